@@ -1,0 +1,39 @@
+import asyncio
+
+
+class Counter:
+    """Yields the numbers from start up to but not including end."""
+
+    def __init__(self, start, end, delay):
+        self.next = start
+        self.end = end
+        self.delay = delay
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self.next >= self.end:
+            raise StopAsyncIteration
+        await asyncio.sleep(self.delay)
+        number = self.next
+        self.next += 1
+        return number
+
+
+async def main():
+    async for number in Counter(1, 4, delay=0.1):
+        print(number)
+
+    print("From 1 to 4, half a second apart:")
+    slower = Counter(1, 5, delay=0.5)
+    async for number in slower:
+        print(f"Number: {number}")
+        if number == 2:
+            print("Leaving the loop")
+            break
+    rest = [number async for number in slower]
+    print(f"The rest: {rest}")
+
+
+asyncio.run(main())

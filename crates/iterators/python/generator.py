@@ -1,0 +1,32 @@
+import asyncio
+from itertools import cycle, islice
+
+
+async def async_range(start, end, delay):
+    for number in range(start, end):
+        await asyncio.sleep(delay)
+        yield number
+
+
+async def readings(count):
+    print("The generator starts")
+    for reading in islice(cycle([81, 14, 3, 94, 35]), count):
+        await asyncio.sleep(0.1)
+        yield reading
+    print("The generator ends")
+
+
+async def main():
+    async for number in async_range(0, 3, delay=0.1):
+        print(number)
+
+    async for number in async_range(1, 5, delay=0.5):
+        print(number)
+
+    generator = readings(5)
+    print("Nothing has been generated yet")
+    async for reading in generator:
+        print(f"Generated: {reading}")
+
+
+asyncio.run(main())

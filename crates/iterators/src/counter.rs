@@ -1,0 +1,73 @@
+//! Write a stream by hand, as a struct that counts.
+//!
+//! A class with `__anext__` becomes a struct that implements `Stream`. `poll_next` cannot
+//! await: it polls what it waits for, and whatever must outlive one poll is a field. The
+//! trap is the pause. A sleep that is made anew in each poll never ends, so the struct
+//! keeps the one that is running. Unless you need a type with a name, write a generator
+//! instead (`generator`, `record_stream`).
+//!
+//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::time::{Sleep, sleep};
+
+/// Yields the numbers from `next` up to but not including `end`, pausing before each.
+pub struct Counter {
+    next: u32,
+    end: u32,
+    delay: Duration,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Counter {
+    pub fn new(start: u32, end: u32, delay: Duration) -> Self {
+        Self { next: start, end, delay, pause: None }
+    }
+}
+
+impl Stream for Counter {
+    type Item = u32;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
+        if self.next >= self.end {
+            return Poll::Ready(None);
+        }
+        let delay = self.delay;
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(delay)));
+        // Returns Pending from here until the pause is over, and wakes the task then.
+        ready!(pause.as_mut().poll(cx));
+        self.pause = None;
+        let number = self.next;
+        self.next += 1;
+        Poll::Ready(Some(number))
+    }
+}
+
+pub async fn run() {
+    let mut to_three = Counter::new(1, 4, Duration::from_millis(100));
+    while let Some(number) = to_three.next().await {
+        println!("{number}");
+    }
+
+    println!("From 1 to 4, half a second apart:");
+    let mut slower = Counter::new(1, 5, Duration::from_millis(500));
+    while let Some(number) = slower.next().await {
+        println!("Number: {number}");
+        if number == 2 {
+            println!("Leaving the loop");
+            break;
+        }
+    }
+    // The counter is a value like any other: it goes on where it was left.
+    let rest: Vec<u32> = slower.collect().await;
+    println!("The rest: {rest:?}");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
