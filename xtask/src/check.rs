@@ -1,0 +1,337 @@
+//! `cargo xtask check-all` and `check-python`: every program against its golden.
+
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, stream};
+use tokio::process::Command;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::inventory;
+use crate::process;
+use crate::python::{Python, twin_runner};
+use crate::report::{Failure, Report};
+use crate::transcript::{Recording, diff};
+use crate::workspace::{Example, Workspace};
+
+/// Which of an example's two programs is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Program<'a> {
+    /// The Rust one.
+    Rust,
+    /// Its asyncio twin, under this interpreter.
+    Twin(&'a Python),
+}
+
+/// Which clock a program runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The virtual one, unless the example's header says `clock: real`.
+    Virtual,
+    /// The real one, which the example's `main` runs on.
+    Real,
+}
+
+/// How each example is run and judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judge<'a> {
+    /// Which program is run.
+    pub program: Program<'a>,
+    /// Which clock it runs on.
+    pub clock: Clock,
+    /// After which time a program is killed.
+    pub limit: Duration,
+    /// How late a line may be on the real clock.
+    pub slack: Duration,
+}
+
+impl<'a> Judge<'a> {
+    /// The judge on the virtual clock, with the limit and the slack that a command
+    /// without options has.
+    pub fn new(program: Program<'a>) -> Self {
+        Self {
+            program,
+            clock: Clock::Virtual,
+            limit: LIMIT,
+            slack: SLACK,
+        }
+    }
+
+    /// Whether this example runs on the real clock here.
+    pub fn is_real(&self, example: &Example) -> bool {
+        self.clock == Clock::Real || example.header.real_clock
+    }
+
+    /// The program's arguments, and the command line that a user types for them.
+    fn command(
+        &self,
+        workspace: &Workspace,
+        example: &Example,
+    ) -> Result<(Command, String)> {
+        let real = self.is_real(example);
+        let (section, name) = (&example.section, &example.name);
+        match self.program {
+            Program::Rust => {
+                let mut command = Command::new(&example.binary);
+                command.args(["--tsv", name]);
+                if real {
+                    return Ok((command, format!("cargo run -p {section} -- {name}")));
+                }
+                command.arg("--virtual-time");
+                let typed = format!("cargo run -p {section} -- --virtual-time {name}");
+                Ok((command, typed))
+            }
+            Program::Twin(python) => {
+                let interpreter = python.interpreter_for(workspace, &example.twin)?;
+                let mut arguments: Vec<OsString> =
+                    vec![twin_runner(workspace).into(), "--tsv".into()];
+                if real {
+                    arguments.push("--real-time".into());
+                }
+                arguments.push(example.twin.clone().into());
+                let typed = format!(
+                    "{} {}{} {}",
+                    interpreter.display(),
+                    workspace.relative(&twin_runner(workspace)),
+                    if real { " --real-time" } else { "" },
+                    workspace.relative(&example.twin),
+                );
+                let mut command = Command::new(interpreter);
+                command.args(["-I", "-X", "utf8"]).args(arguments);
+                Ok((command, typed))
+            }
+        }
+    }
+
+    /// Runs the program and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// A failure for the user when the program did not come to a good end.
+    pub async fn record(
+        &self,
+        workspace: &Workspace,
+        example: &Example,
+    ) -> Result<Recording, Failure> {
+        let mut failure = Failure::new(example.id(), "");
+        let (command, typed) = match self.command(workspace, example) {
+            Ok(command) => command,
+            Err(error) => {
+                failure.problem = format!("it cannot be run: {error:#}");
+                return Err(failure);
+            }
+        };
+        failure.run_again = Some(typed);
+        let finished = match process::run(command, self.limit).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                failure.problem = format!("it cannot be run: {error}");
+                return Err(failure);
+            }
+        };
+        let recording = Recording::parse(&example.name, &finished.stdout);
+        failure.problem = match (&recording, finished.status) {
+            (_, None) => {
+                format!("it did not end within {} s", self.limit.as_secs_f64())
+            }
+            (_, Some(status)) if !status.success() => format!("it failed: {status}"),
+            (Err(problem), _) => problem.clone(),
+            (Ok(Recording { ended: None, .. }), _) => {
+                "it exited early, before its `main` had come to its end".to_owned()
+            }
+            (Ok(recording), _) => return Ok(recording.clone()),
+        };
+        // What was printed until then helps to find out what happened.
+        if let (Ok(golden), Ok(recording)) = (example.read_golden(), recording) {
+            let printed = recording.transcript.to_string();
+            failure
+                .details
+                .push_str(&diff(&golden.to_string(), &printed));
+        }
+        failure.details.push_str(&finished.stderr);
+        Err(failure)
+    }
+
+    /// Runs the program, compares what it printed with the golden, and returns how long
+    /// it took on its clock.
+    ///
+    /// # Errors
+    ///
+    /// A failure for the user.
+    pub async fn check(
+        &self,
+        workspace: &Workspace,
+        example: &Example,
+    ) -> Result<Duration, Failure> {
+        let bless = Some(format!("cargo xtask bless {}", example.id()));
+        if let Program::Twin(_) = self.program
+            && !example.twin.exists()
+        {
+            let problem = format!("there is no twin {}", example.twin.display());
+            return Err(Failure::new(example.id(), problem));
+        }
+        let golden = example.read_golden().map_err(|problem| Failure {
+            bless: bless.clone(),
+            ..Failure::new(example.id(), problem)
+        })?;
+        let recording =
+            self.record(workspace, example)
+                .await
+                .map_err(|failure| Failure {
+                    bless: bless.clone(),
+                    ..failure
+                })?;
+        let compared = if self.is_real(example) {
+            golden.match_loosely(&recording.transcript, self.slack)
+        } else {
+            golden.match_exactly(&recording.transcript)
+        };
+        compared.map_err(|diff| {
+            let problem = format!(
+                "what it printed differs from {}",
+                workspace.relative(&example.golden)
+            );
+            let run_again = self
+                .command(workspace, example)
+                .ok()
+                .map(|(_, typed)| typed);
+            let details = diff;
+            Failure {
+                details,
+                run_again,
+                bless,
+                ..Failure::new(example.id(), problem)
+            }
+        })?;
+        Ok(recording.ended.unwrap_or_default())
+    }
+}
+
+/// What `check-all` and `check-python` are asked for.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// A part of `section/example`; everything if it is empty.
+    pub filter: &'a str,
+    /// How many programs run at once; the judge's clock decides if nothing is said.
+    pub jobs: Option<NonZero<usize>>,
+    /// How often each program is run.
+    pub repeat: NonZero<u32>,
+    /// How each example is run and judged.
+    pub judge: Judge<'a>,
+}
+
+/// The limit of a command that names none.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The slack of a command that names none.
+pub const SLACK: Duration = Duration::from_millis(500);
+
+/// Runs every program that the filter selects, compares each with its golden, and
+/// returns whether all is well. The inventory is part of it when Rust programs run.
+///
+/// # Errors
+///
+/// [`WrongCall`](crate::WrongCall) when the filter selects nothing; any other error when
+/// files cannot be read or standard output cannot be written.
+pub fn check_all(workspace: &Workspace, options: &Options<'_>) -> Result<bool> {
+    let judge = &options.judge;
+    let mut examples = workspace.matching(options.filter)?;
+    let inventory = match judge.program {
+        Program::Rust => inventory::check(workspace, options.filter)?,
+        Program::Twin(_) => {
+            examples.retain(|example| example.header.no_twin.is_none());
+            Vec::new()
+        }
+    };
+    let jobs = options
+        .jobs
+        .map_or_else(|| default_jobs(judge.clock), NonZero::get);
+    let repeat = options.repeat.get() as usize;
+    let mut report = Report::new(repeat * examples.len());
+    for failure in &inventory {
+        report.fail(failure)?;
+    }
+
+    let started = Instant::now();
+    let mut totals = Totals::default();
+    runtime()?.block_on(async {
+        let runs = examples.iter().cycle().take(repeat * examples.len());
+        let checks = runs.map(|example| async {
+            let verdict = judge.check(workspace, example).await;
+            (*example, verdict)
+        });
+        let mut checks = stream::iter(checks).buffer_unordered(jobs);
+        while let Some((example, verdict)) = checks.next().await {
+            match verdict {
+                Ok(elapsed) => {
+                    totals.add(elapsed, judge.is_real(example));
+                    report.pass(&example.id());
+                }
+                Err(failure) => report.fail(&failure)?,
+            }
+        }
+        anyhow::Ok(())
+    })?;
+    let count = repeat * examples.len();
+    Ok(report.finish(&totals.summary(count, started.elapsed()))?)
+}
+
+/// A runtime for one check after another, or many at once, on this thread.
+///
+/// # Errors
+///
+/// When the system has no resources for it.
+pub fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot build a runtime")
+}
+
+/// As many as there are cores on the virtual clock, where programs never wait. On the
+/// real clock they hardly do anything else, so many more run at once; were it all of
+/// them, the start of some would make others late.
+fn default_jobs(clock: Clock) -> usize {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    match clock {
+        Clock::Virtual => cores,
+        Clock::Real => 16 * cores,
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    virtual_time: Duration,
+    longest_wait: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, elapsed: Duration, real: bool) {
+        if real {
+            self.longest_wait = self.longest_wait.max(elapsed);
+        } else {
+            self.virtual_time += elapsed;
+        }
+    }
+
+    fn summary(&self, count: usize, wall: Duration) -> String {
+        let mut parts = Vec::new();
+        if !self.virtual_time.is_zero() {
+            parts.push(format!(
+                "{:.3} s of virtual time",
+                self.virtual_time.as_secs_f64()
+            ));
+        }
+        if !self.longest_wait.is_zero() {
+            let longest = self.longest_wait.as_secs_f64();
+            parts.push(format!("on the real clock at most {longest:.3} s"));
+        }
+        parts.push(format!("{:.3} s of wall time", wall.as_secs_f64()));
+        let each = wall.as_secs_f64() * 1000.0 / count.max(1) as f64;
+        parts.push(format!("{each:.1} ms a run"));
+        format!("{count} runs: {}", parts.join(", "))
+    }
+}

@@ -1,0 +1,138 @@
+//! `cargo xtask`: the project's own commands.
+
+use std::io::ErrorKind;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Error, Result};
+use clap::{Args, Parser, Subcommand};
+
+use xtask::check::{self, Judge, Options, Program};
+use xtask::python::Python;
+use xtask::workspace::Workspace;
+use xtask::{WrongCall, bless, list};
+
+/// Checks, records and lists the examples of this workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every example and compare what it prints, and when, with its golden.
+    CheckAll {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Run every asyncio twin under CPython and compare it with the same golden.
+    CheckPython {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Record the goldens of the selected examples, and show what changed.
+    Bless {
+        /// A part of SECTION/EXAMPLE.
+        filter: String,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Print every example with its summary.
+    List,
+}
+
+#[derive(Args)]
+struct Which {
+    /// A part of SECTION/EXAMPLE; without it, every example is checked.
+    #[arg(default_value = "")]
+    filter: String,
+    /// How many programs run at once [default: the number of cores].
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
+    /// Run each example N times, to find the ones that fail now and then.
+    #[arg(long, value_name = "N", default_value = "1")]
+    repeat: NonZero<u32>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+#[derive(Args)]
+struct Limit {
+    /// Kill an example that runs for longer than this.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    limit: Option<Duration>,
+}
+
+impl Limit {
+    fn get(&self) -> Duration {
+        self.limit.unwrap_or(check::LIMIT)
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a time in seconds is a number above 0".to_owned()),
+    }
+}
+
+fn find_python() -> Result<Python> {
+    Python::find().map_err(|message| WrongCall(message).into())
+}
+
+/// Returns whether all is well.
+fn run(command: &Command) -> Result<bool> {
+    let check = |which: &Which, program: Program<'_>| {
+        let judge = Judge {
+            limit: which.limit.get(),
+            ..Judge::new(program)
+        };
+        let Which {
+            filter,
+            jobs,
+            repeat,
+            ..
+        } = which;
+        let options = Options {
+            filter,
+            jobs: *jobs,
+            repeat: *repeat,
+            judge,
+        };
+        check::check_all(&Workspace::open()?, &options)
+    };
+    match command {
+        Command::CheckAll { which } => check(which, Program::Rust),
+        Command::CheckPython { which } => check(which, Program::Twin(&find_python()?)),
+        Command::Bless { filter, limit } => {
+            bless::bless(&Workspace::open()?, filter, find_python, limit.get())
+        }
+        Command::List => list::list(&Workspace::open()?).map(|()| true),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<WrongCall>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Whether whoever reads our output has seen enough of it.
+fn is_closed_pipe(error: &Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,267 @@
+//! Finding the sections and their examples.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::{Message, MetadataCommand, TargetKind};
+
+use crate::WrongCall;
+use crate::header::{self, Header};
+use crate::transcript::Transcript;
+
+/// The crate that makes a package a section, by being depended upon.
+const RUNNER: &str = "example-runner";
+
+/// The workspace that the current directory is in, with its sections built.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Where `Cargo.lock` is.
+    pub root: PathBuf,
+    /// Where cargo puts what it builds.
+    pub target: PathBuf,
+    /// In the order of their names.
+    pub sections: Vec<Section>,
+    executables: BTreeMap<String, PathBuf>,
+}
+
+/// A binary crate that holds examples.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The package's name.
+    pub name: String,
+    /// The package's folder.
+    pub dir: PathBuf,
+    /// In reading order.
+    pub examples: Vec<Example>,
+}
+
+/// One example and the files that belong to it, whether or not they exist.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The section's name.
+    pub section: String,
+    /// The example's own name.
+    pub name: String,
+    /// The section's binary.
+    pub binary: PathBuf,
+    /// The Rust program.
+    pub source: PathBuf,
+    /// The asyncio program.
+    pub twin: PathBuf,
+    /// The transcript that both must produce.
+    pub golden: PathBuf,
+    /// What the source says about itself.
+    pub header: Header,
+    /// What is wrong with the header.
+    pub header_problems: Vec<String>,
+}
+
+impl Example {
+    /// `section/example`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.section, self.name)
+    }
+
+    /// Reads the golden.
+    ///
+    /// # Errors
+    ///
+    /// A message for the user when there is none, or when it is not well-formed.
+    pub fn read_golden(&self) -> Result<Transcript, String> {
+        let path = &self.golden;
+        if !path.exists() {
+            return Err(format!("there is no golden {}", path.display()));
+        }
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Transcript::parse_golden(&text)
+            .map_err(|problem| format!("{}: {problem}", path.display()))
+    }
+}
+
+impl Workspace {
+    /// Finds the sections through `cargo metadata`, builds them, and asks each for its
+    /// `--list`. What cargo has to say goes to standard error.
+    ///
+    /// # Errors
+    ///
+    /// When there is no workspace here, when it has no sections, or when they do not
+    /// build.
+    pub fn open() -> Result<Self> {
+        let metadata = MetadataCommand::new()
+            .no_deps()
+            .exec()
+            .context("cargo metadata finds no workspace here")?;
+        let root = metadata.workspace_root.clone().into_std_path_buf();
+        let mut names = Vec::new();
+        for package in metadata.workspace_packages() {
+            let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
+            let is_binary = package
+                .targets
+                .iter()
+                .any(|target| target.kind.contains(&TargetKind::Bin));
+            if uses_runner && is_binary {
+                let manifest = package.manifest_path.clone().into_std_path_buf();
+                names.push((package.name.to_string(), parent(&manifest)?.to_owned()));
+            }
+        }
+        ensure!(
+            !names.is_empty(),
+            "no package of {} is a section",
+            root.display()
+        );
+        names.sort();
+        let executables = build(names.iter().map(|(name, _)| name.as_str()))?;
+        let mut workspace = Self {
+            target: metadata.target_directory.into_std_path_buf(),
+            root,
+            sections: Vec::new(),
+            executables,
+        };
+        for (name, dir) in names {
+            let examples = workspace.list(&name, &dir)?;
+            workspace.sections.push(Section {
+                name,
+                dir,
+                examples,
+            });
+        }
+        Ok(workspace)
+    }
+
+    /// Every example, section by section.
+    pub fn examples(&self) -> impl Iterator<Item = &Example> {
+        self.sections.iter().flat_map(|section| &section.examples)
+    }
+
+    /// The examples whose `section/example` contains the filter.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongCall`] with the nearest name if there are none.
+    pub fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
+        let found: Vec<&Example> = self
+            .examples()
+            .filter(|example| example.id().contains(filter))
+            .collect();
+        if found.is_empty() {
+            bail!(self.no_such_example("no example matches", filter));
+        }
+        Ok(found)
+    }
+
+    /// An error that names what was asked for and suggests the nearest example.
+    pub fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
+        let nearest = self
+            .examples()
+            .map(|example| {
+                let (id, name) = (example.id(), &example.name);
+                let similarity = strsim::jaro_winkler(wrong, &id)
+                    .max(strsim::jaro_winkler(wrong, name));
+                (similarity, id)
+            })
+            .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        WrongCall(match nearest {
+            Some((similarity, id)) if similarity > 0.7 => {
+                format!("{what} `{wrong}`; did you mean `{id}`?")
+            }
+            _ => format!("{what} `{wrong}`; `cargo xtask list` shows which there are"),
+        })
+    }
+
+    /// The path as seen from the workspace's root, with forward slashes.
+    pub fn relative(&self, path: &Path) -> String {
+        let path = path.strip_prefix(&self.root).unwrap_or(path);
+        path.display().to_string().replace('\\', "/")
+    }
+
+    fn list(&self, section: &str, dir: &Path) -> Result<Vec<Example>> {
+        let binary = self
+            .executables
+            .get(section)
+            .with_context(|| format!("cargo built no executable for {section}"))?;
+        let output = Command::new(binary)
+            .args(["--list", "--tsv"])
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("cannot run {}", binary.display()))?;
+        ensure!(
+            output.status.success(),
+            "`{section} --list` failed: {}",
+            output.status
+        );
+        let stdout = String::from_utf8(output.stdout)?;
+        let golden = self.root.join("tests/golden").join(section);
+        let mut examples = Vec::new();
+        for line in stdout.lines() {
+            let name = line.split('\t').next().unwrap_or(line).to_owned();
+            let source = dir.join("src").join(format!("{name}.rs"));
+            let text = fs::read_to_string(&source)
+                .with_context(|| format!("cannot read {}", source.display()))?;
+            let (header, header_problems) = header::parse(&text);
+            examples.push(Example {
+                section: section.to_owned(),
+                binary: binary.clone(),
+                source,
+                twin: dir.join("python").join(format!("{name}.py")),
+                golden: golden.join(format!("{name}.txt")),
+                header,
+                header_problems,
+                name,
+            });
+        }
+        Ok(examples)
+    }
+}
+
+/// Builds the packages and returns the path of each one's executable.
+///
+/// # Errors
+///
+/// When cargo fails; it has then said why on standard error.
+pub fn build<'a>(
+    packages: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut command = Command::new(cargo());
+    command.args([
+        "build",
+        "--quiet",
+        "--message-format=json-render-diagnostics",
+    ]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo's output is not piped")?;
+    let mut executables = BTreeMap::new();
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && let Some(executable) = artifact.executable
+        {
+            executables.insert(artifact.target.name, executable.into_std_path_buf());
+        }
+    }
+    let status = child.wait().context("cannot wait for cargo")?;
+    ensure!(status.success(), "the sections do not build");
+    Ok(executables)
+}
+
+/// The cargo that called us, or the one on the path.
+pub fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn parent(path: &Path) -> Result<&Path> {
+    path.parent()
+        .with_context(|| format!("{} has no parent", path.display()))
+}
