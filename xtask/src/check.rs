@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
     ///
     /// A failure for the user when the program did not come to a good end.
     pub async fn record(
-        &self,
+        self,
         workspace: &Workspace,
         example: &Example,
     ) -> Result<Recording, Failure> {
@@ -162,7 +162,7 @@ impl<'a> Judge<'a> {
     ///
     /// A failure for the user.
     pub async fn check(
-        &self,
+        self,
         workspace: &Workspace,
         example: &Example,
     ) -> Result<Duration, Failure> {
@@ -227,7 +227,7 @@ pub struct Options<'a> {
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// The slack of a command that names none.
-pub const SLACK: Duration = Duration::from_millis(500);
+pub const SLACK: Duration = Duration::from_millis(250);
 
 /// Runs every program that the filter selects, compares each with its golden, and
 /// returns whether all is well. The inventory is part of it when Rust programs run.
@@ -332,6 +332,11 @@ impl Totals {
         parts.push(format!("{:.3} s of wall time", wall.as_secs_f64()));
         let each = wall.as_secs_f64() * 1000.0 / count.max(1) as f64;
         parts.push(format!("{each:.1} ms a run"));
-        format!("{count} runs: {}", parts.join(", "))
+        let runs = if count == 1 {
+            "1 run".to_owned()
+        } else {
+            format!("{count} runs")
+        };
+        format!("{runs}: {}", parts.join(", "))
     }
 }

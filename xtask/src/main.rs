@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use clap::{Args, Parser, Subcommand};
 
-use xtask::check::{self, Judge, Options, Program};
+use xtask::check::{self, Clock, Judge, Options, Program};
 use xtask::python::Python;
 use xtask::workspace::Workspace;
 use xtask::{WrongCall, bless, list};
@@ -27,6 +27,12 @@ enum Command {
     CheckAll {
         #[command(flatten)]
         which: Which,
+        /// Run every `main` on the real clock, many at once.
+        #[arg(long)]
+        real_time: bool,
+        /// How late a line may be on the real clock [default: 0.25].
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        slack: Option<Duration>,
     },
     /// Run every asyncio twin under CPython and compare it with the same golden.
     CheckPython {
@@ -49,7 +55,8 @@ struct Which {
     /// A part of SECTION/EXAMPLE; without it, every example is checked.
     #[arg(default_value = "")]
     filter: String,
-    /// How many programs run at once [default: the number of cores].
+    /// How many programs run at once [default: the number of cores, and 16 times as many
+    /// on the real clock].
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
     /// Run each example N times, to find the ones that fail now and then.
@@ -64,6 +71,22 @@ struct Limit {
     /// Kill an example that runs for longer than this.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit: Option<Duration>,
+}
+
+impl Which {
+    fn check(&self, judge: Judge<'_>) -> Result<bool> {
+        let judge = Judge {
+            limit: self.limit.get(),
+            ..judge
+        };
+        let options = Options {
+            filter: &self.filter,
+            jobs: self.jobs,
+            repeat: self.repeat,
+            judge,
+        };
+        check::check_all(&Workspace::open()?, &options)
+    }
 }
 
 impl Limit {
@@ -88,28 +111,27 @@ fn find_python() -> Result<Python> {
 
 /// Returns whether all is well.
 fn run(command: &Command) -> Result<bool> {
-    let check = |which: &Which, program: Program<'_>| {
-        let judge = Judge {
-            limit: which.limit.get(),
-            ..Judge::new(program)
-        };
-        let Which {
-            filter,
-            jobs,
-            repeat,
-            ..
-        } = which;
-        let options = Options {
-            filter,
-            jobs: *jobs,
-            repeat: *repeat,
-            judge,
-        };
-        check::check_all(&Workspace::open()?, &options)
-    };
     match command {
-        Command::CheckAll { which } => check(which, Program::Rust),
-        Command::CheckPython { which } => check(which, Program::Twin(&find_python()?)),
+        Command::CheckAll {
+            which,
+            real_time,
+            slack,
+        } => {
+            let clock = if *real_time {
+                Clock::Real
+            } else {
+                Clock::Virtual
+            };
+            let slack = slack.unwrap_or(check::SLACK);
+            which.check(Judge {
+                clock,
+                slack,
+                ..Judge::new(Program::Rust)
+            })
+        }
+        Command::CheckPython { which } => {
+            which.check(Judge::new(Program::Twin(&find_python()?)))
+        }
         Command::Bless { filter, limit } => {
             bless::bless(&Workspace::open()?, filter, find_python, limit.get())
         }

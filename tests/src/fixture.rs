@@ -1,0 +1,182 @@
+//! A small workspace with a section whose programs are wrong on purpose.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::root;
+
+/// A program that is `good` with one text replaced.
+#[derive(Debug, Clone, Copy)]
+pub struct Mutant {
+    /// The example's name, which says what is wrong with it.
+    pub name: &'static str,
+    /// What is replaced; it stands in `good` exactly once.
+    pub from: &'static str,
+    /// What it is replaced by.
+    pub to: &'static str,
+}
+
+/// A copy of `tests/fixture` below the target folder, with a mutant of `good.rs` for
+/// each of `programs`, a mutant of `good.py` for each of `twins`, and the golden of
+/// `good` as the golden of all of them.
+#[derive(Debug)]
+pub struct Fixture {
+    dir: PathBuf,
+    target: PathBuf,
+    /// Held while the fixture is in use: nextest runs each test in a process of its own.
+    _lock: File,
+}
+
+impl Fixture {
+    /// Makes the fixture `name` below `tmp`, which is `CARGO_TARGET_TMPDIR`, or brings it
+    /// up to date. Files that do not change are not written, so little is compiled anew.
+    ///
+    /// # Panics
+    ///
+    /// When files cannot be read or written, or when a mutant replaces nothing.
+    pub fn new(tmp: &str, name: &str, programs: &[Mutant], twins: &[Mutant]) -> Self {
+        let tmp = Path::new(tmp);
+        fs::create_dir_all(tmp).expect("the folder for temporary files can be made");
+        let lock = File::create(tmp.join(format!("{name}.lock"))).expect("a lock file");
+        lock.lock().expect("the lock can be taken");
+
+        let (dir, from) = (tmp.join(name), root().join("tests/fixture"));
+        let fixture = Self {
+            dir,
+            target: tmp.join("fixture-target"),
+            _lock: lock,
+        };
+        let runner = root().join("crates/example-runner").display().to_string();
+        for path in [
+            "Cargo.toml",
+            "crates/sample/Cargo.toml",
+            "crates/sample/src/good.rs",
+            "crates/sample/python/good.py",
+            "tests/golden/sample/good.txt",
+        ] {
+            let text = read(&from.join(path));
+            fixture.write(
+                path,
+                &text.replace("../../../../crates/example-runner", &runner),
+            );
+        }
+        for path in ["Cargo.lock", "tests/python/run_twin.py"] {
+            fixture.write(path, &read(&root().join(path)));
+        }
+        fixture.write("tests/python/requirements.txt", "");
+
+        let (program, twin) = (fixture.read_program("good"), fixture.read_twin("good"));
+        let golden = read(&from.join("tests/golden/sample/good.txt"));
+        let mut names = vec!["good"];
+        for mutant in programs {
+            fixture.write(&source(mutant.name), &mutate(&program, mutant));
+            names.push(mutant.name);
+        }
+        for mutant in twins {
+            fixture.write(&source(mutant.name), &program);
+            names.push(mutant.name);
+        }
+        for name in &names[1..] {
+            fixture.write(&format!("crates/sample/python/{name}.py"), &twin);
+            fixture.write(&format!("tests/golden/sample/{name}.txt"), &golden);
+        }
+        for mutant in twins {
+            let path = format!("crates/sample/python/{}.py", mutant.name);
+            fixture.write(&path, &mutate(&twin, mutant));
+        }
+        let list = format!(
+            "//! Made by the tests.\n#[macro_use]\nextern crate example_runner;\n\
+             examples! {{ {} }}\n",
+            names.join(", ")
+        );
+        fixture.write("crates/sample/src/main.rs", &list);
+        fixture
+    }
+
+    /// The folder of the workspace.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a file, unless it has this text already.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.dir.join(path);
+        if fs::read_to_string(&path).is_ok_and(|now| now == text) {
+            return;
+        }
+        fs::create_dir_all(path.parent().expect("a file is in a folder"))
+            .expect("the folder can be made");
+        fs::write(&path, text).expect("the file can be written");
+    }
+
+    /// Runs the xtask in this workspace, as `cargo xtask` does.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn xtask(&self, arguments: &[&str]) -> Output {
+        self.command(&crate::executable("xtask"))
+            .args(arguments)
+            .output()
+            .expect("the xtask can be run")
+    }
+
+    /// A command that is run in this workspace.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.dir)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_NET_OFFLINE", "true")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Builds the section and returns its executable.
+    ///
+    /// # Panics
+    ///
+    /// When it does not build.
+    pub fn section(&self) -> PathBuf {
+        let status = self
+            .command(Path::new(&xtask::workspace::cargo()))
+            .args(["build", "--quiet"])
+            .status()
+            .expect("cargo can be run");
+        assert!(status.success(), "the fixture does not build");
+        self.target
+            .join("debug")
+            .join(format!("sample{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    fn read_program(&self, name: &str) -> String {
+        read(&self.dir.join(source(name)))
+    }
+
+    fn read_twin(&self, name: &str) -> String {
+        read(&self.dir.join(format!("crates/sample/python/{name}.py")))
+    }
+}
+
+fn source(name: &str) -> String {
+    format!("crates/sample/src/{name}.rs")
+}
+
+fn mutate(text: &str, mutant: &Mutant) -> String {
+    let Mutant { name, from, to } = mutant;
+    assert_eq!(
+        text.matches(from).count(),
+        1,
+        "{name}: `{from}` must stand there once"
+    );
+    text.replace(from, to)
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

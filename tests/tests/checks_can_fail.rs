@@ -1,0 +1,323 @@
+//! The checks catch what they are there to catch: programs that are wrong in one respect
+//! each, and files that do not belong together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Output;
+
+use tests::{Fixture, Mutant};
+
+const fn mutant(name: &'static str, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { name, from, to }
+}
+
+const BOTH: &str = r#"tokio::join!(wait("left", 1000), wait("right", 1200));"#;
+const LAST: &str = r#"println!("both are done");"#;
+
+/// Programs that print something else than `good`, or do not come to its end.
+const PROGRAMS: [Mutant; 15] = [
+    mutant("changed_word", "both are done", "both are over"),
+    mutant(
+        "swapped_lines",
+        BOTH,
+        r#"tokio::join!(wait("right", 1200), wait("left", 1000));"#,
+    ),
+    mutant("one_ms_late", "500", "501"),
+    mutant("early", "500", "300"),
+    mutant("missing_last_line", LAST, ""),
+    mutant(
+        "extra_line",
+        LAST,
+        r#"println!("both are done"); println!("really");"#,
+    ),
+    mutant(
+        "sequential",
+        BOTH,
+        r#"wait("left", 1000).await; wait("right", 1200).await;"#,
+    ),
+    mutant(
+        "other_order",
+        BOTH,
+        r#"tokio::join!(wait("left", 1200), wait("right", 1000));"#,
+    ),
+    mutant("hangs", LAST, "std::future::pending::<()>().await;"),
+    mutant("panics", "Ok(())", r#"panic!("the sky falls")"#),
+    mutant(
+        "returns_error",
+        "Ok(())",
+        r#"Err("no such file".to_owned())"#,
+    ),
+    mutant("exits_early", LAST, "std::process::exit(0);"),
+    mutant(
+        "exits_behind_its_last_line",
+        LAST,
+        r#"println!("both are done"); std::process::exit(0);"#,
+    ),
+    mutant(
+        "prints_by_itself",
+        LAST,
+        r#"std::println!("both are done");"#,
+    ),
+    // Nothing is wrong with the program itself: its golden is taken away.
+    mutant(
+        "no_golden",
+        "The program from which",
+        "A program from which",
+    ),
+];
+
+/// Programs whose header is malformed.
+const HEADERS: [Mutant; 5] = [
+    mutant("no_summary", "//! Wait for two at once.\n", ""),
+    mutant(
+        "unknown_directive",
+        "asyncio: gather",
+        "asyncio: gather\n//! clok: real",
+    ),
+    mutant(
+        "malformed_directive",
+        "asyncio: gather",
+        "asyncio: gather\n//! clock: fast",
+    ),
+    mutant("no_directives", "//!\n//! asyncio: gather\n", ""),
+    mutant(
+        "wide",
+        "from which the",
+        "from which, as we said before and say again, the",
+    ),
+];
+
+/// Twins that differ from the twin of `good`.
+const TWINS: [Mutant; 6] = [
+    mutant("twin_changed_word", "both are done", "both are over"),
+    mutant("twin_late", "sleep(0.5)", "sleep(0.501)"),
+    mutant(
+        "twin_sequential",
+        r#"asyncio.gather(wait("left", 1.0), wait("right", 1.2))"#,
+        "wait(\"left\", 1.0)\n    await wait(\"right\", 1.2)",
+    ),
+    mutant(
+        "twin_raises",
+        "print(\"both are done\")",
+        "raise ValueError(\"no\")",
+    ),
+    mutant(
+        "twin_exits",
+        "print(\"both are done\")",
+        "raise SystemExit(0)",
+    ),
+    mutant("twin_hangs", "asyncio.sleep(0.5)", "asyncio.Event().wait()"),
+];
+
+/// The failures in the output of a check: what stands behind `FAIL` up to the colon, and
+/// the lines that belong to it. The same subject may fail for several reasons.
+fn failures(output: &Output) -> BTreeMap<String, String> {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let mut failures: BTreeMap<String, String> = BTreeMap::new();
+    let mut current = None;
+    for line in stdout.lines() {
+        if let Some(failure) = line.strip_prefix("FAIL ") {
+            let (subject, _) = failure.split_once(": ").expect("a subject and a problem");
+            current = Some(subject.to_owned());
+        } else if !line.starts_with("    ") {
+            current = None;
+        }
+        if let Some(subject) = &current {
+            let text = failures.entry(subject.clone()).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    failures
+}
+
+/// That exactly these have failed, each with this text in what is said of it.
+#[track_caller]
+fn assert_failures(output: &Output, expected: &[(&str, &str)]) {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let found = failures(output);
+    for (subject, text) in expected {
+        let said = found.get(*subject);
+        let said = said.unwrap_or_else(|| panic!("{subject} passed:\n{stdout}{stderr}"));
+        assert!(
+            said.contains(text),
+            "{subject} is not said to be `{text}`:\n{said}"
+        );
+    }
+    for (subject, said) in &found {
+        let known = expected.iter().any(|(expected, _)| expected == subject);
+        assert!(known, "{subject} failed too:\n{said}");
+    }
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+}
+
+fn last_line(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    stdout.lines().last().unwrap_or_default().to_owned()
+}
+
+fn wrong_programs() -> Fixture {
+    let programs = [&PROGRAMS[..], &HEADERS[..]].concat();
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "wrong", &programs, &[]);
+    let golden = fixture.dir().join("tests/golden/sample/no_golden.txt");
+    fs::remove_file(golden).expect("the golden was there");
+    fixture
+}
+
+#[test]
+fn on_the_virtual_clock() {
+    let output = wrong_programs().xtask(&["check-all", "--limit", "3"]);
+    let differs = "what it printed differs from tests/golden/sample";
+    assert_failures(
+        &output,
+        &[
+            ("sample/changed_word", "+  1.700  both are over"),
+            ("sample/swapped_lines", "-  0.000  right starts"),
+            ("sample/one_ms_late", "+  1.701  both are done"),
+            ("sample/early", "+  1.500  both are done"),
+            ("sample/missing_last_line", "-  1.700  both are done"),
+            ("sample/extra_line", "+  1.700  really"),
+            ("sample/sequential", "+  1.000  right starts"),
+            ("sample/other_order", differs),
+            ("sample/hangs", "it did not end within 3 s"),
+            ("sample/panics", "the sky falls"),
+            ("sample/returns_error", "no such file"),
+            ("sample/exits_early", "it exited early"),
+            ("sample/exits_behind_its_last_line", "it exited early"),
+            (
+                "sample/prints_by_itself",
+                "is not of `println!`: `both are done`",
+            ),
+            ("sample/no_golden", "there is no golden"),
+            ("crates/sample/src/no_summary.rs", "no summary"),
+            (
+                "crates/sample/src/unknown_directive.rs",
+                "unknown directive `clok:`",
+            ),
+            ("crates/sample/src/malformed_directive.rs", "`clock: fast`"),
+            (
+                "crates/sample/src/no_directives.rs",
+                "`asyncio:` is missing",
+            ),
+            ("crates/sample/src/wide.rs", "columns"),
+        ],
+    );
+    // `good` passes, and the programs whose header alone is wrong pass as programs. Of a
+    // header without directives three things are said: its last paragraph is prose, there
+    // is no other prose, and `asyncio:` is missing.
+    assert_eq!(last_line(&output), "6 passed, 22 failed");
+}
+
+#[test]
+fn a_failure_tells_how_to_go_on() {
+    let output = wrong_programs().xtask(&["check-all", "changed_word"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let expected = "\
+FAIL sample/changed_word: what it printed differs from tests/golden/sample/changed_word.txt
+    --- expected
+    +++ printed
+    @@ -2,4 +2,4 @@
+       0.000  right starts
+       1.000  left ends
+       1.200  right ends
+    -  1.700  both are done
+    +  1.700  both are over
+    run it again:  cargo run -p sample -- --virtual-time changed_word
+    bless it:      cargo xtask bless sample/changed_word
+1 run: ";
+    assert!(stdout.starts_with(expected), "{stdout}");
+    assert_eq!(last_line(&output), "0 passed, 1 failed");
+}
+
+#[test]
+fn files_that_do_not_belong_together() {
+    let name = "strays";
+    let twin_missing = mutant("twin_missing", "The program", "A program");
+    let unwanted = mutant(
+        "twin_unwanted",
+        "asyncio: gather",
+        "asyncio: gather\n//! twin: none (why not)",
+    );
+    let programs = [twin_missing, unwanted];
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), name, &programs, &[]);
+    let twin = fixture.dir().join("crates/sample/python/twin_missing.py");
+    fs::remove_file(twin).expect("the twin was there");
+    for stray in [
+        "crates/sample/src/unlisted.rs",
+        "crates/sample/src/folder/mod.rs",
+        "crates/sample/src/notes.md",
+        "crates/sample/python/orphan.py",
+        "crates/sample/python/notes.md",
+        "tests/golden/sample/orphan.txt",
+        "tests/golden/sample/good.new",
+        "tests/golden/nowhere/good.txt",
+    ] {
+        fixture.write(stray, "");
+    }
+    fixture.write(
+        "crates/sample/python/good.py",
+        &format!(
+            "# /// script\n# dependencies = [\"aiohttp\"]\n# ///\n{}",
+            fs::read_to_string(
+                tests::root().join("tests/fixture/crates/sample/python/good.py")
+            )
+            .expect("the twin is there")
+        ),
+    );
+    let output = fixture.xtask(&["check-all"]);
+    assert_failures(
+        &output,
+        &[
+            (
+                "crates/sample/src/unlisted.rs",
+                "no section lists this file",
+            ),
+            ("crates/sample/src/folder", "an example is one file"),
+            ("crates/sample/src/notes.md", "no section lists this file"),
+            (
+                "crates/sample/python/orphan.py",
+                "a twin without an example",
+            ),
+            ("crates/sample/python/notes.md", "not a twin"),
+            (
+                "crates/sample/python/twin_missing.py",
+                "the twin is missing",
+            ),
+            ("crates/sample/python/twin_unwanted.py", "says `twin: none`"),
+            ("crates/sample/python/good.py", "needs aiohttp"),
+            (
+                "tests/golden/sample/orphan.txt",
+                "a golden without an example",
+            ),
+            ("tests/golden/sample/good.new", "not a golden"),
+            ("tests/golden/nowhere", "goldens without a section"),
+        ],
+    );
+    assert_eq!(last_line(&output), "3 passed, 11 failed");
+}
+
+#[test]
+fn twins() {
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "twins", &[], &TWINS);
+    let output = fixture.xtask(&["check-python", "--limit", "20"]);
+    assert_failures(
+        &output,
+        &[
+            ("sample/twin_changed_word", "+  1.700  both are over"),
+            ("sample/twin_late", "+  1.701  both are done"),
+            ("sample/twin_sequential", "+  1.000  right starts"),
+            ("sample/twin_raises", "ValueError: no"),
+            ("sample/twin_exits", "it exited early"),
+            (
+                "sample/twin_hangs",
+                "deadlock: every task waits and no timer is set",
+            ),
+        ],
+    );
+    assert_eq!(last_line(&output), "1 passed, 6 failed");
+    // The Rust programs are all those of `good`.
+    let output = fixture.xtask(&["check-all"]);
+    assert_eq!(last_line(&output), "7 passed, 0 failed");
+    assert_eq!(output.status.code(), Some(0));
+}
