@@ -122,8 +122,11 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
             executor = self._executor
         self._virtual_selector.working += 1
         call = executor.submit(func, *args)
+        future = asyncio.wrap_future(call, loop=self)
+        # Added last and so called last: the result is on its way to the loop before the
+        # clock may move again.
         call.add_done_callback(self._work_ended)
-        return asyncio.wrap_future(call, loop=self)
+        return future
 
     async def shutdown_default_executor(self, *args, **kwargs):
         # This waits for threads too, from Python 3.12 on with a timer beside it.

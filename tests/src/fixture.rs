@@ -23,6 +23,9 @@ pub struct Mutant {
 #[derive(Debug)]
 pub struct Fixture {
     dir: PathBuf,
+    /// What is compiled, shared by all fixtures: Tokio is compiled once.
+    build: PathBuf,
+    /// The executables, which have the same name in all fixtures.
     target: PathBuf,
     /// Held while the fixture is in use: nextest runs each test in a process of its own.
     _lock: File,
@@ -43,11 +46,15 @@ impl Fixture {
 
         let (dir, from) = (tmp.join(name), root().join("tests/fixture"));
         let fixture = Self {
+            build: tmp.join("fixture-build"),
+            target: dir.join("target"),
             dir,
-            target: tmp.join("fixture-target"),
             _lock: lock,
         };
         let runner = root().join("crates/example-runner").display().to_string();
+        // Cargo tells packages in the shared build folder apart by name and version, and
+        // by their place in the workspace, which is the same in all fixtures.
+        let version = format!("0.0.0-{}", name.replace('_', "-"));
         for path in [
             "Cargo.toml",
             "crates/sample/Cargo.toml",
@@ -55,11 +62,10 @@ impl Fixture {
             "crates/sample/python/good.py",
             "tests/golden/sample/good.txt",
         ] {
-            let text = read(&from.join(path));
-            fixture.write(
-                path,
-                &text.replace("../../../../crates/example-runner", &runner),
-            );
+            let text = read(&from.join(path))
+                .replace("../../../../crates/example-runner", &runner)
+                .replace("0.0.0-fixture", &version);
+            fixture.write(path, &text);
         }
         for path in ["Cargo.lock", "tests/python/run_twin.py"] {
             fixture.write(path, &read(&root().join(path)));
@@ -132,6 +138,7 @@ impl Fixture {
         command
             .current_dir(&self.dir)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_BUILD_BUILD_DIR", &self.build)
             .env("CARGO_NET_OFFLINE", "true")
             .stdin(Stdio::null());
         command

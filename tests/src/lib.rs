@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::check::{Judge, Program, runtime};
 use xtask::python::Python;
-use xtask::workspace::{self, Workspace};
+use xtask::workspace::{self, Example, Workspace};
 
 pub use fixture::{Fixture, Mutant};
 
@@ -35,62 +35,101 @@ pub fn executable(package: &str) -> PathBuf {
         .expect("the package is a binary")
 }
 
+/// A named test, as [`test!`] makes it from a function.
+pub type Test = (&'static str, fn());
+
+/// The function's name with the function, for [`run`].
+#[macro_export]
+macro_rules! test {
+    ($function:ident) => {
+        (stringify!($function), $function)
+    };
+}
+
 /// A test harness with one named test for each example, on the virtual clock.
 pub fn test_examples() -> ExitCode {
-    harness(None)
+    with_workspace(|workspace| {
+        let of_rust = |example: &Example| example_test(&workspace, example, None);
+        harness(workspace.examples().map(of_rust).collect(), |_| Vec::new())
+    })
 }
 
 /// A test harness with one named test for each twin, under CPython.
-///
-/// Without a suitable CPython the tests are ignored and the reason stands before their
-/// names, unless the variable `REQUIRE_CPYTHON` is set: then nothing is run and the
-/// harness fails.
 pub fn test_twins() -> ExitCode {
-    harness(Some(Python::find()))
+    with_workspace(|workspace| {
+        harness(Vec::new(), |python| {
+            let has_twin = |example: &&Example| example.header.no_twin.is_none();
+            let of_twin =
+                |example| example_test(&workspace, example, Some(python.clone()));
+            workspace.examples().filter(has_twin).map(of_twin).collect()
+        })
+    })
 }
 
-/// One test for each example, of the Rust program or, with a Python, of the twin.
-fn harness(python: Option<Result<Python, String>>) -> ExitCode {
+/// A test harness for functions, of which some need CPython.
+pub fn run(plain: &[Test], with_python: &[Test]) -> ExitCode {
+    let trial = |(name, function): &Test| {
+        let function = *function;
+        Trial::test(*name, move || {
+            function();
+            Ok(())
+        })
+    };
+    harness(plain.iter().map(trial).collect(), |_| {
+        with_python.iter().map(trial).collect()
+    })
+}
+
+/// Without a CPython the tests that need it are ignored and the reason stands before
+/// their names, unless the variable `REQUIRE_CPYTHON` is set: then nothing is run and the
+/// harness fails.
+fn harness(
+    mut trials: Vec<Trial>,
+    with_python: impl FnOnce(&Result<Python, String>) -> Vec<Trial>,
+) -> ExitCode {
     let arguments = Arguments::from_args();
-    let missing = python
-        .as_ref()
-        .and_then(|found| found.as_ref().err().cloned());
-    if let Some(reason) = &missing
-        && env::var_os(REQUIRE_CPYTHON).is_some()
-    {
-        eprintln!("error: {reason}");
-        return ExitCode::FAILURE;
-    }
-    let workspace = match Workspace::open() {
-        Ok(workspace) => workspace,
-        Err(error) => {
-            eprintln!("error: {error:#}");
+    let python = Python::find();
+    let with_python = with_python(&python);
+    match &python {
+        Ok(_) => trials.extend(with_python),
+        Err(_) if with_python.is_empty() => {}
+        Err(reason) if env::var_os(REQUIRE_CPYTHON).is_some() => {
+            eprintln!("error: {reason}");
             return ExitCode::FAILURE;
         }
-    };
-    let twins = python.is_some();
-    let shared = Arc::new((workspace, python));
-    let examples = shared.0.examples();
-    let trials = examples
-        .filter(|example| !twins || example.header.no_twin.is_none())
-        .map(|example| {
-            let name = example.id().replace('/', "::");
-            let (shared, example) = (Arc::clone(&shared), example.clone());
-            let trial = Trial::test(name, move || {
-                let (workspace, python) = &*shared;
-                let program = match python {
-                    None => Program::Rust,
-                    Some(Ok(python)) => Program::Twin(python),
-                    Some(Err(reason)) => return Err(Failed::from(reason)),
-                };
-                let check = Judge::new(program).check(workspace, &example);
-                runtime()?.block_on(check).map(drop).map_err(Failed::from)
-            });
-            match &missing {
-                Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
-                None => trial,
-            }
-        })
-        .collect();
+        Err(reason) => trials.extend(
+            with_python
+                .into_iter()
+                .map(|trial| trial.with_ignored_flag(true).with_kind(reason)),
+        ),
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn with_workspace(test: impl FnOnce(Arc<Workspace>) -> ExitCode) -> ExitCode {
+    match Workspace::open() {
+        Ok(workspace) => test(Arc::new(workspace)),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The check of one example: of the Rust program or, with a Python, of the twin.
+fn example_test(
+    workspace: &Arc<Workspace>,
+    example: &Example,
+    python: Option<Result<Python, String>>,
+) -> Trial {
+    let (workspace, example) = (Arc::clone(workspace), example.clone());
+    Trial::test(example.id().replace('/', "::"), move || {
+        let program = match &python {
+            None => Program::Rust,
+            Some(Ok(python)) => Program::Twin(python),
+            Some(Err(reason)) => return Err(Failed::from(reason)),
+        };
+        let check = Judge::new(program).check(&workspace, &example);
+        runtime()?.block_on(check).map(drop).map_err(Failed::from)
+    })
 }

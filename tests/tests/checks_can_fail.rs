@@ -3,9 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Output;
+use std::process::{ExitCode, Output};
 
-use tests::{Fixture, Mutant};
+use tests::{Fixture, Mutant, Test, test};
+
+/// Those that need nothing but the Rust toolchain.
+const PLAIN: &[Test] = &[
+    test!(on_the_virtual_clock),
+    test!(a_failure_tells_how_to_go_on),
+    test!(files_that_do_not_belong_together),
+];
+
+/// Those that run CPython.
+const WITH_PYTHON: &[Test] = &[test!(twins)];
+
+fn main() -> ExitCode {
+    tests::run(PLAIN, WITH_PYTHON)
+}
 
 const fn mutant(name: &'static str, from: &'static str, to: &'static str) -> Mutant {
     Mutant { name, from, to }
@@ -165,7 +179,6 @@ fn wrong_programs() -> Fixture {
     fixture
 }
 
-#[test]
 fn on_the_virtual_clock() {
     let output = wrong_programs().xtask(&["check-all", "--limit", "3"]);
     let differs = "what it printed differs from tests/golden/sample";
@@ -209,7 +222,6 @@ fn on_the_virtual_clock() {
     assert_eq!(last_line(&output), "6 passed, 22 failed");
 }
 
-#[test]
 fn a_failure_tells_how_to_go_on() {
     let output = wrong_programs().xtask(&["check-all", "changed_word"]);
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -230,7 +242,6 @@ FAIL sample/changed_word: what it printed differs from tests/golden/sample/chang
     assert_eq!(last_line(&output), "0 passed, 1 failed");
 }
 
-#[test]
 fn files_that_do_not_belong_together() {
     let name = "strays";
     let twin_missing = mutant("twin_missing", "The program", "A program");
@@ -297,7 +308,6 @@ fn files_that_do_not_belong_together() {
     assert_eq!(last_line(&output), "3 passed, 11 failed");
 }
 
-#[test]
 fn twins() {
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "twins", &[], &TWINS);
     let output = fixture.xtask(&["check-python", "--limit", "20"]);

@@ -1,7 +1,7 @@
 //! CPython, which runs the twins, and the packages that some of them need.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,11 @@ impl Python {
             message.push_str(&format!(" (found: {})", problems.join(", ")));
         }
         Err(message)
+    }
+
+    /// The interpreter itself.
+    pub fn program(&self) -> &OsStr {
+        &self.program
     }
 
     /// The interpreter for a twin: this one, or one in a virtual environment with the

@@ -1,0 +1,332 @@
+//! The command line of a section, as a user calls it.
+
+// A test fails by a panic.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use snapbox::str;
+use tests::{Fixture, Mutant};
+use xtask::transcript::Transcript;
+
+const PROGRAMS: [Mutant; 3] = [
+    Mutant {
+        name: "returns_error",
+        from: "Ok(())",
+        to: r#"Err("no such file".to_owned())"#,
+    },
+    Mutant {
+        name: "panics",
+        from: "Ok(())",
+        to: r#"panic!("the sky falls")"#,
+    },
+    Mutant {
+        name: "spawns",
+        from: r#"println!("both are done");"#,
+        to: r#"tokio::spawn(async { println!("first\n\nthird\tcolumn"); }).await.unwrap();
+               println!();"#,
+    },
+];
+
+fn sample() -> (Fixture, PathBuf) {
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "section", &PROGRAMS, &[]);
+    let section = fixture.section();
+    (fixture, section)
+}
+
+/// Runs the fixture's section with these arguments.
+fn run(arguments: &[&str]) -> snapbox::cmd::OutputAssert {
+    let (_fixture, section) = sample();
+    snapbox::cmd::Command::new(section).args(arguments).assert()
+}
+
+const GOOD: &str = "  0.000  left starts
+  0.000  right starts
+  1.000  left ends
+  1.200  right ends
+  1.700  both are done
+";
+
+#[test]
+fn one_example_on_the_virtual_clock() {
+    run(&["--virtual-time", "good"])
+        .success()
+        .stdout_eq(GOOD)
+        .stderr_eq("");
+}
+
+#[test]
+fn one_example_on_the_real_clock() {
+    let output = run(&["good"]).success().stderr_eq("").get_output().clone();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed = Transcript::parse_golden(&printed).unwrap();
+    let golden = Transcript::parse_golden(GOOD).unwrap();
+    assert_eq!(
+        golden.match_loosely(&printed, Duration::from_secs(5)),
+        Ok(())
+    );
+}
+
+#[test]
+fn several_examples_have_headings_and_clocks_of_their_own() {
+    run(&["--virtual-time", "good", "good"])
+        .success()
+        .stdout_eq(format!(
+            "# good: Wait for two at once.\n{GOOD}\n# good: Wait for two at once.\n{GOOD}"
+        ));
+}
+
+#[test]
+fn without_a_name_all_run_also_behind_those_that_fail() {
+    let output = run(&["--virtual-time"]).code(1).get_output().clone();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let headings: Vec<&str> = stdout
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .collect();
+    assert_eq!(
+        headings,
+        ["good", "returns_error", "panics", "spawns"]
+            .map(|name| format!("# {name}: Wait for two at once."))
+    );
+    snapbox::assert_data_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        str![[r#"
+error: returns_error: "no such file"
+
+thread 'main' ([..]) panicked at [..]
+the sky falls
+...
+error: panics: panicked: the sky falls
+
+"#]]
+    );
+}
+
+#[test]
+fn on_the_real_clock_failures_are_told_too() {
+    run(&["returns_error", "panics"])
+        .code(1)
+        .stderr_eq(str![[r#"
+error: returns_error: "no such file"
+
+thread 'main' ([..]) panicked at [..]
+the sky falls
+...
+error: panics: panicked: the sky falls
+
+"#]]);
+}
+
+#[test]
+fn the_form_for_programs() {
+    run(&["--virtual-time", "--tsv", "spawns", "good"])
+        .success()
+        .stdout_eq(str![[r#"
+# spawns
+0.000	-	left starts
+0.000	-	right starts
+1.000	-	left ends
+1.200	-	right ends
+1.700	[..]	first
+1.700	[..]	
+1.700	[..]	third	column
+1.700	-	
+# end 1.700
+# good
+0.000	-	left starts
+0.000	-	right starts
+1.000	-	left ends
+1.200	-	right ends
+1.700	-	both are done
+# end 1.700
+
+"#]]);
+}
+
+#[test]
+fn the_task_id_tells_tasks_apart() {
+    let output = run(&["--virtual-time", "--tsv", "spawns"])
+        .get_output()
+        .clone();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let task = |text: &str| {
+        let line = stdout.lines().find(|line| line.ends_with(text)).unwrap();
+        line.split('\t').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(task("left starts"), "-");
+    task("first")
+        .parse::<u64>()
+        .expect("a spawned task has a number");
+}
+
+#[test]
+fn each_line_of_a_text_has_its_time() {
+    run(&["--virtual-time", "spawns"]).success().stdout_eq(
+        "  0.000  left starts
+  0.000  right starts
+  1.000  left ends
+  1.200  right ends
+  1.700  first
+  1.700
+  1.700  third\tcolumn
+  1.700
+",
+    );
+}
+
+#[test]
+fn the_list() {
+    run(&["--list"]).success().stderr_eq("").stdout_eq(str![[r#"
+good           Wait for two at once.
+returns_error  Wait for two at once.
+panics         Wait for two at once.
+spawns         Wait for two at once.
+
+"#]]);
+    run(&["--list", "--tsv"]).success().stdout_eq(str![[r#"
+good	Wait for two at once.
+returns_error	Wait for two at once.
+panics	Wait for two at once.
+spawns	Wait for two at once.
+
+"#]]);
+}
+
+#[test]
+fn the_source_is_the_file() {
+    let good = tests::root().join("tests/fixture/crates/sample/src/good.rs");
+    run(&["--source", "good"])
+        .success()
+        .stdout_eq(fs::read_to_string(good).unwrap());
+}
+
+#[test]
+fn the_help_names_every_option() {
+    run(&["--help"]).success().stderr_eq("").stdout_eq(str![[r#"
+A section for the tests
+
+Usage: cargo run -p sample -- [OPTIONS] [EXAMPLE]...
+...
+      --virtual-time [..]
+      --tsv [..]
+...
+      --list [..]
+      --source EXAMPLE [..]
+  -h, --help [..]
+...
+"#]]);
+}
+
+#[test]
+fn an_unknown_name_runs_nothing_and_suggests_the_nearest() {
+    run(&["good", "god"])
+        .code(2)
+        .stdout_eq("")
+        .stderr_eq(str![[r#"
+error: no example `god`; did you mean `good`?
+`cargo run -p sample -- --help` explains the options.
+
+"#]]);
+    run(&["--source", "godd"])
+        .code(2)
+        .stdout_eq("")
+        .stderr_eq(str![[r#"
+error: no example `godd`; did you mean `good`?
+...
+"#]]);
+    run(&["elephant"]).code(2).stdout_eq("").stderr_eq(str![[r#"
+error: no example `elephant`; --list shows which there are
+...
+"#]]);
+}
+
+#[test]
+fn wrong_options_run_nothing() {
+    for arguments in [
+        &["--virtual"][..],
+        &["-v"],
+        &["--source"],
+        &["--source", "good", "--list"],
+        &["--list", "good"],
+        &["", "good"],
+    ] {
+        run(arguments)
+            .code(2)
+            .stdout_eq("")
+            .stderr_eq("error: [..]\n`cargo run -p[..]\n");
+    }
+}
+
+#[test]
+fn the_iterators_suggest_the_generator() {
+    let iterators = tests::executable("iterators");
+    snapbox::cmd::Command::new(iterators)
+        .arg("genrator")
+        .assert()
+        .code(2)
+        .stdout_eq("")
+        .stderr_eq("error: no example `genrator`; did you mean `generator`?\n...");
+}
+
+#[test]
+fn lines_come_as_they_are_printed() {
+    let (_fixture, section) = sample();
+    let mut child = Command::new(section)
+        .arg("good")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the section runs");
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    assert!(line.ends_with("left starts\n"), "{line}");
+    // The example goes on for another 1.7 seconds; a buffer would have held the line
+    // until the end.
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "it had ended before the line came"
+    );
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let (_fixture, section) = sample();
+    for arguments in [&["--virtual-time"][..], &["good"], &["--list"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let Output { status, stderr, .. } = Command::new(&section)
+            .args(arguments)
+            .stdout(writer)
+            .output()
+            .expect("the section runs");
+        assert_eq!(String::from_utf8_lossy(&stderr), "", "{arguments:?}");
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let (_fixture, section) = sample();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let output = Command::new(section)
+        .arg("good")
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("the section runs");
+    snapbox::assert_data_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: cannot write to standard output: [..]\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}

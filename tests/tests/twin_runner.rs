@@ -1,0 +1,211 @@
+//! The program that runs the twins: its clock, its `print`, its command line.
+
+// A test fails by a panic.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::process::{Command, ExitCode, Output};
+
+use snapbox::assert_data_eq;
+use tests::{Test, test};
+use xtask::python::Python;
+
+const WITH_PYTHON: &[Test] = &[
+    test!(the_clock_moves_instead_of_waiting),
+    test!(equal_delays_end_in_the_order_in_which_they_began),
+    test!(the_time_module_shows_the_same_clock),
+    test!(the_clock_holds_still_while_an_executor_works),
+    test!(the_clock_holds_still_for_work_that_nobody_waits_for),
+    test!(the_clock_holds_still_while_executors_are_shut_down),
+    test!(print_writes_whole_lines),
+    test!(other_streams_are_left_alone),
+    test!(the_form_for_programs),
+    test!(on_the_real_clock),
+    test!(a_program_that_can_never_go_on),
+    test!(a_closed_pipe_ends_it_quietly),
+    test!(wrong_calls),
+];
+
+fn main() -> ExitCode {
+    tests::run(&[], WITH_PYTHON)
+}
+
+fn run_twin(arguments: &[&str], program: &str) -> Output {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let twin = dir.path().join("twin.py");
+    fs::write(&twin, program).expect("the program can be written");
+    command()
+        .args(arguments)
+        .arg(twin)
+        .output()
+        .expect("python runs")
+}
+
+fn command() -> Command {
+    let python = Python::find().expect("there is a Python");
+    let mut command = Command::new(python.program());
+    command.arg(tests::root().join("tests/python/run_twin.py"));
+    command
+}
+
+/// Runs the body of an `async def main` on the virtual clock.
+#[track_caller]
+fn assert_prints(body: &str, expected: &str) {
+    let mut program =
+        "import asyncio, sys, threading, time\nasync def main():\n".to_owned();
+    for line in body.lines() {
+        program.push_str(&format!("    {line}\n"));
+    }
+    program.push_str("asyncio.run(main())\n");
+    let output = run_twin(&[], &program);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_data_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        expected.to_owned()
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn the_clock_moves_instead_of_waiting() {
+    assert_prints(
+        "print('a')\nawait asyncio.sleep(1000)\nprint('b')\nawait asyncio.sleep(0.001)\n\
+         print('c')\nawait asyncio.sleep(0)\nprint('d')",
+        "  0.000  a\n1000.000  b\n1000.001  c\n1000.001  d\n",
+    );
+}
+
+fn equal_delays_end_in_the_order_in_which_they_began() {
+    assert_prints(
+        "async def wait(n):\n    await asyncio.sleep(0.1)\n    print(n)\n\
+         await asyncio.gather(*(wait(n) for n in range(200)))",
+        &(0..200)
+            .map(|n| format!("  0.100  {n}\n"))
+            .collect::<String>(),
+    );
+}
+
+fn the_time_module_shows_the_same_clock() {
+    assert_prints(
+        "readings = [time.time, time.monotonic, time.perf_counter]\n\
+         before = [read() for read in readings]\n\
+         before_ns = [time.time_ns(), time.monotonic_ns(), time.perf_counter_ns()]\n\
+         await asyncio.sleep(2.5)\n\
+         print([round(read() - was, 6) for read, was in zip(readings, before)])\n\
+         after_ns = [time.time_ns(), time.monotonic_ns(), time.perf_counter_ns()]\n\
+         print([round((b - a) / 1e9, 6) for a, b in zip(before_ns, after_ns)])\n\
+         print(round(asyncio.get_running_loop().time(), 3))",
+        "  2.500  [2.5, 2.5, 2.5]\n  2.500  [2.5, 2.5, 2.5]\n  2.500  2.5\n",
+    );
+}
+
+fn the_clock_holds_still_while_an_executor_works() {
+    // A timer a thousand times shorter than the work does not fire before its end.
+    assert_prints(
+        "done = threading.Event()\n\
+         async def timer():\n    await asyncio.sleep(0.0005)\n    print(done.is_set())\n\
+         def work():\n    threading.Event().wait(0.5)\n    done.set()\n    return 7\n\
+         task = asyncio.create_task(timer())\n\
+         print(await asyncio.to_thread(work))\nawait task",
+        "  0.000  7\n  0.000  True\n",
+    );
+}
+
+fn the_clock_holds_still_for_work_that_nobody_waits_for() {
+    assert_prints(
+        "done = threading.Event()\n\
+         def work():\n    threading.Event().wait(0.5)\n    done.set()\n\
+         call = asyncio.get_running_loop().run_in_executor(None, work)\n\
+         call.cancel()\n\
+         await asyncio.sleep(1)\nprint(done.is_set())",
+        "  1.000  True\n",
+    );
+}
+
+fn the_clock_holds_still_while_executors_are_shut_down() {
+    let program = "import asyncio, threading\n\
+        async def main():\n    await asyncio.to_thread(print, 'in a thread')\n\
+        asyncio.run(main())\nprint('behind the end of the loop')\n";
+    let output = run_twin(&[], program);
+    assert_data_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "  0.000  in a thread\n  0.000  behind the end of the loop\n"
+    );
+}
+
+fn print_writes_whole_lines() {
+    assert_prints(
+        "print('a', 1, None, sep='-')\nprint()\nprint('two\\nlines')\n\
+         try:\n    print('x', end='')\nexcept ValueError as error:\n    print(error)",
+        "  0.000  a-1-None\n  0.000\n  0.000  two\n  0.000  lines\n\
+         \x20 0.000  a twin prints whole lines: print(..., end=...) is not timed\n",
+    );
+}
+
+fn other_streams_are_left_alone() {
+    let output = run_twin(&[], "import sys\nprint('err', file=sys.stderr)\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "err\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
+
+fn the_form_for_programs() {
+    let program = "import asyncio\n\
+        async def main():\n    print('a\\tb')\n    await asyncio.sleep(0.25)\n\
+        print('before')\nasyncio.run(main())\n";
+    let output = run_twin(&["--tsv"], program);
+    assert_data_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "# twin\n0.000\t-\tbefore\n0.000\tTask-1\ta\tb\n# end 0.250\n"
+    );
+}
+
+fn on_the_real_clock() {
+    let program = "import asyncio, time\n\
+        async def main():\n    start = time.monotonic()\n    await asyncio.sleep(0.3)\n\
+        \x20   print(time.monotonic() - start >= 0.29)\nasyncio.run(main())\n";
+    let output = run_twin(&["--real-time"], program);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (seconds, text) = stdout.trim().split_once("  ").expect("a time and a text");
+    assert_eq!(text, "True");
+    assert!(seconds.parse::<f64>().unwrap() >= 0.29, "{stdout}");
+}
+
+fn a_program_that_can_never_go_on() {
+    let program = "import asyncio\n\
+        async def main():\n    await asyncio.Event().wait()\nasyncio.run(main())\n";
+    let output = run_twin(&[], program);
+    assert_data_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "...\nRuntimeError: deadlock: every task waits and no timer is set\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+fn a_closed_pipe_ends_it_quietly() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let twin = dir.path().join("twin.py");
+    fs::write(&twin, "for n in range(1000):\n    print(n)\n").unwrap();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = command();
+    command
+        .arg(twin)
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("python runs");
+    drop(command);
+    let output = child.wait_with_output().expect("python ends");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn wrong_calls() {
+    for arguments in [&[][..], &["no-such-file.py"], &["--fast", "x.py"]] {
+        let output = command().args(arguments).output().expect("python runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+        assert_data_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "usage: run_twin.py [..]\nrun_twin.py: error: [..]\n"
+        );
+    }
+}
