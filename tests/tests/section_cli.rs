@@ -189,10 +189,10 @@ spawns         Wait for two at once.
 
 "#]]);
     run(&["--list", "--tsv"]).success().stdout_eq(str![[r#"
-good	Wait for two at once.
-returns_error	Wait for two at once.
-panics	Wait for two at once.
-spawns	Wait for two at once.
+good	Wait for two at once.	Send
+returns_error	Wait for two at once.	Send
+panics	Wait for two at once.	Send
+spawns	Wait for two at once.	Send
 
 "#]]);
 }

@@ -376,7 +376,7 @@ fn an_example_that_needs_the_real_clock() {
     let output = fixture.xtask(&["check-all", "real"]);
     assert_data_eq!(
         stdout(&output),
-        "1 run: on the real clock at most 1.7[..] s, [..]\n1 passed, 0 failed\n"
+        "1 run: longest wait on the real clock 1.7[..] s, [..]\n1 passed, 0 failed\n"
     );
     // Recorded on a grid, so that it does not depend on the day.
     assert_eq!(golden(&fixture, "real"), golden(&fixture, "good"));

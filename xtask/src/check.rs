@@ -42,6 +42,8 @@ pub struct Judge<'a> {
     pub program: Program<'a>,
     /// Which clock it runs on.
     pub clock: Clock,
+    /// Whether the example runs inside `tokio::spawn`; this is for Rust programs alone.
+    pub spawn: bool,
     /// After which time a program is killed.
     pub limit: Duration,
     /// How late a line may be on the real clock.
@@ -55,6 +57,7 @@ impl<'a> Judge<'a> {
         Self {
             program,
             clock: Clock::Virtual,
+            spawn: false,
             limit: LIMIT,
             slack: SLACK,
         }
@@ -75,13 +78,17 @@ impl<'a> Judge<'a> {
         let (section, name) = (&example.section, &example.name);
         match self.program {
             Program::Rust => {
-                let mut command = Command::new(&example.binary);
-                command.args(["--tsv", name]);
-                if real {
-                    return Ok((command, format!("cargo run -p {section} -- {name}")));
+                let mut options = Vec::new();
+                if !real {
+                    options.push("--virtual-time");
                 }
-                command.arg("--virtual-time");
-                let typed = format!("cargo run -p {section} -- --virtual-time {name}");
+                if self.spawn {
+                    options.push("--spawn");
+                }
+                options.push(name);
+                let mut command = Command::new(&example.binary);
+                command.arg("--tsv").args(&options);
+                let typed = format!("cargo run -p {section} -- {}", options.join(" "));
                 Ok((command, typed))
             }
             Program::Twin(python) => {
@@ -240,6 +247,10 @@ pub fn check_all(workspace: &Workspace, options: &Options<'_>) -> Result<bool> {
     let judge = &options.judge;
     let mut examples = workspace.matching(options.filter)?;
     let inventory = match judge.program {
+        Program::Rust if judge.spawn => {
+            examples.retain(|example| example.header.not_send.is_none());
+            Vec::new()
+        }
         Program::Rust => inventory::check(workspace, options.filter)?,
         Program::Twin(_) => {
             examples.retain(|example| example.header.no_twin.is_none());
@@ -327,7 +338,7 @@ impl Totals {
         }
         if !self.longest_wait.is_zero() {
             let longest = self.longest_wait.as_secs_f64();
-            parts.push(format!("on the real clock at most {longest:.3} s"));
+            parts.push(format!("longest wait on the real clock {longest:.3} s"));
         }
         parts.push(format!("{:.3} s of wall time", wall.as_secs_f64()));
         let each = wall.as_secs_f64() * 1000.0 / count.max(1) as f64;

@@ -11,9 +11,11 @@ pub struct Header {
     pub real_clock: bool,
     /// `twin: none (why)`: the reason why there is no asyncio program.
     pub no_twin: Option<String>,
+    /// `send: no (why)`: the reason why `run` cannot be given to `tokio::spawn`.
+    pub not_send: Option<String>,
 }
 
-const DIRECTIVES: [&str; 3] = ["asyncio", "clock", "twin"];
+const DIRECTIVES: [&str; 4] = ["asyncio", "clock", "send", "twin"];
 
 /// Reads the header of a source file and says everything that is wrong with it.
 ///
@@ -103,6 +105,7 @@ impl Header {
             ("clock", other) => {
                 return Err(format!("`clock: {other}`: the only value is `real`"));
             }
+            ("send", value) => self.not_send = Some(reason("send", "no", value)?),
             ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
             (unknown, _) => {
                 return Err(format!(
@@ -151,6 +154,7 @@ mod tests {
 //!
 //! asyncio: async generators, async for
 //! clock: real
+//! send: no (it holds an Rc)
 //! twin: none (there is no such thing)
 
 use std::pin::pin;
@@ -163,6 +167,7 @@ use std::pin::pin;
         assert_eq!(header.summary, "Yield values.");
         assert_eq!(header.asyncio, ["async generators", "async for"]);
         assert!(header.real_clock);
+        assert_eq!(header.not_send.as_deref(), Some("it holds an Rc"));
         assert_eq!(header.no_twin.as_deref(), Some("there is no such thing"));
     }
 
@@ -188,6 +193,7 @@ use std::pin::pin;
         one_problem("clock: real", "in real time", "is not a directive");
         one_problem("none (there is no such thing)", "none", "the form is");
         one_problem("none (there is no such thing)", "none ()", "the form is");
+        one_problem("send: no (it holds an Rc)", "send: yes", "the form is");
         one_problem("async generators, async for", "", "separated by commas");
         one_problem(
             "//! asyncio: async generators, async for\n",

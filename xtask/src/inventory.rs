@@ -116,6 +116,16 @@ impl Problems<'_> {
             self.report(&id, &example.source, problem);
         }
         self.check_width(&id, &example.source)?;
+        if example.listed_send != example.header.not_send.is_none() {
+            let problem = if example.listed_send {
+                "its header says `send: no`, but the section does not list it as \
+                 `(not Send)`"
+            } else {
+                "the section lists it as `(not Send)`; its header has to say \
+                 `send: no (why)`"
+            };
+            self.report(&id, &example.source, problem);
+        }
         match (&example.header.no_twin, example.twin.exists()) {
             (None, false) => self.report(
                 &id,

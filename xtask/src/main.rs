@@ -39,6 +39,11 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Run every example inside `tokio::spawn` and compare it with the same golden.
+    TestSpawn {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Record the goldens of the selected examples, and show what changed.
     Bless {
         /// A part of SECTION/EXAMPLE.
@@ -132,6 +137,10 @@ fn run(command: &Command) -> Result<bool> {
         Command::CheckPython { which } => {
             which.check(Judge::new(Program::Twin(&find_python()?)))
         }
+        Command::TestSpawn { which } => which.check(Judge {
+            spawn: true,
+            ..Judge::new(Program::Rust)
+        }),
         Command::Bless { filter, limit } => {
             bless::bless(&Workspace::open()?, filter, find_python, limit.get())
         }

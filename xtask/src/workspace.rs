@@ -58,6 +58,8 @@ pub struct Example {
     pub golden: PathBuf,
     /// What the source says about itself.
     pub header: Header,
+    /// Whether the section lists it as one whose `run` is `Send`.
+    pub listed_send: bool,
     /// What is wrong with the header.
     pub header_problems: Vec<String>,
 }
@@ -200,7 +202,13 @@ impl Workspace {
         let golden = self.root.join("tests/golden").join(section);
         let mut examples = Vec::new();
         for line in stdout.lines() {
-            let name = line.split('\t').next().unwrap_or(line).to_owned();
+            let mut columns = line.split('\t');
+            let (Some(name), Some(_summary), Some(send)) =
+                (columns.next(), columns.next(), columns.next())
+            else {
+                bail!("`{section} --list` printed a line that it should not: `{line}`");
+            };
+            let name = name.to_owned();
             let source = dir.join("src").join(format!("{name}.rs"));
             let text = fs::read_to_string(&source)
                 .with_context(|| format!("cannot read {}", source.display()))?;
@@ -213,6 +221,7 @@ impl Workspace {
                 golden: golden.join(format!("{name}.txt")),
                 header,
                 header_problems,
+                listed_send: send == "Send",
                 name,
             });
         }

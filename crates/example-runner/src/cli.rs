@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use crate::Example;
 use crate::suggest::nearest;
 use crate::transcript::{self, Form, print_raw};
+use crate::{Example, Run};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clock {
@@ -17,16 +17,21 @@ enum Clock {
     Virtual,
 }
 
+/// How the examples are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Manner {
+    clock: Clock,
+    form: Form,
+    /// Inside `tokio::spawn`, as code is that a reader has pasted into a server.
+    spawn: bool,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Help,
     List(Form),
     Source(String),
-    Run {
-        names: Vec<String>,
-        clock: Clock,
-        form: Form,
-    },
+    Run { names: Vec<String>, manner: Manner },
 }
 
 /// The whole command line of a section: `section` is the package's name, `title` its
@@ -46,14 +51,14 @@ pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode
             Ok(example) => print_raw(example.source),
             Err(message) => return wrong_call(section, &message),
         },
-        Command::Run { names, clock, form } => {
+        Command::Run { names, manner } => {
             let found: Result<Vec<&Example>, String> = if names.is_empty() {
                 Ok(examples.iter().collect())
             } else {
                 names.iter().map(|name| find(name, examples)).collect()
             };
             match found {
-                Ok(found) => return run_all(&found, clock, form),
+                Ok(found) => return run_all(&found, manner),
                 Err(message) => return wrong_call(section, &message),
             }
         }
@@ -67,6 +72,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut list = false;
     let mut clock = Clock::Real;
     let mut form = Form::Plain;
+    let mut spawn = false;
     let mut args = args.map(|arg| {
         arg.into_string()
             .map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))
@@ -77,6 +83,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             "--list" => list = true,
             "--virtual-time" => clock = Clock::Virtual,
             "--tsv" => form = Form::Tsv,
+            "--spawn" => spawn = true,
             "--source" => match args.next() {
                 Some(name) => sources.push(name?),
                 None => return Err("--source needs the name of an example".to_owned()),
@@ -88,13 +95,21 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             name => names.push(name.to_owned()),
         }
     }
+    let manner = Manner { clock, form, spawn };
+    let plain = Manner {
+        clock: Clock::Real,
+        form: Form::Plain,
+        spawn: false,
+    };
     match (list, sources.len()) {
-        (false, 0) => Ok(Command::Run { names, clock, form }),
-        (true, 0) if !names.is_empty() || clock == Clock::Virtual => {
+        (false, 0) => Ok(Command::Run { names, manner }),
+        (true, 0) if names.is_empty() && manner == (Manner { form, ..plain }) => {
+            Ok(Command::List(form))
+        }
+        (true, 0) => {
             Err("--list lists every example and goes with --tsv only".to_owned())
         }
-        (true, 0) => Ok(Command::List(form)),
-        (false, 1) if names.is_empty() && clock == Clock::Real && form == Form::Plain => {
+        (false, 1) if names.is_empty() && manner == plain => {
             Ok(Command::Source(sources.remove(0)))
         }
         _ => Err("--source takes one example and goes with nothing else".to_owned()),
@@ -131,9 +146,11 @@ Arguments:
 
 Options:
       --virtual-time    Skip the waits; the printed times stay exact
+      --spawn           Run each example inside `tokio::spawn`
       --tsv             Print seconds, task id (- outside a task) and text, separated by
                         tabs; lines that begin with # mark an example's start and end
-      --list            Print every example with its summary
+      --list            Print every example with its summary; with --tsv also whether
+                        its `run` is Send
       --source EXAMPLE  Print the source file, a complete program
   -h, --help            Print this help
 
@@ -148,19 +165,23 @@ fn list(examples: &[Example], form: Form) -> String {
     let mut text = String::new();
     for example in examples {
         let (name, summary) = (example.name, example.summary());
+        let send = match example.run {
+            Run::Send(_) => "Send",
+            Run::Local(_) => "not Send",
+        };
         // Writing to a String cannot fail.
         let _ = match form {
             Form::Plain => writeln!(text, "{name:width$}  {summary}"),
-            Form::Tsv => writeln!(text, "{name}\t{summary}"),
+            Form::Tsv => writeln!(text, "{name}\t{summary}\t{send}"),
         };
     }
     text
 }
 
-fn run_all(examples: &[&Example], clock: Clock, form: Form) -> ExitCode {
+fn run_all(examples: &[&Example], manner: Manner) -> ExitCode {
     let mut failed = false;
     for (index, example) in examples.iter().enumerate() {
-        match form {
+        match manner.form {
             Form::Tsv => print_raw(&format!("# {}\n", example.name)),
             Form::Plain if examples.len() > 1 => {
                 let gap = if index == 0 { "" } else { "\n" };
@@ -168,7 +189,7 @@ fn run_all(examples: &[&Example], clock: Clock, form: Form) -> ExitCode {
             }
             Form::Plain => {}
         }
-        if let Err(message) = run_one(example, clock, form) {
+        if let Err(message) = run_one(example, manner) {
             eprintln!("error: {}: {message}", example.name);
             failed = true;
         }
@@ -176,26 +197,45 @@ fn run_all(examples: &[&Example], clock: Clock, form: Form) -> ExitCode {
     ExitCode::from(u8::from(failed))
 }
 
-fn run_one(example: &Example, clock: Clock, form: Form) -> Result<(), String> {
-    match clock {
+fn run_one(
+    example: &Example,
+    Manner { clock, form, spawn }: Manner,
+) -> Result<(), String> {
+    let mut builder = match clock {
         Clock::Virtual if !example.needs_real_clock() => {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .start_paused(true)
-                .build()
-                .map_err(|error| format!("cannot build the runtime: {error}"))?;
-            // Stays entered until the end, so that a destructor that prints while the
-            // runtime shuts down still reads the paused clock.
-            let handle = runtime.handle().clone();
-            let _context = handle.enter();
-            timed(form, || {
-                let result = runtime.block_on((example.run)());
-                drop(runtime);
-                result
-            })
+            let mut builder = Builder::new_current_thread();
+            builder.start_paused(true);
+            builder
         }
-        Clock::Virtual | Clock::Real => timed(form, example.main),
-    }
+        _ if spawn => Builder::new_multi_thread(),
+        _ => return timed(form, example.main),
+    };
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot build the runtime: {error}"))?;
+    // Stays entered until the end, so that a destructor that prints while the runtime
+    // shuts down still reads the paused clock.
+    let handle = runtime.handle().clone();
+    let _context = handle.enter();
+    timed(form, || {
+        let result = match example.run {
+            Run::Send(run) if spawn => {
+                match runtime.block_on(async { tokio::spawn(run()).await }) {
+                    Ok(result) => result,
+                    Err(error) => match error.try_into_panic() {
+                        Ok(payload) => panic::resume_unwind(payload),
+                        Err(error) => Err(error.to_string()),
+                    },
+                }
+            }
+            Run::Local(_) if spawn => Err("`run` is not Send".to_owned()),
+            Run::Send(run) => runtime.block_on(run()),
+            Run::Local(run) => runtime.block_on(run()),
+        };
+        drop(runtime);
+        result
+    })
 }
 
 /// Runs the example from the start of its clock to its end; a panic becomes an error.
@@ -227,7 +267,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> &str {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{Clock, Command, parse};
+    use super::{Clock, Command, Manner, parse};
     use crate::transcript::Form;
 
     fn parsed(args: &[&str]) -> Result<Command, String> {
@@ -237,11 +277,14 @@ mod tests {
     #[test]
     fn names_and_options_in_any_order() {
         assert_eq!(
-            parsed(&["b", "--virtual-time", "a", "--tsv"]),
+            parsed(&["b", "--virtual-time", "a", "--tsv", "--spawn"]),
             Ok(Command::Run {
                 names: vec!["b".to_owned(), "a".to_owned()],
-                clock: Clock::Virtual,
-                form: Form::Tsv,
+                manner: Manner {
+                    clock: Clock::Virtual,
+                    form: Form::Tsv,
+                    spawn: true
+                },
             })
         );
         assert_eq!(parsed(&["--list"]), Ok(Command::List(Form::Plain)));
@@ -265,6 +308,8 @@ mod tests {
             &["--source", "a", "b"],
             &["--list", "a"],
             &["--list", "--virtual-time"],
+            &["--list", "--spawn"],
+            &["--source", "a", "--tsv"],
         ] {
             assert!(parsed(args).is_err(), "{args:?} was accepted");
         }

@@ -29,8 +29,20 @@ pub use cli::run_section;
 pub use outcome::Outcome;
 pub use transcript::print_line;
 
-/// An example's `run`, ready to be awaited; the error is the message to report.
-pub type RunFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+/// An example's `run`, to be awaited; the error is the message to report.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// The future can move between threads, so it can also be given to `tokio::spawn`.
+    Send(fn() -> SendFuture),
+    /// It stays on its thread; the example is listed as `(not Send)`.
+    Local(fn() -> LocalFuture),
+}
+
+/// What [`Run::Send`] returns.
+pub type SendFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// What [`Run::Local`] returns.
+pub type LocalFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// One example of a section, as [`examples!`] describes it.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +53,8 @@ pub struct Example {
     pub source: &'static str,
     /// Calls `main`: the multi-threaded runtime and the real clock.
     pub main: fn() -> Result<(), String>,
-    /// Calls `run`, to be awaited on the runtime of the caller's choice.
-    pub run: fn() -> RunFuture,
+    /// Calls `run`, to be awaited on the runtime of the runner's choice.
+    pub run: Run,
 }
 
 impl Example {
@@ -69,9 +81,23 @@ impl Example {
 ///
 /// Every name is a file beside `main.rs` with a `pub fn main()` and a
 /// `pub async fn run()`, each returning `()` or a `Result<(), E>` with `E: Debug`.
+///
+/// The future of `run` has to be `Send`, so that what a reader pastes also works inside
+/// `tokio::spawn`. An example that is about the opposite is listed as `name (not Send)`
+/// and says why in its header: `send: no (why)`.
 #[macro_export]
 macro_rules! examples {
-    ($($name:ident),+ $(,)?) => {
+    (@run $name:ident) => {
+        $crate::Run::Send(|| ::std::boxed::Box::pin(async {
+            $crate::Outcome::into_result($name::run().await)
+        }))
+    };
+    (@run $name:ident $not:ident) => {
+        $crate::Run::Local(|| ::std::boxed::Box::pin(async {
+            $crate::Outcome::into_result($name::run().await)
+        }))
+    };
+    ($($name:ident $(($not:ident Send))?),+ $(,)?) => {
         $(mod $name;)+
 
         fn main() -> ::std::process::ExitCode {
@@ -82,9 +108,7 @@ macro_rules! examples {
                     name: stringify!($name),
                     source: include_str!(concat!(stringify!($name), ".rs")),
                     main: || $crate::Outcome::into_result($name::main()),
-                    run: || ::std::boxed::Box::pin(async {
-                        $crate::Outcome::into_result($name::run().await)
-                    }),
+                    run: $crate::examples!(@run $name $($not)?),
                 }),+],
             )
         }

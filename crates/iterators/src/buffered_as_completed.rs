@@ -4,7 +4,8 @@
 //! which they are ready, so yield what tells them apart. The trap: the futures belong to
 //! the stream and are polled only while the consumer awaits it. With a busy loop body the
 //! work in flight stands still, timers run out unseen, connections time out. Spawn in the
-//! `map`, and the work goes on at its own pace. `buffer_unordered(0)` waits for ever.
+//! `map`, and the work goes on at its own pace. `buffer_unordered(0)` waits for ever, and
+//! items that borrow do not compile inside `tokio::spawn`: own them.
 //!
 //! asyncio: as_completed, Semaphore, create_task
 
@@ -17,16 +18,17 @@ use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-type Job = (&'static str, u64);
+/// A name, and how many milliseconds it takes.
+type Job = (char, u64);
 
-async fn fetch((name, millis): Job) -> &'static str {
+async fn fetch((name, millis): Job) -> char {
     sleep(Duration::from_millis(millis)).await;
     println!("fetched {name}");
     name
 }
 
 /// What the consumer does with each result.
-async fn use_it(name: &str) {
+async fn use_it(name: char) {
     println!("using {name}");
     sleep(Duration::from_millis(500)).await;
 }
@@ -40,14 +42,14 @@ pub async fn run() -> Result<(), JoinError> {
         at_once.fetch_sub(1, Ordering::Relaxed);
         name
     };
-    let jobs = [("a", 500), ("b", 100), ("c", 200), ("d", 400)];
+    let jobs = [('a', 500), ('b', 100), ('c', 200), ('d', 400)];
     let mut results = pin!(stream::iter(jobs).map(counted).buffer_unordered(2));
     while let Some(name) = results.next().await {
         println!("got {name}");
     }
     println!("at once, at most: {}", peak.load(Ordering::Relaxed));
 
-    let jobs = [("a", 300), ("b", 100), ("c", 200)];
+    let jobs = [('a', 300), ('b', 100), ('c', 200)];
     println!("A busy consumer stalls them:");
     let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(3));
     while let Some(name) = results.next().await {
