@@ -111,13 +111,7 @@ impl Fixture {
     ///
     /// When it cannot be written.
     pub fn write(&self, path: &str, text: &str) {
-        let path = self.dir.join(path);
-        if fs::read_to_string(&path).is_ok_and(|now| now == text) {
-            return;
-        }
-        fs::create_dir_all(path.parent().expect("a file is in a folder"))
-            .expect("the folder can be made");
-        fs::write(&path, text).expect("the file can be written");
+        write(&self.dir.join(path), text);
     }
 
     /// Runs the xtask in this workspace, as `cargo xtask` does.
@@ -186,4 +180,15 @@ fn mutate(text: &str, mutant: &Mutant) -> String {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Writes a file and the folders above it, unless it has this text already: what is not
+/// written is not compiled anew.
+pub fn write(path: &Path, text: &str) {
+    if fs::read_to_string(path).is_ok_and(|now| now == text) {
+        return;
+    }
+    fs::create_dir_all(path.parent().expect("a file is in a folder"))
+        .expect("the folder can be made");
+    fs::write(path, text).expect("the file can be written");
 }

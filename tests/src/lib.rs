@@ -1,5 +1,6 @@
 //! What the tests over the whole workspace have in common.
 
+mod copies;
 mod fixture;
 
 use std::env;
@@ -8,10 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use xtask::check::{Judge, Program, runtime};
+use xtask::check::{Clock, Judge, Program, default_jobs, runtime};
 use xtask::python::Python;
 use xtask::workspace::{self, Example, Workspace};
 
+pub use copies::Copies;
 pub use fixture::{Fixture, Mutant};
 
 /// When this variable is set, a missing CPython is an error instead of ignored tests.
@@ -48,10 +50,53 @@ macro_rules! test {
 
 /// A test harness with one named test for each example, on the virtual clock.
 pub fn test_examples() -> ExitCode {
+    test_rust(Arguments::from_args(), |_| true, Judge::new(Program::Rust))
+}
+
+/// A test harness with one named test for each example whose `run` is `Send`: inside
+/// `tokio::spawn`, on the virtual clock.
+pub fn test_spawned() -> ExitCode {
+    let judge = Judge {
+        spawn: true,
+        ..Judge::new(Program::Rust)
+    };
+    let is_send = |example: &Example| example.header.not_send.is_none();
+    test_rust(Arguments::from_args(), is_send, judge)
+}
+
+/// A test harness with one named test for each example's `main`, on the real clock.
+pub fn test_mains() -> ExitCode {
+    let judge = Judge {
+        clock: Clock::Real,
+        ..Judge::new(Program::Rust)
+    };
+    test_rust(arguments_for_waiting(), |_| true, judge)
+}
+
+fn test_rust(
+    arguments: Arguments,
+    filter: impl Fn(&Example) -> bool,
+    judge: Judge<'static>,
+) -> ExitCode {
     with_workspace(|workspace| {
-        let of_rust = |example: &Example| example_test(&workspace, example, None);
-        harness(workspace.examples().map(of_rust).collect(), |_| Vec::new())
+        let examples = workspace.examples().filter(|example| filter(example));
+        let trials = examples.map(|example| {
+            example_test(&workspace, example, move |workspace, example| {
+                check(workspace, example, judge)
+            })
+        });
+        libtest_mimic::run(&arguments, trials.collect()).exit_code()
     })
+}
+
+/// The arguments, with as many tests at once as the real clock allows: they hardly do
+/// anything but wait.
+fn arguments_for_waiting() -> Arguments {
+    let mut arguments = Arguments::from_args();
+    arguments
+        .test_threads
+        .get_or_insert(default_jobs(Clock::Real));
+    arguments
 }
 
 /// A test harness with one named test for each twin, under CPython.
@@ -59,10 +104,30 @@ pub fn test_twins() -> ExitCode {
     with_workspace(|workspace| {
         harness(Vec::new(), |python| {
             let has_twin = |example: &&Example| example.header.no_twin.is_none();
-            let of_twin =
-                |example| example_test(&workspace, example, Some(python.clone()));
+            let of_twin = |example| {
+                let python = python.clone();
+                example_test(&workspace, example, move |workspace, example| {
+                    let python = python.as_ref()?;
+                    check(workspace, example, Judge::new(Program::Twin(python)))
+                })
+            };
             workspace.examples().filter(has_twin).map(of_twin).collect()
         })
+    })
+}
+
+/// A test harness with one named test for each example: copied out of the workspace it
+/// compiles without warnings, and prints the golden's text on the real clock.
+pub fn test_copies(tmp: &'static str) -> ExitCode {
+    with_workspace(|workspace| {
+        let copies = Arc::new(Copies::new(tmp, "copied-out"));
+        let trials = workspace.examples().map(|example| {
+            let copies = Arc::clone(&copies);
+            example_test(&workspace, example, move |workspace, example| {
+                Ok(copies.check(workspace, example, |_, text| text)?)
+            })
+        });
+        libtest_mimic::run(&arguments_for_waiting(), trials.collect()).exit_code()
     })
 }
 
@@ -116,20 +181,23 @@ fn with_workspace(test: impl FnOnce(Arc<Workspace>) -> ExitCode) -> ExitCode {
     }
 }
 
-/// The check of one example: of the Rust program or, with a Python, of the twin.
+/// A test with the example's name.
 fn example_test(
     workspace: &Arc<Workspace>,
     example: &Example,
-    python: Option<Result<Python, String>>,
+    test: impl FnOnce(&Workspace, &Example) -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
     let (workspace, example) = (Arc::clone(workspace), example.clone());
     Trial::test(example.id().replace('/', "::"), move || {
-        let program = match &python {
-            None => Program::Rust,
-            Some(Ok(python)) => Program::Twin(python),
-            Some(Err(reason)) => return Err(Failed::from(reason)),
-        };
-        let check = Judge::new(program).check(&workspace, &example);
-        runtime()?.block_on(check).map(drop).map_err(Failed::from)
+        test(&workspace, &example)
     })
+}
+
+fn check(
+    workspace: &Workspace,
+    example: &Example,
+    judge: Judge<'_>,
+) -> Result<(), Failed> {
+    let check = judge.check(workspace, example);
+    runtime()?.block_on(check).map(drop).map_err(Failed::from)
 }

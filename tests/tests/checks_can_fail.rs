@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{ExitCode, Output};
 
-use tests::{Fixture, Mutant, Test, test};
+use tests::{Copies, Fixture, Mutant, Test, test};
+use xtask::workspace::Workspace;
 
 /// Those that need nothing but the Rust toolchain.
 const PLAIN: &[Test] = &[
     test!(on_the_virtual_clock),
     test!(a_failure_tells_how_to_go_on),
     test!(files_that_do_not_belong_together),
+    test!(on_the_real_clock),
+    test!(inside_of_spawn),
+    test!(what_is_not_send_does_not_compile_unless_it_says_so),
+    test!(copies),
 ];
 
 /// Those that run CPython.
@@ -166,9 +171,12 @@ fn assert_failures(output: &Output, expected: &[(&str, &str)]) {
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
 }
 
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 fn last_line(output: &Output) -> String {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    stdout.lines().last().unwrap_or_default().to_owned()
+    stdout(output).lines().last().unwrap_or_default().to_owned()
 }
 
 fn wrong_programs() -> Fixture {
@@ -224,7 +232,7 @@ fn on_the_virtual_clock() {
 
 fn a_failure_tells_how_to_go_on() {
     let output = wrong_programs().xtask(&["check-all", "changed_word"]);
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stdout = stdout(&output);
     let expected = "\
 FAIL sample/changed_word: what it printed differs from tests/golden/sample/changed_word.txt
     --- expected
@@ -306,6 +314,160 @@ fn files_that_do_not_belong_together() {
         ],
     );
     assert_eq!(last_line(&output), "3 passed, 11 failed");
+}
+
+/// What passes on the real clock and not on the virtual one is what the real clock leaves
+/// open: the order within a group, and a delay within the slack.
+fn on_the_real_clock() {
+    let output = wrong_programs().xtask(&["check-all", "--real-time", "--limit", "6"]);
+    let text = stdout(&output);
+    let passed: Vec<&str> = PROGRAMS
+        .iter()
+        .map(|mutant| mutant.name)
+        .filter(|name| !text.contains(&format!("FAIL sample/{name}: ")))
+        .collect();
+    assert_eq!(passed, ["swapped_lines", "one_ms_late"]);
+    for (name, expected) in [
+        ("early", "+  1.50"),
+        ("sequential", "-  0.000  right starts"),
+        ("other_order", "+  1.00"),
+        ("missing_last_line", "-  1.700  both are done"),
+        ("extra_line", "really"),
+        ("hangs", "it did not end within 6 s"),
+        ("exits_early", "it exited early"),
+    ] {
+        let said = &failures(&output)[&format!("sample/{name}")];
+        assert!(said.contains(expected), "{said}");
+        assert!(
+            said.contains(&format!("cargo run -p sample -- {name}\n")),
+            "{said}"
+        );
+    }
+    assert_eq!(last_line(&output), "8 passed, 20 failed");
+    assert_eq!(output.status.code(), Some(1));
+
+    // A slack of a millisecond is more than any machine keeps; the slack counts.
+    let strict = [
+        "check-all",
+        "--real-time",
+        "--slack",
+        "0.000001",
+        "sample/good",
+    ];
+    let output = wrong_programs().xtask(&strict);
+    assert_failures(&output, &[("sample/good", "both are done")]);
+}
+
+const HOLDS_RC: &str = "let held = std::rc::Rc::new(()); sleep(Duration::ZERO).await; \
+                        drop(held); Ok(())";
+
+fn inside_of_spawn() {
+    let programs = [
+        mutant("not_send", "Ok(())", HOLDS_RC),
+        mutant("not_declared", "Ok(())", HOLDS_RC),
+        mutant(
+            "declared_for_nothing",
+            "asyncio: gather",
+            "asyncio: gather\n//! send: no (it could, but does not say so)",
+        ),
+        mutant(
+            "differs",
+            "println!(\"both are done\");",
+            "let mark = if tokio::task::try_id().is_some() { \"?\" } else { \"\" };
+    println!(\"both are done{mark}\");",
+        ),
+    ];
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "spawned", &programs, &[]);
+    let not_send = "crates/sample/src/not_send.rs";
+    let text = fs::read_to_string(fixture.dir().join(not_send)).expect("it is there");
+    let directive = "asyncio: gather\n//! send: no (it holds an Rc)";
+    fixture.write(not_send, &text.replace("asyncio: gather", directive));
+    fixture.write(
+        "crates/sample/src/main.rs",
+        "#[macro_use]\nextern crate example_runner;\n\
+         examples! { good, not_send (not Send), not_declared (not Send), \
+         declared_for_nothing, differs }\n",
+    );
+    let output = fixture.xtask(&["check-all"]);
+    assert_failures(
+        &output,
+        &[
+            (
+                "crates/sample/src/not_declared.rs",
+                "has to say `send: no (why)`",
+            ),
+            (
+                "crates/sample/src/declared_for_nothing.rs",
+                "does not list it as `(not Send)`",
+            ),
+        ],
+    );
+    let output = fixture.xtask(&["test-spawn"]);
+    assert_failures(
+        &output,
+        &[
+            ("sample/differs", "+  1.700  both are done?"),
+            ("sample/not_declared", "`run` is not Send"),
+        ],
+    );
+    assert_eq!(last_line(&output), "1 passed, 2 failed");
+    // A check that has nothing to check does not pass.
+    let output = fixture.xtask(&["test-spawn", "not_send"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+fn what_is_not_send_does_not_compile_unless_it_says_so() {
+    let unsaid = mutant("unsaid", "Ok(())", HOLDS_RC);
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "unsaid", &[unsaid], &[]);
+    let output = fixture.xtask(&["check-all"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.contains("future cannot be sent between threads safely"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("crates/sample/src/unsaid.rs"), "{stderr}");
+}
+
+/// What the test of the copies has to find.
+fn copies() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let example = workspace
+        .example("iterators/stop_early")
+        .expect("it is there");
+    let copies = Copies::new(env!("CARGO_TARGET_TMPDIR"), "copied-wrong");
+    let check = |file: &str, from: &str, to: &str| {
+        copies.check(&workspace, example, |path, text| {
+            if path != file {
+                return text;
+            }
+            assert!(text.contains(from), "{from} is not in {file}:\n{text}");
+            text.replace(from, to)
+        })
+    };
+    let (manifest, source) = ("Cargo.toml", "src/main.rs");
+    assert_eq!(check(manifest, "", ""), Ok(()));
+    let said = |file, from, to| check(file, from, to).expect_err("it passed");
+    for (file, from, to, expected) in [
+        (manifest, "async-stream = ", "#", "async_stream"),
+        (manifest, ", \"sync\"", "", "module `sync` is private"),
+        (
+            source,
+            "let (rows, closer)",
+            "let x = 1; let (rows, closer)",
+            "unused variable",
+        ),
+        (source, "row == 2", "row == 3", "row 3"),
+        (
+            source,
+            "Ok(())\n",
+            "std::process::exit(3)\n",
+            "exit status: 3",
+        ),
+    ] {
+        let said = said(file, from, to);
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 fn twins() {

@@ -15,6 +15,16 @@ const PLAIN: &[Test] = &[
     test!(a_check_of_what_is_right),
     test!(wrong_calls_run_nothing),
     test!(the_list),
+    test!(copy_makes_a_project),
+    test!(copy_prints_the_manifest),
+    test!(copy_never_overwrites),
+    test!(copy_of_what_is_not_there),
+    #[cfg(unix)]
+    test!(copy_where_nothing_can_be_written),
+    test!(copy_names_a_crate_that_it_does_not_know),
+    #[cfg(unix)]
+    test!(copy_is_whole_or_not_there_when_it_is_interrupted),
+    test!(new_refuses_names),
     test!(a_closed_pipe_ends_it_quietly),
     test!(outside_of_a_workspace),
     test!(a_section_that_does_not_compile),
@@ -32,6 +42,7 @@ const WITH_PYTHON: &[Test] = &[
     test!(without_a_twin_bless_records_the_rust_program),
     test!(an_example_that_needs_the_real_clock),
     test!(a_twin_with_a_package),
+    test!(new_in_a_scratch_clone),
 ];
 
 fn main() -> ExitCode {
@@ -466,4 +477,353 @@ with zipfile.ZipFile("greeter-{version}-py3-none-any.whl", "w") as wheel:
         .status()
         .expect("python3 can be run");
     assert!(status.success(), "the wheel could not be made");
+}
+
+/// What is in a folder, hidden entries included.
+fn everything_in(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        names.push(entry.unwrap().file_name().into_string().unwrap());
+    }
+    names.sort();
+    names
+}
+
+fn copy(fixture: &Fixture, example: &str, dir: &Path) -> Output {
+    fixture.xtask(&["copy", example, dir.to_str().unwrap()])
+}
+
+fn copy_makes_a_project() {
+    let fixture = fixture();
+    let above = tempfile::tempdir().unwrap();
+    let empty = above.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for dir in [
+        above.path().join("new"),
+        empty,
+        above.path().join("not/yet/there"),
+    ] {
+        let output = copy(&fixture, "sample/good", &dir);
+        assert_eq!(stderr(&output), "");
+        let shown = dir.display();
+        assert_eq!(
+            stdout(&output),
+            format!("made {shown}/Cargo.toml\nmade {shown}/src/main.rs\n")
+        );
+        assert_eq!(everything_in(&dir), ["Cargo.toml", "src"]);
+        assert_eq!(everything_in(&dir.join("src")), ["main.rs"]);
+        let source = fixture.dir().join("crates/sample/src/good.rs");
+        assert_eq!(
+            fs::read_to_string(dir.join("src/main.rs")).unwrap(),
+            fs::read_to_string(source).unwrap()
+        );
+        assert_data_eq!(
+            fs::read_to_string(dir.join("Cargo.toml")).unwrap(),
+            str![[r#"
+[package]
+name = "good"
+version = "0.1.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+tokio = { version = "[..]", features = ["macros", "rt-multi-thread", "time"] }
+
+# A workspace of its own, so that the project also works inside of another one.
+[workspace]
+
+"#]]
+        );
+    }
+}
+
+fn copy_prints_the_manifest() {
+    let output = fixture().xtask(&["copy", "sample/good", "--print-manifest"]);
+    let manifest = stdout(&output);
+    assert_data_eq!(
+        manifest.clone(),
+        "[dependencies]\ntokio = { version = \"[..]\", features = [\"macros\", \
+         \"rt-multi-thread\", \"time\"] }\n"
+    );
+    // The version is that of the lock file.
+    let lock = fs::read_to_string(tests::root().join("Cargo.lock")).unwrap();
+    let version = manifest.split('"').nth(1).unwrap();
+    assert!(lock.contains(&format!("name = \"tokio\"\nversion = \"{version}\"\n")));
+}
+
+fn copy_never_overwrites() {
+    let fixture = fixture();
+    let above = tempfile::tempdir().unwrap();
+    let (full, file) = (above.path().join("full"), above.path().join("file"));
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("mine"), "mine").unwrap();
+    fs::write(&file, "mine").unwrap();
+    let output = copy(&fixture, "sample/good", &full);
+    assert_data_eq!(
+        stderr(&output),
+        "error: [..]full is not empty; nothing there was touched\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let output = copy(&fixture, "sample/good", &file);
+    assert_data_eq!(stderr(&output), "error: [..]file is not a folder: [..]\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(everything_in(above.path()), ["file", "full"]);
+    assert_eq!(everything_in(&full), ["mine"]);
+    assert_eq!(fs::read_to_string(file).unwrap(), "mine");
+}
+
+fn copy_of_what_is_not_there() {
+    let above = tempfile::tempdir().unwrap();
+    let output = copy(&fixture(), "sample/god", &above.path().join("new"));
+    assert_eq!(
+        stderr(&output),
+        "error: no example `sample/god`; did you mean `sample/good`?\n"
+    );
+    assert_eq!(output.status.code(), Some(2));
+    // A part of a name selects examples elsewhere; here it is not enough.
+    let output = copy(&fixture(), "good", &above.path().join("new"));
+    assert_eq!(
+        stderr(&output),
+        "error: no example `good`; did you mean `sample/good`?\n"
+    );
+    assert_eq!(everything_in(above.path()), [""; 0]);
+    for arguments in [
+        &["copy"][..],
+        &["copy", "sample/good"],
+        &["copy", "sample/good", "x", "--print-manifest"],
+        &["copy", "sample/good", "x", "y"],
+    ] {
+        assert_eq!(
+            fixture().xtask(arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[cfg(unix)]
+fn copy_where_nothing_can_be_written() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let fixture = fixture();
+    let above = tempfile::tempdir().unwrap();
+    fs::write(above.path().join("file"), "mine").unwrap();
+    let locked = above.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+    let mut unwritable = vec![above.path().join("file/new")];
+    if fs::write(locked.join("probe"), "").is_ok() {
+        // Root writes anywhere but where there is nothing to write to.
+        fs::remove_file(locked.join("probe")).unwrap();
+        unwritable.push("/proc/new".into());
+    } else {
+        unwritable.push(locked.clone());
+        unwritable.push(locked.join("new"));
+        unwritable.push(locked.join("not/there"));
+    }
+    for dir in unwritable {
+        let output = copy(&fixture, "sample/good", &dir);
+        assert_data_eq!(stderr(&output), "error: cannot make [..]: [..]\n");
+        assert_eq!(stdout(&output), "");
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(everything_in(above.path()), ["file", "locked"]);
+    assert_eq!(everything_in(&locked), [""; 0]);
+}
+
+fn copy_names_a_crate_that_it_does_not_know() {
+    let names = Mutant {
+        name: "names_another",
+        from: "println!(\"both are done\");",
+        to: "#[cfg(any())]\n    serde_json::to_string(&1);\n    println!(\"both are done\");",
+    };
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "names", &[names], &[]);
+    let above = tempfile::tempdir().unwrap();
+    let output = copy(&fixture, "sample/names_another", &above.path().join("new"));
+    assert_eq!(
+        stderr(&output),
+        "error: crates/sample/src/names_another.rs uses the crate `serde_json`, which is \
+         none that crates/sample/Cargo.toml depends on\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(everything_in(above.path()), [""; 0]);
+}
+
+/// Interrupted at any time, the project is there as a whole or not at all. That the
+/// signal is also met half-way is tested beside the code, where it can be timed.
+#[cfg(unix)]
+fn copy_is_whole_or_not_there_when_it_is_interrupted() {
+    let fixture = fixture();
+    let xtask = tests::executable("xtask");
+    let (mut whole, mut nothing) = (0, 0);
+    for round in 0..40 {
+        let above = tempfile::tempdir().unwrap();
+        let dir = above.path().join("new");
+        let mut child = fixture
+            .command(&xtask)
+            .args(["copy", "sample/good"])
+            .arg(&dir)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The rounds are spread over the time that a copy takes, which differs from
+        // machine to machine; one that comes too late finds the project whole.
+        std::thread::sleep(std::time::Duration::from_millis(6 * round));
+        let kill = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.is_ok());
+        child.wait().unwrap();
+        if dir.exists() {
+            whole += 1;
+            assert_eq!(everything_in(&dir), ["Cargo.toml", "src"]);
+            assert_eq!(everything_in(&dir.join("src")), ["main.rs"]);
+        } else {
+            nothing += 1;
+            assert_eq!(everything_in(above.path()), [""; 0]);
+        }
+    }
+    assert!(
+        nothing > 0,
+        "no round came in time: {whole} projects were made"
+    );
+}
+
+fn new_refuses_names() {
+    let fixture = fixture();
+    let before =
+        fs::read_to_string(fixture.dir().join("crates/sample/src/main.rs")).unwrap();
+    for (id, expected) in [
+        ("good", "error: `good` is not of the form SECTION/EXAMPLE\n"),
+        (
+            "simple/fresh",
+            "error: no section `simple`; there are: sample\n",
+        ),
+        (
+            "sample/good",
+            "error: the name `good` is taken: there is crates/sample/src/good.rs\n",
+        ),
+        (
+            "sample/newOne",
+            "error: `newOne` is not in snake_case: [..]\n",
+        ),
+        (
+            "sample/new-one",
+            "error: `new-one` is not in snake_case: [..]\n",
+        ),
+        ("sample/a/b", "error: `a/b` is not in snake_case: [..]\n"),
+        ("sample/../x", "error: `../x` is not in snake_case: [..]\n"),
+        (
+            "sample/match",
+            "error: `match` cannot be the name of a module\n",
+        ),
+        (
+            "sample/main",
+            "error: `main` cannot be the name of a module\n",
+        ),
+    ] {
+        let output = fixture.xtask(&["new", id]);
+        assert_data_eq!(stderr(&output), expected.to_owned());
+        assert_eq!(stdout(&output), "");
+        assert_eq!(output.status.code(), Some(2), "{id}");
+    }
+    for stray in [
+        "crates/sample/python/left.py",
+        "tests/golden/sample/left.txt",
+    ] {
+        fixture.write(stray, "");
+        let output = fixture.xtask(&["new", "sample/left"]);
+        assert_eq!(
+            stderr(&output),
+            format!("error: the name `left` is taken: there is {stray}\n")
+        );
+        fs::remove_file(fixture.dir().join(stray)).unwrap();
+    }
+    let main = fixture.dir().join("crates/sample/src/main.rs");
+    assert_eq!(fs::read_to_string(main).unwrap(), before);
+    assert_eq!(
+        everything_in(&fixture.dir().join("crates/sample/src")),
+        ["good.rs", "main.rs"]
+    );
+}
+
+/// What `new` makes passes the inventory, fails the comparison until it is blessed, and
+/// passes then; in a copy of this workspace, so also for its sections and settings.
+fn new_in_a_scratch_clone() {
+    let clone = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    copy_tree(&tests::root(), clone.path());
+    let xtask = tests::executable("xtask");
+    let run = |arguments: &[&str]| {
+        Command::new(&xtask)
+            .args(arguments)
+            .current_dir(clone.path())
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .expect("the xtask runs")
+    };
+    let output = run(&["new", "iterators/fresh_one"]);
+    assert_data_eq!(
+        stdout(&output),
+        str![[r#"
+made crates/iterators/src/fresh_one.rs
+made crates/iterators/python/fresh_one.py
+changed crates/iterators/src/main.rs
+Write the program and its twin, then record and check the transcript:
+    cargo xtask bless iterators/fresh_one
+    cargo xtask check-all iterators/fresh_one
+
+"#]]
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(run(&["new", "iterators/fresh_one"]).status.code(), Some(2));
+
+    // The missing golden is all that is wrong.
+    let output = run(&["check-all", "fresh_one"]);
+    assert_data_eq!(
+        stdout(&output),
+        "FAIL iterators/fresh_one: there is no golden [..]\n\
+         \x20   bless it:      cargo xtask bless iterators/fresh_one\n\
+         1 run: [..]\n0 passed, 1 failed\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        run(&["bless", "iterators/fresh_one"]).status.code(),
+        Some(0)
+    );
+    for arguments in [
+        &["check-all"][..],
+        &["check-python", "fresh_one"],
+        &["check-all", "fresh_one", "--real-time"],
+        &["test-spawn", "fresh_one"],
+        &["copy", "iterators/fresh_one", "target/copied"],
+    ] {
+        let output = run(arguments);
+        let said = format!("{arguments:?}\n{}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(0), "{said}");
+    }
+    let formatted = Command::new(xtask::workspace::cargo())
+        .args(["fmt", "--check", "--package", "iterators"])
+        .current_dir(clone.path())
+        .status()
+        .expect("cargo runs");
+    assert!(formatted.success(), "what it made is not formatted");
+}
+
+/// Copies what a clone has: all but what is built and what git keeps for itself.
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if [".git", "target"].iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        let copied = to.join(name);
+        if path.is_dir() {
+            fs::create_dir(&copied).unwrap();
+            copy_tree(&path, &copied);
+        } else {
+            fs::copy(&path, &copied).unwrap();
+        }
+    }
 }

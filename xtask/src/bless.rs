@@ -1,14 +1,14 @@
 //! `cargo xtask bless`: record goldens, and show what changed.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::check::{Judge, Program, runtime};
 use crate::python::Python;
 use crate::report::Report;
+use crate::scaffold;
 use crate::transcript::{Transcript, diff};
 use crate::workspace::{Example, Workspace};
 
@@ -88,21 +88,6 @@ fn write(
     if before == after && example.golden.exists() {
         return Ok(None);
     }
-    write_whole(&example.golden, &after)?;
+    scaffold::replace(&example.golden, &after)?;
     Ok(Some(diff(&before, &after)))
-}
-
-/// Writes the file in one step, so that no reader ever sees a part of it.
-fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let new = path.with_extension("new");
-    let written = path
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(&new, text))
-        .and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        // Either it was never made or it is of no use; the first error is the one to tell.
-        let _ = fs::remove_file(&new);
-    }
-    written.with_context(|| format!("cannot write {}", path.display()))
 }

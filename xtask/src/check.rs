@@ -5,11 +5,12 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::{StreamExt, stream};
 use tokio::process::Command;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::WrongCall;
 use crate::inventory;
 use crate::process;
 use crate::python::{Python, twin_runner};
@@ -257,6 +258,17 @@ pub fn check_all(workspace: &Workspace, options: &Options<'_>) -> Result<bool> {
             Vec::new()
         }
     };
+    if examples.is_empty() {
+        let lack = if judge.spawn {
+            "is `Send`"
+        } else {
+            "has a twin"
+        };
+        bail!(WrongCall(format!(
+            "no example that matches `{}` {lack}",
+            options.filter
+        )));
+    }
     let jobs = options
         .jobs
         .map_or_else(|| default_jobs(judge.clock), NonZero::get);
@@ -305,7 +317,7 @@ pub fn runtime() -> Result<Runtime> {
 /// As many as there are cores on the virtual clock, where programs never wait. On the
 /// real clock they hardly do anything else, so many more run at once; were it all of
 /// them, the start of some would make others late.
-fn default_jobs(clock: Clock) -> usize {
+pub fn default_jobs(clock: Clock) -> usize {
     let cores = available_parallelism().map_or(1, NonZero::get);
     match clock {
         Clock::Virtual => cores,

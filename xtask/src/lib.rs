@@ -5,12 +5,16 @@
 
 pub mod bless;
 pub mod check;
+pub mod copy;
+pub mod dependencies;
 pub mod header;
 pub mod inventory;
 pub mod list;
+pub mod new;
 pub mod process;
 pub mod python;
 pub mod report;
+pub mod scaffold;
 pub mod transcript;
 pub mod workspace;
 

@@ -1,7 +1,8 @@
 //! `cargo xtask`: the project's own commands.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write as _};
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use xtask::check::{self, Clock, Judge, Options, Program};
 use xtask::python::Python;
 use xtask::workspace::Workspace;
-use xtask::{WrongCall, bless, list};
+use xtask::{WrongCall, bless, copy, list, new};
 
 /// Checks, records and lists the examples of this workspace.
 #[derive(Parser)]
@@ -50,6 +51,22 @@ enum Command {
         filter: String,
         #[command(flatten)]
         limit: Limit,
+    },
+    /// Make a Cargo project from one example, with only the dependencies that it uses.
+    Copy {
+        /// The example, as SECTION/EXAMPLE.
+        example: String,
+        /// The project's folder, which must not exist or be empty.
+        #[arg(required_unless_present = "print_manifest")]
+        dir: Option<PathBuf>,
+        /// Print the dependencies for a Cargo.toml, and make nothing.
+        #[arg(long, conflicts_with = "dir")]
+        print_manifest: bool,
+    },
+    /// Make the files of a new example, ready to be filled in.
+    New {
+        /// The example, as SECTION/EXAMPLE.
+        example: String,
     },
     /// Print every example with its summary.
     List,
@@ -144,8 +161,49 @@ fn run(command: &Command) -> Result<bool> {
         Command::Bless { filter, limit } => {
             bless::bless(&Workspace::open()?, filter, find_python, limit.get())
         }
+        Command::Copy {
+            example,
+            dir: Some(dir),
+            ..
+        } => copy_to(example, dir),
+        Command::Copy {
+            example, dir: None, ..
+        } => {
+            let workspace = Workspace::open()?;
+            let example = workspace.example(example)?;
+            say(&copy::dependency_block(&workspace, example)?)
+        }
+        Command::New { example } => make_new(example),
         Command::List => list::list(&Workspace::open()?).map(|()| true),
     }
+}
+
+fn copy_to(example: &str, dir: &Path) -> Result<bool> {
+    let workspace = Workspace::open()?;
+    copy::copy(&workspace, workspace.example(example)?, dir)?;
+    let dir = dir.display();
+    say(&format!("made {dir}/Cargo.toml\nmade {dir}/src/main.rs\n"))
+}
+
+fn make_new(example: &str) -> Result<bool> {
+    let workspace = Workspace::open()?;
+    let (made, changed) = new::new(&workspace, example)?;
+    let mut text = String::new();
+    for path in made {
+        text.push_str(&format!("made {}\n", workspace.relative(&path)));
+    }
+    text.push_str(&format!("changed {}\n", workspace.relative(&changed)));
+    text.push_str(&format!(
+        "Write the program and its twin, then record and check the transcript:\n    \
+         cargo xtask bless {example}\n    cargo xtask check-all {example}\n"
+    ));
+    say(&text)
+}
+
+/// Prints to standard output; a closed pipe is an error that ends the xtask quietly.
+fn say(text: &str) -> Result<bool> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(true)
 }
 
 fn main() -> ExitCode {

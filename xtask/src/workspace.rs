@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::{Message, MetadataCommand, TargetKind};
+use cargo_metadata::semver::Version;
+use cargo_metadata::{Dependency, Edition, Message, MetadataCommand, TargetKind};
 
 use crate::WrongCall;
 use crate::header::{self, Header};
@@ -27,7 +28,6 @@ pub struct Workspace {
     pub target: PathBuf,
     /// In the order of their names.
     pub sections: Vec<Section>,
-    executables: BTreeMap<String, PathBuf>,
 }
 
 /// A binary crate that holds examples.
@@ -37,6 +37,12 @@ pub struct Section {
     pub name: String,
     /// The package's folder.
     pub dir: PathBuf,
+    /// The package's edition.
+    pub edition: Edition,
+    /// The oldest Rust that the package compiles with.
+    pub rust_version: Option<Version>,
+    /// What the package depends on.
+    pub dependencies: Vec<Dependency>,
     /// In reading order.
     pub examples: Vec<Example>,
 }
@@ -101,7 +107,7 @@ impl Workspace {
             .exec()
             .context("cargo metadata finds no workspace here")?;
         let root = metadata.workspace_root.clone().into_std_path_buf();
-        let mut names = Vec::new();
+        let mut sections = Vec::new();
         for package in metadata.workspace_packages() {
             let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
             let is_binary = package
@@ -109,32 +115,36 @@ impl Workspace {
                 .iter()
                 .any(|target| target.kind.contains(&TargetKind::Bin));
             if uses_runner && is_binary {
-                let manifest = package.manifest_path.clone().into_std_path_buf();
-                names.push((package.name.to_string(), parent(&manifest)?.to_owned()));
+                let manifest = package.manifest_path.as_std_path();
+                let dir = manifest.parent().context("a manifest is in a folder")?;
+                sections.push(Section {
+                    name: package.name.to_string(),
+                    dir: dir.to_owned(),
+                    edition: package.edition,
+                    rust_version: package.rust_version.clone(),
+                    dependencies: package.dependencies.clone(),
+                    examples: Vec::new(),
+                });
             }
         }
         ensure!(
-            !names.is_empty(),
+            !sections.is_empty(),
             "no package of {} is a section",
             root.display()
         );
-        names.sort();
-        let executables = build(names.iter().map(|(name, _)| name.as_str()))?;
-        let mut workspace = Self {
+        sections.sort_by(|a, b| a.name.cmp(&b.name));
+        let executables = build(sections.iter().map(|section| section.name.as_str()))?;
+        for section in &mut sections {
+            let binary = executables.get(&section.name).with_context(|| {
+                format!("cargo built no executable for {}", section.name)
+            })?;
+            section.examples = list(&root, &section.name, &section.dir, binary)?;
+        }
+        Ok(Self {
             target: metadata.target_directory.into_std_path_buf(),
             root,
-            sections: Vec::new(),
-            executables,
-        };
-        for (name, dir) in names {
-            let examples = workspace.list(&name, &dir)?;
-            workspace.sections.push(Section {
-                name,
-                dir,
-                examples,
-            });
-        }
-        Ok(workspace)
+            sections,
+        })
     }
 
     /// Every example, section by section.
@@ -158,8 +168,20 @@ impl Workspace {
         Ok(found)
     }
 
+    /// The example `SECTION/EXAMPLE`.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongCall`] with the nearest name if there is none.
+    pub fn example(&self, id: &str) -> Result<&Example> {
+        match self.examples().find(|example| example.id() == id) {
+            Some(example) => Ok(example),
+            None => bail!(self.no_such_example("no example", id)),
+        }
+    }
+
     /// An error that names what was asked for and suggests the nearest example.
-    pub fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
+    fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
         let nearest = self
             .examples()
             .map(|example| {
@@ -182,51 +204,48 @@ impl Workspace {
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         path.display().to_string().replace('\\', "/")
     }
+}
 
-    fn list(&self, section: &str, dir: &Path) -> Result<Vec<Example>> {
-        let binary = self
-            .executables
-            .get(section)
-            .with_context(|| format!("cargo built no executable for {section}"))?;
-        let output = Command::new(binary)
-            .args(["--list", "--tsv"])
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("cannot run {}", binary.display()))?;
-        ensure!(
-            output.status.success(),
-            "`{section} --list` failed: {}",
-            output.status
-        );
-        let stdout = String::from_utf8(output.stdout)?;
-        let golden = self.root.join("tests/golden").join(section);
-        let mut examples = Vec::new();
-        for line in stdout.lines() {
-            let mut columns = line.split('\t');
-            let (Some(name), Some(_summary), Some(send)) =
-                (columns.next(), columns.next(), columns.next())
-            else {
-                bail!("`{section} --list` printed a line that it should not: `{line}`");
-            };
-            let name = name.to_owned();
-            let source = dir.join("src").join(format!("{name}.rs"));
-            let text = fs::read_to_string(&source)
-                .with_context(|| format!("cannot read {}", source.display()))?;
-            let (header, header_problems) = header::parse(&text);
-            examples.push(Example {
-                section: section.to_owned(),
-                binary: binary.clone(),
-                source,
-                twin: dir.join("python").join(format!("{name}.py")),
-                golden: golden.join(format!("{name}.txt")),
-                header,
-                header_problems,
-                listed_send: send == "Send",
-                name,
-            });
-        }
-        Ok(examples)
+/// Asks a section for its examples.
+fn list(root: &Path, section: &str, dir: &Path, binary: &Path) -> Result<Vec<Example>> {
+    let output = Command::new(binary)
+        .args(["--list", "--tsv"])
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {}", binary.display()))?;
+    ensure!(
+        output.status.success(),
+        "`{section} --list` failed: {}",
+        output.status
+    );
+    let stdout = String::from_utf8(output.stdout)?;
+    let golden = root.join("tests/golden").join(section);
+    let mut examples = Vec::new();
+    for line in stdout.lines() {
+        let mut columns = line.split('\t');
+        let (Some(name), Some(_summary), Some(send)) =
+            (columns.next(), columns.next(), columns.next())
+        else {
+            bail!("`{section} --list` printed a line that it should not: `{line}`");
+        };
+        let name = name.to_owned();
+        let source = dir.join("src").join(format!("{name}.rs"));
+        let text = fs::read_to_string(&source)
+            .with_context(|| format!("cannot read {}", source.display()))?;
+        let (header, header_problems) = header::parse(&text);
+        examples.push(Example {
+            section: section.to_owned(),
+            binary: binary.to_owned(),
+            source,
+            twin: dir.join("python").join(format!("{name}.py")),
+            golden: golden.join(format!("{name}.txt")),
+            header,
+            header_problems,
+            listed_send: send == "Send",
+            name,
+        });
     }
+    Ok(examples)
 }
 
 /// Builds the packages and returns the path of each one's executable.
@@ -268,9 +287,4 @@ pub fn build<'a>(
 /// The cargo that called us, or the one on the path.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-fn parent(path: &Path) -> Result<&Path> {
-    path.parent()
-        .with_context(|| format!("{} has no parent", path.display()))
 }

@@ -1,0 +1,121 @@
+//! Examples that were copied out of the workspace.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use xtask::check::runtime;
+use xtask::workspace::{Example, Workspace, cargo};
+use xtask::{copy, process};
+
+use crate::fixture::write;
+
+/// After which time a copy is killed.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder of projects that `xtask copy` would make, one for each example. They share a
+/// target folder, so that dependencies compile once for each set of features.
+#[derive(Debug)]
+pub struct Copies {
+    dir: PathBuf,
+    /// Cargo builds one project at a time in a target folder anyway; waiting here keeps
+    /// it from saying so.
+    building: Mutex<()>,
+}
+
+impl Copies {
+    /// The folder `name` below `tmp`, which is `CARGO_TARGET_TMPDIR`.
+    pub fn new(tmp: &str, name: &str) -> Self {
+        Self {
+            dir: Path::new(tmp).join(name),
+            building: Mutex::new(()),
+        }
+    }
+
+    /// Copies the example, compiles it without warnings, runs it, and compares what it
+    /// prints with the text of its golden.
+    ///
+    /// `change` is given each file of the project, as path and text, and returns the text
+    /// to write: that is how the tests show that what is wrong is found.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, for the user.
+    pub fn check(
+        &self,
+        workspace: &Workspace,
+        example: &Example,
+        change: impl Fn(&str, String) -> String,
+    ) -> Result<(), String> {
+        let program = self.build(workspace, example, change)?;
+        let golden = example.read_golden()?;
+        let finished = runtime()
+            .and_then(
+                |runtime| Ok(runtime.block_on(process::run(program.into(), LIMIT))?),
+            )
+            .map_err(|error| format!("{error:#}"))?;
+        let stderr = &finished.stderr;
+        match finished.status {
+            None => return Err(format!("it did not end within {} s", LIMIT.as_secs())),
+            Some(status) if !status.success() => {
+                return Err(format!("it failed: {status}\n{stderr}"));
+            }
+            Some(_) => {}
+        }
+        golden.match_text(&finished.stdout)
+    }
+
+    /// Copies the example and compiles it and its tests. Files that do not change are not
+    /// written, so that nothing is compiled anew without need.
+    fn build(
+        &self,
+        workspace: &Workspace,
+        example: &Example,
+        change: impl Fn(&str, String) -> String,
+    ) -> Result<Command, String> {
+        // Examples of two sections may have the same name; in one target folder their
+        // packages must not.
+        let name = format!("{}-{}", example.section, example.name);
+        let dir = self.dir.join(&name);
+        let files = copy::project(workspace, example, &name)
+            .map_err(|error| format!("{error:#}"))?;
+        for (path, text) in files {
+            write(&dir.join(path), &change(path, text));
+        }
+        // The versions that the workspace has, which are at hand.
+        let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
+            .map_err(|error| format!("Cargo.lock: {error}"))?;
+        write(&dir.join("Cargo.lock"), &lock);
+        let target = self.dir.join("target");
+        let building = self
+            .building
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        for command in ["build", "test"] {
+            let mut cargo = Command::new(cargo());
+            cargo.arg(command).args(["--quiet", "--offline"]);
+            if command == "test" {
+                let source = fs::read_to_string(&example.source).unwrap_or_default();
+                if !source.contains("#[cfg(test)]") {
+                    continue;
+                }
+            }
+            let output = cargo
+                .current_dir(&dir)
+                .env("CARGO_TARGET_DIR", &target)
+                .env("CARGO_PROFILE_DEV_DEBUG", "false")
+                .env("RUSTFLAGS", "-D warnings")
+                .output()
+                .map_err(|error| format!("cannot run cargo: {error}"))?;
+            if !output.status.success() {
+                let stdout = String::from_utf8_lossy(&output.stdout);
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                return Err(format!("cargo {command} failed\n{stdout}{stderr}"));
+            }
+        }
+        drop(building);
+        Ok(Command::new(target.join("debug").join(name)))
+    }
+}
