@@ -13,6 +13,7 @@ use xtask::python::Python;
 const WITH_PYTHON: &[Test] = &[
     test!(the_clock_moves_instead_of_waiting),
     test!(equal_delays_end_in_the_order_in_which_they_began),
+    test!(equal_deadlines_fire_in_the_same_pass),
     test!(the_time_module_shows_the_same_clock),
     test!(the_clock_holds_still_while_an_executor_works),
     test!(the_clock_holds_still_for_work_that_nobody_waits_for),
@@ -81,6 +82,17 @@ fn equal_delays_end_in_the_order_in_which_they_began() {
         &(0..200)
             .map(|n| format!("  0.100  {n}\n"))
             .collect::<String>(),
+    );
+}
+
+fn equal_deadlines_fire_in_the_same_pass() {
+    // Both have woken before either goes on, as on the real loop, where a pass takes
+    // longer than the time between the two calls.
+    assert_prints(
+        "async def wait(n):\n    await asyncio.sleep(0.1)\n    print(n, 'wakes')\n\
+         \x20   await asyncio.sleep(0)\n    print(n, 'goes on')\n\
+         await asyncio.gather(wait('a'), wait('b'))",
+        "  0.100  a wakes\n  0.100  b wakes\n  0.100  a goes on\n  0.100  b goes on\n",
     );
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cargo_metadata::Dependency;
 use cargo_metadata::semver::Version;
+use cargo_metadata::{Dependency, DependencyKind};
 
 use crate::dependencies::{self, Crates};
 use crate::scaffold::{Interrupt, make_folder};
@@ -72,12 +72,13 @@ pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<Stri
     let uses = dependencies::find(&source)
         .with_context(|| format!("{} is not Rust", path.display()))?;
     let locked = locked_versions(workspace)?;
-    let block = |title: &str, crates: &Crates| -> Result<String> {
+    let block = |title: &str, crates: &Crates, kinds: &[DependencyKind]| -> Result<_> {
         let mut lines = Vec::new();
         for (name, features) in crates {
             let dependency = section
                 .dependencies
                 .iter()
+                .filter(|dependency| kinds.contains(&dependency.kind))
                 .find(|dependency| code_name(dependency) == *name)
                 .filter(|dependency| dependency.path.is_none())
                 .ok_or_else(|| {
@@ -96,10 +97,14 @@ pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<Stri
         lines.sort();
         Ok(format!("[{title}]\n{}", lines.concat()))
     };
-    let mut text = block("dependencies", &uses.normal)?;
+    let mut text = block("dependencies", &uses.normal, &[DependencyKind::Normal])?;
     if !uses.test.is_empty() {
         text.push('\n');
-        text.push_str(&block("dev-dependencies", &uses.test)?);
+        text.push_str(&block(
+            "dev-dependencies",
+            &uses.test,
+            &[DependencyKind::Normal, DependencyKind::Development],
+        )?);
     }
     Ok(text)
 }

@@ -5,7 +5,7 @@
 //! the stream and are polled only while the consumer awaits it. With a busy loop body the
 //! work in flight stands still, timers run out unseen, connections time out. Spawn in the
 //! `map`, and the work goes on at its own pace. `buffer_unordered(0)` waits for ever, and
-//! items that borrow do not compile inside `tokio::spawn`: own them.
+//! items that are references do not compile inside `tokio::spawn`: own them.
 //!
 //! asyncio: as_completed, Semaphore, create_task
 

@@ -5,7 +5,7 @@
 //! turn, so one slow item at the front holds up the start of others. The trap: the buffer
 //! polls only while the consumer awaits it, so a busy loop body stalls the work in
 //! flight. Spawn in the `map` where it must go on. `buffered(0)` waits for ever, and
-//! items that borrow do not compile inside `tokio::spawn`: own them.
+//! items that are references do not compile inside `tokio::spawn`: own them.
 //!
 //! asyncio: create_task, a window of tasks, await in order
 

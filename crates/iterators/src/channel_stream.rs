@@ -4,7 +4,7 @@
 //! channel's capacity ahead of it: `send` waits when the channel is full. No end mark is
 //! needed, for the stream ends once every sender is dropped. The trap is the other end:
 //! nobody cancels a producer whose consumer has left, so it must stop when `send` fails.
-//! A plain generator (`generator`) is faster where the producer need not work ahead.
+//! Where the producer need not work ahead, a plain generator does (`generator`).
 //!
 //! asyncio: Queue(maxsize), put, get, create_task
 

@@ -2,9 +2,9 @@
 //!
 //! `chunks(n)` gives full batches, and a shorter one only at the end. The trap: on a slow
 //! source the first items of a batch wait for the last ones, for however long that is.
-//! `chunks_timeout` also closes a batch when its first item has waited long enough, which
-//! is what writes to a database or a log want. A window over the last n items is a few
-//! lines by hand. Python 3.12 has `itertools.batched`, for plain iterables only.
+//! `chunks_timeout` also closes a batch when its first item has waited long enough, as
+//! writes to a database or a log should. A window over the last n items is a few lines by
+//! hand. asyncio has nothing of the kind: `itertools.batched` takes plain iterables only.
 //!
 //! asyncio: async generators, wait with a timeout, itertools.batched
 
@@ -35,13 +35,13 @@ where
 {
     stream! {
         let mut items = pin!(items);
-        let mut window = VecDeque::with_capacity(size);
+        let mut window = VecDeque::new();
         while let Some(item) = items.next().await {
-            if size > 0 && window.len() == size {
+            window.push_back(item);
+            if window.len() > size {
                 window.pop_front();
             }
-            window.push_back(item);
-            if window.len() == size {
+            if size > 0 && window.len() == size {
                 yield Vec::from(window.clone());
             }
         }
@@ -73,4 +73,24 @@ pub async fn run() {
 #[tokio::main]
 pub async fn main() {
     run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+
+    use super::windows;
+
+    async fn sizes(items: usize, size: usize) -> Vec<usize> {
+        windows(stream::iter(0..items), size).map(|window| window.len()).collect().await
+    }
+
+    #[tokio::test]
+    async fn windows_at_their_limits() {
+        assert_eq!(sizes(3, 0).await, [0; 0]);
+        assert_eq!(sizes(3, 1).await, [1, 1, 1]);
+        assert_eq!(sizes(3, 3).await, [3]);
+        assert_eq!(sizes(3, 4).await, [0; 0]);
+        assert_eq!(sizes(0, 1).await, [0; 0]);
+    }
 }

@@ -3,8 +3,8 @@
 //! `stream!` from async-stream is `async def` with `yield`: the body runs only while
 //! somebody awaits the next value, and not at all before the first. `next` needs the
 //! stream pinned, hence `pin!` before the loop. There is no `async for`; `while let` with
-//! `next().await` takes its place. Values are yielded, not returned: an early `return`
-//! ends the stream.
+//! `next().await` takes its place. The trap is a loop without `pin!`, which the compiler
+//! refuses with an error about `Unpin`.
 //!
 //! asyncio: async generators, yield, async for
 

@@ -4,8 +4,8 @@
 //! clean-up only destructors run, which cannot await. What must be awaited goes to a task
 //! that the destructor sets off and that the consumer then awaits. The trap: leaving the
 //! loop drops nothing. The generator lives to the end of its scope, so give it a block of
-//! its own. In asyncio a generator that nobody closes with `aclosing` is cleaned up at a
-//! time that the garbage collector picks.
+//! its own. In asyncio a generator that nobody closes with `aclosing` is cleaned up when
+//! it is collected, or only when the loop ends.
 //!
 //! asyncio: aclose, contextlib.aclosing, try and finally in async generators
 

@@ -4,8 +4,8 @@
 //! at once, and after ten the loop waits for all of them, so memory stays bounded. A
 //! `JoinSet` aborts its tasks when it is dropped, where plain handles would leave them
 //! running. The trap: tasks finish in any order, so results that belong in the order of
-//! arrival are sorted. In the obvious version processing is faster than arrival, and
-//! nothing ever runs at the same time.
+//! arrival are sorted. Processing takes longer here than the pause between two arrivals;
+//! otherwise one record would be done before the next is there, and nothing overlap.
 //!
 //! asyncio: async generators, create_task, Semaphore, gather
 
@@ -97,7 +97,7 @@ pub async fn run() -> Result<(), JoinError> {
     while let Some(record) = records.next().await {
         let (permits, gauge) = (Arc::clone(&permits), Arc::clone(&gauge));
         batch.spawn(async move {
-            let _permit = permits.acquire().await.expect("never closed");
+            let _permit = permits.acquire().await.expect("nobody closes it");
             process(record, &gauge).await
         });
         if batch.len() == BATCH {
