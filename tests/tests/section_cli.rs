@@ -211,14 +211,22 @@ fn the_help_names_every_option() {
 A section for the tests
 
 Usage: cargo run -p sample -- [OPTIONS] [EXAMPLE]...
-...
-      --virtual-time [..]
-      --tsv [..]
-...
-      --list [..]
-      --source EXAMPLE [..]
-  -h, --help [..]
-...
+
+Arguments:
+  [EXAMPLE]...          The examples to run, in this order; without a name, all of them
+
+Options:
+      --virtual-time    Skip the waits; the printed times stay exact
+      --spawn           Run each example inside `tokio::spawn`
+      --tsv             Print seconds, task id (- outside a task) and text, separated by
+                        tabs; lines that begin with # mark an example's start and end
+      --list            Print every example with its summary; with --tsv also whether
+                        its `run` is Send
+      --source EXAMPLE  Print the source file, a complete program
+  -h, --help            Print this help
+
+Each line shows the seconds since the start of its example.
+
 "#]]);
 }
 

@@ -142,7 +142,7 @@ fn help(section: &str, title: &str) -> String {
 Usage: cargo run -p {section} -- [OPTIONS] [EXAMPLE]...
 
 Arguments:
-  [EXAMPLE]...      The examples to run, in this order; without a name, all of them
+  [EXAMPLE]...          The examples to run, in this order; without a name, all of them
 
 Options:
       --virtual-time    Skip the waits; the printed times stay exact
