@@ -3,9 +3,10 @@
 mod copies;
 mod fixture;
 
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,14 +38,61 @@ pub fn executable(package: &str) -> PathBuf {
         .expect("the package is a binary")
 }
 
-/// A named test, as [`test!`] makes it from a function.
-pub type Test = (&'static str, fn());
+/// A function with its name and what it needs, as [`test!`] makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Test {
+    /// The function's name.
+    pub name: &'static str,
+    /// The function, which fails by a panic.
+    pub function: fn(),
+    /// What a machine must have for it.
+    pub needs: Needs,
+}
 
-/// The function's name with the function, for [`run`].
+/// What a test needs beside the Rust toolchain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A CPython that can run the twins.
+    Python,
+    /// A CPython that can also make virtual environments. Some systems leave that out.
+    Venv,
+}
+
+impl Needs {
+    /// Why a test with this need cannot be run here.
+    fn missing(self) -> Option<String> {
+        if self == Self::Nothing {
+            return None;
+        }
+        let python = match Python::find() {
+            Ok(python) => python,
+            Err(reason) => return Some(reason),
+        };
+        let has_venv = || {
+            let mut probe = Command::new(python.program());
+            let output = probe.args(["-I", "-c", "import ensurepip, venv"]).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        (self == Self::Venv && !has_venv()).then(|| {
+            format!("{python} cannot make virtual environments; Debian: python3-venv")
+        })
+    }
+}
+
+/// The function with its name, and with what it needs if it needs something.
 #[macro_export]
 macro_rules! test {
     ($function:ident) => {
-        (stringify!($function), $function)
+        $crate::test!($function, Nothing)
+    };
+    ($function:ident, $needs:ident) => {
+        $crate::Test {
+            name: stringify!($function),
+            function: $function,
+            needs: $crate::Needs::$needs,
+        }
     };
 }
 
@@ -102,17 +150,15 @@ fn arguments_for_waiting() -> Arguments {
 /// A test harness with one named test for each twin, under CPython.
 pub fn test_twins() -> ExitCode {
     with_workspace(|workspace| {
-        harness(Vec::new(), |python| {
-            let has_twin = |example: &&Example| example.header.no_twin.is_none();
-            let of_twin = |example| {
-                let python = python.clone();
-                example_test(&workspace, example, move |workspace, example| {
-                    let python = python.as_ref()?;
-                    check(workspace, example, Judge::new(Program::Twin(python)))
-                })
-            };
-            workspace.examples().filter(has_twin).map(of_twin).collect()
-        })
+        let has_twin = |example: &&Example| example.header.no_twin.is_none();
+        let of_twin = |example| {
+            example_test(&workspace, example, |workspace, example| {
+                let python = Python::find()?;
+                check(workspace, example, Judge::new(Program::Twin(&python)))
+            })
+        };
+        let trials = workspace.examples().filter(has_twin).map(of_twin);
+        harness(trials.map(|trial| (trial, Needs::Python)).collect())
     })
 }
 
@@ -131,44 +177,46 @@ pub fn test_copies(tmp: &'static str) -> ExitCode {
     })
 }
 
-/// A test harness for functions, of which some need CPython.
-pub fn run(plain: &[Test], with_python: &[Test]) -> ExitCode {
-    let trial = |(name, function): &Test| {
-        let function = *function;
-        Trial::test(*name, move || {
+/// A test harness for functions.
+pub fn run(tests: &[Test]) -> ExitCode {
+    let trial = |test: &Test| {
+        let Test {
+            name,
+            function,
+            needs,
+        } = *test;
+        let trial = Trial::test(name, move || {
             function();
             Ok(())
-        })
+        });
+        (trial, needs)
     };
-    harness(plain.iter().map(trial).collect(), |_| {
-        with_python.iter().map(trial).collect()
-    })
+    harness(tests.iter().map(trial).collect())
 }
 
-/// Without a CPython the tests that need it are ignored and the reason stands before
-/// their names, unless the variable `REQUIRE_CPYTHON` is set: then nothing is run and the
+/// Tests whose needs the machine does not meet are ignored, and the reason stands before
+/// their names; unless the variable `REQUIRE_CPYTHON` is set: then nothing is run and the
 /// harness fails.
-fn harness(
-    mut trials: Vec<Trial>,
-    with_python: impl FnOnce(&Result<Python, String>) -> Vec<Trial>,
-) -> ExitCode {
+fn harness(trials: Vec<(Trial, Needs)>) -> ExitCode {
     let arguments = Arguments::from_args();
-    let python = Python::find();
-    let with_python = with_python(&python);
-    match &python {
-        Ok(_) => trials.extend(with_python),
-        Err(_) if with_python.is_empty() => {}
-        Err(reason) if env::var_os(REQUIRE_CPYTHON).is_some() => {
-            eprintln!("error: {reason}");
-            return ExitCode::FAILURE;
-        }
-        Err(reason) => trials.extend(
-            with_python
-                .into_iter()
-                .map(|trial| trial.with_ignored_flag(true).with_kind(reason)),
-        ),
+    let needs: HashSet<Needs> = trials.iter().map(|(_, needs)| *needs).collect();
+    let missing: HashMap<Needs, String> = needs
+        .into_iter()
+        .filter_map(|needs| Some((needs, needs.missing()?)))
+        .collect();
+    if env::var_os(REQUIRE_CPYTHON).is_some()
+        && let Some(reason) = missing.values().next()
+    {
+        eprintln!("error: {reason}");
+        return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = trials
+        .into_iter()
+        .map(|(trial, needs)| match missing.get(&needs) {
+            None => trial,
+            Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
+        });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
 fn with_workspace(test: impl FnOnce(Arc<Workspace>) -> ExitCode) -> ExitCode {

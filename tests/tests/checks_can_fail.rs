@@ -8,8 +8,7 @@ use std::process::{ExitCode, Output};
 use tests::{Copies, Fixture, Mutant, Test, test};
 use xtask::workspace::Workspace;
 
-/// Those that need nothing but the Rust toolchain.
-const PLAIN: &[Test] = &[
+const TESTS: &[Test] = &[
     test!(on_the_virtual_clock),
     test!(a_failure_tells_how_to_go_on),
     test!(files_that_do_not_belong_together),
@@ -17,13 +16,11 @@ const PLAIN: &[Test] = &[
     test!(inside_of_spawn),
     test!(what_is_not_send_does_not_compile_unless_it_says_so),
     test!(copies),
+    test!(twins, Python),
 ];
 
-/// Those that run CPython.
-const WITH_PYTHON: &[Test] = &[test!(twins)];
-
 fn main() -> ExitCode {
-    tests::run(PLAIN, WITH_PYTHON)
+    tests::run(TESTS)
 }
 
 const fn mutant(name: &'static str, from: &'static str, to: &'static str) -> Mutant {

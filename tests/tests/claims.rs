@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use xtask::python::Python;
 use xtask::workspace::Workspace;
 
-const PLAIN: &[Test] = &[
+const TESTS: &[Test] = &[
     test!(buffered_as_completed_items_that_are_references_do_not_compile_in_spawn),
     test!(buffered_in_order_a_buffer_of_0_waits_for_ever),
     test!(buffered_in_order_items_that_are_references_do_not_compile_in_spawn),
@@ -34,16 +34,19 @@ const PLAIN: &[Test] = &[
     test!(stream_processor_handles_leave_tasks_running),
     test!(timeout_each_next_loses_nothing),
     test!(zip_and_enumerate_one_after_the_other_takes_the_sum),
-];
-
-const WITH_PYTHON: &[Test] = &[
-    test!(buffered_as_completed_in_asyncio_goes_on_behind_a_busy_consumer),
-    test!(stop_early_in_asyncio_a_generator_may_end_with_the_loop),
-    test!(timeout_each_in_asyncio_ends_the_generator),
+    test!(
+        buffered_as_completed_in_asyncio_goes_on_behind_a_busy_consumer,
+        Python
+    ),
+    test!(
+        stop_early_in_asyncio_a_generator_may_end_with_the_loop,
+        Python
+    ),
+    test!(timeout_each_in_asyncio_ends_the_generator, Python),
 ];
 
 fn main() -> ExitCode {
-    tests::run(PLAIN, WITH_PYTHON)
+    tests::run(TESTS)
 }
 
 /// Runs the future on a paused clock and returns how long it took.

@@ -10,25 +10,25 @@ use snapbox::assert_data_eq;
 use tests::{Test, test};
 use xtask::python::Python;
 
-const WITH_PYTHON: &[Test] = &[
-    test!(the_clock_moves_instead_of_waiting),
-    test!(equal_delays_end_in_the_order_in_which_they_began),
-    test!(equal_deadlines_fire_in_the_same_pass),
-    test!(the_time_module_shows_the_same_clock),
-    test!(the_clock_holds_still_while_an_executor_works),
-    test!(the_clock_holds_still_for_work_that_nobody_waits_for),
-    test!(the_clock_holds_still_while_executors_are_shut_down),
-    test!(print_writes_whole_lines),
-    test!(other_streams_are_left_alone),
-    test!(the_form_for_programs),
-    test!(on_the_real_clock),
-    test!(a_program_that_can_never_go_on),
-    test!(a_closed_pipe_ends_it_quietly),
-    test!(wrong_calls),
+const TESTS: &[Test] = &[
+    test!(the_clock_moves_instead_of_waiting, Python),
+    test!(equal_delays_end_in_the_order_in_which_they_began, Python),
+    test!(equal_deadlines_fire_in_the_same_pass, Python),
+    test!(the_time_module_shows_the_same_clock, Python),
+    test!(the_clock_holds_still_while_an_executor_works, Python),
+    test!(the_clock_holds_still_for_work_that_nobody_waits_for, Python),
+    test!(the_clock_holds_still_while_executors_are_shut_down, Python),
+    test!(print_writes_whole_lines, Python),
+    test!(other_streams_are_left_alone, Python),
+    test!(the_form_for_programs, Python),
+    test!(on_the_real_clock, Python),
+    test!(a_program_that_can_never_go_on, Python),
+    test!(a_closed_pipe_ends_it_quietly, Python),
+    test!(wrong_calls, Python),
 ];
 
 fn main() -> ExitCode {
-    tests::run(&[], WITH_PYTHON)
+    tests::run(TESTS)
 }
 
 fn run_twin(arguments: &[&str], program: &str) -> Output {

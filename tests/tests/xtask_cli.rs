@@ -10,8 +10,7 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use snapbox::{assert_data_eq, str};
 use tests::{Fixture, Mutant, Test, test};
 
-/// Those that need nothing but the Rust toolchain.
-const PLAIN: &[Test] = &[
+const TESTS: &[Test] = &[
     test!(a_check_of_what_is_right),
     test!(wrong_calls_run_nothing),
     test!(the_list),
@@ -31,22 +30,18 @@ const PLAIN: &[Test] = &[
     test!(without_a_python),
     #[cfg(unix)]
     test!(a_python_that_is_too_old),
-];
-
-/// Those that run CPython.
-const WITH_PYTHON: &[Test] = &[
-    test!(repeated_and_with_options),
-    test!(a_filter_that_matches_nothing_suggests_the_nearest),
-    test!(bless_records_what_cpython_prints),
-    test!(bless_leaves_the_golden_of_a_twin_that_fails),
-    test!(without_a_twin_bless_records_the_rust_program),
-    test!(an_example_that_needs_the_real_clock),
-    test!(a_twin_with_a_package),
-    test!(new_in_a_scratch_clone),
+    test!(repeated_and_with_options, Python),
+    test!(a_filter_that_matches_nothing_suggests_the_nearest, Python),
+    test!(bless_records_what_cpython_prints, Python),
+    test!(bless_leaves_the_golden_of_a_twin_that_fails, Python),
+    test!(without_a_twin_bless_records_the_rust_program, Python),
+    test!(an_example_that_needs_the_real_clock, Python),
+    test!(a_twin_with_a_package, Venv),
+    test!(new_in_a_scratch_clone, Python),
 ];
 
 fn main() -> ExitCode {
-    tests::run(PLAIN, WITH_PYTHON)
+    tests::run(TESTS)
 }
 
 fn fixture() -> Fixture {
