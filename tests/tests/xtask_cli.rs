@@ -797,12 +797,6 @@ Write the program and its twin, then record and check the transcript:
         let said = format!("{arguments:?}\n{}{}", stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(0), "{said}");
     }
-    let formatted = Command::new(xtask::workspace::cargo())
-        .args(["fmt", "--check", "--package", "iterators"])
-        .current_dir(clone.path())
-        .status()
-        .expect("cargo runs");
-    assert!(formatted.success(), "what it made is not formatted");
 }
 
 /// Copies what a clone has: all but what is built and what git keeps for itself.

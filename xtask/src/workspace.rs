@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::BufReader;
+use std::io::{self, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -257,11 +257,11 @@ pub fn build<'a>(
     packages: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = Command::new(cargo());
-    command.args([
-        "build",
-        "--quiet",
-        "--message-format=json-render-diagnostics",
-    ]);
+    command.args(["build", "--message-format=json-render-diagnostics"]);
+    if !io::stderr().is_terminal() {
+        // Nobody watches the progress; warnings and errors are told all the same.
+        command.arg("--quiet");
+    }
     for package in packages {
         command.args(["--package", package]);
     }

@@ -37,7 +37,8 @@ pub async fn run() -> Result<(), JoinError> {
     println!("Two at once, as they complete:");
     let (at_once, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let counted = async |job: Job| {
-        peak.fetch_max(at_once.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        let now = at_once.fetch_add(1, Ordering::Relaxed) + 1;
+        peak.fetch_max(now, Ordering::Relaxed);
         let name = fetch(job).await;
         at_once.fetch_sub(1, Ordering::Relaxed);
         name

@@ -82,7 +82,10 @@ mod tests {
     use super::windows;
 
     async fn sizes(items: usize, size: usize) -> Vec<usize> {
-        windows(stream::iter(0..items), size).map(|window| window.len()).collect().await
+        windows(stream::iter(0..items), size)
+            .map(|window| window.len())
+            .collect()
+            .await
     }
 
     #[tokio::test]

@@ -25,7 +25,12 @@ pub struct Counter {
 
 impl Counter {
     pub fn new(start: u32, end: u32, delay: Duration) -> Self {
-        Self { next: start, end, delay, pause: None }
+        Self {
+            next: start,
+            end,
+            delay,
+            pause: None,
+        }
     }
 }
 

@@ -50,7 +50,9 @@ pub async fn run() {
     let readings = sensors.map(|(name, millis)| {
         let readings = count(2, Duration::from_millis(millis));
         // Streams of different origin go into one collection behind a box.
-        readings.map(move |number| format!("{name} {number}")).boxed()
+        readings
+            .map(move |number| format!("{name} {number}"))
+            .boxed()
     });
     let mut readings = select_all(readings);
     while let Some(reading) = readings.next().await {

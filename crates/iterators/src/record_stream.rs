@@ -56,7 +56,11 @@ pub async fn run() {
 
     let by_state: Vec<Row> = rows(3).collect().await;
     let by_generator: Vec<Row> = stream_records(3).collect().await;
-    let same = if by_state == by_generator { "yes" } else { "no" };
+    let same = if by_state == by_generator {
+        "yes"
+    } else {
+        "no"
+    };
     println!("The same rows: {same}");
     println!("Rows of an empty table: {}", rows(0).count().await);
 }

@@ -36,7 +36,9 @@ impl Drop for Cursor {
 /// The rows, and the task that closes the cursor once the stream is gone.
 fn open_rows() -> (impl Stream<Item = u32>, JoinHandle<()>) {
     let (closing, closed) = oneshot::channel();
-    let cursor = Cursor { closing: Some(closing) };
+    let cursor = Cursor {
+        closing: Some(closing),
+    };
     let rows = stream! {
         let _cursor = cursor;
         for row in 1..=5 {

@@ -60,7 +60,10 @@ async fn process(record: Record, gauge: &Gauge) -> Processed {
     gauge.peak.fetch_max(now, Ordering::Relaxed);
     sleep(Duration::from_millis(600)).await;
     gauge.now.fetch_sub(1, Ordering::Relaxed);
-    Processed { doubled_value: 2 * record.value, record }
+    Processed {
+        doubled_value: 2 * record.value,
+        record,
+    }
 }
 
 /// Waits for every task of the batch and returns the results in order of arrival.
@@ -74,7 +77,11 @@ async fn finish(batch: &mut JoinSet<Processed>) -> Result<Vec<Processed>, JoinEr
 }
 
 fn report(results: &[Processed]) {
-    for Processed { record, doubled_value } in results {
+    for Processed {
+        record,
+        doubled_value,
+    } in results
+    {
         let Record { id, value, .. } = record;
         println!("Processed: id {id}, value {value}, doubled {doubled_value}");
     }
@@ -83,7 +90,11 @@ fn report(results: &[Processed]) {
         .map(|pair| pair[1].record.timestamp - pair[0].record.timestamp)
         .min();
     if let Some(apart) = apart {
-        let at_least = if apart >= Duration::from_millis(100) { "yes" } else { "no" };
+        let at_least = if apart >= Duration::from_millis(100) {
+            "yes"
+        } else {
+            "no"
+        };
         println!("Timestamps at least 0.1 s apart: {at_least}");
     }
 }
@@ -105,7 +116,10 @@ pub async fn run() -> Result<(), JoinError> {
         }
     }
     report(&finish(&mut batch).await?);
-    println!("At work at once, at most: {}", gauge.peak.load(Ordering::Relaxed));
+    println!(
+        "At work at once, at most: {}",
+        gauge.peak.load(Ordering::Relaxed)
+    );
     Ok(())
 }
 
