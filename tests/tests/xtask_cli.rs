@@ -115,7 +115,8 @@ fn wrong_calls_run_nothing() {
         &["check-all", "--limit", "soon"],
         &["check-all", "--limit", "inf"],
         &["check-all", "good", "bad"],
-        &["check-python", "--real-time"],
+        &["check-python", "--slack", "none"],
+        &["test-spawn", "--real-time"],
         &["bless"],
     ] {
         let output = fixture.xtask(arguments);

@@ -28,17 +28,15 @@ enum Command {
     CheckAll {
         #[command(flatten)]
         which: Which,
-        /// Run every `main` on the real clock, many at once.
-        #[arg(long)]
-        real_time: bool,
-        /// How late a line may be on the real clock [default: 0.25].
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-        slack: Option<Duration>,
+        #[command(flatten)]
+        real: Real,
     },
     /// Run every asyncio twin under CPython and compare it with the same golden.
     CheckPython {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        real: Real,
     },
     /// Run every example inside `tokio::spawn` and compare it with the same golden.
     TestSpawn {
@@ -89,6 +87,32 @@ struct Which {
 }
 
 #[derive(Args)]
+struct Real {
+    /// Run every program on the real clock, many at once.
+    #[arg(long)]
+    real_time: bool,
+    /// How late a line may be on the real clock [default: 0.25].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    slack: Option<Duration>,
+}
+
+impl Real {
+    fn judge<'a>(&self, program: Program<'a>) -> Judge<'a> {
+        let clock = if self.real_time {
+            Clock::Real
+        } else {
+            Clock::Virtual
+        };
+        let slack = self.slack.unwrap_or(check::SLACK);
+        Judge {
+            clock,
+            slack,
+            ..Judge::new(program)
+        }
+    }
+}
+
+#[derive(Args)]
 struct Limit {
     /// Kill an example that runs for longer than this.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -134,25 +158,9 @@ fn find_python() -> Result<Python> {
 /// Returns whether all is well.
 fn run(command: &Command) -> Result<bool> {
     match command {
-        Command::CheckAll {
-            which,
-            real_time,
-            slack,
-        } => {
-            let clock = if *real_time {
-                Clock::Real
-            } else {
-                Clock::Virtual
-            };
-            let slack = slack.unwrap_or(check::SLACK);
-            which.check(Judge {
-                clock,
-                slack,
-                ..Judge::new(Program::Rust)
-            })
-        }
-        Command::CheckPython { which } => {
-            which.check(Judge::new(Program::Twin(&find_python()?)))
+        Command::CheckAll { which, real } => which.check(real.judge(Program::Rust)),
+        Command::CheckPython { which, real } => {
+            which.check(real.judge(Program::Twin(&find_python()?)))
         }
         Command::TestSpawn { which } => which.check(Judge {
             spawn: true,
