@@ -338,3 +338,98 @@ fn a_full_disk_is_told() {
     );
     assert_eq!(output.status.code(), Some(1));
 }
+
+/// Programs that print in ways that are hard to get right.
+const PRINTING: [Mutant; 3] = [
+    Mutant {
+        name: "crowd",
+        from: r#"println!("both are done");"#,
+        to: r#"let tasks: Vec<_> = (0..500)
+               .map(|n| tokio::spawn(async move { println!("{n}\n{n}"); }))
+               .collect();
+               for task in tasks { task.await.unwrap(); }"#,
+    },
+    Mutant {
+        name: "nested",
+        from: r#"println!("both are done");"#,
+        to: r#"struct Loud;
+               impl std::fmt::Display for Loud {
+                   fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                       println!("inner");
+                       f.write_str("outer")
+                   }
+               }
+               println!("{Loud}");"#,
+    },
+    Mutant {
+        name: "last_words",
+        from: r#"println!("both are done");"#,
+        to: r#"struct Last;
+               impl Drop for Last {
+                   fn drop(&mut self) { println!("dropped with the runtime"); }
+               }
+               let last = Last;
+               tokio::spawn(async move {
+                   let _last = last;
+                   std::future::pending::<()>().await
+               });
+               sleep(Duration::from_millis(100)).await;"#,
+    },
+];
+
+fn printing() -> (Fixture, PathBuf) {
+    let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "printing", &PRINTING, &[]);
+    let section = fixture.section();
+    (fixture, section)
+}
+
+#[test]
+fn many_threads_print_whole_lines_in_the_order_of_time() {
+    let (_fixture, section) = printing();
+    let output = Command::new(section)
+        .arg("crowd")
+        .output()
+        .expect("the section runs");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    // Refuses a line that is earlier than the one before.
+    let printed = Transcript::parse_golden(&printed).unwrap();
+    let numbers: Vec<&str> = printed.lines[4..]
+        .iter()
+        .map(|line| line.text.as_str())
+        .collect();
+    assert_eq!(numbers.len(), 1000);
+    for pair in numbers.chunks(2) {
+        assert_eq!(pair[0], pair[1], "a text of two lines was torn apart");
+    }
+}
+
+#[test]
+fn what_is_printed_may_print() {
+    let (_fixture, section) = printing();
+    let output = Command::new(section)
+        .args(["--virtual-time", "nested"])
+        .output()
+        .expect("the section runs");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.ends_with("  1.700  inner\n  1.700  outer\n"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_destructor_at_the_very_end_reads_the_same_clock() {
+    let (_fixture, section) = printing();
+    for arguments in [&["--virtual-time"][..], &["--virtual-time", "--spawn"]] {
+        let output = Command::new(&section)
+            .args(arguments)
+            .arg("last_words")
+            .output()
+            .expect("the section runs");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            printed.ends_with("  1.800  dropped with the runtime\n"),
+            "{printed}"
+        );
+    }
+}
