@@ -56,7 +56,13 @@ const PROGRAMS: [Mutant; 15] = [
         BOTH,
         r#"tokio::join!(wait("left", 1200), wait("right", 1000));"#,
     ),
-    mutant("hangs", LAST, "std::future::pending::<()>().await;"),
+    // Longer than any limit here, but not for ever: a test of a check that has been taken
+    // out has to end as well.
+    mutant(
+        "hangs",
+        LAST,
+        "std::thread::sleep(Duration::from_secs(100));",
+    ),
     mutant("panics", "Ok(())", r#"panic!("the sky falls")"#),
     mutant(
         "returns_error",

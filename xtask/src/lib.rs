@@ -5,6 +5,7 @@
 
 pub mod bless;
 pub mod check;
+pub mod cli;
 pub mod copy;
 pub mod dependencies;
 pub mod header;
