@@ -1,4 +1,5 @@
-//! `cargo xtask check-all` and `check-python`: every program against its golden.
+//! `cargo xtask check-all`, `check-python` and `test-spawn`: every program against its
+//! golden.
 
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -218,12 +219,12 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// What `check-all` and `check-python` are asked for.
+/// What the checks are asked for.
 #[derive(Debug)]
 pub struct Options<'a> {
     /// A part of `section/example`; everything if it is empty.
     pub filter: &'a str,
-    /// How many programs run at once; the judge's clock decides if nothing is said.
+    /// How many programs run at once; the clock decides if nothing is said.
     pub jobs: Option<NonZero<usize>>,
     /// How often each program is run.
     pub repeat: NonZero<u32>,
@@ -269,36 +270,49 @@ pub fn check_all(workspace: &Workspace, options: &Options<'_>) -> Result<bool> {
             options.filter
         )));
     }
-    let jobs = options
-        .jobs
-        .map_or_else(|| default_jobs(judge.clock), NonZero::get);
+    if let Program::Twin(python) = judge.program {
+        // The environment for packages is made now, as making it takes longer than any
+        // program may. If that fails, it fails again where the reason is reported.
+        for example in &examples {
+            let _ = python.interpreter_for(workspace, &example.twin);
+        }
+    }
     let repeat = options.repeat.get() as usize;
-    let mut report = Report::new(repeat * examples.len());
+    let count = repeat * examples.len();
+    let mut report = Report::new(inventory.len() + count);
     for failure in &inventory {
         report.fail(failure)?;
     }
 
     let started = Instant::now();
     let mut totals = Totals::default();
-    runtime()?.block_on(async {
+    // Apart from each other, so that those on the real clock have the machine to
+    // themselves, and many of them wait at once.
+    let (real, fast): (Vec<&Example>, Vec<&Example>) =
+        examples.iter().partition(|example| judge.is_real(example));
+    for (examples, clock) in [(fast, Clock::Virtual), (real, Clock::Real)] {
+        let jobs = options
+            .jobs
+            .map_or_else(|| default_jobs(clock), NonZero::get);
         let runs = examples.iter().cycle().take(repeat * examples.len());
         let checks = runs.map(|example| async {
             let verdict = judge.check(workspace, example).await;
             (*example, verdict)
         });
-        let mut checks = stream::iter(checks).buffer_unordered(jobs);
-        while let Some((example, verdict)) = checks.next().await {
-            match verdict {
-                Ok(elapsed) => {
-                    totals.add(elapsed, judge.is_real(example));
-                    report.pass(&example.id());
+        runtime()?.block_on(async {
+            let mut checks = stream::iter(checks).buffer_unordered(jobs);
+            while let Some((example, verdict)) = checks.next().await {
+                match verdict {
+                    Ok(elapsed) => {
+                        totals.add(elapsed, clock);
+                        report.pass(&example.id());
+                    }
+                    Err(failure) => report.fail(&failure)?,
                 }
-                Err(failure) => report.fail(&failure)?,
             }
-        }
-        anyhow::Ok(())
-    })?;
-    let count = repeat * examples.len();
+            anyhow::Ok(())
+        })?;
+    }
     Ok(report.finish(&totals.summary(count, started.elapsed()))?)
 }
 
@@ -332,11 +346,10 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, elapsed: Duration, real: bool) {
-        if real {
-            self.longest_wait = self.longest_wait.max(elapsed);
-        } else {
-            self.virtual_time += elapsed;
+    fn add(&mut self, elapsed: Duration, clock: Clock) {
+        match clock {
+            Clock::Virtual => self.virtual_time += elapsed,
+            Clock::Real => self.longest_wait = self.longest_wait.max(elapsed),
         }
     }
 
