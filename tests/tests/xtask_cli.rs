@@ -588,6 +588,7 @@ fn copy_of_what_is_not_there() {
         &["copy", "sample/good"],
         &["copy", "sample/good", "x", "--print-manifest"],
         &["copy", "sample/good", "x", "y"],
+        &["copy", "sample/good", ""],
     ] {
         assert_eq!(
             fixture().xtask(arguments).status.code(),
