@@ -51,7 +51,9 @@ impl Fixture {
             dir,
             _lock: lock,
         };
-        let runner = root().join("crates/example-runner").display().to_string();
+        let runner = root().join("crates/example-runner");
+        // TOML takes a backslash for an escape.
+        let runner = runner.display().to_string().replace('\\', "/");
         // Cargo tells packages in the shared build folder apart by name and version, and
         // by their place in the workspace, which is the same in all fixtures.
         let version = format!("0.0.0-{}", name.replace('_', "-"));

@@ -16,12 +16,14 @@ use tests::{Copies, Test, test};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use xtask::python::Python;
 use xtask::workspace::Workspace;
 
 const TESTS: &[Test] = &[
     test!(buffered_as_completed_items_that_are_references_do_not_compile_in_spawn),
     test!(buffered_in_order_a_buffer_of_0_waits_for_ever),
+    test!(buffered_in_order_a_dropped_stream_aborts_its_tasks),
     test!(buffered_in_order_items_that_are_references_do_not_compile_in_spawn),
     test!(channel_stream_a_producer_runs_on_without_its_consumer),
     test!(chunks_and_windows_a_chunk_waits_for_its_last_item),
@@ -30,7 +32,7 @@ const TESTS: &[Test] = &[
     test!(generator_without_pin_does_not_compile),
     test!(interval_ticks_burst_is_the_default),
     test!(merge_streams_stand_still_while_the_body_awaits),
-    test!(stop_early_a_stream_that_is_never_polled_lets_go_too),
+    test!(stop_early_whatever_the_reason),
     test!(stream_processor_handles_leave_tasks_running),
     test!(timeout_each_next_loses_nothing),
     test!(zip_and_enumerate_one_after_the_other_takes_the_sum),
@@ -145,6 +147,36 @@ fn buffered_in_order_a_buffer_of_0_waits_for_ever() {
     });
 }
 
+fn buffered_in_order_a_dropped_stream_aborts_its_tasks() {
+    async fn job(done: mpsc::UnboundedSender<()>) {
+        sleep(millis(100)).await;
+        done.send(()).expect("the test listens");
+    }
+
+    paused(async {
+        let (sender, mut done) = mpsc::unbounded_channel();
+        let jobs = || {
+            iter([sender.clone(), sender.clone()])
+                .map(job)
+                .map(tokio::spawn)
+        };
+        let mut bare = Box::pin(jobs().buffered(2));
+        assert!(timeout(millis(50), bare.next()).await.is_err());
+        drop(bare);
+        sleep(millis(100)).await;
+        assert!(
+            done.try_recv().is_ok() && done.try_recv().is_ok(),
+            "a bare handle"
+        );
+
+        let mut aborted = Box::pin(jobs().map(AbortOnDropHandle::new).buffered(2));
+        assert!(timeout(millis(50), aborted.next()).await.is_err());
+        drop(aborted);
+        sleep(millis(100)).await;
+        assert!(done.try_recv().is_err(), "an aborted task went on");
+    });
+}
+
 fn channel_stream_a_producer_runs_on_without_its_consumer() {
     paused(async {
         let (sender, receiver) = mpsc::channel::<u32>(2);
@@ -235,24 +267,55 @@ fn merge_streams_stand_still_while_the_body_awaits() {
     });
 }
 
-fn stop_early_a_stream_that_is_never_polled_lets_go_too() {
-    struct Guard(mpsc::UnboundedSender<()>);
+/// Says in a channel that it was dropped.
+struct Guard(mpsc::UnboundedSender<()>);
 
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            self.0.send(()).expect("the test listens");
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.0.send(());
+    }
+}
+
+fn stop_early_whatever_the_reason() {
+    fn rows(guard: Guard) -> impl Stream<Item = u32> {
+        stream! {
+            let _guard = guard;
+            for row in 0.. {
+                sleep(millis(100)).await;
+                yield row;
+            }
         }
     }
 
-    let (sender, mut dropped) = mpsc::unbounded_channel();
-    let guard = Guard(sender);
-    let rows = stream! {
-        let _guard = guard;
-        yield 1;
-    };
-    assert!(dropped.try_recv().is_err());
-    drop(rows);
-    assert!(dropped.try_recv().is_ok(), "whatever the reason, it says");
+    paused(async {
+        let (sender, mut dropped) = mpsc::unbounded_channel();
+        drop(rows(Guard(sender.clone())));
+        assert!(dropped.try_recv().is_ok(), "never polled");
+
+        let mut started = Box::pin(rows(Guard(sender.clone())));
+        assert!(timeout(millis(50), started.next()).await.is_err());
+        assert!(dropped.try_recv().is_err());
+        drop(started);
+        assert!(dropped.try_recv().is_ok(), "in the middle of an await");
+
+        let mut yielded = Box::pin(rows(Guard(sender.clone())));
+        assert_eq!(yielded.next().await, Some(0));
+        drop(yielded);
+        assert!(dropped.try_recv().is_ok(), "at a yield");
+
+        let aborted = tokio::spawn(rows(Guard(sender.clone())).count());
+        sleep(millis(250)).await;
+        aborted.abort();
+        assert!(aborted.await.is_err_and(|error| error.is_cancelled()));
+        assert!(dropped.try_recv().is_ok(), "in a task that was aborted");
+
+        let panicked = tokio::spawn(rows(Guard(sender)).for_each(async |row| {
+            assert!(row < 2, "a panic in the loop body, as this test wants it");
+        }));
+        assert!(panicked.await.is_err_and(|error| error.is_panic()));
+        assert!(dropped.try_recv().is_ok(), "in a task that panicked");
+    });
 }
 
 fn stream_processor_handles_leave_tasks_running() {
