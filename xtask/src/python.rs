@@ -109,7 +109,10 @@ impl Python {
         lock.lock()?;
         // Written last, so that an environment that was left half-made is not taken.
         let stamp = dir.join("made-from.txt");
-        if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        let is_current =
+            fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
+        // The interpreter that it was made with may be gone.
+        if is_current && python.exists() {
             return Ok(python);
         }
         if dir.exists() {
