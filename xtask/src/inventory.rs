@@ -71,7 +71,8 @@ impl Problems<'_> {
                 "an example is one file; a folder cannot be copied out as one".to_owned()
             } else {
                 format!(
-                    "no section lists this file; `examples!` in {name}'s main.rs does"
+                    "no section lists this file; add `{stem}` to `examples!` in \
+                     {name}'s main.rs, or remove it"
                 )
             };
             self.report(&id, &path, problem);
