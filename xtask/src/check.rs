@@ -70,6 +70,15 @@ impl<'a> Judge<'a> {
         self.clock == Clock::Real || example.header.real_clock
     }
 
+    /// Whether the example has such a program: one that can be spawned, or a twin. That
+    /// the twin's file is missing is another matter, and an error.
+    pub fn applies_to(&self, example: &Example) -> bool {
+        match self.program {
+            Program::Rust => !self.spawn || example.header.not_send.is_none(),
+            Program::Twin(_) => example.header.no_twin.is_none(),
+        }
+    }
+
     /// The program's arguments, and the command line that a user types for them.
     fn command(
         &self,
@@ -125,43 +134,51 @@ impl<'a> Judge<'a> {
         workspace: &Workspace,
         example: &Example,
     ) -> Result<Recording, Failure> {
-        let mut failure = Failure::new(example.id(), "");
-        let (command, typed) = match self.command(workspace, example) {
-            Ok(command) => command,
-            Err(error) => {
-                failure.problem = format!("it cannot be run: {error:#}");
-                return Err(failure);
-            }
+        self.run(workspace, example)
+            .await
+            .map(|(recording, _)| recording)
+    }
+
+    /// As [`record`](Self::record), with the command line that a user types for it.
+    async fn run(
+        self,
+        workspace: &Workspace,
+        example: &Example,
+    ) -> Result<(Recording, String), Failure> {
+        let cannot_run = |error: String| {
+            Failure::new(example.id(), format!("it cannot be run: {error}"))
         };
-        failure.run_again = Some(typed);
-        let finished = match process::run(command, self.limit).await {
-            Ok(finished) => finished,
-            Err(error) => {
-                failure.problem = format!("it cannot be run: {error}");
-                return Err(failure);
-            }
-        };
+        let (command, typed) = self
+            .command(workspace, example)
+            .map_err(|error| cannot_run(format!("{error:#}")))?;
+        let finished =
+            process::run(command, self.limit)
+                .await
+                .map_err(|error| Failure {
+                    run_again: Some(typed.clone()),
+                    ..cannot_run(error.to_string())
+                })?;
         let recording = Recording::parse(&example.name, &finished.stdout);
-        failure.problem = match (&recording, finished.status) {
-            (_, None) => {
-                format!("it did not end within {} s", self.limit.as_secs_f64())
-            }
-            (_, Some(status)) if !status.success() => format!("it failed: {status}"),
-            (Err(problem), _) => problem.clone(),
-            (Ok(Recording { ended: None, .. }), _) => {
+        let problem = match (finished.problem(self.limit), &recording) {
+            (Some(problem), _) => problem,
+            (None, Err(problem)) => problem.clone(),
+            (None, Ok(Recording { ended: None, .. })) => {
                 "it exited early, before its `main` had come to its end".to_owned()
             }
-            (Ok(recording), _) => return Ok(recording.clone()),
+            (None, Ok(recording)) => return Ok((recording.clone(), typed)),
         };
+        let mut details = String::new();
         // What was printed until then helps to find out what happened.
         if let (Ok(golden), Ok(recording)) = (example.read_golden(), recording) {
             let printed = recording.transcript.to_string();
-            failure
-                .details
-                .push_str(&diff(&golden.to_string(), &printed));
+            details.push_str(&diff(&golden.to_string(), &printed));
         }
-        failure.details.push_str(&finished.stderr);
-        Err(failure)
+        details.push_str(&finished.stderr);
+        Err(Failure {
+            details,
+            run_again: Some(typed),
+            ..Failure::new(example.id(), problem)
+        })
     }
 
     /// Runs the program, compares what it printed with the golden, and returns how long
@@ -175,45 +192,33 @@ impl<'a> Judge<'a> {
         workspace: &Workspace,
         example: &Example,
     ) -> Result<Duration, Failure> {
-        let bless = Some(format!("cargo xtask bless {}", example.id()));
         if let Program::Twin(_) = self.program
             && !example.twin.exists()
         {
             let problem = format!("there is no twin {}", example.twin.display());
             return Err(Failure::new(example.id(), problem));
         }
-        let golden = example.read_golden().map_err(|problem| Failure {
-            bless: bless.clone(),
-            ..Failure::new(example.id(), problem)
-        })?;
-        let recording =
-            self.record(workspace, example)
-                .await
-                .map_err(|failure| Failure {
-                    bless: bless.clone(),
-                    ..failure
-                })?;
+        let blessable = |failure| Failure {
+            bless: Some(format!("cargo xtask bless {}", example.id())),
+            ..failure
+        };
+        let golden = example
+            .read_golden()
+            .map_err(|problem| blessable(Failure::new(example.id(), problem)))?;
+        let (recording, typed) = self.run(workspace, example).await.map_err(blessable)?;
         let compared = if self.is_real(example) {
             golden.match_loosely(&recording.transcript, self.slack)
         } else {
             golden.match_exactly(&recording.transcript)
         };
-        compared.map_err(|diff| {
-            let problem = format!(
-                "what it printed differs from {}",
-                workspace.relative(&example.golden)
-            );
-            let run_again = self
-                .command(workspace, example)
-                .ok()
-                .map(|(_, typed)| typed);
-            let details = diff;
-            Failure {
+        compared.map_err(|details| {
+            let golden = workspace.relative(&example.golden);
+            let problem = format!("what it printed differs from {golden}");
+            blessable(Failure {
                 details,
-                run_again,
-                bless,
+                run_again: Some(typed),
                 ..Failure::new(example.id(), problem)
-            }
+            })
         })?;
         Ok(recording.ended.unwrap_or_default())
     }
@@ -248,16 +253,10 @@ pub const SLACK: Duration = Duration::from_millis(250);
 pub fn check_all(workspace: &Workspace, options: &Options<'_>) -> Result<bool> {
     let judge = &options.judge;
     let mut examples = workspace.matching(options.filter)?;
+    examples.retain(|example| judge.applies_to(example));
     let inventory = match judge.program {
-        Program::Rust if judge.spawn => {
-            examples.retain(|example| example.header.not_send.is_none());
-            Vec::new()
-        }
-        Program::Rust => inventory::check(workspace, options.filter)?,
-        Program::Twin(_) => {
-            examples.retain(|example| example.header.no_twin.is_none());
-            Vec::new()
-        }
+        Program::Rust if !judge.spawn => inventory::check(workspace, options.filter)?,
+        Program::Rust | Program::Twin(_) => Vec::new(),
     };
     if examples.is_empty() {
         let lack = if judge.spawn {

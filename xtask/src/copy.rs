@@ -9,7 +9,7 @@ use cargo_metadata::{Dependency, DependencyKind};
 
 use crate::dependencies::{self, Crates};
 use crate::scaffold::{Interrupt, make_folder};
-use crate::workspace::{Example, Section, Workspace};
+use crate::workspace::{Example, Workspace};
 
 /// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged,
 /// and depends on the crates and features that the file uses.
@@ -35,14 +35,13 @@ pub fn project(
     example: &Example,
     name: &str,
 ) -> Result<Vec<(&'static str, String)>> {
-    let section = workspace.section_of(example)?;
-    let source = fs::read_to_string(&example.source)
-        .with_context(|| format!("cannot read {}", example.source.display()))?;
+    let section = workspace.section(&example.section)?;
+    let source = read_source(example)?;
     let rust_version = match &section.rust_version {
         Some(version) => format!("rust-version = \"{version}\"\n"),
         None => String::new(),
     };
-    let dependencies = dependency_block(workspace, example)?;
+    let dependencies = block_for(workspace, example, &source)?;
     let edition = section.edition;
     let manifest = format!(
         "[package]
@@ -65,11 +64,18 @@ edition = \"{edition}\"
 ///
 /// As [`project`].
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    let section = workspace.section_of(example)?;
+    block_for(workspace, example, &read_source(example)?)
+}
+
+fn read_source(example: &Example) -> Result<String> {
+    fs::read_to_string(&example.source)
+        .with_context(|| format!("cannot read {}", example.source.display()))
+}
+
+fn block_for(workspace: &Workspace, example: &Example, source: &str) -> Result<String> {
+    let section = workspace.section(&example.section)?;
     let path = &example.source;
-    let source = fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let uses = dependencies::find(&source)
+    let uses = dependencies::find(source)
         .with_context(|| format!("{} is not Rust", path.display()))?;
     let locked = locked_versions(workspace)?;
     let block = |title: &str, crates: &Crates, kinds: &[DependencyKind]| -> Result<_> {
@@ -182,18 +188,4 @@ fn locked_versions(workspace: &Workspace) -> Result<Vec<(String, Version)>> {
         Ok(versions)
     };
     read().with_context(|| format!("cannot read {}", path.display()))
-}
-
-impl Workspace {
-    /// The section that the example belongs to.
-    ///
-    /// # Errors
-    ///
-    /// When it is an example of another workspace.
-    fn section_of(&self, example: &Example) -> Result<&Section> {
-        self.sections
-            .iter()
-            .find(|section| section.name == example.section)
-            .with_context(|| format!("no section `{}`", example.section))
-    }
 }

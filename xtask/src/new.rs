@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::WrongCall;
 use crate::scaffold::{Interrupt, make_files};
-use crate::workspace::{Section, Workspace};
+use crate::workspace::Workspace;
 
 const SOURCE: &str = "\
 //! Say in one sentence what the reader learns here.
@@ -58,7 +58,7 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<(Vec<PathBuf>, PathBuf)> {
             "`{id}` is not of the form SECTION/EXAMPLE"
         )));
     };
-    let section = find_section(workspace, section)?;
+    let section = workspace.section(section)?;
     check_name(name)?;
     let source = section.dir.join("src").join(format!("{name}.rs"));
     let twin = section.dir.join("python").join(format!("{name}.py"));
@@ -81,21 +81,6 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<(Vec<PathBuf>, PathBuf)> {
     let interrupt = Interrupt::listen()?;
     make_files(&new, (&main, &listed), &|| interrupt.check())?;
     Ok((new.map(|(path, _)| path).to_vec(), main))
-}
-
-fn find_section<'a>(workspace: &'a Workspace, name: &str) -> Result<&'a Section> {
-    let sections = &workspace.sections;
-    if let Some(section) = sections.iter().find(|section| section.name == name) {
-        return Ok(section);
-    }
-    let names: Vec<&str> = sections
-        .iter()
-        .map(|section| section.name.as_str())
-        .collect();
-    bail!(WrongCall(format!(
-        "no section `{name}`; there are: {}",
-        names.join(", ")
-    )))
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -21,6 +21,17 @@ pub struct Finished {
     pub stderr: String,
 }
 
+impl Finished {
+    /// What is wrong with how the program ended, if it had `limit` to run.
+    pub fn problem(&self, limit: Duration) -> Option<String> {
+        match self.status {
+            None => Some(format!("it did not end within {} s", limit.as_secs_f64())),
+            Some(status) if !status.success() => Some(format!("it failed: {status}")),
+            Some(_) => None,
+        }
+    }
+}
+
 /// Runs the program to its end, or kills it after `limit`.
 ///
 /// Cancel-safe in that dropping the future kills the program.

@@ -63,10 +63,7 @@ pub fn make_folder(
             bail!("{} is not empty; nothing there was touched", dir.display());
         }
     }
-    let missing: Vec<&Path> = dir
-        .ancestors()
-        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
-        .collect();
+    let missing = missing_folders(dir);
     let mut moved: Vec<PathBuf> = Vec::new();
     let mut make = || -> Result<()> {
         go_on()?;
@@ -103,11 +100,24 @@ pub fn make_folder(
                 fs::remove_file(path)
             };
         }
-        for dir in &missing {
-            let _ = fs::remove_dir(dir);
-        }
+        remove_if_empty(&missing);
     }
     made.with_context(|| format!("cannot make {}", dir.display()))
+}
+
+/// The folder and those above it, as far as they are missing; the deepest comes first.
+fn missing_folders(dir: &Path) -> Vec<&Path> {
+    dir.ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .collect()
+}
+
+/// Removes folders that were made for something that failed. One that is not there or
+/// that somebody else has put something into is left alone.
+fn remove_if_empty(folders: &[&Path]) {
+    for folder in folders {
+        let _ = fs::remove_dir(folder);
+    }
 }
 
 /// A folder that is removed when it is dropped, with whatever is in it.
@@ -128,6 +138,8 @@ pub fn make_files(
     changed: (&Path, &str),
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
+    let parents = new.iter().filter_map(|(path, _)| path.parent());
+    let missing: Vec<&Path> = parents.flat_map(missing_folders).collect();
     let mut made: Vec<&Path> = Vec::new();
     let mut make = || -> Result<()> {
         for (path, text) in new {
@@ -153,6 +165,7 @@ pub fn make_files(
             // The first error is the one to tell.
             let _ = fs::remove_file(path);
         }
+        remove_if_empty(&missing);
     }
     result
 }
@@ -294,11 +307,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let main = dir.path().join("main.rs");
             fs::write(&main, "before").unwrap();
-            let new = [dir.path().join("x.rs"), dir.path().join("x.py")]
+            let new = [dir.path().join("x.rs"), dir.path().join("python/x.py")]
                 .map(|path| (path, "text".to_owned()));
             let go_on = fail_at(step, &count);
             if make_files(&new, (&main, "after"), &go_on).is_ok() {
-                assert_eq!(everything_in(dir.path()), ["main.rs", "x.py", "x.rs"]);
+                assert_eq!(everything_in(dir.path()), ["main.rs", "python", "x.rs"]);
+                assert_eq!(everything_in(&dir.path().join("python")), ["x.py"]);
                 assert_eq!(fs::read_to_string(&main).unwrap(), "after");
                 assert_eq!(step, 3);
                 return;

@@ -180,6 +180,20 @@ impl Workspace {
         }
     }
 
+    /// The section of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`WrongCall`] with the names that there are.
+    pub fn section(&self, name: &str) -> Result<&Section> {
+        let found = self.sections.iter().find(|section| section.name == name);
+        found.ok_or_else(|| {
+            let names = self.sections.iter().map(|section| section.name.as_str());
+            let names = names.collect::<Vec<&str>>().join(", ");
+            WrongCall(format!("no section `{name}`; there are: {names}")).into()
+        })
+    }
+
     /// An error that names what was asked for and suggests the nearest example.
     fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
         let nearest = self
