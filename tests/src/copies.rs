@@ -1,5 +1,6 @@
 //! Examples that were copied out of the workspace.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,13 +57,8 @@ impl Copies {
                 |runtime| Ok(runtime.block_on(process::run(program.into(), LIMIT))?),
             )
             .map_err(|error| format!("{error:#}"))?;
-        let stderr = &finished.stderr;
-        match finished.status {
-            None => return Err(format!("it did not end within {} s", LIMIT.as_secs())),
-            Some(status) if !status.success() => {
-                return Err(format!("it failed: {status}\n{stderr}"));
-            }
-            Some(_) => {}
+        if let Some(problem) = finished.problem(LIMIT) {
+            return Err(format!("{problem}\n{}", finished.stderr));
         }
         golden.match_text(&finished.stdout)
     }
@@ -81,28 +77,31 @@ impl Copies {
         let dir = self.dir.join(&name);
         let files = copy::project(workspace, example, &name)
             .map_err(|error| format!("{error:#}"))?;
+        let mut source = String::new();
         for (path, text) in files {
-            write(&dir.join(path), &change(path, text));
+            let text = change(path, text);
+            write(&dir.join(path), &text);
+            if path == "src/main.rs" {
+                source = text;
+            }
         }
         // The versions that the workspace has, which are at hand.
         let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
             .map_err(|error| format!("Cargo.lock: {error}"))?;
         write(&dir.join("Cargo.lock"), &lock);
         let target = self.dir.join("target");
+        let has_tests = source.contains("#[cfg(test)]");
         let building = self
             .building
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        for command in ["build", "test"] {
-            let mut cargo = Command::new(cargo());
-            cargo.arg(command).args(["--quiet", "--offline"]);
-            if command == "test" {
-                let source = fs::read_to_string(&example.source).unwrap_or_default();
-                if !source.contains("#[cfg(test)]") {
-                    continue;
-                }
-            }
-            let output = cargo
+        for command in if has_tests {
+            &["build", "test"][..]
+        } else {
+            &["build"]
+        } {
+            let output = Command::new(cargo())
+                .args([command, "--quiet", "--offline"])
                 .current_dir(&dir)
                 .env("CARGO_TARGET_DIR", &target)
                 .env("CARGO_PROFILE_DEV_DEBUG", "false")
@@ -116,6 +115,8 @@ impl Copies {
             }
         }
         drop(building);
-        Ok(Command::new(target.join("debug").join(name)))
+        Ok(Command::new(
+            target.join("debug").join(format!("{name}{EXE_SUFFIX}")),
+        ))
     }
 }

@@ -17,6 +17,13 @@ pub struct Mutant {
     pub to: &'static str,
 }
 
+impl Mutant {
+    /// The program `name`, which has `to` in place of `from`.
+    pub const fn new(name: &'static str, from: &'static str, to: &'static str) -> Self {
+        Self { name, from, to }
+    }
+}
+
 /// A copy of `tests/fixture` below the target folder, with a mutant of `good.rs` for
 /// each of `programs`, a mutant of `good.py` for each of `twins`, and the golden of
 /// `good` as the golden of all of them.
@@ -74,24 +81,23 @@ impl Fixture {
         }
         fixture.write("tests/python/requirements.txt", "");
 
-        let (program, twin) = (fixture.read_program("good"), fixture.read_twin("good"));
-        let golden = read(&from.join("tests/golden/sample/good.txt"));
         let mut names = vec!["good"];
+        names.extend(programs.iter().chain(twins).map(|mutant| mutant.name));
+        fixture.remove_what_is_left(&names);
+
+        let program = read(&from.join(source("good")));
+        let good_twin = read(&from.join(twin("good")));
+        let golden = read(&from.join("tests/golden/sample/good.txt"));
         for mutant in programs {
             fixture.write(&source(mutant.name), &mutate(&program, mutant));
-            names.push(mutant.name);
+            fixture.write(&twin(mutant.name), &good_twin);
         }
         for mutant in twins {
             fixture.write(&source(mutant.name), &program);
-            names.push(mutant.name);
+            fixture.write(&twin(mutant.name), &mutate(&good_twin, mutant));
         }
         for name in &names[1..] {
-            fixture.write(&format!("crates/sample/python/{name}.py"), &twin);
             fixture.write(&format!("tests/golden/sample/{name}.txt"), &golden);
-        }
-        for mutant in twins {
-            let path = format!("crates/sample/python/{}.py", mutant.name);
-            fixture.write(&path, &mutate(&twin, mutant));
         }
         let list = format!(
             "//! Made by the tests.\n#[macro_use]\nextern crate example_runner;\n\
@@ -100,6 +106,29 @@ impl Fixture {
         );
         fixture.write("crates/sample/src/main.rs", &list);
         fixture
+    }
+
+    /// Removes the files of mutants that an earlier version of the tests has made.
+    fn remove_what_is_left(&self, names: &[&str]) {
+        for folder in [
+            "crates/sample/src",
+            "crates/sample/python",
+            "tests/golden/sample",
+        ] {
+            let Ok(entries) = fs::read_dir(self.dir.join(folder)) else {
+                continue;
+            };
+            for entry in entries {
+                let path = entry.expect("the folder can be read").path();
+                let stem = path.file_stem().unwrap_or_default();
+                if path.is_file()
+                    && stem != "main"
+                    && !names.iter().any(|name| stem == *name)
+                {
+                    fs::remove_file(&path).expect("the file can be removed");
+                }
+            }
+        }
     }
 
     /// The folder of the workspace.
@@ -122,10 +151,16 @@ impl Fixture {
     ///
     /// When it cannot be started.
     pub fn xtask(&self, arguments: &[&str]) -> Output {
-        self.command(&crate::executable("xtask"))
-            .args(arguments)
+        self.xtask_command(arguments)
             .output()
             .expect("the xtask can be run")
+    }
+
+    /// The command that [`xtask`](Self::xtask) runs, to be changed before.
+    pub fn xtask_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(crate::xtask());
+        command.args(arguments);
+        command
     }
 
     /// A command that is run in this workspace.
@@ -156,18 +191,14 @@ impl Fixture {
             .join("debug")
             .join(format!("sample{}", std::env::consts::EXE_SUFFIX))
     }
-
-    fn read_program(&self, name: &str) -> String {
-        read(&self.dir.join(source(name)))
-    }
-
-    fn read_twin(&self, name: &str) -> String {
-        read(&self.dir.join(format!("crates/sample/python/{name}.py")))
-    }
 }
 
 fn source(name: &str) -> String {
     format!("crates/sample/src/{name}.rs")
+}
+
+fn twin(name: &str) -> String {
+    format!("crates/sample/python/{name}.py")
 }
 
 fn mutate(text: &str, mutant: &Mutant) -> String {

@@ -6,8 +6,8 @@ mod fixture;
 use std::collections::{HashMap, HashSet};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::process::{Command, ExitCode, Output};
+use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::check::{Clock, Judge, Program, default_jobs, runtime};
@@ -38,6 +38,39 @@ pub fn executable(package: &str) -> PathBuf {
         .expect("the package is a binary")
 }
 
+/// The xtask's executable, built once.
+pub fn xtask() -> &'static Path {
+    static XTASK: LazyLock<PathBuf> = LazyLock::new(|| executable("xtask"));
+    &XTASK
+}
+
+/// The CPython of this machine, looked for once, or why there is none.
+fn find_python() -> &'static Result<Python, String> {
+    static PYTHON: LazyLock<Result<Python, String>> = LazyLock::new(Python::find);
+    &PYTHON
+}
+
+/// The CPython of this machine, for tests that need one and say so.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn python() -> &'static Python {
+    find_python()
+        .as_ref()
+        .expect("the test says that it needs a Python")
+}
+
+/// What a program wrote to standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("standard output is UTF-8")
+}
+
+/// What a program wrote to standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("standard error is UTF-8")
+}
+
 /// A function with its name and what it needs, as [`test!`] makes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Test {
@@ -66,9 +99,9 @@ impl Needs {
         if self == Self::Nothing {
             return None;
         }
-        let python = match Python::find() {
+        let python = match find_python() {
             Ok(python) => python,
-            Err(reason) => return Some(reason),
+            Err(reason) => return Some(reason.clone()),
         };
         let has_venv = || {
             let mut probe = Command::new(python.program());
@@ -98,7 +131,7 @@ macro_rules! test {
 
 /// A test harness with one named test for each example, on the virtual clock.
 pub fn test_examples() -> ExitCode {
-    test_rust(Arguments::from_args(), |_| true, Judge::new(Program::Rust))
+    test_rust(Arguments::from_args(), Judge::new(Program::Rust))
 }
 
 /// A test harness with one named test for each example whose `run` is `Send`: inside
@@ -108,8 +141,7 @@ pub fn test_spawned() -> ExitCode {
         spawn: true,
         ..Judge::new(Program::Rust)
     };
-    let is_send = |example: &Example| example.header.not_send.is_none();
-    test_rust(Arguments::from_args(), is_send, judge)
+    test_rust(Arguments::from_args(), judge)
 }
 
 /// A test harness with one named test for each example's `main`, on the real clock.
@@ -118,23 +150,26 @@ pub fn test_mains() -> ExitCode {
         clock: Clock::Real,
         ..Judge::new(Program::Rust)
     };
-    test_rust(arguments_for_waiting(), |_| true, judge)
+    test_rust(arguments_for_waiting(), judge)
 }
 
-fn test_rust(
-    arguments: Arguments,
-    filter: impl Fn(&Example) -> bool,
-    judge: Judge<'static>,
-) -> ExitCode {
+fn test_rust(arguments: Arguments, how: Judge<'static>) -> ExitCode {
     with_workspace(|workspace| {
-        let examples = workspace.examples().filter(|example| filter(example));
+        let examples = workspace
+            .examples()
+            .filter(|example| how.applies_to(example));
         let trials = examples.map(|example| {
             example_test(&workspace, example, move |workspace, example| {
-                check(workspace, example, judge)
+                judge(workspace, example, how)
             })
         });
         libtest_mimic::run(&arguments, trials.collect()).exit_code()
     })
+}
+
+fn judge(workspace: &Workspace, example: &Example, how: Judge<'_>) -> Result<(), Failed> {
+    let check = how.check(workspace, example);
+    runtime()?.block_on(check).map(drop).map_err(Failed::from)
 }
 
 /// The arguments, with as many tests at once as the real clock allows: they hardly do
@@ -150,15 +185,15 @@ fn arguments_for_waiting() -> Arguments {
 /// A test harness with one named test for each twin, under CPython.
 pub fn test_twins() -> ExitCode {
     with_workspace(|workspace| {
-        let has_twin = |example: &&Example| example.header.no_twin.is_none();
-        let of_twin = |example| {
-            example_test(&workspace, example, |workspace, example| {
-                let python = Python::find()?;
-                check(workspace, example, Judge::new(Program::Twin(&python)))
-            })
-        };
-        let trials = workspace.examples().filter(has_twin).map(of_twin);
-        harness(trials.map(|trial| (trial, Needs::Python)).collect())
+        let examples = workspace.examples();
+        let twins = examples.filter(|example| example.header.no_twin.is_none());
+        let trials = twins.map(|example| {
+            let trial = example_test(&workspace, example, |workspace, example| {
+                judge(workspace, example, Judge::new(Program::Twin(python())))
+            });
+            (trial, Needs::Python)
+        });
+        harness(trials.collect())
     })
 }
 
@@ -239,13 +274,4 @@ fn example_test(
     Trial::test(example.id().replace('/', "::"), move || {
         test(&workspace, &example)
     })
-}
-
-fn check(
-    workspace: &Workspace,
-    example: &Example,
-    judge: Judge<'_>,
-) -> Result<(), Failed> {
-    let check = judge.check(workspace, example);
-    runtime()?.block_on(check).map(drop).map_err(Failed::from)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{ExitCode, Output};
 
-use tests::{Copies, Fixture, Mutant, Test, test};
+use tests::{Copies, Fixture, Mutant, Test, stderr, stdout, test};
 use xtask::workspace::Workspace;
 
 const TESTS: &[Test] = &[
@@ -23,65 +23,61 @@ fn main() -> ExitCode {
     tests::run(TESTS)
 }
 
-const fn mutant(name: &'static str, from: &'static str, to: &'static str) -> Mutant {
-    Mutant { name, from, to }
-}
-
 const BOTH: &str = r#"tokio::join!(wait("left", 1000), wait("right", 1200));"#;
 const LAST: &str = r#"println!("both are done");"#;
 
 /// Programs that print something else than `good`, or do not come to its end.
 const PROGRAMS: [Mutant; 15] = [
-    mutant("changed_word", "both are done", "both are over"),
-    mutant(
+    Mutant::new("changed_word", "both are done", "both are over"),
+    Mutant::new(
         "swapped_lines",
         BOTH,
         r#"tokio::join!(wait("right", 1200), wait("left", 1000));"#,
     ),
-    mutant("one_ms_late", "500", "501"),
-    mutant("early", "500", "100"),
-    mutant("missing_last_line", LAST, ""),
-    mutant(
+    Mutant::new("one_ms_late", "500", "501"),
+    Mutant::new("early", "500", "100"),
+    Mutant::new("missing_last_line", LAST, ""),
+    Mutant::new(
         "extra_line",
         LAST,
         r#"println!("both are done"); println!("really");"#,
     ),
-    mutant(
+    Mutant::new(
         "sequential",
         BOTH,
         r#"wait("left", 1000).await; wait("right", 1200).await;"#,
     ),
-    mutant(
+    Mutant::new(
         "other_order",
         BOTH,
         r#"tokio::join!(wait("left", 1200), wait("right", 1000));"#,
     ),
     // Longer than any limit here, but not for ever: a test of a check that has been taken
     // out has to end as well.
-    mutant(
+    Mutant::new(
         "hangs",
         LAST,
         "std::thread::sleep(Duration::from_secs(100));",
     ),
-    mutant("panics", "Ok(())", r#"panic!("the sky falls")"#),
-    mutant(
+    Mutant::new("panics", "Ok(())", r#"panic!("the sky falls")"#),
+    Mutant::new(
         "returns_error",
         "Ok(())",
         r#"Err("no such file".to_owned())"#,
     ),
-    mutant("exits_early", LAST, "std::process::exit(0);"),
-    mutant(
+    Mutant::new("exits_early", LAST, "std::process::exit(0);"),
+    Mutant::new(
         "exits_behind_its_last_line",
         LAST,
         r#"println!("both are done"); std::process::exit(0);"#,
     ),
-    mutant(
+    Mutant::new(
         "prints_by_itself",
         LAST,
         r#"std::println!("both are done");"#,
     ),
     // Nothing is wrong with the program itself: its golden is taken away.
-    mutant(
+    Mutant::new(
         "no_golden",
         "The program from which",
         "A program from which",
@@ -90,19 +86,19 @@ const PROGRAMS: [Mutant; 15] = [
 
 /// Programs whose header is malformed.
 const HEADERS: [Mutant; 5] = [
-    mutant("no_summary", "//! Wait for two at once.\n", ""),
-    mutant(
+    Mutant::new("no_summary", "//! Wait for two at once.\n", ""),
+    Mutant::new(
         "unknown_directive",
         "asyncio: gather",
         "asyncio: gather\n//! clok: real",
     ),
-    mutant(
+    Mutant::new(
         "malformed_directive",
         "asyncio: gather",
         "asyncio: gather\n//! clock: fast",
     ),
-    mutant("no_directives", "//!\n//! asyncio: gather\n", ""),
-    mutant(
+    Mutant::new("no_directives", "//!\n//! asyncio: gather\n", ""),
+    Mutant::new(
         "wide",
         "from which the",
         "from which, as we said before and say again, the",
@@ -111,30 +107,30 @@ const HEADERS: [Mutant; 5] = [
 
 /// Twins that differ from the twin of `good`.
 const TWINS: [Mutant; 6] = [
-    mutant("twin_changed_word", "both are done", "both are over"),
-    mutant("twin_late", "sleep(0.5)", "sleep(0.501)"),
-    mutant(
+    Mutant::new("twin_changed_word", "both are done", "both are over"),
+    Mutant::new("twin_late", "sleep(0.5)", "sleep(0.501)"),
+    Mutant::new(
         "twin_sequential",
         r#"asyncio.gather(wait("left", 1.0), wait("right", 1.2))"#,
         "wait(\"left\", 1.0)\n    await wait(\"right\", 1.2)",
     ),
-    mutant(
+    Mutant::new(
         "twin_raises",
         "print(\"both are done\")",
         "raise ValueError(\"no\")",
     ),
-    mutant(
+    Mutant::new(
         "twin_exits",
         "print(\"both are done\")",
         "raise SystemExit(0)",
     ),
-    mutant("twin_hangs", "asyncio.sleep(0.5)", "asyncio.Event().wait()"),
+    Mutant::new("twin_hangs", "asyncio.sleep(0.5)", "asyncio.Event().wait()"),
 ];
 
 /// The failures in the output of a check: what stands behind `FAIL` up to the colon, and
 /// the lines that belong to it. The same subject may fail for several reasons.
 fn failures(output: &Output) -> BTreeMap<String, String> {
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stdout = stdout(output);
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
     let mut current = None;
     for line in stdout.lines() {
@@ -156,8 +152,7 @@ fn failures(output: &Output) -> BTreeMap<String, String> {
 /// That exactly these have failed, each with this text in what is said of it.
 #[track_caller]
 fn assert_failures(output: &Output, expected: &[(&str, &str)]) {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let (stdout, stderr) = (stdout(output), stderr(output));
     let found = failures(output);
     for (subject, text) in expected {
         let said = found.get(*subject);
@@ -172,10 +167,6 @@ fn assert_failures(output: &Output, expected: &[(&str, &str)]) {
         assert!(known, "{subject} failed too:\n{said}");
     }
     assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn last_line(output: &Output) -> String {
@@ -257,8 +248,8 @@ FAIL sample/changed_word: what it printed differs from tests/golden/sample/chang
 
 fn files_that_do_not_belong_together() {
     let name = "strays";
-    let twin_missing = mutant("twin_missing", "The program", "A program");
-    let unwanted = mutant(
+    let twin_missing = Mutant::new("twin_missing", "The program", "A program");
+    let unwanted = Mutant::new(
         "twin_unwanted",
         "asyncio: gather",
         "asyncio: gather\n//! twin: none (why not)",
@@ -368,14 +359,14 @@ const HOLDS_RC: &str = "let held = std::rc::Rc::new(()); sleep(Duration::ZERO).a
 
 fn inside_of_spawn() {
     let programs = [
-        mutant("not_send", "Ok(())", HOLDS_RC),
-        mutant("not_declared", "Ok(())", HOLDS_RC),
-        mutant(
+        Mutant::new("not_send", "Ok(())", HOLDS_RC),
+        Mutant::new("not_declared", "Ok(())", HOLDS_RC),
+        Mutant::new(
             "declared_for_nothing",
             "asyncio: gather",
             "asyncio: gather\n//! send: no (it could, but does not say so)",
         ),
-        mutant(
+        Mutant::new(
             "differs",
             "println!(\"both are done\");",
             "let mark = if tokio::task::try_id().is_some() { \"?\" } else { \"\" };
@@ -422,11 +413,11 @@ fn inside_of_spawn() {
 }
 
 fn what_is_not_send_does_not_compile_unless_it_says_so() {
-    let unsaid = mutant("unsaid", "Ok(())", HOLDS_RC);
+    let unsaid = Mutant::new("unsaid", "Ok(())", HOLDS_RC);
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "unsaid", &[unsaid], &[]);
     let output = fixture.xtask(&["check-all"]);
     assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = stderr(&output);
     assert!(
         stderr.contains("future cannot be sent between threads safely"),
         "{stderr}"

@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use xtask::python::Python;
 use xtask::workspace::Workspace;
 
 const TESTS: &[Test] = &[
@@ -376,8 +375,7 @@ fn zip_and_enumerate_one_after_the_other_takes_the_sum() {
 /// Runs a program under CPython and compares what it prints.
 #[track_caller]
 fn assert_python_prints(program: &str, expected: &str) {
-    let python = Python::find().expect("there is a Python");
-    let output = Command::new(python.program())
+    let output = Command::new(tests::python().program())
         .args(["-I", "-c", program])
         .output()
         .expect("python runs");

@@ -14,22 +14,18 @@ use tests::{Fixture, Mutant};
 use xtask::transcript::Transcript;
 
 const PROGRAMS: [Mutant; 3] = [
-    Mutant {
-        name: "returns_error",
-        from: "Ok(())",
-        to: r#"Err("no such file".to_owned())"#,
-    },
-    Mutant {
-        name: "panics",
-        from: "Ok(())",
-        to: r#"panic!("the sky falls")"#,
-    },
-    Mutant {
-        name: "spawns",
-        from: r#"println!("both are done");"#,
-        to: r#"tokio::spawn(async { println!("first\n\nthird\tcolumn"); }).await.unwrap();
+    Mutant::new(
+        "returns_error",
+        "Ok(())",
+        r#"Err("no such file".to_owned())"#,
+    ),
+    Mutant::new("panics", "Ok(())", r#"panic!("the sky falls")"#),
+    Mutant::new(
+        "spawns",
+        r#"println!("both are done");"#,
+        r#"tokio::spawn(async { println!("first\n\nthird\tcolumn"); }).await.unwrap();
                println!();"#,
-    },
+    ),
 ];
 
 fn sample() -> (Fixture, PathBuf) {
@@ -341,18 +337,18 @@ fn a_full_disk_is_told() {
 
 /// Programs that print in ways that are hard to get right.
 const PRINTING: [Mutant; 3] = [
-    Mutant {
-        name: "crowd",
-        from: r#"println!("both are done");"#,
-        to: r#"let tasks: Vec<_> = (0..500)
+    Mutant::new(
+        "crowd",
+        r#"println!("both are done");"#,
+        r#"let tasks: Vec<_> = (0..500)
                .map(|n| tokio::spawn(async move { println!("{n}\n{n}"); }))
                .collect();
                for task in tasks { task.await.unwrap(); }"#,
-    },
-    Mutant {
-        name: "nested",
-        from: r#"println!("both are done");"#,
-        to: r#"struct Loud;
+    ),
+    Mutant::new(
+        "nested",
+        r#"println!("both are done");"#,
+        r#"struct Loud;
                impl std::fmt::Display for Loud {
                    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                        println!("inner");
@@ -360,11 +356,11 @@ const PRINTING: [Mutant; 3] = [
                    }
                }
                println!("{Loud}");"#,
-    },
-    Mutant {
-        name: "last_words",
-        from: r#"println!("both are done");"#,
-        to: r#"struct Last;
+    ),
+    Mutant::new(
+        "last_words",
+        r#"println!("both are done");"#,
+        r#"struct Last;
                impl Drop for Last {
                    fn drop(&mut self) { println!("dropped with the runtime"); }
                }
@@ -374,7 +370,7 @@ const PRINTING: [Mutant; 3] = [
                    std::future::pending::<()>().await
                });
                sleep(Duration::from_millis(100)).await;"#,
-    },
+    ),
 ];
 
 fn printing() -> (Fixture, PathBuf) {

@@ -8,7 +8,6 @@ use std::process::{Command, ExitCode, Output};
 
 use snapbox::assert_data_eq;
 use tests::{Test, test};
-use xtask::python::Python;
 
 const TESTS: &[Test] = &[
     test!(the_clock_moves_instead_of_waiting, Python),
@@ -43,8 +42,7 @@ fn run_twin(arguments: &[&str], program: &str) -> Output {
 }
 
 fn command() -> Command {
-    let python = Python::find().expect("there is a Python");
-    let mut command = Command::new(python.program());
+    let mut command = Command::new(tests::python().program());
     command.arg(tests::root().join("tests/python/run_twin.py"));
     command
 }

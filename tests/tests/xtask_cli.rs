@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use snapbox::{assert_data_eq, str};
-use tests::{Fixture, Mutant, Test, test};
+use tests::{Fixture, Mutant, Test, stderr, stdout, test};
 
 const TESTS: &[Test] = &[
     test!(a_check_of_what_is_right),
@@ -46,14 +46,6 @@ fn main() -> ExitCode {
 
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"), "xtask", &[], &[])
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("standard output is UTF-8")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("standard error is UTF-8")
 }
 
 fn a_check_of_what_is_right() {
@@ -151,13 +143,11 @@ fn the_list() {
 
 fn a_closed_pipe_ends_it_quietly() {
     let fixture = fixture();
-    let xtask = tests::executable("xtask");
     for arguments in [&["list"][..], &["check-all"], &["--help"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let output = fixture
-            .command(&xtask)
-            .args(arguments)
+            .xtask_command(arguments)
             .stdout(writer)
             .stderr(Stdio::piped())
             .spawn()
@@ -170,7 +160,7 @@ fn a_closed_pipe_ends_it_quietly() {
 
 fn outside_of_a_workspace() {
     let elsewhere = tempfile::tempdir().expect("a temporary folder");
-    let output = Command::new(tests::executable("xtask"))
+    let output = Command::new(tests::xtask())
         .arg("check-all")
         .current_dir(elsewhere.path())
         .output()
@@ -183,11 +173,7 @@ fn outside_of_a_workspace() {
 }
 
 fn a_section_that_does_not_compile() {
-    let broken = Mutant {
-        name: "broken",
-        from: "Ok(())",
-        to: "Ok(1)",
-    };
+    let broken = Mutant::new("broken", "Ok(())", "Ok(1)");
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "broken", &[broken], &[]);
     let output = fixture.xtask(&["check-all"]);
     assert_eq!(stdout(&output), "");
@@ -200,11 +186,9 @@ fn a_section_that_does_not_compile() {
 
 fn without_a_python() {
     let fixture = fixture();
-    let xtask = tests::executable("xtask");
     let run = |arguments: &[&str], python: &str| {
-        let mut command = fixture.command(&xtask);
-        command
-            .args(arguments)
+        fixture
+            .xtask_command(arguments)
             .env("PYTHON", python)
             .output()
             .expect("the xtask runs")
@@ -224,9 +208,8 @@ fn without_a_python() {
     );
 
     let no_path = tempfile::tempdir().expect("a temporary folder");
-    let mut command = fixture.command(&xtask);
-    let output = command
-        .arg("check-python")
+    let output = fixture
+        .xtask_command(&["check-python"])
         .env_remove("PYTHON")
         .env("PATH", no_path.path())
         .output()
@@ -248,9 +231,8 @@ fn a_python_that_is_too_old() {
     fs::write(&python, "#!/bin/sh\necho cpython 3 10\n").unwrap();
     fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
     let fixture = fixture();
-    let mut command = fixture.command(&tests::executable("xtask"));
-    let output = command
-        .arg("check-python")
+    let output = fixture
+        .xtask_command(&["check-python"])
         .env_remove("PYTHON")
         .env("PATH", bin.path())
         .output()
@@ -269,11 +251,11 @@ fn golden(fixture: &Fixture, name: &str) -> String {
 }
 
 fn bless_records_what_cpython_prints() {
-    let wrong = Mutant {
-        name: "wrong_port",
-        from: r#"println!("both are done");"#,
-        to: r#"println!("both are over");"#,
-    };
+    let wrong = Mutant::new(
+        "wrong_port",
+        r#"println!("both are done");"#,
+        r#"println!("both are over");"#,
+    );
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "bless", &[wrong], &[]);
     let expected = golden(&fixture, "good");
 
@@ -317,11 +299,7 @@ recorded sample/wrong_port
 }
 
 fn bless_leaves_the_golden_of_a_twin_that_fails() {
-    let raises = Mutant {
-        name: "raises",
-        from: "print(\"both are done\")",
-        to: "raise ValueError",
-    };
+    let raises = Mutant::new("raises", "print(\"both are done\")", "raise ValueError");
     let fixture =
         Fixture::new(env!("CARGO_TARGET_TMPDIR"), "bless_fails", &[], &[raises]);
     let before = golden(&fixture, "raises");
@@ -341,17 +319,16 @@ FAIL sample/raises: it failed: exit status: 1
 }
 
 fn without_a_twin_bless_records_the_rust_program() {
-    let alone = Mutant {
-        name: "alone",
-        from: "asyncio: gather",
-        to: "asyncio: gather\n//! twin: none (to see what happens)",
-    };
+    let alone = Mutant::new(
+        "alone",
+        "asyncio: gather",
+        "asyncio: gather\n//! twin: none (to see what happens)",
+    );
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "alone", &[alone], &[]);
     fs::remove_file(fixture.dir().join("crates/sample/python/alone.py")).unwrap();
     fs::remove_file(fixture.dir().join("tests/golden/sample/alone.txt")).unwrap();
     let output = fixture
-        .command(&tests::executable("xtask"))
-        .args(["bless", "alone"])
+        .xtask_command(&["bless", "alone"])
         .env("PYTHON", "/not/needed")
         .output()
         .unwrap();
@@ -365,11 +342,11 @@ fn without_a_twin_bless_records_the_rust_program() {
 /// An example on the real clock: run, compared and recorded there, though the command
 /// does not ask for it.
 fn an_example_that_needs_the_real_clock() {
-    let real = Mutant {
-        name: "real",
-        from: "asyncio: gather",
-        to: "asyncio: gather\n//! clock: real",
-    };
+    let real = Mutant::new(
+        "real",
+        "asyncio: gather",
+        "asyncio: gather\n//! clock: real",
+    );
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "real", &[real], &[]);
     fs::remove_file(fixture.dir().join("tests/golden/sample/real.txt")).unwrap();
     for arguments in [
@@ -401,17 +378,13 @@ fn an_example_that_needs_the_real_clock() {
 /// A twin that declares a package runs in a virtual environment that has it. The package
 /// is a wheel that the test makes, so nothing is downloaded.
 fn a_twin_with_a_package() {
-    let needs = Mutant {
-        name: "needs_package",
-        from: "import asyncio\n",
-        to: "# /// script\n# dependencies = [\"greeter\"]\n# ///\nimport asyncio\n\
+    let needs = Mutant::new(
+        "needs_package",
+        "import asyncio\n",
+        "# /// script\n# dependencies = [\"greeter\"]\n# ///\nimport asyncio\n\
              \nimport greeter\n",
-    };
-    let says = Mutant {
-        name: "needs_package",
-        from: "\"both are done\"",
-        to: "greeter.TEXT",
-    };
+    );
+    let says = Mutant::new("needs_package", "\"both are done\"", "greeter.TEXT");
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "packages", &[], &[needs]);
     let path = "crates/sample/python/needs_package.py";
     let twin = fs::read_to_string(fixture.dir().join(path)).unwrap();
@@ -466,8 +439,7 @@ with zipfile.ZipFile("greeter-{version}-py3-none-any.whl", "w") as wheel:
     wheel.writestr(info + "RECORD", "")
 "#
     );
-    let python = xtask::python::Python::find().expect("there is a Python");
-    let status = Command::new(python.program())
+    let status = Command::new(tests::python().program())
         .args(["-c", &script])
         .current_dir(dir)
         .status()
@@ -629,11 +601,11 @@ fn copy_where_nothing_can_be_written() {
 }
 
 fn copy_names_a_crate_that_it_does_not_know() {
-    let names = Mutant {
-        name: "names_another",
-        from: "println!(\"both are done\");",
-        to: "#[cfg(any())]\n    serde_json::to_string(&1);\n    println!(\"both are done\");",
-    };
+    let names = Mutant::new(
+        "names_another",
+        "println!(\"both are done\");",
+        "#[cfg(any())]\n    serde_json::to_string(&1);\n    println!(\"both are done\");",
+    );
     let fixture = Fixture::new(env!("CARGO_TARGET_TMPDIR"), "names", &[names], &[]);
     let above = tempfile::tempdir().unwrap();
     let output = copy(&fixture, "sample/names_another", &above.path().join("new"));
@@ -651,14 +623,12 @@ fn copy_names_a_crate_that_it_does_not_know() {
 #[cfg(unix)]
 fn copy_is_whole_or_not_there_when_it_is_interrupted() {
     let fixture = fixture();
-    let xtask = tests::executable("xtask");
     let (mut whole, mut nothing) = (0, 0);
     for round in 0..40 {
         let above = tempfile::tempdir().unwrap();
         let dir = above.path().join("new");
         let mut child = fixture
-            .command(&xtask)
-            .args(["copy", "sample/good"])
+            .xtask_command(&["copy", "sample/good"])
             .arg(&dir)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -750,9 +720,8 @@ fn new_refuses_names() {
 fn new_in_a_scratch_clone() {
     let clone = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     copy_tree(&tests::root(), clone.path());
-    let xtask = tests::executable("xtask");
     let run = |arguments: &[&str]| {
-        Command::new(&xtask)
+        Command::new(tests::xtask())
             .args(arguments)
             .current_dir(clone.path())
             .env_remove("CARGO_TARGET_DIR")
