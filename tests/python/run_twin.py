@@ -6,7 +6,8 @@
 Every line that the program prints gets the seconds since its start in front.  The
 clock is virtual unless --real-time is given: when no task can proceed, the event
 loop does not wait for the next timer but moves its clock there.  With --tsv a line is
-seconds, task name and text, separated by tabs, between "# NAME" and "# end SECONDS".
+seconds, task name and text, separated by tabs, between "# NAME" and "# end SECONDS WALL",
+where WALL is how many seconds it took by the machine's clock.
 
 Works on CPython 3.11 and later, with the standard library alone.
 """
@@ -23,6 +24,9 @@ import threading
 import time
 
 NANOSECOND = 1e-9
+
+# The machine's clock, also after the virtual one has taken its place.
+read_wall = time.monotonic
 
 # How far apart two deadlines may be and still fire in the same pass of the loop.  On
 # the real loop this is the resolution of the clock plus the time that a pass takes; on
@@ -48,7 +52,7 @@ class RealClock:
 
 
 class VirtualClock:
-    """Seconds since the program's start, moved by the event loop alone.
+    """Seconds since the program's start, moved by the event loop and by time.sleep alone.
 
     Each reading is a nanosecond later than the one before, so that of two equal delays
     the one that was asked for first has the earlier deadline, as on a real clock.
@@ -72,6 +76,18 @@ class VirtualClock:
         for name in ("time", "monotonic", "perf_counter"):
             setattr(time, name, self.read)
             setattr(time, name + "_ns", lambda: int(self.read() / NANOSECOND))
+
+        sleep = time.sleep
+
+        def sleep_on_this_clock(seconds):
+            # What blocks the loop's thread holds up every task for as long.  A thread of
+            # an executor sleeps by the machine's clock, while this one holds still.
+            if threading.current_thread() is threading.main_thread():
+                self.move(seconds)
+            else:
+                sleep(seconds)
+
+        time.sleep = sleep_on_this_clock
 
 
 class VirtualSelector(selectors.DefaultSelector):
@@ -228,9 +244,16 @@ def main():
     if options.tsv:
         write("#", os.path.splitext(os.path.basename(options.twin))[0])
     sys.argv = [options.twin]
-    runpy.run_path(options.twin, run_name="__main__")
-    if options.tsv:
-        write("# end", seconds(clock.read()))
+    wall = read_wall()
+    try:
+        runpy.run_path(options.twin, run_name="__main__")
+    finally:
+        # The interpreter would wait for these only after the end was told.
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join()
+        if options.tsv:
+            write("# end", seconds(clock.read()), seconds(read_wall() - wall))
 
 
 if __name__ == "__main__":

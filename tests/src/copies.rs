@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use xtask::check::runtime;
-use xtask::workspace::{Example, Workspace, cargo};
+use xtask::workspace::{Example, Workspace, cargo, read_golden};
 use xtask::{copy, process};
 
 use crate::fixture::write;
@@ -51,13 +51,20 @@ impl Copies {
         change: impl Fn(&str, String) -> String,
     ) -> Result<(), String> {
         let program = self.build(workspace, example, change)?;
-        let golden = example.read_golden()?;
+        let golden = read_golden(&example.golden)?;
         let finished = runtime()
-            .and_then(
-                |runtime| Ok(runtime.block_on(process::run(program.into(), LIMIT))?),
-            )
+            .and_then(|runtime| {
+                Ok(runtime.block_on(process::run(process::limited(program), LIMIT))?)
+            })
             .map_err(|error| format!("{error:#}"))?;
-        if let Some(problem) = finished.problem(LIMIT) {
+        let as_meant = match (&example.header.exit, &finished.status) {
+            (Some(text), Ok(status)) => {
+                status.code() == Some(1) && finished.stderr.contains(text)
+            }
+            _ => finished.problem().is_none(),
+        };
+        if !as_meant {
+            let problem = finished.problem().unwrap_or_default();
             return Err(format!("{problem}\n{}", finished.stderr));
         }
         golden.match_text(&finished.stdout)
@@ -70,7 +77,7 @@ impl Copies {
         workspace: &Workspace,
         example: &Example,
         change: impl Fn(&str, String) -> String,
-    ) -> Result<Command, String> {
+    ) -> Result<PathBuf, String> {
         // Examples of two sections may have the same name; in one target folder their
         // packages must not.
         let name = format!("{}-{}", example.section, example.name);
@@ -115,8 +122,6 @@ impl Copies {
             }
         }
         drop(building);
-        Ok(Command::new(
-            target.join("debug").join(format!("{name}{EXE_SUFFIX}")),
-        ))
+        Ok(target.join("debug").join(format!("{name}{EXE_SUFFIX}")))
     }
 }

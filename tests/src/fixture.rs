@@ -76,7 +76,11 @@ impl Fixture {
                 .replace("0.0.0-fixture", &version);
             fixture.write(path, &text);
         }
-        for path in ["Cargo.lock", "tests/python/run_twin.py"] {
+        for path in [
+            "Cargo.lock",
+            "docs/asyncio-api.tsv",
+            "tests/python/run_twin.py",
+        ] {
             fixture.write(path, &read(&root().join(path)));
         }
         fixture.write("tests/python/requirements.txt", "");

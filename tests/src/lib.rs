@@ -7,11 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use xtask::check::{Clock, Judge, Program, default_jobs, runtime};
+use xtask::check::{self, Options, Program, default_jobs, runtime};
+use xtask::fails;
 use xtask::python::Python;
+use xtask::report::Failure;
 use xtask::workspace::{self, Example, Workspace};
 
 pub use copies::Copies;
@@ -32,10 +34,7 @@ pub fn root() -> PathBuf {
 ///
 /// When it does not build; cargo has then said why.
 pub fn executable(package: &str) -> PathBuf {
-    workspace::build([package].into_iter())
-        .expect("the package builds")
-        .remove(package)
-        .expect("the package is a binary")
+    workspace::build(&root(), package).expect("the package builds")
 }
 
 /// The xtask's executable, built once.
@@ -59,6 +58,11 @@ pub fn python() -> &'static Python {
     find_python()
         .as_ref()
         .expect("the test says that it needs a Python")
+}
+
+/// Whether this machine has a CPython that can run the twins.
+pub fn has_python() -> bool {
+    find_python().is_ok()
 }
 
 /// What a program wrote to standard output.
@@ -129,87 +133,109 @@ macro_rules! test {
     };
 }
 
-/// A test harness with one named test for each example, on the virtual clock.
-pub fn test_examples() -> ExitCode {
-    test_rust(Arguments::from_args(), Judge::new(Program::Rust))
-}
-
-/// A test harness with one named test for each example whose `run` is `Send`: inside
-/// `tokio::spawn`, on the virtual clock.
-pub fn test_spawned() -> ExitCode {
-    let judge = Judge {
-        spawn: true,
-        ..Judge::new(Program::Rust)
+/// Runs one named test for each program of each kind: each example on the virtual clock,
+/// inside of `tokio::spawn`, on the real clock, copied out of the workspace; each twin
+/// under CPython; each program that must not compile. The kinds come one after the other,
+/// so that nothing is compiled while programs wait on the real clock.
+pub fn test_examples(tmp: &'static str) -> ExitCode {
+    let mut workspace = match Workspace::open() {
+        Ok(workspace) => workspace,
+        Err(error) => return failed(&error),
     };
-    test_rust(Arguments::from_args(), judge)
+    if let Err(error) = workspace.build("") {
+        return failed(&error);
+    }
+    let workspace = Arc::new(workspace);
+    let all_fine = [
+        test_programs(&workspace, "virtual", || Program::Rust, false),
+        test_programs(&workspace, "spawned", || Program::Spawned, false),
+        test_programs(&workspace, "cpython", || Program::Twin(python()), false),
+        test_programs(&workspace, "real", || Program::Rust, true),
+        test_copies(&workspace, tmp),
+        test_fails(&workspace),
+    ]
+    .iter()
+    .all(|fine| *fine);
+    ExitCode::from(u8::from(!all_fine))
 }
 
-/// A test harness with one named test for each example's `main`, on the real clock.
-pub fn test_mains() -> ExitCode {
-    let judge = Judge {
-        clock: Clock::Real,
-        ..Judge::new(Program::Rust)
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+fn test_programs(
+    workspace: &Arc<Workspace>,
+    kind: &str,
+    program: fn() -> Program<'static>,
+    real_time: bool,
+) -> bool {
+    let (needs, applies): (Needs, fn(&Example) -> bool) = match kind {
+        "cpython" => (Needs::Python, Example::has_twin),
+        "spawned" => (Needs::Nothing, |e| Program::Spawned.applies_to(e)),
+        _ => (Needs::Nothing, |_| true),
     };
-    test_rust(arguments_for_waiting(), judge)
-}
-
-fn test_rust(arguments: Arguments, how: Judge<'static>) -> ExitCode {
-    with_workspace(|workspace| {
-        let examples = workspace
-            .examples()
-            .filter(|example| how.applies_to(example));
-        let trials = examples.map(|example| {
-            example_test(&workspace, example, move |workspace, example| {
-                judge(workspace, example, how)
-            })
+    let trials = workspace.examples().filter(|example| applies(example));
+    let trials = trials.map(|example| {
+        let trial = example_test(workspace, kind, example, move |workspace, example| {
+            let options = Options::new(real_time);
+            let check = check::check(workspace, example, program(), &options);
+            runtime()?.block_on(check).map(drop).map_err(Failed::from)
         });
-        libtest_mimic::run(&arguments, trials.collect()).exit_code()
-    })
+        (trial, needs)
+    });
+    harness(&arguments(default_jobs(real_time)), trials.collect())
 }
 
-fn judge(workspace: &Workspace, example: &Example, how: Judge<'_>) -> Result<(), Failed> {
-    let check = how.check(workspace, example);
-    runtime()?.block_on(check).map(drop).map_err(Failed::from)
-}
-
-/// The arguments, with as many tests at once as the real clock allows: they hardly do
-/// anything but wait.
-fn arguments_for_waiting() -> Arguments {
-    let mut arguments = Arguments::from_args();
-    arguments
-        .test_threads
-        .get_or_insert(default_jobs(Clock::Real));
-    arguments
-}
-
-/// A test harness with one named test for each twin, under CPython.
-pub fn test_twins() -> ExitCode {
-    with_workspace(|workspace| {
-        let examples = workspace.examples();
-        let twins = examples.filter(|example| example.header.no_twin.is_none());
-        let trials = twins.map(|example| {
-            let trial = example_test(&workspace, example, |workspace, example| {
-                judge(workspace, example, Judge::new(Program::Twin(python())))
-            });
-            (trial, Needs::Python)
-        });
-        harness(trials.collect())
-    })
-}
-
-/// A test harness with one named test for each example: copied out of the workspace it
-/// compiles without warnings, and prints the golden's text on the real clock.
-pub fn test_copies(tmp: &'static str) -> ExitCode {
-    with_workspace(|workspace| {
-        let copies = Arc::new(Copies::new(tmp, "copied-out"));
-        let trials = workspace.examples().map(|example| {
-            let copies = Arc::clone(&copies);
-            example_test(&workspace, example, move |workspace, example| {
+/// Copied out of the workspace, each example compiles without warnings, and prints the
+/// golden's text on the real clock.
+fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
+    let copies = Arc::new(Copies::new(tmp, "copied-out"));
+    let trials = workspace.examples().map(|example| {
+        let copies = Arc::clone(&copies);
+        let trial =
+            example_test(workspace, "copied", example, move |workspace, example| {
                 Ok(copies.check(workspace, example, |_, text| text)?)
-            })
-        });
-        libtest_mimic::run(&arguments_for_waiting(), trials.collect()).exit_code()
-    })
+            });
+        (trial, Needs::Nothing)
+    });
+    harness(&arguments(default_jobs(true)), trials.collect())
+}
+
+/// All programs that must not compile, compiled at once when the first is asked for.
+fn test_fails(workspace: &Arc<Workspace>) -> bool {
+    let mut trials = Vec::new();
+    let checked: Arc<OnceLock<HashMap<String, Result<(), String>>>> = Arc::default();
+    for section in &workspace.sections {
+        for (path, _) in fails::find(section).expect("the folder can be read") {
+            let path = workspace.relative(&path);
+            let name = path.trim_start_matches("crates/").trim_end_matches(".rs");
+            let (workspace, checked) = (Arc::clone(workspace), Arc::clone(&checked));
+            let trial = Trial::test(name.replace('/', "::"), move || {
+                let all = checked.get_or_init(|| {
+                    let examples: Vec<&Example> = workspace.examples().collect();
+                    let all = fails::check(&workspace, &examples).expect("cargo runs");
+                    let text = |(path, result): (String, Result<(), Failure>)| {
+                        (path, result.map_err(|failure| failure.to_string()))
+                    };
+                    all.into_iter().map(text).collect()
+                });
+                match all.get(&path) {
+                    Some(result) => Ok(result.clone()?),
+                    None => Err("it is malformed; check-all says why".into()),
+                }
+            });
+            trials.push((trial, Needs::Nothing));
+        }
+    }
+    harness(&Arguments::from_args(), trials)
+}
+
+/// The arguments, with so many tests at once unless the user says otherwise.
+fn arguments(at_once: usize) -> Arguments {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(at_once);
+    arguments
 }
 
 /// A test harness for functions.
@@ -226,14 +252,14 @@ pub fn run(tests: &[Test]) -> ExitCode {
         });
         (trial, needs)
     };
-    harness(tests.iter().map(trial).collect())
+    let fine = harness(&Arguments::from_args(), tests.iter().map(trial).collect());
+    ExitCode::from(u8::from(!fine))
 }
 
 /// Tests whose needs the machine does not meet are ignored, and the reason stands before
 /// their names; unless the variable `REQUIRE_CPYTHON` is set: then nothing is run and the
 /// harness fails.
-fn harness(trials: Vec<(Trial, Needs)>) -> ExitCode {
-    let arguments = Arguments::from_args();
+fn harness(arguments: &Arguments, trials: Vec<(Trial, Needs)>) -> bool {
     let needs: HashSet<Needs> = trials.iter().map(|(_, needs)| *needs).collect();
     let missing: HashMap<Needs, String> = needs
         .into_iter()
@@ -243,7 +269,7 @@ fn harness(trials: Vec<(Trial, Needs)>) -> ExitCode {
         && let Some(reason) = missing.values().next()
     {
         eprintln!("error: {reason}");
-        return ExitCode::FAILURE;
+        return false;
     }
     let trials = trials
         .into_iter()
@@ -251,27 +277,17 @@ fn harness(trials: Vec<(Trial, Needs)>) -> ExitCode {
             None => trial,
             Some(reason) => trial.with_ignored_flag(true).with_kind(reason),
         });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
-}
-
-fn with_workspace(test: impl FnOnce(Arc<Workspace>) -> ExitCode) -> ExitCode {
-    match Workspace::open() {
-        Ok(workspace) => test(Arc::new(workspace)),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    !libtest_mimic::run(arguments, trials.collect()).has_failed()
 }
 
 /// A test with the example's name.
 fn example_test(
     workspace: &Arc<Workspace>,
+    kind: &str,
     example: &Example,
     test: impl FnOnce(&Workspace, &Example) -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
     let (workspace, example) = (Arc::clone(workspace), example.clone());
-    Trial::test(example.id().replace('/', "::"), move || {
-        test(&workspace, &example)
-    })
+    let name = format!("{kind}::{}", example.id().replace('/', "::"));
+    Trial::test(name, move || test(&workspace, &example))
 }

@@ -1,9 +1,11 @@
 //! The files of this workspace belong together, and the README shows what is so.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 
 use xtask::inventory;
-use xtask::workspace::Workspace;
+use xtask::workspace::{Workspace, read_golden};
 
 #[test]
 fn every_file_has_its_place() {
@@ -12,6 +14,55 @@ fn every_file_has_its_place() {
     let failures: Vec<String> = failures.iter().map(ToString::to_string).collect();
     assert!(failures.is_empty(), "\n{}", failures.concat());
 }
+
+/// Each block of the five guides is answered by examples that exist, or will be by a
+/// section that does not exist yet: how many of those there are is printed.
+#[test]
+fn every_block_of_the_guides_has_its_examples() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let path = tests::root().join("docs/guides.tsv");
+    let table = fs::read_to_string(path).expect("docs/guides.tsv");
+    let mut blocks = BTreeSet::new();
+    let mut open = 0;
+    for row in table.lines().skip(1) {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let &[block, heading, examples] = columns.as_slice() else {
+            panic!("not three columns: {row}");
+        };
+        assert!(!heading.is_empty() && !examples.is_empty(), "{row}");
+        assert!(blocks.insert(block), "{block} stands twice");
+        let mut answered = true;
+        for id in examples.split(' ') {
+            let (section, _) = id.split_once('/').expect("SECTION/EXAMPLE");
+            assert!(SECTIONS.contains(&section), "{block}: no section {section}");
+            if workspace.section(section).is_err() {
+                answered = false;
+            } else if let Err(error) = workspace.example(id) {
+                panic!("{block}: {error}");
+            }
+        }
+        open += usize::from(!answered);
+    }
+    assert_eq!(blocks.len(), 113, "108 blocks and 5 exercises");
+    // Past the harness, which shows only what a test that fails prints.
+    let said = format!(
+        "docs/guides.tsv: {open} of {} rows are open\n",
+        blocks.len()
+    );
+    std::io::stderr()
+        .write_all(said.as_bytes())
+        .expect("standard error");
+}
+
+const SECTIONS: [&str; 7] = [
+    "basics",
+    "concurrency",
+    "context-managers",
+    "iterators",
+    "error-handling",
+    "real-world",
+    "best-practices",
+];
 
 /// What the README shows of a run is the beginning of a golden, and the examples that its
 /// commands name are there.
@@ -24,7 +75,8 @@ fn the_readme_shows_what_is_so() {
     while let Some(line) = lines.next() {
         if let Some(run) = line.trim().strip_prefix("$ cargo run -q -p ") {
             let id = run.replace(" -- --virtual-time ", "/");
-            let golden = workspace.example(&id).expect("it is there").read_golden();
+            let golden = &workspace.example(&id).expect("it is there").golden;
+            let golden = read_golden(golden);
             let golden = golden.expect("it has a golden").to_string();
             let block = lines.by_ref().take_while(|line| !line.trim().is_empty());
             let block: Vec<&str> =

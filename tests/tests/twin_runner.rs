@@ -14,6 +14,7 @@ const TESTS: &[Test] = &[
     test!(equal_delays_end_in_the_order_in_which_they_began, Python),
     test!(equal_deadlines_fire_in_the_same_pass, Python),
     test!(the_time_module_shows_the_same_clock, Python),
+    test!(a_sleep_that_blocks_the_loop_takes_its_time, Python),
     test!(the_clock_holds_still_while_an_executor_works, Python),
     test!(the_clock_holds_still_for_work_that_nobody_waits_for, Python),
     test!(the_clock_holds_still_while_executors_are_shut_down, Python),
@@ -21,6 +22,7 @@ const TESTS: &[Test] = &[
     test!(other_streams_are_left_alone, Python),
     test!(the_form_for_programs, Python),
     test!(on_the_real_clock, Python),
+    test!(a_thread_that_is_left_belongs_to_the_program, Python),
     test!(a_program_that_can_never_go_on, Python),
     test!(a_closed_pipe_ends_it_quietly, Python),
     test!(wrong_calls, Python),
@@ -113,6 +115,16 @@ fn the_time_module_shows_the_same_clock() {
     );
 }
 
+fn a_sleep_that_blocks_the_loop_takes_its_time() {
+    assert_prints(
+        "async def tick():\n    await asyncio.sleep(0.1)\n    print('tick')\n\
+         task = asyncio.create_task(tick())\n\
+         await asyncio.sleep(0)\ntime.sleep(0.3)\nprint('awake')\nawait task\n\
+         await asyncio.to_thread(time.sleep, 0.05)\nprint('after a thread')",
+        "  0.300  awake\n  0.300  tick\n  0.300  after a thread\n",
+    );
+}
+
 fn the_clock_holds_still_while_an_executor_works() {
     // A timer a thousand times shorter than the work does not fire before its end.
     assert_prints(
@@ -169,7 +181,7 @@ fn the_form_for_programs() {
     let output = run_twin(&["--tsv"], program);
     assert_data_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "# twin\n0.000\t-\tbefore\n0.000\tTask-1\ta\tb\n# end 0.250\n"
+        "# twin\n0.000\t-\tbefore\n0.000\tTask-1\ta\tb\n# end 0.250 0.0[..]\n"
     );
 }
 
@@ -182,6 +194,17 @@ fn on_the_real_clock() {
     let (seconds, text) = stdout.trim().split_once("  ").expect("a time and a text");
     assert_eq!(text, "True");
     assert!(seconds.parse::<f64>().unwrap() >= 0.29, "{stdout}");
+}
+
+fn a_thread_that_is_left_belongs_to_the_program() {
+    let program = "import asyncio, threading, time\nasync def main():\n\
+        \x20   threading.Thread(target=time.sleep, args=(0.3,)).start()\n\
+        asyncio.run(main())\n";
+    let output = run_twin(&["--tsv", "--real-time"], program);
+    assert_data_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "# twin\n# end 0.3[..] 0.3[..]\n"
+    );
 }
 
 fn a_program_that_can_never_go_on() {

@@ -1,93 +1,109 @@
 //! `cargo xtask bless`: record goldens, and show what changed.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::check::{Judge, Program, runtime};
+use crate::check::{Options, Program, run, runtime};
+use crate::files;
 use crate::python::Python;
-use crate::report::Report;
-use crate::scaffold;
+use crate::report::{Report, counted};
 use crate::transcript::{Transcript, diff};
-use crate::workspace::{Example, Workspace};
+use crate::workspace::{Example, Workspace, read_golden};
 
 /// The times of a golden that is recorded on the real clock are rounded down to a
 /// multiple of this; such examples wait for multiples of it.
 const GRID: Duration = Duration::from_millis(50);
 
-/// Records the golden of each example that the filter selects, and returns whether all
+/// Records the goldens of each example that the filter selects, and returns whether all
 /// of them could be recorded.
 ///
-/// The recording is the twin's, so that a port cannot bless its own mistake; only an
-/// example without a twin is recorded from Rust. `python` is asked for when the first
-/// twin is to run.
+/// The recording is the twin's, so that a port cannot bless its own mistake; only where
+/// there is no twin, or where the two differ on purpose, is the Rust program recorded.
+/// `python` is asked for when there is a twin to run.
 ///
 /// # Errors
 ///
 /// [`WrongCall`](crate::WrongCall) when the filter selects nothing; any other error when
 /// a golden or standard output cannot be written, or when `python` fails.
 pub fn bless(
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     filter: &str,
     python: impl Fn() -> Result<Python>,
     limit: Duration,
 ) -> Result<bool> {
+    let needs_rust =
+        |example: &&Example| !example.has_twin() || example.header.differs.is_some();
+    if workspace.matching(filter)?.iter().any(needs_rust) {
+        workspace.build(filter)?;
+    }
+    let workspace = &*workspace;
     let examples = workspace.matching(filter)?;
-    let needs_python = examples
-        .iter()
-        .any(|example| example.header.no_twin.is_none());
+    let needs_python = examples.iter().any(|example| example.has_twin());
     let python = if needs_python { Some(python()?) } else { None };
     let runtime = runtime()?;
+    let options = Options {
+        limit,
+        ..Options::new(false)
+    };
     let mut report = Report::new(examples.len());
     let mut recorded = 0;
     for example in examples {
-        let program = match (&example.header.no_twin, &python) {
-            (None, Some(python)) => Program::Twin(python),
-            _ => Program::Rust,
-        };
-        let judge = Judge {
-            limit,
-            ..Judge::new(program)
-        };
-        match runtime.block_on(judge.record(workspace, example)) {
-            Ok(recording) => {
-                let changes = write(&judge, example, recording.transcript)?;
-                if let Some(changes) = changes {
-                    recorded += 1;
-                    report.show(&format!("recorded {}\n{changes}", example.id()))?;
-                }
-                report.pass(&example.id());
-            }
-            Err(failure) => report.fail(&failure)?,
+        let mut programs = Vec::new();
+        if needs_rust(&example) {
+            programs.push((Program::Rust, &example.golden));
         }
+        if let (true, Some(python)) = (example.has_twin(), &python) {
+            programs.push((Program::Twin(python), &example.twin_golden));
+        }
+        let mut outcome = Ok(());
+        for (program, golden) in programs {
+            match runtime.block_on(run(workspace, example, program, &options)) {
+                Ok((recording, _)) => {
+                    if let Some(changes) = write(example, golden, recording.transcript)? {
+                        recorded += 1;
+                        let golden = workspace.relative(golden);
+                        report.show(&format!("recorded {golden}\n{changes}"))?;
+                    }
+                }
+                Err(failure) => outcome = Err(failure),
+            }
+        }
+        report.count(&example.id(), outcome)?;
     }
-    Ok(report.finish(&format!("{recorded} goldens changed"))?)
+    Ok(report.finish(&format!("{} changed", counted(recorded, "golden")))?)
 }
 
 /// Writes the golden if it changes, and returns the changes.
 fn write(
-    judge: &Judge<'_>,
     example: &Example,
+    golden: &Path,
     mut transcript: Transcript,
 ) -> Result<Option<String>> {
-    let before = fs::read_to_string(&example.golden).unwrap_or_default();
-    if judge.is_real(example) {
+    let before = fs::read_to_string(golden).unwrap_or_default();
+    if example.header.real_clock {
         // Order within a group and small delays differ from run to run: a golden that
         // this run meets is as good as what this run would give.
-        let golden = Transcript::parse_golden(&before).unwrap_or_default();
-        if golden.match_loosely(&transcript, judge.slack).is_ok() && !before.is_empty() {
+        let slack = Options::new(true).slack;
+        let before = read_golden(golden);
+        if before.is_ok_and(|it| it.match_loosely(&transcript, slack).is_ok()) {
             return Ok(None);
         }
         let grid = u64::try_from(GRID.as_millis()).unwrap_or(1);
-        for line in &mut transcript.lines {
-            line.millis -= line.millis % grid;
+        let times = transcript
+            .lines
+            .iter_mut()
+            .filter_map(|line| line.millis.as_mut());
+        for millis in times.chain([&mut transcript.end]) {
+            *millis -= *millis % grid;
         }
     }
     let after = transcript.to_string();
-    if before == after && example.golden.exists() {
-        return Ok(None);
+    let changes = diff(&before, &after).err();
+    if changes.is_some() {
+        files::replace(golden, &after)?;
     }
-    scaffold::replace(&example.golden, &after)?;
-    Ok(Some(diff(&before, &after)))
+    Ok(changes)
 }

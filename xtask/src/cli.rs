@@ -1,20 +1,21 @@
 //! The command line: what there is to call, and which exit code it ends with.
 
 use std::io::{self, ErrorKind, Write as _};
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::check::{self, Clock, Judge, Options, Program};
+use crate::check::{Options, Program, check_all, seconds};
 use crate::python::Python;
 use crate::workspace::Workspace;
 use crate::{WrongCall, bless, copy, list, new};
 
-/// Checks, records and lists the examples of this workspace.
+/// Checks, records, shows and lists the examples of this workspace.
+///
+/// An example is named SECTION/EXAMPLE, or EXAMPLE where only one section has it.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -25,36 +26,25 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run every example and compare what it prints, and when, with its golden.
-    CheckAll {
-        #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
-        real: Real,
-    },
-    /// Run every asyncio twin under CPython and compare it with the same golden.
-    CheckPython {
-        #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
-        real: Real,
-    },
-    /// Run every example inside `tokio::spawn` and compare it with the same golden.
-    TestSpawn {
-        #[command(flatten)]
-        which: Which,
-    },
+    CheckAll(Options),
+    /// Run every asyncio twin under CPython and compare it with its golden.
+    CheckPython(Options),
+    /// Run every example inside `tokio::spawn` and compare it with its golden.
+    TestSpawn(Options),
     /// Record the goldens of the selected examples, and show what changed.
     Bless {
-        /// A part of SECTION/EXAMPLE.
+        /// The example, with or without its section, or a part of SECTION/EXAMPLE.
         filter: String,
-        #[command(flatten)]
-        limit: Limit,
+        /// Kill a program that runs for longer than this.
+        #[arg(long, value_name = "SECONDS", default_value = "30")]
+        #[arg(value_parser = seconds, allow_negative_numbers = true)]
+        limit: Duration,
     },
     /// Make a Cargo project from one example, with only the dependencies that it uses.
     Copy {
-        /// The example, as SECTION/EXAMPLE.
+        /// The example, with or without its section.
         example: String,
-        /// The project's folder, which must not exist or be empty.
+        /// The project's folder: a new or empty one, or one that `cargo new` has just made.
         #[arg(required_unless_present = "print_manifest")]
         dir: Option<PathBuf>,
         /// Print the dependencies for a Cargo.toml, and make nothing.
@@ -67,88 +57,15 @@ enum Command {
         example: String,
     },
     /// Print every example with its summary.
-    List,
-}
-
-#[derive(Args)]
-struct Which {
-    /// A part of SECTION/EXAMPLE; without it, every example is checked.
-    #[arg(default_value = "")]
-    filter: String,
-    /// How many programs run at once [default: the number of cores, and 16 times as many
-    /// on the real clock].
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZero<usize>>,
-    /// Run each example N times, to find the ones that fail now and then.
-    #[arg(long, value_name = "N", default_value = "1")]
-    repeat: NonZero<u32>,
-    #[command(flatten)]
-    limit: Limit,
-}
-
-#[derive(Args)]
-struct Real {
-    /// Run every program on the real clock, many at once.
-    #[arg(long)]
-    real_time: bool,
-    /// How late a line may be on the real clock [default: 0.25].
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    slack: Option<Duration>,
-}
-
-impl Real {
-    fn judge<'a>(&self, program: Program<'a>) -> Judge<'a> {
-        let clock = if self.real_time {
-            Clock::Real
-        } else {
-            Clock::Virtual
-        };
-        let slack = self.slack.unwrap_or(check::SLACK);
-        Judge {
-            clock,
-            slack,
-            ..Judge::new(program)
-        }
-    }
-}
-
-#[derive(Args)]
-struct Limit {
-    /// Kill an example that runs for longer than this.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    limit: Option<Duration>,
-}
-
-impl Which {
-    fn check(&self, judge: Judge<'_>) -> Result<bool> {
-        let judge = Judge {
-            limit: self.limit.get(),
-            ..judge
-        };
-        let options = Options {
-            filter: &self.filter,
-            jobs: self.jobs,
-            repeat: self.repeat,
-            judge,
-        };
-        check::check_all(&Workspace::open()?, &options)
-    }
-}
-
-impl Limit {
-    fn get(&self) -> Duration {
-        self.limit.unwrap_or(check::LIMIT)
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a time in seconds is a number above 0".to_owned()),
-    }
+    List {
+        /// Only those whose name, summary or asyncio names have all of these words.
+        words: Vec<String>,
+    },
+    /// Print an example: header, both programs, transcript.
+    Show {
+        /// The example, with or without its section.
+        example: String,
+    },
 }
 
 fn find_python() -> Result<Python> {
@@ -157,59 +74,32 @@ fn find_python() -> Result<Python> {
 
 /// Returns whether all is well.
 fn run(command: &Command) -> Result<bool> {
-    match command {
-        Command::CheckAll { which, real } => which.check(real.judge(Program::Rust)),
-        Command::CheckPython { which, real } => {
-            which.check(real.judge(Program::Twin(&find_python()?)))
+    let mut workspace = Workspace::open()?;
+    let text = match command {
+        Command::CheckAll(options) => {
+            return check_all(&mut workspace, Program::Rust, options);
         }
-        Command::TestSpawn { which } => which.check(Judge {
-            spawn: true,
-            ..Judge::new(Program::Rust)
-        }),
+        Command::TestSpawn(options) => {
+            return check_all(&mut workspace, Program::Spawned, options);
+        }
+        Command::CheckPython(options) => {
+            let python = find_python()?;
+            return check_all(&mut workspace, Program::Twin(&python), options);
+        }
         Command::Bless { filter, limit } => {
-            bless::bless(&Workspace::open()?, filter, find_python, limit.get())
+            return bless::bless(&mut workspace, filter, find_python, *limit);
         }
-        Command::Copy {
-            example,
-            dir: Some(dir),
-            ..
-        } => copy_to(example, dir),
-        Command::Copy {
-            example, dir: None, ..
-        } => {
-            let workspace = Workspace::open()?;
+        Command::Copy { example, dir, .. } => {
             let example = workspace.example(example)?;
-            say(&copy::dependency_block(&workspace, example)?)
+            match dir {
+                Some(dir) => copy::copy(&workspace, example, dir)?,
+                None => copy::dependency_block(&workspace, example)?,
+            }
         }
-        Command::New { example } => make_new(example),
-        Command::List => list::list(&Workspace::open()?).map(|()| true),
-    }
-}
-
-fn copy_to(example: &str, dir: &Path) -> Result<bool> {
-    let workspace = Workspace::open()?;
-    copy::copy(&workspace, workspace.example(example)?, dir)?;
-    let dir = dir.display();
-    say(&format!("made {dir}/Cargo.toml\nmade {dir}/src/main.rs\n"))
-}
-
-fn make_new(example: &str) -> Result<bool> {
-    let workspace = Workspace::open()?;
-    let (made, changed) = new::new(&workspace, example)?;
-    let mut text = String::new();
-    for path in made {
-        text.push_str(&format!("made {}\n", workspace.relative(&path)));
-    }
-    text.push_str(&format!("changed {}\n", workspace.relative(&changed)));
-    text.push_str(&format!(
-        "Write the program and its twin, then record and check the transcript:\n    \
-         cargo xtask bless {example}\n    cargo xtask check-all {example}\n"
-    ));
-    say(&text)
-}
-
-/// Prints to standard output; a closed pipe is an error that ends the xtask quietly.
-fn say(text: &str) -> Result<bool> {
+        Command::New { example } => new::new(&workspace, example)?,
+        Command::List { words } => list::list(&workspace, words)?,
+        Command::Show { example } => list::show(&workspace, workspace.example(example)?)?,
+    };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(true)
 }
@@ -234,6 +124,6 @@ pub fn main() -> ExitCode {
 fn is_closed_pipe(error: &Error) -> bool {
     error
         .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
 }

@@ -1,27 +1,78 @@
 //! `cargo xtask copy`: a new Cargo project from one example.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
-use cargo_metadata::semver::Version;
-use cargo_metadata::{Dependency, DependencyKind};
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::{Dependency, DependencyKind, Edition, MetadataCommand};
 
 use crate::dependencies::{self, Crates};
-use crate::scaffold::{Interrupt, make_folder};
+use crate::files::{make_folder, read, replace};
 use crate::workspace::{Example, Workspace};
 
+/// What `cargo new` writes into a `main.rs`.
+const HELLO: &str = "fn main() {\n    println!(\"Hello, world!\");\n}\n";
+
 /// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged,
-/// and depends on the crates and features that the file uses.
+/// and depends on the crates and features that the file uses. Returns what to tell the
+/// user. A project that `cargo new` has just made is taken as well.
 ///
 /// # Errors
 ///
-/// When `dir` exists and is not empty, when the example uses a crate that its section
-/// does not depend on, or when a file cannot be written. Nothing is left behind then.
-pub fn copy(workspace: &Workspace, example: &Example, dir: &Path) -> Result<()> {
-    let files = project(workspace, example, &example.name)?;
-    let interrupt = Interrupt::listen()?;
-    make_folder(dir, &files, &|| interrupt.check())
+/// When `dir` exists and is not empty, when it is inside of a workspace that would take
+/// the project for a member, when the example uses a crate that its section does not
+/// depend on, or when a file cannot be written. Nothing is left behind then.
+pub fn copy(workspace: &Workspace, example: &Example, dir: &Path) -> Result<String> {
+    let (manifest, main) = (dir.join("Cargo.toml"), dir.join("src/main.rs"));
+    if fs::read_to_string(&main).is_ok_and(|text| text == HELLO) {
+        let (edition, source, block) = parts(workspace, example)?;
+        let before = read(&manifest)?;
+        let (package, rest) = before.split_once("[dependencies]").unwrap_or_default();
+        ensure!(
+            rest.trim().is_empty()
+                && package.contains(&format!("edition = \"{edition}\"")),
+            "{} is not as `cargo new` makes it for edition {edition}; nothing was touched",
+            manifest.display()
+        );
+        replace(&manifest, &format!("{package}{block}"))?;
+        replace(&main, &source).inspect_err(|_| drop(replace(&manifest, &before)))?;
+    } else {
+        let files = project(workspace, example, &example.name)?;
+        make_folder(dir, &files, || check_workspace_above(dir))?;
+    }
+    let (manifest, main, dir) = (manifest.display(), main.display(), dir.display());
+    Ok(format!(
+        "made {manifest}\nmade {main}\nNow:\n    cd {dir}\n    cargo run\n"
+    ))
+}
+
+/// Refuses a folder inside of a workspace that cargo then cannot work with.
+fn check_workspace_above(dir: &Path) -> Result<()> {
+    let absolute = fs::canonicalize(dir)?;
+    let mut manifests = absolute
+        .ancestors()
+        .skip(1)
+        .map(|above| above.join("Cargo.toml"));
+    let is_workspace = |manifest: &PathBuf| {
+        fs::read_to_string(manifest).is_ok_and(|text| text.contains("[workspace]"))
+    };
+    let Some(outer) = manifests.find(is_workspace) else {
+        return Ok(());
+    };
+    let mut command = MetadataCommand::new();
+    command.no_deps().manifest_path(&outer);
+    let said = match command.other_options(["--offline".to_owned()]).exec() {
+        Ok(_) => return Ok(()),
+        Err(cargo_metadata::Error::CargoMetadata { stderr }) => stderr,
+        Err(other) => other.to_string(),
+    };
+    bail!(
+        "{} is inside of the workspace {}, which would take it for a member; choose a \
+         folder outside of it. cargo says: {}",
+        dir.display(),
+        outer.display(),
+        said.trim()
+    )
 }
 
 /// The files of the project, as path and text; `name` is the name of its package.
@@ -35,22 +86,15 @@ pub fn project(
     example: &Example,
     name: &str,
 ) -> Result<Vec<(&'static str, String)>> {
-    let section = workspace.section(&example.section)?;
-    let source = read_source(example)?;
-    let rust_version = match &section.rust_version {
-        Some(version) => format!("rust-version = \"{version}\"\n"),
-        None => String::new(),
-    };
-    let dependencies = block_for(workspace, example, &source)?;
-    let edition = section.edition;
+    let (edition, source, block) = parts(workspace, example)?;
     let manifest = format!(
         "[package]
 name = \"{name}\"
 version = \"0.1.0\"
 edition = \"{edition}\"
-{rust_version}publish = false
+publish = false
 
-{dependencies}
+{block}
 # A workspace of its own, so that the project also works inside of another one.
 [workspace]
 "
@@ -58,134 +102,78 @@ edition = \"{edition}\"
     Ok(vec![("Cargo.toml", manifest), ("src/main.rs", source)])
 }
 
-/// The part of the manifest that names the crates which the example uses.
-///
-/// # Errors
-///
-/// As [`project`].
+/// The part of a manifest that the example needs: the edition, and the crates that it
+/// uses.
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    block_for(workspace, example, &read_source(example)?)
+    let (edition, _, block) = parts(workspace, example)?;
+    Ok(format!("[package]\nedition = \"{edition}\"\n\n{block}"))
 }
 
-fn read_source(example: &Example) -> Result<String> {
-    fs::read_to_string(&example.source)
-        .with_context(|| format!("cannot read {}", example.source.display()))
-}
-
-fn block_for(workspace: &Workspace, example: &Example, source: &str) -> Result<String> {
+/// The edition, the source, and a block of the crates that it uses.
+fn parts(workspace: &Workspace, example: &Example) -> Result<(Edition, String, String)> {
     let section = workspace.section(&example.section)?;
     let path = &example.source;
-    let uses = dependencies::find(source)
+    let source = read(path)?;
+    let uses = dependencies::find(&source)
         .with_context(|| format!("{} is not Rust", path.display()))?;
-    let locked = locked_versions(workspace)?;
-    let block = |title: &str, crates: &Crates, kinds: &[DependencyKind]| -> Result<_> {
+    let block = |title: &str, crates: &Crates, is_test: bool| -> Result<String> {
         let mut lines = Vec::new();
         for (name, features) in crates {
-            let dependency = section
-                .dependencies
-                .iter()
-                .filter(|dependency| kinds.contains(&dependency.kind))
-                .find(|dependency| code_name(dependency) == *name)
-                .filter(|dependency| dependency.path.is_none())
-                .ok_or_else(|| {
-                    anyhow!(
-                        "{} uses the crate `{name}`, which is none that {} depends on",
-                        workspace.relative(path),
-                        workspace.relative(&section.dir.join("Cargo.toml"))
-                    )
-                })?;
-            let features = match features {
-                Some(features) => features.iter().cloned().collect(),
-                None => dependency.features.clone(),
+            let is_used = |dependency: &&Dependency| {
+                let kind = dependency.kind;
+                dependency.path.is_none()
+                    && code_name(dependency).replace('-', "_") == *name
+                    && (kind == DependencyKind::Normal
+                        || is_test && kind == DependencyKind::Development)
             };
-            lines.push(entry(dependency, &features, &locked)?);
+            let dependency = section.dependencies.iter().find(is_used);
+            let dependency = dependency.with_context(|| {
+                format!(
+                    "{} uses the crate `{name}`, which is none that {} depends on",
+                    workspace.relative(path),
+                    workspace.relative(&section.dir.join("Cargo.toml"))
+                )
+            })?;
+            let features = features.as_ref().map(|some| some.iter().cloned().collect());
+            let features: Vec<String> =
+                features.unwrap_or_else(|| dependency.features.clone());
+            lines.push(entry(dependency, &features));
         }
         lines.sort();
         Ok(format!("[{title}]\n{}", lines.concat()))
     };
-    let mut text = block("dependencies", &uses.normal, &[DependencyKind::Normal])?;
+    let mut text = block("dependencies", &uses.normal, false)?;
     if !uses.test.is_empty() {
         text.push('\n');
-        text.push_str(&block(
-            "dev-dependencies",
-            &uses.test,
-            &[DependencyKind::Normal, DependencyKind::Development],
-        )?);
+        text.push_str(&block("dev-dependencies", &uses.test, true)?);
     }
-    Ok(text)
+    Ok((section.edition, source, text))
 }
 
-/// The name that a dependency has in Rust code.
-fn code_name(dependency: &Dependency) -> String {
-    dependency
-        .rename
-        .as_ref()
-        .unwrap_or(&dependency.name)
-        .replace('-', "_")
+/// The name that a dependency has in the section.
+fn code_name(dependency: &Dependency) -> &str {
+    dependency.rename.as_ref().unwrap_or(&dependency.name)
 }
 
-/// One line of the manifest.
-fn entry(
-    dependency: &Dependency,
-    features: &[String],
-    locked: &[(String, Version)],
-) -> Result<String> {
-    let name = &dependency.name;
-    let version = locked
-        .iter()
-        .filter(|(locked, version)| locked == name && dependency.req.matches(version))
-        .map(|(_, version)| version)
-        .max();
-    let Some(version) = version else {
-        bail!(
-            "Cargo.lock has no version of {name} that meets {}",
-            dependency.req
-        );
-    };
-    // The part behind a `+` tells builds apart, not versions.
-    let version = Version {
-        build: Default::default(),
-        ..version.clone()
-    };
+/// One line of a manifest.
+pub fn entry(dependency: &Dependency, features: &[String]) -> String {
+    let name = code_name(dependency);
+    let version = dependency.req.to_string();
+    let version = version.trim_start_matches('^');
     let mut parts = vec![format!("version = \"{version}\"")];
     if !dependency.uses_default_features {
         parts.push("default-features = false".to_owned());
     }
     if !features.is_empty() {
-        let mut features: Vec<String> = features
-            .iter()
-            .map(|feature| format!("{feature:?}"))
-            .collect();
+        let mut features = features.to_vec();
         features.sort();
-        parts.push(format!("features = [{}]", features.join(", ")));
+        parts.push(format!("features = {features:?}"));
     }
-    if let Some(rename) = &dependency.rename {
-        parts.push(format!("package = \"{name}\""));
-        return Ok(format!("{rename} = {{ {} }}\n", parts.join(", ")));
+    if dependency.rename.is_some() {
+        parts.push(format!("package = \"{}\"", dependency.name));
     }
-    Ok(match parts.as_slice() {
+    match parts.as_slice() {
         [_version_alone] => format!("{name} = \"{version}\"\n"),
         parts => format!("{name} = {{ {} }}\n", parts.join(", ")),
-    })
-}
-
-/// Every package in `Cargo.lock`.
-fn locked_versions(workspace: &Workspace) -> Result<Vec<(String, Version)>> {
-    let path = workspace.root.join("Cargo.lock");
-    let read = || -> Result<Vec<(String, Version)>> {
-        let lock: toml::Table = fs::read_to_string(&path)?.parse()?;
-        let packages = lock.get("package").and_then(toml::Value::as_array);
-        let mut versions = Vec::new();
-        for package in packages.into_iter().flatten() {
-            let text = |key: &str| {
-                package
-                    .get(key)
-                    .and_then(toml::Value::as_str)
-                    .with_context(|| format!("a package without {key}"))
-            };
-            versions.push((text("name")?.to_owned(), text("version")?.parse()?));
-        }
-        Ok(versions)
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
+    }
 }

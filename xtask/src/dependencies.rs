@@ -1,106 +1,57 @@
-//! Which crates a source file uses, and which of their features, from its syntax.
+//! Which crates a source file uses, and which of their features, from its tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::{Spacing, TokenStream, TokenTree};
-use syn::visit::{self, Visit};
-use syn::{Attribute, ItemUse, Macro, Meta, Path, UseTree};
+use anyhow::{Result, anyhow};
+use proc_macro2::{TokenStream, TokenTree};
 
 /// A path as it is written from the crate's root: `tokio`, `time`, `sleep`.
 type Segments = Vec<String>;
 
-/// The feature that a path needs, for the crates whose features are many. The longest
-/// entry that a path begins with counts; the crate itself needs none.
+/// For the crates whose features are many: on each line the crate, a feature, and the
+/// paths that need it. The longest that a path begins with counts; the crate itself needs
+/// none.
 ///
 /// Whatever is missing here is found by the test that compiles every copied file.
-const FEATURES: &[(&str, &[&str])] = &[
-    ("tokio::fs", &["fs"]),
-    ("tokio::io", &["io-util"]),
-    ("tokio::io::Stderr", &["io-std"]),
-    ("tokio::io::Stdin", &["io-std"]),
-    ("tokio::io::Stdout", &["io-std"]),
-    ("tokio::io::stderr", &["io-std"]),
-    ("tokio::io::stdin", &["io-std"]),
-    ("tokio::io::stdout", &["io-std"]),
-    ("tokio::join", &["macros"]),
-    ("tokio::main", &["macros", "rt-multi-thread"]),
-    ("tokio::net", &["net"]),
-    ("tokio::process", &["process"]),
-    ("tokio::runtime", &["rt"]),
-    (
-        "tokio::runtime::Builder::new_multi_thread",
-        &["rt-multi-thread"],
-    ),
-    ("tokio::runtime::Runtime::new", &["rt-multi-thread"]),
-    ("tokio::select", &["macros"]),
-    ("tokio::signal", &["signal"]),
-    ("tokio::spawn", &["rt"]),
-    ("tokio::sync", &["sync"]),
-    ("tokio::task", &["rt"]),
-    ("tokio::task::block_in_place", &["rt-multi-thread"]),
-    ("tokio::task_local", &["rt"]),
-    ("tokio::test", &["macros", "rt"]),
-    ("tokio::time", &["time"]),
-    ("tokio::time::advance", &["test-util"]),
-    ("tokio::time::pause", &["test-util"]),
-    ("tokio::time::resume", &["test-util"]),
-    ("tokio::try_join", &["macros"]),
-    ("tokio_stream::wrappers::BroadcastStream", &["sync"]),
-    ("tokio_stream::wrappers::CtrlCStream", &["signal"]),
-    ("tokio_stream::wrappers::LinesStream", &["io-util"]),
-    ("tokio_stream::wrappers::ReadDirStream", &["fs"]),
-    ("tokio_stream::wrappers::SignalStream", &["signal"]),
-    ("tokio_stream::wrappers::SplitStream", &["io-util"]),
-    ("tokio_stream::wrappers::TcpListenerStream", &["net"]),
-    ("tokio_stream::wrappers::UnixListenerStream", &["net"]),
-    ("tokio_stream::wrappers::WatchStream", &["sync"]),
-    ("tokio_util::codec", &["codec"]),
-    ("tokio_util::compat", &["compat"]),
-    ("tokio_util::io", &["io"]),
-    ("tokio_util::net", &["net"]),
-    ("tokio_util::task", &["rt"]),
-    ("tokio_util::time", &["time"]),
-    ("tokio_util::udp", &["net"]),
+const FEATURES: &str = "\
+tokio fs fs
+tokio io-std io::Stderr io::Stdin io::Stdout io::stderr io::stdin io::stdout
+tokio io-util io
+tokio macros join main select test try_join
+tokio net net
+tokio process process
+tokio rt runtime spawn task task_local test
+tokio rt-multi-thread main runtime::Builder::new_multi_thread
+tokio rt-multi-thread runtime::Runtime::new task::block_in_place
+tokio signal signal
+tokio sync sync
+tokio test-util time::advance time::pause time::resume
+tokio time time
+tokio_stream fs wrappers::ReadDirStream
+tokio_stream io-util wrappers::LinesStream wrappers::SplitStream
+tokio_stream net wrappers::TcpListenerStream wrappers::UnixListenerStream
+tokio_stream signal wrappers::CtrlCStream wrappers::SignalStream
+tokio_stream sync wrappers::BroadcastStream wrappers::WatchStream
+tokio_util codec codec
+tokio_util compat compat
+tokio_util io io
+tokio_util join-map task::JoinMap
+tokio_util net net udp
+tokio_util rt task
+tokio_util time time
+";
+
+/// What attributes such as `#[tokio::test(start_paused = true)]` need by their arguments.
+const ARGUMENTS: [(&str, &str); 2] = [
+    ("start_paused", "tokio::time::pause"),
+    ("\"multi_thread\"", "tokio::main"),
 ];
 
-/// Features that another one brings along, and that are not written beside it.
-const IMPLIED: &[(&str, &str)] = &[
-    ("rt-multi-thread", "rt"),
-    ("test-util", "rt"),
-    ("test-util", "sync"),
-    ("test-util", "time"),
-];
-
-/// Names that begin a path but are no crates to depend on.
-const BUILT_IN: &[&str] = &[
-    "alloc",
-    "core",
-    "crate",
-    "proc_macro",
-    "self",
-    "std",
-    "super", // crates and places
-    "bool",
-    "char",
-    "f32",
-    "f64",
-    "i128",
-    "i16",
-    "i32",
-    "i64",
-    "i8",
-    "isize",
-    "str",
-    "u128",
-    "u16",
-    "u32",
-    "u64",
-    "u8",
-    "usize", // primitive types
-    "clippy",
-    "diagnostic",
-    "rustfmt", // tools in attributes
-];
+/// Names that begin a path but are no crates to depend on: crates and places that are
+/// always there, primitive types, tools in attributes.
+const BUILT_IN: &str = "alloc core crate proc_macro self std super bool char f32 f64 i128 i16 \
+                        i32 i64 i8 isize str u128 u16 u32 u64 u8 usize clippy diagnostic \
+                        rustfmt";
 
 /// The crates of one kind (normal or for tests), each with the features in use; nothing
 /// in place of the features where the table does not know the crate.
@@ -115,437 +66,290 @@ pub struct Uses {
     pub test: Crates,
 }
 
-/// Finds the crates that the source uses.
-///
-/// Looked at are imports, paths, attributes and the tokens inside of macro calls.
-///
-/// # Errors
-///
-/// When the source is not Rust.
-pub fn find(source: &str) -> syn::Result<Uses> {
-    let file = syn::parse_file(source)?;
-    let mut names = Names::default();
-    names.visit_file(&file);
-    let mut paths = Paths {
-        names: &names,
-        in_test: false,
-        normal: vec![],
-        test: vec![],
-    };
-    paths.visit_file(&file);
-    let normal = crates(&paths.normal, &Crates::new());
-    let test = crates(&paths.test, &normal);
+/// Finds the crates that the source uses, if it is Rust.
+pub fn find(source: &str) -> Result<Uses> {
+    let (normal, test) = paths(source)?;
+    let (normal, mut test) = (crates(&normal), crates(&test));
+    test.retain(|name, features| {
+        let Some(known) = normal.get(name) else {
+            return true;
+        };
+        if let (Some(features), Some(known)) = (&mut *features, known) {
+            features.retain(|feature| !known.contains(feature));
+        }
+        features.as_ref().is_some_and(|some| !some.is_empty())
+    });
     Ok(Uses { normal, test })
 }
 
-/// The crates and features of the paths, without those that are `known` already.
-fn crates(paths: &[Segments], known: &Crates) -> Crates {
+/// The full paths, such as `std::thread::sleep`, of what the program itself uses from the
+/// standard library and from other crates, if it is Rust.
+pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
+    let (normal, _) = paths(source)?;
+    Ok(normal.iter().map(|path| path.join("::")).collect())
+}
+
+/// The crates and features of the paths.
+fn crates(paths: &[Segments]) -> Crates {
     let mut crates = Crates::new();
     for path in paths {
         let name = &path[0];
-        let in_table = FEATURES.iter().any(|(entry, _)| begins(path, entry, 1));
+        if BUILT_IN.split(' ').any(|built_in| built_in == name) {
+            continue;
+        }
+        let in_table = FEATURES
+            .lines()
+            .any(|line| line.starts_with(&format!("{name} ")));
         let features = crates
             .entry(name.clone())
             .or_insert(in_table.then(BTreeSet::new));
-        let longest = FEATURES
-            .iter()
-            .filter(|(entry, _)| begins(path, entry, usize::MAX))
-            .max_by_key(|(entry, _)| entry.len());
-        if let (Some(features), Some((_, needed))) = (features, longest) {
-            features.extend(needed.iter().map(|feature| (*feature).to_owned()));
+        if let Some(features) = features {
+            features.extend(features_of(path));
         }
     }
-    for features in crates.values_mut().flatten() {
-        for (feature, implied) in IMPLIED {
-            if features.contains(*feature) {
-                features.remove(*implied);
-            }
-        }
-    }
-    crates.retain(|name, features| match (known.get(name), features) {
-        (None, _) => true,
-        (Some(Some(known)), Some(features)) => {
-            let implied = |feature: &String| {
-                IMPLIED
-                    .iter()
-                    .any(|(by, is)| is == feature && known.contains(*by))
-            };
-            features.retain(|feature| !known.contains(feature) && !implied(feature));
-            !features.is_empty()
-        }
-        (Some(_), _) => false,
-    });
     crates
 }
 
-/// Whether the path begins with the first `most` segments of `a::b::c`.
-fn begins(path: &[String], entry: &str, most: usize) -> bool {
-    let mut entry = entry.split("::").take(most).zip(1..);
-    entry.all(|(segment, count)| path.get(count - 1).is_some_and(|own| own == segment))
-}
-
-/// What the file gives a name to: imports with their full path, and its own items.
-#[derive(Default)]
-struct Names {
-    imports: BTreeMap<String, Segments>,
-    items: BTreeSet<String>,
-}
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        flatten(&item.tree, &mut Vec::new(), &mut |path, name| {
-            if let Some(name) = name {
-                self.imports.insert(name.to_owned(), path.to_vec());
-            }
+/// The features of the longest part of the path that the table knows.
+fn features_of(path: &Segments) -> Vec<String> {
+    let of_part = |length: usize| -> Vec<String> {
+        let part = path[1..length].join("::");
+        let entries = FEATURES.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            let feature = (words.next()? == path[0]).then(|| words.next())??;
+            words.any(|path| path == part).then(|| feature.to_owned())
         });
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        self.items.insert(item.ident.to_string());
-        visit::visit_item_mod(self, item);
-    }
-
-    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
-        self.items
-            .extend(item.ident.as_ref().map(ToString::to_string));
-    }
-}
-
-/// Calls `found` with the path and the name of everything that an import brings.
-fn flatten(
-    tree: &UseTree,
-    prefix: &mut Segments,
-    found: &mut dyn FnMut(&[String], Option<&str>),
-) {
-    let mut leaf = |last: &syn::Ident, name: Option<&syn::Ident>| {
-        // `use a::b::{self}` is `use a::b`.
-        let is_self = last == "self" && !prefix.is_empty();
-        if !is_self {
-            prefix.push(last.to_string());
-        }
-        let own_name = prefix.last().cloned();
-        let name = name.map(ToString::to_string).or(own_name);
-        found(prefix, name.as_deref().filter(|name| *name != "_"));
-        if !is_self {
-            prefix.pop();
-        }
+        entries.collect()
     };
-    match tree {
-        UseTree::Path(path) => {
-            prefix.push(path.ident.to_string());
-            flatten(&path.tree, prefix, found);
-            prefix.pop();
-        }
-        UseTree::Name(name) => leaf(&name.ident, None),
-        UseTree::Rename(rename) => leaf(&rename.ident, Some(&rename.rename)),
-        UseTree::Glob(_) => {
-            prefix.push("*".to_owned());
-            found(prefix, None);
-            prefix.pop();
-        }
-        UseTree::Group(group) => {
-            for tree in &group.items {
-                flatten(tree, prefix, found);
-            }
-        }
-    }
+    let mut parts = (2..=path.len()).rev().map(of_part);
+    parts.find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-/// Collects the paths that lead into other crates.
-struct Paths<'a> {
-    names: &'a Names,
-    in_test: bool,
-    normal: Vec<Segments>,
-    test: Vec<Segments>,
-}
-
-impl Paths<'_> {
-    fn add(&mut self, path: &[String]) {
-        let Some((first, rest)) = path.split_first() else {
-            return;
-        };
-        let mut full = match self.names.imports.get(first) {
+/// The full paths that lead out of the file: those of the program, and of its tests.
+fn paths(source: &str) -> Result<(Vec<Segments>, Vec<Segments>)> {
+    let tokens: TokenStream = source.parse().map_err(|error| anyhow!("{error}"))?;
+    let mut walk = Walk::default();
+    walk.tokens(&read(tokens), false);
+    let (mut normal, mut test) = (Vec::new(), Vec::new());
+    for (path, in_test) in &walk.found {
+        let mut full = match walk.imports.get(&path[0]) {
             // An import that is named like its crate, `use tokio;`, stands for itself.
             Some(import) => import.clone(),
-            None => vec![first.clone()],
+            None => vec![path[0].clone()],
         };
-        full.extend_from_slice(rest);
-        let name = &full[0];
-        let may_be_crate = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let is_own = self.names.items.contains(name);
-        if full.len() < 2 || !may_be_crate || is_own || BUILT_IN.contains(&name.as_str())
-        {
-            return;
+        full.extend_from_slice(&path[1..]);
+        let starts_small =
+            full[0].starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        if full.len() > 1 && starts_small && !walk.own.contains(&full[0]) {
+            if *in_test { &mut test } else { &mut normal }.push(full);
         }
-        if self.in_test {
-            &mut self.test
-        } else {
-            &mut self.normal
-        }
-        .push(full);
     }
+    Ok((normal, test))
+}
 
-    /// The paths in tokens that are no syntax yet: the arguments of macros.
-    fn add_tokens(&mut self, tokens: TokenStream) {
-        let mut path: Segments = Vec::new();
-        let mut colons = 0;
-        for token in tokens {
-            match token {
-                TokenTree::Ident(ident) => {
-                    if colons != 2 {
-                        self.add(&std::mem::take(&mut path));
+/// A token as it is written and, if it is a group, what stands in it.
+struct Token {
+    text: String,
+    inner: Option<Vec<Token>>,
+}
+
+fn read(tokens: TokenStream) -> Vec<Token> {
+    let token = |token: TokenTree| Token {
+        text: token.to_string(),
+        inner: match token {
+            TokenTree::Group(group) => Some(read(group.stream())),
+            _ => None,
+        },
+    };
+    tokens.into_iter().map(token).collect()
+}
+
+/// Collects paths from tokens, which are the same in items, expressions, attributes and
+/// the arguments of macros.
+#[derive(Default)]
+struct Walk {
+    /// Each with whether it stands in a test.
+    found: Vec<(Segments, bool)>,
+    /// What imports give a name to.
+    imports: BTreeMap<String, Segments>,
+    /// Modules and macros of the file itself.
+    own: BTreeSet<String>,
+}
+
+impl Walk {
+    fn tokens(&mut self, tokens: &[Token], test: bool) {
+        let mut in_test = test;
+        let mut rest = tokens;
+        while let [token, after @ ..] = rest {
+            rest = after;
+            let text_at = |index: usize| after.get(index).map_or("", |next| &next.text);
+            match (token.text.as_str(), &token.inner) {
+                (";", _) => in_test = test,
+                ("#", _) if text_at(0).starts_with('[') => {
+                    in_test |= self.attribute(text_at(0), in_test);
+                }
+                ("mod", _) => drop(self.own.insert(text_at(0).to_owned())),
+                ("macro_rules", _) => drop(self.own.insert(text_at(1).to_owned())),
+                // `impl Trait + use<T>` imports nothing.
+                ("use", _) if text_at(0) != "<" => {
+                    let end = after.iter().position(|token| token.text == ";");
+                    let (import, after) = after.split_at(end.unwrap_or(after.len()));
+                    self.import(&[], import, in_test);
+                    rest = after;
+                }
+                (text, Some(inner)) => {
+                    self.tokens(inner, in_test);
+                    if text.starts_with('{') {
+                        in_test = test;
                     }
-                    path.push(ident.to_string());
-                    colons = 0;
                 }
-                TokenTree::Punct(punct) if punct.as_char() == ':' => {
-                    let joins = colons == 1 || punct.spacing() == Spacing::Joint;
-                    colons = if joins { colons + 1 } else { 0 };
-                }
-                other => {
-                    self.add(&std::mem::take(&mut path));
-                    colons = 0;
-                    if let TokenTree::Group(group) = other {
-                        self.add_tokens(group.stream());
+                (text, None) if is_word(text) => {
+                    let mut path = vec![text.to_owned()];
+                    while let [a, b, next, after @ ..] = rest
+                        && (a.text == ":" && b.text == ":" && is_word(&next.text))
+                    {
+                        path.push(next.text.clone());
+                        rest = after;
                     }
+                    self.found.push((path, in_test));
                 }
+                _ => {}
             }
         }
-        self.add(&path);
     }
 
-    fn visit_as_test(&mut self, is_test: bool, visit: impl FnOnce(&mut Self)) {
-        let before = self.in_test;
-        self.in_test |= is_test;
-        visit(self);
-        self.in_test = before;
-    }
-}
-
-impl<'ast> Visit<'ast> for Paths<'_> {
-    fn visit_item(&mut self, item: &'ast syn::Item) {
-        let attributes = match item {
-            syn::Item::Mod(item) => &item.attrs,
-            syn::Item::Fn(item) => &item.attrs,
-            syn::Item::Use(item) => &item.attrs,
-            syn::Item::Impl(item) => &item.attrs,
-            _ => &Vec::new(),
-        };
-        let is_test = attributes.iter().any(is_for_tests);
-        self.visit_as_test(is_test, |paths| visit::visit_item(paths, item));
-    }
-
-    fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        let mut imported = Vec::new();
-        flatten(&item.tree, &mut Vec::new(), &mut |path, _| {
-            imported.push(path.to_vec())
-        });
-        for path in imported {
-            self.add(&path);
+    /// Takes `#[...]`, and returns whether it makes a test of what follows.
+    fn attribute(&mut self, text: &str, in_test: bool) -> bool {
+        let text = text.replace(' ', "");
+        let text = text.trim_matches(['[', ']']);
+        let name = text.split('(').next().unwrap_or_default();
+        let is_test = text == "cfg(test)" || name == "test" || name.ends_with("::test");
+        for (argument, path) in ARGUMENTS {
+            if text.starts_with("tokio::") && text.contains(argument) {
+                let path = path.split("::").map(str::to_owned).collect();
+                self.found.push((path, in_test || is_test));
+            }
         }
+        is_test
     }
 
-    fn visit_path(&mut self, path: &'ast Path) {
-        let segments = path
-            .segments
-            .iter()
-            .map(|segment| segment.ident.to_string());
-        self.add(&segments.collect::<Segments>());
-        visit::visit_path(self, path);
-    }
-
-    fn visit_macro(&mut self, call: &'ast Macro) {
-        visit::visit_macro(self, call);
-        self.add_tokens(call.tokens.clone());
-    }
-
-    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
-        visit::visit_attribute(self, attribute);
-        let Meta::List(list) = &attribute.meta else {
-            return;
-        };
-        self.add_tokens(list.tokens.clone());
-        let arguments = list.tokens.to_string();
-        let own = |path: &str| path.split("::").map(str::to_owned).collect::<Segments>();
-        if arguments.contains("start_paused") {
-            self.add(&own("tokio::time::pause"));
-        }
-        if arguments.contains("multi_thread") {
-            self.add(&own("tokio::runtime::Builder::new_multi_thread"));
+    /// Takes what an import says behind `use`, or in a group behind the prefix.
+    fn import(&mut self, prefix: &[String], tokens: &[Token], in_test: bool) {
+        for tree in tokens.split(|token| token.text == ",") {
+            let mut path = prefix.to_vec();
+            let mut words = tree.iter().filter(|token| token.text != ":");
+            let mut name = None;
+            while let Some(Token { text, inner }) = words.next() {
+                match (text.as_str(), inner) {
+                    (_, Some(group)) => {
+                        self.import(&path, group, in_test);
+                        path.clear();
+                    }
+                    ("as", _) => name = words.next().map(|name| name.text.clone()),
+                    // `use a::b::{self}` is `use a::b`.
+                    ("self", _) if !path.is_empty() => {}
+                    (word, _) => path.push(word.to_owned()),
+                }
+            }
+            if let Some(last) = path.last() {
+                let name = name.unwrap_or_else(|| last.clone());
+                self.imports.insert(name, path.clone());
+                self.found.push((path, in_test));
+            }
         }
     }
 }
 
-/// Whether an item with this attribute is compiled for tests only.
-fn is_for_tests(attribute: &Attribute) -> bool {
-    let path = attribute.path();
-    let is_cfg_test = path.is_ident("cfg")
-        && attribute
-            .parse_args::<syn::Ident>()
-            .is_ok_and(|condition| condition == "test");
-    let is_test = path
-        .segments
-        .last()
-        .is_some_and(|last| last.ident == "test");
-    is_cfg_test || is_test
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Crates, find};
+    use super::{Crates, find, full_paths};
 
     fn describe(crates: &Crates) -> String {
-        let mut words = Vec::new();
-        for (name, features) in crates {
-            words.push(match features {
-                None => name.clone(),
-                Some(features) => {
-                    let features: Vec<&str> =
-                        features.iter().map(String::as_str).collect();
-                    format!("{name}[{}]", features.join(","))
-                }
-            });
+        let words = crates.iter().map(|(name, features)| match features {
+            None => name.clone(),
+            Some(features) => {
+                let features: Vec<&str> = features.iter().map(String::as_str).collect();
+                format!("{name}[{}]", features.join(","))
+            }
+        });
+        words.collect::<Vec<String>>().join(" ")
+    }
+
+    /// Sources, each with what it uses, and what only its tests use.
+    const USES: &str = r#"
+use std::fmt; use core::pin::pin; use crate::x; use self::y; //
+use futures::{Stream, StreamExt as _, stream::{self, select}}; // futures
+use tokio::{sync::mpsc, time::{sleep, Sleep}}; // tokio[sync,time]
+use tokio::io::{AsyncReadExt, stdin}; // tokio[io-std,io-util]
+use tokio_util::sync::CancellationToken; // tokio_util[]
+use anyhow::*; // anyhow
+use ::rayon::join as both; // rayon
+pub use self::tokio::x; extern crate alloc; //
+use std::io; use tokio::io::{stdin}; fn f() { io::stdout() } // tokio[io-std]
+
+fn f() { tokio::spawn(x()); } // tokio[rt]
+fn f() -> rusqlite::Result<()> { todo() } // rusqlite
+impl serde::Serialize for X {} // serde
+#[derive(Debug, thiserror::Error)] struct E; // thiserror
+#[tokio::main] async fn main() {} // tokio[macros,rt-multi-thread]
+#[tokio::main(flavor = "multi_thread")] async fn main() {} // tokio[macros,rt-multi-thread]
+fn f() { tokio::runtime::Builder::new_multi_thread(); } // tokio[rt-multi-thread]
+use tokio::runtime::Builder; fn f() { Builder::new_current_thread(); } // tokio[rt]
+use tokio::time; fn f() { time::sleep(D); time::pause(); } // tokio[test-util,time]
+fn f() -> impl Trait + use<T> { tokio::spawn(::rayon::join(x)) } // rayon tokio[rt]
+
+use std::fmt; fn f() { fmt::write(); } //
+fn f() { u32::MAX; str::len(x); f64::from(1); } //
+enum E { A } fn f() { E::A; Vec::<u8>::new(); Self::g() } //
+mod own { pub fn f() {} } fn g() { own::f() } //
+macro_rules! own { () => {} } fn g() { own::f() } //
+#![allow(clippy::all)] fn f() {} //
+fn f<S: T>() -> S::Item { a.b::<C>() } //
+
+fn f() { async_stream::stream! { tokio::time::sleep(D).await; } } // async_stream tokio[time]
+fn f() { println!("{}", vec![serde_json::to_string(&x)?][0]); } // serde_json
+fn f() { tokio::select! { _ = a => {} } } // tokio[macros]
+fn f() { m!(a: b, Vec::new(), c::<D>(), x ? y : z); } //
+
+use tokio::time::sleep; #[cfg(test)] mod tests { use super::f; use tempfile::tempdir;
+#[tokio::test(start_paused = true)] async fn t() { tokio::time::sleep(D); } }
+// tokio[time] // tempfile tokio[macros,rt,test-util]
+#[tokio::main] async fn main() {} #[cfg(test)] mod tests {
+#[tokio::test(start_paused = true)] async fn t() { tokio::time::sleep(D); } }
+// tokio[macros,rt-multi-thread] // tokio[rt,test-util,time]
+#[cfg(test)] use serde::X; use futures::Y; // futures // serde
+#[test] fn t() { futures::f() } fn g() { futures::g() } // futures
+"#;
+
+    #[test]
+    fn what_a_program_and_its_tests_use() {
+        let mut source = String::new();
+        for line in USES.lines() {
+            let (code, uses) = line.split_once("//").unwrap_or((line, ""));
+            source.push_str(code);
+            if line.contains("//") {
+                let found = find(&source).expect("it is Rust");
+                let (normal, test) = uses.split_once(" // ").unwrap_or((uses, ""));
+                assert_eq!(describe(&found.normal), normal.trim(), "{source}");
+                assert_eq!(describe(&found.test), test, "{source}");
+                source.clear();
+            }
         }
-        words.join(" ")
-    }
-
-    #[track_caller]
-    fn assert_uses(source: &str, normal: &str, test: &str) {
-        let uses = find(source).expect("it is Rust");
-        assert_eq!(describe(&uses.normal), normal);
-        assert_eq!(describe(&uses.test), test);
-    }
-
-    #[test]
-    fn imports() {
-        assert_uses(
-            "use std::fmt; use core::pin::pin; use crate::x; use self::y;",
-            "",
-            "",
-        );
-        assert_uses(
-            "use futures::{Stream, StreamExt as _, stream::{self, select}};",
-            "futures",
-            "",
-        );
-        assert_uses(
-            "use tokio::{sync::mpsc, time::{sleep, Sleep}};",
-            "tokio[sync,time]",
-            "",
-        );
-        assert_uses(
-            "use tokio::io::{AsyncReadExt, stdin};",
-            "tokio[io-std,io-util]",
-            "",
-        );
-        assert_uses(
-            "use tokio_util::sync::CancellationToken;",
-            "tokio_util[]",
-            "",
-        );
-        assert_uses("use anyhow::*;", "anyhow", "");
-        assert_uses("use ::rayon::join as both;", "rayon", "");
-        assert_uses("pub use self::tokio::x; extern crate alloc;", "", "");
-    }
-
-    #[test]
-    fn paths() {
-        assert_uses("fn f() { tokio::spawn(x()); }", "tokio[rt]", "");
-        assert_uses("fn f() -> rusqlite::Result<()> { todo() }", "rusqlite", "");
-        assert_uses("impl serde::Serialize for X {}", "serde", "");
-        assert_uses(
-            "#[derive(Debug, thiserror::Error)] struct E;",
-            "thiserror",
-            "",
-        );
-        assert_uses(
-            "#[tokio::main] async fn main() {}",
-            "tokio[macros,rt-multi-thread]",
-            "",
-        );
-        assert_uses(
-            "fn f() { tokio::runtime::Builder::new_multi_thread(); }",
-            "tokio[rt-multi-thread]",
-            "",
-        );
-        assert_uses(
-            "use tokio::runtime::Builder; fn f() { Builder::new_current_thread(); }",
-            "tokio[rt]",
-            "",
-        );
-        assert_uses(
-            "use tokio::time; fn f() { time::sleep(D); time::pause(); }",
-            "tokio[test-util]",
-            "",
-        );
-    }
-
-    #[test]
-    fn what_is_no_crate() {
-        assert_uses("use std::fmt; fn f() { fmt::write(); }", "", "");
-        assert_uses("fn f() { u32::MAX; str::len(x); f64::from(1); }", "", "");
-        assert_uses(
-            "enum E { A } fn f() { E::A; Vec::<u8>::new(); Self::g() }",
-            "",
-            "",
-        );
-        assert_uses("mod own { pub fn f() {} } fn g() { own::f() }", "", "");
-        assert_uses("#![allow(clippy::all)] fn f() {}", "", "");
-        assert_uses("fn f<S: T>() -> S::Item { a.b::<C>() }", "", "");
-    }
-
-    #[test]
-    fn inside_of_macros() {
-        assert_uses(
-            "fn f() { async_stream::stream! { tokio::time::sleep(D).await; yield 1; } }",
-            "async_stream tokio[time]",
-            "",
-        );
-        assert_uses(
-            "fn f() { println!(\"{}\", vec![serde_json::to_string(&x)?][0]); }",
-            "serde_json",
-            "",
-        );
-        assert_uses(
-            "fn f() { tokio::select! { _ = a => {} } }",
-            "tokio[macros]",
-            "",
-        );
-        assert_uses(
-            "fn f() { m!(a: b, Vec::new(), c::<D>(), x ? y : z); }",
-            "",
-            "",
-        );
-    }
-
-    #[test]
-    fn what_only_tests_use() {
-        let tests = "#[cfg(test)] mod tests { use super::f; use tempfile::tempdir;
-             #[tokio::test(start_paused = true)] async fn t() { tokio::time::sleep(D); } }";
-        assert_uses(
-            &format!("use tokio::time::sleep; {tests}"),
-            "tokio[time]",
-            "tempfile tokio[macros,test-util]",
-        );
-        assert_uses(
-            &format!("#[tokio::main] async fn main() {{}} {tests}"),
-            "tokio[macros,rt-multi-thread]",
-            "tempfile tokio[test-util]",
-        );
-        assert_uses(
-            "#[cfg(test)] use serde::X; use futures::Y;",
-            "futures",
-            "serde",
-        );
-        assert_uses(
-            "#[test] fn t() { futures::f() } fn g() { futures::g() }",
-            "futures",
-            "",
-        );
-    }
-
-    #[test]
-    fn what_is_not_rust() {
         assert!(find("fn f( {").is_err());
+    }
+
+    #[test]
+    fn full_paths_through_imports() {
+        let source = "use std::{thread, time::Duration}; use tokio::time::sleep as wait;
+             fn f() { thread::sleep(Duration::ZERO); println!(\"{}\", wait(D)); }
+             #[cfg(test)] mod tests { use std::net; }";
+        let found = full_paths(source).expect("it is Rust");
+        let expected = "std::thread std::thread::sleep std::time::Duration \
+                        std::time::Duration::ZERO tokio::time::sleep";
+        assert!(found.iter().eq(expected.split(' ')), "{found:?}");
     }
 }

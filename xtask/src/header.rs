@@ -5,7 +5,9 @@
 pub struct Header {
     /// The first line.
     pub summary: String,
-    /// `asyncio: ...`: the names in asyncio that the example answers.
+    /// The prose between the summary and the directives, as lines.
+    pub prose: Vec<String>,
+    /// `asyncio: ...`: the names and constructs of Python that the example answers.
     pub asyncio: Vec<String>,
     /// `clock: real`: the example cannot run on the virtual clock.
     pub real_clock: bool,
@@ -13,9 +15,17 @@ pub struct Header {
     pub no_twin: Option<String>,
     /// `send: no (why)`: the reason why `run` cannot be given to `tokio::spawn`.
     pub not_send: Option<String>,
+    /// `differs: why`: the two programs print different transcripts, and this is why.
+    pub differs: Option<String>,
+    /// `exit: 1 TEXT`: `main` is meant to return an error that contains this text.
+    pub exit: Option<String>,
+    /// `stderr: TEXT`, once for each text: what the program writes to standard error.
+    pub stderr: Vec<String>,
 }
 
-const DIRECTIVES: [&str; 4] = ["asyncio", "clock", "send", "twin"];
+const DIRECTIVES: [&str; 7] = [
+    "asyncio", "clock", "differs", "exit", "send", "stderr", "twin",
+];
 
 /// Reads the header of a source file and says everything that is wrong with it.
 ///
@@ -23,7 +33,6 @@ const DIRECTIVES: [&str; 4] = ["asyncio", "clock", "send", "twin"];
 /// prose, and as its last paragraph the directives, one a line.
 pub fn parse(source: &str) -> (Header, Vec<String>) {
     let mut header = Header::default();
-    let mut problems = Vec::new();
     let lines: Vec<&str> = source
         .lines()
         .map_while(|line| line.strip_prefix("//!"))
@@ -35,14 +44,12 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
 
     let starts_with_text = lines.first().is_some_and(|line| !line.is_empty());
     let Some(&[summary]) = paragraphs.next().filter(|_| starts_with_text) else {
-        problems.push(
-            "the header has no summary: its first line is one sentence, followed by an \
-             empty `//!` line"
-                .to_owned(),
-        );
-        return (header, problems);
+        let problem = "the header has no summary: its first line is one sentence, \
+                       followed by an empty `//!` line";
+        return (header, vec![problem.to_owned()]);
     };
     header.summary = summary.to_owned();
+    let mut problems = Vec::new();
     if !summary.ends_with('.') || directive(summary).is_some() {
         problems.push(format!(
             "the header has no summary: `{summary}` is not a sentence with a full stop"
@@ -52,12 +59,14 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
     let mut paragraphs: Vec<&[&str]> = paragraphs.collect();
     let directives = paragraphs.pop().unwrap_or_default();
     if paragraphs.is_empty() {
-        problems.push(
-            "the header needs prose between its summary and its directives".to_owned(),
-        );
+        let problem = "the header needs prose between its summary and its directives";
+        problems.push(problem.to_owned());
     }
+    let prose = paragraphs.join(&"").into_iter();
+    header.prose = prose.map(str::to_owned).collect();
     for line in paragraphs.concat() {
-        if let Some((key, _)) = directive(line).filter(|(key, _)| is_known(key)) {
+        let directive = directive(line);
+        if let Some((key, _)) = directive.filter(|(key, _)| DIRECTIVES.contains(key)) {
             problems.push(format!(
                 "the directive `{key}:` belongs in the last paragraph of the header"
             ));
@@ -72,7 +81,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             ));
             continue;
         };
-        if seen.contains(&key) {
+        if seen.contains(&key) && key != "stderr" {
             problems.push(format!("the directive `{key}:` stands twice"));
         }
         seen.push(key);
@@ -80,11 +89,13 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             problems.push(problem);
         }
     }
+    if header.differs.is_some() && header.no_twin.is_some() {
+        problems.push("`differs:` needs a twin to differ from".to_owned());
+    }
     if !seen.contains(&"asyncio") {
-        problems.push(
-            "the directive `asyncio:` is missing: which names of asyncio does this answer?"
-                .to_owned(),
-        );
+        let problem = "the directive `asyncio:` is missing: which names of asyncio does \
+                       this answer?";
+        problems.push(problem.to_owned());
     }
     (header, problems)
 }
@@ -93,10 +104,8 @@ impl Header {
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
         match (key, value) {
             ("asyncio", names) => {
-                self.asyncio = names
-                    .split(',')
-                    .map(|name| name.trim().to_owned())
-                    .collect();
+                let names = names.split(',').map(|name| name.trim().to_owned());
+                self.asyncio = names.collect();
                 if self.asyncio.iter().any(String::is_empty) {
                     return Err("`asyncio:` takes names, separated by commas".to_owned());
                 }
@@ -105,13 +114,21 @@ impl Header {
             ("clock", other) => {
                 return Err(format!("`clock: {other}`: the only value is `real`"));
             }
+            ("differs" | "stderr", "") => return Err(format!("`{key}:` takes a text")),
+            ("differs", why) => self.differs = Some(why.to_owned()),
+            ("stderr", text) => self.stderr.push(text.to_owned()),
+            ("exit", value) => {
+                let text = value.strip_prefix("1 ").ok_or_else(|| {
+                    let form = "the form is `exit: 1 TEXT`, the text being of the error";
+                    format!("`exit: {value}`: {form}")
+                })?;
+                self.exit = Some(text.trim().to_owned());
+            }
             ("send", value) => self.not_send = Some(reason("send", "no", value)?),
             ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
             (unknown, _) => {
-                return Err(format!(
-                    "unknown directive `{unknown}:`; there are {}",
-                    DIRECTIVES.map(|key| format!("`{key}:`")).join(", ")
-                ));
+                let known = DIRECTIVES.map(|key| format!("`{key}:`")).join(", ");
+                return Err(format!("unknown directive `{unknown}:`; there are {known}"));
             }
         }
         Ok(())
@@ -138,10 +155,6 @@ fn directive(line: &str) -> Option<(&str, &str)> {
     is_word.then_some((key, value.trim()))
 }
 
-fn is_known(key: &str) -> bool {
-    DIRECTIVES.contains(&key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::parse;
@@ -152,9 +165,12 @@ mod tests {
 //! What carries over: everything. Mind the trap.
 //! A second line.
 //!
-//! asyncio: async generators, async for
+//! asyncio: async for, asyncio.sleep(0)
 //! clock: real
+//! exit: 1 no such file
 //! send: no (it holds an Rc)
+//! stderr: the sky falls
+//! stderr: and the sea rises
 //! twin: none (there is no such thing)
 
 use std::pin::pin;
@@ -165,58 +181,52 @@ use std::pin::pin;
         let (header, problems) = parse(GOOD);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(header.summary, "Yield values.");
-        assert_eq!(header.asyncio, ["async generators", "async for"]);
+        let prose = "What carries over: everything. Mind the trap.|A second line.";
+        assert_eq!(header.prose.join("|"), prose);
+        assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)"]);
+        assert_eq!(header.exit.as_deref(), Some("no such file"));
+        assert_eq!(header.stderr, ["the sky falls", "and the sea rises"]);
         assert!(header.real_clock);
         assert_eq!(header.not_send.as_deref(), Some("it holds an Rc"));
         assert_eq!(header.no_twin.as_deref(), Some("there is no such thing"));
     }
 
-    #[track_caller]
-    fn one_problem(from: &str, to: &str, expected: &str) {
-        assert!(GOOD.contains(from), "{from} is not in the good header");
-        let (_, problems) = parse(&GOOD.replace(from, to));
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains(expected), "{problems:?}");
-    }
+    /// What is wrong with a header in which a text is replaced by another.
+    const MISTAKES: [(&str, &str, &str); 18] = [
+        (GOOD, "use std::pin::pin;\n", "no summary"),
+        ("//! Yield values.\n//!\n", "", "no summary"),
+        ("//! Yield values.\n", "", "no summary"),
+        ("Yield values.", "Yield values", "full stop"),
+        ("clock: real", "clok: real", "unknown directive `clok:`"),
+        ("clock: real", "clock: fast", "the only value is `real`"),
+        ("clock: real", "in real time", "is not a directive"),
+        ("none (there is no such thing)", "none", "the form is"),
+        ("none (there is no such thing)", "none ()", "the form is"),
+        ("send: no (it holds an Rc)", "send: yes", "the form is"),
+        ("async for, asyncio.sleep(0)", "", "separated by commas"),
+        ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
+        ("stderr: the sky falls", "stderr:", "takes a text"),
+        ("stderr: the sky falls", "differs: so", "needs a twin"),
+        (
+            "//! asyncio: async for, asyncio.sleep(0)\n",
+            "",
+            "is missing",
+        ),
+        ("clock: real", "clock: real\n//! clock: real", "twice"),
+        ("A second line.", "clock: real", "last paragraph"),
+        (PROSE, "", "needs prose"),
+    ];
+
+    const PROSE: &str =
+        "//! What carries over: everything. Mind the trap.\n//! A second line.\n//!\n";
 
     #[test]
     fn each_mistake_is_named() {
-        one_problem("//! Yield values.\n//!\n", "", "no summary");
-        one_problem("//! Yield values.\n", "", "no summary");
-        one_problem("Yield values.", "Yield values", "full stop");
-        one_problem(
-            "//! clock: real",
-            "//! clok: real",
-            "unknown directive `clok:`",
-        );
-        one_problem("clock: real", "clock: fast", "the only value is `real`");
-        one_problem("clock: real", "in real time", "is not a directive");
-        one_problem("none (there is no such thing)", "none", "the form is");
-        one_problem("none (there is no such thing)", "none ()", "the form is");
-        one_problem("send: no (it holds an Rc)", "send: yes", "the form is");
-        one_problem("async generators, async for", "", "separated by commas");
-        one_problem(
-            "//! asyncio: async generators, async for\n",
-            "",
-            "is missing",
-        );
-        one_problem(
-            "//! clock: real\n",
-            "//! clock: real\n//! clock: real\n",
-            "twice",
-        );
-        one_problem("//! A second line.", "//! clock: real", "last paragraph");
-        one_problem(
-            "//! What carries over: everything. Mind the trap.\n//! A second line.\n//!\n",
-            "",
-            "needs prose",
-        );
-    }
-
-    #[test]
-    fn no_header_at_all() {
-        let (_, problems) = parse("use std::pin::pin;\n");
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains("no summary"), "{problems:?}");
+        for (from, to, expected) in MISTAKES {
+            assert!(GOOD.contains(from), "{from} is not in the good header");
+            let (_, problems) = parse(&GOOD.replace(from, to));
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(expected), "{problems:?}");
+        }
     }
 }

@@ -1,13 +1,22 @@
 //! The logic behind `cargo xtask`, shared with the tests over the whole workspace.
 //!
-//! Sections are known only as a user knows them: as packages in `cargo metadata` and as
-//! binaries that are built, asked for their `--list` and run.
+//! Sections are known only as a user knows them: as packages in `cargo metadata`, as the
+//! text of their sources, and as binaries that are built and run.
+
+/// Returns a [`WrongCall`] with this message.
+macro_rules! refuse {
+    ($($message:tt)*) => {
+        return Err($crate::WrongCall(format!($($message)*)).into())
+    };
+}
 
 pub mod bless;
 pub mod check;
 pub mod cli;
 pub mod copy;
 pub mod dependencies;
+pub mod fails;
+pub mod files;
 pub mod header;
 pub mod inventory;
 pub mod list;
@@ -15,7 +24,6 @@ pub mod new;
 pub mod process;
 pub mod python;
 pub mod report;
-pub mod scaffold;
 pub mod transcript;
 pub mod workspace;
 
@@ -32,3 +40,13 @@ impl fmt::Display for WrongCall {
 }
 
 impl std::error::Error for WrongCall {}
+
+/// The name that is nearest to the wrong one, unless none is near.
+fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    names
+        .map(|name| (strsim::jaro_winkler(&wrong, &name.to_lowercase()), name))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}

@@ -1,29 +1,24 @@
 //! `cargo xtask new`: the files of a new example, ready to be filled in.
 
-use std::fs;
-use std::path::PathBuf;
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, bail};
-
-use crate::WrongCall;
-use crate::scaffold::{Interrupt, make_files};
+use crate::files::{make_files, read};
 use crate::workspace::Workspace;
 
 const SOURCE: &str = "\
-//! Say in one sentence what the reader learns here.
+//! TODO: say in one sentence what the reader learns here.
 //!
-//! Then in a few sentences what carries over from asyncio, what does not, and the trap.
+//! TODO: in a few sentences, what carries over from asyncio, what does not, and the trap.
 //!
-//! asyncio: sleep
+//! asyncio: asyncio.sleep
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 pub async fn run() {
-    println!(\"before\");
+    println!(\"TODO\");
     sleep(Duration::from_millis(100)).await;
-    println!(\"after\");
 }
 
 #[tokio::main]
@@ -37,26 +32,30 @@ import asyncio
 
 
 async def main():
-    print(\"before\")
+    print(\"TODO\")
     await asyncio.sleep(0.1)
-    print(\"after\")
 
 
 asyncio.run(main())
 ";
 
+/// The keywords of Rust that are in small letters.
+const KEYWORDS: &str = "abstract as async await become box break const continue crate do dyn \
+                        else enum extern false final fn for gen if impl in let loop macro \
+                        match mod move mut override priv pub ref return self static struct \
+                        super trait true try type typeof union unsafe unsized use virtual \
+                        where while yield";
+
 /// Makes source and twin of `SECTION/EXAMPLE`, lists it in the section's `main.rs`, and
-/// returns the paths of what was made and of what was changed.
+/// returns what to tell the user.
 ///
 /// # Errors
 ///
-/// [`WrongCall`] when the section is unknown or the name is taken or not one of a module;
+/// [`WrongCall`](crate::WrongCall) when the section is unknown or the name is taken or not one of a module;
 /// any other error when a file cannot be written. Everything is then as it was.
-pub fn new(workspace: &Workspace, id: &str) -> Result<(Vec<PathBuf>, PathBuf)> {
+pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
     let Some((section, name)) = id.split_once('/') else {
-        bail!(WrongCall(format!(
-            "`{id}` is not of the form SECTION/EXAMPLE"
-        )));
+        refuse!("`{id}` is not of the form SECTION/EXAMPLE");
     };
     let section = workspace.section(section)?;
     check_name(name)?;
@@ -67,61 +66,54 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<(Vec<PathBuf>, PathBuf)> {
     for path in [&source, &twin, &golden] {
         if path.symlink_metadata().is_ok() {
             let path = workspace.relative(path);
-            bail!(WrongCall(format!(
-                "the name `{name}` is taken: there is {path}"
-            )));
+            refuse!("the name `{name}` is taken: there is {path}");
         }
     }
     let main = section.dir.join("src/main.rs");
-    let text = fs::read_to_string(&main)
-        .with_context(|| format!("cannot read {}", main.display()))?;
-    let listed = list(&text, name)
+    let listed = list(&read(&main)?, name)
         .with_context(|| format!("{} has no `examples! {{ ... }}`", main.display()))?;
     let new = [(source, SOURCE.to_owned()), (twin, TWIN.to_owned())];
-    let interrupt = Interrupt::listen()?;
-    make_files(&new, (&main, &listed), &|| interrupt.check())?;
-    Ok((new.map(|(path, _)| path).to_vec(), main))
+    make_files(&new, (&main, &listed))?;
+    let [source, twin, main] =
+        [&new[0].0, &new[1].0, &main].map(|p| workspace.relative(p));
+    Ok(format!(
+        "made {source}\nmade {twin}\nchanged {main}\n\
+         Write the program and its twin, then record and check the transcript:\n    \
+         cargo xtask bless {id}\n    cargo xtask check-all {id}\n"
+    ))
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let is_snake_case = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && !name.ends_with('_')
-        && !name.contains("__")
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if !is_snake_case {
-        bail!(WrongCall(format!(
+    let is_word = |word: &str| {
+        let is_small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        !word.is_empty() && word.chars().all(is_small)
+    };
+    if name.starts_with(|c: char| c.is_ascii_digit()) || !name.split('_').all(is_word) {
+        refuse!(
             "`{name}` is not in snake_case: small letters, digits and single underscores, \
              as in `fetch_stream`"
-        )));
+        );
     }
-    // `gen` is a keyword since the edition 2024, which the parser does not ask for.
-    if name == "main" || name == "gen" || syn::parse_str::<syn::Ident>(name).is_err() {
-        bail!(WrongCall(format!(
-            "`{name}` cannot be the name of a module"
-        )));
+    if name == "main" || KEYWORDS.split(' ').any(|keyword| name == keyword) {
+        refuse!("`{name}` cannot be the name of a module");
     }
     Ok(())
 }
 
 /// The text of a `main.rs` with one more name at the end of its `examples!`.
 fn list(main: &str, name: &str) -> Option<String> {
-    let start = main.find("examples!")?;
-    let open = start + main[start..].find('{')? + 1;
+    let open = main.find("examples!")?;
+    let open = open + main[open..].find('{')? + 1;
     let close = open + main[open..].find('}')?;
-    let names = main[open..close].trim().trim_end_matches(',');
-    let mut lines: Vec<&str> = names.lines().map(str::trim).collect();
-    // A list on one line becomes one with a line for each.
-    if let [line] = lines.as_slice() {
-        lines = line.split(',').map(str::trim).collect();
+    let mut names = main[open..close].trim().trim_end_matches(',').to_owned();
+    if !names.contains('\n') {
+        names = names.replace(", ", ",\n    ");
     }
-    let mut body = String::from("\n");
-    for line in lines.iter().filter(|line| !line.is_empty()) {
-        body.push_str(&format!("    {},\n", line.trim_end_matches(',')));
+    if !names.is_empty() {
+        names.push_str(",\n    ");
     }
-    body.push_str(&format!("    {name},\n"));
-    Some(format!("{}{body}{}", &main[..open], &main[close..]))
+    let (before, after) = (&main[..open], &main[close..]);
+    Some(format!("{before}\n    {names}{name},\n{after}"))
 }
 
 #[cfg(test)]
@@ -130,39 +122,33 @@ mod tests {
 
     #[test]
     fn a_name_is_added_at_the_end() {
-        let expected = "//! X.\n\nexamples! {\n    a,\n    b (not Send),\n    c,\n}\n";
-        for before in [
-            "//! X.\n\nexamples! {\n    a,\n    b (not Send),\n}\n",
-            "//! X.\n\nexamples! {\n    a,\n    b (not Send)\n}\n",
-            "//! X.\n\nexamples! { a, b (not Send) }\n",
-            "//! X.\n\nexamples! { a, b (not Send), }\n",
+        for (before, after) in [
+            (
+                "\n    a,\n    b (not Send),\n",
+                "a,\n    b (not Send),\n    c",
+            ),
+            (
+                "\n    a,\n    b (not Send)\n",
+                "a,\n    b (not Send),\n    c",
+            ),
+            (" a, b (not Send) ", "a,\n    b (not Send),\n    c"),
+            (" a, b (not Send), ", "a,\n    b (not Send),\n    c"),
+            ("", "c"),
         ] {
-            assert_eq!(list(before, "c").as_deref(), Some(expected));
+            let before = format!("//! X.\n\nexamples! {{{before}}}\n");
+            let after = format!("//! X.\n\nexamples! {{\n    {after},\n}}\n");
+            assert_eq!(list(&before, "c"), Some(after));
         }
         assert_eq!(list("fn main() {}\n", "c"), None);
     }
 
     #[test]
     fn names_of_modules_only() {
-        for good in ["a", "fetch_stream", "http2_push"] {
-            assert!(check_name(good).is_ok(), "{good} was refused");
-        }
-        for bad in [
-            "",
-            "A",
-            "fetchStream",
-            "fetch-stream",
-            "2nd",
-            "_a",
-            "a_",
-            "a__b",
-            "a b",
-            "ä",
-        ] {
-            assert!(check_name(bad).is_err(), "{bad} was taken");
-        }
-        for bad in ["main", "async", "match", "self", "gen"] {
-            assert!(check_name(bad).is_err(), "{bad} was taken");
+        let bad =
+            ",A,fetchStream,fetch-stream,2nd,_a,a_,a__b,a b,ä,main,async,match,self,gen";
+        let good = ["a", "fetch_stream", "http2_push"].map(|name| (name, true));
+        for (name, is_good) in bad.split(',').map(|bad| (bad, false)).chain(good) {
+            assert_eq!(check_name(name).is_ok(), is_good, "{name}");
         }
     }
 }

@@ -1,20 +1,25 @@
-//! Running a program with a limit on its time.
+//! Running a program with limits on its time, its output and its memory.
 
+use std::ffi::OsStr;
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// More output than any example prints; a runaway is stopped here, not by the memory.
-const MOST_OUTPUT: u64 = 16 << 20;
+/// More output than any example prints, in bytes; a runaway is stopped here.
+const MOST_OUTPUT: usize = 256 << 10;
+
+/// More memory than any example asks for, in KiB.
+const MOST_MEMORY: &str = "8388608";
 
 /// What a program printed and how it ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Nothing if it was killed because its time was up.
-    pub status: Option<ExitStatus>,
+    /// How it ended, or why it was killed.
+    pub status: Result<ExitStatus, String>,
     /// Standard output, also if it is only a part.
     pub stdout: String,
     /// Standard error, likewise.
@@ -22,24 +27,37 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What is wrong with how the program ended, if it had `limit` to run.
-    pub fn problem(&self, limit: Duration) -> Option<String> {
-        match self.status {
-            None => Some(format!("it did not end within {} s", limit.as_secs_f64())),
-            Some(status) if !status.success() => Some(format!("it failed: {status}")),
-            Some(_) => None,
+    /// What is wrong with how the program ended.
+    pub fn problem(&self) -> Option<String> {
+        match &self.status {
+            Err(killed) => Some(killed.clone()),
+            Ok(status) if !status.success() => Some(format!("it failed: {status}")),
+            Ok(_) => None,
         }
     }
 }
 
-/// Runs the program to its end, or kills it after `limit`.
+/// A command that is started by a shell that limits its memory. Systems without such a
+/// limit, or without such a shell, run it as it is.
+pub fn limited(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(if cfg!(unix) {
+        OsStr::new("sh")
+    } else {
+        program.as_ref()
+    });
+    if cfg!(unix) {
+        let limit = "ulimit -v \"$0\" 2>/dev/null; exec \"$@\"";
+        command.args(["-c", limit, MOST_MEMORY]).arg(program);
+    }
+    // A backtrace takes longer to print than an example waits.
+    command.env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// Runs the command to its end, or kills it after `limit` or when it prints too much.
 ///
 /// Cancel-safe in that dropping the future kills the program.
-///
-/// # Errors
-///
-/// When the program cannot be started or waited for.
-pub async fn run(mut command: Command, limit: Duration) -> std::io::Result<Finished> {
+pub async fn run(mut command: Command, limit: Duration) -> io::Result<Finished> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -48,24 +66,23 @@ pub async fn run(mut command: Command, limit: Duration) -> std::io::Result<Finis
         .spawn()?;
     let stdout = child.stdout.take().expect("it was piped");
     let stderr = child.stderr.take().expect("it was piped");
-    let (mut stdout, mut stderr) = (stdout.take(MOST_OUTPUT), stderr.take(MOST_OUTPUT));
     // Outside of the future that the timeout drops, so that what came until then stays.
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let end = timeout(limit, async {
-        tokio::try_join!(
-            stdout.read_to_end(&mut out),
-            stderr.read_to_end(&mut err),
-            child.wait()
-        )
+        tokio::try_join!(read(stdout, &mut out), read(stderr, &mut err))?;
+        child.wait().await
     })
     .await;
     let status = match end {
-        Ok(finished) => Some(finished?.2),
-        Err(_) => {
-            child.kill().await?;
-            None
+        Ok(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(format!("it printed more than {} KiB", MOST_OUTPUT >> 10))
         }
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(format!("it did not end within {} s", limit.as_secs_f64())),
     };
+    if status.is_err() {
+        child.kill().await?;
+    }
     Ok(Finished {
         status,
         stdout: String::from_utf8_lossy(&out).into_owned(),
@@ -73,50 +90,56 @@ pub async fn run(mut command: Command, limit: Duration) -> std::io::Result<Finis
     })
 }
 
-#[cfg(test)]
+async fn read(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) -> io::Result<()> {
+    while from.read_buf(into).await? > 0 {
+        if into.len() > MOST_OUTPUT {
+            into.truncate(MOST_OUTPUT);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
 mod tests {
     use std::time::Duration;
 
-    use super::{Command, run};
-
-    fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime")
-            .block_on(future)
-    }
-
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(script);
-        command
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn both_outputs_and_the_code() {
-        let script = "echo out; echo err >&2; exit 3";
-        let finished =
-            block_on(run(shell(script), Duration::from_secs(60))).expect("sh can be run");
-        assert_eq!(finished.status.and_then(|status| status.code()), Some(3));
-        assert_eq!(finished.stdout, "out\n");
-        assert_eq!(finished.stderr, "err\n");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_program_that_hangs_is_killed_and_what_it_printed_is_kept() {
-        let script = "echo before; exec sleep 3600";
-        let finished = block_on(run(shell(script), Duration::from_millis(300)))
-            .expect("sh can be run");
-        assert_eq!(finished.status, None);
-        assert_eq!(finished.stdout, "before\n");
-    }
+    use super::{limited, run};
 
     #[test]
-    fn a_program_that_does_not_exist_is_an_error() {
-        let missing = Command::new("/no/such/program");
-        assert!(block_on(run(missing, Duration::from_secs(1))).is_err());
+    fn how_programs_end_and_what_they_print() {
+        let (long, flood) = (60_000, &"y\n".repeat(128 << 10)[..]);
+        for (script, limit, ended, stdout, stderr) in [
+            (
+                "echo out; echo err >&2; exit 3",
+                long,
+                Ok(3),
+                "out\n",
+                "err\n",
+            ),
+            (
+                "echo before; exec sleep 3600",
+                300,
+                Err("it did not end within 0.3 s"),
+                "before\n",
+                "",
+            ),
+            ("yes", long, Err("it printed more than 256 KiB"), flood, ""),
+            ("ulimit -v", long, Ok(0), "8388608\n", ""),
+            ("exec /no/such/program 2>/dev/null", long, Ok(127), "", ""),
+        ] {
+            let mut command = limited("sh");
+            command.args(["-c", script]);
+            let runtime = crate::check::runtime().expect("a runtime");
+            let finished = runtime.block_on(run(command, Duration::from_millis(limit)));
+            let finished = finished.expect("sh can be run");
+            assert_eq!(finished.problem().is_none(), ended == Ok(0), "{script}");
+            let code = finished.status.map(|status| status.code().unwrap_or(-1));
+            assert_eq!(code, ended.map_err(str::to_owned), "{script}");
+            assert_eq!(
+                (&finished.stdout[..], &finished.stderr[..]),
+                (stdout, stderr)
+            );
+        }
     }
 }

@@ -5,17 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::files::read;
 use crate::workspace::Workspace;
 
 /// The oldest minor version of Python 3 that has what the twins use.
 const OLDEST_MINOR: u32 = 11;
-
-/// The environment variable that names the interpreter to use.
-const VARIABLE: &str = "PYTHON";
 
 /// A CPython that can run the twins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,24 +30,25 @@ impl fmt::Display for Python {
 
 impl Python {
     /// The interpreter that the variable `PYTHON` names, or else the first of the usual
-    /// names on the path that is CPython 3.11 or later.
-    ///
-    /// # Errors
-    ///
-    /// A message that says what was looked for and what was found instead.
+    /// names on the path that is CPython 3.11 or later; or a message that says what was
+    /// looked for and what was found instead.
     pub fn find() -> Result<Self, String> {
-        if let Some(program) = env::var_os(VARIABLE) {
+        if let Some(program) = env::var_os("PYTHON") {
             return probe(&program).map_err(|problem| {
-                format!("{VARIABLE}={}: {problem}", program.display())
+                let shown = program.display();
+                let hint = match program.to_string_lossy().contains(' ') {
+                    true => "; the variable names a program, without arguments",
+                    false => "",
+                };
+                format!("PYTHON={shown}: {problem}{hint}")
             });
         }
-        let versioned = (OLDEST_MINOR..OLDEST_MINOR + 10).rev();
-        let names = ["python3".to_owned(), "python".to_owned()]
-            .into_iter()
-            .chain(versioned.map(|minor| format!("python3.{minor}")));
+        let mut names = vec!["python3".to_owned(), "python".to_owned()];
+        let versions = (OLDEST_MINOR..OLDEST_MINOR + 10).rev();
+        names.extend(versions.map(|minor| format!("python3.{minor}")));
         let mut problems = Vec::new();
         for name in names {
-            match probe(&OsString::from(&name)) {
+            match probe(name.as_ref()) {
                 Ok(python) => return Ok(python),
                 Err(problem) if problem == NOT_FOUND => {}
                 Err(problem) => problems.push(format!("{name}: {problem}")),
@@ -57,7 +56,7 @@ impl Python {
         }
         let mut message = format!(
             "the twins need CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
-             the variable {VARIABLE}"
+             the variable PYTHON"
         );
         if !problems.is_empty() {
             message.push_str(&format!(" (found: {})", problems.join(", ")));
@@ -71,37 +70,30 @@ impl Python {
     }
 
     /// The interpreter for a twin: this one, or one in a virtual environment with the
-    /// packages of `tests/python/requirements.txt` if the twin declares dependencies.
+    /// packages of `tests/python/requirements.txt` if the twin has a script block:
+    /// <https://packaging.python.org/en/latest/specifications/inline-script-metadata/>.
     ///
     /// The environment is made on first use, below the target folder, and made anew when
     /// the requirements change. A second process waits until the first has made it.
-    ///
-    /// # Errors
-    ///
-    /// When the twin cannot be read or the environment cannot be made.
     pub fn interpreter_for(
         &self,
         workspace: &Workspace,
         twin: &Path,
     ) -> Result<OsString> {
-        let source = fs::read_to_string(twin)
-            .with_context(|| format!("cannot read {}", twin.display()))?;
-        if dependencies(&source)?.is_empty() {
-            return Ok(self.program.clone());
+        match read(twin)?.contains("# /// script") {
+            true => Ok(self.environment(workspace)?.into_os_string()),
+            false => Ok(self.program.clone()),
         }
-        Ok(self.environment(workspace)?.into_os_string())
     }
 
     fn environment(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let requirements = requirements_path(workspace);
-        let wanted = fs::read_to_string(&requirements)
-            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let requirements = workspace.root.join("tests/python/requirements.txt");
+        let wanted = read(&requirements)?;
         let dir = workspace.target.join(format!("python3.{}", self.minor));
-        let python = dir.join(if cfg!(windows) {
-            "Scripts/python.exe"
-        } else {
-            "bin/python"
-        });
+        let python = match cfg!(windows) {
+            true => dir.join("Scripts/python.exe"),
+            false => dir.join("bin/python"),
+        };
         fs::create_dir_all(&workspace.target)?;
         let lock_path = dir.with_extension(format!("{}.lock", self.minor));
         let lock = File::create(&lock_path)
@@ -109,10 +101,9 @@ impl Python {
         lock.lock()?;
         // Written last, so that an environment that was left half-made is not taken.
         let stamp = dir.join("made-from.txt");
-        let is_current =
-            fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted);
+        let made_from = fs::read_to_string(&stamp).ok();
         // The interpreter that it was made with may be gone.
-        if is_current && python.exists() {
+        if made_from.as_ref() == Some(&wanted) && python.exists() {
             return Ok(python);
         }
         if dir.exists() {
@@ -120,25 +111,14 @@ impl Python {
         }
         eprintln!("Making the Python environment {}", dir.display());
         run(Command::new(&self.program).args(["-m", "venv"]).arg(&dir))?;
+        let install = "-m pip install --quiet --disable-pip-version-check --requirement";
         run(Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .arg("--requirement")
+            .args(install.split(' '))
             .arg(&requirements)
             .current_dir(workspace.root.join("tests/python")))?;
         fs::write(&stamp, wanted)?;
         Ok(python)
     }
-}
-
-/// The pinned packages of all twins.
-pub fn requirements_path(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("tests/python/requirements.txt")
 }
 
 /// The program that runs a twin on the virtual clock.
@@ -148,7 +128,6 @@ pub fn twin_runner(workspace: &Workspace) -> PathBuf {
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command
-        .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {command:?}"))?;
     ensure!(
@@ -162,11 +141,10 @@ fn run(command: &mut Command) -> Result<()> {
 
 const NOT_FOUND: &str = "there is no such program";
 
-fn probe(program: &OsString) -> Result<Python, String> {
+fn probe(program: &OsStr) -> Result<Python, String> {
     let script = "import sys; print(sys.implementation.name, *sys.version_info[:2])";
     let output = Command::new(program)
         .args(["-I", "-c", script])
-        .stdin(Stdio::null())
         .output()
         .map_err(|_| NOT_FOUND.to_owned())?;
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -181,85 +159,7 @@ fn probe(program: &OsString) -> Result<Python, String> {
         ));
     }
     Ok(Python {
-        program: program.clone(),
+        program: program.to_owned(),
         minor,
     })
-}
-
-/// The packages that a program declares in a `script` block of inline metadata
-/// (<https://packaging.python.org/en/latest/specifications/inline-script-metadata/>).
-///
-/// # Errors
-///
-/// When the block does not end, or is not TOML with a list of strings.
-pub fn dependencies(source: &str) -> Result<Vec<String>> {
-    let mut lines = source.lines().skip_while(|line| *line != "# /// script");
-    if lines.next().is_none() {
-        return Ok(Vec::new());
-    }
-    let mut block = String::new();
-    for line in lines {
-        if line == "# ///" {
-            let block: toml::Table = block.parse()?;
-            let Some(dependencies) = block.get("dependencies") else {
-                return Ok(Vec::new());
-            };
-            return Ok(dependencies.clone().try_into()?);
-        }
-        let Some(text) = line.strip_prefix('#') else {
-            break;
-        };
-        block.push_str(text.strip_prefix(' ').unwrap_or(text));
-        block.push('\n');
-    }
-    bail!("the block `# /// script` does not end with `# ///`")
-}
-
-/// The name at the start of a requirement such as `aiohttp==3.13.2`, in lower case.
-pub fn package_name(requirement: &str) -> String {
-    requirement
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
-        .map(|c| {
-            if c == '_' || c == '.' {
-                '-'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{dependencies, package_name};
-
-    #[test]
-    fn declared_dependencies() {
-        let source = "\
-# /// script
-# requires-python = \">=3.11\"
-# dependencies = [
-#     \"aiohttp\",
-#     \"aiofiles\",
-# ]
-# ///
-import aiohttp
-";
-        assert_eq!(dependencies(source).unwrap(), ["aiohttp", "aiofiles"]);
-        assert_eq!(
-            dependencies("import asyncio\n").unwrap(),
-            Vec::<String>::new()
-        );
-        let empty = "# /// script\n# ///\n";
-        assert_eq!(dependencies(empty).unwrap(), Vec::<String>::new());
-        assert!(dependencies("# /// script\n# dependencies = []\nimport x\n").is_err());
-        assert!(dependencies("# /// script\n# dependencies = 1\n# ///\n").is_err());
-    }
-
-    #[test]
-    fn package_names_are_compared_without_case_and_version() {
-        assert_eq!(package_name("AioHTTP==3.13.2"), "aiohttp");
-        assert_eq!(package_name("typing_extensions >= 4"), "typing-extensions");
-    }
 }

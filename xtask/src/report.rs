@@ -15,10 +15,11 @@ pub struct Failure {
     pub problem: String,
     /// A diff, what went to standard error, or nothing.
     pub details: String,
-    /// The command that runs it again.
-    pub run_again: Option<String>,
-    /// The command that makes what was printed the expected transcript.
-    pub bless: Option<String>,
+    /// What to do next: each a word or two, and the command or advice.
+    pub next: Vec<(&'static str, String)>,
+    /// Whether nothing is wrong but that it took too long, which may be the machine's
+    /// doing.
+    pub late: bool,
 }
 
 impl Failure {
@@ -28,22 +29,23 @@ impl Failure {
             subject: subject.into(),
             problem: problem.into(),
             details: String::new(),
-            run_again: None,
-            bless: None,
+            next: Vec::new(),
+            late: false,
         }
+    }
+
+    /// The same, with one thing more to do next.
+    pub fn then(mut self, what: &'static str, how: &str) -> Self {
+        self.next.push((what, how.to_owned()));
+        self
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (red, green) = (Style::new().red(), Style::new().green());
-        writeln!(
-            f,
-            "{} {}: {}",
-            red.apply_to("FAIL"),
-            self.subject,
-            self.problem
-        )?;
+        let fail = red.apply_to("FAIL");
+        writeln!(f, "{fail} {}: {}", self.subject, self.problem)?;
         for line in self.details.lines() {
             match line.as_bytes().first() {
                 Some(b'-') => writeln!(f, "    {}", red.apply_to(line))?,
@@ -51,11 +53,8 @@ impl fmt::Display for Failure {
                 _ => writeln!(f, "    {line}")?,
             }
         }
-        if let Some(command) = &self.run_again {
-            writeln!(f, "    run it again:  {command}")?;
-        }
-        if let Some(command) = &self.bless {
-            writeln!(f, "    bless it:      {command}")?;
+        for (what, how) in &self.next {
+            writeln!(f, "    {:<14} {how}", format!("{what}:"))?;
         }
         Ok(())
     }
@@ -76,11 +75,8 @@ impl Report {
     /// For as many results as are expected.
     pub fn new(expected: usize) -> Self {
         let bar = ProgressBar::new(expected as u64);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg} {elapsed}")
-        {
-            bar.set_style(style);
-        }
+        let template = "{bar:30} {pos}/{len} {wide_msg} {elapsed}";
+        bar.set_style(ProgressStyle::with_template(template).expect("it is well-formed"));
         Self {
             bar,
             passed: 0,
@@ -88,43 +84,41 @@ impl Report {
         }
     }
 
-    /// Counts a success.
-    pub fn pass(&mut self, subject: &str) {
-        self.passed += 1;
+    /// Counts a success, or a failure and shows it.
+    pub fn count(
+        &mut self,
+        subject: &str,
+        result: Result<(), Failure>,
+    ) -> io::Result<()> {
         self.bar.set_message(subject.to_owned());
         self.bar.inc(1);
-    }
-
-    /// Counts a failure and shows it.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
-    pub fn fail(&mut self, failure: &Failure) -> io::Result<()> {
+        let Err(failure) = result else {
+            self.passed += 1;
+            return Ok(());
+        };
         self.failed += 1;
-        self.bar.inc(1);
         self.show(&failure.to_string())
     }
 
     /// Shows text that is neither a success nor a failure.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn show(&self, text: &str) -> io::Result<()> {
         self.bar
             .suspend(|| io::stdout().lock().write_all(text.as_bytes()))
     }
 
     /// Ends the bar, shows the summary and the count, and returns whether nothing failed.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn finish(self, summary: &str) -> io::Result<bool> {
         self.bar.finish_and_clear();
         let (passed, failed) = (self.passed, self.failed);
         writeln!(io::stdout(), "{summary}\n{passed} passed, {failed} failed")?;
         Ok(failed == 0)
+    }
+}
+
+/// `1 run`, `2 runs`.
+pub fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
     }
 }

@@ -1,25 +1,26 @@
-//! Finding the sections and their examples.
+//! Finding the sections and their examples, without building them.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, BufReader, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::semver::Version;
-use cargo_metadata::{Dependency, Edition, Message, MetadataCommand, TargetKind};
+use cargo_metadata::{Dependency, Edition, Message, MetadataCommand, Target};
 
-use crate::WrongCall;
+use crate::files::read;
 use crate::header::{self, Header};
+use crate::inventory::{entries, stem};
 use crate::transcript::Transcript;
+use crate::{WrongCall, nearest};
 
 /// The crate that makes a package a section, by being depended upon.
 const RUNNER: &str = "example-runner";
 
-/// The workspace that the current directory is in, with its sections built.
+/// The workspace that the current directory is in, or that this xtask is a part of.
 #[derive(Debug)]
 pub struct Workspace {
     /// Where `Cargo.lock` is.
@@ -28,6 +29,8 @@ pub struct Workspace {
     pub target: PathBuf,
     /// In the order of their names.
     pub sections: Vec<Section>,
+    /// The executables of the sections that were built.
+    binaries: BTreeMap<String, PathBuf>,
 }
 
 /// A binary crate that holds examples.
@@ -39,29 +42,28 @@ pub struct Section {
     pub dir: PathBuf,
     /// The package's edition.
     pub edition: Edition,
-    /// The oldest Rust that the package compiles with.
-    pub rust_version: Option<Version>,
     /// What the package depends on.
     pub dependencies: Vec<Dependency>,
     /// In reading order.
     pub examples: Vec<Example>,
 }
 
-/// One example and the files that belong to it, whether or not they exist.
+/// One example and the files that belong to it; only the source is known to exist.
 #[derive(Debug, Clone)]
 pub struct Example {
     /// The section's name.
     pub section: String,
     /// The example's own name.
     pub name: String,
-    /// The section's binary.
-    pub binary: PathBuf,
     /// The Rust program.
     pub source: PathBuf,
     /// The asyncio program.
     pub twin: PathBuf,
-    /// The transcript that both must produce.
+    /// The transcript that the Rust program must produce.
     pub golden: PathBuf,
+    /// The transcript that the twin must produce: the same, unless the header says
+    /// `differs:`.
+    pub twin_golden: PathBuf,
     /// What the source says about itself.
     pub header: Header,
     /// Whether the section lists it as one whose `run` is `Send`.
@@ -76,75 +78,68 @@ impl Example {
         format!("{}/{}", self.section, self.name)
     }
 
-    /// Reads the golden.
-    ///
-    /// # Errors
-    ///
-    /// A message for the user when there is none, or when it is not well-formed.
-    pub fn read_golden(&self) -> Result<Transcript, String> {
-        let path = &self.golden;
-        if !path.exists() {
-            return Err(format!("there is no golden {}", path.display()));
-        }
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Transcript::parse_golden(&text)
-            .map_err(|problem| format!("{}: {problem}", path.display()))
+    /// Whether the example has a twin, by its header.
+    pub fn has_twin(&self) -> bool {
+        self.header.no_twin.is_none()
+    }
+
+    /// The program of this example that still says TODO somewhere, as `new` makes it.
+    pub fn unwritten(&self) -> Option<&Path> {
+        let mut programs = [self.source.as_path(), &self.twin].into_iter();
+        programs
+            .find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("TODO")))
+    }
+
+    fn new(root: &Path, section: &str, dir: &Path, listed: &Listed) -> Result<Self> {
+        let (name, listed_send) = listed.clone();
+        let source = dir.join("src").join(format!("{name}.rs"));
+        let (header, header_problems) = header::parse(&read(&source)?);
+        let goldens = root.join("tests/golden").join(section);
+        let golden = goldens.join(format!("{name}.txt"));
+        Ok(Self {
+            section: section.to_owned(),
+            source,
+            twin: dir.join("python").join(format!("{name}.py")),
+            twin_golden: match header.differs {
+                Some(_) => goldens.join(format!("{name}.python.txt")),
+                None => golden.clone(),
+            },
+            golden,
+            header,
+            header_problems,
+            listed_send,
+            name,
+        })
     }
 }
 
+/// Reads a golden, or says that there is none or what is wrong with it.
+pub fn read_golden(path: &Path) -> Result<Transcript, String> {
+    if !path.exists() {
+        return Err(format!("there is no golden {}", path.display()));
+    }
+    fs::read_to_string(path)
+        .map_err(|error| error.to_string())
+        .and_then(|text| Transcript::parse_golden(&text))
+        .map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
 impl Workspace {
-    /// Finds the sections through `cargo metadata`, builds them, and asks each for its
-    /// `--list`. What cargo has to say goes to standard error.
+    /// Finds the sections through `cargo metadata`, and their examples in the text of
+    /// each `main.rs`. Nothing is built.
     ///
     /// # Errors
     ///
-    /// When there is no workspace here, when it has no sections, or when they do not
-    /// build.
+    /// When there is no workspace with sections here, or when a section lists an example
+    /// that has no source.
     pub fn open() -> Result<Self> {
-        let metadata = MetadataCommand::new()
-            .no_deps()
-            .exec()
-            .context("cargo metadata finds no workspace here")?;
-        let root = metadata.workspace_root.clone().into_std_path_buf();
-        let mut sections = Vec::new();
-        for package in metadata.workspace_packages() {
-            let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
-            let is_binary = package
-                .targets
-                .iter()
-                .any(|target| target.kind.contains(&TargetKind::Bin));
-            if uses_runner && is_binary {
-                let manifest = package.manifest_path.as_std_path();
-                let dir = manifest.parent().context("a manifest is in a folder")?;
-                sections.push(Section {
-                    name: package.name.to_string(),
-                    dir: dir.to_owned(),
-                    edition: package.edition,
-                    rust_version: package.rust_version.clone(),
-                    dependencies: package.dependencies.clone(),
-                    examples: Vec::new(),
-                });
-            }
+        let here = env::current_dir().context("there is no current directory")?;
+        let in_a_package = here.ancestors().any(|dir| dir.join("Cargo.toml").exists());
+        match env::var_os("CARGO_MANIFEST_DIR") {
+            // Called through `--manifest-path`, cargo says where the xtask is.
+            Some(xtask) if !in_a_package => open_at(Path::new(&xtask)),
+            _ => open_at(&here),
         }
-        ensure!(
-            !sections.is_empty(),
-            "no package of {} is a section",
-            root.display()
-        );
-        sections.sort_by(|a, b| a.name.cmp(&b.name));
-        let executables = build(sections.iter().map(|section| section.name.as_str()))?;
-        for section in &mut sections {
-            let binary = executables.get(&section.name).with_context(|| {
-                format!("cargo built no executable for {}", section.name)
-            })?;
-            section.examples = list(&root, &section.name, &section.dir, binary)?;
-        }
-        Ok(Self {
-            target: metadata.target_directory.into_std_path_buf(),
-            root,
-            sections,
-        })
     }
 
     /// Every example, section by section.
@@ -152,41 +147,57 @@ impl Workspace {
         self.sections.iter().flat_map(|section| &section.examples)
     }
 
-    /// The examples whose `section/example` contains the filter.
-    ///
-    /// # Errors
-    ///
-    /// [`WrongCall`] with the nearest name if there are none.
+    /// Every example of this name, with or without its section's. Capital letters do not
+    /// matter.
+    fn named(&self, name: &str) -> Vec<&Example> {
+        let name = name.to_lowercase();
+        self.examples()
+            .filter(|example| example.id() == name || example.name == name)
+            .collect()
+    }
+
+    /// The example with this name, with or without its section's, or else every example
+    /// whose `section/example` contains the filter. Capital letters do not matter. If
+    /// there are none: a [`WrongCall`] with the nearest name.
     pub fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
-        let found: Vec<&Example> = self
-            .examples()
-            .filter(|example| example.id().contains(filter))
-            .collect();
+        let mut found = self.named(filter);
+        if found.is_empty() {
+            let part = filter.to_lowercase();
+            found.extend(
+                self.examples()
+                    .filter(|example| example.id().contains(&part)),
+            );
+        }
         if found.is_empty() {
             bail!(self.no_such_example("no example matches", filter));
         }
         Ok(found)
     }
 
-    /// The example `SECTION/EXAMPLE`.
-    ///
-    /// # Errors
-    ///
-    /// [`WrongCall`] with the nearest name if there is none.
-    pub fn example(&self, id: &str) -> Result<&Example> {
-        match self.examples().find(|example| example.id() == id) {
-            Some(example) => Ok(example),
-            None => bail!(self.no_such_example("no example", id)),
+    /// The example `SECTION/EXAMPLE`, or `EXAMPLE` where only one section has it; or else
+    /// a [`WrongCall`] with the nearest name.
+    pub fn example(&self, name: &str) -> Result<&Example> {
+        let found = self.named(name);
+        if let [found] = found[..] {
+            return Ok(found);
         }
+        if let Ok(section) = self.section(name) {
+            let names = section.examples.iter().map(|example| example.name.clone());
+            let names = names.collect::<Vec<String>>().join(", ");
+            refuse!("`{name}` is a section; name one of its examples: {names}");
+        }
+        if found.is_empty() {
+            bail!(self.no_such_example("no example", name));
+        }
+        let ids = found.iter().map(|example| example.id());
+        let ids = ids.collect::<Vec<String>>().join(" or ");
+        refuse!("several sections have an example `{name}`: say {ids}")
     }
 
-    /// The section of this name.
-    ///
-    /// # Errors
-    ///
-    /// [`WrongCall`] with the names that there are.
+    /// The section of this name, or a [`WrongCall`] with the names that there are.
     pub fn section(&self, name: &str) -> Result<&Section> {
-        let found = self.sections.iter().find(|section| section.name == name);
+        let lower = name.to_lowercase();
+        let found = self.sections.iter().find(|section| section.name == lower);
         found.ok_or_else(|| {
             let names = self.sections.iter().map(|section| section.name.as_str());
             let names = names.collect::<Vec<&str>>().join(", ");
@@ -194,23 +205,50 @@ impl Workspace {
         })
     }
 
-    /// An error that names what was asked for and suggests the nearest example.
+    /// An error that names what was asked for and says what comes near to it.
     fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
-        let nearest = self
-            .examples()
-            .map(|example| {
-                let (id, name) = (example.id(), &example.name);
-                let similarity = strsim::jaro_winkler(wrong, &id)
-                    .max(strsim::jaro_winkler(wrong, name));
-                (similarity, id)
-            })
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
-        WrongCall(match nearest {
-            Some((similarity, id)) if similarity > 0.7 => {
-                format!("{what} `{wrong}`; did you mean `{id}`?")
-            }
-            _ => format!("{what} `{wrong}`; `cargo xtask list` shows which there are"),
+        let name = wrong.rsplit('/').next().unwrap_or(wrong);
+        let unlisted = self.sections.iter().find(|section| {
+            let source = section.dir.join("src").join(format!("{name}.rs"));
+            !name.is_empty() && name != "main" && source.exists()
+        });
+        if let Some(section) = unlisted {
+            let src = self.relative(&section.dir.join("src"));
+            return WrongCall(format!(
+                "{what} `{wrong}`: there is {src}/{name}.rs, but {src}/main.rs does not \
+                 list `{name}`"
+            ));
+        }
+        let ids: Vec<String> = self.examples().map(Example::id).collect();
+        let names = self.examples().map(|example| example.name.as_str());
+        let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
+        WrongCall(match near.map(|near| self.named(near)[0].id()) {
+            Some(id) => format!("{what} `{wrong}`; did you mean `{id}`?"),
+            None => format!("{what} `{wrong}`; `cargo xtask list` shows which there are"),
         })
+    }
+
+    /// Builds the sections of these examples, each by itself, as a user does: cargo would
+    /// unite the features that several of them ask for, and so hide one that is missing.
+    ///
+    /// # Errors
+    ///
+    /// When a section does not build; cargo has then said why on standard error.
+    pub fn build(&mut self, filter: &str) -> Result<()> {
+        let examples = self.matching(filter)?.into_iter();
+        let mut sections: Vec<String> =
+            examples.map(|example| example.section.clone()).collect();
+        sections.dedup();
+        for section in sections {
+            let binary = build(&self.root, &section)?;
+            self.binaries.insert(section, binary);
+        }
+        Ok(())
+    }
+
+    /// The executable of a section that was built.
+    pub fn binary(&self, section: &str) -> Option<&Path> {
+        self.binaries.get(section).map(PathBuf::as_path)
     }
 
     /// The path as seen from the workspace's root, with forward slashes.
@@ -220,85 +258,139 @@ impl Workspace {
     }
 }
 
-/// Asks a section for its examples.
-fn list(root: &Path, section: &str, dir: &Path, binary: &Path) -> Result<Vec<Example>> {
-    let output = Command::new(binary)
-        .args(["--list", "--tsv"])
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {}", binary.display()))?;
-    ensure!(
-        output.status.success(),
-        "`{section} --list` failed: {}",
-        output.status
-    );
-    let stdout = String::from_utf8(output.stdout)?;
-    let golden = root.join("tests/golden").join(section);
-    let mut examples = Vec::new();
-    for line in stdout.lines() {
-        let mut columns = line.split('\t');
-        let (Some(name), Some(_summary), Some(send)) =
-            (columns.next(), columns.next(), columns.next())
-        else {
-            bail!("`{section} --list` printed a line that it should not: `{line}`");
-        };
-        let name = name.to_owned();
-        let source = dir.join("src").join(format!("{name}.rs"));
-        let text = fs::read_to_string(&source)
-            .with_context(|| format!("cannot read {}", source.display()))?;
-        let (header, header_problems) = header::parse(&text);
-        examples.push(Example {
-            section: section.to_owned(),
-            binary: binary.to_owned(),
-            source,
-            twin: dir.join("python").join(format!("{name}.py")),
-            golden: golden.join(format!("{name}.txt")),
-            header,
-            header_problems,
-            listed_send: send == "Send",
+fn open_at(dir: &Path) -> Result<Workspace> {
+    let mut command = MetadataCommand::new();
+    let metadata = command.no_deps().current_dir(dir).exec();
+    let metadata = metadata.map_err(|error| match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            let said = stderr.trim().trim_start_matches("error: ");
+            anyhow::anyhow!("cargo finds no workspace to work on: {said}")
+        }
+        other => anyhow::Error::new(other).context("cannot run cargo metadata"),
+    })?;
+    let root = metadata.workspace_root.clone().into_std_path_buf();
+    let mut sections = Vec::new();
+    for package in metadata.workspace_packages() {
+        let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
+        if !uses_runner || !package.targets.iter().any(Target::is_bin) {
+            continue;
+        }
+        let manifest = package.manifest_path.as_std_path();
+        let dir = manifest.parent().context("a manifest is in a folder")?;
+        let name = package.name.to_string();
+        let main = dir.join("src/main.rs");
+        let listed = listed(&read(&main)?).with_context(|| {
+            format!("{} has no `examples! {{ ... }}`", main.display())
+        })?;
+        check_sources(&root, dir, &listed)?;
+        let examples = listed
+            .iter()
+            .map(|listed| Example::new(&root, &name, dir, listed));
+        sections.push(Section {
+            examples: examples.collect::<Result<_>>()?,
+            dir: dir.to_owned(),
+            edition: package.edition,
+            dependencies: package.dependencies.clone(),
             name,
         });
     }
-    Ok(examples)
+    ensure!(
+        !sections.is_empty(),
+        "no package of {} is a section",
+        root.display()
+    );
+    sections.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Workspace {
+        target: metadata.target_directory.into_std_path_buf(),
+        root,
+        sections,
+        binaries: BTreeMap::new(),
+    })
 }
 
-/// Builds the packages and returns the path of each one's executable.
-///
-/// # Errors
-///
-/// When cargo fails; it has then said why on standard error.
-pub fn build<'a>(
-    packages: impl Iterator<Item = &'a str>,
-) -> Result<BTreeMap<String, PathBuf>> {
+/// The name of a listed example, and whether it is listed as one whose `run` is `Send`.
+type Listed = (String, bool);
+
+/// What stands in the brackets of `examples! { ... }`, as far as it is no comment.
+fn listed(main: &str) -> Option<Vec<Listed>> {
+    let (_, list) = main.split_once("\nexamples!")?;
+    let (list, _) = list.split_once('{')?.1.split_once('}')?;
+    let code = list.lines().filter_map(|line| line.split("//").next());
+    let code = code.collect::<Vec<&str>>().join(" ");
+    let entries = code.split(',').map(str::trim);
+    let listed = entries.filter(|entry| !entry.is_empty());
+    let listed = listed.map(|entry| match entry.split_once('(') {
+        Some((name, _not_send)) => (name.trim().to_owned(), false),
+        None => (entry.to_owned(), true),
+    });
+    Some(listed.collect())
+}
+
+/// Refuses a listed example that has no source; a file of another name may be the one.
+fn check_sources(root: &Path, dir: &Path, listed: &[Listed]) -> Result<()> {
+    let src = dir.join("src");
+    let is_missing = |(name, _): &&Listed| !src.join(format!("{name}.rs")).exists();
+    let Some((name, _)) = listed.iter().find(is_missing) else {
+        return Ok(());
+    };
+    let mut stems: Vec<String> = entries(&src)?.iter().map(|path| stem(path)).collect();
+    stems.retain(|stem| stem != "main" && !listed.iter().any(|(name, _)| name == stem));
+    let src = src.strip_prefix(root).unwrap_or(&src).display();
+    let near = nearest(name, stems.iter().map(String::as_str));
+    let hint = near.map_or(String::new(), |other| {
+        format!("; is it now {src}/{other}.rs? Then list `{other}`")
+    });
+    bail!("{src}/main.rs lists `{name}`, but there is no {src}/{name}.rs{hint}")
+}
+
+/// Builds a package of the workspace by itself and returns its executable. What cargo has
+/// to say, as of an error, goes to standard error.
+pub fn build(root: &Path, package: &str) -> Result<PathBuf> {
     let mut command = Command::new(cargo());
-    command.args(["build", "--message-format=json-render-diagnostics"]);
+    command
+        .args(["build", "--package", package])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root)
+        .stderr(Stdio::inherit());
     if !io::stderr().is_terminal() {
         // Nobody watches the progress; warnings and errors are told all the same.
         command.arg("--quiet");
     }
-    for package in packages {
-        command.args(["--package", package]);
-    }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot run cargo")?;
-    let stdout = child.stdout.take().context("cargo's output is not piped")?;
-    let mut executables = BTreeMap::new();
-    for message in Message::parse_stream(BufReader::new(stdout)) {
+    let output = command.output().context("cannot run cargo")?;
+    let mut executable = None;
+    for message in Message::parse_stream(&output.stdout[..]) {
         if let Message::CompilerArtifact(artifact) = message?
-            && let Some(executable) = artifact.executable
+            && artifact.target.name == package
         {
-            executables.insert(artifact.target.name, executable.into_std_path_buf());
+            executable = artifact.executable.or(executable);
         }
     }
-    let status = child.wait().context("cannot wait for cargo")?;
-    ensure!(status.success(), "the sections do not build");
-    Ok(executables)
+    ensure!(
+        output.status.success(),
+        "{package} does not build; `cargo build -p {package}` says why"
+    );
+    let executable =
+        executable.with_context(|| format!("cargo built no executable for {package}"))?;
+    Ok(executable.into_std_path_buf())
 }
 
 /// The cargo that called us, or the one on the path.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn the_list_is_read_from_text() {
+        let main = "//! examples! { x }\nextern crate a;\n\nexamples! {\n    // Plain ones.\n    \
+                    a, // so\n    b (not Send),\n    c\n}\n";
+        let names = [("a", true), ("b", false), ("c", true)];
+        let names = names.map(|(name, send)| (name.to_owned(), send));
+        assert_eq!(listed(main), Some(names.to_vec()));
+        assert_eq!(listed("\nexamples! {}\n"), Some(vec![]));
+        assert_eq!(listed("fn main() {}\n"), None);
+    }
 }

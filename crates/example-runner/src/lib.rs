@@ -16,14 +16,17 @@
 //! There are two clocks. On the real clock the runner calls the example's `main`, as a
 //! user of the copied file does. On the virtual clock it calls `run` on a current-thread
 //! runtime whose time is paused: Tokio then moves its clock to the next timer whenever no
-//! task can proceed, so that waits take no time and the printed times are exact.
+//! task can proceed, so that waits take no time and the printed times are exact. Each
+//! example runs in a process of its own and sees no arguments but its own.
 
 mod cli;
+mod clock;
 mod outcome;
-mod suggest;
+mod run;
 mod transcript;
 
 use std::pin::Pin;
+use std::process::ExitCode;
 
 pub use cli::run_section;
 pub use outcome::Outcome;
@@ -39,10 +42,10 @@ pub enum Run {
 }
 
 /// What [`Run::Send`] returns.
-pub type SendFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+pub type SendFuture = Pin<Box<dyn Future<Output = Result<ExitCode, String>> + Send>>;
 
 /// What [`Run::Local`] returns.
-pub type LocalFuture = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+pub type LocalFuture = Pin<Box<dyn Future<Output = Result<ExitCode, String>>>>;
 
 /// One example of a section, as [`examples!`] describes it.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +55,7 @@ pub struct Example {
     /// The whole source file.
     pub source: &'static str,
     /// Calls `main`: the multi-threaded runtime and the real clock.
-    pub main: fn() -> Result<(), String>,
+    pub main: fn() -> Result<ExitCode, String>,
     /// Calls `run`, to be awaited on the runtime of the runner's choice.
     pub run: Run,
 }
@@ -64,9 +67,15 @@ impl Example {
     }
 
     /// Whether the header says `clock: real`: the example uses sockets, processes,
-    /// signals or threads of its own, which a paused clock would run ahead of.
+    /// signals or threads of its own, which a paused clock would run ahead of, or blocks,
+    /// which takes no virtual time.
     pub fn needs_real_clock(&self) -> bool {
         self.header().any(|line| line == "clock: real")
+    }
+
+    /// Whether the header says `exit: 1 ...`: `main` is meant to return an error.
+    pub fn exits_with_error(&self) -> bool {
+        self.header().any(|line| line.starts_with("exit: 1 "))
     }
 
     fn header(&self) -> impl Iterator<Item = &'static str> + use<> {
@@ -80,7 +89,7 @@ impl Example {
 /// Declares the section's modules and its `main`.
 ///
 /// Every name is a file beside `main.rs` with a `pub fn main()` and a
-/// `pub async fn run()`, each returning `()` or a `Result<(), E>` with `E: Debug`.
+/// `pub async fn run()`, each returning what is an [`Outcome`].
 ///
 /// The future of `run` has to be `Send`, so that what a reader pastes also works inside
 /// `tokio::spawn`. An example that is about the opposite is listed as `name (not Send)`

@@ -1,53 +1,47 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Write as _};
 use std::process;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Clock;
 
 /// How the lines of an example are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `  0.200  text`, for people and for the goldens.
     Plain,
-    /// Seconds, task id (or `-`) and text, separated by tabs, for programs.
+    /// Seconds, who printed it and text, separated by tabs, for programs. Who is the id of
+    /// a task, `-` for the thread of the example's `main`, or `thread` for another one.
     Tsv,
 }
 
 struct Running {
-    started: Instant,
+    clock: Clock,
     form: Form,
+    thread: ThreadId,
 }
 
 /// The example that runs now. Any thread may print, so this cannot be thread-local.
 static RUNNING: RwLock<Option<Running>> = RwLock::new(None);
 
-/// Starts the clock of an example; to be called where its runtime's clock can be seen.
-pub fn start(form: Form) {
-    set_running(Some(Running {
-        started: Instant::now(),
+/// Lets the lines be stamped by this clock from now on.
+pub fn start(clock: Clock, form: Form) {
+    let thread = thread::current().id();
+    *RUNNING.write().unwrap_or_else(PoisonError::into_inner) = Some(Running {
+        clock,
         form,
-    }));
+        thread,
+    });
 }
 
 /// Ends the example and returns how long it took on its clock.
 pub fn stop() -> Duration {
-    let running = RUNNING
-        .read()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let elapsed = running
-        .as_ref()
-        .map_or(Duration::ZERO, |r| r.started.elapsed());
-    drop(running);
-    set_running(None);
-    elapsed
-}
-
-fn set_running(running: Option<Running>) {
-    *RUNNING
-        .write()
-        .unwrap_or_else(|poisoned| poisoned.into_inner()) = running;
+    let mut running = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
+    running
+        .take()
+        .map_or(Duration::ZERO, |running| running.clock.elapsed())
 }
 
 /// Seconds with three decimals, rounded down, so that a line is never shown later than
@@ -80,25 +74,28 @@ pub fn print_raw(text: &str) {
 }
 
 fn render(text: &str) -> String {
-    let running = RUNNING
-        .read()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(Running {
+        clock,
+        form,
+        thread,
+    }) = running.as_ref()
+    else {
+        return format!("{text}\n");
+    };
+    let time = seconds(clock.elapsed());
+    let who = match tokio::task::try_id() {
+        Some(id) => id.to_string(),
+        None if thread::current().id() == *thread => "-".to_owned(),
+        None => "thread".to_owned(),
+    };
     let mut block = String::new();
     for line in text.split('\n') {
         // Writing to a String cannot fail.
-        let _ = match running.as_ref() {
-            None => writeln!(block, "{line}"),
-            Some(Running { started, form }) => {
-                let time = seconds(started.elapsed());
-                match form {
-                    Form::Plain if line.is_empty() => writeln!(block, "{time:>7}"),
-                    Form::Plain => writeln!(block, "{time:>7}  {line}"),
-                    Form::Tsv => match tokio::task::try_id() {
-                        Some(id) => writeln!(block, "{time}\t{id}\t{line}"),
-                        None => writeln!(block, "{time}\t-\t{line}"),
-                    },
-                }
-            }
+        let _ = match form {
+            Form::Plain if line.is_empty() => writeln!(block, "{time:>7}"),
+            Form::Plain => writeln!(block, "{time:>7}  {line}"),
+            Form::Tsv => writeln!(block, "{time}\t{who}\t{line}"),
         };
     }
     block

@@ -1,5 +1,8 @@
 import asyncio
 from collections import deque
+from contextlib import aclosing
+
+AT_ONCE = 2
 
 
 async def fetch(name, delay):
@@ -10,49 +13,47 @@ async def fetch(name, delay):
 
 async def use_it(name):
     print(f"using {name}")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.3)
 
 
 async def buffered(jobs, limit):
     """Keeps up to `limit` tasks and yields their results in order."""
     window = deque()
-    for job in jobs:
-        window.append(asyncio.create_task(fetch(*job)))
-        if len(window) == limit:
+    try:
+        for job in jobs:
+            window.append(asyncio.create_task(fetch(*job)))
+            if len(window) == limit:
+                yield await window.popleft()
+        while window:
             yield await window.popleft()
-    while window:
-        yield await window.popleft()
-
-
-async def polled_by_consumer(jobs):
-    """What Tokio's buffer does and asyncio's tasks never do.
-
-    All jobs wait at the same time, but what comes after a job's wait happens only once
-    the consumer is back and asks for it.
-    """
-    loop = asyncio.get_running_loop()
-    woken = asyncio.Queue()
-    for name, delay in jobs:
-        loop.call_later(delay, woken.put_nowait, name)
-    for _ in jobs:
-        name = await woken.get()
-        print(f"fetched {name}")
-        yield name
+    finally:
+        for task in window:
+            task.cancel()
 
 
 async def main():
     print("Two at once, in order:")
-    async for name in buffered([("a", 0.4), ("b", 0.1), ("c", 0.2)], 2):
+    jobs = [("a", 0.4), ("b", 0.1), ("c", 0.2), ("d", 0.1)]
+    async for name in buffered(jobs, AT_ONCE):
         print(f"got {name}")
 
-    jobs = [("a", 0.1), ("b", 0.2), ("c", 0.3)]
-    print("A busy consumer stalls them:")
-    async for name in polled_by_consumer(jobs):
+    jobs = [("a", 0.1), ("b", 0.2), ("c", 0.5), ("d", 0.1)]
+    print("With a busy consumer:")
+    async for name in buffered(jobs, AT_ONCE):
         await use_it(name)
 
-    print("Spawned, they go on by themselves:")
-    async for name in buffered(jobs, 3):
+    # Whatever runs at the same time is a task in asyncio, so this is the same again.
+    print("With a busy consumer, each in a task of its own:")
+    async for name in buffered(jobs, AT_ONCE):
         await use_it(name)
+
+    print("Left after the first:")
+    async with aclosing(buffered(jobs, AT_ONCE)) as results:
+        async for name in results:
+            print(f"got {name}")
+            break
+    await asyncio.sleep(0.3)
+    print("0.3 s later")
 
 
 asyncio.run(main())

@@ -1,56 +1,71 @@
 import asyncio
 
-END = object()
+CAPACITY = 2
+# From Python 3.13 on, queue.shutdown() ends the loops that wait for an item instead.
+END = None
 
 
-class Channel:
-    """A queue whose producer can see that the consumer has left."""
-
-    def __init__(self, capacity):
-        self.queue = asyncio.Queue(capacity)
-        self.closed = False
-
-    async def send(self, item):
-        if self.closed:
-            return False
-        await self.queue.put(item)
-        return True
-
-    async def items(self):
-        try:
-            while (item := await self.queue.get()) is not END:
-                yield item
-        finally:
-            self.closed = True
+async def produce(numbers, delay, queue):
+    try:
+        for number in numbers:
+            await asyncio.sleep(delay)
+            print(f"sending {number}")
+            await queue.put(number)
+    finally:
+        print("no more sending")
 
 
-async def produce(channel):
-    for number in range(1, 6):
-        await asyncio.sleep(0.2)
-        print(f"sending {number}")
-        if not await channel.send(number):
-            print("nobody listens any more")
-            return
-    print("all sent")
-    await channel.send(END)
+async def produce_all(numbers, delay, queue):
+    await produce(numbers, delay, queue)
+    await queue.put(END)
+
+
+async def batches_of(size, queue):
+    batch = []
+    while (item := await queue.get()) is not END:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def main():
-    channel = Channel(2)
-    producer = asyncio.create_task(produce(channel))
-    async for number in channel.items():
-        print(f"got {number}")
-        await asyncio.sleep(0.5)
-    print("the stream has ended")
+    busy = 0.4
+
+    print("A slow consumer, of batches:")
+    queue = asyncio.Queue(CAPACITY)
+    producer = asyncio.create_task(produce_all(range(1, 8), 0.1, queue))
+    async for batch in batches_of(2, queue):
+        print(f"got {batch}")
+        await asyncio.sleep(busy)
     await producer
 
-    channel = Channel(2)
-    producer = asyncio.create_task(produce(channel))
-    numbers = channel.items()
-    first_two = [await anext(numbers), await anext(numbers)]
-    await numbers.aclose()
-    print(f"enough: {first_two}")
-    await producer
+    print("A consumer that leaves, first in a send, then in a pause:")
+    for delay in (0.1, 0.3):
+        queue = asyncio.Queue(CAPACITY)
+        producer = asyncio.create_task(produce(range(1, 9), delay, queue))
+        print(f"got {await queue.get()}")
+        await asyncio.sleep(busy)
+        print("that is enough")
+        producer.cancel()
+        await asyncio.wait([producer])
+
+    print("Two producers:")
+    queue = asyncio.Queue(CAPACITY)
+    producers = [
+        asyncio.create_task(produce(range(1, 3), 0.2, queue)),
+        asyncio.create_task(produce(range(11, 13), 0.3, queue)),
+    ]
+    try:
+        while True:
+            print(f"got {await asyncio.wait_for(queue.get(), busy)}")
+    except TimeoutError:
+        print("nothing for 0.4 s, and no end")
+    await asyncio.gather(*producers)
+    await queue.put(END)
+    print(f"got {await queue.get()}")
 
 
 asyncio.run(main())

@@ -6,27 +6,42 @@ async def square(number):
     return number**2
 
 
-async def async_range(count):
+async def async_range(count, delay):
     for number in range(count):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(delay)
         yield number
 
 
+async def parse(text):
+    await asyncio.sleep(0.1)
+    return int(text)
+
+
 async def main():
+    pause = 0.05
     numbers = [1, 2, 3, 4, 5]
     squares = [await square(number) for number in numbers]
     print(f"Squared (sequential): {squares}")
 
-    squares = [await square(number) async for number in async_range(5)]
+    squares = [await square(number) async for number in async_range(3, pause)]
     print(f"Squared from a stream: {squares}")
 
-    doubled = [2 * number async for number in async_range(5)]
+    doubled = [2 * number async for number in async_range(3, pause)]
     print(f"Doubled: {doubled}")
 
     even = [await square(number) for number in numbers if number % 2 == 0]
     print(f"Even squared: {even}")
 
-    lazy = (await square(number) async for number in async_range(5))
+    squares = [square(number) for number in numbers]
+    print(f"Without await, not squared: {len(squares)}")
+    print(f"Squared (at once): {await asyncio.gather(*squares)}")
+
+    try:
+        print(f"Parsed: {[await parse(text) for text in ['7', 'x', '9']]}")
+    except ValueError:
+        print("Not parsed")
+
+    lazy = (await square(number) async for number in async_range(3, pause))
     print("Nothing has been squared yet")
     async for value in lazy:
         print(value)

@@ -22,6 +22,7 @@ class Counter:
 
 
 async def main():
+    print("From 1 to 3:")
     async for number in Counter(1, 4, delay=0.1):
         print(number)
 

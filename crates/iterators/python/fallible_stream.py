@@ -7,9 +7,10 @@ class NotANumber(Exception):
 
 
 def parse(line):
-    if not line.isdecimal():
-        raise NotANumber(line)
-    return int(line)
+    try:
+        return int(line)
+    except ValueError:
+        raise NotANumber(line) from None
 
 
 async def arrival():
@@ -19,6 +20,8 @@ async def arrival():
 async def strict(lines):
     for line in lines:
         await arrival()
+        if not line:
+            raise NotANumber("an empty line")
         yield parse(line)
 
 
@@ -40,42 +43,44 @@ async def total(numbers):
     return result
 
 
-async def show(numbers):
+async def show_strict(numbers):
     try:
-        print(f"the sum is {await total(numbers)}")
+        async for number in numbers:
+            print(number)
     except NotANumber as error:
-        print(f"no sum: {error}")
+        print(error)
 
 
 async def main():
-    await show(strict(["1", "2", "3"]))
-    lines = ["10", "20", "x", "40"]
-    await show(strict(lines))
+    print("A sum, up to the first error:")
+    for lines in [["1", "2", "3"], ["10", "x", "30"], ["10", "", "30"]]:
+        try:
+            print(f"the sum is {await total(strict(lines))}")
+        except NotANumber as error:
+            print(f"no sum: {error}")
 
-    index = 0
-    try:
-        async for number in strict(lines):
-            if index >= 2:
-                print(f"strict: {number}")
-            index += 1
-    except NotANumber as error:
-        print(f"strict: {error}")
+    lines = ["10", "x", "30", "y"]
+    print("A strict stream ends at the error:")
+    await show_strict(strict(lines))
 
-    index = 0
+    print("A lenient one goes on:")
     async for item in lenient(lines):
-        if index >= 2:
-            print(f"lenient: {item}")
-        index += 1
+        print(item)
 
-    try:
-        collected = []
-        async for item in lenient(lines):
-            if isinstance(item, NotANumber):
-                raise item
-            collected.append(item)
-        print(f"collected: {collected}")
-    except NotANumber as error:
-        print(f"collected nothing: {error}")
+    print("Stopped at the error, a lenient stream can be asked again:")
+    numbers = lenient(lines)
+    async for item in numbers:
+        if isinstance(item, NotANumber):
+            break
+        print(item)
+    collected = []
+    async for item in numbers:
+        if isinstance(item, NotANumber):
+            print(f"collected nothing: {item}")
+            break
+        collected.append(item)
+    else:
+        print(f"collected the rest: {collected}")
 
 
 asyncio.run(main())

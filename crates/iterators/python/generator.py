@@ -17,13 +17,20 @@ async def readings(count):
 
 
 async def main():
+    print("Below 3:")
     async for number in async_range(0, 3, delay=0.1):
         print(number)
 
-    async for number in async_range(1, 5, delay=0.5):
-        print(number)
+    print("From 1 to 4, half a second apart, in a task:")
 
-    generator = readings(5)
+    async def show(numbers):
+        async for number in numbers:
+            print(number)
+
+    from_one = async_range(1, 5, delay=0.5)
+    await asyncio.create_task(show(from_one))
+
+    generator = readings(6)
     print("Nothing has been generated yet")
     async for reading in generator:
         print(f"Generated: {reading}")

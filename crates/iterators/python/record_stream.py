@@ -1,43 +1,67 @@
 import asyncio
 
 
-async def query(row):
-    await asyncio.sleep(0.1)
-    return f"record {row}"
+class ConnectionLost(Exception):
+    def __str__(self):
+        return "the connection was lost"
+
+
+class Cursor:
+    def __init__(self, rows, broken_at=None):
+        self.row = 0
+        self.rows = rows
+        self.broken_at = broken_at
+
+    async def fetch(self):
+        """The next row, or None after the last: a query that takes 100 ms."""
+        if self.row == self.rows:
+            return None
+        await asyncio.sleep(0.1)
+        if self.row == self.broken_at:
+            raise ConnectionLost
+        self.row += 1
+        return f"row {self.row} of {self.rows}"
 
 
 class Rows:
-    def __init__(self, max_rows):
-        self.row = 0
-        self.max_rows = max_rows
+    def __init__(self, cursor):
+        self.cursor = cursor
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        if self.row == self.max_rows:
+        row = await self.cursor.fetch()
+        if row is None:
             raise StopAsyncIteration
-        item = (self.row, await query(self.row))
-        self.row += 1
-        return item
+        return row
 
 
-async def stream_records(max_rows):
-    for row in range(max_rows):
-        yield row, await query(row)
+async def stream_records(cursor):
+    while (row := await cursor.fetch()) is not None:
+        yield row
+
+
+async def show(rows):
+    async for row in rows:
+        print(row)
+    print("the end")
 
 
 async def main():
-    async for row, content in Rows(3):
-        print(f"row {row}: {content}")
+    print("Rows by a state:")
+    await show(Rows(Cursor(3)))
+    try:
+        await show(Rows(Cursor(3, broken_at=2)))
+    except ConnectionLost as error:
+        print(f"failed: {error}")
 
-    async for row, content in stream_records(3):
-        print(f"row {row}: {content}")
-
-    from_class = [row async for row in Rows(3)]
-    from_generator = [row async for row in stream_records(3)]
-    print(f"The same rows: {'yes' if from_class == from_generator else 'no'}")
-    print(f"Rows of an empty table: {len([row async for row in Rows(0)])}")
+    print("Rows by a generator:")
+    await show(stream_records(Cursor(3)))
+    try:
+        await show(stream_records(Cursor(3, broken_at=2)))
+    except ConnectionLost as error:
+        print(f"failed: {error}")
 
 
 asyncio.run(main())

@@ -1,71 +1,57 @@
 import asyncio
-import time
-from itertools import pairwise
-
-AT_ONCE = 5
-BATCH = 10
+from collections import deque
+from contextlib import aclosing
+from itertools import count
 
 
 async def records():
-    start = time.monotonic()
-    for number in range(20):
-        record = {
-            "id": number,
-            "value": 1 + (number * 37 + 10) % 100,
-            "timestamp": time.monotonic() - start,
-        }
+    for number in count():
         await asyncio.sleep(0.1)
-        yield record
+        yield {"id": number, "value": 1 + (number * 37 + 10) % 100}
 
 
-class Gauge:
-    def __init__(self):
-        self.now = 0
-        self.peak = 0
-
-    def __enter__(self):
-        self.now += 1
-        self.peak = max(self.peak, self.now)
-
-    def __exit__(self, *exc_info):
-        self.now -= 1
-
-
-async def process(record, gauge):
-    with gauge:
-        await asyncio.sleep(0.6)
+async def process(record):
+    await asyncio.sleep(0.85 if record["id"] == 3 else 0.6)
+    if record["id"] == 15:
+        raise ValueError(f"record {record['id']}: no use for {record['value']}")
+    print(f"record {record['id']} done")
     return {**record, "doubled_value": 2 * record["value"]}
 
 
-def report(results):
-    for result in results:
-        print(
-            f"Processed: id {result['id']}, value {result['value']},"
-            f" doubled {result['doubled_value']}"
-        )
-    apart = [b["timestamp"] - a["timestamp"] for a, b in pairwise(results)]
-    if apart:
-        # The loop may fire a timer early, by less than the resolution of its clock.
-        at_least = round(min(apart), 3) >= 0.1
-        print(f"Timestamps at least 0.1 s apart: {'yes' if at_least else 'no'}")
+async def buffered(items, limit):
+    """Processes up to `limit` records at once and yields the results in order."""
+    window = deque()
+    try:
+        async for record in items:
+            window.append(asyncio.create_task(process(record)))
+            if len(window) == limit:
+                yield await window.popleft()
+        while window:
+            yield await window.popleft()
+    finally:
+        for task in window:
+            task.cancel()
+
+
+def save(batch):
+    print(f"saved: records {[result['id'] for result in batch]}")
+    print(f"doubled: {[result['doubled_value'] for result in batch]}")
 
 
 async def main():
-    permits = asyncio.Semaphore(AT_ONCE)
-    gauge = Gauge()
-
-    async def bounded(record):
-        async with permits:
-            return await process(record, gauge)
-
     batch = []
-    async for record in records():
-        batch.append(asyncio.create_task(bounded(record)))
-        if len(batch) == BATCH:
-            report(await asyncio.gather(*batch))
-            batch = []
-    report(await asyncio.gather(*batch))
-    print(f"At work at once, at most: {gauge.peak}")
+    try:
+        async with aclosing(buffered(records(), 5)) as results:
+            async for result in results:
+                batch.append(result)
+                if len(batch) == 10:
+                    save(batch)
+                    batch = []
+    except ValueError as error:
+        print(f"failed: {error}")
+    save(batch)
+    await asyncio.sleep(0.6)
+    print("0.6 s later")
 
 
 asyncio.run(main())

@@ -1,8 +1,6 @@
 import asyncio
-import time
 
 LIMIT = 0.3
-END = object()
 LATE = object()
 
 
@@ -12,55 +10,48 @@ async def replies(delays):
         yield number
 
 
-async def pull(stream):
-    return await anext(stream, END)
-
-
-async def limit_waits(stream, limit):
-    """Yields LATE whenever `limit` has passed, and keeps the stream alive."""
-    step = asyncio.create_task(pull(stream))
+async def report_waits(stream, repeating=True):
+    """Yields LATE after a wait of LIMIT, or each of them, and lets the stream live."""
     while True:
-        done, _ = await asyncio.wait({step}, timeout=limit)
-        if not done:
-            yield LATE
-        elif (item := step.result()) is END:
+        reply = asyncio.ensure_future(anext(stream))
+        try:
+            await asyncio.wait([reply], timeout=LIMIT)
+            while not reply.done():
+                yield LATE
+                await asyncio.wait([reply], timeout=LIMIT if repeating else None)
+            item = reply.result()
+        except StopAsyncIteration:
             return
-        else:
-            yield item
-            step = asyncio.create_task(pull(stream))
-
-
-async def limit_items(stream, limit):
-    """Yields LATE once for each item that comes later than `limit` after the last."""
-    deadline = time.monotonic() + limit
-    while True:
-        step = asyncio.create_task(pull(stream))
-        rest = max(0, deadline - time.monotonic())
-        done, _ = await asyncio.wait({step}, timeout=rest)
-        if not done:
-            yield LATE
-        if (item := await step) is END:
-            return
-        deadline = time.monotonic() + limit
+        finally:
+            reply.cancel()
         yield item
 
 
 async def main():
     print("A limit on each wait:")
-    async for reply in limit_waits(replies([0.1, 0.8, 0.1]), LIMIT):
+    impatient = replies([0.1, 0.8, 0.1])
+    while True:
+        try:
+            reply = await asyncio.wait_for(anext(impatient), LIMIT)
+            print(f"reply {reply}")
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            print("nothing for 0.3 s")
+
+    print("A stream that reports every period of silence:")
+    async for reply in report_waits(replies([0.1, 0.8, 0.1])):
         print("nothing for 0.3 s" if reply is LATE else f"reply {reply}")
 
-    print("The same as an adapter:")
-    async for reply in limit_items(replies([0.1, 0.8, 0.1]), LIMIT):
-        print("late" if reply is LATE else f"reply {reply}")
-
-    print("The adapter's trap, a body that takes 0.4 s:")
-    async for reply in limit_items(replies([0.1, 0.2]), LIMIT):
+    print("And each silence once, made 0.4 s before a loop whose body takes 0.4 s:")
+    reported = report_waits(replies([0.1, 0.2, 0.8]), repeating=False)
+    await asyncio.sleep(0.4)
+    async for reply in reported:
         if reply is LATE:
-            print("late, though it was the body that took the time")
-        else:
-            print(f"reply {reply}")
-            await asyncio.sleep(0.4)
+            print("nothing for 0.3 s")
+            continue
+        print(f"reply {reply}")
+        await asyncio.sleep(0.4)
 
 
 asyncio.run(main())

@@ -1,33 +1,24 @@
 import asyncio
-from itertools import count
 
 
-async def every(period, items):
-    for item in items:
-        await asyncio.sleep(period)
-        yield item
-
-
-async def from_iterable(items):
+async def every(delay, items):
     for item in items:
         yield item
-
-
-async def pull(iterator):
-    return await anext(iterator)
+        await asyncio.sleep(delay)
 
 
 async def azip(left, right):
     """Pairs two async iterators, waiting for both at the same time."""
     while True:
-        try:
-            async with asyncio.TaskGroup() as group:
-                pair = [group.create_task(pull(left)), group.create_task(pull(right))]
-        except* StopAsyncIteration:
-            pair = None
-        if pair is None:
-            return
-        yield pair[0].result(), pair[1].result()
+        # Waits for both even if one has ended: the other one's anext would go on running,
+        # and asked again it says "anext(): asynchronous generator is already running".
+        pair = await asyncio.gather(anext(left), anext(right), return_exceptions=True)
+        for item in pair:
+            if isinstance(item, StopAsyncIteration):
+                return
+            if isinstance(item, BaseException):
+                raise item
+        yield pair
 
 
 async def aenumerate(items, start=0):
@@ -38,23 +29,34 @@ async def aenumerate(items, start=0):
 
 
 async def main():
+    print("Waiting for both:")
     names = every(0.2, ["Ada", "Grace", "Edsger"])
     years = every(0.3, [1815, 1906])
     async for name, year in azip(names, years):
         print(f"{name}, born {year}")
-    print("The shorter side has ended")
 
+    print("Waiting for one, then for the other:")
+    names = every(0.2, ["Ada", "Grace", "Edsger"])
+    years = every(0.3, [1815, 1906])
+    async for name in names:
+        try:
+            print(f"{name}, born {await anext(years)}")
+        except StopAsyncIteration:
+            break
+
+    print("Numbered from 0:")
     async for index, letter in aenumerate(every(0.1, ["a", "b"])):
         print(f"{index}: {letter}")
 
-    async for place, letter in azip(from_iterable(count(1)), every(0.1, ["a", "b"])):
-        print(f"{place}. {letter}")
+    print("Numbered from 1:")
+    async for place, letter in aenumerate(every(0.1, ["a", "b"]), start=1):
+        print(f"{place}: {letter}")
 
-    longer = from_iterable(range(1, 6))
-    async for number, letter in azip(longer, from_iterable(["a", "b"])):
+    print("What a lent stream has left of 1 to 5:")
+    longer = every(0.1, range(1, 6))
+    async for number, letter in azip(longer, every(0.2, ["a", "b"])):
         print(f"{number} with {letter}")
-    rest = [number async for number in longer]
-    print(f"What the zip has left of 1 to 5: {rest}")
+    print([number async for number in longer])
 
 
 asyncio.run(main())

@@ -1,22 +1,23 @@
-//! Run a few futures of a stream at once, and take results as they complete.
+//! Limit concurrency over a stream and take results as they complete.
 //!
 //! `buffer_unordered(n)` is `as_completed` with a limit: results come in the order in
-//! which they are ready, so yield what tells them apart. The trap: the futures belong to
-//! the stream and are polled only while the consumer awaits it. With a busy loop body the
-//! work in flight stands still, timers run out unseen, connections time out. Spawn in the
-//! `map`, and the work goes on at its own pace. `buffer_unordered(0)` waits for ever, and
-//! items that are references do not compile inside `tokio::spawn`: own them.
+//! which they are ready, so yield what tells them apart. A limit of 0 waits for ever. The
+//! trap: the futures belong to the stream and are polled only while the consumer waits
+//! for the next result. With a busy loop body the work in flight stands still. How to
+//! spawn each as a task, and abort them when the stream is dropped half-way, is shown in
+//! `buffered_in_order` and is the same here. Failures: `bounded_fetch_with_failures`.
 //!
-//! asyncio: as_completed, Semaphore, create_task
+//! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.wait, asyncio.create_task
+//! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks go on behind it
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tokio::task::JoinError;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
+
+/// How many jobs run at the same time.
+const AT_ONCE: usize = 2;
 
 /// A name, and how many milliseconds it takes.
 type Job = (char, u64);
@@ -30,45 +31,44 @@ async fn fetch((name, millis): Job) -> char {
 /// What the consumer does with each result.
 async fn use_it(name: char) {
     println!("using {name}");
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(300)).await;
 }
 
-pub async fn run() -> Result<(), JoinError> {
+pub async fn run() {
     println!("Two at once, as they complete:");
-    let (at_once, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let counted = async |job: Job| {
-        let now = at_once.fetch_add(1, Ordering::Relaxed) + 1;
-        peak.fetch_max(now, Ordering::Relaxed);
-        let name = fetch(job).await;
-        at_once.fetch_sub(1, Ordering::Relaxed);
-        name
-    };
     let jobs = [('a', 500), ('b', 100), ('c', 200), ('d', 400)];
-    let mut results = pin!(stream::iter(jobs).map(counted).buffer_unordered(2));
+    let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(AT_ONCE));
     while let Some(name) = results.next().await {
         println!("got {name}");
     }
-    println!("at once, at most: {}", peak.load(Ordering::Relaxed));
 
-    let jobs = [('a', 300), ('b', 100), ('c', 200)];
-    println!("A busy consumer stalls them:");
-    let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(3));
+    let jobs = [('a', 300), ('b', 100), ('c', 200), ('d', 400)];
+    println!("With a busy consumer:");
+    let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(AT_ONCE));
     while let Some(name) = results.next().await {
         use_it(name).await;
     }
-
-    println!("Spawned, they go on by themselves:");
-    let spawned = stream::iter(jobs)
-        // A bare JoinHandle would leave the task running if the stream were dropped.
-        .map(|job| AbortOnDropHandle::new(tokio::spawn(fetch(job))));
-    let mut results = pin!(spawned.buffer_unordered(3));
-    while let Some(name) = results.next().await {
-        use_it(name?).await;
-    }
-    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{StreamExt, stream};
+    use tokio::time::timeout;
+
+    use super::fetch;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_0_waits_for_ever() {
+        let mut results =
+            Box::pin(stream::iter([('a', 1)]).map(fetch).buffer_unordered(0));
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, results.next()).await.is_err());
+    }
 }

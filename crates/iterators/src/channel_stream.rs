@@ -1,50 +1,78 @@
-//! Feed a stream from a task, through a bounded channel.
+//! Feed a stream from a task through a bounded channel: producer and consumer, a queue.
 //!
-//! The producer runs by itself, so it works while the consumer does, and at most the
-//! channel's capacity ahead of it: `send` waits when the channel is full. No end mark is
-//! needed, for the stream ends once every sender is dropped. The trap is the other end:
-//! nobody cancels a producer whose consumer has left, so it must stop when `send` fails.
-//! Where the producer need not work ahead, a plain generator does (`generator`).
+//! The producer works while the consumer does, ahead of it by the channel's capacity and
+//! one item more, which waits in `send`. `receiver.recv()` in a loop does the same; the
+//! wrapper is for the adapters. There is no end mark (nor from Python 3.13 on, with
+//! `Queue.shutdown`): the stream ends once every sender is dropped. The trap is the
+//! sender that was cloned for the producers: drop it, or the loop waits for ever. When
+//! the consumer leaves, `send` fails; `closed` tells at once, as `cancel` does. Several
+//! producers, one of which fails: `fan_in`.
 //!
-//! asyncio: Queue(maxsize), put, get, create_task
+//! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.shutdown
 
+use std::ops::Range;
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Sends 1 to 5, each after 200 ms, until nobody listens.
-async fn produce(numbers: mpsc::Sender<u32>) {
-    for number in 1..=5 {
-        sleep(Duration::from_millis(200)).await;
+const CAPACITY: usize = 2;
+
+/// Sends the numbers of the range, each after a pause, until nobody listens.
+async fn produce(range: Range<u32>, millis: u64, numbers: mpsc::Sender<u32>) {
+    for number in range {
+        // The plain sleep would do, but then only the next `send` would tell.
+        tokio::select! {
+            () = numbers.closed() => break,
+            () = sleep(Duration::from_millis(millis)) => {}
+        }
         println!("sending {number}");
         if numbers.send(number).await.is_err() {
-            println!("nobody listens any more");
-            return;
+            break;
         }
     }
-    println!("all sent");
+    println!("no more sending");
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    let (sender, receiver) = mpsc::channel(2);
-    let producer = tokio::spawn(produce(sender));
-    let mut numbers = ReceiverStream::new(receiver);
-    while let Some(number) = numbers.next().await {
-        println!("got {number}");
-        sleep(Duration::from_millis(500)).await;
-    }
-    println!("the stream has ended");
-    producer.await?;
+    let busy = Duration::from_millis(400);
 
-    let (sender, receiver) = mpsc::channel(2);
-    let producer = tokio::spawn(produce(sender));
-    let first_two: Vec<u32> = ReceiverStream::new(receiver).take(2).collect().await;
-    println!("enough: {first_two:?}");
-    producer.await
+    println!("A slow consumer, of batches:");
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    tokio::spawn(produce(1..8, 100, sender));
+    let mut batches = ReceiverStream::new(receiver).chunks(2);
+    while let Some(batch) = batches.next().await {
+        println!("got {batch:?}");
+        sleep(busy).await;
+    }
+
+    println!("A consumer that leaves, first in a send, then in a pause:");
+    for millis in [100, 300] {
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let producer = tokio::spawn(produce(1..9, millis, sender));
+        if let Some(number) = receiver.recv().await {
+            println!("got {number}");
+            sleep(busy).await;
+        }
+        println!("that is enough");
+        drop(receiver);
+        producer.await?;
+    }
+
+    println!("Two producers:");
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    tokio::spawn(produce(1..3, 200, sender.clone()));
+    tokio::spawn(produce(11..13, 300, sender.clone()));
+    while let Ok(Some(number)) = timeout(busy, receiver.recv()).await {
+        println!("got {number}");
+    }
+    println!("nothing for 0.4 s, and no end");
+    drop(sender);
+    println!("got {:?}", receiver.recv().await);
+    Ok(())
 }
 
 #[tokio::main]

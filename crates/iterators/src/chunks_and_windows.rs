@@ -1,12 +1,15 @@
-//! Group a stream into batches, by count or by time, and slide a window over it.
+//! Batch a stream by count or by time (`itertools.batched`), and slide a window over it.
 //!
-//! `chunks(n)` gives full batches, and a shorter one only at the end. The trap: on a slow
-//! source the first items of a batch wait for the last ones, for however long that is.
-//! `chunks_timeout` also closes a batch when its first item has waited long enough, as
-//! writes to a database or a log should. A window over the last n items is a few lines by
-//! hand. asyncio has nothing of the kind: `itertools.batched` takes plain iterables only.
+//! `chunks(n)` gives full batches, and a shorter one only at the end: on a slow source
+//! the first items of a batch wait for the last ones. `chunks_timeout` also closes a
+//! batch when its first item has waited long enough. A window over the last n items is a
+//! few lines by hand. Two traps: who stops in the middle of a `chunks_timeout` batch
+//! loses what it had read, unless `into_remainder` asks for it back; and while a batch is
+//! written the source stands still, where the reading task of an asyncio program goes on
+//! (in Rust: `channel_stream`).
 //!
-//! asyncio: async generators, wait with a timeout, itertools.batched
+//! asyncio: asyncio.Queue, asyncio.timeout, asyncio.create_task, itertools.batched
+//! differs: while a batch is written, Tokio's source stands still; asyncio's task reads
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -14,7 +17,10 @@ use std::time::Duration;
 
 use async_stream::stream;
 use futures::{Stream, StreamExt};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_stream::adapters::ChunksTimeout;
+
+const SIZE: usize = 3;
 
 /// Yields 1, 2, 3 and so on, after these many milliseconds each.
 fn numbers(delays: &[u64]) -> impl Stream<Item = usize> {
@@ -26,8 +32,18 @@ fn numbers(delays: &[u64]) -> impl Stream<Item = usize> {
     }
 }
 
+/// Closes a batch when it is full or its first item has waited for `limit`.
+pub fn chunks_timeout<S: Stream>(
+    items: S,
+    size: usize,
+    limit: Duration,
+) -> ChunksTimeout<S> {
+    // Importing this trait beside the one of futures would make `next` ambiguous.
+    tokio_stream::StreamExt::chunks_timeout(items, size, limit)
+}
+
 /// Yields the last `size` items as soon as there are so many, and again with each new
-/// item. A stream that is shorter than `size`, or a `size` of 0, gives no window.
+/// item.
 pub fn windows<S>(items: S, size: usize) -> impl Stream<Item = Vec<S::Item>>
 where
     S: Stream,
@@ -35,13 +51,13 @@ where
 {
     stream! {
         let mut items = pin!(items);
-        let mut window = VecDeque::new();
+        let mut window = VecDeque::with_capacity(size);
         while let Some(item) = items.next().await {
             window.push_back(item);
             if window.len() > size {
                 window.pop_front();
             }
-            if size > 0 && window.len() == size {
+            if window.len() == size {
                 yield Vec::from(window.clone());
             }
         }
@@ -49,51 +65,55 @@ where
 }
 
 pub async fn run() {
-    let steady = [100; 7];
-    let mut batches = pin!(numbers(&steady).chunks(3));
+    let steady = [100; 4];
+    println!("By count:");
+    let mut batches = pin!(numbers(&steady).chunks(SIZE));
     while let Some(batch) = batches.next().await {
-        println!("chunk {batch:?}");
+        println!("batch {batch:?}");
     }
 
-    let mut slices = pin!(windows(numbers(&steady), 3));
+    println!("A sliding window:");
+    let mut slices = pin!(windows(numbers(&steady), SIZE));
     while let Some(window) = slices.next().await {
         println!("window {window:?}");
     }
 
-    let bursts = [100, 100, 100, 300, 100, 600];
+    println!("By count or time:");
+    let bursts = [100, 100, 100, 50, 50, 500];
     let limit = Duration::from_millis(250);
-    // Importing this trait beside the one of futures would make `next` ambiguous.
-    let batches = tokio_stream::StreamExt::chunks_timeout(numbers(&bursts), 3, limit);
-    let mut batches = pin!(batches);
+    let mut batches = pin!(chunks_timeout(numbers(&bursts), SIZE, limit));
     while let Some(batch) = batches.next().await {
         println!("batch {batch:?}");
+    }
+
+    println!("Stopped in the middle of a batch, and dropped:");
+    let mut source = pin!(numbers(&steady));
+    {
+        let mut batches = pin!(chunks_timeout(&mut source, SIZE, limit));
+        while let Ok(Some(batch)) = timeout(limit, batches.next()).await {
+            println!("batch {batch:?}");
+        }
+    }
+    if let Some(number) = source.next().await {
+        println!("next from the source: {number}");
+    }
+
+    println!("Stopped there, and asked for what it had read:");
+    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, limit));
+    while let Ok(Some(batch)) = timeout(limit, batches.next()).await {
+        println!("batch {batch:?}");
+    }
+    println!("read: {:?}", batches.into_remainder());
+
+    println!("While a batch is written, 0.3 s each:");
+    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, limit));
+    while let Some(batch) = batches.next().await {
+        println!("batch {batch:?}");
+        sleep(Duration::from_millis(300)).await;
     }
 }
 
 #[tokio::main]
 pub async fn main() {
     run().await;
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::{StreamExt, stream};
-
-    use super::windows;
-
-    async fn sizes(items: usize, size: usize) -> Vec<usize> {
-        windows(stream::iter(0..items), size)
-            .map(|window| window.len())
-            .collect()
-            .await
-    }
-
-    #[tokio::test]
-    async fn windows_at_their_limits() {
-        assert_eq!(sizes(3, 0).await, [0; 0]);
-        assert_eq!(sizes(3, 1).await, [1, 1, 1]);
-        assert_eq!(sizes(3, 3).await, [3]);
-        assert_eq!(sizes(3, 4).await, [0; 0]);
-        assert_eq!(sizes(0, 1).await, [0; 0]);
-    }
 }

@@ -1,10 +1,11 @@
-//! Write a stream by hand, as a struct that counts.
+//! Write an async iterator class by hand: a struct that counts and implements `Stream`.
 //!
-//! A class with `__anext__` becomes a struct that implements `Stream`. `poll_next` cannot
-//! await: it polls what it waits for, and whatever must outlive one poll is a field. The
-//! trap is the pause. A sleep that is made anew in each poll never ends, so the struct
-//! keeps the one that is running. Unless you need a type with a name, write a generator
-//! instead (`generator`, `record_stream`).
+//! The class with `__anext__` is a struct with `poll_next`, which cannot await: it polls
+//! what it waits for, and whatever must outlive one poll is a field. The trap is the
+//! pause. A sleep that is made anew in each poll never ends, so the struct keeps one, and
+//! resets it for each number. For a type with a name there is `BoxStream` too
+//! (`stream_in_a_struct`); otherwise write a generator (`generator`), or give a cursor to
+//! `unfold` (`record_stream`).
 //!
 //! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
 
@@ -13,23 +14,26 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Yields the numbers from `next` up to but not including `end`, pausing before each.
 pub struct Counter {
     next: u32,
     end: u32,
     delay: Duration,
-    pause: Option<Pin<Box<Sleep>>>,
+    pause: Pin<Box<Sleep>>,
+    pausing: bool,
 }
 
 impl Counter {
+    /// Within a runtime, whose timer the sleep needs.
     pub fn new(start: u32, end: u32, delay: Duration) -> Self {
         Self {
             next: start,
             end,
             delay,
-            pause: None,
+            pause: Box::pin(sleep(delay)),
+            pausing: false,
         }
     }
 }
@@ -41,11 +45,14 @@ impl Stream for Counter {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
-        let delay = self.delay;
-        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(delay)));
+        if !self.pausing {
+            let end_of_pause = Instant::now() + self.delay;
+            self.pause.as_mut().reset(end_of_pause);
+            self.pausing = true;
+        }
         // Returns Pending from here until the pause is over, and wakes the task then.
-        ready!(pause.as_mut().poll(cx));
-        self.pause = None;
+        ready!(self.pause.as_mut().poll(cx));
+        self.pausing = false;
         let number = self.next;
         self.next += 1;
         Poll::Ready(Some(number))
@@ -53,6 +60,7 @@ impl Stream for Counter {
 }
 
 pub async fn run() {
+    println!("From 1 to 3:");
     let mut to_three = Counter::new(1, 4, Duration::from_millis(100));
     while let Some(number) = to_three.next().await {
         println!("{number}");
@@ -79,10 +87,12 @@ pub async fn main() {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll};
     use std::time::Duration;
 
-    use futures::StreamExt;
-    use tokio::time::{Instant, timeout};
+    use futures::{Stream, StreamExt};
+    use tokio::time::{Instant, sleep, timeout};
 
     use super::Counter;
 
@@ -105,5 +115,21 @@ mod tests {
         // The pause went on where it was; it did not begin anew.
         assert_eq!(start.elapsed(), DELAY);
         assert_eq!(counter.collect::<Vec<u32>>().await, [2]);
+    }
+
+    /// Makes its sleep anew in each poll, and drops it with the poll.
+    struct Anew;
+
+    impl Stream for Anew {
+        type Item = ();
+
+        fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+            pin!(sleep(DELAY)).poll(cx).map(Some)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleep_made_anew_never_ends() {
+        assert!(timeout(100 * DELAY, Anew.next()).await.is_err());
     }
 }

@@ -1,13 +1,14 @@
-//! Stop a stream at its first error, or carry on behind it.
+//! Exceptions in an async generator: stop the stream at its first error, or carry on.
 //!
 //! Inside `try_stream!` the `?` yields the error and ends the stream, as an exception
-//! ends a generator. To carry on, make each item a `Result`: errors are then items like
-//! others and the stream lives on. The trap is that both have the same type, so the
-//! signature does not tell which it is. `try_next` and `try_collect` stop at the first
-//! error in either case; after them the items behind the error are still to be had only
-//! from a stream of the second kind.
+//! ends a generator, and `Err(error)?;` raises. `return Err(error)` is refused ("expected
+//! `()`, found `Result<_, NotANumber>`"), and so is a `?` in plain `stream!` ("expected
+//! `Result<_, _>`, found `u32`"). To carry on, make each item a `Result`: errors are then
+//! items like others. The trap is that both have the same type, so the signature does not
+//! tell which it is. `try_next` and `try_collect` stop at the first error of either; what
+//! comes after it is still to be had only from the second kind.
 //!
-//! asyncio: exceptions in async generators, try and except around async for
+//! asyncio: raise, try, except, async for, yield
 
 use std::error::Error;
 use std::fmt;
@@ -43,12 +44,15 @@ pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     try_stream! {
         for line in lines {
             arrival().await;
+            if line.is_empty() {
+                Err(NotANumber("an empty line".to_owned()))?;
+            }
             yield parse(line)?;
         }
     }
 }
 
-/// Goes on behind an error.
+/// Goes on after an error.
 pub fn lenient(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     stream! {
         for line in lines {
@@ -70,37 +74,40 @@ async fn sum(
     Ok(sum)
 }
 
-fn show(sum: Result<u32, NotANumber>) {
-    match sum {
-        Ok(sum) => println!("the sum is {sum}"),
-        Err(error) => println!("no sum: {error}"),
+async fn show_all(numbers: impl Stream<Item = Result<u32, NotANumber>>) {
+    let mut numbers = pin!(numbers);
+    while let Some(number) = numbers.next().await {
+        match number {
+            Ok(number) => println!("{number}"),
+            Err(error) => println!("{error}"),
+        }
     }
 }
 
 pub async fn run() {
-    show(sum(strict(&["1", "2", "3"])).await);
-    let lines = ["10", "20", "x", "40"];
-    show(sum(strict(&lines)).await);
-
-    let mut numbers = pin!(strict(&lines).skip(2));
-    while let Some(number) = numbers.next().await {
-        match number {
-            Ok(number) => println!("strict: {number}"),
-            Err(error) => println!("strict: {error}"),
+    println!("A sum, up to the first error:");
+    for lines in [["1", "2", "3"], ["10", "x", "30"], ["10", "", "30"]] {
+        match sum(strict(&lines)).await {
+            Ok(sum) => println!("the sum is {sum}"),
+            Err(error) => println!("no sum: {error}"),
         }
     }
 
-    let mut numbers = pin!(lenient(&lines).skip(2));
-    while let Some(number) = numbers.next().await {
-        match number {
-            Ok(number) => println!("lenient: {number}"),
-            Err(error) => println!("lenient: {error}"),
-        }
-    }
+    let lines = ["10", "x", "30", "y"];
+    println!("A strict stream ends at the error:");
+    show_all(strict(&lines)).await;
 
-    let collected: Result<Vec<u32>, NotANumber> = lenient(&lines).try_collect().await;
+    println!("A lenient one goes on:");
+    show_all(lenient(&lines)).await;
+
+    println!("Stopped at the error, a lenient stream can be asked again:");
+    let mut numbers = pin!(lenient(&lines));
+    while let Ok(Some(number)) = numbers.try_next().await {
+        println!("{number}");
+    }
+    let collected: Result<Vec<u32>, NotANumber> = numbers.try_collect().await;
     match collected {
-        Ok(numbers) => println!("collected: {numbers:?}"),
+        Ok(numbers) => println!("collected the rest: {numbers:?}"),
         Err(error) => println!("collected nothing: {error}"),
     }
 }

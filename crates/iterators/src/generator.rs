@@ -1,12 +1,15 @@
-//! Yield values one by one, pausing between them.
+//! Write an async generator: yield values one by one, pausing between them.
 //!
 //! `stream!` from async-stream is `async def` with `yield`: the body runs only while
 //! somebody awaits the next value, and not at all before the first. `next` needs the
-//! stream pinned, hence `pin!` before the loop. There is no `async for`; `while let` with
-//! `next().await` takes its place. The trap is a loop without `pin!`, which the compiler
-//! refuses with an error about `Unpin`.
+//! stream pinned, that is kept at its place in memory, hence `pin!` before the loop.
+//! There is no `async for`; `while let` with `next().await` takes its place. The trap is
+//! a loop without `pin!`, which the compiler refuses: "cannot be unpinned". What a task
+//! loops over is pinned inside the task: pinned outside, it is a "temporary value dropped
+//! while borrowed". And what was yielded has moved to the consumer: "borrow of moved
+//! value" if the body uses it after that. Kept in a struct: `stream_in_a_struct`.
 //!
-//! asyncio: async generators, yield, async for
+//! asyncio: async def, yield, async for, asyncio.create_task
 
 use std::ops::Range;
 use std::pin::pin;
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use async_stream::stream;
 use futures::{Stream, StreamExt};
+use tokio::task::JoinError;
 use tokio::time::sleep;
 
 /// Yields the numbers of the range, each after a pause.
@@ -38,25 +42,32 @@ pub fn readings(count: usize) -> impl Stream<Item = u32> {
     }
 }
 
-pub async fn run() {
+pub async fn run() -> Result<(), JoinError> {
+    println!("Below 3:");
     let mut from_zero = pin!(async_range(0..3, Duration::from_millis(100)));
     while let Some(number) = from_zero.next().await {
         println!("{number}");
     }
 
-    let mut from_one = pin!(async_range(1..5, Duration::from_millis(500)));
-    while let Some(number) = from_one.next().await {
-        println!("{number}");
-    }
+    println!("From 1 to 4, half a second apart, in a task:");
+    let from_one = async_range(1..5, Duration::from_millis(500));
+    let task = tokio::spawn(async move {
+        let mut from_one = pin!(from_one);
+        while let Some(number) = from_one.next().await {
+            println!("{number}");
+        }
+    });
+    task.await?;
 
-    let mut readings = pin!(readings(5));
+    let mut readings = pin!(readings(6));
     println!("Nothing has been generated yet");
     while let Some(reading) = readings.next().await {
         println!("Generated: {reading}");
     }
+    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), JoinError> {
+    run().await
 }

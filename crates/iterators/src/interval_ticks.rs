@@ -1,12 +1,13 @@
-//! Tick at a steady rate, and decide what happens to the ticks that were missed.
+//! Run something periodically, every so many seconds, without drift: `interval`.
 //!
-//! A loop that works and then sleeps drifts by the time that the work takes; an interval
-//! keeps to its grid, and its first tick comes at once. The trap is the default for
-//! missed ticks: `Burst` makes up for them all at once as soon as the loop is back.
-//! `Delay` starts a new grid from the late tick, `Skip` waits for the next place on the
-//! old one. asyncio has no interval, so its users write these three by hand.
+//! A loop that works and then sleeps drifts by the time that the work takes. An interval
+//! keeps to its grid, and its first tick comes at once. The trap is the default for ticks
+//! that were missed: `Burst` makes up for all of them as soon as the loop is back, as a
+//! loop over `loop.time()` deadlines does. `Delay` counts on from the late tick. `Skip`
+//! ticks late once, and then at the next place of the grid. A ticker as a stream that can
+//! be stopped: `interval_stream`.
 //!
-//! asyncio: sleep in a loop, loop.time, loop.call_at
+//! asyncio: asyncio.sleep, loop.time, asyncio.get_running_loop
 
 use std::time::Duration;
 
@@ -14,41 +15,46 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Prints five ticks and is busy for two and a half periods after the second.
-async fn tick(name: &str, behavior: MissedTickBehavior) {
+/// Stands for work that takes a quarter of a period.
+async fn work() {
+    sleep(PERIOD / 4).await;
+}
+
+/// Stands for work that takes two and a half periods.
+async fn long_work() {
+    sleep(PERIOD * 5 / 2).await;
+}
+
+/// Ticks six times, and takes too long after the second.
+async fn tick(behavior: MissedTickBehavior) {
     let mut interval = interval(PERIOD);
     interval.set_missed_tick_behavior(behavior);
-    for number in 1..=5 {
+    for turn in 1..=6 {
         interval.tick().await;
-        println!("{name}: tick {number}");
-        if number == 2 {
-            sleep(Duration::from_millis(500)).await;
+        println!("tick {turn}");
+        match turn {
+            2 => long_work().await,
+            _ => work().await,
         }
     }
 }
 
-/// Stands for work that takes half a period.
-async fn work() {
-    sleep(PERIOD / 2).await;
-}
-
 pub async fn run() {
+    println!("A loop that sleeps for a period:");
     for turn in 1..=3 {
-        println!("sleep loop: turn {turn}");
+        println!("turn {turn}");
         work().await;
         sleep(PERIOD).await;
     }
 
-    let mut steady = interval(PERIOD);
-    for turn in 1..=3 {
-        steady.tick().await;
-        println!("interval: turn {turn}");
-        work().await;
-    }
+    println!("Burst, the default:");
+    tick(MissedTickBehavior::default()).await;
 
-    tick("burst", MissedTickBehavior::Burst).await;
-    tick("delay", MissedTickBehavior::Delay).await;
-    tick("skip", MissedTickBehavior::Skip).await;
+    println!("Delay:");
+    tick(MissedTickBehavior::Delay).await;
+
+    println!("Skip:");
+    tick(MissedTickBehavior::Skip).await;
 }
 
 #[tokio::main]

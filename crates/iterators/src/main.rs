@@ -4,20 +4,20 @@
 extern crate example_runner;
 
 examples! {
-    counter,
     generator,
     fetch_stream,
     comprehensions,
-    record_stream,
-    stream_processor,
-    interval_ticks,
-    merge_streams,
     zip_and_enumerate,
-    channel_stream,
     fallible_stream,
+    record_stream,
     stop_early,
     timeout_each,
+    interval_ticks,
+    channel_stream,
+    merge_streams,
+    chunks_and_windows,
     buffered_in_order,
     buffered_as_completed,
-    chunks_and_windows,
+    stream_processor,
+    counter,
 }

@@ -1,12 +1,15 @@
-//! Merge several streams into one that yields whatever comes first.
+//! Merge several streams into one that yields whatever comes first: a fan-in, `select`.
 //!
 //! `select` merges two streams, `select_all` any number that is known at run time; both
 //! end when every source has ended. Sources of different types are mapped into one enum
-//! first. In asyncio each source needs a task and a queue between. The trap: here nobody
-//! but the consumer polls the sources, so while its loop body awaits, none of them moves.
-//! Where that hurts, give each source a task that sends to a channel (`channel_stream`).
+//! first. `select_all` wants sources that may be moved (`Unpin`), and all of one type; a
+//! generator is neither, so box it (without: "cannot be unpinned"). The trap: nobody but
+//! the consumer polls the sources, so while its loop body awaits, none of them moves,
+//! where in asyncio each has a task. Where that hurts, give each a task and let all share
+//! a channel (`fan_in`); where sources come and go, see `sources_come_and_go`.
 //!
-//! asyncio: Queue, create_task, async generators
+//! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, async for
+//! differs: a busy body holds up the sources; tasks of asyncio read on behind it
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,11 +19,11 @@ use futures::stream::{select, select_all};
 use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 
-/// Yields 1, 2, 3 and so on, each after `period`.
-fn count(last: u32, period: Duration) -> impl Stream<Item = u32> {
+/// Yields 1, 2, 3 and so on, each after so many milliseconds.
+fn count(last: u32, millis: u64) -> impl Stream<Item = u32> {
     stream! {
         for number in 1..=last {
-            sleep(period).await;
+            sleep(Duration::from_millis(millis)).await;
             yield number;
         }
     }
@@ -32,11 +35,9 @@ enum Event {
 }
 
 pub async fn run() {
-    let fast = count(4, Duration::from_millis(200));
-    let slow = count(2, Duration::from_millis(500));
-
-    let prices = fast.map(Event::Price);
-    let news = slow.map(|number| Event::News(format!("headline {number}")));
+    println!("Two of different types:");
+    let prices = count(4, 200).map(Event::Price);
+    let news = count(2, 500).map(|number| Event::News(format!("headline {number}")));
     let mut events = pin!(select(prices, news));
     while let Some(event) = events.next().await {
         match event {
@@ -44,21 +45,27 @@ pub async fn run() {
             Event::News(headline) => println!("news: {headline}"),
         }
     }
-    println!("Both have ended");
 
+    println!("As many as there are:");
     let sensors = [("north", 700), ("east", 300), ("south", 500)];
-    let readings = sensors.map(|(name, millis)| {
-        let readings = count(2, Duration::from_millis(millis));
-        // Streams of different origin go into one collection behind a box.
+    let mut readings = select_all(sensors.map(|(name, millis)| {
+        let readings = count(2, millis);
         readings
             .map(move |number| format!("{name} {number}"))
             .boxed()
-    });
-    let mut readings = select_all(readings);
+    }));
     while let Some(reading) = readings.next().await {
         println!("{reading}");
     }
-    println!("All have ended");
+
+    println!("With a body that takes 0.3 s:");
+    let fast = count(3, 200).map(|number| format!("fast {number}"));
+    let slow = count(2, 650).map(|number| format!("slow {number}"));
+    let mut both = pin!(select(fast, slow));
+    while let Some(item) = both.next().await {
+        println!("{item}");
+        sleep(Duration::from_millis(300)).await;
+    }
 }
 
 #[tokio::main]

@@ -1,129 +1,112 @@
-//! Process a stream of records, five at a time, in batches of ten.
+//! Process a stream of records: limit concurrency to five, collect batches of ten.
 //!
-//! Each record gets a task of its own as it arrives; a semaphore lets five of them work
-//! at once, and after ten the loop waits for all of them, so memory stays bounded. A
-//! `JoinSet` aborts its tasks when it is dropped, where plain handles would leave them
-//! running. The trap: tasks finish in any order, so results that belong in the order of
-//! arrival are sorted. Processing takes longer here than the pause between two arrivals;
-//! otherwise one record would be done before the next is there, and nothing overlap.
+//! The pipeline is one chain: `map` each record to a task of its own, `buffered(5)` lets
+//! five of them work at once and keeps the order of arrival, `try_chunks(10)` collects
+//! batches. An error ends it; what the batch held by then comes with the error and is not
+//! lost, unless `try_next().await?` throws it away. The trap is a bare `JoinHandle`: when
+//! the chain is dropped, its task goes on. The wrapper aborts those that are still at
+//! work, which here takes effect for the records after the one that failed. See also
+//! `buffered_in_order`.
 //!
-//! asyncio: async generators, create_task, Semaphore, gather
+//! asyncio: asyncio.create_task, asyncio.Task.cancel, contextlib.aclosing, async for
 
+use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
-use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use futures::stream::TryChunksError;
+use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::task::JoinError;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
-const AT_ONCE: usize = 5;
-const BATCH: usize = 10;
-
+#[derive(Debug)]
 pub struct Record {
     pub id: u32,
     pub value: u32,
-    /// When the record was made, since the stream's start.
-    pub timestamp: Duration,
 }
 
+#[derive(Debug)]
 pub struct Processed {
-    pub record: Record,
+    pub id: u32,
     pub doubled_value: u32,
 }
 
-/// Yields twenty records, 100 ms apart while the consumer keeps up.
+/// Why a record could not be processed.
+#[derive(Debug)]
+pub enum Failure {
+    NoUse(Record),
+    Panicked(JoinError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoUse(Record { id, value }) => {
+                write!(f, "record {id}: no use for {value}")
+            }
+            Self::Panicked(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Yields records without end, each 100 ms after it was asked for.
 pub fn records() -> impl Stream<Item = Record> {
     stream! {
-        let start = Instant::now();
-        for id in 0..20 {
-            let value = 1 + (id * 37 + 10) % 100;
-            let record = Record { id, value, timestamp: start.elapsed() };
+        for id in 0.. {
             sleep(Duration::from_millis(100)).await;
-            yield record;
+            yield Record { id, value: 1 + (id * 37 + 10) % 100 };
         }
     }
 }
 
-/// How many are at work now, and the most that ever were.
-#[derive(Default)]
-struct Gauge {
-    now: AtomicUsize,
-    peak: AtomicUsize,
-}
-
-async fn process(record: Record, gauge: &Gauge) -> Processed {
-    let now = gauge.now.fetch_add(1, Ordering::Relaxed) + 1;
-    gauge.peak.fetch_max(now, Ordering::Relaxed);
-    sleep(Duration::from_millis(600)).await;
-    gauge.now.fetch_sub(1, Ordering::Relaxed);
-    Processed {
-        doubled_value: 2 * record.value,
-        record,
+/// Takes 600 ms, and for record 3 longer. Record 15 cannot be processed.
+async fn process(record: Record) -> Result<Processed, Failure> {
+    let Record { id, value } = record;
+    sleep(Duration::from_millis(if id == 3 { 850 } else { 600 })).await;
+    if id == 15 {
+        return Err(Failure::NoUse(record));
     }
+    println!("record {id} done");
+    let doubled_value = 2 * value;
+    Ok(Processed { id, doubled_value })
 }
 
-/// Waits for every task of the batch and returns the results in order of arrival.
-async fn finish(batch: &mut JoinSet<Processed>) -> Result<Vec<Processed>, JoinError> {
-    let mut results = Vec::with_capacity(batch.len());
-    while let Some(result) = batch.join_next().await {
-        results.push(result?);
-    }
-    results.sort_by_key(|result| result.record.id);
-    Ok(results)
+fn save(batch: &[Processed]) {
+    let ids: Vec<_> = batch.iter().map(|processed| processed.id).collect();
+    println!("saved: records {ids:?}");
+    let doubled: Vec<_> = batch.iter().map(|one| one.doubled_value).collect();
+    println!("doubled: {doubled:?}");
 }
 
-fn report(results: &[Processed]) {
-    for Processed {
-        record,
-        doubled_value,
-    } in results
+pub async fn run() {
     {
-        let Record { id, value, .. } = record;
-        println!("Processed: id {id}, value {value}, doubled {doubled_value}");
-    }
-    let apart = results
-        .windows(2)
-        .map(|pair| pair[1].record.timestamp - pair[0].record.timestamp)
-        .min();
-    if let Some(apart) = apart {
-        let at_least = if apart >= Duration::from_millis(100) {
-            "yes"
-        } else {
-            "no"
-        };
-        println!("Timestamps at least 0.1 s apart: {at_least}");
-    }
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
-    let gauge = Arc::new(Gauge::default());
-    let mut batch = JoinSet::new();
-
-    let mut records = pin!(records());
-    while let Some(record) = records.next().await {
-        let (permits, gauge) = (Arc::clone(&permits), Arc::clone(&gauge));
-        batch.spawn(async move {
-            let _permit = permits.acquire().await.expect("nobody closes it");
-            process(record, &gauge).await
-        });
-        if batch.len() == BATCH {
-            report(&finish(&mut batch).await?);
+        let mut batches = pin!(
+            records()
+                .map(|record| AbortOnDropHandle::new(tokio::spawn(process(record))))
+                .buffered(5)
+                .map(|joined| joined.map_err(Failure::Panicked)?)
+                .try_chunks(10)
+        );
+        while let Some(batch) = batches.next().await {
+            match batch {
+                Ok(batch) => save(&batch),
+                Err(TryChunksError(rest, error)) => {
+                    println!("failed: {error}");
+                    save(&rest);
+                    break;
+                }
+            }
         }
     }
-    report(&finish(&mut batch).await?);
-    println!(
-        "At work at once, at most: {}",
-        gauge.peak.load(Ordering::Relaxed)
-    );
-    Ok(())
+    sleep(Duration::from_millis(600)).await;
+    println!("0.6 s later");
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

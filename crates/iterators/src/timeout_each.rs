@@ -1,24 +1,26 @@
-//! Limit the time that each item may take, without losing the stream.
+//! Limit the time that each item of a stream may take: a timeout for every `next`.
 //!
 //! `timeout` around `next` gives up waiting, not the stream: the generator stays where it
-//! is and the next call goes on with it. In asyncio `wait_for(anext(...))` cancels the
-//! generator, which is then at its end. The `timeout` adapter does the same for a whole
-//! chain, with a trap: its time runs from the item before, also while the loop body is
-//! busy, and it reports one timeout for an item, however long that takes. It comes from
-//! tokio-stream, whose `StreamExt` clashes with that of futures: import one of them.
+//! is and the next call goes on with it. `wait_for(anext(..))` cancels the generator,
+//! which is then at its end, so the loop stops as if all had come. Of tokio-stream's
+//! adapters `timeout` reports each silence once, `timeout_repeating` each period of it.
+//! The trap: their time runs from the moment they are made, and also while the loop body
+//! is busy. Their `StreamExt` clashes with that of futures ("multiple applicable items in
+//! scope"): import one. A limit for all items together: `deadline_for_the_loop`.
 //!
-//! asyncio: wait_for, timeout, wait, anext
+//! asyncio: asyncio.wait_for, anext, asyncio.wait(timeout=), StopAsyncIteration
+//! differs: wait_for ends the generator; the adapter's limit runs on while the body works
 
 use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_stream::{Stream, StreamExt};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Yields replies 1, 2, 3 after these many milliseconds each.
+/// Yields replies 1, 2 and so on, after these many milliseconds each.
 fn replies(delays: &[u64]) -> impl Stream<Item = usize> {
     stream! {
         for (index, delay) in delays.iter().enumerate() {
@@ -39,27 +41,29 @@ pub async fn run() {
         }
     }
 
-    println!("The same as an adapter:");
+    println!("A stream that reports every period of silence:");
+    // A plain `interval` would report the first wait at once.
+    let ticks = interval_at(Instant::now() + LIMIT, LIMIT);
     let delays = [100, 800, 100];
-    let mut limited = pin!(replies(&delays).timeout(LIMIT));
-    while let Some(reply) = limited.next().await {
+    let mut reported = pin!(replies(&delays).timeout_repeating(ticks));
+    while let Some(reply) = reported.next().await {
         match reply {
             Ok(reply) => println!("reply {reply}"),
-            Err(_) => println!("late"),
+            Err(_) => println!("nothing for 0.3 s"),
         }
     }
 
-    println!("The adapter's trap, a body that takes 0.4 s:");
-    let delays = [100, 200];
+    println!("And each silence once, made 0.4 s before a loop whose body takes 0.4 s:");
+    let delays = [100, 200, 800];
     let mut limited = pin!(replies(&delays).timeout(LIMIT));
+    sleep(Duration::from_millis(400)).await;
     while let Some(reply) = limited.next().await {
-        match reply {
-            Ok(reply) => {
-                println!("reply {reply}");
-                sleep(Duration::from_millis(400)).await;
-            }
-            Err(_) => println!("late, though it was the body that took the time"),
-        }
+        let Ok(reply) = reply else {
+            println!("nothing for 0.3 s");
+            continue;
+        };
+        println!("reply {reply}");
+        sleep(Duration::from_millis(400)).await;
     }
 }
 

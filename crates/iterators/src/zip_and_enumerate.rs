@@ -1,54 +1,68 @@
-//! Pair two streams, and number the items of one.
+//! Pair two async iterators (`zip`), and number the items of one (`enumerate`).
 //!
 //! `zip` waits for both sides at the same time, so a pair takes as long as the slower
 //! side; awaiting one after the other would take the sum. It ends when either side ends.
 //! The trap: what the longer side has already yielded by then is lost, also when it was
-//! lent with `by_ref`. `enumerate` counts from 0; zip with `1..` to count from 1. asyncio
-//! has neither for async iterators.
+//! only lent (a `&mut` to a stream is a stream too). `enumerate` counts from 0; zip with
+//! `1..` to count from 1. asyncio has neither for async iterators; a `gather` of two
+//! `anext` must wait for both also when one side has ended, and loses an item likewise.
 //!
-//! asyncio: zip, enumerate, anext, TaskGroup
+//! asyncio: zip, enumerate, anext, asyncio.gather(return_exceptions=True), async for
 
 use std::pin::pin;
 use std::time::Duration;
 
+use async_stream::stream;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
-/// Yields the items, each after `period`.
-fn every<T>(period: Duration, items: Vec<T>) -> impl Stream<Item = T> {
-    stream::iter(items).then(move |item| async move {
-        sleep(period).await;
-        item
-    })
+/// Yields the items, each followed by a pause of so many milliseconds.
+fn every<T>(millis: u64, items: Vec<T>) -> impl Stream<Item = T> {
+    stream! {
+        for item in items {
+            yield item;
+            sleep(Duration::from_millis(millis)).await;
+        }
+    }
 }
 
 pub async fn run() {
-    let names = every(Duration::from_millis(200), vec!["Ada", "Grace", "Edsger"]);
-    let years = every(Duration::from_millis(300), vec![1815, 1906]);
+    println!("Waiting for both:");
+    let names = every(200, vec!["Ada", "Grace", "Edsger"]);
+    let years = every(300, vec![1815, 1906]);
     let mut pairs = pin!(names.zip(years));
     while let Some((name, year)) = pairs.next().await {
         println!("{name}, born {year}");
     }
-    println!("The shorter side has ended");
 
-    let mut places = pin!(every(Duration::from_millis(100), vec!["a", "b"]).enumerate());
-    while let Some((index, letter)) = places.next().await {
+    println!("Waiting for one, then for the other:");
+    let mut names = pin!(every(200, vec!["Ada", "Grace", "Edsger"]));
+    let mut years = pin!(every(300, vec![1815, 1906]));
+    while let Some(name) = names.next().await
+        && let Some(year) = years.next().await
+    {
+        println!("{name}, born {year}");
+    }
+
+    println!("Numbered from 0:");
+    let mut letters = pin!(every(100, vec!["a", "b"]).enumerate());
+    while let Some((index, letter)) = letters.next().await {
         println!("{index}: {letter}");
     }
 
-    let letters = every(Duration::from_millis(100), vec!["a", "b"]);
-    let mut places = pin!(stream::iter(1..).zip(letters));
-    while let Some((place, letter)) = places.next().await {
-        println!("{place}. {letter}");
+    println!("Numbered from 1:");
+    let mut letters = pin!(stream::iter(1..).zip(every(100, vec!["a", "b"])));
+    while let Some((place, letter)) = letters.next().await {
+        println!("{place}: {letter}");
     }
 
-    let mut longer = stream::iter(1..=5);
-    let mut pairs = longer.by_ref().zip(stream::iter(["a", "b"]));
+    println!("What a lent stream has left of 1 to 5:");
+    let mut longer = pin!(every(100, vec![1, 2, 3, 4, 5]));
+    let mut pairs = pin!((&mut longer).zip(every(200, vec!["a", "b"])));
     while let Some((number, letter)) = pairs.next().await {
         println!("{number} with {letter}");
     }
-    let rest: Vec<i32> = longer.collect().await;
-    println!("What the zip has left of 1 to 5: {rest:?}");
+    println!("{:?}", longer.collect::<Vec<i32>>().await);
 }
 
 #[tokio::main]
