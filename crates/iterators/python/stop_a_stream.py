@@ -1,0 +1,79 @@
+import asyncio
+
+
+async def handle(order):
+    print(f"order {order}: begun")
+    await asyncio.sleep(0.3)
+    print(f"order {order}: finished")
+
+
+async def take_until(stop, orders):
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            getting = asyncio.create_task(orders.get())
+            await asyncio.wait([getting, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                getting.cancel()
+                break
+            yield getting.result()
+    finally:
+        stopped.cancel()
+
+
+async def handle_until(stop, orders):
+    async for order in take_until(stop, orders):
+        await handle(order)
+
+
+async def handle_all(orders):
+    while True:
+        await handle(await orders.get())
+
+
+def stop_after(seconds, function):
+    def stop():
+        print("stop!")
+        function()
+
+    asyncio.get_running_loop().call_later(seconds, stop)
+
+
+def open_shop():
+    orders = asyncio.Queue()
+    for order in range(1, 4):
+        orders.put_nowait(order)
+    return orders
+
+
+def drain(orders):
+    return [orders.get_nowait() for _ in range(orders.qsize())]
+
+
+async def main():
+    print("Cancelled as a whole, the loop loses order 2:")
+    orders = open_shop()
+    task = asyncio.create_task(handle_all(orders))
+    stop_after(0.4, task.cancel)
+    await asyncio.wait([task])
+    print(f"left: {drain(orders)}")
+
+    print("Stopped between two orders:")
+    orders = open_shop()
+    stop = asyncio.Event()
+    stop_after(0.4, stop.set)
+    await handle_until(stop, orders)
+    print(f"left: {drain(orders)}")
+
+    print("Stopped while it waits for an order:")
+    orders = open_shop()
+    stop = asyncio.Event()
+    stop_after(1.1, stop.set)
+    await handle_until(stop, orders)
+    orders.put_nowait(4)
+    # Whoever still waited for an order would take it now.
+    await asyncio.sleep(0)
+    print(f"left: {drain(orders)}")
+
+
+asyncio.run(main())

@@ -1,0 +1,94 @@
+import asyncio
+from itertools import count
+
+
+class Market:
+    def __init__(self, quotes):
+        self.quotes = quotes
+
+    async def prices(self, symbol):
+        price = self.quotes.get(symbol)
+        if price is None:
+            return
+        while True:
+            await asyncio.sleep(0.1)
+            yield price
+            price += 5
+
+
+async def take(items, count):
+    if count == 0:
+        return
+    async for item in items:
+        yield item
+        count -= 1
+        if count == 0:
+            break
+
+
+async def each_of(items):
+    for item in items:
+        yield item
+
+
+class Watcher:
+    def __init__(self, name, prices):
+        self.name = name
+        self.prices = prices
+
+    async def report(self, price):
+        await asyncio.sleep(0.1)
+        print(f"{self.name}: {price}")
+
+    async def watch(self):
+        async for price in self.prices:
+            await self.report(price)
+        return f"{self.name}: no more prices"
+
+
+class Highest:
+    def __init__(self, prices):
+        self.prices = prices
+
+    async def of_the_next(self, count):
+        return max([price async for price in take(self.prices, count)], default=0)
+
+
+async def rising():
+    for price in count(1):
+        await asyncio.sleep(0.1)
+        yield price
+
+
+async def show(name, prices):
+    async for price in prices:
+        print(f"{name}: {price}")
+
+
+async def main():
+    market = Market({"gold": 40, "silver": 7})
+
+    print("From a method into a struct, and into a task:")
+    gold = Watcher("gold", take(market.prices("gold"), 2))
+    print(await asyncio.create_task(gold.watch()))
+
+    print("Any other stream fits, and an empty one:")
+    fixed = Watcher("bread", each_of([2, 3]))
+    print(await fixed.watch())
+    unknown = Watcher("tin", market.prices("tin"))
+    print(await unknown.watch())
+
+    print("In a struct of any type of stream:")
+    highest = Highest(each_of([2, 4, 3, 1]))
+    print(await highest.of_the_next(3))
+    print(await highest.of_the_next(3))
+
+    print("Into a task as it is, which is stopped:")
+    task = asyncio.create_task(show("bread", rising()))
+    await asyncio.sleep(0.25)
+    task.cancel()
+    await asyncio.sleep(0.25)
+    print("Nothing more of bread")
+
+
+asyncio.run(main())

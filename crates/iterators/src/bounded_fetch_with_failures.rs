@@ -1,0 +1,127 @@
+//! Fetch many with a limit on how many at once, and let the rest go on when one fails.
+//!
+//! A future that returns its key beside its `Result` makes a failure an ordinary item: it
+//! is printed with the address that it belongs to, and the others go on. The limit is the
+//! argument of `buffer_unordered`, in place of a semaphore; with 0 it waits for ever. The
+//! futures share the client by a reference, which the `async move` copies; of a client
+//! that it owns, the closure says "cannot move out of" (E0507). The trap is to stop at
+//! the first `Err`, with `?` in the loop or with `try_collect`: that drops the stream,
+//! and with it the pages so far and the fetches in flight, as a `TaskGroup` does.
+//!
+//! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.gather(return_exceptions=True)
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::sleep;
+
+#[derive(Debug)]
+pub struct FetchError {
+    status: u16,
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.status)
+    }
+}
+
+/// Stands for an HTTP client: how long an answer takes, and its status.
+pub struct Client {
+    answers: HashMap<&'static str, (u64, u16)>,
+}
+
+impl Client {
+    pub async fn fetch(&self, url: &str) -> Result<String, FetchError> {
+        println!("fetching {url}");
+        let (millis, status) = *self.answers.get(url).unwrap_or(&(200, 200));
+        sleep(Duration::from_millis(millis)).await;
+        if status != 200 {
+            return Err(FetchError { status });
+        }
+        println!("fetched {url}");
+        Ok(format!("page {url}"))
+    }
+}
+
+/// Fetches all, at most `limit` at once: the pages, and what failed and why.
+pub async fn fetch_all(
+    client: &Client,
+    urls: Vec<String>,
+    limit: usize,
+) -> (Vec<String>, Vec<(String, FetchError)>) {
+    assert!(limit > 0, "a limit of 0 would wait for ever");
+    let (mut pages, mut failures) = (Vec::new(), Vec::new());
+    let fetches =
+        stream::iter(urls).map(|url| async move { (client.fetch(&url).await, url) });
+    let mut results = pin!(fetches.buffer_unordered(limit));
+    while let Some((result, url)) = results.next().await {
+        match result {
+            Ok(page) => pages.push(page),
+            Err(error) => {
+                println!("{url} failed: {error}");
+                failures.push((url, error));
+            }
+        }
+    }
+    (pages, failures)
+}
+
+/// Fetches all, at most `limit` at once, and stops at the first failure.
+pub async fn fetch_all_or_none(
+    client: &Client,
+    urls: Vec<String>,
+    limit: usize,
+) -> Result<Vec<String>, FetchError> {
+    assert!(limit > 0, "a limit of 0 would wait for ever");
+    stream::iter(urls)
+        .map(|url| async move { client.fetch(&url).await })
+        .buffer_unordered(limit)
+        .try_collect()
+        .await
+}
+
+pub async fn run() {
+    let slow = [("/a", (300, 200)), ("/c", (700, 200))];
+    let failing = [("/b", (100, 404)), ("/d", (100, 500))];
+    let answers = slow.into_iter().chain(failing).collect();
+    let client = Client { answers };
+    let urls = ["/a", "/b", "/c", "/d", "/e"].map(str::to_owned).to_vec();
+
+    println!("Failures are noted, the rest goes on:");
+    let (pages, failures) = fetch_all(&client, urls, 2).await;
+    println!("pages: {}", pages.join(", "));
+    let failed: Vec<&str> = failures.iter().map(|(url, _)| url.as_str()).collect();
+    println!("failed: {}", failed.join(", "));
+
+    println!("The first failure ends everything:");
+    let urls = ["/e", "/c", "/b"].map(str::to_owned).to_vec();
+    match fetch_all_or_none(&client, urls, 2).await {
+        Ok(pages) => println!("pages: {}", pages.join(", ")),
+        Err(error) => println!("{error}, and no pages"),
+    }
+    sleep(Duration::from_millis(500)).await;
+    println!("0.5 s later");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Client, fetch_all};
+
+    #[tokio::test]
+    #[should_panic(expected = "would wait for ever")]
+    async fn a_limit_of_0_is_refused() {
+        let answers = HashMap::new();
+        fetch_all(&Client { answers }, vec!["/a".to_owned()], 0).await;
+    }
+}

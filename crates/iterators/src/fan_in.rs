@@ -1,0 +1,94 @@
+//! Fan in: several producers send to one queue, and one loop reads them all.
+//!
+//! Every producer gets a clone of the sender, and the loop ends by itself when the last
+//! clone is dropped: no end mark, no counting of producers. So drop the original, or the
+//! loop waits for ever (`channel_stream`). A failure is an item like any other here, and
+//! the consumer decides what it means. The trap: a producer that panics drops its sender
+//! as well, and looks as if it were done. Join the tasks to hear of it; a `JoinSet` keeps
+//! them, and gives back each as it ends.
+//!
+//! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, except*
+//! stderr: no sensor in the west
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// How many messages may wait for the consumer.
+const CAPACITY: usize = 1;
+
+#[derive(Debug)]
+pub struct Unplugged;
+
+/// A sensor's name, and how many milliseconds it takes for a reading.
+type Sensor = (&'static str, u64);
+type Message = (&'static str, Result<u32, Unplugged>);
+
+/// Reads the sensor once. The one in the east is unplugged after its first reading.
+async fn read((name, millis): Sensor, turn: u32) -> Result<u32, Unplugged> {
+    sleep(Duration::from_millis(millis)).await;
+    match name {
+        "west" => panic!("no sensor in the west"),
+        "east" if turn > 1 => Err(Unplugged),
+        _ => Ok(turn),
+    }
+}
+
+/// Sends three readings, or fewer and the reason why there are no more.
+async fn produce(sensor: Sensor, readings: mpsc::Sender<Message>) {
+    for turn in 1..=3 {
+        let reading = read(sensor, turn).await;
+        let failed = reading.is_err();
+        // `send` fails when the consumer has left.
+        if readings.send((sensor.0, reading)).await.is_err() || failed {
+            return;
+        }
+    }
+    // Switching the sensor off.
+    sleep(Duration::from_millis(100)).await;
+    println!("{} has sent all", sensor.0);
+}
+
+/// Reports what the sensors say, each in 300 ms, until all have said everything.
+pub async fn report(sensors: &[Sensor]) -> Result<(), JoinError> {
+    let (sender, mut readings) = mpsc::channel(CAPACITY);
+    let mut producers = JoinSet::new();
+    for &sensor in sensors {
+        producers.spawn(produce(sensor, sender.clone()));
+    }
+    drop(sender);
+
+    while let Some((name, reading)) = readings.recv().await {
+        match reading {
+            Ok(number) => println!("{name}: {number}"),
+            Err(error) => println!("{name} failed: {error:?}"),
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+    while let Some(done) = producers.join_next().await {
+        done?;
+    }
+    println!("All producers are done");
+    Ok(())
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("Three producers, and the consumer is the slowest:");
+    report(&[("north", 100), ("east", 250), ("south", 550)]).await?;
+
+    println!("A producer that panics:");
+    if let Err(error) = report(&[("west", 100)]).await
+        && let Ok(panic) = error.try_into_panic()
+        && let Some(message) = panic.downcast_ref::<&str>()
+    {
+        println!("failed: {message}");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

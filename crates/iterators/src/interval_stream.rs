@@ -1,0 +1,94 @@
+//! A ticker as a stream that stops when it is told to, also while its body works.
+//!
+//! `IntervalStream` turns an interval into a stream, with all the adapters of one, and
+//! `take_until` a `CancellationToken` ends it. Like an `asyncio.Event`, a token stays
+//! cancelled: a stop that comes while the body works is seen at the next turn, and one
+//! that comes between two ticks ends the wait. The trap is a signal that only wakes those
+//! who wait just then, such as `Notify::notify_waiters`, in a `select!` that makes the
+//! waiting future anew in each turn: while the body works nobody waits, and it is lost.
+//! `Notify::notify_one` stores a permit for the next who waits. Ticks that were missed
+//! come all at once unless told otherwise (`interval_ticks`).
+//!
+//! asyncio: asyncio.Event, asyncio.Event.clear, asyncio.timeout_at, loop.time
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_stream::wrappers::IntervalStream;
+use tokio_util::sync::CancellationToken;
+
+const PERIOD: Duration = Duration::from_millis(400);
+
+/// Yields 0, 1, 2 and so on, the first at once, until it is told to stop.
+pub fn ticks(stop: CancellationToken) -> impl Stream<Item = usize> {
+    let mut interval = interval(PERIOD);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    IntervalStream::new(interval)
+        .take_until(stop.cancelled_owned())
+        .enumerate()
+        .map(|(number, _)| number)
+}
+
+/// Works for half a period, and for two and a half of them on 2.
+async fn work(number: usize) {
+    println!("tick {number}");
+    sleep(if number == 2 {
+        PERIOD * 5 / 2
+    } else {
+        PERIOD / 2
+    })
+    .await;
+    println!("worked on {number}");
+}
+
+/// Calls a function later, as `loop.call_later` does.
+fn call_later(millis: u64, function: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(millis)).await;
+        println!("stop!");
+        function();
+    });
+}
+
+pub async fn run() {
+    println!("Stopped while the body works:");
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    call_later(500, move || token.cancel());
+    let mut numbers = pin!(ticks(stop));
+    while let Some(number) = numbers.next().await {
+        work(number).await;
+    }
+    println!("the end");
+
+    println!("Stopped between two ticks:");
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    call_later(2300, move || token.cancel());
+    ticks(stop).for_each(work).await;
+    println!("the end");
+
+    println!("A signal for those who wait just then, and one that is kept:");
+    let stop = Arc::new(Notify::new());
+    let notify = stop.clone();
+    call_later(100, move || notify.notify_waiters());
+    let notify = stop.clone();
+    call_later(500, move || notify.notify_one());
+    let mut interval = interval(PERIOD);
+    for number in 0.. {
+        tokio::select! {
+            () = stop.notified() => break,
+            _ = interval.tick() => work(number).await,
+        }
+    }
+    println!("the end, at the second signal");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

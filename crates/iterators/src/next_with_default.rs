@@ -1,0 +1,93 @@
+//! Take the next item or a default: `anext(it, default)`, and the else of a for loop.
+//!
+//! `next().await` is an `Option`, and its `None` is the end, where Python raises
+//! `StopAsyncIteration`. So `anext(it, default)` is `unwrap_or(default)`; `let else`
+//! leaves the function when nothing comes; and a labelled block gives a loop the else
+//! that it has in Python. The trap is a default that must be awaited: as an argument of
+//! `unwrap_or` it is fetched whether it is needed or not, just as in `anext`. A `match`
+//! fetches it only at the end.
+//!
+//! asyncio: anext, anext(default), StopAsyncIteration, async for, break, else
+
+use std::pin::pin;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::{Stream, StreamExt};
+use tokio::time::sleep;
+
+/// Yields these rows, each followed by a pause of 100 ms.
+fn rows<'a>(rows: &'a [&'a str]) -> impl Stream<Item = &'a str> {
+    stream! {
+        for row in rows {
+            yield *row;
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn ask_the_archive() -> &'static str {
+    println!("asking the archive");
+    sleep(Duration::from_millis(300)).await;
+    "from the archive"
+}
+
+/// Counts the rows below the header.
+pub async fn rows_below_header(rows: impl Stream<Item = &str>) -> usize {
+    let mut rows = pin!(rows);
+    let Some(header) = rows.next().await else {
+        println!("not even a header");
+        return 0;
+    };
+    println!("header: {header}");
+    rows.count().await
+}
+
+pub async fn run() {
+    println!("The next or a default:");
+    let mut names = pin!(rows(&["Ada"]));
+    for _ in 0..2 {
+        // await anext(names, "nobody")
+        println!("{}", names.next().await.unwrap_or("nobody"));
+    }
+
+    println!("No next, no result:");
+    let count = rows_below_header(rows(&["name", "Ada", "Eve"])).await;
+    println!("{count} rows");
+    let count = rows_below_header(rows(&[])).await;
+    println!("{count} rows");
+
+    println!("A loop with an else:");
+    for name in ["Eve", "Zoe"] {
+        let mut rows = pin!(rows(&["Ada", "Eve Smith", "Bob"]));
+        let greeted = 'search: {
+            while let Some(row) = rows.next().await {
+                if row.contains(name) {
+                    break 'search row;
+                }
+            }
+            println!("no {name} here");
+            "stranger"
+        };
+        println!("hello, {greeted}");
+    }
+
+    println!("A default that is awaited, as an argument:");
+    let mut names = pin!(rows(&["Ada"]));
+    println!("{}", names.next().await.unwrap_or(ask_the_archive().await));
+
+    println!("And only where it is needed:");
+    let mut names = pin!(rows(&["Ada"]));
+    for _ in 0..2 {
+        let name = match names.next().await {
+            Some(name) => name,
+            None => ask_the_archive().await,
+        };
+        println!("{name}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

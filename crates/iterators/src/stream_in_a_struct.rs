@@ -1,0 +1,127 @@
+//! Store a stream in a struct, return it from a method, move it into a task.
+//!
+//! An attribute holds any generator in Python; a field needs a type with a name, and a
+//! generator's has none: "`impl Trait` is not allowed in field types" (E0562), a bare
+//! `Stream` is "expected a type, found a trait" (E0782). `.boxed()` makes a `BoxStream`,
+//! which lies on the heap and can be returned; what `pin!` pinned cannot ("temporary
+//! value dropped while borrowed"). `'static`, as a task wants it: it borrows nothing
+//! ("does not live long enough", "borrowed data escapes outside of method"). It is not
+//! `Sync`: beside it an `async fn` takes `&mut self`, or "future cannot be sent between
+//! threads safely".
+//!
+//! asyncio: asyncio.create_task, asyncio.Task.cancel, async for, yield
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use tokio::task::JoinError;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+pub struct Market {
+    quotes: HashMap<String, u32>,
+}
+
+impl Market {
+    /// The prices of a symbol, without an end. Nothing at all where it is unknown.
+    pub fn prices(&self, symbol: &str) -> BoxStream<'static, u32> {
+        // Copied out of the market: the stream must not borrow from `self`.
+        let Some(&(mut price)) = self.quotes.get(symbol) else {
+            return stream::empty().boxed();
+        };
+        stream! {
+            loop {
+                sleep(Duration::from_millis(100)).await;
+                yield price;
+                price += 5;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Watches prices, whatever they come from.
+pub struct Watcher {
+    name: String,
+    prices: BoxStream<'static, u32>,
+}
+
+impl Watcher {
+    pub fn new(name: &str, prices: impl Stream<Item = u32> + Send + 'static) -> Self {
+        let name = name.to_owned();
+        let prices = prices.boxed();
+        Self { name, prices }
+    }
+
+    /// Takes 100 ms.
+    async fn report(&mut self, price: u32) {
+        sleep(Duration::from_millis(100)).await;
+        println!("{}: {price}", self.name);
+    }
+
+    pub async fn watch(mut self) -> String {
+        while let Some(price) = self.prices.next().await {
+            self.report(price).await;
+        }
+        format!("{}: no more prices", self.name)
+    }
+}
+
+/// Finds the highest price. It is generic over the stream, so that nothing is boxed.
+pub struct Highest<S> {
+    prices: S,
+}
+
+impl<S: Stream<Item = u32> + Unpin> Highest<S> {
+    /// Of the next few prices, or 0 after the last.
+    pub async fn of_the_next(&mut self, count: usize) -> u32 {
+        let next = (&mut self.prices).take(count);
+        next.fold(0, async |highest, price| price.max(highest))
+            .await
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let quotes = [("gold".to_owned(), 40), ("silver".to_owned(), 7)];
+    let market = Market {
+        quotes: HashMap::from(quotes),
+    };
+
+    println!("From a method into a struct, and into a task:");
+    let gold = Watcher::new("gold", market.prices("gold").take(2));
+    println!("{}", tokio::spawn(gold.watch()).await?);
+
+    println!("Any other stream fits, and an empty one:");
+    let fixed = Watcher::new("bread", stream::iter([2, 3]));
+    println!("{}", fixed.watch().await);
+    let unknown = Watcher::new("tin", market.prices("tin"));
+    println!("{}", unknown.watch().await);
+
+    println!("In a struct of any type of stream:");
+    let prices = stream::iter([2, 4, 3, 1]);
+    let mut highest = Highest { prices };
+    println!("{}", highest.of_the_next(3).await);
+    println!("{}", highest.of_the_next(3).await);
+
+    println!("Into a task as it is, which is stopped:");
+    let bread = stream::iter(1..).then(async |price: u32| {
+        sleep(Duration::from_millis(100)).await;
+        price
+    });
+    // `for_each` is the whole loop as one future. Dropping this handle cancels the task.
+    let task = bread.for_each(async |price| println!("bread: {price}"));
+    let task = AbortOnDropHandle::new(tokio::spawn(task));
+    sleep(Duration::from_millis(250)).await;
+    drop(task);
+    sleep(Duration::from_millis(250)).await;
+    println!("Nothing more of bread");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
