@@ -1,0 +1,76 @@
+import asyncio
+from typing import Protocol
+
+
+async def fetch_data():
+    await asyncio.sleep(1)
+    return "data"
+
+
+async def process_data(name, delay):
+    print(f"Starting {name}")
+    data = await fetch_data()
+    await asyncio.sleep(delay)
+    print(f"Finished {name}")
+    return f"{name}: {data.upper()}"
+
+
+class Fetch(Protocol):
+    async def fetch(self) -> str: ...
+
+
+class DataFetcher:
+    def __init__(self, prefix):
+        self.prefix = prefix
+        self.fetched = 0
+
+    async def fetch_twice(self):
+        first = await self.fetch()
+        second = await self.fetch()
+        return f"{first}, {second}"
+
+    async def fetch(self):
+        await asyncio.sleep(0.1)
+        self.fetched += 1
+        return f"{self.prefix} {self.fetched}"
+
+
+def start(fetcher: Fetch):
+    return asyncio.create_task(fetcher.fetch())
+
+
+async def print_all(words, change):
+    for word in words:
+        print(await change(word))
+
+
+async def main():
+    print("Function:")
+    print(await process_data("test", delay=0.5))
+
+    print("Method:")
+    fetcher = DataFetcher("Page")
+    print(await fetcher.fetch_twice())
+
+    print("Through what a type promises, in a task:")
+    print(await start(fetcher))
+
+    print("Closure:")
+    delay = 0.2
+
+    async def shout(word):
+        await asyncio.sleep(delay)
+        return word.upper()
+
+    await print_all(["hello", "world"], shout)
+
+    print("Block:")
+
+    async def block():
+        await asyncio.sleep(delay)
+        return "The block's last value"
+
+    print(await block())
+
+
+asyncio.run(main())

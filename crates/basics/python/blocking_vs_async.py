@@ -1,0 +1,54 @@
+import asyncio
+import time
+
+DOWNLOAD = 0.25
+
+
+def download_file(filename):
+    print(f"Starting download: {filename}")
+    time.sleep(DOWNLOAD)
+    print(f"Completed download: {filename}")
+    return f"Data from {filename}"
+
+
+async def download_file_async(filename):
+    print(f"Starting download: {filename}")
+    await asyncio.sleep(DOWNLOAD)
+    print(f"Completed download: {filename}")
+    return f"Data from {filename}"
+
+
+async def heartbeat():
+    for beat in range(1, 4):
+        print(f"Heartbeat {beat}")
+        await asyncio.sleep(0.1)
+
+
+async def main():
+    files = ["file1.txt", "file2.txt", "file3.txt"]
+
+    print("Blocking, one after another:")
+    for file in files:
+        download_file(file)
+
+    print("Async, all at once:")
+    results = await asyncio.gather(*(download_file_async(file) for file in files))
+    print(", ".join(results))
+
+    print("A heartbeat beside a blocking call:")
+
+    async def on_the_loop():
+        return download_file("file1.txt")
+
+    await asyncio.gather(heartbeat(), on_the_loop())
+
+    print("A heartbeat beside an async call:")
+    await asyncio.gather(heartbeat(), download_file_async("file1.txt"))
+
+    print("A heartbeat beside a blocking call on another thread:")
+    download = asyncio.to_thread(download_file, "file1.txt")
+    _, result = await asyncio.gather(heartbeat(), download)
+    print(result)
+
+
+asyncio.run(main())

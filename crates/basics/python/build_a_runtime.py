@@ -1,0 +1,45 @@
+import asyncio
+import threading
+import time
+
+
+async def hello():
+    print("Hello")
+    await asyncio.sleep(0.2)
+    return "World"
+
+
+async def count():
+    for number in range(1, 3):
+        print(f"Count {number}")
+        await asyncio.sleep(0.1)
+
+
+async def finish(task):
+    await task
+
+
+def both_flavours():
+    print("One thread, the caller's:")
+    with asyncio.Runner() as runner:
+        print(runner.run(hello()))
+        task = runner.get_loop().create_task(count())
+        time.sleep(0.5)
+        print("Half a second of something else")
+        runner.run(finish(task))
+
+    print("Threads of its own:")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    print(asyncio.run_coroutine_threadsafe(hello(), loop).result())
+    task = asyncio.run_coroutine_threadsafe(count(), loop)
+    time.sleep(0.5)
+    print("Half a second of something else")
+    task.result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+both_flavours()

@@ -1,0 +1,36 @@
+import asyncio
+
+
+def regular_function():
+    print("The regular function runs")
+    return "Hello"
+
+
+async def fetch_data():
+    print("The fetch starts")
+    await asyncio.sleep(1)
+    print("The fetch ends")
+    return "data"
+
+
+async def main():
+    greeting = regular_function()
+    print(greeting)
+
+    print("Called, but not awaited:")
+    coroutine = fetch_data()
+    await asyncio.sleep(0.5)
+    print("Half a second later nothing has run")
+
+    print("Awaited:")
+    data = await coroutine
+    print(data)
+
+    print("Dropped without an await:")
+    forgotten = fetch_data()
+    forgotten.close()  # or Python warns that it was never awaited
+    await asyncio.sleep(1)
+    print("It never ran")
+
+
+asyncio.run(main())

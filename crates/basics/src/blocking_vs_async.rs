@@ -1,0 +1,74 @@
+//! Blocking the event loop: what stands still, and how to keep it going.
+//!
+//! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) keeps
+//! from running whatever shares the thread: in asyncio that is everything, in Tokio at
+//! least what is in the same task, like the other half of a `join!`. A heartbeat beside
+//! such a call stops until it is over. Wait with the async version of the call
+//! (`tokio::time::sleep`), or hand it to `spawn_blocking`, which is `asyncio.to_thread`:
+//! then the heartbeat goes on.
+//!
+//! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread
+//! clock: real
+
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::join;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
+
+const DOWNLOAD: Duration = Duration::from_millis(250);
+
+/// Blocks its thread for as long as the download takes.
+fn download_file(filename: &str) -> String {
+    println!("Starting download: {filename}");
+    thread::sleep(DOWNLOAD);
+    println!("Completed download: {filename}");
+    format!("Data from {filename}")
+}
+
+/// Leaves the thread to others meanwhile.
+async fn download_file_async(filename: &str) -> String {
+    println!("Starting download: {filename}");
+    sleep(DOWNLOAD).await;
+    println!("Completed download: {filename}");
+    format!("Data from {filename}")
+}
+
+async fn heartbeat() {
+    for beat in 1..=3 {
+        println!("Heartbeat {beat}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let files = ["file1.txt", "file2.txt", "file3.txt"];
+
+    println!("Blocking, one after another:");
+    for file in files {
+        download_file(file);
+    }
+
+    println!("Async, all at once:");
+    let results = join_all(files.map(download_file_async)).await;
+    println!("{}", results.join(", "));
+
+    println!("A heartbeat beside a blocking call:");
+    join!(heartbeat(), async { download_file("file1.txt") });
+
+    println!("A heartbeat beside an async call:");
+    join!(heartbeat(), download_file_async("file1.txt"));
+
+    println!("A heartbeat beside a blocking call on another thread:");
+    let download = spawn_blocking(|| download_file("file1.txt"));
+    let ((), result) = join!(heartbeat(), download);
+    println!("{}", result?);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

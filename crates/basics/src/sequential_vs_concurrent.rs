@@ -1,0 +1,75 @@
+//! Awaits in a row or at the same time: sequential against concurrent.
+//!
+//! Two awaits in a row take as long as both together, even when both futures were made
+//! before: making one starts nothing. `join!` (the `!` marks a macro) runs futures side
+//! by side and gives a tuple of their results, errors too; `join_all`, of the `futures`
+//! crate, does it for a list. That is `gather(return_exceptions=True)`. `try_join!`
+//! returns the first error and drops the others, as a `TaskGroup` does; those of `gather`
+//! run on. `tokio::spawn` hands a future over as a task (one unit of work for the
+//! runtime), which runs from then on. The trap of `join!` is a value that both sides
+//! change: "cannot borrow `log` as mutable more than once". Return values instead.
+//!
+//! asyncio: await, asyncio.gather, asyncio.TaskGroup, asyncio.create_task
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::sleep;
+use tokio::{join, try_join};
+
+/// Stands for a request; the answer names it.
+async fn step(name: &'static str, delay: Duration) -> String {
+    println!("{name}: Starting");
+    sleep(delay).await;
+    println!("{name}: Done");
+    format!("Result {name}")
+}
+
+async fn failing_step(name: &str, delay: Duration) -> Result<String, String> {
+    println!("{name}: Starting");
+    sleep(delay).await;
+    Err(format!("{name} has failed"))
+}
+
+pub async fn run() {
+    let short = Duration::from_millis(500);
+    let long = Duration::from_millis(800);
+
+    println!("Awaits in a row:");
+    let first = step("A", short);
+    let second = step("B", long);
+    let first = first.await;
+    let second = second.await;
+    println!("{first}, {second}");
+
+    println!("At the same time:");
+    // first, second = await asyncio.gather(step("A", long), step("B", short))
+    let (first, second) = join!(step("A", long), step("B", short));
+    println!("{first}, {second}");
+
+    println!("A whole list at the same time:");
+    // results = await asyncio.gather(*steps)
+    let delays = [("A", 300), ("B", 100), ("C", 200)];
+    let steps = delays.map(|(name, millis)| step(name, Duration::from_millis(millis)));
+    let results = join_all(steps).await;
+    println!("{}", results.join(", "));
+
+    println!("At the same time, and one of them fails:");
+    let good = async { Ok(step("A", long).await) };
+    match try_join!(good, failing_step("B", short)) {
+        Ok((first, second)) => println!("{first}, {second}"),
+        Err(error) => println!("Error: {error}"),
+    }
+
+    println!("A task:");
+    let task = tokio::spawn(step("A", short));
+    sleep(Duration::from_millis(300)).await;
+    println!("The task is already running");
+    let result = task.await.expect("the step does not fail");
+    println!("{result}");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

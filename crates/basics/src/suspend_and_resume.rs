@@ -1,0 +1,65 @@
+//! Suspend and resume: where an await pauses a function, and where it does not.
+//!
+//! An async function runs like any other until an await has to wait for something. Then
+//! it is suspended: it keeps its variables and its place, and its thread is free for
+//! others, here for the other half of a `join!`. When what it waited for has come, it
+//! goes on from there. All of it is as in asyncio, and so is the trap: an await on
+//! something that never waits suspends nothing. Neither loop at the end lets the other
+//! one in, for all its awaits. `yield_now` is the way to step aside; Tokio's own channels
+//! and sockets do it by themselves now and then, also when they are ready
+//! (`cooperative_loops`).
+//!
+//! asyncio: await, asyncio.sleep, asyncio.gather
+
+use std::time::Duration;
+
+use tokio::join;
+use tokio::time::sleep;
+
+/// Counts on either side of a pause.
+async fn simple_coroutine() -> String {
+    let mut lines = 0;
+    println!("Coroutine started");
+    lines += 1;
+    sleep(Duration::from_secs(1)).await;
+    println!("Coroutine resumed");
+    lines += 1;
+    format!("Done after {lines} lines")
+}
+
+/// Says something while the other one is suspended.
+async fn neighbour() {
+    println!("The neighbour starts");
+    sleep(Duration::from_millis(500)).await;
+    println!("The neighbour ends");
+}
+
+/// Async, but with nothing in it to wait for.
+async fn double(number: u32) -> u32 {
+    number * 2
+}
+
+async fn doubles(name: &str) {
+    for number in 1..=3 {
+        println!("{name}: {}", double(number).await);
+    }
+}
+
+pub async fn run() {
+    println!("Before calling coroutine");
+    let result = simple_coroutine().await;
+    println!("Result: {result}");
+    println!("After coroutine");
+
+    println!("With a neighbour:");
+    let (result, ()) = join!(simple_coroutine(), neighbour());
+    println!("Result: {result}");
+
+    println!("Awaits that have nothing to wait for:");
+    join!(doubles("A"), doubles("B"));
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

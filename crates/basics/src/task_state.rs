@@ -1,0 +1,88 @@
+//! Look at a task: finished or not, cancelled or not, its id and its name.
+//!
+//! `is_finished` is `done`, and the result of a finished task is got by awaiting it, at
+//! once. `abort` is `cancel`: it asks, so await the handle and look at the outcome before
+//! you count on it. A task that is aborted before it began never runs a line, as in
+//! asyncio; that is, on one thread: with several it may already have begun. Tokio's tasks
+//! have no names. Each has an id that no other running task has, so keep a table of names
+//! by id. (A `JoinMap` of tokio-util is a set of tasks that are known by keys of your
+//! own.)
+//!
+//! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::sleep;
+
+async fn long_running_task() -> &'static str {
+    for step in 0..5 {
+        println!("Step {step}");
+        sleep(Duration::from_millis(200)).await;
+    }
+    "Completed"
+}
+
+async fn sleep_long() -> &'static str {
+    sleep(Duration::from_secs(3600)).await;
+    "Awake"
+}
+
+fn state<T>(task: &JoinHandle<T>) -> &'static str {
+    if task.is_finished() {
+        "done"
+    } else {
+        "running"
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let task = tokio::spawn(long_running_task());
+    println!("At once: {}", state(&task));
+    sleep(Duration::from_millis(500)).await;
+    println!("After half a second: {}", state(&task));
+    sleep(Duration::from_millis(600)).await;
+    println!("In the end: {}", state(&task));
+    let result = task.await?;
+    println!("Final result: {result}");
+
+    println!("Two tasks by name, and one of them is cancelled:");
+    // asyncio.create_task(long_running_task(), name="worker")
+    let worker = tokio::spawn(long_running_task());
+    let sleeper = tokio::spawn(sleep_long());
+    let names = HashMap::from([(worker.id(), "worker"), (sleeper.id(), "sleeper")]);
+    sleep(Duration::from_millis(500)).await;
+    sleeper.abort();
+    for task in [sleeper, worker] {
+        let name = names[&task.id()];
+        match task.await {
+            Ok(result) => println!("{name}: {result}"),
+            Err(error) if error.is_cancelled() => println!("{name}: cancelled"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    // A test runs on one thread, as asyncio does, so the task cannot have begun.
+    #[tokio::test]
+    async fn a_task_aborted_before_it_began_never_runs() {
+        let began = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&began);
+        let task = tokio::spawn(async move { flag.store(true, Ordering::Relaxed) });
+        task.abort();
+        assert!(task.await.expect_err("it was aborted").is_cancelled());
+        assert!(!began.load(Ordering::Relaxed));
+    }
+}
