@@ -1,0 +1,60 @@
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Prices:
+    apple: int
+
+
+class Shop:
+    def __init__(self, stock, prices):
+        self.visitors = 0
+        self.stock = stock
+        self.prices = prices
+        self.till = 0
+        self.till_lock = asyncio.Lock()
+
+    def take(self, item):
+        if self.stock.get(item, 0) == 0:
+            return False
+        self.stock[item] -= 1
+        return True
+
+    async def pay(self, name, prices):
+        async with self.till_lock:
+            before = self.till
+            await asyncio.sleep(0.3)
+            self.till = before + prices.apple
+            print(f"{name} has paid {prices.apple}, in the till: {self.till}")
+
+    async def buy_apple(self, name, arrival):
+        await asyncio.sleep(arrival)
+        self.visitors += 1
+        prices = self.prices
+        if self.take("apple"):
+            print(f"{name} takes an apple")
+            await self.pay(name, prices)
+        else:
+            print(f"{name} finds none left")
+
+
+async def main():
+    shop = Shop(stock={"apple": 3}, prices=Prices(apple=5))
+
+    arrivals = [("Ada", 0.1), ("Ben", 0.2), ("Cleo", 0.5), ("Dan", 0.6)]
+    customers = [
+        asyncio.create_task(shop.buy_apple(name, arrival))
+        for name, arrival in arrivals
+    ]
+
+    await asyncio.sleep(0.3)
+    shop.prices = Prices(apple=7)
+    print(f"An apple is now {shop.prices.apple}")
+
+    await asyncio.gather(*customers)
+    print(f"Visitors: {shop.visitors}")
+    print(f"In the till: {shop.till}")
+
+
+asyncio.run(main())

@@ -1,0 +1,57 @@
+import asyncio
+from contextvars import ContextVar
+
+request_id = ContextVar("request_id")
+
+
+def log(message):
+    print(f"[{request_id.get('none')}] {message}")
+
+
+async def query(delay):
+    await asyncio.sleep(delay)
+    log("Queried")
+
+
+async def handle(request, delay):
+    request_id.set(request)
+    log("Started")
+    await query(delay)
+    log("Finished")
+
+
+async def handle_with_subrequest(request):
+    request_id.set(request)
+    log("Before")
+    token = request_id.set(30)
+    try:
+        await query(0.1)
+    finally:
+        request_id.reset(token)
+    log("After")
+
+
+async def handle_with_tasks(request):
+    request_id.set(request)
+    print("A task of its own:")
+    await asyncio.create_task(query(0.1))
+
+    print("A task that is given the id:")
+    await asyncio.create_task(query(0.1))
+
+
+async def main():
+    print("Two requests at the same time:")
+    await asyncio.gather(handle(1, 0.2), handle(2, 0.1))
+
+    print("Another id for a part of it:")
+    await asyncio.create_task(handle_with_subrequest(3))
+
+    print("Outside of a request:")
+    log("Nothing is set")
+    await asyncio.create_task(query(0.1))
+
+    await asyncio.create_task(handle_with_tasks(4))
+
+
+asyncio.run(main())

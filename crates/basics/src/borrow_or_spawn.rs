@@ -1,0 +1,101 @@
+//! Borrow or spawn: run futures side by side with references, or as tasks that own.
+//!
+//! Futures in a `join!` or a `FuturesUnordered` (a list of futures that gives each result
+//! when it is there, by `next` of `StreamExt`) run inside of the function that made them
+//! and may borrow from it: no `Arc`, no clone, no `move`. In exchange they only run while
+//! that function waits for them: while a loop is busy for 500 ms, a page that was due
+//! after 200 ms is noticed after 600, which no task of asyncio has to fear. Spawned tasks
+//! run on, but must own what they use: keep the object in an `Arc` and clone the rest. A
+//! method that spawns with `&self` is refused: "borrowed data escapes outside of method".
+//!
+//! asyncio: asyncio.gather, asyncio.as_completed, asyncio.create_task
+//! differs: what Tokio borrows runs only while its owner waits, tasks of asyncio run on
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::join;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// For how long a loop is busy with each answer.
+const BUSY: Duration = Duration::from_millis(500);
+
+pub struct Client {
+    host: String,
+}
+
+impl Client {
+    async fn fetch(&self, page: &str, delay: Duration) -> Result<String, String> {
+        sleep(delay).await;
+        println!("An answer for {page}");
+        match page {
+            "missing" => Err(format!("{}: no page {page}", self.host)),
+            _ => Ok(format!("{}: page {page}", self.host)),
+        }
+    }
+
+    /// Borrows the client and the names, and so must wait for the answers itself.
+    pub async fn show_all(&self, pages: &[(String, Duration)]) {
+        let mut answers = FuturesUnordered::new();
+        for (page, delay) in pages {
+            answers.push(self.fetch(page, *delay));
+        }
+        while let Some(answer) = answers.next().await {
+            show(answer);
+            sleep(BUSY).await;
+        }
+    }
+
+    /// Starts tasks that own all they use, and may be returned or put in a struct. With
+    /// `self: &Arc<Self>` it is called on an `Arc<Client>`, and each task has a clone.
+    pub fn start_all(
+        self: &Arc<Self>,
+        pages: &[(String, Duration)],
+    ) -> JoinSet<Result<String, String>> {
+        let mut tasks = JoinSet::new();
+        for (page, delay) in pages.iter().cloned() {
+            let client = Arc::clone(self);
+            tasks.spawn(async move { client.fetch(&page, delay).await });
+        }
+        tasks
+    }
+}
+
+fn show(answer: Result<String, String>) {
+    match answer {
+        Ok(text) => println!("{text}"),
+        Err(error) => println!("Error: {error}"),
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let client = Arc::new(Client {
+        host: String::from("example.com"),
+    });
+    let pages = [("home", 100), ("missing", 200)]
+        .map(|(page, delay)| (String::from(page), Duration::from_millis(delay)));
+
+    println!("Two futures that borrow:");
+    let [(home, short), (missing, long)] = &pages;
+    let (first, second) = join!(client.fetch(home, *short), client.fetch(missing, *long));
+    show(first);
+    show(second);
+
+    println!("Tasks that own, in a busy loop:");
+    let mut tasks = client.start_all(&pages);
+    while let Some(answer) = tasks.join_next().await {
+        show(answer?);
+        sleep(BUSY).await;
+    }
+
+    println!("Futures that borrow, in a busy loop:");
+    client.show_all(&pages).await;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,108 @@
+//! Long loops: one that never awaits starves its neighbours and ignores its time limit.
+//!
+//! A task is asked for nothing while it computes. Until it awaits something that is not
+//! ready, its neighbours in the same task do not even start, and a `timeout` around it
+//! cannot end it: after 300 ms the loop returns a result that was due within 100. The
+//! cure is the same as in asyncio, a `yield_now().await` after each portion of the work,
+//! or `consume_budget().await`, which steps aside once in many portions; Tokio's own
+//! channels and sockets do that unasked. A limit can end a loop only where it awaits, so
+//! keep the portions short. Work that cannot be cut belongs in `spawn_blocking`: see
+//! `blocking_vs_async`.
+//!
+//! asyncio: asyncio.sleep(0), asyncio.gather, asyncio.timeout
+//! clock: real
+
+use std::thread;
+use std::time::Duration;
+
+use tokio::join;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+/// Stands for a computation that keeps the processor busy for so long.
+fn compute(portion: u32, millis: u64) -> u32 {
+    thread::sleep(Duration::from_millis(millis));
+    portion * portion
+}
+
+/// An async function that never awaits.
+async fn greedy(portions: u32, millis: u64) -> u32 {
+    let mut total = 0;
+    for portion in 1..=portions {
+        total += compute(portion, millis);
+    }
+    total
+}
+
+/// Lets the others in after each portion.
+pub async fn cooperative(portions: u32, millis: u64) -> u32 {
+    let mut total = 0;
+    for portion in 1..=portions {
+        total += compute(portion, millis);
+        yield_now().await;
+    }
+    total
+}
+
+async fn neighbour() {
+    for turn in 1..=3 {
+        println!("The neighbour's turn {turn}");
+        yield_now().await;
+    }
+}
+
+pub async fn run() {
+    println!("A greedy loop and its neighbour:");
+    // Without `biased`, `join!` begins each turn with another one, to be fair.
+    let (total, ()) = join!(biased; greedy(6, 50), neighbour());
+    println!("Total: {total}");
+
+    println!("A cooperative loop and its neighbour:");
+    let (total, ()) = join!(biased; cooperative(6, 50), neighbour());
+    println!("Total: {total}");
+
+    let limit = Duration::from_millis(100);
+    println!("A greedy loop with a limit of 100 ms:");
+    match timeout(limit, greedy(6, 50)).await {
+        Ok(total) => println!("Total: {total}"),
+        Err(_) => println!("Time is up"),
+    }
+
+    println!("A cooperative loop with a limit of 100 ms, in short portions:");
+    match timeout(limit, cooperative(30, 10)).await {
+        Ok(total) => println!("Total: {total}"),
+        Err(_) => println!("Time is up"),
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::mpsc, task::coop::consume_budget};
+
+    #[tokio::test]
+    async fn consume_budget_steps_aside_now_and_then() {
+        let mut portions = 0;
+        let work = async {
+            while portions < 1000 {
+                portions += 1;
+                consume_budget().await;
+            }
+        };
+        assert!(futures::poll!(Box::pin(work)).is_pending());
+        assert!(portions > 1);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_is_full_steps_aside_too() {
+        let (sender, mut receiver) = mpsc::channel(1000);
+        (0..1000).for_each(|item| sender.try_send(item).expect("there is room"));
+        let work = async { while receiver.recv().await.is_some() {} };
+        drop(sender);
+        assert!(futures::poll!(Box::pin(work)).is_pending());
+    }
+}

@@ -1,0 +1,74 @@
+//! One core or several: `join!` stays on one thread, spawned tasks may run on several.
+//!
+//! Futures in a `join!` are one task, and a task runs on one thread at a time, so two
+//! computations in it come after each other. Two spawned tasks may run at the same moment
+//! on two threads of the runtime, if it has them, which no tasks of asyncio do. So spawn
+//! both and await both: the trap is to put heavy work in a `join!` and hope for a second
+//! core. For a long computation there is `spawn_blocking`, which is `asyncio.to_thread`
+//! and has threads of its own (`blocking_vs_async` shows what stands still otherwise).
+//!
+//! asyncio: asyncio.gather, asyncio.create_task, asyncio.to_thread
+//! clock: real
+//! differs: all tasks of asyncio run on one thread, those of Tokio on several
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::sync::{Arc, Barrier};
+use std::thread::{self, ThreadId};
+
+use tokio::join;
+use tokio::task::spawn_blocking;
+
+/// Counts the primes below the limit, and says which thread did it.
+///
+/// Nobody passes the barrier before all whom it waits for are there, each on a thread of
+/// its own. So it proves how many computations run at the same moment. (A barrier blocks
+/// its thread. It serves as a proof here; between tasks use tokio's own `Barrier`.)
+fn count_primes(limit: u32, together: &Barrier) -> (usize, ThreadId) {
+    together.wait();
+    let is_prime = |n: &u32| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
+    ((2..limit).filter(is_prime).count(), thread::current().id())
+}
+
+fn show(results: [(usize, ThreadId); 2]) {
+    let [(first, _), (second, _)] = results;
+    let threads = HashSet::from(results.map(|(_, thread)| thread));
+    println!("{first} and {second} primes, threads: {}", threads.len());
+}
+
+pub async fn count_three_ways() -> Result<(), Box<dyn Error + Send + Sync>> {
+    println!("Side by side in one task:");
+    let alone = Barrier::new(1);
+    let first = async { count_primes(100, &alone) };
+    let second = async { count_primes(1000, &alone) };
+    let (first, second) = join!(first, second);
+    show([first, second]);
+
+    println!("In two spawned tasks:");
+    let both = Arc::new(Barrier::new(2));
+    let [first, second] = [100, 1000].map(|limit| {
+        let both = Arc::clone(&both);
+        tokio::spawn(async move { count_primes(limit, &both) })
+    });
+    show([first.await?, second.await?]);
+
+    println!("On threads for blocking calls:");
+    let [first, second] = [100, 1000].map(|limit| {
+        let both = Arc::clone(&both);
+        spawn_blocking(move || count_primes(limit, &both))
+    });
+    show([first.await?, second.await?]);
+    Ok(())
+}
+
+/// `main` builds a runtime of its own, whatever runtime this one runs on.
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    spawn_blocking(main).await?
+}
+
+// Two threads for tasks, also on a machine with one core: with one, the second task would
+// wait for the first and the first for the barrier.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    count_three_ways().await
+}

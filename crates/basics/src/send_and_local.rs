@@ -1,0 +1,117 @@
+//! Send or not: what may live in a task across an await, and `LocalSet` for the rest.
+//!
+//! A task may continue on another thread after each await, so what it keeps across one
+//! must be `Send`. An `Rc`, which counts references without a lock, is not: "future
+//! cannot be sent between threads safely". Use an `Arc`, or let the `Rc` end before the
+//! await, in a block. Tasks of a `LocalSet` stay on the thread of whoever awaits the set,
+//! as tasks of asyncio do, and may share an `Rc`. A set that nobody awaits runs nothing,
+//! and where no set is at work `spawn_local` panics: "called from outside of a
+//! `task::LocalSet`". A whole program of this kind says `#[tokio::main(flavor =
+//! "local")]` and needs no set.
+//!
+//! asyncio: asyncio.create_task, asyncio.gather
+//! send: no (it waits for a LocalSet, whose tasks stay on one thread)
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, LocalSet, spawn_local};
+use tokio::time::sleep;
+
+/// Its `Rc` is gone before it awaits, so it is a task like any other.
+async fn shout(word: &'static str) {
+    let shouted = {
+        let letters = Rc::new(word.to_uppercase());
+        let again = Rc::clone(&letters);
+        format!("{letters} {again}")
+    };
+    sleep(Duration::from_millis(100)).await;
+    println!("{shouted}");
+}
+
+/// Keeps the `Rc` across its await, but borrows the list from it only between awaits:
+/// while one task has what `borrow_mut` returns, another that asks panics, "RefCell
+/// already borrowed".
+async fn remember(name: &'static str, delay: Duration, names: Rc<RefCell<Vec<&str>>>) {
+    sleep(delay).await;
+    names.borrow_mut().push(name);
+    println!("{name} is remembered, names: {}", names.borrow().len());
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("A task for any thread:");
+    tokio::spawn(shout("hello")).await?;
+
+    println!("Tasks that share a list:");
+    let names = Rc::new(RefCell::new(Vec::new()));
+    let local = LocalSet::new();
+    for (name, delay) in [("Ada", 200), ("Ben", 100), ("Cleo", 300)] {
+        let delay = Duration::from_millis(delay);
+        local.spawn_local(remember(name, delay, Rc::clone(&names)));
+    }
+    // Runs the tasks of the set until all have ended.
+    local.await;
+    println!("{}", names.borrow().join(", "));
+
+    println!("A task with a result:");
+    let local = LocalSet::new();
+    let list = Rc::clone(&names);
+    let count = async move {
+        sleep(Duration::from_millis(100)).await;
+        list.borrow().len()
+    };
+    // `spawn_local` may be called wherever `run_until` is at work.
+    let length = local.run_until(async { spawn_local(count).await }).await?;
+    println!("Names: {length}");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LocalSet, spawn_local};
+
+    #[tokio::test]
+    #[should_panic(expected = "`spawn_local` called from outside of a `task::LocalSet`")]
+    async fn spawn_local_needs_a_set() {
+        spawn_local(async {});
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_local_runtime_needs_no_set() {
+        let names = std::rc::Rc::new(vec!["Ada"]);
+        let task = spawn_local(async move { names.len() });
+        assert_eq!(task.await.expect("the task does not fail"), 1);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "RefCell already borrowed")]
+    #[expect(clippy::await_holding_refcell_ref, reason = "this is the mistake")]
+    async fn a_borrow_across_an_await_meets_another() {
+        let names = std::cell::RefCell::new(vec!["Ada"]);
+        let first = async {
+            let _names = names.borrow_mut();
+            tokio::task::yield_now().await;
+        };
+        tokio::join!(biased; first, async { names.borrow_mut().push("Ben") });
+    }
+
+    #[tokio::test]
+    async fn a_set_that_nobody_awaits_runs_nothing() {
+        let ran = std::rc::Rc::new(std::cell::Cell::new(false));
+        let local = LocalSet::new();
+        let task = local.spawn_local({
+            let ran = std::rc::Rc::clone(&ran);
+            async move { ran.set(true) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!ran.get());
+        local.run_until(task).await.expect("the task does not fail");
+        assert!(ran.get());
+    }
+}

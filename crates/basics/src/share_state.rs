@@ -1,0 +1,143 @@
+//! Share state between tasks: a std Mutex, a tokio Mutex, an atomic, a swapped `Arc`.
+//!
+//! Tasks run on several threads, so even what is used without an await needs a lock: a
+//! std `Mutex`. Its `lock` returns a guard, which unlocks when it is dropped. Give it a
+//! block of its own: in a task a guard across an await is refused, "future cannot be sent
+//! between threads safely", also the unnamed one of a `match`, and `drop(guard)` does not
+//! help. In a `join!` or in `main` it compiles, and the second `lock` stops the thread
+//! for ever. Across awaits take tokio's `Mutex`, which is `asyncio.Lock`. A number is an
+//! atomic. A value that is replaced whole is an `Arc` behind an `RwLock` (many readers or
+//! one writer): who has a clone keeps the old value.
+//!
+//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.gather
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::sleep;
+
+/// After a panic under the lock it is poisoned: from then on each `lock` is an error.
+const UNHURT: &str = "nobody panics while holding the lock";
+
+struct Prices {
+    apple: u32,
+}
+
+/// What all customers share, in one `Arc`.
+pub struct Shop {
+    visitors: AtomicU32,
+    stock: Mutex<HashMap<&'static str, u32>>,
+    prices: RwLock<Arc<Prices>>,
+    till: tokio::sync::Mutex<u32>,
+}
+
+impl Shop {
+    /// Takes one from the stock, if there is one: looked up and taken under one lock.
+    fn take(&self, item: &str) -> bool {
+        let mut stock = self.stock.lock().expect(UNHURT);
+        match stock.get_mut(item) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Replaces the prices for whoever asks from now on.
+    fn set_prices(&self, prices: Prices) {
+        *self.prices.write().expect(UNHURT) = Arc::new(prices);
+    }
+
+    fn prices(&self) -> Arc<Prices> {
+        Arc::clone(&self.prices.read().expect(UNHURT))
+    }
+
+    /// Reads the till, waits, and writes it back: nobody may come in between.
+    async fn pay(&self, name: &str, prices: &Prices) {
+        let mut till = self.till.lock().await;
+        let before = *till;
+        sleep(Duration::from_millis(300)).await;
+        *till = before + prices.apple;
+        println!("{name} has paid {}, in the till: {till}", prices.apple);
+    }
+
+    async fn buy_apple(&self, name: &str, arrival: Duration) {
+        sleep(arrival).await;
+        self.visitors.fetch_add(1, Ordering::Relaxed);
+        let prices = self.prices();
+        if self.take("apple") {
+            println!("{name} takes an apple");
+            self.pay(name, &prices).await;
+        } else {
+            println!("{name} finds none left");
+        }
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let shop = Arc::new(Shop {
+        visitors: AtomicU32::new(0),
+        stock: Mutex::new(HashMap::from([("apple", 3)])),
+        prices: RwLock::new(Arc::new(Prices { apple: 5 })),
+        till: tokio::sync::Mutex::new(0),
+    });
+
+    let mut customers = Vec::new();
+    for (name, arrival) in [("Ada", 100), ("Ben", 200), ("Cleo", 500), ("Dan", 600)] {
+        let shop = Arc::clone(&shop);
+        customers.push(tokio::spawn(async move {
+            shop.buy_apple(name, Duration::from_millis(arrival)).await;
+        }));
+    }
+
+    sleep(Duration::from_millis(300)).await;
+    shop.set_prices(Prices { apple: 7 });
+    println!("An apple is now {}", shop.prices().apple);
+
+    for customer in customers {
+        customer.await?;
+    }
+    println!("Visitors: {}", shop.visitors.load(Ordering::Relaxed));
+    println!("In the till: {}", shop.till.lock().await);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Mutex};
+    use tokio::task::yield_now;
+
+    #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "this is the mistake")]
+    async fn a_guard_across_an_await_locks_out_the_other_half_of_a_join() {
+        let total = Mutex::new(0);
+        let first = async {
+            let _guard = total.lock().unwrap();
+            yield_now().await;
+        };
+        // `lock` would wait here for a guard that only its own thread can drop.
+        let second = async { assert!(total.try_lock().is_err()) };
+        tokio::join!(biased; first, second);
+    }
+
+    #[test]
+    fn a_panic_under_the_lock_poisons_it() {
+        let total = Arc::new(Mutex::new(0));
+        let shared = Arc::clone(&total);
+        let thread = std::thread::spawn(move || {
+            let _guard = shared.lock().unwrap();
+            panic!("in the middle of a change");
+        });
+        assert!(thread.join().is_err());
+        assert!(total.lock().is_err());
+    }
+}
