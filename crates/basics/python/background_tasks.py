@@ -1,0 +1,84 @@
+import asyncio
+from contextlib import contextmanager
+
+
+async def fetch(page, delay):
+    await asyncio.sleep(delay)
+    match page:
+        case "lost":
+            raise LookupError(f"No page {page}")
+        case _:
+            return f"Data from {page}"
+
+
+async def show(page, delay):
+    try:
+        print(await fetch(page, delay))
+    except LookupError as error:
+        print(error)
+
+
+async def crawl(site, tasks):
+    await asyncio.sleep(0.1)
+    print(f"{site} has three pages")
+    for page, delay in [("home", 0.1), ("lost", 0.2), ("news", 0.3)]:
+        tasks.create_task(show(page, delay))
+
+
+async def index(page, delay):
+    await asyncio.sleep(delay)
+    assert page.startswith("title: "), "a page has a title"
+    print(f"Indexed {page.removeprefix('title: ')}")
+
+
+@contextmanager
+def log_file():
+    try:
+        yield
+    finally:
+        print("The file is closed")
+
+
+async def flush_log():
+    with log_file():
+        try:
+            while True:
+                await asyncio.sleep(0.2)
+                print("Flushed")
+        finally:
+            print("The last flush begins")
+            await asyncio.sleep(0.1)
+            print("The last flush ends")
+
+
+async def main():
+    print("Tasks that are waited for:")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(crawl("example.com", tasks))
+    print("All tasks have ended")
+
+    print("A task that fails:")
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(index("title: News", 0.1))
+            tasks.create_task(index("untitled", 0.2))
+    except* AssertionError as group:
+        for bug in group.exceptions:
+            print(f"The group raises: {bug}")
+    print("All tasks have ended")
+
+    print("A task that is asked to stop:")
+    task = asyncio.create_task(flush_log())
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.wait([task])
+    print("All tasks have ended")
+
+    print("A task that is left at the end:")
+    # asyncio itself keeps only a weak reference to a task.
+    task = asyncio.create_task(flush_log())
+    await asyncio.sleep(0.5)
+    print("The program ends")
+
+
+asyncio.run(main())

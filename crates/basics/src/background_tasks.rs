@@ -1,0 +1,123 @@
+//! Background tasks: wait for them all, stop them in order, or lose them at the end.
+//!
+//! A `TaskTracker` counts tasks, also those that tasks start. `wait` ends when they have
+//! ended and the tracker is closed; without `close` it never does. It forgets how they
+//! ended: a task that panics is counted like any other, where a `TaskGroup` raises (and
+//! stops the others). For results and failures take a `JoinSet`. When `main` returns, the
+//! runtime drops what still runs at its await: destructors run, but no further line, not
+//! even to clean up. So ask such a task to stop, by a `CancellationToken` (a flag that
+//! all its clones share and can wait for), and wait for it.
+//!
+//! asyncio: asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel, asyncio.run
+//! stderr: a page has a title
+//! differs: a group of asyncio raises, and what is left at the end cleans up
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+async fn fetch(page: &str, delay: Duration) -> Result<String, String> {
+    sleep(delay).await;
+    match page {
+        "lost" => Err(format!("No page {page}")),
+        _ => Ok(format!("Data from {page}")),
+    }
+}
+
+/// Starts tasks of its own; whoever waits for the tracker waits for them too.
+async fn crawl(site: &str, tasks: TaskTracker) {
+    sleep(Duration::from_millis(100)).await;
+    println!("{site} has three pages");
+    for (page, millis) in [("home", 100), ("lost", 200), ("news", 300)] {
+        tasks.spawn(async move {
+            match fetch(page, Duration::from_millis(millis)).await {
+                Ok(data) => println!("{data}"),
+                Err(error) => println!("{error}"),
+            }
+        });
+    }
+}
+
+/// A bug, in a task of which nobody asks for the result.
+async fn index(page: &str, delay: Duration) {
+    sleep(delay).await;
+    let title = page.strip_prefix("title: ").expect("a page has a title");
+    println!("Indexed {title}");
+}
+
+/// Stands for a file: dropping it closes it.
+struct LogFile;
+
+impl Drop for LogFile {
+    fn drop(&mut self) {
+        println!("The file is closed");
+    }
+}
+
+/// Flushes a log now and then until it is stopped, and then once more.
+pub async fn flush_log(stop: CancellationToken) {
+    let _file = LogFile;
+    let period = Duration::from_millis(200);
+    while stop.run_until_cancelled(sleep(period)).await.is_some() {
+        println!("Flushed");
+    }
+    println!("The last flush begins");
+    sleep(Duration::from_millis(100)).await;
+    println!("The last flush ends");
+}
+
+pub async fn run() {
+    println!("Tasks that are waited for:");
+    let tasks = TaskTracker::new();
+    tasks.spawn(crawl("example.com", tasks.clone()));
+    tasks.close();
+    tasks.wait().await;
+    println!("All tasks have ended");
+
+    println!("A task that fails:");
+    let tasks = TaskTracker::new();
+    tasks.spawn(index("title: News", Duration::from_millis(100)));
+    tasks.spawn(index("untitled", Duration::from_millis(200)));
+    tasks.close();
+    tasks.wait().await;
+    println!("All tasks have ended");
+
+    println!("A task that is asked to stop:");
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
+    tasks.spawn(flush_log(stop.clone()));
+    sleep(Duration::from_millis(500)).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    println!("All tasks have ended");
+
+    println!("A task that is left at the end:");
+    tokio::spawn(flush_log(CancellationToken::new()));
+    sleep(Duration::from_millis(500)).await;
+    println!("The program ends");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, TaskTracker};
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tracker_that_is_not_closed_is_waited_for_in_vain() {
+        let tasks = TaskTracker::new();
+        let task = tasks.spawn(async {});
+        task.await.expect("the task does not fail");
+        let limit = Duration::from_secs(3600);
+        assert!(timeout(limit, tasks.wait()).await.is_err());
+        tasks.close();
+        assert!(timeout(limit, tasks.wait()).await.is_ok());
+    }
+}

@@ -1,0 +1,119 @@
+//! Spawn tasks from another thread, wait there for their results, send to async code.
+//!
+//! A thread of your own uses the loop through a `Handle`, got from `Handle::current()` in
+//! async code: `handle.spawn` is `run_coroutine_threadsafe`, and `handle.block_on` with
+//! the task is its `result()`; a panic arrives as an error. Channels need nothing like
+//! `call_soon_threadsafe`, they work between any threads. A thread cannot await, so it
+//! calls `blocking_send`, which in a task panics: "Cannot block the current thread from
+//! within a runtime". And `send` without an await sends nothing, it is an "unused
+//! implementer of `Future`". An error says that the other side is gone.
+//!
+//! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe
+//! clock: real
+//! stderr: ids begin with 1
+
+use std::error::Error;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+async fn look_up(id: u32) -> Result<String, String> {
+    sleep(Duration::from_millis(200)).await;
+    assert!(id > 0, "ids begin with 1");
+    match id {
+        1 => Ok(String::from("Ada")),
+        _ => Err(format!("nobody has the id {id}")),
+    }
+}
+
+/// Has async code do the work, and blocks its thread until the answer is there.
+pub fn look_up_from_thread(handle: &Handle, id: u32) -> Result<String, Failure> {
+    Ok(handle.block_on(handle.spawn(look_up(id)))??)
+}
+
+/// Sends as fast as it is read: `blocking_send` waits while the channel is full.
+fn send_readings(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
+    for reading in [81, 14, 3, 94] {
+        readings.blocking_send(reading)?;
+        println!("Sent {reading}");
+    }
+    Ok(())
+}
+
+/// Watches a device for as long as somebody listens.
+fn watch_device(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
+    for reading in 1.. {
+        thread::sleep(Duration::from_millis(100));
+        if readings.blocking_send(reading).is_err() {
+            println!("Nobody listens at reading {reading}");
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a thread without blocking the one that this runs on.
+async fn join(thread: thread::JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+    spawn_blocking(|| thread.join().expect("the thread does not panic")).await?
+}
+
+pub async fn run() -> Result<(), Failure> {
+    println!("A thread that starts tasks and waits for their results:");
+    let handle = Handle::current();
+    let thread = thread::spawn(move || {
+        println!("Found {}", look_up_from_thread(&handle, 1)?);
+        for id in [2, 0] {
+            match look_up_from_thread(&handle, id) {
+                Ok(name) => println!("Found {name}"),
+                Err(error) if error.is::<JoinError>() => println!("Bug in the task"),
+                Err(error) => println!("Error: {error}"),
+            }
+        }
+        Ok(())
+    });
+    join(thread).await?;
+
+    println!("A thread that sends to a slow reader:");
+    let (sender, mut receiver) = mpsc::channel(1);
+    let thread = thread::spawn(|| send_readings(sender));
+    while let Some(reading) = receiver.recv().await {
+        sleep(Duration::from_millis(200)).await;
+        println!("Stored {reading}");
+    }
+    join(thread).await?;
+
+    println!("A thread that nobody listens to any more:");
+    let (sender, mut receiver) = mpsc::channel(1);
+    let thread = thread::spawn(|| watch_device(sender));
+    while let Some(reading) = receiver.recv().await {
+        println!("Reading {reading}");
+        if reading == 3 {
+            break;
+        }
+    }
+    drop(receiver);
+    join(thread).await
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mpsc;
+
+    #[tokio::test]
+    #[should_panic(expected = "Cannot block the current thread from within a runtime")]
+    async fn blocking_send_panics_in_a_task() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let _ = sender.blocking_send(1);
+    }
+}
