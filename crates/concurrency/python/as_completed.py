@@ -1,0 +1,51 @@
+import asyncio
+
+
+async def fetch_data(id, delay):
+    await asyncio.sleep(delay)
+    print(f"fetched {id}")
+    if id == 4:
+        raise ValueError("no such data")
+    return f"Data {id}"
+
+
+async def use_it(id, result):
+    print(f"{id}: {result}")
+    await asyncio.sleep(0.25)
+
+
+async def keyed(request):
+    try:
+        return request[0], await fetch_data(*request)
+    except ValueError as error:
+        return request[0], f"Error: {error}"
+
+
+async def main():
+    requests = [(1, 0.4), (2, 0.1), (3, 0.2), (4, 0.3)]
+
+    print("Tasks, and a busy loop:")
+    for completed in asyncio.as_completed([keyed(request) for request in requests]):
+        id, result = await completed
+        await use_it(id, result)
+
+    print("Left after the first:")
+    tasks = [asyncio.create_task(keyed(request)) for request in requests]
+    for completed in asyncio.as_completed(tasks):
+        id, result = await completed
+        print(f"{id}: {result}")
+        if id == 2:
+            break
+    for task in tasks:
+        task.cancel()
+    await asyncio.sleep(0.4)
+    print("0.4 s later")
+
+    # Whatever runs at the same time is a task in asyncio, so this is the same again.
+    print("Futures that borrow, and a busy loop:")
+    for completed in asyncio.as_completed([keyed(request) for request in requests]):
+        id, result = await completed
+        await use_it(id, result)
+
+
+asyncio.run(main())

@@ -1,0 +1,102 @@
+//! Start a background task: fire and forget, wait for it later, or stop it.
+//!
+//! `tokio::spawn` starts it at once, and its handle is awaited when the result is needed.
+//! A task whose handle is dropped runs on; asyncio may collect one that nobody refers to.
+//! The trap is its error: asyncio logs "Task exception was never retrieved", Tokio says
+//! nothing of an `Err`, and only a panic leaves a message on standard error. So a task
+//! that is on its own has to report by itself. `TaskTracker` counts such tasks without
+//! keeping their results, and waits for them before the program ends. A task without an
+//! end is bound to its owner by `AbortOnDropHandle`. With clean-up that awaits:
+//! `background_services`.
+//!
+//! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
+//! stderr: no address given
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{interval, sleep};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+async fn long_running_process() -> String {
+    sleep(Duration::from_millis(300)).await;
+    println!("the background task is done");
+    String::from("background_result")
+}
+
+async fn quick_operation() -> String {
+    sleep(Duration::from_millis(100)).await;
+    String::from("quick_result")
+}
+
+async fn send_mail(to: &str) -> Result<(), String> {
+    sleep(Duration::from_millis(200)).await;
+    assert!(!to.is_empty(), "no address given");
+    if to == "nobody" {
+        return Err(String::from("unknown address"));
+    }
+    println!("mail to {to} sent");
+    Ok(())
+}
+
+/// Fit for a task that nobody awaits.
+async fn send_mail_or_report(to: &str) {
+    if let Err(error) = send_mail(to).await {
+        println!("mail to {to} not sent: {error}");
+    }
+}
+
+/// Says that it is alive for as long as it exists.
+struct Service {
+    _heartbeat: AbortOnDropHandle<()>,
+}
+
+impl Service {
+    fn start() -> Service {
+        let heartbeat = tokio::spawn(async {
+            let mut ticks = interval(Duration::from_millis(100));
+            loop {
+                ticks.tick().await;
+                println!("alive");
+            }
+        });
+        let _heartbeat = AbortOnDropHandle::new(heartbeat);
+        Service { _heartbeat }
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("Awaited when it is needed:");
+    let background_task = tokio::spawn(long_running_process());
+    println!("{}", quick_operation().await);
+    println!("{}", background_task.await?);
+
+    println!("An error that nobody hears, and a panic that only standard error shows:");
+    tokio::spawn(send_mail("Ada"));
+    tokio::spawn(send_mail("nobody"));
+    tokio::spawn(send_mail(""));
+    sleep(Duration::from_millis(300)).await;
+
+    println!("On their own, errors told, waited for at the end:");
+    let background = TaskTracker::new();
+    background.spawn(send_mail_or_report("Ada"));
+    background.spawn(send_mail_or_report("nobody"));
+    println!("{} in the background", background.len());
+    // A tracker that is not closed expects more tasks, and waits for ever.
+    background.close();
+    background.wait().await;
+    println!("{} in the background", background.len());
+
+    println!("Bound to its owner:");
+    let service = Service::start();
+    sleep(Duration::from_millis(250)).await;
+    drop(service);
+    sleep(Duration::from_millis(250)).await;
+    println!("0.25 s later");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,198 @@
+//! Race tasks: take the first that completes, abort the others and wait for their end.
+//!
+//! `JoinSet::join_next` gives whatever ends first, an error as well as a value. The trap
+//! is in both languages: to cancel a task is a request, so a function that returns right
+//! after it leaves the losers' clean-up undone. `JoinSet::shutdown` aborts the rest and
+//! waits until each has dropped what it held, so here all requests are closed before the
+//! result is printed; dropping the set only aborts. `select!` races two futures of one
+//! task, of any types, and drops the loser before it goes on. To keep the rest running:
+//! `select_all_of`.
+//!
+//! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel, finally
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// Any error that may move to another thread.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Runs all futures as tasks. What the first returned that completed, or `None` if there
+/// are no futures. The others are aborted, and have ended when this returns.
+pub async fn first_completed<F>(
+    futures: impl IntoIterator<Item = F>,
+) -> Option<Result<F::Output, JoinError>>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut tasks = JoinSet::from_iter(futures);
+    let first = tasks.join_next().await;
+    tasks.shutdown().await;
+    first
+}
+
+/// The same for the first that succeeds. If none does: all errors, as they came; a panic
+/// is one of them. `E` is most simply `Box<dyn Error + Send + Sync>`; an enum of your own
+/// needs `impl From<JoinError>`.
+pub async fn first_success<F, T, E>(
+    futures: impl IntoIterator<Item = F>,
+) -> Result<T, Vec<E>>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<JoinError> + Send + 'static,
+{
+    let mut tasks = JoinSet::from_iter(futures);
+    let mut errors = Vec::new();
+    while let Some(outcome) = tasks.join_next().await {
+        match outcome.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(value) => {
+                tasks.shutdown().await;
+                return Ok(value);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Err(errors)
+}
+
+/// A request that is open. However its function ends, it is dropped and closed.
+struct Request(&'static str);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        println!("{} closed", self.0);
+    }
+}
+
+async fn fetch_data(url: &'static str, millis: u64) -> Result<String, Failure> {
+    let _request = Request(url);
+    sleep(Duration::from_millis(millis)).await;
+    if url.starts_with("broken") {
+        return Err(format!("{url} does not answer").into());
+    }
+    Ok(format!("Data from {url}"))
+}
+
+fn print_result(result: Result<String, Failure>) {
+    match result {
+        Ok(data) => println!("{data}"),
+        Err(error) => println!("Error: {error}"),
+    }
+}
+
+pub async fn run() -> Result<(), Failure> {
+    println!("The first that completes:");
+    let requests = [("slow.com", 300), ("fast.com", 100)];
+    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    if let Some(first) = first_completed(fetches).await {
+        print_result(first?);
+    }
+
+    println!("An error completes, too:");
+    let requests = [("slow.com", 300), ("broken.com", 100)];
+    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    if let Some(first) = first_completed(fetches).await {
+        print_result(first?);
+    }
+
+    println!("The first that succeeds:");
+    let requests = [("slow.com", 300), ("broken.com", 100), ("fast.com", 200)];
+    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    match first_success(fetches).await {
+        Ok(data) => println!("{data}"),
+        Err(errors) => errors
+            .into_iter()
+            .for_each(|error| print_result(Err(error))),
+    }
+
+    println!("None succeeds:");
+    let requests = [("broken.org", 200), ("broken.com", 100)];
+    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    match first_success(fetches).await {
+        Ok(data) => println!("{data}"),
+        Err(errors) => errors
+            .into_iter()
+            .for_each(|error| print_result(Err(error))),
+    }
+
+    println!("Two futures of one task:");
+    select! {
+        result = fetch_data("slow.com", 300) => print_result(result),
+        result = fetch_data("fast.com", 100) => print_result(result),
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Ready;
+    use std::iter::empty;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::{Failure, first_completed, first_success};
+
+    /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+    /// not ready then.
+    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+                return Some(output);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    #[tokio::test]
+    async fn of_nothing_nothing_completes() {
+        assert!(first_completed(empty::<Ready<u32>>()).await.is_none());
+        let errors = first_success(empty::<Ready<Result<u32, Failure>>>()).await;
+        assert_eq!(errors.expect_err("no success").len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_of_the_errors() {
+        let errors = first_success([1, 2].map(async |bug| {
+            assert_eq!(bug, 1, "a bug");
+            Err::<u32, Failure>("no luck".into())
+        }));
+        assert_eq!(errors.await.expect_err("no success").len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_while_it_waits_it_stops_all() {
+        for polls in 1..5 {
+            let held = Arc::new(());
+            let tasks = [1, 2].map(|_| {
+                let held = Arc::clone(&held);
+                async move {
+                    sleep(Duration::from_secs(1)).await;
+                    drop(held);
+                }
+            });
+            assert!(poll_and_drop(first_completed(tasks), polls).await.is_none());
+            let all_gone = async {
+                while Arc::strong_count(&held) > 1 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let soon = Duration::from_millis(10);
+            assert!(timeout(soon, all_gone).await.is_ok());
+        }
+    }
+}

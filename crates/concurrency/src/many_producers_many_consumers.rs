@@ -1,0 +1,212 @@
+//! Share one queue between many producers and many consumers, and end them all.
+//!
+//! Each producer has a clone of the sender. A Tokio channel has one receiver ("no method
+//! named `clone` found"), so the consumers share it behind a lock, and take turns in
+//! waiting for the next item. When all senders are gone, each consumer gets `None`. A
+//! common mistake in Python is one end mark for each producer, when each consumer needs
+//! one: here is none to count, and no timeout to guess. The trap is
+//! `while let Some(item) = receiver.lock().await.recv().await`: its guard lives through
+//! the body of the loop, so the consumers work one after the other. The crate
+//! async-channel has a receiver that can be cloned, without a lock.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+const CAPACITY: usize = 2;
+const CONSUMERS: u32 = 3;
+
+/// A receiver that can be cloned: each item goes to one of the clones, to the one that
+/// has waited longest.
+pub struct SharedReceiver<T>(Arc<Mutex<mpsc::Receiver<T>>>);
+
+impl<T> SharedReceiver<T> {
+    /// Shares the receiver.
+    pub fn new(receiver: mpsc::Receiver<T>) -> SharedReceiver<T> {
+        SharedReceiver(Arc::new(Mutex::new(receiver)))
+    }
+
+    /// The next item, or `None` when all senders have been dropped and the channel is
+    /// empty. Cancel-safe: whoever is dropped while waiting loses only the place.
+    pub async fn recv(&self) -> Option<T> {
+        self.0.lock().await.recv().await
+    }
+}
+
+impl<T> Clone for SharedReceiver<T> {
+    fn clone(&self) -> SharedReceiver<T> {
+        SharedReceiver(Arc::clone(&self.0))
+    }
+}
+
+async fn producer(id: u32, start: u64, queue: mpsc::Sender<String>) {
+    sleep(Duration::from_millis(start)).await;
+    for number in 0..3 {
+        let item = format!("Item-{id}-{number}");
+        // The error is that all receivers are gone: nobody is left to work for.
+        if queue.send(item.clone()).await.is_err() {
+            return;
+        }
+        println!("Producer {id} produced {item}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn process(item: &str) -> Result<(), String> {
+    sleep(Duration::from_millis(400)).await;
+    if item == "Item-1-0" {
+        return Err(format!("{item} is broken"));
+    }
+    Ok(())
+}
+
+async fn consumer(id: u32, queue: SharedReceiver<String>) {
+    while let Some(item) = queue.recv().await {
+        println!("Consumer {id} consuming {item}");
+        match process(&item).await {
+            Ok(()) => println!("Consumer {id} has done {item}"),
+            // One bad item ends neither the consumer nor the others.
+            Err(error) => println!("Consumer {id}: {error}"),
+        }
+    }
+    println!("Consumer {id} has ended");
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    let receiver = SharedReceiver::new(receiver);
+    let mut tasks = JoinSet::new();
+    for id in 0..CONSUMERS {
+        tasks.spawn(consumer(id, receiver.clone()));
+        // They line up one after the other.
+        sleep(Duration::from_millis(50)).await;
+    }
+    tasks.spawn(producer(0, 0, sender.clone()));
+    tasks.spawn(producer(1, 50, sender.clone()));
+    // What stays here would keep the consumers waiting, and the producers sending.
+    drop((sender, receiver));
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::sync::{Mutex, mpsc};
+    use tokio::task::JoinSet;
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::SharedReceiver;
+
+    /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+    /// not ready then.
+    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+                return Some(output);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const BODY: Duration = Duration::from_millis(100);
+
+    fn four_items() -> mpsc::Receiver<u32> {
+        let (sender, receiver) = mpsc::channel(4);
+        for item in 0..4 {
+            sender.try_send(item).expect("four fit in");
+        }
+        receiver
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consumers_work_at_the_same_time() {
+        let receiver = SharedReceiver::new(four_items());
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..2 {
+            let receiver = receiver.clone();
+            tasks.spawn(async move {
+                while receiver.recv().await.is_some() {
+                    sleep(BODY).await;
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(start.elapsed(), BODY * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guard_in_the_head_of_the_loop_makes_them_take_turns() {
+        let receiver = Arc::new(Mutex::new(four_items()));
+        let start = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..2 {
+            let receiver = Arc::clone(&receiver);
+            tasks.spawn(async move {
+                while let Some(_item) = receiver.lock().await.recv().await {
+                    sleep(BODY).await;
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(start.elapsed(), BODY * 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_item_that_is_there_is_delivered_once() {
+        for polls in 1..4 {
+            let receiver = SharedReceiver::new(four_items());
+            let mut items = Vec::new();
+            items.extend(poll_and_drop(receiver.recv(), polls).await.flatten());
+            while let Ok(Some(item)) = timeout(HOUR, receiver.recv()).await {
+                items.push(item);
+            }
+            assert_eq!(items, [0, 1, 2, 3]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_dropped_while_it_waits_loses_no_item() {
+        for polls in 1..4 {
+            for ahead in [false, true] {
+                let (sender, receiver) = mpsc::channel(1);
+                let receiver = SharedReceiver::new(receiver);
+                let first = receiver.clone();
+                let first =
+                    ahead.then(|| tokio::spawn(async move { first.recv().await }));
+                sleep(BODY).await;
+                let dropped = poll_and_drop(receiver.recv(), polls).await;
+                assert_eq!(dropped, None);
+                sender.send(1).await.expect("a receiver is there");
+                let next = match first {
+                    Some(first) => first.await.expect("it does not panic"),
+                    None => timeout(HOUR, receiver.recv()).await.expect("the next"),
+                };
+                assert_eq!(next, Some(1));
+                sender.send(2).await.expect("a receiver is there");
+                let next = timeout(HOUR, receiver.recv()).await;
+                assert_eq!(next, Ok(Some(2)));
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Shut a queue down: take no more items, drain what is in it, then end.
+//!
+//! Either the producers stop and drop their senders, or the consumer calls `close`, the
+//! `shutdown` of an `asyncio.Queue`: an item that waits for a place is refused, a sender
+//! that somebody forgot does no harm, and `recv` gives what is in the queue and then
+//! `None`. To stop at once, close it and take what is left, also with `recv`: `try_recv`
+//! would miss an item that has its place but is not in it yet. A common mistake in
+//! Python is an end mark that each consumer puts back for the next: it stays in the queue
+//! and is never marked done, so `join` never returns. To wait until all is done:
+//! `queue_join`.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.shutdown, asyncio.Queue.shutdown(immediate=True)
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+const CAPACITY: usize = 2;
+
+/// Adds items until it is stopped, or the queue is closed.
+async fn producer(stop: CancellationToken, queue: mpsc::Sender<String>) {
+    for number in 0.. {
+        let item = format!("item-{number}");
+        let Some(Ok(place)) = stop.run_until_cancelled(queue.reserve()).await else {
+            println!("{item} came too late");
+            return;
+        };
+        println!("{item} added");
+        place.send(item);
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn process(item: String) {
+    println!("processing {item}");
+    sleep(Duration::from_millis(350)).await;
+}
+
+/// Processes items until there are no more.
+async fn consumer(queue: &mut mpsc::Receiver<String>) {
+    while let Some(item) = queue.recv().await {
+        process(item).await;
+    }
+    println!("drained");
+}
+
+/// Closes the queue after so many items, and processes those that are in it by then.
+async fn consumer_of(enough: u32, mut queue: mpsc::Receiver<String>) {
+    let mut processed = 0;
+    while let Some(item) = queue.recv().await {
+        process(item).await;
+        processed += 1;
+        if processed == enough {
+            println!("closing the queue");
+            queue.close();
+        }
+    }
+    println!("drained");
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("The producer is stopped:");
+    let stop = CancellationToken::new();
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let producer_task = tokio::spawn(producer(stop.clone(), sender));
+    let consumer_task = tokio::spawn(async move { consumer(&mut receiver).await });
+    sleep(Duration::from_millis(600)).await;
+    println!("stopping the producer");
+    stop.cancel();
+    producer_task.await?;
+    consumer_task.await?;
+
+    println!("The consumer closes the queue:");
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    let producer_task = tokio::spawn(producer(CancellationToken::new(), sender.clone()));
+    consumer_of(2, receiver).await;
+    producer_task.await?;
+    // It has lived until here, and the consumer has ended all the same.
+    drop(sender);
+
+    println!("At once:");
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let producer_task = tokio::spawn(producer(CancellationToken::new(), sender));
+    let limit = Duration::from_millis(500);
+    if timeout(limit, consumer(&mut receiver)).await.is_err() {
+        receiver.close();
+        producer_task.await?;
+        while let Some(item) = receiver.recv().await {
+            println!("{item} is left");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn an_item_that_has_its_place_comes_after_the_close() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let place = sender.reserve().await.expect("the receiver is there");
+        receiver.close();
+        assert!(receiver.try_recv().is_err());
+        place.send(7);
+        assert_eq!(receiver.recv().await, Some(7));
+        assert_eq!(receiver.recv().await, None);
+    }
+}
