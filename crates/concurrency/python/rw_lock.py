@@ -1,0 +1,130 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+
+class RwLock:
+    """Many readers or one writer; a writer that waits goes before later readers."""
+
+    def __init__(self):
+        self.changed = asyncio.Condition()
+        self.readers = 0
+        self.writing = False
+        self.writers_waiting = 0
+
+    @asynccontextmanager
+    async def read(self):
+        async with self.changed:
+            await self.changed.wait_for(
+                lambda: not self.writing and not self.writers_waiting
+            )
+            self.readers += 1
+        try:
+            yield
+        finally:
+            async with self.changed:
+                self.readers -= 1
+                self.changed.notify_all()
+
+    @asynccontextmanager
+    async def write(self):
+        async with self.changed:
+            self.writers_waiting += 1
+            try:
+                await self.changed.wait_for(
+                    lambda: not self.writing and not self.readers
+                )
+                self.writing = True
+            finally:
+                self.writers_waiting -= 1
+                self.changed.notify_all()
+        try:
+            yield
+        finally:
+            async with self.changed:
+                self.writing = False
+                self.changed.notify_all()
+
+
+class Cache:
+    def __init__(self):
+        self.values = {}
+        self.lock = RwLock()
+
+
+async def load(caller):
+    await asyncio.sleep(0.1)
+    print(f"{caller} has loaded")
+    return f"what {caller} has loaded"
+
+
+async def get_or_wait_for_ever(cache, key, caller):
+    async with cache.lock.read():
+        if key in cache.values:
+            return cache.values[key]
+        value = await load(caller)
+        async with cache.lock.write():
+            return cache.values.setdefault(key, value)
+
+
+async def get(cache, key, caller):
+    async with cache.lock.read():
+        if key in cache.values:
+            return cache.values[key]
+    value = await load(caller)
+    async with cache.lock.write():
+        return cache.values.setdefault(key, value)
+
+
+async def get_later(start, cache, caller):
+    await asyncio.sleep(start)
+    print(f"{caller} got {await get(cache, 'key', caller)}")
+
+
+class Shared:
+    def __init__(self, value):
+        self.value = value
+        self.lock = RwLock()
+
+
+async def reader(name, start, shared):
+    await asyncio.sleep(start)
+    async with shared.lock.read():
+        print(f"{name} begins to read {shared.value}")
+        await asyncio.sleep(0.3)
+        print(f"{name} has read {shared.value}")
+
+
+async def writer(start, shared):
+    await asyncio.sleep(start)
+    print("the writer asks")
+    async with shared.lock.write():
+        print("the writer begins")
+        await asyncio.sleep(0.2)
+        shared.value += 1
+        print("the writer has written")
+
+
+async def main():
+    print("Two readers, a writer, and a late reader:")
+    shared = Shared(7)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(reader("A", 0, shared))
+        tasks.create_task(reader("B", 0.1, shared))
+        tasks.create_task(writer(0.15, shared))
+        tasks.create_task(reader("C", 0.2, shared))
+
+    print("Asking for the write lock while reading:")
+    cache = Cache()
+    try:
+        async with asyncio.timeout(0.5):
+            print(f"A got {await get_or_wait_for_ever(cache, 'key', 'A')}")
+    except TimeoutError:
+        print("still waiting after 0.5 s")
+
+    print("Reading ended before:")
+    async with asyncio.TaskGroup() as tasks:
+        for caller, start in [("A", 0), ("B", 0.05), ("C", 0.2)]:
+            tasks.create_task(get_later(start, cache, caller))
+
+
+asyncio.run(main())

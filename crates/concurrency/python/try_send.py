@@ -1,0 +1,81 @@
+import asyncio
+from itertools import count
+
+CAPACITY = 2
+END = None
+
+
+def put_or_drop_oldest(queue, item):
+    """Adds an item. What had to go for it, if the queue was full."""
+    oldest = queue.get_nowait() if queue.full() else None
+    queue.put_nowait(item)
+    return oldest
+
+
+def offer(number, queue, consumer_task):
+    # A queue does not know whether anybody takes from it.
+    if consumer_task.done():
+        print(f"{number} refused: nobody takes it")
+        return False
+    try:
+        queue.put_nowait(number)
+        print(f"{number} put")
+    except asyncio.QueueFull:
+        print(f"{number} refused: full")
+    return True
+
+
+async def process(number):
+    print(f"processing {number}")
+    await asyncio.sleep(0.35)
+
+
+async def consumer_of_three(queue):
+    for _ in range(3):
+        await process(await queue.get())
+
+
+async def read_sensor(places, queue):
+    """A queue has no places to reserve, so a semaphore counts them."""
+    for number in range(4):
+        await places.acquire()
+        print(f"reading {number}")
+        queue.put_nowait(number)
+    queue.put_nowait(END)
+
+
+async def produce(queue):
+    for number in range(7):
+        if (oldest := put_or_drop_oldest(queue, number)) is not None:
+            print(f"{oldest} dropped for {number}")
+        await asyncio.sleep(0.1)
+
+
+async def main():
+    print("Refused when it is full:")
+    queue = asyncio.Queue(CAPACITY)
+    consumer_task = asyncio.create_task(consumer_of_three(queue))
+    for number in count():
+        if not offer(number, queue, consumer_task):
+            break
+        await asyncio.sleep(0.2)
+
+    print("The oldest goes when it is full:")
+    queue = asyncio.Queue(CAPACITY)
+    producer_task = asyncio.create_task(produce(queue))
+    for _ in range(4):
+        await process(await queue.get())
+    await producer_task
+
+    print("Made when there is room:")
+    places = asyncio.Semaphore(CAPACITY)
+    queue = asyncio.Queue()
+    sensor_task = asyncio.create_task(read_sensor(places, queue))
+    await asyncio.sleep(0.1)
+    while (number := await queue.get()) is not END:
+        places.release()
+        await process(number)
+    await sensor_task
+
+
+asyncio.run(main())

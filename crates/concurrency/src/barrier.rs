@@ -1,0 +1,94 @@
+//! Meet at a barrier: all tasks wait until the last one has arrived.
+//!
+//! `Barrier::new(3)` lets three pass together, again and again; exactly one of them is
+//! told `is_leader`, where asyncio gives each a number. There is no `abort`: who fails
+//! cancels a token, and the others wait for the barrier or the token, whichever comes
+//! first. The trap: who stops waiting has arrived all the same. Tokio counts arrivals
+//! and lets the next ones pass although nobody is there, while asyncio takes them back.
+//! So throw the barrier away once somebody has given up.
+//!
+//! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort, asyncio.timeout
+//! differs: who gave up still counts at Tokio's barrier, and asyncio's takes it back
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Barrier;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+const WORKERS: usize = 3;
+
+/// Loads and computes; nobody begins a step before all have ended the one before.
+async fn work(name: &'static str, delays: [u64; 2], barrier: Arc<Barrier>) {
+    for (step, delay) in ["loaded", "computed"].into_iter().zip(delays) {
+        sleep(Duration::from_millis(delay)).await;
+        println!("{name} has {step}");
+        if barrier.wait().await.is_leader() {
+            println!("all have {step}");
+        }
+    }
+}
+
+/// One step, in which B fails: the token is cancelled, and nobody waits for ever.
+async fn load(
+    name: &'static str,
+    delay: u64,
+    barrier: Arc<Barrier>,
+    broken: CancellationToken,
+) {
+    sleep(Duration::from_millis(delay)).await;
+    if name == "B" {
+        println!("B fails");
+        broken.cancel();
+        return;
+    }
+    match broken.run_until_cancelled(barrier.wait()).await {
+        Some(_) => println!("{name} goes on"),
+        None => {
+            // To tell them apart in the transcript.
+            sleep(Duration::from_millis(delay)).await;
+            println!("{name} goes home");
+        }
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let millis = Duration::from_millis;
+
+    println!("Two steps:");
+    let barrier = Arc::new(Barrier::new(WORKERS));
+    let mut workers = JoinSet::new();
+    workers.spawn(work("A", [100, 300], barrier.clone()));
+    workers.spawn(work("B", [300, 100], barrier.clone()));
+    workers.spawn(work("C", [200, 200], barrier.clone()));
+    while let Some(ended) = workers.join_next().await {
+        ended?;
+    }
+
+    println!("One fails:");
+    let barrier = Arc::new(Barrier::new(WORKERS));
+    let broken = CancellationToken::new();
+    for (name, delay) in [("A", 100), ("B", 300), ("C", 200)] {
+        workers.spawn(load(name, delay, barrier.clone(), broken.clone()));
+    }
+    while let Some(ended) = workers.join_next().await {
+        ended?;
+    }
+
+    println!("One gives up:");
+    let barrier = Barrier::new(2);
+    for name in ["A", "B"] {
+        match timeout(millis(200), barrier.wait()).await {
+            Ok(_) => println!("{name} passes"),
+            Err(_) => println!("{name} gives up after 0.2 s"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

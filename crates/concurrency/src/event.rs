@@ -1,0 +1,118 @@
+//! Wait for an event that another task sets, as with `asyncio.Event`; it stays set.
+//!
+//! A `watch` channel of a `bool` is the nearest to it: whoever waits for `true` goes on
+//! when it is set, and who comes later goes on at once. Set it with `send_replace`, for
+//! `send` changes nothing while nobody waits. The trap is to set and clear in one go:
+//! asyncio's waiters go on all the same, while these look at the value when their turn
+//! comes, and wait on. To wake those who wait now, and only them, there is `Notify`.
+//! What is set once and for all is a `CancellationToken`: `cancel` sets it.
+//!
+//! asyncio: asyncio.Event, asyncio.Event.set, asyncio.Event.clear, asyncio.Event.wait
+//! differs: asyncio's waiters go on although the event was cleared before their turn
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::join;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// A flag that any number of tasks can wait for.
+#[derive(Default)]
+pub struct Event {
+    flag: watch::Sender<bool>,
+}
+
+impl Event {
+    /// Lets everybody pass, now and later.
+    pub fn set(&self) {
+        self.flag.send_replace(true);
+    }
+
+    /// Makes those wait who come from now on.
+    pub fn clear(&self) {
+        self.flag.send_replace(false);
+    }
+
+    /// Returns once the event is set. Nothing is lost when this is dropped half-way.
+    pub async fn wait(&self) {
+        let mut flag = self.flag.subscribe();
+        let set = flag.wait_for(|is_set| *is_set).await;
+        set.expect("the sender lives as long as the event");
+    }
+}
+
+/// Waits for the gate and walks through it.
+async fn pass(name: &'static str, walk: u64, gate: Arc<Event>) {
+    gate.wait().await;
+    sleep(Duration::from_millis(walk)).await;
+    println!("{name} is through");
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let millis = Duration::from_millis;
+    let gate = Arc::new(Event::default());
+
+    println!("Two wait, and one comes later:");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(pass("A", 50, gate.clone()));
+    tasks.spawn(pass("B", 100, gate.clone()));
+    sleep(millis(300)).await;
+    println!("the gate opens");
+    gate.set();
+    sleep(millis(200)).await;
+    pass("C", 0, gate.clone()).await;
+
+    println!("Cleared, and set again while nobody waits:");
+    gate.clear();
+    match timeout(millis(200), pass("D", 0, gate.clone())).await {
+        Ok(()) => {}
+        Err(_) => println!("D has waited for 0.2 s"),
+    }
+    gate.set();
+    sleep(millis(100)).await;
+    pass("D", 0, gate.clone()).await;
+
+    println!("Set and cleared in one go:");
+    gate.clear();
+    let open_and_shut = async {
+        sleep(millis(100)).await;
+        gate.set();
+        gate.clear();
+    };
+    // `join!` runs both in one task, so that the waiter's turn comes after the `clear`.
+    let (waited, ()) = join!(
+        timeout(millis(300), pass("E", 0, gate.clone())),
+        open_and_shut
+    );
+    if waited.is_err() {
+        println!("E has waited for 0.3 s");
+    }
+
+    println!("Only those who wait now:");
+    let bell = Arc::new(Notify::new());
+    let early = bell.clone();
+    tasks.spawn(async move {
+        early.notified().await;
+        println!("F has heard it");
+    });
+    sleep(millis(100)).await;
+    bell.notify_waiters();
+    sleep(millis(100)).await;
+    match timeout(millis(200), bell.notified()).await {
+        Ok(()) => println!("G has heard it"),
+        Err(_) => println!("G came later, and has waited for 0.2 s"),
+    }
+
+    // Those who wait end with the set.
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,83 @@
+//! Tasks by key: results with their names, abort one by its key, `JoinMap`.
+//!
+//! A dict of tasks, in one type: `spawn` takes a key, `join_next` gives the next result
+//! with its key, be it a value, an error or a panic, and `abort` ends one by its key.
+//! Dropped, the map aborts all. The trap is a key that is used twice: `JoinMap` aborts
+//! the task that had it, and its result never comes; a dict forgets that task, which runs
+//! on. Ask `contains_key` first. It needs the feature `join-map` of `tokio-util`.
+//!
+//! asyncio: asyncio.create_task, asyncio.wait, asyncio.Task.cancel, asyncio.Task.result
+//! differs: a key used twice aborts the first task; a dict lets it run on
+//! stderr: user 0 is not a user
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::sleep;
+use tokio_util::task::JoinMap;
+
+/// The tasks by the names of the users that they load.
+type Loading = JoinMap<&'static str, Result<u32, String>>;
+
+async fn load(id: u32, millis: u64) -> Result<u32, String> {
+    sleep(Duration::from_millis(millis)).await;
+    println!("loaded {id}");
+    assert!(id > 0, "user {id} is not a user");
+    match id {
+        404 => Err("not found".to_string()),
+        _ => Ok(id),
+    }
+}
+
+fn report(name: &str, outcome: Result<Result<u32, String>, JoinError>) {
+    match outcome {
+        Ok(Ok(id)) => println!("{name}: {id}"),
+        Ok(Err(error)) => println!("{name}: {error}"),
+        Err(error) if error.is_panic() => println!("{name}: a bug"),
+        Err(_) => println!("{name}: aborted"),
+    }
+}
+
+/// Reports each as it ends.
+async fn report_all(mut tasks: Loading) {
+    while let Some((name, outcome)) = tasks.join_next().await {
+        report(name, outcome);
+    }
+}
+
+pub async fn run() {
+    println!("Each as it ends, one of them aborted:");
+    let mut tasks = Loading::new();
+    tasks.spawn("Ann", load(1, 300));
+    tasks.spawn("Bob", load(404, 100));
+    tasks.spawn("Eve", load(0, 200));
+    tasks.spawn("Joe", load(4, 400));
+    sleep(Duration::from_millis(50)).await;
+    for name in ["Joe", "Jim"] {
+        if !tasks.abort(name) {
+            println!("{name} is not there");
+        }
+    }
+    report_all(tasks).await;
+
+    println!("A key used twice:");
+    let mut tasks = Loading::new();
+    tasks.spawn("Ann", load(1, 200));
+    tasks.spawn("Ann", load(10, 300));
+    if !tasks.contains_key("Ann") {
+        tasks.spawn("Ann", load(100, 100));
+    }
+    report_all(tasks).await;
+
+    println!("All are stopped:");
+    let mut tasks = Loading::new();
+    tasks.spawn("Ann", load(1, 100));
+    drop(tasks);
+    sleep(Duration::from_millis(200)).await;
+    println!("0.2 s later");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

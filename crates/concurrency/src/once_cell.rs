@@ -1,0 +1,81 @@
+//! Load a value once, by whoever comes first; the others wait for it.
+//!
+//! `OnceCell::get_or_try_init` runs the loader that it is given only if there is no
+//! value yet, and one at a time. If a loader fails, its caller alone gets the error,
+//! and the next one in the queue tries with its own; so it is if the caller is
+//! cancelled while loading. The trap: all wait for the one that loads, however long it
+//! takes, so give it a deadline. Tasks share the cell through an `Arc` ("use of moved
+//! value: `settings`" without it), or as a `static` made with `OnceCell::const_new()`.
+//! One load for each of many keys: `single_flight`.
+//!
+//! asyncio: asyncio.Lock, asyncio.timeout, async with
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// Settings that are loaded when they are first asked for.
+#[derive(Default)]
+pub struct Settings {
+    region: OnceCell<String>,
+}
+
+impl Settings {
+    /// The region; loads it if nobody has done so yet.
+    pub async fn region(&self, caller: &str) -> Result<&str, String> {
+        let region = self.region.get_or_try_init(|| load(caller)).await?;
+        Ok(region)
+    }
+}
+
+/// The service answers B only.
+async fn load(caller: &str) -> Result<String, String> {
+    println!("{caller} loads");
+    sleep(Duration::from_millis(200)).await;
+    match caller {
+        "B" => Ok(String::from("eu-north")),
+        _ => Err(String::from("no connection")),
+    }
+}
+
+async fn ask(name: &'static str, start: u64, settings: Arc<Settings>) {
+    sleep(Duration::from_millis(start)).await;
+    match settings.region(name).await {
+        Ok(region) => println!("{name} got {region}"),
+        Err(error) => println!("{name} got an error: {error}"),
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("The first one fails:");
+    let settings = Arc::new(Settings::default());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(ask("A", 0, settings.clone()));
+    tasks.spawn(ask("B", 50, settings.clone()));
+    tasks.spawn(ask("C", 100, settings.clone()));
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    let region = settings.region.get().map_or("not loaded", String::as_str);
+    println!("without waiting: {region}");
+
+    println!("The first one is cancelled:");
+    let settings = Arc::new(Settings::default());
+    tasks.spawn(ask("B", 50, settings.clone()));
+    match timeout(Duration::from_millis(150), settings.region("A")).await {
+        Ok(region) => println!("A got {region:?}"),
+        Err(_) => println!("A gives up after 0.15 s"),
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,105 @@
+//! A pipeline: stages joined by bounded queues, with back-pressure, and an end for all.
+//!
+//! Each stage is a task that reads one channel and writes the next. A full channel makes
+//! its writer wait, so the slowest stage sets the pace of all. The end needs no mark: a
+//! stage that returns drops its sender, and the next one's loop ends. A stage that fails
+//! ends all, as in a `TaskGroup`: the rest is aborted and awaited, and what is between
+//! two stages is lost. The trap is the failed `send`: it says that a later stage has
+//! ended, but not why, so leave it to that one to give the error.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// How many items may wait between two stages.
+const WAITING: usize = 1;
+
+async fn fetch(
+    texts: &'static [&str],
+    pages: mpsc::Sender<&'static str>,
+) -> Result<(), String> {
+    for text in texts {
+        sleep(Duration::from_millis(100)).await;
+        println!("fetched {text}");
+        // Nobody reads any more: why, the stage that has ended says.
+        if pages.send(text).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn parse(
+    mut pages: mpsc::Receiver<&'static str>,
+    numbers: mpsc::Sender<u32>,
+) -> Result<(), String> {
+    while let Some(page) = pages.recv().await {
+        sleep(Duration::from_millis(50)).await;
+        let number = page
+            .parse()
+            .map_err(|_| format!("{page} is not a number"))?;
+        if numbers.send(number).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn store(mut numbers: mpsc::Receiver<u32>, limit: u32) -> Result<(), String> {
+    while let Some(number) = numbers.recv().await {
+        if number > limit {
+            return Err(format!("{number} is over {limit}"));
+        }
+        sleep(Duration::from_millis(400)).await;
+        println!("stored {number}");
+    }
+    Ok(())
+}
+
+/// Runs all stages. The first error stops the rest, and waits until it has stopped.
+pub async fn pipeline(texts: &'static [&'static str], limit: u32) -> Result<(), String> {
+    let (page_sender, pages) = mpsc::channel(WAITING);
+    let (number_sender, numbers) = mpsc::channel(WAITING);
+    let mut stages = JoinSet::new();
+    stages.spawn(fetch(texts, page_sender));
+    stages.spawn(parse(pages, number_sender));
+    stages.spawn(store(numbers, limit));
+    while let Some(ended) = stages.join_next().await {
+        let outcome = ended.unwrap_or_else(|panicked| Err(panicked.to_string()));
+        if outcome.is_err() {
+            stages.shutdown().await;
+            return outcome;
+        }
+    }
+    Ok(())
+}
+
+fn report(outcome: Result<(), String>) {
+    match outcome {
+        Ok(()) => println!("all stored"),
+        Err(error) => println!("failed: {error}"),
+    }
+}
+
+pub async fn run() {
+    println!("The slowest stage sets the pace:");
+    report(pipeline(&["1", "2", "3", "4", "5", "6"], 10).await);
+
+    println!("A stage in the middle fails:");
+    report(pipeline(&["1", "2", "x", "4", "5"], 10).await);
+
+    println!("The last stage fails:");
+    report(pipeline(&["1", "20", "3", "4", "5", "6"], 10).await);
+
+    sleep(Duration::from_millis(500)).await;
+    println!("0.5 s later");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

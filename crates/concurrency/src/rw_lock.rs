@@ -1,0 +1,148 @@
+//! A read-write lock: many readers at once, or one writer; asyncio has none.
+//!
+//! `RwLock` is fair: a writer that waits holds back the readers that come after it. The
+//! trap is to ask for the write lock while one still reads: nobody ever gets it. That
+//! happens unseen in a `match` on `cache.read().await.get(key)`, whose guard lives to
+//! the end of the `match`. (`if let` frees its guard before `else`, but only from edition
+//! 2024 on.) Nor read twice: a writer between the two waits for the first, and the second
+//! for the writer. Copy out what was found, in a statement of its own, and load what is
+//! missing without a lock. When the write lock is there, somebody else may have come
+//! first: `entry` looks once more. To load only once for all who wait: `single_flight`.
+//!
+//! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::RwLock;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+type Cache = RwLock<HashMap<&'static str, String>>;
+
+/// Stands for what is slow enough to be kept.
+async fn load(caller: &str) -> String {
+    sleep(Duration::from_millis(100)).await;
+    println!("{caller} has loaded");
+    format!("what {caller} has loaded")
+}
+
+/// The mistake: the `match` holds the read guard while it asks for the write lock.
+async fn get_or_wait_for_ever(cache: &Cache, key: &'static str, caller: &str) -> String {
+    match cache.read().await.get(key) {
+        Some(value) => value.clone(),
+        None => {
+            let value = load(caller).await;
+            cache.write().await.entry(key).or_insert(value).clone()
+        }
+    }
+}
+
+async fn get(cache: &Cache, key: &'static str, caller: &str) -> String {
+    // The guard is dropped at the end of this statement.
+    let found = cache.read().await.get(key).cloned();
+    if let Some(value) = found {
+        return value;
+    }
+    let value = load(caller).await;
+    cache.write().await.entry(key).or_insert(value).clone()
+}
+
+async fn get_later(start: u64, cache: Arc<Cache>, caller: &str) {
+    sleep(Duration::from_millis(start)).await;
+    println!("{caller} got {}", get(&cache, "key", caller).await);
+}
+
+async fn reader(name: &'static str, start: u64, lock: Arc<RwLock<u32>>) {
+    sleep(Duration::from_millis(start)).await;
+    let value = lock.read().await;
+    println!("{name} begins to read {value}");
+    sleep(Duration::from_millis(300)).await;
+    println!("{name} has read {value}");
+}
+
+async fn writer(start: u64, lock: Arc<RwLock<u32>>) {
+    sleep(Duration::from_millis(start)).await;
+    println!("the writer asks");
+    let mut value = lock.write().await;
+    println!("the writer begins");
+    sleep(Duration::from_millis(200)).await;
+    *value += 1;
+    println!("the writer has written");
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("Two readers, a writer, and a late reader:");
+    let lock = Arc::new(RwLock::new(7));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(reader("A", 0, lock.clone()));
+    tasks.spawn(reader("B", 100, lock.clone()));
+    tasks.spawn(writer(150, lock.clone()));
+    tasks.spawn(reader("C", 200, lock.clone()));
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+
+    println!("Asking for the write lock while reading:");
+    let cache = Cache::default();
+    let deadline = Duration::from_millis(500);
+    match timeout(deadline, get_or_wait_for_ever(&cache, "key", "A")).await {
+        Ok(value) => println!("A got {value}"),
+        Err(_) => println!("still waiting after 0.5 s"),
+    }
+
+    println!("Reading ended before:");
+    let cache = Arc::new(cache);
+    for (caller, start) in [("A", 0), ("B", 50), ("C", 200)] {
+        tasks.spawn(get_later(start, cache.clone(), caller));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::join;
+    use tokio::sync::RwLock;
+    use tokio::time::{sleep, timeout};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn if_let_has_freed_its_guard_in_else() {
+        let lock = RwLock::new(None::<u32>);
+        if let Some(value) = lock.read().await.as_ref() {
+            panic!("there is no {value}");
+        } else {
+            assert!(lock.try_write().is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_twice_waits_for_the_writer_in_between() {
+        let lock = RwLock::new(7);
+        let read_twice = async {
+            let first = lock.read().await;
+            sleep(SECOND * 2).await;
+            let again = timeout(SECOND, lock.read()).await;
+            assert!(again.is_err());
+            *first
+        };
+        let write = async {
+            sleep(SECOND).await;
+            *lock.write().await += 1;
+        };
+        assert_eq!(join!(read_twice, write).0, 7);
+        assert_eq!(*lock.read().await, 8);
+    }
+}

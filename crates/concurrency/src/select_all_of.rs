@@ -1,0 +1,179 @@
+//! Wait for the first of several tasks and keep the rest: first completed, first error.
+//!
+//! A `JoinSet` holds what is pending, as the second set that `asyncio.wait` returns:
+//! `join_next` takes out the first that is done, and the rest run on, to be awaited later
+//! or aborted. For `FIRST_EXCEPTION` take them out until one has failed; an aborted task
+//! does not count as failed, in either language. The trap is `select_all` on bare
+//! futures: it gives the rest back, but they stand still until they are awaited again;
+//! given handles of tasks, they go on. (`select!` in a loop takes its future only once,
+//! "use of moved value", unless it is pinned outside: `select_in_a_loop`.)
+//!
+//! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION
+//! differs: the rest of `select_all` stands still; tasks of asyncio go on by themselves
+
+use std::error::Error;
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::select_all;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// Waits for one task, and takes all that are done then. The rest stay in the set.
+/// Cancel-safe: nothing is taken before one is done.
+pub async fn first_completed<T: 'static>(
+    tasks: &mut JoinSet<T>,
+) -> Vec<Result<T, JoinError>> {
+    let mut done: Vec<_> = tasks.join_next().await.into_iter().collect();
+    while let Some(outcome) = tasks.try_join_next() {
+        done.push(outcome);
+    }
+    done
+}
+
+/// Waits until one fails or all are done, and adds the values that come to `done`. The
+/// rest stay in the set. A panic goes on in the caller. An aborted task is left out.
+/// Cancel-safe: what was taken out of the set is in `done`.
+pub async fn first_exception<T: 'static, E: 'static>(
+    tasks: &mut JoinSet<Result<T, E>>,
+    done: &mut Vec<T>,
+) -> Result<(), E> {
+    while let Some(outcome) = tasks.join_next().await {
+        match outcome {
+            Ok(result) => done.push(result?),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Works in two steps, and says when it is half-way.
+async fn step(name: &'static str, millis: u64) -> Result<&'static str, String> {
+    sleep(Duration::from_millis(millis / 2)).await;
+    println!("{name} is half-way");
+    sleep(Duration::from_millis(millis / 2)).await;
+    match name {
+        "bad" => Err(format!("{name} failed")),
+        _ => Ok(name),
+    }
+}
+
+/// Prints the names of those that are done, and how many are not.
+fn report(done: &[&str], pending: usize) {
+    println!("done: {}; pending: {pending}", done.join(", "));
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    println!("Until the first is done:");
+    let mut tasks = JoinSet::new();
+    for (name, millis) in [("slow", 800), ("fast", 200), ("middle", 600)] {
+        tasks.spawn(step(name, millis));
+    }
+    while !tasks.is_empty() {
+        for outcome in first_completed(&mut tasks).await {
+            report(&[outcome??], tasks.len());
+        }
+    }
+
+    println!("Until the first error:");
+    for (name, millis) in [("slow", 800), ("fast", 200), ("bad", 500)] {
+        tasks.spawn(step(name, millis));
+    }
+    let gone = tasks.spawn(step("gone", 300));
+    sleep(Duration::from_millis(250)).await;
+    gone.abort();
+    let mut done = Vec::new();
+    if let Err(error) = first_exception(&mut tasks, &mut done).await {
+        println!("{error}");
+    }
+    report(&done, tasks.len());
+    println!("The rest:");
+    first_exception(&mut tasks, &mut done).await?;
+    report(&done, tasks.len());
+
+    println!("The rest of futures that are no tasks:");
+    let steps = [step("slow", 800).boxed(), step("fast", 200).boxed()];
+    let (first, _index, rest) = select_all(steps).await;
+    report(&[first?], rest.len());
+    sleep(Duration::from_millis(500)).await;
+    println!("0.5 s later");
+    let (second, _index, rest) = select_all(rest).await;
+    report(&[second?], rest.len());
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures::future::select_all;
+    use tokio::task::{JoinSet, yield_now};
+    use tokio::time::{sleep, timeout};
+
+    use super::{first_completed, first_exception};
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn takes_all_that_are_done() {
+        let mut tasks = JoinSet::new();
+        for number in 0..5 {
+            tasks.spawn(ready(number));
+        }
+        tasks.spawn(pending());
+        yield_now().await;
+        let done = first_completed(&mut tasks).await;
+        let mut done: Vec<_> = done.into_iter().flatten().collect();
+        done.sort();
+        assert_eq!((done, tasks.len()), (vec![0, 1, 2, 3, 4], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_the_handles_go_on() {
+        let tasks = [1, 5].map(|ticks| tokio::spawn(sleep(ticks * TICK)));
+        let (_, _, rest) = select_all(tasks).await;
+        sleep(9 * TICK).await;
+        assert!(rest.iter().all(|task| task.is_finished()));
+        assert_eq!(rest.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn of_none_there_is_none() {
+        let mut done: Vec<()> = Vec::new();
+        assert_eq!(
+            first_exception::<_, ()>(&mut JoinSet::new(), &mut done).await,
+            Ok(())
+        );
+        assert!(first_completed::<()>(&mut JoinSet::new()).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_half_way_it_loses_nothing() {
+        let mut tasks = JoinSet::new();
+        for number in 1..=9 {
+            tasks.spawn(async move {
+                sleep(number * 10 * TICK).await;
+                if number == 5 { Err(number) } else { Ok(number) }
+            });
+        }
+        let mut done = Vec::new();
+        let mut errors = Vec::new();
+        while !tasks.is_empty() {
+            let waiting = pin!(first_exception(&mut tasks, &mut done));
+            if let Ok(Err(error)) = timeout(7 * TICK, waiting).await {
+                errors.push(error);
+            }
+        }
+        assert_eq!(done, [1, 2, 3, 4, 6, 7, 8, 9]);
+        assert_eq!(errors, [5]);
+    }
+}
