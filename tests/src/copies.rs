@@ -16,11 +16,14 @@ use crate::fixture::write;
 /// After which time a copy is killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A folder of projects that `xtask copy` would make, one for each example. They share a
-/// target folder, so that dependencies compile once for each set of features.
+/// A folder of projects that `xtask copy` would make, one for each example. All such
+/// folders share a target folder, so that dependencies compile once for each set of
+/// features.
 #[derive(Debug)]
 pub struct Copies {
+    name: &'static str,
     dir: PathBuf,
+    target: PathBuf,
     /// Cargo builds one project at a time in a target folder anyway; waiting here keeps
     /// it from saying so.
     building: Mutex<()>,
@@ -28,9 +31,12 @@ pub struct Copies {
 
 impl Copies {
     /// The folder `name` below `tmp`, which is `CARGO_TARGET_TMPDIR`.
-    pub fn new(tmp: &str, name: &str) -> Self {
+    pub fn new(tmp: &str, name: &'static str) -> Self {
+        let tmp = Path::new(tmp);
         Self {
-            dir: Path::new(tmp).join(name),
+            name,
+            dir: tmp.join(name),
+            target: tmp.join("copies-target"),
             building: Mutex::new(()),
         }
     }
@@ -80,7 +86,7 @@ impl Copies {
     ) -> Result<PathBuf, String> {
         // Examples of two sections may have the same name; in one target folder their
         // packages must not.
-        let name = format!("{}-{}", example.section, example.name);
+        let name = format!("{}-{}-{}", self.name, example.section, example.name);
         let dir = self.dir.join(&name);
         let files = copy::project(workspace, example, &name)
             .map_err(|error| format!("{error:#}"))?;
@@ -96,7 +102,6 @@ impl Copies {
         let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
             .map_err(|error| format!("Cargo.lock: {error}"))?;
         write(&dir.join("Cargo.lock"), &lock);
-        let target = self.dir.join("target");
         let has_tests = source.contains("#[cfg(test)]");
         let building = self
             .building
@@ -110,7 +115,7 @@ impl Copies {
             let output = Command::new(cargo())
                 .args([command, "--quiet", "--offline"])
                 .current_dir(&dir)
-                .env("CARGO_TARGET_DIR", &target)
+                .env("CARGO_TARGET_DIR", &self.target)
                 .env("CARGO_PROFILE_DEV_DEBUG", "false")
                 .env("RUSTFLAGS", "-D warnings")
                 .output()
@@ -122,6 +127,9 @@ impl Copies {
             }
         }
         drop(building);
-        Ok(target.join("debug").join(format!("{name}{EXE_SUFFIX}")))
+        Ok(self
+            .target
+            .join("debug")
+            .join(format!("{name}{EXE_SUFFIX}")))
     }
 }

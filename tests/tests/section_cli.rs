@@ -42,9 +42,9 @@ fn run(arguments: &[&str]) -> snapbox::cmd::OutputAssert {
 
 const GOOD: &str = "  0.000  left starts
   0.000  right starts
-  1.000  left ends
-  1.200  right ends
-  1.700  both are done
+  0.300  left ends
+  0.400  right ends
+  0.650  both are done
 ";
 
 #[test]
@@ -127,20 +127,20 @@ fn the_form_for_programs() {
 # spawns
 0.000	-	left starts
 0.000	-	right starts
-1.000	-	left ends
-1.200	-	right ends
-1.700	[..]	first
-1.700	[..]	
-1.700	[..]	third	column
-1.700	-	
-# end 1.700 0.[..]
+0.300	-	left ends
+0.400	-	right ends
+0.650	[..]	first
+0.650	[..]	
+0.650	[..]	third	column
+0.650	-	
+# end 0.650 0.[..]
 # good
 0.000	-	left starts
 0.000	-	right starts
-1.000	-	left ends
-1.200	-	right ends
-1.700	-	both are done
-# end 1.700 0.[..]
+0.300	-	left ends
+0.400	-	right ends
+0.650	-	both are done
+# end 0.650 0.[..]
 
 "#]]);
 }
@@ -166,12 +166,12 @@ fn each_line_of_a_text_has_its_time() {
     run(&["--virtual-time", "spawns"]).success().stdout_eq(
         "  0.000  left starts
   0.000  right starts
-  1.000  left ends
-  1.200  right ends
-  1.700  first
-  1.700
-  1.700  third\tcolumn
-  1.700
+  0.300  left ends
+  0.400  right ends
+  0.650  first
+  0.650
+  0.650  third\tcolumn
+  0.650
 ",
     );
 }
@@ -418,7 +418,7 @@ fn a_thread_has_the_time_of_its_example() {
     let output = program.args(["--virtual-time", "--tsv", "thread"]).assert();
     output
         .success()
-        .stdout_eq("...\n1.200\t-\tright ends\n1.700\tthread\tin a thread\n...");
+        .stdout_eq("...\n0.400\t-\tright ends\n0.650\tthread\tin a thread\n...");
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn an_example_sees_only_its_own_arguments() {
             .assert();
         output
             .success()
-            .stdout_eq(format!("...\n  1.700  {seen}\n..."));
+            .stdout_eq(format!("...\n  0.650  {seen}\n..."));
     }
 }
 
@@ -465,7 +465,7 @@ fn what_is_printed_may_print() {
         .expect("the section runs");
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
-        printed.ends_with("  1.700  inner\n  1.700  outer\n"),
+        printed.ends_with("  0.650  inner\n  0.650  outer\n"),
         "{printed}"
     );
 }
@@ -481,7 +481,7 @@ fn a_destructor_at_the_very_end_reads_the_same_clock() {
             .expect("the section runs");
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(
-            printed.ends_with("  1.800  dropped with the runtime\n"),
+            printed.ends_with("  0.750  dropped with the runtime\n"),
             "{printed}"
         );
     }
