@@ -122,7 +122,7 @@ fn parts(workspace: &Workspace, example: &Example) -> Result<(Edition, String, S
             let is_used = |dependency: &&Dependency| {
                 let kind = dependency.kind;
                 dependency.path.is_none()
-                    && code_name(dependency).replace('-', "_") == *name
+                    && code_name(dependency) == *name
                     && (kind == DependencyKind::Normal
                         || is_test && kind == DependencyKind::Development)
             };
@@ -150,14 +150,19 @@ fn parts(workspace: &Workspace, example: &Example) -> Result<(Edition, String, S
     Ok((section.edition, source, text))
 }
 
-/// The name that a dependency has in the section.
-fn code_name(dependency: &Dependency) -> &str {
+/// The name that a dependency has in the section's manifest.
+fn key(dependency: &Dependency) -> &str {
     dependency.rename.as_ref().unwrap_or(&dependency.name)
+}
+
+/// The name that a dependency has in the section's code.
+pub fn code_name(dependency: &Dependency) -> String {
+    key(dependency).replace('-', "_")
 }
 
 /// One line of a manifest.
 pub fn entry(dependency: &Dependency, features: &[String]) -> String {
-    let name = code_name(dependency);
+    let name = key(dependency);
     let version = dependency.req.to_string();
     let version = version.trim_start_matches('^');
     let mut parts = vec![format!("version = \"{version}\"")];

@@ -1,7 +1,7 @@
 //! The programs under `fails/`, each of which must not compile, for a reason that its
 //! first line gives: `//~ E0277 cannot be unpinned`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,8 @@ use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::{DependencyKind, Message};
 
 use crate::copy;
-use crate::files::replace;
+use crate::dependencies;
+use crate::files::{read, replace};
 use crate::inventory::{entries, stem};
 use crate::report::Failure;
 use crate::workspace::{Example, Section, Workspace, cargo};
@@ -112,7 +113,7 @@ fn judge(fail: &Fail, errors: &[Diagnostic]) -> Result<(), String> {
 }
 
 /// The errors of each program. They are compiled as the binaries of one package, which
-/// has the section's dependencies.
+/// has those of the section's dependencies that they use.
 fn compile(
     workspace: &Workspace,
     section: &Section,
@@ -124,8 +125,17 @@ fn compile(
          [workspace]\n\n[dependencies]\n",
         section.name, section.edition
     );
+    let mut used = BTreeSet::new();
+    for Fail { path, .. } in fails {
+        let uses = dependencies::find(&read(path)?)
+            .with_context(|| format!("in {}", path.display()))?;
+        used.extend(uses.normal.into_keys());
+    }
     for dependency in &section.dependencies {
-        if dependency.kind == DependencyKind::Normal && dependency.path.is_none() {
+        if dependency.kind == DependencyKind::Normal
+            && dependency.path.is_none()
+            && used.contains(&copy::code_name(dependency))
+        {
             manifest.push_str(&copy::entry(dependency, &dependency.features));
         }
     }
