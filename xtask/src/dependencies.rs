@@ -10,10 +10,13 @@ type Segments = Vec<String>;
 
 /// For the crates whose features are many: on each line the crate, a feature, and the
 /// paths that need it. The longest that a path begins with counts; the crate itself needs
-/// none.
+/// none. A method's name has a dot in front.
 ///
 /// Whatever is missing here is found by the test that compiles every copied file.
 const FEATURES: &str = "\
+reqwest json .json
+reqwest rustls tls
+reqwest stream .bytes_stream Body::wrap_stream
 tokio fs fs
 tokio io-std io::Stderr io::Stdin io::Stdout io::stderr io::stdin io::stdout
 tokio io-util io
@@ -86,12 +89,15 @@ pub fn find(source: &str) -> Result<Uses> {
 /// standard library and from other crates, if it is Rust.
 pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
     let (normal, _) = paths(source)?;
-    Ok(normal.iter().map(|path| path.join("::")).collect())
+    let paths = normal.iter().filter(|path| !is_method(path));
+    Ok(paths.map(|path| path.join("::")).collect())
 }
 
 /// The crates and features of the paths.
 fn crates(paths: &[Segments]) -> Crates {
     let mut crates = Crates::new();
+    let (methods, paths): (Vec<&Segments>, _) =
+        paths.iter().partition::<Vec<_>, _>(|path| is_method(path));
     for path in paths {
         let name = &path[0];
         if BUILT_IN.split(' ').any(|built_in| built_in == name) {
@@ -107,7 +113,19 @@ fn crates(paths: &[Segments]) -> Crates {
             features.extend(features_of(path));
         }
     }
+    for (name, features) in &mut crates {
+        let Some(features) = features else { continue };
+        for method in &methods {
+            features.extend(features_of(&vec![name.clone(), method[0].clone()]));
+        }
+    }
     crates
+}
+
+/// Whether this is the name of a method and no path. Whose method it is, tokens do not
+/// tell; it counts for each crate in the table that has one of that name.
+fn is_method(path: &Segments) -> bool {
+    path[0].starts_with('.')
 }
 
 /// The features of the longest part of the path that the table knows.
@@ -132,6 +150,10 @@ fn paths(source: &str) -> Result<(Vec<Segments>, Vec<Segments>)> {
     walk.tokens(&read(tokens), false);
     let (mut normal, mut test) = (Vec::new(), Vec::new());
     for (path, in_test) in &walk.found {
+        if is_method(path) {
+            if *in_test { &mut test } else { &mut normal }.push(path.clone());
+            continue;
+        }
         let mut full = match walk.imports.get(&path[0]) {
             // An import that is named like its crate, `use tokio;`, stands for itself.
             Some(import) => import.clone(),
@@ -187,6 +209,12 @@ impl Walk {
                 (";", _) => in_test = test,
                 ("#", _) if text_at(0).starts_with('[') => {
                     in_test |= self.attribute(text_at(0), in_test);
+                }
+                // The rest of a struct, or a range.
+                (".", _) if text_at(0) == "." => rest = &after[1..],
+                (".", _) if is_word(text_at(0)) => {
+                    self.found.push((vec![format!(".{}", text_at(0))], in_test));
+                    rest = &after[1..];
                 }
                 ("mod", _) => drop(self.own.insert(text_at(0).to_owned())),
                 ("macro_rules", _) => drop(self.own.insert(text_at(1).to_owned())),
@@ -309,6 +337,11 @@ mod own { pub fn f() {} } fn g() { own::f() } //
 macro_rules! own { () => {} } fn g() { own::f() } //
 #![allow(clippy::all)] fn f() {} //
 fn f<S: T>() -> S::Item { a.b::<C>() } //
+
+fn f() { reqwest::get(u).await?.json(); } // reqwest[json]
+use reqwest::{tls::Version, Client}; fn f() { c.bytes_stream() } // reqwest[rustls,stream]
+fn f() { X { a: 1, ..tokio::time::d() }; a..tokio::task::id() } // tokio[rt,time]
+fn f() { axum::x().json(a.await, tokio::spawn(b)) } // axum tokio[rt]
 
 fn f() { async_stream::stream! { tokio::time::sleep(D).await; } } // async_stream tokio[time]
 fn f() { println!("{}", vec![serde_json::to_string(&x)?][0]); } // serde_json
