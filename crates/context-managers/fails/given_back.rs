@@ -1,0 +1,20 @@
+//~ E0382 borrow of moved value: `connection`
+//! A connection is used after it was given back to its pool.
+//!
+//! example: connection_pool
+
+struct Pooled {
+    number: u32,
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        println!("{} is given back", self.number);
+    }
+}
+
+fn main() {
+    let connection = Pooled { number: 1 };
+    drop(connection);
+    println!("querying {}", connection.number);
+}

@@ -1,0 +1,110 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+
+class Connection:
+    def __init__(self, name):
+        self.name = name
+        self.reads = 0
+
+    async def read(self, page):
+        print(f"Reading {page}")
+        await asyncio.sleep(0.2)
+        self.reads += 1
+        assert page != "nowhere", "no such page"
+        if page.startswith("lost "):
+            raise ConnectionError(f"{page.removeprefix('lost ')} is lost")
+        return len(page)
+
+
+@asynccontextmanager
+async def connection_to(name):
+    print(f"Connecting to {name}")
+    await asyncio.sleep(0.1)
+    connection = Connection(name)
+    try:
+        yield connection
+    finally:
+        await asyncio.sleep(0.1)
+        print(f"Disconnected, pages read: {connection.reads}")
+        if name.startswith("broken "):
+            name = name.removeprefix("broken ")
+            raise BrokenPipeError(f"{name} did not answer")
+
+
+@asynccontextmanager
+async def database_stopped():
+    await asyncio.sleep(0.1)
+    print("Database stopped")
+    try:
+        yield
+    finally:
+        await asyncio.sleep(0.1)
+        print("Database started")
+
+
+async def back_up():
+    async with database_stopped():
+        for file in range(1, 4):
+            await asyncio.sleep(0.2)
+            print(f"File {file} is copied")
+        return 3
+
+
+async def letters(database, pages):
+    async with connection_to(database) as connection:
+        if not pages:
+            return 0
+        return sum([await connection.read(page) for page in pages])
+
+
+async def print_length(database, pages):
+    try:
+        print(f"{await letters(database, pages)} letters")
+    except BrokenPipeError as error:
+        # The error of the body is the context of the one in `finally`.
+        first = f"{error.__context__}; " if error.__context__ else ""
+        print(f"Error: {first}while closing: {error}")
+    except ConnectionError as error:
+        print(f"Error: {error}")
+
+
+async def main():
+    print("All goes well:")
+    await print_length("PostgreSQL", ["home", "news"])
+
+    print("An early return:")
+    await print_length("PostgreSQL", [])
+
+    print("The body fails:")
+    await print_length("PostgreSQL", ["lost home", "news"])
+
+    print("Closing fails, then both:")
+    await print_length("broken PostgreSQL", ["home"])
+    await print_length("broken PostgreSQL", ["lost home"])
+
+    print("The body panics:")
+    try:
+        await print_length("PostgreSQL", ["home", "nowhere"])
+    except AssertionError:
+        print("It panicked")
+
+    limit = 0.4
+    print("The caller gives up after 0.4 s:")
+    try:
+        async with asyncio.timeout(limit):
+            await back_up()
+    except TimeoutError:
+        print("Gave up")
+
+    print("It gives up, and the scope is a task:")
+    task = asyncio.create_task(back_up())
+    try:
+        async with asyncio.timeout(limit):
+            await asyncio.shield(task)
+    except TimeoutError:
+        print("Gave up")
+    print(f"{await task} files are copied")
+
+
+asyncio.run(main())

@@ -1,0 +1,175 @@
+//! Read and write files with tokio::fs (as with aiofiles): whole, by lines, appended.
+//!
+//! `fs::read_to_string` and `fs::write` open and close by themselves. For lines and for
+//! many small writes a `BufReader` or `BufWriter` goes around the `File`. The trap: a
+//! `with` block in Python flushes at its end, but a `BufWriter` that is dropped loses
+//! what it holds, without an error; so end with `flush`. A bare `File` needs it, too: its
+//! `write_all` returns before anything is written, and what goes wrong is told by the
+//! next call. Each call goes to a thread for blocking work, so for many small steps
+//! `spawn_blocking` with `std::fs` is the plainer way. The folder is removed at the end:
+//! `temporary_directory`.
+//!
+//! asyncio: aiofiles.open, async with, async for, tempfile.TemporaryDirectory
+//! differs: a with block flushes at its end
+
+use std::io;
+use std::path::Path;
+
+use tempfile::TempDir;
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
+use tokio::task::spawn_blocking;
+
+/// Writes each line and the end of it. A file that was there is replaced.
+pub async fn write_lines(path: &Path, lines: &[&str]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path).await?);
+    for line in lines {
+        file.write_all(line.as_bytes()).await?;
+        file.write_all(b"\n").await?;
+    }
+    file.flush().await
+}
+
+/// Adds a line at the end of a file, which is made if it is not there.
+pub async fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).append(true).open(path).await?;
+    file.write_all(format!("{line}\n").as_bytes()).await?;
+    file.flush().await
+}
+
+/// The first line that contains `word`, with its number. Reads no further than it has to.
+pub async fn find_line(path: &Path, word: &str) -> io::Result<Option<(usize, String)>> {
+    let mut lines = BufReader::new(File::open(path).await?).lines();
+    let mut number = 1;
+    // The ends of lines, which Python keeps, are cut off.
+    while let Some(line) = lines.next_line().await? {
+        if line.contains(word) {
+            return Ok(Some((number, line)));
+        }
+        number += 1;
+    }
+    Ok(None)
+}
+
+/// The text of a file, or `None` if there is no such file. Other errors are returned;
+/// unlike those of Python they do not name the file.
+pub async fn read_if_there(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path).await {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn print_size(path: &Path) -> io::Result<()> {
+    println!("{} bytes", fs::metadata(path).await?.len());
+    Ok(())
+}
+
+pub async fn run() -> io::Result<()> {
+    let folder = spawn_blocking(TempDir::new).await??;
+    let [hello, poem, log] =
+        ["hello.txt", "poem.txt", "log.txt"].map(|name| folder.path().join(name));
+
+    println!("A whole file:");
+    fs::write(&hello, "Hello, async world!").await?;
+    println!("{}", fs::read_to_string(&hello).await?);
+
+    println!("Line by line:");
+    write_lines(&poem, &["Roses are red", "Violets are blue"]).await?;
+    append_line(&poem, "Rust is, too").await?;
+    append_line(&poem, "And so are you").await?;
+    for word in ["are", "too", "green"] {
+        match find_line(&poem, word).await? {
+            Some((number, line)) => println!("{word}: line {number}, {line}"),
+            None => println!("{word}: in no line"),
+        }
+    }
+
+    println!("A file that is not there:");
+    for path in [&hello, &log] {
+        match read_if_there(path).await? {
+            Some(text) => println!("{} letters", text.chars().count()),
+            None => println!("not there"),
+        }
+    }
+
+    println!("Before and after a flush:");
+    let mut file = BufWriter::new(File::create(&log).await?);
+    file.write_all(b"started\n").await?;
+    print_size(&log).await?;
+    file.flush().await?;
+    print_size(&log).await?;
+
+    println!("Dropped without a flush:");
+    let mut file = BufWriter::new(File::create(&log).await?);
+    file.write_all(b"started\n").await?;
+    drop(file);
+    print_size(&log).await?;
+
+    println!("The folder, and then no folder:");
+    let path = folder.path().to_path_buf();
+    let mut names = Vec::new();
+    let mut entries = fs::read_dir(&path).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    println!("{}", names.join(", "));
+    spawn_blocking(|| folder.close()).await??;
+    match fs::read_dir(&path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => println!("not there"),
+        other => other.map(|_| ())?,
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc;
+
+    use tempfile::TempDir;
+    use tokio::fs::File;
+    use tokio::io::AsyncWriteExt;
+    use tokio::runtime::Builder;
+    use tokio::task::spawn_blocking;
+
+    /// The only thread that could write is busy until the test lets it go.
+    #[test]
+    fn a_write_returns_before_anything_is_written() -> io::Result<()> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("log.txt");
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()?;
+        runtime.block_on(async {
+            let mut file = File::create(&path).await?;
+            let (release, released) = mpsc::channel::<()>();
+            let busy = spawn_blocking(move || released.recv());
+            file.write_all(b"started\n").await?;
+            assert_eq!(std::fs::read_to_string(&path)?, "");
+            drop(release);
+            assert!(busy.await?.is_err());
+            file.flush().await?;
+            assert_eq!(std::fs::read_to_string(&path)?, "started\n");
+            Ok(())
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_next_call_tells_what_went_wrong() -> io::Result<()> {
+        let mut full = File::options().write(true).open("/dev/full").await?;
+        full.write_all(b"started\n").await?;
+        let error = full.flush().await.expect_err("the disk is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        Ok(())
+    }
+}

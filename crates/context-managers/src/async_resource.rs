@@ -1,0 +1,135 @@
+//! Async context manager (async with): open a resource, use it, close it with an await.
+//!
+//! Rust has no `async with`. Open and close are async functions; what stands between them
+//! goes into an async block, which `?` and `return` leave without leaving the function.
+//! So the close after it runs on success, on an error and on an early return. The trap is
+//! a `?` outside of such a block, a panic, or a caller that stops waiting: then the close
+//! does not run, and `Drop`, which does, cannot await it ("`await` is only allowed inside
+//! `async` functions and blocks"). `scoped_resource` makes a function of the pattern that
+//! takes the block and catches a panic; `cleanup_on_cancel` closes for whoever leaves.
+//!
+//! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
+//! differs: asyncio closes in the last three cases as well
+//! stderr: one query at a time
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+/// Stands for a connection: its server has to be told when it is opened and closed.
+pub struct Database {
+    is_open: bool,
+}
+
+impl Database {
+    /// Opens it; what `__aenter__` does.
+    pub async fn open() -> Self {
+        println!("Opening");
+        sleep(Duration::from_millis(100)).await;
+        Self { is_open: true }
+    }
+
+    async fn query(&self, sql: &str) -> Result<u32, QueryError> {
+        println!("{sql}");
+        assert!(!sql.contains(';'), "one query at a time");
+        sleep(Duration::from_millis(200)).await;
+        let count = sql.strip_prefix("count ").and_then(|of| of.parse().ok());
+        count.ok_or_else(|| QueryError(sql.to_string()))
+    }
+
+    /// Closes it; what `__aexit__` does. It takes the database itself, so that nobody can
+    /// use it afterwards.
+    pub async fn close(mut self) {
+        println!("Closing");
+        sleep(Duration::from_millis(100)).await;
+        self.is_open = false;
+        println!("Closed");
+    }
+}
+
+impl Drop for Database {
+    /// All that happens when a database is not closed.
+    fn drop(&mut self) {
+        if self.is_open {
+            println!("Dropped, not closed");
+        }
+    }
+}
+
+/// The database does not understand this.
+#[derive(Debug)]
+pub struct QueryError(String);
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "syntax error in \"{}\"", self.0)
+    }
+}
+
+impl std::error::Error for QueryError {}
+
+/// Runs two queries and adds their results; if the first gives 0, the second is not run.
+pub async fn sum_of(first: &str, second: &str) -> Result<u32, QueryError> {
+    let database = Database::open().await;
+    let outcome = async {
+        let count = database.query(first).await?;
+        if count == 0 {
+            return Ok(0);
+        }
+        Ok(count + database.query(second).await?)
+    }
+    .await;
+    if let Err(error) = &outcome {
+        println!("It failed: {error}");
+    }
+    database.close().await;
+    outcome
+}
+
+/// The same without a block around the queries.
+pub async fn sum_or_leave(first: &str, second: &str) -> Result<u32, QueryError> {
+    let database = Database::open().await;
+    let sum = database.query(first).await? + database.query(second).await?;
+    database.close().await;
+    Ok(sum)
+}
+
+fn print_sum(outcome: Result<u32, QueryError>) {
+    match outcome {
+        Ok(sum) => println!("Sum: {sum}"),
+        Err(error) => println!("Error: {error}"),
+    }
+}
+
+pub async fn run() {
+    println!("All goes well:");
+    print_sum(sum_of("count 3", "count 4").await);
+
+    println!("An early return:");
+    print_sum(sum_of("count 0", "count 4").await);
+
+    println!("The second query fails:");
+    print_sum(sum_of("count 3", "cuont 4").await);
+
+    println!("It fails without a block around the queries:");
+    print_sum(sum_or_leave("count 3", "cuont 4").await);
+
+    println!("A query panics:");
+    let task = tokio::spawn(sum_of("count 3", "count 4; count 5"));
+    if task.await.is_err_and(|error| error.is_panic()) {
+        println!("It panicked");
+    }
+
+    println!("The caller gives up after 0.4 s:");
+    let limit = Duration::from_millis(400);
+    match timeout(limit, sum_of("count 3", "count 4")).await {
+        Ok(outcome) => print_sum(outcome),
+        Err(_) => println!("Gave up"),
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

@@ -1,0 +1,272 @@
+//! A database connection (sqlite3, aiosqlite) that is opened, used, and closed again.
+//!
+//! rusqlite blocks, so each call goes to a thread for blocking work, as with `to_thread`,
+//! and owns what it uses ("borrowed data escapes outside of function"). A `Connection`
+//! can move to another thread but not be used by two ("cannot be shared between threads
+//! safely"), so a lock lends it to one call at a time. It is closed when it is dropped,
+//! blocking, on whatever thread drops the last clone, and an error of closing is lost
+//! then; `close` returns it. The trap is a caller that gives up: a call that has begun
+//! runs to its end all the same, and what it wrote is there. Python's sqlite3 begins a
+//! transaction by itself, which is rolled back unless somebody commits; here each
+//! statement stands by itself. For several together: `transaction`. The crate
+//! `deadpool-sqlite` does more: it keeps several connections.
+//!
+//! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Why a call failed.
+#[derive(Debug)]
+pub enum DatabaseError {
+    /// What SQLite says.
+    Sqlite(rusqlite::Error),
+    /// The database was closed before.
+    Closed,
+    /// The call panicked, or the runtime was shut down.
+    Lost(JoinError),
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => write!(f, "{error}"),
+            Self::Closed => f.write_str("the database is closed"),
+            Self::Lost(error) => write!(f, "the call was lost: {error}"),
+        }
+    }
+}
+
+impl Error for DatabaseError {}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<JoinError> for DatabaseError {
+    fn from(error: JoinError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// One connection, used by one call at a time, in the order of asking. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+impl Database {
+    /// Opens a database file, which is made if it is not there.
+    pub async fn open(path: &Path) -> Result<Self, DatabaseError> {
+        let path = path.to_path_buf();
+        let connection = spawn_blocking(|| Connection::open(path)).await??;
+        let connection = Arc::new(Mutex::new(Some(connection)));
+        Ok(Self { connection })
+    }
+
+    /// Runs `work` with the connection, on a thread where it may block.
+    ///
+    /// Dropped while it waits for its turn, it does nothing. Dropped later, it leaves
+    /// `work` running to its end, and only then is the connection lent to the next.
+    ///
+    /// Work with an error type of its own returns its `Result` as the value:
+    /// `Ok(check(connection))`. The caller then writes `database.call(..).await??`.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`; `Closed` after `close`; `Lost` if `work` panics, after which the
+    /// connection can be used further.
+    pub async fn call<T, F>(&self, work: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        spawn_blocking(move || {
+            let connection = connection.as_mut().ok_or(DatabaseError::Closed)?;
+            Ok(work(connection)?)
+        })
+        .await?
+    }
+
+    /// Closes the connection, after the calls that have asked before, and for all clones.
+    /// Does nothing if it is closed.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says; the connection is then still open.
+    pub async fn close(&self) -> Result<(), DatabaseError> {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        spawn_blocking(move || {
+            let Some(open) = connection.take() else {
+                return Ok(());
+            };
+            let (still_open, error) = match open.close() {
+                Ok(()) => return Ok(()),
+                Err(failed) => failed,
+            };
+            *connection = Some(still_open);
+            Err(error.into())
+        })
+        .await?
+    }
+}
+
+async fn connect(path: &Path) -> Result<Database, DatabaseError> {
+    let database = Database::open(path).await?;
+    // Nothing here has to survive a power cut, so nobody waits for the disk.
+    let pragma =
+        |sqlite: &mut Connection| sqlite.pragma_update(None, "synchronous", "OFF");
+    database.call(pragma).await?;
+    println!("Connected");
+    Ok(database)
+}
+
+async fn add(database: &Database, name: &str) -> Result<usize, DatabaseError> {
+    // The thread may outlive the caller, so it owns what it uses.
+    let name = name.to_string();
+    let insert = "INSERT INTO users VALUES (?1)";
+    database
+        .call(move |sqlite| sqlite.execute(insert, [name]))
+        .await
+}
+
+async fn count(database: &Database) -> Result<u32, DatabaseError> {
+    let select = "SELECT count(*) FROM users";
+    database
+        .call(|sqlite| sqlite.query_one(select, (), |row| row.get(0)))
+        .await
+}
+
+/// Adds the users and returns how many there are. Opens and closes the database.
+async fn register(path: &Path, names: &[&str]) -> Result<u32, DatabaseError> {
+    let database = connect(path).await?;
+    let outcome = async {
+        let create = "CREATE TABLE IF NOT EXISTS users (name TEXT UNIQUE)";
+        database.call(|sqlite| sqlite.execute(create, ())).await?;
+        for name in names {
+            add(&database, name).await?;
+        }
+        count(&database).await
+    }
+    .await;
+    let closed = database.close().await;
+    println!("Disconnected");
+    let users = outcome?;
+    closed?;
+    Ok(users)
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let folder = spawn_blocking(TempDir::new).await??;
+    let path = folder.path().join("users.db");
+
+    println!("Two users:");
+    println!("{} users", register(&path, &["Ada", "Grace"]).await?);
+
+    println!("The second of three users is there already:");
+    match register(&path, &["Alan", "Ada", "Edsger"]).await {
+        Ok(users) => println!("{users} users"),
+        Err(error) => println!("Error: {error}"),
+    }
+
+    println!("Opened again, for two tasks:");
+    let database = connect(&path).await?;
+    println!("{} users", count(&database).await?);
+    let other = database.clone();
+    let task = tokio::spawn(async move { add(&other, "Edsger").await });
+    let (first, second) = tokio::join!(add(&database, "Barbara"), task);
+    println!("{} rows are added", first? + second??);
+    println!("{} users", count(&database).await?);
+
+    println!("Used after it was closed:");
+    database.close().await?;
+    match count(&database).await {
+        Ok(users) => println!("{users} users"),
+        Err(error) => println!("Error: {error}"),
+    }
+    spawn_blocking(|| folder.close()).await??;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::mem;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::sync::mpsc;
+
+    use futures::poll;
+
+    use super::{Database, DatabaseError, add, count};
+
+    type TestResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+    async fn in_memory() -> Result<Database, DatabaseError> {
+        let database = Database::open(Path::new(":memory:")).await?;
+        let create = "CREATE TABLE users (name TEXT UNIQUE)";
+        database.call(|sqlite| sqlite.execute(create, ())).await?;
+        Ok(database)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_has_begun_runs_to_its_end() -> TestResult {
+        let database = in_memory().await?;
+        let (release, released) = mpsc::channel::<()>();
+        {
+            let mut call = pin!(database.call(move |sqlite| {
+                // An error, as nothing is sent: the other end is dropped.
+                let _ = released.recv();
+                sqlite.execute("INSERT INTO users VALUES ('Ada')", ())
+            }));
+            assert!(poll!(call.as_mut()).is_pending());
+        }
+        {
+            let mut next = pin!(add(&database, "Grace"));
+            assert!(poll!(next.as_mut()).is_pending(), "it waits for its turn");
+        }
+        drop(release);
+        assert_eq!(count(&database).await?, 1, "Ada, and not Grace");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_error_of_closing_leaves_it_open() -> TestResult {
+        let database = in_memory().await?;
+        // A statement that is never finished.
+        let leak = database.call(|sqlite| {
+            mem::forget(sqlite.prepare("SELECT 1")?);
+            Ok(())
+        });
+        leak.await?;
+        let error = database.close().await.expect_err("it is in use");
+        let expected = "unable to close due to unfinalized statements";
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert_eq!(count(&database).await?, 0);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_it_open() -> TestResult {
+        let database = in_memory().await?;
+        let bug = database.call(|_| -> rusqlite::Result<()> { panic!("a bug") });
+        assert!(matches!(bug.await, Err(DatabaseError::Lost(_))));
+        assert_eq!(count(&database).await?, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! Close forgotten resources: a manager closes what nobody holds any more and reports it.
+//!
+//! The manager holds each resource and its users hold a share, an `Arc`; a resource that
+//! only the manager holds and that is not closed was forgotten. Python's way is a share
+//! with a `weakref` (a `WeakSet` of the resources would lose them). A close that fails,
+//! panics or hangs stops no other. The trap is a share that is kept somewhere, in a cache
+//! or in a task that never ends: it counts as use, so `close_all` at the end is needed as
+//! well. And it is a net, no plan: between the end of the use and the next sweep the
+//! resource stays open. `scoped_resource` closes at once.
+//!
+//! asyncio: weakref.ref, asyncio.gather(return_exceptions=True), asyncio.Task.cancel
+
+use std::error::Error;
+use std::fmt;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What has to be closed with an await.
+pub trait Resource: Send + Sync + 'static {
+    /// Why it could not be closed.
+    type Error: Send;
+
+    /// What it is called in a report.
+    fn name(&self) -> &str;
+
+    /// Whether it is closed, so that nothing is left to do.
+    fn is_closed(&self) -> bool;
+
+    /// Closes it. Called again, it waits for the first call, and does nothing after it,
+    /// if that went well.
+    fn close(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Why a resource could not be closed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotClosed<E> {
+    /// Closing it failed.
+    Failed(E),
+    /// Closing it panicked.
+    Panicked,
+    /// It took longer than the manager allows, and was stopped at its await.
+    TimedOut,
+}
+
+impl<E: fmt::Display> fmt::Display for NotClosed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotClosed::Failed(error) => error.fmt(f),
+            NotClosed::Panicked => f.write_str("it panicked"),
+            NotClosed::TimedOut => f.write_str("it took too long"),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> Error for NotClosed<E> {}
+
+/// A resource that its users had not closed, and what came of closing it.
+pub type Report<E> = (String, Result<(), NotClosed<E>>);
+
+/// Holds resources until they are closed.
+pub struct Manager<R> {
+    resources: Mutex<Vec<Arc<R>>>,
+    limit: Duration,
+}
+
+impl<R: Resource> Manager<R> {
+    /// A manager of nothing yet. To close a resource may take as long as `limit`.
+    pub fn new(limit: Duration) -> Self {
+        let resources = Mutex::default();
+        Self { resources, limit }
+    }
+
+    /// Takes a resource and returns a share for its users. It is forgotten when all
+    /// clones of that are dropped and it is not closed.
+    pub fn add(&self, resource: R) -> Arc<R> {
+        let resource = Arc::new(resource);
+        self.resources().push(Arc::clone(&resource));
+        resource
+    }
+
+    /// How many resources are open.
+    pub fn open(&self) -> usize {
+        self.resources().len()
+    }
+
+    /// Closes what was forgotten, all at the same time. Dropped before it is ready, it
+    /// leaves what is not closed for the next time. What cannot be closed is reported and
+    /// not tried again.
+    pub async fn close_forgotten(&self) -> Vec<Report<R::Error>> {
+        // One share is here.
+        self.close_if(|resource| Arc::strong_count(resource) == 1)
+            .await
+    }
+
+    /// The same for all resources, also those in use.
+    pub async fn close_all(&self) -> Vec<Report<R::Error>> {
+        self.close_if(|_| true).await
+    }
+
+    async fn close_if(&self, chosen: impl Fn(&Arc<R>) -> bool) -> Vec<Report<R::Error>> {
+        let chosen: Vec<Arc<R>> = {
+            let resources = self.resources();
+            let chosen = resources.iter().filter(|resource| chosen(resource));
+            chosen.cloned().collect()
+        };
+        let reports = join_all(chosen.iter().map(async |resource| {
+            let closing = AssertUnwindSafe(async { resource.close().await });
+            let outcome = match timeout(self.limit, closing.catch_unwind()).await {
+                Ok(Ok(outcome)) => outcome.map_err(NotClosed::Failed),
+                Ok(Err(_panic)) => Err(NotClosed::Panicked),
+                Err(_) => Err(NotClosed::TimedOut),
+            };
+            (resource.name().to_string(), outcome)
+        }))
+        .await;
+        self.resources()
+            .retain(|resource| !chosen.iter().any(|done| Arc::ptr_eq(done, resource)));
+        reports
+    }
+
+    /// What is not closed.
+    fn resources(&self) -> MutexGuard<'_, Vec<Arc<R>>> {
+        // The list is whole between any two of its calls, so a panic spoils nothing.
+        let resources = self.resources.lock();
+        let mut resources = resources.unwrap_or_else(PoisonError::into_inner);
+        resources.retain(|resource| !resource.is_closed());
+        resources
+    }
+}
+
+/// Closes what was forgotten, and tells of it, again and again until it is dropped.
+pub async fn sweep<R>(manager: Arc<Manager<R>>, pause: Duration)
+where
+    R: Resource<Error: fmt::Display>,
+{
+    loop {
+        sleep(pause).await;
+        print_reports("forgotten", manager.close_forgotten().await);
+    }
+}
+
+fn print_reports<E: fmt::Display>(why: &str, reports: Vec<Report<E>>) {
+    for (name, outcome) in reports {
+        match outcome {
+            Ok(()) => println!("{name} was {why}, now it is closed"),
+            Err(error) => println!("{name} was {why}, closing failed: {error}"),
+        }
+    }
+}
+
+/// Stands for a connection.
+struct Connection {
+    name: String,
+    server_is_gone: bool,
+    server_hangs: bool,
+    closed: OnceCell<()>,
+}
+
+impl Connection {
+    fn open(number: u32) -> Self {
+        Self {
+            name: format!("Resource-{number}"),
+            server_is_gone: number == 3,
+            server_hangs: number == 5,
+            closed: OnceCell::new(),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct ServerIsGone;
+
+impl fmt::Display for ServerIsGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its server is gone")
+    }
+}
+
+impl Error for ServerIsGone {}
+
+impl Resource for Connection {
+    type Error = ServerIsGone;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.initialized()
+    }
+
+    async fn close(&self) -> Result<(), ServerIsGone> {
+        let close = async || {
+            println!("Closing {}", self.name);
+            sleep(Duration::from_millis(100)).await;
+            if self.server_is_gone {
+                return Err(ServerIsGone);
+            }
+            if self.server_hangs {
+                pending::<()>().await;
+            }
+            Ok(())
+        };
+        // Of several calls at the same time one runs, the others wait for it.
+        self.closed.get_or_try_init(close).await.copied()
+    }
+}
+
+/// Uses a resource, and forgets to close it before an early return.
+async fn use_resource(
+    manager: &Manager<Connection>,
+    number: u32,
+) -> Result<(), ServerIsGone> {
+    let resource = manager.add(Connection::open(number));
+    sleep(Duration::from_millis(100)).await;
+    if number % 2 == 1 {
+        println!("{} has nothing to do", resource.name());
+        return Ok(());
+    }
+    resource.close().await
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let manager = Arc::new(Manager::new(Duration::from_millis(300)));
+    let pause = Duration::from_secs(1);
+    let sweeping =
+        AbortOnDropHandle::new(tokio::spawn(sweep(Arc::clone(&manager), pause)));
+
+    println!("Six resources, three are not closed by their users:");
+    for number in 0..6 {
+        use_resource(&manager, number).await?;
+    }
+    println!("{} are open", manager.open());
+
+    println!("The next sweep, after 1 s, closes each within 0.3 s:");
+    let in_use = manager.add(Connection::open(6));
+    sleep(Duration::from_millis(600)).await;
+    println!("{} is open", manager.open());
+
+    println!("One is in use, which no sweep closes:");
+    sleep(pause).await;
+    println!("{} is open", manager.open());
+
+    println!("The end:");
+    drop(sweeping);
+    print_reports("still in use", manager.close_all().await);
+    println!("{} are open", manager.open());
+    // It is closed, but its memory stays as long as somebody holds it.
+    in_use.close().await?;
+    println!("Closed again");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::{Connection, Manager, NotClosed, Resource, ServerIsGone};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MOMENT: Duration = Duration::from_millis(50);
+
+    /// What closing this does.
+    enum Close {
+        Nothing,
+        Panic,
+        Hang,
+    }
+
+    impl Resource for Close {
+        type Error = ServerIsGone;
+
+        fn name(&self) -> &str {
+            "it"
+        }
+
+        fn is_closed(&self) -> bool {
+            false
+        }
+
+        async fn close(&self) -> Result<(), ServerIsGone> {
+            match self {
+                Close::Nothing => Ok(()),
+                Close::Panic => panic!("scheduled"),
+                Close::Hang => pending().await,
+            }
+        }
+    }
+
+    /// The reports on one that does this and on another.
+    async fn close_two(one: Close) -> [Result<(), NotClosed<ServerIsGone>>; 2] {
+        let manager = Manager::new(MOMENT);
+        for resource in [one, Close::Nothing] {
+            manager.add(resource);
+        }
+        let reports = timeout(HOUR, manager.close_forgotten()).await;
+        assert_eq!(manager.open(), 0, "neither is tried again");
+        let reports = reports.expect("it ends").into_iter();
+        let outcomes: Vec<_> = reports.map(|(_, outcome)| outcome).collect();
+        outcomes.try_into().expect("there are two")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_that_panics_stops_no_other() {
+        let outcomes = close_two(Close::Panic).await;
+        assert_eq!(outcomes, [Err(NotClosed::Panicked), Ok(())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_that_hangs_stops_no_other() {
+        let outcomes = close_two(Close::Hang).await;
+        assert_eq!(outcomes, [Err(NotClosed::TimedOut), Ok(())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_that_is_dropped_leaves_the_rest_to_the_next() {
+        let manager = Manager::new(HOUR);
+        for number in [1, 3] {
+            manager.add(Connection::open(number));
+        }
+        assert!(timeout(MOMENT, manager.close_forgotten()).await.is_err());
+        assert_eq!(manager.open(), 2);
+        let reports = manager.close_forgotten().await;
+        let name = |number| format!("Resource-{number}");
+        let failed = Err(NotClosed::Failed(ServerIsGone));
+        let expected = [(name(1), Ok(())), (name(3), failed)];
+        assert_eq!(reports, expected);
+        assert_eq!(manager.open(), 0);
+        assert!(manager.close_all().await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_sweeps_at_once_report_it_once() {
+        let manager = Arc::new(Manager::new(HOUR));
+        manager.add(Connection::open(1));
+        let other = Arc::clone(&manager);
+        let second = tokio::spawn(async move {
+            sleep(MOMENT).await;
+            other.close_forgotten().await
+        });
+        assert_eq!(manager.close_forgotten().await.len(), 1);
+        assert_eq!(second.await.expect("it does not panic").len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_user_closes_it_at_the_same_time() {
+        let manager = Manager::new(HOUR);
+        let resource = manager.add(Connection::open(1));
+        let (closed, reports) = tokio::join!(resource.close(), manager.close_all());
+        assert_eq!(closed, Ok(()));
+        assert_eq!(reports.len(), 1);
+        assert_eq!(manager.open(), 0);
+    }
+}
