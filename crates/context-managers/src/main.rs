@@ -9,7 +9,12 @@ examples! {
     scoped_resource,
     database_connection,
     async_files,
+    temporary_directory,
+    nested_scopes,
+    drop_guard,
     semaphore_pool,
+    cleanup_on_cancel,
+    goodbye_on_close,
     resource_manager,
     connection_pool,
 }

@@ -1,0 +1,220 @@
+//! Clean up in a destructor: a drop guard for return, error, panic and cancellation.
+//!
+//! `drop` runs wherever the guard's scope ends, as a `finally` does, also when a task is
+//! aborted or a time limit ends it at an await; several guards go in reverse order. The
+//! trap is `let _ = seats.reserve(..)`, which ends the reservation at once: give it a
+//! name. `drop` cannot await ("`await` is only allowed inside `async` functions and
+//! blocks"): see `goodbye_on_close` and `cleanup_on_cancel`. It does not run for a value
+//! given to `mem::forget`, nor after `process::exit` or `abort`. The crate `scopeguard`
+//! does more: a guard from any closure, or one that acts in a panic only.
+//!
+//! asyncio: with, finally, asyncio.timeout, asyncio.Task.cancel
+//! stderr: the card is torn
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The seats that nobody has. Clones share them.
+#[derive(Clone)]
+pub struct Seats(Arc<Mutex<BTreeSet<String>>>);
+
+/// Somebody else has this seat.
+#[derive(Debug)]
+pub struct Taken(pub String);
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is taken", self.0)
+    }
+}
+
+impl Error for Taken {}
+
+impl Seats {
+    /// All of these are free.
+    pub fn new<const N: usize>(names: [&str; N]) -> Self {
+        Self(Arc::new(Mutex::new(names.map(String::from).into())))
+    }
+
+    /// Takes a seat until the reservation is dropped, or for good if it is bought.
+    ///
+    /// # Errors
+    ///
+    /// [`Taken`] if it is not among the free ones.
+    pub fn reserve(&self, seat: &str) -> Result<Reservation, Taken> {
+        let seat = self.lock().take(seat).ok_or_else(|| Taken(seat.into()))?;
+        Ok(Reservation {
+            seats: self.clone(),
+            seat,
+            is_bought: false,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // The set is whole between any two of its calls, so a panic elsewhere spoils
+        // nothing; and a second panic, in a `drop`, would abort the process.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Seats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.lock().iter().cloned().collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// A seat that is given back when this is dropped, unless it was bought.
+#[must_use = "without a name the seat is given back at once"]
+pub struct Reservation {
+    seats: Seats,
+    seat: String,
+    is_bought: bool,
+}
+
+impl Reservation {
+    /// Ends the reservation and keeps the seat.
+    pub fn buy(mut self) -> String {
+        self.is_bought = true;
+        mem::take(&mut self.seat)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_bought {
+            let seat = mem::take(&mut self.seat);
+            // First of all, as `println!` may panic.
+            self.seats.lock().insert(seat.clone());
+            println!("{seat} is free again");
+        }
+    }
+}
+
+async fn pay(card: &str) -> Result<(), &'static str> {
+    sleep(Duration::from_millis(300)).await;
+    match card {
+        "torn" => panic!("the card is torn"),
+        "expired" => Err("the card has expired"),
+        _ => Ok(()),
+    }
+}
+
+/// Books both seats or none.
+async fn book(seats: Seats, pair: [&str; 2], card: &str) -> Result<(), Failure> {
+    let [first, second] = pair;
+    let one = seats.reserve(first)?;
+    println!("{first} is reserved");
+    let two = seats.reserve(second)?;
+    println!("{second} is reserved");
+    pay(card).await?;
+    println!("{} and {} are bought", one.buy(), two.buy());
+    Ok(())
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let seats = Seats::new(["A1", "A2", "B1", "B2", "C1"]);
+
+    println!("A pair is bought:");
+    book(seats.clone(), ["A1", "A2"], "valid").await?;
+
+    println!("The payment fails:");
+    if let Err(error) = book(seats.clone(), ["B1", "B2"], "expired").await {
+        println!("{error}");
+    }
+
+    println!("The second seat is not free:");
+    if let Err(error) = book(seats.clone(), ["B1", "A2"], "valid").await {
+        println!("{error}");
+    }
+
+    println!("A panic:");
+    let task = tokio::spawn(book(seats.clone(), ["B1", "B2"], "torn"));
+    if task.await.is_err_and(|error| error.is_panic()) {
+        println!("the booking panicked");
+    }
+
+    println!("A time limit of 0.2 s:");
+    let limit = Duration::from_millis(200);
+    let booking = book(seats.clone(), ["B1", "B2"], "valid");
+    if timeout(limit, booking).await.is_err() {
+        println!("too late");
+    }
+
+    println!("A task that is aborted after 0.1 s:");
+    let task = tokio::spawn(book(seats.clone(), ["B1", "B2"], "valid"));
+    sleep(Duration::from_millis(100)).await;
+    task.abort();
+    if task.await.is_err_and(|error| error.is_cancelled()) {
+        println!("the booking was aborted");
+    }
+
+    println!("A reservation without a name:");
+    let _ = seats.reserve("C1")?;
+    println!("free: {seats}");
+
+    println!("A reservation that is never dropped:");
+    println!("free: {seats}");
+    mem::forget(seats.reserve("C1")?);
+    println!("free: {seats}");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::{Command, abort, exit};
+
+    use super::Seats;
+
+    /// Set for the process that is to end.
+    const END: &str = "DROP_GUARD_END";
+
+    /// Not a test but the process that `after` starts.
+    #[test]
+    fn child() {
+        let Ok(end) = env::var(END) else { return };
+        println!("child began");
+        let _reservation = Seats::new(["A1"]).reserve("A1");
+        match end.as_str() {
+            "return" => {}
+            "exit" => exit(0),
+            _ => abort(),
+        }
+    }
+
+    /// What a process prints that ends in this way.
+    fn after(end: &str) -> String {
+        let this = env::current_exe().expect("there is a path");
+        let (_crate, module) = module_path!().split_once("::").expect("a module");
+        let output = Command::new(this)
+            .args(["--exact", &format!("{module}::child"), "--nocapture"])
+            .env(END, end)
+            .output();
+        let output = output.expect("it starts").stdout;
+        let output = String::from_utf8(output).expect("it is text");
+        assert!(output.contains("child began"), "{end}: {output}");
+        output
+    }
+
+    #[test]
+    fn it_does_not_run_when_the_process_exits_or_aborts() {
+        assert!(after("return").contains("A1 is free again"));
+        for end in ["exit", "abort"] {
+            assert!(!after(end).contains("A1 is free again"), "{end}");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Say goodbye when a connection is closed or dropped: async clean-up from a destructor.
+//!
+//! `async with` awaits the last message wherever the block is left. A destructor cannot
+//! await: here it hands the line to a task that says goodbye, and whoever dropped the
+//! connection goes on at once and hears of no failure. So there is a `close` too, which
+//! waits and returns the error; given up half-way, it goes on in its task. The trap is
+//! the end of `main`, which drops such tasks: let it wait for their `TaskTracker`, and
+//! give each goodbye a time limit, or a dead server holds up the end. What else can be
+//! cleaned up in a task: `cleanup_on_cancel`.
+//!
+//! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
+//! differs: a block that is left waits for the goodbye
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// What a client sends.
+pub enum Message {
+    /// Some text.
+    Text(String),
+    /// The last message. The server answers it.
+    Goodbye(oneshot::Sender<()>),
+}
+
+/// What became of a goodbye that was not answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoGoodbye {
+    /// There was no answer in time.
+    TimedOut,
+    /// The server has hung up, or the runtime ended.
+    Lost,
+}
+
+impl fmt::Display for NoGoodbye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NoGoodbye::TimedOut => "no answer to the goodbye",
+            NoGoodbye::Lost => "the line is dead",
+        })
+    }
+}
+
+impl Error for NoGoodbye {}
+
+/// Says goodbye for connections that are closed or dropped. Clones share the tasks.
+#[derive(Clone)]
+pub struct Goodbyes {
+    tasks: TaskTracker,
+    runtime: Handle,
+    limit: Duration,
+}
+
+impl Goodbyes {
+    /// Each goodbye may take as long as `limit`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            limit,
+        }
+    }
+
+    /// Waits until no connection is open and all goodbyes are over, at the end of the
+    /// program. Who holds a connection must not call it, as it would wait for itself.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn say(&self, line: mpsc::Sender<Message>) -> JoinHandle<Result<(), NoGoodbye>> {
+        let task = goodbye(line, self.limit);
+        // A destructor may run in a thread that knows of no runtime.
+        self.tasks.spawn_on(task, &self.runtime)
+    }
+}
+
+async fn goodbye(line: mpsc::Sender<Message>, limit: Duration) -> Result<(), NoGoodbye> {
+    let (answer, answered) = oneshot::channel();
+    let said = timeout(limit, async {
+        let sent = line.send(Message::Goodbye(answer)).await;
+        sent.map_err(|_| NoGoodbye::Lost)?;
+        answered.await.map_err(|_| NoGoodbye::Lost)
+    });
+    said.await.unwrap_or(Err(NoGoodbye::TimedOut))
+}
+
+/// A connection that says goodbye, whatever happens to it.
+pub struct Connection {
+    line: Option<mpsc::Sender<Message>>,
+    goodbyes: Goodbyes,
+    /// Ends after the goodbye has begun.
+    _open: TaskTrackerToken,
+}
+
+impl Connection {
+    /// Over a line to a server.
+    pub fn new(line: mpsc::Sender<Message>, goodbyes: Goodbyes) -> Self {
+        Self {
+            line: Some(line),
+            _open: goodbyes.tasks.token(),
+            goodbyes,
+        }
+    }
+
+    /// Sends a text.
+    ///
+    /// # Errors
+    ///
+    /// If the server has hung up.
+    pub async fn send(&self, text: &str) -> Result<(), NoGoodbye> {
+        let line = self.line.as_ref().ok_or(NoGoodbye::Lost)?;
+        let sent = line.send(Message::Text(text.to_string())).await;
+        sent.map_err(|_| NoGoodbye::Lost)
+    }
+
+    /// Says goodbye, and waits for the answer. Dropped while it waits, it goes on in its
+    /// task.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub async fn close(mut self) -> Result<(), NoGoodbye> {
+        let line = self.line.take().ok_or(NoGoodbye::Lost)?;
+        let said = self.goodbyes.say(line);
+        said.await.unwrap_or(Err(NoGoodbye::Lost))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(line) = self.line.take() {
+            drop(self.goodbyes.say(line));
+        }
+    }
+}
+
+/// Reads each message 0.1 s after it was sent, and answers a goodbye after `millis`.
+async fn serve(name: &str, mut line: mpsc::Receiver<Message>, millis: u64) {
+    while let Some(message) = line.recv().await {
+        sleep(Duration::from_millis(100)).await;
+        match message {
+            Message::Text(text) => println!("server: {name} says {text}"),
+            Message::Goodbye(answer) => {
+                println!("server: {name} says goodbye");
+                sleep(Duration::from_millis(millis)).await;
+                // Perhaps nobody waits for it any more.
+                let _ = answer.send(());
+                return;
+            }
+        }
+    }
+    println!("server: {name} is lost");
+}
+
+/// A connection to a server that answers a goodbye after some milliseconds.
+fn connect(name: &'static str, goodbyes: &Goodbyes, millis: u64) -> Connection {
+    let (line, server) = mpsc::channel(1);
+    tokio::spawn(serve(name, server, millis));
+    Connection::new(line, goodbyes.clone())
+}
+
+/// Fails after 0.2 s.
+async fn talk(connection: Connection) -> Result<(), Box<dyn Error + Send + Sync>> {
+    connection.send("hello").await?;
+    sleep(Duration::from_millis(200)).await;
+    Err("nothing more to say".into())
+}
+
+pub async fn run() -> Result<(), NoGoodbye> {
+    let goodbyes = Goodbyes::new(Duration::from_millis(400));
+    let moment = Duration::from_millis(150);
+
+    println!("Closed:");
+    let ada = connect("Ada", &goodbyes, 100);
+    ada.send("hello").await?;
+    ada.close().await?;
+    println!("Ada has closed");
+
+    println!("Dropped by an error:");
+    if let Err(error) = talk(connect("Ben", &goodbyes, 100)).await {
+        println!("Ben failed: {error}");
+    }
+    sleep(2 * moment).await;
+
+    println!("Dropped by an abort:");
+    let cid = tokio::spawn(talk(connect("Cid", &goodbyes, 100)));
+    sleep(moment).await;
+    cid.abort();
+    if cid.await.is_err_and(|error| error.is_cancelled()) {
+        println!("Cid was aborted");
+    }
+    sleep(2 * moment).await;
+
+    println!("A goodbye may take 0.4 s:");
+    for (name, millis) in [("Dan", 220), ("Eve", 360)] {
+        match connect(name, &goodbyes, millis).close().await {
+            Ok(()) => println!("{name} has closed"),
+            Err(error) => println!("{name}: {error}"),
+        }
+    }
+
+    println!("Given up after 0.05 s, at the end of the program:");
+    let closing = connect("Fay", &goodbyes, 100).close();
+    if timeout(Duration::from_millis(50), closing).await.is_err() {
+        println!("Fay gave up");
+    }
+    goodbyes.wait().await;
+    println!("all goodbyes are over");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), NoGoodbye> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::sync::mpsc;
+    use tokio::time::{sleep, timeout};
+
+    use super::{Connection, Goodbyes, Message, NoGoodbye};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+    /// not ready then.
+    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+                return Some(output);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    /// Takes three ticks for each message, and returns how many goodbyes there were.
+    async fn count(mut server: mpsc::Receiver<Message>) -> usize {
+        let mut goodbyes = 0;
+        while let Some(message) = server.recv().await {
+            sleep(3 * TICK).await;
+            if let Message::Goodbye(answer) = message {
+                goodbyes += 1;
+                let _ = answer.send(());
+            }
+        }
+        goodbyes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_goodbye_wherever_close_is_dropped() {
+        for polls in 0..15 {
+            let goodbyes = Goodbyes::new(HOUR);
+            let (line, server) = mpsc::channel(1);
+            let server = tokio::spawn(count(server));
+            let connection = Connection::new(line, goodbyes.clone());
+            // The line is full, so the goodbye has to wait for room.
+            for text in ["one", "two"] {
+                assert_eq!(connection.send(text).await, Ok(()));
+            }
+            match poll_and_drop(connection.close(), polls).await {
+                Some(closed) => assert_eq!(closed, Ok(())),
+                None => assert!(polls < 12, "15 polls are enough"),
+            }
+            assert!(timeout(HOUR, goodbyes.wait()).await.is_ok());
+            assert_eq!(server.await.expect("no panic"), 1, "{polls} polls");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_hung_up() {
+        let (line, server) = mpsc::channel(1);
+        drop(server);
+        let connection = Connection::new(line, Goodbyes::new(HOUR));
+        assert_eq!(connection.send("hello").await, Err(NoGoodbye::Lost));
+        assert_eq!(connection.close().await, Err(NoGoodbye::Lost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_server_holds_up_the_end_for_the_limit() {
+        let goodbyes = Goodbyes::new(5 * TICK);
+        let (line, _server) = mpsc::channel(1);
+        drop(Connection::new(line, goodbyes.clone()));
+        assert!(timeout(4 * TICK, goodbyes.wait()).await.is_err());
+        assert!(timeout(2 * TICK, goodbyes.wait()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_a_connection_in_use() {
+        let goodbyes = Goodbyes::new(HOUR);
+        let (line, server) = mpsc::channel(1);
+        let connection = Connection::new(line, goodbyes.clone());
+        tokio::spawn(async move {
+            sleep(5 * TICK).await;
+            drop(connection);
+        });
+        let server = tokio::spawn(count(server));
+        assert!(timeout(4 * TICK, goodbyes.wait()).await.is_err());
+        assert!(timeout(HOUR, goodbyes.wait()).await.is_ok());
+        assert_eq!(server.await.expect("no panic"), 1);
+    }
+
+    #[test]
+    fn the_end_of_the_runtime_drops_it() {
+        for waits in [false, true] {
+            let runtime = Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime");
+            let (line, mut server) = mpsc::channel(1);
+            let left = runtime.block_on(async {
+                let goodbyes = Goodbyes::new(TICK);
+                drop(Connection::new(line.clone(), goodbyes.clone()));
+                if waits {
+                    goodbyes.wait().await;
+                }
+                Connection::new(line, goodbyes)
+            });
+            drop(runtime);
+            // Too late, but no panic either.
+            drop(left);
+            assert_eq!(server.blocking_recv().is_some(), waits);
+            assert!(server.blocking_recv().is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_by_a_thread_without_a_runtime() {
+        let goodbyes = Goodbyes::new(HOUR);
+        let (line, server) = mpsc::channel(1);
+        let connection = Connection::new(line, goodbyes.clone());
+        assert!(thread::spawn(move || drop(connection)).join().is_ok());
+        assert_eq!(count(server).await, 1);
+    }
+}

@@ -1,0 +1,244 @@
+//! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
+//!
+//! A function opens, awaits the body, and closes; two of them, one in the body of the
+//! other, are `async with a, b`. If the second does not open, the first is closed and the
+//! body never runs. The trap is to open both at once with `try_join!`, or `gather`: when
+//! one fails, the other stays open. The body is an `AsyncFnOnce`, which may borrow; as an
+//! `AsyncFnMut` it may not in a task: "implementation of `Send` is not general enough"
+//! (take `FnMut() -> Fut` there, as `retry` does). More than two, or a list:
+//! `exit_stack`. When the task is aborted nothing here is closed (`cleanup_on_cancel`),
+//! nor is it after a panic: `scoped_resource` catches it. The crate `deadpool` does more:
+//! what its pool lends returns to it when it is dropped.
+//!
+//! asyncio: async with, contextlib.asynccontextmanager, asyncio.gather
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// What is asked of a connection takes so long.
+const LATENCY: Duration = Duration::from_millis(100);
+/// A table has room for so many rows.
+const CAPACITY: u32 = 2;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The server has refused to open a connection of this name.
+#[derive(Debug)]
+pub struct Refused(&'static str);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused", self.0)
+    }
+}
+
+impl Error for Refused {}
+
+/// Opens a connection, runs the body with it, and closes it, also when the body fails.
+pub async fn with_connection<T, E: From<Refused>>(
+    server: &Arc<Server>,
+    name: &'static str,
+    body: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut connection = server.open(name).await?;
+    let result = body(&mut connection).await;
+    connection.close().await;
+    result
+}
+
+/// Opens both at once. If one is refused, the other is closed. Dropped while it waits, it
+/// closes nothing.
+pub async fn open_both(
+    server: &Arc<Server>,
+    names: [&'static str; 2],
+) -> Result<(Connection, Connection), Refused> {
+    match tokio::join!(server.open(names[0]), server.open(names[1])) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Ok(opened), Err(refused)) | (Err(refused), Ok(opened)) => {
+            opened.close().await;
+            Err(refused)
+        }
+        (Err(refused), Err(_)) => Err(refused),
+    }
+}
+
+/// Copies so many rows from one table to another, and returns their number.
+async fn copy(
+    server: &Arc<Server>,
+    names: [&'static str; 2],
+    rows: u32,
+) -> Result<u32, Failure> {
+    // async with server.open(names[0]) as source, server.open(names[1]) as target:
+    with_connection(server, names[0], async |source| {
+        with_connection(server, names[1], async |target| {
+            for row in 1..=rows {
+                target.write(source.read(row).await).await?;
+            }
+            Ok(rows)
+        })
+        .await
+    })
+    .await
+}
+
+/// Knows which connections are open.
+#[derive(Default)]
+pub struct Server {
+    open: Mutex<Vec<&'static str>>,
+}
+
+impl Server {
+    async fn open(self: &Arc<Self>, name: &'static str) -> Result<Connection, Refused> {
+        let latency = if name == "cellar" {
+            LATENCY
+        } else {
+            2 * LATENCY
+        };
+        sleep(latency).await;
+        if name == "attic" {
+            return Err(Refused(name));
+        }
+        println!("{name} opened");
+        self.names().push(name);
+        let server = Arc::clone(self);
+        Ok(Connection {
+            server,
+            name,
+            rows: 0,
+        })
+    }
+
+    /// The list is whole whenever the lock is free, so a panic elsewhere spoils nothing.
+    fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// To be closed: when it is only dropped, the server keeps it open.
+pub struct Connection {
+    server: Arc<Server>,
+    name: &'static str,
+    /// So many were written.
+    rows: u32,
+}
+
+impl Connection {
+    async fn read(&mut self, row: u32) -> String {
+        format!("row {row} of {}", self.name)
+    }
+
+    async fn write(&mut self, row: String) -> Result<(), String> {
+        sleep(LATENCY).await;
+        if self.rows == CAPACITY {
+            return Err(format!("{} is full", self.name));
+        }
+        self.rows += 1;
+        println!("{row} written to {}", self.name);
+        Ok(())
+    }
+
+    async fn close(self) {
+        sleep(LATENCY).await;
+        {
+            let mut names = self.server.names();
+            if let Some(place) = names.iter().position(|name| *name == self.name) {
+                names.remove(place);
+            }
+        }
+        println!("{} closed", self.name);
+    }
+}
+
+fn report(server: &Server, result: Result<u32, Failure>) {
+    match result {
+        Ok(rows) => println!("{rows} rows copied"),
+        Err(error) => println!("{error}"),
+    }
+    match server.names().join(", ") {
+        names if names.is_empty() => println!("none is open"),
+        names => println!("still open: {names}"),
+    }
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let server = Arc::new(Server::default());
+
+    println!("Opened in order, closed in reverse:");
+    report(&server, copy(&server, ["cellar", "kitchen"], 2).await);
+
+    println!("The body fails:");
+    report(&server, copy(&server, ["cellar", "kitchen"], 3).await);
+
+    println!("The second does not open:");
+    report(&server, copy(&server, ["cellar", "attic"], 2).await);
+
+    println!("Both opened at once:");
+    let (cellar, kitchen) = open_both(&server, ["cellar", "kitchen"]).await?;
+    kitchen.close().await;
+    cellar.close().await;
+
+    println!("Opened at once, and closed as the other fails:");
+    if let Err(refused) = open_both(&server, ["cellar", "attic"]).await {
+        report(&server, Err(refused.into()));
+    }
+
+    println!("Opened at once, and left open as the other fails:");
+    if let Err(refused) = tokio::try_join!(server.open("cellar"), server.open("attic")) {
+        report(&server, Err(refused.into()));
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::sleep;
+
+    use super::{Connection, LATENCY, Refused, Server, copy, open_both, with_connection};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_aborted_task_closes_nothing() {
+        let server = Arc::new(Server::default());
+        let copying = Arc::clone(&server);
+        let names = ["cellar", "kitchen"];
+        let task = tokio::spawn(async move { copy(&copying, names, 2).await.is_ok() });
+        sleep(4 * LATENCY).await;
+        task.abort();
+        assert!(task.await.is_err());
+        sleep(10 * LATENCY).await;
+        assert_eq!(*server.names(), ["cellar", "kitchen"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_closes_nothing() {
+        let server = Arc::new(Server::default());
+        let used = Arc::clone(&server);
+        let task = tokio::spawn(async move {
+            let body =
+                async |_: &mut Connection| -> Result<(), Refused> { panic!("scheduled") };
+            with_connection(&used, "cellar", body).await
+        });
+        assert!(task.await.expect_err("it panics").is_panic());
+        sleep(10 * LATENCY).await;
+        assert_eq!(*server.names(), ["cellar"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_two_of_the_same_name_is_closed() -> Result<(), Refused> {
+        let server = Arc::new(Server::default());
+        let (first, _second) = open_both(&server, ["cellar", "cellar"]).await?;
+        first.close().await;
+        assert_eq!(*server.names(), ["cellar"]);
+        Ok(())
+    }
+}

@@ -1,0 +1,210 @@
+//! A temporary directory that is removed on success, error, panic and cancel.
+//!
+//! `tempfile::TempDir` removes its folder and all in it when it is dropped. But a drop is
+//! blocking IO on the runtime's thread, and what goes wrong in it is lost; so on the two
+//! usual ways out `close` removes the folder on a thread for blocking work, and its error
+//! is returned. The trap, as in Python, is a guard that is not kept: after
+//! `tempdir()?.path().to_path_buf()` there is a path and no folder. A `tokio::fs` call
+//! that was dropped runs on in its thread: it may make the folder anew, or make the
+//! removal fail, silently. Let it all run in a task that is not aborted, or wait for such
+//! calls before. `TempDir::keep` keeps the folder. `async_files` reads and writes.
+//!
+//! asyncio: tempfile.TemporaryDirectory, contextlib.asynccontextmanager
+//! stderr: no template for an invoice
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::fs;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Makes a temporary directory in `parent`, lends it to the body, and removes it with all
+/// that is in it, however the body ends. `std::env::temp_dir()` is the usual parent.
+///
+/// When the body panics, or this is dropped before it is ready, the directory is removed
+/// by `Drop`: blocking, and without telling of errors. A `tokio::fs` call that the
+/// body had begun runs on in its thread: it may make the directory anew or make the
+/// removal fail, silently.
+///
+/// # Errors
+///
+/// That of the body. If there is none: that of making or removing the directory, and in
+/// the second case the body's value is lost.
+pub async fn with_temporary_directory<T, E: From<io::Error>>(
+    parent: &Path,
+    body: impl AsyncFnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let parent = parent.to_path_buf();
+    let made = spawn_blocking(|| TempDir::new_in(parent)).await;
+    let directory = made.map_err(io::Error::from)??;
+    let outcome = body(directory.path()).await;
+    let removed = spawn_blocking(|| directory.close()).await;
+    let value = outcome?;
+    removed.map_err(io::Error::from)??;
+    Ok(value)
+}
+
+/// Writes a letter in two steps and returns its size.
+async fn write_letter(folder: &Path, kind: &str) -> Result<u64, Failure> {
+    fs::write(folder.join("head.txt"), kind).await?;
+    sleep(Duration::from_millis(200)).await;
+    match kind {
+        "reminder" => return Err("no address for the reminder".into()),
+        "invoice" => panic!("no template for an invoice"),
+        _ => {}
+    }
+    let text = fs::read_to_string(folder.join("head.txt")).await? + ", text";
+    fs::write(folder.join("letter.txt"), text).await?;
+    Ok(fs::metadata(folder.join("letter.txt")).await?.len())
+}
+
+/// Prints the number of files in each folder in `parent`.
+async fn print_folders(parent: &Path) -> io::Result<()> {
+    let mut counts = Vec::new();
+    let mut folders = fs::read_dir(parent).await?;
+    while let Some(folder) = folders.next_entry().await? {
+        let mut files = fs::read_dir(folder.path()).await?;
+        let mut count = 0;
+        while files.next_entry().await?.is_some() {
+            count += 1;
+        }
+        counts.push(count);
+    }
+    println!("files in each folder: {counts:?}");
+    Ok(())
+}
+
+async fn letter(parent: &Path, kind: &str) -> Result<(), Failure> {
+    let size = with_temporary_directory(parent, async |folder| {
+        let size = write_letter(folder, kind).await?;
+        print_folders(parent).await?;
+        Ok::<_, Failure>(size)
+    })
+    .await?;
+    println!("{kind}: {size} bytes");
+    Ok(())
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let outer = spawn_blocking(TempDir::new).await??;
+    let parent = outer.path();
+
+    println!("All goes well:");
+    letter(parent, "thanks").await?;
+    print_folders(parent).await?;
+
+    println!("The body fails:");
+    if let Err(error) = letter(parent, "reminder").await {
+        println!("Error: {error}");
+    }
+    print_folders(parent).await?;
+
+    println!("The body panics:");
+    let path = parent.to_path_buf();
+    let task = tokio::spawn(async move { letter(&path, "invoice").await });
+    if let Err(error) = task.await
+        && error.is_panic()
+    {
+        println!("It panicked");
+    }
+    print_folders(parent).await?;
+
+    println!("The caller gives up after 0.1 s:");
+    let limit = Duration::from_millis(100);
+    if timeout(limit, letter(parent, "thanks")).await.is_err() {
+        println!("Gave up");
+    }
+    print_folders(parent).await?;
+
+    println!("The guard is not kept:");
+    let folder = TempDir::new_in(parent)?.path().to_path_buf();
+    print_folders(parent).await?;
+    match fs::write(folder.join("head.txt"), "thanks").await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            println!("Nowhere to write to");
+        }
+        other => other?,
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{read_dir, remove_dir_all};
+    use std::io;
+    use std::sync::mpsc;
+
+    use tempfile::TempDir;
+    use tokio::fs;
+    use tokio::runtime::Builder;
+    use tokio::select;
+    use tokio::sync::oneshot;
+    use tokio::task::spawn_blocking;
+
+    use super::with_temporary_directory;
+
+    #[tokio::test]
+    async fn an_error_of_removing_is_returned() -> io::Result<()> {
+        let parent = TempDir::new()?;
+        let outcome = with_temporary_directory(parent.path(), async |folder| {
+            remove_dir_all(folder)?;
+            Ok::<_, io::Error>(1)
+        });
+        let error = outcome.await.expect_err("nothing to remove");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+
+        // The error of the body goes before it.
+        let outcome = with_temporary_directory(parent.path(), async |folder| {
+            remove_dir_all(folder)?;
+            Err::<(), _>(io::Error::other("no luck"))
+        });
+        let error = outcome.await.expect_err("the body fails");
+        assert_eq!(error.kind(), io::ErrorKind::Other);
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_call_makes_the_folder_anew() -> io::Result<()> {
+        // With one thread for blocking work a call waits until the one before has ended.
+        let mut builder = Builder::new_current_thread();
+        builder.max_blocking_threads(1).build()?.block_on(async {
+            let parent = TempDir::new()?;
+            let (release, released) = mpsc::channel::<()>();
+            let (begin, begun) = oneshot::channel();
+            let scope = with_temporary_directory(parent.path(), async |folder| {
+                let _busy = spawn_blocking(move || released.recv());
+                let _ = begin.send(());
+                fs::create_dir_all(folder.join("a/b")).await
+            });
+            select! {
+                biased;
+                ended = scope => panic!("it waits for the thread: {ended:?}"),
+                _ = begun => {}
+            }
+            assert_eq!(read_dir(parent.path())?.count(), 0, "it is removed");
+            drop(release);
+            spawn_blocking(|| ()).await?;
+            assert_eq!(read_dir(parent.path())?.count(), 1, "it is back");
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_stays() -> io::Result<()> {
+        let parent = TempDir::new()?;
+        let path = TempDir::new_in(parent.path())?.keep();
+        assert_eq!(read_dir(parent.path())?.count(), 1);
+        remove_dir_all(path)
+    }
+}
