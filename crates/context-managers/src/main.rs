@@ -16,5 +16,9 @@ examples! {
     cleanup_on_cancel,
     goodbye_on_close,
     resource_manager,
+    exit_stack,
+    structured_scope,
+    transaction,
     connection_pool,
+    lease,
 }

@@ -1,0 +1,183 @@
+import asyncio
+
+
+class Expired(Exception):
+    pass
+
+
+class LeaseLock:
+    """A lock that one holder at a time has, for a limited time."""
+
+    def __init__(self, time):
+        self.time = time
+        self.token = 0
+        self.until = None
+        self.given_back = asyncio.Event()
+        self._line = asyncio.Lock()
+
+    async def acquire(self):
+        async with self._line:
+            while self.is_held():
+                self.given_back.clear()
+                try:
+                    # It may have been renewed by then, and is looked at once more.
+                    async with asyncio.timeout_at(self.until):
+                        await self.given_back.wait()
+                except TimeoutError:
+                    pass
+            self.token += 1
+            self.begin()
+            return Lease(self, self.token)
+
+    def is_held(self):
+        now = asyncio.get_running_loop().time()
+        return self.until is not None and now < self.until
+
+    def begin(self):
+        self.until = asyncio.get_running_loop().time() + self.time
+
+
+class Lease:
+    def __init__(self, lock, token):
+        self._lock = lock
+        self.token = token
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *exception):
+        if self._lock.token == self.token:
+            self._lock.until = None
+            self._lock.given_back.set()
+
+    def renew(self):
+        """Starts the time anew, from now on."""
+        if self._lock.token != self.token or not self._lock.is_held():
+            raise Expired("the lease has run out")
+        self._lock.begin()
+
+    async def hold(self, work):
+        """Does the work, and renews whenever a third of the time has gone by."""
+        task = asyncio.create_task(work)
+        try:
+            self.renew()
+            while not task.done():
+                await asyncio.wait([task], timeout=self._lock.time / 3)
+                self.renew()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+class Stale(Exception):
+    pass
+
+
+class Page:
+    """Remembers who wrote it last, and the highest token that it has seen."""
+
+    def __init__(self):
+        self._newest = 0
+        self.author = None
+
+    def write(self, token, author):
+        if token < self._newest:
+            raise Stale(f"refused, as {token} is less than {self._newest}")
+        self._newest = token
+        self.author = author
+
+    def overwrite(self, author):
+        """Writes, whoever has written before: a store that knows of no tokens."""
+        self.author = author
+
+
+class Pages:
+    def __init__(self):
+        self.with_tokens = Page()
+        self.without = Page()
+
+
+async def edit(name, lock, pages, before, after):
+    async with await lock.acquire() as lease:
+        print(f"{name} has lease {lease.token}")
+        await asyncio.sleep(before)
+        pages.without.overwrite(name)
+        try:
+            pages.with_tokens.write(lease.token, name)
+            print(f"{name} writes")
+        except Stale as stale:
+            print(f"{name} is {stale}")
+        try:
+            lease.renew()
+        except Expired as expired:
+            print(f"{name} cannot renew: {expired}")
+        await asyncio.sleep(after)
+
+
+async def edit_slowly(name, lock, pages):
+    async with await lock.acquire() as lease:
+        print(f"{name} has lease {lease.token}")
+
+        async def slow():
+            await asyncio.sleep(0.8)
+            pages.with_tokens.write(lease.token, name)
+
+        try:
+            await lease.hold(slow())
+            print(f"{name} writes")
+        except Stale as stale:
+            print(f"{name} is {stale}")
+        except Expired as expired:
+            print(f"{name} stops: {expired}")
+
+
+async def main():
+    lock = LeaseLock(0.5)
+    pages = Pages()
+    moment = 0.1
+
+    def start(name, before, after):
+        return asyncio.create_task(edit(name, lock, pages, before, after))
+
+    print("A lease lasts for 0.5 s, and Ann needs 0.2 s:")
+    ann = start("Ann", 0.2, 0)
+    await asyncio.sleep(moment)
+    ben = start("Ben", 0.2, 0)
+    await ann
+    await ben
+
+    print("Ann is delayed for 0.8 s:")
+    ann = start("Ann", 0.8, 0)
+    await asyncio.sleep(moment)
+    ben = start("Ben", 0.2, 0.2)
+    await asyncio.sleep(5 * moment)
+    cid = start("Cid", 0.1, 0)
+    await ann
+    print(f"with tokens: {pages.with_tokens.author}")
+    print(f"without: {pages.without.author}")
+    await ben
+    await cid
+
+    print("Ann needs 0.8 s, and renews:")
+    ann = asyncio.create_task(edit_slowly("Ann", lock, pages))
+    await asyncio.sleep(moment)
+    ben = start("Ben", 0.1, 0)
+    await ann
+    await ben
+
+    print("Ann renews, and is aborted after 0.2 s:")
+    ann = asyncio.create_task(edit_slowly("Ann", lock, pages))
+    await asyncio.sleep(moment)
+    ben = start("Ben", 0.1, 0)
+    await asyncio.sleep(moment)
+    ann.cancel()
+    await ben
+
+    print("A lease that is never given back:")
+    lease = await lock.acquire()
+    print(f"lost: lease {lease.token}")
+    await start("Ben", 0.1, 0)
+
+
+asyncio.run(main())

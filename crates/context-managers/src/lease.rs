@@ -1,0 +1,602 @@
+//! A lease: a lock with a time limit, free again by itself unless its holder renews it.
+//!
+//! A lock of either language is held until it is given back, and a holder that hangs
+//! keeps it for ever. A lease ends with its time. The trap: its holder may not notice,
+//! for it can be delayed at any await, or between a look at the time and what follows,
+//! and then writes over what the next holder wrote. So each lease has a number, higher
+//! than all before (a fencing token), and the store refuses a lower one than it has seen.
+//! `hold` renews as long as some work takes: put a time limit into work that may hang.
+//! The crate `etcd-client` does more: leases that programs on several machines share.
+//!
+//! asyncio: asyncio.Lock, asyncio.timeout_at, async with, __aenter__, __aexit__
+
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::{self, Notify};
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A lock that one holder at a time has, for a limited time. Clones are the same lock.
+#[derive(Clone)]
+pub struct LeaseLock(Arc<Shared>);
+
+struct Shared {
+    time: Duration,
+    state: Mutex<State>,
+    /// Held by whoever is the next to get a lease.
+    line: sync::Mutex<()>,
+    given_back: Notify,
+}
+
+struct State {
+    /// The token of the newest lease.
+    token: u64,
+    /// When that lease ends; `None` if it was given back.
+    until: Option<Instant>,
+}
+
+/// The time of the lease is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired;
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lease has run out")
+    }
+}
+
+impl Error for Expired {}
+
+impl LeaseLock {
+    /// A lock whose leases last for `time` after they were begun or renewed.
+    ///
+    /// # Panics
+    ///
+    /// If `time` is less than 50 milliseconds, as timers are a millisecond late, and more
+    /// on a busy thread; or if it is more than 30 years.
+    pub fn new(time: Duration) -> Self {
+        let years = Duration::from_secs(30 * 365 * 24 * 3600);
+        assert!(
+            (Duration::from_millis(50)..=years).contains(&time),
+            "a lease lasts between 50 milliseconds and 30 years"
+        );
+        let state = State {
+            token: 0,
+            until: None,
+        };
+        Self(Arc::new(Shared {
+            time,
+            state: Mutex::new(state),
+            line: sync::Mutex::new(()),
+            given_back: Notify::new(),
+        }))
+    }
+
+    /// Waits until the lease of the holder before is given back or has run out, and
+    /// begins a new one. Who waits is served in the order of asking.
+    ///
+    /// Cancel-safe: dropped while it waits, it leaves its place in the line to the next.
+    /// Who has a lease of this lock and asks for another waits until the first runs out.
+    pub async fn acquire(&self) -> Lease {
+        let shared = &self.0;
+        let _turn = shared.line.lock().await;
+        loop {
+            let until = {
+                let mut state = shared.lock();
+                let now = Instant::now();
+                match state.until {
+                    Some(until) if now < until => until,
+                    _ => {
+                        state.token += 1;
+                        state.until = Some(now + shared.time);
+                        return Lease {
+                            lock: self.clone(),
+                            token: state.token,
+                        };
+                    }
+                }
+            };
+            // It may have been renewed by then, and is looked at once more.
+            select! {
+                () = sleep_until(until) => {}
+                () = shared.given_back.notified() => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // It is set in steps that cannot panic, so a panic elsewhere spoils nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to use something until its time is over. Dropped, it is given back, unless
+/// it has run out: the lease of another is left alone.
+#[must_use = "without a name it is given back at once"]
+pub struct Lease {
+    lock: LeaseLock,
+    token: u64,
+}
+
+impl Lease {
+    /// Higher than that of each lease before. What the lease guards has to refuse any
+    /// that is lower than one it has seen.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Starts the time anew, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`] once its time is over, even if nobody else has taken it since. It
+    /// cannot be had back.
+    pub fn renew(&self) -> Result<(), Expired> {
+        let mut state = self.lock.0.lock();
+        let now = Instant::now();
+        match state.until {
+            Some(until) if state.token == self.token && now < until => {
+                state.until = Some(now + self.lock.0.time);
+                Ok(())
+            }
+            _ => Err(Expired),
+        }
+    }
+
+    /// Does the work, and renews the lease at the beginning and whenever a third of its
+    /// time has gone by.
+    ///
+    /// # Errors
+    ///
+    /// [`Expired`] if it could not be renewed in time, because something blocked the task
+    /// or the thread. The work is dropped then, at the await where it is; if it has
+    /// ended, the output is lost then.
+    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, Expired> {
+        let mut work = pin!(work);
+        loop {
+            self.renew()?;
+            select! {
+                biased;
+                () = sleep(self.lock.0.time / 3) => {}
+                output = &mut work => {
+                    self.renew()?;
+                    return Ok(output);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut state = self.lock.0.lock();
+        if state.token == self.token {
+            state.until = None;
+            self.lock.0.given_back.notify_one();
+        }
+    }
+}
+
+/// A page that remembers who wrote it last, and the highest token that it has seen.
+#[derive(Default)]
+pub struct Page(Mutex<(u64, &'static str)>);
+
+/// Somebody with a later lease has written.
+#[derive(Debug)]
+pub struct Stale {
+    token: u64,
+    newest: u64,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused, as {} is less than {}", self.token, self.newest)
+    }
+}
+
+impl Error for Stale {}
+
+impl Page {
+    /// Writes, with a lease's token.
+    ///
+    /// # Errors
+    ///
+    /// [`Stale`] if the token is lower than that of somebody who wrote before.
+    pub fn write(&self, token: u64, author: &'static str) -> Result<(), Stale> {
+        let mut page = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if token < page.0 {
+            let newest = page.0;
+            return Err(Stale { token, newest });
+        }
+        *page = (token, author);
+        Ok(())
+    }
+
+    /// Writes, whoever has written before: what a store does that knows of no tokens.
+    fn overwrite(&self, author: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = author;
+    }
+
+    fn author(&self) -> &'static str {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+}
+
+#[derive(Default)]
+struct Pages {
+    with_tokens: Page,
+    without: Page,
+}
+
+/// Writes after some milliseconds, without a look at the time, and keeps the lease for
+/// some more.
+async fn edit(
+    name: &'static str,
+    lock: LeaseLock,
+    pages: Arc<Pages>,
+    [before, after]: [u64; 2],
+) {
+    let lease = lock.acquire().await;
+    println!("{name} has lease {}", lease.token());
+    sleep(Duration::from_millis(before)).await;
+    pages.without.overwrite(name);
+    match pages.with_tokens.write(lease.token(), name) {
+        Ok(()) => println!("{name} writes"),
+        Err(stale) => println!("{name} is {stale}"),
+    }
+    if let Err(expired) = lease.renew() {
+        println!("{name} cannot renew: {expired}");
+    }
+    sleep(Duration::from_millis(after)).await;
+}
+
+/// Writes after 0.8 s, and renews the lease meanwhile.
+async fn edit_slowly(name: &'static str, lock: LeaseLock, pages: Arc<Pages>) {
+    let lease = lock.acquire().await;
+    println!("{name} has lease {}", lease.token());
+    let slow = async {
+        sleep(Duration::from_millis(800)).await;
+        pages.with_tokens.write(lease.token(), name)
+    };
+    match lease.hold(slow).await {
+        Ok(Ok(())) => println!("{name} writes"),
+        Ok(Err(stale)) => println!("{name} is {stale}"),
+        Err(expired) => println!("{name} stops: {expired}"),
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let lock = LeaseLock::new(Duration::from_millis(500));
+    let pages = Arc::new(Pages::default());
+    let moment = Duration::from_millis(100);
+    let start =
+        |name, times| tokio::spawn(edit(name, lock.clone(), Arc::clone(&pages), times));
+
+    println!("A lease lasts for 0.5 s, and Ann needs 0.2 s:");
+    let ann = start("Ann", [200, 0]);
+    sleep(moment).await;
+    let ben = start("Ben", [200, 0]);
+    ann.await?;
+    ben.await?;
+
+    println!("Ann is delayed for 0.8 s:");
+    let ann = start("Ann", [800, 0]);
+    sleep(moment).await;
+    let ben = start("Ben", [200, 200]);
+    sleep(5 * moment).await;
+    let cid = start("Cid", [100, 0]);
+    ann.await?;
+    println!("with tokens: {}", pages.with_tokens.author());
+    println!("without: {}", pages.without.author());
+    ben.await?;
+    cid.await?;
+
+    println!("Ann needs 0.8 s, and renews:");
+    let ann = tokio::spawn(edit_slowly("Ann", lock.clone(), Arc::clone(&pages)));
+    sleep(moment).await;
+    let ben = start("Ben", [100, 0]);
+    ann.await?;
+    ben.await?;
+
+    println!("Ann renews, and is aborted after 0.2 s:");
+    let ann = tokio::spawn(edit_slowly("Ann", lock.clone(), Arc::clone(&pages)));
+    sleep(moment).await;
+    let ben = start("Ben", [100, 0]);
+    sleep(moment).await;
+    ann.abort();
+    ben.await?;
+
+    println!("A lease that is never given back:");
+    let lease = lock.acquire().await;
+    println!("lost: lease {}", lease.token());
+    mem::forget(lease);
+    start("Ben", [100, 0]).await?;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::task::{JoinSet, yield_now};
+    use tokio::time::{Instant, advance, sleep, timeout};
+
+    use super::{Expired, Lease, LeaseLock};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const TICK: Duration = Duration::from_millis(20);
+
+    /// Polls the future at most `polls` times, a tick apart, and drops it if it is not
+    /// ready then.
+    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+                return Some(output);
+            }
+            sleep(TICK).await;
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acquire_dropped_at_each_await() {
+        // Nobody before it, a holder, and others in the line.
+        for before in 0..4 {
+            let mut completed = false;
+            for polls in 1..60 {
+                let lock = LeaseLock::new(20 * TICK);
+                let mut others = JoinSet::new();
+                for number in 0..before {
+                    let lock = lock.clone();
+                    others.spawn(async move {
+                        let lease = lock.acquire().await;
+                        sleep(5 * TICK).await;
+                        // One of them is never given back.
+                        if number == 1 {
+                            std::mem::forget(lease);
+                        }
+                    });
+                    yield_now().await;
+                }
+                let mine = poll_and_drop(lock.acquire(), polls);
+                let next = async {
+                    yield_now().await;
+                    lock.acquire().await.token()
+                };
+                let both = async { tokio::join!(mine, next) };
+                let (mine, next) = timeout(HOUR, both).await.expect("nobody hangs");
+                let taken = u64::from(mine.is_some());
+                completed |= mine.is_some();
+                drop(mine);
+                others.join_all().await;
+                assert_eq!(next, before + taken + 1, "each who got it has a token");
+                let last = timeout(HOUR, lock.acquire()).await.expect("it is free");
+                assert_eq!(last.token(), next + 1);
+            }
+            assert!(completed, "60 polls are enough");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hold_dropped_at_each_await() {
+        for polls in 1..40 {
+            let lock = LeaseLock::new(6 * TICK);
+            let lease = lock.acquire().await;
+            let work = async {
+                for _ in 0..25 {
+                    sleep(TICK).await;
+                }
+            };
+            let held = poll_and_drop(lease.hold(work), polls).await;
+            assert_ne!(held, Some(Err(Expired)));
+            let start = Instant::now();
+            let next = timeout(HOUR, lock.acquire()).await;
+            assert_eq!(next.expect("it runs out").token(), 2);
+            assert!(start.elapsed() <= 6 * TICK, "it is renewed no more");
+            drop(lease);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn ten_thousand_at_once() {
+        let lock = LeaseLock::new(HOUR);
+        let holders = Arc::new(AtomicUsize::new(0));
+        let newest = Arc::new(AtomicU64::new(0));
+        let mut set = JoinSet::new();
+        for number in 0..10_000 {
+            let (lock, holders) = (lock.clone(), Arc::clone(&holders));
+            let newest = Arc::clone(&newest);
+            let task = set.spawn(async move {
+                let lease = lock.acquire().await;
+                // No await, so nobody is aborted between the two.
+                assert_eq!(holders.fetch_add(1, SeqCst), 0, "one at a time");
+                let before = newest.swap(lease.token(), SeqCst);
+                assert!(before < lease.token(), "each token is higher");
+                assert_eq!(lease.renew(), Ok(()));
+                holders.fetch_sub(1, SeqCst);
+                if number % 3 == 0 {
+                    yield_now().await;
+                }
+            });
+            if number % 10 == 9 {
+                task.abort();
+            }
+            if number % 100 == 0 {
+                yield_now().await;
+            }
+        }
+        let (mut worked, mut aborted) = (0, 0);
+        let all = async {
+            while let Some(ended) = set.join_next().await {
+                match ended {
+                    Ok(()) => worked += 1,
+                    Err(error) if error.is_cancelled() => aborted += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), all)
+            .await
+            .expect("nobody hangs");
+        assert_eq!(worked + aborted, 10_000);
+        let last = timeout(Duration::from_secs(60), lock.acquire()).await;
+        assert!(last.expect("it is free").token() > worked);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_at_its_time_and_not_before() {
+        let lock = LeaseLock::new(10 * TICK);
+        let lease = lock.acquire().await;
+        for _ in 0..3 {
+            advance(9 * TICK).await;
+            assert_eq!(lease.renew(), Ok(()), "and the time starts anew");
+        }
+        advance(10 * TICK).await;
+        assert_eq!(lease.renew(), Err(Expired), "also if nobody else has it");
+        assert_eq!(lease.renew(), Err(Expired));
+        assert_eq!(lock.acquire().await.token(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_blocks_for_too_long_is_dropped() {
+        let lock = LeaseLock::new(9 * TICK);
+        let lease = lock.acquire().await;
+        let blocks = |ticks: u32| async move {
+            for _ in 0..4 {
+                advance(ticks * TICK).await;
+            }
+            ticks
+        };
+        assert_eq!(lease.hold(blocks(8)).await, Ok(8));
+        assert_eq!(lease.hold(blocks(10)).await, Err(Expired));
+        assert_eq!(lease.hold(blocks(1)).await, Err(Expired), "at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_blocks_and_ends_is_too_late() {
+        let lock = LeaseLock::new(9 * TICK);
+        let lease = lock.acquire().await;
+        let blocks = |ticks: u32| async move {
+            // The clock moves on, but its timers have no turn, as if the thread slept.
+            let _ = futures::poll!(pin!(advance(ticks * TICK)));
+        };
+        assert_eq!(lease.hold(blocks(8)).await, Ok(()));
+        assert_eq!(lease.hold(blocks(18)).await, Err(Expired));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_hangs_is_renewed_for_ever() {
+        let lock = LeaseLock::new(9 * TICK);
+        let lease = lock.acquire().await;
+        let hangs = lease.hold(pending::<()>());
+        let both = async { tokio::join!(hangs, lock.acquire()) };
+        assert!(timeout(1000 * TICK, both).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_is_served_in_order() {
+        let lock = LeaseLock::new(5 * TICK);
+        let mut set = JoinSet::new();
+        for number in 1..=20 {
+            let lock = lock.clone();
+            set.spawn(async move {
+                let lease = lock.acquire().await;
+                assert_eq!(lease.token(), number);
+                match number % 2 {
+                    0 => sleep(TICK).await,
+                    _ => std::mem::forget(lease),
+                }
+            });
+            yield_now().await;
+        }
+        timeout(HOUR, set.join_all()).await.expect("nobody hangs");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_of_its_time() {
+        let [too_short, shortest] = [49, 50].map(Duration::from_millis);
+        for time in [Duration::ZERO, too_short, Duration::MAX] {
+            let refused = std::panic::catch_unwind(|| LeaseLock::new(time));
+            assert!(refused.is_err(), "{time:?}");
+        }
+        let years = Duration::from_secs(30 * 365 * 24 * 3600);
+        for time in [shortest, years] {
+            let lock = LeaseLock::new(time);
+            let lease = lock.acquire().await;
+            assert_eq!(lease.renew(), Ok(()));
+            let next = timeout(2 * shortest, lock.acquire()).await;
+            assert_eq!(next.is_ok(), time == shortest);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_panics_gives_it_back() {
+        let lock = LeaseLock::new(HOUR);
+        let task = tokio::spawn({
+            let lock = lock.clone();
+            async move {
+                let lease = lock.acquire().await;
+                let work = async {
+                    sleep(TICK).await;
+                    panic!("scheduled");
+                };
+                lease.hold(work).await
+            }
+        });
+        let failed: Result<Result<(), Expired>, _> = task.await;
+        assert!(failed.expect_err("it panics").is_panic());
+        assert!(timeout(TICK, lock.acquire()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_struct_in_a_task_with_work_that_borrows() {
+        struct Service {
+            lock: LeaseLock,
+            name: String,
+        }
+        impl Service {
+            async fn run(&self, lease: &Lease) -> Result<usize, Expired> {
+                let mut total = 0;
+                let work = async {
+                    sleep(5 * TICK).await;
+                    total += self.name.len();
+                };
+                lease.hold(work).await?;
+                Ok(total)
+            }
+        }
+        let lock = LeaseLock::new(3 * TICK);
+        let name = "four".to_string();
+        let service = Arc::new(Service { lock, name });
+        let tasks = (0..4).map(|_| {
+            let service = Arc::clone(&service);
+            tokio::spawn(async move {
+                let lease = service.lock.acquire().await;
+                service.run(&lease).await
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            let ended = timeout(HOUR, task).await.expect("nobody hangs");
+            assert_eq!(ended.expect("it is Send"), Ok(4));
+        }
+    }
+}
