@@ -1,0 +1,84 @@
+import asyncio
+from contextlib import contextmanager
+
+
+async def write(lines):
+    for line in range(1, lines + 1):
+        await asyncio.sleep(0.1)
+        print(f"line {line}")
+    return f"{lines} written"
+
+
+@contextmanager
+def file():
+    try:
+        yield
+    finally:
+        print("the file is closed")
+
+
+async def write_to_file(lines):
+    with file():
+        return await write(lines)
+
+
+async def write_in_any_case(lines):
+    try:
+        return await write_to_file(lines)
+    except:  # which is wrong: `except Exception` lets the cancellation through
+        print("something happened, which is ignored")
+        return "none written"
+
+
+async def write_in_a_task(lines):
+    task = asyncio.create_task(write(lines))
+    return await task
+
+
+# The same again: who is cancelled cancels what it awaits, unless that is shielded.
+write_in_a_bound_task = write_in_a_task
+
+
+async def write_and_take_leave(lines):
+    try:
+        print(await write(lines))
+    finally:
+        await asyncio.sleep(0.1)
+        print("goodbye")
+
+
+async def cancel(task):
+    await asyncio.sleep(0.25)
+    task.cancel()
+    try:
+        print(f"the task returned: {await task}")
+    except asyncio.CancelledError:
+        print("the task was cancelled")
+    await asyncio.sleep(0.25)
+
+
+async def main():
+    print("At an await:")
+    await cancel(asyncio.create_task(write_to_file(4)))
+
+    print("After its end:")
+    await cancel(asyncio.create_task(write_to_file(2)))
+
+    print("Within a handler of everything:")
+    await cancel(asyncio.create_task(write_in_any_case(4)))
+
+    print("While it waits for a task of its own:")
+    await cancel(asyncio.create_task(write_in_a_task(4)))
+
+    print("While it waits for a task that is bound to it:")
+    await cancel(asyncio.create_task(write_in_a_bound_task(4)))
+
+    print("With a farewell:")
+    for lines in [1, 4]:
+        task = asyncio.create_task(write_and_take_leave(lines))
+        await asyncio.sleep(0.25)
+        task.cancel()
+        await asyncio.wait([task])
+
+
+asyncio.run(main())

@@ -1,0 +1,84 @@
+import asyncio
+from contextlib import contextmanager
+
+
+class NotFound(Exception):
+    pass
+
+
+async def fetch_within(limit, page):
+    async with asyncio.timeout(limit):
+        return await fetch(page)
+
+
+async def join_or_stop(limit, task):
+    """What the task returned, or None if it had to be stopped."""
+    # wait_for cancels the task, and waits until it has ended.
+    try:
+        return await asyncio.wait_for(task, limit)
+    except TimeoutError:
+        return None
+
+
+@contextmanager
+def connection(page):
+    try:
+        yield
+    finally:
+        print(f"the connection for {page} is closed")
+
+
+async def fetch(page):
+    with connection(page):
+        await asyncio.sleep(0.5 if page == "/slow" else 0.1)
+        if page == "/missing":
+            raise NotFound(page)
+        return f"the page {page}"
+
+
+async def pay(steps):
+    for step in range(1, steps + 1):
+        await asyncio.sleep(0.1)
+        print(f"payment: step {step} of {steps}")
+    return steps
+
+
+async def main():
+    limit = 0.25
+
+    print("Around a call:")
+    for page in ["/quick", "/missing", "/slow"]:
+        try:
+            print(f"got {await fetch_within(limit, page)}")
+        except TimeoutError:
+            print("error: no answer in time")
+        except NotFound as error:
+            print(f"error: no such page: {error}")
+
+    print("Around a call, with another answer instead of an error:")
+    for page in ["/quick", "/slow"]:
+        try:
+            text = await fetch_within(limit, page)
+        except TimeoutError:
+            text = "the page of yesterday"
+        print(f"got {text}")
+
+    print("Around a task, only the waiting ends:")
+    for steps in [2, 4]:
+        task = asyncio.create_task(pay(steps))
+        try:
+            steps = await asyncio.wait_for(asyncio.shield(task), limit)
+        except TimeoutError:
+            print("time is up, but the payment goes on")
+            steps = await task
+        print(f"paid in {steps} steps")
+
+    print("Around a task, which is stopped:")
+    for steps in [2, 4]:
+        steps = await join_or_stop(limit, asyncio.create_task(pay(steps)))
+        print("stopped" if steps is None else f"paid in {steps} steps")
+    await asyncio.sleep(limit)
+    print("0.25 s later")
+
+
+asyncio.run(main())

@@ -1,0 +1,121 @@
+//! Cancel a task: where it stops, what still runs then, and why nothing can catch it.
+//!
+//! `abort` ends a task at the await where it is, as `cancel` does, but nothing is thrown:
+//! the future is dropped, and with it what it holds. So there is no `CancelledError` for
+//! a bare `except` to swallow; `catch_unwind`, which catches panics, does not see it, and
+//! only who awaits the handle learns of it. The trap is what `finally` can do and `Drop`
+//! cannot: await. Clean-up that awaits needs a task that is asked and not aborted, by a
+//! token, a flag that its clones share: `run_until_cancelled` drops the work, and the
+//! task goes on. A task that the aborted one awaits runs on, where asyncio cancels it
+//! too, unless its handle is an `AbortOnDropHandle`. The crate `tokio-graceful-shutdown`
+//! does more: it asks a whole tree of tasks, and limits the time that they may take.
+//!
+//! asyncio: asyncio.Task.cancel, asyncio.Task.cancelled, asyncio.CancelledError, finally
+//! differs: asyncio's cancellation can be swallowed, and reaches a task that is awaited
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Writes the lines, and says how many there are.
+async fn write(lines: u32) -> String {
+    for line in 1..=lines {
+        sleep(Duration::from_millis(100)).await;
+        println!("line {line}");
+    }
+    format!("{lines} written")
+}
+
+/// Stands for a file: dropping it closes it.
+struct File;
+
+impl Drop for File {
+    fn drop(&mut self) {
+        println!("the file is closed");
+    }
+}
+
+async fn write_to_file(lines: u32) -> String {
+    let _file = File;
+    write(lines).await
+}
+
+/// Catches whatever can be caught.
+async fn write_in_any_case(lines: u32) -> String {
+    // try: return await write_to_file(lines) ... except: ...
+    let outcome = AssertUnwindSafe(write_to_file(lines)).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        println!("something happened, which is ignored");
+        "none written".to_string()
+    })
+}
+
+/// Waits for a task of its own.
+async fn write_in_a_task(lines: u32) -> String {
+    let task = tokio::spawn(write(lines));
+    task.await.unwrap_or_else(|error| error.to_string())
+}
+
+/// The same with a task that ends when nobody waits for it any more.
+async fn write_in_a_bound_task(lines: u32) -> String {
+    let task = AbortOnDropHandle::new(tokio::spawn(write(lines)));
+    task.await.unwrap_or_else(|error| error.to_string())
+}
+
+/// Writes until it is asked to stop, and takes its leave, which takes time.
+async fn write_and_take_leave(lines: u32, stop: CancellationToken) {
+    if let Some(outcome) = stop.run_until_cancelled(write(lines)).await {
+        println!("{outcome}");
+    }
+    sleep(Duration::from_millis(100)).await;
+    println!("goodbye");
+}
+
+/// Aborts the task after 0.25 s, and says how it ended.
+async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
+    sleep(Duration::from_millis(250)).await;
+    task.abort();
+    match task.await {
+        Err(error) if error.is_cancelled() => println!("the task was cancelled"),
+        outcome => println!("the task returned: {}", outcome?),
+    }
+    sleep(Duration::from_millis(250)).await;
+    Ok(())
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("At an await:");
+    cancel(tokio::spawn(write_to_file(4))).await?;
+
+    println!("After its end:");
+    cancel(tokio::spawn(write_to_file(2))).await?;
+
+    println!("Within a handler of everything:");
+    cancel(tokio::spawn(write_in_any_case(4))).await?;
+
+    println!("While it waits for a task of its own:");
+    cancel(tokio::spawn(write_in_a_task(4))).await?;
+
+    println!("While it waits for a task that is bound to it:");
+    cancel(tokio::spawn(write_in_a_bound_task(4))).await?;
+
+    println!("With a farewell:");
+    for lines in [1, 4] {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(write_and_take_leave(lines, stop.clone()));
+        sleep(Duration::from_millis(250)).await;
+        stop.cancel();
+        task.await?;
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,250 @@
+//! Shield work from cancellation, tell the caller, and wait for the work at the end.
+//!
+//! `asyncio.shield` is here a task whose handle is awaited: who is cancelled drops the
+//! handle, and the task runs to its end. A version often seen catches the cancellation
+//! and then cancels the inner task by hand: such a shield protects nothing. The trap is
+//! the end of the program, where a task that nobody awaits is dropped half done. So
+//! somebody has to know of it: a `TaskTracker` counts such tasks and waits for them, up
+//! to a limit, and then a token, a flag that its clones share, stops the rest. Tokio says
+//! nothing of an error whose caller has left, so the work reports it itself. The crate
+//! `tokio-graceful-shutdown` does more: it begins all this on Ctrl-C.
+//!
+//! asyncio: asyncio.shield, asyncio.wait(timeout=), asyncio.Task.cancel
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Runs work that goes on when its caller is cancelled. Clones share the work.
+#[derive(Clone, Debug, Default)]
+pub struct Shield {
+    running: TaskTracker,
+    stop: CancellationToken,
+    stopped: Arc<AtomicUsize>,
+}
+
+/// How work ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended<T> {
+    /// By itself, with this value.
+    Done(T),
+    /// Half done: [`Shield::finish`] stopped it.
+    Stopped,
+    /// Not begun, as [`Shield::finish`] had come to its end.
+    Refused,
+}
+
+impl Shield {
+    /// Runs the work as a task, and waits for it. Dropped while it waits, it stops only
+    /// the waiting. Not awaited at all, it does not begin.
+    ///
+    /// # Errors
+    ///
+    /// If the work panicked, or the runtime shuts down.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Ended<T>, JoinError> {
+        let (stop, stopped) = (self.stop.clone(), Arc::clone(&self.stopped));
+        let task = async move {
+            // Asked in the task, for which `finish` waits, so that each is counted.
+            if stop.is_cancelled() {
+                return Ended::Refused;
+            }
+            match stop.run_until_cancelled(work).await {
+                Some(value) => Ended::Done(value),
+                None => {
+                    stopped.fetch_add(1, Relaxed);
+                    Ended::Stopped
+                }
+            }
+        };
+        self.running.spawn(task).await
+    }
+
+    /// Waits until all work has ended. What has not within the limit is stopped: dropped
+    /// at the await where it is. Returns how many that were.
+    pub async fn finish(&self, limit: Duration) -> usize {
+        self.running.close();
+        // Late or not, the rest is the same.
+        let _in_time = timeout(limit, self.running.wait()).await;
+        self.stop.cancel();
+        self.running.wait().await;
+        self.stopped.load(Relaxed)
+    }
+}
+
+/// Takes 0.1 s a row.
+async fn write(order: &'static str, rows: u32) -> Result<u32, String> {
+    for row in 1..=rows {
+        sleep(Duration::from_millis(100)).await;
+        println!("{order}: row {row} of {rows}");
+    }
+    if order == "Bob" {
+        return Err("the disk is full".to_string());
+    }
+    Ok(rows)
+}
+
+/// Reports its error, as the caller may have left.
+async fn save(order: &'static str, rows: u32) -> Result<u32, String> {
+    let outcome = write(order, rows).await;
+    if let Err(error) = &outcome {
+        println!("{order}: not saved, {error}");
+    }
+    outcome
+}
+
+/// Runs the caller as a task, cancels it after a while, and says how it ended.
+async fn cancel_after(
+    millis: u64,
+    caller: impl Future<Output: Send> + Send + 'static,
+) -> Result<(), JoinError> {
+    let caller = tokio::spawn(caller);
+    sleep(Duration::from_millis(millis)).await;
+    caller.abort();
+    match caller.await {
+        Err(error) if error.is_cancelled() => println!("the caller is cancelled"),
+        outcome => drop(outcome?),
+    }
+    Ok(())
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let shield = Shield::default();
+    let rest = Duration::from_millis(250);
+    let call = |order, rows| {
+        let shield = shield.clone();
+        async move { shield.run(save(order, rows)).await }
+    };
+
+    println!("No shield:");
+    cancel_after(150, save("Ada", 3)).await?;
+    sleep(rest).await;
+
+    println!("A shield:");
+    cancel_after(150, call("Ada", 3)).await?;
+    sleep(rest).await;
+
+    println!("A shield, and an error after the caller has left:");
+    cancel_after(150, call("Bob", 2)).await?;
+    sleep(rest).await;
+
+    println!("A shield, and nobody leaves:");
+    for order in ["Ada", "Bob"] {
+        match call(order, 1).await? {
+            Ended::Done(Ok(rows)) => println!("the caller has saved {rows}"),
+            Ended::Done(Err(error)) => println!("the caller has failed: {error}"),
+            unsaved => println!("the caller has saved nothing: {unsaved:?}"),
+        }
+    }
+
+    println!("At the end, two are left, which get 0.2 s more:");
+    cancel_after(50, call("Cyd", 2)).await?;
+    let caller = tokio::spawn(call("Dan", 4));
+    sleep(Duration::from_millis(50)).await;
+    println!(
+        "stopped: {}",
+        shield.finish(Duration::from_millis(200)).await
+    );
+    for (order, outcome) in [("Dan", caller.await??), ("Eve", call("Eve", 1).await?)] {
+        match outcome {
+            Ended::Done(outcome) => println!("{order}: {outcome:?}"),
+            Ended::Stopped => println!("{order}: stopped half done"),
+            Ended::Refused => println!("{order}: not begun"),
+        }
+    }
+    sleep(rest).await;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::{Ended, Shield};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn finishing_takes_no_longer_than_the_work() {
+        let shield = Shield::default();
+        assert_eq!(shield.finish(HOUR).await, 0);
+
+        let shield = Shield::default();
+        let minute = HOUR / 60;
+        let work = shield.run(sleep(minute));
+        assert!(timeout(Duration::from_secs(1), work).await.is_err());
+        let started = Instant::now();
+        assert_eq!(shield.finish(HOUR).await, 0);
+        assert!(started.elapsed() < minute);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_stopped_is_gone_when_it_returns() {
+        let shield = Shield::default();
+        let held = Arc::new(());
+        let work = {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(2 * HOUR).await;
+                drop(held);
+            }
+        };
+        let call = shield.run(work);
+        assert!(timeout(Duration::from_secs(1), call).await.is_err());
+        assert_eq!(shield.finish(HOUR).await, 1);
+        assert_eq!(Arc::strong_count(&held), 1);
+
+        let refused = shield.run(async {}).await.expect("no panic");
+        assert_eq!(refused, Ended::Refused);
+        assert_eq!(shield.finish(HOUR).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_an_error_and_does_not_hold_up_the_end() {
+        let shield = Shield::default();
+        let outcome = shield.run(async { panic!("scheduled") }).await;
+        assert!(outcome.is_err_and(|error| error.is_panic()));
+        assert_eq!(timeout(HOUR, shield.finish(2 * HOUR)).await, Ok(0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn it_tells_how_many_callers_were_told() {
+        let tick = Duration::from_millis(1);
+        for _ in 0..300 {
+            let shield = Shield::default();
+            let mut callers = JoinSet::new();
+            for _ in 0..40 {
+                let shield = shield.clone();
+                let call = async move { shield.run(sleep(3 * tick)).await };
+                callers.spawn(async { call.await.expect("no panic") });
+            }
+            let stopped = shield.finish(2 * tick).await;
+            let told = callers.join_all().await;
+            let told = told.iter().filter(|&ended| *ended == Ended::Stopped);
+            assert_eq!(stopped, told.count());
+        }
+    }
+
+    #[tokio::test]
+    async fn not_awaited_it_does_not_begin() {
+        let shield = Shield::default();
+        drop(shield.run(async {}));
+        assert_eq!(shield.running.len(), 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! Timeouts: limit how long a call or a task may take, as `asyncio.wait_for` does.
+//!
+//! `timeout(limit, call).await` drops the call when its time is up: it ends at the await
+//! where it is, and what it holds is released before the error arrives; one that is
+//! pinned and awaited by reference keeps the call until it is dropped itself. The error,
+//! `Elapsed`, becomes one of your own by `#[from]`: the first `?` is for the limit; the
+//! call's own `Result` is what remains. The trap is a `timeout` around a task: it ends
+//! the waiting, and the task runs on, as if it stood in `asyncio.shield`. That is right
+//! for what must not be cut off, such as a payment; other tasks are aborted, and awaited
+//! until they have ended. Several calls with one limit: `deadlines`. Code that blocks its
+//! thread: `timeout_of_blocking_work`. The crate `tower` does more: its `Timeout` limits
+//! every call of a service.
+//!
+//! asyncio: asyncio.timeout, asyncio.wait_for, asyncio.shield, asyncio.TimeoutError
+
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error("no answer in time")]
+    TooLate(#[from] Elapsed),
+    #[error("no such page: {0}")]
+    NotFound(String),
+}
+
+/// The page, if it is there within the limit.
+pub async fn fetch_within(limit: Duration, page: &str) -> Result<String, FetchError> {
+    timeout(limit, fetch(page)).await?
+}
+
+/// What the task returned, or `None` if it had to be stopped when its time was up: it has
+/// ended then. Dropped before that, this aborts the task.
+///
+/// # Errors
+///
+/// If the task panicked or was aborted by somebody else.
+pub async fn join_or_stop<T>(
+    limit: Duration,
+    task: JoinHandle<T>,
+) -> Result<Option<T>, JoinError> {
+    let mut task = AbortOnDropHandle::new(task);
+    if let Ok(outcome) = timeout(limit, &mut task).await {
+        return outcome.map(Some);
+    }
+    task.abort();
+    match task.await {
+        Err(error) if error.is_cancelled() => Ok(None),
+        // It ended in the very moment.
+        outcome => outcome.map(Some),
+    }
+}
+
+/// Stands for a connection: dropping it closes it.
+struct Connection<'a>(&'a str);
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        println!("the connection for {} is closed", self.0);
+    }
+}
+
+async fn fetch(page: &str) -> Result<String, FetchError> {
+    let _connection = Connection(page);
+    let millis = if page == "/slow" { 500 } else { 100 };
+    sleep(Duration::from_millis(millis)).await;
+    match page {
+        "/missing" => Err(FetchError::NotFound(page.to_string())),
+        _ => Ok(format!("the page {page}")),
+    }
+}
+
+async fn pay(steps: u32) -> u32 {
+    for step in 1..=steps {
+        sleep(Duration::from_millis(100)).await;
+        println!("payment: step {step} of {steps}");
+    }
+    steps
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let limit = Duration::from_millis(250);
+
+    println!("Around a call:");
+    for page in ["/quick", "/missing", "/slow"] {
+        match fetch_within(limit, page).await {
+            Ok(text) => println!("got {text}"),
+            Err(error) => println!("error: {error}"),
+        }
+    }
+
+    println!("Around a call, with another answer instead of an error:");
+    for page in ["/quick", "/slow"] {
+        let answer = match fetch_within(limit, page).await {
+            Err(FetchError::TooLate(_)) => Ok("the page of yesterday".to_string()),
+            answer => answer,
+        };
+        match answer {
+            Ok(text) => println!("got {text}"),
+            Err(error) => println!("error: {error}"),
+        }
+    }
+
+    println!("Around a task, only the waiting ends:");
+    for steps in [2, 4] {
+        let mut task = tokio::spawn(pay(steps));
+        // await asyncio.wait_for(asyncio.shield(task), limit)
+        let steps = match timeout(limit, &mut task).await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                println!("time is up, but the payment goes on");
+                task.await?
+            }
+        };
+        println!("paid in {steps} steps");
+    }
+
+    println!("Around a task, which is stopped:");
+    for steps in [2, 4] {
+        match join_or_stop(limit, tokio::spawn(pay(steps))).await? {
+            Some(steps) => println!("paid in {steps} steps"),
+            None => println!("stopped"),
+        }
+    }
+    sleep(limit).await;
+    println!("0.25 s later");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::join_or_stop;
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_it_aborts_the_task() {
+        let held = Arc::new(());
+        let task = tokio::spawn({
+            let held = Arc::clone(&held);
+            async move {
+                sleep(Duration::from_secs(1)).await;
+                drop(held);
+            }
+        });
+        let join = join_or_stop(Duration::from_millis(500), task);
+        assert!(timeout(Duration::from_millis(100), join).await.is_err());
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn awaited_by_reference_it_keeps_the_call() {
+        let held = Arc::new(());
+        let call = {
+            let held = Arc::clone(&held);
+            async move {
+                let _held = held;
+                pending::<()>().await;
+            }
+        };
+        let mut limited = Box::pin(timeout(Duration::from_secs(1), call));
+        assert!(limited.as_mut().await.is_err());
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(limited);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

@@ -1,0 +1,171 @@
+//! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
+//!
+//! A decorator of a coroutine function is here a function that takes a future. What its
+//! `finally` does is done by `Drop`, which also runs when a time limit or an abort drops
+//! the future; the report says whether the end was reached. The trap is the same in both
+//! languages: to measure the call. Calling an async function only makes a future, which
+//! takes no time; the await has to stand between the two readings of the clock. Order
+//! matters, too: inside of a retry each try is measured, outside of it all of them with
+//! their pauses. The clock is `tokio::time::Instant` and not std's, so that a test with
+//! `start_paused` is exact. The crate `tokio-metrics` does more: it tells the time in
+//! which a task worked from the time in which it waited.
+//!
+//! asyncio: functools.wraps, time.perf_counter, finally
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+/// Runs the future, and reports how long that took, from when it is first awaited.
+///
+/// The report comes once, also if the future returns an error, and says how it ended. A
+/// panic counts as stopped.
+pub async fn timed<F: Future>(
+    future: F,
+    report: impl FnOnce(Ending, Duration),
+) -> F::Output {
+    let mut stopwatch = Stopwatch {
+        started: Instant::now(),
+        ending: Ending::Stopped,
+        report: Some(report),
+    };
+    let output = future.await;
+    stopwatch.ending = Ending::Returned;
+    output
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned a value or an error.
+    Returned,
+    /// It was dropped before its end, or panicked.
+    Stopped,
+}
+
+/// Reports when it is dropped, however its function ends.
+struct Stopwatch<R: FnOnce(Ending, Duration)> {
+    started: Instant,
+    ending: Ending,
+    report: Option<R>,
+}
+
+impl<R: FnOnce(Ending, Duration)> Drop for Stopwatch<R> {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            report(self.ending, self.started.elapsed());
+        }
+    }
+}
+
+/// A report for `timed` that prints, to a tenth of a second.
+pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
+    move |ending, took| match ending {
+        Ending::Returned => println!("{name} took {:.1} s", took.as_secs_f64()),
+        Ending::Stopped => {
+            println!("{name} was stopped after {:.1} s", took.as_secs_f64());
+        }
+    }
+}
+
+/// Decorated, for all who call it.
+async fn fetch(page: &str, millis: u64) -> Result<String, String> {
+    let fetching = async {
+        sleep(Duration::from_millis(millis)).await;
+        if page == "/broken" {
+            return Err(format!("{page} is broken"));
+        }
+        Ok(format!("the page {page}"))
+    };
+    timed(fetching, print_as("fetch")).await
+}
+
+/// Up to two tries, with a pause between them.
+async fn fetch_twice(page: &str) -> Result<String, String> {
+    if let Ok(text) = fetch(page, 160).await {
+        return Ok(text);
+    }
+    sleep(Duration::from_millis(260)).await;
+    fetch(page, 160).await
+}
+
+pub async fn run() {
+    println!("The call, and then its await:");
+    let started = Instant::now();
+    let future = fetch("/a", 260);
+    print_as("the call")(Ending::Returned, started.elapsed());
+    match future.await {
+        Ok(text) => println!("got {text}"),
+        Err(error) => println!("error: {error}"),
+    }
+
+    println!("A failure:");
+    if let Err(error) = fetch("/broken", 260).await {
+        println!("error: {error}");
+    }
+
+    println!("Stopped by a limit, and by an abort:");
+    let limit = Duration::from_millis(160);
+    if timeout(limit, fetch("/slow", 500)).await.is_err() {
+        println!("time is up");
+    }
+    let task = tokio::spawn(fetch("/slow", 500));
+    sleep(Duration::from_millis(60)).await;
+    task.abort();
+    if let Err(error) = task.await
+        && error.is_cancelled()
+    {
+        println!("aborted");
+    }
+
+    println!("Two tries, each measured, and both together:");
+    // Around the call, where only this caller wants it.
+    let tries = timed(fetch_twice("/broken"), print_as("fetch_twice"));
+    if let Err(error) = tries.await {
+        println!("error: {error}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::time::sleep;
+
+    use super::{Ending, timed};
+
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn exact_on_a_paused_clock_and_from_the_first_await() {
+        let mut reports = Vec::new();
+        let work = async { sleep(WEEK).await };
+        let measured = timed(work, |ending, took| reports.push((ending, took)));
+        sleep(WEEK).await;
+        measured.await;
+        assert_eq!(reports, [(Ending::Returned, WEEK)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_measured() {
+        let mut reports = Vec::new();
+        let work = async {
+            sleep(WEEK).await;
+            panic!("scheduled");
+        };
+        let measured = timed(work, |ending, took| reports.push((ending, took)));
+        let caught = std::panic::AssertUnwindSafe(measured).catch_unwind().await;
+        assert!(caught.is_err());
+        assert_eq!(reports, [(Ending::Stopped, WEEK)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn not_awaited_it_reports_nothing() {
+        drop(timed(async {}, |_, _| panic!("it did not run")));
+    }
+}

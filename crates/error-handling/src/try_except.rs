@@ -1,0 +1,137 @@
+//! Catch errors as try, except, else and finally do: `match`, `?`, and a block to leave.
+//!
+//! An error is a value: `match` on it is `except`, and `?` hands it to the caller, as an
+//! exception is that nobody catches. The arm for `Ok` is `else`: what fails there is not
+//! caught below. For `finally` put the body into an `async` block: `?` and `return` leave
+//! this block alone, and the clean-up stands after it. The trap is `?` without the block,
+//! which leaves the function before the clean-up. (What to do about a panic or a
+//! cancellation: `drop_guard`, `cleanup_on_cancel`.) Catch what you can answer and pass
+//! on the rest. The compiler finds the kind of error that a match forgets
+//! ("non-exhaustive patterns"), the result that nobody looks at ("unused `Result` that
+//! must be used"), and a `?` in a main that returns nothing ("the `?` operator can only
+//! be used in an async block that returns `Result` or `Option`").
+//!
+//! asyncio: try, except, else, finally, raise, contextlib.suppress
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+#[derive(Debug)]
+enum ServiceError {
+    NotFound(&'static str),
+    Unavailable,
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(what) => write!(f, "no {what}"),
+            Self::Unavailable => f.write_str("the service is unavailable"),
+        }
+    }
+}
+
+impl Error for ServiceError {}
+
+async fn name_of(user: u32) -> Result<String, ServiceError> {
+    sleep(Duration::from_millis(100)).await;
+    match user {
+        1 => Ok(String::from("Ada")),
+        2 => Ok(String::from("Bob")),
+        3 => Err(ServiceError::NotFound("user")),
+        _ => Err(ServiceError::Unavailable),
+    }
+}
+
+/// To a server of mail. Closing it takes a while.
+struct Connection;
+
+impl Connection {
+    fn open() -> Self {
+        println!("  opened");
+        Self
+    }
+
+    async fn send(&self, name: &str) -> Result<(), ServiceError> {
+        sleep(Duration::from_millis(100)).await;
+        if name == "Bob" {
+            return Err(ServiceError::NotFound("mailbox"));
+        }
+        println!("  sent to {name}");
+        Ok(())
+    }
+
+    async fn close(self) {
+        sleep(Duration::from_millis(100)).await;
+        println!("  closed");
+    }
+}
+
+/// Greets a user; one who is unknown is no error.
+async fn greet(user: u32) -> Result<(), ServiceError> {
+    let connection = Connection::open();
+    // try:
+    let result = async {
+        match name_of(user).await {
+            // else:
+            Ok(name) => connection.send(&name).await?,
+            // except NotFound as error:
+            Err(error @ ServiceError::NotFound(_)) => println!("  caught: {error}"),
+            // Whatever else there is:
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+    .await;
+    // finally:
+    connection.close().await;
+    result
+}
+
+/// Does not close the connection when something fails.
+async fn greet_carelessly(user: u32) -> Result<(), ServiceError> {
+    let connection = Connection::open();
+    let name = name_of(user).await?;
+    connection.send(&name).await?;
+    connection.close().await;
+    Ok(())
+}
+
+/// The user's name. While nothing works, all are guests.
+async fn name_or_guest(user: u32) -> String {
+    name_of(user)
+        .await
+        .unwrap_or_else(|_| String::from("guest"))
+}
+
+fn report(user: u32, result: Result<(), ServiceError>) {
+    match result {
+        Ok(()) => println!("User {user}: done"),
+        Err(error) => println!("User {user}: {error}"),
+    }
+}
+
+pub async fn run() {
+    println!("Closed whatever happens:");
+    for user in 1..=4 {
+        report(user, greet(user).await);
+    }
+
+    println!("Two are left open:");
+    for user in 2..=3 {
+        report(user, greet_carelessly(user).await);
+    }
+
+    println!("The same default for a stranger and for a failure:");
+    for user in 3..=4 {
+        println!("User {user}: {}", name_or_guest(user).await);
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
