@@ -6,9 +6,18 @@ extern crate example_runner;
 
 examples! {
     try_except,
+    propagate_with_question_mark,
     custom_errors,
+    error_context,
+    exit_codes,
+    log_errors,
+    fallback,
+    collect_all_errors,
     gather_errors,
+    first_error_wins,
+    partial_success,
     task_group_errors,
+    panic_in_a_task,
     timeouts,
     timing,
     cancellation,

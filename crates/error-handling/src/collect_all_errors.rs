@@ -1,0 +1,176 @@
+//! Collect all errors, not only the first: validate a form or a list and report it all.
+//!
+//! The trap is `?`, like `raise` in Python: it leaves the function with the first error,
+//! so a user with three mistakes needs three attempts. `collect` into a
+//! `Result<Vec<_>, _>` does the same to a list. Here every check runs, all at the same
+//! time, and errors are looked for afterwards: in fields of different types by a `match`
+//! over all of them, in a list by `all_or_errors`. They come in the order of the fields,
+//! whichever check ends first. They are a `Vec`, where Python raises an `ExceptionGroup`;
+//! to pass them on with `?`, wrap them as `task_group_errors` does. The crate `garde`
+//! derives checks of single fields from attributes.
+//!
+//! asyncio: asyncio.gather(return_exceptions=True), ExceptionGroup, except*, raise
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use thiserror::Error;
+use tokio::join;
+use tokio::time::sleep;
+
+/// All values, or all errors; both in the order of the results.
+pub fn all_or_errors<T, E>(
+    results: impl IntoIterator<Item = Result<T, E>>,
+) -> Result<Vec<T>, Vec<E>> {
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(values)
+    } else {
+        Err(errors)
+    }
+}
+
+const ADULT: u32 = 18;
+
+/// What is wrong with a field.
+#[derive(Debug, Error)]
+pub enum Invalid {
+    /// Somebody else has this name.
+    #[error("the name {0} is taken")]
+    NameTaken(String),
+    /// Nobody can be reached there.
+    #[error("{0} is not an address")]
+    NoAddress(String),
+    /// The text has to be a number.
+    #[error("{0} is not a number")]
+    NoNumber(String),
+    /// There is a lowest age.
+    #[error("{0} is below {ADULT}")]
+    TooYoung(u32),
+}
+
+/// What a user types in.
+pub struct Form {
+    name: &'static str,
+    address: &'static str,
+    age: &'static str,
+}
+
+/// A form without mistakes.
+#[derive(Debug)]
+pub struct User {
+    name: String,
+    address: String,
+    age: u32,
+}
+
+/// Asks a database.
+async fn check_name(name: &str) -> Result<String, Invalid> {
+    sleep(Duration::from_millis(200)).await;
+    match name {
+        "Ann" | "Joe" => Err(Invalid::NameTaken(name.to_string())),
+        _ => Ok(name.to_string()),
+    }
+}
+
+/// Asks another service.
+async fn check_address(address: &str) -> Result<String, Invalid> {
+    sleep(Duration::from_millis(100)).await;
+    if !address.contains('@') {
+        return Err(Invalid::NoAddress(address.to_string()));
+    }
+    Ok(address.to_string())
+}
+
+fn check_age(age: &str) -> Result<u32, Invalid> {
+    match age.parse() {
+        Ok(age @ ADULT..) => Ok(age),
+        Ok(age) => Err(Invalid::TooYoung(age)),
+        Err(_) => Err(Invalid::NoNumber(age.to_string())),
+    }
+}
+
+/// Stops at the first mistake.
+async fn check_until_error(form: &Form) -> Result<User, Invalid> {
+    Ok(User {
+        name: check_name(form.name).await?,
+        address: check_address(form.address).await?,
+        age: check_age(form.age)?,
+    })
+}
+
+/// All mistakes, in the order of the fields.
+pub async fn check(form: &Form) -> Result<User, Vec<Invalid>> {
+    let (name, address) = join!(check_name(form.name), check_address(form.address));
+    match (name, address, check_age(form.age)) {
+        (Ok(name), Ok(address), Ok(age)) => Ok(User { name, address, age }),
+        (name, address, age) => {
+            let errors = [name.err(), address.err(), age.err()];
+            Err(errors.into_iter().flatten().collect())
+        }
+    }
+}
+
+fn print_errors(errors: &[Invalid]) {
+    for error in errors {
+        println!("- {error}");
+    }
+}
+
+fn report(result: Result<User, Vec<Invalid>>) {
+    match result {
+        Ok(User { name, address, age }) => println!("{name}, {address}, {age}"),
+        Err(errors) => print_errors(&errors),
+    }
+}
+
+pub async fn run() {
+    let (name, address, age) = ("Ann", "at home", "old");
+
+    println!("One mistake at a time:");
+    for name in ["Ann", "Anna"] {
+        let form = Form { name, address, age };
+        let result = check_until_error(&form).await;
+        report(result.map_err(|error| vec![error]));
+    }
+
+    println!("All mistakes at once:");
+    report(check(&Form { name, address, age }).await);
+
+    println!("Corrected, the age twice:");
+    for age in ["17", "18"] {
+        let (name, address) = ("Anna", "anna@home");
+        report(check(&Form { name, address, age }).await);
+    }
+
+    println!("A list of names, and the first mistake in it:");
+    let names = ["Bob", "Joe", "Eve", "Ann"];
+    let results = join_all(names.map(check_name)).await;
+    match results.into_iter().collect::<Result<Vec<_>, _>>() {
+        Ok(names) => println!("all free: {}", names.join(", ")),
+        Err(error) => print_errors(&[error]),
+    }
+
+    println!("All mistakes in it:");
+    match all_or_errors(join_all(names.map(check_name)).await) {
+        Ok(names) => println!("all free: {}", names.join(", ")),
+        Err(errors) => print_errors(&errors),
+    }
+
+    println!("Without them:");
+    match all_or_errors(join_all(["Bob", "Eve"].map(check_name)).await) {
+        Ok(names) => println!("all free: {}", names.join(", ")),
+        Err(errors) => print_errors(&errors),
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

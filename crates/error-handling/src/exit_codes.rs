@@ -1,0 +1,106 @@
+//! Exit codes of an async program: return an error or an ExitCode from main.
+//!
+//! An error that `main` returns makes the code 1 and is printed by `{:?}`, as by `repr`:
+//! `Error: NoPage("attic")`. For words and a code of your own, print the error yourself
+//! and return an `ExitCode`, as with `sys.exit(code)`. Either way the values of `main`
+//! are dropped, and then what its tasks hold. The trap is `std::process::exit`, which is
+//! no `sys.exit` but an `os._exit`: nothing is dropped, neither in main nor in a task.
+//! Try it: `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
+//! `error`. A command line with such codes: `async_main_with_args`.
+//!
+//! asyncio: sys.exit, os._exit, asyncio.run
+//! exit: 1 NoPage
+
+use std::env;
+use std::fmt;
+use std::future::pending;
+use std::process::{self, ExitCode};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+#[derive(Debug)]
+pub enum Failure {
+    NoPage(String),
+    Unavailable,
+}
+
+impl Failure {
+    /// What a script can tell failures apart by; 0 is success, 1 is any failure, 2 often
+    /// a wrong call. These are from the list `sysexits`.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::NoPage(_) => 66,
+            Self::Unavailable => 69,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPage(page) => write!(f, "there is no page {page}"),
+            Self::Unavailable => f.write_str("the service is unavailable"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Is written when it is dropped.
+struct Journal(&'static str);
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        println!("The journal of {} is written", self.0);
+    }
+}
+
+async fn fetch(page: &str) -> Result<String, Failure> {
+    sleep(Duration::from_millis(100)).await;
+    match page {
+        "home" => Ok(String::from("Welcome")),
+        "news" => Err(Failure::Unavailable),
+        _ => Err(Failure::NoPage(page.to_owned())),
+    }
+}
+
+/// The program. Its argument says how it ends.
+pub async fn run() -> Result<ExitCode, Failure> {
+    let way = env::args().nth(1);
+    let _journal = Journal("main");
+    tokio::spawn(async {
+        let _journal = Journal("a task");
+        pending::<()>().await;
+    });
+
+    println!("The code of each failure:");
+    for page in ["home", "news", "attic"] {
+        match fetch(page).await {
+            Ok(text) => println!("{page}: 0, {text}"),
+            Err(failure) => println!("{page}: {}, {failure}", failure.code()),
+        }
+    }
+
+    println!("The program fails:");
+    let Err(failure) = fetch("attic").await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    match way.as_deref() {
+        Some("code") => {
+            eprintln!("{failure}");
+            Ok(ExitCode::from(failure.code()))
+        }
+        Some("exit") => {
+            eprintln!("{failure}");
+            process::exit(failure.code().into())
+        }
+        // `fetch("attic").await?` does the same.
+        _ => Err(failure),
+    }
+}
+
+#[tokio::main]
+pub async fn main() -> Result<ExitCode, Failure> {
+    run().await
+}

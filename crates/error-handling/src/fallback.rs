@@ -1,0 +1,314 @@
+//! Fallback: a second source, then a cached value, then a default, and why it was used.
+//!
+//! The first question is which errors fall back. Another server may answer when one is
+//! down or slow; a user that does not exist will not exist there either. The trap is to
+//! fall back on every error, like `except Exception`: a wrong name gets the default, and
+//! nobody learns of it. So a function decides, and with the answer come the errors of the
+//! sources that had none, for the log. The sources are asked in a loop, the second only
+//! if it is needed; `first().await.or(second().await)` asks both, one after the other.
+//! Both at once: `hedged_request`. One again: `retry`. The crate `moka` does more than
+//! this cache: it has a limit to its size.
+//!
+//! asyncio: asyncio.timeout, try, except, raise
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Why a source has no answer.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// It cannot be reached.
+    #[error("{0} is down")]
+    Down(&'static str),
+    /// It took too long.
+    #[error("{0} is slow")]
+    Slow(&'static str),
+    /// It answered, and there is no such user.
+    #[error("there is no user {0}")]
+    NoUser(String),
+}
+
+/// Whether another source may have an answer. A new kind of error has to be put on one
+/// side or the other before this compiles.
+pub fn is_outage(error: &SourceError) -> bool {
+    match error {
+        SourceError::Down(_) | SourceError::Slow(_) => true,
+        SourceError::NoUser(_) => false,
+    }
+}
+
+/// Where an answer is from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A source, by its name.
+    Source(&'static str),
+    /// An earlier answer of a source.
+    Cache,
+    /// Nobody had an answer.
+    Default,
+}
+
+/// A value, and how it came about.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was asked for.
+    pub books: String,
+    /// Where it is from.
+    pub origin: Origin,
+    /// Why it is not from a source that was asked before, in the order of asking.
+    pub errors: Vec<SourceError>,
+}
+
+/// There is no answer, not even a default.
+#[derive(Debug, Error)]
+#[error("no answer: {}", join(.errors))]
+pub struct NoAnswer {
+    /// Of each source that was asked, in that order: the last one decided it.
+    pub errors: Vec<SourceError>,
+}
+
+fn join(errors: &[SourceError]) -> String {
+    let texts: Vec<String> = errors.iter().map(SourceError::to_string).collect();
+    texts.join("; ")
+}
+
+/// Recommends books to users.
+pub struct Books {
+    sources: Vec<Source>,
+    /// How long a source may take.
+    limit: Duration,
+    /// How long an answer is good enough when no source has one.
+    keep: Duration,
+    default: Option<String>,
+    falls_back: Box<dyn Fn(&SourceError) -> bool + Send + Sync>,
+    /// The last answer for each user, and when it came. It grows with the users.
+    cache: Mutex<HashMap<String, (String, Instant)>>,
+}
+
+impl Books {
+    /// Asks the sources in turn, then the cache, and then takes the default. After an
+    /// error that does not fall back, what was kept for the user is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`] at the first error that does not fall back; without a default also
+    /// when no source has an answer and none is kept.
+    pub async fn recommend(&self, user: &str) -> Result<Answer, NoAnswer> {
+        let mut errors = Vec::new();
+        for source in &self.sources {
+            let asked = timeout(self.limit, source.recommend(user)).await;
+            match asked.unwrap_or(Err(SourceError::Slow(source.name))) {
+                Ok(books) => {
+                    let kept = (books.clone(), Instant::now());
+                    self.cache().insert(user.to_string(), kept);
+                    let origin = Origin::Source(source.name);
+                    return Ok(Answer {
+                        books,
+                        origin,
+                        errors,
+                    });
+                }
+                Err(error) => {
+                    let falls_back = (self.falls_back)(&error);
+                    errors.push(error);
+                    if !falls_back {
+                        self.cache().remove(user);
+                        return Err(NoAnswer { errors });
+                    }
+                }
+            }
+        }
+        let kept = self.cache().get(user).cloned();
+        let kept = kept.filter(|(_, at)| at.elapsed() < self.keep);
+        let default = || self.default.clone().map(|books| (books, Origin::Default));
+        match kept
+            .map(|(books, _)| (books, Origin::Cache))
+            .or_else(default)
+        {
+            Some((books, origin)) => Ok(Answer {
+                books,
+                origin,
+                errors,
+            }),
+            None => Err(NoAnswer { errors }),
+        }
+    }
+
+    /// The map is whole between any two of its calls: a panic elsewhere spoils nothing.
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for a server.
+struct Source {
+    name: &'static str,
+    millis: u64,
+    is_up: bool,
+}
+
+impl Source {
+    fn new(name: &'static str) -> Self {
+        let (millis, is_up) = (100, true);
+        Self {
+            name,
+            millis,
+            is_up,
+        }
+    }
+
+    async fn recommend(&self, user: &str) -> Result<String, SourceError> {
+        sleep(Duration::from_millis(self.millis)).await;
+        if !self.is_up {
+            return Err(SourceError::Down(self.name));
+        }
+        match user {
+            "Ann" => Ok("books on Rust".to_string()),
+            _ => Err(SourceError::NoUser(user.to_string())),
+        }
+    }
+}
+
+fn report(result: Result<Answer, NoAnswer>) {
+    match result {
+        Ok(Answer {
+            books,
+            origin,
+            errors,
+        }) => {
+            match origin {
+                Origin::Source(name) => println!("{books}, from {name}"),
+                Origin::Cache => println!("{books}, from the cache"),
+                Origin::Default => println!("{books}, by default"),
+            }
+            if !errors.is_empty() {
+                println!("  as {}", join(&errors));
+            }
+        }
+        Err(error) => println!("{error}"),
+    }
+}
+
+pub async fn run() {
+    let mut books = Books {
+        sources: ["server A", "server B"].map(Source::new).into(),
+        limit: Duration::from_millis(200),
+        keep: Duration::from_millis(500),
+        default: Some("bestsellers".to_string()),
+        falls_back: Box::new(is_outage),
+        cache: Mutex::default(),
+    };
+
+    println!("All is well:");
+    report(books.recommend("Ann").await);
+
+    println!("A source is down:");
+    books.sources[0].is_up = false;
+    report(books.recommend("Ann").await);
+
+    println!("One is slow, the other is down:");
+    books.sources[0].millis = 300;
+    books.sources[1].is_up = false;
+    report(books.recommend("Ann").await);
+
+    println!("And when the last answer is too old:");
+    report(books.recommend("Ann").await);
+
+    println!("Without a default:");
+    let default = books.default.take();
+    report(books.recommend("Ann").await);
+
+    println!("A wrong name:");
+    books.default = default;
+    books.sources = ["server A", "server B"].map(Source::new).into();
+    report(books.recommend("Eva").await);
+
+    println!("A wrong name, where every error falls back:");
+    books.falls_back = Box::new(|_| true);
+    report(books.recommend("Eva").await);
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::{Books, Mutex, NoAnswer, Origin, Source, SourceError, is_outage};
+
+    fn books(names: &[&'static str]) -> Books {
+        Books {
+            sources: names.iter().copied().map(Source::new).collect(),
+            limit: Duration::from_millis(200),
+            keep: Duration::from_millis(500),
+            default: None,
+            falls_back: Box::new(is_outage),
+            cache: Mutex::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_kept_so_long_and_no_longer() {
+        for (millis, is_kept) in [(399, true), (400, false)] {
+            let mut books = books(&["server A"]);
+            assert!(books.recommend("Ann").await.is_ok());
+            books.sources[0].is_up = false;
+            advance(Duration::from_millis(millis)).await;
+            // The source takes 100 ms more to be down.
+            let answer = books.recommend("Ann").await;
+            let is_from_cache =
+                |answer: super::Answer| matches!(answer.origin, Origin::Cache);
+            assert_eq!(answer.is_ok_and(is_from_cache), is_kept);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_source_denies_is_not_kept() {
+        let mut books = books(&["server A"]);
+        let earlier = ("books on Go".to_string(), Instant::now());
+        books.cache().insert("Eva".to_string(), earlier);
+        assert!(books.recommend("Eva").await.is_err());
+        books.sources[0].is_up = false;
+        assert!(books.recommend("Eva").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_sources_there_is_no_answer() {
+        let NoAnswer { errors } = books(&[]).recommend("Ann").await.expect_err("none");
+        assert!(errors.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shared_by_tasks() {
+        let books = Arc::new(books(&["server A"]));
+        let tasks = ["Ann", "Eva"].map(|user| {
+            let books = Arc::clone(&books);
+            tokio::spawn(async move { books.recommend(user).await.is_ok() })
+        });
+        for (task, is_ok) in tasks.into_iter().zip([true, false]) {
+            assert_eq!(task.await.expect("it does not panic"), is_ok);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn or_asks_both_and_an_early_answer_waits() {
+        let [first, second] = ["server A", "server B"].map(Source::new);
+        let start = Instant::now();
+        let books: Result<String, SourceError> = first
+            .recommend("Ann")
+            .await
+            .or(second.recommend("Ann").await);
+        assert!(books.is_ok());
+        assert_eq!(start.elapsed(), Duration::from_millis(200));
+    }
+}

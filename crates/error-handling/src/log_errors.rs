@@ -1,0 +1,127 @@
+//! Log errors with tracing: once, where they are handled, with the id of the request.
+//!
+//! A function that returns its error leaves the log to its caller and adds context; who
+//! handles the error logs it, once, and what is not the program's fault is no `error!`.
+//! As with `logging`, libraries only emit: `main` installs what writes the lines. A span
+//! stands for the contextvar that a filter reads: `instrument` wraps a future, and all
+//! that is logged in it names the request. The trap is a task: it inherits the context in
+//! asyncio, and no span in Tokio, so that its errors belong to nobody; give it
+//! `in_current_span`. Do not hold an entered span over an await; a task refuses it
+//! ("future cannot be sent between threads safely"). tracing-subscriber does more: it
+//! also writes JSON, and filters by module.
+//!
+//! asyncio: logging.Logger.error, logging.Filter, contextvars.ContextVar
+//! differs: a task inherits the request's id in asyncio, and no span in Tokio
+
+use std::error::Error;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::future::join_all;
+use thiserror::Error as ThisError;
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, error, info, info_span};
+
+#[derive(Debug, ThisError)]
+enum PaymentError {
+    #[error("the card was declined")]
+    Declined,
+    #[error("the bank does not answer")]
+    Unavailable,
+}
+
+async fn charge(order: u32) -> Result<(), PaymentError> {
+    sleep(Duration::from_millis(100) * order).await;
+    match order {
+        2 => Err(PaymentError::Declined),
+        3 => Err(PaymentError::Unavailable),
+        _ => Ok(()),
+    }
+}
+
+/// Fails without a word in the log: who calls it knows what the failure means.
+async fn place(order: u32) -> Result<()> {
+    charge(order).await.context("the order is not placed")
+}
+
+async fn place_noisily(order: u32) -> Result<()> {
+    charge(order)
+        .await
+        .inspect_err(|error| error!("{error}"))
+        .context("the order is not placed")
+        .inspect_err(|error| error!("{error:#}"))
+}
+
+/// Nobody awaits its result, so it logs its error itself.
+async fn confirm() {
+    info!("sending a mail");
+    sleep(Duration::from_millis(350)).await;
+    error!("the mail is not sent: the server is full");
+}
+
+/// A span for all that is logged for one request.
+fn request(id: u32) -> Span {
+    info_span!("request", id)
+}
+
+/// Answers a request; here its errors end.
+async fn handle(order: u32, tasks: &TaskTracker) {
+    let status = match place(order).await {
+        Ok(()) => {
+            tasks.spawn(confirm().in_current_span());
+            201
+        }
+        Err(error) => match error.downcast_ref() {
+            Some(PaymentError::Declined) => {
+                info!("{error:#}");
+                402
+            }
+            _ => {
+                error!("{error:#}");
+                500
+            }
+        },
+    };
+    println!("Request {order}: {status}");
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // For the transcript without time and colour, and with no name of a module.
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_ansi(false)
+        .with_target(false)
+        .try_init()?;
+    let tasks = TaskTracker::new();
+    // Now `wait` ends whenever no task is left.
+    tasks.close();
+
+    println!("Logged at each level, one failure makes three lines:");
+    async {
+        if let Err(error) = place_noisily(3).await {
+            error!("{error:#}");
+        }
+    }
+    .instrument(request(3))
+    .await;
+
+    println!("Logged where it is handled:");
+    let requests = 1..=3;
+    join_all(requests.map(|id| handle(id, &tasks).instrument(request(id)))).await;
+    tasks.wait().await;
+
+    println!("A task that is not told its request:");
+    async {
+        tasks.spawn(confirm());
+    }
+    .instrument(request(4))
+    .await;
+    tasks.wait().await;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}

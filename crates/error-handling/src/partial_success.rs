@@ -1,0 +1,230 @@
+//! Partial success: keep what succeeded, and list what failed with its input and error.
+//!
+//! `gather(return_exceptions=True)` gives a list in which the caller has to tell results
+//! from errors, and to find the input of each by its place. `try_each` does that once:
+//! successes and failures apart, each with its input, in the order of the inputs, so
+//! that what failed can be tried again. The trap is to drop the errors on the way:
+//! `flatten()` over results leaves out each `Err` without a word. Whether what succeeded
+//! is enough is for the caller to say, as by `at_least` here. Put a time limit into each
+//! call: around all it loses the successes, too (`wait_all`). To run only so many at once
+//! see `map_with_limit`, to try again with pauses `retry`.
+//!
+//! asyncio: asyncio.gather(return_exceptions=True), asyncio.timeout
+//! stderr: page 6 has no title
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use thiserror::Error;
+use tokio::task::JoinError;
+use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What became of each input, in the order of the inputs.
+#[derive(Debug)]
+pub struct Outcomes<I, T, E> {
+    /// The inputs with their values.
+    pub succeeded: Vec<(I, T)>,
+    /// The inputs with their errors.
+    pub failed: Vec<(I, E)>,
+}
+
+/// Calls `work` with each input, and runs the futures at the same time, each as a task of
+/// its own.
+///
+/// A panic is one of the errors, by `From<JoinError>`; `Box<dyn Error + Send + Sync>` has
+/// that already, and `String` has not (`gather_errors`). When this is dropped before its
+/// end, the tasks are aborted.
+pub async fn try_each<I, T, E, F>(
+    inputs: impl IntoIterator<Item = I>,
+    mut work: impl FnMut(I) -> F,
+) -> Outcomes<I, T, E>
+where
+    I: Clone,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<JoinError> + Send + 'static,
+{
+    let start = |input: I| {
+        let task = tokio::spawn(work(input.clone()));
+        (input, AbortOnDropHandle::new(task))
+    };
+    let (inputs, tasks): (Vec<I>, Vec<_>) = inputs.into_iter().map(start).unzip();
+    let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
+    for (input, outcome) in inputs.into_iter().zip(join_all(tasks).await) {
+        match outcome.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(value) => succeeded.push((input, value)),
+            Err(error) => failed.push((input, error)),
+        }
+    }
+    Outcomes { succeeded, failed }
+}
+
+/// Less than was needed; the outcomes come with it.
+#[derive(Debug, Error)]
+#[error("{} succeeded, {needed} are needed", .outcomes.succeeded.len())]
+pub struct TooFew<I, T, E> {
+    /// How many would have been enough.
+    pub needed: usize,
+    /// What became of each input.
+    pub outcomes: Outcomes<I, T, E>,
+}
+
+impl<I, T, E> Outcomes<I, T, E> {
+    /// Refuses the outcomes if not so many succeeded.
+    pub fn at_least(self, needed: usize) -> Result<Self, TooFew<I, T, E>> {
+        if self.succeeded.len() < needed {
+            let outcomes = self;
+            return Err(TooFew { needed, outcomes });
+        }
+        Ok(self)
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// It took too long.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The server said so.
+    #[error("status {0}")]
+    Status(u16),
+    /// A panic: the task of the call had a bug.
+    #[error("a bug")]
+    Panicked(#[from] JoinError),
+}
+
+impl From<Elapsed> for FetchError {
+    fn from(_: Elapsed) -> Self {
+        FetchError::TimedOut
+    }
+}
+
+async fn fetch(page: u32, attempt: u32) -> Result<String, FetchError> {
+    let slow = page == 3 || page == 4 && attempt == 1;
+    sleep(Duration::from_millis(if slow { 500 } else { 100 })).await;
+    match page {
+        2 => Err(FetchError::Status(404)),
+        5 if attempt == 1 => Err(FetchError::Status(503)),
+        6 => panic!("page {page} has no title"),
+        _ => Ok(format!("text {page}")),
+    }
+}
+
+/// With a limit of its own for each page.
+async fn fetch_in_time(page: u32, attempt: u32) -> Result<String, FetchError> {
+    timeout(Duration::from_millis(200), fetch(page, attempt)).await?
+}
+
+fn report(outcomes: &Outcomes<u32, String, FetchError>) {
+    for (page, text) in &outcomes.succeeded {
+        println!("{page}: {text}");
+    }
+    for (page, error) in &outcomes.failed {
+        println!("{page} failed: {error}");
+    }
+}
+
+pub async fn run() {
+    println!("The errors are left out of five results:");
+    let results = join_all((1..=5).map(|page| fetch_in_time(page, 1))).await;
+    let texts: Vec<String> = results.into_iter().flatten().collect();
+    println!("{} of 5: {}", texts.len(), texts.join(", "));
+
+    println!("Successes and failures, in the order of the pages:");
+    let outcomes = try_each(1..=6, |page| fetch_in_time(page, 1)).await;
+    report(&outcomes);
+
+    println!("What failed is tried again:");
+    let failed = outcomes.failed.into_iter().map(|(page, _)| page);
+    let outcomes = try_each(failed, |page| fetch_in_time(page, 2)).await;
+    report(&outcomes);
+
+    println!("As many as are needed, and one less:");
+    for pages in [1..=5, 2..=5] {
+        let outcomes = try_each(pages, |page| fetch_in_time(page, 2)).await;
+        match outcomes.at_least(3) {
+            Ok(outcomes) => println!("{} pages", outcomes.succeeded.len()),
+            Err(error) => {
+                println!("error: {error}");
+                report(&error.outcomes);
+            }
+        }
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::{TooFew, try_each};
+
+    type Failure = Box<dyn Error + Send + Sync>;
+
+    async fn double(number: u32) -> Result<u32, Failure> {
+        if number == 1 {
+            return Err("one is not doubled".into());
+        }
+        Ok(2 * number)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_it_aborts_the_tasks() {
+        let held = Arc::new(());
+        let work = |_: u32| {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(Duration::from_secs(60)).await;
+                drop(held);
+                Ok::<(), Failure>(())
+            }
+        };
+        let limit = Duration::from_secs(1);
+        assert!(timeout(limit, try_each([1, 2], work)).await.is_err());
+        sleep(limit).await;
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test]
+    async fn in_a_task_with_a_closure_that_borrows_and_any_error() {
+        async fn twice(numbers: Vec<u32>) -> Result<usize, Failure> {
+            let offset = numbers.len() as u32;
+            let mut calls = 0;
+            let work = |number: &u32| {
+                calls += 1;
+                double(number + offset)
+            };
+            let outcomes = try_each(&numbers, work).await;
+            assert_eq!(calls, numbers.len());
+            Ok(outcomes
+                .at_least(1)
+                .map_err(|e| e.to_string())?
+                .succeeded
+                .len())
+        }
+        let task = tokio::spawn(twice(vec![0, 1, 2]));
+        assert_eq!(task.await.expect("it does not panic").ok(), Some(3));
+        let task = tokio::spawn(twice(vec![0]));
+        let error = task.await.expect("it does not panic").expect_err("one");
+        assert_eq!(error.to_string(), "0 succeeded, 1 are needed");
+    }
+
+    #[tokio::test]
+    async fn too_few_is_an_error_to_pass_on() {
+        let none: [u32; 0] = [];
+        let outcomes = try_each(none, double).await;
+        assert!(outcomes.failed.is_empty());
+        let passed_on: Failure = outcomes.at_least(1).expect_err("there are none").into();
+        assert!(passed_on.is::<TooFew<u32, u32, Failure>>());
+    }
+}
