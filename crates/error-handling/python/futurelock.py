@@ -1,0 +1,86 @@
+import asyncio
+
+PATIENCE = 0.2
+LIMIT = 1
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+        self._lock = asyncio.Lock()
+
+    async def write(self, line):
+        async with self._lock:
+            await asyncio.sleep(0.1)
+            print(f'wrote "{line}"')
+            self.lines.append(line)
+
+    async def back_up(self):
+        async with self._lock:
+            print("the backup has the lock")
+            await asyncio.sleep(0.4)
+            print("the backup is done")
+
+
+async def spawned(log):
+    request = asyncio.create_task(log.write("request"))
+    await asyncio.wait([request], timeout=PATIENCE)
+    if not request.done():
+        print("the request is slow, which is noted in the log")
+        await log.write("note")
+    await request
+
+
+async def joined(log):
+    request = asyncio.create_task(log.write("request"))
+    await asyncio.wait([request], timeout=PATIENCE)
+    if not request.done():
+        print("the request is slow, which is noted in the log")
+        await asyncio.gather(request, log.write("note"))
+
+
+async def dropped(log):
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await log.write("request")
+    except TimeoutError:
+        print("the request is slow, which is noted in the log")
+        await log.write("note")
+        await log.write("request")
+
+
+async def during_backup(log, work):
+    async def somebody_else():
+        await asyncio.sleep(0.1)
+        await log.write("request of somebody else")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(log.back_up())
+        group.create_task(somebody_else())
+        await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(LIMIT):
+                await work
+        except TimeoutError:
+            print("nothing happens any more")
+
+
+async def main():
+    log = Log()
+
+    # In asyncio there is no such future: whatever runs beside this is a task.
+    print("A future awaited by reference:")
+    await during_backup(log, spawned(log))
+    print("in the log: [" + ", ".join(f'"{line}"' for line in log.lines) + "]")
+
+    print("A task:")
+    await during_backup(log, spawned(log))
+
+    print("Awaited beside the note:")
+    await during_backup(log, joined(log))
+
+    print("Dropped before the note:")
+    await during_backup(log, dropped(log))
+
+
+asyncio.run(main())

@@ -1,0 +1,350 @@
+//! Cancel safety: `select!` around `read_exact` loses bytes; three ways that do not.
+//!
+//! `select!` drops the futures of all arms but one, `timeout` the one that is late, and
+//! what a dropped future had read of a message is lost. In asyncio it is not: there the
+//! `StreamReader` keeps the bytes of a message that is not complete yet. Keep the future
+//! and await it by `&mut`, or read in a task of its own, or keep the bytes in a struct,
+//! as `StreamReader` does. A future that is kept over a borrowed reader gives "cannot
+//! borrow `reader` as mutable more than once at a time": it takes the reader and gives it
+//! back. Safe to drop are `read`, `read_buf`, `next_line` and `recv`, but not
+//! `read_exact`, `read_line` and `write_all`: look for "cancel safety" in a method's
+//! docs. The crate `tokio-util` does more: its `FramedRead` keeps the bytes, and knows
+//! several formats.
+//!
+//! asyncio: asyncio.StreamReader.readexactly, asyncio.timeout, asyncio.wait
+//! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
+
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::select;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// After how long without a message somebody is told.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+type Message = [u8; 4];
+
+/// What one would write. It loses the beginning of a message when it has to wait for the
+/// rest.
+async fn careless(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
+    loop {
+        let mut message = Message::default();
+        select! {
+            result = reader.read_exact(&mut message) => {
+                result?;
+                print(message);
+            }
+            () = sleep(PATIENCE) => println!("nothing yet"),
+        }
+    }
+}
+
+/// One message, or none at the end; it is an error if the end is within a message.
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
+    let mut message = Message::default();
+    let (first, rest) = message.split_at_mut(1);
+    // `read_exact` alone does not tell the one end from the other.
+    if reader.read(first).await? == 0 {
+        return Ok(None);
+    }
+    reader.read_exact(rest).await?;
+    Ok(Some(message))
+}
+
+/// One message, and the reader for the next.
+async fn read_message<R>(mut reader: R) -> io::Result<Option<(Message, R)>>
+where
+    R: AsyncRead + Unpin,
+{
+    let message = read(&mut reader).await?;
+    Ok(message.map(|message| (message, reader)))
+}
+
+/// One future for each message. It is pinned (fixed in its place) outside the loop, where
+/// a turn that takes the other arm leaves it as it is.
+async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
+    let mut reading = pin!(read_message(reader));
+    loop {
+        select! {
+            result = &mut reading => {
+                let Some((message, reader)) = result? else {
+                    return Ok(());
+                };
+                print(message);
+                reading.set(read_message(reader));
+            }
+            () = sleep(PATIENCE) => println!("nothing yet"),
+        }
+    }
+}
+
+/// Reads in a task: all messages, and at last `None` or the error. It ends when nobody
+/// receives.
+fn messages<R>(mut reader: R) -> mpsc::Receiver<io::Result<Option<Message>>>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+{
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            // This loses bytes as well, but nobody wants them any more.
+            let result = select! {
+                result = read(&mut reader) => result,
+                () = sender.closed() => return,
+            };
+            let is_last = !matches!(result, Ok(Some(_)));
+            if sender.send(result).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// The pattern `Some(result)` alone would print "nothing yet" for ever once the sender is
+/// gone, as after a panic of the task.
+async fn received(
+    mut messages: mpsc::Receiver<io::Result<Option<Message>>>,
+) -> io::Result<()> {
+    loop {
+        select! {
+            result = messages.recv() => match result {
+                Some(result) => match result? {
+                    Some(message) => print(message),
+                    None => return Ok(()),
+                },
+                None => return Err(io::ErrorKind::BrokenPipe.into()),
+            },
+            () = sleep(PATIENCE) => println!("nothing yet"),
+        }
+    }
+}
+
+/// Reads messages, and keeps what it has of the next one.
+struct Messages<R> {
+    reader: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Messages<R> {
+    /// One message, or none at the end; it is an error if the end is within a message.
+    ///
+    /// Cancel-safe: dropped while it waits, it has taken nothing that the next call does
+    /// not find.
+    async fn next(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            if let Some(&message) = self.buffer.first_chunk() {
+                self.buffer.drain(..message.len());
+                return Ok(Some(message));
+            }
+            if self.reader.read_buf(&mut self.buffer).await? == 0 {
+                return match self.buffer.is_empty() {
+                    true => Ok(None),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                };
+            }
+        }
+    }
+}
+
+async fn buffered(reader: impl AsyncRead + Unpin) -> io::Result<()> {
+    let buffer = Vec::new();
+    let mut messages = Messages { reader, buffer };
+    loop {
+        select! {
+            result = messages.next() => match result? {
+                Some(message) => print(message),
+                None => return Ok(()),
+            },
+            () = sleep(PATIENCE) => println!("nothing yet"),
+        }
+    }
+}
+
+fn print(message: Message) {
+    println!("got {}", message.escape_ascii());
+}
+
+/// Sends three messages in halves, one of them with a long pause in between.
+async fn send(mut writer: DuplexStream) -> io::Result<()> {
+    let halves = [(100, "AB"), (100, "CD"), (100, "EF"), (300, "GH")];
+    let mut at = Instant::now();
+    for (millis, half) in halves.into_iter().chain([(50, "IJ"), (100, "KL")]) {
+        at += Duration::from_millis(millis);
+        sleep_until(at).await;
+        println!("sending {half}");
+        writer.write_all(half.as_bytes()).await?;
+    }
+    sleep_until(at + Duration::from_millis(50)).await;
+    Ok(())
+}
+
+/// Prints what is read while somebody sends, and how it ends.
+async fn show<F>(
+    read: impl FnOnce(DuplexStream) -> F,
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    let (writer, reader) = tokio::io::duplex(64);
+    let sending = tokio::spawn(send(writer));
+    match read(reader).await {
+        Ok(()) => println!("the end"),
+        Err(error) => println!("{}", error.kind()),
+    }
+    Ok(sending.await??)
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    println!("A read that is dropped:");
+    show(careless).await?;
+
+    println!("A read that is kept:");
+    show(kept).await?;
+
+    println!("A task that reads:");
+    show(|reader| received(messages(reader))).await?;
+
+    println!("A struct that keeps the bytes:");
+    show(buffered).await?;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use tokio::io::{
+        AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream,
+        ReadBuf, duplex,
+    };
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::{buffered, kept, messages, received};
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// Awaits it for a tick, in which it is not ready, and drops it.
+    async fn drop_half_way<F: Future>(future: F) {
+        assert!(timeout(TICK, future).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn these_lose_what_they_have_read() {
+        let (mut writer, mut reader) = duplex(64);
+        let mut bytes = [0; 4];
+        writer.write_all(b"AB").await.expect("there is room");
+        drop_half_way(reader.read_exact(&mut bytes)).await;
+        writer.write_all(b"CDEF").await.expect("there is room");
+        reader.read_exact(&mut bytes).await.expect("four bytes");
+        assert_eq!(&bytes, b"CDEF");
+
+        let (mut writer, reader) = duplex(64);
+        let (mut reader, mut line) = (BufReader::new(reader), String::new());
+        writer.write_all(b"AB").await.expect("there is room");
+        drop_half_way(reader.read_line(&mut line)).await;
+        writer.write_all(b"CD\n").await.expect("there is room");
+        reader.read_line(&mut line).await.expect("a line");
+        assert_eq!(line, "CD\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn this_does_not_tell_how_much_it_has_written() {
+        let (mut writer, mut reader) = duplex(2);
+        drop_half_way(writer.write_all(b"ABCD")).await;
+        let (mut bytes, mut all) = ([0; 2], String::new());
+        reader.read_exact(&mut bytes).await.expect("two bytes");
+        let again = async {
+            writer.write_all(b"ABCD").await.expect("somebody reads");
+            drop(writer);
+        };
+        let (_, read) = tokio::join!(again, reader.read_to_string(&mut all));
+        assert_eq!(read.expect("text"), 4);
+        assert_eq!((&bytes, all.as_str()), (b"AB", "ABCD"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn these_lose_nothing() {
+        let (mut writer, mut reader) = duplex(64);
+        let (mut bytes, mut buffer) = ([0; 4], Vec::new());
+        drop_half_way(reader.read(&mut bytes)).await;
+        drop_half_way(reader.read_buf(&mut buffer)).await;
+        writer.write_all(b"AB").await.expect("there is room");
+        assert_eq!(reader.read(&mut bytes).await.expect("no error"), 2);
+        writer.write_all(b"CD").await.expect("there is room");
+        assert_eq!(reader.read_buf(&mut buffer).await.expect("no error"), 2);
+        assert_eq!((&bytes[..2], buffer.as_slice()), (&b"AB"[..], &b"CD"[..]));
+
+        let (mut writer, reader) = duplex(64);
+        let mut lines = BufReader::new(reader).lines();
+        writer.write_all(b"AB").await.expect("there is room");
+        drop_half_way(lines.next_line()).await;
+        writer.write_all(b"CD\n").await.expect("there is room");
+        let line = lines.next_line().await.expect("no error");
+        assert_eq!(line.as_deref(), Some("ABCD"));
+
+        let (sender, mut receiver) = mpsc::channel(1);
+        drop_half_way(receiver.recv()).await;
+        sender.send(1).await.expect("there is room");
+        assert_eq!(receiver.recv().await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_task_ends_when_nobody_receives() {
+        let (mut writer, reader) = duplex(64);
+        drop(messages(reader));
+        tokio::task::yield_now().await;
+        let written = writer.write_all(b"AB").await;
+        assert!(written.is_err(), "the reader is gone");
+    }
+
+    struct Panics;
+
+    impl AsyncRead for Panics {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            panic!("scheduled")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_the_task_is_an_error() {
+        let ended = timeout(1000 * TICK, received(messages(Panics))).await;
+        let error = ended.expect("it ends").expect_err("a panic");
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
+    async fn an_end_within_a_message_is_an_error() {
+        async fn torn() -> DuplexStream {
+            let (mut writer, reader) = duplex(64);
+            writer.write_all(b"ABCDEF").await.expect("there is room");
+            reader
+        }
+        for ended in [
+            kept(torn().await).await,
+            received(messages(torn().await)).await,
+            buffered(torn().await).await,
+        ] {
+            let error = ended.expect_err("half a message");
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Stop a tree of tasks, and say why: cancellation tokens, parent and child, a reason.
+//!
+//! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
+//! cancels those made by `child_token`, too, but not its parent, so that a server, each
+//! of its connections and each of their requests can have one. `run_until_cancelled`
+//! drops the work, and the task goes on: it can still await. A token holds no reason, as
+//! `Task.cancel(msg)` does; here a `OnceLock` beside each keeps the first. The trap is
+//! `clone`, which makes no child: it is the same token, and cancelling it stops all that
+//! the original does. `drop_guard` cancels when an owner goes. The crate
+//! `tokio-graceful-shutdown` does more: it runs the tasks of such a tree, with limits.
+//!
+//! asyncio: asyncio.Event, asyncio.Event.set, asyncio.wait, asyncio.FIRST_COMPLETED
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// A token that is cancelled for a reason. Clones are the same token.
+#[derive(Clone, Debug)]
+pub struct Stop<R> {
+    token: CancellationToken,
+    reason: Arc<Reason<R>>,
+}
+
+#[derive(Debug)]
+struct Reason<R> {
+    first: OnceLock<R>,
+    above: Option<Arc<Reason<R>>>,
+}
+
+/// The work was stopped, for this reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped, {0}")]
+pub struct Stopped<R>(pub R);
+
+impl<R: Clone> Stop<R> {
+    /// The root of a tree.
+    pub fn new() -> Self {
+        Self::with(CancellationToken::new(), None)
+    }
+
+    /// A token that is cancelled with this one, for the same reason, or alone.
+    pub fn child(&self) -> Self {
+        let above = Arc::clone(&self.reason);
+        Self::with(self.token.child_token(), Some(above))
+    }
+
+    fn with(token: CancellationToken, above: Option<Arc<Reason<R>>>) -> Self {
+        let first = OnceLock::new();
+        let reason = Arc::new(Reason { first, above });
+        Self { token, reason }
+    }
+
+    /// Cancels this token and all below it. The first reason stays.
+    pub fn cancel(&self, reason: R) {
+        if !self.token.is_cancelled() {
+            // Before the flag is set, as who is woken by it asks for the reason.
+            let _ = self.reason.first.set(reason);
+            self.token.cancel();
+        }
+    }
+
+    /// Cancels this token when what is returned is dropped.
+    pub fn drop_guard(self, reason: R) -> StopOnDrop<R> {
+        StopOnDrop { stop: self, reason }
+    }
+
+    /// Why this was cancelled, if it was. The answer does not change any more.
+    pub fn reason(&self) -> Option<R> {
+        let cancelled = self.token.is_cancelled();
+        cancelled.then(|| self.reason.get())
+    }
+
+    /// Runs the work until this is cancelled, which drops the work at the await where it
+    /// is. If it was cancelled before, the work does not begin; if both come at the same
+    /// time, the work's value is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`] with the reason.
+    pub async fn run<F: Future>(&self, work: F) -> Result<F::Output, Stopped<R>> {
+        let done = self.token.run_until_cancelled(work).await;
+        done.ok_or_else(|| Stopped(self.reason.get()))
+    }
+}
+
+impl<R: Clone> Reason<R> {
+    /// Its own, or else that of the token above: one of them has come before the flag.
+    fn get(&self) -> R {
+        let from_above = || {
+            let above = self.above.as_ref();
+            above.expect("a root is cancelled for a reason").get()
+        };
+        self.first.get_or_init(from_above).clone()
+    }
+}
+
+/// Cancels a token when it is dropped.
+#[must_use = "it cancels the token when it is dropped"]
+pub struct StopOnDrop<R: Clone> {
+    stop: Stop<R>,
+    reason: R,
+}
+
+impl<R: Clone> Drop for StopOnDrop<R> {
+    fn drop(&mut self) {
+        self.stop.cancel(self.reason.clone());
+    }
+}
+
+type Why = &'static str;
+
+/// Works for so many milliseconds. If it is stopped, its clean-up takes some, too.
+async fn request(name: &'static str, work: u64, clean_up: u64, stop: Stop<Why>) {
+    match stop.run(sleep(Duration::from_millis(work))).await {
+        Ok(()) => println!("{name}: done"),
+        Err(stopped) => {
+            sleep(Duration::from_millis(clean_up)).await;
+            println!("{name}: {stopped}");
+        }
+    }
+}
+
+pub async fn run() {
+    let pause = Duration::from_millis(200);
+    let server = Stop::new();
+    let mut requests = JoinSet::new();
+
+    println!("Two connections with three requests each:");
+    let first = server.child();
+    let client = first.child();
+    requests.spawn(request("1a", 900, 50, client.clone()));
+    requests.spawn(request("1b", 900, 100, first.child()));
+    requests.spawn(request("1c", 900, 150, first.child()));
+    let second = server.child();
+    requests.spawn(request("2a", 100, 50, second.child()));
+    requests.spawn(request("2b", 900, 50, second.child()));
+    requests.spawn(request("2c", 900, 100, second.child()));
+    let guard = second.drop_guard("the connection is lost");
+    sleep(pause).await;
+
+    println!("One request is stopped:");
+    client.cancel("the client left");
+    sleep(pause).await;
+
+    println!("The owner of a connection goes:");
+    drop(guard);
+    sleep(pause).await;
+
+    println!("A clone of the first connection's token stops all its requests:");
+    let no_child = first.clone();
+    no_child.cancel("too many errors");
+    sleep(pause).await;
+
+    println!("The server is stopped, with one new connection, and with one too late:");
+    requests.spawn(request("3a", 900, 50, server.child()));
+    sleep(pause).await;
+    server.cancel("shutting down");
+    sleep(pause).await;
+    requests.spawn(request("4a", 900, 50, server.child()));
+    requests.join_all().await;
+
+    println!("The first reason stays:");
+    for stop in [client, first, server] {
+        stop.cancel("later");
+        println!("{}", stop.reason().unwrap_or("none"));
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::{Stop, Stopped};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_cancelled_before_does_not_begin() {
+        let stop = Stop::new();
+        let child = stop.child();
+        stop.cancel(1);
+        let work = async { panic!("it begins") };
+        assert_eq!(child.run(work).await, Err::<(), _>(Stopped(1)));
+        let later = stop.child();
+        assert_eq!(later.run(async {}).await, Err(Stopped(1)));
+    }
+
+    #[test]
+    fn a_reason_from_above_stays_too() {
+        let root = Stop::new();
+        let (asked, not_asked) = (root.child().child(), root.child());
+        root.cancel(1);
+        assert_eq!(asked.reason(), Some(1));
+        for stop in [&asked, &not_asked] {
+            stop.cancel(2);
+            assert_eq!(stop.reason(), Some(1));
+        }
+        // As in a `cancel` that looked at the flag before it was set.
+        assert_eq!(asked.reason.first.set(2), Err(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_same_time_the_value_is_returned() {
+        let stop = Stop::new();
+        let work = async {
+            sleep(Duration::from_secs(1)).await;
+            stop.cancel(1);
+            7
+        };
+        assert_eq!(stop.run(work).await, Ok(7));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_reason_is_there_when_the_flag_is_and_does_not_change() {
+        for _ in 0..1_000 {
+            let root = Stop::new();
+            let middle = root.child();
+            let leaves = [middle.child(), middle.child(), middle.child()];
+            let tasks = leaves.clone().map(|leaf| {
+                tokio::spawn(async move {
+                    let work = std::future::pending::<()>();
+                    let Err(Stopped(first)) = leaf.run(work).await else {
+                        unreachable!("it never ends");
+                    };
+                    assert_eq!(leaf.reason(), Some(first));
+                    first
+                })
+            });
+            thread::scope(|scope| {
+                scope.spawn(|| root.cancel("root"));
+                scope.spawn(|| middle.cancel("middle"));
+                scope.spawn(|| leaves[0].cancel("leaf"));
+            });
+            for (task, leaf) in tasks.into_iter().zip(&leaves) {
+                let first = task.await.expect("it does not panic");
+                assert_eq!(leaf.reason(), Some(first));
+            }
+            assert_eq!(root.reason(), Some("root"));
+        }
+    }
+}
