@@ -14,6 +14,7 @@ type Segments = Vec<String>;
 ///
 /// Whatever is missing here is found by the test that compiles every copied file.
 const FEATURES: &str = "\
+reqwest blocking blocking
 reqwest json .json
 reqwest rustls tls
 reqwest stream .bytes_stream Body::wrap_stream

@@ -1,0 +1,171 @@
+import asyncio
+from collections import OrderedDict
+
+
+class TtlCache:
+    """Keeps values for a time, up to a number of them, and loads those that it lacks."""
+
+    def __init__(self, capacity, ttl):
+        if capacity < 1:
+            raise ValueError("a cache needs room for one entry")
+        self._capacity = capacity
+        self._ttl = ttl
+        # From the key that was not used for longest to the last used.
+        self._entries = OrderedDict()
+        self._loads = {}
+
+    async def get_or_load(self, key, load, *args):
+        if key in self._entries:
+            return self.get(key)
+        task = self._loads.get(key)
+        if task is None:
+            task = asyncio.create_task(self._load(key, load, *args))
+            self._loads[key] = task
+        return await asyncio.shield(task)
+
+    def get(self, key):
+        value, _ = self._entries[key]
+        self._entries.move_to_end(key)
+        return value
+
+    def insert(self, key, value):
+        self._loads.pop(key, None)
+        self._store(key, value)
+
+    def remove(self, key):
+        self._loads.pop(key, None)
+        self._drop(key)
+
+    def __len__(self):
+        return len(self._entries)
+
+    async def _load(self, key, load, *args):
+        task = asyncio.current_task()
+        try:
+            value = await load(*args)
+        except BaseException:
+            if self._loads.get(key) is task:
+                del self._loads[key]
+            raise
+        # Unless the value was changed meanwhile.
+        if self._loads.get(key) is task:
+            del self._loads[key]
+            self._store(key, value)
+        return value
+
+    def _store(self, key, value):
+        self._drop(key)
+        if len(self._entries) == self._capacity:
+            self._drop(next(iter(self._entries)))
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(self._ttl, self._drop, key)
+        self._entries[key] = value, expiry
+
+    def _drop(self, key):
+        if key in self._entries:
+            _, expiry = self._entries.pop(key)
+            expiry.cancel()
+
+
+class NotFound(Exception):
+    pass
+
+
+class Users:
+    """Names of users, kept elsewhere, with a cache before them."""
+
+    def __init__(self, names, latency, cache):
+        self._names = names
+        self._latency = latency
+        self.cache = cache
+
+    async def name(self, id):
+        return await self.cache.get_or_load(id, self._load, id)
+
+    async def _load(self, id):
+        print(f"loading user {id}")
+        name = self._names.get(id)
+        await asyncio.sleep(self._latency)
+        if name is None:
+            raise NotFound(f"user {id} not found")
+        return name
+
+    def rename(self, id, name):
+        """The next to ask loads the new name."""
+        self._names[id] = name
+        self.cache.remove(id)
+
+    def add(self, id, name):
+        """The next to ask need not load it."""
+        self._names[id] = name
+        self.cache.insert(id, name)
+
+
+async def ask(users, delay, id):
+    """Asks for a name after a while, and says what came of it."""
+    await asyncio.sleep(delay)
+    try:
+        return await users.name(id)
+    except NotFound as error:
+        return str(error)
+
+
+async def ask_all(users, *asked):
+    """All at once, in one line."""
+    names = await asyncio.gather(*(ask(users, delay, id) for delay, id in asked))
+    print(", ".join(names))
+
+
+async def ask_for(seconds, users, delay, id):
+    try:
+        async with asyncio.timeout(seconds):
+            return await ask(users, delay, id)
+    except TimeoutError:
+        return "gave up"
+
+
+async def main():
+    names = {1: "Ann", 2: "Ben", 3: "Cid", 4: "Dan", 5: "Eve"}
+    users = Users(names, 0.2, TtlCache(2, 0.6))
+
+    print("Three ask while it is loaded, one later:")
+    await ask_all(users, (0, 1), (0.05, 1), (0.1, 1), (0.3, 1))
+
+    print("After 0.4 s, when it is still kept, and after 0.7 s:")
+    await ask_all(users, (0.3, 1), (0.6, 1))
+
+    print("Two fit; when a third comes, the one goes that was not used for longest:")
+    for id in [2, 1, 3, 1, 2]:
+        print(f"asking for user {id}")
+        await ask_all(users, (0, id))
+
+    print("A failure goes to all who wait, and is not kept:")
+    await ask_all(users, (0, 9), (0.1, 9), (0.3, 9))
+
+    print("The one who began the load leaves after 0.1 s:")
+    first, second = await asyncio.gather(
+        ask_for(0.1, users, 0, 4), ask(users, 0.05, 4)
+    )
+    print(f"{first}, {second}")
+    print(f"kept: {users.cache.get(4)}")
+
+    print("A name is changed while it is loaded:")
+
+    async def change():
+        await asyncio.sleep(0.1)
+        users.rename(5, "Eva")
+
+    await asyncio.gather(ask_all(users, (0, 5)), change())
+    await ask_all(users, (0, 5))
+
+    print("A new name is kept at once:")
+    users.add(6, "Flo")
+    await ask_all(users, (0, 6))
+
+    print("What expires goes, also when nobody asks:")
+    print(f"{len(users.cache)} in memory")
+    await asyncio.sleep(0.7)
+    print(f"{len(users.cache)} in memory")
+
+
+asyncio.run(main())

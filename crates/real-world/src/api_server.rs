@@ -1,0 +1,1044 @@
+//! An HTTP API server with background jobs: submit, poll the result, limits, shutdown.
+//!
+//! A job outlives its request, so it is a task of the server's own: counted, limited, and
+//! waited for at the end. Full is 503 with `Retry-After`, an unknown id is 404 and not
+//! "processing" for ever, and the last results are kept, not all. The trap is
+//! `axum::serve`: a client that never ends its headers keeps its connection open, and the
+//! server from stopping, for as long as it likes. aiohttp's runner has a deadline for
+//! that. Here `hyper` serves each connection, with limits in time, also for its end. A
+//! job is lost when the process is killed: the crate `apalis` keeps jobs in a database.
+//! To stop at Ctrl-C, see `graceful_shutdown`.
+//!
+//! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.timeout, asyncio.wait
+//! clock: real
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::sync::{Semaphore, TryAcquireError, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What the server allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Jobs that run at once; not 0.
+    pub running: usize,
+    /// Jobs that wait to run. One more is refused.
+    pub waiting: usize,
+    /// Jobs that have ended and can still be asked for.
+    pub kept: usize,
+    /// The length of a body in bytes.
+    pub body: usize,
+    /// The time for the headers of a request, and between two requests.
+    pub head: Duration,
+    /// The time for a request, from the end of its headers to the head of its response.
+    pub request: Duration,
+    /// The age at which a connection takes no further request.
+    pub connection: Duration,
+    /// How long the server says that it is not ready before it takes no more connections.
+    pub leave: Duration,
+    /// The time that connections and jobs have for their end.
+    pub drain: Duration,
+}
+
+/// What becomes of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Job {
+    /// Until there is room to run.
+    Waiting,
+    /// Now.
+    Running,
+    /// Its result.
+    Done {
+        /// How many words the text has.
+        words: usize,
+    },
+    /// It has no result.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// What a client sends.
+#[derive(Debug, Deserialize)]
+struct NewJob {
+    text: String,
+}
+
+/// Why a request is not answered as was hoped. All are JSON: `{"error":"..."}`.
+#[derive(Debug, thiserror::Error)]
+enum ApiError {
+    #[error("there is no job {0}")]
+    NoJob(String),
+    #[error("there is no such path")]
+    NoPath,
+    #[error("the path has not this method")]
+    NoMethod,
+    #[error("the body is too large")]
+    TooLarge,
+    #[error("the body is no job in JSON")]
+    NoJson(#[source] JsonRejection),
+    #[error("there are too many jobs")]
+    Full,
+    #[error("the server is about to stop")]
+    Stopping,
+    #[error("it takes too long")]
+    TooLong,
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            _ => Self::NoJson(rejection),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::NoJob(_) | Self::NoPath => StatusCode::NOT_FOUND,
+            Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoJson(rejection) => rejection.status(),
+            Self::Full | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLong => StatusCode::GATEWAY_TIMEOUT,
+        };
+        let body = Json(json!({ "error": self.to_string() }));
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (status, [(header::RETRY_AFTER, "1")], body).into_response()
+            }
+            _ => (status, body).into_response(),
+        }
+    }
+}
+
+type Work =
+    Box<dyn Fn(String) -> BoxFuture<'static, Result<usize, String>> + Send + Sync>;
+
+/// The jobs of the server.
+struct Jobs {
+    work: Work,
+    limits: Limits,
+    table: Mutex<Table>,
+    /// For the jobs that run or wait. Closed when the server is about to stop.
+    places: Arc<Semaphore>,
+    /// For the jobs that run, in the order of coming.
+    permits: Arc<Semaphore>,
+    tasks: TaskTracker,
+    abort: CancellationToken,
+}
+
+#[derive(Default)]
+struct Table {
+    last: u64,
+    jobs: BTreeMap<u64, watch::Receiver<Job>>,
+    ended: VecDeque<u64>,
+}
+
+impl Jobs {
+    fn new<F, Fut>(limits: Limits, work: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<usize, String>> + Send + 'static,
+    {
+        assert!(limits.running > 0, "no job would ever run");
+        Self {
+            work: Box::new(move |text| work(text).boxed()),
+            limits,
+            table: Mutex::default(),
+            places: Arc::new(Semaphore::new(limits.running + limits.waiting)),
+            permits: Arc::new(Semaphore::new(limits.running)),
+            tasks: TaskTracker::new(),
+            abort: CancellationToken::new(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A panic under this lock can only come from a lack of memory.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a job in a task, or refuses it at once.
+    fn submit(self: &Arc<Self>, text: String) -> Result<u64, ApiError> {
+        // Under one lock with `stop`, so that no job begins after it.
+        let mut table = self.table();
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|error| match error {
+            TryAcquireError::NoPermits => ApiError::Full,
+            TryAcquireError::Closed => ApiError::Stopping,
+        })?;
+        table.last += 1;
+        let id = table.last;
+        let (status, watched) = watch::channel(Job::Waiting);
+        table.jobs.insert(id, watched);
+        // Asked for here, so that jobs begin in the order of their numbers: who has asked
+        // once is in line.
+        let mut turn = Box::pin(Arc::clone(&self.permits).acquire_owned());
+        let at_once = turn.as_mut().now_or_never();
+        let jobs = Arc::clone(self);
+        let job = async move {
+            let _place = place;
+            let _permit = match at_once {
+                Some(permit) => permit,
+                None => turn.await,
+            };
+            status.send_replace(Job::Running);
+            // In a block, for `work` may panic before there is a future.
+            let work = AssertUnwindSafe(async { (jobs.work)(text).await });
+            let ended = work.catch_unwind().await;
+            status.send_replace(match ended {
+                Ok(Ok(words)) => Job::Done { words },
+                Ok(Err(error)) => Job::Failed { error },
+                Err(_) => Job::Failed {
+                    error: "internal error".to_owned(),
+                },
+            });
+            jobs.keep(id);
+        };
+        let abort = self.abort.clone();
+        self.tasks
+            .spawn(async move { abort.run_until_cancelled(job).await });
+        Ok(id)
+    }
+
+    /// Notes that a job has ended, and forgets the oldest of too many.
+    fn keep(&self, id: u64) {
+        let mut table = self.table();
+        table.ended.push_back(id);
+        if table.ended.len() > self.limits.kept
+            && let Some(oldest) = table.ended.pop_front()
+        {
+            table.jobs.remove(&oldest);
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<watch::Receiver<Job>, ApiError> {
+        let found = id
+            .parse()
+            .ok()
+            .and_then(|id| self.table().jobs.get(&id).cloned());
+        found.ok_or_else(|| ApiError::NoJob(id.to_owned()))
+    }
+
+    /// Takes no more jobs.
+    fn stop(&self) {
+        let _table = self.table();
+        self.places.close();
+    }
+
+    /// Waits for the jobs, and after the deadline drops those that are left. Gives their
+    /// numbers.
+    async fn drain(&self) -> Vec<u64> {
+        self.tasks.close();
+        if timeout(self.limits.drain, self.tasks.wait()).await.is_err() {
+            self.abort.cancel();
+            self.tasks.wait().await;
+        }
+        let mut table = self.table();
+        let ended = mem::take(&mut table.ended);
+        let ids = table.jobs.keys().copied();
+        ids.filter(|id| !ended.contains(id)).collect()
+    }
+}
+
+async fn submit(
+    State(jobs): State<Arc<Jobs>>,
+    job: Result<Json<NewJob>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let id = jobs.submit(job?.0.text)?;
+    let location = [(header::LOCATION, format!("/jobs/{id}"))];
+    let body = Json(json!({ "id": id }));
+    Ok((StatusCode::ACCEPTED, location, body).into_response())
+}
+
+async fn status(
+    State(jobs): State<Arc<Jobs>>,
+    Path(id): Path<String>,
+) -> Result<Json<Job>, ApiError> {
+    let job = jobs.find(&id)?.borrow().clone();
+    Ok(Json(job))
+}
+
+/// Answers when the job has ended, which spares the client the polling.
+async fn wait(
+    State(jobs): State<Arc<Jobs>>,
+    Path(id): Path<String>,
+) -> Result<Json<Job>, ApiError> {
+    let mut job = jobs.find(&id)?;
+    let has_ended = |job: &Job| !matches!(job, Job::Waiting | Job::Running);
+    let ended = job.wait_for(has_ended).await;
+    // There is no end if the job was dropped.
+    let ended = ended.map_err(|_| ApiError::Stopping)?.clone();
+    Ok(Json(ended))
+}
+
+/// Whether the process works at all: if not, it is to be started anew.
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "alive" }))
+}
+
+/// Whether requests should be sent here: not while the server is about to stop.
+async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
+    match jobs.places.is_closed() {
+        true => Err(ApiError::Stopping),
+        false => Ok(Json(json!({ "status": "ready" }))),
+    }
+}
+
+/// Drops a handler that takes too long, also one that waits for the rest of a body.
+async fn deadline(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let answered = timeout(limit, next.run(request)).await;
+    answered.map_err(|_| ApiError::TooLong)
+}
+
+fn routes(jobs: &Arc<Jobs>) -> Router {
+    let limits = jobs.limits;
+    Router::new()
+        .route("/jobs", post(submit))
+        .route("/jobs/{id}", get(status))
+        .route("/jobs/{id}/wait", get(wait))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .fallback(async || ApiError::NoPath)
+        .method_not_allowed_fallback(async || ApiError::NoMethod)
+        .layer(DefaultBodyLimit::max(limits.body))
+        .layer(from_fn_with_state(limits.request, deadline))
+        .with_state(Arc::clone(jobs))
+}
+
+/// Serves until `stop` is cancelled, and then ends in order: for a time it answers, but
+/// is not ready and takes no jobs; then it takes no more connections, and gives those
+/// that are open, and the jobs, the time to end. Returns the numbers of the jobs that
+/// were dropped.
+///
+/// When it returns, no task of its own is left. Dropped, it drops the jobs too and lets
+/// its connections end, but does not wait for them.
+///
+/// # Panics
+///
+/// If no job may run at once.
+pub async fn serve<F, Fut>(
+    listener: TcpListener,
+    limits: Limits,
+    work: F,
+    stop: CancellationToken,
+) -> Vec<u64>
+where
+    F: Fn(String) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<usize, String>> + Send + 'static,
+{
+    let jobs = Arc::new(Jobs::new(limits, work));
+    let routes = routes(&jobs);
+    let connections = TaskTracker::new();
+    let close = CancellationToken::new();
+    // Should this future be dropped.
+    let _close = close.clone().drop_guard();
+    let _abort = jobs.abort.clone().drop_guard();
+    let mut leave = pin!(async {
+        stop.cancelled().await;
+        jobs.stop();
+        sleep(limits.leave).await;
+    });
+    loop {
+        let accepted = select! {
+            biased;
+            () = &mut leave => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (routes, close) = (routes.clone(), close.clone());
+                connections.spawn(connection(stream, routes, limits, close));
+            }
+            // Too many open files, say. Without a pause this would be a busy loop.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    close.cancel();
+    connections.close();
+    let ((), dropped) = tokio::join!(connections.wait(), jobs.drain());
+    dropped
+}
+
+/// Serves one connection until its client leaves, it is old, or the server stops. After
+/// that the request that runs may end, within the deadline.
+async fn connection(
+    stream: TcpStream,
+    routes: Router,
+    limits: Limits,
+    close: CancellationToken,
+) {
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut serving = pin!(serving);
+    select! {
+        // An error is the client's: it left, or what it sent is not HTTP.
+        _ = serving.as_mut() => return,
+        () = close.cancelled() => {}
+        () = sleep(limits.connection) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = timeout(limits.drain, serving).await;
+}
+
+/// Counts the words of a text, and takes 0.1 s for each.
+async fn count_words(text: String) -> Result<usize, String> {
+    let words = text.split_whitespace().count();
+    sleep(Duration::from_millis(100) * words as u32).await;
+    match words {
+        0 => Err("the text is empty".to_owned()),
+        _ => Ok(words),
+    }
+}
+
+/// Asks the server of the demonstration.
+struct Client {
+    http: reqwest::Client,
+    address: SocketAddr,
+}
+
+impl Client {
+    async fn get(&self, path: &str) {
+        let request = self.http.get(format!("http://{}{path}", self.address));
+        print(&format!("GET {path}"), request).await;
+    }
+
+    async fn submit(&self, text: &str) {
+        let request = self.http.post(format!("http://{}/jobs", self.address));
+        print("POST /jobs", request.json(&json!({ "text": text }))).await;
+    }
+}
+
+/// Sends the request, and prints the response.
+async fn print(what: &str, request: reqwest::RequestBuilder) {
+    match answer(request).await {
+        Ok(answer) => println!("{what}: {answer}"),
+        Err(error) if error.is_connect() => println!("{what}: no connection"),
+        Err(error) => println!("{what}: {error}"),
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<String, reqwest::Error> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok());
+    let after = retry_after.map(|seconds| format!(", again after {seconds} s"));
+    let body: Value = response.json().await?;
+    Ok(format!("{status} {body}{}", after.unwrap_or_default()))
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub async fn run() -> Result<(), Failure> {
+    let (begin, moment) = (Instant::now(), Duration::from_millis(100));
+    let limits = Limits {
+        running: 1,
+        waiting: 1,
+        kept: 2,
+        body: 100,
+        head: 20 * moment,
+        request: 5 * moment,
+        connection: 600 * moment,
+        leave: 5 * moment,
+        drain: 4 * moment,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, limits, count_words, stop.clone()));
+    let http = reqwest::Client::builder()
+        .timeout(50 * moment)
+        .connect_timeout(10 * moment)
+        .build()?;
+    let client = Client { http, address };
+
+    // The client takes time to make. From then on, what is late does not add up.
+    sleep_until(begin + 5 * moment).await;
+    let start = Instant::now();
+    let at = |moments| sleep_until(start + moments * moment);
+
+    println!("A job is submitted, and its result polled:");
+    client.submit("one two three four five six").await;
+    at(2).await;
+    client.get("/jobs/1").await;
+    at(9).await;
+    client.get("/jobs/1").await;
+    client.get("/jobs/9").await;
+
+    at(10).await;
+    println!("One job runs, one waits, one more is too many:");
+    client.submit("these are six words, one each").await;
+    client.submit("").await;
+    client.submit("too much").await;
+    at(12).await;
+    client.get("/jobs/2").await;
+    client.get("/jobs/3").await;
+
+    at(19).await;
+    println!("Of those that have ended two are kept:");
+    for path in ["/jobs/1", "/jobs/2", "/jobs/3"] {
+        client.get(path).await;
+    }
+
+    at(20).await;
+    println!("Errors are JSON too:");
+    client.submit(&"x".repeat(90)).await;
+    let bad = client.http.post(format!("http://{address}/jobs"));
+    let bad = bad.header(header::CONTENT_TYPE, "application/json");
+    print("POST /jobs", bad.body("{")).await;
+    client.get("/jobs").await;
+    client.get("/nothing").await;
+
+    at(21).await;
+    println!("A request has 0.5 s, the job goes on:");
+    client.submit("all of this is done in eight tenths").await;
+    client.get("/jobs/4/wait").await;
+    client.get("/jobs/4/wait").await;
+
+    at(31).await;
+    println!("The server is told to stop, with two jobs:");
+    client.submit("this is soon done").await;
+    client.submit("it takes so long that it is dropped").await;
+    stop.cancel();
+    at(33).await;
+    client.get("/health").await;
+    client.get("/ready").await;
+    client.submit("no more").await;
+    at(39).await;
+    client.get("/health").await;
+    println!("dropped are the jobs {:?}", server.await?);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use axum::Router;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio::runtime::Handle;
+    use tokio::sync::Semaphore;
+    use tokio::task::{JoinHandle, JoinSet};
+    use tokio::time::{sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Jobs, Limits, count_words, serve};
+
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(100);
+
+    /// No limit in time but that of the shutdown.
+    const LIMITS: Limits = Limits {
+        running: 2,
+        waiting: 2,
+        kept: 100,
+        body: 1000,
+        head: LONG,
+        request: LONG,
+        connection: LONG,
+        leave: Duration::ZERO,
+        drain: SHORT,
+    };
+
+    struct Server {
+        address: SocketAddr,
+        stop: CancellationToken,
+        task: JoinHandle<Vec<u64>>,
+        tasks_before: usize,
+    }
+
+    impl Server {
+        async fn start<F, Fut>(limits: Limits, work: F) -> Self
+        where
+            F: Fn(String) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<usize, String>> + Send + 'static,
+        {
+            let tasks_before = Handle::current().metrics().num_alive_tasks();
+            let bound = TcpListener::bind("127.0.0.1:0").await;
+            let listener = bound.expect("there is a port");
+            let address = listener.local_addr().expect("it is bound");
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(serve(listener, limits, work, stop.clone()));
+            Self {
+                address,
+                stop,
+                task,
+                tasks_before,
+            }
+        }
+
+        /// Sends the text, and leaves the connection open.
+        async fn send(&self, text: &str) -> TcpStream {
+            let connected = TcpStream::connect(self.address).await;
+            let mut stream = connected.expect("it listens");
+            let written = stream.write_all(text.as_bytes()).await;
+            written.expect("there is room for a little");
+            stream
+        }
+
+        async fn get(&self, path: &str) -> (u16, Value) {
+            request(self.address, "GET", path, "")
+                .await
+                .expect("it answers")
+        }
+
+        async fn submit(&self, text: &str) -> (u16, Value) {
+            let body = json!({ "text": text }).to_string();
+            let answer = request(self.address, "POST", "/jobs", &body).await;
+            answer.expect("it answers")
+        }
+
+        /// Stops it, with a limit, and sees that then no task is left.
+        async fn stop(self) -> Vec<u64> {
+            self.stop.cancel();
+            let ended = timeout(LONG / 2, self.task).await;
+            let dropped = ended.expect("it ends").expect("it does not panic");
+            no_more_than(self.tasks_before).await;
+            dropped
+        }
+    }
+
+    /// Waits until there are no more tasks than that. A task that has ended still counts
+    /// for a moment, while another thread puts it away.
+    async fn no_more_than(tasks: usize) {
+        let metrics = Handle::current().metrics();
+        let all_end = async {
+            while metrics.num_alive_tasks() > tasks {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG / 4, all_end).await.expect("a task is left");
+    }
+
+    fn head(method: &str, path: &str, length: usize) -> String {
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
+    }
+
+    /// What comes until the server closes the connection.
+    async fn read(mut stream: TcpStream) -> io::Result<(u16, Value)> {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        let status = text.get(9..12).and_then(|status| status.parse().ok());
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+        let body = serde_json::from_str(body.unwrap_or_default());
+        Ok((status.unwrap_or_default(), body.unwrap_or_default()))
+    }
+
+    async fn request(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> io::Result<(u16, Value)> {
+        let mut stream = TcpStream::connect(address).await?;
+        let text = head(method, path, body.len()) + body;
+        stream.write_all(text.as_bytes()).await?;
+        read(stream).await
+    }
+
+    #[tokio::test]
+    async fn a_head_that_never_ends() {
+        for limits in [
+            Limits {
+                head: SHORT,
+                ..LIMITS
+            },
+            LIMITS,
+        ] {
+            let server = Server::start(limits, count_words).await;
+            let stream = server.send("GET /health HTTP/1.1\r\nX-Never-").await;
+            let text = head("GET", "/health", 0).replace("close", "keep-alive");
+            let idle = server.send(&text).await;
+            if limits.head == SHORT {
+                let end = timeout(LONG / 2, read(idle)).await;
+                let (status, _) = end.expect("its time is over").expect("it is closed");
+                assert_eq!(status, 200);
+                let end = timeout(LONG / 2, read(stream)).await;
+                assert!(end.is_ok(), "its time is over");
+                assert_eq!(server.stop().await, [0; 0]);
+            } else {
+                sleep(SHORT).await;
+                assert_eq!(server.stop().await, [0; 0]);
+                drop(stream);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn axum_alone_waits_for_a_head_that_never_ends() {
+        let bound = TcpListener::bind("127.0.0.1:0").await;
+        let listener = bound.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let serve = axum::serve(listener, Router::new()).with_graceful_shutdown(stopped);
+        let mut server = tokio::spawn(serve.into_future());
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let written = stream.write_all(b"GET /health HTTP/1.1\r\nX-Never-").await;
+        written.expect("there is room for a little");
+        sleep(SHORT).await;
+        stop.cancel();
+        assert!(timeout(5 * SHORT, &mut server).await.is_err());
+        drop(stream);
+        let ended = timeout(LONG, server).await.expect("the client has left");
+        assert!(ended.is_ok_and(|ended| ended.is_ok()));
+    }
+
+    #[tokio::test]
+    async fn half_a_body() {
+        let limits = Limits {
+            request: SHORT,
+            ..LIMITS
+        };
+        let server = Server::start(limits, count_words).await;
+        let half = head("POST", "/jobs", 100) + "{\"text\":";
+        let stays = server.send(&half).await;
+        let (status, body) = read(stays).await.expect("it answers");
+        assert_eq!(
+            (status, body),
+            (504, json!({ "error": "it takes too long" }))
+        );
+        let mut closes = server.send(&half).await;
+        closes.shutdown().await.expect("it is open");
+        let _ = timeout(LONG, read(closes)).await.expect("it is closed");
+        let resets = server.send(&half).await;
+        resets.set_zero_linger().expect("it is open");
+        drop(resets);
+        assert_eq!(server.submit("one").await, (202, json!({ "id": 1 })));
+        assert_eq!(server.stop().await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_too_large() {
+        let server = Server::start(LIMITS, count_words).await;
+        let chunked = "POST /jobs HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+                       Content-Type: application/json\r\n\
+                       Transfer-Encoding: chunked\r\n\r\n";
+        let mut stream = server.send(chunked).await;
+        let chunk = format!("c8\r\n{}\r\n", " ".repeat(200));
+        for _ in 0..6 {
+            stream.write_all(chunk.as_bytes()).await.expect("it reads");
+        }
+        let mut status = [0; 12];
+        let read = timeout(LONG / 2, stream.read_exact(&mut status)).await;
+        assert!(read.expect("it answers").is_ok());
+        assert_eq!(&status, b"HTTP/1.1 413");
+        drop(stream);
+        assert_eq!(server.stop().await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_stops_reading() {
+        let server = Server::start(LIMITS, count_words).await;
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(4096).expect("it can be set");
+        let connected = socket.connect(server.address).await;
+        let mut stream = connected.expect("it listens");
+        let requests = "GET /health HTTP/1.1\r\nHost: test\r\n\r\n".repeat(1000);
+        let write = async {
+            loop {
+                stream
+                    .write_all(requests.as_bytes())
+                    .await
+                    .expect("it is open");
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // The loop ends only by the server, which waits to be read and reads no more.
+        let mut writing = Box::pin(write);
+        while timeout(3 * SHORT, &mut writing).await.is_ok() {}
+        assert_eq!(server.get("/health").await.0, 200, "others are answered");
+        assert_eq!(server.stop().await, [0; 0]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_thousand_and_every_fault() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let ended = Arc::clone(&done);
+        let limits = Limits {
+            running: 20,
+            waiting: 20,
+            drain: LONG / 4,
+            ..LIMITS
+        };
+        let work = move |_| {
+            let ended = Arc::clone(&ended);
+            async move {
+                sleep(Duration::from_millis(5)).await;
+                Ok(ended.fetch_add(1, SeqCst))
+            }
+        };
+        let server = Server::start(limits, work).await;
+        let address = server.address;
+        // Both ends of a connection count as files, of which a process may open 1024.
+        let places = Arc::new(Semaphore::new(300));
+        let mut set = JoinSet::new();
+        for number in 0..1000 {
+            let places = Arc::clone(&places);
+            set.spawn(async move {
+                let _place = places.acquire_owned().await;
+                let body = json!({ "text": number.to_string() }).to_string();
+                let mut text = head("POST", "/jobs", body.len()) + &body;
+                let fault = number % 5;
+                if fault > 2 {
+                    text.truncate(if fault == 3 { text.len() - 5 } else { 30 });
+                }
+                let mut stream = TcpStream::connect(address).await?;
+                stream.write_all(text.as_bytes()).await?;
+                if fault > 1 {
+                    // Left at once: with the request whole, half a body, half a head.
+                    stream.set_zero_linger()?;
+                    return Ok(None);
+                }
+                read(stream).await.map(Some)
+            });
+        }
+        let (mut accepted, mut refused, mut left) = (0, 0, 0);
+        while let Some(ended) = set.join_next().await {
+            let answer: io::Result<_> = ended.expect("no client panics");
+            match answer.expect("each is answered") {
+                Some((202, _)) => accepted += 1,
+                Some((503, body)) => {
+                    assert_eq!(body, json!({ "error": "there are too many jobs" }));
+                    refused += 1;
+                }
+                Some(other) => panic!("{other:?}"),
+                None => left += 1,
+            }
+        }
+        assert_eq!((accepted + refused, left), (400, 600));
+        assert_eq!(server.get("/health").await.0, 200);
+        assert_eq!(server.stop().await, [0; 0]);
+        let done = done.load(SeqCst);
+        // Of those that left with the request whole, some may have been heard.
+        assert!(
+            (accepted..=accepted + 200).contains(&done),
+            "{accepted}, {done}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_request_that_runs_is_answered_at_the_end() {
+        let limits = Limits {
+            drain: LONG / 4,
+            ..LIMITS
+        };
+        let server = Server::start(limits, count_words).await;
+        assert_eq!(server.submit("one two three").await.0, 202);
+        let waits = server.send(&head("GET", "/jobs/1/wait", 0)).await;
+        sleep(SHORT).await;
+        assert_eq!(server.stop().await, [0; 0]);
+        let (status, body) = read(waits).await.expect("it is answered");
+        assert_eq!(
+            (status, body),
+            (200, json!({ "status": "done", "words": 3 }))
+        );
+    }
+
+    #[tokio::test]
+    async fn who_leaves_leaves_the_job_running() {
+        let server = Server::start(LIMITS, count_words).await;
+        assert_eq!(server.submit("one two").await.0, 202);
+        let waits = server.send(&head("GET", "/jobs/1/wait", 0)).await;
+        sleep(SHORT / 2).await;
+        drop(waits);
+        let done = json!({ "status": "done", "words": 2 });
+        assert_eq!(server.get("/jobs/1/wait").await, (200, done));
+        assert_eq!(server.stop().await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_takes_no_place() {
+        let work = |text: String| {
+            assert_ne!(text, "early", "scheduled");
+            async move {
+                assert_ne!(text, "late", "scheduled");
+                count_words(text).await
+            }
+        };
+        let limits = Limits {
+            running: 1,
+            waiting: 0,
+            ..LIMITS
+        };
+        let server = Server::start(limits, work).await;
+        for (number, text) in [(1, "early"), (2, "late")] {
+            assert_eq!(server.submit(text).await.0, 202, "{text}");
+            let (_, job) = server.get(&format!("/jobs/{number}/wait")).await;
+            let failed = json!({ "status": "failed", "error": "internal error" });
+            assert_eq!(job, failed);
+        }
+        assert_eq!(server.submit("one").await.0, 202);
+        assert_eq!(server.submit("one").await.0, 503);
+        server.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_dropped_is_gone_when_it_returns() {
+        let held = Arc::new(());
+        let holds = Arc::clone(&held);
+        let work = move |text| {
+            let holds = Arc::clone(&holds);
+            async move {
+                let _holds = holds;
+                count_words(text).await
+            }
+        };
+        let bound = TcpListener::bind("127.0.0.1:0").await;
+        let listener = bound.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let submit = async {
+            let body = json!({ "text": "long ".repeat(50) }).to_string();
+            let answer = request(address, "POST", "/jobs", &body).await;
+            assert_eq!(answer.expect("it answers").0, 202);
+            stop.cancel();
+        };
+        // In this task, so that no other runs between the end and the look.
+        let serving = serve(listener, LIMITS, work, stop.clone());
+        let (dropped, ()) = tokio::join!(serving, submit);
+        assert_eq!((dropped, Arc::strong_count(&held)), (vec![1], 1));
+    }
+
+    #[tokio::test]
+    async fn dropped_it_leaves_nothing_running() {
+        for stage in 1..4 {
+            let server = Server::start(LIMITS, count_words).await;
+            let text = head("GET", "/jobs/1/wait", 0);
+            let mut open = Vec::new();
+            if stage > 1 {
+                assert_eq!(server.submit("this takes its time").await.0, 202);
+                open.push(server.send(&text).await);
+                open.push(server.send("GET /").await);
+                sleep(Duration::from_millis(20)).await;
+            }
+            if stage > 2 {
+                server.stop.cancel();
+                sleep(Duration::from_millis(20)).await;
+            }
+            server.task.abort();
+            let ended = server.task.await;
+            assert!(ended.is_err_and(|error| error.is_cancelled()));
+            no_more_than(server.tasks_before).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn jobs_begin_in_the_order_of_their_numbers() {
+        for round in 0..50 {
+            let begun = Arc::new(Mutex::new(Vec::new()));
+            let limits = Limits {
+                running: 1,
+                waiting: 50,
+                ..LIMITS
+            };
+            let jobs = Arc::new(Jobs::new(limits, {
+                let begun = Arc::clone(&begun);
+                move |text| {
+                    let begun = Arc::clone(&begun);
+                    async move {
+                        begun.lock().expect("nobody panics").push(text);
+                        Ok(0)
+                    }
+                }
+            }));
+            let numbers: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+            for number in &numbers {
+                jobs.submit(number.clone()).expect("there is a place");
+            }
+            jobs.tasks.close();
+            let all = timeout(LONG, jobs.tasks.wait()).await;
+            all.expect("they end");
+            let begun = begun.lock().expect("nobody panics");
+            assert_eq!(*begun, numbers, "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn limits() {
+        let limits = Limits {
+            kept: 0,
+            waiting: 0,
+            connection: SHORT,
+            ..LIMITS
+        };
+        let server = Server::start(limits, count_words).await;
+        // A connection that is old is closed, though the client would go on.
+        let text = head("GET", "/health", 0).replace("close", "keep-alive");
+        let old = server.send(&text).await;
+        let (status, _) = timeout(LONG / 2, read(old))
+            .await
+            .expect("it is old")
+            .expect("");
+        assert_eq!(status, 200);
+        assert_eq!(server.submit("").await.0, 202);
+        sleep(SHORT).await;
+        assert_eq!(server.get("/jobs/1").await.0, 404, "none is kept");
+        for path in [
+            "/jobs/x",
+            "/jobs/-1",
+            "/jobs/99999999999999999999",
+            "/jobs/",
+        ] {
+            assert_eq!(server.get(path).await.0, 404, "{path}");
+        }
+        assert_eq!(server.stop().await, [0; 0]);
+
+        let limits = Limits {
+            running: 0,
+            ..LIMITS
+        };
+        let server = Server::start(limits, count_words).await;
+        assert!(server.task.await.is_err_and(|error| error.is_panic()));
+    }
+}

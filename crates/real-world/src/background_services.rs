@@ -1,0 +1,734 @@
+//! Background services: a supervisor restarts what crashes, with back-off, and gives up.
+//!
+//! As in asyncio, a task that crashes is gone and the program goes on without it: that is
+//! the trap. A supervisor starts it again after a pause, which doubles with each failure
+//! in a row, and reports what fails too often. The closure makes the service anew for
+//! each run, so no run begins with what a crash left behind. To stop, services are asked
+//! by a token, which leaves them time to clean up and await; who does not listen is
+//! aborted after a grace period: dropped at its await, where asyncio's `cancel` raises.
+//! Signals that stop a program: `graceful_shutdown`. The crate `ractor` does more: trees
+//! of supervised actors, as in Erlang.
+//!
+//! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
+//! stderr: no template for mail 3
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinError;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::JoinMap;
+
+/// When a service that failed is started again. It is one that returned an error or
+/// panicked; one that returned `Ok` is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Restarts {
+    /// So many in a row, then the service is given up.
+    pub limit: u32,
+    /// Before the first of a row. Before each further one it is twice as long.
+    pub pause: Duration,
+    /// It does not become longer than this.
+    pub longest_pause: Duration,
+    /// A run of at least this length was a good one: the next failure begins a new row.
+    pub good_run: Duration,
+}
+
+impl Restarts {
+    /// The pause after so many restarts in a row.
+    fn pause_after(&self, restarts: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(restarts);
+        self.pause.saturating_mul(factor).min(self.longest_pause)
+    }
+}
+
+/// Why a run of a service ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It returned this error.
+    Error(String),
+    /// It panicked with this text.
+    Crash(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => write!(f, "failed: {error}"),
+            Self::Crash(text) => write!(f, "crashed: {text}"),
+        }
+    }
+}
+
+/// How a service ended for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It returned `Ok`, by itself or because it was asked to stop.
+    Done,
+    /// It was given up; or it failed when it was asked to stop, or before, and was
+    /// waiting for its restart. Here is its last failure.
+    Failed(Failure),
+    /// It had not ended when the grace period had.
+    Aborted,
+}
+
+/// A service of this name runs already.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is a service named {0} already")]
+pub struct NameTaken(pub String);
+
+/// What a supervisor calls before each restart: with the name, how the service failed,
+/// and how long the pause will be.
+type Log = dyn Fn(&str, &Failure, Duration) + Send + Sync;
+
+/// Runs services in tasks, restarts those that fail, and stops them all.
+///
+/// Each is on its own, as with Erlang's strategy `one_for_one`: the others run on.
+/// Dropped, it aborts all services, and does not wait for them.
+pub struct Supervisor {
+    restarts: Restarts,
+    log: Arc<Log>,
+    asked_to_stop: CancellationToken,
+    services: JoinMap<String, End>,
+}
+
+impl Supervisor {
+    /// Supervises nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// If one of the two pauses is 0: what fails at once would keep a processor busy.
+    pub fn new(
+        restarts: Restarts,
+        log: impl Fn(&str, &Failure, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        let shortest = restarts.pause.min(restarts.longest_pause);
+        assert!(!shortest.is_zero(), "a restart needs a pause before it");
+        Self {
+            restarts,
+            log: Arc::new(log),
+            asked_to_stop: CancellationToken::new(),
+            services: JoinMap::new(),
+        }
+    }
+
+    /// Starts a service: a closure that makes its future, once for each run.
+    ///
+    /// The service ends with `Ok` soon after the token is cancelled. What blocks its
+    /// thread belongs in `spawn_blocking`, as it can be neither asked nor aborted.
+    ///
+    /// # Errors
+    ///
+    /// [`NameTaken`] while one of this name runs, or until its end is told by `next`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn start<F, Fut, E>(
+        &mut self,
+        name: impl Into<String>,
+        service: F,
+    ) -> Result<(), NameTaken>
+    where
+        F: FnMut(CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let name = name.into();
+        if self.services.contains_key(&name) {
+            return Err(NameTaken(name));
+        }
+        let (log, stop) = (Arc::clone(&self.log), self.asked_to_stop.clone());
+        let task = supervise(name.clone(), service, self.restarts, log, stop);
+        self.services.spawn(name, task);
+        Ok(())
+    }
+
+    /// Waits for the next service that ends for good, and says how; `None` if there is
+    /// none left. A panic of the log ends the service whose failure it was to log.
+    ///
+    /// Cancel-safe: dropped while it waits, it takes nothing.
+    pub async fn next(&mut self) -> Option<(String, End)> {
+        let (name, ended) = self.services.join_next().await?;
+        let end = ended.unwrap_or_else(|error| match JoinError::try_into_panic(error) {
+            Ok(payload) => End::Failed(Failure::Crash(text(payload))),
+            Err(_aborted) => End::Aborted,
+        });
+        Some((name, end))
+    }
+
+    /// Asks all services to stop, and aborts those that have not ended when the grace
+    /// period is over. Returns in the order in which they ended, once all are gone.
+    ///
+    /// Dropped while it waits, it aborts the rest at once.
+    pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {
+        self.asked_to_stop.cancel();
+        let mut ends = Vec::new();
+        if timeout(grace, self.wait(&mut ends)).await.is_err() {
+            self.services.abort_all();
+            self.wait(&mut ends).await;
+        }
+        ends
+    }
+
+    async fn wait(&mut self, ends: &mut Vec<(String, End)>) {
+        while let Some(end) = self.next().await {
+            ends.push(end);
+        }
+    }
+}
+
+async fn supervise<Fut, E>(
+    name: String,
+    mut service: impl FnMut(CancellationToken) -> Fut,
+    restarts: Restarts,
+    log: Arc<Log>,
+    stop: CancellationToken,
+) -> End
+where
+    Fut: Future<Output = Result<(), E>>,
+    E: fmt::Display,
+{
+    let mut in_a_row = 0;
+    loop {
+        let begun = Instant::now();
+        // In a block, for `service` may panic before there is a future.
+        let run = AssertUnwindSafe(async { service(stop.clone()).await });
+        let failure = match run.catch_unwind().await {
+            Ok(Ok(())) => return End::Done,
+            // With `#`, errors of the crate `anyhow` name their causes too.
+            Ok(Err(error)) => Failure::Error(format!("{error:#}")),
+            Err(payload) => Failure::Crash(text(payload)),
+        };
+        if begun.elapsed() >= restarts.good_run {
+            in_a_row = 0;
+        }
+        if in_a_row == restarts.limit || stop.is_cancelled() {
+            return End::Failed(failure);
+        }
+        let pause = restarts.pause_after(in_a_row);
+        log(&name, &failure, pause);
+        if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+            return End::Failed(failure);
+        }
+        in_a_row += 1;
+    }
+}
+
+/// What was panicked with: a `&str` if the text was fixed, else a `String`.
+fn text(payload: Box<dyn Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other
+            .downcast_ref::<&str>()
+            .unwrap_or(&"no text")
+            .to_string(),
+    }
+}
+
+/// Counts every 200 ms, and saves the sum before it ends.
+async fn metrics(stop: CancellationToken) -> Result<(), String> {
+    let mut ticks = interval(Duration::from_millis(200));
+    let mut requests = 0;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        requests += 5;
+        println!("metrics: {requests} requests");
+    }
+    println!("metrics: saving");
+    sleep(Duration::from_millis(100)).await;
+    println!("metrics: {requests} saved");
+    Ok(())
+}
+
+/// Checks every 300 ms. A check that has begun is finished.
+async fn health_check(stop: CancellationToken) -> Result<(), String> {
+    let mut ticks = interval(Duration::from_millis(300));
+    // After a check that took too long, do not make up for those that were missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut check = 0;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        check += 1;
+        println!("health check {check} begins");
+        sleep(Duration::from_millis(100)).await;
+        println!("health check {check} completed");
+    }
+    Ok(())
+}
+
+/// Sends a mail every 100 ms, and cannot send the third.
+async fn mailer(stop: CancellationToken) -> Result<(), String> {
+    let mut ticks = interval(Duration::from_millis(100));
+    let mut mail = 0;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        mail += 1;
+        assert!(mail < 3, "no template for mail {mail}");
+        println!("mail {mail} sent");
+    }
+    Ok(())
+}
+
+/// Tries to connect for 100 ms.
+async fn exporter(_stop: CancellationToken) -> Result<(), String> {
+    sleep(Duration::from_millis(100)).await;
+    Err("connection refused".to_string())
+}
+
+/// Does not look at its token.
+async fn poller(_stop: CancellationToken) -> Result<(), String> {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        println!("polled");
+    }
+}
+
+fn report((name, end): (String, End)) {
+    match end {
+        End::Done => println!("{name} is done"),
+        End::Failed(failure) => println!("{name} is down: it {failure}"),
+        End::Aborted => println!("{name} was aborted"),
+    }
+}
+
+pub async fn run() -> Result<(), NameTaken> {
+    let millis = Duration::from_millis;
+    let restarts = Restarts {
+        limit: 3,
+        pause: millis(100),
+        longest_pause: millis(300),
+        good_run: millis(150),
+    };
+    let log = |name: &str, failure: &Failure, pause: Duration| {
+        println!("{name} {failure}; again in {pause:?}");
+    };
+    let grace = millis(200);
+
+    println!("Nobody supervises it:");
+    tokio::spawn(mailer(CancellationToken::new()));
+    sleep(millis(500)).await;
+    println!("no mail for a while, and nobody knows why");
+
+    println!("Two services, stopped in the middle of a check:");
+    let mut supervisor = Supervisor::new(restarts, log);
+    supervisor.start("metrics", metrics)?;
+    sleep(millis(50)).await;
+    supervisor.start("health check", health_check)?;
+    sleep(millis(650)).await;
+    println!("stopping");
+    supervisor.stop(grace).await.into_iter().for_each(report);
+
+    println!("One fails each time, one crashes after a good run:");
+    let mut supervisor = Supervisor::new(restarts, log);
+    supervisor.start("exporter", exporter)?;
+    sleep(millis(50)).await;
+    supervisor.start("mailer", mailer)?;
+    if let Some(end) = supervisor.next().await {
+        report(end);
+    }
+    sleep(millis(100)).await;
+    println!("stopping");
+    supervisor.stop(grace).await.into_iter().for_each(report);
+
+    println!("One waits for its restart, one does not listen:");
+    let mut supervisor = Supervisor::new(restarts, log);
+    supervisor.start("exporter", exporter)?;
+    supervisor.start("poller", poller)?;
+    sleep(millis(150)).await;
+    println!("stopping");
+    supervisor
+        .stop(grace / 2)
+        .await
+        .into_iter()
+        .for_each(report);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), NameTaken> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::panic::catch_unwind;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::sync::Mutex;
+    use tokio::time::{Instant, sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{End, Failure, NameTaken, Restarts, Supervisor};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const TICK: Duration = Duration::from_millis(1);
+
+    const RESTARTS: Restarts = Restarts {
+        limit: 2,
+        pause: TICK,
+        longest_pause: TICK,
+        good_run: HOUR,
+    };
+
+    /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+    /// not ready then.
+    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+        let mut future = pin!(future);
+        for _ in 0..polls {
+            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+                return Some(output);
+            }
+            sleep(TICK).await;
+        }
+        None
+    }
+
+    fn supervisor(restarts: Restarts) -> Supervisor {
+        Supervisor::new(restarts, |_, _, _| {})
+    }
+
+    fn failed(text: &str) -> End {
+        End::Failed(Failure::Error(text.to_string()))
+    }
+
+    fn crashed(text: &str) -> End {
+        End::Failed(Failure::Crash(text.to_string()))
+    }
+
+    async fn fails(_stop: CancellationToken) -> Result<(), String> {
+        sleep(TICK).await;
+        Err("scheduled".to_string())
+    }
+
+    async fn listens(stop: CancellationToken) -> Result<(), String> {
+        stop.cancelled().await;
+        sleep(5 * TICK).await;
+        Ok(())
+    }
+
+    async fn does_not_listen(_stop: CancellationToken) -> Result<(), String> {
+        std::future::pending().await
+    }
+
+    /// One service that waits for a restart most of the time, one that listens, and one
+    /// that does not. Each run of theirs holds `held`.
+    fn three(held: &Arc<()>) -> Supervisor {
+        let pause = 20 * TICK;
+        let mut supervisor = supervisor(Restarts {
+            limit: 100,
+            pause,
+            longest_pause: pause,
+            ..RESTARTS
+        });
+        let name = |kind| format!("{kind}");
+        for kind in 0..3 {
+            let held = Arc::clone(held);
+            let service = move |stop| {
+                let held = Arc::clone(&held);
+                async move {
+                    let ended = match kind {
+                        0 => fails(stop).await,
+                        1 => listens(stop).await,
+                        _ => does_not_listen(stop).await,
+                    };
+                    drop(held);
+                    ended
+                }
+            };
+            supervisor.start(name(kind), service).expect("a new name");
+        }
+        supervisor
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn next_dropped_at_each_await() {
+        for polls in 1..30 {
+            let mut supervisor = supervisor(RESTARTS);
+            for ticks in [3, 7, 12] {
+                let service = move |_| async move {
+                    sleep(ticks * TICK).await;
+                    Ok::<(), String>(())
+                };
+                supervisor
+                    .start(ticks.to_string(), service)
+                    .expect("a new name");
+            }
+            let mut names = Vec::new();
+            while names.len() < 3 {
+                match poll_and_drop(supervisor.next(), polls).await {
+                    Some(Some((name, End::Done))) => names.push(name),
+                    Some(other) => panic!("{other:?}"),
+                    None => {}
+                }
+            }
+            assert_eq!(names, ["3", "7", "12"]);
+            assert_eq!(supervisor.next().await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stop_dropped_at_each_await() {
+        let mut completed = false;
+        for polls in 1..30 {
+            let held = Arc::new(());
+            let supervisor = three(&held);
+            sleep(3 * TICK).await;
+            let ends = poll_and_drop(supervisor.stop(10 * TICK), polls).await;
+            completed |= ends.is_some();
+            if let Some(ends) = ends {
+                let expected = [("0", failed("scheduled")), ("1", End::Done)];
+                let expected = expected.into_iter().chain([("2", End::Aborted)]);
+                let expected = expected.map(|(name, end)| (name.to_string(), end));
+                assert!(ends.into_iter().eq(expected));
+                // They are gone when it returns.
+                assert_eq!(Arc::strong_count(&held), 1);
+            }
+            sleep(TICK).await;
+            assert_eq!(
+                Arc::strong_count(&held),
+                1,
+                "nothing runs on, {polls} polls"
+            );
+        }
+        assert!(completed, "30 polls are enough");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_at_each_moment_it_aborts_all() {
+        for ticks in 0..50 {
+            let held = Arc::new(());
+            let supervisor = three(&held);
+            sleep(ticks * TICK).await;
+            drop(supervisor);
+            sleep(TICK).await;
+            assert_eq!(Arc::strong_count(&held), 1, "{ticks} ticks");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn ten_thousand_at_once() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let mut first = supervisor(RESTARTS);
+        let mut second = supervisor(RESTARTS);
+        for number in 0..10_000_u32 {
+            let runs = Arc::clone(&runs);
+            let service = move |stop: CancellationToken| {
+                runs.fetch_add(1, SeqCst);
+                assert!(number % 100 != 1, "early");
+                async move {
+                    tokio::task::yield_now().await;
+                    assert!(number % 100 != 2, "late");
+                    match number % 10 {
+                        3 | 8 => fails(stop).await,
+                        4 => does_not_listen(stop).await,
+                        9 => listens(stop).await,
+                        _ => Ok(()),
+                    }
+                }
+            };
+            let supervisor = match number % 10 {
+                4 => &mut second,
+                _ => &mut first,
+            };
+            supervisor
+                .start(number.to_string(), service)
+                .expect("a new name");
+        }
+        let mut ends = HashMap::new();
+        let all = async {
+            while ends.len() < 8000 {
+                let (name, end) = first.next().await.expect("more are running");
+                assert!(ends.insert(name, end).is_none(), "told twice");
+            }
+            let stopped = first.stop(HOUR).await.into_iter();
+            for (name, end) in stopped.chain(second.stop(Duration::ZERO).await) {
+                assert!(ends.insert(name, end).is_none(), "told twice");
+            }
+        };
+        timeout(Duration::from_secs(60), all)
+            .await
+            .expect("nothing hangs");
+        assert_eq!(ends.len(), 10_000);
+        for (name, end) in ends {
+            let number: u32 = name.parse().expect("a number");
+            let expected = match (number % 100, number % 10) {
+                (1, _) => crashed("early"),
+                (2, _) => crashed("late"),
+                (_, 3 | 8) => failed("scheduled"),
+                (_, 4) => End::Aborted,
+                _ => End::Done,
+            };
+            assert_eq!(end, expected, "{name}");
+        }
+        // Of those that fail, 2,200, each is run thrice. Of the 1,000 that were aborted
+        // some may not have begun.
+        let runs = runs.load(SeqCst);
+        assert!((13_400..=14_400).contains(&runs), "{runs} runs");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits() {
+        for limit in [0, 1, 5] {
+            let runs = Arc::new(AtomicU32::new(0));
+            let counted = Arc::clone(&runs);
+            let mut supervisor = supervisor(Restarts { limit, ..RESTARTS });
+            let service = move |stop| {
+                counted.fetch_add(1, SeqCst);
+                fails(stop)
+            };
+            supervisor.start("a", service).expect("a new name");
+            let end = timeout(HOUR, supervisor.next()).await;
+            assert_eq!(end, Ok(Some(("a".to_string(), failed("scheduled")))));
+            assert_eq!(runs.load(SeqCst), limit + 1);
+        }
+        for (pause, longest_pause) in [(Duration::ZERO, TICK), (TICK, Duration::ZERO)] {
+            let none = catch_unwind(|| {
+                supervisor(Restarts {
+                    pause,
+                    longest_pause,
+                    ..RESTARTS
+                })
+            });
+            assert!(none.is_err(), "no pause");
+        }
+        let ever = Restarts {
+            longest_pause: Duration::MAX,
+            ..RESTARTS
+        };
+        assert_eq!(ever.pause_after(3), 8 * TICK);
+        assert!(ever.pause_after(u32::MAX) > HOUR, "it does not overflow");
+
+        let mut supervisor = supervisor(RESTARTS);
+        assert_eq!(supervisor.next().await, None);
+        for _ in 0..2 {
+            assert_eq!(supervisor.start("a", fails), Ok(()));
+            let taken = Err(NameTaken("a".to_string()));
+            assert_eq!(supervisor.start("a", fails), taken);
+            assert!(supervisor.next().await.is_some());
+        }
+        assert_eq!(supervisor.stop(HOUR).await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn not_restarted_when_it_is_asked_to_stop() {
+        let log = |_: &str, _: &Failure, _| panic!("no restart is announced");
+        let mut supervisor = Supervisor::new(RESTARTS, log);
+        let service = async |stop: CancellationToken| {
+            stop.cancelled().await;
+            sleep(TICK).await;
+            Err("not saved")
+        };
+        supervisor.start("a", service).expect("a new name");
+        sleep(TICK).await;
+        let begun = Instant::now();
+        let ends = supervisor.stop(HOUR).await;
+        assert_eq!(ends, [("a".to_string(), failed("not saved"))]);
+        assert_eq!(begun.elapsed(), TICK, "and no pause");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn restarted_also_when_the_closure_panics() {
+        let mut runs = 0;
+        let mut supervisor = supervisor(RESTARTS);
+        let service = move |_| {
+            runs += 1;
+            assert!(runs == 3, "scheduled");
+            async { Ok::<(), String>(()) }
+        };
+        supervisor.start("a", service).expect("a new name");
+        assert_eq!(supervisor.next().await, Some(("a".to_string(), End::Done)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_panics_ends_that_service_alone() {
+        let mut supervisor = Supervisor::new(RESTARTS, |name, _, _| {
+            assert!(name != "a", "the disk is full");
+        });
+        supervisor.start("a", fails).expect("a new name");
+        supervisor.start("b", fails).expect("a new name");
+        let mut ends = Vec::new();
+        while let Some(end) = timeout(HOUR, supervisor.next()).await.expect("an end") {
+            ends.push(end);
+        }
+        let expected = [
+            ("a", crashed("the disk is full")),
+            ("b", failed("scheduled")),
+        ];
+        assert!(
+            ends.into_iter()
+                .eq(expected.map(|(a, b)| (a.to_string(), b)))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn causes_of_an_error_are_told() {
+        let mut supervisor = supervisor(Restarts {
+            limit: 0,
+            ..RESTARTS
+        });
+        struct Chain;
+        impl std::fmt::Display for Chain {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(if f.alternate() { "a: b" } else { "a" })
+            }
+        }
+        let service = async |_stop| Err(Chain);
+        supervisor.start("a", service).expect("a new name");
+        let end = supervisor.next().await;
+        assert_eq!(end, Some(("a".to_string(), failed("a: b"))));
+    }
+
+    #[tokio::test]
+    async fn in_a_struct_in_a_task_with_a_closure_that_owns_state() {
+        struct App {
+            supervisor: Mutex<Option<Supervisor>>,
+            beats: AtomicUsize,
+        }
+        impl App {
+            async fn beat(&self, stop: &CancellationToken) -> Result<(), String> {
+                let mut beats = Vec::new();
+                let mut count = |beat| beats.push(beat);
+                while stop.run_until_cancelled(sleep(TICK)).await.is_some() {
+                    count(self.beats.fetch_add(1, SeqCst));
+                }
+                Err(format!("{} beats", beats.len()))
+            }
+        }
+        let app = Arc::new(App {
+            supervisor: Mutex::new(Some(supervisor(RESTARTS))),
+            beats: AtomicUsize::new(0),
+        });
+        let shared = Arc::clone(&app);
+        let task = tokio::spawn(async move {
+            let mut supervisor = shared.supervisor.lock().await;
+            let service = {
+                let app = Arc::clone(&shared);
+                move |stop| {
+                    let app = Arc::clone(&app);
+                    async move { app.beat(&stop).await }
+                }
+            };
+            if let Some(supervisor) = supervisor.as_mut() {
+                supervisor.start("heart", service).expect("a new name");
+            }
+        });
+        task.await.expect("it is Send");
+        while app.beats.load(SeqCst) < 3 {
+            sleep(TICK).await;
+        }
+        let stopping = tokio::spawn(async move {
+            let supervisor = app.supervisor.lock().await.take();
+            let ends = supervisor.expect("it runs").stop(HOUR).await;
+            let beats = format!("{} beats", app.beats.load(SeqCst));
+            assert_eq!(ends, [("heart".to_string(), failed(&beats))]);
+        });
+        stopping.await.expect("it is Send");
+    }
+}

@@ -1,0 +1,267 @@
+//! Run blocking code in threads: a bounded thread pool, and calls that can be stopped.
+//!
+//! `spawn_blocking` is `run_in_executor`, on up to 512 threads (`max_blocking_threads`)
+//! that `tokio::fs` shares. A semaphore makes a smaller pool of one's own. The trap:
+//! nothing cancels a call that has begun. Its caller may give up, and the thread works
+//! on; so the permit moves into the call, and is free again at its end. A call that has
+//! to stop asks a token between its steps. The end of `main` waits for what still runs;
+//! `Runtime::shutdown_timeout` does not. A call borrows nothing ("closure may outlive the
+//! current function"): give it by `move` what it needs. For calculations the crate
+//! `rayon` does more: it spreads one over all processors.
+//!
+//! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
+//! clock: real
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::join;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Runs blocking calls in threads, at most so many at a time. Clones share the limit.
+#[derive(Clone)]
+pub struct BlockingPool {
+    permits: Arc<Semaphore>,
+}
+
+impl BlockingPool {
+    /// A pool that runs so many calls at a time. Its threads are those of the runtime.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    pub fn new(limit: usize) -> Self {
+        assert!(limit > 0, "a pool without threads would never run a call");
+        let permits = Arc::new(Semaphore::new(limit));
+        Self { permits }
+    }
+
+    /// Runs the call in a thread, as soon as there is room, in the order of asking.
+    ///
+    /// Dropped while it waits for room, it drops the call, which then never runs. Dropped
+    /// later, it leaves the call running; there is room again at its end.
+    ///
+    /// # Errors
+    ///
+    /// If the call panics, or the runtime is shut down before it has begun.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        spawn_blocking(move || {
+            let _permit = permit;
+            call()
+        })
+        .await
+    }
+
+    /// As [`run`](Self::run), for a call that asks `is_cancelled` between its steps: the
+    /// token is cancelled when this future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As `run`.
+    pub async fn run_stoppable<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(CancellationToken) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let stop = CancellationToken::new();
+        let _cancels = stop.clone().drop_guard();
+        self.run(move || call(stop)).await
+    }
+}
+
+/// Stands for blocking input and output, or for a calculation.
+fn blocking_operation(name: &str, millis: u64) -> Result<String, String> {
+    println!("{name} begins");
+    thread::sleep(Duration::from_millis(millis));
+    println!("{name} ends");
+    match name {
+        "B" => Err(format!("Blocking operation {name} failed")),
+        _ => Ok(format!("Blocking operation {name} completed")),
+    }
+}
+
+/// Ten steps of 100 ms.
+fn in_steps(stop: CancellationToken) -> u32 {
+    for step in 1..=10 {
+        if stop.is_cancelled() {
+            println!("stopped before step {step}");
+            return step - 1;
+        }
+        thread::sleep(Duration::from_millis(100));
+        println!("step {step} is done");
+    }
+    10
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let patience = Duration::from_millis(100);
+
+    println!("Four calls, two at a time:");
+    let pool = BlockingPool::new(2);
+    let calls = [("A", 200), ("B", 300), ("C", 200), ("D", 250)];
+    let running =
+        calls.map(|(name, millis)| pool.run(move || blocking_operation(name, millis)));
+    for result in join_all(running).await {
+        println!("{}", result?.unwrap_or_else(|error| error));
+    }
+
+    println!("Its caller gives up, E does not, and F has to wait:");
+    let pool = BlockingPool::new(1);
+    let call = pool.run(|| blocking_operation("E", 300));
+    if timeout(patience, call).await.is_err() {
+        println!("gave up");
+    }
+    let result = pool.run(|| blocking_operation("F", 100)).await?;
+    println!("{}", result.unwrap_or_else(|error| error));
+
+    println!("The caller of H gives up while H waits for G, so H never runs:");
+    let running = pool.run(|| blocking_operation("G", 200));
+    let waiting = async {
+        let call = pool.run(|| blocking_operation("H", 100));
+        if timeout(patience, call).await.is_err() {
+            println!("gave up");
+        }
+    };
+    let (result, ()) = join!(biased; running, waiting);
+    println!("{}", result?.unwrap_or_else(|error| error));
+    sleep(2 * patience).await;
+    println!("0.2 s later");
+
+    println!("A call that asks between its steps:");
+    let call = pool.run_stoppable(in_steps);
+    if timeout(patience * 5 / 2, call).await.is_err() {
+        println!("gave up");
+    }
+    let result = pool.run(|| blocking_operation("I", 100)).await?;
+    println!("{}", result.unwrap_or_else(|error| error));
+
+    println!("The end of the program waits for what runs:");
+    let call = pool.run(|| blocking_operation("J", 300));
+    if timeout(patience, call).await.is_err() {
+        println!("gave up");
+    }
+    println!("the last line of main");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::task::{JoinSet, spawn_blocking};
+    use tokio::time::timeout;
+
+    use super::BlockingPool;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn never_more_than_the_limit_though_callers_give_up() {
+        let pool = BlockingPool::new(3);
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for number in 0..1000 {
+            let (pool, running) = (pool.clone(), Arc::clone(&running));
+            let most = Arc::clone(&most);
+            let task = tasks.spawn(async move {
+                let call = move || {
+                    let now = running.fetch_add(1, SeqCst) + 1;
+                    most.fetch_max(now, SeqCst);
+                    thread::sleep(Duration::from_micros(200));
+                    running.fetch_sub(1, SeqCst);
+                };
+                match number % 3 {
+                    0 => drop(timeout(Duration::from_millis(5), pool.run(call)).await),
+                    _ => pool.run(call).await.expect("it does not panic"),
+                }
+            });
+            if number % 10 == 9 {
+                task.abort();
+            }
+        }
+        let all = async { while tasks.join_next().await.is_some() {} };
+        timeout(LONG, all).await.expect("nobody hangs");
+        // All places come back, once the calls that nobody waits for have ended.
+        let places = timeout(LONG, pool.permits.acquire_many(3)).await;
+        assert!(places.is_ok_and(|places| places.is_ok()));
+        assert_eq!(most.load(SeqCst), 3);
+        assert_eq!(pool.permits.available_permits(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_gives_its_place_back() {
+        let pool = BlockingPool::new(1);
+        for _ in 0..3 {
+            let ended = timeout(LONG, pool.run(|| panic!("scheduled"))).await;
+            let ended: Result<(), _> = ended.expect("it does not hang");
+            assert!(ended.is_err_and(|error| error.is_panic()));
+        }
+        assert!(std::panic::catch_unwind(|| BlockingPool::new(0)).is_err());
+    }
+
+    #[tokio::test]
+    async fn in_a_task_with_a_closure_that_owns_what_it_needs() {
+        let pool = Arc::new(BlockingPool::new(1));
+        let text = "abc".to_string();
+        let task = tokio::spawn(async move { pool.run(move || text.len()).await });
+        assert_eq!(task.await.expect("it is Send").expect("no panic"), 3);
+    }
+
+    #[test]
+    fn the_limit_of_the_runtime_holds_up_files_too() {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let call = spawn_blocking(move || released.recv());
+            let file = tokio::fs::metadata(".");
+            let moment = Duration::from_millis(50);
+            assert!(timeout(moment, file).await.is_err(), "it waits");
+            drop(release);
+            let file = timeout(LONG, tokio::fs::metadata(".")).await;
+            assert!(file.is_ok_and(|file| file.is_ok()));
+            assert!(call.await.is_ok());
+        });
+    }
+
+    #[test]
+    fn a_shutdown_with_a_timeout_does_not_wait_for_the_call() {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let _call = runtime.spawn_blocking(move || {
+            let _ = begun.send(());
+            released.recv()
+        });
+        assert_eq!(begins.recv(), Ok(()));
+        // Dropping the runtime would hang here.
+        runtime.shutdown_timeout(Duration::from_millis(10));
+        drop(release);
+    }
+}

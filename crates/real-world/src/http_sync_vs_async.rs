@@ -1,0 +1,181 @@
+//! Sync against async: the same HTTP downloads one after the other, and all at once.
+//!
+//! The async function is the blocking one with two awaits. At once all downloads take as
+//! long as the longest of them, not the sum. What blocks and cannot be had otherwise goes
+//! to `spawn_blocking`, which is `asyncio.to_thread`: a thread for each call. The trap is
+//! a blocking request in async code: it holds up the other tasks of its thread, and
+//! asyncio has but one. `reqwest::blocking` panics there, with "Cannot drop a runtime in
+//! a context where blocking is not allowed", but in a debug build only. In a release
+//! build it blocks the thread, and nothing says so. A program without async code can do
+//! with the crate `ureq`, a client that needs no runtime.
+//!
+//! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
+//! clock: real
+//! stderr: Cannot drop a runtime in a context where blocking is not allowed
+//! differs: a blocking request in async code stops asyncio's loop; here it panics
+
+use std::any::Any;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use futures::future::join_all;
+use reqwest::{Client, blocking};
+use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, interval_at, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Downloads a page and blocks the thread until it is there.
+pub fn fetch_blocking(client: &blocking::Client, url: &str) -> reqwest::Result<String> {
+    client.get(url).send()?.error_for_status()?.text()
+}
+
+/// Downloads a page. Meanwhile the thread serves other tasks.
+pub async fn fetch(client: &Client, url: &str) -> reqwest::Result<String> {
+    let response = client.get(url).send().await?;
+    response.error_for_status()?.text().await
+}
+
+/// What a program without async code does.
+fn one_after_the_other(client: &blocking::Client, urls: &[String]) {
+    for url in urls {
+        report(fetch_blocking(client, url));
+    }
+}
+
+/// All in this one task: the sum of the waits becomes the longest of them.
+async fn all_at_once(client: &Client, urls: &[String]) {
+    for result in join_all(urls.iter().map(|url| fetch(client, url))).await {
+        report(result);
+    }
+}
+
+/// For what blocks and cannot be had otherwise.
+async fn on_a_thread_each(
+    client: &blocking::Client,
+    urls: &[String],
+) -> Result<(), Failure> {
+    let fetches = urls.iter().map(|url| {
+        let (client, url) = (client.clone(), url.clone());
+        spawn_blocking(move || fetch_blocking(&client, &url))
+    });
+    for result in join_all(fetches).await {
+        report(result?);
+    }
+    Ok(())
+}
+
+fn report(result: reqwest::Result<String>) {
+    match result {
+        Ok(text) => println!("Fetched {} characters", text.chars().count()),
+        Err(error) => match error.status() {
+            Some(status) => println!("The server says {status}"),
+            None if error.is_timeout() => println!("No answer in time"),
+            None => println!("Failed: {}", error.without_url()),
+        },
+    }
+}
+
+/// Another task, which should not be held up.
+async fn tick() {
+    for _ in 0..3 {
+        sleep(Duration::from_millis(150)).await;
+        println!("tick");
+    }
+}
+
+/// The first words of what was panicked with.
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref().copied());
+    text.and_then(|text| text.split('.').next())
+        .unwrap_or("no text")
+}
+
+/// Answers after so many milliseconds, with as many characters.
+async fn delay(Path(millis): Path<u64>) -> String {
+    sleep(Duration::from_millis(millis)).await;
+    (0..millis).map(|_| 'x').collect()
+}
+
+async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<()>>)> {
+    let app = Router::new().route("/delay/{millis}", get(delay));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let task = tokio::spawn(async { axum::serve(listener, app).await });
+    Ok((address, AbortOnDropHandle::new(task)))
+}
+
+pub async fn run() -> Result<(), Failure> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(500);
+    let mut part = interval_at(first, Duration::from_secs(1));
+    let (address, _server) = start_server().await?;
+    let paths = ["delay/200", "missing", "delay/300", "delay/700"];
+    let urls = paths
+        .map(|path| format!("http://{address}/{path}"))
+        .to_vec();
+    // In an example the server is on this machine, which no proxy would reach.
+    let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let builder = blocking::Client::builder().no_proxy().timeout(TIMEOUT);
+    let blocking = spawn_blocking(|| builder.build()).await??;
+
+    part.tick().await;
+    println!("Blocking, one after the other:");
+    let (own, all) = (blocking.clone(), urls.clone());
+    spawn_blocking(move || one_after_the_other(&own, &all)).await?;
+
+    part.tick().await;
+    println!("Async, all at once:");
+    all_at_once(&client, &urls).await;
+
+    part.tick().await;
+    println!("Blocking, on a thread each:");
+    on_a_thread_each(&blocking, &urls).await?;
+
+    part.tick().await;
+    println!("Blocking, in a task, beside another one:");
+    let ticks = tokio::spawn(tick());
+    let (own, url) = (blocking.clone(), format!("http://{address}/delay/300"));
+    let fetch = tokio::spawn(async move { fetch_blocking(&own, &url) });
+    ticks.await?;
+    match fetch.await {
+        Ok(result) => report(result),
+        Err(error) => println!("{}", panic_text(&*error.into_panic())),
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::blocking::Client;
+    use tokio::task::spawn_blocking;
+
+    use super::{Failure, fetch_blocking, start_server};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn in_async_code_it_panics_in_a_debug_build() -> Result<(), Failure> {
+        let (address, _server) = start_server().await?;
+        let builder = Client::builder().no_proxy();
+        let client = spawn_blocking(|| builder.build()).await??;
+        let url = format!("http://{address}/delay/10");
+        let task = tokio::spawn(async move { fetch_blocking(&client, &url) });
+        let panicked = task.await.is_err_and(|error| error.is_panic());
+        assert_eq!(panicked, cfg!(debug_assertions));
+        Ok(())
+    }
+}

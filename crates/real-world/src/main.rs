@@ -1,0 +1,26 @@
+//! HTTP, scraping, SQLite, servers, services, limits, files, caches: the section's
+//! examples, in reading order.
+
+#[macro_use]
+extern crate example_runner;
+
+examples! {
+    http_requests,
+    http_sync_vs_async,
+    page_fetcher,
+    token_bucket,
+    sliding_window,
+    semaphore_rate_limiter,
+    async_sqlite,
+    sqlite_batch_insert,
+    sqlite_pool,
+    request_handler,
+    router,
+    api_server,
+    background_services,
+    graceful_shutdown,
+    blocking_in_threads,
+    file_processor,
+    ttl_cache,
+    web_scraper,
+}

@@ -1,0 +1,333 @@
+//! Fetch web pages, so many at once: title, length, a failed page, results in order.
+//!
+//! In asyncio all tasks exist from the start and wait for a semaphore; here a task begins
+//! when one has ended, so that a list of a million URLs is not a million tasks. Pages
+//! come as they end, hence each with its URL, and with its place for who wants them in
+//! the order of the list. Dropping the set stops what runs. The trap is
+//! `buffer_unordered` over plain futures: while the loop's body awaits something else
+//! they stand still, and pages that came in time fail with "operation timed out".
+//! `chars().count()` is Python's `len` of a text; Rust's counts bytes. The crate
+//! `scraper` reads HTML as browsers do. `web_scraper` also follows links, heeds
+//! robots.txt, tries again, and limits the size of a page.
+//!
+//! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.as_completed, asyncio.gather
+//! clock: real
+
+use std::error::Error;
+use std::io;
+use std::iter::Enumerate;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use std::vec::IntoIter;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::get;
+use reqwest::{Client, Url};
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, interval_at, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What is wanted of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// What stands between the first two tags, if they are there.
+    pub title: Option<String>,
+    /// In characters.
+    pub length: usize,
+}
+
+impl Page {
+    fn new(text: &str) -> Self {
+        let title = text
+            .split_once("<title>")
+            .and_then(|(_, rest)| rest.split_once("</title>"))
+            .map(|(title, _)| title.trim().to_owned());
+        let length = text.chars().count();
+        Self { title, length }
+    }
+}
+
+/// The end of a fetch.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The place of the URL in the list, from 0 on.
+    pub place: usize,
+    /// What was fetched.
+    pub url: Url,
+    /// The page, or why there is none. A status such as 404 is an error, too.
+    pub page: reqwest::Result<Page>,
+}
+
+/// Fetches pages, so many at once.
+pub struct Pages {
+    client: Client,
+    urls: Enumerate<IntoIter<Url>>,
+    limit: usize,
+    running: JoinSet<Fetched>,
+}
+
+impl Pages {
+    /// Begins nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is 0: it would fetch nothing.
+    pub fn new(client: Client, urls: Vec<Url>, limit: usize) -> Self {
+        assert!(limit > 0, "a limit of 0 would fetch nothing");
+        let (urls, running) = (urls.into_iter().enumerate(), JoinSet::new());
+        Self {
+            client,
+            urls,
+            limit,
+            running,
+        }
+    }
+
+    /// Begins as many fetches as may run, and waits for the first that ends; nothing at
+    /// the end of the list. Cancel-safe: who stops waiting for it loses no page.
+    ///
+    /// What runs goes on while the caller does something else; no more is begun then.
+    ///
+    /// # Errors
+    ///
+    /// If the task of a fetch panicked.
+    pub async fn next(&mut self) -> Result<Option<Fetched>, JoinError> {
+        while self.running.len() < self.limit
+            && let Some((place, url)) = self.urls.next()
+        {
+            let client = self.client.clone();
+            self.running.spawn(async move {
+                let page = fetch(&client, url.clone()).await;
+                Fetched { place, url, page }
+            });
+        }
+        self.running.join_next().await.transpose()
+    }
+
+    /// All that are left, in the order of the list.
+    ///
+    /// # Errors
+    ///
+    /// If the task of a fetch panicked; the pages fetched so far are dropped.
+    pub async fn in_order(mut self) -> Result<Vec<Fetched>, JoinError> {
+        let mut all = Vec::new();
+        while let Some(fetched) = self.next().await? {
+            all.push(fetched);
+        }
+        all.sort_by_key(|fetched| fetched.place);
+        Ok(all)
+    }
+}
+
+async fn fetch(client: &Client, url: Url) -> reqwest::Result<Page> {
+    let response = client.get(url).send().await?.error_for_status()?;
+    // Without reqwest's feature `charset` all text is taken for UTF-8.
+    Ok(Page::new(&response.text().await?))
+}
+
+fn report(fetched: &Fetched) {
+    let path = fetched.url.path();
+    match &fetched.page {
+        Ok(Page { title, length }) => {
+            let title = title.as_deref().unwrap_or("no title");
+            println!("{path}: {title}, {length} characters");
+        }
+        Err(error) => match error.status() {
+            Some(status) => println!("{path}: {status}"),
+            None if error.is_timeout() => println!("{path}: no answer in time"),
+            None => println!("{path}: {}", innermost(error)),
+        },
+    }
+}
+
+fn innermost(mut error: &dyn Error) -> &dyn Error {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// How many pages it has sent.
+type Sent = Arc<AtomicUsize>;
+
+/// A page that comes after so many milliseconds.
+async fn page(
+    Path((name, millis)): Path<(String, u64)>,
+    State(sent): State<Sent>,
+) -> (StatusCode, Html<String>) {
+    sleep(Duration::from_millis(millis)).await;
+    sent.fetch_add(1, Ordering::Relaxed);
+    match name.as_str() {
+        "untitled" => (StatusCode::OK, Html("<p>Hello</p>".to_owned())),
+        "missing" => {
+            let text = "<title>Not found</title>".to_owned();
+            (StatusCode::NOT_FOUND, Html(text))
+        }
+        "Cafe" => (StatusCode::OK, Html("<title>Café</title>".to_owned())),
+        _ => (StatusCode::OK, Html(format!("<title>{name}</title>"))),
+    }
+}
+
+async fn start_server(
+    sent: Sent,
+) -> Result<(Url, AbortOnDropHandle<io::Result<()>>), Failure> {
+    let app = Router::new()
+        .route("/{name}/{millis}", get(page))
+        .with_state(sent);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let task = tokio::spawn(async { axum::serve(listener, app).await });
+    Ok((root, AbortOnDropHandle::new(task)))
+}
+
+pub async fn run() -> Result<(), Failure> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(500);
+    let mut part = interval_at(first, Duration::from_secs(1));
+    let sent = Sent::default();
+    let (root, _server) = start_server(Arc::clone(&sent)).await?;
+    let urls = |paths: &[&str]| -> Result<Vec<Url>, _> {
+        paths.iter().map(|path| root.join(path)).collect()
+    };
+    let builder = Client::builder().timeout(Duration::from_millis(500));
+    // In an example the server is on this machine, which no proxy would reach.
+    let client = builder.no_proxy().build()?;
+    let list = [
+        "Home/400",
+        "Cafe/100",
+        "missing/200",
+        "untitled/200",
+        "slow/900",
+    ];
+    let list = urls(&list)?;
+    part.tick().await;
+    println!("As they come, 2 at once:");
+    let mut pages = Pages::new(client.clone(), list.clone(), 2);
+    while let Some(fetched) = pages.next().await? {
+        report(&fetched);
+    }
+
+    part.tick().await;
+    println!("In the order of the list, 3 at once:");
+    let pages = Pages::new(client.clone(), list, 3);
+    for fetched in pages.in_order().await? {
+        report(&fetched);
+    }
+
+    let list = urls(&["One/100", "Two/200", "Three/300"])?;
+    part.tick().await;
+    println!("Each is stored for 0.25 s before the next:");
+    let mut pages = Pages::new(client.clone(), list.clone(), 3);
+    while let Some(fetched) = pages.next().await? {
+        report(&fetched);
+        sleep(Duration::from_millis(250)).await;
+    }
+
+    part.tick().await;
+    println!("Only the first that comes:");
+    sent.store(0, Ordering::Relaxed);
+    let mut pages = Pages::new(client, list, 3);
+    if let Some(fetched) = pages.next().await? {
+        report(&fetched);
+    }
+    drop(pages);
+    sleep(Duration::from_millis(400)).await;
+    println!("the server sent {} of 3", sent.load(Ordering::Relaxed));
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use futures::{StreamExt, stream};
+    use reqwest::{Client, Url};
+    use tokio::time::{sleep, timeout};
+
+    use super::{Failure, Page, Pages, fetch, start_server};
+
+    fn client() -> reqwest::Result<Client> {
+        let builder = Client::builder().timeout(Duration::from_millis(700));
+        builder.no_proxy().build()
+    }
+
+    fn urls(root: &Url) -> Result<Vec<Url>, Failure> {
+        let paths = ["One/100", "Two/200", "Three/300"];
+        let urls: Result<_, _> = paths.iter().map(|path| root.join(path)).collect();
+        Ok(urls?)
+    }
+
+    #[tokio::test]
+    async fn a_busy_loop_makes_pages_late_that_came_in_time() -> Result<(), Failure> {
+        let (root, _server) = start_server(Arc::default()).await?;
+        let client = client()?;
+        let fetches = stream::iter(urls(&root)?).map(|url| fetch(&client, url));
+        let mut pages = pin!(fetches.buffer_unordered(3));
+        assert!(pages.next().await.is_some_and(|page| page.is_ok()));
+        sleep(Duration::from_millis(800)).await;
+        for _ in 0..2 {
+            let error = pages.next().await.expect("another").expect_err("late");
+            let source = error.source().map(ToString::to_string);
+            assert_eq!(source.as_deref(), Some("operation timed out"));
+        }
+
+        let mut pages = Pages::new(client.clone(), urls(&root)?, 3);
+        for _ in 0..3 {
+            let fetched = pages.next().await?.expect("another");
+            assert!(fetched.page.is_ok());
+            sleep(Duration::from_millis(400)).await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_loses_no_page() -> Result<(), Failure> {
+        let (root, _server) = start_server(Arc::default()).await?;
+        let mut pages = Pages::new(client()?, urls(&root)?, 2);
+        let mut places = Vec::new();
+        loop {
+            match timeout(Duration::from_millis(7), pages.next()).await {
+                Ok(Ok(Some(fetched))) => places.push(fetched.place),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        places.sort_unstable();
+        assert_eq!(places, [0, 1, 2]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a limit of 0 would fetch nothing")]
+    async fn a_limit_of_0_is_refused() {
+        Pages::new(Client::new(), Vec::new(), 0);
+    }
+
+    #[test]
+    fn titles() {
+        for (text, title) in [
+            ("<title> A\n</title><title>B</title>", Some("A")),
+            ("<title></title>", Some("")),
+            ("<title>A", None),
+            ("", None),
+        ] {
+            assert_eq!(Page::new(text).title.as_deref(), title);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! An API request handler with a cache that does no work twice: no cache stampede.
+//!
+//! The obvious cache looks a response up, computes it and stores it. Whoever comes while
+//! it is computed misses too and computes it again. Here the map holds calls, not
+//! responses: a call that runs is waited for by all who ask, one that has succeeded gives
+//! its response at once, one that has failed is replaced by whoever asks next. In asyncio
+//! the map holds tasks, awaited through `shield`; here a `Shared` future, which a task of
+//! its own drives, so that it survives the caller who began it. Nothing expires: for that
+//! see `ttl_cache`, or the crate `moka`, which also limits how much is kept.
+//!
+//! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, join_all};
+use tokio::time::{sleep, timeout};
+
+/// What a request is answered with: cheap to clone, as a cached one has many readers.
+pub type Response = Arc<str>;
+
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// 404.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// 502: what the handler asked has failed.
+    #[error("the database does not answer")]
+    Database,
+    /// 500: the call panicked.
+    #[error("internal error")]
+    Panicked,
+}
+
+type Call = Shared<BoxFuture<'static, Result<Response, ApiError>>>;
+
+/// Responses by endpoint, each computed by one call at a time and kept if it succeeds.
+#[derive(Default)]
+pub struct CallCache {
+    calls: Mutex<HashMap<String, Call>>,
+}
+
+impl CallCache {
+    /// The response of the call that runs or has succeeded for this endpoint. If there is
+    /// none, `call` is run in a task; otherwise it is dropped unused.
+    ///
+    /// Cancel-safe: dropped while it waits, it leaves the call running.
+    ///
+    /// # Errors
+    ///
+    /// That of the call, to all who wait for it. The next to ask begins a new one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub async fn get(
+        &self,
+        endpoint: &str,
+        call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let call = {
+            // The map is whole at any time, so a panic elsewhere spoils nothing.
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            match calls.get(endpoint) {
+                Some(call) if !matches!(call.peek(), Some(Err(_))) => call.clone(),
+                _ => {
+                    let call = AssertUnwindSafe(call)
+                        .catch_unwind()
+                        .map(|ended| ended.unwrap_or(Err(ApiError::Panicked)))
+                        .boxed()
+                        .shared();
+                    tokio::spawn(call.clone());
+                    calls.insert(endpoint.to_owned(), call.clone());
+                    call
+                }
+            }
+        };
+        call.await
+    }
+}
+
+/// Does the work, and says so.
+#[derive(Default)]
+struct Database {
+    queries: AtomicU32,
+}
+
+impl Database {
+    async fn query(&self, endpoint: &str) -> Result<Response, ApiError> {
+        let number = self.queries.fetch_add(1, Relaxed) + 1;
+        println!("query {number}, for {endpoint}");
+        sleep(Duration::from_millis(800)).await;
+        println!("query {number} ends");
+        match (endpoint, number) {
+            // The first for this endpoint.
+            ("/flaky", 4) => Err(ApiError::Database),
+            _ => Ok(format!("result of query {number}").into()),
+        }
+    }
+}
+
+/// Handles requests. A server shares it in an `Arc` and calls it in a task for each.
+#[derive(Default)]
+struct ApiHandler {
+    database: Arc<Database>,
+    responses: Mutex<HashMap<String, Response>>,
+    calls: CallCache,
+}
+
+impl ApiHandler {
+    async fn handle(&self, endpoint: &str) -> Result<Response, ApiError> {
+        match endpoint {
+            "/fast" => {
+                sleep(Duration::from_millis(150)).await;
+                Ok("quick".into())
+            }
+            "/error" => {
+                sleep(Duration::from_millis(500)).await;
+                Err(ApiError::Database)
+            }
+            "/stampede" => self.look_up_then_store(endpoint).await,
+            "/report" | "/flaky" | "/users" => {
+                // The call owns what it uses.
+                let (database, name) = (Arc::clone(&self.database), endpoint.to_owned());
+                let call = async move { database.query(&name).await };
+                self.calls.get(endpoint, call).await
+            }
+            _ => Err(ApiError::NotFound(endpoint.to_owned())),
+        }
+    }
+
+    fn responses(&self) -> MutexGuard<'_, HashMap<String, Response>> {
+        self.responses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The obvious cache.
+    async fn look_up_then_store(&self, endpoint: &str) -> Result<Response, ApiError> {
+        if let Some(response) = self.responses().get(endpoint) {
+            return Ok(Arc::clone(response));
+        }
+        let response = self.database.query(endpoint).await?;
+        let stored = Arc::clone(&response);
+        self.responses().insert(endpoint.to_owned(), stored);
+        Ok(response)
+    }
+}
+
+/// Requests the endpoints, 0.1 s apart, each without waiting for the one before.
+async fn request(api: &ApiHandler, first: usize, endpoints: &[&str]) {
+    let mut requests = Vec::new();
+    for (delay, endpoint) in (0..).step_by(100).zip(endpoints) {
+        let number = first + requests.len();
+        requests.push(async move {
+            sleep(Duration::from_millis(delay)).await;
+            println!("[{number}] {endpoint}");
+            match api.handle(endpoint).await {
+                Ok(response) => println!("[{number}] {response}"),
+                Err(error) => println!("[{number}] error: {error}"),
+            }
+        });
+    }
+    join_all(requests).await;
+}
+
+pub async fn run() {
+    let api = ApiHandler::default();
+
+    println!("A cache of responses, looked up and then stored, queries twice:");
+    request(&api, 1, &["/stampede", "/stampede"]).await;
+
+    println!("A cache of calls queries once, and nobody waits who need not:");
+    let endpoints = ["/fast", "/report", "/report", "/error", "/nothing", "/fast"];
+    request(&api, 3, &endpoints).await;
+
+    println!("Later the response is there at once:");
+    request(&api, 9, &["/report"]).await;
+
+    println!("A failure is shared, but not kept:");
+    request(&api, 10, &["/flaky", "/flaky"]).await;
+    request(&api, 12, &["/flaky"]).await;
+
+    println!("The caller who began the call gives up after 0.3 s:");
+    let begun = timeout(Duration::from_millis(300), request(&api, 13, &["/users"])).await;
+    println!("{}", begun.map_or("gave up", |()| "was answered"));
+    sleep(Duration::from_millis(600)).await;
+    request(&api, 14, &["/users"]).await;
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use tokio::task::{JoinSet, yield_now};
+    use tokio::time::{sleep, timeout};
+
+    use super::{ApiError, CallCache, Response};
+
+    async fn count(begun: Arc<AtomicU32>) -> Result<Response, ApiError> {
+        let number = begun.fetch_add(1, SeqCst) + 1;
+        yield_now().await;
+        assert!(number > 1, "the first panics");
+        Ok(number.to_string().into())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_not_kept() {
+        let (calls, begun) = (CallCache::default(), Arc::default());
+        let first = calls.get("/", count(Arc::clone(&begun))).await;
+        assert_eq!(first, Err(ApiError::Panicked));
+        for _ in 0..2 {
+            let second = calls.get("/", count(Arc::clone(&begun))).await;
+            assert_eq!(second, Ok("2".into()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_nobody_waited_for_is_not_kept() {
+        let (calls, begun) = (CallCache::default(), Arc::new(AtomicU32::new(1)));
+        let first = calls.get("/", async {
+            sleep(Duration::from_secs(2)).await;
+            Err(ApiError::Database)
+        });
+        let first = timeout(Duration::from_secs(1), first).await;
+        assert!(first.is_err(), "it gave up");
+        sleep(Duration::from_secs(2)).await;
+        let second = calls.get("/", count(begun)).await;
+        assert_eq!(second, Ok("2".into()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn ten_thousand_ask_and_some_leave() {
+        let calls = Arc::new(CallCache::default());
+        let begun = Arc::new(AtomicU32::new(1));
+        let mut set = JoinSet::new();
+        for number in 0..10_000 {
+            let (calls, begun) = (Arc::clone(&calls), Arc::clone(&begun));
+            let task = set.spawn(async move {
+                let endpoint = (number % 7).to_string();
+                calls.get(&endpoint, count(begun)).await.is_ok()
+            });
+            if number % 10 == 0 {
+                task.abort();
+            }
+        }
+        while let Some(answered) = set.join_next().await {
+            assert!(answered.unwrap_or(true), "an error, and there is none");
+        }
+        assert_eq!(begun.load(SeqCst), 8, "one call for each");
+    }
+}
