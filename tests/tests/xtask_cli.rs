@@ -515,6 +515,7 @@ fn an_example_that_needs_the_real_clock() {
         stdout(&output),
         "1 run: longest wait on the real clock 0.[..] s, [..]\n1 example: [..]\n1 passed, 0 failed\n"
     );
+    assert_is_in_time(&stdout(&output), "clock ");
     // Recorded on a grid, so that it does not depend on the day.
     assert_eq!(golden(&fixture, "real"), golden(&fixture, "good"));
     let output = fixture.xtask(&["bless", "real"]);
@@ -526,6 +527,16 @@ fn an_example_that_needs_the_real_clock() {
         .output()
         .unwrap();
     assert_data_eq!(stdout(&output), "...\n  0.[..]  both are done\n");
+    assert_is_in_time(&stdout(&output), "right ends\n  ");
+}
+
+/// That the time behind these words is that of the last line of `good`, or a little later.
+#[track_caller]
+fn assert_is_in_time(text: &str, words: &str) {
+    let (_, rest) = text.split_once(words).expect("the words are there");
+    let time = rest.split(' ').next().and_then(|time| time.parse().ok());
+    let in_time = time.is_some_and(|time: f64| (0.65..0.75).contains(&time));
+    assert!(in_time, "{text}");
 }
 
 /// A twin that declares a package runs in a virtual environment that has it. The package
@@ -962,7 +973,7 @@ Write the program and its twin, then record and check the transcript:
         Some(0)
     );
     for arguments in [
-        &["check-all", "fresh_one"][..],
+        &["check-all", "iterators/"][..],
         &["check-python", "fresh_one"],
         &["check-all", "fresh_one", "--real-time"],
         &["test-spawn", "fresh_one"],
