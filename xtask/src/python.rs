@@ -90,10 +90,7 @@ impl Python {
         let requirements = workspace.root.join("tests/python/requirements.txt");
         let wanted = read(&requirements)?;
         let dir = workspace.target.join(format!("python3.{}", self.minor));
-        let python = match cfg!(windows) {
-            true => dir.join("Scripts/python.exe"),
-            false => dir.join("bin/python"),
-        };
+        let python = interpreter_in(&dir);
         fs::create_dir_all(&workspace.target)?;
         let lock_path = dir.with_extension(format!("{}.lock", self.minor));
         let lock = File::create(&lock_path)
@@ -110,14 +107,46 @@ impl Python {
             fs::remove_dir_all(&dir)?;
         }
         eprintln!("Making the Python environment {}", dir.display());
-        run(Command::new(&self.program).args(["-m", "venv"]).arg(&dir))?;
-        let install = "-m pip install --quiet --disable-pip-version-check --requirement";
-        run(Command::new(&python)
-            .args(install.split(' '))
+        let installer = self.installer(workspace)?;
+        self.make_environment(&dir, &["--without-pip"])?;
+        let options = "--quiet --disable-pip-version-check --requirement";
+        run(Command::new(&installer)
+            .args(["-m", "pip", "--python"])
+            .arg(&python)
+            .arg("install")
+            .args(options.split(' '))
             .arg(&requirements)
             .current_dir(workspace.root.join("tests/python")))?;
         fs::write(&stamp, wanted)?;
         Ok(python)
+    }
+
+    /// An interpreter with pip, in an environment of its own: pip takes seconds to set up,
+    /// so this is done once, and the environments that it fills do without.
+    fn installer(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let dir = workspace.target.join(format!("python3.{}-pip", self.minor));
+        let python = interpreter_in(&dir);
+        // Made under another name, so that one that was left half-made is not taken.
+        if !python.exists() {
+            let unfinished = dir.with_extension(format!("{}-unfinished", self.minor));
+            self.make_environment(&unfinished, &["--clear"])?;
+            let _ = fs::remove_dir_all(&dir);
+            fs::rename(&unfinished, &dir)?;
+        }
+        Ok(python)
+    }
+
+    fn make_environment(&self, dir: &Path, options: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        run(command.args(["-m", "venv"]).args(options).arg(dir))
+    }
+}
+
+/// The interpreter of a virtual environment.
+fn interpreter_in(environment: &Path) -> PathBuf {
+    match cfg!(windows) {
+        true => environment.join("Scripts/python.exe"),
+        false => environment.join("bin/python"),
     }
 }
 
