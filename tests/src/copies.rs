@@ -4,7 +4,6 @@ use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use xtask::check::runtime;
@@ -24,9 +23,6 @@ pub struct Copies {
     name: &'static str,
     dir: PathBuf,
     target: PathBuf,
-    /// Cargo builds one project at a time in a target folder anyway; waiting here keeps
-    /// it from saying so.
-    building: Mutex<()>,
 }
 
 impl Copies {
@@ -37,7 +33,6 @@ impl Copies {
             name,
             dir: tmp.join(name),
             target: tmp.join("copies-target"),
-            building: Mutex::new(()),
         }
     }
 
@@ -57,6 +52,15 @@ impl Copies {
         change: impl Fn(&str, String) -> String,
     ) -> Result<(), String> {
         let program = self.build(workspace, example, change)?;
+        Self::run(example, program)
+    }
+
+    /// Runs a copy and compares what it prints with the text of the example's golden.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, for the user.
+    pub fn run(example: &Example, program: PathBuf) -> Result<(), String> {
         let golden = read_golden(&example.golden)?;
         let finished = runtime()
             .and_then(|runtime| {
@@ -76,9 +80,14 @@ impl Copies {
         golden.match_text(&finished.stdout)
     }
 
-    /// Copies the example and compiles it and its tests. Files that do not change are not
-    /// written, so that nothing is compiled anew without need.
-    fn build(
+    /// Copies the example, compiles it and its tests without warnings, and runs the tests.
+    /// Files that do not change are not written, so that nothing is compiled anew without
+    /// need. Returns the program.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, for the user.
+    pub fn build(
         &self,
         workspace: &Workspace,
         example: &Example,
@@ -103,10 +112,8 @@ impl Copies {
             .map_err(|error| format!("Cargo.lock: {error}"))?;
         write(&dir.join("Cargo.lock"), &lock);
         let has_tests = source.contains("#[cfg(test)]");
-        let building = self
-            .building
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Cargo builds one project at a time in a target folder, and runs the tests of
+        // one while it builds the next.
         for command in if has_tests {
             &["build", "test"][..]
         } else {
@@ -117,6 +124,8 @@ impl Copies {
                 .current_dir(&dir)
                 .env("CARGO_TARGET_DIR", &self.target)
                 .env("CARGO_PROFILE_DEV_DEBUG", "false")
+                // Each is compiled once: nothing has to be kept for a next time.
+                .env("CARGO_INCREMENTAL", "0")
                 .env("RUSTFLAGS", "-D warnings")
                 .output()
                 .map_err(|error| format!("cannot run cargo: {error}"))?;
@@ -126,7 +135,6 @@ impl Copies {
                 return Err(format!("cargo {command} failed\n{stdout}{stderr}"));
             }
         }
-        drop(building);
         Ok(self
             .target
             .join("debug")

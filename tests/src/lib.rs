@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use xtask::check::{self, Options, Program, default_jobs, runtime};
@@ -187,19 +187,39 @@ fn test_programs(
     harness(&arguments(default_jobs(real_time)), trials.collect())
 }
 
-/// Copied out of the workspace, each example compiles without warnings, and prints the
-/// golden's text on the real clock.
+/// Copied out of the workspace, each example compiles without warnings and passes its
+/// tests; then, when nothing is compiled any more, it prints the golden's text on the real
+/// clock.
 fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
     let copies = Arc::new(Copies::new(tmp, "copied-out"));
-    let trials = workspace.examples().map(|example| {
-        let copies = Arc::clone(&copies);
-        let trial =
-            example_test(workspace, "copied", example, move |workspace, example| {
-                Ok(copies.check(workspace, example, |_, text| text)?)
-            });
-        (trial, Needs::Nothing)
+    let programs: Arc<Mutex<HashMap<String, PathBuf>>> = Arc::default();
+    let kinds = ["compiled", "copied"].map(|kind| {
+        let trials = workspace.examples().map(|example| {
+            let (copies, programs) = (Arc::clone(&copies), Arc::clone(&programs));
+            let test = move |workspace: &Workspace, example: &Example| {
+                let known = locked(&programs).get(&example.id()).cloned();
+                let program = match known {
+                    Some(program) => program,
+                    None => copies.build(workspace, example, |_, text| text)?,
+                };
+                if kind == "compiled" {
+                    locked(&programs).insert(example.id(), program);
+                    return Ok(());
+                }
+                Ok(Copies::run(example, program)?)
+            };
+            let trial = example_test(workspace, kind, example, test);
+            (trial, Needs::Nothing)
+        });
+        harness(&arguments(default_jobs(true)), trials.collect())
     });
-    harness(&arguments(default_jobs(true)), trials.collect())
+    kinds == [true, true]
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// All programs that must not compile, compiled at once when the first is asked for.

@@ -1,7 +1,7 @@
 //! The programs under `fails/`, each of which must not compile, for a reason that its
 //! first line gives: `//~ E0277 cannot be unpinned`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,7 +11,7 @@ use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::{DependencyKind, Message};
 
 use crate::copy;
-use crate::dependencies;
+use crate::dependencies::{self, Crates};
 use crate::files::{read, replace};
 use crate::inventory::{entries, stem};
 use crate::report::Failure;
@@ -125,18 +125,24 @@ fn compile(
          [workspace]\n\n[dependencies]\n",
         section.name, section.edition
     );
-    let mut used = BTreeSet::new();
+    let mut used = Crates::new();
     for Fail { path, .. } in fails {
         let uses = dependencies::find(&read(path)?)
             .with_context(|| format!("in {}", path.display()))?;
-        used.extend(uses.normal.into_keys());
+        for (name, features) in uses.normal {
+            let all = used.entry(name).or_default();
+            // Without features of its own where the table does not know the crate.
+            *all = features.map(|some| &some | &all.take().unwrap_or_default());
+        }
     }
     for dependency in &section.dependencies {
         if dependency.kind == DependencyKind::Normal
             && dependency.path.is_none()
-            && used.contains(&copy::code_name(dependency))
+            && let Some(features) = used.get(&copy::code_name(dependency))
         {
-            manifest.push_str(&copy::entry(dependency, &dependency.features));
+            let own = || dependency.features.clone();
+            let features = features.as_ref().map(|some| some.iter().cloned().collect());
+            manifest.push_str(&copy::entry(dependency, &features.unwrap_or_else(own)));
         }
     }
     for Fail { path, .. } in fails {
@@ -152,6 +158,7 @@ fn compile(
         .arg("--message-format=json")
         .current_dir(&dir)
         .env("CARGO_TARGET_DIR", workspace.target.join("fails/target"))
+        .env("CARGO_INCREMENTAL", "0")
         .output()
         .context("cannot run cargo")?;
     let mut errors: BTreeMap<String, Vec<Diagnostic>> = BTreeMap::new();
