@@ -84,6 +84,9 @@ impl Fixture {
             fixture.write(path, &read(&root().join(path)));
         }
         fixture.write("tests/python/requirements.txt", "");
+        let question = "How do I wait for two at once?\tsample/good\n";
+        let table = format!("question\texamples\n{question}");
+        fixture.write("docs/questions.tsv", &table);
 
         let mut names = vec!["good"];
         names.extend(programs.iter().chain(twins).map(|mutant| mutant.name));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 
-use xtask::inventory;
+use xtask::{inventory, questions};
 use xtask::workspace::{Workspace, read_golden};
 
 #[test]
@@ -52,6 +52,21 @@ fn every_block_of_the_guides_has_its_examples() {
     std::io::stderr()
         .write_all(said.as_bytes())
         .expect("standard error");
+}
+
+/// What somebody asks who does not know the Rust term yet is answered, in every section.
+#[test]
+fn every_section_answers_questions() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let questions = questions::find(&workspace).expect("docs/questions.tsv");
+    let questions: Vec<_> = questions.into_iter().filter_map(Result::ok).collect();
+    assert!(questions.len() >= 60, "{} questions", questions.len());
+    for section in &workspace.sections {
+        let name = &section.name;
+        let best = questions.iter().filter_map(|question| question.examples.first());
+        let answered = best.filter(|example| example.section == *name).count();
+        assert!(answered >= 5, "{answered} questions are about {name}");
+    }
 }
 
 const SECTIONS: [&str; 7] = [

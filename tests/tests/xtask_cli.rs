@@ -17,6 +17,9 @@ const TESTS: &[Test] = &[
     test!(a_check_of_what_is_right),
     test!(wrong_calls_run_nothing),
     test!(the_list),
+    test!(the_list_searches_questions_and_messages),
+    test!(words_find_what_has_them_all),
+    test!(rows_that_are_no_question),
     test!(wrong_numbers_and_names_are_explained),
     test!(text_needs_no_build),
     test!(show_prints_the_whole_example),
@@ -169,6 +172,7 @@ fn text_needs_no_build() {
     for arguments in [
         &["list"][..],
         &["list", "two", "GATHER"],
+        &["list", "how"],
         &["show", "broken"],
         &["copy", "broken", dir],
         &["copy", "broken", "--print-manifest"],
@@ -260,6 +264,85 @@ fn the_list() {
     let output = fixture().xtask(&["list"]);
     assert_eq!(stdout(&output), "sample/good   Wait for two at once.\n");
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// The fixture's only question, and a program that must not compile.
+fn the_list_searches_questions_and_messages() {
+    let fixture = fixture();
+    let path = "crates/sample/fails/kept.rs";
+    for (first, message) in [
+        ("E0382 use of moved value: `two`", "error[E0382]: use of moved value: `two`"),
+        ("error two futures", "error: two futures"),
+        ("unused_must_use two futures", "unused_must_use: two futures"),
+    ] {
+        fixture.write(path, &format!("//~ {first}\n\n//! example: good\n"));
+        let output = fixture.xtask(&["list", "TWO"]);
+        assert_eq!(
+            stdout(&output),
+            format!(
+                "sample/good   Wait for two at once.\n    cargo run -p sample -- good\n\n\
+                 Questions:\n\nHow do I wait for two at once?\n    \
+                 cargo run -p sample -- good\n\nSaid by the compiler:\n\n{message}\n    \
+                 cargo run -p sample -- good  # {path}\n"
+            )
+        );
+        assert_eq!(output.status.code(), Some(0));
+    }
+    fs::remove_dir_all(fixture.dir().join("crates/sample/fails")).unwrap();
+}
+
+/// All of the words, each where it stands, in capital letters or not.
+fn words_find_what_has_them_all() {
+    let fixture = fixture();
+    let example = "sample/good   Wait for two at once.\n    cargo run -p sample -- good\n";
+    let question = "How do I wait for two at once?\n    cargo run -p sample -- good\n";
+    let question = format!("Questions:\n\n{question}");
+    for (words, expected) in [
+        (&["asyncio.GATHER"][..], example.to_owned()),
+        (&["sample", "once", "wait"], example.to_owned()),
+        (&["how", "TWO"], question.clone()),
+        (&["do I wait for"], question.clone()),
+        (&["wait"], format!("{example}\n{question}")),
+    ] {
+        let output = fixture.xtask(&[&["list"], words].concat());
+        assert_eq!(stdout(&output), expected, "{words:?}");
+        assert_eq!(stderr(&output), "");
+    }
+    let output = fixture.xtask(&["list", "wait", "gather", "how"]);
+    assert_eq!(
+        stderr(&output),
+        "error: no example, no question and no error message has `wait gather how`; \
+         `cargo xtask list` shows all examples\n"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// What `docs/questions.tsv` must not hold, and what is said of it.
+fn rows_that_are_no_question() {
+    let fixture = fixture();
+    let table = fs::read_to_string(fixture.dir().join("docs/questions.tsv")).unwrap();
+    for (row, problem) in [
+        ("Where?", "it has 1 columns, not two: "),
+        ("Where?\tsample/good\tsample/good", "it has 3 columns, not two: "),
+        ("", "it has 1 columns, not two: "),
+        ("\tsample/good", "the question is empty"),
+        (" \tsample/good", "the question is empty"),
+        ("Where? \tsample/good", "the question begins or ends with a blank"),
+        ("Where?\t", "it names no example, or has a blank too many"),
+        ("Where?\tsample/good ", "it names no example, or has a blank too many"),
+        ("Where?\tsample/god", "no example `sample/god`; did you mean `sample/good`?"),
+        ("Where?\tgood", "write `sample/good` for `good`"),
+        ("Where?\tsample/good sample/good", "it names `sample/good` twice"),
+        ("how do I wait for two at once\tsample/good", "row 2 asks the same; "),
+    ] {
+        fixture.write("docs/questions.tsv", &format!("{table}{row}\n"));
+        let output = fixture.xtask(&["check-all"]);
+        let expected = format!("docs/questions.tsv: row 3, `{row}`: {problem}");
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains(&expected), "{row}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{row}");
+    }
+    fixture.write("docs/questions.tsv", &table);
 }
 
 fn a_closed_pipe_ends_it_quietly() {

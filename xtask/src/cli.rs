@@ -56,9 +56,10 @@ enum Command {
         /// The example, as SECTION/EXAMPLE.
         example: String,
     },
-    /// Print every example with its summary.
+    /// Print every example with its summary, or find examples by words.
     List {
-        /// Only those whose name, summary or asyncio names have all of these words.
+        /// Find what has all of these words: examples (by name, summary, asyncio names),
+        /// questions, and messages of the compiler, each with the command that runs it.
         words: Vec<String>,
     },
     /// Print an example: header, both programs, transcript.

@@ -30,6 +30,19 @@ pub struct Fail {
     pub example: String,
 }
 
+impl Fail {
+    /// The message as the compiler prints it: `error[E0277]: cannot be unpinned`. A lint
+    /// has its name in front.
+    pub fn message(&self) -> String {
+        let words = &self.words;
+        match self.code.as_deref() {
+            None => format!("error: {words}"),
+            Some(code) if code.starts_with('E') => format!("error[{code}]: {words}"),
+            Some(lint) => format!("{lint}: {words}"),
+        }
+    }
+}
+
 /// The programs of a section, or what is wrong with one that cannot be read.
 pub fn find(section: &Section) -> Result<Vec<(PathBuf, Result<Fail, String>)>> {
     let paths = entries(&section.dir.join("fails"))?.into_iter();

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::files::read;
 use crate::report::Failure;
 use crate::workspace::{Example, Section, Workspace, read_golden};
-use crate::{dependencies as uses, fails, nearest};
+use crate::{dependencies as uses, fails, nearest, questions};
 
 /// The widest line of an example or a twin, in columns.
 const WIDEST: usize = 90;
@@ -26,8 +26,9 @@ const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder 
 /// Looked for: sources that no section lists; goldens, twins, claims and programs under
 /// `fails/` without an example; examples without a twin; malformed headers; names of
 /// Python that are not in `docs/asyncio-api.tsv`; examples on the virtual clock that do
-/// what takes no time there; lines that are too long. An example without a golden is
-/// reported where it is run.
+/// what takes no time there; lines that are too long; rows of `docs/questions.tsv` that
+/// are no question with its examples. An example without a golden is reported where it is
+/// run.
 pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
     let mut problems = Problems {
         workspace,
@@ -61,6 +62,12 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
             .any(|section| section.name == name)
         {
             problems.report(&name, &path, "goldens without a section of this name");
+        }
+    }
+    let path = workspace.root.join(questions::PATH);
+    for question in questions::find(workspace)? {
+        if let Err(problem) = question {
+            problems.report(questions::PATH, &path, problem);
         }
     }
     Ok(problems.failures)

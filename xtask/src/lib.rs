@@ -23,6 +23,7 @@ pub mod list;
 pub mod new;
 pub mod process;
 pub mod python;
+pub mod questions;
 pub mod report;
 pub mod transcript;
 pub mod workspace;

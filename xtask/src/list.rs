@@ -1,42 +1,127 @@
 //! `cargo xtask list` and `cargo xtask show`: finding an example and reading it.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 use console::Term;
 
+use crate::fails;
+use crate::questions::{self, Question};
 use crate::workspace::{Example, Workspace};
 
-/// Every example whose name, summary or asyncio names have all of the words, one a line,
-/// with its summary; a `*` marks those whose transcripts differ on purpose. If there is
-/// none: a [`WrongCall`](crate::WrongCall).
+/// Without words: every example, one a line, with its summary.
+///
+/// With words: what has all of them, each with the command that runs it: examples by
+/// their names, summaries and asyncio names, then questions, then what the compiler says
+/// of the programs that must not compile. If there is nothing: a
+/// [`WrongCall`](crate::WrongCall).
+///
+/// A `*` marks examples whose transcripts differ on purpose.
 pub fn list(workspace: &Workspace, words: &[String]) -> Result<String> {
-    let found: Vec<&Example> = workspace
-        .examples()
-        .filter(|example| words.iter().all(|word| mentions(example, word)))
-        .collect();
+    if words.is_empty() {
+        return Ok(all(workspace));
+    }
+    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let found = [
+        examples(workspace, &words),
+        asked(workspace, &words)?,
+        said(workspace, &words)?,
+    ];
+    let found: Vec<String> = found.into_iter().filter(|part| !part.is_empty()).collect();
     if found.is_empty() {
         let words = words.join(" ");
-        refuse!("no example mentions `{words}`; `cargo xtask list` shows all");
+        refuse!(
+            "no example, no question and no error message has `{words}`; \
+             `cargo xtask list` shows all examples"
+        );
     }
-    let width = found.iter().map(|example| example.id().len()).max();
-    let width = width.unwrap_or_default();
-    let mut text = String::new();
-    for example in &found {
-        let mark = example.header.differs.as_ref().map_or(' ', |_| '*');
-        let (id, summary) = (example.id(), &example.header.summary);
-        text.push_str(&format!("{id:width$} {mark} {summary}\n"));
-    }
-    if found.iter().any(|example| example.header.differs.is_some()) {
-        text.push_str("\n* Rust and asyncio differ here; the example shows how.\n");
-    }
-    Ok(text)
+    Ok(found.join("\n"))
 }
 
-fn mentions(example: &Example, word: &str) -> bool {
-    let (summary, names) = (&example.header.summary, example.header.asyncio.join("\n"));
-    let text = format!("{}\n{summary}\n{names}", example.id()).to_lowercase();
-    text.contains(&word.to_lowercase())
+fn all(workspace: &Workspace) -> String {
+    let all: Vec<&Example> = workspace.examples().collect();
+    table(&all, |_| String::new())
+}
+
+/// A row for each example, with what belongs below it.
+fn table(examples: &[&Example], below: impl Fn(&Example) -> String) -> String {
+    let width = examples.iter().map(|example| example.id().len()).max();
+    let width = width.unwrap_or_default();
+    let mut text = String::new();
+    for example in examples {
+        let mark = example.header.differs.as_ref().map_or(' ', |_| '*');
+        let (id, summary) = (example.id(), &example.header.summary);
+        text += &format!("{id:width$} {mark} {summary}\n{}", below(example));
+    }
+    if examples.iter().any(|e| e.header.differs.is_some()) {
+        text += "\n* Rust and asyncio differ here; the example shows how.\n";
+    }
+    text
+}
+
+/// The line that runs an example.
+fn command(example: &Example) -> String {
+    let Example { section, name, .. } = example;
+    format!("    cargo run -p {section} -- {name}\n")
+}
+
+/// The examples that have the words in their names, summaries and asyncio names.
+fn examples(workspace: &Workspace, words: &[String]) -> String {
+    let has_all = |example: &&Example| {
+        let header = &example.header;
+        let (summary, names) = (&header.summary, header.asyncio.join("\n"));
+        has_all(&format!("{}\n{summary}\n{names}", example.id()), words)
+    };
+    let found: Vec<&Example> = workspace.examples().filter(has_all).collect();
+    table(&found, command)
+}
+
+/// The questions that have the words, with the examples that answer them.
+fn asked(workspace: &Workspace, words: &[String]) -> Result<String> {
+    // A row that is none is told by the inventory.
+    let questions = questions::find(workspace)?.into_iter().filter_map(Result::ok);
+    let found = questions.filter(|question| has_all(&question.text, words));
+    let blocks = found.map(|Question { text, examples }| {
+        let commands: String = examples.into_iter().map(command).collect();
+        format!("{text}\n{commands}")
+    });
+    Ok(headed("Questions:", &blocks.collect::<String>()))
+}
+
+/// What the compiler says that has the words, with the programs of which it says so and
+/// the examples that do it right.
+fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
+    let mut commands: BTreeMap<String, String> = BTreeMap::new();
+    for section in &workspace.sections {
+        // A program that cannot be read is told by the inventory.
+        for fail in fails::find(section)?.into_iter().filter_map(|(_, f)| f.ok()) {
+            let said = fail.message();
+            let mut own = section.examples.iter();
+            if has_all(&said, words)
+                && let Some(example) = own.find(|own| own.name == fail.example)
+            {
+                let (command, path) = (command(example), workspace.relative(&fail.path));
+                let line = format!("{}  # {path}\n", command.trim_end());
+                commands.entry(said).or_default().push_str(&line);
+            }
+        }
+    }
+    let blocks = commands.iter().map(|(said, lines)| format!("{said}\n{lines}"));
+    Ok(headed("Said by the compiler:", &blocks.collect::<String>()))
+}
+
+fn headed(heading: &str, blocks: &str) -> String {
+    match blocks {
+        "" => String::new(),
+        blocks => format!("{heading}\n\n{blocks}"),
+    }
+}
+
+/// Whether the text has all of the words, which are in lower case.
+fn has_all(text: &str, words: &[String]) -> bool {
+    let text = text.to_lowercase();
+    words.iter().all(|word| text.contains(word))
 }
 
 /// Header, both programs (side by side where the terminal is wide enough) and transcript
