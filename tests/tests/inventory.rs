@@ -1,11 +1,11 @@
 //! The files of this workspace belong together, and the README shows what is so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 
-use xtask::{inventory, questions};
 use xtask::workspace::{Workspace, read_golden};
+use xtask::{inventory, questions};
 
 #[test]
 fn every_file_has_its_place() {
@@ -44,14 +44,86 @@ fn every_block_of_the_guides_has_its_examples() {
         open += usize::from(!answered);
     }
     assert_eq!(blocks.len(), 113, "108 blocks and 5 exercises");
-    // Past the harness, which shows only what a test that fails prints.
-    let said = format!(
-        "docs/guides.tsv: {open} of {} rows are open\n",
+    say(&format!(
+        "docs/guides.tsv: {open} of {} rows are open",
         blocks.len()
+    ));
+}
+
+/// Past the harness, which shows only what a test that fails prints.
+fn say(line: &str) {
+    let line = format!("{line}\n");
+    let written = std::io::stderr().write_all(line.as_bytes());
+    written.expect("standard error");
+}
+
+/// What CPython 3.11 to 3.14 call public is in the table of names, on every system.
+#[test]
+fn every_public_name_of_asyncio_is_in_the_table() {
+    let api = table("docs/asyncio-api.tsv");
+    let known: BTreeSet<&str> = api.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(known.len(), api.len(), "a name stands twice in the table");
+    let mut seen = BTreeSet::new();
+    let mut of_version = BTreeMap::new();
+    for row in table("tests/python/asyncio-all.tsv") {
+        let [name, versions, systems] = row.as_slice() else {
+            panic!("not three columns: {row:?}");
+        };
+        assert!(seen.insert(name.clone()), "{name} stands twice");
+        assert!(
+            ["all", "Unix", "Windows"].contains(&systems.as_str()),
+            "{row:?}"
+        );
+        assert!(
+            known.contains(name.as_str()),
+            "{name} is in asyncio.__all__ of {versions}, but not in docs/asyncio-api.tsv"
+        );
+        for version in versions.split(' ') {
+            *of_version.entry(version.to_owned()).or_insert(0) += 1;
+        }
+    }
+    let versions: Vec<&str> = of_version.keys().map(String::as_str).collect();
+    assert_eq!(versions, ["3.11", "3.12", "3.13", "3.14"]);
+    assert!(
+        of_version.values().all(|names| *names > 90),
+        "{of_version:?}"
     );
-    std::io::stderr()
-        .write_all(said.as_bytes())
-        .expect("standard error");
+}
+
+/// Each row has its columns and a status; how many names with a counterpart no example
+/// shows is printed.
+#[test]
+fn names_of_asyncio_have_their_examples() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let headers = workspace.examples().map(|example| &example.header);
+    let shown: BTreeSet<&String> = headers.flat_map(|header| &header.asyncio).collect();
+    let mut open = 0;
+    for row in table("docs/asyncio-api.tsv") {
+        assert_eq!(row.len(), 10, "{row:?}");
+        let [name, removed, counterpart, status] =
+            [0, 4, 5, 6].map(|column| row[column].as_str());
+        assert!(!name.is_empty() && !counterpart.is_empty(), "{row:?}");
+        let has_counterpart = match status {
+            "direct" | "pattern" => true,
+            "none" => false,
+            other => panic!("{name}: no status `{other}`; direct, pattern or none"),
+        };
+        // What no CPython has that the twins run on need not be shown.
+        let gone = ["3.9", "3.10", "3.11"].map(|version| format!("removed {version}"));
+        let is_gone = gone.iter().any(|gone| removed.ends_with(gone.as_str()));
+        let is_shown = shown.contains(&row[0]);
+        open += usize::from(has_counterpart && !is_gone && !is_shown);
+    }
+    say(&format!(
+        "docs/asyncio-api.tsv: {open} names are shown by no example"
+    ));
+}
+
+/// The rows of a table below its heading.
+fn table(path: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(tests::root().join(path)).expect(path);
+    let columns = |row: &str| row.split('\t').map(str::to_owned).collect();
+    text.lines().skip(1).map(columns).collect()
 }
 
 /// What somebody asks who does not know the Rust term yet is answered, in every section.
@@ -63,7 +135,9 @@ fn every_section_answers_questions() {
     assert!(questions.len() >= 60, "{} questions", questions.len());
     for section in &workspace.sections {
         let name = &section.name;
-        let best = questions.iter().filter_map(|question| question.examples.first());
+        let best = questions
+            .iter()
+            .filter_map(|question| question.examples.first());
         let answered = best.filter(|example| example.section == *name).count();
         assert!(answered >= 5, "{answered} questions are about {name}");
     }

@@ -176,6 +176,97 @@ fn each_line_of_a_text_has_its_time() {
     );
 }
 
+/// Runs the fixture's section with these arguments and draws in so many columns.
+fn draw(arguments: &[&str], columns: &str) -> String {
+    let (_fixture, section) = sample();
+    let output = Command::new(section)
+        .arg("--timeline")
+        .args(arguments)
+        .env("COLUMNS", columns)
+        .output()
+        .expect("the section runs");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const TIMELINE: &str = "
+Timeline of 0.650 s: `o` is a line, a digit so many lines.
+main: left starts  2----------------o----o-------------o
+                   +---------------------------+--------
+                   0.000                       0.500
+";
+
+#[test]
+fn the_timeline_follows_the_run() {
+    let drawn = draw(&["--virtual-time", "good"], "56");
+    assert_eq!(drawn, format!("{GOOD}{TIMELINE}"));
+}
+
+#[test]
+fn the_timeline_has_a_row_for_each_task() {
+    assert_eq!(
+        draw(&["--virtual-time", "spawns"], "56"),
+        "  0.000  left starts
+  0.000  right starts
+  0.300  left ends
+  0.400  right ends
+  0.650  first
+  0.650
+  0.650  third\tcolumn
+  0.650
+
+Timeline of 0.650 s: `o` is a line, a digit so many lines.
+main: left starts  2----------------o----o-------------o
+task 1: first                                          3
+                   +---------------------------+--------
+                   0.000                       0.500
+"
+    );
+    let spawned = draw(&["--virtual-time", "--spawn", "good"], "58");
+    let main = TIMELINE.replace("main: left starts", "task 1: left starts");
+    let main = main.replace("\n    ", "\n      ");
+    assert_eq!(spawned, format!("{GOOD}{main}"));
+}
+
+#[test]
+fn each_of_several_examples_has_its_timeline() {
+    let heading = "# good: Wait for two at once.\n";
+    let run = format!("{heading}{GOOD}{TIMELINE}");
+    let drawn = draw(&["--virtual-time", "good", "good"], "56");
+    assert_eq!(drawn, format!("{run}\n{run}"));
+}
+
+#[test]
+fn the_width_is_that_of_the_terminal_or_eighty() {
+    for (columns, width) in [("100", 100), ("", 80), ("0", 80), ("wide", 80)] {
+        let drawn = draw(&["--virtual-time", "good"], columns);
+        let ruler = drawn.lines().rev().nth(1).unwrap();
+        assert_eq!(ruler.len(), width, "{columns}: {drawn}");
+        assert!(ruler.ends_with("--"), "{ruler}");
+    }
+}
+
+#[test]
+fn what_fails_is_drawn_up_to_its_end() {
+    for name in ["returns_error", "panics"] {
+        let drawn = draw(&["--virtual-time", name], "56");
+        assert!(drawn.ends_with(TIMELINE), "{name}: {drawn}");
+    }
+}
+
+#[test]
+fn the_timeline_on_the_real_clock() {
+    let drawn = draw(&["good"], "56");
+    let (_, timeline) = drawn.split_once("\n\nTimeline of 0.").expect(&drawn);
+    let row = timeline.lines().nth(1).unwrap();
+    let lane = row.strip_prefix("main: left starts").expect(&drawn);
+    let lines = lane.chars().map(|mark| match mark {
+        'o' => 1,
+        mark => mark.to_digit(10).unwrap_or(0),
+    });
+    assert_eq!(lines.sum::<u32>(), 5, "{drawn}");
+    assert!(lane.ends_with('o'), "{drawn}");
+}
+
 #[test]
 fn the_list() {
     run(&["--list"]).success().stderr_eq("").stdout_eq(str![[r#"
@@ -209,6 +300,8 @@ Arguments:
 Options:
       --virtual-time    Skip the waits; the printed times stay exact
       --spawn           Run each example inside `tokio::spawn`
+      --timeline        Draw after the run when each task printed: a row for each task, a
+                        mark for each line, in the terminal's width
       --tsv             Print seconds, task id and text, separated by tabs, between lines
                         that begin with #: the example's name, and its end
       --list            Print every example with its summary
@@ -252,6 +345,8 @@ fn wrong_options_run_nothing() {
         &["--source", "good", "--list"],
         &["--list", "good"],
         &["--list", "--tsv"],
+        &["--list", "--timeline"],
+        &["good", "--timeline", "--tsv"],
         &["", "good"],
         &["good", "good", "--", "for-whom"],
     ] {

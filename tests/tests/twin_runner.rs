@@ -3,6 +3,7 @@
 // A test fails by a panic.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, ExitCode, Output};
 
@@ -26,6 +27,7 @@ const TESTS: &[Test] = &[
     test!(a_program_that_can_never_go_on, Python),
     test!(a_closed_pipe_ends_it_quietly, Python),
     test!(wrong_calls, Python),
+    test!(the_public_names_of_asyncio, Python),
 ];
 
 fn main() -> ExitCode {
@@ -246,4 +248,38 @@ fn wrong_calls() {
             "usage: run_twin.py [..]\nrun_twin.py: error: [..]\n"
         );
     }
+}
+
+/// `tests/python/asyncio-all.tsv` says what this CPython says, if it is one of those that
+/// the table is about.
+fn the_public_names_of_asyncio() {
+    let program = "import asyncio, sys; print('3.%d' % sys.version_info[1]); \
+                   print(*asyncio.__all__, sep='\\n')";
+    let python = Command::new(tests::python().program())
+        .args(["-I", "-c", program])
+        .output();
+    let said = String::from_utf8(python.expect("python runs").stdout).unwrap();
+    let (version, names) = said.split_once('\n').expect("a version");
+    let names = names.lines().map(|name| format!("asyncio.{}", name.trim()));
+    let names: BTreeSet<String> = names.collect();
+    let path = tests::root().join("tests/python/asyncio-all.tsv");
+    let table = fs::read_to_string(path).unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split('\t').collect());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    let has_version =
+        |row: &&Vec<&str>| row[1].split(' ').any(|has| has == version.trim());
+    if !rows.iter().any(|row| has_version(&row)) {
+        eprintln!("the table says nothing of CPython {version}");
+        return;
+    }
+    let here = if cfg!(windows) { "Windows" } else { "Unix" };
+    let listed = rows.iter().filter(has_version);
+    let listed = listed.filter(|row| row[2] == "all" || row[2] == here);
+    let listed: BTreeSet<String> = listed.map(|row| row[0].to_owned()).collect();
+    let missing: Vec<&String> = names.difference(&listed).collect();
+    let wrong: Vec<&String> = listed.difference(&names).collect();
+    assert!(
+        missing.is_empty() && wrong.is_empty(),
+        "CPython {version} also has {missing:?}, and does not have {wrong:?}"
+    );
 }

@@ -271,9 +271,15 @@ fn the_list_searches_questions_and_messages() {
     let fixture = fixture();
     let path = "crates/sample/fails/kept.rs";
     for (first, message) in [
-        ("E0382 use of moved value: `two`", "error[E0382]: use of moved value: `two`"),
+        (
+            "E0382 use of moved value: `two`",
+            "error[E0382]: use of moved value: `two`",
+        ),
         ("error two futures", "error: two futures"),
-        ("unused_must_use two futures", "unused_must_use: two futures"),
+        (
+            "unused_must_use two futures",
+            "unused_must_use: two futures",
+        ),
     ] {
         fixture.write(path, &format!("//~ {first}\n\n//! example: good\n"));
         let output = fixture.xtask(&["list", "TWO"]);
@@ -294,7 +300,8 @@ fn the_list_searches_questions_and_messages() {
 /// All of the words, each where it stands, in capital letters or not.
 fn words_find_what_has_them_all() {
     let fixture = fixture();
-    let example = "sample/good   Wait for two at once.\n    cargo run -p sample -- good\n";
+    let example =
+        "sample/good   Wait for two at once.\n    cargo run -p sample -- good\n";
     let question = "How do I wait for two at once?\n    cargo run -p sample -- good\n";
     let question = format!("Questions:\n\n{question}");
     for (words, expected) in [
@@ -321,28 +328,51 @@ fn words_find_what_has_them_all() {
 fn rows_that_are_no_question() {
     let fixture = fixture();
     let table = fs::read_to_string(fixture.dir().join("docs/questions.tsv")).unwrap();
-    for (row, problem) in [
+    let rows = [
         ("Where?", "it has 1 columns, not two: "),
-        ("Where?\tsample/good\tsample/good", "it has 3 columns, not two: "),
+        (
+            "Where?\tsample/good\tsample/good",
+            "it has 3 columns, not two: ",
+        ),
         ("", "it has 1 columns, not two: "),
         ("\tsample/good", "the question is empty"),
         (" \tsample/good", "the question is empty"),
-        ("Where? \tsample/good", "the question begins or ends with a blank"),
+        (
+            "Where? \tsample/good",
+            "the question begins or ends with a blank",
+        ),
         ("Where?\t", "it names no example, or has a blank too many"),
-        ("Where?\tsample/good ", "it names no example, or has a blank too many"),
-        ("Where?\tsample/god", "no example `sample/god`; did you mean `sample/good`?"),
+        (
+            "Where?\tsample/good ",
+            "it names no example, or has a blank too many",
+        ),
+        (
+            "Where?\tsample/god",
+            "no example `sample/god`; did you mean `sample/good`?",
+        ),
         ("Where?\tgood", "write `sample/good` for `good`"),
-        ("Where?\tsample/good sample/good", "it names `sample/good` twice"),
-        ("how do I wait for two at once\tsample/good", "row 2 asks the same; "),
-    ] {
-        fixture.write("docs/questions.tsv", &format!("{table}{row}\n"));
-        let output = fixture.xtask(&["check-all"]);
-        let expected = format!("docs/questions.tsv: row 3, `{row}`: {problem}");
-        let said = stdout(&output) + &stderr(&output);
-        assert!(said.contains(&expected), "{row}: {said}");
-        assert_eq!(output.status.code(), Some(1), "{row}");
-    }
+        (
+            "Where?\tsample/good sample/good",
+            "it names `sample/good` twice",
+        ),
+        (
+            "how do I wait for two at once\tsample/good",
+            "row 2 asks the same; ",
+        ),
+    ];
+    let wrong: Vec<&str> = rows.iter().map(|(row, _)| *row).collect();
+    fixture.write(
+        "docs/questions.tsv",
+        &format!("{table}{}\n", wrong.join("\n")),
+    );
+    let output = fixture.xtask(&["check-all"]);
     fixture.write("docs/questions.tsv", &table);
+    let said = stdout(&output) + &stderr(&output);
+    for (number, (row, problem)) in (3..).zip(rows) {
+        let expected = format!("docs/questions.tsv: row {number}, `{row}`: {problem}");
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    assert_eq!(output.status.code(), Some(1));
 }
 
 fn a_closed_pipe_ends_it_quietly() {

@@ -7,7 +7,7 @@ pub struct Header {
     pub summary: String,
     /// The prose between the summary and the directives, as lines.
     pub prose: Vec<String>,
-    /// `asyncio: ...`: the names and constructs of Python that the example answers.
+    /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python that the example answers.
     pub asyncio: Vec<String>,
     /// `clock: real`: the example cannot run on the virtual clock.
     pub real_clock: bool,
@@ -81,7 +81,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             ));
             continue;
         };
-        if seen.contains(&key) && key != "stderr" {
+        if seen.contains(&key) && !["asyncio", "stderr"].contains(&key) {
             problems.push(format!("the directive `{key}:` stands twice"));
         }
         seen.push(key);
@@ -104,10 +104,15 @@ impl Header {
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
         match (key, value) {
             ("asyncio", names) => {
-                let names = names.split(',').map(|name| name.trim().to_owned());
-                self.asyncio = names.collect();
-                if self.asyncio.iter().any(String::is_empty) {
-                    return Err("`asyncio:` takes names, separated by commas".to_owned());
+                for name in names.split(',').map(str::trim) {
+                    if name.is_empty() {
+                        let form = "`asyncio:` takes names, separated by commas";
+                        return Err(form.to_owned());
+                    }
+                    if self.asyncio.iter().any(|other| other == name) {
+                        return Err(format!("`asyncio:` names `{name}` twice"));
+                    }
+                    self.asyncio.push(name.to_owned());
                 }
             }
             ("clock", "real") => self.real_clock = true,
@@ -166,6 +171,7 @@ mod tests {
 //! A second line.
 //!
 //! asyncio: async for, asyncio.sleep(0)
+//! asyncio: yield
 //! clock: real
 //! exit: 1 no such file
 //! send: no (it holds an Rc)
@@ -183,7 +189,7 @@ use std::pin::pin;
         assert_eq!(header.summary, "Yield values.");
         let prose = "What carries over: everything. Mind the trap.|A second line.";
         assert_eq!(header.prose.join("|"), prose);
-        assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)"]);
+        assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
         assert_eq!(header.exit.as_deref(), Some("no such file"));
         assert_eq!(header.stderr, ["the sky falls", "and the sea rises"]);
         assert!(header.real_clock);
@@ -192,7 +198,7 @@ use std::pin::pin;
     }
 
     /// What is wrong with a header in which a text is replaced by another.
-    const MISTAKES: [(&str, &str, &str); 18] = [
+    const MISTAKES: [(&str, &str, &str); 19] = [
         (GOOD, "use std::pin::pin;\n", "no summary"),
         ("//! Yield values.\n//!\n", "", "no summary"),
         ("//! Yield values.\n", "", "no summary"),
@@ -204,11 +210,12 @@ use std::pin::pin;
         ("none (there is no such thing)", "none ()", "the form is"),
         ("send: no (it holds an Rc)", "send: yes", "the form is"),
         ("async for, asyncio.sleep(0)", "", "separated by commas"),
+        ("asyncio: yield", "asyncio: async for", "`async for` twice"),
         ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
         ("stderr: the sky falls", "stderr:", "takes a text"),
         ("stderr: the sky falls", "differs: so", "needs a twin"),
         (
-            "//! asyncio: async for, asyncio.sleep(0)\n",
+            "//! asyncio: async for, asyncio.sleep(0)\n//! asyncio: yield\n",
             "",
             "is missing",
         ),

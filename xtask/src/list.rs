@@ -80,7 +80,9 @@ fn examples(workspace: &Workspace, words: &[String]) -> String {
 /// The questions that have the words, with the examples that answer them.
 fn asked(workspace: &Workspace, words: &[String]) -> Result<String> {
     // A row that is none is told by the inventory.
-    let questions = questions::find(workspace)?.into_iter().filter_map(Result::ok);
+    let questions = questions::find(workspace)?
+        .into_iter()
+        .filter_map(Result::ok);
     let found = questions.filter(|question| has_all(&question.text, words));
     let blocks = found.map(|Question { text, examples }| {
         let commands: String = examples.into_iter().map(command).collect();
@@ -95,7 +97,10 @@ fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
     let mut commands: BTreeMap<String, String> = BTreeMap::new();
     for section in &workspace.sections {
         // A program that cannot be read is told by the inventory.
-        for fail in fails::find(section)?.into_iter().filter_map(|(_, f)| f.ok()) {
+        for fail in fails::find(section)?
+            .into_iter()
+            .filter_map(|(_, f)| f.ok())
+        {
             let said = fail.message();
             let mut own = section.examples.iter();
             if has_all(&said, words)
@@ -107,7 +112,9 @@ fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
             }
         }
     }
-    let blocks = commands.iter().map(|(said, lines)| format!("{said}\n{lines}"));
+    let blocks = commands
+        .iter()
+        .map(|(said, lines)| format!("{said}\n{lines}"));
     Ok(headed("Said by the compiler:", &blocks.collect::<String>()))
 }
 

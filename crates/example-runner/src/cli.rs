@@ -63,6 +63,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut names = Vec::new();
     let mut source = None;
     let mut list = false;
+    let (mut tsv, mut timeline) = (false, false);
     let mut manner = Manner::PLAIN;
     let mut args = args.map(|arg| {
         arg.into_string()
@@ -74,7 +75,8 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             "-h" | "--help" => return Ok(Command::Help),
             "--list" => list = true,
             "--virtual-time" => manner.virtual_time = true,
-            "--tsv" => manner.form = Form::Tsv,
+            "--tsv" => tsv = true,
+            "--timeline" => timeline = true,
             "--spawn" => manner.spawn = true,
             "--source" => source = Some(args.next().transpose()?.unwrap_or_default()),
             "--" => arguments = args.by_ref().collect::<Result<_, _>>()?,
@@ -82,6 +84,12 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             name => names.push(name.to_owned()),
         }
     }
+    manner.form = match (tsv, timeline) {
+        (false, false) => Form::Plain,
+        (true, false) => Form::Tsv,
+        (false, true) => Form::Timeline,
+        (true, true) => return Err("give --tsv or --timeline, not both".to_owned()),
+    };
     let alone = names.is_empty() && manner == Manner::PLAIN && arguments.is_empty();
     match (list, source) {
         (false, None) => Ok(Command::Run {
@@ -137,6 +145,8 @@ Arguments:
 Options:
       --virtual-time    Skip the waits; the printed times stay exact
       --spawn           Run each example inside `tokio::spawn`
+      --timeline        Draw after the run when each task printed: a row for each task, a
+                        mark for each line, in the terminal's width
       --tsv             Print seconds, task id and text, separated by tabs, between lines
                         that begin with #: the example's name, and its end
       --list            Print every example with its summary
@@ -194,6 +204,9 @@ mod tests {
                 arguments: vec!["--x".to_owned(), "y".to_owned()],
             })
         );
+        let drawn = parsed(&["a", "--timeline"]);
+        assert!(matches!(drawn, Ok(Command::Run { manner, .. })
+            if manner.form == Form::Timeline && !manner.virtual_time));
         assert_eq!(parsed(&["--list"]), Ok(Command::List));
         assert_eq!(
             parsed(&["--source", "a"]),
@@ -213,6 +226,8 @@ mod tests {
             &["--source", "a", "--", "b"],
             &["--list", "a"],
             &["--list", "--virtual-time"],
+            &["--list", "--timeline"],
+            &["a", "--tsv", "--timeline"],
             &["--source", "a", "--tsv"],
         ] {
             assert!(parsed(args).is_err(), "{args:?} was accepted");

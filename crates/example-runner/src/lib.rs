@@ -23,6 +23,7 @@ mod cli;
 mod clock;
 mod outcome;
 mod run;
+mod timeline;
 mod transcript;
 
 use std::pin::Pin;

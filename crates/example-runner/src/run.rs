@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::{Clock, or_deadlock, paused_runtime};
 use crate::transcript::{self, Form, print_raw};
-use crate::{Example, Run};
+use crate::{Example, Run, timeline};
 
 /// The environment variable that tells the section's executable to run one example, as
 /// words: those of [`Manner::words`], and the name. The arguments are the example's own.
@@ -37,10 +37,10 @@ impl Manner {
         [
             if self.virtual_time { "virtual" } else { "real" },
             if self.spawn { "spawn" } else { "call" },
-            if self.form == Form::Tsv {
-                "tsv"
-            } else {
-                "plain"
+            match self.form {
+                Form::Plain => "plain",
+                Form::Tsv => "tsv",
+                Form::Timeline => "timeline",
             },
         ]
     }
@@ -51,6 +51,8 @@ impl Manner {
             spawn: words.contains(&"spawn"),
             form: if words.contains(&"tsv") {
                 Form::Tsv
+            } else if words.contains(&"timeline") {
+                Form::Timeline
             } else {
                 Form::Plain
             },
@@ -64,7 +66,7 @@ impl Manner {
 pub fn run_all(examples: &[&Example], manner: Manner, arguments: &[String]) -> ExitCode {
     let mut failed = false;
     for (index, example) in examples.iter().enumerate() {
-        if examples.len() > 1 && manner.form == Form::Plain {
+        if examples.len() > 1 && manner.form != Form::Tsv {
             let gap = if index == 0 { "" } else { "\n" };
             print_raw(&format!("{gap}# {}: {}\n", example.name, example.summary()));
         }
@@ -185,7 +187,10 @@ fn timed(
     let wall = Instant::now();
     transcript::start(clock, form);
     let result = panic::catch_unwind(AssertUnwindSafe(example));
-    let (elapsed, wall) = (transcript::stop(), wall.elapsed());
+    let ((elapsed, marks), wall) = (transcript::stop(), wall.elapsed());
+    if form == Form::Timeline {
+        print_raw(&timeline::draw(&marks, elapsed, timeline::width()));
+    }
     if form == Form::Tsv && result.is_ok() {
         let (end, wall) = (transcript::seconds(elapsed), transcript::seconds(wall));
         print_raw(&format!("# end {end} {wall}\n"));

@@ -1,11 +1,12 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, Write as _};
 use std::process;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::timeline::{Mark, Who};
 
 /// How the lines of an example are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +16,15 @@ pub enum Form {
     /// Seconds, who printed it and text, separated by tabs, for programs. Who is the id of
     /// a task, `-` for the thread of the example's `main`, or `thread` for another one.
     Tsv,
+    /// As [`Plain`](Self::Plain), and each line is kept for the timeline.
+    Timeline,
 }
 
 struct Running {
     clock: Clock,
     form: Form,
     thread: ThreadId,
+    marks: Mutex<Vec<Mark>>,
 }
 
 /// The example that runs now. Any thread may print, so this cannot be thread-local.
@@ -33,15 +37,19 @@ pub fn start(clock: Clock, form: Form) {
         clock,
         form,
         thread,
+        marks: Mutex::default(),
     });
 }
 
-/// Ends the example and returns how long it took on its clock.
-pub fn stop() -> Duration {
+/// Ends the example and returns how long it took on its clock, and its lines if it was
+/// started with [`Form::Timeline`].
+pub fn stop() -> (Duration, Vec<Mark>) {
     let mut running = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
-    running
-        .take()
-        .map_or(Duration::ZERO, |running| running.clock.elapsed())
+    running.take().map_or_else(Default::default, |running| {
+        let marks = running.marks.into_inner();
+        let marks = marks.unwrap_or_else(PoisonError::into_inner);
+        (running.clock.elapsed(), marks)
+    })
 }
 
 /// Seconds with three decimals, rounded down, so that a line is never shown later than
@@ -79,24 +87,37 @@ fn render(text: &str) -> String {
         clock,
         form,
         thread,
+        marks,
     }) = running.as_ref()
     else {
         return format!("{text}\n");
     };
-    let time = seconds(clock.elapsed());
+    let at = clock.elapsed();
+    let time = seconds(at);
+    let own = thread::current().id();
     let who = match tokio::task::try_id() {
-        Some(id) => id.to_string(),
-        None if thread::current().id() == *thread => "-".to_owned(),
-        None => "thread".to_owned(),
+        Some(id) => Who::Task(id),
+        None if own == *thread => Who::Main,
+        None => Who::Thread(own),
+    };
+    let name = match who {
+        Who::Task(id) => id.to_string(),
+        Who::Main => "-".to_owned(),
+        Who::Thread(_) => "thread".to_owned(),
     };
     let mut block = String::new();
     for line in text.split('\n') {
         // Writing to a String cannot fail.
         let _ = match form {
-            Form::Plain if line.is_empty() => writeln!(block, "{time:>7}"),
-            Form::Plain => writeln!(block, "{time:>7}  {line}"),
-            Form::Tsv => writeln!(block, "{time}\t{who}\t{line}"),
+            Form::Tsv => writeln!(block, "{time}\t{name}\t{line}"),
+            _ if line.is_empty() => writeln!(block, "{time:>7}"),
+            _ => writeln!(block, "{time:>7}  {line}"),
         };
+        if *form == Form::Timeline {
+            let text = line.to_owned();
+            let mut marks = marks.lock().unwrap_or_else(PoisonError::into_inner);
+            marks.push(Mark { who, at, text });
+        }
     }
     block
 }
