@@ -8,7 +8,7 @@
 //! plain closure that returns an async block: "lifetime may not live long enough". A list
 //! of different types needs a box: see `boxed_futures`.
 //!
-//! asyncio: async def, await, asyncio.sleep, asyncio.create_task
+//! asyncio: async def, await, asyncio.sleep, asyncio.create_task, return
 
 use std::time::Duration;
 

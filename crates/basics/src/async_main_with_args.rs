@@ -8,6 +8,7 @@
 //! one.
 //!
 //! asyncio: asyncio.run, asyncio.gather, asyncio.timeout, asyncio.to_thread
+//! asyncio: argparse.ArgumentParser
 //! stderr: error:
 
 use std::env;

@@ -10,6 +10,7 @@
 //! value". For several who wait there is `shared` of `FutureExt`.
 //!
 //! asyncio: await, loop.create_future, asyncio.Future.set_result, __await__
+//! asyncio: asyncio.Future, asyncio.Future.cancel
 
 use std::error::Error;
 use std::pin::Pin;

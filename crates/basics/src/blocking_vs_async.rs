@@ -7,7 +7,7 @@
 //! (`tokio::time::sleep`), or hand it to `spawn_blocking`, which is `asyncio.to_thread`:
 //! then the heartbeat goes on.
 //!
-//! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread
+//! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
 //! clock: real
 
 use std::thread;

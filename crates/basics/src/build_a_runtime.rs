@@ -10,6 +10,9 @@
 //! allowed": there `shutdown_background` ends it.
 //!
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop, loop.run_forever
+//! asyncio: loop.run_until_complete, loop.create_task, loop.close
+//! asyncio: asyncio.run(loop_factory=), asyncio.Runner.get_loop, asyncio.Runner.close
+//! asyncio: asyncio.EventLoop
 //! clock: real
 
 use std::error::Error;

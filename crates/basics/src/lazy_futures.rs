@@ -9,7 +9,7 @@
 //! Only `cargo clippy` names it, by its lint `let_underscore_future` (here it is told to
 //! expect it).
 //!
-//! asyncio: async def, await
+//! asyncio: async def, await, never-awaited coroutine warning
 
 #![deny(unused_must_use)]
 

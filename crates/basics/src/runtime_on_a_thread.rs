@@ -10,6 +10,7 @@
 //! `call_async_from_sync`.
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, threading.Thread
+//! asyncio: loop.stop, asyncio.AbstractEventLoop
 //! clock: real
 
 use std::error::Error;

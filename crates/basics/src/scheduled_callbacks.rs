@@ -8,6 +8,7 @@
 //! are due together: their tasks may run on different threads.
 //!
 //! asyncio: loop.call_soon, loop.call_later, loop.call_at, asyncio.Handle.cancel
+//! asyncio: asyncio.Handle, asyncio.TimerHandle
 
 use std::time::Duration;
 

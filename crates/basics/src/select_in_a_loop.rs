@@ -10,6 +10,7 @@
 //! break`: "all branches are disabled and there is no else branch" is a panic.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.timeout, asyncio.Queue.get
+//! asyncio: asyncio.Queue(maxsize=0)
 
 use std::pin::pin;
 use std::time::Duration;

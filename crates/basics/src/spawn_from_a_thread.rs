@@ -8,7 +8,8 @@
 //! within a runtime". And `send` without an await sends nothing, it is an "unused
 //! implementer of `Future`". An error says that the other side is gone.
 //!
-//! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe
+//! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, loop.create_task
+//! asyncio: asyncio.AbstractEventLoop, concurrent.futures.Future
 //! clock: real
 //! stderr: ids begin with 1
 

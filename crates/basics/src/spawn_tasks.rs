@@ -9,6 +9,7 @@
 //! `move`, "async block may outlive the current function".
 //!
 //! asyncio: asyncio.create_task, asyncio.Task, asyncio.gather, await
+//! asyncio: asyncio.ensure_future
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,7 @@
 //! in a task, "implementation of `Send` is not general enough": take a `String`.
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task, asyncio.gather
+//! asyncio: contextvars.copy_context, asyncio.create_task(context=)
 //! differs: a task of asyncio inherits the context of its creator, one of Tokio does not
 
 use std::time::Duration;

@@ -9,6 +9,7 @@
 //! own.)
 //!
 //! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
+//! asyncio: asyncio.create_task(name=), asyncio.Task.get_name
 
 use std::collections::HashMap;
 use std::time::Duration;

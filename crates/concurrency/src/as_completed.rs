@@ -9,6 +9,7 @@
 //! limit: `buffered_as_completed`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.create_task, asyncio.Task.cancel, break
+//! asyncio: asyncio.as_completed (async iteration)
 //! differs: a busy body stops `FuturesUnordered`; asyncio's tasks go on behind it
 
 use std::time::Duration;

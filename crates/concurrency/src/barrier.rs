@@ -8,6 +8,7 @@
 //! So throw the barrier away once somebody has given up.
 //!
 //! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort, asyncio.timeout
+//! asyncio: asyncio.BrokenBarrierError
 //! differs: who gave up still counts at Tokio's barrier, and asyncio's takes it back
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@
 //! receiver is a stream.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
+//! asyncio: asyncio.Condition.notify, asyncio.Condition.wait
 
 use std::collections::VecDeque;
 use std::error::Error;

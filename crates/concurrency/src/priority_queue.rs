@@ -9,6 +9,7 @@
 //! and a receiver, and closes by itself when the last of either is gone.
 //!
 //! asyncio: asyncio.PriorityQueue, asyncio.Queue.put, asyncio.Queue.get
+//! asyncio: asyncio.Queue.qsize
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -10,6 +10,7 @@
 //! `queue_join`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, asyncio.Queue.shutdown(immediate=True)
+//! asyncio: asyncio.QueueShutDown
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@
 //! several formats.
 //!
 //! asyncio: asyncio.StreamReader.readexactly, asyncio.timeout, asyncio.wait
+//! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
 use std::error::Error;

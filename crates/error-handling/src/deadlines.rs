@@ -11,6 +11,7 @@
 //! tells the server, by a header of the request, how long its client will wait.
 //!
 //! asyncio: asyncio.timeout, asyncio.timeout_at, asyncio.Timeout.reschedule
+//! asyncio: asyncio.Timeout, asyncio.Timeout.when
 
 use std::pin::pin;
 use std::time::Duration;

@@ -8,7 +8,7 @@
 //! Try it: `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
 //! `error`. A command line with such codes: `async_main_with_args`.
 //!
-//! asyncio: sys.exit, os._exit, asyncio.run
+//! asyncio: sys.exit, os._exit, asyncio.run, SystemExit
 //! exit: 1 NoPage
 
 use std::env;

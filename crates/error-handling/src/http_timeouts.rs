@@ -11,7 +11,8 @@
 //! takes a second machine; a name server that does not answer stands for it. Limits
 //! around other things are in `timeouts`, a second try in `retry`.
 //!
-//! asyncio: asyncio.timeout, asyncio.start_server, raise, except
+//! asyncio: asyncio.timeout, asyncio.start_server, raise, except, asyncio.Server.sockets
+//! asyncio: asyncio.StreamWriter.write
 //! clock: real
 
 use std::future::pending;

@@ -10,6 +10,7 @@
 //! `backon` does more: a hook that logs each pause, blocking functions, other runtimes.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, asyncio.gather, except, raise
+//! asyncio: asyncio.Lock.locked
 
 use std::collections::VecDeque;
 use std::error::Error;

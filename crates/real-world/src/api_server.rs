@@ -10,6 +10,7 @@
 //! To stop at Ctrl-C, see `graceful_shutdown`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.timeout, asyncio.wait
+//! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
 //! clock: real
 
 use std::collections::{BTreeMap, VecDeque};

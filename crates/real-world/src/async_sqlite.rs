@@ -13,6 +13,7 @@
 //! thread, ready made; several connections at once: `sqlite_pool`.
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
+//! asyncio: asyncio.wrap_future, threading.get_ident
 //! clock: real
 
 use std::collections::HashSet;

@@ -10,6 +10,7 @@
 //! nearly twice the limit through in one window, as `token_bucket` does.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.Semaphore.release, loop.call_later
+//! asyncio: asyncio.Semaphore.locked
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,6 +10,7 @@
 //! alone. In `tokio-stream`, `chunks_timeout` gathers likewise.
 //!
 //! asyncio: asyncio.Queue, asyncio.to_thread, asyncio.timeout_at, loop.create_future
+//! asyncio: asyncio.Future.set_exception
 
 use std::error::Error;
 use std::fs::File;

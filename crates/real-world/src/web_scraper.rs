@@ -10,6 +10,7 @@
 //! runs the scripts of pages. `scraper` is a parser for HTML.
 //!
 //! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.timeout, KeyboardInterrupt
+//! asyncio: KeyboardInterrupt handling in run()
 //! clock: real
 
 use std::collections::{BTreeMap, HashMap, HashSet};
