@@ -10,6 +10,7 @@
 //! without an await. The lost update itself: `lost_update`; two locks: `deadlock`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.timeout, async with
+//! asyncio: asyncio.Lock.acquire, asyncio.Lock.release
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,6 +10,7 @@
 //! which it opens and checks.
 //!
 //! asyncio: asyncio.Semaphore, async with, __aenter__, __aexit__, asyncio.timeout
+//! asyncio: asyncio.BoundedSemaphore, asyncio.BoundedSemaphore.release
 //! stderr: user F has a bug
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@
 //!
 //! asyncio: asyncio.StreamReader.readexactly, asyncio.timeout, asyncio.wait
 //! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
+//! asyncio: asyncio.StreamWriter.drain
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
 use std::error::Error;

@@ -12,7 +12,7 @@
 //! around other things are in `timeouts`, a second try in `retry`.
 //!
 //! asyncio: asyncio.timeout, asyncio.start_server, raise, except, asyncio.Server.sockets
-//! asyncio: asyncio.StreamWriter.write
+//! asyncio: asyncio.StreamWriter.write, asyncio.StreamReader.read
 //! clock: real
 
 use std::future::pending;

@@ -9,7 +9,7 @@
 //! `Sync`: beside it an `async fn` takes `&mut self`, or "future cannot be sent between
 //! threads safely".
 //!
-//! asyncio: asyncio.create_task, asyncio.Task.cancel, async for, yield
+//! asyncio: asyncio.create_task, asyncio.Task.cancel, async for, yield, itertools.islice
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -11,6 +11,7 @@
 //! comes before the rename. The crate `ignore` finds files by pattern.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
+//! asyncio: asyncio.LimitOverrunError
 
 use std::env;
 use std::error::Error;
