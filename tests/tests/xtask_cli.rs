@@ -294,6 +294,15 @@ fn the_list_searches_questions_and_messages() {
         );
         assert_eq!(output.status.code(), Some(0));
     }
+    // A message as it stands on the reader's screen.
+    let pasted = "error[E0277]: My<T>: Two Futures, not one";
+    for arguments in [
+        &["list", pasted][..],
+        &["list", "two", "futures", "at", "All"],
+    ] {
+        let output = stdout(&fixture.xtask(arguments));
+        assert!(output.starts_with("Said by the compiler:\n\nunused_must_use: two"));
+    }
     fs::remove_dir_all(fixture.dir().join("crates/sample/fails")).unwrap();
 }
 

@@ -92,8 +92,10 @@ fn asked(workspace: &Workspace, words: &[String]) -> Result<String> {
 }
 
 /// What the compiler says that has the words, with the programs of which it says so and
-/// the examples that do it right.
+/// the examples that do it right. The words may also be a whole message, with types of the
+/// reader's own around what every such message has.
 fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
+    let message = words.join(" ");
     let mut commands: BTreeMap<String, String> = BTreeMap::new();
     for section in &workspace.sections {
         // A program that cannot be read is told by the inventory.
@@ -102,10 +104,10 @@ fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
             .filter_map(|(_, f)| f.ok())
         {
             let said = fail.message();
+            let is_meant =
+                has_all(&said, words) || message.contains(&fail.words.to_lowercase());
             let mut own = section.examples.iter();
-            if has_all(&said, words)
-                && let Some(example) = own.find(|own| own.name == fail.example)
-            {
+            if is_meant && let Some(example) = own.find(|own| own.name == fail.example) {
                 let (command, path) = (command(example), workspace.relative(&fail.path));
                 let line = format!("{}  # {path}\n", command.trim_end());
                 commands.entry(said).or_default().push_str(&line);

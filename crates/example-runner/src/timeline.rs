@@ -100,7 +100,7 @@ fn lanes(marks: &[Mark]) -> Vec<Lane> {
             who: mark.who,
             name: match mark.text.trim() {
                 "" => who,
-                text => format!("{who}: {text}"),
+                text => format!("{who}: {}", text.replace(char::is_control, " ")),
             },
             marks: vec![mark.at],
         });
@@ -231,13 +231,13 @@ main: a  o---------2-----------------------------o
         let own = Who::Thread(std::thread::current().id());
         let marks = [
             mark(own, 0, "a name that is too long for its lane"),
-            mark(other, 50, "ü"),
+            mark(other, 50, "ü\tx"),
             mark(own, 100, "b"),
         ];
         let drawing = "
 Timeline of 0.100 s: `o` is a line, a digit so many lines.
 thread 1:...   o-----------------------o
-thread 2: ü                o
+thread 2: ü x              o
                +-----------+-----------+
                0.000       0.050
 ";
