@@ -31,12 +31,6 @@ class ApiError(Exception):
         self.status = status
 
 
-class Job:
-    def __init__(self):
-        self.state = {"status": "waiting"}
-        self.ended = asyncio.Event()
-
-
 class Jobs:
     """The jobs of the server."""
 
@@ -57,22 +51,22 @@ class Jobs:
         if len(self._tasks) == self._limits.running + self._limits.waiting:
             raise ApiError(503, "there are too many jobs")
         self._last += 1
-        job = self._jobs[self._last] = Job()
-        task = asyncio.create_task(self._run(self._last, job, text))
+        self._jobs[self._last] = {"status": "waiting"}
+        task = asyncio.create_task(self._run(self._last, text))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return self._last
 
-    async def _run(self, id, job, text):
+    async def _run(self, id, text):
         async with self._permits:
-            job.state = {"status": "running"}
+            self._jobs[id] = {"status": "running"}
             try:
-                job.state = {"status": "done", "words": await self._work(text)}
+                ended = {"status": "done", "words": await self._work(text)}
             except ValueError as error:
-                job.state = {"status": "failed", "error": str(error)}
+                ended = {"status": "failed", "error": str(error)}
             except Exception:
-                job.state = {"status": "failed", "error": "internal error"}
-        job.ended.set()
+                ended = {"status": "failed", "error": "internal error"}
+        self._jobs[id] = ended
         self._ended.append(id)
         if len(self._ended) > self._limits.kept:
             del self._jobs[self._ended.popleft()]
@@ -90,7 +84,7 @@ class Jobs:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-        return [id for id, job in self._jobs.items() if not job.ended.is_set()]
+        return sorted(self._jobs.keys() - self._ended)
 
 
 class Api:
@@ -107,13 +101,7 @@ class Api:
         return web.json_response({"id": id}, status=202, headers=headers)
 
     async def status(self, request):
-        return web.json_response(self._jobs.find(request.match_info["id"]).state)
-
-    async def wait(self, request):
-        """Answers when the job has ended, which spares the client the polling."""
-        job = self._jobs.find(request.match_info["id"])
-        await job.ended.wait()
-        return web.json_response(job.state)
+        return web.json_response(self._jobs.find(request.match_info["id"]))
 
     async def health(self, request):
         return web.json_response({"status": "alive"})
@@ -158,7 +146,6 @@ def make_app(limits, jobs):
     api = Api(jobs)
     app.router.add_post("/jobs", api.submit)
     app.router.add_get("/jobs/{id}", api.status)
-    app.router.add_get("/jobs/{id}/wait", api.wait)
     app.router.add_get("/health", api.health)
     app.router.add_get("/ready", api.ready)
     return app
@@ -192,35 +179,29 @@ async def count_words(text):
     return words
 
 
-class Client:
-    """Asks the server of the demonstration."""
-
-    def __init__(self, session):
-        self._session = session
-
-    async def get(self, path):
-        await self.send("GET", path)
-
-    async def submit(self, text):
-        await self.send("POST", "/jobs", json={"text": text})
-
-    async def send(self, method, path, **arguments):
-        try:
-            request = self._session.request(method, path, **arguments)
-            async with request as response:
-                body = await response.json()
-        except aiohttp.ClientConnectorError:
-            print(f"{method} {path}: no connection")
-            return
-        body = json.dumps(body, separators=(",", ":"), sort_keys=True)
-        retry_after = response.headers.get("Retry-After")
-        after = f", again after {retry_after} s" if retry_after else ""
-        print(f"{method} {path}: {response.status} {body}{after}")
+async def ask(session, method, path, **arguments):
+    """Asks the server, and prints what it answers."""
+    try:
+        async with session.request(method, path, **arguments) as response:
+            body = await response.json()
+    except aiohttp.ClientConnectorError:
+        print(f"{method} {path}: no connection")
+        return
+    body = json.dumps(body, separators=(",", ":"), sort_keys=True)
+    retry_after = response.headers.get("Retry-After")
+    after = f", again after {retry_after} s" if retry_after else ""
+    print(f"{method} {path}: {response.status} {body}{after}")
 
 
 async def main():
     loop = asyncio.get_running_loop()
-    begin, moment = loop.time(), 0.1
+    moment = 0.1
+    # The client takes time to make. From then on, what is late does not add up.
+    start = loop.time() + 5 * moment
+
+    async def at(moments):
+        await asyncio.sleep(start + moments * moment - loop.time())
+
     limits = Limits(
         running=1,
         waiting=1,
@@ -231,68 +212,72 @@ async def main():
         drain=4 * moment,
     )
     listener = socket.create_server(("127.0.0.1", 0))
-    host, port = listener.getsockname()
+    root = "http://{}:{}".format(*listener.getsockname())
     stop = asyncio.Event()
     server = asyncio.create_task(serve(listener, limits, count_words, stop))
-    timeout = aiohttp.ClientTimeout(total=50 * moment, connect=10 * moment)
-    base = f"http://{host}:{port}"
-    async with aiohttp.ClientSession(base, timeout=timeout) as session:
-        client = Client(session)
+    timeout = aiohttp.ClientTimeout(total=50 * moment)
+    async with aiohttp.ClientSession(root, timeout=timeout) as session:
 
-        # The client takes time to make. From then on, what is late does not add up.
-        await asyncio.sleep(begin + 5 * moment - loop.time())
-        start = loop.time()
+        async def get(path):
+            await ask(session, "GET", path)
 
-        async def at(moments):
-            await asyncio.sleep(start + moments * moment - loop.time())
+        async def post(**arguments):
+            await ask(session, "POST", "/jobs", **arguments)
 
+        async def submit(text):
+            await post(json={"text": text})
+
+        await at(0)
         print("A job is submitted, and its result polled:")
-        await client.submit("one two three four five six")
+        await submit("one two three four five six")
         await at(2)
-        await client.get("/jobs/1")
+        await get("/jobs/1")
         await at(9)
-        await client.get("/jobs/1")
-        await client.get("/jobs/9")
+        await get("/jobs/1")
+        await get("/jobs/9")
 
         await at(10)
         print("One job runs, one waits, one more is too many:")
-        await client.submit("these are six words, one each")
-        await client.submit("")
-        await client.submit("too much")
+        await submit("these are six words, one each")
+        await submit("")
+        await submit("too much")
         await at(12)
-        await client.get("/jobs/2")
-        await client.get("/jobs/3")
+        await get("/jobs/2")
+        await get("/jobs/3")
 
         await at(19)
         print("Of those that have ended two are kept:")
         for path in ["/jobs/1", "/jobs/2", "/jobs/3"]:
-            await client.get(path)
-
-        await at(20)
-        print("Errors are JSON too:")
-        await client.submit("x" * 90)
-        headers = {"Content-Type": "application/json"}
-        await client.send("POST", "/jobs", data="{", headers=headers)
-        await client.get("/jobs")
-        await client.get("/nothing")
+            await get(path)
 
         await at(21)
-        print("A request has 0.5 s, the job goes on:")
-        await client.submit("all of this is done in eight tenths")
-        await client.get("/jobs/4/wait")
-        await client.get("/jobs/4/wait")
+        print("Errors are JSON too:")
+        await submit("x" * 90)
+        headers = {"Content-Type": "application/json"}
+        await post(data="{", headers=headers)
+        await get("/jobs")
+        await get("/nothing")
 
-        await at(31)
+        await at(23)
+        print("A request has 0.5 s, and half of this one never comes:")
+
+        async def half_a_body():
+            yield b'{"text":'
+            await asyncio.Event().wait()
+
+        await post(data=half_a_body(), headers=headers)
+
+        await at(30)
         print("The server is told to stop, with two jobs:")
-        await client.submit("this is soon done")
-        await client.submit("it takes so long that it is dropped")
+        await submit("this is soon done")
+        await submit("it takes so long that it is dropped")
         stop.set()
-        await at(33)
-        await client.get("/health")
-        await client.get("/ready")
-        await client.submit("no more")
-        await at(39)
-        await client.get("/health")
+        await at(32)
+        await get("/health")
+        await get("/ready")
+        await submit("no more")
+        await at(38)
+        await get("/health")
         print(f"dropped are the jobs {await server}")
 
 

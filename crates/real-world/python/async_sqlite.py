@@ -122,7 +122,7 @@ async def part(start, begin, title):
 
 async def main():
     start = asyncio.get_running_loop().time()
-    print("In memory, opened anew for each statement:")
+    await part(start, 0.1, "In memory, opened anew for each statement:")
 
     def execute(statement):
         connection = sqlite3.connect(":memory:")
@@ -138,7 +138,7 @@ async def main():
         except sqlite3.Error as error:
             print(error)
 
-    print("In memory, opened once, on a thread of its own:")
+    await part(start, 0.3, "In memory, opened once, on a thread of its own:")
     alice = User("Alice", "alice@example.com")
     database = await Database.open(connect)
     for user in [alice, User("Bob", None), alice]:
@@ -147,23 +147,25 @@ async def main():
             print(f"{user.name}: {rows} row")
         except sqlite3.IntegrityError as error:
             print(f"{user.name}: {error}")
+    await part(start, 0.5, "Who is there:")
     for name in ["Alice", "Bob", "Carol"]:
         match await database.call(find, name):
             case User(email=email):
                 print(f"{name}: {email or 'no address'}")
             case None:
                 print(f"{name}: no such user")
+    await part(start, 0.7, "A text that would be SQL:")
     name = "' OR '1' = '1"
     found = await database.call(count, f"name = '{name}'")
     print(f"{name} in the query's text finds {found}")
     found = await database.call(find, name)
     print(f"{name} as a parameter finds {1 if found else 0}")
 
-    await part(start, 0.1, "Three slow calls at once, on the thread:")
+    await part(start, 0.9, "Three slow calls at once, on the thread:")
     threads = await asyncio.gather(*(database.call(slow_query) for _ in range(3)))
     print(f"on {len(set(threads))} thread")
 
-    await part(start, 0.5, "Three slow calls at once, with a lock:")
+    await part(start, 1.4, "Three slow calls at once, with a lock:")
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     lock = threading.Lock()
     calls = (call_with_lock(lock, connection, slow_query) for _ in range(3))
@@ -171,7 +173,7 @@ async def main():
     print(f"on {len(set(threads))} threads")
     connection.close()
 
-    await part(start, 0.9, "A query without end is given up after 0.4 s:")
+    await part(start, 1.9, "A query without end is given up after 0.4 s:")
 
     async def endless():
         try:
@@ -196,7 +198,7 @@ async def main():
     _, _, users = await asyncio.gather(endless(), in_line(), behind())
     print(f"{users} users")
 
-    print("Closed:")
+    await part(start, 2.5, "Closed:")
     await database.close()
     try:
         await database.call(slow_query)

@@ -84,13 +84,16 @@ async def handle(number, seconds):
 
 async def keep_log(stop):
     await stop.wait()
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.2)
     print("the log is written")
 
 
 async def send(shop, first, seconds):
+    loop = asyncio.get_running_loop()
+    due = loop.time()
     for number, duration in enumerate(seconds, first):
-        await asyncio.sleep(0.15)
+        due += 0.3
+        await asyncio.sleep(due - loop.time())
         try:
             shop.take(number, duration)
         except Refused as refused:
@@ -111,7 +114,13 @@ def report_end(served):
 
 
 async def main():
-    limit = 0.3
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+
+    async def part(seconds):
+        await asyncio.sleep(begin + seconds - loop.time())
+
+    limit = 0.4
     stuck = 10
 
     print("Once listened for, a signal ends nothing by itself:")
@@ -126,33 +135,36 @@ async def main():
     print("still here, with nobody who listens")
     signals = listen()
 
+    await part(0.4)
     print("SIGTERM, and all work ends in time:")
     shop = Shop()
     served, *_ = await asyncio.gather(
         shop.serve(signals, limit),
-        send(shop, 1, [0.25, 0.05, 0.25, 0.25]),
-        send_signal(0.5, signal.SIGTERM),
+        send(shop, 1, [0.5, 0.1, 0.5, 0.5]),
+        send_signal(1.1, signal.SIGTERM),
         return_exceptions=True,
     )
     report_end(served)
 
+    await part(2)
     print("SIGINT, and two orders do not end in time:")
     shop = Shop()
     served, *_ = await asyncio.gather(
         shop.serve(signals, limit),
         send(shop, 5, [stuck, stuck]),
-        send_signal(0.4, signal.SIGINT),
+        send_signal(0.7, signal.SIGINT),
         return_exceptions=True,
     )
     report_end(served)
 
+    await part(3.3)
     print("SIGINT twice:")
     shop = Shop()
     served, *_ = await asyncio.gather(
         shop.serve(signals, limit),
         send(shop, 7, [stuck]),
-        send_signal(0.25, signal.SIGINT),
-        send_signal(0.35, signal.SIGINT),
+        send_signal(0.4, signal.SIGINT),
+        send_signal(0.5, signal.SIGINT),
         return_exceptions=True,
     )
     report_end(served)

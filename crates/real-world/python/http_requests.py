@@ -25,7 +25,9 @@ async def fetch_json(session, url, **options):
     try:
         async with session.get(url, **options) as response:
             if not response.ok:
-                message = await response.text()
+                message = ""
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    message = await response.text()
                 raise FetchError(f"status {response.status}: {message}")
             return await response.json(content_type=None)
     except TimeoutError as error:

@@ -15,8 +15,8 @@
 //! clock: real
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,16 +29,18 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream;
+use futures::{FutureExt, StreamExt};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use reqwest::{Body, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
-use tokio::sync::{Semaphore, TryAcquireError, watch};
+use tokio::sync::{Semaphore, TryAcquireError};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,16 +76,10 @@ pub enum Job {
     Waiting,
     /// Now.
     Running,
-    /// Its result.
-    Done {
-        /// How many words the text has.
-        words: usize,
-    },
-    /// It has no result.
-    Failed {
-        /// Why.
-        error: String,
-    },
+    /// With its result, how many words the text has.
+    Done { words: usize },
+    /// Without a result.
+    Failed { error: String },
 }
 
 /// What a client sends.
@@ -92,62 +88,45 @@ struct NewJob {
     text: String,
 }
 
-/// Why a request is not answered as was hoped. All are JSON: `{"error":"..."}`.
-#[derive(Debug, thiserror::Error)]
-enum ApiError {
-    #[error("there is no job {0}")]
-    NoJob(String),
-    #[error("there is no such path")]
-    NoPath,
-    #[error("the path has not this method")]
-    NoMethod,
-    #[error("the body is too large")]
-    TooLarge,
-    #[error("the body is no job in JSON")]
-    NoJson(#[source] JsonRejection),
-    #[error("there are too many jobs")]
-    Full,
-    #[error("the server is about to stop")]
-    Stopping,
-    #[error("it takes too long")]
-    TooLong,
+/// Why a request is not answered as was hoped, in JSON: `{"error":"..."}`.
+#[derive(Debug)]
+struct ApiError(StatusCode, String);
+
+impl ApiError {
+    fn new(status: StatusCode, text: &str) -> Self {
+        Self(status, text.to_owned())
+    }
+
+    fn is_stopping() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, "the server is about to stop")
+    }
 }
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
-            _ => Self::NoJson(rejection),
-        }
+        let text = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+            _ => "the body is no job in JSON",
+        };
+        Self::new(rejection.status(), text)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = match &self {
-            Self::NoJob(_) | Self::NoPath => StatusCode::NOT_FOUND,
-            Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoJson(rejection) => rejection.status(),
-            Self::Full | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooLong => StatusCode::GATEWAY_TIMEOUT,
-        };
-        let body = Json(json!({ "error": self.to_string() }));
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                (status, [(header::RETRY_AFTER, "1")], body).into_response()
-            }
-            _ => (status, body).into_response(),
-        }
+        let Self(status, text) = self;
+        let is_busy = status == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = is_busy.then_some([(header::RETRY_AFTER, "1")]);
+        (status, retry_after, Json(json!({ "error": text }))).into_response()
     }
 }
 
-type Work =
-    Box<dyn Fn(String) -> BoxFuture<'static, Result<usize, String>> + Send + Sync>;
+type Work = BoxFuture<'static, Result<usize, String>>;
 
 /// The jobs of the server.
 struct Jobs {
-    work: Work,
+    work: Box<dyn Fn(String) -> Work + Send + Sync>,
     limits: Limits,
     table: Mutex<Table>,
     /// For the jobs that run or wait. Closed when the server is about to stop.
@@ -161,19 +140,18 @@ struct Jobs {
 #[derive(Default)]
 struct Table {
     last: u64,
-    jobs: BTreeMap<u64, watch::Receiver<Job>>,
+    jobs: BTreeMap<u64, Job>,
     ended: VecDeque<u64>,
 }
 
 impl Jobs {
-    fn new<F, Fut>(limits: Limits, work: F) -> Self
-    where
-        F: Fn(String) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<usize, String>> + Send + 'static,
-    {
+    fn new(
+        limits: Limits,
+        work: impl Fn(String) -> Work + Send + Sync + 'static,
+    ) -> Self {
         assert!(limits.running > 0, "no job would ever run");
         Self {
-            work: Box::new(move |text| work(text).boxed()),
+            work: Box::new(work),
             limits,
             table: Mutex::default(),
             places: Arc::new(Semaphore::new(limits.running + limits.waiting)),
@@ -194,13 +172,14 @@ impl Jobs {
         let mut table = self.table();
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|error| match error {
-            TryAcquireError::NoPermits => ApiError::Full,
-            TryAcquireError::Closed => ApiError::Stopping,
+            TryAcquireError::NoPermits => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "there are too many jobs")
+            }
+            TryAcquireError::Closed => ApiError::is_stopping(),
         })?;
         table.last += 1;
         let id = table.last;
-        let (status, watched) = watch::channel(Job::Waiting);
-        table.jobs.insert(id, watched);
+        table.jobs.insert(id, Job::Waiting);
         // Asked for here, so that jobs begin in the order of their numbers: who has asked
         // once is in line.
         let mut turn = Box::pin(Arc::clone(&self.permits).acquire_owned());
@@ -212,18 +191,17 @@ impl Jobs {
                 Some(permit) => permit,
                 None => turn.await,
             };
-            status.send_replace(Job::Running);
+            jobs.table().jobs.insert(id, Job::Running);
             // In a block, for `work` may panic before there is a future.
             let work = AssertUnwindSafe(async { (jobs.work)(text).await });
-            let ended = work.catch_unwind().await;
-            status.send_replace(match ended {
+            let ended = match work.catch_unwind().await {
                 Ok(Ok(words)) => Job::Done { words },
                 Ok(Err(error)) => Job::Failed { error },
                 Err(_) => Job::Failed {
                     error: "internal error".to_owned(),
                 },
-            });
-            jobs.keep(id);
+            };
+            jobs.end(id, ended);
         };
         let abort = self.abort.clone();
         self.tasks
@@ -231,23 +209,16 @@ impl Jobs {
         Ok(id)
     }
 
-    /// Notes that a job has ended, and forgets the oldest of too many.
-    fn keep(&self, id: u64) {
+    /// Notes how a job has ended, and forgets the oldest of too many.
+    fn end(&self, id: u64, ended: Job) {
         let mut table = self.table();
+        table.jobs.insert(id, ended);
         table.ended.push_back(id);
         if table.ended.len() > self.limits.kept
             && let Some(oldest) = table.ended.pop_front()
         {
             table.jobs.remove(&oldest);
         }
-    }
-
-    fn find(&self, id: &str) -> Result<watch::Receiver<Job>, ApiError> {
-        let found = id
-            .parse()
-            .ok()
-            .and_then(|id| self.table().jobs.get(&id).cloned());
-        found.ok_or_else(|| ApiError::NoJob(id.to_owned()))
     }
 
     /// Takes no more jobs.
@@ -264,10 +235,11 @@ impl Jobs {
             self.abort.cancel();
             self.tasks.wait().await;
         }
-        let mut table = self.table();
-        let ended = mem::take(&mut table.ended);
-        let ids = table.jobs.keys().copied();
-        ids.filter(|id| !ended.contains(id)).collect()
+        let table = self.table();
+        let left = table.jobs.iter();
+        left.filter(|(_, job)| matches!(job, Job::Waiting | Job::Running))
+            .map(|(id, _)| *id)
+            .collect()
     }
 }
 
@@ -277,29 +249,17 @@ async fn submit(
 ) -> Result<Response, ApiError> {
     let id = jobs.submit(job?.0.text)?;
     let location = [(header::LOCATION, format!("/jobs/{id}"))];
-    let body = Json(json!({ "id": id }));
-    Ok((StatusCode::ACCEPTED, location, body).into_response())
+    Ok((StatusCode::ACCEPTED, location, Json(json!({ "id": id }))).into_response())
 }
 
 async fn status(
     State(jobs): State<Arc<Jobs>>,
     Path(id): Path<String>,
 ) -> Result<Json<Job>, ApiError> {
-    let job = jobs.find(&id)?.borrow().clone();
-    Ok(Json(job))
-}
-
-/// Answers when the job has ended, which spares the client the polling.
-async fn wait(
-    State(jobs): State<Arc<Jobs>>,
-    Path(id): Path<String>,
-) -> Result<Json<Job>, ApiError> {
-    let mut job = jobs.find(&id)?;
-    let has_ended = |job: &Job| !matches!(job, Job::Waiting | Job::Running);
-    let ended = job.wait_for(has_ended).await;
-    // There is no end if the job was dropped.
-    let ended = ended.map_err(|_| ApiError::Stopping)?.clone();
-    Ok(Json(ended))
+    let number = id.parse().ok();
+    let job = number.and_then(|number: u64| jobs.table().jobs.get(&number).cloned());
+    let no_job = || ApiError(StatusCode::NOT_FOUND, format!("there is no job {id}"));
+    job.map(Json).ok_or_else(no_job)
 }
 
 /// Whether the process works at all: if not, it is to be started anew.
@@ -310,7 +270,7 @@ async fn health() -> Json<Value> {
 /// Whether requests should be sent here: not while the server is about to stop.
 async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
     match jobs.places.is_closed() {
-        true => Err(ApiError::Stopping),
+        true => Err(ApiError::is_stopping()),
         false => Ok(Json(json!({ "status": "ready" }))),
     }
 }
@@ -322,21 +282,27 @@ async fn deadline(
     next: Next,
 ) -> Result<Response, ApiError> {
     let answered = timeout(limit, next.run(request)).await;
-    answered.map_err(|_| ApiError::TooLong)
+    let too_long = |_| ApiError::new(StatusCode::GATEWAY_TIMEOUT, "it takes too long");
+    answered.map_err(too_long)
 }
 
 fn routes(jobs: &Arc<Jobs>) -> Router {
-    let limits = jobs.limits;
+    let no_path = || ApiError::new(StatusCode::NOT_FOUND, "there is no such path");
+    let no_method = || {
+        ApiError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "the path has not this method",
+        )
+    };
     Router::new()
         .route("/jobs", post(submit))
         .route("/jobs/{id}", get(status))
-        .route("/jobs/{id}/wait", get(wait))
         .route("/health", get(health))
         .route("/ready", get(ready))
-        .fallback(async || ApiError::NoPath)
-        .method_not_allowed_fallback(async || ApiError::NoMethod)
-        .layer(DefaultBodyLimit::max(limits.body))
-        .layer(from_fn_with_state(limits.request, deadline))
+        .fallback(async move || no_path())
+        .method_not_allowed_fallback(async move || no_method())
+        .layer(DefaultBodyLimit::max(jobs.limits.body))
+        .layer(from_fn_with_state(jobs.limits.request, deadline))
         .with_state(Arc::clone(jobs))
 }
 
@@ -351,16 +317,12 @@ fn routes(jobs: &Arc<Jobs>) -> Router {
 /// # Panics
 ///
 /// If no job may run at once.
-pub async fn serve<F, Fut>(
+pub async fn serve(
     listener: TcpListener,
     limits: Limits,
-    work: F,
+    work: impl Fn(String) -> Work + Send + Sync + 'static,
     stop: CancellationToken,
-) -> Vec<u64>
-where
-    F: Fn(String) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<usize, String>> + Send + 'static,
-{
+) -> Vec<u64> {
     let jobs = Arc::new(Jobs::new(limits, work));
     let routes = routes(&jobs);
     let connections = TaskTracker::new();
@@ -419,56 +381,44 @@ async fn connection(
 }
 
 /// Counts the words of a text, and takes 0.1 s for each.
-async fn count_words(text: String) -> Result<usize, String> {
+fn count_words(text: String) -> Work {
     let words = text.split_whitespace().count();
-    sleep(Duration::from_millis(100) * words as u32).await;
-    match words {
-        0 => Err("the text is empty".to_owned()),
-        _ => Ok(words),
-    }
+    let work = async move {
+        sleep(Duration::from_millis(100) * words as u32).await;
+        match words {
+            0 => Err("the text is empty".to_owned()),
+            _ => Ok(words),
+        }
+    };
+    work.boxed()
 }
 
-/// Asks the server of the demonstration.
-struct Client {
-    http: reqwest::Client,
-    address: SocketAddr,
-}
-
-impl Client {
-    async fn get(&self, path: &str) {
-        let request = self.http.get(format!("http://{}{path}", self.address));
-        print(&format!("GET {path}"), request).await;
-    }
-
-    async fn submit(&self, text: &str) {
-        let request = self.http.post(format!("http://{}/jobs", self.address));
-        print("POST /jobs", request.json(&json!({ "text": text }))).await;
-    }
-}
-
-/// Sends the request, and prints the response.
-async fn print(what: &str, request: reqwest::RequestBuilder) {
-    match answer(request).await {
-        Ok(answer) => println!("{what}: {answer}"),
-        Err(error) if error.is_connect() => println!("{what}: no connection"),
-        Err(error) => println!("{what}: {error}"),
-    }
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> Result<String, reqwest::Error> {
-    let response = request.send().await?;
+/// Asks the server, and prints what it answers.
+async fn ask(request: RequestBuilder) -> reqwest::Result<()> {
+    let (client, request) = request.build_split();
+    let request = request?;
+    let what = format!("{} {}", request.method(), request.url().path());
+    let response = match client.execute(request).await {
+        Err(error) if error.is_connect() => {
+            println!("{what}: no connection");
+            return Ok(());
+        }
+        answered => answered?,
+    };
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(header::RETRY_AFTER);
-    let retry_after = retry_after.and_then(|value| value.to_str().ok());
-    let after = retry_after.map(|seconds| format!(", again after {seconds} s"));
+    let after = response.headers().get(header::RETRY_AFTER);
+    let after = after.and_then(|value| value.to_str().ok());
+    let after = after.map(|seconds| format!(", again after {seconds} s"));
     let body: Value = response.json().await?;
-    Ok(format!("{status} {body}{}", after.unwrap_or_default()))
+    println!("{what}: {status} {body}{}", after.unwrap_or_default());
+    Ok(())
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-pub async fn run() -> Result<(), Failure> {
-    let (begin, moment) = (Instant::now(), Duration::from_millis(100));
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let moment = Duration::from_millis(100);
+    // The client takes time to make. From then on, what is late does not add up.
+    let start = Instant::now() + 5 * moment;
+    let at = |moments| sleep_until(start + moments * moment);
     let limits = Limits {
         running: 1,
         waiting: 1,
@@ -481,75 +431,70 @@ pub async fn run() -> Result<(), Failure> {
         drain: 4 * moment,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let root = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(listener, limits, count_words, stop.clone()));
-    let http = reqwest::Client::builder()
-        .timeout(50 * moment)
-        .connect_timeout(10 * moment)
-        .build()?;
-    let client = Client { http, address };
+    let client = reqwest::Client::builder().no_proxy().timeout(50 * moment);
+    let client = client.build()?;
+    let get = |path: &str| ask(client.get(format!("{root}{path}")));
+    let post = || client.post(format!("{root}/jobs"));
+    let submit = |text: &str| ask(post().json(&json!({ "text": text })));
 
-    // The client takes time to make. From then on, what is late does not add up.
-    sleep_until(begin + 5 * moment).await;
-    let start = Instant::now();
-    let at = |moments| sleep_until(start + moments * moment);
-
+    at(0).await;
     println!("A job is submitted, and its result polled:");
-    client.submit("one two three four five six").await;
+    submit("one two three four five six").await?;
     at(2).await;
-    client.get("/jobs/1").await;
+    get("/jobs/1").await?;
     at(9).await;
-    client.get("/jobs/1").await;
-    client.get("/jobs/9").await;
+    get("/jobs/1").await?;
+    get("/jobs/9").await?;
 
     at(10).await;
     println!("One job runs, one waits, one more is too many:");
-    client.submit("these are six words, one each").await;
-    client.submit("").await;
-    client.submit("too much").await;
+    submit("these are six words, one each").await?;
+    submit("").await?;
+    submit("too much").await?;
     at(12).await;
-    client.get("/jobs/2").await;
-    client.get("/jobs/3").await;
+    get("/jobs/2").await?;
+    get("/jobs/3").await?;
 
     at(19).await;
     println!("Of those that have ended two are kept:");
     for path in ["/jobs/1", "/jobs/2", "/jobs/3"] {
-        client.get(path).await;
+        get(path).await?;
     }
 
-    at(20).await;
-    println!("Errors are JSON too:");
-    client.submit(&"x".repeat(90)).await;
-    let bad = client.http.post(format!("http://{address}/jobs"));
-    let bad = bad.header(header::CONTENT_TYPE, "application/json");
-    print("POST /jobs", bad.body("{")).await;
-    client.get("/jobs").await;
-    client.get("/nothing").await;
-
     at(21).await;
-    println!("A request has 0.5 s, the job goes on:");
-    client.submit("all of this is done in eight tenths").await;
-    client.get("/jobs/4/wait").await;
-    client.get("/jobs/4/wait").await;
+    println!("Errors are JSON too:");
+    submit(&"x".repeat(90)).await?;
+    let json = || post().header(header::CONTENT_TYPE, "application/json");
+    ask(json().body("{")).await?;
+    get("/jobs").await?;
+    get("/nothing").await?;
 
-    at(31).await;
+    at(23).await;
+    println!("A request has 0.5 s, and half of this one never comes:");
+    let half = stream::iter([Ok::<_, Infallible>("{\"text\":")]);
+    let half_a_body = Body::wrap_stream(half.chain(stream::pending()));
+    ask(json().body(half_a_body)).await?;
+
+    at(30).await;
     println!("The server is told to stop, with two jobs:");
-    client.submit("this is soon done").await;
-    client.submit("it takes so long that it is dropped").await;
+    submit("this is soon done").await?;
+    submit("it takes so long that it is dropped").await?;
     stop.cancel();
-    at(33).await;
-    client.get("/health").await;
-    client.get("/ready").await;
-    client.submit("no more").await;
-    at(39).await;
-    client.get("/health").await;
+    at(32).await;
+    get("/health").await?;
+    get("/ready").await?;
+    submit("no more").await?;
+    at(38).await;
+    get("/health").await?;
     println!("dropped are the jobs {:?}", server.await?);
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     run().await
 }
 
@@ -557,21 +502,23 @@ pub async fn main() -> Result<(), Failure> {
 mod tests {
     use std::io;
     use std::net::SocketAddr;
+    use std::process::Command;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use axum::Router;
+    use futures::FutureExt;
     use serde_json::{Value, json};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
-    use tokio::runtime::Handle;
+    use tokio::runtime::{Builder, Handle};
     use tokio::sync::Semaphore;
     use tokio::task::{JoinHandle, JoinSet};
     use tokio::time::{sleep, timeout};
     use tokio_util::sync::CancellationToken;
 
-    use super::{Jobs, Limits, count_words, serve};
+    use super::{Jobs, Limits, Work, count_words, serve};
 
     const LONG: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(100);
@@ -597,11 +544,10 @@ mod tests {
     }
 
     impl Server {
-        async fn start<F, Fut>(limits: Limits, work: F) -> Self
-        where
-            F: Fn(String) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = Result<usize, String>> + Send + 'static,
-        {
+        async fn start(
+            limits: Limits,
+            work: impl Fn(String) -> Work + Send + Sync + 'static,
+        ) -> Self {
             let tasks_before = Handle::current().metrics().num_alive_tasks();
             let bound = TcpListener::bind("127.0.0.1:0").await;
             let listener = bound.expect("there is a port");
@@ -815,10 +761,11 @@ mod tests {
         };
         let work = move |_| {
             let ended = Arc::clone(&ended);
-            async move {
+            let work = async move {
                 sleep(Duration::from_millis(5)).await;
                 Ok(ended.fetch_add(1, SeqCst))
-            }
+            };
+            work.boxed()
         };
         let server = Server::start(limits, work).await;
         let address = server.address;
@@ -869,44 +816,125 @@ mod tests {
         );
     }
 
+    /// What the process holds in memory, in kB; 0 where the system does not say.
+    fn memory() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    /// In a process of its own, as the memory of other tests would count.
+    #[test]
+    fn ten_thousand_in_turn_and_a_thousand_at_once() {
+        const ALONE: &str = "API_SERVER_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.expect("it needs no thread");
+            return runtime.block_on(many());
+        }
+        let (_, module) = module_path!().split_once("::").expect("it is in a crate");
+        let output = Command::new(std::env::current_exe().expect("it runs"))
+            .args([
+                &format!("{module}::ten_thousand_in_turn_and_a_thousand_at_once"),
+                "--exact",
+            ])
+            .env(ALONE, "1")
+            .output()
+            .expect("it can be run again");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}"
+        );
+    }
+
+    /// So many open files, of which each end of a connection is one.
+    #[cfg(unix)]
+    fn allow_files(count: u64) {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.current.map(|current| current.max(count));
+        setrlimit(Resource::Nofile, limit).expect("the system allows it");
+    }
+
+    #[cfg(not(unix))]
+    fn allow_files(_count: u64) {}
+
+    async fn many() {
+        let server = Server::start(LIMITS, count_words).await;
+        let (mut answered, mut before) = (0, 0);
+        for number in 0..10_000 {
+            if number == 1000 {
+                before = memory();
+            }
+            // Half a head, half a body; then the client leaves, or breaks off.
+            let (text, resets) = match number % 10 {
+                1 => ("GET /health HTTP/1.1\r\nX-Never-".to_owned(), false),
+                2 => (head("POST", "/jobs", 10) + "{", true),
+                _ => {
+                    assert_eq!(server.get("/health").await.0, 200);
+                    answered += 1;
+                    continue;
+                }
+            };
+            let stream = server.send(&text).await;
+            if resets {
+                stream.set_zero_linger().expect("it is open");
+            }
+        }
+        no_more_than(server.tasks_before + 1).await;
+        let grown = memory().saturating_sub(before);
+        assert_eq!(answered, 8000);
+        assert!(grown < 1000, "{grown} kB more than after 1000");
+
+        allow_files(2100);
+        let mut open = Vec::new();
+        for _ in 0..1000 {
+            open.push(server.send(&head("GET", "/health", 0)[..20]).await);
+        }
+        for stream in &mut open {
+            let rest = &head("GET", "/health", 0)[20..];
+            stream.write_all(rest.as_bytes()).await.expect("it is open");
+        }
+        for stream in open {
+            let (status, _) = read(stream).await.expect("it answers");
+            assert_eq!(status, 200);
+        }
+        assert_eq!(server.stop().await, [0; 0]);
+    }
+
     #[tokio::test]
-    async fn a_request_that_runs_is_answered_at_the_end() {
+    async fn a_request_that_has_begun_is_answered_at_the_end() {
         let limits = Limits {
             drain: LONG / 4,
             ..LIMITS
         };
         let server = Server::start(limits, count_words).await;
-        assert_eq!(server.submit("one two three").await.0, 202);
-        let waits = server.send(&head("GET", "/jobs/1/wait", 0)).await;
+        let body = json!({ "text": "one" }).to_string();
+        let mut begun = server.send(&head("POST", "/jobs", body.len())).await;
         sleep(SHORT).await;
-        assert_eq!(server.stop().await, [0; 0]);
-        let (status, body) = read(waits).await.expect("it is answered");
-        assert_eq!(
-            (status, body),
-            (200, json!({ "status": "done", "words": 3 }))
-        );
-    }
-
-    #[tokio::test]
-    async fn who_leaves_leaves_the_job_running() {
-        let server = Server::start(LIMITS, count_words).await;
-        assert_eq!(server.submit("one two").await.0, 202);
-        let waits = server.send(&head("GET", "/jobs/1/wait", 0)).await;
-        sleep(SHORT / 2).await;
-        drop(waits);
-        let done = json!({ "status": "done", "words": 2 });
-        assert_eq!(server.get("/jobs/1/wait").await, (200, done));
-        assert_eq!(server.stop().await, [0; 0]);
+        let rest = async {
+            sleep(SHORT).await;
+            begun.write_all(body.as_bytes()).await.expect("it is open");
+            read(begun).await.expect("it answers")
+        };
+        let (dropped, (status, body)) = tokio::join!(server.stop(), rest);
+        assert_eq!(dropped, [0; 0]);
+        let error = json!({ "error": "the server is about to stop" });
+        assert_eq!((status, body), (503, error));
     }
 
     #[tokio::test]
     async fn a_job_that_panics_takes_no_place() {
-        let work = |text: String| {
+        let work = |text: String| -> Work {
             assert_ne!(text, "early", "scheduled");
-            async move {
+            let work = async move {
                 assert_ne!(text, "late", "scheduled");
                 count_words(text).await
-            }
+            };
+            work.boxed()
         };
         let limits = Limits {
             running: 1,
@@ -916,7 +944,17 @@ mod tests {
         let server = Server::start(limits, work).await;
         for (number, text) in [(1, "early"), (2, "late")] {
             assert_eq!(server.submit(text).await.0, 202, "{text}");
-            let (_, job) = server.get(&format!("/jobs/{number}/wait")).await;
+            let path = format!("/jobs/{number}");
+            let ended = async {
+                loop {
+                    let (_, job) = server.get(&path).await;
+                    if job["status"] != "waiting" && job["status"] != "running" {
+                        return job;
+                    }
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let job = timeout(LONG, ended).await.expect("it ends");
             let failed = json!({ "status": "failed", "error": "internal error" });
             assert_eq!(job, failed);
         }
@@ -931,10 +969,11 @@ mod tests {
         let holds = Arc::clone(&held);
         let work = move |text| {
             let holds = Arc::clone(&holds);
-            async move {
+            let work = async move {
                 let _holds = holds;
                 count_words(text).await
-            }
+            };
+            work.boxed()
         };
         let bound = TcpListener::bind("127.0.0.1:0").await;
         let listener = bound.expect("there is a port");
@@ -956,7 +995,7 @@ mod tests {
     async fn dropped_it_leaves_nothing_running() {
         for stage in 1..4 {
             let server = Server::start(LIMITS, count_words).await;
-            let text = head("GET", "/jobs/1/wait", 0);
+            let text = head("POST", "/jobs", 10);
             let mut open = Vec::new();
             if stage > 1 {
                 assert_eq!(server.submit("this takes its time").await.0, 202);
@@ -988,10 +1027,11 @@ mod tests {
                 let begun = Arc::clone(&begun);
                 move |text| {
                     let begun = Arc::clone(&begun);
-                    async move {
+                    let work = async move {
                         begun.lock().expect("nobody panics").push(text);
                         Ok(0)
-                    }
+                    };
+                    work.boxed()
                 }
             }));
             let numbers: Vec<String> = (0..50).map(|number| number.to_string()).collect();

@@ -35,6 +35,9 @@ use tokio_util::sync::CancellationToken;
 /// After about so many of its own steps SQLite asks whether a call was given up.
 const STEPS: i32 = 100;
 
+/// So many calls are in line; further ones wait for room, in the order of coming too.
+const LINE: usize = 100;
+
 /// A connection to SQLite on a thread of its own, which is sent what to do with it.
 ///
 /// Clones share the connection. It is closed by [`close`](Self::close), or after all
@@ -63,8 +66,7 @@ impl fmt::Display for Closed {
 impl Error for Closed {}
 
 impl Database {
-    /// Starts the thread, on which `open` opens the connection and sets it up. For
-    /// `waiting` calls there is room in line; further ones wait for room.
+    /// Starts the thread, on which `open` opens the connection and sets it up.
     ///
     /// # Errors
     ///
@@ -72,12 +74,12 @@ impl Database {
     ///
     /// # Panics
     ///
-    /// If `waiting` is 0, if `open` panics, and if the system has no thread to give.
-    pub async fn open<F>(waiting: usize, open: F) -> rusqlite::Result<Self>
+    /// If `open` panics, and if the system has no thread to give.
+    pub async fn open<F>(open: F) -> rusqlite::Result<Self>
     where
         F: FnOnce() -> rusqlite::Result<Connection> + Send + 'static,
     {
-        let (line, messages) = mpsc::channel(waiting);
+        let (line, messages) = mpsc::channel(LINE);
         let (opened, ready) = oneshot::channel();
         thread::spawn(move || {
             let connection = match open() {
@@ -247,7 +249,7 @@ async fn part(start: Instant, millis: u64, title: &str) {
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let start = Instant::now();
-    println!("In memory, opened anew for each statement:");
+    part(start, 100, "In memory, opened anew for each statement:").await;
     let alice = User::new("Alice", Some("alice@example.com"));
     for statement in [USERS, "INSERT INTO users VALUES ('Alice', NULL)"] {
         let result = spawn_blocking(move || {
@@ -259,13 +261,18 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
     }
 
-    println!("In memory, opened once, on a thread of its own:");
+    part(
+        start,
+        300,
+        "In memory, opened once, on a thread of its own:",
+    )
+    .await;
     let open = || {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(USERS)?;
         Ok(connection)
     };
-    let database = Database::open(10, open).await?;
+    let database = Database::open(open).await?;
     for user in [alice.clone(), User::new("Bob", None), alice] {
         let name = user.name.clone();
         match database
@@ -276,6 +283,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             Err(error) => println!("{name}: {error}"),
         }
     }
+    part(start, 500, "Who is there:").await;
     for name in ["Alice", "Bob", "Carol"] {
         match database
             .call(move |connection| find(connection, name))
@@ -287,6 +295,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             None => println!("{name}: no such user"),
         }
     }
+    part(start, 700, "A text that would be SQL:").await;
     let name = "' OR '1' = '1";
     let query = format!("name = '{name}'");
     let found = database
@@ -298,18 +307,18 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .await??;
     println!("{name} as a parameter finds {}", found.iter().count());
 
-    part(start, 100, "Three slow calls at once, on the thread:").await;
+    part(start, 900, "Three slow calls at once, on the thread:").await;
     let calls = (0..3).map(|_| database.call(slow_query));
     let threads = try_join_all(calls).await?;
     println!("on {} thread", HashSet::<_>::from_iter(threads).len());
 
-    part(start, 500, "Three slow calls at once, with a lock:").await;
+    part(start, 1400, "Three slow calls at once, with a lock:").await;
     let connection = Arc::new(Mutex::new(Connection::open_in_memory()?));
     let calls = (0..3).map(|_| call_with_lock(Arc::clone(&connection), slow_query));
     let threads = try_join_all(calls).await?;
     println!("on {} threads", HashSet::<_>::from_iter(threads).len());
 
-    part(start, 900, "A query without end is given up after 0.4 s:").await;
+    part(start, 1900, "A query without end is given up after 0.4 s:").await;
     let endless = async {
         let call = database.call(endless_query);
         match timeout(Duration::from_millis(400), call).await {
@@ -333,7 +342,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (_, _, users) = join!(endless, after(100, in_line), after(300, behind));
     println!("{} users", users??);
 
-    println!("Closed:");
+    part(start, 2500, "Closed:").await;
     database.close().await?;
     if let Err(closed) = database.call(slow_query).await {
         println!("{closed}");
@@ -363,15 +372,13 @@ mod tests {
     /// Nothing takes that long unless something is wedged.
     const LONG: Duration = Duration::from_secs(20);
 
-    async fn users(waiting: usize) -> Database {
+    async fn users() -> Database {
         let open = || {
             let connection = Connection::open_in_memory()?;
             connection.execute_batch(USERS)?;
             Ok(connection)
         };
-        Database::open(waiting, open)
-            .await
-            .expect("it can be opened")
+        Database::open(open).await.expect("it can be opened")
     }
 
     fn add(connection: &mut Connection) -> rusqlite::Result<usize> {
@@ -386,7 +393,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_leaves_in_line_stops_nobody_else() {
-        let database = users(5).await;
+        let database = users().await;
         let (go_on, wait) = mpsc::channel::<()>();
         let (begun, mut has_begun) = unbounded_channel();
         // So long that SQLite asks many times.
@@ -419,7 +426,7 @@ mod tests {
 
     #[tokio::test]
     async fn given_up_before_its_query_begins() {
-        let database = users(5).await;
+        let database = users().await;
         let (go_on, wait) = mpsc::channel::<()>();
         let (begun, mut has_begun) = unbounded_channel();
         let call = database.call(move |connection| {
@@ -438,7 +445,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn ten_thousand_calls_some_given_up() {
-        let database = users(5).await;
+        let database = users().await;
         let mut calls = JoinSet::new();
         for number in 0..10_000 {
             let database = database.clone();
@@ -475,7 +482,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_goes_to_the_caller_alone() {
-        let database = users(5).await;
+        let database = users().await;
         let panics = database.call(|connection| {
             let begun = connection.execute_batch("BEGIN");
             panic!("scheduled, {begun:?}, {:?}", add(connection))
@@ -487,7 +494,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_line_is_done_before_it_closes() {
-        let database = users(3).await;
+        let database = users().await;
         let (go_on, wait) = mpsc::channel::<()>();
         let mut busy = Box::pin(database.call(move |_| wait.recv().is_err()));
         assert!(futures::poll!(busy.as_mut()).is_pending());
@@ -510,8 +517,7 @@ mod tests {
         struct Service {
             database: Database,
         }
-        let waiting = 1;
-        let database = users(waiting).await;
+        let database = users().await;
         let service = Arc::new(Service { database });
         let task = tokio::spawn(async move {
             let call = service.database.call(|connection| -> Result<(), String> {
@@ -529,7 +535,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_while_it_opens_is_told() {
-        let opened = Database::open(1, || Connection::open("/no/such/folder/file"));
+        let opened = Database::open(|| Connection::open("/no/such/folder/file"));
         let error = opened.await.err().expect("it cannot be opened");
         assert!(error.to_string().contains("unable to open"));
     }

@@ -7,8 +7,8 @@
 //! modification, that of the source. A bad file does not end the rest. Memory is bounded:
 //! a file is begun when another has ended, and read line by line, with a longest line.
 //! `aiofiles` and `tokio::fs` hand each call to a thread, so several calls go better into
-//! one `spawn_blocking`. A power failure may still leave an empty file, unless `sync_all`
-//! comes before the rename. The crate `ignore` finds files by pattern.
+//! one `spawn_blocking`. A power failure may still leave an empty file, unless
+//! `File::sync_all` comes before the rename. The crate `ignore` finds files by pattern.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
 //! asyncio: asyncio.LimitOverrunError
@@ -424,6 +424,8 @@ mod tests {
     use super::{Convert, Failure, Outcome, list_files, prepare, process};
 
     const TICK: Duration = Duration::from_millis(1);
+    /// In which the child process writes a file, a millisecond and more for each.
+    const PIECES: usize = 5;
     /// Tells the child process where to work.
     const FOLDER: &str = "FILE_PROCESSOR_TEST_FOLDER";
 
@@ -542,16 +544,18 @@ mod tests {
         };
         std::println!("begun");
         let (source, target) = (folder.join("in"), folder.join("out"));
-        process_all(&Slowly::new(10), &source, &target, 4).await;
+        process_all(&Slowly::new(PIECES), &source, &target, 4).await;
     }
 
-    #[test]
-    fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
-        let (folder, source, target) = folders(150);
+    #[tokio::test]
+    async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
+        // More than can be done before the last of the processes is killed.
+        let (folder, source, target) = folders(700);
         // It has another name in a copy of this file.
         let (_crate, module) = module_path!().split_once("::").expect("a module");
         let child = format!("{module}::child");
-        let start = || {
+        let (mut before, mut in_the_middle, mut random) = (0, 0, 1_u32);
+        for _ in 0..50 {
             let child = process::Command::new(env::current_exe().expect("itself"))
                 .args(["--exact", "--nocapture", &child])
                 .env(FOLDER, folder.path())
@@ -560,28 +564,30 @@ mod tests {
                 .spawn();
             let mut child = child.expect("it starts");
             let output = BufReader::new(child.stdout.take().expect("it is piped"));
+            // Kept, as who closes the pipe ends the child's printing, and so the child.
             let mut lines = output.lines();
             let begun = |line: Result<String, _>| line.is_ok_and(|l| l.contains("begun"));
             assert!(lines.any(begun), "it begins");
-            // Who closes the pipe ends the child's printing, and so the child.
-            (child, lines)
-        };
-        let (mut before, mut parts_seen, mut random) = (0, 0, 1_u32);
-        for _ in 0..12 {
-            let (mut child, _output) = start();
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             thread::sleep(Duration::from_micros(u64::from(random >> 17)));
             child.kill().expect("it can be killed");
-            child.wait().expect("it has ended");
-            let (whole, parts) = look(&source, &target, 10);
+            let ended = child.wait().expect("it has ended");
+            assert_eq!(ended.code(), None, "it did not end by itself");
+            let (whole, parts) = look(&source, &target, PIECES);
             assert!(whole >= before, "what was done stays");
             before = whole;
-            parts_seen += parts;
+            in_the_middle += usize::from(parts > 0);
         }
-        assert!(parts_seen > 0, "it was killed in the middle of a file");
-        let (mut child, _output) = start();
-        assert!(child.wait().expect("it has ended").success());
-        assert_eq!(look(&source, &target, 10), (150, 0));
+        assert!(before > 0, "some were done");
+        assert!(
+            in_the_middle > 25,
+            "most were killed in the middle of a file"
+        );
+        let outcomes = process_all(&Slowly::new(PIECES), &source, &target, 50).await;
+        let done = |what| outcomes.values().filter(|o| **o == Ok(what)).count();
+        assert_eq!(done(Outcome::Skipped), before);
+        assert_eq!(done(Outcome::Written), 700 - before);
+        assert_eq!(look(&source, &target, PIECES), (700, 0));
     }
 
     #[tokio::test]

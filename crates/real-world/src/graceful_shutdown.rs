@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::sleep;
+use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
@@ -151,7 +151,7 @@ pub async fn serve(
                 break;
             }
             Some(order) = orders.recv() => {
-                tasks.spawn(format!("order {}", order.number), handle(order));
+                start(&mut tasks, order);
             }
             // Those that ended must not pile up.
             Some((name, ended)) = tasks.join_next() => report(&name, ended),
@@ -164,6 +164,16 @@ pub async fn serve(
     drain(&mut tasks, limit, signals.next()).await
 }
 
+fn start(tasks: &mut JoinMap<String, ()>, order: Order) {
+    let name = format!("order {}", order.number);
+    // `spawn` would abort the task that has this name.
+    if tasks.contains_key(&name) {
+        println!("{name} has begun already");
+    } else {
+        tasks.spawn(name, handle(order));
+    }
+}
+
 async fn handle(Order { number, millis }: Order) {
     println!("order {number} begins");
     sleep(Duration::from_millis(millis)).await;
@@ -173,14 +183,16 @@ async fn handle(Order { number, millis }: Order) {
 /// A task without an end: it is asked to stop, and may await then.
 async fn keep_log(stop: CancellationToken) {
     stop.cancelled().await;
-    sleep(Duration::from_millis(150)).await;
+    sleep(Duration::from_millis(200)).await;
     println!("the log is written");
 }
 
-/// Sends the orders, 150 ms apart, as long as they are taken.
+/// Sends the orders, 300 ms apart, as long as they are taken.
 async fn send(orders: mpsc::Sender<Order>, first: u32, millis: &[u64]) {
+    let pause = Duration::from_millis(300);
+    let mut ticks = interval_at(Instant::now() + pause, pause);
     for (number, &millis) in (first..).zip(millis) {
-        sleep(Duration::from_millis(150)).await;
+        ticks.tick().await;
         if orders.send(Order { number, millis }).await.is_err() {
             println!("order {number} is refused");
         }
@@ -219,7 +231,10 @@ fn report_end(served: Result<(), Unfinished>) {
 }
 
 pub async fn run() -> io::Result<()> {
-    let limit = Duration::from_millis(300);
+    // Each part begins at its time, however long the one before it took.
+    let begin = Instant::now();
+    let part = |millis| sleep_until(begin + Duration::from_millis(millis));
+    let limit = Duration::from_millis(400);
 
     println!("Once listened for, a signal ends nothing by itself:");
     let signals = Signals::listen()?;
@@ -232,33 +247,36 @@ pub async fn run() -> io::Result<()> {
     println!("still here, with nobody who listens");
     let mut signals = Signals::listen()?;
 
+    part(400).await;
     println!("SIGTERM, and all work ends in time:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signal) = join!(
         serve(orders, &mut signals, limit),
-        send(sender, 1, &[250, 50, 250, 250]),
-        send_signal(500, "SIGTERM"),
+        send(sender, 1, &[500, 100, 500, 500]),
+        send_signal(1100, "SIGTERM"),
     );
     signal?;
     report_end(served);
 
+    part(2000).await;
     println!("SIGINT, and two orders do not end in time:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signal) = join!(
         serve(orders, &mut signals, limit),
         send(sender, 5, &[STUCK, STUCK]),
-        send_signal(400, "SIGINT"),
+        send_signal(700, "SIGINT"),
     );
     signal?;
     report_end(served);
 
+    part(3300).await;
     println!("SIGINT twice:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signals) = join!(
         serve(orders, &mut signals, limit),
         send(sender, 7, &[STUCK]),
         async {
-            send_signal(250, "SIGINT").await?;
+            send_signal(400, "SIGINT").await?;
             send_signal(100, "SIGINT").await
         },
     );
@@ -281,7 +299,7 @@ mod tests {
     use tokio::time::{Instant, sleep, timeout};
     use tokio_util::task::JoinMap;
 
-    use super::drain;
+    use super::{Order, drain, start};
 
     const HOUR: Duration = Duration::from_secs(3600);
     const TICK: Duration = Duration::from_millis(1);
@@ -314,6 +332,19 @@ mod tests {
         assert_eq!(error.to_string(), said);
         sleep(TICK).await;
         assert_eq!(Arc::strong_count(&held), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_number_that_comes_again_does_not_abort_the_first() {
+        let mut tasks = JoinMap::new();
+        let begin = Instant::now();
+        for millis in [100, 200] {
+            start(&mut tasks, Order { number: 1, millis });
+            sleep(TICK).await;
+        }
+        let ended = tasks.join_next().await;
+        assert!(ended.is_some_and(|(_, ended)| ended.is_ok()));
+        assert_eq!(begin.elapsed(), 100 * TICK);
     }
 
     #[tokio::test(start_paused = true)]

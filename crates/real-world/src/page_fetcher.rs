@@ -28,9 +28,9 @@ use axum::response::Html;
 use axum::routing::get;
 use reqwest::{Client, Url};
 use tokio::net::TcpListener;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::{Instant, interval_at, sleep};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, JoinMap};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -54,6 +54,17 @@ impl Page {
     }
 }
 
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A status such as 404 is an error, too.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// The task of the fetch panicked. Its text is on standard error.
+    #[error(transparent)]
+    Crashed(#[from] JoinError),
+}
+
 /// The end of a fetch.
 #[derive(Debug)]
 pub struct Fetched {
@@ -61,8 +72,8 @@ pub struct Fetched {
     pub place: usize,
     /// What was fetched.
     pub url: Url,
-    /// The page, or why there is none. A status such as 404 is an error, too.
-    pub page: reqwest::Result<Page>,
+    /// The page, or why there is none.
+    pub page: Result<Page, FetchError>,
 }
 
 /// Fetches pages, so many at once.
@@ -70,7 +81,7 @@ pub struct Pages {
     client: Client,
     urls: Enumerate<IntoIter<Url>>,
     limit: usize,
-    running: JoinSet<Fetched>,
+    running: JoinMap<(usize, Url), reqwest::Result<Page>>,
 }
 
 impl Pages {
@@ -81,7 +92,7 @@ impl Pages {
     /// If the limit is 0: it would fetch nothing.
     pub fn new(client: Client, urls: Vec<Url>, limit: usize) -> Self {
         assert!(limit > 0, "a limit of 0 would fetch nothing");
-        let (urls, running) = (urls.into_iter().enumerate(), JoinSet::new());
+        let (urls, running) = (urls.into_iter().enumerate(), JoinMap::new());
         Self {
             client,
             urls,
@@ -94,35 +105,30 @@ impl Pages {
     /// the end of the list. Cancel-safe: who stops waiting for it loses no page.
     ///
     /// What runs goes on while the caller does something else; no more is begun then.
-    ///
-    /// # Errors
-    ///
-    /// If the task of a fetch panicked.
-    pub async fn next(&mut self) -> Result<Option<Fetched>, JoinError> {
+    pub async fn next(&mut self) -> Option<Fetched> {
         while self.running.len() < self.limit
             && let Some((place, url)) = self.urls.next()
         {
             let client = self.client.clone();
-            self.running.spawn(async move {
-                let page = fetch(&client, url.clone()).await;
-                Fetched { place, url, page }
-            });
+            let key = (place, url.clone());
+            self.running
+                .spawn(key, async move { fetch(&client, url).await });
         }
-        self.running.join_next().await.transpose()
+        // The key outlives a task that panics.
+        let ((place, url), ended) = self.running.join_next().await?;
+        let page = ended.map_err(FetchError::from);
+        let page = page.and_then(|page| Ok(page?));
+        Some(Fetched { place, url, page })
     }
 
     /// All that are left, in the order of the list.
-    ///
-    /// # Errors
-    ///
-    /// If the task of a fetch panicked; the pages fetched so far are dropped.
-    pub async fn in_order(mut self) -> Result<Vec<Fetched>, JoinError> {
+    pub async fn in_order(mut self) -> Vec<Fetched> {
         let mut all = Vec::new();
-        while let Some(fetched) = self.next().await? {
+        while let Some(fetched) = self.next().await {
             all.push(fetched);
         }
         all.sort_by_key(|fetched| fetched.place);
-        Ok(all)
+        all
     }
 }
 
@@ -139,11 +145,12 @@ fn report(fetched: &Fetched) {
             let title = title.as_deref().unwrap_or("no title");
             println!("{path}: {title}, {length} characters");
         }
-        Err(error) => match error.status() {
+        Err(FetchError::Http(error)) => match error.status() {
             Some(status) => println!("{path}: {status}"),
             None if error.is_timeout() => println!("{path}: no answer in time"),
             None => println!("{path}: {}", innermost(error)),
         },
+        Err(error) => println!("{path}: {error}"),
     }
 }
 
@@ -210,14 +217,14 @@ pub async fn run() -> Result<(), Failure> {
     part.tick().await;
     println!("As they come, 2 at once:");
     let mut pages = Pages::new(client.clone(), list.clone(), 2);
-    while let Some(fetched) = pages.next().await? {
+    while let Some(fetched) = pages.next().await {
         report(&fetched);
     }
 
     part.tick().await;
     println!("In the order of the list, 3 at once:");
     let pages = Pages::new(client.clone(), list, 3);
-    for fetched in pages.in_order().await? {
+    for fetched in pages.in_order().await {
         report(&fetched);
     }
 
@@ -225,7 +232,7 @@ pub async fn run() -> Result<(), Failure> {
     part.tick().await;
     println!("Each is stored for 0.25 s before the next:");
     let mut pages = Pages::new(client.clone(), list.clone(), 3);
-    while let Some(fetched) = pages.next().await? {
+    while let Some(fetched) = pages.next().await {
         report(&fetched);
         sleep(Duration::from_millis(250)).await;
     }
@@ -234,7 +241,7 @@ pub async fn run() -> Result<(), Failure> {
     println!("Only the first that comes:");
     sent.store(0, Ordering::Relaxed);
     let mut pages = Pages::new(client, list, 3);
-    if let Some(fetched) = pages.next().await? {
+    if let Some(fetched) = pages.next().await {
         report(&fetched);
     }
     drop(pages);
@@ -259,7 +266,7 @@ mod tests {
     use reqwest::{Client, Url};
     use tokio::time::{sleep, timeout};
 
-    use super::{Failure, Page, Pages, fetch, start_server};
+    use super::{Failure, FetchError, Page, Pages, fetch, start_server};
 
     fn client() -> reqwest::Result<Client> {
         let builder = Client::builder().timeout(Duration::from_millis(700));
@@ -288,7 +295,7 @@ mod tests {
 
         let mut pages = Pages::new(client.clone(), urls(&root)?, 3);
         for _ in 0..3 {
-            let fetched = pages.next().await?.expect("another");
+            let fetched = pages.next().await.expect("another");
             assert!(fetched.page.is_ok());
             sleep(Duration::from_millis(400)).await;
         }
@@ -302,14 +309,26 @@ mod tests {
         let mut places = Vec::new();
         loop {
             match timeout(Duration::from_millis(7), pages.next()).await {
-                Ok(Ok(Some(fetched))) => places.push(fetched.place),
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(error.into()),
+                Ok(Some(fetched)) => places.push(fetched.place),
+                Ok(None) => break,
                 Err(_) => {}
             }
         }
         places.sort_unstable();
         assert_eq!(places, [0, 1, 2]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_panics_keeps_its_url() -> Result<(), Failure> {
+        let url = Url::parse("http://a.example/1")?;
+        let mut pages = Pages::new(client()?, Vec::new(), 2);
+        let crash = async { panic!("scheduled") };
+        pages.running.spawn((7, url.clone()), crash);
+        let fetched = pages.next().await.expect("one");
+        assert_eq!((fetched.place, fetched.url), (7, url));
+        assert!(matches!(fetched.page, Err(FetchError::Crashed(_))));
+        assert!(pages.next().await.is_none());
         Ok(())
     }
 

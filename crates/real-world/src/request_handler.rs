@@ -47,7 +47,7 @@ pub struct CallCache {
 
 impl CallCache {
     /// The response of the call that runs or has succeeded for this endpoint. If there is
-    /// none, `call` is run in a task; otherwise it is dropped unused.
+    /// none, `call` is run in a task; otherwise it is dropped unused, when this returns.
     ///
     /// Cancel-safe: dropped while it waits, it leaves the call running.
     ///

@@ -1,45 +1,45 @@
 //! Web scraper: crawl a site politely, with robots.txt, limits, delays, retries, Ctrl-C.
 //!
-//! One loop for each site owns its queue and the URLs that it has seen. Requests are
-//! tasks, each with a permit of a semaphore for all sites, taken when the host is due, so
-//! that nobody sleeps with one in the hand. The trap is the client's own way to follow
-//! redirects: it asks for what robots.txt forbids; here each comes back to the loop. In
-//! asyncio Ctrl-C cancels the task of `main`, where a `finally` can tell what is left; a
-//! future that is dropped tells nothing, so a token asks it to stop. Not done here:
-//! Retry-After, which `retry` obeys, and sitemaps. The crate `spider` does more: it also
-//! runs the scripts of pages. `scraper` is a parser for HTML.
+//! Each URL is a future that waits for its turn: for a place of its host, for the host's
+//! delay, and last for a permit of all hosts, so that nobody sleeps with one in the hand.
+//! All are in one `FuturesUnordered` and borrow what they share; asyncio needs a task for
+//! each. Requests are tasks, as a future in a set stands still while the loop around it
+//! sends a result. The trap is the client's own way to follow redirects: it asks for what
+//! robots.txt forbids; here each comes back as a link. In asyncio Ctrl-C cancels the task
+//! of `main`, where a `finally` can tell what is left; a future that is dropped tells
+//! nothing, so a token asks it to stop. Not done here: Retry-After, which `retry` obeys,
+//! and sitemaps. The crate `spider` does more: it also runs the scripts of pages.
+//! `scraper` is a parser for HTML.
 //!
-//! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.timeout, KeyboardInterrupt
+//! asyncio: asyncio.TaskGroup, asyncio.Lock, asyncio.timeout, KeyboardInterrupt
 //! asyncio: KeyboardInterrupt handling in run()
 //! clock: real
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::convert::Infallible;
 use std::env;
 use std::error::Error;
-use std::ffi::OsString;
-use std::future;
 use std::mem;
 use std::process;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use futures::future::join_all;
-use futures::stream::{self, StreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::ProgressBar;
 use reqwest::header::{CONTENT_TYPE, HOST, LOCATION};
 use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect, tls};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::signal;
+use tokio::sync::{Mutex, OnceCell, Semaphore, SemaphorePermit, mpsc};
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio::{select, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -48,20 +48,18 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub struct Options {
     /// The name for servers. What stands before the `/` is looked up in robots.txt.
     pub agent: &'static str,
-    /// The most requests at once, and the most to one host.
+    /// The most requests at once, and the most to one host; neither is 0.
     pub at_once: usize,
     pub per_host: usize,
     /// From the begin of a request to a host to the begin of the next one.
     pub delay: Duration,
-    /// For a connection to be made, and for a request, to the last byte of the body.
-    pub connect_timeout: Duration,
+    /// For a request, from the connection to the last byte of the body.
     pub timeout: Duration,
     /// The largest body, in bytes.
     pub bytes: usize,
-    /// How many links away from the first pages, and how many redirects in a row.
+    /// How many links away from the first pages. A redirect is a link, too.
     pub depth: u32,
-    pub redirects: u32,
-    /// The most URLs of a host; those beyond it are left out.
+    /// The most URLs; those beyond it are left out.
     pub pages: usize,
     /// How often a page is asked for that may come the next time, and the pause before
     /// the second try, which doubles before each further one.
@@ -76,15 +74,25 @@ impl Default for Options {
             at_once: 10,
             per_host: 2,
             delay: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             bytes: 2_000_000,
-            depth: 2,
-            redirects: 5,
+            depth: 3,
             pages: 1000,
             tries: 3,
             pause: Duration::from_secs(1),
         }
+    }
+}
+
+impl Options {
+    /// A client with limits that reqwest does not set by itself, and that leaves
+    /// redirects to [`scrape`].
+    pub fn client(&self) -> ClientBuilder {
+        Client::builder()
+            .user_agent(self.agent)
+            .timeout(self.timeout)
+            .redirect(redirect::Policy::none())
+            .tls_version_min(tls::Version::TLS_1_2)
     }
 }
 
@@ -96,7 +104,7 @@ pub type Outcome = Result<Fetched, Failure>;
 pub enum Fetched {
     /// The body, and the links in it if it is HTML.
     Page { body: Vec<u8>, links: Vec<Url> },
-    /// It is at this URL, which is followed if it is on the same host.
+    /// It is at this URL.
     Moved(Url),
 }
 
@@ -107,12 +115,14 @@ pub enum Failure {
     Status(StatusCode),
     #[error("larger than {0} bytes")]
     TooLarge(usize),
-    #[error("more than {0} redirects")]
-    Redirects(u32),
     #[error("robots.txt does not allow it")]
     NotAllowed,
+    #[error("robots.txt: {0}")]
+    NoRules(String),
     #[error("{}", reason(.0))]
     NoAnswer(#[from] reqwest::Error),
+    #[error("crashed: {0}")]
+    Crashed(#[from] JoinError),
     #[error("stopped")]
     Stopped,
 }
@@ -129,37 +139,23 @@ fn reason(error: &reqwest::Error) -> String {
     }
 }
 
-impl Options {
-    /// A client with the limits that reqwest does not set by itself, and that leaves
-    /// redirects to [`scrape`].
-    pub fn client(&self) -> ClientBuilder {
-        Client::builder()
-            .user_agent(self.agent)
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.timeout)
-            .redirect(redirect::Policy::none())
-            .tls_version_min(tls::Version::TLS_1_2)
-    }
-
-    /// How long to wait before the next try, if one is worth it.
-    fn pause_after(&self, tries: u32, failure: &Failure) -> Option<Duration> {
-        let may_pass = match failure {
-            Failure::Status(status) => matches!(status.as_u16(), 429 | 500 | 502..=504),
-            Failure::NoAnswer(error) => !error.is_builder(),
+impl Failure {
+    fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(status.as_u16(), 429 | 500 | 502..=504),
+            Self::NoAnswer(error) => !error.is_builder(),
             _ => false,
-        };
-        let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
-        (may_pass && tries < self.tries).then(|| self.pause.saturating_mul(doubled))
+        }
     }
 }
 
-/// Scrapes these pages, those that they link to on the same host, and so on. Each URL is
-/// sent with its outcome, once. A robots.txt is sent only if it could not be read, and
-/// then nothing else is asked of its host.
+/// Scrapes these pages, those of their hosts that they link to, and so on. Each URL is
+/// sent with its outcome, once. If the robots.txt of a host cannot be read, nothing else
+/// is asked of it.
 ///
 /// When `stop` is cancelled, all requests are dropped, and what is left is sent with
-/// [`Failure::Stopped`]. The scrape also stops when nobody receives any more; and when it
-/// is dropped, without a word.
+/// [`Failure::Stopped`]. When nobody receives any more, or when it is dropped, it stops
+/// without a word.
 ///
 /// # Panics
 ///
@@ -173,204 +169,145 @@ pub async fn scrape(
 ) {
     let is_possible = options.at_once > 0 && options.per_host > 0;
     assert!(is_possible, "with no request at once it would never begin");
-    let permits = Arc::new(Semaphore::new(options.at_once));
-    let mut hosts: BTreeMap<String, Vec<Url>> = BTreeMap::new();
-    for url in first {
-        let host = url.host_str().unwrap_or_default();
-        hosts.entry(host.to_owned()).or_default().push(url);
-    }
-    let sites = hosts.into_values().map(|first| {
-        let site = Site {
-            client,
-            options,
-            permits: Arc::clone(&permits),
-            stop: stop.child_token(),
-            results: results.clone(),
-            rules: None,
-            due: Instant::now(),
-            seen: HashSet::new(),
-            queue: BTreeMap::new(),
-            queued: 0,
+    let all = &Semaphore::new(options.at_once);
+    let new_host = |url| (host_name(url), Host::new(client, options, all));
+    let hosts: HashMap<_, _> = first.iter().map(new_host).collect();
+    let mut found: Vec<_> = first.into_iter().map(|url| (url, 0)).collect();
+    let (mut seen, mut visits) = (HashSet::new(), FuturesUnordered::new());
+    loop {
+        for (mut url, depth) in found.drain(..) {
+            url.set_fragment(None);
+            if let Some(host) = hosts.get(&host_name(&url))
+                && seen.len() < options.pages
+                && seen.insert(url.clone())
+            {
+                visits.push(async move {
+                    let visit = stop.run_until_cancelled(host.visit(&url)).await;
+                    (url, depth, visit.unwrap_or(Err(Failure::Stopped)))
+                });
+            }
+        }
+        let Some((url, depth, outcome)) = visits.next().await else {
+            return;
         };
-        site.scrape(first)
-    });
-    join_all(sites).await;
-}
-
-/// A request that is to be made, or is being made.
-struct Job {
-    url: Url,
-    depth: u32,
-    redirects: u32,
-    tries: u32,
-}
-
-struct Site<'a> {
-    client: &'a Client,
-    options: &'a Options,
-    permits: Arc<Semaphore>,
-    stop: CancellationToken,
-    results: mpsc::Sender<(Url, Outcome)>,
-    /// `None` until robots.txt has been read.
-    rules: Option<Rules>,
-    /// When the next request may begin.
-    due: Instant,
-    seen: HashSet<Url>,
-    /// By the time from which on each may begin, and in the order of coming.
-    queue: BTreeMap<(Instant, usize), Job>,
-    queued: usize,
-}
-
-impl Site<'_> {
-    async fn scrape(mut self, first: Vec<Url>) {
-        if let Ok(robots) = first[0].join("/robots.txt") {
-            self.find(robots, 0, 0).await;
-        }
-        self.work_off().await;
-        self.queue.clear();
-        self.seen.clear();
-        if !self.stop.is_cancelled() {
-            self.rules.get_or_insert_with(Rules::allow_nothing);
-        }
-        for url in first {
-            self.find(url, 0, 0).await;
-        }
-        self.work_off().await;
-        for job in mem::take(&mut self.queue).into_values() {
-            self.report(job.url, Err(Failure::Stopped)).await;
-        }
-    }
-
-    /// Works until the queue is empty, or it is to stop; then what ran is in the queue.
-    async fn work_off(&mut self) {
-        let mut tasks = JoinSet::new();
-        loop {
-            let next = self.queue.first_key_value().map(|((due, _), _)| *due);
-            let next = next.filter(|_| tasks.len() < self.options.per_host);
-            if tasks.is_empty() && next.is_none() {
-                return;
-            }
-            let now = Instant::now();
-            let planned = next.unwrap_or(now).max(self.due).max(now);
-            let permits = Arc::clone(&self.permits);
-            let permit = async {
-                sleep_until(planned).await;
-                match Arc::clone(&permits).try_acquire_owned() {
-                    // Timers are a little late, but not the later the more there were.
-                    Ok(permit) => (permit, planned),
-                    Err(_) => {
-                        let permit = permits.acquire_owned().await;
-                        (permit.expect("it is not closed"), Instant::now())
-                    }
-                }
-            };
-            select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                Some(ended) = tasks.join_next() => {
-                    let (job, outcome) = ended.expect("it is not aborted, nor panics");
-                    self.end(job, outcome).await;
-                }
-                (permit, begin) = permit, if next.is_some() => {
-                    let Some((_, job)) = self.queue.pop_first() else { continue };
-                    self.due = begin + self.options.delay;
-                    let (client, stop) = (self.client.clone(), self.stop.clone());
-                    let limit = self.options.bytes;
-                    tasks.spawn(async move {
-                        let _permit = permit;
-                        let fetched = fetch(&client, &job.url, limit);
-                        let fetched = stop.run_until_cancelled(fetched).await;
-                        (job, fetched.unwrap_or(Err(Failure::Stopped)))
-                    });
-                }
-            }
-        }
-        while let Some(Ok((job, _))) = tasks.join_next().await {
-            self.queue(Instant::now(), job);
-        }
-    }
-
-    fn queue(&mut self, due: Instant, job: Job) {
-        self.queued += 1;
-        self.queue.insert((due, self.queued), job);
-    }
-
-    /// Queues a URL if it is new and allowed.
-    async fn find(&mut self, mut url: Url, depth: u32, redirects: u32) {
-        url.set_fragment(None);
-        if self.seen.len() >= self.options.pages || !self.seen.insert(url.clone()) {
+        let links = match &outcome {
+            _ if depth == options.depth => &[],
+            Ok(Fetched::Page { links, .. }) => &links[..],
+            Ok(Fetched::Moved(target)) => slice::from_ref(target),
+            Err(_) => &[],
+        };
+        found.extend(links.iter().map(|url| (url.clone(), depth + 1)));
+        if results.send((url, outcome)).await.is_err() {
             return;
         }
-        if self.rules.as_ref().is_some_and(|rules| !rules.allow(&url)) {
-            return self.report(url, Err(Failure::NotAllowed)).await;
-        }
-        let job = Job {
-            url,
-            depth,
-            redirects,
-            tries: 0,
-        };
-        self.queue(Instant::now(), job);
     }
+}
 
-    async fn end(&mut self, mut job: Job, mut outcome: Outcome) {
-        job.tries += 1;
-        if let Err(failure) = &outcome
-            && let Some(pause) = self.options.pause_after(job.tries, failure)
-        {
-            return self.queue(Instant::now() + pause, job);
-        }
-        let is_robots = self.rules.is_none();
-        let is_near = |url: &Url| {
-            let is_web = matches!(url.scheme(), "http" | "https");
-            is_web && url.host_str() == job.url.host_str()
-        };
-        match &outcome {
-            Ok(Fetched::Moved(_)) if job.redirects == self.options.redirects => {
-                outcome = Err(Failure::Redirects(job.redirects));
-            }
-            Ok(Fetched::Moved(url)) if is_robots || is_near(url) => {
-                // A robots.txt that moves in a circle has to come to the limit.
-                if is_robots {
-                    self.seen.clear();
-                }
-                self.find(url.clone(), job.depth, job.redirects + 1).await;
-            }
-            Ok(Fetched::Page { links, .. }) if job.depth < self.options.depth => {
-                for url in links.iter().filter(|url| is_near(url) && !is_robots) {
-                    self.find(url.clone(), job.depth + 1, 0).await;
-                }
-            }
-            _ => {}
-        }
-        match outcome {
-            outcome if !is_robots => self.report(job.url, outcome).await,
-            Ok(Fetched::Page { body, .. }) => {
-                let text = String::from_utf8_lossy(&body);
-                self.rules = Some(Rules::parse(&text, self.options.agent));
-            }
-            Ok(Fetched::Moved(_)) => {}
-            // By RFC 9309 all is allowed where there is no robots.txt, and nothing while
-            // the server cannot say.
-            Err(Failure::Status(status))
-                if status.is_client_error()
-                    && status != StatusCode::TOO_MANY_REQUESTS =>
-            {
-                self.rules = Some(Rules::default());
-            }
-            Err(failure) => self.report(job.url, Err(failure)).await,
+/// One for both schemes, if they have their usual ports.
+fn host_name(url: &Url) -> (String, Option<u16>) {
+    (url.host_str().unwrap_or_default().to_owned(), url.port())
+}
+
+/// What the visits to a host share.
+struct Host<'a> {
+    client: &'a Client,
+    options: &'a Options,
+    /// For all hosts.
+    permits: &'a Semaphore,
+    places: Semaphore,
+    /// When the next request may begin. The lock is the line.
+    due: Mutex<Instant>,
+    rules: OnceCell<Result<Rules, String>>,
+}
+
+impl<'a> Host<'a> {
+    fn new(client: &'a Client, options: &'a Options, permits: &'a Semaphore) -> Self {
+        Self {
+            client,
+            options,
+            permits,
+            places: Semaphore::new(options.per_host),
+            due: Mutex::new(Instant::now()),
+            rules: OnceCell::new(),
         }
     }
 
-    async fn report(&mut self, url: Url, outcome: Outcome) {
-        if self.results.send((url, outcome)).await.is_err() {
-            self.stop.cancel();
+    async fn visit(&self, url: &Url) -> Outcome {
+        match self.rules.get_or_init(|| self.read_rules(url)).await {
+            Ok(rules) if rules.allow(url) => self.get(url).await,
+            Ok(_) => Err(Failure::NotAllowed),
+            Err(text) => Err(Failure::NoRules(text.clone())),
         }
+    }
+
+    /// By RFC 9309 all is allowed where there is no robots.txt, nothing while the server
+    /// cannot say, and five redirects are followed.
+    async fn read_rules(&self, page: &Url) -> Result<Rules, String> {
+        let mut url = page
+            .join("/robots.txt")
+            .map_err(|error| error.to_string())?;
+        for _ in 0..=5 {
+            match self.get(&url).await {
+                Ok(Fetched::Page { body, .. }) => {
+                    let text = String::from_utf8_lossy(&body);
+                    return Ok(Rules::parse(&text, self.options.agent));
+                }
+                Ok(Fetched::Moved(target)) => url = target,
+                Err(Failure::Status(status))
+                    if status.is_client_error() && status.as_u16() != 429 =>
+                {
+                    return Ok(Rules::default());
+                }
+                Err(failure) => return Err(failure.to_string()),
+            }
+        }
+        Err("more than 5 redirects".to_owned())
+    }
+
+    /// Asks in its turn, and after a failure again in another one.
+    async fn get(&self, url: &Url) -> Outcome {
+        let (mut tries, mut pause) = (1, self.options.pause);
+        loop {
+            let outcome = {
+                let _permits = self.turn().await;
+                let fetch = fetch(self.client.clone(), url.clone(), self.options.bytes);
+                AbortOnDropHandle::new(tokio::spawn(fetch)).await?
+            };
+            match outcome {
+                Err(failure)
+                    if failure.is_worth_a_retry() && tries < self.options.tries =>
+                {
+                    sleep(pause).await;
+                }
+                outcome => return outcome,
+            }
+            (tries, pause) = (tries + 1, pause.saturating_mul(2));
+        }
+    }
+
+    /// Waits until a request may begin. It ends before the permits are given back.
+    async fn turn(&self) -> [SemaphorePermit<'_>; 2] {
+        const OPEN: &str = "it is never closed";
+        let place = self.places.acquire().await.expect(OPEN);
+        let mut due = self.due.lock().await;
+        let mut begin = Instant::now().max(*due);
+        sleep_until(begin).await;
+        // Timers are a little late, but not the later the more there were.
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let permit = self.permits.acquire().await.expect(OPEN);
+                begin = Instant::now();
+                permit
+            }
+        };
+        *due = begin + self.options.delay;
+        [place, permit]
     }
 }
 
 /// Fetches a page of at most so many bytes.
-async fn fetch(client: &Client, url: &Url, limit: usize) -> Outcome {
+async fn fetch(client: Client, url: Url, limit: usize) -> Outcome {
     let mut response = client.get(url.clone()).send().await?;
     let (status, headers) = (response.status(), response.headers());
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -390,7 +327,7 @@ async fn fetch(client: &Client, url: &Url, limit: usize) -> Outcome {
         body.extend_from_slice(&chunk);
     }
     let links = match kind.starts_with("text/html") {
-        true => links(&String::from_utf8_lossy(&body), url),
+        true => links(&String::from_utf8_lossy(&body), &url),
         false => Vec::new(),
     };
     Ok(Fetched::Page { body, links })
@@ -407,46 +344,43 @@ fn links(html: &str, page: &Url) -> Vec<Url> {
             quote @ ('"' | '\'') => value[1..].split(quote).next()?,
             _ => value.split(' ').next()?,
         };
-        page.join(&value.replace("&amp;", "&")).ok()
+        let url = page.join(&value.replace("&amp;", "&")).ok();
+        url.filter(|url| matches!(url.scheme(), "http" | "https"))
     };
     html.split('<').filter_map(target).collect()
 }
 
 /// What a robots.txt says of a path, or of all that begin with it: whether it is allowed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Rules(Vec<(bool, String)>);
 
 impl Rules {
     /// The rules for this agent, or those for `*` where it has none of its own.
     fn parse(text: &str, agent: &str) -> Self {
-        let mut groups: HashMap<String, Vec<(bool, String)>> = HashMap::new();
+        let product = agent.split('/').next().unwrap_or_default();
+        let (mut own, mut general) = (None, Vec::new());
         let (mut agents, mut after_rule) = (Vec::new(), false);
-        for line in text.lines() {
+        // Some editors put a mark before the first line.
+        for line in text.trim_start_matches('\u{feff}').lines() {
             let line = line.split('#').next().unwrap_or_default();
-            let Some((key, value)) = line.split_once(':') else {
-                continue;
-            };
+            let (key, value) = line.split_once(':').unwrap_or_default();
             let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
             if key == "user-agent" {
                 if mem::take(&mut after_rule) {
                     agents.clear();
                 }
-                agents.push(value.to_ascii_lowercase());
+                agents.push(value);
             } else if key == "allow" || key == "disallow" {
                 after_rule = true;
-                for agent in &agents {
-                    let rules = groups.entry(agent.clone()).or_default();
-                    rules.push((key == "allow", value.to_owned()));
+                let rule = (key == "allow", encode(value));
+                if agents.iter().any(|name| name.eq_ignore_ascii_case(product)) {
+                    own.get_or_insert_with(Vec::new).push(rule);
+                } else if agents.contains(&"*") {
+                    general.push(rule);
                 }
             }
         }
-        let product = agent.split('/').next().unwrap_or_default();
-        let own = groups.remove(&product.to_ascii_lowercase());
-        Self(own.or_else(|| groups.remove("*")).unwrap_or_default())
-    }
-
-    fn allow_nothing() -> Self {
-        Self(vec![(false, "/".to_owned())])
+        Self(own.unwrap_or(general))
     }
 
     /// The longest path that fits decides. An empty one says nothing.
@@ -460,6 +394,15 @@ impl Rules {
     }
 }
 
+/// As in URLs: `ä` is `%C3%A4`.
+fn encode(path: &str) -> String {
+    let encode = |byte: u8| match byte.is_ascii() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    path.bytes().map(encode).collect()
+}
+
 /// `*` stands for any text. With `$` at its end the pattern is the whole path, and else
 /// what the path begins with.
 fn fits(pattern: &str, path: &str) -> bool {
@@ -469,9 +412,8 @@ fn fits(pattern: &str, path: &str) -> bool {
         let mut others = others.split('*');
         others.try_fold(rest, |rest, part| Some(rest.split_once(part)?.1))
     });
-    let ends = text
-        .rsplit_once('*')
-        .is_some_and(|(_, last)| path.ends_with(last));
+    let last = text.rsplit_once('*').map(|(_, last)| last);
+    let ends = last.is_some_and(|last| path.ends_with(last));
     rest.is_some_and(|rest| text == pattern || rest.is_empty() || ends)
 }
 
@@ -486,29 +428,33 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// Two sites with the hard cases: each URL, and what is answered.
+/// Two sites with the hard cases: each URL, after how many milliseconds, and what.
 const SITES: &str = "\
-news.example/robots.txt robots /private/
-news.example/ page 0 / /slow /about#us /archive /press /private /private/notes /circle
-news.example/slow page 60000
-news.example/about page 0 /team http://shop.example/
-news.example/team page 600 /team/more
-news.example/archive page 400
-news.example/press move /private/press
-news.example/circle move /circle/back
-news.example/circle/back move /circle
-shop.example/ page 200 /lamps /chairs /error /missing /endless /next/1 /busy
-shop.example/lamps page 600
-shop.example/chairs page 600
-shop.example/error status 500
-shop.example/endless endless
-shop.example/next/1 move /next/2
-shop.example/next/2 move /next/3
-shop.example/next/3 move /next/4
-shop.example/busy once 503
+news.example/robots.txt 0 disallow /private/
+news.example/ 0 page / /slow /about#us /archive /press /private /private/notes /circle
+news.example/slow 60000 page
+news.example/about 0 page /team http://elsewhere.example/
+news.example/team 600 page /team/more
+news.example/archive 300 page
+news.example/press 0 move /private/press
+news.example/circle 0 move /circle/back
+news.example/circle/back 0 move /circle
+shop.example/robots.txt 300 status 404
+shop.example/ 150 page /lamps /chairs /error /missing /huge /next/1 /busy
+shop.example/lamps 600 page
+shop.example/chairs 600 page
+shop.example/error 0 status 500
+shop.example/huge 0 bytes 10001
+shop.example/next/1 0 move /next/2
+shop.example/next/2 0 move /next/3
+shop.example/busy 0 once 503
 ";
 
-async fn answer(headers: &HeaderMap, uri: &Uri, was_busy: &AtomicBool) -> Response {
+async fn answer(
+    State(was_busy): State<Arc<AtomicBool>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let url = format!("{}{uri}", host.unwrap_or_default());
     println!("GET {url}");
@@ -516,169 +462,124 @@ async fn answer(headers: &HeaderMap, uri: &Uri, was_busy: &AtomicBool) -> Respon
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>());
     let line = lines.find(|line| line[0] == url).unwrap_or_default();
+    let millis = line.get(1).and_then(|millis| millis.parse().ok());
+    sleep(Duration::from_millis(millis.unwrap_or_default())).await;
     let status = |code: &str| code.parse().unwrap_or(StatusCode::NOT_FOUND);
     match *line {
-        [_, "robots", path] => {
+        [_, _, "disallow", path] => {
             format!("User-agent: *\nDisallow: {path}\n").into_response()
         }
-        [_, "move", target] => Redirect::temporary(target).into_response(),
-        [_, "once", code] if !was_busy.swap(true, SeqCst) => status(code).into_response(),
-        [_, "once", _] => Html("").into_response(),
-        [_, "endless"] => {
-            let more = stream::repeat("more ".repeat(1000)).then(async |text| {
-                sleep(Duration::from_millis(20)).await;
-                Ok::<_, Infallible>(text)
-            });
-            Body::from_stream(more).into_response()
+        [_, _, "move", target] => Redirect::temporary(target).into_response(),
+        [_, _, "bytes", count] => "x".repeat(count.parse().unwrap_or(0)).into_response(),
+        [_, _, "status", code] => status(code).into_response(),
+        [_, _, "once", code] if !was_busy.swap(true, SeqCst) => {
+            status(code).into_response()
         }
-        [_, "page", millis, ref links @ ..] => {
-            let millis = millis.parse().unwrap_or_default();
-            sleep(Duration::from_millis(millis)).await;
-            let links = links
-                .iter()
-                .map(|link| format!("<a href=\"{link}\">here</a>\n"));
-            Html(links.collect::<String>()).into_response()
+        [_, _, "once", _] => Html("").into_response(),
+        [_, _, "page", ref links @ ..] => {
+            let link = |link| format!("<a href=\"{link}\">here</a>\n");
+            Html(links.iter().map(link).collect::<String>()).into_response()
         }
-        [_, _, code] => status(code).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-/// Scrapes the two sites and prints a report, in the order of the URLs.
-async fn scrape_sites(
+/// Scrapes, and then prints a report in the order of the URLs.
+async fn scrape_and_report(
+    client: &Client,
+    first: Vec<Url>,
     options: &Options,
-    first: &[&str],
     stop: &CancellationToken,
-) -> Result<(), BoxError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let was_busy = Arc::new(AtomicBool::new(false));
-    let sites = Router::new().fallback(move |headers: HeaderMap, uri: Uri| {
-        let was_busy = Arc::clone(&was_busy);
-        async move { answer(&headers, &uri, &was_busy).await }
-    });
-    let ended = CancellationToken::new();
-    let serving = axum::serve(listener, sites)
-        .with_graceful_shutdown(ended.clone().cancelled_owned());
-    let server = tokio::spawn(serving.into_future());
-
-    // The names lead to the server here, whatever the environment says of proxies.
-    let client = options.client().no_proxy().tls_certs_only([]);
-    let client = client.resolve("news.example", address);
-    let client = client.resolve("shop.example", address).build()?;
-    let first: Result<_, _> = first.iter().map(|url| Url::parse(url)).collect();
-    let (sender, mut results) = mpsc::channel(1);
-    let scraping = scrape(&client, first?, options, stop, sender);
-    let mut report = BTreeMap::new();
+) {
+    let (sender, mut results) = mpsc::channel::<(Url, Outcome)>(1);
+    let (mut report, mut failed) = (BTreeMap::new(), 0);
+    // On standard error, and nothing where that is no terminal.
+    let bar = ProgressBar::new_spinner();
     let reporting = async {
         while let Some((url, outcome)) = results.recv().await {
+            failed += usize::from(outcome.is_err());
             report.insert(url.to_string(), describe(&outcome));
+            bar.set_message(format!("{} URLs, {failed} failed", report.len()));
+            bar.tick();
         }
     };
-    tokio::join!(scraping, reporting);
-    println!("Report:");
+    tokio::join!(scrape(client, first, options, stop, sender), reporting);
+    bar.finish_and_clear();
+    println!("{} URLs, {failed} failed:", report.len());
     for (url, outcome) in report {
         println!("{url}: {outcome}");
     }
-    drop(client);
-    ended.cancel();
-    server.await??;
-    Ok(())
 }
 
 pub async fn run() -> Result<(), BoxError> {
+    // Each part begins at its time, however long what stands before it took.
+    let begin = Instant::now() + Duration::from_millis(500);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let sites = Router::new().fallback(answer).with_state(Arc::default());
+    let serving = axum::serve(listener, sites).into_future();
+    let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+
     let mut options = Options {
         at_once: 3,
-        per_host: 2,
         delay: Duration::from_millis(200),
         timeout: Duration::from_millis(800),
         bytes: 10_000,
         depth: 2,
-        redirects: 2,
         tries: 2,
         pause: Duration::from_millis(250),
         ..Options::default()
     };
-    println!("Two sites with their hard cases:");
-    let first = ["http://news.example/", "http://shop.example/"];
-    scrape_sites(&options, &first, &CancellationToken::new()).await?;
+    // The names lead to the server here, whatever the environment says of proxies.
+    let client = options.client().no_proxy().tls_certs_only([]);
+    let client = client.resolve("news.example", address);
+    let client = client.resolve("shop.example", address).build()?;
 
+    let first = ["http://news.example/", "http://shop.example/"];
+    let mut first = urls(first.map(String::from))?;
+
+    sleep_until(begin).await;
+    println!("Two sites with their hard cases:");
+    let stop = CancellationToken::new();
+    scrape_and_report(&client, first.clone(), &options, &stop).await;
+
+    sleep_until(begin + Duration::from_millis(3500)).await;
     println!("At most four pages, and stopped after 0.5 s:");
     options.pages = 4;
-    let stop = CancellationToken::new();
-    let scraped = scrape_sites(&options, &first[..1], &stop);
+    first.truncate(1);
     let timer = async {
         sleep(Duration::from_millis(500)).await;
         stop.cancel();
     };
-    let (scraped, ()) = tokio::join!(scraped, timer);
-    scraped
+    tokio::join!(scrape_and_report(&client, first, &options, &stop), timer);
+    Ok(())
 }
 
-/// The URLs on the command line, or what is wrong with it.
-fn urls(arguments: impl Iterator<Item = OsString>) -> Result<Vec<Url>, String> {
-    let url = |argument: OsString| {
-        let text = argument.to_string_lossy();
-        let url = Url::parse(&text).ok();
-        url.filter(|url| matches!(url.scheme(), "http" | "https"))
-            .ok_or_else(|| format!("`{text}` is no URL such as https://example.com/"))
-    };
-    arguments.map(url).collect()
+fn urls(texts: impl IntoIterator<Item = String>) -> Result<Vec<Url>, String> {
+    let url =
+        |text: String| Url::parse(&text).map_err(|error| format!("{text}: {error}"));
+    texts.into_iter().map(url).collect()
 }
 
-/// Scrapes these pages until all is done or Ctrl-C is pressed; returns the exit code.
-async fn program(first: Vec<Url>) -> Result<i32, BoxError> {
-    let options = Options::default();
-    let client = options.client().build()?;
-    let stop = CancellationToken::new();
-    let ctrl_c = async {
-        match signal::ctrl_c().await {
-            Ok(()) => stop.cancel(),
-            Err(error) => eprintln!("Ctrl-C ends without a report: {error}"),
-        }
-        future::pending().await
-    };
-    let (sender, mut results) = mpsc::channel(1);
-    let scraping = scrape(&client, first, &options, &stop, sender);
-    // On standard error, and nothing where that is no terminal.
-    let bar = ProgressBar::new_spinner();
-    let (mut pages, mut failed) = (0, 0);
-    let reporting = async {
-        while let Some((url, outcome)) = results.recv().await {
-            match &outcome {
-                Ok(Fetched::Page { .. }) => pages += 1,
-                Ok(Fetched::Moved(_)) => {}
-                Err(_) => failed += 1,
-            }
-            bar.suspend(|| println!("{url}: {}", describe(&outcome)));
-            bar.set_message(format!("{pages} pages, {failed} failed"));
-            bar.tick();
-        }
-    };
-    select! {
-        _ = async { tokio::join!(scraping, reporting) } => {}
-        () = ctrl_c => {}
-    }
-    bar.finish_and_clear();
-    println!("{pages} pages, {failed} failed");
-    Ok(i32::from(pages == 0))
-}
-
-/// Without arguments the program shows what it does with two sites of its own.
+/// Scrapes the URLs that are given, until Ctrl-C; without any, two sites of its own.
 #[tokio::main]
 pub async fn main() -> Result<(), BoxError> {
-    if env::args_os().len() < 2 {
+    let first = urls(env::args().skip(1))?;
+    if first.is_empty() {
         return run().await;
     }
-    let code = match urls(env::args_os().skip(1)) {
-        Ok(first) => program(first).await?,
-        Err(message) => {
-            eprintln!("error: {message}\nusage: web_scraper [URL]...");
-            2
+    let options = Options::default();
+    let (client, stop) = (options.client().build()?, CancellationToken::new());
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        // Where nobody can listen for it, it ends the program as usual.
+        if signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
         }
-    };
+    });
+    scrape_and_report(&client, first, &options, &stop).await;
     // The end of `main` would wait for threads that still look a name up.
-    process::exit(code)
+    process::exit(0)
 }
 
 #[cfg(test)]
@@ -717,7 +618,6 @@ mod tests {
             timeout: Duration::from_millis(300),
             bytes: 10_000,
             tries: 1,
-            pause: Duration::from_millis(1),
             ..Options::default()
         }
     }
@@ -879,6 +779,30 @@ mod tests {
         no_task_is_left().await;
     }
 
+    #[tokio::test]
+    async fn stopped_it_drops_its_requests() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let options = Options {
+            timeout: 10 * LONG,
+            ..options()
+        };
+        let client = client(&options, address);
+        let stop = CancellationToken::new();
+        // It takes the request, and never answers.
+        let stops = async {
+            let (mut stream, _) = listener.accept().await.expect("it asks");
+            let _ = stream.read_u8().await;
+            stop.cancel();
+            stream
+        };
+        let scraping = outcomes(&client, &["http://a.example/"], &options, &stop);
+        let (all, _stream) = tokio::join!(scraping, stops);
+        assert_eq!(describe(&all["http://a.example/"]), "stopped");
+        drop(client);
+        no_task_is_left().await;
+    }
+
     /// Fifty pages, each of which links to all on its host.
     fn dense(url: &str) -> Response {
         match url.ends_with("/robots.txt") {
@@ -1019,9 +943,9 @@ mod tests {
         let all = outcomes(&client, &first, &options, &CancellationToken::new()).await;
         let texts = |url: &str| describe(&all[url]);
         assert_eq!(texts("http://a.example/away"), "moved to http://b.example/");
-        assert_eq!(texts("http://b.example/robots.txt"), "status 502");
-        assert_eq!(texts("http://b.example/x"), Failure::NotAllowed.to_string());
-        assert_eq!(all.len(), 3, "nor is it where a redirect leads to");
+        assert_eq!(texts("http://b.example/x"), "robots.txt: status 502");
+        assert_eq!(texts("http://b.example/"), "robots.txt: status 502");
+        assert_eq!(all.len(), 3, "with what the redirect leads to");
         let mut asked = asked.lock().expect("no panic").clone();
         asked.sort();
         let expected = [
@@ -1058,11 +982,8 @@ mod tests {
         let not_allowed = Failure::NotAllowed.to_string();
         assert_eq!(texts("http://a.example/x"), not_allowed);
         assert_eq!(texts("http://a.example/y"), "0 bytes, 0 links");
-        assert_eq!(
-            texts("http://b.example/robots.txt"),
-            "more than 5 redirects"
-        );
-        assert_eq!(texts("http://b.example/y"), not_allowed);
+        let circle = "robots.txt: more than 5 redirects";
+        assert_eq!(texts("http://b.example/y"), circle);
     }
 
     #[tokio::test]
@@ -1094,12 +1015,10 @@ mod tests {
         let url = format!("https://{address}/");
         let client = client(&options, address);
         let all = outcomes(&client, &[&url], &options, &CancellationToken::new()).await;
-        let outcome = describe(&all[&format!("{url}robots.txt")]);
+        let outcome = describe(&all[&url]);
         let is_understood = !outcome.contains("scheme is not http");
-        assert!(
-            outcome.starts_with("no answer") && is_understood,
-            "{outcome}"
-        );
+        let has_failed = outcome.starts_with("robots.txt: no answer");
+        assert!(has_failed && is_understood, "{outcome}");
     }
 
     #[tokio::test]
@@ -1116,29 +1035,44 @@ mod tests {
 
     #[test]
     fn what_is_worth_a_second_try() {
-        let options = Options {
-            tries: 3,
-            pause: Duration::from_secs(1),
-            ..options()
-        };
-        let pauses = |failure: Failure| {
-            let pause = |tries| options.pause_after(tries, &failure);
-            [1, 2, 3].map(|tries| pause(tries).map(|pause| pause.as_secs()))
-        };
         let status = |code| Failure::Status(StatusCode::from_u16(code).expect("a code"));
         for code in [429, 500, 502, 503, 504] {
-            assert_eq!(pauses(status(code)), [Some(1), Some(2), None], "{code}");
+            assert!(status(code).is_worth_a_retry(), "{code}");
         }
         for code in [400, 403, 404, 410, 501] {
-            assert_eq!(pauses(status(code)), [None; 3], "{code}");
+            assert!(!status(code).is_worth_a_retry(), "{code}");
         }
-        assert_eq!(pauses(Failure::TooLarge(1)), [None; 3]);
+        assert!(!Failure::TooLarge(1).is_worth_a_retry());
+    }
+
+    #[tokio::test]
+    async fn so_many_tries_and_no_more() {
+        for (tries, expected) in [(0, 1), (1, 1), (3, 3)] {
+            let (address, asked, _server) = serve(|url| match url {
+                "a.example/robots.txt" => Html("").into_response(),
+                _ => StatusCode::BAD_GATEWAY.into_response(),
+            })
+            .await;
+            let options = Options {
+                tries,
+                pause: Duration::from_millis(1),
+                ..options()
+            };
+            let client = client(&options, address);
+            let stop = CancellationToken::new();
+            let all = outcomes(&client, &["http://a.example/"], &options, &stop).await;
+            assert_eq!(describe(&all["http://a.example/"]), "status 502");
+            assert_eq!(asked.lock().expect("no panic").len(), 1 + expected);
+        }
     }
 
     #[test]
     fn what_robots_txt_allows() {
         let text = "user-agent: other\nUSER-AGENT: Me # us\nDisallow: /\nAllow: /a\n\
             Disallow: /a/b*c$\nDisallow:\n\nUser-agent: *\nDisallow: /*?print";
+        let encoded = Rules::parse("\u{feff}User-agent: *\nDisallow: /ä", "Me");
+        assert!(!encoded.allow(&parse("http://a.example/ä/b")));
+        assert!(encoded.allow(&parse("http://a.example/a")));
         let allows = |agent: &str, paths: [&str; 4]| {
             let rules = Rules::parse(text, agent);
             paths.map(|path| rules.allow(&parse(&format!("http://a.example{path}"))))
@@ -1173,19 +1107,78 @@ mod tests {
 
     #[test]
     fn bad_arguments_are_named() {
-        let parsed = |text: &str| urls([text.into()].into_iter());
+        let parsed = |text: &str| urls([text.to_owned()]);
         for good in ["https://example.com", "http://localhost:8080/x"] {
             assert!(parsed(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "example.com",
-            "localhost:80",
-            "ftp://a.example/",
-            "http://",
-        ] {
+        for bad in ["", "example.com", "http://"] {
             let error = parsed(bad).expect_err("it is refused");
-            assert!(error.starts_with(&format!("`{bad}` is no URL")), "{error}");
+            assert!(error.starts_with(&format!("{bad}: ")), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_web_address_is_told() {
+        let options = options();
+        let client = client(&options, ([127, 0, 0, 1], 1).into());
+        let first = ["ftp://a.example/x", "data:x", "mailto:a@a.example"];
+        let all = outcomes(&client, &first, &options, &CancellationToken::new()).await;
+        assert_eq!(all.len(), 3);
+        assert!(all.values().all(|outcome| outcome.is_err()), "{all:?}");
+    }
+
+    #[tokio::test]
+    async fn two_ports_are_two_sites() {
+        let (one, asked, _one) = serve(robots).await;
+        let (two, _, _two) = serve(|url| match url.ends_with("/robots.txt") {
+            true => "User-agent: *\nDisallow: /x".into_response(),
+            false => Html("").into_response(),
+        })
+        .await;
+        let options = options();
+        let client = client(&options, one);
+        let urls = [format!("http://{one}/x"), format!("http://{two}/x")];
+        let first = urls.each_ref().map(String::as_str);
+        let all = outcomes(&client, &first, &options, &CancellationToken::new()).await;
+        assert_eq!(describe(&all[first[0]]), "0 bytes, 0 links");
+        assert_eq!(describe(&all[first[1]]), Failure::NotAllowed.to_string());
+        assert_eq!(asked.lock().expect("no panic").len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn in_a_task_and_with_a_slow_receiver() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let app = Router::new().fallback(async |uri: Uri| {
+            sleep(Duration::from_millis(100)).await;
+            dense(uri.path())
+        });
+        let serving = async move { axum::serve(listener, app).await.expect("it serves") };
+        let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+        let options = Options {
+            pages: 20,
+            at_once: 20,
+            per_host: 20,
+            ..options()
+        };
+        let client = client(&options, address);
+        let (sender, mut results) = mpsc::channel(1);
+        let timeout = options.timeout;
+        let scraping = tokio::spawn(async move {
+            let (first, stop) =
+                (vec![parse("http://a.example/0")], CancellationToken::new());
+            scrape(&client, first, &options, &stop, sender).await;
+        });
+        let mut pages = 0;
+        while let Some((_, outcome)) = results.recv().await {
+            assert!(matches!(outcome, Ok(Fetched::Page { .. })), "{outcome:?}");
+            pages += 1;
+            if pages == 2 {
+                // Longer than a request may take.
+                sleep(2 * timeout).await;
+            }
+        }
+        assert_eq!(pages, 20);
+        scraping.await.expect("it does not panic");
     }
 }
