@@ -1,0 +1,440 @@
+//! TCP server and client: echo, a limit of connections, idle timeout, graceful stop.
+//!
+//! `start_server` makes a task for each client; here you accept in a loop and spawn. It
+//! also sets TCP_NODELAY and goes on after an error of `accept`; here both are yours. The
+//! trap: with `listener.accept().await?` the server ends when the process is out of file
+//! descriptors. Take the permit before you accept: then the next client waits in the
+//! system's backlog, while `start_server` has accepted it already. Without a timeout a
+//! client that sends nothing, or reads nothing, keeps its task and its permit for ever. A
+//! read of 0 bytes says that the client has ended its side; the other side is still open.
+//! Dropping a stream closes both. Messages in such a stream: `line_protocol`. HTTP:
+//! `api_server`. Before you make a protocol of your own, look at `axum` and `tonic`.
+//!
+//! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
+//! clock: real
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::{join, try_join};
+use tokio_util::sync::CancellationToken;
+
+/// What a server allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections there may be at once. Other clients wait in the system's
+    /// backlog.
+    pub connections: usize,
+    /// How long a client may send nothing, and how long it may take to read an answer.
+    pub idle: Duration,
+    /// How long connections may go on after the stop.
+    pub drain: Duration,
+}
+
+/// Serves until the token is cancelled, and then lets the connections end. Those that do
+/// not end in time are cut off; returns how many.
+///
+/// Dropped, it closes all connections at once.
+pub async fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    stop: CancellationToken,
+) -> usize {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        for number in 1_u64.. {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            let permit = permit.expect("nobody closes the semaphore");
+            let stream = accept(&listener).await;
+            // Those that ended must not pile up. Standard error has the text of a panic.
+            while connections.try_join_next().is_some() {}
+            connections.spawn(async move {
+                let _permit = permit;
+                report(number, echo(stream, limits.idle).await);
+            });
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    // From now on clients are refused, also those in the backlog.
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let in_time = timeout(limits.drain, all).await.is_ok();
+    let cut_off = if in_time { 0 } else { connections.len() };
+    connections.shutdown().await;
+    cut_off
+}
+
+/// The next connection, however long it takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client was gone before its turn came.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("no connection: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Sends back what comes, until the client ends its side.
+///
+/// # Errors
+///
+/// `TimedOut` if nothing came for `idle`, or the client took longer than that to read an
+/// answer; otherwise what the system says of the connection.
+async fn echo(mut stream: TcpStream, idle: Duration) -> io::Result<()> {
+    // Small answers go out at once, as asyncio has it by default.
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let size = timeout(idle, stream.read(&mut buffer)).await??;
+        if size == 0 {
+            return Ok(());
+        }
+        // A dropped `write_all` may have sent a part, so nothing can follow it.
+        timeout(idle, stream.write_all(&buffer[..size])).await??;
+    }
+}
+
+fn report(number: u64, ended: io::Result<()>) {
+    match ended.map_err(|error| error.kind()) {
+        Ok(()) => {}
+        Err(ErrorKind::TimedOut) => println!("connection {number}: idle"),
+        Err(ErrorKind::ConnectionReset) => println!("connection {number}: reset"),
+        Err(kind) => println!("connection {number}: {kind}"),
+    }
+}
+
+/// Sends a text, and waits for as many bytes.
+async fn exchange(stream: &mut TcpStream, text: &str) -> io::Result<String> {
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = vec![0; text.len()];
+    stream.read_exact(&mut answer).await?;
+    String::from_utf8(answer)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// Connects after some milliseconds, and leaves 0.3 s after the answer.
+async fn visit(address: SocketAddr, name: &str, after: u64) -> io::Result<()> {
+    sleep(Duration::from_millis(after)).await;
+    let mut stream = TcpStream::connect(address).await?;
+    println!("{name} is connected");
+    println!("{name} got {}", exchange(&mut stream, "hello").await?);
+    sleep(Duration::from_millis(300)).await;
+    println!("{name} leaves");
+    Ok(())
+}
+
+/// What a client reads at the end.
+async fn rest(mut stream: TcpStream) -> io::Result<usize> {
+    stream.read_to_end(&mut Vec::new()).await
+}
+
+pub async fn run() -> io::Result<()> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(200);
+    let mut part = interval_at(first, Duration::from_millis(800));
+    let [idle, drain] = [500, 300].map(Duration::from_millis);
+    let limits = Limits {
+        connections: 2,
+        idle,
+        drain,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, limits, stop.clone()));
+
+    part.tick().await;
+    println!("Three clients, and two at once:");
+    try_join!(
+        visit(address, "a", 0),
+        visit(address, "b", 100),
+        visit(address, "c", 200),
+    )?;
+
+    part.tick().await;
+    println!("A client that ends its side before it reads:");
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(&[b'x'; 50_000]).await?;
+    stream.shutdown().await?;
+    println!("d got {} bytes and the end", rest(stream).await?);
+
+    part.tick().await;
+    println!("A client that vanishes:");
+    let mut stream = TcpStream::connect(address).await?;
+    exchange(&mut stream, "hello").await?;
+    stream.set_zero_linger()?;
+    drop(stream);
+    visit(address, "f", 100).await?;
+
+    part.tick().await;
+    println!("A client that sends nothing:");
+    let stream = TcpStream::connect(address).await?;
+    println!("g got {} bytes and the end", rest(stream).await?);
+
+    part.tick().await;
+    println!("The server stops while two are connected:");
+    let mut h = TcpStream::connect(address).await?;
+    exchange(&mut h, "hello").await?;
+    let mut i = TcpStream::connect(address).await?;
+    exchange(&mut i, "hello").await?;
+    stop.cancel();
+    let clients = async {
+        sleep(Duration::from_millis(100)).await;
+        if let Err(error) = TcpStream::connect(address).await {
+            println!("j: {}", error.kind());
+        }
+        println!("h got {}", exchange(&mut h, "the rest").await?);
+        drop(h);
+        io::Result::Ok(())
+    };
+    let (cut_off, clients) = join!(server, clients);
+    clients?;
+    println!("cut off: {}", cut_off?);
+    println!("i got {} bytes and the end", rest(i).await?);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use futures::future::try_join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Limits, echo, exchange, serve};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const TENTH: Duration = Duration::from_millis(100);
+
+    struct Server {
+        address: SocketAddr,
+        stop: CancellationToken,
+        task: JoinHandle<usize>,
+    }
+
+    impl Server {
+        async fn start(connections: usize, idle: Duration) -> io::Result<Self> {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?;
+            let stop = CancellationToken::new();
+            let limits = Limits {
+                connections,
+                idle,
+                drain: TENTH,
+            };
+            let task = tokio::spawn(serve(listener, limits, stop.clone()));
+            Ok(Self {
+                address,
+                stop,
+                task,
+            })
+        }
+
+        async fn connect(&self) -> io::Result<TcpStream> {
+            TcpStream::connect(self.address).await
+        }
+
+        async fn stop(self) -> usize {
+            self.stop.cancel();
+            let ended = timeout(MINUTE, self.task).await.expect("nobody hangs");
+            ended.expect("it does not panic")
+        }
+    }
+
+    async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        Ok((client, listener.accept().await?.0))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn three_hundred_at_once_of_whom_eight_fit() -> io::Result<()> {
+        let server = Server::start(8, MINUTE).await?;
+        let clients = (0..300).map(|number| {
+            let connecting = TcpStream::connect(server.address);
+            async move {
+                let mut stream = connecting.await?;
+                for turn in 0..5 {
+                    let text = format!("{number} {turn}");
+                    assert_eq!(exchange(&mut stream, &text).await?, text);
+                }
+                // A few reset the connection, the others close it.
+                match number % 100 {
+                    0 => stream.set_zero_linger(),
+                    _ => Ok(()),
+                }
+            }
+        });
+        try_join_all(clients).await?;
+        assert_eq!(server.stop().await, 0);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn with_one_permit_the_second_waits() -> io::Result<()> {
+        let server = Server::start(1, MINUTE).await?;
+        let (mut first, mut second) = (server.connect().await?, server.connect().await?);
+        exchange(&mut first, "a").await?;
+        assert!(timeout(TENTH, exchange(&mut second, "b")).await.is_err());
+        drop(first);
+        let mut answer = [0];
+        timeout(MINUTE, second.read_exact(&mut answer)).await??;
+        assert_eq!(&answer, b"b");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn with_no_permit_it_serves_nobody_and_can_be_stopped() -> io::Result<()> {
+        let server = Server::start(0, MINUTE).await?;
+        let mut client = server.connect().await?;
+        assert!(timeout(TENTH, exchange(&mut client, "a")).await.is_err());
+        assert_eq!(server.stop().await, 0);
+        let ended = timeout(MINUTE, client.read(&mut [0])).await?;
+        assert_eq!(
+            ended.map_err(|error| error.kind()),
+            Err(ErrorKind::ConnectionReset)
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn dropped_it_closes_all() -> io::Result<()> {
+        let server = Server::start(8, MINUTE).await?;
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let mut client = server.connect().await?;
+            exchange(&mut client, "a").await?;
+            clients.push(client);
+        }
+        server.task.abort();
+        for mut client in clients {
+            assert_eq!(timeout(MINUTE, client.read(&mut [0])).await??, 0);
+        }
+        assert!(server.task.await.is_err_and(|error| error.is_cancelled()));
+        Ok(())
+    }
+
+    /// The limit of file descriptors is the whole process's, so this is done in another.
+    #[cfg(unix)]
+    mod out_of_descriptors {
+        use std::fs::File;
+        use std::io;
+        use std::process::Command;
+        use std::{env, iter};
+
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        use tokio::time::timeout;
+
+        use super::super::exchange;
+        use super::{MINUTE, Server, TENTH};
+
+        const IS_CHILD: &str = "ECHO_SERVER_OUT_OF_DESCRIPTORS";
+
+        #[tokio::test]
+        async fn child() -> io::Result<()> {
+            if env::var_os(IS_CHILD).is_none() {
+                return Ok(());
+            }
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            let current = Some(64);
+            setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
+            let server = Server::start(100, MINUTE).await?;
+            let mut first = server.connect().await?;
+            exchange(&mut first, "a").await?;
+            let open = || File::open("/dev/null").ok();
+            let mut files: Vec<File> = iter::from_fn(open).collect();
+            files.pop();
+            // This takes the last one, and the server has none for its end.
+            let mut second = server.connect().await?;
+            assert!(timeout(TENTH, exchange(&mut second, "b")).await.is_err());
+            assert_eq!(exchange(&mut first, "c").await?, "c");
+            drop(files);
+            timeout(MINUTE, second.readable()).await??;
+            drop(second);
+            let mut third = server.connect().await?;
+            exchange(&mut third, "d").await?;
+            drop((first, third));
+            assert_eq!(server.stop().await, 0);
+            println!("served");
+            Ok(())
+        }
+
+        #[test]
+        fn do_not_end_the_server() -> io::Result<()> {
+            let this = env::current_exe()?;
+            let (_crate, module) = module_path!().split_once("::").expect("a module");
+            let output = Command::new(this)
+                .args(["--exact", "--nocapture", &format!("{module}::child")])
+                .env(IS_CHILD, "1")
+                .output()?;
+            let stdout = String::from_utf8_lossy(&output.stdout);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(stdout.contains("served"), "{stdout}{stderr}");
+            // Once, and after a pause: it does not spin.
+            assert_eq!(stderr.matches("no connection").count(), 1, "{stderr}");
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_and_written_at_once_comes_back_whole() -> io::Result<()> {
+        const SIZE: usize = 8 << 20;
+        let (client, server) = pair().await?;
+        let server = tokio::spawn(echo(server, MINUTE));
+        let (mut reader, mut writer) = client.into_split();
+        let sent: Vec<u8> = (0..SIZE).map(|index| (index % 251) as u8).collect();
+        let mut received = Vec::new();
+        let sending = async {
+            writer.write_all(&sent).await?;
+            writer.shutdown().await
+        };
+        tokio::try_join!(sending, reader.read_to_end(&mut received))?;
+        assert!(received == sent);
+        server.await.expect("it does not panic")
+    }
+
+    #[tokio::test]
+    async fn who_sends_but_does_not_read_is_cut_off() -> io::Result<()> {
+        let (mut client, server) = pair().await?;
+        let server = tokio::spawn(echo(server, TENTH));
+        // Until the buffers of the system are full in both directions.
+        let send = async { while client.write_all(&[0; 65_536]).await.is_ok() {} };
+        timeout(MINUTE, send).await?;
+        let ended = server.await.expect("it does not panic");
+        let kind = ended.expect_err("it never ends by itself").kind();
+        assert_eq!(kind, ErrorKind::TimedOut);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn tokio_leaves_nodelay_off() -> io::Result<()> {
+        let (client, server) = pair().await?;
+        assert_eq!([client.nodelay()?, server.nodelay()?], [false, false]);
+        Ok(())
+    }
+}

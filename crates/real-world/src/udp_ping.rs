@@ -1,0 +1,420 @@
+//! UDP client and server: ping with sequence numbers, timeout, retry, lost datagrams.
+//!
+//! `UdpSocket` is what `create_datagram_endpoint` gives, but you await `recv` where a
+//! `DatagramProtocol` is called back. `connect` sends nothing: it says whose datagrams
+//! are taken, and only then does an error reach you: `recv` fails where `error_received`
+//! is called. The trap: an answer may be lost, late, or there twice, so put a number into
+//! each question, and pass over the answers that have another one. The second: what does
+//! not fit into the buffer of `recv` is cut off without a word (Windows has an error for
+//! it); the transports of asyncio have room for any datagram. Make the buffer longer than
+//! the longest answer. `recv` is cancel-safe. Anybody can send under a false address, so
+//! a number that is easy to guess is no protection. For a protocol with streams,
+//! encryption and retries use the crate `quinn` (QUIC).
+//!
+//! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
+//! clock: real
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PingError {
+    #[error("no answer, attempts: {0}")]
+    Lost(u32),
+    /// `ConnectionRefused`: the computer is there, but nobody listens.
+    #[error("{}", .0.kind())]
+    Socket(#[from] io::Error),
+}
+
+/// Sends numbers to a server, which sends them back. One at a time, hence `&mut self`.
+pub struct Pinger {
+    socket: UdpSocket,
+    number: u32,
+    limit: Duration,
+    attempts: u32,
+}
+
+impl Pinger {
+    /// Each ping will be sent at most `attempts` times, and wait for `limit` each time.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no socket, or no way to the server.
+    pub async fn connect(
+        server: SocketAddr,
+        limit: Duration,
+        attempts: u32,
+    ) -> io::Result<Self> {
+        let socket = match server {
+            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?,
+            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).await?,
+        };
+        socket.connect(server).await?;
+        let number = 0;
+        Ok(Self {
+            socket,
+            number,
+            limit,
+            attempts,
+        })
+    }
+
+    /// The number of this ping, and how often it was sent before its answer came.
+    ///
+    /// Cancel-safe: if it is dropped, its answer is not taken for that of the next one.
+    ///
+    /// # Errors
+    ///
+    /// [`PingError::Lost`], if no attempt had an answer; [`PingError::Socket`], at once,
+    /// and also for an error that an earlier ping caused.
+    pub async fn ping(&mut self) -> Result<(u32, u32), PingError> {
+        self.number = self.number.wrapping_add(1);
+        for attempt in 1..=self.attempts {
+            self.socket.send(&self.number.to_be_bytes()).await?;
+            if let Ok(answer) = timeout(self.limit, self.answer()).await {
+                answer?;
+                return Ok((self.number, attempt));
+            }
+        }
+        Err(PingError::Lost(self.attempts))
+    }
+
+    /// Waits for the answer that belongs to the number.
+    async fn answer(&self) -> io::Result<()> {
+        // A byte more than an answer has: what is longer is not taken for one.
+        let mut buffer = [0; 5];
+        loop {
+            let size = self.socket.recv(&mut buffer).await?;
+            if buffer[..size] == self.number.to_be_bytes() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The trap: whatever comes is taken for the answer.
+async fn careless_ping(
+    socket: &UdpSocket,
+    number: u32,
+    limit: Duration,
+) -> io::Result<()> {
+    socket.send(&number.to_be_bytes()).await?;
+    let mut answer = [0; 4];
+    match timeout(limit, socket.recv(&mut answer)).await {
+        Ok(size) => {
+            size?;
+            println!("ping {number}: answer {}", u32::from_be_bytes(answer));
+        }
+        Err(_) => println!("ping {number}: no answer"),
+    }
+    Ok(())
+}
+
+/// What becomes of the first datagram, the second, and so on: after how many milliseconds
+/// it is sent back, for each time that it is.
+type Fate = fn(u32) -> &'static [u64];
+
+/// Sends back what comes, as `fate` says. Dropped, it takes nothing more.
+struct Server {
+    address: SocketAddr,
+    _task: AbortOnDropHandle<io::Result<()>>,
+}
+
+impl Server {
+    async fn start(fate: Fate) -> io::Result<Self> {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let address = socket.local_addr()?;
+        let task = tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            let mut count = 0;
+            loop {
+                let (size, client) = socket.recv_from(&mut buffer).await?;
+                count += 1;
+                for &millis in fate(count) {
+                    let (socket, data) = (Arc::clone(&socket), buffer[..size].to_vec());
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(millis)).await;
+                        socket.send_to(&data, client).await
+                    });
+                }
+            }
+        });
+        let _task = AbortOnDropHandle::new(task);
+        Ok(Self { address, _task })
+    }
+}
+
+fn every_third_is_lost(count: u32) -> &'static [u64] {
+    match count % 3 {
+        0 => &[],
+        _ => &[0],
+    }
+}
+
+fn late_and_twice(count: u32) -> &'static [u64] {
+    match count {
+        1 => &[800, 900],
+        _ => &[400],
+    }
+}
+
+async fn report(pinger: &mut Pinger, count: usize) {
+    for _ in 0..count {
+        match pinger.ping().await {
+            Ok((number, attempt)) => println!("ping {number}: attempt {attempt}"),
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+pub async fn run() -> io::Result<()> {
+    // Each part begins at its time, however long the one before it took.
+    let start = Instant::now();
+    let part = |millis| sleep_until(start + Duration::from_millis(millis));
+    let [short, long] = [300, 600].map(Duration::from_millis);
+
+    part(100).await;
+    println!("Every third datagram is lost, and there are two attempts:");
+    let server = Server::start(every_third_is_lost).await?;
+    let mut pinger = Pinger::connect(server.address, short, 2).await?;
+    report(&mut pinger, 6).await;
+
+    part(1000).await;
+    println!("The first answer comes late, and twice, and any is taken:");
+    let server = Server::start(late_and_twice).await?;
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.connect(server.address).await?;
+    for number in 1..=4 {
+        careless_ping(&socket, number, long).await?;
+    }
+
+    part(2300).await;
+    println!("The same with a look at the number:");
+    let server = Server::start(late_and_twice).await?;
+    let mut pinger = Pinger::connect(server.address, long, 1).await?;
+    report(&mut pinger, 3).await;
+
+    part(4000).await;
+    println!("A buffer of four bytes:");
+    let sender = UdpSocket::bind("127.0.0.1:0").await?;
+    let receiver = UdpSocket::bind("127.0.0.1:0").await?;
+    for text in ["four", "or more", "next"] {
+        let to = receiver.local_addr()?;
+        sender.send_to(text.as_bytes(), to).await?;
+    }
+    for _ in 0..3 {
+        let mut buffer = [0; 4];
+        let size = receiver.recv(&mut buffer).await?;
+        println!("got {}", buffer[..size].escape_ascii());
+    }
+
+    part(4200).await;
+    println!("Nobody listens:");
+    // It takes datagrams from itself alone, and nobody else can have its port.
+    let closed = UdpSocket::bind("127.0.0.1:0").await?;
+    let nobody = closed.local_addr()?;
+    closed.connect(nobody).await?;
+    let mut pinger = Pinger::connect(nobody, short, 2).await?;
+    report(&mut pinger, 1).await;
+
+    println!("Nobody listens, and the socket is not connected:");
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    socket.send_to(b"ping", nobody).await?;
+    if timeout(short, socket.recv_from(&mut [0; 4])).await.is_err() {
+        println!("no answer");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::io::{self, ErrorKind};
+    use std::pin::pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use tokio::net::UdpSocket;
+    use tokio::task::{JoinSet, yield_now};
+    use tokio::time::{sleep, timeout};
+
+    use super::{PingError, Pinger};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    /// A pinger, and the socket that it asks.
+    async fn pair(limit: Duration, attempts: u32) -> io::Result<(Pinger, UdpSocket)> {
+        let server = UdpSocket::bind("127.0.0.1:0").await?;
+        let pinger = Pinger::connect(server.local_addr()?, limit, attempts).await?;
+        server.connect(pinger.socket.local_addr()?).await?;
+        Ok((pinger, server))
+    }
+
+    /// Waits for the question of the pinger.
+    async fn question(server: &UdpSocket) -> io::Result<[u8; 4]> {
+        let mut number = [0; 4];
+        timeout(MINUTE, server.recv(&mut number)).await??;
+        Ok(number)
+    }
+
+    fn is_lost(ping: &Result<(u32, u32), PingError>) -> bool {
+        matches!(ping, Err(PingError::Lost(_)))
+    }
+
+    #[tokio::test]
+    async fn what_is_not_the_answer_is_passed_over() -> Result<(), PingError> {
+        let (mut pinger, server) = pair(SHORT, 1).await?;
+        let stranger = UdpSocket::bind("127.0.0.1:0").await?;
+        let to = pinger.socket.local_addr()?;
+        for wrong in [&[][..], &[0], &[0, 0, 0], &[0; 4], &[1; 4], &[0; 1500]] {
+            assert!(is_lost(&pinger.ping().await));
+            let number = question(&server).await?;
+            // It waits already for the next one.
+            server.send(&number).await?;
+            server.send(wrong).await?;
+            let longer = [&(pinger.number + 1).to_be_bytes()[..], &[0]].concat();
+            server.send(&longer).await?;
+            let right = (pinger.number + 1).to_be_bytes();
+            stranger.send_to(&right, to).await?;
+            assert!(is_lost(&pinger.ping().await), "{wrong:?}");
+            question(&server).await?;
+        }
+        let right = (pinger.number + 1).to_be_bytes();
+        server.send(&right).await?;
+        assert_eq!(pinger.ping().await?, (13, 1));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn dropped_at_each_await_the_next_is_answered_by_its_own() -> io::Result<()> {
+        let (mut pinger, server) = pair(MINUTE, 1).await?;
+        for polls in 1..10 {
+            {
+                let mut ping = pin!(pinger.ping());
+                for _ in 0..polls {
+                    assert!(matches!(futures::poll!(ping.as_mut()), Poll::Pending));
+                    yield_now().await;
+                }
+            }
+            // It may not have been sent.
+            let late = pinger.number.to_be_bytes();
+            server.send(&late).await?;
+            let answer = async {
+                let mut number = question(&server).await?;
+                if number == late {
+                    number = question(&server).await?;
+                }
+                server.send(&late).await?;
+                server.send(&number).await?;
+                io::Result::Ok(u32::from_be_bytes(number))
+            };
+            let (ping, number) = tokio::join!(pinger.ping(), answer);
+            assert_eq!(ping.expect("it is answered"), (number?, 1));
+        }
+        Ok(())
+    }
+
+    /// Some answers are lost, some come twice, some late and among later ones.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn fifty_pingers_at_a_server_that_answers_as_it_likes() -> io::Result<()> {
+        let server = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let address = server.local_addr()?;
+        let answered = Arc::new(Mutex::new(HashSet::new()));
+        let note = Arc::clone(&answered);
+        let task = tokio::spawn(async move {
+            let (mut number, mut random) = ([0; 4], 1_u32);
+            loop {
+                let (_, client) = server.recv_from(&mut number).await?;
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                for answer in 0..(random >> 16) % 3 {
+                    let (server, note) = (Arc::clone(&server), Arc::clone(&note));
+                    let millis = (random >> 20) % 30 * (answer + 1);
+                    tokio::spawn(async move {
+                        sleep(Duration::from_millis(millis.into())).await;
+                        let key = (client, u32::from_be_bytes(number));
+                        note.lock().expect("nobody panics").insert(key);
+                        server.send_to(&number, client).await
+                    });
+                }
+            }
+            #[expect(unreachable_code, reason = "it says what the task returns")]
+            io::Result::Ok(())
+        });
+        let mut pingers = JoinSet::new();
+        for _ in 0..50 {
+            let mut pinger = Pinger::connect(address, SHORT, 2).await?;
+            let answered = Arc::clone(&answered);
+            pingers.spawn(async move {
+                let client = pinger.socket.local_addr().expect("it has one");
+                let mut count = [0, 0];
+                for number in 1..=20 {
+                    match pinger.ping().await {
+                        Ok((ping, _)) => {
+                            assert_eq!(ping, number);
+                            let answered = answered.lock().expect("nobody panics");
+                            assert!(answered.contains(&(client, number)));
+                            count[0] += 1;
+                        }
+                        Err(PingError::Lost(2)) => count[1] += 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                count
+            });
+        }
+        let counts = pingers.join_all().await;
+        let [came, lost] =
+            [0, 1].map(|of| counts.iter().map(|count| count[of]).sum::<u32>());
+        assert_eq!(came + lost, 1000);
+        assert!(came > 100 && lost > 10, "{came} {lost}");
+        task.abort();
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn limits() -> Result<(), PingError> {
+        let (mut pinger, server) = pair(MINUTE, 0).await?;
+        let ping = timeout(SHORT, pinger.ping()).await;
+        assert!(is_lost(&ping.expect("it asks nobody")));
+
+        pinger.attempts = 1;
+        pinger.number = u32::MAX;
+        server.send(&[0; 4]).await?;
+        assert_eq!(pinger.ping().await?, (0, 1));
+
+        drop(server);
+        let Err(PingError::Socket(error)) = pinger.ping().await else {
+            panic!("nobody listens");
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_error_that_comes_late_is_had_by_the_next() -> Result<(), PingError> {
+        let (mut pinger, server) = pair(SHORT, 1).await?;
+        let address = server.local_addr()?;
+        drop(server);
+        // Then one poll sends it.
+        pinger.socket.writable().await?;
+        assert!(futures::poll!(pin!(pinger.ping())).is_pending());
+        let _server = UdpSocket::bind(address).await?;
+        assert!(matches!(pinger.ping().await, Err(PingError::Socket(_))));
+        assert!(is_lost(&pinger.ping().await));
+        Ok(())
+    }
+}
