@@ -1,0 +1,578 @@
+//! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
+//!
+//! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Both
+//! pipes have to be read while the program runs, as in asyncio: one that nobody reads
+//! gets full, and the program stands still, which is the first trap. Dropping `stdin` is
+//! what ends the input. A `Child` that is dropped runs on. `kill_on_drop` kills it, but
+//! not what it has started itself, which is the second trap: in a process group of their
+//! own, all get the signal. Ctrl-C on the terminal does not reach such a group, so the
+//! program has to stop it (`graceful_shutdown`). A daemon that makes a session of its own
+//! has left the group. The crate `process-wrap` does more: it also knows sessions, and
+//! the job objects of Windows.
+//!
+//! asyncio: asyncio.create_subprocess_exec, asyncio.subprocess.Process.communicate
+//! clock: real
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use tokio::io::{AsyncRead, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A line that a program has written, without its end. What is not UTF-8 is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// To its standard output.
+    Out(String),
+    /// To its standard error.
+    Err(String),
+}
+
+/// In bytes. A program that writes a longer one is not kept in memory, but is an error.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// The lines of both pipes, as they come, until nobody can write to them any more. Those
+/// of one pipe keep their order.
+///
+/// It takes the pipes out of the child; one that is not piped has no lines. Dropping a
+/// future of `next` loses nothing.
+pub fn lines(child: &mut Child) -> BoxStream<'static, io::Result<Line>> {
+    let out = split(child.stdout.take(), Line::Out);
+    let err = split(child.stderr.take(), Line::Err);
+    stream::select(out, err).boxed()
+}
+
+fn split(
+    pipe: Option<impl AsyncRead + Send + 'static>,
+    line: fn(String) -> Line,
+) -> BoxStream<'static, io::Result<Line>> {
+    let Some(pipe) = pipe else {
+        return stream::empty().boxed();
+    };
+    let newline = b"\n".to_vec();
+    let codec =
+        AnyDelimiterCodec::new_with_max_length(newline.clone(), newline, LONGEST_LINE);
+    FramedRead::new(pipe, codec)
+        .map_ok(move |bytes| line(String::from_utf8_lossy(&bytes).into_owned()))
+        .map_err(|error| match error {
+            AnyDelimiterCodecError::Io(error) => error,
+            too_long => io::Error::new(io::ErrorKind::InvalidData, too_long),
+        })
+        .boxed()
+}
+
+/// What ends a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM asks it to, and it may clean up before.
+    Terminate,
+    /// SIGKILL cannot be refused.
+    Kill,
+}
+
+/// A child and what it starts, in a process group of its own. Dropped before the child
+/// was waited for, it kills them all.
+///
+/// On Windows there are no groups: it ends the child alone, and cannot ask it to.
+pub struct Group {
+    /// The child itself.
+    pub leader: Child,
+}
+
+impl Group {
+    /// Starts the program.
+    ///
+    /// A program in a group of its own that reads from the terminal is stopped by the
+    /// system: give it another `stdin`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program, or it cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        #[cfg(unix)]
+        command.process_group(0);
+        let leader = command.kill_on_drop(true).spawn()?;
+        Ok(Self { leader })
+    }
+
+    /// Sends the signal to all, unless the child has ended and was waited for.
+    ///
+    /// # Errors
+    ///
+    /// If this process may not signal them.
+    #[cfg(unix)]
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        use rustix::process::{Pid, Signal as Number, kill_process_group};
+
+        let number = match signal {
+            Signal::Terminate => Number::TERM,
+            Signal::Kill => Number::KILL,
+        };
+        // Once it was waited for, its id is gone, as it may be another's by then.
+        let id = self.leader.id().and_then(|id| i32::try_from(id).ok());
+        match id.and_then(Pid::from_raw) {
+            Some(group) => Ok(kill_process_group(group, number)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the child.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    #[cfg(not(unix))]
+    pub fn signal(&mut self, _signal: Signal) -> io::Result<()> {
+        self.leader.start_kill()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // There is nobody left to tell.
+        let _ = self.signal(Signal::Kill);
+    }
+}
+
+/// How long a program may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until it is asked to stop.
+    pub run: Duration,
+    /// From then on, until it is killed.
+    pub grace: Duration,
+}
+
+/// Why a program did not end by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It took too long, and was stopped.
+    #[error("it took too long; {0}")]
+    TimedOut(ExitStatus),
+    /// It could not be started, or read from.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs a program to its end, and shows its lines as they come. It has ended when the
+/// child has, and nothing that it started holds its pipes open. What has let go of them
+/// may run on, even after a timeout, if it is deaf to SIGTERM.
+///
+/// The child has been waited for when this returns, so no zombie stays. Dropped earlier,
+/// or at an error of reading, it kills the group at once, and the runtime waits for the
+/// child later.
+///
+/// # Errors
+///
+/// [`RunError::TimedOut`] if it was stopped; [`RunError::Io`] if there is no such
+/// program, or a line is too long. An exit code other than 0 is no error.
+pub async fn run_to_end(
+    command: &mut Command,
+    input: Vec<u8>,
+    limits: Limits,
+    mut show: impl FnMut(Line),
+) -> Result<ExitStatus, RunError> {
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut group = Group::spawn(command)?;
+    let mut lines = lines(&mut group.leader);
+    let stdin = group.leader.stdin.take();
+    // Beside the reading: the program may write before it has read all.
+    let _feeding = AbortOnDropHandle::new(tokio::spawn(async move {
+        if let Some(mut stdin) = stdin {
+            // A program that ends without reading all of it is no error.
+            let _ = stdin.write_all(&input).await;
+        }
+    }));
+    let mut end = async |group: &mut Group| {
+        while let Some(line) = lines.next().await {
+            show(line?);
+        }
+        group.leader.wait().await
+    };
+    if let Ok(status) = timeout(limits.run, end(&mut group)).await {
+        return Ok(status?);
+    }
+    group.signal(Signal::Terminate)?;
+    if let Ok(status) = timeout(limits.grace, end(&mut group)).await {
+        return Err(RunError::TimedOut(status?));
+    }
+    group.signal(Signal::Kill)?;
+    // What left the group may hold the pipes still: they are not read to their end.
+    Err(RunError::TimedOut(group.leader.wait().await?))
+}
+
+fn sh(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script);
+    command
+}
+
+fn show(line: Line) {
+    match line {
+        Line::Out(line) => println!("out: {line}"),
+        Line::Err(line) => println!("err: {line}"),
+    }
+}
+
+fn report(ended: Result<ExitStatus, RunError>) {
+    match ended {
+        Ok(status) => println!("{status}"),
+        Err(RunError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            println!("there is no such program");
+        }
+        Err(error) => println!("{error}"),
+    }
+}
+
+/// Shows lines for half a second at most.
+async fn show_for_a_while(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
+    let all = lines.try_for_each(async |line| {
+        show(line);
+        Ok(())
+    });
+    timeout(Duration::from_millis(500), all).await??;
+    println!("the end of the output");
+    Ok(())
+}
+
+pub async fn run() -> Result<(), RunError> {
+    let millis = Duration::from_millis;
+    let limits = Limits {
+        run: millis(300),
+        grace: millis(200),
+    };
+    // Each part begins at its time, however long the one before it took.
+    let mut part = interval(millis(700));
+
+    part.tick().await;
+    println!("Lines as they come, and the exit status:");
+    let script = "(sleep 0.2; echo careful >&2) & echo one; sleep 0.4; echo two; exit 3";
+    let long = Limits {
+        run: millis(600),
+        ..limits
+    };
+    report(run_to_end(&mut sh(script), Vec::new(), long, show).await);
+
+    part.tick().await;
+    println!("A million bytes, and nobody reads before the program has ended:");
+    let mut command = sh("head -c 1000000 /dev/zero");
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    if timeout(millis(200), child.wait()).await.is_err() {
+        println!("it stands still, the pipe is full");
+    }
+    let output = child.wait_with_output().await?;
+    println!("{} bytes; {}", output.stdout.len(), output.status);
+
+    println!("A program that does not exist:");
+    let mut command = Command::new("no-such-program");
+    report(run_to_end(&mut command, Vec::new(), limits, show).await);
+
+    part.tick().await;
+    println!("Input, and its end:");
+    let mut command = Command::new("sort");
+    let mut group = Group::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let mut sorted = lines(&mut group.leader);
+    if let Some(mut stdin) = group.leader.stdin.take() {
+        stdin.write_all(b"pear\napple\n").await?;
+        if timeout(millis(200), sorted.next()).await.is_err() {
+            println!("sort waits for more");
+        }
+        // Here it is dropped, which closes it.
+    }
+    show_for_a_while(sorted).await?;
+    println!("{}", group.leader.wait().await?);
+
+    part.tick().await;
+    println!("Too slow, and it stops when it is asked to:");
+    let script = "trap 'echo saving; exit 0' TERM
+                  echo working; sleep 5 & wait";
+    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
+
+    part.tick().await;
+    println!("Too slow, and deaf:");
+    let script = "trap '' TERM; echo working; sleep 5";
+    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
+
+    let script = "(sleep 0.3; echo the child of the child) & wait";
+    part.tick().await;
+    println!("Killed alone:");
+    let mut command = sh(script);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let output = lines(&mut child);
+    sleep(millis(100)).await;
+    drop(child);
+    show_for_a_while(output).await?;
+
+    part.tick().await;
+    println!("Killed as a group:");
+    let mut group = Group::spawn(sh(script).stdout(Stdio::piped()))?;
+    let output = lines(&mut group.leader);
+    sleep(millis(100)).await;
+    drop(group);
+    show_for_a_while(output).await?;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), RunError> {
+    run().await
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::process::ExitStatus;
+    use std::time::Duration;
+
+    use tokio::process::Command;
+    use tokio::task::JoinSet;
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::{LONGEST_LINE, Limits, Line, RunError, run_to_end, sh};
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    /// Shorter than the children sleep, much longer than anything takes.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    const LIMITS: Limits = Limits {
+        run: PATIENCE,
+        grace: PATIENCE,
+    };
+
+    const SHORT: Limits = Limits {
+        run: Duration::from_millis(100),
+        grace: Duration::from_millis(100),
+    };
+
+    /// A script that hands a mark down to all that it starts.
+    fn marked(script: &str, mark: &str) -> Command {
+        let mut command = sh(script);
+        command.env("MARK", format!("{}-{mark}", std::process::id()));
+        command
+    }
+
+    /// How many processes run that have the mark.
+    fn alive(mark: &str) -> usize {
+        let mark = format!("MARK={}-{mark}", std::process::id());
+        let processes = fs::read_dir("/proc").expect("there is one");
+        processes
+            .flatten()
+            .filter_map(|process| fs::read(process.path().join("environ")).ok())
+            .filter(|all| {
+                all.split(|byte| *byte == 0)
+                    .any(|one| one == mark.as_bytes())
+            })
+            .count()
+    }
+
+    async fn until(what: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !what() {
+            assert!(begun.elapsed() < PATIENCE, "it never happens");
+            sleep(TICK).await;
+        }
+    }
+
+    async fn run(
+        script: &str,
+        limits: Limits,
+    ) -> (Vec<Line>, Result<ExitStatus, RunError>) {
+        let mut seen = Vec::new();
+        let show = |line| seen.push(line);
+        let mut command = sh(script);
+        let run = run_to_end(&mut command, Vec::new(), limits, show);
+        let ended = timeout(2 * PATIENCE, run).await.expect("it hangs");
+        (seen, ended)
+    }
+
+    fn out(text: &str) -> Line {
+        Line::Out(text.to_string())
+    }
+
+    /// The process whose id the first line is.
+    fn process(seen: &[Line]) -> String {
+        match seen {
+            [Line::Out(id), ..] => format!("/proc/{id}"),
+            _ => panic!("no id in {seen:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn waited_for_however_it_ends() {
+        for (script, limits) in [
+            ("echo $$", LIMITS),
+            ("echo $$; trap 'exit 3' TERM; sleep 30 & wait", SHORT),
+            ("echo $$; trap '' TERM; sleep 30", SHORT),
+        ] {
+            let (seen, ended) = run(script, limits).await;
+            assert!(!Path::new(&process(&seen)).exists(), "{ended:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn dropped_at_any_moment_it_leaves_nothing() {
+        let script = "trap '' TERM; sleep 30 & echo $$; sleep 30";
+        let mut ids = 0;
+        for polls in [1, 2, 3, 4, 6, 8, 12, 16, 32, 100, 250] {
+            let mut seen = Vec::new();
+            {
+                let mut command = marked(script, "dropped");
+                let show = |line| seen.push(line);
+                let mut run = pin!(run_to_end(&mut command, Vec::new(), SHORT, show));
+                for _ in 0..polls {
+                    if futures::poll!(run.as_mut()).is_ready() {
+                        break;
+                    }
+                    sleep(TICK).await;
+                }
+            }
+            until(|| alive("dropped") == 0).await;
+            if !seen.is_empty() {
+                ids += 1;
+                let process = process(&seen);
+                until(|| !Path::new(&process).exists()).await;
+            }
+        }
+        assert!(ids > 2, "some got that far");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_at_once() {
+        let mut set = JoinSet::new();
+        for code in 0..60 {
+            set.spawn(async move {
+                let script = format!("echo {code}; exit {code}");
+                let (seen, ended) = run(&script, LIMITS).await;
+                assert_eq!(seen, [out(&code.to_string())]);
+                assert_eq!(ended.expect("in time").code(), Some(code));
+            });
+        }
+        set.join_all().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_kills_the_group() {
+        let task = tokio::spawn(async {
+            let mut command = marked("sleep 30 & echo a; wait", "panic");
+            let show = |_| {
+                assert_eq!(alive("panic"), 2);
+                panic!("scheduled");
+            };
+            run_to_end(&mut command, Vec::new(), LIMITS, show).await
+        });
+        assert!(task.await.is_err_and(|error| error.is_panic()));
+        until(|| alive("panic") == 0).await;
+    }
+
+    #[tokio::test]
+    async fn lines_of_all_kinds() {
+        let (seen, _) = run(r"printf 'a\n\n\303\244\377\nno end'", LIMITS).await;
+        let expected = ["a", "", "\u{e4}\u{fffd}", "no end"];
+        assert_eq!(seen, expected.map(out));
+
+        let line = |length: usize| format!("yes | tr -d '\\n' | head -c {length}; echo");
+        let (seen, ended) = run(&line(LONGEST_LINE), LIMITS).await;
+        assert_eq!(seen, [out(&"y".repeat(LONGEST_LINE))]);
+        assert!(ended.is_ok());
+        let (seen, ended) = run(&line(LONGEST_LINE + 1), LIMITS).await;
+        assert_eq!(seen, []);
+        assert!(matches!(
+            ended,
+            Err(RunError::Io(error)) if error.kind() == io::ErrorKind::InvalidData
+        ));
+    }
+
+    #[tokio::test]
+    async fn much_in_both_directions() {
+        let input = "line\n".repeat(200_000);
+        let mut lines = 0;
+        let show = |line| {
+            assert_eq!(line, out("line"));
+            lines += 1;
+        };
+        let mut command = Command::new("cat");
+        let ended = run_to_end(&mut command, input.clone().into(), LIMITS, show).await;
+        assert!(ended.is_ok_and(|status| status.success()));
+        assert_eq!(lines, 200_000);
+
+        let mut command = Command::new("true");
+        let ended = run_to_end(&mut command, input.into(), LIMITS, |_| ()).await;
+        assert!(
+            ended.is_ok_and(|status| status.success()),
+            "it may not read"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_time_at_all() {
+        let none = Limits {
+            run: Duration::ZERO,
+            grace: Duration::ZERO,
+        };
+        let (_, ended) = run("sleep 30", none).await;
+        let Err(RunError::TimedOut(status)) = ended else {
+            panic!("{ended:?}");
+        };
+        assert!(!status.success());
+    }
+
+    #[tokio::test]
+    async fn what_the_child_leaves_behind_is_stopped_too() {
+        let mut command = marked("sleep 30 & echo begun", "behind");
+        let ended = run_to_end(&mut command, Vec::new(), SHORT, |_| ()).await;
+        assert!(matches!(ended, Err(RunError::TimedOut(status)) if status.success()));
+        until(|| alive("behind") == 0).await;
+
+        let daemon = "setsid sleep 2 & echo begun";
+        let deaf =
+            "(trap '' TERM; exec sleep 2) >&- 2>&- & trap 'exit 0' TERM; sleep 9 & wait";
+        for (script, mark) in [(daemon, "daemon"), (deaf, "deaf")] {
+            let mut command = marked(script, mark);
+            let ended = run_to_end(&mut command, Vec::new(), SHORT, |_| ()).await;
+            assert!(matches!(ended, Err(RunError::TimedOut(status)) if status.success()));
+            assert_eq!(alive(mark), 1, "documented");
+        }
+    }
+
+    #[tokio::test]
+    async fn started_by_a_task_that_is_aborted() {
+        let task = tokio::spawn(async {
+            let mut command = marked("sleep 30 & wait", "aborted");
+            let mut seen = Vec::new();
+            let show = |line| seen.push(line);
+            run_to_end(&mut command, Vec::new(), LIMITS, show).await
+        });
+        until(|| alive("aborted") == 2).await;
+        task.abort();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        until(|| alive("aborted") == 0).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_to_run() {
+        let mut command = Command::new("no-such-program");
+        let ended = run_to_end(&mut command, Vec::new(), LIMITS, |_| ()).await;
+        let Err(RunError::Io(error)) = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let mut folder = Command::new("/");
+        let ended = run_to_end(&mut folder, Vec::new(), LIMITS, |_| ()).await;
+        assert!(matches!(ended, Err(RunError::Io(_))), "{ended:?}");
+    }
+}
