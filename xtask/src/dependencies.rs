@@ -29,7 +29,7 @@ tokio rt-multi-thread main runtime::Builder::new_multi_thread
 tokio rt-multi-thread runtime::Runtime::new task::block_in_place
 tokio signal signal
 tokio sync sync
-tokio test-util time::advance time::pause time::resume
+tokio test-util .start_paused time::advance time::pause time::resume
 tokio time time
 tokio_stream fs wrappers::ReadDirStream
 tokio_stream io-util wrappers::LinesStream wrappers::SplitStream

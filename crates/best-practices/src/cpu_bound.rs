@@ -1,0 +1,313 @@
+//! CPU-bound work, such as primes: off the event loop, on rayon's threads, and stopped.
+//!
+//! A calculation never awaits, so the heartbeat beside it stands still, as in asyncio.
+//! For a single one `spawn_blocking` is enough: Rust has no GIL, and a thread does what
+//! in Python only a process can. But it begins up to 512 at once, which take the
+//! processors from each other and from the runtime. A rayon pool has as many threads as
+//! you give it, the rest waits in a line without a limit, and `into_par_iter` spreads one
+//! calculation over all of them. The traps: `abort` does not stop what has begun, so it
+//! must look at a flag; and a panic in `rayon::spawn` ends the whole process, so it is
+//! caught here and raised again in whoever awaits. (A portion of the work fills a fixed
+//! time, or the transcript would depend on the machine.) Calls that block:
+//! `blocking_in_threads`; short portions between awaits: `cooperative_loops`.
+//!
+//! asyncio: loop.run_in_executor(ProcessPoolExecutor), asyncio.to_thread
+//! clock: real
+
+use std::error::Error;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tokio::join;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Threads for calculations. The runtime keeps its own.
+pub struct CpuPool {
+    threads: ThreadPool,
+}
+
+impl CpuPool {
+    /// A pool of so many threads; 0 is one for each processor.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no more threads.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let threads = ThreadPoolBuilder::new().num_threads(threads).build()?;
+        Ok(Self { threads })
+    }
+
+    /// Calculates on one of the threads, as soon as one is free. What rayon does in
+    /// parallel in there, it does on the threads of this pool; while a thread waits for
+    /// the others' parts, it may begin another calculation, so hold no lock over that.
+    ///
+    /// Dropped while it waits for a thread, the calculation never runs, but keeps its
+    /// place in the line. Dropped later, it cancels the token, and the calculation keeps
+    /// its thread until it looks at that.
+    ///
+    /// # Panics
+    ///
+    /// If the calculation does, with the same panic.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        calculate: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+    ) -> T {
+        let stop = CancellationToken::new();
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let (sender, receiver) = oneshot::channel();
+        self.threads.spawn(move || {
+            if !stop.is_cancelled() {
+                let outcome = catch_unwind(AssertUnwindSafe(|| calculate(&stop)));
+                // Nobody receives it if the caller has given up.
+                let _ = sender.send(outcome);
+            }
+        });
+        let outcome = receiver
+            .await
+            .expect("it is stopped only by a drop of this");
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+const PORTION: Duration = Duration::from_millis(100);
+
+fn is_prime(number: &u32) -> bool {
+    let mut divisors = (2..).take_while(|divisor| *divisor <= number / divisor);
+    *number > 1 && divisors.all(|divisor| !number.is_multiple_of(divisor))
+}
+
+/// How many primes there are in the thousand of this number. It keeps its thread for a
+/// `PORTION`, with a rest that stands for more work.
+fn primes_in(thousand: u32) -> usize {
+    let until = std::time::Instant::now() + PORTION;
+    let numbers = thousand * 1000..(thousand + 1) * 1000;
+    let primes = numbers.filter(is_prime).count();
+    thread::sleep(until.saturating_duration_since(std::time::Instant::now()));
+    primes
+}
+
+/// Looks at the flag between two portions.
+fn count_primes(thousands: Range<u32>, stop: &CancellationToken) -> usize {
+    let portions = thousands.take_while(|_| !stop.is_cancelled());
+    portions.map(primes_in).sum()
+}
+
+async fn heartbeat() {
+    for beat in 1..=3 {
+        println!("heartbeat {beat}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(300);
+    let mut part = interval_at(first, Duration::from_millis(800));
+    let pool = CpuPool::new(2)?;
+    let never = CancellationToken::new();
+
+    part.tick().await;
+    println!("A heartbeat beside a calculation:");
+    let calculation = async { println!("primes: {}", count_primes(0..3, &never)) };
+    join!(biased; heartbeat(), calculation);
+
+    part.tick().await;
+    println!("Beside a calculation in a thread:");
+    let calculation = spawn_blocking(|| (0..3).map(primes_in).sum::<usize>());
+    let ((), primes) = join!(heartbeat(), calculation);
+    println!("primes: {}", primes?);
+
+    part.tick().await;
+    println!("One calculation of four portions in a pool of two:");
+    let primes = pool.run(|_| (0..4).into_par_iter().map(primes_in).sum::<usize>());
+    println!("primes: {}", primes.await);
+
+    part.tick().await;
+    println!("Three calculations in a pool of two:");
+    let calculations = [("A", 2), ("B", 3), ("C", 2)].map(|(name, end)| {
+        let primes = pool.run(move |stop| count_primes(0..end, stop));
+        async move { println!("{name}: {}", primes.await) }
+    });
+    join_all(calculations).await;
+
+    part.tick().await;
+    println!("Aborted after 0.15 s:");
+    let calculation = spawn_blocking(|| (0..3).map(primes_in).sum::<usize>());
+    sleep(Duration::from_millis(150)).await;
+    calculation.abort();
+    println!("primes: {}", calculation.await?);
+
+    let pool = CpuPool::new(1)?;
+    let limit = Duration::from_millis(250);
+    for looks in [false, true] {
+        part.tick().await;
+        let ignores = if looks { "looks at" } else { "ignores" };
+        println!("Given up after 0.25 s, it {ignores} the flag, and another waits:");
+        let never = CancellationToken::new();
+        let calculation = pool.run(move |stop| {
+            count_primes(0..4, if looks { stop } else { &never });
+        });
+        if timeout(limit, calculation).await.is_err() {
+            println!("gave up");
+        }
+        let primes = pool.run(|stop| count_primes(0..1, stop)).await;
+        println!("the other: {primes}");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::process::Command;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::{Arc, Barrier, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use futures::{FutureExt, poll};
+    use tokio::task::{JoinSet, spawn_blocking};
+    use tokio::time::timeout;
+
+    use super::{CpuPool, is_prime};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn knows_the_smallest_and_the_largest_prime() {
+        let primes: Vec<u32> = (0..14).filter(is_prime).collect();
+        assert_eq!(primes, [2, 3, 5, 7, 11, 13]);
+        assert!(is_prime(&4_294_967_291) && !is_prime(&u32::MAX));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn never_more_than_its_threads_though_callers_give_up() {
+        let pool = Arc::new(CpuPool::new(2).expect("there are threads"));
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for number in 0..500 {
+            let (pool, running) = (Arc::clone(&pool), Arc::clone(&running));
+            let most = Arc::clone(&most);
+            let task = tasks.spawn(async move {
+                let calculation = pool.run(move |_| {
+                    most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                    thread::sleep(Duration::from_micros(200));
+                    running.fetch_sub(1, SeqCst);
+                    number
+                });
+                match number % 3 {
+                    0 => timeout(Duration::from_millis(5), calculation).await.ok(),
+                    _ => Some(calculation.await),
+                }
+            });
+            if number % 10 == 9 {
+                task.abort();
+            }
+        }
+        let mut served = 0;
+        let all = async {
+            while let Some(outcome) = tasks.join_next().await {
+                served += usize::from(outcome.is_ok_and(|number| number.is_some()));
+            }
+        };
+        timeout(LONG, all).await.expect("nobody hangs");
+        assert!(served >= 300);
+        assert_eq!(most.load(SeqCst), 2);
+    }
+
+    /// Each waits for the others, so it ends only if all of them run at once.
+    #[tokio::test]
+    async fn the_threads_of_the_runtime_begin_all_at_once() {
+        let barrier = Arc::new(Barrier::new(50));
+        let mut tasks = JoinSet::new();
+        for _ in 0..50 {
+            let barrier = Arc::clone(&barrier);
+            tasks.spawn(spawn_blocking(move || barrier.wait()));
+        }
+        assert!(timeout(LONG, tasks.join_all()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn dropped_in_line_it_never_runs_and_dropped_later_it_is_told() {
+        let pool = CpuPool::new(1).expect("there are threads");
+        let (report, reported) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let first_report = report.clone();
+        let mut first = Box::pin(pool.run(move |stop| {
+            let _ = first_report.send("begun");
+            let _ = released.recv();
+            let _ = first_report.send(if stop.is_cancelled() { "told" } else { "" });
+        }));
+        assert!(poll!(first.as_mut()).is_pending());
+        assert_eq!(reported.recv_timeout(LONG), Ok("begun"));
+        let mut second = Box::pin(pool.run(move |_| report.send("second")));
+        assert!(poll!(second.as_mut()).is_pending());
+        drop(second);
+        drop(first);
+        drop(release);
+        assert_eq!(timeout(LONG, pool.run(|_| 3)).await, Ok(3));
+        assert_eq!(reported.iter().collect::<Vec<_>>(), ["told"]);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_waits_for_a_part_begins_another_calculation() {
+        let pool = CpuPool::new(2).expect("there are threads");
+        let both_begun = Arc::new(Barrier::new(3));
+        let (a, b) = (Arc::clone(&both_begun), Arc::clone(&both_begun));
+        let (done, other_done) = mpsc::channel();
+        let part = move || {
+            b.wait();
+            other_done.recv_timeout(LONG)
+        };
+        let mut first = Box::pin(pool.run(move |_| rayon::join(|| a.wait(), part).1));
+        assert!(poll!(first.as_mut()).is_pending());
+        both_begun.wait();
+        assert_eq!(pool.run(move |_| done.send(())).await, Ok(()));
+        assert_eq!(first.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_comes_to_the_caller_and_the_thread_goes_on() {
+        let pool = CpuPool::new(1).expect("there are threads");
+        let calculation = pool.run(|_| -> u32 { panic!("scheduled") });
+        let outcome = AssertUnwindSafe(calculation).catch_unwind().await;
+        let panic = outcome.expect_err("it panics");
+        assert_eq!(panic.downcast_ref(), Some(&"scheduled"));
+        assert_eq!(timeout(LONG, pool.run(|_| 3)).await, Ok(3));
+    }
+
+    #[test]
+    fn a_panic_in_the_spawn_of_rayon_ends_the_process() {
+        const CHILD: &str = "PANICS_IN_RAYON";
+        if std::env::var_os(CHILD).is_some() {
+            let (_sender, receiver) = mpsc::channel::<()>();
+            rayon::spawn(|| panic!("scheduled"));
+            let _ = receiver.recv_timeout(LONG);
+            return;
+        }
+        let (_, module) = module_path!().split_once("::").expect("a module");
+        let name = format!("{module}::a_panic_in_the_spawn_of_rayon_ends_the_process");
+        let child = Command::new(std::env::current_exe().expect("this program"))
+            .args([&name, "--exact", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .expect("it starts");
+        assert!(!child.status.success());
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(said.contains("aborting"), "{said}");
+    }
+}
