@@ -6,6 +6,13 @@ extern crate example_runner;
 
 examples! {
     unit_testing,
+    test_timeouts_and_retries,
+    test_a_server,
+    shared_client_in_tests,
+    cancel_everywhere,
+    property_test,
+    model_checking,
+    deterministic_simulation,
     debugging,
     profiling,
     cpu_bound,

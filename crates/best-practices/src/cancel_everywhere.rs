@@ -1,0 +1,288 @@
+//! Test cancellation: drop a future at each of its awaits, and see what is lost.
+//!
+//! In asyncio a cancellation is thrown in where a coroutine waits; in Tokio the future is
+//! dropped there. A timeout or a lost `select!` does it at any await, and a test that
+//! cancels after some milliseconds tries one of them. So count the suspensions: end the
+//! future at the first, make everything anew, end it at the second, until it completes.
+//! An await that is ready at once is none, so the test has to make each of them wait: an
+//! empty channel to read from, a full one to write to, a lock that is held. The trap is a
+//! value in a local variable over an await: it goes with the future. Keep it in `self`,
+//! or take it only when nothing is awaited any more: `mpsc::Sender::reserve` gives the
+//! place first. Which awaits of Tokio's are safe: `cancel_safety`.
+//!
+//! asyncio: asyncio.CancelledError, asyncio.Queue.get, asyncio.Queue.put, __await__
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
+use tokio::task::JoinError;
+use tokio::time::sleep;
+
+/// Drops the future when it suspends for that time, counted from one; `None` then. Await
+/// it alone in its task: in a `join!` it is also polled for others, and that counts too.
+pub async fn cancel_at<F: Future>(number: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut suspensions = 0;
+    let output = poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        suspensions += 1;
+        match suspensions == number {
+            true => Poll::Ready(None),
+            false => Poll::Pending,
+        }
+    });
+    output.await
+}
+
+/// Runs the test with 1, 2, 3 and so on, until it says that its future was completed.
+/// Returns at how many awaits it was dropped.
+///
+/// # Errors
+///
+/// The first that the test has.
+pub async fn at_each_await<C, E>(mut test: impl FnMut(usize) -> C) -> Result<usize, E>
+where
+    C: Future<Output = Result<bool, E>>,
+{
+    let mut number = 1;
+    while !test(number).await? {
+        number += 1;
+    }
+    Ok(number - 1)
+}
+
+/// Passes items on from one queue to the next.
+pub struct Forwarder {
+    from: mpsc::Receiver<u32>,
+    to: mpsc::Sender<u32>,
+    taken: Option<u32>,
+}
+
+impl Forwarder {
+    /// The bug: an item that was taken and waits for room is lost with the future.
+    pub async fn forward_or_lose(&mut self) -> bool {
+        let Some(item) = self.from.recv().await else {
+            return false;
+        };
+        self.to.send(item).await.is_ok()
+    }
+
+    /// Passes an item on; `false` when either queue is closed.
+    ///
+    /// Cancel-safe: what it has taken is kept for the next call.
+    pub async fn forward(&mut self) -> bool {
+        if self.taken.is_none() {
+            self.taken = self.from.recv().await;
+        }
+        if self.taken.is_none() {
+            return false;
+        }
+        let Ok(place) = self.to.reserve().await else {
+            return false;
+        };
+        if let Some(item) = self.taken.take() {
+            place.send(item);
+        }
+        true
+    }
+}
+
+type Forward = fn(&mut Forwarder) -> BoxFuture<'_, bool>;
+
+/// An item comes after 0.1 s, and there is room for it after 0.3 s: both awaits wait.
+async fn drop_at(number: usize, forward: Forward) -> Result<bool, JoinError> {
+    let (source, from) = mpsc::channel(1);
+    let (to, mut target) = mpsc::channel(1);
+    let producer = tokio::spawn(async move {
+        sleep(Duration::from_millis(100)).await;
+        for item in 2..=3 {
+            source.send(item).await?;
+        }
+        Ok::<_, SendError<u32>>(())
+    });
+    let consumer = tokio::spawn(async move {
+        sleep(Duration::from_millis(300)).await;
+        let mut items = Vec::new();
+        while let Some(item) = target.recv().await {
+            items.push(item);
+        }
+        items
+    });
+    let _ = to.send(1).await;
+    let mut forwarder = Forwarder {
+        from,
+        to,
+        taken: None,
+    };
+
+    let is_completed = cancel_at(number, forward(&mut forwarder)).await.is_some();
+    while forward(&mut forwarder).await {}
+    drop(forwarder);
+    let _ = producer.await?;
+    let items = consumer.await?;
+    match is_completed {
+        true => println!("completed: {items:?}"),
+        false => println!("dropped at await {number}: {items:?}"),
+    }
+    Ok(is_completed)
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("An item in a local variable:");
+    at_each_await(|number| drop_at(number, |queue| queue.forward_or_lose().boxed()))
+        .await?;
+
+    println!("Kept in `self`:");
+    let awaits =
+        at_each_await(|number| drop_at(number, |queue| queue.forward().boxed())).await?;
+    println!("it was dropped at {awaits} awaits");
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::error::TrySendError;
+    use tokio::sync::{Mutex, mpsc};
+    use tokio::task::yield_now;
+    use tokio::time::{Instant, sleep};
+
+    use super::{Forwarder, at_each_await, cancel_at};
+
+    #[tokio::test(start_paused = true)]
+    async fn each_suspension_counts_once() {
+        let reached = AtomicUsize::new(0);
+        let steps = async || {
+            for _ in 0..3 {
+                sleep(Duration::from_secs(1)).await;
+                // Ready at once, so none of those that count.
+                ready(()).await;
+                reached.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        for (number, expected) in [(1, 0), (2, 1), (3, 2), (4, 3)] {
+            reached.store(0, Ordering::Relaxed);
+            let start = Instant::now();
+            let output = cancel_at(number, steps()).await;
+            assert_eq!(output.is_some(), number == 4);
+            assert_eq!(reached.load(Ordering::Relaxed), expected);
+            // It is dropped where it begins to wait, not when that is over.
+            assert_eq!(start.elapsed(), Duration::from_secs(expected as u64));
+        }
+        let awaits = at_each_await(async |number| {
+            Ok::<_, Infallible>(cancel_at(number, steps()).await.is_some())
+        });
+        assert_eq!(awaits.await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn no_await_no_cancellation() {
+        assert_eq!(cancel_at(1, ready(7)).await, Some(7));
+        let awaits = at_each_await(async |number| {
+            Ok::<_, Infallible>(cancel_at(number, ready(())).await.is_some())
+        });
+        assert_eq!(awaits.await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_it() {
+        let awaits = at_each_await(async |number| match number {
+            3 => Err("as scheduled"),
+            _ => Ok(false),
+        });
+        assert_eq!(awaits.await, Err("as scheduled"));
+    }
+
+    #[tokio::test]
+    async fn what_the_future_holds_is_released() {
+        let lock = Mutex::new(());
+        let holds = async {
+            let _guard = lock.lock().await;
+            yield_now().await;
+        };
+        assert_eq!(cancel_at(1, holds).await, None);
+        assert!(lock.try_lock().is_ok());
+    }
+
+    #[tokio::test]
+    async fn inside_of_a_task() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let in_task = Arc::clone(&count);
+        let task = tokio::spawn(at_each_await(move |number| {
+            let count = Arc::clone(&in_task);
+            async move {
+                let steps = async {
+                    while count.fetch_add(1, Ordering::Relaxed) < 10 {
+                        yield_now().await;
+                    }
+                };
+                Ok::<_, Infallible>(cancel_at(number, steps).await.is_some())
+            }
+        }));
+        assert!(task.await.is_ok_and(|awaits| awaits.is_ok()));
+        assert!(count.load(Ordering::Relaxed) > 10);
+    }
+
+    /// Nothing is lost, comes twice, or is passed on after the end.
+    #[tokio::test(start_paused = true)]
+    async fn forward_dropped_at_each_await() {
+        let awaits = at_each_await(async |number| {
+            let (source, from) = mpsc::channel(3);
+            let (to, mut target) = mpsc::channel(1);
+            to.try_send(0)?;
+            let taken = None;
+            let mut forwarder = Forwarder { from, to, taken };
+            let items = tokio::spawn(async move {
+                sleep(Duration::from_secs(1)).await;
+                source.try_send(1)?;
+                source.try_send(2)?;
+                drop(source);
+                sleep(Duration::from_secs(1)).await;
+                let mut items = Vec::new();
+                while let Some(item) = target.recv().await {
+                    items.push(item);
+                }
+                Ok::<_, TrySendError<u32>>(items)
+            });
+            let output = cancel_at(number, forwarder.forward()).await;
+            let mut calls = 0;
+            while calls < 9 && forwarder.forward().await {
+                calls += 1;
+            }
+            drop(forwarder);
+            let items = items.await.expect("it does not panic")?;
+            assert_eq!(items, [0, 1, 2], "dropped at {number}");
+            Ok::<_, TrySendError<u32>>(output.is_some())
+        });
+        assert_eq!(awaits.await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn closed_while_an_item_waits() {
+        let (source, from) = mpsc::channel(1);
+        let (to, target) = mpsc::channel(1);
+        let taken = Some(1);
+        let mut forwarder = Forwarder { from, to, taken };
+        drop((source, target));
+        assert!(!forwarder.forward().await);
+        assert_eq!(forwarder.taken, Some(1), "the item is still there");
+    }
+}
