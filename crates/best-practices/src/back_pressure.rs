@@ -1,0 +1,248 @@
+//! Back-pressure: a queue before a slow stage that grows, blocks the source, or drops.
+//!
+//! A queue between a source and a slower stage has to do one of four things: grow, hold
+//! the source back, refuse the new item, or forget the oldest. `asyncio.Queue()` and
+//! `unbounded_channel` grow, in memory and in the age of what they hand out, and nothing
+//! fails. So the default is `channel(n)` and `send`, which holds back a source that can
+//! wait: a file, a database, a socket that is not read meanwhile. A sensor or a live feed
+//! cannot: use `try_send` where the first items count, and `broadcast(n)` with its one
+//! receiver where the fresh ones do; the error `Lagged` says how many were lost. It
+//! rounds `n` up to a power of two. A queue that gives back what it drops: `try_send`;
+//! only the latest value: `watch_a_value`. A task for each item is an unbounded queue,
+//! too: `rate_of_spawning`.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.put_nowait, asyncio.QueueFull
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use tokio::join;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{interval, sleep};
+
+/// How many readings may wait, where there is a limit.
+const CAPACITY: usize = 2;
+
+/// What became of the readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Report {
+    stored: usize,
+    dropped: usize,
+    /// The most that waited at once.
+    waited: usize,
+}
+
+impl Report {
+    fn note(&mut self, reading: usize, waiting: usize) {
+        println!("stored {reading}, {waiting} waiting");
+        self.stored += 1;
+        self.waited = self.waited.max(waiting);
+    }
+
+    fn print(self) {
+        let Self {
+            stored,
+            dropped,
+            waited,
+        } = self;
+        println!("{stored} stored, {dropped} dropped, at most {waited} waited");
+    }
+}
+
+/// A reading every 200 ms, or later if it is asked for later.
+fn readings(count: usize) -> impl Stream<Item = usize> + Unpin + Send {
+    let readings = stream::iter(0..count).then(|number| async move {
+        if number > 0 {
+            sleep(Duration::from_millis(200)).await;
+        }
+        number
+    });
+    readings.boxed()
+}
+
+/// The slow stage, which takes three and a half times as long.
+async fn store(_reading: usize) {
+    sleep(Duration::from_millis(700)).await;
+}
+
+/// The queue grows.
+async fn unbounded(count: usize) -> Report {
+    let (queue, mut receiver) = mpsc::unbounded_channel();
+    let source = async move {
+        let mut readings = readings(count);
+        while let Some(reading) = readings.next().await {
+            // Each of these sends fails only when the stage is gone.
+            if queue.send(reading).is_err() {
+                return;
+            }
+        }
+        println!("the source is done");
+    };
+    let stage = async {
+        let mut report = Report::default();
+        while let Some(reading) = receiver.recv().await {
+            store(reading).await;
+            report.note(reading, receiver.len());
+        }
+        report
+    };
+    join!(source, stage).1
+}
+
+/// The source waits.
+async fn bounded(count: usize) -> Report {
+    let (queue, receiver) = mpsc::channel(CAPACITY);
+    let source = async move {
+        let mut readings = readings(count);
+        while let Some(reading) = readings.next().await {
+            if queue.send(reading).await.is_err() {
+                return;
+            }
+        }
+        println!("the source is done");
+    };
+    join!(source, store_all(receiver)).1
+}
+
+async fn store_all(mut queue: mpsc::Receiver<usize>) -> Report {
+    let mut report = Report::default();
+    while let Some(reading) = queue.recv().await {
+        store(reading).await;
+        report.note(reading, queue.len());
+    }
+    report
+}
+
+/// What finds no place is dropped.
+async fn newest_dropped(count: usize) -> Report {
+    let (queue, receiver) = mpsc::channel(CAPACITY);
+    let source = async move {
+        let mut dropped = 0;
+        let mut readings = readings(count);
+        while let Some(reading) = readings.next().await {
+            match queue.try_send(reading) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => dropped += 1,
+                Err(TrySendError::Closed(_)) => return dropped,
+            }
+        }
+        println!("the source is done");
+        dropped
+    };
+    let (dropped, report) = join!(source, store_all(receiver));
+    Report { dropped, ..report }
+}
+
+/// What has waited for longest is dropped.
+async fn oldest_dropped(count: usize) -> Report {
+    // What `channel` would make of it, too.
+    let capacity = CAPACITY.next_power_of_two();
+    let (queue, mut receiver) = broadcast::channel(capacity);
+    let source = async move {
+        let mut readings = readings(count);
+        while let Some(reading) = readings.next().await {
+            if queue.send(reading).is_err() {
+                return;
+            }
+        }
+        println!("the source is done");
+    };
+    let stage = async {
+        let mut report = Report::default();
+        loop {
+            match receiver.recv().await {
+                Ok(reading) => {
+                    store(reading).await;
+                    // `len` counts those that are lost, too.
+                    report.note(reading, receiver.len().min(capacity));
+                }
+                // The next `recv` goes on with the oldest that is left.
+                Err(RecvError::Lagged(lost)) => report.dropped += lost as usize,
+                Err(RecvError::Closed) => return report,
+            }
+        }
+    };
+    join!(source, stage).1
+}
+
+pub async fn run() {
+    // Each part begins at its time, however late the one before it ended.
+    let mut part = interval(Duration::from_secs(5));
+
+    part.tick().await;
+    println!("Unbounded: the queue grows.");
+    unbounded(7).await.print();
+
+    part.tick().await;
+    println!("Bounded: the source waits.");
+    bounded(7).await.print();
+
+    part.tick().await;
+    println!("Bounded: the newest is dropped.");
+    newest_dropped(7).await.print();
+
+    part.tick().await;
+    println!("Bounded: the oldest is dropped.");
+    oldest_dropped(7).await.print();
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast;
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    use super::{CAPACITY, Report, bounded, newest_dropped, oldest_dropped, unbounded};
+
+    #[tokio::test(start_paused = true)]
+    async fn only_without_a_limit_more_wait_when_there_are_more() {
+        for count in [0, 1, 2, 70, 700] {
+            let Report {
+                stored,
+                dropped,
+                waited,
+            } = unbounded(count).await;
+            assert_eq!((stored, dropped), (count, 0));
+            // Five of seven come while the stage stores two.
+            assert!(waited.abs_diff(count * 5 / 7) <= 1, "{waited}");
+
+            let Report {
+                stored,
+                dropped,
+                waited,
+            } = bounded(count).await;
+            assert_eq!((stored, dropped), (count, 0));
+            assert_eq!(waited, CAPACITY.min(count.saturating_sub(1)));
+
+            let newest = newest_dropped(count).await;
+            let oldest = oldest_dropped(count).await;
+            for Report {
+                stored,
+                dropped,
+                waited,
+            } in [newest, oldest]
+            {
+                assert_eq!(stored + dropped, count);
+                let most = CAPACITY.next_power_of_two();
+                assert!(waited <= most);
+                assert!(count < 70 || stored < count * 2 / 7 + 2 + most, "{stored}");
+            }
+        }
+    }
+
+    #[test]
+    fn broadcast_rounds_up_to_a_power_of_two() {
+        let (queue, mut receiver) = broadcast::channel(3);
+        for number in 0..10 {
+            queue.send(number).expect("there is a receiver");
+        }
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Lagged(6)));
+        assert_eq!(receiver.try_recv(), Ok(6));
+    }
+}

@@ -1,0 +1,270 @@
+//! Slow file reads: each small read is a trip to a thread pool; buffer, or read it whole.
+//!
+//! Where a file is concerned the system has no events to wait for, so `tokio::fs` and
+//! aiofiles send each call to a thread that may block, and wait for its answer. Reading a
+//! number of four bytes is then a trip for four bytes. A `BufReader` around the `File`
+//! makes it a trip for each 8 KiB; aiofiles buffers on the far side of the trip, where it
+//! does not help, so there a chunk is asked for and cut up. What fits in memory is best
+//! read whole, `fs::read`. Best for a long loop is one `spawn_blocking` around all of it,
+//! with `std::fs` and the `BufReader` of std inside, as a file of std has no buffer
+//! either; once begun, it cannot be cancelled: `blocking_in_threads`. For lines, and for
+//! writes and their flush: `async_files`.
+//!
+//! asyncio: aiofiles.open, asyncio.to_thread, concurrent.futures.ThreadPoolExecutor
+//! clock: real
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::fs::{self, File};
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader, ReadBuf};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, interval_at};
+
+/// Counts the reads that reach what is inside: for a `File`, trips to another thread.
+pub struct Counted<R> {
+    inner: R,
+    reads: usize,
+}
+
+impl<R> Counted<R> {
+    /// Nothing is counted yet.
+    pub fn new(inner: R) -> Self {
+        Self { inner, reads: 0 }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(&mut self.inner).poll_read(context, buffer));
+        self.reads += 1;
+        Poll::Ready(result)
+    }
+}
+
+/// Reads how many numbers there are, and adds them up.
+async fn sum(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
+    let count = reader.read_u32().await?;
+    let mut sum = 0;
+    for _ in 0..count {
+        sum += u64::from(reader.read_u32().await?);
+    }
+    Ok(sum)
+}
+
+/// A trip for each number.
+async fn sum_unbuffered(path: &Path) -> io::Result<(u64, usize)> {
+    let mut file = Counted::new(File::open(path).await?);
+    Ok((sum(&mut file).await?, file.reads))
+}
+
+/// A trip for each `capacity` bytes, up to the 2 MiB of `File::set_max_buf_size`.
+/// `BufReader::new` has 8 KiB.
+async fn sum_buffered(path: &Path, capacity: usize) -> io::Result<(u64, usize)> {
+    let file = Counted::new(File::open(path).await?);
+    let mut file = BufReader::with_capacity(capacity, file);
+    Ok((sum(&mut file).await?, file.get_ref().reads))
+}
+
+/// One trip, and then no file.
+async fn sum_of_whole(path: &Path) -> io::Result<u64> {
+    let bytes = fs::read(path).await?;
+    sum(&mut bytes.as_slice()).await
+}
+
+/// One trip with all that there is to do.
+async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
+    spawn_blocking(move || {
+        let mut file = io::BufReader::new(std::fs::File::open(path)?);
+        let mut next = || -> io::Result<u32> {
+            let mut bytes = [0; 4];
+            file.read_exact(&mut bytes)?;
+            Ok(u32::from_be_bytes(bytes))
+        };
+        let count = next()?;
+        (0..count).try_fold(0, |sum, _| Ok(sum + u64::from(next()?)))
+    })
+    .await?
+}
+
+/// The numbers below `count`, after `said` as their number.
+fn file_of_numbers(said: u32, count: u32) -> Vec<u8> {
+    let numbers = std::iter::once(said).chain(0..count);
+    numbers.flat_map(u32::to_be_bytes).collect()
+}
+
+/// The shortest of five times, so that what else the machine does counts less.
+async fn fastest<T, F>(mut work: impl FnMut() -> F) -> io::Result<(T, Duration)>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut fastest = None;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let result = work().await?;
+        let took = start.elapsed();
+        if fastest
+            .as_ref()
+            .is_none_or(|(_, shortest)| took < *shortest)
+        {
+            fastest = Some((result, took));
+        }
+    }
+    Ok(fastest.expect("five times"))
+}
+
+/// How many times as long the first is, up to ten: more is not the same in each run.
+fn times_as_long(long: Duration, short: Duration) -> u32 {
+    long.div_duration_f64(short).min(10.0) as u32
+}
+
+pub async fn run() -> io::Result<()> {
+    // What a file takes is no time for a transcript: each part has a second.
+    let second = Duration::from_secs(1);
+    let mut part = interval_at(Instant::now() + second, second);
+
+    println!("Number by number:");
+    let folder = TempDir::new()?;
+    let path = folder.path().join("numbers");
+    fs::write(&path, file_of_numbers(2048, 2048)).await?;
+    let start = Instant::now();
+    let (sum, trips) = sum_unbuffered(&path).await?;
+    let unbuffered = start.elapsed();
+    part.tick().await;
+    println!("sum {sum}, trips: {trips}");
+
+    println!("Through a buffer:");
+    let ((sum, trips), buffered) = fastest(|| sum_buffered(&path, 8 * 1024)).await?;
+    let (same_sum, fewer_trips) = sum_buffered(&path, 64 * 1024).await?;
+    part.tick().await;
+    println!("sum {sum}, trips with 8 KiB: {trips}");
+    println!("sum {same_sum}, trips with 64 KiB: {fewer_trips}");
+    let times = times_as_long(unbuffered, buffered);
+    println!("number by number takes {times} times as long or more");
+
+    println!("The whole file, and the loop in a thread:");
+    let whole = sum_of_whole(&path).await?;
+    let (sum, in_thread) = fastest(|| sum_in_thread(path.clone())).await?;
+    part.tick().await;
+    println!("sum {whole}, sum {sum}");
+    let times = times_as_long(unbuffered, in_thread);
+    println!("number by number takes {times} times as long or more");
+
+    println!("A file that ends too early:");
+    fs::write(&path, file_of_numbers(4, 3)).await?;
+    let results = [
+        sum_unbuffered(&path).await.map(|(sum, _)| sum),
+        sum_buffered(&path, 8 * 1024).await.map(|(sum, _)| sum),
+        sum_of_whole(&path).await,
+        sum_in_thread(path).await,
+    ];
+    part.tick().await;
+    for result in results {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                println!("a number is missing");
+            }
+            other => println!("sum {}", other?),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tempfile::TempDir;
+    use tokio::fs;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::{
+        Counted, file_of_numbers, sum_buffered, sum_in_thread, sum_of_whole,
+        sum_unbuffered,
+    };
+
+    #[tokio::test]
+    async fn a_trip_for_each_number_or_each_buffer() -> io::Result<()> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("numbers");
+        for count in [0, 1, 2, 255, 256] {
+            fs::write(&path, file_of_numbers(count, count)).await?;
+            let sum: u64 = (0..u64::from(count)).sum();
+            let trips = count as usize + 1;
+            assert_eq!(sum_unbuffered(&path).await?, (sum, trips));
+            // A buffer that is smaller than what is asked for is left out.
+            assert_eq!(sum_buffered(&path, 3).await?, (sum, trips));
+            assert_eq!(sum_buffered(&path, 4).await?, (sum, trips));
+            let trips = (4 + 4 * count as usize).div_ceil(1024);
+            assert_eq!(sum_buffered(&path, 1024).await?, (sum, trips));
+            assert_eq!(sum_of_whole(&path).await?, sum);
+            assert_eq!(sum_in_thread(path.clone()).await?, sum);
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn no_trip_has_more_than_two_mebibytes() -> io::Result<()> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("numbers");
+        fs::write(&path, vec![0; 3 << 20]).await?;
+        let file = Counted::new(fs::File::open(&path).await?);
+        let mut file = BufReader::with_capacity(4 << 20, file);
+        file.fill_buf().await?;
+        assert_eq!(file.buffer().len(), 2 << 20);
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn in_many_tasks() -> io::Result<()> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("numbers");
+        fs::write(&path, file_of_numbers(20, 20)).await?;
+        let tasks = (0..50).map(|_| {
+            let path = path.clone();
+            tokio::spawn(async move { sum_buffered(&path, 16).await })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            assert_eq!(task.await??, (190, 6));
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn no_file_and_half_a_file() -> io::Result<()> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("numbers");
+        for (content, kind) in [
+            (None, io::ErrorKind::NotFound),
+            (Some(vec![]), io::ErrorKind::UnexpectedEof),
+            (Some(vec![0, 0, 0, 1, 0]), io::ErrorKind::UnexpectedEof),
+        ] {
+            if let Some(content) = content {
+                fs::write(&path, content).await?;
+            }
+            let results = [
+                sum_unbuffered(&path).await.map(|(sum, _)| sum),
+                sum_buffered(&path, 1024).await.map(|(sum, _)| sum),
+                sum_of_whole(&path).await,
+                sum_in_thread(path.clone()).await,
+            ];
+            for result in results {
+                assert_eq!(result.map_err(|error| error.kind()), Err(kind));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,411 @@
+//! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
+//!
+//! Python has prometheus_client, Rust the crate of the same name with a hyphen. It writes
+//! OpenMetrics: it adds `_total` to the name of a counter itself, and the page needs the
+//! content type that names the format. The first trap is in both languages: a gauge of
+//! what is in flight that goes down after the await stays up for each call that failed,
+//! was cancelled, or panicked. A guard brings it down, as `finally` does, and counts the
+//! cancelled ones, which no code after the await sees. The second trap is a label with a
+//! path, a user or a message in it: each value is a series, and none is ever removed by
+//! itself. The crate does not even escape it: one `"` in it spoils the whole page. A
+//! label of type `&'static str` takes the name of a route, and not the text of a request
+//! ("expected `&str`, found `String`"). The crate `metrics` is a facade that libraries
+//! can use, and `opentelemetry` pushes in place of being scraped.
+//!
+//! asyncio: finally, asyncio.CancelledError, asyncio.wait_for, asyncio.TaskGroup
+//! clock: real
+//! stderr: the report is broken
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio::join;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Upper bounds in seconds; slower calls are counted in a last bucket of their own.
+const BUCKETS: [f64; 2] = [0.2, 0.5];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    outcome: &'static str,
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+/// How many calls there were, how they ended, how long they took, how many run now.
+/// Clones share the numbers.
+#[derive(Clone, Debug)]
+pub struct CallMetrics {
+    ended: Family<Ended, Counter>,
+    seconds: Family<Route, Histogram>,
+    in_flight: Gauge,
+}
+
+impl CallMetrics {
+    /// Adds `calls`, `call_seconds` and `calls_in_flight` to the registry, once: it does
+    /// not refuse a second metric of the same name.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            ended: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            in_flight: Gauge::default(),
+        };
+        registry.register("calls", "Calls by outcome", metrics.ended.clone());
+        registry.register("call_seconds", "Time of calls", metrics.seconds.clone());
+        let running = metrics.in_flight.clone();
+        registry.register("calls_in_flight", "Calls that run now", running);
+        metrics
+    }
+
+    /// Awaits the call and counts it: as `ok`, as `error` if it fails or panics, and as
+    /// `cancelled` if it is dropped before its end. Counts nothing until it is polled.
+    pub async fn track<T, E>(
+        &self,
+        route: &'static str,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        self.in_flight.inc();
+        let mut running = Running {
+            metrics: self,
+            route,
+            outcome: "cancelled",
+            start: Instant::now(),
+        };
+        let result = call.await;
+        running.outcome = if result.is_ok() { "ok" } else { "error" };
+        result
+    }
+}
+
+struct Running<'a> {
+    metrics: &'a CallMetrics,
+    route: &'static str,
+    outcome: &'static str,
+    start: Instant,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let route = self.route;
+        let outcome = if thread::panicking() {
+            "error"
+        } else {
+            self.outcome
+        };
+        self.metrics.in_flight.dec();
+        // No guard is kept in a variable: the next call for the same family could wait
+        // for it for ever.
+        self.metrics
+            .ended
+            .get_or_create(&Ended { outcome, route })
+            .inc();
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.metrics
+            .seconds
+            .get_or_create(&Route { route })
+            .observe(seconds);
+    }
+}
+
+/// Answers with all metrics of the registry.
+async fn scrape(State(registry): State<Arc<Registry>>) -> Response {
+    const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut page = String::new();
+    match encode(&mut page, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, FORMAT)], page).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A page at `/metrics`, on a port for those who scrape: not for the public.
+pub fn metrics_page(registry: Registry) -> Router {
+    let page = get(scrape).with_state(Arc::new(registry));
+    Router::new().route("/metrics", page)
+}
+
+/// The mistake: what ends the call early leaves the gauge where it is.
+async fn count_without_a_guard<T, E>(
+    in_flight: &Gauge,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    in_flight.inc();
+    let value = call.await?;
+    in_flight.dec();
+    Ok(value)
+}
+
+async fn query(fails: bool) -> Result<u32, &'static str> {
+    let delay = if fails { 300 } else { 100 };
+    sleep(Duration::from_millis(delay)).await;
+    if fails { Err("no answer") } else { Ok(1) }
+}
+
+async fn report(panics: bool) -> Result<u32, &'static str> {
+    sleep(Duration::from_millis(300)).await;
+    assert!(!panics, "the report is broken");
+    sleep(Duration::from_secs(10)).await;
+    Ok(2)
+}
+
+/// One call that succeeds, one that fails, one that takes too long, one that panics.
+async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge) {
+    let (own_metrics, own_gauge) = (metrics.clone(), unguarded.clone());
+    let panics = tokio::spawn(async move {
+        let call = count_without_a_guard(&own_gauge, report(true));
+        own_metrics.track("report", call).await
+    });
+    let patience = Duration::from_millis(400);
+    let slow = count_without_a_guard(unguarded, report(false));
+    // How they ended is told by the metrics.
+    let _ = join!(
+        metrics.track("query", count_without_a_guard(unguarded, query(false))),
+        metrics.track("query", count_without_a_guard(unguarded, query(true))),
+        timeout(patience, metrics.track("report", slow)),
+        panics,
+    );
+}
+
+/// Scrapes the page: the series that begin with this, without the sums of seconds.
+async fn series(address: SocketAddr, start: &str) -> Result<Vec<String>, Failure> {
+    // In an example the server is on this machine, which no proxy would reach.
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client.get(format!("http://{address}/metrics"));
+    let response = request.timeout(Duration::from_secs(1)).send().await?;
+    let page = response.error_for_status()?.text().await?;
+    let lines = page.lines().filter(|line| line.starts_with(start));
+    let lines = lines.filter(|line| !line.contains("_sum"));
+    let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+    // A family has no order.
+    lines.sort_unstable();
+    Ok(lines)
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let start = Instant::now();
+    let at = |tenths| sleep_until(start + Duration::from_millis(100) * tenths);
+    let mut registry = Registry::default();
+    let metrics = CallMetrics::new(&mut registry);
+    let unguarded = Gauge::<i64>::default();
+    registry.register("calls_unguarded", "The same, no guard", unguarded.clone());
+    let by_path = Family::<Vec<(&str, String)>, Counter>::default();
+    registry.register("path_calls", "Calls by path", by_path.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = async { axum::serve(listener, metrics_page(registry)).await };
+    let _server = AbortOnDropHandle::new(tokio::spawn(server));
+
+    at(3).await;
+    println!("While four calls run:");
+    let scrape = async {
+        at(5).await;
+        let series = series(address, "calls").await?;
+        println!("{}", series.join("\n"));
+        Ok::<_, Failure>(())
+    };
+    join!(four_calls(&metrics, &unguarded), scrape).1?;
+
+    at(8).await;
+    println!("After one of them failed, one was cancelled, one panicked:");
+    println!("{}", series(address, "call").await?.join("\n"));
+
+    at(10).await;
+    println!("A hundred paths, as a label and as a route:");
+    for user in 0..100 {
+        let path = format!("/users/{user}");
+        by_path.get_or_create(&vec![("path", path)]).inc();
+        let found = async { Ok::<_, Failure>(user) };
+        metrics.track("/users/{id}", found).await?;
+    }
+    let by_path = series(address, "path_calls").await?;
+    println!("{} series, the first is {}", by_path.len(), by_path[0]);
+    let by_route = series(address, "calls_total{outcome=\"ok\",route=\"/").await?;
+    println!("{} series: {}", by_route.len(), by_route[0]);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode, header};
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::family::Family;
+    use prometheus_client::registry::Registry;
+    use tokio::sync::oneshot;
+    use tokio::task::{JoinSet, yield_now};
+    use tokio::time::sleep;
+    use tower::ServiceExt;
+
+    use super::{CallMetrics, metrics_page};
+
+    fn registered() -> (Registry, CallMetrics) {
+        let mut registry = Registry::default();
+        let metrics = CallMetrics::new(&mut registry);
+        (registry, metrics)
+    }
+
+    /// The value of a series, 0 if there is no such series.
+    fn value(registry: &Registry, series: &str) -> f64 {
+        let mut page = String::new();
+        encode(&mut page, registry).expect("a text takes all");
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    fn ended(registry: &Registry, outcome: &str) -> f64 {
+        let series = format!("calls_total{{outcome=\"{outcome}\",route=\"a\"}}");
+        value(registry, &series)
+    }
+
+    async fn three_awaits(result: Result<u32, u32>) -> Result<u32, u32> {
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        result
+    }
+
+    #[tokio::test]
+    async fn dropped_at_each_await() {
+        for polls in 0..6 {
+            let (registry, metrics) = registered();
+            {
+                let mut call = pin!(metrics.track("a", three_awaits(Ok(1))));
+                for poll in 0..polls.min(4) {
+                    assert_eq!(futures::poll!(call.as_mut()).is_ready(), poll == 3);
+                    let expected = if poll < 3 { 1.0 } else { 0.0 };
+                    assert_eq!(value(&registry, "calls_in_flight"), expected);
+                }
+            }
+            assert_eq!(value(&registry, "calls_in_flight"), 0.0);
+            let outcome = |expected| if expected { 1.0 } else { 0.0 };
+            let cancelled = (1..4).contains(&polls);
+            assert_eq!(ended(&registry, "cancelled"), outcome(cancelled), "{polls}");
+            assert_eq!(ended(&registry, "ok"), outcome(polls > 3), "{polls}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_tasks_that_end_in_all_ways() {
+        let (registry, metrics) = registered();
+        let mut tasks = JoinSet::new();
+        for number in 0..1000 {
+            let metrics = metrics.clone();
+            let (begun, has_begun) = oneshot::channel();
+            let task = tasks.spawn(async move {
+                let call = async {
+                    let result = three_awaits(Ok(number)).await;
+                    match number % 4 {
+                        0 => result,
+                        1 => Err(number),
+                        2 => {
+                            begun.send(()).expect("somebody waits for it");
+                            std::future::pending().await
+                        }
+                        _ => std::panic::resume_unwind(Box::new("scheduled")),
+                    }
+                };
+                metrics.track("a", call).await
+            });
+            if number % 4 == 2 {
+                tokio::spawn(async move {
+                    has_begun.await.expect("it is sent");
+                    task.abort();
+                });
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+        assert_eq!(value(&registry, "calls_in_flight"), 0.0);
+        assert_eq!(ended(&registry, "ok"), 250.0);
+        assert_eq!(ended(&registry, "error"), 500.0);
+        assert_eq!(ended(&registry, "cancelled"), 250.0);
+        let count = value(&registry, "call_seconds_count{route=\"a\"}");
+        assert_eq!(count, 1000.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_on_the_bound_is_in_its_bucket() {
+        let (registry, metrics) = registered();
+        for millis in [200, 201, 500, 501] {
+            let call = async {
+                sleep(Duration::from_millis(millis)).await;
+                Ok::<_, u32>(())
+            };
+            metrics.track("a", call).await.expect("it does not fail");
+        }
+        let bucket = |le: &str| {
+            let series = format!("call_seconds_bucket{{le=\"{le}\",route=\"a\"}}");
+            value(&registry, &series)
+        };
+        assert_eq!(["0.2", "0.5", "+Inf"].map(bucket), [1.0, 3.0, 4.0]);
+        let sum = value(&registry, "call_seconds_sum{route=\"a\"}");
+        assert!((sum - 1.402).abs() < 1e-9, "{sum}");
+    }
+
+    #[tokio::test]
+    async fn the_page_says_its_format() {
+        let (registry, _) = registered();
+        let request = Request::get("/metrics").body(Body::empty());
+        let page = metrics_page(registry).oneshot(request.expect("it is valid"));
+        let page = page.await.expect("a router does not fail");
+        assert_eq!(page.status(), StatusCode::OK);
+        let format = page.headers()[header::CONTENT_TYPE].as_bytes();
+        assert!(format.starts_with(b"application/openmetrics-text; version=1.0.0"));
+        let body = to_bytes(page.into_body(), 10_000)
+            .await
+            .expect("it is short");
+        assert!(body.ends_with(b"calls_in_flight 0\n# EOF\n"), "{body:?}");
+    }
+
+    #[test]
+    fn a_label_is_not_escaped() {
+        let mut registry = Registry::default();
+        let by_path = Family::<Vec<(&str, String)>, Counter>::default();
+        registry.register("path_calls", "Calls by path", by_path.clone());
+        let path = "/\"} 1\nforged 1".to_owned();
+        by_path.get_or_create(&vec![("path", path)]).inc();
+        let mut page = String::new();
+        encode(&mut page, &registry).expect("a text takes all");
+        assert!(page.contains("\nforged 1\"} 1\n"), "{page}");
+    }
+
+    #[test]
+    fn a_call_that_is_never_polled_counts_nothing() {
+        let (registry, metrics) = registered();
+        drop(metrics.track("a", three_awaits(Ok(1))));
+        assert_eq!(value(&registry, "calls_in_flight"), 0.0);
+        assert_eq!(ended(&registry, "cancelled"), 0.0);
+    }
+}
