@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::check::{Options, Program, check_all, seconds};
 use crate::python::Python;
 use crate::workspace::Workspace;
-use crate::{WrongCall, bless, copy, list, new};
+use crate::{WrongCall, bless, book, copy, list, new};
 
 /// Checks, records, shows and lists the examples of this workspace.
 ///
@@ -56,6 +56,8 @@ enum Command {
         /// The example, as SECTION/EXAMPLE.
         example: String,
     },
+    /// Make the book, a folder of static pages, from the examples.
+    Book(book::Options),
     /// Print every example with its summary, or find examples by words.
     List {
         /// Find what has all of these words: examples (by name, summary, asyncio names),
@@ -90,6 +92,7 @@ fn run(command: &Command) -> Result<bool> {
         Command::Bless { filter, limit } => {
             return bless::bless(&mut workspace, filter, find_python, *limit);
         }
+        Command::Book(options) => return book::book(&workspace, options),
         Command::Copy { example, dir, .. } => {
             let example = workspace.example(example)?;
             match dir {

@@ -125,9 +125,13 @@ fn judge(fail: &Fail, errors: &[Diagnostic]) -> Result<(), String> {
     }
 }
 
-/// The errors of each program. They are compiled as the binaries of one package, which
-/// has those of the section's dependencies that they use.
-fn compile(
+/// The errors of each program, by its name. They are compiled as the binaries of one
+/// package, which has those of the section's dependencies that they use.
+///
+/// # Errors
+///
+/// When a program cannot be read, or cargo cannot check the package.
+pub fn compile(
     workspace: &Workspace,
     section: &Section,
     fails: &[Fail],

@@ -11,6 +11,7 @@ macro_rules! refuse {
 }
 
 pub mod bless;
+pub mod book;
 pub mod check;
 pub mod cli;
 pub mod copy;

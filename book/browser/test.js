@@ -1,0 +1,192 @@
+// The book in a real browser: node test.js FOLDER. It says what is wrong, and ends with
+// exit code 1 if anything is. CHROMIUM names the browser (default: /usr/bin/chromium).
+"use strict";
+
+const fs = require("fs");
+const http = require("http");
+const path = require("path");
+const { chromium } = require("playwright-core");
+
+const folder = path.resolve(process.argv[2] ?? "../../target/book");
+const repository = path.resolve(__dirname, "../..");
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const WIDTHS = [1440, 1024, 390];
+const THEMES = ["light", "dark"];
+const PAGES = [
+    "index.html", "by-name.html", "by-question.html", "by-section.html",
+    "by-difference.html", "by-message.html", "by-guide.html",
+    "iterators/generator.html", "concurrency/gather.html",
+    "basics/blocking_vs_async.html", "real-world/ttl_cache.html",
+];
+const NAMES = [
+    "asyncio.as_completed", "asyncio.wait_for", "asyncio.gather", "asyncio.sleep",
+    "asyncio.create_task", "asyncio.TaskGroup", "asyncio.timeout", "asyncio.shield",
+    "asyncio.to_thread", "asyncio.Queue", "asyncio.PriorityQueue", "asyncio.Lock",
+    "asyncio.Event", "asyncio.Condition", "asyncio.Semaphore", "asyncio.Barrier",
+    "asyncio.wait", "asyncio.CancelledError", "asyncio.run", "loop.run_in_executor",
+];
+
+const TYPES = {
+    ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript",
+    ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
+};
+const problems = [];
+const report = (what) => problems.push(what);
+
+function serve() {
+    const server = http.createServer((request, response) => {
+        const name = decodeURIComponent(new URL(request.url, "http://x").pathname);
+        const file = path.join(folder, name.endsWith("/") ? `${name}index.html` : name);
+        fs.readFile(file, (error, bytes) => {
+            const type = TYPES[path.extname(file)] ?? "application/octet-stream";
+            response.writeHead(error ? 404 : 200, { "content-type": type });
+            response.end(error ? "" : bytes);
+        });
+    });
+    return new Promise((resolve) => {
+        server.listen(0, "127.0.0.1", () => resolve(server));
+    });
+}
+
+async function open(browser, root, options) {
+    const context = await browser.newContext(options);
+    const page = await context.newPage();
+    page.on("console", (message) => {
+        if (message.type() === "error") {
+            report(`${page.url()}: on the console: ${message.text()}`);
+        }
+    });
+    page.on("pageerror", (error) => report(`${page.url()}: ${error.message}`));
+    page.on("request", (request) => {
+        const url = request.url();
+        if (!url.startsWith(root) && !url.startsWith("data:")) {
+            report(`${page.url()}: asks another host: ${url}`);
+        }
+    });
+    return page;
+}
+
+async function looks(browser, root) {
+    for (const theme of THEMES) {
+        for (const width of WIDTHS) {
+            const viewport = { width, height: 900 };
+            const page = await open(browser, root, { viewport, colorScheme: theme });
+            for (const name of PAGES) {
+                await page.goto(root + name);
+                const where = `${name}, ${width} pixels, ${theme}`;
+                const wide = await page.evaluate(
+                    () => document.documentElement.scrollWidth - window.innerWidth);
+                if (wide > 0) {
+                    report(`${where}: ${wide} pixels wider than the window`);
+                }
+                const small = await page.evaluate(() =>
+                    [...document.querySelectorAll("main code, main td")].filter(
+                        (part) => parseFloat(getComputedStyle(part).fontSize) < 11).length);
+                if (small > 0) {
+                    report(`${where}: ${small} parts are too small to read`);
+                }
+                await page.evaluate(axe);
+                const { violations } = await page.evaluate(() => axe.run(
+                    document,
+                    { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+                for (const { id, nodes } of violations) {
+                    const [first] = nodes;
+                    report(`${where}: ${id}, ${nodes.length} times: ${first.html} ` +
+                        first.failureSummary.replace(/\s+/g, " "));
+                }
+            }
+            await page.context().close();
+        }
+    }
+}
+
+async function copies(browser, root) {
+    const permissions = ["clipboard-read", "clipboard-write"];
+    const page = await open(browser, root, { permissions });
+    for (const id of ["iterators/generator", "concurrency/gather", "real-world/ttl_cache"]) {
+        const [section, name] = id.split("/");
+        await page.goto(`${root}${id}.html`);
+        await page.click(".copy-file");
+        await page.waitForFunction(
+            () => document.querySelector(".copied").textContent === "Copied");
+        const text = await page.evaluate(() => navigator.clipboard.readText());
+        const file = `${repository}/crates/${section}/src/${name}.rs`;
+        if (text !== fs.readFileSync(file, "utf8")) {
+            report(`${id}: the clipboard does not hold the file`);
+        }
+    }
+    await page.context().close();
+}
+
+async function search(browser, root) {
+    const page = await open(browser, root, {});
+    await page.goto(`${root}index.html`);
+    await page.keyboard.press("/");
+    for (const name of NAMES) {
+        await page.fill("#mdbook-searchbar", "");
+        await page.fill("#mdbook-searchbar", name);
+        await page.press("#mdbook-searchbar", "Shift");
+        await page.waitForFunction((name) =>
+            document.querySelector("#mdbook-searchresults-header").textContent
+                .includes(`'${name}'`), name);
+        const link = page.locator("#mdbook-searchresults a").first();
+        const target = await link.getAttribute("href");
+        if (!target.endsWith(`by-name.html?highlight=${encodeURIComponent(name)}#${name}`)) {
+            report(`search for ${name} leads to ${target}`);
+        }
+    }
+    // By keyboard alone, from the search to the page.
+    await page.press("#mdbook-searchbar", "Enter");
+    await page.waitForURL(/by-name\.html/);
+    await page.context().close();
+}
+
+async function keyboard(browser, root) {
+    const page = await open(browser, root, { viewport: { width: 1440, height: 900 } });
+    await page.goto(`${root}iterators/generator.html`);
+    await page.focus(".copy-file");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Tab");
+    const outline = await page.evaluate(
+        () => getComputedStyle(document.activeElement).outlineStyle);
+    if (outline === "none") {
+        report("the focus is not seen");
+    }
+    await page.focus("#mdbook-sidebar-toggle");
+    await page.keyboard.press("Enter");
+    if (await page.locator("#mdbook-sidebar").getAttribute("aria-hidden") !== "true") {
+        report("the table of contents does not close by keyboard");
+    }
+    await page.focus("details summary");
+    await page.keyboard.press("Enter");
+    if (await page.locator("details").first().getAttribute("open") !== null) {
+        report("a program does not fold away by keyboard");
+    }
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL(/fetch_stream\.html/);
+    await page.context().close();
+}
+
+async function main() {
+    const server = await serve();
+    const root = `http://127.0.0.1:${server.address().port}/`;
+    const browser = await chromium.launch({
+        executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+        args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update",
+            "--disable-sync"],
+    });
+    await copies(browser, root);
+    await search(browser, root);
+    await keyboard(browser, root);
+    await looks(browser, root);
+    await browser.close();
+    server.close();
+    problems.forEach((problem) => console.log(problem));
+    console.log(`${problems.length} problems`);
+    process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+main();

@@ -1,0 +1,304 @@
+//! The chapters of prose, `docs/chapters/NN-title.md`.
+//!
+//! A block of Rust or Python in them is empty and says what is included:
+//!
+//! ````text
+//! ```rust include=iterators/generator item=async_range
+//! ```
+//! ````
+//!
+//! `include=SECTION/EXAMPLE` is the program or, for `python`, its twin, and
+//! `include=SECTION/fails/NAME` a program that must not compile; `item=NAME` is one
+//! function, type or class of it. A link `[text](example:SECTION/EXAMPLE)` goes to an
+//! example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
+
+use std::path::Path;
+
+use anyhow::Result;
+use xtask::files::read;
+use xtask::inventory::{entries, stem};
+use xtask::workspace::Workspace;
+
+use crate::html::{anchor, block};
+use crate::tables;
+
+/// A chapter, ready to be taken into the book.
+#[derive(Debug, Clone)]
+pub struct Chapter {
+    /// The name of its page: the file's without the number.
+    pub page: String,
+    /// Its heading.
+    pub title: String,
+    /// Its text, with what it includes.
+    pub text: String,
+}
+
+/// Reads all chapters in the order of their numbers, and reports what is wrong in them.
+///
+/// # Errors
+///
+/// When a file cannot be read.
+pub fn read_all(
+    workspace: &Workspace,
+    problems: &mut Vec<String>,
+) -> Result<Vec<Chapter>> {
+    let mut chapters = Vec::new();
+    let names = tables::names(workspace)?;
+    for path in entries(&workspace.root.join("docs/chapters"))? {
+        if path.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let place = workspace.relative(&path);
+        let mut report = |line: usize, problem: String| {
+            problems.push(format!("{place}:{line}: {problem}"));
+        };
+        let text = read(&path)?;
+        let name = stem(&path);
+        let page = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let title = text.lines().find_map(|line| line.strip_prefix("# "));
+        if title.is_none() || page.is_empty() {
+            report(
+                1,
+                "a chapter is `NN-title.md` and begins with `# Title`".to_owned(),
+            );
+        }
+        let known = |name: &str| names.iter().any(|row| row.name == name);
+        let with_links = linked(workspace, &text, known, &mut report);
+        chapters.push(Chapter {
+            title: title.unwrap_or(page).replace('`', ""),
+            text: included(workspace, &with_links, &mut report),
+            page: page.to_owned(),
+        });
+    }
+    Ok(chapters)
+}
+
+/// The text with the programs that its blocks ask for.
+fn included(
+    workspace: &Workspace,
+    text: &str,
+    report: &mut impl FnMut(usize, String),
+) -> String {
+    let mut result = String::new();
+    let mut lines = (1..).zip(text.lines());
+    while let Some((number, line)) = lines.next() {
+        let trimmed = line.trim_start();
+        let fence = trimmed.chars().take_while(|c| "`~".contains(*c)).count();
+        if fence < 3 {
+            result.push_str(line);
+            result.push('\n');
+            continue;
+        }
+        let (fence, info) = trimmed.split_at(fence);
+        let body: Vec<&str> = lines
+            .by_ref()
+            .map(|(_, line)| line)
+            .take_while(|line| line.trim() != fence)
+            .collect();
+        let mut words = info.split([' ', ',']).filter(|word| !word.is_empty());
+        let language = words.next().unwrap_or_default();
+        let options: Vec<&str> = words.collect();
+        if !["rust", "rs", "python", "py"].contains(&language) {
+            let body = body.join("\n");
+            result.push_str(&format!("{line}\n{body}\n{fence}\n"));
+            continue;
+        }
+        let is_rust = language.starts_with('r');
+        let asked = asked(workspace, is_rust, &options);
+        let program = match asked {
+            _ if body.iter().any(|line| !line.trim().is_empty()) => Err(
+                "a block of Rust or Python includes a checked file, and is empty itself: \
+                 ```rust include=SECTION/EXAMPLE item=NAME"
+                    .to_owned(),
+            ),
+            asked => asked,
+        };
+        match program {
+            Ok(program) => {
+                let language = if is_rust { "rs" } else { "python" };
+                result.push_str(&block(language, &program));
+            }
+            Err(problem) => report(number, problem),
+        }
+    }
+    result
+}
+
+/// The program, or the part of it, that a block asks for.
+fn asked(
+    workspace: &Workspace,
+    is_rust: bool,
+    options: &[&str],
+) -> Result<String, String> {
+    let (mut include, mut item) = (None, None);
+    for option in options {
+        match option.split_once('=') {
+            Some(("include", name)) => include = Some(name),
+            Some(("item", name)) => item = Some(name),
+            _ => return Err(format!("`{option}` is neither `include=` nor `item=`")),
+        }
+    }
+    let name = include.ok_or(
+        "a block of Rust or Python says which checked file it includes: \
+         `include=SECTION/EXAMPLE` or `include=SECTION/fails/NAME`",
+    )?;
+    let path = file(workspace, is_rust, name)?;
+    let text = read(&path).map_err(|error| format!("{error:#}"))?;
+    match item {
+        Some(item) => {
+            let shown = workspace.relative(&path);
+            cut(&text, item, is_rust).ok_or(format!("there is no `{item}` in {shown}"))
+        }
+        None => {
+            let lines = text.lines();
+            let lines = lines.skip_while(|line| {
+                is_rust && (line.starts_with("//") || line.is_empty())
+            });
+            Ok(lines.collect::<Vec<&str>>().join("\n"))
+        }
+    }
+}
+
+fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<Box<Path>, String> {
+    if let Some((section, fail)) = name.split_once("/fails/") {
+        let section = workspace.section(section);
+        let dir = section
+            .map_err(|error| error.to_string())?
+            .dir
+            .join("fails");
+        let path = dir.join(format!("{fail}.rs"));
+        let shown = workspace.relative(&path);
+        return match path.exists() {
+            true => Ok(path.into()),
+            false => Err(format!("there is no {shown}")),
+        };
+    }
+    let example = workspace.example(name).map_err(|error| error.to_string())?;
+    let path = if is_rust {
+        &example.source
+    } else {
+        &example.twin
+    };
+    Ok(path.as_path().into())
+}
+
+/// One item of a program, with the comments and attributes above it.
+fn cut(text: &str, item: &str, is_rust: bool) -> Option<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let is_head = |line: &str| {
+        let kinds = match is_rust {
+            true => "fn struct enum trait type const macro_rules!",
+            false => "def class",
+        };
+        let names_it = |kind: &str| {
+            let head = format!("{kind} {item}");
+            let (before, after) = line.split_once(&head)?;
+            let is_start = before.trim().split(' ').all(|word| {
+                word.is_empty() || word.starts_with("pub") || word == "async"
+            });
+            let is_end = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            Some(is_start && is_end)
+        };
+        kinds.split(' ').any(|kind| names_it(kind) == Some(true))
+    };
+    let head = lines.iter().position(|line| is_head(line))?;
+    let margin = indent(lines[head]);
+    let belongs = |line: &&&str| {
+        let text = line.trim_start();
+        indent(line) == margin
+            && ["///", "#[", "@"]
+                .iter()
+                .any(|start| text.starts_with(start))
+    };
+    let above = lines[..head].iter().rev().take_while(belongs).count();
+    let below = &lines[head..];
+    let end = if is_rust {
+        let close = |line: &str| {
+            indent(line) == margin && ["}", ");", "};"].contains(&line.trim())
+        };
+        match below[0].ends_with(';') || below[0].ends_with('}') {
+            true => 1,
+            false => below.iter().position(|line| close(line))? + 1,
+        }
+    } else {
+        let inside = |line: &&&str| {
+            line.is_empty() || indent(line) > margin || line.trim_start().starts_with(')')
+        };
+        1 + below[1..].iter().take_while(inside).count()
+    };
+    let item = &lines[head - above..head + end];
+    let item = item
+        .iter()
+        .map(|line| line.get(margin..).unwrap_or_default());
+    Some(item.collect::<Vec<&str>>().join("\n").trim_end().to_owned())
+}
+
+/// The text with its links to examples and names as links to pages.
+fn linked(
+    workspace: &Workspace,
+    text: &str,
+    known: impl Fn(&str) -> bool,
+    report: &mut impl FnMut(usize, String),
+) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("](")
+        && let Some((target, after)) = after.split_once(')')
+    {
+        let number = text.len() - rest.len() + before.len();
+        let number = text[..number].lines().count();
+        let page = match target.split_once(':') {
+            Some(("example", name)) => match workspace.example(name) {
+                Ok(example) => format!("{}.md", example.id()),
+                Err(error) => {
+                    report(number, error.to_string());
+                    String::new()
+                }
+            },
+            Some(("asyncio", name)) => {
+                if !known(name) {
+                    report(number, format!("`{name}` is not in docs/asyncio-api.tsv"));
+                }
+                format!("by-name.md#{}", anchor(name))
+            }
+            _ => target.to_owned(),
+        };
+        result.push_str(&format!("{before}]({page})"));
+        rest = after;
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn items_are_cut_out_whole() {
+        let one = "/// Doc.\n#[inline]\npub async fn one(\n    a: u32,\n) -> u32 {\n\
+                   \x20   if a {\n    }\n\n    1\n}";
+        let others = "struct One;\nfn one_more() {}\n\
+                      impl X {\n    fn two() {\n        2\n    }\n}\n";
+        let rust = &format!("use a;\n\n{one}\n\n{others}");
+        assert_eq!(cut(rust, "one", true).as_deref(), Some(one));
+        assert_eq!(cut(rust, "One", true).as_deref(), Some("struct One;"));
+        assert_eq!(
+            cut(rust, "one_more", true).as_deref(),
+            Some("fn one_more() {}")
+        );
+        assert_eq!(
+            cut(rust, "two", true).as_deref(),
+            Some("fn two() {\n    2\n}")
+        );
+        assert_eq!(cut(rust, "three", true), None);
+        let one = "@cache\nasync def one(\n    a,\n):\n    pass\n\n    more";
+        let python = &format!("{one}\n\n\nclass Two:\n    x = 1\n");
+        assert_eq!(cut(python, "one", false).as_deref(), Some(one));
+        assert_eq!(
+            cut(python, "Two", false).as_deref(),
+            Some("class Two:\n    x = 1")
+        );
+    }
+}
