@@ -75,14 +75,8 @@ pub fn tasks(
                 (example.id(), *source, ran)
             }
         });
-        let mut runs = stream::iter(runs).buffer_unordered(default_jobs(real));
-        let runs = runtime()?.block_on(async {
-            let mut ended = Vec::new();
-            while let Some(run) = runs.next().await {
-                ended.push(run);
-            }
-            ended
-        });
+        let runs = stream::iter(runs).buffer_unordered(default_jobs(real));
+        let runs: Vec<_> = runtime()?.block_on(runs.collect());
         for (id, source, ran) in runs {
             let (recording, _) = ran.map_err(|failure| anyhow::anyhow!("{failure}"))?;
             let lines = recording.transcript.lines;

@@ -7,7 +7,8 @@ pub struct Header {
     pub summary: String,
     /// The prose between the summary and the directives, as lines.
     pub prose: Vec<String>,
-    /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python that the example answers.
+    /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python
+    /// that the example answers.
     pub asyncio: Vec<String>,
     /// `clock: real`: the example cannot run on the virtual clock.
     pub real_clock: bool,
