@@ -181,14 +181,20 @@ impl Transcript {
     /// As [`match_loosely`](Self::match_loosely), but of the text alone, for a program
     /// that prints no times.
     pub fn match_text(&self, printed: &str) -> Result<(), String> {
-        let mut times = self.lines.iter().map(|line| line.millis);
-        let mut last = Some(0);
+        let mut due = self.clone();
+        let mut before = Some(0);
+        for line in &mut due.lines {
+            // What a logger wrote has no time, and belongs to the group before it.
+            before = line.millis.or(before);
+            line.millis = before;
+        }
+        let mut times = due.lines.iter().map(|line| line.millis);
         let lines = printed.lines().map(|text| {
-            last = times.next().unwrap_or(last);
-            Line::new(last, text, None)
+            let millis = times.next().unwrap_or(before);
+            Line::new(millis, text, None)
         });
         let (lines, end) = (lines.collect(), self.end);
-        self.compare(&Self { lines, end }, 0)
+        due.compare(&Self { lines, end }, 0)
     }
 }
 
@@ -383,6 +389,16 @@ mod tests {
             ("a\nb\nc\nD\n", false),
         ] {
             assert_eq!(golden(GOLDEN).match_text(text).is_ok(), passes, "{text:?}");
+        }
+        let golden =
+            golden("           log\n  0.100  a\n           of b\n  0.100  (end)\n");
+        for (text, passes) in [
+            ("  log\na\n  of b\n", true),
+            ("  log\n  of b\na\n", true),
+            ("a\n  log\n  of b\n", false),
+            ("  log\na\n", false),
+        ] {
+            assert_eq!(golden.match_text(text).is_ok(), passes, "{text:?}");
         }
     }
 
