@@ -155,10 +155,16 @@ async def main():
         print(f"{name} {describe(failure)}; again in {pause * 1000:.0f}ms")
 
     grace = 0.2
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+
+    async def part(begin):
+        # Each part begins at its time, however late the one before it ended.
+        await asyncio.sleep(start + begin - loop.time())
 
     print("Nobody supervises it:")
     task = asyncio.create_task(mailer(asyncio.Event()))
-    await asyncio.sleep(0.5)
+    await part(0.5)
     print("no mail for a while, and nobody knows why")
     del task
 
@@ -172,6 +178,7 @@ async def main():
     for end in await supervisor.stop(grace):
         report(end)
 
+    await part(1.5)
     print("One fails each time, one crashes after a good run:")
     supervisor = Supervisor(restarts, log)
     supervisor.start("exporter", exporter)
@@ -183,6 +190,7 @@ async def main():
     for end in await supervisor.stop(grace):
         report(end)
 
+    await part(3)
     print("One waits for its restart, one does not listen:")
     supervisor = Supervisor(restarts, log)
     supervisor.start("exporter", exporter)

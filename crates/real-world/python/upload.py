@@ -13,7 +13,7 @@ import aiofiles
 import aiohttp
 from aiohttp import web
 
-CHUNK = 64 * 1024
+CHUNK = 256 * 1024
 MEGABYTE = 1 << 20
 
 

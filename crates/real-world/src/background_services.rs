@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinError;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
 
@@ -305,10 +305,12 @@ pub async fn run() -> Result<(), NameTaken> {
         println!("{name} {failure}; again in {pause:?}");
     };
     let grace = millis(200);
+    // Each part begins at its time, however late the one before it ended.
+    let start = Instant::now();
 
     println!("Nobody supervises it:");
     tokio::spawn(mailer(CancellationToken::new()));
-    sleep(millis(500)).await;
+    sleep_until(start + millis(500)).await;
     println!("no mail for a while, and nobody knows why");
 
     println!("Two services, stopped in the middle of a check:");
@@ -320,6 +322,7 @@ pub async fn run() -> Result<(), NameTaken> {
     println!("stopping");
     supervisor.stop(grace).await.into_iter().for_each(report);
 
+    sleep_until(start + millis(1500)).await;
     println!("One fails each time, one crashes after a good run:");
     let mut supervisor = Supervisor::new(restarts, log);
     supervisor.start("exporter", exporter)?;
@@ -332,6 +335,7 @@ pub async fn run() -> Result<(), NameTaken> {
     println!("stopping");
     supervisor.stop(grace).await.into_iter().for_each(report);
 
+    sleep_until(start + millis(3000)).await;
     println!("One waits for its restart, one does not listen:");
     let mut supervisor = Supervisor::new(restarts, log);
     supervisor.start("exporter", exporter)?;

@@ -44,7 +44,7 @@ use tokio_util::task::AbortOnDropHandle;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// In bytes. A few chunks of this size are all that is in memory.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 /// Why a file was not uploaded.
 #[derive(Debug, thiserror::Error)]
