@@ -17,7 +17,8 @@ struct Cli {
     /// Open it in the browser.
     #[arg(long)]
     open: bool,
-    /// Serve it on this machine, and make it anew whenever a file changes.
+    /// Serve it on this machine, and make it anew whenever a file changes; pages that
+    /// are open reload.
     #[arg(long)]
     serve: bool,
     /// Where its pages go [default: target/book].

@@ -4,9 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -315,6 +320,48 @@ fn mistakes_in_tables_and_chapters_are_named() {
 }
 
 #[test]
+fn names_are_grouped_in_the_order_of_the_documentation_of_asyncio() {
+    let copy = Copy::new();
+    let mut table = copy.read("docs/asyncio-api.tsv");
+    for (name, category) in [("zoo.Keeper", "zoo"), ("abacus.Bead", "abacus")] {
+        table.push_str(&format!("{name}\tclass\t{category}\t\t\tnothing\tnone\n"));
+    }
+    fs::write(copy.at("docs/asyncio-api.tsv"), &table).unwrap();
+    copy.made();
+    let page = copy.read("target/book/by-name.html");
+    let groups = page.split("<div class=\"group\"").skip(1);
+    let groups: Vec<&str> = groups
+        .map(|group| group.split(['>', '<']).nth(1).unwrap())
+        .collect();
+    let listed = [
+        "runners",
+        "tasks",
+        "timeouts",
+        "streams",
+        "sync",
+        "subprocess",
+        "queues",
+        "exceptions",
+        "loop",
+        "futures",
+        "protocols/transports",
+        "policies",
+        "platform",
+        "debugging",
+        "language",
+        "builtins",
+    ];
+    let (first, others) = groups.split_at(listed.len());
+    assert_eq!(first, listed);
+    assert_eq!((others[0], others[others.len() - 1]), ("abacus", "zoo"));
+    assert!(others.is_sorted(), "{others:?}");
+    let rows = table.lines().skip(1);
+    let categories: BTreeSet<&str> =
+        rows.map(|row| row.split('\t').nth(2).unwrap()).collect();
+    assert_eq!(groups.len(), categories.len(), "each is there once");
+}
+
+#[test]
 fn a_folder_of_somebody_else_is_not_emptied() {
     let copy = Copy::new();
     fs::create_dir(copy.at("mine")).unwrap();
@@ -332,6 +379,118 @@ fn a_folder_of_somebody_else_is_not_emptied() {
         "{said}"
     );
     assert_eq!(copy.read("mine/letter.txt"), "Dear");
+}
+
+/// A process that is killed when the test ends, however it does.
+struct Running {
+    process: Child,
+    /// What it prints, on standard output and standard error.
+    lines: Receiver<String>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let pipes: [Box<dyn Read + Send>; 2] = [
+            Box::new(process.stdout.take().unwrap()),
+            Box::new(process.stderr.take().unwrap()),
+        ];
+        for pipe in pipes {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self { process, lines }
+    }
+
+    /// The next line that has this in it.
+    fn says(&self, what: &str) -> String {
+        let mut others = Vec::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) if line.contains(what) => return line,
+                Ok(line) => others.push(line),
+                Err(error) => panic!("no {what}, but {others:#?}: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The answer of a server at `http://HOST/`, with its head.
+fn answer(address: &str, path: &str) -> String {
+    let host = address
+        .strip_prefix("http://")
+        .unwrap()
+        .trim_end_matches('/');
+    let mut stream = TcpStream::connect(host).unwrap();
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    // What a browser asks for that has the page already.
+    let asked = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+         If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\n"
+    );
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_page_that_is_open_reloads_when_the_book_was_made_anew() {
+    let copy = Copy::new();
+    let server = Running::start(
+        Command::new(env!("CARGO_BIN_EXE_book"))
+            .args(["--no-run", "--serve"])
+            .current_dir(copy.0.path())
+            .env_remove("CARGO_TARGET_DIR"),
+    );
+    let line = server.says("(Ctrl-C ends it)");
+    let address = line.split(' ').next().unwrap();
+    let page = format!("{address}iterators/generator.html");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reload.js");
+    let browser = Running::start(Command::new("node").arg(script).arg(&page));
+    browser.says("open");
+    let missing = answer(address, "/iterators/nothing.html");
+    assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("\"/-made\""));
+
+    // A change that cannot be made into a book, and then one that can: the page reloads
+    // for the second, when what it gets is new.
+    let questions = copy.read("docs/questions.tsv");
+    fs::write(copy.at("docs/questions.tsv"), "Where?\tno/such_thing\n").unwrap();
+    server.says("no example `no/such_thing`");
+    assert!(answer(address, "/-made").ends_with("\r\n\r\n0"));
+    copy.replace(
+        "tests/golden/iterators/generator.txt",
+        "Nothing has been generated yet",
+        "Nothing is there yet",
+    );
+    fs::write(copy.at("docs/questions.tsv"), questions).unwrap();
+    browser.says("reload");
+    let served = answer(address, "/iterators/generator.html");
+    assert!(served.starts_with("HTTP/1.1 200"), "{served}");
+    assert!(served.contains("Nothing is there yet"));
+    assert!(served.contains("\"/-made\""));
+
+    for (path, page) in pages(&copy) {
+        assert!(
+            !page.contains("/-made"),
+            "{} was written so",
+            path.display()
+        );
+    }
 }
 
 /// What is looked for, and the page that has to come first.

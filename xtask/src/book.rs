@@ -15,7 +15,8 @@ pub struct Options {
     /// Open it in the browser.
     #[arg(long)]
     pub open: bool,
-    /// Serve it on this machine, and make it anew whenever a file changes.
+    /// Serve it on this machine, and make it anew whenever a file changes; pages that
+    /// are open reload.
     #[arg(long)]
     pub serve: bool,
     /// Where its pages go [default: target/book].
