@@ -116,10 +116,40 @@ fn summaries(part: &Part<'_>) -> String {
     text
 }
 
+/// The categories of names in the order in which asyncio's own documentation has them,
+/// and the language after that.
+const CATEGORIES: [&str; 16] = [
+    "runners",
+    "tasks",
+    "timeouts",
+    "streams",
+    "sync",
+    "subprocess",
+    "queues",
+    "exceptions",
+    "loop",
+    "futures",
+    "protocols/transports",
+    "policies",
+    "platform",
+    "debugging",
+    "language",
+    "builtins",
+];
+
+/// The place of a category on the page. Those that are not in the list, which are modules
+/// other than asyncio, come after it.
+fn rank(category: &str) -> usize {
+    let place = CATEGORIES.iter().position(|listed| *listed == category);
+    place.unwrap_or(CATEGORIES.len())
+}
+
 fn by_name(material: &Material<'_>) -> String {
-    let mut categories: BTreeMap<&str, Vec<&ApiName>> = BTreeMap::new();
+    let mut categories: BTreeMap<_, Vec<&ApiName>> = BTreeMap::new();
     for name in &material.names {
-        categories.entry(&name.category).or_default().push(name);
+        let category = name.category.as_str();
+        let of_category = categories.entry((rank(category), category)).or_default();
+        of_category.push(name);
     }
     let (count, open) = (material.names.len(), material.open_names().len());
     let mut text = format!(
@@ -130,12 +160,12 @@ fn by_name(material: &Material<'_>) -> String {
          others. *None*: there is nothing like it, for the reason that is given. {open} \
          have a counterpart that no example shows yet.\n\n<p class=\"jump\">"
     );
-    for category in categories.keys() {
+    for (_, category) in categories.keys() {
         let target = anchor(&format!("group {category}"));
         let _ = write!(text, "<a href=\"#{target}\">{}</a> ", escape(category));
     }
     text.push_str("</p>\n\n");
-    for (category, mut names) in categories {
+    for ((_, category), mut names) in categories {
         // Search does not tell `asyncio.timeout` from `asyncio.Timeout`: the first wins.
         names.sort_by_key(|name| (name.name.to_lowercase(), Reverse(name.name.clone())));
         let target = anchor(&format!("group {category}"));
