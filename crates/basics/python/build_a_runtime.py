@@ -1,6 +1,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 
 async def hello():
@@ -13,6 +14,16 @@ async def count():
     for number in range(1, 3):
         print(f"Count {number}")
         await asyncio.sleep(0.1)
+
+
+def blocking_call(name):
+    time.sleep(0.1)
+    print(f"The {name} call ends")
+
+
+async def call_twice():
+    calls = [asyncio.to_thread(blocking_call, name) for name in ["first", "second"]]
+    await asyncio.gather(*calls)
 
 
 async def finish(task):
@@ -39,6 +50,13 @@ def both_flavours():
     task.result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    loop.close()
+
+    print("One thread for blocking calls, of which there are two:")
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+    loop.run_until_complete(call_twice())
+    loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 
 

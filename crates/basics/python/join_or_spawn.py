@@ -5,7 +5,7 @@ import threading
 def count_primes(limit, together):
     together.wait()
     primes = [n for n in range(2, limit) if all(n % divisor for divisor in range(2, n))]
-    return len(primes), threading.get_ident()
+    return len(primes), threading.current_thread()
 
 
 def show(results):

@@ -8,14 +8,16 @@ def callback(name):
 async def main():
     print("Event loop demonstration")
     loop = asyncio.get_running_loop()
+    start = loop.time()
     loop.call_soon(callback, "soon")
     name = "later"
     loop.call_later(1, callback, name)
-    loop.call_at(loop.time() + 2, callback, "at_time")
+    loop.call_at(start + 2, callback, "at_time")
     unwanted = loop.call_later(1.5, callback, "unwanted")
 
     await asyncio.sleep(0.5)
-    print("Half a second later one of them is cancelled")
+    due = unwanted.when() - start
+    print(f"Half a second later the one due at {due:.1f} s is cancelled")
     unwanted.cancel()
     await asyncio.sleep(2.5)
     print("The end")

@@ -32,6 +32,7 @@ async def main():
     sleeper = asyncio.create_task(sleep_long(), name="sleeper")
     await asyncio.sleep(0.5)
     sleeper.cancel()
+    worker.set_name("the only worker")
     for task in [sleeper, worker]:
         name = task.get_name()
         await asyncio.wait([task])

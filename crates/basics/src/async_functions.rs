@@ -9,6 +9,7 @@
 //! of different types needs a box: see `boxed_futures`.
 //!
 //! asyncio: async def, await, asyncio.sleep, asyncio.create_task, return
+//! asyncio: asyncio.coroutine (decorator)
 
 use std::time::Duration;
 

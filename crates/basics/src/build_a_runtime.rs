@@ -5,14 +5,17 @@
 //! (`flavor = "current_thread"` in the macro) is the caller's, as asyncio's is: its tasks
 //! stand still between two calls of `block_on`. It suits tests and tools.
 //! `new_multi_thread` has threads of its own, so its tasks go on meanwhile; servers use
-//! it. Without `enable_all` a sleep panics, "timers are disabled"; so does a runtime
-//! dropped in async code, "Cannot drop a runtime in a context where blocking is not
-//! allowed": there `shutdown_background` ends it.
+//! it. Both have threads for blocking calls, as many as `max_blocking_threads` says, and
+//! `shutdown_timeout` waits for these calls, but not for ever. Without `enable_all` a
+//! sleep panics, "timers are disabled"; so does a runtime dropped in async code, "Cannot
+//! drop a runtime in a context where blocking is not allowed": there
+//! `shutdown_background` ends it.
 //!
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop, loop.run_forever
 //! asyncio: loop.run_until_complete, loop.create_task, loop.close
 //! asyncio: asyncio.run(loop_factory=), asyncio.Runner.get_loop, asyncio.Runner.close
-//! asyncio: asyncio.EventLoop
+//! asyncio: asyncio.EventLoop, asyncio.SelectorEventLoop, loop.set_default_executor
+//! asyncio: loop.shutdown_default_executor
 //! clock: real
 
 use std::error::Error;
@@ -20,7 +23,9 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+use tokio::try_join;
 
 async fn hello() -> &'static str {
     println!("Hello");
@@ -33,6 +38,11 @@ async fn count() {
         println!("Count {number}");
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+fn blocking_call(name: &str) {
+    thread::sleep(Duration::from_millis(100));
+    println!("The {name} call ends");
 }
 
 /// A plain function that uses both flavours: one thread, or one for each core.
@@ -52,13 +62,23 @@ pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     thread::sleep(Duration::from_millis(500));
     println!("Half a second of something else");
     runtime.block_on(task)?;
+
+    println!("One thread for blocking calls, of which there are two:");
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).build()?;
+    runtime.block_on(async {
+        let first = spawn_blocking(|| blocking_call("first"));
+        let second = spawn_blocking(|| blocking_call("second"));
+        try_join!(first, second)
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }
 
 /// From async code it takes a thread on which blocking is allowed: `block_on` panics on
 /// a thread that is running a runtime's tasks (see `call_async_from_sync`).
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    tokio::task::spawn_blocking(both_flavours).await?
+    spawn_blocking(both_flavours).await?
 }
 
 pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -10,6 +10,7 @@
 //! compiler speaks: "expected `u32`, found future".
 //!
 //! asyncio: asyncio.run, asyncio.get_running_loop, asyncio.run_coroutine_threadsafe
+//! asyncio: asyncio.set_event_loop
 //! clock: real
 //! stderr: Cannot start a runtime from within a runtime
 //! stderr: there is no reactor running

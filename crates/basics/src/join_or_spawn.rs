@@ -7,7 +7,8 @@
 //! core. For a long computation there is `spawn_blocking`, which is `asyncio.to_thread`
 //! and has threads of its own (`blocking_vs_async` shows what stands still otherwise).
 //!
-//! asyncio: asyncio.gather, asyncio.create_task, asyncio.to_thread, threading.get_ident
+//! asyncio: asyncio.gather, asyncio.create_task, asyncio.to_thread
+//! asyncio: threading.current_thread
 //! clock: real
 //! differs: all tasks of asyncio run on one thread, those of Tokio on several
 

@@ -10,6 +10,7 @@
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task, asyncio.gather
 //! asyncio: contextvars.copy_context, asyncio.create_task(context=)
+//! asyncio: loop.set_task_factory
 //! differs: a task of asyncio inherits the context of its creator, one of Tokio does not
 
 use std::time::Duration;

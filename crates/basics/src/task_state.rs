@@ -9,7 +9,7 @@
 //! own.)
 //!
 //! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
-//! asyncio: asyncio.create_task(name=), asyncio.Task.get_name
+//! asyncio: asyncio.create_task(name=), asyncio.Task.get_name, asyncio.Task.set_name
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -52,9 +52,11 @@ pub async fn run() -> Result<(), JoinError> {
     // asyncio.create_task(long_running_task(), name="worker")
     let worker = tokio::spawn(long_running_task());
     let sleeper = tokio::spawn(sleep_long());
-    let names = HashMap::from([(worker.id(), "worker"), (sleeper.id(), "sleeper")]);
+    let mut names = HashMap::from([(worker.id(), "worker"), (sleeper.id(), "sleeper")]);
     sleep(Duration::from_millis(500)).await;
     sleeper.abort();
+    // worker.set_name("the only worker")
+    names.insert(worker.id(), "the only worker");
     for task in [sleeper, worker] {
         let name = names[&task.id()];
         match task.await {

@@ -12,6 +12,7 @@
 //! `blocking_in_threads`; short portions between awaits: `cooperative_loops`.
 //!
 //! asyncio: loop.run_in_executor(ProcessPoolExecutor), asyncio.to_thread
+//! asyncio: concurrent.futures.ProcessPoolExecutor
 //! clock: real
 
 use std::error::Error;

@@ -12,6 +12,9 @@
 //! `task::Builder` names them.
 //!
 //! asyncio: asyncio.all_tasks, asyncio.Task.print_stack, asyncio.current_task
+//! asyncio: asyncio.Task.all_tasks, asyncio.Task.current_task, asyncio.Task.get_stack
+//! asyncio: asyncio.capture_call_graph, asyncio.format_call_graph
+//! asyncio: asyncio.print_call_graph, loop.set_debug, PYTHONASYNCIODEBUG
 //! clock: real
 
 use std::collections::{HashMap, HashSet};

@@ -14,7 +14,7 @@ async def work(name, delays, barrier):
 async def load(name, delay, barrier):
     await asyncio.sleep(delay)
     if name == "B":
-        print("B fails")
+        print(f"B fails while {barrier.n_waiting} of {barrier.parties} wait")
         await barrier.abort()
         return
     try:
@@ -39,6 +39,8 @@ async def main():
     async with asyncio.TaskGroup() as workers:
         for name, delay in [("A", 0.1), ("B", 0.3), ("C", 0.2)]:
             workers.create_task(load(name, delay, barrier))
+    if barrier.broken:
+        print("the barrier is broken")
 
     print("One gives up:")
     barrier = asyncio.Barrier(2)

@@ -7,6 +7,10 @@ async def go_through(name, walk, gate):
     print(f"{name} is through")
 
 
+def look(gate):
+    print(f"the gate is {'open' if gate.is_set() else 'shut'}")
+
+
 async def listen(name, bell):
     await bell.wait()
     print(f"{name} has heard it")
@@ -32,7 +36,9 @@ async def main():
                 await go_through("D", 0, gate)
         except TimeoutError:
             print("D has waited for 0.2 s")
+        look(gate)
         gate.set()
+        look(gate)
         await asyncio.sleep(0.1)
         await go_through("D", 0, gate)
 

@@ -54,5 +54,12 @@ async def main():
     await close(jobs)
     await worker
 
+    print("The newest first:")
+    stack = asyncio.LifoQueue()
+    for page in ["home", "news", "sport"]:
+        await stack.put(page)
+    while not stack.empty():
+        print(f"back to {await stack.get()}")
+
 
 asyncio.run(main())

@@ -77,5 +77,13 @@ async def main():
         await process(number)
     await sensor_task
 
+    print("Filled and emptied by one alone:")
+    queue = asyncio.Queue(CAPACITY)
+    while not queue.full():
+        queue.put_nowait(queue.qsize())
+        print(f"{queue.qsize()} of {queue.maxsize} places taken")
+    while not queue.empty():
+        print(f"{queue.get_nowait()} taken out")
+
 
 asyncio.run(main())

@@ -1,25 +1,83 @@
 //! Meet at a barrier: all tasks wait until the last one has arrived.
 //!
 //! `Barrier::new(3)` lets three pass together, again and again; exactly one of them is
-//! told `is_leader`, where asyncio gives each a number. There is no `abort`: who fails
-//! cancels a token, and the others wait for the barrier or the token, whichever comes
-//! first. The trap: who stops waiting has arrived all the same. Tokio counts arrivals
-//! and lets the next ones pass although nobody is there, while asyncio takes them back.
-//! So throw the barrier away once somebody has given up.
+//! told `is_leader`, where asyncio gives each a number. There is no `abort` and no
+//! `n_waiting`: who fails cancels a token, and the others wait for the barrier or the
+//! token, whichever comes first; who waits is counted by hand. The trap: who stops
+//! waiting has arrived all the same. Tokio counts arrivals and lets the next ones pass
+//! although nobody is there, while asyncio takes them back. So throw the barrier away
+//! once somebody has given up.
 //!
 //! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort, asyncio.timeout
-//! asyncio: asyncio.BrokenBarrierError
+//! asyncio: asyncio.BrokenBarrierError, asyncio.Barrier.broken, asyncio.Barrier.parties
+//! asyncio: asyncio.Barrier.n_waiting
 //! differs: who gave up still counts at Tokio's barrier, and asyncio's takes it back
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, BarrierWaitResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 const WORKERS: usize = 3;
+
+/// A barrier that whoever fails can break.
+pub struct BreakableBarrier {
+    barrier: Barrier,
+    parties: usize,
+    waiting: AtomicUsize,
+    broken: CancellationToken,
+}
+
+/// Counts one who waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl BreakableBarrier {
+    pub fn new(parties: usize) -> Self {
+        Self {
+            barrier: Barrier::new(parties),
+            parties,
+            waiting: AtomicUsize::new(0),
+            broken: CancellationToken::new(),
+        }
+    }
+
+    /// Waits for the others; `None` if the barrier is broken, now or meanwhile.
+    pub async fn wait(&self) -> Option<BarrierWaitResult> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        let all = self.barrier.wait();
+        self.broken.run_until_cancelled(all).await
+    }
+
+    /// Sends everybody home, now and later.
+    pub fn abort(&self) {
+        self.broken.cancel();
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_cancelled()
+    }
+
+    /// How many have to meet.
+    pub fn parties(&self) -> usize {
+        self.parties
+    }
+
+    /// How many are there by now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
 
 /// Loads and computes; nobody begins a step before all have ended the one before.
 async fn work(name: &'static str, delays: [u64; 2], barrier: Arc<Barrier>) {
@@ -32,20 +90,16 @@ async fn work(name: &'static str, delays: [u64; 2], barrier: Arc<Barrier>) {
     }
 }
 
-/// One step, in which B fails: the token is cancelled, and nobody waits for ever.
-async fn load(
-    name: &'static str,
-    delay: u64,
-    barrier: Arc<Barrier>,
-    broken: CancellationToken,
-) {
+/// One step, in which B fails: the barrier is broken, and nobody waits for ever.
+async fn load(name: &'static str, delay: u64, barrier: Arc<BreakableBarrier>) {
     sleep(Duration::from_millis(delay)).await;
     if name == "B" {
-        println!("B fails");
-        broken.cancel();
+        let (waiting, parties) = (barrier.waiting(), barrier.parties());
+        println!("B fails while {waiting} of {parties} wait");
+        barrier.abort();
         return;
     }
-    match broken.run_until_cancelled(barrier.wait()).await {
+    match barrier.wait().await {
         Some(_) => println!("{name} goes on"),
         None => {
             // To tell them apart in the transcript.
@@ -69,13 +123,15 @@ pub async fn run() -> Result<(), JoinError> {
     }
 
     println!("One fails:");
-    let barrier = Arc::new(Barrier::new(WORKERS));
-    let broken = CancellationToken::new();
+    let barrier = Arc::new(BreakableBarrier::new(WORKERS));
     for (name, delay) in [("A", 100), ("B", 300), ("C", 200)] {
-        workers.spawn(load(name, delay, barrier.clone(), broken.clone()));
+        workers.spawn(load(name, delay, barrier.clone()));
     }
     while let Some(ended) = workers.join_next().await {
         ended?;
+    }
+    if barrier.is_broken() {
+        println!("the barrier is broken");
     }
 
     println!("One gives up:");

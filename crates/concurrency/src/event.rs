@@ -8,6 +8,7 @@
 //! What is set once and for all is a `CancellationToken`: `cancel` sets it.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.Event.clear, asyncio.Event.wait
+//! asyncio: asyncio.Event.is_set
 //! differs: asyncio's waiters go on although the event was cleared before their turn
 
 use std::sync::Arc;
@@ -35,6 +36,11 @@ impl Event {
         self.flag.send_replace(false);
     }
 
+    /// Whether it is set at this moment.
+    pub fn is_set(&self) -> bool {
+        *self.flag.borrow()
+    }
+
     /// Returns once the event is set. Nothing is lost when this is dropped half-way.
     pub async fn wait(&self) {
         let mut flag = self.flag.subscribe();
@@ -48,6 +54,11 @@ async fn pass(name: &'static str, walk: u64, gate: Arc<Event>) {
     gate.wait().await;
     sleep(Duration::from_millis(walk)).await;
     println!("{name} is through");
+}
+
+fn look(gate: &Event) {
+    let state = if gate.is_set() { "open" } else { "shut" };
+    println!("the gate is {state}");
 }
 
 pub async fn run() -> Result<(), JoinError> {
@@ -70,7 +81,9 @@ pub async fn run() -> Result<(), JoinError> {
         Ok(()) => {}
         Err(_) => println!("D has waited for 0.2 s"),
     }
+    look(&gate);
     gate.set();
+    look(&gate);
     sleep(millis(100)).await;
     pass("D", 0, gate.clone()).await;
 

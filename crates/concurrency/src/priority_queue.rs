@@ -5,12 +5,15 @@
 //! `asyncio.PriorityQueue` a tie compares the items, so put a counter between. One
 //! semaphore counts the items and one the room; whoever has a permit finds an item or
 //! room at once. The trap of a bound: an urgent item that waits for room waits its turn
-//! behind less urgent ones. The crate `async-priority-channel` does more: it has a sender
-//! and a receiver, and closes by itself when the last of either is gone.
+//! behind less urgent ones. A stack, as `asyncio.LifoQueue`, is such a queue with the
+//! number of the arrival in `Reverse` as its priority. The crate `async-priority-channel`
+//! does more: it has a sender and a receiver, and closes by itself when the last of
+//! either is gone.
 //!
 //! asyncio: asyncio.PriorityQueue, asyncio.Queue.put, asyncio.Queue.get
-//! asyncio: asyncio.Queue.qsize
+//! asyncio: asyncio.Queue.qsize, asyncio.LifoQueue
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -193,6 +196,16 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     urgent.await??;
     jobs.close();
     worker.await?;
+
+    println!("The newest first:");
+    let stack = PriorityQueue::unbounded();
+    for (number, page) in ["home", "news", "sport"].into_iter().enumerate() {
+        stack.put(Reverse(number), page).await?;
+    }
+    stack.close();
+    while let Some((_, page)) = stack.get().await {
+        println!("back to {page}");
+    }
     Ok(())
 }
 

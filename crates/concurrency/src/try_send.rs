@@ -6,9 +6,12 @@
 //! tries again goes on for ever. A sender cannot take the oldest item out, as
 //! `get_nowait` does: `DropOldest` is a `VecDeque` behind a lock. An item that should be
 //! fresh is made when there is room: `reserve` waits for a place before there is an item.
-//! Many receivers, each of which may miss items: `broadcast`.
+//! Many receivers, each of which may miss items: `broadcast`. `full` and `empty` are
+//! `capacity() == 0` and `is_empty`: believe them where nobody else puts or takes.
 //!
 //! asyncio: asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.Queue.get_nowait
+//! asyncio: asyncio.Queue.full, asyncio.Queue.empty, asyncio.Queue.maxsize
+//! asyncio: asyncio.Queue.qsize
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,6 +154,21 @@ pub async fn run() {
     sleep(Duration::from_millis(100)).await;
     while let Some(number) = receiver.recv().await {
         process(number).await;
+    }
+
+    println!("Filled and emptied by one alone:");
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    // while not queue.full():
+    while sender.capacity() > 0 {
+        if sender.try_send(receiver.len()).is_ok() {
+            let (taken, places) = (receiver.len(), sender.max_capacity());
+            println!("{taken} of {places} places taken");
+        }
+    }
+    while !receiver.is_empty() {
+        if let Ok(number) = receiver.try_recv() {
+            println!("{number} taken out");
+        }
     }
 }
 

@@ -1,6 +1,4 @@
 import asyncio
-import contextlib
-import socket
 
 PATIENCE = 0.25
 LENGTH = 4
@@ -46,33 +44,26 @@ async def received(reader):
                 print(f"got {message.decode()}")
 
 
-async def send(writer):
+async def send(reader):
     halves = [(0.1, b"AB"), (0.1, b"CD"), (0.1, b"EF"), (0.3, b"GH")]
     for delay, half in halves + [(0.05, b"IJ"), (0.1, b"KL")]:
         await asyncio.sleep(delay)
         print(f"sending {half.decode()}")
-        writer.write(half)
-        await writer.drain()
+        reader.feed_data(half)
     await asyncio.sleep(0.05)
+    reader.feed_eof()
 
 
 async def show(read):
-    near, far = socket.socketpair()
-    _, writer = await asyncio.open_connection(sock=near)
-    reader, far_writer = await asyncio.open_connection(sock=far)
-
-    async def send_and_close():
-        with contextlib.closing(writer):
-            await send(writer)
-
+    # A connection would feed it.
+    reader = asyncio.StreamReader()
     async with asyncio.TaskGroup() as group:
-        group.create_task(send_and_close())
-        with contextlib.closing(far_writer):
-            try:
-                await read(reader)
-            except* asyncio.IncompleteReadError as group:
-                partial = group.exceptions[0].partial
-                print("unexpected end of file" if partial else "the end")
+        group.create_task(send(reader))
+        try:
+            await read(reader)
+        except* asyncio.IncompleteReadError as group:
+            partial = group.exceptions[0].partial
+            print("unexpected end of file" if partial else "the end")
 
 
 async def main():

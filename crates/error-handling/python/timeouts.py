@@ -6,9 +6,19 @@ class NotFound(Exception):
     pass
 
 
+class TooLate(Exception):
+    pass
+
+
 async def fetch_within(limit, page):
-    async with asyncio.timeout(limit):
-        return await fetch(page)
+    try:
+        async with asyncio.timeout(limit) as deadline:
+            return await fetch(page)
+    except TimeoutError as error:
+        # What the call itself has raised looks the same.
+        if deadline.expired():
+            raise TooLate("no answer in time") from error
+        raise
 
 
 async def join_or_stop(limit, task):
@@ -32,7 +42,9 @@ async def fetch(page):
     with connection(page):
         await asyncio.sleep(0.5 if page == "/slow" else 0.1)
         if page == "/missing":
-            raise NotFound(page)
+            raise NotFound(f"no such page: {page}")
+        if page == "/busy":
+            raise TimeoutError("the server itself waited too long")
         return f"the page {page}"
 
 
@@ -47,19 +59,17 @@ async def main():
     limit = 0.25
 
     print("Around a call:")
-    for page in ["/quick", "/missing", "/slow"]:
+    for page in ["/quick", "/missing", "/busy", "/slow"]:
         try:
             print(f"got {await fetch_within(limit, page)}")
-        except TimeoutError:
-            print("error: no answer in time")
-        except NotFound as error:
-            print(f"error: no such page: {error}")
+        except (TooLate, NotFound, TimeoutError) as error:
+            print(f"error: {error}")
 
     print("Around a call, with another answer instead of an error:")
     for page in ["/quick", "/slow"]:
         try:
             text = await fetch_within(limit, page)
-        except TimeoutError:
+        except TooLate:
             text = "the page of yesterday"
         print(f"got {text}")
 

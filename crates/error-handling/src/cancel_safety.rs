@@ -13,7 +13,8 @@
 //!
 //! asyncio: asyncio.StreamReader.readexactly, asyncio.timeout, asyncio.wait
 //! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
-//! asyncio: asyncio.StreamWriter.drain
+//! asyncio: asyncio.StreamReader, asyncio.StreamReader.feed_data
+//! asyncio: asyncio.StreamReader.feed_eof
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
 use std::error::Error;

@@ -4,14 +4,16 @@
 //! where it is, and what it holds is released before the error arrives; one that is
 //! pinned and awaited by reference keeps the call until it is dropped itself. The error,
 //! `Elapsed`, becomes one of your own by `#[from]`: the first `?` is for the limit; the
-//! call's own `Result` is what remains. The trap is a `timeout` around a task: it ends
-//! the waiting, and the task runs on, as if it stood in `asyncio.shield`. That is right
-//! for what must not be cut off, such as a payment; other tasks are aborted, and awaited
-//! until they have ended. Several calls with one limit: `deadlines`. Code that blocks its
-//! thread: `timeout_of_blocking_work`. The crate `tower` does more: its `Timeout` limits
-//! every call of a service.
+//! call's own `Result` is what remains, so a timeout of the call's own is another error,
+//! where asyncio raises `TimeoutError` for both, and `expired` tells which. The trap is a
+//! `timeout` around a task: it ends the waiting, and the task runs on, as if it stood in
+//! `asyncio.shield`. That is right for what must not be cut off, such as a payment; other
+//! tasks are aborted, and awaited until they have ended. Several calls with one limit:
+//! `deadlines`. Code that blocks its thread: `timeout_of_blocking_work`. The crate
+//! `tower` does more: its `Timeout` limits every call of a service.
 //!
 //! asyncio: asyncio.timeout, asyncio.wait_for, asyncio.shield, asyncio.TimeoutError
+//! asyncio: asyncio.Timeout, asyncio.Timeout.expired
 
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub enum FetchError {
     TooLate(#[from] Elapsed),
     #[error("no such page: {0}")]
     NotFound(String),
+    #[error("the server itself waited too long")]
+    Gateway,
 }
 
 /// The page, if it is there within the limit.
@@ -70,6 +74,7 @@ async fn fetch(page: &str) -> Result<String, FetchError> {
     sleep(Duration::from_millis(millis)).await;
     match page {
         "/missing" => Err(FetchError::NotFound(page.to_string())),
+        "/busy" => Err(FetchError::Gateway),
         _ => Ok(format!("the page {page}")),
     }
 }
@@ -86,7 +91,7 @@ pub async fn run() -> Result<(), JoinError> {
     let limit = Duration::from_millis(250);
 
     println!("Around a call:");
-    for page in ["/quick", "/missing", "/slow"] {
+    for page in ["/quick", "/missing", "/busy", "/slow"] {
         match fetch_within(limit, page).await {
             Ok(text) => println!("got {text}"),
             Err(error) => println!("error: {error}"),

@@ -123,8 +123,8 @@ class Server:
         try:
             async with asyncio.timeout(self.limits.write):
                 writer.write_eof()
-                while await reader.read(65_536):
-                    pass
+                while not reader.at_eof():
+                    await reader.read(65_536)
         except OSError:
             pass
         writer.close()
@@ -183,7 +183,8 @@ async def main():
     await part(1)
     print("Four lines in one piece:")
     client = await Client.connect(address)
-    await client.send(b"GET a\nGET \xff\nPUT a 2\r\nQUIT\n")
+    client.writer.writelines([b"GET a\n", b"GET \xff\n", b"PUT a 2\r\n", b"QUIT\n"])
+    await client.writer.drain()
     await client.print(5)
     client.close()
 

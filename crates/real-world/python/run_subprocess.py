@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, STDOUT
 
 
 def describe(status):
@@ -108,6 +108,14 @@ async def main():
         print("it stands still, the pipe is full")
     output, _ = await process.communicate()
     print(f"{len(output)} bytes; {describe(process.returncode)}")
+
+    print("Both outputs in one pipe, which keeps their order:")
+    script = "echo one; echo careful >&2; echo two"
+    process = await asyncio.create_subprocess_shell(script, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+    for line in output.decode().splitlines():
+        print(f"out: {line}")
+    print(describe(process.returncode))
 
     print("A program that does not exist:")
     await report(run_to_end("no-such-program"))

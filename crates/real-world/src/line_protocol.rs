@@ -11,6 +11,9 @@
 //! Other formats: `LengthDelimitedCodec`. Losing bytes in `select!`: `cancel_safety`.
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
+//! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
+//! asyncio: asyncio.StreamReader.at_eof, asyncio.StreamWriter, asyncio.StreamWriter.drain
+//! asyncio: asyncio.StreamWriter.writelines, asyncio.open_connection(limit=)
 //! clock: real
 
 use std::collections::HashMap;
@@ -268,7 +271,8 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     part.tick().await;
     println!("Four lines in one piece:");
     client = Client::connect(address).await?;
-    client.send(b"GET a\nGET \xff\nPUT a 2\r\nQUIT\n").await?;
+    let lines = [&b"GET a\n"[..], b"GET \xff\n", b"PUT a 2\r\n", b"QUIT\n"];
+    client.send(lines.concat()).await?;
     client.print(5).await?;
 
     part.tick().await;

@@ -9,7 +9,7 @@
 //! `finally`. The crate `axum` does more: it makes a handler's arguments out of the
 //! request by their types, decodes paths, answers HEAD and OPTIONS, and speaks HTTP.
 //!
-//! asyncio: asyncio.timeout, finally, raise, loop.time
+//! asyncio: asyncio.timeout, finally, raise, loop.time, functools.partial
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -10,7 +10,14 @@
 //! has left the group. The crate `process-wrap` does more: it also knows sessions, and
 //! the job objects of Windows.
 //!
-//! asyncio: asyncio.create_subprocess_exec, asyncio.subprocess.Process.communicate
+//! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
+//! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
+//! asyncio: asyncio.subprocess.Process.wait, asyncio.subprocess.Process.returncode
+//! asyncio: asyncio.subprocess.Process.pid, asyncio.subprocess.Process.kill
+//! asyncio: asyncio.subprocess.Process.terminate, asyncio.subprocess.Process.send_signal
+//! asyncio: asyncio.subprocess.Process.stdin, asyncio.subprocess.Process.stdout
+//! asyncio: asyncio.subprocess.Process.stderr, asyncio.subprocess.PIPE
+//! asyncio: asyncio.subprocess.STDOUT
 //! clock: real
 
 use std::io;
@@ -21,6 +28,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
@@ -273,6 +281,18 @@ pub async fn run() -> Result<(), RunError> {
     }
     let output = child.wait_with_output().await?;
     println!("{} bytes; {}", output.stdout.len(), output.status);
+
+    println!("Both outputs in one pipe, which keeps their order:");
+    let (mut output, pipe) = io::pipe()?;
+    let mut command = sh("echo one; echo careful >&2; echo two");
+    let mut child = command.stdout(pipe.try_clone()?).stderr(pipe).spawn()?;
+    // It holds the pipe's other end, so without this the output would not end.
+    drop(command);
+    let read = spawn_blocking(move || io::read_to_string(&mut output));
+    for line in read.await.map_err(io::Error::from)??.lines() {
+        println!("out: {line}");
+    }
+    println!("{}", child.wait().await?);
 
     println!("A program that does not exist:");
     let mut command = Command::new("no-such-program");

@@ -12,6 +12,7 @@
 //! the listener from it (crate `listenfd`) and bind nothing.
 //!
 //! asyncio: asyncio.start_unix_server, asyncio.open_unix_connection
+//! asyncio: asyncio.StreamWriter.get_extra_info
 //! clock: real
 //! differs: asyncio binds where a live server listens, and clients reach the new one
 
