@@ -21,6 +21,7 @@ examples! {
     job_queue,
     tcp_echo_server,
     line_protocol,
+    protocols,
     unix_socket,
     udp_ping,
     tls,

@@ -1,0 +1,453 @@
+//! A port of `asyncio.Protocol`: where each callback goes, and what a transport becomes.
+//!
+//! A protocol is an object that is called back; here it is a task for each connection,
+//! with a loop that reads and a loop that writes. `connection_made` is what stands before
+//! the loops, `data_received` the body of the first, `eof_received` a read of 0 bytes,
+//! and `connection_lost` what stands after both, whether they ended or failed. What
+//! others write to the connection goes through a bounded channel: its capacity is the
+//! high-water mark, and `pause_writing` is an `await` that takes its time, or a
+//! `try_send` that says so. To pause reading is not to read. The trap: `transport.write`
+//! never waits, so a protocol that answers a client which does not read fills the memory,
+//! unless it pauses reading; a loop that awaits its `send` cannot do that. `abort` is to
+//! drop the stream. If nobody else writes to a connection, `line_protocol` is the plainer
+//! way. For a proxy there is `tokio::io::copy_bidirectional`.
+//!
+//! asyncio: asyncio.Protocol, loop.create_server, loop.create_connection
+//! asyncio: asyncio.BaseProtocol, asyncio.BaseProtocol.connection_made
+//! asyncio: asyncio.BaseProtocol.connection_lost, asyncio.BaseProtocol.pause_writing
+//! asyncio: asyncio.BaseProtocol.resume_writing, asyncio.Protocol.data_received
+//! asyncio: asyncio.Protocol.eof_received, asyncio.Transport, asyncio.BaseTransport
+//! asyncio: asyncio.BaseTransport.close, asyncio.BaseTransport.is_closing
+//! asyncio: asyncio.BaseTransport.get_extra_info, asyncio.ReadTransport
+//! asyncio: asyncio.ReadTransport.pause_reading, asyncio.ReadTransport.resume_reading
+//! asyncio: asyncio.WriteTransport, asyncio.WriteTransport.write
+//! asyncio: asyncio.WriteTransport.write_eof, asyncio.WriteTransport.abort
+//! asyncio: asyncio.WriteTransport.set_write_buffer_limits
+//! asyncio: asyncio.WriteTransport.get_write_buffer_size
+//! clock: real
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::error::{SendError, TrySendError};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, interval_at, sleep, timeout};
+use tokio::{join, try_join};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How many pieces may wait to be written, beside the one that is being written.
+const OUTBOX: usize = 2;
+
+/// What is left of a transport: others write to a connection with it, and end it.
+///
+/// Dropped, it leaves the connection open.
+pub struct Connection {
+    outbox: Sender<Vec<u8>>,
+    closing: CancellationToken,
+    aborting: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Starts the task of a connection.
+    ///
+    /// # Errors
+    ///
+    /// If the other side is gone already.
+    pub fn start(number: u64, stream: TcpStream) -> io::Result<Self> {
+        // transport.get_extra_info("peername")
+        let peer = stream.peer_addr()?;
+        let (outbox, waiting) = mpsc::channel(OUTBOX);
+        let (closing, aborting) = (CancellationToken::new(), CancellationToken::new());
+        let (answers, close) = (outbox.clone(), closing.clone());
+        let abort = aborting.clone();
+        let task = tokio::spawn(async move {
+            // def connection_made(self, transport):
+            println!("connection {number} is made by {}", peer.ip());
+            let talk = talk(number, stream, answers, waiting, close);
+            // Aborted, it drops the stream, and what waits to be written.
+            let ended = abort.run_until_cancelled(talk).await;
+            // def connection_lost(self, error):
+            match ended.unwrap_or(Ok(())) {
+                Ok(()) => println!("connection {number} is lost"),
+                Err(error) => println!("connection {number} is lost: {}", error.kind()),
+            }
+        });
+        Ok(Self {
+            outbox,
+            closing,
+            aborting,
+            task,
+        })
+    }
+
+    /// Writes it if that needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// `Full` between `pause_writing` and `resume_writing`; `Closed` once the connection
+    /// is closing.
+    pub fn write(&self, data: Vec<u8>) -> Result<(), TrySendError<Vec<u8>>> {
+        if self.is_closing() {
+            return Err(TrySendError::Closed(data));
+        }
+        self.outbox.try_send(data)
+    }
+
+    /// Waits until there is room, and then writes it. Cancel-safe: dropped, it has
+    /// written nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is closing.
+    pub async fn write_and_drain(&self, data: Vec<u8>) -> Result<(), SendError<Vec<u8>>> {
+        if self.is_closing() {
+            return Err(SendError(data));
+        }
+        self.outbox.send(data).await
+    }
+
+    /// How many pieces wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.outbox.max_capacity() - self.outbox.capacity()
+    }
+
+    /// Reads nothing more, and ends the connection when all that waits is written.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Ends the connection at once.
+    pub fn abort(&self) {
+        self.aborting.cancel();
+    }
+
+    /// Whether it takes nothing more.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled() || self.outbox.is_closed()
+    }
+
+    /// Waits until the connection is lost.
+    pub async fn lost(self) {
+        self.task.await.expect("a connection does not panic");
+    }
+}
+
+/// Sends back what comes, and what others write, until the client has sent all, or the
+/// connection is closed.
+async fn talk(
+    number: u64,
+    mut stream: TcpStream,
+    answers: Sender<Vec<u8>>,
+    mut waiting: Receiver<Vec<u8>>,
+    closing: CancellationToken,
+) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    let reading = async {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let size = reader.read(&mut buffer).await?;
+            let data = if size == 0 {
+                // def eof_received(self):
+                println!("connection {number} has sent all");
+                b"bye".to_vec()
+            } else {
+                // def data_received(self, data):
+                buffer[..size].to_vec()
+            };
+            // While the outbox is full, this waits, and reads no more.
+            if answers.send(data).await.is_err() || size == 0 {
+                return io::Result::Ok(());
+            }
+        }
+    };
+    let reading = async {
+        let read = closing.run_until_cancelled(reading).await;
+        closing.cancel();
+        read.unwrap_or(Ok(()))
+    };
+    let writing = async {
+        loop {
+            let next = match closing.run_until_cancelled(waiting.recv()).await {
+                Some(next) => next,
+                None => {
+                    // It takes nothing more, and gives what it has.
+                    waiting.close();
+                    waiting.recv().await
+                }
+            };
+            match next {
+                Some(data) => writer.write_all(&data).await?,
+                // transport.write_eof()
+                None => return writer.shutdown().await,
+            }
+        }
+    };
+    // The first error ends both.
+    try_join!(reading, writing)?;
+    Ok(())
+}
+
+/// `loop.create_server`: makes a connection of each client, and hands it out.
+async fn serve(listener: TcpListener, made: Sender<Connection>) -> io::Result<()> {
+    for number in 1.. {
+        let (stream, _) = listener.accept().await?;
+        let connection = Connection::start(number, stream)?;
+        if made.send(connection).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+const PIECE: usize = 500_000;
+
+/// What the system holds of a connection is far less than a piece.
+const SYSTEM_BUFFER: u32 = 50_000;
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(SYSTEM_BUFFER)?;
+    socket.set_recv_buffer_size(SYSTEM_BUFFER)?;
+    socket.connect(address).await
+}
+
+/// What a client reads to the end.
+async fn rest(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    stream.read_to_end(&mut data).await?;
+    Ok(data)
+}
+
+fn report(name: &str, data: &[u8]) {
+    match data.len() {
+        size @ ..100 => println!("{name} got {} ({size} bytes)", data.escape_ascii()),
+        size => println!("{name} got {size} bytes"),
+    }
+}
+
+pub async fn run() -> io::Result<()> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(200);
+    let mut part = interval_at(first, Duration::from_millis(1000));
+    let tenth = Duration::from_millis(100);
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(SYSTEM_BUFFER)?;
+    socket.set_recv_buffer_size(SYSTEM_BUFFER)?;
+    socket.bind("127.0.0.1:0".parse().expect("an address"))?;
+    let listener = socket.listen(128)?;
+    let address = listener.local_addr()?;
+    let (made, mut connections) = mpsc::channel(1);
+    let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, made)));
+    let mut accepted = async || connections.recv().await.ok_or(io::ErrorKind::NotFound);
+
+    part.tick().await;
+    println!("From its beginning to its end:");
+    let mut client = connect(address).await?;
+    let connection = accepted().await?;
+    client.write_all(b"hello ").await?;
+    sleep(tenth).await;
+    client.shutdown().await?;
+    report("the client", &rest(&mut client).await?);
+    connection.lost().await;
+
+    part.tick().await;
+    println!("Others write half a megabyte each 0.1 s, and the client reads late:");
+    let mut client = connect(address).await?;
+    let connection = accepted().await?;
+    let reader = tokio::spawn(async move {
+        sleep(tenth * 9 / 2).await;
+        println!("the client begins to read");
+        report("the client", &rest(&mut client).await?);
+        io::Result::Ok(())
+    });
+    let mut ticks = interval(tenth);
+    for number in 1..=6 {
+        ticks.tick().await;
+        match connection.write(vec![b'x'; PIECE]) {
+            Ok(()) => println!("{number} is written"),
+            Err(_) => println!("{number} is dropped, as {} wait", connection.waiting()),
+        }
+    }
+    connection.close();
+    if connection.is_closing() && connection.write(vec![b'x']).is_err() {
+        println!("closing: nothing more is taken");
+    }
+    reader.await??;
+    connection.lost().await;
+
+    part.tick().await;
+    println!("The client writes 2.5 megabytes, and reads late:");
+    let mut client = connect(address).await?;
+    let connection = accepted().await?;
+    let (mut reader, mut writer) = client.split();
+    let data = vec![b'y'; 5 * PIECE];
+    let mut writing = pin!(writer.write_all(&data));
+    if timeout(2 * tenth, &mut writing).await.is_err() {
+        println!("the client has to wait until the server reads on");
+    }
+    let mut answer = vec![0; data.len()];
+    let (written, read) = join!(writing, reader.read_exact(&mut answer));
+    written?;
+    read?;
+    report("the client", &answer);
+    drop(client);
+    connection.lost().await;
+
+    part.tick().await;
+    println!("A client that vanishes:");
+    let mut client = connect(address).await?;
+    let connection = accepted().await?;
+    client.write_all(b"hello").await?;
+    client.read_exact(&mut [0; 5]).await?;
+    client.set_zero_linger()?;
+    drop(client);
+    connection.lost().await;
+
+    part.tick().await;
+    println!("Aborted while half a megabyte is being written:");
+    let mut client = connect(address).await?;
+    let connection = accepted().await?;
+    let written = connection.write_and_drain(vec![b'x'; PIECE]).await;
+    written.map_err(io::Error::other)?;
+    sleep(tenth).await;
+    connection.abort();
+    connection.lost().await;
+    if rest(&mut client).await?.len() < PIECE {
+        println!("the client got a part and the end");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use futures::future::try_join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::yield_now;
+    use tokio::time::{sleep, timeout};
+
+    use super::{Connection, OUTBOX, rest};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const TENTH: Duration = Duration::from_millis(100);
+    /// More than the system takes of anybody who does not read.
+    const MUCH: usize = 20_000_000;
+
+    async fn pair() -> io::Result<(TcpStream, Connection)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        let connection = Connection::start(0, listener.accept().await?.0)?;
+        Ok((client, connection))
+    }
+
+    /// Until the task has taken the first piece, and tries to write it.
+    async fn taken(connection: &Connection) {
+        while connection.waiting() > 0 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_it_is_closed_is_written_in_order() -> io::Result<()> {
+        let (mut client, connection) = pair().await?;
+        connection.write(vec![0; MUCH]).expect("there is room");
+        taken(&connection).await;
+        for number in 1..=OUTBOX {
+            let number = u8::try_from(number).expect("few");
+            connection.write(vec![number]).expect("there is room");
+        }
+        connection.write(vec![0]).expect_err("it is full");
+        connection.close();
+        let late = connection.write_and_drain(vec![0]);
+        timeout(MINUTE, late).await?.expect_err("it is closing");
+        assert!(connection.is_closing());
+        let data = timeout(MINUTE, rest(&mut client)).await??;
+        assert_eq!(data[MUCH..], [1, 2]);
+        timeout(MINUTE, connection.lost()).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_is_told_that_it_was_aborted() -> io::Result<()> {
+        let (mut client, connection) = pair().await?;
+        connection.write(vec![0; MUCH]).expect("there is room");
+        taken(&connection).await;
+        for _ in 0..OUTBOX {
+            connection.write(vec![1]).expect("there is room");
+        }
+        let abort = async {
+            sleep(TENTH).await;
+            connection.abort();
+        };
+        let write = connection.write_and_drain(vec![2]);
+        let (written, ()) = timeout(MINUTE, async { tokio::join!(write, abort) }).await?;
+        written.expect_err("it was aborted");
+        assert!(connection.is_closing());
+        assert!(timeout(MINUTE, rest(&mut client)).await??.len() < MUCH);
+        timeout(MINUTE, connection.lost()).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn of_a_client_that_does_not_read_no_more_is_read() -> io::Result<()> {
+        let (mut client, connection) = pair().await?;
+        let data = vec![0; MUCH];
+        assert!(timeout(TENTH * 5, client.write_all(&data)).await.is_err());
+        assert_eq!(connection.waiting(), OUTBOX);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_sent_all_still_gets_its_answers() -> io::Result<()> {
+        let (mut client, connection) = pair().await?;
+        client.write_all(&[b'x'; 50_000]).await?;
+        client.shutdown().await?;
+        let data = timeout(MINUTE, rest(&mut client)).await??;
+        assert_eq!((data.len(), &data[50_000..]), (50_003, &b"bye"[..]));
+        timeout(MINUTE, connection.lost()).await?;
+        Ok(())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_hundred_that_are_closed_at_any_time_end() -> io::Result<()> {
+        let connections = (0..100_u64).map(async |number| {
+            let (mut client, connection) = pair().await?;
+            let (mut reader, mut writer) = client.split();
+            let talk = async {
+                for _ in 0..100 {
+                    writer.write_all(&[b'x'; 1000]).await?;
+                    reader.read_exact(&mut [0; 1000]).await?;
+                }
+                io::Result::Ok(())
+            };
+            let end = async {
+                sleep(Duration::from_micros(number * 100)).await;
+                match number % 2 {
+                    0 => connection.close(),
+                    _ => connection.abort(),
+                }
+            };
+            // The client may or may not have got all.
+            let (_, ()) = tokio::join!(talk, end);
+            timeout(MINUTE, connection.lost()).await?;
+            io::Result::Ok(())
+        });
+        try_join_all(connections).await?;
+        Ok(())
+    }
+}
