@@ -26,6 +26,7 @@ examples! {
     boxed_futures,
     scheduled_callbacks,
     awaitables,
+    futures_by_hand,
     select_in_a_loop,
     task_locals,
     async_main_with_args,

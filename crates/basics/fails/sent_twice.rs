@@ -1,0 +1,15 @@
+//~ E0382 use of moved value: `sender`
+//! A result cannot be set twice: `send` takes the sender.
+//!
+//! example: futures_by_hand
+
+use tokio::sync::oneshot;
+
+#[tokio::main]
+async fn main() {
+    let (sender, receiver) = oneshot::channel();
+    for result in [42, 43] {
+        sender.send(result).expect("somebody waits");
+    }
+    println!("{:?}", receiver.await);
+}
