@@ -31,8 +31,17 @@ def start_fetch():
     return asyncio.get_running_loop().create_task(fetch_price("tea"))
 
 
+def look():
+    try:
+        asyncio.get_running_loop()
+        print("there is a loop here")
+    except RuntimeError:
+        print("there is no loop here")
+
+
 async def under_async_code():
     print("Under async code:")
+    look()
     try:
         print(f"Tea costs {price('tea')}")
     except RuntimeError as error:
@@ -46,6 +55,7 @@ async def under_async_code():
 
 
 def without_loop():
+    look()
     try:
         start_fetch()
         print("The task has started")

@@ -6,11 +6,12 @@
 //! on a thread where blocking is allowed; what cannot await that, deep down, says
 //! `block_in_place`, for the multi-threaded runtime only. Whatever needs a runtime and
 //! finds none panics with "there is no reactor running" (what watches timers and
-//! sockets): enter the runtime by its handle first. Where no runtime is asked for, the
-//! compiler speaks: "expected `u32`, found future".
+//! sockets): ask `Handle::try_current` whether there is one, and enter a runtime by its
+//! handle first. Where no runtime is asked for, the compiler speaks:
+//! "expected `u32`, found future".
 //!
 //! asyncio: asyncio.run, asyncio.get_running_loop, asyncio.run_coroutine_threadsafe
-//! asyncio: asyncio.set_event_loop
+//! asyncio: asyncio.set_event_loop, asyncio._get_running_loop, loop.is_running
 //! clock: real
 //! stderr: Cannot start a runtime from within a runtime
 //! stderr: there is no reactor running
@@ -53,6 +54,14 @@ fn start_fetch() -> JoinHandle<Result<u32, Failure>> {
     tokio::spawn(fetch_price("tea"))
 }
 
+/// Looks whether this code runs under a runtime. A thread of `spawn_blocking` does, too.
+fn look() {
+    match Handle::try_current() {
+        Ok(_) => println!("there is a loop here"),
+        Err(_) => println!("there is no loop here"),
+    }
+}
+
 /// The first words of what was panicked with.
 fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -63,6 +72,7 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 async fn under_async_code() -> Result<(), Failure> {
     println!("Under async code:");
+    look();
     match tokio::spawn(async { price("tea") }).await {
         Ok(price) => println!("Tea costs {}", price?),
         Err(error) => println!("{}", panic_text(&*error.into_panic())),
@@ -89,7 +99,11 @@ pub fn from_sync_code() -> Result<(), Failure> {
     runtime.block_on(under_async_code())?;
 
     println!("On a thread that has no runtime:");
-    match thread::spawn(start_fetch).join() {
+    let thread = thread::spawn(|| {
+        look();
+        start_fetch()
+    });
+    match thread.join() {
         Ok(_) => println!("The task has started"),
         Err(payload) => println!("{}", panic_text(&*payload)),
     }

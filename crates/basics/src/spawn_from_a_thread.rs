@@ -9,7 +9,7 @@
 //! implementer of `Future`". An error says that the other side is gone.
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, loop.create_task
-//! asyncio: asyncio.AbstractEventLoop, concurrent.futures.Future
+//! asyncio: asyncio.AbstractEventLoop, concurrent.futures.Future, asyncio.Task.get_loop
 //! clock: real
 //! stderr: ids begin with 1
 

@@ -15,6 +15,7 @@
 //! asyncio: asyncio.Task.all_tasks, asyncio.Task.current_task, asyncio.Task.get_stack
 //! asyncio: asyncio.capture_call_graph, asyncio.format_call_graph
 //! asyncio: asyncio.print_call_graph, loop.set_debug, PYTHONASYNCIODEBUG
+//! asyncio: asyncio.run(debug=)
 //! clock: real
 
 use std::collections::{HashMap, HashSet};
