@@ -15,14 +15,20 @@ use crate::fixture::write;
 /// After which time a copy is killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The crates below which most of the others are: a copy that names one of them takes
+/// long to compile, and shares little with a copy that names none.
+const HTTP: [&str; 3] = ["axum", "rcgen", "reqwest"];
+
 /// A folder of projects that `xtask copy` would make, one for each example. All such
-/// folders share a target folder, so that dependencies compile once for each set of
-/// features.
+/// folders share two target folders, so that dependencies compile once for each set of
+/// features. Cargo builds one project at a time in a target folder, and what a project
+/// depends on is mostly one crate upon another; so one folder would leave cores idle.
 #[derive(Debug)]
 pub struct Copies {
     name: &'static str,
     dir: PathBuf,
-    target: PathBuf,
+    /// The target folder of copies that use HTTP or TLS, and that of all others.
+    targets: [PathBuf; 2],
 }
 
 impl Copies {
@@ -32,8 +38,14 @@ impl Copies {
         Self {
             name,
             dir: tmp.join(name),
-            target: tmp.join("copies-target"),
+            targets: ["copies-http-target", "copies-target"].map(|name| tmp.join(name)),
         }
+    }
+
+    /// Whether the example's copy is among those that take long to compile.
+    pub fn is_long(workspace: &Workspace, example: &Example) -> bool {
+        // What is wrong with an example is told when it is copied.
+        copy::dependency_block(workspace, example).is_ok_and(|block| names_http(&block))
     }
 
     /// Copies the example, compiles it without warnings, runs it, and compares what it
@@ -99,14 +111,17 @@ impl Copies {
         let dir = self.dir.join(&name);
         let files = copy::project(workspace, example, &name)
             .map_err(|error| format!("{error:#}"))?;
-        let mut source = String::new();
+        let (mut manifest, mut source) = (String::new(), String::new());
         for (path, text) in files {
             let text = change(path, text);
             write(&dir.join(path), &text);
-            if path == "src/main.rs" {
-                source = text;
+            match path {
+                "Cargo.toml" => manifest = text,
+                _ => source = text,
             }
         }
+        let [http, others] = &self.targets;
+        let target = if names_http(&manifest) { http } else { others };
         // The versions that the workspace has, which are at hand.
         let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
             .map_err(|error| format!("Cargo.lock: {error}"))?;
@@ -122,7 +137,7 @@ impl Copies {
             let output = Command::new(cargo())
                 .args([command, "--quiet", "--offline"])
                 .current_dir(&dir)
-                .env("CARGO_TARGET_DIR", &self.target)
+                .env("CARGO_TARGET_DIR", target)
                 .env("CARGO_PROFILE_DEV_DEBUG", "false")
                 // Each is compiled once: nothing has to be kept for a next time.
                 .env("CARGO_INCREMENTAL", "0")
@@ -135,9 +150,15 @@ impl Copies {
                 return Err(format!("cargo {command} failed\n{stdout}{stderr}"));
             }
         }
-        Ok(self
-            .target
-            .join("debug")
-            .join(format!("{name}{EXE_SUFFIX}")))
+        Ok(target.join("debug").join(format!("{name}{EXE_SUFFIX}")))
     }
+}
+
+/// Whether the manifest depends on one of the crates of [`HTTP`].
+fn names_http(manifest: &str) -> bool {
+    let names = |line: &str| {
+        HTTP.iter()
+            .any(|name| line.starts_with(&format!("{name} =")))
+    };
+    manifest.lines().any(names)
 }

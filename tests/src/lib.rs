@@ -208,8 +208,11 @@ fn test_programs(
 fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
     let copies = Arc::new(Copies::new(tmp, "copied-out"));
     let programs: Arc<Mutex<HashMap<String, PathBuf>>> = Arc::default();
+    // The longest first: what begins at once leaves something for all cores to the end.
+    let mut examples: Vec<&Example> = workspace.examples().collect();
+    examples.sort_by_cached_key(|example| !Copies::is_long(workspace, example));
     let kinds = ["compiled", "copied"].map(|kind| {
-        let trials = workspace.examples().map(|example| {
+        let trials = examples.iter().map(|example| {
             let (copies, programs) = (Arc::clone(&copies), Arc::clone(&programs));
             let test = move |workspace: &Workspace, example: &Example| {
                 let known = locked(&programs).get(&example.id()).cloned();
