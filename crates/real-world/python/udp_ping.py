@@ -81,7 +81,7 @@ class Server(asyncio.DatagramProtocol):
         try:
             yield transport.get_extra_info("sockname")
         finally:
-            transport.close()
+            transport.abort()
 
     def connection_made(self, transport):
         self.transport = transport

@@ -7,11 +7,14 @@
 //! each question, and pass over the answers that have another one. The second: what does
 //! not fit into the buffer of `recv` is cut off without a word (Windows has an error for
 //! it); the transports of asyncio have room for any datagram. Make the buffer longer than
-//! the longest answer. `recv` is cancel-safe. Anybody can send under a false address, so
-//! a number that is easy to guess is no protection. For a protocol with streams,
-//! encryption and retries use the crate `quinn` (QUIC).
+//! the longest answer. `recv` is cancel-safe, and `abort` is to drop the socket. Anybody
+//! can send under a false address, so a number that is easy to guess is no protection.
+//! For a protocol with streams, encryption and retries use the crate `quinn` (QUIC).
 //!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
+//! asyncio: asyncio.DatagramProtocol.datagram_received
+//! asyncio: asyncio.DatagramProtocol.error_received, asyncio.DatagramTransport
+//! asyncio: asyncio.DatagramTransport.sendto, asyncio.DatagramTransport.abort
 //! clock: real
 
 use std::io;
