@@ -24,6 +24,7 @@ examples! {
     protocols,
     unix_socket,
     udp_ping,
+    sockets_by_hand,
     tls,
     websocket_chat,
     request_handler,

@@ -1,0 +1,366 @@
+//! Sockets by hand: options, `add_reader`, `sock_recv`, a socket that others accepted.
+//!
+//! `TcpSocket` is a socket before it listens or connects, so that options can be set and
+//! an address bound; after that `read`, `write_all` and `accept` are `sock_recv`,
+//! `sock_sendall` and `sock_accept`. The trap: it has no option set, while
+//! `TcpListener::bind` has SO_REUSEADDR, as `create_server` has. A server that begins
+//! anew on its port is then refused for a minute. `add_reader` is a task that awaits
+//! `readable` and calls `try_read`, to remove it is to abort the task, and no byte gets
+//! lost. To be readable is a hint: `try_read` may still say `WouldBlock`, so wait again.
+//! A socket of the standard library that others accepted, or that the service manager
+//! handed over, becomes Tokio's by `from_std`. The second trap is to forget
+//! `set_nonblocking`: "a blocking socket with the tokio runtime is unsupported", and
+//! without debug assertions it holds up a thread. For what is not a socket there is
+//! `AsyncFd`, which is used in the same way; for options that are not here, the crate
+//! `socket2`.
+//!
+//! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
+//! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
+//! asyncio: loop.remove_reader, loop.add_writer, loop.remove_writer
+//! asyncio: loop.connect_accepted_socket
+//! clock: real
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{Instant, interval_at, sleep};
+use tokio::try_join;
+
+/// Listens, with options that `TcpListener::bind` does not have.
+///
+/// # Errors
+///
+/// `AddrInUse`, if others listen there; also if a connection of who listened there before
+/// ended less than a minute ago, unless that one had `reuse` as well.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
+pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(reuse)?;
+    socket.bind(address)?;
+    // How many connections the system completes before they are accepted.
+    socket.listen(128)
+}
+
+/// Connects, with options that have to be set before.
+///
+/// # Errors
+///
+/// What the system says.
+pub async fn connect(address: SocketAddr, send_buffer: u32) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_send_buffer_size(send_buffer)?;
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Takes over a connection that code without Tokio has accepted.
+///
+/// # Errors
+///
+/// What the system says.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
+pub fn adopt(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
+    accepted.set_nonblocking(true)?;
+    TcpStream::from_std(accepted)
+}
+
+/// Calls back with what can be read, until the end, or an error. Abort the task to remove
+/// the reader: what comes after that stays in the socket.
+pub fn add_reader(
+    socket: Arc<TcpStream>,
+    mut callback: impl FnMut(io::Result<&[u8]>) + Send + 'static,
+) -> AbortHandle {
+    let task = async move {
+        let mut buffer = vec![0; 4096];
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut buffer) {
+                Ok(size) => {
+                    callback(Ok(&buffer[..size]));
+                    if size == 0 {
+                        return;
+                    }
+                }
+                // There was nothing after all.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return callback(Err(error)),
+            }
+        }
+    };
+    tokio::spawn(task).abort_handle()
+}
+
+/// Writes while there is room, and waits while there is none: what a callback of
+/// `add_writer` does, which removes itself after the last byte.
+///
+/// # Errors
+///
+/// If the connection is lost. Dropped, it has written a part.
+pub async fn send(socket: &TcpStream, data: &[u8]) -> io::Result<()> {
+    let mut sent = 0;
+    while sent < data.len() {
+        socket.writable().await?;
+        match socket.try_write(&data[sent..]) {
+            Ok(size) => sent += size,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sends back the first piece that comes, in capital letters, and closes.
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 100];
+    // data = await loop.sock_recv(sock, 100)
+    let size = stream.read(&mut buffer).await?;
+    // await loop.sock_sendall(sock, data.upper())
+    stream.write_all(&buffer[..size].to_ascii_uppercase()).await
+}
+
+async fn ask(mut stream: TcpStream, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes()).await?;
+    let mut buffer = [0; 100];
+    let mut filled = 0;
+    loop {
+        // size = await loop.sock_recv_into(sock, memoryview(buffer)[filled:])
+        let size = stream.read(&mut buffer[filled..]).await?;
+        if size == 0 {
+            break;
+        }
+        filled += size;
+    }
+    println!("got {}", buffer[..filled].escape_ascii());
+    Ok(())
+}
+
+/// Serves one client.
+async fn serve_one(listener: &TcpListener) -> io::Result<()> {
+    // sock, _ = await loop.sock_accept(listener)
+    let (stream, _) = listener.accept().await?;
+    answer(stream).await
+}
+
+async fn pair(send_buffer: u32) -> io::Result<(TcpStream, TcpStream)> {
+    let listener = listen("127.0.0.1:0".parse().expect("an address"), true)?;
+    let client = connect(listener.local_addr()?, send_buffer).await?;
+    Ok((client, listener.accept().await?.0))
+}
+
+pub async fn run() -> io::Result<()> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(200);
+    let mut part = interval_at(first, Duration::from_millis(600));
+    let tenth = Duration::from_millis(100);
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+
+    part.tick().await;
+    println!("A server and a client with options of their own:");
+    let listener = listen(any, true)?;
+    let address = listener.local_addr()?;
+    let client = connect(address, 50_000).await?;
+    println!("the client sends at once: {}", client.nodelay()?);
+    try_join!(serve_one(&listener), ask(client, "hello"))?;
+
+    part.tick().await;
+    println!("The server begins anew on its port:");
+    drop(listener);
+    for reuse in [false, true] {
+        match listen(address, reuse) {
+            Ok(_) => println!("reuse the address, {reuse}: listening"),
+            Err(error) => println!("reuse the address, {reuse}: {}", error.kind()),
+        }
+    }
+    TcpListener::bind(address).await?;
+    println!("with the option that is the usual one: listening");
+
+    part.tick().await;
+    println!("A connection that other code has accepted:");
+    let listener = std::net::TcpListener::bind(any)?;
+    let address = listener.local_addr()?;
+    let accepting = spawn_blocking(move || listener.accept());
+    let client = connect(address, 50_000).await?;
+    let (accepted, _) = accepting.await??;
+    try_join!(answer(adopt(accepted)?), ask(client, "adopted"))?;
+
+    part.tick().await;
+    println!("Called back with what can be read, for 0.25 s:");
+    let (mut client, server) = pair(50_000).await?;
+    let server = Arc::new(server);
+    let reader = add_reader(Arc::clone(&server), |read| match read {
+        Ok(data) => println!("called with {}", data.escape_ascii()),
+        Err(error) => println!("called with {}", error.kind()),
+    });
+    for text in ["one", "two"] {
+        sleep(tenth).await;
+        client.write_all(text.as_bytes()).await?;
+    }
+    sleep(tenth / 2).await;
+    // loop.remove_reader(sock)
+    reader.abort();
+    sleep(tenth / 2).await;
+    client.write_all(b"three").await?;
+    sleep(tenth).await;
+    let mut buffer = [0; 100];
+    server.readable().await?;
+    let size = server.try_read(&mut buffer)?;
+    println!("read without a callback: {}", buffer[..size].escape_ascii());
+
+    part.tick().await;
+    println!("Written while there is room, and the other side reads late:");
+    let (client, mut server) = pair(50_000).await?;
+    let sending = async {
+        // More than the system takes of anybody who does not read.
+        send(&client, &vec![b'x'; 2_000_000]).await?;
+        println!("all is written");
+        drop(client);
+        io::Result::Ok(())
+    };
+    let reading = async {
+        sleep(2 * tenth).await;
+        println!("the other side begins to read");
+        let mut data = Vec::new();
+        server.read_to_end(&mut data).await?;
+        println!("it got {} bytes", data.len());
+        Ok(())
+    };
+    try_join!(sending, reading)?;
+
+    part.tick().await;
+    println!("Datagrams:");
+    let (a, b) = try_join!(UdpSocket::bind(any), UdpSocket::bind(any))?;
+    // await loop.sock_sendto(a, b"ping", b.getsockname())
+    a.send_to(b"ping", b.local_addr()?).await?;
+    // data, sender = await loop.sock_recvfrom(b, 100)
+    let (size, sender) = b.recv_from(&mut buffer).await?;
+    println!("b got {}", buffer[..size].escape_ascii());
+    b.send_to(b"pong", sender).await?;
+    let (size, _) = a.recv_from(&mut buffer).await?;
+    println!("a got {}", buffer[..size].escape_ascii());
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    use super::{add_reader, adopt, pair, send};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Result<()>
+    {
+        let (client, mut server) = pair(10_000).await?;
+        let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let expected = data.clone();
+        let sending = tokio::spawn(async move { send(&client, &data).await });
+        let mut got = Vec::new();
+        timeout(MINUTE, server.read_to_end(&mut got)).await??;
+        sending.await??;
+        assert!(got == expected);
+        Ok(())
+    }
+
+    /// A reader is removed at each step of what it does with a byte, and another added.
+    #[tokio::test]
+    async fn a_reader_that_is_removed_loses_nothing() -> io::Result<()> {
+        let (mut client, server) = pair(50_000).await?;
+        let server = Arc::new(server);
+        let (called, mut calls) = mpsc::unbounded_channel();
+        for byte in 0..200 {
+            let called = called.clone();
+            let reader = add_reader(Arc::clone(&server), move |data| {
+                called.send(data.map(<[u8]>::to_vec)).expect("it is open");
+            });
+            client.write_all(&[byte]).await?;
+            server.readable().await?;
+            for _ in 0..byte % 5 {
+                yield_now().await;
+            }
+            reader.abort();
+        }
+        let called_at_end = called.clone();
+        add_reader(server, move |data| {
+            let data = data.map(<[u8]>::to_vec);
+            called_at_end.send(data).expect("it is open");
+        });
+        drop(client);
+        let mut got = Vec::new();
+        loop {
+            let data = timeout(MINUTE, calls.recv()).await?.expect("a call")?;
+            if data.is_empty() {
+                break;
+            }
+            got.extend(data);
+        }
+        got.sort_unstable();
+        assert_eq!(got, (0..200).collect::<Vec<u8>>());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_told_of_a_reset() -> io::Result<()> {
+        let (client, server) = pair(50_000).await?;
+        let (called, mut calls) = mpsc::unbounded_channel();
+        add_reader(Arc::new(server), move |data| {
+            let kind = data.expect_err("nothing was sent").kind();
+            called.send(kind).expect("it is open");
+        });
+        client.set_zero_linger()?;
+        drop(client);
+        let kind = timeout(MINUTE, calls.recv()).await?;
+        assert_eq!(kind, Some(io::ErrorKind::ConnectionReset));
+        assert_eq!(timeout(MINUTE, calls.recv()).await?, None);
+        Ok(())
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a blocking socket with the tokio runtime is unsupported")]
+    async fn a_blocking_socket_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stream = std::net::TcpStream::connect(address).expect("a connection");
+        let _ = TcpStream::from_std(stream);
+    }
+
+    #[tokio::test]
+    async fn an_adopted_socket_waits_without_a_thread() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let mut stream = adopt(stream)?;
+        let tenth = Duration::from_millis(100);
+        assert!(timeout(tenth, stream.read(&mut [0])).await.is_err());
+        Ok(())
+    }
+}
