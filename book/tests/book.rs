@@ -412,7 +412,7 @@ impl Running {
     fn says(&self, what: &str) -> String {
         let mut others = Vec::new();
         loop {
-            match self.lines.recv_timeout(Duration::from_secs(60)) {
+            match self.lines.recv_timeout(Duration::from_secs(180)) {
                 Ok(line) if line.contains(what) => return line,
                 Ok(line) => others.push(line),
                 Err(error) => panic!("no {what}, but {others:#?}: {error}"),
