@@ -20,6 +20,7 @@ examples! {
     sqlite_pool,
     job_queue,
     tcp_echo_server,
+    servers,
     line_protocol,
     protocols,
     unix_socket,
