@@ -35,6 +35,7 @@ examples! {
     background_services,
     graceful_shutdown,
     run_subprocess,
+    subprocess_protocol,
     stdin_with_timeout,
     blocking_in_threads,
     file_processor,

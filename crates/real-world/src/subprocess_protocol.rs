@@ -1,0 +1,273 @@
+//! A port of `SubprocessProtocol`: pipes and exit of a child as events in one `select!`.
+//!
+//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes,
+//! and `process_exited` is when `wait` returns. One `select!` awaits all three; what is
+//! dropped there loses nothing, for a read of a pipe and `wait` are cancel-safe. The
+//! first trap, in both languages: the exit is not the end of the output, as a child of
+//! the child may still hold a pipe. So go on until all three have come. The second:
+//! `wait` closes a `stdin` that is still in the `Child`, so take it out before. Data
+//! comes in pieces of any size, and a piece is no line: for lines, limits in time, and
+//! groups of processes see `run_subprocess`. `kill` of the transport is `start_kill`;
+//! other signals are sent with `rustix` or `nix`, by the id, which is there until the
+//! child was waited for.
+//!
+//! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol
+//! asyncio: asyncio.SubprocessProtocol.pipe_data_received
+//! asyncio: asyncio.SubprocessProtocol.pipe_connection_lost
+//! asyncio: asyncio.SubprocessProtocol.process_exited, asyncio.SubprocessTransport
+//! asyncio: asyncio.SubprocessTransport.get_pipe_transport
+//! asyncio: asyncio.SubprocessTransport.get_returncode
+//! asyncio: asyncio.SubprocessTransport.kill
+//! clock: real
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::select;
+use tokio::time::{Instant, interval_at, sleep};
+
+/// What a child can be heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A piece of what it has written to standard output, 1, or standard error, 2.
+    Data(u8, Vec<u8>),
+    /// Nobody can write to that pipe any more.
+    PipeLost(u8),
+    /// The child has ended. What it started may still write.
+    Exited(ExitStatus),
+}
+
+/// A child with all its pipes. Dropped, it kills the child.
+pub struct Process {
+    /// Where its input is written; `take` it and drop it to end the input.
+    pub stdin: Option<ChildStdin>,
+    child: Child,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    has_exited: bool,
+    buffers: [Vec<u8>; 2],
+}
+
+impl Process {
+    /// Starts the program.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program, or it cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        command.stdin(Stdio::piped()).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        Ok(Self {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+            child,
+            has_exited: false,
+            buffers: [vec![0; 65_536], vec![0; 65_536]],
+        })
+    }
+
+    /// The next event; none after the exit and the end of both pipes. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of a pipe or the child.
+    pub async fn next(&mut self) -> io::Result<Option<Event>> {
+        let [out, err] = &mut self.buffers;
+        let event = select! {
+            event = read(1, &mut self.stdout, out), if self.stdout.is_some() => event?,
+            event = read(2, &mut self.stderr, err), if self.stderr.is_some() => event?,
+            status = self.child.wait(), if !self.has_exited => {
+                self.has_exited = true;
+                Event::Exited(status?)
+            }
+            else => return Ok(None),
+        };
+        Ok(Some(event))
+    }
+
+    /// The exit status, if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the child.
+    pub fn status(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Ends it, but not what it has started.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended and was waited for.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.start_kill()
+    }
+}
+
+/// Reads a piece. At the end, it closes the pipe.
+async fn read(
+    number: u8,
+    pipe: &mut Option<impl AsyncRead + Unpin>,
+    buffer: &mut [u8],
+) -> io::Result<Event> {
+    let size = match pipe {
+        Some(pipe) => pipe.read(buffer).await?,
+        None => 0,
+    };
+    if size == 0 {
+        *pipe = None;
+        return Ok(Event::PipeLost(number));
+    }
+    Ok(Event::Data(number, buffer[..size].to_vec()))
+}
+
+/// What the callbacks of a protocol would do.
+async fn show(process: &mut Process) -> io::Result<()> {
+    while let Some(event) = process.next().await? {
+        match event {
+            Event::Data(number, data) => {
+                println!("{number}: {}", data.trim_ascii_end().escape_ascii());
+            }
+            Event::PipeLost(number) => println!("{number}: the end"),
+            Event::Exited(status) => match status.code() {
+                Some(code) => println!("exit code {code}"),
+                None => println!("ended by a signal"),
+            },
+        }
+    }
+    println!("all has ended");
+    Ok(())
+}
+
+pub async fn run() -> io::Result<()> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(200);
+    let mut part = interval_at(first, Duration::from_millis(1000));
+    let tenth = Duration::from_millis(100);
+
+    part.tick().await;
+    println!("Output, the end of one pipe, the exit, and output after that:");
+    let script = "read name; echo hello $name; sleep 0.2; exec >&-; sleep 0.2
+                  (sleep 0.2; echo late >&2) & exit 3";
+    let mut process = Process::spawn(Command::new("sh").arg("-c").arg(script))?;
+    if let Some(stdin) = &mut process.stdin {
+        // transport.get_pipe_transport(0).write(b"world\n")
+        stdin.write_all(b"world\n").await?;
+    }
+    show(&mut process).await?;
+
+    part.tick().await;
+    println!("Killed while it waits for more input:");
+    let mut process = Process::spawn(&mut Command::new("cat"))?;
+    if let Some(stdin) = &mut process.stdin {
+        stdin.write_all(b"some input\n").await?;
+    }
+    if let Some(Event::Data(number, data)) = process.next().await? {
+        println!("{number}: {}", data.trim_ascii_end().escape_ascii());
+    }
+    sleep(tenth).await;
+    println!("has ended: {}", process.status()?.is_some());
+    process.kill()?;
+    // Exit and ends come in any order.
+    while process.next().await?.is_some() {}
+    let status = process.status()?;
+    println!("has ended: {}", status.is_some());
+    if status.is_some_and(|status| status.code().is_none()) {
+        println!("ended by a signal");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::process::Command;
+    use tokio::time::timeout;
+
+    use super::{Event, Process};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Much in both pipes, and `next` is dropped again and again.
+    #[tokio::test]
+    async fn nothing_is_lost_when_next_is_dropped() -> io::Result<()> {
+        let script = "head -c 3000000 /dev/zero >&2 & head -c 2000000 /dev/zero; wait";
+        let mut process = Process::spawn(Command::new("sh").arg("-c").arg(script))?;
+        let (mut sizes, mut ends, mut exits) = ([0; 2], Vec::new(), 0);
+        loop {
+            let event = match process.next().now_or_never() {
+                Some(event) => event?,
+                None => {
+                    let short = Duration::from_micros(50);
+                    match timeout(short, process.next()).await {
+                        Ok(event) => event?,
+                        Err(_) => continue,
+                    }
+                }
+            };
+            match event {
+                Some(Event::Data(number, data)) => {
+                    sizes[usize::from(number) - 1] += data.len();
+                }
+                Some(Event::PipeLost(number)) => ends.push(number),
+                Some(Event::Exited(status)) => {
+                    assert!(status.success());
+                    exits += 1;
+                }
+                None => break,
+            }
+        }
+        ends.sort_unstable();
+        assert_eq!(
+            (sizes, ends, exits),
+            ([2_000_000, 3_000_000], vec![1, 2], 1)
+        );
+        assert_eq!(process.next().await?, None);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn its_input_stays_open_while_the_exit_is_awaited() -> io::Result<()> {
+        let mut process = Process::spawn(&mut Command::new("cat"))?;
+        let tenth = Duration::from_millis(100);
+        assert!(timeout(tenth, process.next()).await.is_err());
+        let mut stdin = process.stdin.take().expect("it is piped");
+        stdin.write_all(b"a").await?;
+        let data = timeout(MINUTE, process.next()).await??;
+        assert_eq!(data, Some(Event::Data(1, b"a".to_vec())));
+        drop(stdin);
+        let mut events = 0;
+        while timeout(MINUTE, process.next()).await??.is_some() {
+            events += 1;
+        }
+        assert_eq!(events, 3);
+        Ok(())
+    }
+
+    /// The second trap.
+    #[tokio::test]
+    async fn to_wait_closes_an_input_that_was_not_taken() -> io::Result<()> {
+        let mut command = Command::new("cat");
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn()?;
+        assert!(timeout(MINUTE, child.wait()).await??.success());
+        Ok(())
+    }
+}
