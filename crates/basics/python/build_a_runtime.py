@@ -53,7 +53,7 @@ def both_flavours():
     loop.close()
 
     print("One thread for blocking calls, of which there are two:")
-    loop = asyncio.new_event_loop()
+    loop = asyncio.SelectorEventLoop()
     loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
     loop.run_until_complete(call_twice())
     loop.run_until_complete(loop.shutdown_default_executor())

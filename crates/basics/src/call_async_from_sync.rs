@@ -112,7 +112,8 @@ pub fn from_sync_code() -> Result<(), Failure> {
     let handle = runtime.handle().clone();
     let thread = thread::spawn(move || {
         // Until the guard is dropped, at the end of the block, `tokio::spawn` and timers
-        // find the runtime on this thread. Called `_` it would be dropped at once.
+        // find the runtime on this thread. Called `_` it would be dropped at once. It is
+        // `set_event_loop` for so long.
         let _guard = handle.enter();
         let task = start_fetch();
         handle.block_on(task)

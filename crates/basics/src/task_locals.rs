@@ -51,6 +51,7 @@ async fn handle_with_subrequest() {
 }
 
 /// Spawns a task that has the request id of whoever spawns it, if there is one.
+/// What a task factory of asyncio does for all tasks, it does where it is called.
 pub fn spawn_with_id<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,

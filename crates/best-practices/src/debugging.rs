@@ -2,7 +2,7 @@
 //!
 //! Tokio has no list of its tasks to print, no names and no stacks. Spans do: put
 //! `#[instrument]` on the async functions that matter; a layer that keeps the open spans
-//! is `all_tasks` and `print_stack` in one, with file and line. Print it after a
+//! is `all_tasks` and `print_call_graph` in one, with file and line. Print it after a
 //! deadline, or on a signal. What never awaits is still being polled: a thread sees that,
 //! even if the poll never ends; the warning of asyncio's debug mode comes at its end. The
 //! trap: a `timeout` drops the future in it, and its spans are closed before you look;

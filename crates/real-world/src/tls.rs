@@ -116,7 +116,8 @@ pub fn identify(
     Ok(Arc::new(config))
 }
 
-/// Makes a TLS connection of a connection to `host`, within the limit.
+/// Makes a TLS connection of a connection to `host`, within the limit. With a connection
+/// on which something was said before, it is `start_tls`.
 ///
 /// # Errors
 ///
