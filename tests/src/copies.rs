@@ -15,9 +15,9 @@ use crate::fixture::write;
 /// After which time a copy is killed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The crates below which most of the others are: a copy that names one of them takes
-/// long to compile, and shares little with a copy that names none.
-const HTTP: [&str; 3] = ["axum", "rcgen", "reqwest"];
+/// What the manifests of copies name that deal with the system or use HTTP. They take
+/// longer to compile than others, and need other sets of Tokio's features.
+const IO: [&str; 5] = ["\"fs\"", "\"net\"", "\"process\"", "\"signal\"", "axum ="];
 
 /// A folder of projects that `xtask copy` would make, one for each example. All such
 /// folders share two target folders, so that dependencies compile once for each set of
@@ -27,7 +27,7 @@ const HTTP: [&str; 3] = ["axum", "rcgen", "reqwest"];
 pub struct Copies {
     name: &'static str,
     dir: PathBuf,
-    /// The target folder of copies that use HTTP or TLS, and that of all others.
+    /// The target folder of copies that name something of [`IO`], and that of all others.
     targets: [PathBuf; 2],
 }
 
@@ -38,14 +38,14 @@ impl Copies {
         Self {
             name,
             dir: tmp.join(name),
-            targets: ["copies-http-target", "copies-target"].map(|name| tmp.join(name)),
+            targets: ["copies-io-target", "copies-target"].map(|name| tmp.join(name)),
         }
     }
 
-    /// Whether the example's copy is among those that take long to compile.
-    pub fn is_long(workspace: &Workspace, example: &Example) -> bool {
+    /// Whether the example's copy names something of [`IO`].
+    pub fn is_io(workspace: &Workspace, example: &Example) -> bool {
         // What is wrong with an example is told when it is copied.
-        copy::dependency_block(workspace, example).is_ok_and(|block| names_http(&block))
+        copy::dependency_block(workspace, example).is_ok_and(|block| names_io(&block))
     }
 
     /// Copies the example, compiles it without warnings, runs it, and compares what it
@@ -120,8 +120,8 @@ impl Copies {
                 _ => source = text,
             }
         }
-        let [http, others] = &self.targets;
-        let target = if names_http(&manifest) { http } else { others };
+        let [io, others] = &self.targets;
+        let target = if names_io(&manifest) { io } else { others };
         // The versions that the workspace has, which are at hand.
         let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
             .map_err(|error| format!("Cargo.lock: {error}"))?;
@@ -154,11 +154,7 @@ impl Copies {
     }
 }
 
-/// Whether the manifest depends on one of the crates of [`HTTP`].
-fn names_http(manifest: &str) -> bool {
-    let names = |line: &str| {
-        HTTP.iter()
-            .any(|name| line.starts_with(&format!("{name} =")))
-    };
-    manifest.lines().any(names)
+/// Whether the manifest names something of [`IO`].
+fn names_io(manifest: &str) -> bool {
+    IO.iter().any(|name| manifest.contains(name))
 }

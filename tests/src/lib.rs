@@ -208,9 +208,13 @@ fn test_programs(
 fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
     let copies = Arc::new(Copies::new(tmp, "copied-out"));
     let programs: Arc<Mutex<HashMap<String, PathBuf>>> = Arc::default();
-    // The longest first: what begins at once leaves something for all cores to the end.
-    let mut examples: Vec<&Example> = workspace.examples().collect();
-    examples.sort_by_cached_key(|example| !Copies::is_long(workspace, example));
+    // The longest first, and so many at once that the others need not wait for them: cargo
+    // compiles in two target folders, and both are to be in use until the end.
+    let (mut examples, others): (Vec<&Example>, Vec<&Example>) = workspace
+        .examples()
+        .partition(|example| Copies::is_io(workspace, example));
+    let compiled_at_once = examples.len() + 4 * default_jobs(false);
+    examples.extend(others);
     let kinds = ["compiled", "copied"].map(|kind| {
         let trials = examples.iter().map(|example| {
             let (copies, programs) = (Arc::clone(&copies), Arc::clone(&programs));
@@ -232,7 +236,7 @@ fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
         // Without times in what they print, copies that are late cannot be told from
         // those that are wrong, so only few run at once.
         let jobs = match kind {
-            "compiled" => default_jobs(true),
+            "compiled" => compiled_at_once,
             _ => 4 * default_jobs(false),
         };
         harness(&arguments(jobs), trials.collect())
