@@ -208,8 +208,8 @@ fn test_programs(
 fn test_copies(workspace: &Arc<Workspace>, tmp: &'static str) -> bool {
     let copies = Arc::new(Copies::new(tmp, "copied-out"));
     let programs: Arc<Mutex<HashMap<String, PathBuf>>> = Arc::default();
-    // The longest first, and so many at once that the others need not wait for them: cargo
-    // compiles in two target folders, and both are to be in use until the end.
+    // The longest first, and so many at once that the others need not wait for them:
+    // cargo compiles in two target folders, and both are to be in use until the end.
     let (mut examples, others): (Vec<&Example>, Vec<&Example>) = workspace
         .examples()
         .partition(|example| Copies::is_io(workspace, example));
