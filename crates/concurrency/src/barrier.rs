@@ -42,6 +42,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl BreakableBarrier {
+    /// A barrier for so many; with 0 or 1 nobody waits.
     pub fn new(parties: usize) -> Self {
         Self {
             barrier: Barrier::new(parties),
@@ -51,7 +52,8 @@ impl BreakableBarrier {
         }
     }
 
-    /// Waits for the others; `None` if the barrier is broken, now or meanwhile.
+    /// Waits for the others; `None` if the barrier is broken, now or meanwhile. Not
+    /// cancel-safe: whoever is dropped here counts as arrived all the same.
     pub async fn wait(&self) -> Option<BarrierWaitResult> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
@@ -64,6 +66,7 @@ impl BreakableBarrier {
         self.broken.cancel();
     }
 
+    /// Whether somebody has broken it.
     pub fn is_broken(&self) -> bool {
         self.broken.is_cancelled()
     }

@@ -128,15 +128,10 @@ impl<M: Manager> Pool<M> {
         let shared = &self.0;
         // Before it has a place, so that `close` knows of everybody who has one.
         let user = shared.users.token();
-        let (connection, place) = timeout(shared.patience, async {
-            let place = Arc::clone(&shared.places).acquire_owned().await?;
-            let connection = match shared.take_idle() {
-                Some(connection) => connection,
-                None => shared.manager.open().await.map_err(PoolError::Open)?,
-            };
-            Ok::<_, PoolError<_>>((connection, place))
-        })
-        .await??;
+        let (connection, place) = match shared.take_at_once() {
+            Some(both) => both,
+            None => timeout(shared.patience, shared.wait_or_open()).await??,
+        };
         let pooled = Pooled {
             connection: Some(connection),
             shared: Arc::clone(shared),
@@ -176,6 +171,23 @@ impl<M: Manager> Shared<M> {
         // The list is whole between any two of its calls, so a panic elsewhere spoils
         // nothing.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place and an idle connection, if both are there: most calls need no timer.
+    fn take_at_once(&self) -> Option<(M::Connection, OwnedSemaphorePermit)> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some((self.take_idle()?, place))
+    }
+
+    async fn wait_or_open(
+        &self,
+    ) -> Result<(M::Connection, OwnedSemaphorePermit), PoolError<M::Error>> {
+        let place = Arc::clone(&self.places).acquire_owned().await?;
+        let connection = match self.take_idle() {
+            Some(connection) => connection,
+            None => self.manager.open().await.map_err(PoolError::Open)?,
+        };
+        Ok((connection, place))
     }
 
     fn take_idle(&self) -> Option<M::Connection> {

@@ -165,8 +165,9 @@ impl<E> CircuitBreaker<E> {
 
     fn admit(&self) -> Result<Pass<'_, E>, Rejected> {
         let mut circuit = self.lock();
+        let mut is_trial = true;
         match circuit.phase {
-            Phase::Closed { .. } => {}
+            Phase::Closed { .. } => is_trial = false,
             Phase::Open { since } => {
                 let left = self.rest.saturating_sub(since.elapsed());
                 if !left.is_zero() {
@@ -183,6 +184,7 @@ impl<E> CircuitBreaker<E> {
         Ok(Pass {
             breaker: self,
             changes,
+            is_trial,
         })
     }
 
@@ -204,6 +206,7 @@ struct Pass<'a, E> {
     breaker: &'a CircuitBreaker<E>,
     /// The number of changes when it began.
     changes: u64,
+    is_trial: bool,
 }
 
 impl<E> Pass<'_, E> {
@@ -232,6 +235,9 @@ impl<E> Pass<'_, E> {
 
 impl<E> Drop for Pass<'_, E> {
     fn drop(&mut self) {
+        if !self.is_trial {
+            return;
+        }
         let mut circuit = self.breaker.lock();
         // Only a trial that has not ended finds the circuit so, with as many changes.
         if circuit.changes == self.changes

@@ -17,6 +17,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,8 +25,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use tokio::select;
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Why a run failed.
@@ -70,16 +72,20 @@ pub struct Scheduler {
     log: Arc<Log>,
 }
 
-#[derive(Default)]
 struct Jobs {
     stopped: bool,
     by_name: HashMap<String, Job>,
+    /// The names of those that have ended since they were last looked at.
+    ended: mpsc::UnboundedReceiver<String>,
+    ends: mpsc::UnboundedSender<String>,
 }
 
 impl Jobs {
     /// All of them, as a removal that was given up leaves its job here.
     fn forget_ended(&mut self) {
-        self.by_name.retain(|_, job| !job.ended.is_cancelled());
+        while let Ok(name) = self.ended.try_recv() {
+            self.by_name.remove(&name);
+        }
     }
 }
 
@@ -90,11 +96,35 @@ struct Job {
     _task: AbortOnDropHandle<()>,
 }
 
+/// Is dropped when the task is gone. Until its name is taken from the channel no other
+/// job can have it.
+struct Ending {
+    name: String,
+    ends: mpsc::UnboundedSender<String>,
+    ended: CancellationToken,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // In this order: who has waited for the end finds the name. Without a scheduler
+        // it fails.
+        let _ = self.ends.send(mem::take(&mut self.name));
+        self.ended.cancel();
+    }
+}
+
 impl Scheduler {
     /// Without jobs. If the log panics, that ends the job whose run has failed.
     pub fn new(log: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
+        let (ends, ended) = mpsc::unbounded_channel();
+        let jobs = Jobs {
+            stopped: false,
+            by_name: HashMap::new(),
+            ended,
+            ends,
+        };
         Self {
-            jobs: Arc::default(),
+            jobs: Arc::new(Mutex::new(jobs)),
             log: Arc::new(log),
         }
     }
@@ -137,8 +167,12 @@ impl Scheduler {
             return Err(AddError::NameTaken(name));
         }
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let (log, guard) = (Arc::clone(&self.log), ended.clone().drop_guard());
-        let task = repeat(guard, name.clone(), ticks, job, log, stop.clone());
+        let ending = Ending {
+            name: name.clone(),
+            ends: jobs.ends.clone(),
+            ended: ended.clone(),
+        };
+        let task = repeat(ending, ticks, job, Arc::clone(&self.log), stop.clone());
         let _task = AbortOnDropHandle::new(tokio::spawn(task));
         let job = Job { stop, ended, _task };
         jobs.by_name.insert(name, job);
@@ -180,7 +214,7 @@ impl Scheduler {
         };
         let all = join_all(ended.iter().map(CancellationToken::cancelled));
         let _ = timeout(grace, all).await;
-        let jobs = std::mem::take(&mut self.lock().by_name);
+        let jobs = mem::take(&mut self.lock().by_name);
         let unfinished = jobs
             .into_iter()
             .filter(|(_, job)| !job.ended.is_cancelled());
@@ -195,10 +229,9 @@ impl Scheduler {
     }
 }
 
-/// The guard comes first, so that it is dropped last.
+/// What tells of the end comes first, so that it is dropped last.
 async fn repeat<Fut, E>(
-    _guard: DropGuard,
-    name: String,
+    ending: Ending,
     mut ticks: Interval,
     mut job: impl FnMut() -> Fut,
     log: Arc<Log>,
@@ -218,8 +251,8 @@ async fn repeat<Fut, E>(
         match run.catch_unwind().await {
             Ok(Ok(())) => {}
             // With `#`, errors of the crate `anyhow` name their causes too.
-            Ok(Err(error)) => log(&name, &Failure::Error(format!("{error:#}"))),
-            Err(payload) => log(&name, &Failure::Crash(text(payload))),
+            Ok(Err(error)) => log(&ending.name, &Failure::Error(format!("{error:#}"))),
+            Err(payload) => log(&ending.name, &Failure::Crash(text(payload))),
         }
     }
 }

@@ -28,8 +28,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// One row.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    id: u32,
-    celsius: f64,
+    pub id: u32,
+    pub celsius: f64,
 }
 
 const TABLE: &str = "CREATE TABLE readings (id INTEGER PRIMARY KEY, celsius REAL)";
@@ -42,7 +42,7 @@ fn insert(connection: &Connection, row: &Reading) -> rusqlite::Result<usize> {
 }
 
 /// Inserts all rows, or none if one fails.
-fn insert_all(connection: &mut Connection, rows: &[Reading]) -> rusqlite::Result<()> {
+pub fn insert_all(connection: &mut Connection, rows: &[Reading]) -> rusqlite::Result<()> {
     // Rolled back if it is dropped before the commit.
     let transaction = connection.transaction()?;
     for row in rows {

@@ -525,7 +525,7 @@ pub async fn main() {
 mod tests {
     use std::cell::Cell;
     use std::future::pending;
-    use std::panic::catch_unwind;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Arc, OnceLock};
@@ -908,7 +908,8 @@ mod tests {
         };
         let cache = Cache::new(3, 10 * TICK);
         let outside = cache.clone();
-        assert!(catch_unwind(move || outside.insert(0, 0)).is_err());
+        // With Tokio's feature `full` the cache is not `UnwindSafe` by itself.
+        assert!(catch_unwind(AssertUnwindSafe(move || outside.insert(0, 0))).is_err());
         assert_eq!(cache.shared.lock().sweeper, None);
 
         runtime().block_on(async {

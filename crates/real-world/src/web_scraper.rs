@@ -290,8 +290,12 @@ impl<'a> Host<'a> {
         const OPEN: &str = "it is never closed";
         let place = self.places.acquire().await.expect(OPEN);
         let mut due = self.due.lock().await;
-        let mut begin = Instant::now().max(*due);
-        sleep_until(begin).await;
+        let mut begin = Instant::now();
+        // Even for no time at all, a sleep would last until the next millisecond.
+        if begin < *due {
+            begin = *due;
+            sleep_until(begin).await;
+        }
         // Timers are a little late, but not the later the more there were.
         let permit = match self.permits.try_acquire() {
             Ok(permit) => permit,
