@@ -17,6 +17,7 @@ pub mod refusals;
 pub mod serve;
 pub mod site;
 pub mod sources;
+pub mod speed;
 pub mod tables;
 pub mod timeline;
 pub mod versions;

@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Result, bail};
 use xtask::files::{read, replace};
 use xtask::inventory;
+use xtask::speed::{self, Speed};
 use xtask::transcript::Transcript;
 use xtask::workspace::{Example, Section, Workspace, read_golden};
 
@@ -78,6 +79,8 @@ pub struct Material<'a> {
     pub chapters: Vec<Chapter>,
     /// `docs/glossary.md`.
     pub glossary: String,
+    /// `docs/speed.json`, if anything was measured.
+    pub speed: Option<Speed>,
 }
 
 impl<'a> Material<'a> {
@@ -110,6 +113,10 @@ impl<'a> Material<'a> {
         let (guides, questions) =
             (tables::guides(workspace)?, tables::questions(workspace)?);
         let chapters = chapters::read_all(workspace, &mut problems)?;
+        let speed = speed::read(workspace)?;
+        if let Some(speed) = &speed {
+            crate::speed::check(workspace, speed, &mut problems);
+        }
         check_rows(workspace, &guides, &questions, &mut problems);
         check_names_in_prose(workspace, &names, &mut problems)?;
         if !problems.is_empty() {
@@ -150,6 +157,7 @@ impl<'a> Material<'a> {
             guides,
             questions,
             chapters,
+            speed,
         })
     }
 

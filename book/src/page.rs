@@ -10,7 +10,7 @@ use crate::html::{anchor, block, code, escape, json, with_code};
 use crate::material::{Entry, Material, meant};
 use crate::playground;
 use crate::refusals::Refusal;
-use crate::timeline;
+use crate::{speed, timeline};
 
 /// Where the tests of a file begin, at its end.
 const TESTS: &str = "\n#[cfg(test)]\nmod tests {";
@@ -127,6 +127,10 @@ fn directives(material: &Material<'_>, example: &Example) -> String {
     }
     for error in &header.stderr {
         rows.push(("standard error", code(error)));
+    }
+    let measured = material.speed.as_ref();
+    if let Some(line) = measured.and_then(|all| speed::line(all, &example.id())) {
+        rows.push(("speed", line));
     }
     let mut text = "<table class=\"facts\"><tbody>\n".to_owned();
     for (key, value) in rows {

@@ -10,7 +10,7 @@ use xtask::files::replace;
 use xtask::inventory::entries;
 
 use crate::material::Material;
-use crate::{page, ways};
+use crate::{page, speed, ways};
 
 /// Each page by its path below the folder.
 type Files = Vec<(PathBuf, String)>;
@@ -50,6 +50,10 @@ fn files(material: &Material<'_>) -> Files {
     for (name, title, text) in ways::pages(material) {
         let _ = writeln!(summary, "- [{title}]({name}.md)");
         files.push((format!("{name}.md").into(), text));
+    }
+    if let Some(measured) = &material.speed {
+        summary.push_str("- [What it costs](speed.md)\n");
+        files.push(("speed.md".into(), speed::page(measured)));
     }
     summary.push_str("\n# Examples\n\n");
     for part in &material.parts {

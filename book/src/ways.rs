@@ -54,11 +54,16 @@ pub fn front(material: &Material<'_>) -> String {
          - [By difference](by-difference.md): what changes when asyncio code moves to \
          Tokio.\n\
          - [By the compiler's words](by-message.md): you have an error message.\n\
-         - [By guide](by-guide.md): you come from one of the five guides.\n\n\
+         - [By guide](by-guide.md): you come from one of the five guides.\n{}\n\
          Press `/` to search: names such as `as_completed` or `asyncio.wait_for` are \
          found.\n\n<p class=\"verified\">Verified with {}.</p>\n",
         agree.count(),
         differ.count(),
+        match material.speed {
+            Some(_) =>
+                "- [What it costs](speed.md): beside asyncio, and beside crates.\n",
+            None => "",
+        },
         escape(&material.versions.line())
     )
 }

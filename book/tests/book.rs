@@ -30,6 +30,7 @@ impl Copy {
             "tests",
             "xtask",
             "book",
+            "benches",
         ] {
             copy_all(&root.join(part), &copy.path().join(part));
         }

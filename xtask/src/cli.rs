@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::check::{Options, Program, check_all, seconds};
 use crate::python::Python;
 use crate::workspace::Workspace;
-use crate::{WrongCall, bless, book, copy, list, new};
+use crate::{WrongCall, bench, bless, book, copy, list, new};
 
 /// Checks, records, shows and lists the examples of this workspace.
 ///
@@ -56,6 +56,8 @@ enum Command {
         /// The example, as SECTION/EXAMPLE.
         example: String,
     },
+    /// Measure what the patterns cost, beside asyncio and beside the crates made for them.
+    Bench(bench::Options),
     /// Make the book, a folder of static pages, from the examples.
     Book(book::Options),
     /// Print every example with its summary, or find examples by words.
@@ -92,6 +94,7 @@ fn run(command: &Command) -> Result<bool> {
         Command::Bless { filter, limit } => {
             return bless::bless(&mut workspace, filter, find_python, *limit);
         }
+        Command::Bench(options) => return bench::bench(&workspace, options),
         Command::Book(options) => return book::book(&workspace, options),
         Command::Copy { example, dir, .. } => {
             let example = workspace.example(example)?;

@@ -10,6 +10,7 @@ macro_rules! refuse {
     };
 }
 
+pub mod bench;
 pub mod bless;
 pub mod book;
 pub mod check;
@@ -26,6 +27,7 @@ pub mod process;
 pub mod python;
 pub mod questions;
 pub mod report;
+pub mod speed;
 pub mod transcript;
 pub mod workspace;
 

@@ -86,7 +86,9 @@ impl Python {
         }
     }
 
-    fn environment(&self, workspace: &Workspace) -> Result<PathBuf> {
+    /// The interpreter of a virtual environment with the packages of
+    /// `tests/python/requirements.txt`, which is made on first use.
+    pub fn environment(&self, workspace: &Workspace) -> Result<PathBuf> {
         let requirements = workspace.root.join("tests/python/requirements.txt");
         let wanted = read(&requirements)?;
         let dir = workspace.target.join(format!("python3.{}", self.minor));

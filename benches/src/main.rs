@@ -1,0 +1,195 @@
+//! Measures what each pattern costs, beside asyncio and beside the crates made for it.
+//!
+//! Each run of a contestant is a process of its own, and the contestants take turns, so
+//! that what the machine does meanwhile falls on all of them. What is told is the ratio
+//! of runs that stood beside each other.
+
+mod components;
+mod components_beside_crates;
+mod growth;
+mod more_components;
+mod primitives;
+mod services;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use benches::{measurement, report, rounds};
+use clap::{Parser, Subcommand};
+use xtask::speed;
+use xtask::workspace::Workspace;
+
+use crate::measurement::{Contestant, How, Measurement};
+use crate::rounds::{Effort, Rounds};
+
+/// Everything that is measured, in the order of the tables.
+fn measurements() -> impl Iterator<Item = &'static Measurement> {
+    [
+        primitives::ALL,
+        services::ALL,
+        components_beside_crates::ALL,
+        more_components::ALL,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Measures what the patterns cost, beside asyncio and beside the crates made for them.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: xtask::bench::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do all work once, a small part of it, and see that all contestants did the same.
+    #[command(hide = true)]
+    Check,
+    /// Run a contestant once, in this process, and print its work as JSON.
+    #[command(hide = true)]
+    One {
+        /// The measurement.
+        name: String,
+        /// The contestant; `ours` for a component that grows.
+        contestant: String,
+        /// How many items.
+        size: u64,
+    },
+    /// Serve the site that is scraped, for as long as the standard input is open.
+    #[command(hide = true)]
+    Site {
+        /// How many pages.
+        pages: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    if let Some(Command::One {
+        name,
+        contestant,
+        size,
+    }) = &cli.command
+    {
+        return one(name, contestant, *size);
+    }
+    if let Some(Command::Site { pages }) = cli.command {
+        return services::site(pages);
+    }
+    let options = &cli.options;
+    let workspace = Workspace::open()?;
+    if let Some(Command::Check) = cli.command {
+        let rounds = Rounds::new(&workspace, Effort::Check)?;
+        let is_apart = |it: &Contestant| matches!(it.how, How::Apart { .. });
+        // What stands apart compiles a second SQLite, which takes longer than all of this:
+        // its work is compared when it is measured.
+        let here = measurements().filter(|it| !it.contestants.iter().any(is_apart));
+        for measurement in here {
+            let measured = rounds.measure(measurement)?;
+            println!("{}: {} items", measured.name, measured.items);
+        }
+        for growing in growth::ALL {
+            println!("{}: grows", rounds.grow(growing)?.name);
+        }
+        return Ok(());
+    }
+    let effort = if options.quick {
+        Effort::Quick
+    } else {
+        Effort::Full
+    };
+    let rounds = Rounds::new(&workspace, effort)?;
+    let wanted = |name: &str, example: &str| {
+        let filter = options.filter.as_deref().unwrap_or_default();
+        name.contains(filter) || example.contains(filter)
+    };
+    let fair = measurements().filter(|it| wanted(it.name, it.example));
+    let fair: Vec<&Measurement> = fair.collect();
+    let growing = growth::ALL.iter().filter(|it| wanted(it.name, it.example));
+    let growing: Vec<_> = growing.collect();
+    let filter = options.filter.as_deref().unwrap_or_default();
+    ensure!(
+        !fair.is_empty() || !growing.is_empty(),
+        "no measurement, and no example that is measured, has `{filter}` in its name"
+    );
+    let mut measured = Vec::new();
+    for measurement in fair {
+        let result = rounds.measure(measurement)?;
+        if !options.json {
+            print!("{}", report::measured(&result));
+        }
+        measured.push(result);
+    }
+    let mut grown = Vec::new();
+    for growing in growing {
+        let result = rounds.grow(growing)?;
+        if !options.json {
+            print!("{}", report::grown(&result));
+        }
+        grown.push(result);
+    }
+    let missed = measured.iter().map(report::missed).sum::<usize>();
+    let path = speed::path(&workspace);
+    let before = speed::read(&workspace)?;
+    let speed = rounds.result(measured, grown, measurements())?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&speed)?);
+    } else {
+        println!("{}\n{missed} agreed figures were missed", speed.machine);
+    }
+    if options.record {
+        let mut speed = match before {
+            // What was not measured now, stays.
+            Some(before) if options.filter.is_some() => report::merged(before, speed),
+            _ => speed,
+        };
+        let order = |name: &str| measurements().position(|it| it.name == name);
+        speed.measurements.sort_by_key(|it| order(&it.name));
+        speed.measurements.retain(|it| order(&it.name).is_some());
+        let order = |name: &str| growth::ALL.iter().position(|it| it.name == name);
+        speed.growth.sort_by_key(|it| order(&it.name));
+        speed.growth.retain(|it| order(&it.name).is_some());
+        let mut text = serde_json::to_string_pretty(&speed)?;
+        text.push('\n');
+        fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn one(name: &str, contestant: &str, size: u64) -> Result<()> {
+    let run = match measurements().find(|it| it.name == name) {
+        Some(measurement) => {
+            let mut contestants = measurement.contestants.iter();
+            match contestants
+                .find(|it| it.name == contestant)
+                .map(|it| &it.how)
+            {
+                Some(How::Rust(run)) => *run,
+                _ => bail!("{name} has no contestant {contestant} in this program"),
+            }
+        }
+        None => {
+            let growing = growth::ALL.iter().find(|it| it.name == name);
+            growing
+                .with_context(|| format!("nothing is named {name}"))?
+                .run
+        }
+    };
+    println!("{}", serde_json::to_string(&run(size))?);
+    Ok(())
+}
