@@ -138,8 +138,8 @@ pub const ALL: &[Measurement] = &[
         at_most: None,
         contestants: &[
             ours(breaker),
-            peer("failsafe", failsafe, Some(0.5)),
-            peer("failsafe by default", failsafe_by_default, None),
+            peer("failsafe", failsafe_by_default, Some(0.5)),
+            peer("failsafe, counting in a row", failsafe, None),
         ],
     },
     Measurement {
@@ -151,7 +151,7 @@ pub const ALL: &[Measurement] = &[
         at_most: None,
         contestants: &[
             ours(breaker_failures),
-            peer("failsafe", failsafe_failures, Some(0.5)),
+            peer("failsafe, counting in a row", failsafe_failures, None),
         ],
     },
 ];
