@@ -202,15 +202,30 @@ pub const ALL: &[Measurement] = &[
         at_most: None,
         contestants: &[ours(on_one_thread!(pool)), asyncio(None), uvloop(None)],
     },
+    // `main` runs on a thread of its own, beside those of the tasks: each result that it
+    // waits for wakes that thread. In a task, who sends a result goes on with the reader.
     Measurement {
         name: "worker_pool_threads",
-        title: "{n} jobs by a pool of four workers, on a thread for each core",
+        title: "{n} jobs by a pool of four workers, on a thread for each core, read in main",
         example: "concurrency/worker_pool",
         unit: Unit::Seconds,
         size: 50_000,
         at_most: None,
         contestants: &[
             ours(on_threads!(pool)),
+            asyncio_as("worker_pool", None),
+            uvloop_as("worker_pool", None),
+        ],
+    },
+    Measurement {
+        name: "worker_pool_task",
+        title: "{n} jobs by a pool of four workers, on a thread for each core, read in a task",
+        example: "concurrency/worker_pool",
+        unit: Unit::Seconds,
+        size: 50_000,
+        at_most: None,
+        contestants: &[
+            ours(on_threads!(pool_in_a_task)),
             asyncio_as("worker_pool", None),
             uvloop_as("worker_pool", None),
         ],
@@ -450,6 +465,11 @@ async fn pool(size: u64) -> Work {
     };
     let (time, (items, sum)) = timed(all).await;
     Work::timed(time, items, sum)
+}
+
+async fn pool_in_a_task(size: u64) -> Work {
+    let work = tokio::spawn(pool(size));
+    work.await.expect("it does not panic")
 }
 
 async fn sleepers(size: u64) -> Work {
