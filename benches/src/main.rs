@@ -12,9 +12,10 @@ mod primitives;
 mod services;
 
 use std::fs;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use benches::{measurement, report, rounds};
 use clap::{Parser, Subcommand};
 use xtask::speed;
@@ -71,11 +72,22 @@ enum Command {
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads this has seen enough of it.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &Error) -> bool {
+    let kind = error.downcast_ref().map(io::Error::kind);
+    kind == Some(ErrorKind::BrokenPipe)
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -130,7 +142,7 @@ fn run(cli: &Cli) -> Result<()> {
     for measurement in fair {
         let result = rounds.measure(measurement)?;
         if !options.json {
-            print!("{}", report::measured(&result));
+            say(&report::measured(&result))?;
         }
         measured.push(result);
     }
@@ -138,7 +150,7 @@ fn run(cli: &Cli) -> Result<()> {
     for growing in growing {
         let result = rounds.grow(growing)?;
         if !options.json {
-            print!("{}", report::grown(&result));
+            say(&report::grown(&result))?;
         }
         grown.push(result);
     }
@@ -147,9 +159,12 @@ fn run(cli: &Cli) -> Result<()> {
     let before = speed::read(&workspace)?;
     let speed = rounds.result(measured, grown, measurements())?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&speed)?);
+        say(&format!("{}\n", serde_json::to_string_pretty(&speed)?))?;
     } else {
-        println!("{}\n{missed} agreed figures were missed", speed.machine);
+        say(&format!(
+            "{}\n{missed} agreed figures were missed\n",
+            speed.machine
+        ))?;
     }
     if options.record {
         let mut speed = match before {

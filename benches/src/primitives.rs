@@ -185,7 +185,7 @@ pub const ALL: &[Measurement] = &[
         title: "{n} items from an async generator",
         example: "iterators/generator",
         unit: Unit::Seconds,
-        size: 1_000_000,
+        size: 10_000_000,
         at_most: None,
         contestants: &[
             ours(on_one_thread!(generator)),

@@ -183,7 +183,9 @@ impl<'a> Rounds<'a> {
         let mut versions = vec![rustc, self.python_version.clone()];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        names.push("tokio");
+        // What contestants use, too.
+        names.extend(["tokio", "axum", "reqwest", "rusqlite"]);
+        names.extend(["aiofiles", "aiohttp", "aiosqlite"]);
         names.sort_unstable();
         names.dedup();
         let requirements = self.workspace.root.join("tests/python/requirements.txt");

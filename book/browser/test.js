@@ -15,7 +15,7 @@ const WIDTHS = [1440, 1024, 390];
 const THEMES = ["light", "dark"];
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
-    "by-difference.html", "by-message.html", "by-guide.html",
+    "by-difference.html", "by-message.html", "by-guide.html", "speed.html",
     "iterators/generator.html", "concurrency/gather.html",
     "basics/blocking_vs_async.html", "real-world/ttl_cache.html",
 ];

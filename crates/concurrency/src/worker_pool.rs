@@ -5,8 +5,10 @@
 //! the key of its job; a panic is caught in the worker and becomes the result of its job,
 //! or the pool would shrink with each; and `stop` drops the jobs where they are and hands
 //! back the one that waits in `submit`. The trap is to submit all first and to read
-//! then: both queues fill up, and `submit` waits for ever. The crate `async-channel` does
-//! more: its receiver can be cloned, and needs no lock.
+//! then: both queues fill up, and `submit` waits for ever. Where jobs are short, read the
+//! results in a task: `main` is a thread of its own beside those of the tasks, which each
+//! result has to wake. The crate `async-channel` does more: its receiver can be cloned,
+//! and needs no lock.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.Queue.task_done
 //! stderr: /0 has no host
