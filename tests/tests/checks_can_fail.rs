@@ -556,7 +556,7 @@ fn lateness_alone_is_forgiven_twice() {
         let _ = fs::remove_file(fixture.dir().join("runs"));
         let output = fixture.xtask(&["check-all", "--real-time", "late"]);
         if name == "late_twice" {
-            let summary = "2 runs again, alone, for being late";
+            let summary = "2 runs again, alone, for being late: sample/late 2\n";
             assert!(stdout(&output).contains(summary), "{output:?}");
             assert_eq!(last_line(&output), "1 passed, 0 failed");
         } else {
