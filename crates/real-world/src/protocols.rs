@@ -37,7 +37,7 @@ use tokio::sync::mpsc::error::{SendError, TrySendError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, interval_at, sleep, timeout};
-use tokio::{join, try_join};
+use tokio::{join, select, try_join};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -168,9 +168,14 @@ async fn talk(
         }
     };
     let reading = async {
-        let read = closing.run_until_cancelled(reading).await;
+        // `run_until_cancelled` would read what is there already.
+        let read = select! {
+            biased;
+            () = closing.cancelled() => Ok(()),
+            read = reading => read,
+        };
         closing.cancel();
-        read.unwrap_or(Ok(()))
+        read
     };
     let writing = async {
         loop {
@@ -379,6 +384,28 @@ mod tests {
         let data = timeout(MINUTE, rest(&mut client)).await??;
         assert_eq!(data[MUCH..], [1, 2]);
         timeout(MINUTE, connection.lost()).await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn closed_it_does_not_read_what_is_there() -> io::Result<()> {
+        // Each poll begins with the other half, so that of writing in every second round.
+        for polls in 0..4 {
+            let (mut client, connection) = pair().await?;
+            for _ in 0..polls {
+                connection.write(b"x".to_vec()).expect("there is room");
+                client.read_exact(&mut [0]).await?;
+            }
+            // The task waits to read.
+            sleep(TENTH).await;
+            client.shutdown().await?;
+            // The system has told the runtime, which has not told the task.
+            yield_now().await;
+            connection.close();
+            let read = timeout(MINUTE, rest(&mut client)).await??;
+            assert_eq!(read, b"", "a good-bye after {polls}");
+            timeout(MINUTE, connection.lost()).await?;
+        }
         Ok(())
     }
 
