@@ -435,7 +435,9 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(listener, limits, count_words, stop.clone()));
     let client = reqwest::Client::builder().no_proxy().timeout(50 * moment);
-    let client = client.build()?;
+    // Sooner than the server closes it: what is sent on a connection in the moment in
+    // which it is closed gets no answer.
+    let client = client.pool_idle_timeout(limits.head / 2).build()?;
     let get = |path: &str| ask(client.get(format!("{root}{path}")));
     let post = || client.post(format!("{root}/jobs"));
     let submit = |text: &str| ask(post().json(&json!({ "text": text })));
