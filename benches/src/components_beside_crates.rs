@@ -122,12 +122,22 @@ pub const ALL: &[Measurement] = &[
     },
     Measurement {
         name: "ttl_cache",
-        title: "{n} values of which nine in ten are in the cache",
+        title: "{n} values of which nine in ten are in the cache, on one thread",
         example: "real-world/ttl_cache",
         unit: Unit::Seconds,
         size: 200_000,
         at_most: None,
         contestants: &[ours(cache), peer("moka", moka, Some(0.25))],
+    },
+    // Whoever spawns the task of a load wakes another thread, which finds nothing to do.
+    Measurement {
+        name: "ttl_cache_threads",
+        title: "{n} values of which nine in ten are in the cache, on a thread for each core",
+        example: "real-world/ttl_cache",
+        unit: Unit::Seconds,
+        size: 200_000,
+        at_most: None,
+        contestants: &[ours(cache_threads), peer("moka", moka_threads, None)],
     },
     Measurement {
         name: "circuit_breaker",
@@ -548,8 +558,9 @@ async fn load(key: u64, loads: Arc<AtomicU64>) -> Result<u64, Infallible> {
     Ok(3 * key)
 }
 
-/// Asks the cache for the value of each key, in a task of a runtime like that of `main`.
+/// Asks the cache for the value of each key, in a task.
 fn look_up<G>(
+    runtime: Runtime,
     size: u64,
     get: impl Fn(u64, Arc<AtomicU64>) -> G + Send + Sync + 'static,
 ) -> Work
@@ -578,14 +589,13 @@ where
         assert!((0.05..0.15).contains(&missed), "{missed} of the values");
         Work::timed(time, items, sum)
     };
-    let runtime = runtime();
     let task = runtime.spawn(task);
     runtime.block_on(task).expect("it does not panic")
 }
 
-fn cache(size: u64) -> Work {
+fn cache_on(runtime: Runtime, size: u64) -> Work {
     let cache = TtlCache::new(CAPACITY, HOUR);
-    look_up(size, move |key, loads| {
+    look_up(runtime, size, move |key, loads| {
         let cache = cache.clone();
         async move {
             let value = cache.get_or_load(key, load(key, loads)).await;
@@ -594,20 +604,36 @@ fn cache(size: u64) -> Work {
     })
 }
 
+fn cache(size: u64) -> Work {
+    cache_on(one_thread(), size)
+}
+
+fn cache_threads(size: u64) -> Work {
+    cache_on(runtime(), size)
+}
+
 // moka keeps what is asked for often, ours what was asked for last; their numbers of
 // hits are nearly the same. A load of moka's runs in who asks, one of ours in a task, so
 // that it survives him. moka drops what expires when it is used the next time, ours by
 // itself.
-fn moka(size: u64) -> Work {
+fn moka_on(runtime: Runtime, size: u64) -> Work {
     let builder = Cache::builder().max_capacity(CAPACITY as u64);
     let cache = builder.time_to_live(HOUR).build();
-    look_up(size, move |key, loads| {
+    look_up(runtime, size, move |key, loads| {
         let cache = cache.clone();
         async move {
             let value = cache.try_get_with(key, load(key, loads)).await;
             value.expect("nothing fails")
         }
     })
+}
+
+fn moka(size: u64) -> Work {
+    moka_on(one_thread(), size)
+}
+
+fn moka_threads(size: u64) -> Work {
+    moka_on(runtime(), size)
 }
 
 /// How many failures in a row open the circuit: one more than there are.

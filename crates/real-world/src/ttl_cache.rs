@@ -6,18 +6,20 @@
 //! are kept, what nobody asks for again stays in memory for ever, and a load that began
 //! before a change puts the old value back after it. Here a load runs in a task, so it
 //! owns what it uses ("borrowed data escapes outside of method"): a struct gives it an
-//! `Arc` of itself. Another task drops what expires. The crate `moka` does more: shards
-//! in place of one lock, admission by frequency, weights, an expiry for each entry; its
-//! clock cannot be paused in a test.
+//! `Arc` of itself. Another task drops what expires. `OrderedDict` with `move_to_end` is
+//! a `LinkedHashMap` with `to_back`, of the crate `hashlink`. The crate `moka` does more:
+//! shards in place of one lock, admission by frequency, weights, an expiry for each
+//! entry; its clock cannot be paused in a test.
 //!
 //! asyncio: asyncio.shield, asyncio.create_task, loop.call_later, asyncio.timeout
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::HashMap;
+use std::hash::{Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::future::join_all;
+use hashlink::LinkedHashMap;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -42,7 +44,7 @@ pub enum LoadError<E> {
 /// the one that was not used for longest goes. Dropping the last clone drops all entries.
 /// Clones share the entries. `V` is cloned for whoever asks: put what is large into an
 /// `Arc`, and an error that is not `Clone` too. Loads in progress do not count to the
-/// capacity. Each call takes one lock, for O(log n).
+/// capacity. Each call takes one lock, for a time that does not grow with the entries.
 pub struct TtlCache<K, V, E> {
     shared: Arc<Shared<K, V, E>>,
 }
@@ -56,11 +58,13 @@ struct Shared<K, V, E> {
 }
 
 struct State<K, V, E> {
-    entries: HashMap<K, Entry<V>>,
-    /// The keys from the one that was not used for longest to the last used.
-    by_use: BTreeMap<u64, K>,
-    /// The keys from the first to expire to the last.
-    by_expiry: BTreeMap<(Instant, u64), K>,
+    /// From the one that was not used for longest to the last used. With the standard
+    /// library's hashing, which is safe from keys that are chosen to collide; the map's
+    /// own is faster.
+    entries: LinkedHashMap<K, Entry<V>, RandomState>,
+    /// The keys by the number of their entry, from the first to expire to the last: in
+    /// the order of storing, as all are kept for the same time.
+    by_expiry: LinkedHashMap<u64, K>,
     loads: HashMap<K, Load<V, E>>,
     /// The task that drops what expires, if there is one.
     sweeper: Option<u64>,
@@ -69,8 +73,8 @@ struct State<K, V, E> {
 
 struct Entry<V> {
     value: V,
-    used: u64,
-    expiry: (Instant, u64),
+    number: u64,
+    expires: Instant,
 }
 
 /// A load in progress, and a receiver of its result for others to copy.
@@ -95,9 +99,8 @@ where
     pub fn new(capacity: usize, ttl: Duration) -> Self {
         assert!(capacity > 0, "a cache needs room for one entry");
         let state = State {
-            entries: HashMap::new(),
-            by_use: BTreeMap::new(),
-            by_expiry: BTreeMap::new(),
+            entries: LinkedHashMap::default(),
+            by_expiry: LinkedHashMap::new(),
             loads: HashMap::new(),
             sweeper: None,
             last_number: 0,
@@ -190,7 +193,7 @@ where
         let entry = state.remove(key);
         drop(state);
         drop(load);
-        let fresh = |entry: &Entry<V>| Instant::now() < entry.expiry.0;
+        let fresh = |entry: &Entry<V>| Instant::now() < entry.expires;
         entry.filter(fresh).map(|entry| entry.value)
     }
 
@@ -269,51 +272,47 @@ impl<K: Clone + Eq + Hash, V, E> State<K, V, E> {
     where
         V: Clone,
     {
-        let number = self.next_number();
-        let entry = self.entries.get_mut(key)?;
-        if entry.expiry.0 <= Instant::now() {
-            return None;
-        }
-        let key = self.by_use.remove(&entry.used)?;
-        self.by_use.insert(number, key);
-        entry.used = number;
-        Some(entry.value.clone())
+        let entry = self.entries.to_back(key)?;
+        (Instant::now() < entry.expires).then(|| entry.value.clone())
     }
 
     fn insert(&mut self, key: K, value: V, expires: Instant) {
-        let used = self.next_number();
-        let expiry = (expires, used);
-        self.by_use.insert(used, key.clone());
-        self.by_expiry.insert(expiry, key.clone());
+        let number = self.next_number();
         let entry = Entry {
             value,
-            used,
-            expiry,
+            number,
+            expires,
         };
-        self.entries.insert(key, entry);
+        // First, as a key in `by_expiry` needs its entry, even if its `hash` panics.
+        self.entries.insert(key.clone(), entry);
+        self.by_expiry.insert(number, key);
     }
 
     fn remove(&mut self, key: &K) -> Option<Entry<V>> {
         let entry = self.entries.remove(key)?;
-        self.by_use.remove(&entry.used);
-        self.by_expiry.remove(&entry.expiry);
+        self.by_expiry.remove(&entry.number);
         Some(entry)
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        let (_, key) = self.by_expiry.front()?;
+        Some(self.entries.get(key)?.expires)
     }
 
     fn take_expired(&mut self, now: Instant) -> Vec<Entry<V>> {
         let mut gone = Vec::new();
-        while let Some(first) = self.by_expiry.first_entry()
-            && first.key().0 <= now
+        while self.next_expiry().is_some_and(|expiry| expiry <= now)
+            && let Some((_, key)) = self.by_expiry.pop_front()
         {
-            let key = first.remove();
-            gone.extend(self.remove(&key));
+            gone.extend(self.entries.remove(&key));
         }
         gone
     }
 
     fn take_least_recent(&mut self) -> Option<Entry<V>> {
-        let (_, key) = self.by_use.pop_first()?;
-        self.remove(&key)
+        let (_, entry) = self.entries.pop_front()?;
+        self.by_expiry.remove(&entry.number);
+        Some(entry)
     }
 }
 
@@ -341,26 +340,22 @@ where
             let (key, value) = (self.key.clone(), value.clone());
             shared.store(key, value, Some(self.number));
         }
-        self.free();
+        let sender = self.sender.clone();
+        // Its key is free from here on.
+        drop(self);
         // It fails when nobody waits any more.
-        let _ = self.sender.send(result);
+        let _ = sender.send(result);
     }
 }
 
-impl<K: Clone + Eq + Hash, V, E> Flight<K, V, E> {
-    fn free(&self) {
+impl<K: Clone + Eq + Hash, V, E> Drop for Flight<K, V, E> {
+    fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
             let mut state = shared.lock();
             if state.load_number(&self.key) == Some(self.number) {
                 state.loads.remove(&self.key);
             }
         }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V, E> Drop for Flight<K, V, E> {
-    fn drop(&mut self) {
-        self.free();
     }
 }
 
@@ -383,7 +378,7 @@ impl<K: Clone + Eq + Hash, V, E> Sweeper<K, V, E> {
         let shared = self.shared.upgrade()?;
         let mut state = shared.lock();
         let gone = state.take_expired(Instant::now());
-        let next = state.by_expiry.keys().next().map(|(expiry, _)| *expiry);
+        let next = state.next_expiry();
         if next.is_none() {
             state.sweeper = None;
         }
@@ -571,7 +566,6 @@ mod tests {
     /// Every key is in all maps or in none.
     fn check<K, V, E>(cache: &TtlCache<K, V, E>) {
         let state = cache.shared.lock();
-        assert_eq!(state.entries.len(), state.by_use.len());
         assert_eq!(state.entries.len(), state.by_expiry.len());
         assert!(state.entries.len() <= cache.shared.capacity);
     }
