@@ -70,7 +70,8 @@ impl fmt::Display for Transcript {
 /// How a transcript differs from what the golden asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Whether nothing is wrong but that lines came too late.
+    /// Whether nothing is wrong but that lines came too late, and perhaps in another order
+    /// for that.
     pub late: bool,
     /// From the golden to what was printed.
     pub diff: String,
@@ -128,9 +129,31 @@ impl Transcript {
     pub fn match_loosely(&self, actual: &Self, slack: Duration) -> Result<(), Mismatch> {
         let slack = u64::try_from(slack.as_millis()).unwrap_or(u64::MAX);
         self.compare(actual, slack).map_err(|diff| Mismatch {
-            late: self.compare(actual, u64::MAX).is_ok(),
+            late: self.is_late(actual, slack),
             diff,
         })
+    }
+
+    /// Whether all lines came, none of them early, but one or the end more than `slack`
+    /// late. What comes late may come after what it was to come before.
+    fn is_late(&self, actual: &Self, slack: u64) -> bool {
+        let mut missing: Vec<&Line> = self.lines.iter().collect();
+        let mut times = vec![(self.end, actual.end)];
+        for printed in &actual.lines {
+            let found = missing.iter().position(|due| due.text == printed.text);
+            let Some(due) = found.map(|index| missing.remove(index)) else {
+                return false;
+            };
+            match (due.millis, printed.millis) {
+                (Some(due), Some(came)) => times.push((due, came)),
+                (due, came) if due == came => {}
+                _ => return false,
+            }
+        }
+        let is_early = times.iter().any(|(due, came)| came < due);
+        let is_late = |(due, came): &(u64, u64)| came.saturating_sub(*due) > slack;
+        let is_late = times.iter().any(is_late);
+        missing.is_empty() && is_late && !is_early
     }
 
     fn compare(&self, actual: &Self, slack: u64) -> Result<(), String> {
@@ -334,12 +357,16 @@ mod tests {
 0.000 a, 0.100 b, 0.151 c, 1.000 d, 1.000 (end):late
 0.000 a, 0.100 b, 0.100 c, 1.000 d, 1.051 (end):late
 0.000 a, 0.100 b, 0.100 c, 1.000 d, 2.000 (end):late +  2.000  (end)
+0.000 a, 0.100 b, 1.000 d, 1.001 c, 1.001 (end):late +  1.001  c
+0.000 a, 0.100 b, 1.000 d, 1.051 (end):-  0.100  c
+0.000 a, 0.100 b, 0.999 d, 1.001 c, 1.001 (end):+  0.999  d
+0.000 a, 0.100 b, 1.000 d, 1.000 d, 1.000 c, 1.000 (end):+  1.000  d
 0.000 a, 0.100 b, 0.100 c, 0.999 d, 1.000 (end):+  0.999  d
 0.000 a, 0.100 b, 1.000 d, 1.000 (end):-  0.100  c
 0.000 a, 0.100 b, 0.100 b, 1.000 d, 1.000 (end):+  0.100  b
 0.000 a, 0.100 b, 0.100 c, 1.000 (end):-  1.000  d
 0.000 a, 0.100 b, 0.100 c, 1.000 d, 1.000 e, 1.000 (end):+  1.000  e
-0.100 b, 0.100 a, 0.100 c, 1.000 d, 1.000 (end):+  0.100  a";
+0.100 b, 0.100 a, 0.100 c, 1.000 d, 1.000 (end):late +  0.100  a";
 
     #[test]
     fn the_real_clock_forgives_order_within_a_group_and_lateness_within_the_slack() {
@@ -357,6 +384,25 @@ mod tests {
                     assert!(diff.contains(said), "{diff}");
                 }
             }
+        }
+    }
+
+    /// Lateness within the slack excuses no order.
+    #[test]
+    fn times_that_are_closer_than_the_slack_keep_their_order() {
+        let golden = golden("  0.100  a\n  0.120  b\n  0.120  (end)\n");
+        let slack = Duration::from_millis(50);
+        for (a, passes, is_late) in
+            [(110, true, false), (150, false, false), (151, false, true)]
+        {
+            let mut lines = [(120, "b"), (a, "a")];
+            lines.sort();
+            let lines = lines.map(|(millis, text)| format!("0.{millis}\t1\t{text}\n"));
+            let text = format!("# x\n{}# end 0.160 0.160\n", lines.concat());
+            let actual = Recording::parse(&text).transcript;
+            let compared = golden.match_loosely(&actual, slack);
+            assert_eq!(compared.is_ok(), passes, "{a}");
+            assert_eq!(compared.is_err_and(|it| it.late), is_late, "{a}");
         }
     }
 
