@@ -1,7 +1,6 @@
 import asyncio
 import time
 
-CAPACITY = 2
 END = None
 
 
@@ -19,11 +18,15 @@ async def consumer(queue):
     return items, total
 
 
-async def bench(size):
+async def transfer(capacity, size):
     begun = time.perf_counter()
-    queue = asyncio.Queue(CAPACITY)
+    queue = asyncio.Queue(capacity)
     async with asyncio.TaskGroup() as group:
         group.create_task(producer(queue, size))
         consuming = group.create_task(consumer(queue))
     items, total = consuming.result()
     return time.perf_counter() - begun, items, total
+
+
+async def bench(size):
+    return await transfer(2, size)

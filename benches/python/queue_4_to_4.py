@@ -1,7 +1,6 @@
 import asyncio
 import time
 
-CAPACITY = 2
 END = None
 
 
@@ -18,9 +17,9 @@ async def consumer(queue):
     return items, total
 
 
-async def bench(size):
+async def transfer(capacity, size):
     begun = time.perf_counter()
-    queue = asyncio.Queue(CAPACITY)
+    queue = asyncio.Queue(capacity)
     async with asyncio.TaskGroup() as consumers:
         tasks = [consumers.create_task(consumer(queue)) for _ in range(4)]
         async with asyncio.TaskGroup() as producers:
@@ -30,3 +29,7 @@ async def bench(size):
             await queue.put(END)
     items, totals = zip(*(task.result() for task in tasks))
     return time.perf_counter() - begun, sum(items), sum(totals)
+
+
+async def bench(size):
+    return await transfer(2, size)

@@ -102,6 +102,20 @@ pub const ALL: &[Measurement] = &[
             uvloop_as("queue_1_to_1", None),
         ],
     },
+    // Where most calls need not wait, a put is little more than a function call in asyncio.
+    Measurement {
+        name: "queue_1_to_1_for_100",
+        title: "{n} items through a queue for 100, one producer, one consumer, on one thread",
+        example: "concurrency/producer_consumer",
+        unit: Unit::Seconds,
+        size: 500_000,
+        at_most: None,
+        contestants: &[
+            ours(on_one_thread!(queue_for_100)),
+            asyncio(None),
+            uvloop(None),
+        ],
+    },
     Measurement {
         name: "queue_4_to_4",
         title: "{n} items through a queue for 2, four producers, four consumers, on one thread",
@@ -126,6 +140,19 @@ pub const ALL: &[Measurement] = &[
             ours(on_threads!(shared_queue)),
             asyncio_as("queue_4_to_4", None),
             uvloop_as("queue_4_to_4", None),
+        ],
+    },
+    Measurement {
+        name: "queue_4_to_4_for_100",
+        title: "{n} items through a queue for 100, four producers, four consumers, on one thread",
+        example: "concurrency/many_producers_many_consumers",
+        unit: Unit::Seconds,
+        size: 200_000,
+        at_most: None,
+        contestants: &[
+            ours(on_one_thread!(shared_queue_for_100)),
+            asyncio(None),
+            uvloop(None),
         ],
     },
     Measurement {
@@ -302,9 +329,9 @@ async fn gather(size: u64) -> Work {
     Work::timed(time, results.len() as u64, results.iter().sum())
 }
 
-async fn queue(size: u64) -> Work {
+async fn transfer(capacity: usize, size: u64) -> Work {
     let all = async {
-        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let (sender, mut receiver) = mpsc::channel(capacity);
         let producer = tokio::spawn(async move {
             for number in 0..size {
                 if sender.send(number).await.is_err() {
@@ -327,9 +354,17 @@ async fn queue(size: u64) -> Work {
     Work::timed(time, items, sum)
 }
 
-async fn shared_queue(size: u64) -> Work {
+async fn queue(size: u64) -> Work {
+    transfer(CAPACITY, size).await
+}
+
+async fn queue_for_100(size: u64) -> Work {
+    transfer(100, size).await
+}
+
+async fn transfer_by_four(capacity: usize, size: u64) -> Work {
     let all = async {
-        let (sender, receiver) = mpsc::channel(CAPACITY);
+        let (sender, receiver) = mpsc::channel(capacity);
         let receiver = SharedReceiver::new(receiver);
         let mut producers = JoinSet::new();
         for first in 0..4 {
@@ -362,6 +397,14 @@ async fn shared_queue(size: u64) -> Work {
     };
     let (time, (items, sum)) = timed(all).await;
     Work::timed(time, items, sum)
+}
+
+async fn shared_queue(size: u64) -> Work {
+    transfer_by_four(CAPACITY, size).await
+}
+
+async fn shared_queue_for_100(size: u64) -> Work {
+    transfer_by_four(100, size).await
 }
 
 async fn semaphore(size: u64) -> Work {
