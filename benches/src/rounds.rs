@@ -7,9 +7,12 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
+use indicatif::HumanCount;
 use xtask::files::read;
+use xtask::process::printed;
 use xtask::python::Python;
 use xtask::speed::{Growth, Measured, Of, Peer, Ratio, Speed};
+use xtask::versions;
 use xtask::workspace::{Workspace, cargo};
 
 use crate::measurement::{Contestant, Growing, How, Measurement, Work};
@@ -31,9 +34,8 @@ pub struct Rounds<'a> {
     effort: Effort,
     /// This program.
     program: PathBuf,
-    /// The interpreter with the twins' packages, and its version.
+    /// The interpreter with the twins' packages.
     python: PathBuf,
-    python_version: String,
 }
 
 impl<'a> Rounds<'a> {
@@ -45,13 +47,11 @@ impl<'a> Rounds<'a> {
     pub fn new(workspace: &'a Workspace, effort: Effort) -> Result<Self> {
         let python = Python::find().map_err(anyhow::Error::msg)?;
         let python = python.environment(workspace)?;
-        let python_version = printed(Command::new(&python).arg("-V"))?;
         Ok(Self {
             workspace,
             effort,
             program: env::current_exe()?,
             python,
-            python_version: python_version.trim().replacen("Python", "CPython", 1),
         })
     }
 
@@ -116,7 +116,9 @@ impl<'a> Rounds<'a> {
         let (items, _) = work_of_ours.unwrap_or_default();
         Ok(Measured {
             name: name.to_owned(),
-            title: measurement.title.replace("{n}", &thousands(items)),
+            title: measurement
+                .title
+                .replace("{n}", &HumanCount(items).to_string()),
             example: measurement.example.to_owned(),
             unit: measurement.unit,
             items,
@@ -178,9 +180,7 @@ impl<'a> Rounds<'a> {
         growth: Vec<Growth>,
         of: impl Iterator<Item = &'static Measurement>,
     ) -> Result<Speed> {
-        let rustc = printed(Command::new("rustc").arg("-V"))?;
-        let rustc = rustc.split(" (").next().unwrap_or_default().to_owned();
-        let mut versions = vec![rustc, self.python_version.clone()];
+        let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
         // What contestants use, too.
@@ -200,14 +200,11 @@ impl<'a> Rounds<'a> {
             }
         }
         for name in names {
-            let locked = format!("name = \"{name}\"\nversion = \"");
-            let pinned = format!("\n{name}==");
-            let (text, start, end) = match lock.contains(&locked) {
-                true => (&lock, locked, '"'),
-                false => (&requirements, pinned, '\n'),
+            let pinned = || {
+                let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
+                after.split(['\n', ';']).next()
             };
-            if let Some((_, after)) = text.split_once(&start) {
-                let version = after.split([end, ';']).next().unwrap_or_default();
+            if let Some(version) = versions::locked(&lock, name).or_else(pinned) {
                 versions.push(format!("{name} {version}"));
             }
         }
@@ -284,14 +281,6 @@ fn work(command: &mut Command) -> Result<Work> {
     serde_json::from_str(&text).with_context(|| format!("{command:?} printed {text}"))
 }
 
-fn printed(command: &mut Command) -> Result<String> {
-    let output = command.output();
-    let output = output.with_context(|| format!("cannot run {command:?}"))?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed:\n{stderr}");
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 /// What each round says of the two.
 fn compare(peer: &Contestant, ours: &[f64], peers: &[f64]) -> Ratio {
     let of = match peer.how {
@@ -336,24 +325,12 @@ fn machine() -> String {
     }
 }
 
-/// `100,000` for 100000.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use indicatif::HumanCount;
     use xtask::speed::Of;
 
-    use super::{compare, median, thousands};
+    use super::{compare, median};
     use crate::measurement::{asyncio, peer};
 
     #[test]
@@ -379,7 +356,8 @@ mod tests {
 
     #[test]
     fn numbers_have_commas() {
-        let texts = [0, 12, 123, 1_234, 100_000, 1_000_000].map(thousands);
+        let numbers = [0, 12, 123, 1_234, 100_000, 1_000_000];
+        let texts = numbers.map(|number| HumanCount(number).to_string());
         assert_eq!(texts, ["0", "12", "123", "1,234", "100,000", "1,000,000"]);
     }
 }

@@ -1,10 +1,9 @@
 //! What the examples were verified with.
 
-use std::process::Command;
-
 use anyhow::{Context, Result};
 use xtask::files::read;
 use xtask::python::Python;
+use xtask::versions;
 use xtask::workspace::Workspace;
 
 /// The versions that a page names.
@@ -28,17 +27,12 @@ impl Versions {
     /// When `Cargo.lock` cannot be read or has no tokio, or when rustc cannot be run.
     pub fn find(workspace: &Workspace) -> Result<Self> {
         let lock = read(&workspace.root.join("Cargo.lock"))?;
-        let tokio = locked(&lock, "tokio")
+        let tokio = versions::locked(&lock, "tokio")
             .context("Cargo.lock has no package tokio")?
             .to_owned();
-        let rustc =
-            printed(Command::new("rustc").arg("-V")).context("cannot run rustc")?;
+        let rustc = versions::rustc()?;
         let python = Python::find().ok();
-        let python = python.and_then(|python| {
-            let version = printed(Command::new(python.program()).arg("-V"));
-            Some(version?.replacen("Python", "CPython", 1))
-        });
-        let rustc = rustc.split(" (").next().unwrap_or_default().to_owned();
+        let python = python.and_then(|python| versions::cpython(python.program()).ok());
         Ok(Self {
             lock,
             tokio,
@@ -55,17 +49,4 @@ impl Versions {
             .unwrap_or("no CPython on this machine");
         format!("tokio {}, {}, {python}", self.tokio, self.rustc)
     }
-}
-
-/// The version of a package in the lock file.
-fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
-    let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
-    after.split('"').next()
-}
-
-/// What a command prints, if it can be run.
-fn printed(command: &mut Command) -> Option<String> {
-    let output = command.output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.trim().to_owned())
 }

@@ -29,6 +29,7 @@ pub mod questions;
 pub mod report;
 pub mod speed;
 pub mod transcript;
+pub mod versions;
 pub mod workspace;
 
 use std::fmt;

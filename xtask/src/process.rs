@@ -5,6 +5,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -14,6 +15,23 @@ const MOST_OUTPUT: usize = 256 << 10;
 
 /// More memory than any example asks for, in KiB.
 const MOST_MEMORY: &str = "8388608";
+
+/// What the command prints on standard output.
+///
+/// # Errors
+///
+/// When it cannot be run, or fails; then with all that it printed.
+pub fn printed(command: &mut std::process::Command) -> anyhow::Result<String> {
+    let output = command.output();
+    let output = output.with_context(|| format!("cannot run {command:?}"))?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{command:?} failed:\n{stdout}{stderr}"
+    );
+    Ok(stdout.into_owned())
+}
 
 /// What a program printed and how it ended.
 #[derive(Debug)]

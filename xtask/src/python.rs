@@ -7,9 +7,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::files::read;
+use crate::process::printed;
 use crate::workspace::Workspace;
 
 /// The oldest minor version of Python 3 that has what the twins use.
@@ -112,13 +113,15 @@ impl Python {
         let installer = self.installer(workspace)?;
         self.make_environment(&dir, &["--without-pip"])?;
         let options = "--quiet --disable-pip-version-check --requirement";
-        run(Command::new(&installer)
-            .args(["-m", "pip", "--python"])
-            .arg(&python)
-            .arg("install")
-            .args(options.split(' '))
-            .arg(&requirements)
-            .current_dir(workspace.root.join("tests/python")))?;
+        printed(
+            Command::new(&installer)
+                .args(["-m", "pip", "--python"])
+                .arg(&python)
+                .arg("install")
+                .args(options.split(' '))
+                .arg(&requirements)
+                .current_dir(workspace.root.join("tests/python")),
+        )?;
         fs::write(&stamp, wanted)?;
         Ok(python)
     }
@@ -140,7 +143,7 @@ impl Python {
 
     fn make_environment(&self, dir: &Path, options: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.program);
-        run(command.args(["-m", "venv"]).args(options).arg(dir))
+        printed(command.args(["-m", "venv"]).args(options).arg(dir)).map(drop)
     }
 }
 
@@ -155,19 +158,6 @@ fn interpreter_in(environment: &Path) -> PathBuf {
 /// The program that runs a twin on the virtual clock.
 pub fn twin_runner(workspace: &Workspace) -> PathBuf {
     workspace.root.join("tests/python/run_twin.py")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} failed:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }
 
 const NOT_FOUND: &str = "there is no such program";
