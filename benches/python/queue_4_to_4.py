@@ -1,20 +1,12 @@
 import asyncio
 import time
 
-END = None
+from queue_1_to_1 import END, consumer
 
 
 async def producer(queue, first, size):
     for number in range(first, size, 4):
         await queue.put(number)
-
-
-async def consumer(queue):
-    items = total = 0
-    while (number := await queue.get()) is not END:
-        items += 1
-        total += number
-    return items, total
 
 
 async def transfer(capacity, size):

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xtask::speed::{Growth, Measured, Of, Peer, Speed, Unit};
+use xtask::speed::{Growth, Measured, Of, Peer, Speed, Unit, figures};
 use xtask::workspace::Workspace;
 
 use crate::html::{anchor, code, escape};
@@ -198,7 +198,7 @@ fn growth(growth: &[Growth]) -> String {
                     however many there are; with 2 it grows as their number does. It is \
                     that of the step from 1,000 to 100,000, in which the processor's \
                     caches have their part: what no longer fits into them costs two to \
-                    three times as much, which alone makes 1.1 to 1.25.\n\n\
+                    four times as much, which alone makes 1.1 to 1.3.\n\n\
                     <table class=\"speed\"><thead><tr><th scope=\"col\">what is done to \
                     each</th>"
         .to_owned();
@@ -268,15 +268,6 @@ pub fn line(speed: &Speed, example: &str) -> Option<String> {
         ));
     }
     (!parts.is_empty()).then(|| parts.join(". "))
-}
-
-/// A ratio with the digits that mean something.
-fn figures(ratio: f64) -> String {
-    match ratio {
-        ..10.0 => format!("{ratio:.2}"),
-        ..100.0 => format!("{ratio:.1}"),
-        _ => format!("{ratio:.0}"),
-    }
 }
 
 #[cfg(test)]

@@ -52,11 +52,16 @@ impl Unit {
         {
             (scaled, unit) = (scaled * 1000.0, smaller);
         }
-        match scaled {
-            ..10.0 => format!("{scaled:.2} {unit}"),
-            ..100.0 => format!("{scaled:.1} {unit}"),
-            _ => format!("{scaled:.0} {unit}"),
-        }
+        format!("{} {unit}", figures(scaled))
+    }
+}
+
+/// A number with the digits that mean something: `1.23`, `12.3`, `123`.
+pub fn figures(number: f64) -> String {
+    match number {
+        ..10.0 => format!("{number:.2}"),
+        ..100.0 => format!("{number:.1}"),
+        _ => format!("{number:.0}"),
     }
 }
 
