@@ -5,62 +5,61 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-
-use crate::check::{Options, Program, run, runtime};
-use crate::files;
-use crate::python::Python;
-use crate::report::{Report, counted};
-use crate::transcript::{Transcript, diff};
-use crate::workspace::{Example, Workspace, read_golden};
+use catalog::check::{Checker, Job, Program, Settings};
+use catalog::python::Python;
+use catalog::report::{Outcome, Report, counted};
+use catalog::transcript::{Transcript, diff};
+use catalog::workspace::{Example, Workspace, read_golden};
+use catalog::{WrongCall, files};
 
 /// The times of a golden that is recorded on the real clock are rounded down to a
 /// multiple of this; such examples wait for multiples of it.
 const GRID: Duration = Duration::from_millis(50);
 
-/// Records the goldens of each example that the filter selects, and returns whether all
-/// of them could be recorded.
+/// Records the goldens of each example that the filter selects.
 ///
-/// The recording is the twin's, so that a port cannot bless its own mistake; only where
+/// The recording is the twin's, so that a port cannot bless its own mistake. Only where
 /// there is no twin, or where the two differ on purpose, is the Rust program recorded.
-/// `python` is asked for when there is a twin to run.
 ///
 /// # Errors
 ///
-/// [`WrongCall`](crate::WrongCall) when the filter selects nothing; any other error when
-/// a golden or standard output cannot be written, or when `python` fails.
+/// [`WrongCall`] when the filter selects nothing, or there is no Python for a twin; any
+/// other error when a golden or standard output cannot be written.
 pub fn bless(
     workspace: &mut Workspace,
     filter: &str,
-    python: impl Fn() -> Result<Python>,
     limit: Duration,
-) -> Result<bool> {
+) -> Result<Outcome> {
     let needs_rust =
         |example: &&Example| !example.has_twin() || example.header.differs.is_some();
+    let settings = Settings {
+        limit,
+        ..Settings::default()
+    };
     if workspace.matching(filter)?.iter().any(needs_rust) {
         workspace.build(filter)?;
     }
     let workspace = &*workspace;
     let examples = workspace.matching(filter)?;
-    let needs_python = examples.iter().any(|example| example.has_twin());
-    let python = if needs_python { Some(python()?) } else { None };
-    let runtime = runtime()?;
-    let options = Options {
-        limit,
-        ..Options::new(false)
+    let python = match examples.iter().any(|example| example.has_twin()) {
+        true => Some(Python::find().map_err(WrongCall)?),
+        false => None,
     };
-    let mut report = Report::new(examples.len());
+    let checker = Checker::new(workspace, python.as_ref(), &settings);
+    let mut report = Report::default();
     let mut recorded = 0;
     for example in examples {
         let mut programs = Vec::new();
         if needs_rust(&example) {
             programs.push((Program::Rust, &example.golden));
         }
-        if let (true, Some(python)) = (example.has_twin(), &python) {
-            programs.push((Program::Twin(python), &example.twin_golden));
+        if example.has_twin() {
+            programs.push((Program::Twin, &example.twin_golden));
         }
         let mut outcome = Ok(());
         for (program, golden) in programs {
-            match runtime.block_on(run(workspace, example, program, &options)) {
+            let job = Job::new(example, program, false);
+            match checker.record(job, &mut None) {
                 Ok((recording, _)) => {
                     if let Some(changes) = write(example, golden, recording.transcript)? {
                         recorded += 1;
@@ -73,7 +72,7 @@ pub fn bless(
         }
         report.count(&example.id(), outcome)?;
     }
-    Ok(report.finish(&format!("{} changed", counted(recorded, "golden")))?)
+    report.finish(&format!("{} changed", counted(recorded, "golden")))
 }
 
 /// Writes the golden if it changes, and returns the changes.
@@ -86,7 +85,7 @@ fn write(
     if example.header.real_clock {
         // Order within a group and small delays differ from run to run: a golden that
         // this run meets is as good as what this run would give.
-        let slack = Options::new(true).slack;
+        let slack = Settings::default().slack;
         let before = read_golden(golden);
         if before.is_ok_and(|it| it.match_loosely(&transcript, slack).is_ok()) {
             return Ok(None);

@@ -1,184 +1,195 @@
 //! `cargo xtask copy`: a new Cargo project from one example.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::{Dependency, DependencyKind, Edition, MetadataCommand};
+use anyhow::{Context, Result};
+use catalog::files::{make_folder, read};
+use catalog::process::printed;
+use catalog::report::Failure;
+use catalog::workspace::{Example, Workspace, cargo};
+use catalog::{dependencies, refuse};
 
-use crate::dependencies::{self, Crates};
-use crate::files::{make_folder, read, replace};
-use crate::workspace::{Example, Workspace};
+/// A file of a project: its path and its text.
+type File = (String, String);
 
-/// What `cargo new` writes into a `main.rs`.
-const HELLO: &str = "fn main() {\n    println!(\"Hello, world!\");\n}\n";
-
-/// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged,
-/// and depends on the crates and features that the file uses. Returns what to tell the
-/// user. A project that `cargo new` has just made is taken as well.
+/// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged, and
+/// depends on the crates that the file uses. With tests or a second example, the files are
+/// modules. Returns what to tell the user.
 ///
 /// # Errors
 ///
-/// When `dir` exists and is not empty, when it is inside of a workspace that would take
-/// the project for a member, when the example uses a crate that its section does not
-/// depend on, or when a file cannot be written. Nothing is left behind then.
-pub fn copy(workspace: &Workspace, example: &Example, dir: &Path) -> Result<String> {
-    let (manifest, main) = (dir.join("Cargo.toml"), dir.join("src/main.rs"));
-    if fs::read_to_string(&main).is_ok_and(|text| text == HELLO) {
-        let (edition, source, block) = parts(workspace, example)?;
-        let before = read(&manifest)?;
-        let (package, rest) = before.split_once("[dependencies]").unwrap_or_default();
-        ensure!(
-            rest.trim().is_empty()
-                && package.contains(&format!("edition = \"{edition}\"")),
-            "{} is not as `cargo new` makes it for edition {edition}; nothing was touched",
-            manifest.display()
-        );
-        replace(&manifest, &format!("{package}{block}"))?;
-        replace(&main, &source).inspect_err(|_| drop(replace(&manifest, &before)))?;
+/// [`WrongCall`](catalog::WrongCall) when the example has no tests, or no demonstration
+/// that uses the second one. Any other error when `dir` exists and is not empty, or when a
+/// file cannot be written; nothing is left behind then.
+pub fn copy(
+    workspace: &Workspace,
+    example: &Example,
+    with: Option<&Example>,
+    with_tests: bool,
+    dir: &Path,
+) -> Result<String> {
+    let files = match (with, with_tests) {
+        (None, false) => project(workspace, example)?,
+        _ => modules(workspace, example, with, with_tests)?,
+    };
+    make_folder(dir, &files)?;
+    let made = files
+        .iter()
+        .map(|(path, _)| format!("made {}\n", dir.join(path).display()));
+    let made: String = made.collect();
+    let next = if with_tests {
+        "cargo test"
     } else {
-        let files = project(workspace, example, &example.name)?;
-        make_folder(dir, &files, || check_workspace_above(dir))?;
-    }
-    let (manifest, main, dir) = (manifest.display(), main.display(), dir.display());
+        "cargo run"
+    };
     Ok(format!(
-        "made {manifest}\nmade {main}\nNow:\n    cd {dir}\n    cargo run\n"
+        "{made}Now:\n    cd {}\n    {next}\n",
+        dir.display()
     ))
 }
 
-/// Refuses a folder inside of a workspace that cargo then cannot work with.
-fn check_workspace_above(dir: &Path) -> Result<()> {
-    let absolute = fs::canonicalize(dir)?;
-    let mut manifests = absolute
-        .ancestors()
-        .skip(1)
-        .map(|above| above.join("Cargo.toml"));
-    let is_workspace = |manifest: &PathBuf| {
-        fs::read_to_string(manifest).is_ok_and(|text| text.contains("[workspace]"))
-    };
-    let Some(outer) = manifests.find(is_workspace) else {
-        return Ok(());
-    };
-    let mut command = MetadataCommand::new();
-    command.no_deps().manifest_path(&outer);
-    let said = match command.other_options(["--offline".to_owned()]).exec() {
-        Ok(_) => return Ok(()),
-        Err(cargo_metadata::Error::CargoMetadata { stderr }) => stderr,
-        Err(other) => other.to_string(),
-    };
-    bail!(
-        "{} is inside of the workspace {}, which would take it for a member; choose a \
-         folder outside of it. cargo says: {}",
-        dir.display(),
-        outer.display(),
-        said.trim()
-    )
+/// The files of a project whose `main.rs` is the example.
+fn project(workspace: &Workspace, example: &Example) -> Result<Vec<File>> {
+    let source = read(&example.source)?;
+    let manifest = manifest(workspace, example, &[&source])?;
+    Ok(files([("Cargo.toml", manifest), ("src/main.rs", source)]))
 }
 
-/// The files of the project, as path and text; `name` is the name of its package.
+fn files<const N: usize>(files: [(&str, String); N]) -> Vec<File> {
+    files.map(|(path, text)| (path.to_owned(), text)).into()
+}
+
+/// The files of a project in which the example is a module, as in its section.
+fn modules(
+    workspace: &Workspace,
+    example: &Example,
+    with: Option<&Example>,
+    with_tests: bool,
+) -> Result<Vec<File>> {
+    let name = &example.name;
+    let mut main = format!("mod {name};\n");
+    let mut files = vec![(format!("src/{name}.rs"), read(&example.source)?)];
+    let mut runs = format!("{name}::main()");
+    if let Some(with) = with {
+        let uses = format!("crate::{}::", with.name);
+        let demo = match &example.demo {
+            Some(demo) if with.section == example.section => read(demo)?,
+            _ => String::new(),
+        };
+        if !demo.contains(&uses) {
+            refuse!("`{name}` has no demonstration that uses `{}`", with.name);
+        }
+        main += &format!(
+            "mod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
+            with.name
+        );
+        files.push((format!("src/{}.rs", with.name), read(&with.source)?));
+        files.push((format!("src/demos/{name}.rs"), demo));
+        runs.insert_str(0, "demos::");
+    }
+    if with_tests {
+        let Some(tests) = &example.tests else {
+            refuse!("`{name}` has no tests");
+        };
+        let tests = read(tests)?;
+        let support = example.source.with_file_name("tests").join("support.rs");
+        let mut list = format!("    mod {name};\n");
+        if tests.contains("super::support") {
+            list += "    mod support;\n";
+            files.push(("src/tests/support.rs".to_owned(), read(&support)?));
+        }
+        main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
+        files.push((format!("src/tests/{name}.rs"), tests));
+    }
+    // Whatever `main` returns is what this one returns.
+    main +=
+        &format!("\nfn main() -> impl std::process::Termination {{\n    {runs}\n}}\n");
+    let sources: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
+    let manifest = manifest(workspace, example, &sources)?;
+    files.insert(0, ("src/main.rs".to_owned(), main));
+    files.insert(0, ("Cargo.toml".to_owned(), manifest));
+    Ok(files)
+}
+
+/// The manifest of a project with these sources.
+fn manifest(
+    workspace: &Workspace,
+    example: &Example,
+    sources: &[&str],
+) -> Result<String> {
+    Ok(format!(
+        "[package]
+name = \"{}\"
+version = \"0.1.0\"
+publish = false
+{}
+# A workspace of its own, so that the project also works inside of another one.
+[workspace]
+",
+        example.name,
+        block(workspace, example, sources)?.replace("[package]\n", "")
+    ))
+}
+
+/// Returns the part of a manifest that the example needs: the edition, and the crates that
+/// it uses.
 ///
 /// # Errors
 ///
-/// When the example cannot be read, is not Rust, or uses a crate that its section does
-/// not depend on.
-pub fn project(
-    workspace: &Workspace,
-    example: &Example,
-    name: &str,
-) -> Result<Vec<(&'static str, String)>> {
-    let (edition, source, block) = parts(workspace, example)?;
-    let manifest = format!(
-        "[package]
-name = \"{name}\"
-version = \"0.1.0\"
-edition = \"{edition}\"
-publish = false
-
-{block}
-# A workspace of its own, so that the project also works inside of another one.
-[workspace]
-"
-    );
-    Ok(vec![("Cargo.toml", manifest), ("src/main.rs", source)])
-}
-
-/// The part of a manifest that the example needs: the edition, and the crates that it
-/// uses.
+/// When the example cannot be read.
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    let (edition, _, block) = parts(workspace, example)?;
-    Ok(format!("[package]\nedition = \"{edition}\"\n\n{block}"))
+    block(workspace, example, &[&read(&example.source)?])
 }
 
-/// The edition, the source, and a block of the crates that it uses.
-fn parts(workspace: &Workspace, example: &Example) -> Result<(Edition, String, String)> {
+fn block(workspace: &Workspace, example: &Example, sources: &[&str]) -> Result<String> {
     let section = workspace.section(&example.section)?;
-    let path = &example.source;
-    let source = read(path)?;
-    let uses = dependencies::find(&source)
-        .with_context(|| format!("{} is not Rust", path.display()))?;
-    let block = |title: &str, crates: &Crates, is_test: bool| -> Result<String> {
-        let mut lines = Vec::new();
-        for (name, features) in crates {
-            let is_used = |dependency: &&Dependency| {
-                let kind = dependency.kind;
-                dependency.path.is_none()
-                    && code_name(dependency) == *name
-                    && (kind == DependencyKind::Normal
-                        || is_test && kind == DependencyKind::Development)
-            };
-            let dependency = section.dependencies.iter().find(is_used);
-            let dependency = dependency.with_context(|| {
-                format!(
-                    "{} uses the crate `{name}`, which is none that {} depends on",
-                    workspace.relative(path),
-                    workspace.relative(&section.dir.join("Cargo.toml"))
-                )
-            })?;
-            let features = features.as_ref().map(|some| some.iter().cloned().collect());
-            let features: Vec<String> =
-                features.unwrap_or_else(|| dependency.features.clone());
-            lines.push(entry(dependency, &features));
+    let mut lines = BTreeMap::new();
+    for source in sources {
+        let found = dependencies::find(section, source).with_context(|| {
+            format!("{} is not Rust", workspace.relative(&example.source))
+        })?;
+        for (name, line) in found {
+            let longer = lines
+                .get(&name)
+                .is_none_or(|known: &String| known.len() < line.len());
+            if longer {
+                lines.insert(name, line);
+            }
         }
-        lines.sort();
-        Ok(format!("[{title}]\n{}", lines.concat()))
+    }
+    let lines: String = lines.into_values().collect();
+    let edition = section.edition;
+    Ok(format!(
+        "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
+    ))
+}
+
+/// Makes the project of an example, as a user does, and lets cargo check it.
+///
+/// # Errors
+///
+/// What cargo says.
+pub fn check_project(workspace: &Workspace, example: &Example) -> Result<(), Failure> {
+    let check = || -> Result<()> {
+        let id = example.id();
+        let dir = workspace.target.join("projects").join(&id);
+        let _ = std::fs::remove_dir_all(&dir);
+        make_folder(&dir, &project(workspace, example)?)?;
+        std::fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock"))?;
+        let mut command = Command::new(cargo());
+        command
+            .args(["check", "--quiet", "--offline"])
+            .current_dir(&dir);
+        command.env("CARGO_TARGET_DIR", workspace.target.join("projects/target"));
+        command
+            .env("CARGO_INCREMENTAL", "0")
+            .env("RUSTFLAGS", "-D warnings");
+        printed(&mut command).map(drop)
     };
-    let mut text = block("dependencies", &uses.normal, false)?;
-    if !uses.test.is_empty() {
-        text.push('\n');
-        text.push_str(&block("dev-dependencies", &uses.test, true)?);
-    }
-    Ok((section.edition, source, text))
-}
-
-/// The name that a dependency has in the section's manifest.
-fn key(dependency: &Dependency) -> &str {
-    dependency.rename.as_ref().unwrap_or(&dependency.name)
-}
-
-/// The name that a dependency has in the section's code.
-pub fn code_name(dependency: &Dependency) -> String {
-    key(dependency).replace('-', "_")
-}
-
-/// One line of a manifest.
-pub fn entry(dependency: &Dependency, features: &[String]) -> String {
-    let name = key(dependency);
-    let version = dependency.req.to_string();
-    let version = version.trim_start_matches('^');
-    let mut parts = vec![format!("version = \"{version}\"")];
-    if !dependency.uses_default_features {
-        parts.push("default-features = false".to_owned());
-    }
-    if !features.is_empty() {
-        let mut features = features.to_vec();
-        features.sort();
-        parts.push(format!("features = {features:?}"));
-    }
-    if dependency.rename.is_some() {
-        parts.push(format!("package = \"{}\"", dependency.name));
-    }
-    match parts.as_slice() {
-        [_version_alone] => format!("{name} = \"{version}\"\n"),
-        parts => format!("{name} = {{ {} }}\n", parts.join(", ")),
-    }
+    check().map_err(|error| Failure {
+        details: format!("{error:#}"),
+        ..Failure::new(example.id(), "its project does not compile")
+    })
 }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
-use console::Term;
-
-use crate::fails;
-use crate::questions::{self, Question};
-use crate::workspace::{Example, Workspace};
+use catalog::compile_fail;
+use catalog::questions::{self, Question};
+use catalog::refuse;
+use catalog::workspace::{Example, Workspace};
 
 /// Without words: every example, one a line, with its summary.
 ///
 /// With words: what has all of them, each with the command that runs it: examples by
 /// their names, summaries and asyncio names, then questions, then what the compiler says
 /// of the programs that must not compile. If there is nothing: a
-/// [`WrongCall`](crate::WrongCall).
+/// [`WrongCall`](catalog::WrongCall).
 ///
 /// A `*` marks examples whose transcripts differ on purpose.
 pub fn list(workspace: &Workspace, words: &[String]) -> Result<String> {
@@ -99,7 +98,7 @@ fn said(workspace: &Workspace, words: &[String]) -> Result<String> {
     let mut commands: BTreeMap<String, String> = BTreeMap::new();
     for section in &workspace.sections {
         // A program that cannot be read is told by the inventory.
-        for fail in fails::find(section)?
+        for fail in compile_fail::find(section)?
             .into_iter()
             .filter_map(|(_, f)| f.ok())
         {
@@ -133,8 +132,7 @@ fn has_all(text: &str, words: &[String]) -> bool {
     words.iter().all(|word| text.contains(word))
 }
 
-/// Header, both programs (side by side where the terminal is wide enough) and transcript
-/// of an example.
+/// Returns header, both programs and transcript of an example.
 pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     let header = &example.header;
     let read = |path| {
@@ -143,35 +141,16 @@ pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     };
     let (id, names) = (example.id(), header.asyncio.join(", "));
     let (summary, prose) = (&header.summary, header.prose.join("\n"));
-    let mut text = format!("{id}\n{summary}\n\n{prose}\n\nasyncio: {names}\n\n");
-    let source = read(&example.source)?;
-    let rust = source
-        .lines()
-        .skip_while(|line| line.starts_with("//!") || line.is_empty());
-    let rust: Vec<&str> = rust.collect();
-    let path = workspace.relative(&example.source);
-    if example.has_twin() {
-        let twin_path = workspace.relative(&example.twin);
-        let twin = read(&example.twin)?;
-        let python: Vec<&str> = twin.lines().collect();
-        let wide = |lines: &[&str]| lines.iter().map(|line| line.chars().count()).max();
-        let left = wide(&rust).unwrap_or(0).max(path.len());
-        let needed = left + 3 + wide(&python).unwrap_or(0);
-        let term = Term::stdout();
-        if term.is_term() && usize::from(term.size().1) >= needed {
-            text.push_str(&format!("{path:left$} | {twin_path}\n"));
-            for index in 0..rust.len().max(python.len()) {
-                let [rust, python] =
-                    [&rust, &python].map(|lines| *lines.get(index).unwrap_or(&""));
-                let row = format!("{rust:left$} | {python}");
-                text.push_str(&format!("{}\n", row.trim_end()));
-            }
-        } else {
-            let rust = rust.join("\n");
-            text.push_str(&format!("{path}:\n\n{rust}\n\n{twin_path}:\n\n{twin}"));
-        }
-    } else {
-        text.push_str(&format!("{path}:\n\n{}\n", rust.join("\n")));
+    let mut text = format!("{id}\n{summary}\n\n{prose}\n\nasyncio: {names}\n");
+    let twin = example.has_twin().then_some(&example.twin);
+    for path in [Some(&example.source), example.demo.as_ref(), twin]
+        .into_iter()
+        .flatten()
+    {
+        let source = read(path)?;
+        let is_header = |line: &&str| line.starts_with("//!") || line.is_empty();
+        let code: Vec<&str> = source.lines().skip_while(is_header).collect();
+        text += &format!("\n{}:\n\n{}\n", workspace.relative(path), code.join("\n"));
     }
     let golden = read(&example.golden)?;
     let Some(why) = &header.differs else {

@@ -1,9 +1,9 @@
 //! `cargo xtask new`: the files of a new example, ready to be filled in.
 
-use anyhow::{Context, Result};
-
-use crate::files::{make_files, read};
-use crate::workspace::Workspace;
+use anyhow::Result;
+use catalog::files::{make_files, read};
+use catalog::refuse;
+use catalog::workspace::Workspace;
 
 const SOURCE: &str = "\
 //! TODO: say in one sentence what the reader learns here.
@@ -51,8 +51,8 @@ const KEYWORDS: &str = "abstract as async await become box break const continue 
 ///
 /// # Errors
 ///
-/// [`WrongCall`](crate::WrongCall) when the section is unknown or the name is taken or not one of a module;
-/// any other error when a file cannot be written. Everything is then as it was.
+/// [`WrongCall`](catalog::WrongCall) when the section is unknown or the name is taken or
+/// not one of a module; any other error when a file cannot be written. Everything is then as it was.
 pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
     let Some((section, name)) = id.split_once('/') else {
         refuse!("`{id}` is not of the form SECTION/EXAMPLE");
@@ -61,8 +61,7 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
     check_name(name)?;
     let source = section.dir.join("src").join(format!("{name}.rs"));
     let twin = section.dir.join("python").join(format!("{name}.py"));
-    let golden = workspace.root.join("tests/golden").join(&section.name);
-    let golden = golden.join(format!("{name}.txt"));
+    let golden = section.dir.join("golden").join(format!("{name}.txt"));
     for path in [&source, &twin, &golden] {
         if path.symlink_metadata().is_ok() {
             let path = workspace.relative(path);
@@ -70,8 +69,7 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
         }
     }
     let main = section.dir.join("src/main.rs");
-    let listed = list(&read(&main)?, name)
-        .with_context(|| format!("{} has no `examples! {{ ... }}`", main.display()))?;
+    let listed = list(&read(&main)?, name);
     let new = [(source, SOURCE.to_owned()), (twin, TWIN.to_owned())];
     make_files(&new, (&main, &listed))?;
     let [source, twin, main] =
@@ -100,20 +98,19 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text of a `main.rs` with one more name at the end of its `examples!`.
-fn list(main: &str, name: &str) -> Option<String> {
-    let open = main.find("examples!")?;
-    let open = open + main[open..].find('{')? + 1;
-    let close = open + main[open..].find('}')?;
-    let mut names = main[open..close].trim().trim_end_matches(',').to_owned();
-    if !names.contains('\n') {
-        names = names.replace(", ", ",\n    ");
-    }
-    if !names.is_empty() {
-        names.push_str(",\n    ");
-    }
-    let (before, after) = (&main[..open], &main[close..]);
-    Some(format!("{before}\n    {names}{name},\n{after}"))
+/// The text of a `main.rs` with one more example behind the last one.
+fn list(main: &str, name: &str) -> String {
+    let is_example = |line: &&str| line.starts_with("mod ") && line.ends_with(';');
+    let is_example =
+        |line: &&str| is_example(line) && !["mod demos;", "mod tests;"].contains(line);
+    let last = main.lines().filter(is_example).next_back();
+    let last = last.unwrap_or("extern crate runner;");
+    let gap = if last.starts_with("mod ") { "" } else { "\n" };
+    main.replacen(
+        &format!("{last}\n"),
+        &format!("{last}\n{gap}mod {name};\n"),
+        1,
+    )
 }
 
 #[cfg(test)]
@@ -121,25 +118,19 @@ mod tests {
     use super::{check_name, list};
 
     #[test]
-    fn a_name_is_added_at_the_end() {
+    fn a_name_is_added_behind_the_last_example() {
+        let head = "//! X.\n\n#[macro_use]\nextern crate runner;\n";
+        let tail = "\nmod demos;\n#[cfg(test)]\nmod tests;\n\nrunner::section!();\n";
         for (before, after) in [
             (
-                "\n    a,\n    b (not Send),\n",
-                "a,\n    b (not Send),\n    c",
+                "\nmod a;\n\n// Others.\nmod b;\n",
+                "\nmod a;\n\n// Others.\nmod b;\nmod c;\n",
             ),
-            (
-                "\n    a,\n    b (not Send)\n",
-                "a,\n    b (not Send),\n    c",
-            ),
-            (" a, b (not Send) ", "a,\n    b (not Send),\n    c"),
-            (" a, b (not Send), ", "a,\n    b (not Send),\n    c"),
-            ("", "c"),
+            ("", "\nmod c;\n"),
         ] {
-            let before = format!("//! X.\n\nexamples! {{{before}}}\n");
-            let after = format!("//! X.\n\nexamples! {{\n    {after},\n}}\n");
-            assert_eq!(list(&before, "c"), Some(after));
+            let listed = list(&format!("{head}{before}{tail}"), "c");
+            assert_eq!(listed, format!("{head}{after}{tail}"));
         }
-        assert_eq!(list("fn main() {}\n", "c"), None);
     }
 
     #[test]

@@ -98,7 +98,7 @@ async fn execute(command: Command) -> Result<String, Failure> {
 
 /// What the whole program does: its result goes to standard output, what went wrong to
 /// standard error, and the number is the exit code.
-async fn program(args: impl IntoIterator<Item = OsString>) -> u8 {
+pub async fn program(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {
@@ -142,35 +142,4 @@ pub async fn main() -> ExitCode {
     }
     run().await;
     ExitCode::SUCCESS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, OsString, program, spawn_blocking, timeout};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    #[test]
-    fn the_program_waits_for_a_blocked_thread() {
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&ended);
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async move {
-            let call = spawn_blocking(move || {
-                std::thread::sleep(Duration::from_millis(200));
-                flag.store(true, Ordering::Relaxed);
-            });
-            assert!(timeout(Duration::from_millis(50), call).await.is_err());
-        });
-        assert!(!ended.load(Ordering::Relaxed));
-        // As at the end of an async main.
-        drop(runtime);
-        assert!(ended.load(Ordering::Relaxed));
-    }
-
-    #[tokio::test]
-    async fn a_wrong_call_has_the_code_2() {
-        assert_eq!(program(["tool", "fetch"].map(OsString::from)).await, 2);
-        assert_eq!(program(["tool", "--help"].map(OsString::from)).await, 0);
-    }
 }

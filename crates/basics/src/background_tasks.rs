@@ -104,20 +104,3 @@ pub async fn run() {
 pub async fn main() {
     run().await;
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, TaskTracker};
-    use tokio::time::timeout;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_tracker_that_is_not_closed_is_waited_for_in_vain() {
-        let tasks = TaskTracker::new();
-        let task = tasks.spawn(async {});
-        task.await.expect("the task does not fail");
-        let limit = Duration::from_secs(3600);
-        assert!(timeout(limit, tasks.wait()).await.is_err());
-        tasks.close();
-        assert!(timeout(limit, tasks.wait()).await.is_ok());
-    }
-}

@@ -131,14 +131,3 @@ pub async fn run() -> Result<(), Failure> {
 pub fn main() -> Result<(), Failure> {
     from_sync_code()
 }
-
-#[cfg(test)]
-mod tests {
-    #[tokio::test]
-    #[should_panic(
-        expected = "can call blocking only when running on the multi-threaded runtime"
-    )]
-    async fn in_place_needs_the_multi_threaded_runtime() {
-        let _ = super::price_in_place("tea");
-    }
-}

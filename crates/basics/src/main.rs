@@ -1,38 +1,41 @@
 //! What an asyncio developer has to know first: the section's examples, in reading order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    hello_async,
-    lazy_futures,
-    async_functions,
-    sequential_vs_concurrent,
-    suspend_and_resume,
-    interleaving,
-    spawn_tasks,
-    task_results,
-    task_state,
-    timers,
-    yield_now,
-    blocking_vs_async,
-    cooperative_loops,
-    drop_or_detach,
-    background_tasks,
-    borrow_or_spawn,
-    send_and_local (not Send),
-    share_state,
-    recursion,
-    boxed_futures,
-    scheduled_callbacks,
-    awaitables,
-    futures_by_hand,
-    select_in_a_loop,
-    task_locals,
-    async_main_with_args,
-    build_a_runtime,
-    join_or_spawn,
-    call_async_from_sync,
-    spawn_from_a_thread,
-    runtime_on_a_thread,
-}
+mod hello_async;
+mod lazy_futures;
+mod async_functions;
+mod sequential_vs_concurrent;
+mod suspend_and_resume;
+mod interleaving;
+mod spawn_tasks;
+mod task_results;
+mod task_state;
+mod timers;
+mod yield_now;
+mod blocking_vs_async;
+mod cooperative_loops;
+mod drop_or_detach;
+mod background_tasks;
+mod borrow_or_spawn;
+mod send_and_local;
+mod share_state;
+mod recursion;
+mod boxed_futures;
+mod scheduled_callbacks;
+mod awaitables;
+mod futures_by_hand;
+mod select_in_a_loop;
+mod task_locals;
+mod async_main_with_args;
+mod build_a_runtime;
+mod join_or_spawn;
+mod call_async_from_sync;
+mod spawn_from_a_thread;
+mod runtime_on_a_thread;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

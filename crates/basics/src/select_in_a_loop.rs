@@ -83,7 +83,7 @@ pub async fn check_until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
     }
 }
 
-async fn calibrate() -> &'static str {
+pub async fn calibrate() -> &'static str {
     sleep(CALIBRATION).await;
     "calibrated"
 }
@@ -128,24 +128,4 @@ pub async fn run() {
 #[tokio::main]
 pub async fn main() {
     run().await;
-}
-
-#[cfg(test)]
-mod tests {
-    #[tokio::test]
-    #[should_panic(expected = "all branches are disabled and there is no else branch")]
-    async fn a_select_whose_arms_are_all_off_panics() {
-        let (sender, mut readings) = super::mpsc::unbounded_channel::<u32>();
-        drop(sender);
-        tokio::select! { Some(_) = readings.recv() => {} }
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "`async fn` resumed after completion")]
-    async fn a_future_that_has_ended_must_not_be_asked_again() {
-        tokio::time::pause();
-        let mut calibration = std::pin::pin!(super::calibrate());
-        calibration.as_mut().await;
-        calibration.as_mut().await;
-    }
 }

@@ -23,15 +23,15 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{interval, sleep};
 
 /// How many readings may wait, where there is a limit.
-const CAPACITY: usize = 2;
+pub const CAPACITY: usize = 2;
 
 /// What became of the readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Report {
-    stored: usize,
-    dropped: usize,
+pub struct Report {
+    pub stored: usize,
+    pub dropped: usize,
     /// The most that waited at once.
-    waited: usize,
+    pub waited: usize,
 }
 
 impl Report {
@@ -68,7 +68,7 @@ async fn store(_reading: usize) {
 }
 
 /// The queue grows.
-async fn unbounded(count: usize) -> Report {
+pub async fn unbounded(count: usize) -> Report {
     let (queue, mut receiver) = mpsc::unbounded_channel();
     let source = async move {
         let mut readings = readings(count);
@@ -92,7 +92,7 @@ async fn unbounded(count: usize) -> Report {
 }
 
 /// The source waits.
-async fn bounded(count: usize) -> Report {
+pub async fn bounded(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
         let mut readings = readings(count);
@@ -116,7 +116,7 @@ async fn store_all(mut queue: mpsc::Receiver<usize>) -> Report {
 }
 
 /// What finds no place is dropped.
-async fn newest_dropped(count: usize) -> Report {
+pub async fn newest_dropped(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
         let mut dropped = 0;
@@ -136,7 +136,7 @@ async fn newest_dropped(count: usize) -> Report {
 }
 
 /// What has waited for longest is dropped.
-async fn oldest_dropped(count: usize) -> Report {
+pub async fn oldest_dropped(count: usize) -> Report {
     // What `channel` would make of it, too.
     let capacity = CAPACITY.next_power_of_two();
     let (queue, mut receiver) = broadcast::channel(capacity);
@@ -191,58 +191,4 @@ pub async fn run() {
 #[tokio::main]
 pub async fn main() {
     run().await;
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::broadcast;
-    use tokio::sync::broadcast::error::TryRecvError;
-
-    use super::{CAPACITY, Report, bounded, newest_dropped, oldest_dropped, unbounded};
-
-    #[tokio::test(start_paused = true)]
-    async fn only_without_a_limit_more_wait_when_there_are_more() {
-        for count in [0, 1, 2, 70, 700] {
-            let Report {
-                stored,
-                dropped,
-                waited,
-            } = unbounded(count).await;
-            assert_eq!((stored, dropped), (count, 0));
-            // Five of seven come while the stage stores two.
-            assert!(waited.abs_diff(count * 5 / 7) <= 1, "{waited}");
-
-            let Report {
-                stored,
-                dropped,
-                waited,
-            } = bounded(count).await;
-            assert_eq!((stored, dropped), (count, 0));
-            assert_eq!(waited, CAPACITY.min(count.saturating_sub(1)));
-
-            let newest = newest_dropped(count).await;
-            let oldest = oldest_dropped(count).await;
-            for Report {
-                stored,
-                dropped,
-                waited,
-            } in [newest, oldest]
-            {
-                assert_eq!(stored + dropped, count);
-                let most = CAPACITY.next_power_of_two();
-                assert!(waited <= most);
-                assert!(count < 70 || stored < count * 2 / 7 + 2 + most, "{stored}");
-            }
-        }
-    }
-
-    #[test]
-    fn broadcast_rounds_up_to_a_power_of_two() {
-        let (queue, mut receiver) = broadcast::channel(3);
-        for number in 0..10 {
-            queue.send(number).expect("there is a receiver");
-        }
-        assert_eq!(receiver.try_recv(), Err(TryRecvError::Lagged(6)));
-        assert_eq!(receiver.try_recv(), Ok(6));
-    }
 }

@@ -26,7 +26,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-const STEP: Duration = Duration::from_millis(100);
+pub const STEP: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 enum PriceError {
@@ -69,7 +69,7 @@ async fn with_a_future(other_work: Duration) -> Result<u32, PriceError> {
 }
 
 /// The request begins at once, and ends with this if this is dropped.
-async fn with_a_task(other_work: Duration) -> Result<u32, Box<dyn Error + Send + Sync>> {
+pub async fn with_a_task(other_work: Duration) -> Result<u32, Box<dyn Error + Send + Sync>> {
     let price = AbortOnDropHandle::new(tokio::spawn(price("tea")));
     sleep(other_work).await;
     Ok(price.await??)
@@ -232,25 +232,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::poll;
-    use tokio::runtime::Handle;
-    use tokio::task::yield_now;
-
-    use super::{STEP, with_a_task};
-
-    #[tokio::test(start_paused = true)]
-    async fn its_task_ends_with_it() {
-        let mut price = Box::pin(with_a_task(STEP));
-        assert!(poll!(price.as_mut()).is_pending());
-        yield_now().await;
-        let tasks = || Handle::current().metrics().num_alive_tasks();
-        assert_eq!(tasks(), 1);
-        drop(price);
-        yield_now().await;
-        assert_eq!(tasks(), 0);
-    }
 }

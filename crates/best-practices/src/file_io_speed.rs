@@ -61,27 +61,27 @@ async fn sum(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
 }
 
 /// A trip for each number.
-async fn sum_unbuffered(path: &Path) -> io::Result<(u64, usize)> {
+pub async fn sum_unbuffered(path: &Path) -> io::Result<(u64, usize)> {
     let mut file = Counted::new(File::open(path).await?);
     Ok((sum(&mut file).await?, file.reads))
 }
 
 /// A trip for each `capacity` bytes, up to the 2 MiB of `File::set_max_buf_size`.
 /// `BufReader::new` has 8 KiB.
-async fn sum_buffered(path: &Path, capacity: usize) -> io::Result<(u64, usize)> {
+pub async fn sum_buffered(path: &Path, capacity: usize) -> io::Result<(u64, usize)> {
     let file = Counted::new(File::open(path).await?);
     let mut file = BufReader::with_capacity(capacity, file);
     Ok((sum(&mut file).await?, file.get_ref().reads))
 }
 
 /// One trip, and then no file.
-async fn sum_of_whole(path: &Path) -> io::Result<u64> {
+pub async fn sum_of_whole(path: &Path) -> io::Result<u64> {
     let bytes = fs::read(path).await?;
     sum(&mut bytes.as_slice()).await
 }
 
 /// One trip with all that there is to do.
-async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
+pub async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
     spawn_blocking(move || {
         let mut file = io::BufReader::new(std::fs::File::open(path)?);
         let mut next = || -> io::Result<u32> {
@@ -96,7 +96,7 @@ async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
 }
 
 /// The numbers below `count`, after `said` as their number.
-fn file_of_numbers(said: u32, count: u32) -> Vec<u8> {
+pub fn file_of_numbers(said: u32, count: u32) -> Vec<u8> {
     let numbers = std::iter::once(said).chain(0..count);
     numbers.flat_map(u32::to_be_bytes).collect()
 }
@@ -181,90 +181,4 @@ pub async fn run() -> io::Result<()> {
 #[tokio::main]
 pub async fn main() -> io::Result<()> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use tempfile::TempDir;
-    use tokio::fs;
-    use tokio::io::{AsyncBufReadExt, BufReader};
-
-    use super::{
-        Counted, file_of_numbers, sum_buffered, sum_in_thread, sum_of_whole,
-        sum_unbuffered,
-    };
-
-    #[tokio::test]
-    async fn a_trip_for_each_number_or_each_buffer() -> io::Result<()> {
-        let folder = TempDir::new()?;
-        let path = folder.path().join("numbers");
-        for count in [0, 1, 2, 255, 256] {
-            fs::write(&path, file_of_numbers(count, count)).await?;
-            let sum: u64 = (0..u64::from(count)).sum();
-            let trips = count as usize + 1;
-            assert_eq!(sum_unbuffered(&path).await?, (sum, trips));
-            // A buffer that is smaller than what is asked for is left out.
-            assert_eq!(sum_buffered(&path, 3).await?, (sum, trips));
-            assert_eq!(sum_buffered(&path, 4).await?, (sum, trips));
-            let trips = (4 + 4 * count as usize).div_ceil(1024);
-            assert_eq!(sum_buffered(&path, 1024).await?, (sum, trips));
-            assert_eq!(sum_of_whole(&path).await?, sum);
-            assert_eq!(sum_in_thread(path.clone()).await?, sum);
-        }
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn no_trip_has_more_than_two_mebibytes() -> io::Result<()> {
-        let folder = TempDir::new()?;
-        let path = folder.path().join("numbers");
-        fs::write(&path, vec![0; 3 << 20]).await?;
-        let file = Counted::new(fs::File::open(&path).await?);
-        let mut file = BufReader::with_capacity(4 << 20, file);
-        file.fill_buf().await?;
-        assert_eq!(file.buffer().len(), 2 << 20);
-        Ok(())
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn in_many_tasks() -> io::Result<()> {
-        let folder = TempDir::new()?;
-        let path = folder.path().join("numbers");
-        fs::write(&path, file_of_numbers(20, 20)).await?;
-        let tasks = (0..50).map(|_| {
-            let path = path.clone();
-            tokio::spawn(async move { sum_buffered(&path, 16).await })
-        });
-        for task in tasks.collect::<Vec<_>>() {
-            assert_eq!(task.await??, (190, 6));
-        }
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn no_file_and_half_a_file() -> io::Result<()> {
-        let folder = TempDir::new()?;
-        let path = folder.path().join("numbers");
-        for (content, kind) in [
-            (None, io::ErrorKind::NotFound),
-            (Some(vec![]), io::ErrorKind::UnexpectedEof),
-            (Some(vec![0, 0, 0, 1, 0]), io::ErrorKind::UnexpectedEof),
-        ] {
-            if let Some(content) = content {
-                fs::write(&path, content).await?;
-            }
-            let results = [
-                sum_unbuffered(&path).await.map(|(sum, _)| sum),
-                sum_buffered(&path, 1024).await.map(|(sum, _)| sum),
-                sum_of_whole(&path).await,
-                sum_in_thread(path.clone()).await,
-            ];
-            for result in results {
-                assert_eq!(result.map_err(|error| error.kind()), Err(kind));
-            }
-        }
-        Ok(())
-    }
 }

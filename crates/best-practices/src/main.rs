@@ -1,27 +1,29 @@
 //! Tests, debugging, profiling, costs, pitfalls: the section's examples, in reading
-//! order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    unit_testing,
-    test_timeouts_and_retries,
-    test_a_server,
-    shared_client_in_tests,
-    cancel_everywhere,
-    property_test,
-    model_checking,
-    deterministic_simulation,
-    debugging,
-    structured_logging (not Send),
-    metrics,
-    profiling,
-    cpu_bound,
-    back_pressure,
-    batching,
-    file_io_speed,
-    dos_and_donts,
-    pitfalls,
-    choose_a_crate,
-}
+mod unit_testing;
+mod test_timeouts_and_retries;
+mod test_a_server;
+mod shared_client_in_tests;
+mod cancel_everywhere;
+mod property_test;
+mod model_checking;
+mod deterministic_simulation;
+mod debugging;
+mod structured_logging;
+mod metrics;
+mod profiling;
+mod cpu_bound;
+mod back_pressure;
+mod batching;
+mod file_io_speed;
+mod dos_and_donts;
+mod pitfalls;
+mod choose_a_crate;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

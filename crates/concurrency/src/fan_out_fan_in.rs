@@ -54,7 +54,7 @@ async fn worker(mut events: mpsc::Receiver<Event>, results: mpsc::Sender<Outcome
 }
 
 /// Hands each event to the worker of its account.
-async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
+pub async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
     for event in events {
         if workers[event.0 % workers.len()].send(event).await.is_err() {
             return;
@@ -63,7 +63,7 @@ async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
 }
 
 /// Starts the workers. Their queues, where their results come, and the tasks themselves.
-fn start_workers() -> (
+pub fn start_workers() -> (
     Vec<mpsc::Sender<Event>>,
     mpsc::Receiver<Outcome>,
     JoinSet<()>,
@@ -121,35 +121,4 @@ pub async fn run() -> Result<(), JoinError> {
 #[tokio::main]
 pub async fn main() -> Result<(), JoinError> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
-    use super::{fan_out, start_workers};
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    #[tokio::test(start_paused = true)]
-    async fn handing_out_before_reading_hangs() {
-        let (workers, _results, _tasks) = start_workers();
-        let all = vec![(2, 1); 10];
-        assert!(timeout(HOUR, fan_out(all, workers)).await.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_end_when_the_reader_has_left() {
-        let (workers, results, mut tasks) = start_workers();
-        tasks.spawn(fan_out(
-            vec![(1, 1), (2, 1), (1, 1), (2, 1), (1, 1)],
-            workers,
-        ));
-        drop(results);
-        // In the time of one event, not of three.
-        let soon = Duration::from_millis(300);
-        assert!(timeout(soon, tasks.join_all()).await.is_ok());
-    }
 }

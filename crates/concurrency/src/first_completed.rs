@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 /// Any error that may move to another thread.
-type Failure = Box<dyn Error + Send + Sync>;
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs all futures as tasks. What the first returned that completed, or `None` if there
 /// are no futures. The others are aborted, and have ended when this returns.
@@ -130,69 +130,4 @@ pub async fn run() -> Result<(), Failure> {
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::Ready;
-    use std::iter::empty;
-    use std::pin::pin;
-    use std::sync::Arc;
-    use std::task::Poll;
-    use std::time::Duration;
-
-    use tokio::time::{sleep, timeout};
-
-    use super::{Failure, first_completed, first_success};
-
-    /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-    /// not ready then.
-    async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-        let mut future = pin!(future);
-        for _ in 0..polls {
-            if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-                return Some(output);
-            }
-            sleep(Duration::from_millis(1)).await;
-        }
-        None
-    }
-
-    #[tokio::test]
-    async fn of_nothing_nothing_completes() {
-        assert!(first_completed(empty::<Ready<u32>>()).await.is_none());
-        let errors = first_success(empty::<Ready<Result<u32, Failure>>>()).await;
-        assert_eq!(errors.expect_err("no success").len(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_one_of_the_errors() {
-        let errors = first_success([1, 2].map(async |bug| {
-            assert_eq!(bug, 1, "a bug");
-            Err::<u32, Failure>("no luck".into())
-        }));
-        assert_eq!(errors.await.expect_err("no success").len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn dropped_while_it_waits_it_stops_all() {
-        for polls in 1..5 {
-            let held = Arc::new(());
-            let tasks = [1, 2].map(|_| {
-                let held = Arc::clone(&held);
-                async move {
-                    sleep(Duration::from_secs(1)).await;
-                    drop(held);
-                }
-            });
-            assert!(poll_and_drop(first_completed(tasks), polls).await.is_none());
-            let all_gone = async {
-                while Arc::strong_count(&held) > 1 {
-                    sleep(Duration::from_millis(1)).await;
-                }
-            };
-            let soon = Duration::from_millis(10);
-            assert!(timeout(soon, all_gone).await.is_ok());
-        }
-    }
 }

@@ -19,7 +19,7 @@ use tokio::task::JoinError;
 use tokio::time::sleep;
 
 /// Any error that may move to another thread.
-type Failure = Box<dyn Error + Send + Sync>;
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs all futures at the same time, each as a task of its own. Their values, in the
 /// order of the futures, or the first error, which may be a panic; the other tasks run
@@ -88,36 +88,4 @@ pub async fn run() -> Result<(), Failure> {
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::sync::oneshot;
-    use tokio::time::{sleep, timeout};
-
-    use super::{Failure, gather};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[tokio::test(start_paused = true)]
-    async fn the_tasks_run_on_when_it_is_dropped() {
-        let (sender, receiver) = oneshot::channel();
-        let work = async {
-            sleep(SECOND * 2).await;
-            sender.send(7).map_err(|_| Failure::from("nobody listens"))
-        };
-        assert!(timeout(SECOND, gather([work])).await.is_err());
-        assert_eq!(timeout(SECOND * 2, receiver).await, Ok(Ok(7)));
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error() {
-        let results = gather([async {
-            assert_eq!(1, 2, "a bug");
-            Ok::<u32, Failure>(1)
-        }]);
-        assert!(results.await.is_err());
-    }
 }

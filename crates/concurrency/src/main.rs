@@ -1,44 +1,46 @@
 //! Run many things at once, wait for some of them, share and hand over: the section's
-//! examples, in reading order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    gather,
-    wait_all,
-    first_completed,
-    as_completed,
-    select_all_of,
-    task_group,
-    join_map,
-    batches,
-    semaphore,
-    map_with_limit,
-    rate_of_spawning,
-    background_task,
-    lost_update,
-    lock,
-    rw_lock,
-    deadlock,
-    once_cell,
-    event,
-    barrier,
-    watch_a_value,
-    broadcast,
-    producer_consumer,
-    try_send,
-    receiver_that_never_ends,
-    many_producers_many_consumers,
-    worker_pool,
-    drain_what_waits,
-    queue_join,
-    queue_shutdown,
-    fan_out_fan_in,
-    priority_queue,
-    condition_queue,
-    pipeline,
-    single_flight,
-    event_emitter,
-    actor,
-}
+mod gather;
+mod wait_all;
+mod first_completed;
+mod as_completed;
+mod select_all_of;
+mod task_group;
+mod join_map;
+mod batches;
+mod semaphore;
+mod map_with_limit;
+mod rate_of_spawning;
+mod background_task;
+mod lost_update;
+mod lock;
+mod rw_lock;
+mod deadlock;
+mod once_cell;
+mod event;
+mod barrier;
+mod watch_a_value;
+mod broadcast;
+mod producer_consumer;
+mod try_send;
+mod receiver_that_never_ends;
+mod many_producers_many_consumers;
+mod worker_pool;
+mod drain_what_waits;
+mod queue_join;
+mod queue_shutdown;
+mod fan_out_fan_in;
+mod priority_queue;
+mod condition_queue;
+mod pipeline;
+mod single_flight;
+mod event_emitter;
+mod actor;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

@@ -24,7 +24,7 @@ async fn job(number: u64) -> u64 {
 }
 
 /// Spawns all at once; each waits for its permit inside. Gives the sum of the results.
-async fn permit_inside(jobs: u64, limit: usize) -> Result<u64, JoinError> {
+pub async fn permit_inside(jobs: u64, limit: usize) -> Result<u64, JoinError> {
     let permits = Arc::new(Semaphore::new(limit));
     let mut tasks = JoinSet::new();
     for number in 0..jobs {
@@ -45,7 +45,7 @@ async fn permit_inside(jobs: u64, limit: usize) -> Result<u64, JoinError> {
 }
 
 /// Spawns one only when there is a permit for it. Gives the sum of the results.
-async fn permit_before(jobs: u64, limit: usize) -> Result<u64, JoinError> {
+pub async fn permit_before(jobs: u64, limit: usize) -> Result<u64, JoinError> {
     let permits = Arc::new(Semaphore::new(limit));
     let mut tasks = JoinSet::new();
     let mut sum = 0;
@@ -116,40 +116,4 @@ pub async fn run() -> Result<(), JoinError> {
 #[tokio::main]
 pub async fn main() -> Result<(), JoinError> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::runtime::Handle;
-    use tokio::select;
-    use tokio::time::sleep;
-
-    use super::{permit_before, permit_inside};
-
-    /// The result of the future, and the most tasks that were alive at any millisecond.
-    async fn most_tasks<F: Future>(future: F) -> (F::Output, usize) {
-        let metrics = Handle::current().metrics();
-        let mut most = 0;
-        let watching = async {
-            loop {
-                sleep(Duration::from_millis(1)).await;
-                most = most.max(metrics.num_alive_tasks());
-            }
-        };
-        let output = select! {
-            output = future => output,
-            () = watching => unreachable!("it goes on for ever"),
-        };
-        (output, most)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hundred_thousand() {
-        let (sum, most) = most_tasks(permit_before(100_000, 1_000)).await;
-        assert_eq!((sum.ok(), most), (Some(4_999_950_000), 1_000));
-        let (sum, most) = most_tasks(permit_inside(100_000, 50_000)).await;
-        assert_eq!((sum.ok(), most), (Some(4_999_950_000), 100_000));
-    }
 }

@@ -31,7 +31,7 @@ async fn work(name: u32) -> Result<(), String> {
 }
 
 /// Takes its permit itself. The error would be a semaphore that was closed.
-async fn limited(name: u32, semaphore: Arc<Semaphore>) -> Result<(), AcquireError> {
+pub async fn limited(name: u32, semaphore: Arc<Semaphore>) -> Result<(), AcquireError> {
     let _permit = semaphore.acquire().await?;
     if let Err(error) = work(name).await {
         println!("{error}");
@@ -81,35 +81,4 @@ pub async fn run() -> Result<(), AcquireError> {
 #[tokio::main]
 pub async fn main() -> Result<(), AcquireError> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use tokio::sync::Semaphore;
-    use tokio::time::sleep;
-
-    use super::limited;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_aborted_worker_gives_its_permit_back() {
-        let semaphore = Arc::new(Semaphore::new(1));
-        let task = tokio::spawn(limited(0, Arc::clone(&semaphore)));
-        sleep(Duration::from_millis(100)).await;
-        assert_eq!(semaphore.available_permits(), 0);
-        task.abort();
-        assert!(task.await.is_err());
-        assert_eq!(semaphore.available_permits(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_underscore_holds_nothing() {
-        let semaphore = Semaphore::new(1);
-        let _ = semaphore.acquire().await;
-        assert_eq!(semaphore.available_permits(), 1);
-        let _permit = semaphore.acquire().await;
-        assert_eq!(semaphore.available_permits(), 0);
-    }
 }

@@ -1,24 +1,26 @@
 //! Acquire, use, and give back whatever happens: the section's examples, in reading
-//! order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    async_resource,
-    scoped_resource,
-    database_connection,
-    async_files,
-    temporary_directory,
-    nested_scopes,
-    drop_guard,
-    semaphore_pool,
-    cleanup_on_cancel,
-    goodbye_on_close,
-    resource_manager,
-    exit_stack,
-    structured_scope,
-    transaction,
-    connection_pool,
-    lease,
-}
+mod async_resource;
+mod scoped_resource;
+mod database_connection;
+mod async_files;
+mod temporary_directory;
+mod nested_scopes;
+mod drop_guard;
+mod semaphore_pool;
+mod cleanup_on_cancel;
+mod goodbye_on_close;
+mod resource_manager;
+mod exit_stack;
+mod structured_scope;
+mod transaction;
+mod connection_pool;
+mod lease;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

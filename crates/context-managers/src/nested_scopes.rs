@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// What is asked of a connection takes so long.
-const LATENCY: Duration = Duration::from_millis(100);
+pub const LATENCY: Duration = Duration::from_millis(100);
 /// A table has room for so many rows.
 const CAPACITY: u32 = 2;
 
@@ -67,7 +67,7 @@ pub async fn open_both(
 }
 
 /// Copies so many rows from one table to another, and returns their number.
-async fn copy(
+pub async fn copy(
     server: &Arc<Server>,
     names: [&'static str; 2],
     rows: u32,
@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// The list is whole whenever the lock is free, so a panic elsewhere spoils nothing.
-    fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
+    pub(crate) fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +141,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         sleep(LATENCY).await;
         {
             let mut names = self.server.names();
@@ -196,49 +196,4 @@ pub async fn run() -> Result<(), Failure> {
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use tokio::time::sleep;
-
-    use super::{Connection, LATENCY, Refused, Server, copy, open_both, with_connection};
-
-    #[tokio::test(start_paused = true)]
-    async fn an_aborted_task_closes_nothing() {
-        let server = Arc::new(Server::default());
-        let copying = Arc::clone(&server);
-        let names = ["cellar", "kitchen"];
-        let task = tokio::spawn(async move { copy(&copying, names, 2).await.is_ok() });
-        sleep(4 * LATENCY).await;
-        task.abort();
-        assert!(task.await.is_err());
-        sleep(10 * LATENCY).await;
-        assert_eq!(*server.names(), ["cellar", "kitchen"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_panic_closes_nothing() {
-        let server = Arc::new(Server::default());
-        let used = Arc::clone(&server);
-        let task = tokio::spawn(async move {
-            let body =
-                async |_: &mut Connection| -> Result<(), Refused> { panic!("scheduled") };
-            with_connection(&used, "cellar", body).await
-        });
-        assert!(task.await.expect_err("it panics").is_panic());
-        sleep(10 * LATENCY).await;
-        assert_eq!(*server.names(), ["cellar"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_of_two_of_the_same_name_is_closed() -> Result<(), Refused> {
-        let server = Arc::new(Server::default());
-        let (first, _second) = open_both(&server, ["cellar", "cellar"]).await?;
-        first.close().await;
-        assert_eq!(*server.names(), ["cellar"]);
-        Ok(())
-    }
 }

@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a page could not be fetched, as far as one would act on it.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl From<reqwest::Error> for FetchError {
 }
 
 /// One client for all requests: it keeps connections.
-fn client() -> reqwest::Result<Client> {
+pub fn client() -> reqwest::Result<Client> {
     Client::builder()
         .connect_timeout(Duration::from_millis(200))
         .read_timeout(Duration::from_millis(350))
@@ -232,28 +232,4 @@ pub async fn run() -> Result<(), Failure> {
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use reqwest::Client;
-    use tokio::net::TcpListener;
-    use tokio::time::timeout;
-
-    use super::{Failure, client};
-
-    #[tokio::test]
-    async fn without_a_limit_it_waits() -> Result<(), Failure> {
-        // Nobody accepts; the system connects all the same.
-        let silent = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/", silent.local_addr()?);
-        let unlimited = Client::builder().no_proxy().build()?;
-        let long = Duration::from_secs(1);
-        assert!(timeout(long, unlimited.get(&url).send()).await.is_err());
-        let limited = timeout(long, client()?.get(&url).send()).await?;
-        assert!(limited.is_err_and(|error| error.is_timeout() && !error.is_connect()));
-        Ok(())
-    }
 }

@@ -111,17 +111,3 @@ pub async fn run() {
 pub async fn main() {
     run().await;
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::{Client, fetch_all};
-
-    #[tokio::test]
-    #[should_panic(expected = "would wait for ever")]
-    async fn a_limit_of_0_is_refused() {
-        let answers = HashMap::new();
-        fetch_all(&Client { answers }, vec!["/a".to_owned()], 0).await;
-    }
-}

@@ -1,34 +1,37 @@
 //! Async iterators and generators: the section's examples, in reading order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    generator,
-    fetch_stream,
-    comprehensions,
-    async_filter,
-    stream_in_a_struct,
-    next_with_default,
-    zip_and_enumerate,
-    fallible_stream,
-    record_stream,
-    stop_early,
-    timeout_each,
-    deadline_for_the_loop,
-    stop_a_stream,
-    interval_ticks,
-    interval_stream,
-    channel_stream,
-    fan_in,
-    merge_streams,
-    sources_come_and_go,
-    chunks_and_windows,
-    buffered_in_order,
-    buffered_as_completed,
-    bounded_fetch_with_failures,
-    for_each_concurrent,
-    stream_processor,
-    shared_stream,
-    counter,
-}
+mod generator;
+mod fetch_stream;
+mod comprehensions;
+mod async_filter;
+mod stream_in_a_struct;
+mod next_with_default;
+mod zip_and_enumerate;
+mod fallible_stream;
+mod record_stream;
+mod stop_early;
+mod timeout_each;
+mod deadline_for_the_loop;
+mod stop_a_stream;
+mod interval_ticks;
+mod interval_stream;
+mod channel_stream;
+mod fan_in;
+mod merge_streams;
+mod sources_come_and_go;
+mod chunks_and_windows;
+mod buffered_in_order;
+mod buffered_as_completed;
+mod bounded_fetch_with_failures;
+mod for_each_concurrent;
+mod stream_processor;
+mod shared_stream;
+mod counter;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

@@ -108,19 +108,3 @@ pub async fn run() -> Result<(), ConnectionLost> {
 pub async fn main() -> Result<(), ConnectionLost> {
     run().await
 }
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures::StreamExt;
-
-    use super::{Cursor, rows};
-
-    #[tokio::test(start_paused = true)]
-    async fn an_error_ends_the_stream() {
-        let mut rows = pin!(rows(Cursor::new(3, Some(0))));
-        assert!(rows.next().await.is_some_and(|row| row.is_err()));
-        assert!(rows.next().await.is_none());
-    }
-}

@@ -120,17 +120,3 @@ pub async fn run() {
 pub async fn main() {
     run().await;
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::FutureExt;
-
-    #[test]
-    fn an_empty_merge_is_at_its_end() {
-        let mut rooms: StreamMap<&str, BoxStream<'_, u32>> = StreamMap::new();
-        assert_eq!(rooms.next().now_or_never(), Some(None));
-        let mut folders: SelectAll<BoxStream<'_, u32>> = SelectAll::new();
-        assert_eq!(folders.next().now_or_never(), Some(None));
-    }
-}

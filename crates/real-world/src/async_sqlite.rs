@@ -200,7 +200,7 @@ impl User {
     }
 }
 
-const USERS: &str = "CREATE TABLE users (name TEXT NOT NULL, email TEXT UNIQUE)";
+pub const USERS: &str = "CREATE TABLE users (name TEXT NOT NULL, email TEXT UNIQUE)";
 
 fn insert(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
     let mut insert = connection.prepare_cached("INSERT INTO users VALUES (?1, ?2)")?;
@@ -212,7 +212,7 @@ fn find(connection: &Connection, name: &str) -> rusqlite::Result<Option<User>> {
     find.query_row([name], User::from_row).optional()
 }
 
-fn count(connection: &Connection, condition: &str) -> rusqlite::Result<u32> {
+pub fn count(connection: &Connection, condition: &str) -> rusqlite::Result<u32> {
     let query = format!("SELECT count(*) FROM users WHERE {condition}");
     connection.query_row(&query, [], |row| row.get(0))
 }
@@ -224,7 +224,7 @@ fn slow_query(_: &mut Connection) -> thread::ThreadId {
 }
 
 /// Rows without end, each of which takes a moment.
-fn endless_query(connection: &mut Connection) -> rusqlite::Result<usize> {
+pub fn endless_query(connection: &mut Connection) -> rusqlite::Result<usize> {
     let mut numbers = connection.prepare(
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n FROM numbers)
          SELECT n FROM numbers",
@@ -353,190 +353,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::AssertUnwindSafe;
-    use std::sync::{Arc, mpsc};
-    use std::time::Duration;
-
-    use futures::FutureExt;
-    use rusqlite::Connection;
-    use tokio::sync::mpsc::unbounded_channel;
-    use tokio::task::JoinSet;
-    use tokio::time::timeout;
-
-    use super::{Closed, Database, USERS, count, endless_query};
-
-    /// Nothing takes that long unless something is wedged.
-    const LONG: Duration = Duration::from_secs(20);
-
-    async fn users() -> Database {
-        let open = || {
-            let connection = Connection::open_in_memory()?;
-            connection.execute_batch(USERS)?;
-            Ok(connection)
-        };
-        Database::open(open).await.expect("it can be opened")
-    }
-
-    fn add(connection: &mut Connection) -> rusqlite::Result<usize> {
-        connection.execute("INSERT INTO users VALUES ('Ada', NULL)", [])
-    }
-
-    async fn all(database: &Database) -> Result<u32, Closed> {
-        let call = database.call(|connection| count(connection, "TRUE"));
-        let count = timeout(LONG, call).await.expect("wedged");
-        count.map(|count| count.expect("the table is there"))
-    }
-
-    #[tokio::test]
-    async fn what_leaves_in_line_stops_nobody_else() {
-        let database = users().await;
-        let (go_on, wait) = mpsc::channel::<()>();
-        let (begun, mut has_begun) = unbounded_channel();
-        // So long that SQLite asks many times.
-        let busy = database.call(move |connection| {
-            let mut numbers = connection.prepare(
-                "WITH RECURSIVE numbers(n) AS
-                 (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)
-                 SELECT n FROM numbers",
-            )?;
-            let rows = numbers.query_map([], |_| {
-                let _ = begun.send(());
-                Ok(wait.recv().is_err())
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        });
-        let mut busy = Box::pin(busy);
-        assert!(futures::poll!(busy.as_mut()).is_pending());
-        let row = timeout(LONG, has_begun.recv()).await.expect("wedged");
-        assert!(row.is_some());
-        for _ in 0..3 {
-            let mut leaving = Box::pin(database.call(add));
-            assert!(futures::poll!(leaving.as_mut()).is_pending());
-        }
-        drop(go_on);
-        let counted = timeout(LONG, busy).await.expect("wedged");
-        let rows = counted.map(|rows| rows.map(|rows| rows.len()));
-        assert_eq!(rows, Ok(Ok(1000)), "it was not interrupted");
-        assert_eq!(all(&database).await, Ok(0), "they were not begun");
-    }
-
-    #[tokio::test]
-    async fn given_up_before_its_query_begins() {
-        let database = users().await;
-        let (go_on, wait) = mpsc::channel::<()>();
-        let (begun, mut has_begun) = unbounded_channel();
-        let call = database.call(move |connection| {
-            connection.execute_batch("BEGIN")?;
-            add(connection)?;
-            let _ = (begun.send(()), wait.recv());
-            endless_query(connection)
-        });
-        let mut call = Box::pin(call);
-        assert!(futures::poll!(call.as_mut()).is_pending());
-        let row = timeout(LONG, has_begun.recv()).await.expect("wedged");
-        assert!(row.is_some());
-        drop((call, go_on));
-        assert_eq!(all(&database).await, Ok(0), "rolled back");
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn ten_thousand_calls_some_given_up() {
-        let database = users().await;
-        let mut calls = JoinSet::new();
-        for number in 0..10_000 {
-            let database = database.clone();
-            let call = calls.spawn(async move {
-                match number % 1000 {
-                    999 => {
-                        let call = database.call(endless_query);
-                        timeout(Duration::from_millis(1), call).await.is_err()
-                    }
-                    _ => matches!(database.call(add).await, Ok(Ok(1))),
-                }
-            });
-            if number % 10 == 0 {
-                call.abort();
-            }
-        }
-        let (mut done, mut aborted) = (0, 0);
-        while let Some(ended) = timeout(LONG, calls.join_next()).await.expect("wedged") {
-            match ended {
-                Ok(as_expected) => {
-                    assert!(as_expected, "nobody is stopped by another who gives up");
-                    done += 1;
-                }
-                Err(_) => aborted += 1,
-            }
-        }
-        assert_eq!(done + aborted, 10_000);
-        let rows = all(&database).await.expect("it is open");
-        assert!(
-            (done - 10..=done + aborted - 10).contains(&rows),
-            "{rows} rows"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_panic_goes_to_the_caller_alone() {
-        let database = users().await;
-        let panics = database.call(|connection| {
-            let begun = connection.execute_batch("BEGIN");
-            panic!("scheduled, {begun:?}, {:?}", add(connection))
-        });
-        let panic = AssertUnwindSafe(panics).catch_unwind().await;
-        assert!(panic.is_err_and(|panic| panic.is::<String>()));
-        assert_eq!(all(&database).await, Ok(0), "rolled back");
-    }
-
-    #[tokio::test]
-    async fn what_is_in_line_is_done_before_it_closes() {
-        let database = users().await;
-        let (go_on, wait) = mpsc::channel::<()>();
-        let mut busy = Box::pin(database.call(move |_| wait.recv().is_err()));
-        assert!(futures::poll!(busy.as_mut()).is_pending());
-        let mut adding = Box::pin(database.call(add));
-        assert!(futures::poll!(adding.as_mut()).is_pending());
-        let mut closing = Box::pin(database.close());
-        assert!(futures::poll!(closing.as_mut()).is_pending());
-        let mut late = Box::pin(database.call(add));
-        assert!(futures::poll!(late.as_mut()).is_pending());
-        drop(go_on);
-        assert_eq!(timeout(LONG, busy).await, Ok(Ok(true)));
-        assert_eq!(timeout(LONG, adding).await, Ok(Ok(Ok(1))));
-        assert_eq!(timeout(LONG, closing).await, Ok(Ok(())));
-        assert_eq!(timeout(LONG, late).await, Ok(Err(Closed)));
-        assert_eq!(database.close().await, Ok(()), "a second time");
-    }
-
-    #[tokio::test]
-    async fn in_a_struct_in_a_task_and_with_another_error() {
-        struct Service {
-            database: Database,
-        }
-        let database = users().await;
-        let service = Arc::new(Service { database });
-        let task = tokio::spawn(async move {
-            let call = service.database.call(|connection| -> Result<(), String> {
-                connection
-                    .execute("nonsense", [])
-                    .map_err(|error| error.to_string())?;
-                Ok(())
-            });
-            call.await
-        });
-        let result = timeout(LONG, task).await.expect("wedged");
-        let error = result.expect("it does not panic").expect("it is open");
-        assert!(error.is_err_and(|error| error.contains("syntax error")));
-    }
-
-    #[tokio::test]
-    async fn an_error_while_it_opens_is_told() {
-        let opened = Database::open(|| Connection::open("/no/such/folder/file"));
-        let error = opened.await.err().expect("it cannot be opened");
-        assert!(error.to_string().contains("unable to open"));
-    }
 }

@@ -164,7 +164,7 @@ pub async fn serve(
     drain(&mut tasks, limit, signals.next()).await
 }
 
-fn start(tasks: &mut JoinMap<String, ()>, order: Order) {
+pub fn start(tasks: &mut JoinMap<String, ()>, order: Order) {
     let name = format!("order {}", order.number);
     // `spawn` would abort the task that has this name.
     if tasks.contains_key(&name) {
@@ -288,87 +288,4 @@ pub async fn run() -> io::Result<()> {
 #[tokio::main]
 pub async fn main() -> io::Result<()> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use tokio::time::{Instant, sleep, timeout};
-    use tokio_util::task::JoinMap;
-
-    use super::{Order, drain, start};
-
-    const HOUR: Duration = Duration::from_secs(3600);
-    const TICK: Duration = Duration::from_millis(1);
-
-    #[tokio::test(start_paused = true)]
-    async fn with_nothing_left_it_ends_well_at_once() {
-        let mut tasks = JoinMap::new();
-        let ended = drain(&mut tasks, Duration::ZERO, ready("SIGINT")).await;
-        assert_eq!(ended, Ok(()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_has_not_ended_is_named_and_dropped() {
-        let held = Arc::new(());
-        let mut tasks = JoinMap::new();
-        for name in ["b", "a", "c"] {
-            let held = Arc::clone(&held);
-            tasks.spawn(name.to_string(), async move {
-                if name != "c" {
-                    pending::<()>().await;
-                }
-                drop(held);
-            });
-        }
-        let start = Instant::now();
-        let ended = drain(&mut tasks, 5 * TICK, pending()).await;
-        assert_eq!(start.elapsed(), 5 * TICK);
-        let error = ended.expect_err("two never end");
-        let said = "5ms are over, and these had not ended: a, b";
-        assert_eq!(error.to_string(), said);
-        sleep(TICK).await;
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_number_that_comes_again_does_not_abort_the_first() {
-        let mut tasks = JoinMap::new();
-        let begin = Instant::now();
-        for millis in [100, 200] {
-            start(&mut tasks, Order { number: 1, millis });
-            sleep(TICK).await;
-        }
-        let ended = tasks.join_next().await;
-        assert!(ended.is_some_and(|(_, ended)| ended.is_ok()));
-        assert_eq!(begin.elapsed(), 100 * TICK);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_has_ended_too() {
-        let mut tasks = JoinMap::new();
-        tasks.spawn("a".to_string(), async { panic!("scheduled") });
-        assert_eq!(drain(&mut tasks, HOUR, pending()).await, Ok(()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn dropped_it_leaves_the_tasks_running() {
-        let mut tasks = JoinMap::new();
-        for ticks in 1..=10 {
-            tasks.spawn(ticks.to_string(), sleep(ticks * TICK));
-        }
-        let patience = TICK * 11 / 2;
-        assert!(
-            timeout(patience, drain(&mut tasks, HOUR, pending()))
-                .await
-                .is_err()
-        );
-        assert_eq!(tasks.len(), 5);
-        let start = Instant::now();
-        assert_eq!(drain(&mut tasks, HOUR, pending()).await, Ok(()));
-        assert!(start.elapsed() <= 5 * TICK);
-    }
 }

@@ -1,44 +1,46 @@
 //! HTTP, scraping, SQLite, servers, services, limits, files, caches: the section's
-//! examples, in reading order.
 
 #[macro_use]
-extern crate example_runner;
+extern crate runner;
 
-examples! {
-    http_requests,
-    http_sync_vs_async,
-    page_fetcher,
-    pagination,
-    connection_limits,
-    download_to_file,
-    upload,
-    token_bucket,
-    sliding_window,
-    semaphore_rate_limiter,
-    async_sqlite,
-    sqlite_batch_insert,
-    sqlite_pool,
-    job_queue,
-    tcp_echo_server,
-    servers,
-    line_protocol,
-    protocols,
-    unix_socket,
-    udp_ping,
-    sockets_by_hand,
-    tls,
-    websocket_chat,
-    request_handler,
-    router,
-    api_server,
-    scheduler,
-    background_services,
-    graceful_shutdown,
-    run_subprocess,
-    subprocess_protocol,
-    stdin_with_timeout,
-    blocking_in_threads,
-    file_processor,
-    ttl_cache,
-    web_scraper,
-}
+mod http_requests;
+mod http_sync_vs_async;
+mod page_fetcher;
+mod pagination;
+mod connection_limits;
+mod download_to_file;
+mod upload;
+mod token_bucket;
+mod sliding_window;
+mod semaphore_rate_limiter;
+mod async_sqlite;
+mod sqlite_batch_insert;
+mod sqlite_pool;
+mod job_queue;
+mod tcp_echo_server;
+mod servers;
+mod line_protocol;
+mod protocols;
+mod unix_socket;
+mod udp_ping;
+mod sockets_by_hand;
+mod tls;
+mod websocket_chat;
+mod request_handler;
+mod router;
+mod api_server;
+mod scheduler;
+mod background_services;
+mod graceful_shutdown;
+mod run_subprocess;
+mod subprocess_protocol;
+mod stdin_with_timeout;
+mod blocking_in_threads;
+mod file_processor;
+mod ttl_cache;
+mod web_scraper;
+
+#[cfg(test)]
+mod tests;
+
+runner::section!();

@@ -1,0 +1,15 @@
+//! Tests of the examples, each in the file of its example's name.
+
+mod async_main_with_args;
+mod background_tasks;
+mod build_a_runtime;
+mod call_async_from_sync;
+mod cooperative_loops;
+mod drop_or_detach;
+mod futures_by_hand;
+mod select_in_a_loop;
+mod send_and_local;
+mod share_state;
+mod spawn_from_a_thread;
+mod task_locals;
+mod task_state;

@@ -1,0 +1,290 @@
+use std::cell::Cell;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+
+use crate::event_emitter::{EventEmitter, ListenerError, Subscription};
+
+/// Nothing takes that long unless something is wedged.
+const LONG: Duration = Duration::from_secs(20);
+
+type Emitter = EventEmitter<u32, String>;
+
+/// What a listener has received.
+type Log = Arc<Mutex<Vec<u32>>>;
+
+/// Fails the test if the future is not ready by then.
+async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(LONG, future).await.expect("wedged")
+}
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// Subscribes a listener that takes some milliseconds and then notes the number.
+fn note(emitter: &Emitter, millis: u64) -> (Log, Subscription) {
+    let log = Log::default();
+    let noting = emitter.on("number", {
+        let log = Arc::clone(&log);
+        move |number| {
+            let log = Arc::clone(&log);
+            async move {
+                sleep(Duration::from_millis(millis)).await;
+                log.lock().unwrap().push(number);
+                Ok(())
+            }
+        }
+    });
+    (log, noting)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_emit_stops_its_listeners_and_harms_no_other() {
+    soon(async {
+        for polls in 1..8 {
+            let emitter = Emitter::new(LONG);
+            let (quick, _quick) = note(&emitter, 1);
+            let (slow, _slow) = note(&emitter, 4);
+            let (slower, slower_kept) = note(&emitter, 1000);
+            let ended = poll_and_drop(emitter.emit("number", 1), polls).await;
+            assert!(ended.is_none(), "the slower one is not done");
+            sleep(Duration::from_secs(2)).await;
+            // Nobody is called twice, and nothing runs on after the emit was dropped.
+            let expected =
+                |needs: usize| if polls > needs { vec![1] } else { vec![] };
+            assert_eq!(*quick.lock().unwrap(), expected(1), "{polls} polls");
+            assert_eq!(*slow.lock().unwrap(), expected(4), "{polls} polls");
+            assert_eq!(*slower.lock().unwrap(), [], "{polls} polls");
+
+            drop(slower_kept);
+            let errors = timeout(LONG, emitter.emit("number", 2)).await;
+            assert!(errors.is_ok_and(|errors| errors.is_empty()));
+            assert_eq!(quick.lock().unwrap().last(), Some(&2));
+            assert_eq!(slow.lock().unwrap().last(), Some(&2));
+            assert_eq!(*slower.lock().unwrap(), []);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    soon(async {
+        let emitter = Emitter::new(Duration::ZERO);
+        assert!(emitter.emit("number", 1).await.is_empty(), "nobody listens");
+        let ready = emitter.on("number", async |_| Ok(()));
+        assert!(emitter.emit("number", 1).await.is_empty(), "ready at once");
+        let (log, _noting) = note(&emitter, 1);
+        let errors = emitter.emit("number", 1).await;
+        assert!(matches!(errors[..], [ListenerError::TooSlow]), "{errors:?}");
+        assert_eq!(*log.lock().unwrap(), []);
+        drop(ready);
+
+        let emitter = Emitter::new(Duration::MAX);
+        let (log, noting) = note(&emitter, 10_000);
+        assert!(emitter.emit("number", 1).await.is_empty());
+        assert_eq!(*log.lock().unwrap(), [1]);
+        drop(emitter);
+        drop(noting);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_lasts_as_long_as_it_is_kept() {
+    soon(async {
+        let emitter = Emitter::new(LONG);
+        let fails = async |_| Err(String::from("called"));
+        let _ = emitter.on("number", fails);
+        assert_eq!(emitter.emit("number", 1).await.len(), 0);
+        let kept = emitter.on("number", fails);
+        assert_eq!(emitter.emit("number", 1).await.len(), 1);
+        emitter.on("number", fails).keep();
+        assert_eq!(emitter.emit("number", 1).await.len(), 2);
+        drop(kept);
+        assert_eq!(emitter.clone().emit("number", 1).await.len(), 1);
+        assert_eq!(emitter.shared.lock().unwrap().listeners.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_without_listeners_do_not_pile_up() {
+    soon(async {
+        let emitter = Emitter::new(LONG);
+        for number in 0..100 {
+            drop(emitter.on(&number.to_string(), async |_| Ok(())));
+        }
+        assert!(emitter.shared.lock().unwrap().listeners.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_is_told_and_the_others_are_called() {
+    soon(async {
+        let emitter = Emitter::new(LONG);
+        let _first = emitter.on("number", async |_| panic!("in the listener"));
+        // This one panics before it has made a future.
+        let _second = emitter.on("number", |number| {
+            assert!(number != 1, "in the closure");
+            async { Err(String::from("not today")) }
+        });
+        let (log, _noting) = note(&emitter, 1);
+        let errors = timeout(LONG, emitter.emit("number", 1)).await.unwrap();
+        let panicked =
+            |error: &ListenerError<String>| error.to_string().contains("panic");
+        assert_eq!(errors.iter().filter(|error| panicked(error)).count(), 2);
+        let errors = timeout(LONG, emitter.emit("number", 2)).await.unwrap();
+        assert!(panicked(&errors[0]));
+        assert!(
+            matches!(&errors[1], ListenerError::Failed(text) if text == "not today")
+        );
+        assert_eq!(*log.lock().unwrap(), [1, 2]);
+    })
+    .await;
+}
+
+/// In a thread of its own, as it would block for ever on a lock that it holds.
+#[test]
+fn listeners_may_subscribe_unsubscribe_and_emit() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(listeners_that_use_their_emitter());
+        done.send(()).unwrap();
+    });
+    ended
+        .recv_timeout(LONG)
+        .expect("a listener is blocked, or has panicked");
+}
+
+async fn listeners_that_use_their_emitter() {
+    let emitter = Emitter::new(LONG);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (_log, noting) = note(&emitter, 0);
+    // A listener that owns the subscription of another one.
+    let owner = emitter.on("owner", move |_| {
+        let _owned = &noting;
+        async { Ok(()) }
+    });
+    let owner = Mutex::new(Some(owner));
+    let _busy = emitter.on("start", {
+        let calls = Arc::clone(&calls);
+        let emitter = emitter.clone();
+        move |number| {
+            let dropped = owner.lock().unwrap().take();
+            drop(dropped);
+            calls.fetch_add(1, Ordering::Relaxed);
+            let emitter = emitter.clone();
+            async move {
+                let added = emitter.on("inner", async |_| Err(String::from("inner")));
+                let errors = emitter.emit("inner", number).await;
+                drop(added);
+                assert_eq!(errors.len(), 1);
+                Ok(())
+            }
+        }
+    });
+    let errors = emitter.emit("start", 1).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    assert!(emitter.emit("number", 1).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_need_only_be_send() {
+    soon(async {
+        let emitter = EventEmitter::<Cell<u32>, String>::new(LONG);
+        let _listening =
+            emitter.on("cell", async |cell: Cell<u32>| Err(cell.get().to_string()));
+        let errors =
+            tokio::spawn(
+                async move { emitter.emit("cell", Cell::new(7)).await.len() },
+            );
+        assert_eq!(errors.await.unwrap(), 1);
+    })
+    .await;
+}
+
+/// 10,000 emits by many tasks, a quarter of which are aborted at some moment, while
+/// others subscribe and unsubscribe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_at_once() {
+    soon(async {
+        let emitter = Emitter::new(LONG);
+        let (first, _first) = note(&emitter, 0);
+        let mut passing = JoinSet::new();
+        for _ in 0..4 {
+            let emitter = emitter.clone();
+            passing.spawn(async move {
+                loop {
+                    let _passing = emitter.on("number", async |_| Ok(()));
+                    yield_now().await;
+                }
+            });
+        }
+        let mut completed = Vec::new();
+        for round in 0..100_u32 {
+            let mut emitting = Vec::new();
+            for number in round * 100..(round + 1) * 100 {
+                let emitter = emitter.clone();
+                emitting.push(tokio::spawn(async move {
+                    assert!(emitter.emit("number", number).await.is_empty());
+                    number
+                }));
+            }
+            for _ in 0..round % 8 {
+                yield_now().await;
+            }
+            for task in emitting.iter().step_by(4) {
+                task.abort();
+            }
+            for task in emitting {
+                match timeout(LONG, task).await.expect("an emit is stuck") {
+                    Ok(number) => completed.push(number),
+                    Err(ended) => assert!(ended.is_cancelled()),
+                }
+            }
+        }
+        passing.shutdown().await;
+        let (last, _last) = note(&emitter, 0);
+        assert!(emitter.emit("number", 10_000).await.is_empty());
+        assert_eq!(*last.lock().unwrap(), [10_000]);
+        completed.push(10_000);
+
+        let mut received = first.lock().unwrap().clone();
+        received.sort_unstable();
+        assert!(
+            received.is_sorted_by(|a, b| a < b),
+            "a listener was called twice"
+        );
+        for number in &completed {
+            let found = received.binary_search(number);
+            assert!(found.is_ok(), "{number} did not reach the listener");
+        }
+        assert!(completed.len() > 7_500, "{}", completed.len());
+        // The listeners of the passing tasks are all gone.
+        assert_eq!(emitter.shared.lock().unwrap().listeners["number"].len(), 2);
+    })
+    .await;
+}

@@ -1,0 +1,106 @@
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::many_producers_many_consumers::SharedReceiver;
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const BODY: Duration = Duration::from_millis(100);
+
+fn four_items() -> mpsc::Receiver<u32> {
+    let (sender, receiver) = mpsc::channel(4);
+    for item in 0..4 {
+        sender.try_send(item).expect("four fit in");
+    }
+    receiver
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_work_at_the_same_time() {
+    let receiver = SharedReceiver::new(four_items());
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..2 {
+        let receiver = receiver.clone();
+        tasks.spawn(async move {
+            while receiver.recv().await.is_some() {
+                sleep(BODY).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(start.elapsed(), BODY * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_in_the_head_of_the_loop_makes_them_take_turns() {
+    let receiver = Arc::new(Mutex::new(four_items()));
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..2 {
+        let receiver = Arc::clone(&receiver);
+        tasks.spawn(async move {
+            while let Some(_item) = receiver.lock().await.recv().await {
+                sleep(BODY).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(start.elapsed(), BODY * 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_there_is_delivered_once() {
+    for polls in 1..4 {
+        let receiver = SharedReceiver::new(four_items());
+        let mut items = Vec::new();
+        items.extend(poll_and_drop(receiver.recv(), polls).await.flatten());
+        while let Ok(Some(item)) = timeout(HOUR, receiver.recv()).await {
+            items.push(item);
+        }
+        assert_eq!(items, [0, 1, 2, 3]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_dropped_while_it_waits_loses_no_item() {
+    for polls in 1..4 {
+        for ahead in [false, true] {
+            let (sender, receiver) = mpsc::channel(1);
+            let receiver = SharedReceiver::new(receiver);
+            let first = receiver.clone();
+            let first =
+                ahead.then(|| tokio::spawn(async move { first.recv().await }));
+            sleep(BODY).await;
+            let dropped = poll_and_drop(receiver.recv(), polls).await;
+            assert_eq!(dropped, None);
+            sender.send(1).await.expect("a receiver is there");
+            let next = match first {
+                Some(first) => first.await.expect("it does not panic"),
+                None => timeout(HOUR, receiver.recv()).await.expect("the next"),
+            };
+            assert_eq!(next, Some(1));
+            sender.send(2).await.expect("a receiver is there");
+            let next = timeout(HOUR, receiver.recv()).await;
+            assert_eq!(next, Ok(Some(2)));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Tests of the examples, each in the file of its example's name.
+
+mod actor;
+mod barrier;
+mod broadcast;
+mod condition_queue;
+mod drain_what_waits;
+mod event_emitter;
+mod fan_out_fan_in;
+mod first_completed;
+mod gather;
+mod many_producers_many_consumers;
+mod map_with_limit;
+mod priority_queue;
+mod queue_join;
+mod queue_shutdown;
+mod rate_of_spawning;
+mod rw_lock;
+mod select_all_of;
+mod semaphore;
+mod single_flight;
+mod task_group;
+mod try_send;
+mod worker_pool;

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use tokio::join;
+use tokio::sync::RwLock;
+use tokio::time::{sleep, timeout};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn if_let_has_freed_its_guard_in_else() {
+    let lock = RwLock::new(None::<u32>);
+    if let Some(value) = lock.read().await.as_ref() {
+        panic!("there is no {value}");
+    } else {
+        assert!(lock.try_write().is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_twice_waits_for_the_writer_in_between() {
+    let lock = RwLock::new(7);
+    let read_twice = async {
+        let first = lock.read().await;
+        sleep(SECOND * 2).await;
+        let again = timeout(SECOND, lock.read()).await;
+        assert!(again.is_err());
+        *first
+    };
+    let write = async {
+        sleep(SECOND).await;
+        *lock.write().await += 1;
+    };
+    assert_eq!(join!(read_twice, write).0, 7);
+    assert_eq!(*lock.read().await, 8);
+}

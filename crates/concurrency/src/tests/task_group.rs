@@ -1,0 +1,329 @@
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
+
+use crate::task_group::{TaskErrors, TaskGroup, task_group};
+
+/// Nothing takes that long unless something is wedged.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Fails the test if the future is not ready by then.
+async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(LONG, future).await.expect("wedged")
+}
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// How many jobs there are that have not been dropped.
+#[derive(Clone, Default)]
+struct Live(Arc<AtomicUsize>);
+
+struct Job(Live);
+
+impl Live {
+    fn job(&self) -> Job {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Job(self.clone())
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Job {
+    async fn run(self, millis: u64, result: Result<u64, u64>) -> Result<u64, u64> {
+        sleep(Duration::from_millis(millis)).await;
+        result
+    }
+}
+
+/// A job of three milliseconds beside a group of its own with one of five; the body
+/// takes two.
+async fn nested(live: Live, inner: Result<u64, u64>) -> Result<u64, TaskErrors<u64>> {
+    let group = task_group(async |group: TaskGroup<u64>| {
+        let first = group.spawn(live.job().run(3, Ok(3)));
+        let (handle, live) = (group.clone(), live.clone());
+        let second = group.spawn(async move {
+            let group = task_group(async |group: TaskGroup<u64>| {
+                let third = group.spawn(live.job().run(5, inner));
+                Ok(third)
+            });
+            let third = group.await.map_err(|errors| errors.0[0])?;
+            // From a task, into a group that is waiting for its end.
+            let fourth = handle.spawn(live.job().run(1, Ok(1)));
+            Ok((third, fourth))
+        });
+        sleep(Duration::from_millis(2)).await;
+        Ok((first, second))
+    });
+    let (first, second) = group.await?;
+    let (third, fourth) = second.await.unwrap();
+    Ok(first.await.unwrap() + third.await.unwrap() + fourth.await.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_every_await_it_leaves_no_task() {
+    soon(async {
+        for (inner, expected) in [(Ok(5), Ok(9)), (Err(7), Err(7))] {
+            let mut completed = 0;
+            for polls in 1..15 {
+                let live = Live::default();
+                let result = poll_and_drop(nested(live.clone(), inner), polls).await;
+                if let Some(result) = result {
+                    assert_eq!(live.count(), 0, "a task has outlived its group");
+                    assert_eq!(result.map_err(|errors| errors.0[0]), expected);
+                    completed += 1;
+                }
+                sleep(Duration::from_millis(1)).await;
+                assert_eq!(live.count(), 0, "{polls} polls: a task runs on");
+            }
+            assert!(completed > 5);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_collected_in_order_and_the_rest_is_stopped() {
+    soon(async {
+        let live = Live::default();
+        let result = task_group(async |group: TaskGroup<u64>| {
+            group.spawn(live.job().run(1, Err(3)));
+            group.spawn(async { Err::<(), _>(1) });
+            let second = group.spawn(async { Err::<(), _>(2) });
+            second.await.expect_err("it failed");
+            Err::<(), _>(4)
+        })
+        .await;
+        assert_eq!(live.count(), 0);
+        assert_eq!(result.unwrap_err().to_string(), "3 failed: 1; 2; 4");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_fails_stops_a_body_that_waits_and_one_that_has_ended() {
+    soon(async {
+        for body in [1, 100_000_000] {
+            let live = Live::default();
+            let group = task_group(async |group: TaskGroup<u64>| {
+                group.spawn(live.job().run(100_000_000, Ok(1)));
+                group.spawn(live.job().run(5, Err(2)));
+                sleep(Duration::from_millis(body)).await;
+                Ok(())
+            });
+            let errors = timeout(LONG, group)
+                .await
+                .expect("not stopped")
+                .unwrap_err();
+            assert_eq!(errors.0, [2]);
+            assert_eq!(live.count(), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_of_inner_groups_are_gone_before_the_outer_ends() {
+    soon(async {
+        let live = Live::default();
+        let jobs = live.clone();
+        let counted = live.clone();
+        let group = task_group(async move |outer: TaskGroup<u64>| {
+            let live = jobs.clone();
+            outer.spawn(async move {
+                let middle = task_group(async |middle: TaskGroup<u64>| {
+                    let jobs = jobs.clone();
+                    middle.spawn(async move {
+                        let inner = task_group(async |inner: TaskGroup<u64>| {
+                            inner.spawn(jobs.job().run(100_000_000, Ok(1)));
+                            Ok(())
+                        });
+                        inner.await.map_err(|errors| errors.0[0])
+                    });
+                    Ok(())
+                });
+                middle.await.map_err(|errors| errors.0[0])
+            });
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(live.count(), 1);
+            Err::<(), _>(2)
+        });
+        // In a task: its turn comes before that of tasks that were aborted after it.
+        let ended = tokio::spawn(async move { (group.await, counted.count()) });
+        let (result, count) = ended.await.unwrap();
+        assert_eq!(result.unwrap_err().0, [2]);
+        assert_eq!(count, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    soon(async {
+        assert!(task_group(async |_: TaskGroup<u64>| Ok(())).await.is_ok());
+
+        // A group that has ended takes nothing.
+        let live = Live::default();
+        let group = task_group(async |group: TaskGroup<u64>| Ok(group))
+            .await
+            .unwrap();
+        assert!(group.spawn(live.job().run(1, Ok(1))).await.is_err());
+        assert_eq!(live.count(), 0);
+
+        // What has ended does not pile up while the body goes on.
+        let group = task_group(async |group: TaskGroup<u64>| {
+            for _ in 0..10_000 {
+                group.spawn(live.job().run(1, Ok(1)));
+                sleep(Duration::from_millis(2)).await;
+                assert!(group.0.lock().tasks.len() < 3);
+            }
+            Ok(())
+        });
+        group.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_stops_the_rest_and_goes_on_in_the_caller() {
+    soon(async {
+        for in_the_body in [false, true] {
+            let live = Live::default();
+            let group = task_group(async |group: TaskGroup<u64>| {
+                group.spawn(live.job().run(100_000_000, Ok(1)));
+                let job = live.job();
+                group.spawn(async move {
+                    let millis = if in_the_body { 100_000_000 } else { 1 };
+                    job.run(millis, Ok(1)).await?;
+                    assert!(in_the_body, "a bug");
+                    Ok(())
+                });
+                sleep(Duration::from_millis(2)).await;
+                assert!(!in_the_body, "a bug");
+                sleep(Duration::from_millis(100_000_000)).await;
+                Ok(())
+            });
+            let group = AssertUnwindSafe(group).catch_unwind();
+            let panic = timeout(LONG, group)
+                .await
+                .expect("not stopped")
+                .unwrap_err();
+            assert_eq!(panic.downcast_ref(), Some(&"a bug"));
+            assert_eq!(live.count(), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_and_errors_need_only_be_send() {
+    soon(async {
+        let task = tokio::spawn(async {
+            task_group(async |group| {
+                let value = group.spawn(async { Ok(Cell::new(1)) });
+                group.spawn(async { Err::<(), _>(Cell::new(2)) });
+                Ok(value)
+            })
+            .await
+        });
+        assert_eq!(task.await.unwrap().unwrap_err().0, [Cell::new(2)]);
+    })
+    .await;
+}
+
+/// 1,000 groups of ten tasks each: some in which all go well, some in which one task
+/// fails, some in which the body does, some that are aborted as a whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_at_once() {
+    soon(async {
+        for round in 0..1000_u64 {
+            let live = Live::default();
+            let jobs = live.clone();
+            let group =
+                tokio::spawn(task_group(async move |group: TaskGroup<u64>| {
+                    let mut values = Vec::new();
+                    for number in 0..10 {
+                        let job = jobs.job();
+                        let inner = task_group(async move |inner: TaskGroup<u64>| {
+                            let value = inner.spawn(async move {
+                                for _ in 0..(number + round) % 10 {
+                                    yield_now().await;
+                                }
+                                let _job = job;
+                                if round % 4 == 1 && number == 7 {
+                                    Err(7)
+                                } else {
+                                    Ok(number)
+                                }
+                            });
+                            Ok(value)
+                        });
+                        values.push(group.spawn(async {
+                            let value = inner.await.map_err(|errors| errors.0[0])?;
+                            Ok(value.await.expect("its group ended well"))
+                        }));
+                    }
+                    if round % 4 == 2 { Err(8) } else { Ok(values) }
+                }));
+            if round % 4 == 3 {
+                for _ in 0..round % 16 {
+                    yield_now().await;
+                }
+                group.abort();
+            }
+            let ended = timeout(LONG, group).await.expect("a group is stuck");
+            match ended {
+                Ok(result) => {
+                    assert_eq!(live.count(), 0, "round {round}");
+                    match (round % 4, result) {
+                        (0 | 3, Ok(values)) => {
+                            let mut sum = 0;
+                            for value in values {
+                                sum += value.await.unwrap();
+                            }
+                            assert_eq!(sum, 45);
+                        }
+                        (1, Err(errors)) => assert_eq!(errors.0, [7]),
+                        (2, Err(errors)) => assert_eq!(errors.0, [8]),
+                        (_, result) => panic!("round {round}: {}", result.is_ok()),
+                    }
+                }
+                Err(ended) => assert!(ended.is_cancelled(), "{ended}"),
+            }
+            let gone = async {
+                while live.count() > 0 {
+                    yield_now().await;
+                }
+            };
+            timeout(LONG, gone).await.expect("a task runs on");
+        }
+    })
+    .await;
+}

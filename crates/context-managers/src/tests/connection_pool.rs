@@ -1,0 +1,361 @@
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::connection_pool::{Manager, Pool, PoolError, Pooled};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// What happens at each opening, and how many connections there are.
+#[derive(Default)]
+struct Server {
+    opening: Duration,
+    fails_each: Option<usize>,
+    panics_at: Option<usize>,
+    tried: AtomicUsize,
+    alive: Arc<AtomicUsize>,
+    most: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Line {
+    number: usize,
+    is_broken: bool,
+    panics: bool,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Manager for Arc<Server> {
+    type Connection = Line;
+    type Error = usize;
+
+    async fn open(&self) -> Result<Line, usize> {
+        let number = 1 + self.tried.fetch_add(1, SeqCst);
+        // It counts while it is opened.
+        let alive = 1 + self.alive.fetch_add(1, SeqCst);
+        let line = Line {
+            number,
+            is_broken: false,
+            panics: false,
+            alive: Arc::clone(&self.alive),
+        };
+        self.most.fetch_max(alive, SeqCst);
+        if self.opening > Duration::ZERO {
+            sleep(self.opening).await;
+        }
+        assert_ne!(self.panics_at, Some(number), "scheduled");
+        match self.fails_each {
+            Some(each) if number.is_multiple_of(each) => Err(number),
+            _ => Ok(line),
+        }
+    }
+
+    fn is_broken(&self, line: &Line) -> bool {
+        assert!(!line.panics, "scheduled");
+        line.is_broken
+    }
+}
+
+fn pool(server: Server, size: usize) -> (Pool<Arc<Server>>, Arc<Server>) {
+    let server = Arc::new(server);
+    (Pool::new(Arc::clone(&server), size, HOUR), server)
+}
+
+fn takes(ticks: u32) -> Server {
+    Server {
+        opening: ticks * TICK,
+        ..Server::default()
+    }
+}
+
+/// As many as the pool may have, at once and not one more.
+async fn all_of(pool: &Pool<Arc<Server>>, size: usize) -> Vec<Pooled<Arc<Server>>> {
+    let mut all = Vec::new();
+    while all.len() < size {
+        all.push(pool.acquire().await.expect("there is room"));
+    }
+    assert!(timeout(10 * TICK, pool.acquire()).await.is_err());
+    let numbers: HashSet<_> = all.iter().map(|line| line.number).collect();
+    assert_eq!(numbers.len(), size, "each has its own");
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn acquire_dropped_at_each_await() {
+    for holders in 0..3 {
+        let mut completed = false;
+        for polls in 1..30 {
+            let (pool, server) = pool(takes(4), 2);
+            let mut others = JoinSet::new();
+            for _ in 0..holders {
+                let pool = pool.clone();
+                others.spawn(async move {
+                    let _line = pool.acquire().await;
+                    sleep(8 * TICK).await;
+                });
+            }
+            tokio::task::yield_now().await;
+            let mine = poll_and_drop(pool.acquire(), polls);
+            let next = async {
+                tokio::task::yield_now().await;
+                pool.acquire().await.map(|line| line.number)
+            };
+            let both = async { tokio::join!(mine, next) };
+            let (mine, next) = timeout(HOUR, both).await.expect("nobody hangs");
+            completed |= mine.is_some();
+            assert!(next.is_ok(), "the next gets through");
+            drop(mine);
+            others.join_all().await;
+            drop(all_of(&pool, 2).await);
+            assert_eq!(server.most.load(SeqCst), 2);
+            let closed = timeout(HOUR, pool.close()).await;
+            assert_eq!(closed.expect("nobody is left").len(), 2);
+            assert_eq!(server.alive.load(SeqCst), 0);
+        }
+        assert!(completed, "30 polls are enough");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_dropped_at_each_await() {
+    for polls in 1..10 {
+        let (pool, server) = pool(takes(1), 2);
+        let held = all_of(&pool, 2).await;
+        let waits = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.acquire().await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        assert!(poll_and_drop(pool.close(), polls).await.is_none());
+        let waited = timeout(HOUR, waits).await.expect("it is woken");
+        assert_eq!(waited.expect("no panic"), Err(PoolError::Closed));
+        assert_eq!(pool.acquire().await.map(drop), Err(PoolError::Closed));
+        drop(held);
+        assert_eq!(pool.close().await.len(), 2, "two went back");
+        assert_eq!(pool.close().await.len(), 0, "they are given once");
+        assert_eq!(server.alive.load(SeqCst), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    const SIZE: usize = 5;
+    let (pool, server) = pool(
+        Server {
+            opening: Duration::from_micros(1),
+            fails_each: Some(7),
+            ..Server::default()
+        },
+        SIZE,
+    );
+    let held = Arc::new(Mutex::new(HashSet::new()));
+    let mut set = JoinSet::new();
+    for number in 0..10_000 {
+        let (pool, held) = (pool.clone(), Arc::clone(&held));
+        let task = set.spawn(async move {
+            let mut line = match pool.acquire().await {
+                Ok(line) => line,
+                Err(PoolError::Open(tried)) => {
+                    assert_eq!(tried % 7, 0, "the others do not fail");
+                    return;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            line.is_broken = number % 50 == 0;
+            // Between these two there is no await, so nobody is aborted there.
+            assert!(held.lock().expect("sound").insert(line.number), "its own");
+            for _ in 0..number % 100 {
+                std::hint::spin_loop();
+            }
+            assert!(held.lock().expect("sound").remove(&line.number));
+            tokio::task::yield_now().await;
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+        if number % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (mut worked, mut aborted) = (0, 0);
+    let all = async {
+        while let Some(ended) = set.join_next().await {
+            match ended {
+                Ok(()) => worked += 1,
+                Err(error) if error.is_cancelled() => aborted += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), all)
+        .await
+        .expect("nobody hangs");
+    assert_eq!(worked + aborted, 10_000);
+    assert!(server.most.load(SeqCst) <= SIZE, "never one too many");
+    assert_eq!(pool.0.places.available_permits(), SIZE);
+    let closed = timeout(Duration::from_secs(60), pool.close()).await;
+    let closed = closed.expect("nobody is left");
+    assert_eq!(server.alive.load(SeqCst), closed.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn closed_while_it_is_used() {
+    for _ in 0..100 {
+        let (pool, server) = pool(Server::default(), 3);
+        let mut set = JoinSet::new();
+        for _ in 0..8 {
+            let pool = pool.clone();
+            set.spawn(async move {
+                while pool.acquire().await.is_ok() {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        while server.tried.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let closed = timeout(Duration::from_secs(60), pool.close()).await;
+        let closed = closed.expect("nobody hangs");
+        assert_eq!(server.alive.load(SeqCst), closed.len(), "all came back");
+        set.join_all().await;
+        assert!(pool.close().await.is_empty(), "none comes back later");
+    }
+}
+
+#[test]
+#[should_panic = "nobody would ever get a connection"]
+fn a_size_of_nothing() {
+    pool(Server::default(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_patience_at_all() {
+    let server = Arc::new(Server::default());
+    let pool = Pool::new(Arc::clone(&server), 1, Duration::ZERO);
+    let held = pool.acquire().await.expect("there is room");
+    let start = Instant::now();
+    assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    drop(held);
+    assert!(pool.acquire().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opening_that_hangs_costs_no_place() {
+    let server = Arc::new(takes(100));
+    let pool = Pool::new(Arc::clone(&server), 1, 5 * TICK);
+    for _ in 0..3 {
+        assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+        assert_eq!(server.alive.load(SeqCst), 0);
+        assert_eq!(pool.0.places.available_permits(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_during_an_opening() {
+    let (pool, server) = pool(takes(5), 1);
+    let opens = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(drop) }
+    });
+    sleep(TICK).await;
+    assert_eq!(pool.close().await.len(), 1, "for a last word");
+    let opened = opens.await.expect("no panic");
+    assert_eq!(opened, Err(PoolError::Closed));
+    assert_eq!(server.alive.load(SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_one_is_not_given_at_the_end() {
+    let (pool, _server) = pool(Server::default(), 2);
+    let mut held = all_of(&pool, 2).await;
+    held[0].is_broken = true;
+    drop(held);
+    let numbers: Vec<_> = pool.close().await.iter().map(|line| line.number).collect();
+    assert_eq!(numbers, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_closes_waits_for_itself() {
+    let (pool, _server) = pool(Server::default(), 1);
+    let _held = pool.acquire().await;
+    assert!(timeout(HOUR, pool.close()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_cost_no_place() {
+    let (pool, server) = pool(
+        Server {
+            panics_at: Some(1),
+            ..Server::default()
+        },
+        1,
+    );
+    for panics_at in ["opening", "use", "the question"] {
+        let pool = pool.clone();
+        let task = tokio::spawn(async move {
+            let mut line = pool.acquire().await.expect("it opens");
+            line.panics = panics_at == "use";
+            panic!("scheduled");
+        });
+        assert!(task.await.expect_err("it panics").is_panic());
+    }
+    assert!(timeout(HOUR, pool.acquire()).await.is_ok());
+    assert_eq!(server.alive.load(SeqCst), 1);
+    assert_eq!(server.tried.load(SeqCst), 3);
+}
+
+#[tokio::test]
+async fn in_a_struct_in_a_task_and_longer_than_the_pool() {
+    struct Service {
+        pool: Pool<Arc<Server>>,
+        names: Vec<String>,
+    }
+    impl Service {
+        async fn longest(&self) -> Option<(&str, usize)> {
+            let line = self.pool.acquire().await.ok()?;
+            let name = self.names.iter().max_by_key(|name| name.len())?;
+            tokio::task::yield_now().await;
+            Some((name, line.number))
+        }
+    }
+    let (pool, server) = pool(Server::default(), 1);
+    let names = vec!["a".to_string(), "bb".to_string()];
+    let service = Arc::new(Service { pool, names });
+    let task = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move { service.longest().await.map(|(name, _)| name.len()) }
+    });
+    assert_eq!(task.await.expect("it is Send"), Some(2));
+    let held = service.pool.acquire().await.expect("it is open");
+    drop(service);
+    assert_eq!(held.number, 1);
+    drop(held);
+    assert_eq!(server.alive.load(SeqCst), 0, "the last one ends the pool");
+}

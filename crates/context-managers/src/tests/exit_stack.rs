@@ -1,0 +1,373 @@
+use std::future::Ready;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::exit_stack::{ExitStack, Failed, with_exit_stack};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// What was opened and closed, in this order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(&'static str, u32)>>>);
+
+impl Log {
+    fn add(&self, what: &'static str, number: u32) {
+        self.0
+            .lock()
+            .expect("no panic holds it")
+            .push((what, number));
+    }
+
+    fn take(&self) -> Vec<(&'static str, u32)> {
+        std::mem::take(&mut self.0.lock().expect("no panic holds it"))
+    }
+
+    /// Opens in two ticks and closes in two.
+    async fn enter<E: Send + 'static>(
+        &self,
+        stack: &ExitStack<E>,
+        number: u32,
+        result: Result<(), E>,
+    ) {
+        sleep(2 * TICK).await;
+        self.add("open", number);
+        let log = self.clone();
+        stack.push(async move {
+            sleep(2 * TICK).await;
+            log.add("closed", number);
+            result
+        });
+    }
+}
+
+async fn all_closed(tracker: &TaskTracker) {
+    tracker.close();
+    timeout(HOUR, tracker.wait()).await.expect("closings end");
+    tracker.reopen();
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await_it_closes_what_was_opened() {
+    let mut completed = 0;
+    for polls in 0..30 {
+        let (log, tracker) = (Log::default(), TaskTracker::new());
+        let scope = with_exit_stack(&tracker, async |stack| {
+            for number in 0..3 {
+                log.enter(stack, number, Ok(())).await;
+            }
+            sleep(TICK).await;
+            Ok::<_, u32>(7)
+        });
+        let value = poll_and_drop(scope, polls).await;
+        completed += usize::from(value.is_some());
+        assert!(value.is_none_or(|value| value.is_ok_and(|value| value == 7)));
+        all_closed(&tracker).await;
+        let (opened, closed): (Vec<_>, Vec<_>) = log
+            .take()
+            .into_iter()
+            .partition(|(what, _)| *what == "open");
+        assert!(
+            opened
+                .iter()
+                .map(|(_, number)| *number)
+                .eq(0..opened.len() as u32)
+        );
+        let closed: Vec<_> = closed.iter().rev().map(|(_, number)| *number).collect();
+        assert!(
+            closed.into_iter().eq(0..opened.len() as u32),
+            "{polls} polls"
+        );
+    }
+    assert!(completed > 5, "30 polls are enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_dropped_by_its_owner_or_in_its_closing_is_closed() {
+    for polls in 0..10 {
+        for close in [false, true] {
+            let (log, tracker) = (Log::default(), TaskTracker::new());
+            let stack = ExitStack::<u32>::new(&tracker);
+            for number in 0..2 {
+                log.enter(&stack, number, Err(number)).await;
+            }
+            log.take();
+            if close {
+                poll_and_drop(stack.close(), polls).await;
+            } else {
+                drop(stack);
+            }
+            all_closed(&tracker).await;
+            assert_eq!(log.take(), [("closed", 1), ("closed", 0)]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_come_in_the_order_of_the_closings() {
+    let (log, tracker) = (Log::default(), TaskTracker::new());
+    for body in [Ok(9), Err(9)] {
+        let scope = with_exit_stack(&tracker, async |stack| {
+            for (number, result) in [Err(0), Ok(()), Err(2)].into_iter().enumerate() {
+                log.enter(stack, number as u32, result).await;
+            }
+            body
+        });
+        let Err(Failed {
+            body: error,
+            closings,
+        }) = scope.await
+        else {
+            panic!("two closings fail");
+        };
+        assert_eq!((error, closings), (body.err(), vec![2, 0]));
+        assert_eq!(
+            log.take()[3..],
+            [("closed", 2), ("closed", 1), ("closed", 0)]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_stops_no_closing() {
+    let (log, tracker) = (Log::default(), TaskTracker::new());
+    for (in_body, in_closing, expected) in [
+        (true, false, "body"),
+        (false, true, "closing"),
+        (true, true, "body"),
+    ] {
+        let scope = with_exit_stack(&tracker, async |stack| {
+            log.enter(stack, 0, Ok(())).await;
+            stack.push(async move {
+                assert!(!in_closing, "closing");
+                Ok(())
+            });
+            log.enter(stack, 1, Err(1)).await;
+            assert!(!in_body, "body");
+            Ok(())
+        });
+        let panic = AssertUnwindSafe(scope).catch_unwind().await;
+        let panic = panic.map(|_| ()).expect_err("it goes on");
+        assert_eq!(panic.downcast_ref(), Some(&expected));
+        assert_eq!(log.take()[2..], [("closed", 1), ("closed", 0)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let tracker = TaskTracker::new();
+    let empty = with_exit_stack(&tracker, async |_| Ok::<_, u32>(1)).await;
+    assert!(empty.is_ok_and(|value| value == 1));
+    drop(ExitStack::<u32>::new(&tracker));
+    assert!(tracker.is_empty(), "nothing to do, no task");
+
+    // What is handed over is closed once, by whoever has it.
+    let log = Log::default();
+    let (first, second) = with_exit_stack(&tracker, async |stack| {
+        log.enter(stack, 0, Ok(())).await;
+        let first = stack.pop_all();
+        log.enter(stack, 1, Ok(())).await;
+        let second = stack.pop_all();
+        log.enter(stack, 2, Ok(())).await;
+        Ok::<_, u32>((first, second))
+    })
+    .await
+    .expect("none fails");
+    assert_eq!(log.take()[3..], [("closed", 2)]);
+    first.close().await.expect("none fails");
+    second.close().await.expect("none fails");
+    assert_eq!(log.take(), [("closed", 0), ("closed", 1)]);
+
+    let stack = ExitStack::<u32>::new(&tracker);
+    let order = Arc::new(AtomicUsize::new(100_000));
+    for number in 0..100_000 {
+        let order = Arc::clone(&order);
+        stack.push(async move {
+            assert_eq!(order.fetch_sub(1, SeqCst), number + 1);
+            Ok(())
+        });
+    }
+    stack.close().await.expect("none fails");
+    assert_eq!(order.load(SeqCst), 0);
+}
+
+#[test]
+fn the_runtime_drops_what_nobody_waits_for() {
+    for waits in [false, true] {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let (tracker, ended) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
+        let new = async || ExitStack::<u32>::new(&tracker);
+        let (stack, late) = (runtime.block_on(new()), runtime.block_on(new()));
+        late.push(async { panic!("without a runtime it does not run") });
+        for _ in 0..2 {
+            let ended = Arc::clone(&ended);
+            stack.push(async move {
+                sleep(TICK).await;
+                ended.fetch_add(1, SeqCst);
+                Ok(())
+            });
+        }
+        runtime.block_on(async {
+            drop(stack);
+            yield_now().await;
+            if waits {
+                tracker.close();
+                tracker.wait().await;
+            }
+        });
+        drop(runtime);
+        drop(late);
+        assert_eq!(ended.load(SeqCst), if waits { 2 } else { 0 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_by_a_thread_without_a_runtime() {
+    let (log, tracker) = (Log::default(), TaskTracker::new());
+    let stack = ExitStack::<u32>::new(&tracker);
+    log.enter(&stack, 0, Ok(())).await;
+    assert!(thread::spawn(move || drop(stack)).join().is_ok());
+    all_closed(&tracker).await;
+    assert_eq!(log.take(), [("open", 0), ("closed", 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_panics_before_its_future() {
+    let (tracker, closed) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
+    let closings = Arc::clone(&closed);
+    let body = |stack: &ExitStack<u32>| -> Ready<Result<(), u32>> {
+        stack.push(async move {
+            closings.fetch_add(1, SeqCst);
+            Ok(())
+        });
+        panic!("scheduled")
+    };
+    let scope = with_exit_stack(&tracker, body);
+    assert!(AssertUnwindSafe(scope).catch_unwind().await.is_err());
+    assert_eq!(
+        closed.load(SeqCst),
+        1,
+        "the panic goes on after the closing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    let (open, opened) =
+        (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let tracker = TaskTracker::new();
+    let mut set = JoinSet::new();
+    for number in 0..10_000_u32 {
+        let (open, opened, tracker) =
+            (Arc::clone(&open), Arc::clone(&opened), tracker.clone());
+        let task = set.spawn(async move {
+            let scope = with_exit_stack(&tracker, async |stack| {
+                for step in 0..3 {
+                    open.fetch_add(1, SeqCst);
+                    opened.fetch_add(1, SeqCst);
+                    let open = Arc::clone(&open);
+                    stack.push(async move {
+                        yield_now().await;
+                        open.fetch_sub(1, SeqCst);
+                        assert!(number % 100 != 3, "scheduled");
+                        if number % 7 == 3 { Err(step) } else { Ok(()) }
+                    });
+                    if number % 3 > 0 {
+                        yield_now().await;
+                    }
+                }
+                if number % 11 == 0 {
+                    Err(number)
+                } else {
+                    Ok(number)
+                }
+            });
+            match number % 5 {
+                0 => timeout(Duration::from_micros(100), scope).await.is_ok(),
+                _ => scope.await.is_ok(),
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let mut ended = [0, 0];
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            ended[usize::from(outcome.is_err_and(|error| error.is_panic()))] += 1;
+        }
+        tracker.close();
+        tracker.wait().await;
+    };
+    timeout(Duration::from_secs(60), all)
+        .await
+        .expect("nobody hangs");
+    assert_eq!(open.load(SeqCst), 0, "whatever was opened is closed, once");
+    assert!(opened.load(SeqCst) > 20_000);
+    assert!(ended[0] >= 9900 && ended[1] > 0, "{ended:?}");
+}
+
+#[tokio::test]
+async fn in_a_struct_in_tasks_with_what_is_only_send() {
+    struct Session {
+        name: String,
+        tracker: TaskTracker,
+        stack: ExitStack<std::cell::Cell<u32>>,
+    }
+
+    let tracker = TaskTracker::new();
+    let session = Arc::new(Session {
+        name: String::from("session"),
+        stack: ExitStack::new(&tracker),
+        tracker,
+    });
+    let tasks = (0..4).map(|number| {
+        let session = Arc::clone(&session);
+        tokio::spawn(async move {
+            let error = std::cell::Cell::new(number);
+            session.stack.push(async move { Err(error) });
+            let (name, mut calls) = (&session.name, 0);
+            let length = with_exit_stack(&session.tracker, async |stack| {
+                calls += 1;
+                stack.push(async { Ok::<_, u32>(()) });
+                yield_now().await;
+                Ok(name.len())
+            });
+            let length = length.await.expect("none fails");
+            (length, calls)
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        assert_eq!(task.await.expect("it does not panic"), (7, 1));
+    }
+    let session = Arc::into_inner(session).expect("the tasks have ended");
+    let Err(failed) = session.stack.close().await else {
+        panic!("all fail");
+    };
+    assert_eq!(failed.closings.len(), 4);
+}

@@ -1,0 +1,270 @@
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, advance, sleep, timeout};
+
+use crate::lease::{Expired, Lease, LeaseLock};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(20);
+
+/// Polls the future at most `polls` times, a tick apart, and drops it if it is not
+/// ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(TICK).await;
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn acquire_dropped_at_each_await() {
+    // Nobody before it, a holder, and others in the line.
+    for before in 0..4 {
+        let mut completed = false;
+        for polls in 1..60 {
+            let lock = LeaseLock::new(20 * TICK);
+            let mut others = JoinSet::new();
+            for number in 0..before {
+                let lock = lock.clone();
+                others.spawn(async move {
+                    let lease = lock.acquire().await;
+                    sleep(5 * TICK).await;
+                    // One of them is never given back.
+                    if number == 1 {
+                        std::mem::forget(lease);
+                    }
+                });
+                yield_now().await;
+            }
+            let mine = poll_and_drop(lock.acquire(), polls);
+            let next = async {
+                yield_now().await;
+                lock.acquire().await.token()
+            };
+            let both = async { tokio::join!(mine, next) };
+            let (mine, next) = timeout(HOUR, both).await.expect("nobody hangs");
+            let taken = u64::from(mine.is_some());
+            completed |= mine.is_some();
+            drop(mine);
+            others.join_all().await;
+            assert_eq!(next, before + taken + 1, "each who got it has a token");
+            let last = timeout(HOUR, lock.acquire()).await.expect("it is free");
+            assert_eq!(last.token(), next + 1);
+        }
+        assert!(completed, "60 polls are enough");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hold_dropped_at_each_await() {
+    for polls in 1..40 {
+        let lock = LeaseLock::new(6 * TICK);
+        let lease = lock.acquire().await;
+        let work = async {
+            for _ in 0..25 {
+                sleep(TICK).await;
+            }
+        };
+        let held = poll_and_drop(lease.hold(work), polls).await;
+        assert_ne!(held, Some(Err(Expired)));
+        let start = Instant::now();
+        let next = timeout(HOUR, lock.acquire()).await;
+        assert_eq!(next.expect("it runs out").token(), 2);
+        assert!(start.elapsed() <= 6 * TICK, "it is renewed no more");
+        drop(lease);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    let lock = LeaseLock::new(HOUR);
+    let holders = Arc::new(AtomicUsize::new(0));
+    let newest = Arc::new(AtomicU64::new(0));
+    let mut set = JoinSet::new();
+    for number in 0..10_000 {
+        let (lock, holders) = (lock.clone(), Arc::clone(&holders));
+        let newest = Arc::clone(&newest);
+        let task = set.spawn(async move {
+            let lease = lock.acquire().await;
+            // No await, so nobody is aborted between the two.
+            assert_eq!(holders.fetch_add(1, SeqCst), 0, "one at a time");
+            let before = newest.swap(lease.token(), SeqCst);
+            assert!(before < lease.token(), "each token is higher");
+            assert_eq!(lease.renew(), Ok(()));
+            holders.fetch_sub(1, SeqCst);
+            if number % 3 == 0 {
+                yield_now().await;
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+        if number % 100 == 0 {
+            yield_now().await;
+        }
+    }
+    let (mut worked, mut aborted) = (0, 0);
+    let all = async {
+        while let Some(ended) = set.join_next().await {
+            match ended {
+                Ok(()) => worked += 1,
+                Err(error) if error.is_cancelled() => aborted += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), all)
+        .await
+        .expect("nobody hangs");
+    assert_eq!(worked + aborted, 10_000);
+    let last = timeout(Duration::from_secs(60), lock.acquire()).await;
+    assert!(last.expect("it is free").token() > worked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_at_its_time_and_not_before() {
+    let lock = LeaseLock::new(10 * TICK);
+    let lease = lock.acquire().await;
+    for _ in 0..3 {
+        advance(9 * TICK).await;
+        assert_eq!(lease.renew(), Ok(()), "and the time starts anew");
+    }
+    advance(10 * TICK).await;
+    assert_eq!(lease.renew(), Err(Expired), "also if nobody else has it");
+    assert_eq!(lease.renew(), Err(Expired));
+    assert_eq!(lock.acquire().await.token(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_blocks_for_too_long_is_dropped() {
+    let lock = LeaseLock::new(9 * TICK);
+    let lease = lock.acquire().await;
+    let blocks = |ticks: u32| async move {
+        for _ in 0..4 {
+            advance(ticks * TICK).await;
+        }
+        ticks
+    };
+    assert_eq!(lease.hold(blocks(8)).await, Ok(8));
+    assert_eq!(lease.hold(blocks(10)).await, Err(Expired));
+    assert_eq!(lease.hold(blocks(1)).await, Err(Expired), "at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_blocks_and_ends_is_too_late() {
+    let lock = LeaseLock::new(9 * TICK);
+    let lease = lock.acquire().await;
+    let blocks = |ticks: u32| async move {
+        // The clock moves on, but its timers have no turn, as if the thread slept.
+        let _ = futures::poll!(pin!(advance(ticks * TICK)));
+    };
+    assert_eq!(lease.hold(blocks(8)).await, Ok(()));
+    assert_eq!(lease.hold(blocks(18)).await, Err(Expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_hangs_is_renewed_for_ever() {
+    let lock = LeaseLock::new(9 * TICK);
+    let lease = lock.acquire().await;
+    let hangs = lease.hold(pending::<()>());
+    let both = async { tokio::join!(hangs, lock.acquire()) };
+    assert!(timeout(1000 * TICK, both).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_is_served_in_order() {
+    let lock = LeaseLock::new(5 * TICK);
+    let mut set = JoinSet::new();
+    for number in 1..=20 {
+        let lock = lock.clone();
+        set.spawn(async move {
+            let lease = lock.acquire().await;
+            assert_eq!(lease.token(), number);
+            match number % 2 {
+                0 => sleep(TICK).await,
+                _ => std::mem::forget(lease),
+            }
+        });
+        yield_now().await;
+    }
+    timeout(HOUR, set.join_all()).await.expect("nobody hangs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_its_time() {
+    let [too_short, shortest] = [49, 50].map(Duration::from_millis);
+    for time in [Duration::ZERO, too_short, Duration::MAX] {
+        let refused = std::panic::catch_unwind(|| LeaseLock::new(time));
+        assert!(refused.is_err(), "{time:?}");
+    }
+    let years = Duration::from_secs(30 * 365 * 24 * 3600);
+    for time in [shortest, years] {
+        let lock = LeaseLock::new(time);
+        let lease = lock.acquire().await;
+        assert_eq!(lease.renew(), Ok(()));
+        let next = timeout(2 * shortest, lock.acquire()).await;
+        assert_eq!(next.is_ok(), time == shortest);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_panics_gives_it_back() {
+    let lock = LeaseLock::new(HOUR);
+    let task = tokio::spawn({
+        let lock = lock.clone();
+        async move {
+            let lease = lock.acquire().await;
+            let work = async {
+                sleep(TICK).await;
+                panic!("scheduled");
+            };
+            lease.hold(work).await
+        }
+    });
+    let failed: Result<Result<(), Expired>, _> = task.await;
+    assert!(failed.expect_err("it panics").is_panic());
+    assert!(timeout(TICK, lock.acquire()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_struct_in_a_task_with_work_that_borrows() {
+    struct Service {
+        lock: LeaseLock,
+        name: String,
+    }
+    impl Service {
+        async fn run(&self, lease: &Lease) -> Result<usize, Expired> {
+            let mut total = 0;
+            let work = async {
+                sleep(5 * TICK).await;
+                total += self.name.len();
+            };
+            lease.hold(work).await?;
+            Ok(total)
+        }
+    }
+    let lock = LeaseLock::new(3 * TICK);
+    let name = "four".to_string();
+    let service = Arc::new(Service { lock, name });
+    let tasks = (0..4).map(|_| {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            let lease = service.lock.acquire().await;
+            service.run(&lease).await
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let ended = timeout(HOUR, task).await.expect("nobody hangs");
+        assert_eq!(ended.expect("it is Send"), Ok(4));
+    }
+}

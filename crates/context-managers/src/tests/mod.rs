@@ -1,0 +1,16 @@
+//! Tests of the examples, each in the file of its example's name.
+
+mod async_files;
+mod cleanup_on_cancel;
+mod connection_pool;
+mod database_connection;
+mod drop_guard;
+mod exit_stack;
+mod goodbye_on_close;
+mod lease;
+mod nested_scopes;
+mod resource_manager;
+mod scoped_resource;
+mod structured_scope;
+mod temporary_directory;
+mod transaction;

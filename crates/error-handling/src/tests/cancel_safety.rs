@@ -1,0 +1,125 @@
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream,
+    ReadBuf, duplex,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::cancel_safety::{buffered, kept, messages, received};
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// Awaits it for a tick, in which it is not ready, and drops it.
+async fn drop_half_way<F: Future>(future: F) {
+    assert!(timeout(TICK, future).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn these_lose_what_they_have_read() {
+    let (mut writer, mut reader) = duplex(64);
+    let mut bytes = [0; 4];
+    writer.write_all(b"AB").await.expect("there is room");
+    drop_half_way(reader.read_exact(&mut bytes)).await;
+    writer.write_all(b"CDEF").await.expect("there is room");
+    reader.read_exact(&mut bytes).await.expect("four bytes");
+    assert_eq!(&bytes, b"CDEF");
+
+    let (mut writer, reader) = duplex(64);
+    let (mut reader, mut line) = (BufReader::new(reader), String::new());
+    writer.write_all(b"AB").await.expect("there is room");
+    drop_half_way(reader.read_line(&mut line)).await;
+    writer.write_all(b"CD\n").await.expect("there is room");
+    reader.read_line(&mut line).await.expect("a line");
+    assert_eq!(line, "CD\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn this_does_not_tell_how_much_it_has_written() {
+    let (mut writer, mut reader) = duplex(2);
+    drop_half_way(writer.write_all(b"ABCD")).await;
+    let (mut bytes, mut all) = ([0; 2], String::new());
+    reader.read_exact(&mut bytes).await.expect("two bytes");
+    let again = async {
+        writer.write_all(b"ABCD").await.expect("somebody reads");
+        drop(writer);
+    };
+    let (_, read) = tokio::join!(again, reader.read_to_string(&mut all));
+    assert_eq!(read.expect("text"), 4);
+    assert_eq!((&bytes, all.as_str()), (b"AB", "ABCD"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn these_lose_nothing() {
+    let (mut writer, mut reader) = duplex(64);
+    let (mut bytes, mut buffer) = ([0; 4], Vec::new());
+    drop_half_way(reader.read(&mut bytes)).await;
+    drop_half_way(reader.read_buf(&mut buffer)).await;
+    writer.write_all(b"AB").await.expect("there is room");
+    assert_eq!(reader.read(&mut bytes).await.expect("no error"), 2);
+    writer.write_all(b"CD").await.expect("there is room");
+    assert_eq!(reader.read_buf(&mut buffer).await.expect("no error"), 2);
+    assert_eq!((&bytes[..2], buffer.as_slice()), (&b"AB"[..], &b"CD"[..]));
+
+    let (mut writer, reader) = duplex(64);
+    let mut lines = BufReader::new(reader).lines();
+    writer.write_all(b"AB").await.expect("there is room");
+    drop_half_way(lines.next_line()).await;
+    writer.write_all(b"CD\n").await.expect("there is room");
+    let line = lines.next_line().await.expect("no error");
+    assert_eq!(line.as_deref(), Some("ABCD"));
+
+    let (sender, mut receiver) = mpsc::channel(1);
+    drop_half_way(receiver.recv()).await;
+    sender.send(1).await.expect("there is room");
+    assert_eq!(receiver.recv().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_when_nobody_receives() {
+    let (mut writer, reader) = duplex(64);
+    drop(messages(reader));
+    tokio::task::yield_now().await;
+    let written = writer.write_all(b"AB").await;
+    assert!(written.is_err(), "the reader is gone");
+}
+
+struct Panics;
+
+impl AsyncRead for Panics {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        panic!("scheduled")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_task_is_an_error() {
+    let ended = timeout(1000 * TICK, received(messages(Panics))).await;
+    let error = ended.expect("it ends").expect_err("a panic");
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn an_end_within_a_message_is_an_error() {
+    async fn torn() -> DuplexStream {
+        let (mut writer, reader) = duplex(64);
+        writer.write_all(b"ABCDEF").await.expect("there is room");
+        reader
+    }
+    for ended in [
+        kept(torn().await).await,
+        received(messages(torn().await)).await,
+        buffered(torn().await).await,
+    ] {
+        let error = ended.expect_err("half a message");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,71 @@
+use std::thread;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::cancellation_tree::{Stop, Stopped};
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cancelled_before_does_not_begin() {
+    let stop = Stop::new();
+    let child = stop.child();
+    stop.cancel(1);
+    let work = async { panic!("it begins") };
+    assert_eq!(child.run(work).await, Err::<(), _>(Stopped(1)));
+    let later = stop.child();
+    assert_eq!(later.run(async {}).await, Err(Stopped(1)));
+}
+
+#[test]
+fn a_reason_from_above_stays_too() {
+    let root = Stop::new();
+    let (asked, not_asked) = (root.child().child(), root.child());
+    root.cancel(1);
+    assert_eq!(asked.reason(), Some(1));
+    for stop in [&asked, &not_asked] {
+        stop.cancel(2);
+        assert_eq!(stop.reason(), Some(1));
+    }
+    // As in a `cancel` that looked at the flag before it was set.
+    assert_eq!(asked.reason.first.set(2), Err(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_same_time_the_value_is_returned() {
+    let stop = Stop::new();
+    let work = async {
+        sleep(Duration::from_secs(1)).await;
+        stop.cancel(1);
+        7
+    };
+    assert_eq!(stop.run(work).await, Ok(7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reason_is_there_when_the_flag_is_and_does_not_change() {
+    for _ in 0..1_000 {
+        let root = Stop::new();
+        let middle = root.child();
+        let leaves = [middle.child(), middle.child(), middle.child()];
+        let tasks = leaves.clone().map(|leaf| {
+            tokio::spawn(async move {
+                let work = std::future::pending::<()>();
+                let Err(Stopped(first)) = leaf.run(work).await else {
+                    unreachable!("it never ends");
+                };
+                assert_eq!(leaf.reason(), Some(first));
+                first
+            })
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| root.cancel("root"));
+            scope.spawn(|| middle.cancel("middle"));
+            scope.spawn(|| leaves[0].cancel("leaf"));
+        });
+        for (task, leaf) in tasks.into_iter().zip(&leaves) {
+            let first = task.await.expect("it does not panic");
+            assert_eq!(leaf.reason(), Some(first));
+        }
+        assert_eq!(root.reason(), Some("root"));
+    }
+}

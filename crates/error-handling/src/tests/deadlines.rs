@@ -1,0 +1,339 @@
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::channel;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use axum::routing;
+use futures::FutureExt;
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, sleep, timeout};
+use tower::ServiceExt;
+
+use crate::deadlines::{Deadline, TooLate};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await() {
+    let mut completed = 0;
+    for polls in 1..20 {
+        let deadline = Deadline::after(HOUR);
+        let held = Arc::new(());
+        let work = {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(5 * TICK).await;
+                sleep(5 * TICK).await;
+                drop(held);
+            }
+        };
+        let other = deadline.run(sleep(15 * TICK));
+        let (left, other) = tokio::join!(
+            poll_and_drop(deadline.run(work), polls),
+            timeout(HOUR, other)
+        );
+        completed += usize::from(left.is_some());
+        assert_eq!(other, Ok(Ok(())), "the other goes on");
+        assert_eq!(Arc::strong_count(&held), 1, "the work is dropped");
+        assert_eq!(deadline.moment.receiver_count(), 0);
+    }
+    assert!((1..19).contains(&completed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    struct Count(Arc<AtomicUsize>);
+    impl Drop for Count {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+
+    let shared = Deadline::after(HOUR);
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut set = JoinSet::new();
+    for number in 0..10_000_u64 {
+        // Some have a deadline of their own, some share one that is moved all along.
+        let deadline = match number % 2 {
+            0 => Deadline::after(Duration::from_millis(number % 7)),
+            _ => shared.clone(),
+        };
+        let running = Arc::clone(&running);
+        let task = set.spawn(async move {
+            let work = async {
+                running.fetch_add(1, SeqCst);
+                let _count = Count(Arc::clone(&running));
+                sleep(Duration::from_millis(number % 5)).await;
+                number
+            };
+            let outcome = deadline.run(work).await;
+            if outcome == Err(TooLate) {
+                assert_eq!(deadline.left(), Duration::ZERO);
+            }
+            (number, outcome)
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+        shared.reschedule(HOUR + Duration::from_millis(number));
+        if number % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (mut in_time, mut late, mut aborted) = (0, 0, 0);
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok((number, Ok(value))) => {
+                    assert_eq!(value, number);
+                    in_time += 1;
+                }
+                Ok((number, Err(TooLate))) => {
+                    assert_eq!(number % 2, 0, "the shared one has not passed");
+                    late += 1;
+                }
+                Err(error) if error.is_cancelled() => aborted += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let all = timeout(Duration::from_secs(60), all).await;
+    assert!(all.is_ok(), "nobody hangs");
+    assert_eq!(in_time + late + aborted, 10_000);
+    assert!(in_time > 0 && late > 0);
+    assert_eq!(running.load(SeqCst), 0);
+    assert_eq!(shared.moment.receiver_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_move_reaches_all_who_begin_meanwhile() {
+    for _ in 0..100 {
+        let deadline = Deadline::after(HOUR);
+        let mut set = JoinSet::new();
+        for _ in 0..50 {
+            let deadline = deadline.clone();
+            set.spawn(async move { deadline.run(pending::<()>()).await });
+        }
+        deadline.reschedule(Duration::ZERO);
+        let ends = timeout(Duration::from_secs(60), set.join_all()).await;
+        assert_eq!(ends, Ok(vec![Err(TooLate); 50]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let passed = Deadline::after(Duration::ZERO);
+    assert_eq!(passed.left(), Duration::ZERO);
+    let work = async { panic!("it begins") };
+    assert_eq!(passed.run(work).await, Err::<(), _>(TooLate));
+    assert_eq!(passed.at_most(HOUR).run(async {}).await, Err(TooLate));
+
+    let never = Deadline::after(Duration::MAX);
+    assert!(never.left() > 1000 * HOUR);
+    assert_eq!(never.run(sleep(HOUR)).await, Ok(()));
+    assert_eq!(never.at_most(Duration::ZERO).left(), Duration::ZERO);
+    never.reschedule(Duration::MAX);
+    assert_eq!(never.run(async { 7 }).await, Ok(7));
+
+    let deadline = Deadline::after(10 * TICK);
+    assert_eq!(deadline.run(sleep(9 * TICK)).await, Ok(()));
+    assert_eq!(deadline.left(), TICK);
+    assert_eq!(deadline.run(sleep(2 * TICK)).await, Err(TooLate));
+    assert_eq!(deadline.left(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn moved_sooner_and_later_with_a_limit_that_stays() {
+    let deadline = Deadline::after(10 * TICK);
+    let short = deadline.at_most(8 * TICK).at_most(HOUR);
+    assert_eq!(short.left(), 8 * TICK);
+    deadline.reschedule(5 * TICK);
+    assert_eq!(short.left(), 5 * TICK);
+    short.reschedule(20 * TICK);
+    assert_eq!(short.left(), 8 * TICK);
+    assert_eq!(deadline.left(), 20 * TICK);
+
+    // Twice while calls run, which end as they should.
+    let started = Instant::now();
+    let (whole, short, ()) = tokio::join!(
+        deadline.run(pending::<()>()),
+        short.run(pending::<()>()),
+        async {
+            sleep(2 * TICK).await;
+            deadline.reschedule(100 * TICK);
+            sleep(20 * TICK).await;
+            deadline.reschedule(5 * TICK);
+        }
+    );
+    assert_eq!((whole, short), (Err(TooLate), Err(TooLate)));
+    assert_eq!(started.elapsed(), 27 * TICK);
+
+    // A deadline that has passed opens again, but not for what it has ended.
+    assert_eq!(deadline.run(async {}).await, Err(TooLate));
+    deadline.reschedule(TICK);
+    assert_eq!(deadline.run(async {}).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_very_moment() {
+    let deadline = Deadline::after(10 * TICK);
+    assert_eq!(deadline.run(sleep(10 * TICK)).await, Ok(()));
+
+    let started = Instant::now();
+    deadline.reschedule(10 * TICK);
+    let work = async {
+        for _ in 0..50 {
+            sleep(10 * TICK).await;
+            deadline.reschedule(10 * TICK);
+        }
+    };
+    assert_eq!(deadline.run(work).await, Ok(()), "it is moved in time");
+    assert_eq!(started.elapsed(), 500 * TICK);
+}
+
+#[test]
+fn a_call_that_is_always_busy_is_ended() {
+    let (report, reported) = channel();
+    // In a thread of its own, as a failure would be a loop without end.
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let busy = || async {
+            loop {
+                consume_budget().await;
+            }
+        };
+        let deadline = Deadline::after(5 * TICK);
+        let outcome: Result<(), _> = runtime.block_on(deadline.run(busy()));
+        report.send(outcome).expect("the test waits");
+
+        let deadline = Deadline::after(HOUR);
+        let moving = deadline.clone();
+        thread::spawn(move || {
+            thread::sleep(5 * TICK);
+            moving.reschedule(Duration::ZERO);
+        });
+        let outcome: Result<(), _> = runtime.block_on(deadline.run(busy()));
+        report.send(outcome).expect("the test waits");
+    });
+    for _ in 0..2 {
+        let outcome = reported.recv_timeout(Duration::from_secs(10));
+        assert_eq!(outcome, Ok(Err(TooLate)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_wedges_nothing() {
+    let deadline = Deadline::after(HOUR);
+    let work = async {
+        sleep(TICK).await;
+        panic!("scheduled");
+    };
+    let caught = AssertUnwindSafe(deadline.run(work)).catch_unwind().await;
+    assert!(caught.is_err());
+    deadline.reschedule(TICK);
+    assert_eq!(deadline.run(sleep(HOUR)).await, Err(TooLate));
+    assert_eq!(deadline.moment.receiver_count(), 0);
+}
+
+#[tokio::test]
+async fn in_a_struct_in_a_task_with_a_call_that_borrows() {
+    struct Request {
+        deadline: Deadline,
+        path: String,
+    }
+    let request = Arc::new(Request {
+        deadline: Deadline::after(HOUR),
+        path: "/a".to_string(),
+    });
+    let tasks = (0..4).map(|number| {
+        let request = Arc::clone(&request);
+        tokio::spawn(async move {
+            let mut calls = 0;
+            let path = &request.path;
+            let call = async {
+                calls += 1;
+                tokio::task::yield_now().await;
+                std::cell::Cell::new(path.len() + number)
+            };
+            let length = request.deadline.at_most(HOUR).run(call).await;
+            (length, calls)
+        })
+    });
+    for (number, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
+        let outcome = timeout(Duration::from_secs(10), task).await;
+        let outcome = outcome.expect("it ends").expect("it does not panic");
+        assert_eq!(outcome, (Ok((2 + number).into()), 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_axum_handler() {
+    /// The length of the name, after so many ticks.
+    async fn measure(name: &str, ticks: u32) -> usize {
+        sleep(ticks * TICK).await;
+        name.len()
+    }
+
+    /// Two calls that borrow, within five ticks together.
+    async fn handler(State((name, ticks)): State<(Arc<str>, u32)>) -> StatusCode {
+        let deadline = Deadline::after(5 * TICK);
+        let both = async {
+            let first = deadline.run(measure(&name, ticks)).await?;
+            let second = deadline.run(measure(&name, ticks)).await?;
+            Ok::<_, TooLate>(first + second)
+        };
+        match both.await {
+            Ok(8) => StatusCode::OK,
+            Ok(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Err(TooLate) => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    for (ticks, expected) in [(2, 200), (3, 504)] {
+        let app = Router::new()
+            .route("/", routing::get(handler))
+            .with_state((Arc::from("pear"), ticks));
+        let request = Request::get("/").body(Body::empty()).expect("a request");
+        let response = app.oneshot(request).await.expect("a response");
+        assert_eq!(response.status().as_u16(), expected, "{ticks} ticks");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeout_at_begins_a_call_that_is_too_late() {
+    let passed = Instant::now();
+    sleep(TICK).await;
+    let mut begun = false;
+    let call = async {
+        begun = true;
+        sleep(TICK).await;
+    };
+    assert!(tokio::time::timeout_at(passed, call).await.is_err());
+    assert!(begun);
+}

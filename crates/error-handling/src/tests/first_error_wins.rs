@@ -1,0 +1,75 @@
+use std::error::Error;
+use std::future::{Ready, pending, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+
+use crate::first_error_wins::try_all;
+
+type Failure = Box<dyn Error + Send + Sync>;
+type Job = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// Holds it and never ends.
+fn hold(held: &Arc<()>) -> Job {
+    let held = Arc::clone(held);
+    Box::pin(async move {
+        let _held = held;
+        pending().await
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_is_dropped_when_it_returns() {
+    for round in 0..1000 {
+        let held = Arc::new(());
+        let fail: Job = Box::pin(async move {
+            yield_now().await;
+            assert!(round % 2 == 0, "a bug");
+            Err("an error".into())
+        });
+        let jobs = [hold(&held), fail, hold(&held)];
+        assert!(tokio::spawn(try_all(jobs)).await.is_ok_and(|r| r.is_err()));
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_set_that_is_dropped_does_not_wait() {
+    let held = Arc::new(());
+    let tasks = JoinSet::from_iter([hold(&held)]);
+    yield_now().await;
+    drop(tasks);
+    assert_eq!(Arc::strong_count(&held), 2);
+    yield_now().await;
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_it_aborts_the_tasks() {
+    let held = Arc::new(());
+    let second = Duration::from_secs(1);
+    assert!(timeout(second, try_all([hold(&held)])).await.is_err());
+    sleep(second).await;
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test]
+async fn of_nothing_nothing() {
+    let none: [Ready<Result<(), Failure>>; 0] = [];
+    assert_eq!(try_all(none).await.ok(), Some(vec![]));
+    let one = [ready(Ok::<_, Failure>(7))];
+    assert_eq!(try_all(one).await.ok(), Some(vec![7]));
+}
+
+#[tokio::test]
+async fn try_join_on_futures_stops_at_the_error_at_once() {
+    let held = Arc::new(());
+    let mut joined = pin!(async {
+        tokio::try_join!(hold(&held), async { Err::<(), _>("an error".into()) })
+    });
+    assert!(joined.as_mut().await.is_err());
+    assert_eq!(Arc::strong_count(&held), 1);
+}

@@ -1,0 +1,9 @@
+//! Tests of the examples, each in the file of its example's name.
+
+mod bounded_fetch_with_failures;
+mod buffered_as_completed;
+mod buffered_in_order;
+mod counter;
+mod for_each_concurrent;
+mod record_stream;
+mod sources_come_and_go;

@@ -1,0 +1,100 @@
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::blocking_in_threads::BlockingPool;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn never_more_than_the_limit_though_callers_give_up() {
+    let pool = BlockingPool::new(3);
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for number in 0..1000 {
+        let (pool, running) = (pool.clone(), Arc::clone(&running));
+        let most = Arc::clone(&most);
+        let task = tasks.spawn(async move {
+            let call = move || {
+                let now = running.fetch_add(1, SeqCst) + 1;
+                most.fetch_max(now, SeqCst);
+                thread::sleep(Duration::from_micros(200));
+                running.fetch_sub(1, SeqCst);
+            };
+            match number % 3 {
+                0 => drop(timeout(Duration::from_millis(5), pool.run(call)).await),
+                _ => pool.run(call).await.expect("it does not panic"),
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let all = async { while tasks.join_next().await.is_some() {} };
+    timeout(LONG, all).await.expect("nobody hangs");
+    // All places come back, once the calls that nobody waits for have ended.
+    let places = timeout(LONG, pool.permits.acquire_many(3)).await;
+    assert!(places.is_ok_and(|places| places.is_ok()));
+    assert_eq!(most.load(SeqCst), 3);
+    assert_eq!(pool.permits.available_permits(), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_panics_gives_its_place_back() {
+    let pool = BlockingPool::new(1);
+    for _ in 0..3 {
+        let ended = timeout(LONG, pool.run(|| panic!("scheduled"))).await;
+        let ended: Result<(), _> = ended.expect("it does not hang");
+        assert!(ended.is_err_and(|error| error.is_panic()));
+    }
+    assert!(std::panic::catch_unwind(|| BlockingPool::new(0)).is_err());
+}
+
+#[tokio::test]
+async fn in_a_task_with_a_closure_that_owns_what_it_needs() {
+    let pool = Arc::new(BlockingPool::new(1));
+    let text = "abc".to_string();
+    let task = tokio::spawn(async move { pool.run(move || text.len()).await });
+    assert_eq!(task.await.expect("it is Send").expect("no panic"), 3);
+}
+
+#[test]
+fn the_limit_of_the_runtime_holds_up_files_too() {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let (release, released) = mpsc::channel::<()>();
+        let call = spawn_blocking(move || released.recv());
+        let file = tokio::fs::metadata(".");
+        let moment = Duration::from_millis(50);
+        assert!(timeout(moment, file).await.is_err(), "it waits");
+        drop(release);
+        let file = timeout(LONG, tokio::fs::metadata(".")).await;
+        assert!(file.is_ok_and(|file| file.is_ok()));
+        assert!(call.await.is_ok());
+    });
+}
+
+#[test]
+fn a_shutdown_with_a_timeout_does_not_wait_for_the_call() {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let (release, released) = mpsc::channel::<()>();
+    let (begun, begins) = mpsc::channel();
+    let _call = runtime.spawn_blocking(move || {
+        let _ = begun.send(());
+        released.recv()
+    });
+    assert_eq!(begins.recv(), Ok(()));
+    // Dropping the runtime would hang here.
+    runtime.shutdown_timeout(Duration::from_millis(10));
+    drop(release);
+}

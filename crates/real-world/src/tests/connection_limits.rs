@@ -1,0 +1,216 @@
+use std::env;
+use std::process::Command;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use reqwest::{Client, Method, Request};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpSocket;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+
+use crate::connection_limits::{Failure, LimitedClient, Server, client};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The free places of each host.
+fn places(client: &LimitedClient) -> Vec<usize> {
+    let hosts = client.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+    hosts
+        .values()
+        .map(|host| host.available_permits())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_ask_no_more_are_let_through() -> Result<(), Failure> {
+    let server = Arc::new(Server::start().await?);
+    for limit in [1, 3, 50] {
+        let limited = LimitedClient::new(client()?, limit);
+        let asks = join_all((0..3 * limit).map(|number| {
+            let (limited, server) = (limited.clone(), Arc::clone(&server));
+            tokio::spawn(async move {
+                let ask = async {
+                    let request = server.get("/slow")?;
+                    limited.execute(request).await?.text().await?;
+                    Ok::<(), Failure>(())
+                };
+                // Some give up, in line or under way.
+                if number % 3 == 2 {
+                    let patience = Duration::from_millis(number as u64 % 100);
+                    let _ = timeout(patience, ask).await;
+                    Ok(())
+                } else {
+                    ask.await
+                }
+            })
+        }));
+        for ended in asks.await {
+            ended??;
+        }
+        assert_eq!(places(&limited), [limit]);
+        assert!(limit == 1 || server.most_at_once() > 1);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_server_there_are_no_more_than_the_limit() -> Result<(), Failure> {
+    let server = Server::start().await?;
+    for limit in [1, 3] {
+        let limited = LimitedClient::new(client()?, limit);
+        let asks = (0..4 * limit).map(|_| async {
+            limited.execute(server.get("/slow")?).await?.text().await?;
+            Ok::<(), Failure>(())
+        });
+        try_join_all(asks).await?;
+        assert_eq!(server.most_at_once(), limit);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_response_keeps_its_place_until_it_is_dropped() -> Result<(), Failure> {
+    let server = Server::start().await?;
+    let limited = LimitedClient::new(client()?, 2);
+    let read = limited.execute(server.get("/long")?).await?;
+    let unread = limited.execute(server.get("/long")?).await?;
+    assert_eq!(places(&limited), [0]);
+    let read = tokio::spawn(read.text());
+    assert_eq!(read.await??.len(), crate::connection_limits::LONG);
+    assert_eq!(places(&limited), [1]);
+    drop(unread);
+    assert_eq!(places(&limited), [2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn dropped_at_each_await_it_takes_no_place() -> Result<(), Failure> {
+    let server = Server::start().await?;
+    let limited = LimitedClient::new(client()?, 1);
+    for others in [0, 1] {
+        let mut answered = 0;
+        for polls in 1..30 {
+            let held = match others {
+                0 => None,
+                _ => Some(limited.execute(server.get("/long")?).await?),
+            };
+            let mut asks = Box::pin(limited.execute(server.get("/long")?));
+            for _ in 0..polls {
+                if futures::poll!(asks.as_mut()).is_ready() {
+                    answered += 1;
+                    break;
+                }
+                yield_now().await;
+            }
+            drop(asks);
+            assert_eq!(places(&limited), [1 - others]);
+            drop(held);
+            assert_eq!(places(&limited), [1]);
+        }
+        assert!(others == 1 || answered > 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_fails_gives_its_place_back() -> Result<(), Failure> {
+    let limited = LimitedClient::new(client()?, 1);
+    let closed = TcpSocket::new_v4()?;
+    closed.bind(([127, 0, 0, 1], 0).into())?;
+    let url = format!("http://{}", closed.local_addr()?).parse()?;
+    let request = Request::new(Method::GET, url);
+    for _ in 0..3 {
+        let request = request.try_clone().expect("it has no body");
+        let response = limited.execute(request).await.map(|_| ());
+        assert!(response.is_err_and(|error| error.is_connect()));
+        assert_eq!(places(&limited), [1]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_time_in_line_does_not_count_for_the_timeout() -> Result<(), Failure> {
+    let server = Server::start().await?;
+    let client = Client::builder().no_proxy().timeout(SECOND / 3).build()?;
+    let limited = LimitedClient::new(client, 1);
+    let start = Instant::now();
+    let ask = || async {
+        limited.execute(server.get("/slow")?).await?.text().await?;
+        Ok::<(), Failure>(())
+    };
+    tokio::try_join!(ask(), ask())?;
+    assert!(start.elapsed() > SECOND / 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn hosts_that_are_not_in_use_are_forgotten() -> Result<(), Failure> {
+    let (a, b) = (Server::start().await?, Server::start().await?);
+    let limited = LimitedClient::new(client()?, 1);
+    let held = limited.execute(a.get("/long")?).await?;
+    limited.execute(b.get("/slow")?).await?.text().await?;
+    assert_eq!(places(&limited).len(), 2, "a is in use");
+    drop(held);
+    limited.execute(b.get("/slow")?).await?.text().await?;
+    assert_eq!(places(&limited).len(), 2, "b is known");
+    let c = Server::start().await?;
+    limited.execute(c.get("/slow")?).await?.text().await?;
+    assert_eq!(places(&limited), [1]);
+    Ok(())
+}
+
+#[test]
+#[should_panic = "a limit of 0 would send nothing"]
+fn a_limit_of_0_is_refused() {
+    let _ = LimitedClient::new(Client::new(), 0);
+}
+
+/// The variable that makes `child` do something.
+const CHILD: &str = "CONNECTION_LIMITS_CHILD";
+
+/// Not a test by itself, but a process that may open few files.
+#[tokio::test]
+async fn child() -> Result<(), Failure> {
+    let Ok(limit) = env::var(CHILD) else {
+        return Ok(());
+    };
+    let server = Server::start().await?;
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let few = Rlimit {
+        current: Some(64),
+        maximum,
+    };
+    setrlimit(Resource::Nofile, few)?;
+    let limited = LimitedClient::new(client()?, limit.parse()?);
+    let asks = join_all((0..100).map(|_| async {
+        let ask = async {
+            limited.execute(server.get("/long")?).await?.text().await?;
+            Ok::<(), Failure>(())
+        };
+        // A server that has no more files lets its clients wait.
+        timeout(2 * SECOND, ask).await?
+    }));
+    let answers = asks.await;
+    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+    println!("{answered} are answered");
+    for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        println!("{failure:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn with_a_limit_files_are_never_too_many() -> Result<(), Failure> {
+    let (_crate, module) = module_path!().split_once("::").expect("a module");
+    for (limit, said) in [("5", "100 are answered"), ("100", "Too many open files")] {
+        let output = Command::new(env::current_exe()?)
+            .args(["--exact", "--nocapture", &format!("{module}::child")])
+            .env(CHILD, limit)
+            .output()?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(printed.contains(said), "{output:?}");
+    }
+    Ok(())
+}

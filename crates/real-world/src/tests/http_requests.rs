@@ -1,0 +1,100 @@
+use std::io;
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::http_requests::{Failure, FetchError, client, fetch_json};
+
+type Task = AbortOnDropHandle<io::Result<()>>;
+
+const OK: &str = "HTTP/1.1 200 OK\r\n";
+const TEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
+
+/// What a server does after it has sent a text.
+#[derive(Clone, Copy)]
+enum Then {
+    Closes,
+    Resets,
+    Waits,
+    SendsHeaders,
+}
+
+async fn serve(text: &str, then: Then) -> io::Result<(String, Task)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let text = text.to_owned();
+    let task = tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await?;
+            let mut request = [0; 1024];
+            let _size = connection.read(&mut request).await?;
+            connection.write_all(text.as_bytes()).await?;
+            match then {
+                Then::Closes => {}
+                Then::Resets => connection.set_zero_linger()?,
+                Then::Waits => while connection.read(&mut request).await? > 0 {},
+                Then::SendsHeaders => {
+                    while connection.write_all(b"x-more: more\r\n").await.is_ok() {
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            }
+        }
+    });
+    Ok((url, AbortOnDropHandle::new(task)))
+}
+
+#[tokio::test]
+async fn every_fault_is_an_error_that_tells_what_it_was() -> Result<(), Failure> {
+    let half = format!("{TEN}[1, ");
+    let failed = TEN.replace("200 OK", "503 Busy");
+    let long = format!("{OK}{}", "x-more: more\r\n".repeat(100_000));
+    for (text, then, expected) in [
+        ("", Then::Closes, "the request failed"),
+        ("", Then::Resets, "the request failed"),
+        ("", Then::Waits, "no answer in time"),
+        ("what?\r\n\r\n", Then::Closes, "the request failed"),
+        (&long, Then::Waits, "the request failed"),
+        (OK, Then::SendsHeaders, "no answer in time"),
+        (TEN, Then::Closes, "the request failed"),
+        (TEN, Then::Waits, "no answer in time"),
+        (&half, Then::Closes, "the request failed"),
+        (&half, Then::Resets, "the request failed"),
+        (&half, Then::Waits, "no answer in time"),
+        (&failed, Then::Closes, "status 503: "),
+        (&failed, Then::Resets, "status 503: "),
+        (&failed, Then::Waits, "status 503: "),
+    ] {
+        let client = client(Duration::from_secs(1), Duration::from_millis(150))?;
+        let (url, _server) = serve(text, then).await?;
+        let fetched: Result<IgnoredAny, _> = fetch_json(client.get(&url)).await;
+        let error = fetched.expect_err("a fault");
+        assert_eq!(error.to_string(), expected, "{text:.80}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_json_and_half_a_body_are_told_apart() -> Result<(), Failure> {
+    let second = Duration::from_secs(1);
+    let client = client(second, second)?;
+    for (body, breaks_off) in [("not JSON..", false), ("[1, ", true)] {
+        let (url, _server) = serve(&format!("{TEN}{body}"), Then::Closes).await?;
+        let response = client.get(&url).send().await?;
+        let error = response.json::<IgnoredAny>().await;
+        let error = error.expect_err("not JSON").without_url();
+        assert_eq!(error.to_string(), "error decoding response body");
+
+        let fetched: Result<IgnoredAny, _> = fetch_json(client.get(&url)).await;
+        assert!(match fetched {
+            Err(FetchError::Broken(_)) => breaks_off,
+            Err(FetchError::Json(_)) => !breaks_off,
+            _ => false,
+        });
+    }
+    Ok(())
+}

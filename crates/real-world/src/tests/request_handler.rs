@@ -1,0 +1,61 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+
+use crate::request_handler::{ApiError, CallCache, Response};
+
+async fn count(begun: Arc<AtomicU32>) -> Result<Response, ApiError> {
+    let number = begun.fetch_add(1, SeqCst) + 1;
+    yield_now().await;
+    assert!(number > 1, "the first panics");
+    Ok(number.to_string().into())
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_and_not_kept() {
+    let (calls, begun) = (CallCache::default(), Arc::default());
+    let first = calls.get("/", count(Arc::clone(&begun))).await;
+    assert_eq!(first, Err(ApiError::Panicked));
+    for _ in 0..2 {
+        let second = calls.get("/", count(Arc::clone(&begun))).await;
+        assert_eq!(second, Ok("2".into()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_nobody_waited_for_is_not_kept() {
+    let (calls, begun) = (CallCache::default(), Arc::new(AtomicU32::new(1)));
+    let first = calls.get("/", async {
+        sleep(Duration::from_secs(2)).await;
+        Err(ApiError::Database)
+    });
+    let first = timeout(Duration::from_secs(1), first).await;
+    assert!(first.is_err(), "it gave up");
+    sleep(Duration::from_secs(2)).await;
+    let second = calls.get("/", count(begun)).await;
+    assert_eq!(second, Ok("2".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_ask_and_some_leave() {
+    let calls = Arc::new(CallCache::default());
+    let begun = Arc::new(AtomicU32::new(1));
+    let mut set = JoinSet::new();
+    for number in 0..10_000 {
+        let (calls, begun) = (Arc::clone(&calls), Arc::clone(&begun));
+        let task = set.spawn(async move {
+            let endpoint = (number % 7).to_string();
+            calls.get(&endpoint, count(begun)).await.is_ok()
+        });
+        if number % 10 == 0 {
+            task.abort();
+        }
+    }
+    while let Some(answered) = set.join_next().await {
+        assert!(answered.unwrap_or(true), "an error, and there is none");
+    }
+    assert_eq!(begun.load(SeqCst), 8, "one call for each");
+}

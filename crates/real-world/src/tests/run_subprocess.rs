@@ -1,0 +1,244 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::run_subprocess::{LONGEST_LINE, Limits, Line, RunError, run_to_end, sh};
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// Shorter than the children sleep, much longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const LIMITS: Limits = Limits {
+    run: PATIENCE,
+    grace: PATIENCE,
+};
+
+const SHORT: Limits = Limits {
+    run: Duration::from_millis(100),
+    grace: Duration::from_millis(100),
+};
+
+/// A script that hands a mark down to all that it starts.
+fn marked(script: &str, mark: &str) -> Command {
+    let mut command = sh(script);
+    command.env("MARK", format!("{}-{mark}", std::process::id()));
+    command
+}
+
+/// How many processes run that have the mark.
+fn alive(mark: &str) -> usize {
+    let mark = format!("MARK={}-{mark}", std::process::id());
+    let processes = fs::read_dir("/proc").expect("there is one");
+    processes
+        .flatten()
+        .filter_map(|process| fs::read(process.path().join("environ")).ok())
+        .filter(|all| {
+            all.split(|byte| *byte == 0)
+                .any(|one| one == mark.as_bytes())
+        })
+        .count()
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !what() {
+        assert!(begun.elapsed() < PATIENCE, "it never happens");
+        sleep(TICK).await;
+    }
+}
+
+async fn run(
+    script: &str,
+    limits: Limits,
+) -> (Vec<Line>, Result<ExitStatus, RunError>) {
+    let mut seen = Vec::new();
+    let show = |line| seen.push(line);
+    let mut command = sh(script);
+    let run = run_to_end(&mut command, Vec::new(), limits, show);
+    let ended = timeout(2 * PATIENCE, run).await.expect("it hangs");
+    (seen, ended)
+}
+
+fn out(text: &str) -> Line {
+    Line::Out(text.to_string())
+}
+
+/// The process whose id the first line is.
+fn process(seen: &[Line]) -> String {
+    match seen {
+        [Line::Out(id), ..] => format!("/proc/{id}"),
+        _ => panic!("no id in {seen:?}"),
+    }
+}
+
+#[tokio::test]
+async fn waited_for_however_it_ends() {
+    for (script, limits) in [
+        ("echo $$", LIMITS),
+        ("echo $$; trap 'exit 3' TERM; sleep 30 & wait", SHORT),
+        ("echo $$; trap '' TERM; sleep 30", SHORT),
+    ] {
+        let (seen, ended) = run(script, limits).await;
+        assert!(!Path::new(&process(&seen)).exists(), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn dropped_at_any_moment_it_leaves_nothing() {
+    let script = "trap '' TERM; sleep 30 & echo $$; sleep 30";
+    let mut ids = 0;
+    for polls in [1, 2, 3, 4, 6, 8, 12, 16, 32, 100, 250] {
+        let mut seen = Vec::new();
+        {
+            let mut command = marked(script, "dropped");
+            let show = |line| seen.push(line);
+            let mut run = pin!(run_to_end(&mut command, Vec::new(), SHORT, show));
+            for _ in 0..polls {
+                if futures::poll!(run.as_mut()).is_ready() {
+                    break;
+                }
+                sleep(TICK).await;
+            }
+        }
+        until(|| alive("dropped") == 0).await;
+        if !seen.is_empty() {
+            ids += 1;
+            let process = process(&seen);
+            until(|| !Path::new(&process).exists()).await;
+        }
+    }
+    assert!(ids > 2, "some got that far");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once() {
+    let mut set = JoinSet::new();
+    for code in 0..60 {
+        set.spawn(async move {
+            let script = format!("echo {code}; exit {code}");
+            let (seen, ended) = run(&script, LIMITS).await;
+            assert_eq!(seen, [out(&code.to_string())]);
+            assert_eq!(ended.expect("in time").code(), Some(code));
+        });
+    }
+    set.join_all().await;
+}
+
+#[tokio::test]
+async fn a_panic_kills_the_group() {
+    let task = tokio::spawn(async {
+        let mut command = marked("sleep 30 & echo a; wait", "panic");
+        let show = |_| {
+            assert_eq!(alive("panic"), 2);
+            panic!("scheduled");
+        };
+        run_to_end(&mut command, Vec::new(), LIMITS, show).await
+    });
+    assert!(task.await.is_err_and(|error| error.is_panic()));
+    until(|| alive("panic") == 0).await;
+}
+
+#[tokio::test]
+async fn lines_of_all_kinds() {
+    let (seen, _) = run(r"printf 'a\n\n\303\244\377\nno end'", LIMITS).await;
+    let expected = ["a", "", "\u{e4}\u{fffd}", "no end"];
+    assert_eq!(seen, expected.map(out));
+
+    let line = |length: usize| format!("yes | tr -d '\\n' | head -c {length}; echo");
+    let (seen, ended) = run(&line(LONGEST_LINE), LIMITS).await;
+    assert_eq!(seen, [out(&"y".repeat(LONGEST_LINE))]);
+    assert!(ended.is_ok());
+    let (seen, ended) = run(&line(LONGEST_LINE + 1), LIMITS).await;
+    assert_eq!(seen, []);
+    assert!(matches!(
+        ended,
+        Err(RunError::Io(error)) if error.kind() == io::ErrorKind::InvalidData
+    ));
+}
+
+#[tokio::test]
+async fn much_in_both_directions() {
+    let input = "line\n".repeat(200_000);
+    let mut lines = 0;
+    let show = |line| {
+        assert_eq!(line, out("line"));
+        lines += 1;
+    };
+    let mut command = Command::new("cat");
+    let ended = run_to_end(&mut command, input.clone().into(), LIMITS, show).await;
+    assert!(ended.is_ok_and(|status| status.success()));
+    assert_eq!(lines, 200_000);
+
+    let mut command = Command::new("true");
+    let ended = run_to_end(&mut command, input.into(), LIMITS, |_| ()).await;
+    assert!(
+        ended.is_ok_and(|status| status.success()),
+        "it may not read"
+    );
+}
+
+#[tokio::test]
+async fn no_time_at_all() {
+    let none = Limits {
+        run: Duration::ZERO,
+        grace: Duration::ZERO,
+    };
+    let (_, ended) = run("sleep 30", none).await;
+    let Err(RunError::TimedOut(status)) = ended else {
+        panic!("{ended:?}");
+    };
+    assert!(!status.success());
+}
+
+#[tokio::test]
+async fn what_the_child_leaves_behind_is_stopped_too() {
+    let mut command = marked("sleep 30 & echo begun", "behind");
+    let ended = run_to_end(&mut command, Vec::new(), SHORT, |_| ()).await;
+    assert!(matches!(ended, Err(RunError::TimedOut(status)) if status.success()));
+    until(|| alive("behind") == 0).await;
+
+    let daemon = "setsid sleep 2 & echo begun";
+    let deaf =
+        "(trap '' TERM; exec sleep 2) >&- 2>&- & trap 'exit 0' TERM; sleep 9 & wait";
+    for (script, mark) in [(daemon, "daemon"), (deaf, "deaf")] {
+        let mut command = marked(script, mark);
+        let ended = run_to_end(&mut command, Vec::new(), SHORT, |_| ()).await;
+        assert!(matches!(ended, Err(RunError::TimedOut(status)) if status.success()));
+        assert_eq!(alive(mark), 1, "documented");
+    }
+}
+
+#[tokio::test]
+async fn started_by_a_task_that_is_aborted() {
+    let task = tokio::spawn(async {
+        let mut command = marked("sleep 30 & wait", "aborted");
+        let mut seen = Vec::new();
+        let show = |line| seen.push(line);
+        run_to_end(&mut command, Vec::new(), LIMITS, show).await
+    });
+    until(|| alive("aborted") == 2).await;
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    until(|| alive("aborted") == 0).await;
+}
+
+#[tokio::test]
+async fn nothing_to_run() {
+    let mut command = Command::new("no-such-program");
+    let ended = run_to_end(&mut command, Vec::new(), LIMITS, |_| ()).await;
+    let Err(RunError::Io(error)) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    let mut folder = Command::new("/");
+    let ended = run_to_end(&mut folder, Vec::new(), LIMITS, |_| ()).await;
+    assert!(matches!(ended, Err(RunError::Io(_))), "{ended:?}");
+}

@@ -1,0 +1,339 @@
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::scheduler::{AddError, Failure, Scheduler};
+
+const BURST: MissedTickBehavior = MissedTickBehavior::Burst;
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
+
+fn scheduler() -> Scheduler {
+    Scheduler::new(|name, failure| panic!("{name} {failure}"))
+}
+
+/// Adds a job that counts the runs that begin, each of which takes so long.
+fn add(
+    scheduler: &Scheduler,
+    name: &str,
+    period: Duration,
+    takes: Duration,
+) -> Count {
+    let count = Count::default();
+    let runs = Arc::clone(&count.0);
+    let added = scheduler.add(name, period, BURST, move || {
+        runs.fetch_add(1, SeqCst);
+        async move {
+            sleep(takes).await;
+            Ok::<(), String>(())
+        }
+    });
+    added.expect("a new name");
+    count
+}
+
+#[derive(Default)]
+struct Count(Arc<AtomicU32>);
+
+impl Count {
+    fn get(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+}
+
+/// Polls the future so often, a millisecond apart, and drops it if it is not ready.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(TICK).await;
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_drift() {
+    let scheduler = scheduler();
+    let count = add(&scheduler, "a", 10 * TICK, 3 * TICK);
+    sleep(10_000 * TICK + TICK).await;
+    assert_eq!(count.get(), 1001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_while_it_waits_it_has_stopped_all_the_same() {
+    for polls in 1..12 {
+        let scheduler = scheduler();
+        let count = add(&scheduler, "a", TICK, 10 * TICK);
+        sleep(TICK).await;
+        let removed = poll_and_drop(scheduler.remove("a"), polls).await;
+        assert_eq!(removed, (polls > 10).then_some(true));
+        // After the last poll it has waited a millisecond more.
+        let again = scheduler.add("a", TICK, BURST, pending::<Result<(), String>>);
+        match polls {
+            10.. => assert_eq!(again, Ok(())),
+            _ => assert_eq!(again, Err(AddError::NameTaken("a".to_owned()))),
+        }
+        sleep(50 * TICK).await;
+        assert_eq!(count.get(), 1);
+
+        let scheduler = self::scheduler();
+        let count = add(&scheduler, "a", TICK, 10 * TICK);
+        sleep(TICK).await;
+        poll_and_drop(scheduler.stop(HOUR), polls).await;
+        let again = scheduler.add("b", TICK, BURST, pending::<Result<(), String>>);
+        assert_eq!(again, Err(AddError::Stopped));
+        sleep(50 * TICK).await;
+        assert_eq!(count.get(), 1);
+        assert!(
+            scheduler.stop(Duration::ZERO).await.is_empty(),
+            "it had ended"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_removes_or_stops_itself() {
+    let scheduler = scheduler();
+    for how in ["now", "await", "stop"] {
+        let (own, count) = (scheduler.clone(), Count::default());
+        let runs = Arc::clone(&count.0);
+        let added = scheduler.add(how, TICK, BURST, move || {
+            let own = own.clone();
+            runs.fetch_add(1, SeqCst);
+            async move {
+                match how {
+                    "now" => drop(own.remove(how).now_or_never()),
+                    "await" => drop(own.remove(how).await),
+                    _ => drop(own.stop(HOUR).await),
+                }
+                Ok::<(), String>(())
+            }
+        });
+        assert_eq!(added, Ok(()));
+        sleep(10 * TICK).await;
+        assert_eq!(count.get(), 1);
+    }
+    assert_eq!(scheduler.lock().by_name.len(), 2, "two wait");
+    sleep(HOUR).await;
+    assert_eq!(Arc::strong_count(&scheduler.jobs), 1, "they were aborted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn removals_that_were_given_up_leave_no_jobs() {
+    let scheduler = scheduler();
+    for number in 0..5 {
+        let name = number.to_string();
+        add(&scheduler, &name, HOUR, 10 * TICK);
+        sleep(TICK).await;
+        assert!(poll_and_drop(scheduler.remove(&name), 1).await.is_none());
+        sleep(20 * TICK).await;
+    }
+    add(&scheduler, "a", HOUR, TICK);
+    assert_eq!(scheduler.lock().by_name.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_name_is_free_again() {
+    let scheduler = scheduler();
+    let old = add(&scheduler, "a", HOUR, 5 * TICK);
+    sleep(TICK).await;
+    assert!(poll_and_drop(scheduler.remove("a"), 2).await.is_none());
+    let mut late = pin!(scheduler.remove("a"));
+    assert!(futures::poll!(late.as_mut()).is_pending());
+    sleep(10 * TICK).await;
+    let new = add(&scheduler, "a", HOUR, 5 * TICK);
+    assert!(late.await);
+    assert!(
+        scheduler.remove("a").await,
+        "the new one is not the old one"
+    );
+    assert!(!scheduler.remove("a").await);
+    // The new one was removed before its first poll.
+    assert_eq!((old.get(), new.get()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_moment_of_a_tick_no_run_begins() {
+    for _ in 0..20 {
+        let scheduler = scheduler();
+        let count = add(&scheduler, "a", 10 * TICK, 10 * TICK);
+        sleep(5 * TICK).await;
+        // It ends when the next tick is due.
+        assert!(scheduler.stop(HOUR).await.is_empty());
+        sleep(50 * TICK).await;
+        assert_eq!(count.get(), 1);
+    }
+
+    let (stop, mut ticks) = (CancellationToken::new(), interval(10 * TICK));
+    ticks.tick().await;
+    let both = stop.run_until_cancelled(ticks.tick());
+    let mut both = pin!(both);
+    assert!(futures::poll!(both.as_mut()).is_pending());
+    tokio::time::advance(10 * TICK).await;
+    stop.cancel();
+    assert!(both.await.is_some(), "the tick comes first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_jobs_come_and_go() {
+    let scheduler = scheduler();
+    let running: Arc<Vec<AtomicUsize>> =
+        Arc::new((0..50).map(|_| 0.into()).collect());
+    let runs = Arc::new(AtomicU32::new(0));
+    let mut set = JoinSet::new();
+    for task in 0..200 {
+        let (scheduler, running) = (scheduler.clone(), Arc::clone(&running));
+        let runs = Arc::clone(&runs);
+        set.spawn(async move {
+            let name = task % 50;
+            let job = move || {
+                let (running, runs) = (Arc::clone(&running), Arc::clone(&runs));
+                async move {
+                    assert_eq!(running[name].fetch_add(1, SeqCst), 0, "no overlap");
+                    runs.fetch_add(1, SeqCst);
+                    sleep(2 * TICK).await;
+                    running[name].fetch_sub(1, SeqCst);
+                    Ok::<(), String>(())
+                }
+            };
+            for _ in 0..5 {
+                let _ = scheduler.add(name.to_string(), TICK, BURST, job.clone());
+                sleep(3 * TICK).await;
+                scheduler.remove(&name.to_string()).await;
+            }
+            let _ = scheduler.add(name.to_string(), TICK, BURST, job);
+        });
+    }
+    let all = async { while set.join_next().await.is_some_and(|one| one.is_ok()) {} };
+    timeout(HOUR, all).await.expect("nobody hangs");
+    assert!(scheduler.stop(HOUR).await.is_empty());
+    let after = runs.load(SeqCst);
+    assert!(after > 200);
+    assert!(running.iter().all(|running| running.load(SeqCst) == 0));
+    sleep(10 * TICK).await;
+    assert_eq!(runs.load(SeqCst), after);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let zero = catch_unwind(AssertUnwindSafe(|| {
+        let never = pending::<Result<(), String>>;
+        scheduler().add("a", Duration::ZERO, BURST, never)
+    }));
+    assert!(zero.is_err());
+
+    let scheduler = scheduler();
+    assert!(!scheduler.remove("a").await);
+    let held = Arc::new(());
+    for name in ["b", "a", "c"] {
+        let held = Arc::clone(&held);
+        let job = move || {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(if name == "c" { TICK } else { HOUR }).await;
+                drop(held);
+                Ok::<(), String>(())
+            }
+        };
+        assert_eq!(scheduler.add(name, HOUR, BURST, job), Ok(()));
+    }
+    sleep(2 * TICK).await;
+    let begun = Instant::now();
+    assert_eq!(scheduler.stop(5 * TICK).await, ["a", "b"]);
+    assert_eq!(begun.elapsed(), 5 * TICK);
+    sleep(TICK).await;
+    assert_eq!(Arc::strong_count(&held), 1, "they are gone");
+    assert!(scheduler.stop(HOUR).await.is_empty());
+    assert_eq!(begun.elapsed(), 6 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_panic() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let scheduler = Scheduler::new(move |name, failure: &Failure| {
+        assert!(name != "log", "the disk is full");
+        seen.lock().expect("no panic").push(failure.clone());
+    });
+    let mut number = 0;
+    let job = move || {
+        number += 1;
+        assert!(number != 2, "closure");
+        async move {
+            assert!(number != 3, "future {number}");
+            if number == 4 { Err("error") } else { Ok(()) }
+        }
+    };
+    assert_eq!(scheduler.add("a", TICK, BURST, job), Ok(()));
+    let fails = async || Err("error");
+    assert_eq!(scheduler.add("log", TICK, BURST, fails), Ok(()));
+    sleep(20 * TICK).await;
+    let expected = [
+        Failure::Crash("closure".to_owned()),
+        Failure::Crash("future 3".to_owned()),
+        Failure::Error("error".to_owned()),
+    ];
+    assert_eq!(*log.lock().expect("no panic"), expected);
+    assert_eq!(
+        scheduler.add("log", TICK, BURST, fails),
+        Ok(()),
+        "it has ended"
+    );
+    assert!(scheduler.remove("a").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_aborts_the_jobs() {
+    let scheduler = scheduler();
+    let count = add(&scheduler, "a", TICK, Duration::ZERO);
+    let clone = scheduler.clone();
+    drop(scheduler);
+    sleep(10 * TICK).await;
+    let runs = count.get();
+    assert!(runs >= 10);
+    drop(clone);
+    sleep(10 * TICK).await;
+    assert_eq!(count.get(), runs);
+}
+
+#[tokio::test]
+async fn in_a_struct_in_a_task_with_jobs_that_add_jobs() {
+    struct App {
+        scheduler: Scheduler,
+        added: AtomicU32,
+    }
+    let app = Arc::new(App {
+        scheduler: scheduler(),
+        added: AtomicU32::new(0),
+    });
+    let task = tokio::spawn(async move {
+        let shared = Arc::clone(&app);
+        let added = app.scheduler.add("a", TICK, BURST, move || {
+            let app = Arc::clone(&shared);
+            async move {
+                let number = app.added.fetch_add(1, SeqCst);
+                let job = async || Ok::<(), String>(());
+                app.scheduler.add(number.to_string(), HOUR, BURST, job)
+            }
+        });
+        added.expect("a new name");
+        while app.added.load(SeqCst) < 5 {
+            sleep(TICK).await;
+        }
+        assert!(app.scheduler.remove("a").await);
+        assert!(app.scheduler.remove("4").await);
+        app.scheduler.stop(HOUR).await
+    });
+    assert!(task.await.expect("it is Send").is_empty());
+}

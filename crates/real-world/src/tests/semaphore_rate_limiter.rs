@@ -1,0 +1,333 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::runtime::Builder;
+use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::semaphore_rate_limiter::RateLimiter;
+
+const TICK: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(TICK).await;
+    }
+    None
+}
+
+/// How often the future is polled until it is ready.
+async fn polls<F: Future>(future: F) -> usize {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        polls += 1;
+        future.as_mut().poll(context)
+    })
+    .await;
+    polls
+}
+
+/// Many callers, each in a task. Of ten, one is aborted, and some give up after at
+/// most a tenth of a second. Sorted, the moments of those who got through.
+async fn callers(
+    limiter: RateLimiter,
+    callers: u64,
+    gives_up: fn(u64) -> bool,
+) -> Vec<Instant> {
+    let limiter = Arc::new(limiter);
+    let stamps = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    for number in 0..callers {
+        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
+        let task = set.spawn(async move {
+            // No await between the two, so none is lost by a cancellation.
+            let acquire = async {
+                let stamp = limiter.acquire().await.expect("it is open");
+                stamps.lock().expect("nobody panics").push(stamp);
+            };
+            if gives_up(number) {
+                let patience = Duration::from_millis(number % 100);
+                timeout(patience, acquire).await.is_ok()
+            } else {
+                acquire.await;
+                true
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let (mut served, mut gave_up, mut aborted) = (0, 0, 0);
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok(true) => served += 1,
+                Ok(false) => gave_up += 1,
+                Err(error) => {
+                    assert!(error.is_cancelled());
+                    aborted += 1;
+                }
+            }
+        }
+    };
+    timeout(MINUTE, all).await.expect("nobody hangs");
+    assert_eq!(served + gave_up + aborted, callers as usize);
+    let mut stamps = stamps.lock().expect("nobody panics").clone();
+    stamps.sort();
+    // Some of the aborted may have been served before.
+    assert!((served..=served + aborted).contains(&stamps.len()));
+    stamps
+}
+
+/// Whether no window, without its end, holds more calls than the limit.
+fn assert_within(stamps: &[Instant], limit: usize, window: Duration) {
+    for calls in stamps.windows(limit + 1) {
+        assert!(calls[limit] - calls[0] >= window, "{calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await() {
+    for (before, behind) in [(1, 0), (1, 3), (2, 3), (4, 0), (4, 2)] {
+        for limit in 1..3 {
+            let mut completed = false;
+            for polls in 1..25 {
+                let limiter = RateLimiter::new(limit, 5 * TICK);
+                let start = Instant::now();
+                let line =
+                    |callers| join_all((0..callers).map(|_| limiter.acquire()));
+                let leaves = poll_and_drop(limiter.acquire(), polls);
+                let all = async {
+                    tokio::join!(biased; line(before), leaves, line(behind))
+                };
+                let all = timeout(HOUR, all).await.expect("nobody hangs");
+                completed |= all.1.is_some();
+                // It is not woken but looks at each tick, so it may keep a permit
+                // that it was given for as long.
+                let stamps = all.0.into_iter().chain(all.1).chain(all.2);
+                for (stamp, number) in stamps.zip(0..) {
+                    let stamp = stamp.expect("it is open") - start;
+                    let ideal = number / limit as u32 * 5 * TICK;
+                    assert!(
+                        stamp >= ideal && stamp <= ideal + TICK,
+                        "{before} {polls}"
+                    );
+                }
+            }
+            assert!(completed, "25 polls are enough");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    let window = Duration::from_millis(50);
+    let limiter = RateLimiter::new(1000, window);
+    let stamps = callers(limiter, 10_000, |number| number % 3 == 0).await;
+    assert!(stamps.len() > 5000);
+    assert_within(&stamps, 1000, window);
+}
+
+/// On the real clock all may be late, so one good round of five is enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_of_whom_few_stay_lose_no_time() {
+    let window = Duration::from_millis(150);
+    let mut late = Vec::new();
+    while late.len() < 5 {
+        let limiter = RateLimiter::new(3, window);
+        let stamps = callers(limiter, 1000, |number| number % 200 != 0).await;
+        assert_within(&stamps, 3, window);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        let ideal = window * ((stamps.len() as u32 - 1) / 3);
+        if took < ideal + window / 3 {
+            return;
+        }
+        late.push(took - ideal);
+    }
+    panic!("late by {late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_are_exact() {
+    for limit in [1, 2, 10] {
+        let limiter = RateLimiter::new(limit, 3 * TICK);
+        let stamps = callers(limiter, 1000, |number| number % 3 == 0).await;
+        assert_within(&stamps, limit, 3 * TICK);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        let windows = (stamps.len() - 1) / limit;
+        assert_eq!(took, 3 * TICK * windows as u32);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_now_and_then() {
+    let limiter = RateLimiter::new(3, 30 * TICK);
+    let start = Instant::now();
+    let mut ticks = Vec::new();
+    // Pauses that leave some of a window, one of them, and more.
+    for pause in [
+        0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 29, 0, 7, 100, 0, 0, 0,
+    ] {
+        sleep(pause * TICK).await;
+        let stamp = limiter.acquire().await.expect("it is open");
+        ticks.push((stamp - start).as_millis());
+    }
+    // From a list by hand.
+    let expected = [
+        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223,
+        230, 330, 330, 330, 360,
+    ];
+    assert_eq!(ticks, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_order_of_asking() {
+    let limiter = Arc::new(RateLimiter::new(2, TICK));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
+            set.spawn(async move {
+                limiter.acquire().await.expect("it is open");
+                order.lock().expect("nobody panics").push(number);
+            })
+        })
+        .collect();
+    // Those at the front and in the middle leave.
+    for (number, task) in tasks.iter().enumerate() {
+        if number % 7 == 0 {
+            sleep(TICK).await;
+            task.abort();
+        }
+    }
+    while set.join_next().await.is_some() {}
+    let order = order.lock().expect("nobody panics");
+    assert!(order.is_sorted() && order.len() > 80, "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_woken_while_others_wait() {
+    let limiter = Arc::new(RateLimiter::new(1, HOUR));
+    let mut set = JoinSet::new();
+    for _ in 0..50 {
+        let limiter = Arc::clone(&limiter);
+        set.spawn(async move { polls(limiter.acquire()).await });
+    }
+    // Into the line, and when its permit is there.
+    assert!(set.join_all().await.into_iter().all(|polls| polls <= 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let refused = |limit, window| {
+        std::panic::catch_unwind(|| RateLimiter::new(limit, window)).is_err()
+    };
+    assert!(refused(0, TICK));
+    assert!(refused(1, Duration::ZERO));
+    assert!(refused(1, Duration::MAX));
+    assert!(refused(Semaphore::MAX_PERMITS + 1, TICK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_first_in_line() {
+    let limiter = Arc::new(RateLimiter::new(1, TICK));
+    let _ = limiter.acquire().await;
+    let first = Arc::clone(&limiter);
+    let first = tokio::spawn(async move {
+        let mut acquire = pin!(first.acquire());
+        assert!(futures::poll!(acquire.as_mut()).is_pending());
+        // With the permit given to it.
+        sleep(2 * TICK).await;
+        panic!("scheduled");
+    });
+    yield_now().await;
+    let second = timeout(4 * TICK, limiter.acquire());
+    assert!(second.await.is_ok());
+    assert!(first.await.is_err_and(|error| error.is_panic()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_struct_in_a_task() {
+    struct Client {
+        limiter: RateLimiter,
+    }
+    impl Client {
+        async fn call(&self) -> Result<Instant, AcquireError> {
+            let ask = || self.limiter.acquire();
+            ask().await?;
+            ask().await
+        }
+    }
+    let limiter = RateLimiter::new(1, TICK);
+    let client = Arc::new(Client { limiter });
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let client = Arc::clone(&client);
+            tokio::spawn(async move { client.call().await })
+        })
+        .collect();
+    let mut last = start;
+    for task in tasks {
+        last = last.max(task.await.expect("it does not fail").expect("it is open"));
+    }
+    assert_eq!(last - start, 5 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kept_without_being_polled() {
+    let limiter = RateLimiter::new(1, TICK);
+    let _ = limiter.acquire().await;
+    let mut kept = Box::pin(limiter.acquire());
+    assert!(futures::poll!(kept.as_mut()).is_pending());
+    assert!(timeout(HOUR, limiter.acquire()).await.is_err());
+    // Nor does this one overtake it.
+    assert_eq!(limiter.try_acquire(), Err(TryAcquireError::NoPermits));
+    drop(kept);
+    assert!(limiter.try_acquire().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn finer_than_the_timers() {
+    let limiter = RateLimiter::new(2, Duration::from_micros(10_400));
+    let start = Instant::now();
+    let stamps = join_all((0..21).map(|_| limiter.acquire())).await;
+    assert!(matches!(stamps[20], Ok(last) if last - start == 110 * TICK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_task_ends_with_it() {
+    let limiter = RateLimiter::new(1, HOUR);
+    let _ = limiter.acquire().await;
+    let permits = Arc::downgrade(&limiter.permits);
+    drop(limiter);
+    yield_now().await;
+    assert!(permits.upgrade().is_none());
+}
+
+#[test]
+fn made_in_a_runtime_that_has_ended() {
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let first = runtime().expect("there are threads");
+    let limiter = first.block_on(async { RateLimiter::new(1, TICK) });
+    drop(first);
+    let second = runtime().expect("there are threads");
+    let acquired = second.block_on(async { timeout(HOUR, limiter.acquire()).await });
+    assert!(matches!(acquired, Ok(Err(_))));
+    assert_eq!(limiter.try_acquire(), Err(TryAcquireError::Closed));
+}

@@ -1,0 +1,99 @@
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use crate::sockets_by_hand::{add_reader, adopt, pair, send};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Result<()>
+{
+    let (client, mut server) = pair(10_000).await?;
+    let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let expected = data.clone();
+    let sending = tokio::spawn(async move { send(&client, &data).await });
+    let mut got = Vec::new();
+    timeout(MINUTE, server.read_to_end(&mut got)).await??;
+    sending.await??;
+    assert!(got == expected);
+    Ok(())
+}
+
+/// A reader is removed at each step of what it does with a byte, and another added.
+#[tokio::test]
+async fn a_reader_that_is_removed_loses_nothing() -> io::Result<()> {
+    let (mut client, server) = pair(50_000).await?;
+    let server = Arc::new(server);
+    let (called, mut calls) = mpsc::unbounded_channel();
+    for byte in 0..200 {
+        let called = called.clone();
+        let reader = add_reader(Arc::clone(&server), move |data| {
+            called.send(data.map(<[u8]>::to_vec)).expect("it is open");
+        });
+        client.write_all(&[byte]).await?;
+        server.readable().await?;
+        for _ in 0..byte % 5 {
+            yield_now().await;
+        }
+        reader.abort();
+    }
+    let called_at_end = called.clone();
+    add_reader(server, move |data| {
+        let data = data.map(<[u8]>::to_vec);
+        called_at_end.send(data).expect("it is open");
+    });
+    drop(client);
+    let mut got = Vec::new();
+    loop {
+        let data = timeout(MINUTE, calls.recv()).await?.expect("a call")?;
+        if data.is_empty() {
+            break;
+        }
+        got.extend(data);
+    }
+    got.sort_unstable();
+    assert_eq!(got, (0..200).collect::<Vec<u8>>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_is_told_of_a_reset() -> io::Result<()> {
+    let (client, server) = pair(50_000).await?;
+    let (called, mut calls) = mpsc::unbounded_channel();
+    add_reader(Arc::new(server), move |data| {
+        let kind = data.expect_err("nothing was sent").kind();
+        called.send(kind).expect("it is open");
+    });
+    client.set_zero_linger()?;
+    drop(client);
+    let kind = timeout(MINUTE, calls.recv()).await?;
+    assert_eq!(kind, Some(io::ErrorKind::ConnectionReset));
+    assert_eq!(timeout(MINUTE, calls.recv()).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+#[should_panic(expected = "a blocking socket with the tokio runtime is unsupported")]
+async fn a_blocking_socket_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stream = std::net::TcpStream::connect(address).expect("a connection");
+    let _ = TcpStream::from_std(stream);
+}
+
+#[tokio::test]
+async fn an_adopted_socket_waits_without_a_thread() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    let mut stream = adopt(stream)?;
+    let tenth = Duration::from_millis(100);
+    assert!(timeout(tenth, stream.read(&mut [0])).await.is_err());
+    Ok(())
+}

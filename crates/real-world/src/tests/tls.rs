@@ -1,0 +1,261 @@
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, server};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::tls::{Authority, Failure, TlsError, connect, identify, serve, trust};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+type Accepted = io::Result<server::TlsStream<DuplexStream>>;
+
+/// The other side of a connection without a network.
+fn accept(
+    config: Arc<ServerConfig>,
+    buffer: usize,
+) -> (DuplexStream, JoinHandle<Accepted>) {
+    let (near, far) = duplex(buffer);
+    let task = tokio::spawn(async { TlsAcceptor::from(config).accept(far).await });
+    (near, task)
+}
+
+async fn refused(
+    client: &Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    host: &str,
+) -> TlsError {
+    let (stream, accepted) = accept(server, 4096);
+    let connected = connect(client, host, stream, SECOND).await;
+    assert!(accepted.await.expect("no panic").is_err());
+    connected.map(|_| ()).expect_err("it is refused")
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_refusal_has_its_kind() -> Result<(), Failure> {
+    let (ours, other) = (Authority::new()?, Authority::new()?);
+    let good = ours.identity("localhost", 4000)?;
+    let old = ours.identity("localhost", 2020)?;
+    let client = trust(ours.roots()?)?;
+    for stranger in [trust(other.roots()?)?, trust(RootCertStore::empty())?] {
+        let error = refused(&stranger, Arc::clone(&good), "localhost").await;
+        assert!(matches!(error, TlsError::UnknownIssuer(_)), "{error:?}");
+    }
+    let error = refused(&client, old, "localhost").await;
+    assert!(matches!(error, TlsError::Expired(_)), "{error:?}");
+    for host in ["example.com", "sub.localhost", "127.0.0.1"] {
+        let error = refused(&client, Arc::clone(&good), host).await;
+        assert!(matches!(error, TlsError::WrongHost(_)), "{error:?}");
+    }
+    let (stream, _accepted) = accept(good, 4096);
+    let error = connect(&client, "no host", stream, SECOND)
+        .await
+        .map(|_| ());
+    assert!(matches!(error, Err(TlsError::NoHost(_))), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_cannot_be_an_authority() -> Result<(), Failure> {
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (is_ca, refused) in [(IsCa::NoCa, false), (authority, true)] {
+        let mut params = CertificateParams::new(["localhost".to_owned()])?;
+        params.is_ca = is_ca;
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone())?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let server = identify(vec![certificate.der().clone()], key.into())?;
+        let (stream, _accepted) = accept(server, 4096);
+        match connect(&trust(roots)?, "localhost", stream, SECOND).await {
+            Ok(_) => assert!(!refused),
+            Err(TlsError::Failed(error)) => {
+                assert!(error.to_string().contains("CaUsedAsEndEntity"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_tls_and_what_breaks_off_has_failed() -> Result<(), Failure> {
+    let client = trust(RootCertStore::empty())?;
+    for said in [
+        &b""[..],
+        b"\x16",
+        b"\x16\x03\x03\x00\x50\x02",
+        b"HTTP/1.1 400 \r\n\r\n",
+    ] {
+        let (stream, mut far) = duplex(4096);
+        far.write_all(said).await?;
+        far.shutdown().await?;
+        let error = connect(&client, "localhost", stream, SECOND)
+            .await
+            .map(|_| ());
+        assert!(matches!(error, Err(TlsError::Failed(_))), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_a_limit_however_slowly_it_goes_on() -> Result<(), Failure> {
+    let client = trust(RootCertStore::empty())?;
+    for limit in [Duration::ZERO, SECOND, 60 * SECOND] {
+        let (stream, mut far) = duplex(4096);
+        let start = Instant::now();
+        let drip = AbortOnDropHandle::new(tokio::spawn(async move {
+            far.write_all(b"\x16\x03\x03\x40\x00").await?;
+            loop {
+                sleep(SECOND / 3).await;
+                far.write_all(b"\x02").await?;
+            }
+            #[expect(unreachable_code, reason = "it names the type")]
+            Ok::<(), io::Error>(())
+        }));
+        let error = connect(&client, "localhost", stream, limit)
+            .await
+            .map(|_| ());
+        assert!(matches!(error, Err(TlsError::TimedOut)), "{error:?}");
+        assert_eq!(start.elapsed(), limit);
+        drop(drip);
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_arrives_in_whole_or_with_an_error() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    for (length, ends) in [(0, true), (0, false), (100_000, true), (100_000, false)] {
+        let (stream, accepted) = accept(Arc::clone(&config), 500);
+        let mut near = connect(&client, "localhost", stream, SECOND).await?;
+        let mut far = accepted.await??;
+        let sender = tokio::spawn(async move {
+            far.write_all(&vec![1; length]).await?;
+            if ends {
+                far.shutdown().await
+            } else {
+                far.flush().await
+            }
+        });
+        let mut all = Vec::new();
+        let end = near.read_to_end(&mut all).await;
+        assert_eq!(all.len(), length);
+        let end = end.map(|_| ()).map_err(|error| error.kind());
+        let expected = if ends {
+            Ok(())
+        } else {
+            Err(ErrorKind::UnexpectedEof)
+        };
+        assert_eq!(end, expected);
+        sender.await??;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_may_not_have_been_sent() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    for (flushes, sent) in [(false, false), (true, true)] {
+        let (stream, accepted) = accept(Arc::clone(&config), 500);
+        let mut near = connect(&client, "localhost", stream, SECOND).await?;
+        let mut far = accepted.await??;
+        let sender = tokio::spawn(async move {
+            // More than the connection takes while nobody reads.
+            far.write_all(&[1; 2000]).await?;
+            if flushes { far.flush().await } else { Ok(()) }
+        });
+        sleep(SECOND).await;
+        let mut all = Vec::new();
+        let end = near.read_to_end(&mut all).await;
+        assert!(end.is_err());
+        assert_eq!(all.len() == 2000, sent);
+        sender.await??;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await_it_closes_the_connection() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    let mut completed = false;
+    for polls in 1..60 {
+        let (stream, accepted) = accept(Arc::clone(&config), 100);
+        let mut connected = Box::pin(connect(&client, "localhost", stream, SECOND));
+        for _ in 0..polls {
+            if futures::poll!(connected.as_mut()).is_ready() {
+                completed = true;
+                break;
+            }
+            yield_now().await;
+        }
+        drop(connected);
+        let ended = timeout(SECOND / 2, accepted).await?;
+        assert!(completed || ended?.is_err());
+        assert_eq!(Arc::strong_count(&client), 1);
+    }
+    assert!(completed);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let before = Handle::current().metrics().num_alive_tasks();
+    let handle = |mut stream: server::TlsStream<TcpStream>| async move {
+        let number = stream.read_u32().await?;
+        assert!(number % 10 > 0, "scheduled");
+        stream.write_u32(number).await?;
+        stream.shutdown().await
+    };
+    let serving = tokio::spawn(serve(listener, config, 60 * SECOND, handle));
+    let silent = TcpStream::connect(address).await?;
+    let mut reset = TcpStream::connect(address).await?;
+    reset.write_all(b"\x16\x03\x01").await?;
+    reset.set_zero_linger()?;
+    drop(reset);
+    let all = join_all((0..100).map(|number| {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move {
+            let stream = TcpStream::connect(address).await?;
+            let mut stream =
+                connect(&client, "localhost", stream, 60 * SECOND).await?;
+            stream.write_u32(number).await?;
+            stream.flush().await?;
+            let answer = stream.read_u32().await;
+            assert_eq!(answer.ok(), (number % 10 > 0).then_some(number));
+            Ok::<(), Failure>(())
+        })
+    }));
+    for done in all.await {
+        done??;
+    }
+    serving.abort();
+    assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+    while Handle::current().metrics().num_alive_tasks() > before {
+        yield_now().await;
+    }
+    drop(silent);
+    Ok(())
+}

@@ -1,0 +1,341 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::runtime::Builder;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::token_bucket::{MoreThanFits, TokenBucket};
+
+const TICK: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(TICK).await;
+    }
+    None
+}
+
+/// How often the future is polled until it is ready.
+async fn polls<F: Future>(future: F) -> usize {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        polls += 1;
+        future.as_mut().poll(context)
+    })
+    .await;
+    polls
+}
+
+/// Many callers, each in a task. Of ten, one is aborted, and some give up after at
+/// most a tenth of a second. Sorted, the moments of those who got through.
+async fn callers(
+    limiter: TokenBucket,
+    callers: u64,
+    gives_up: fn(u64) -> bool,
+) -> Vec<Instant> {
+    let limiter = Arc::new(limiter);
+    let stamps = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    for number in 0..callers {
+        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
+        let task = set.spawn(async move {
+            // No await between the two, so none is lost by a cancellation.
+            let acquire = async {
+                let stamp = limiter.acquire().await;
+                stamps.lock().expect("nobody panics").push(stamp);
+            };
+            if gives_up(number) {
+                let patience = Duration::from_millis(number % 100);
+                timeout(patience, acquire).await.is_ok()
+            } else {
+                acquire.await;
+                true
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let (mut served, mut gave_up, mut aborted) = (0, 0, 0);
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok(true) => served += 1,
+                Ok(false) => gave_up += 1,
+                Err(error) => {
+                    assert!(error.is_cancelled());
+                    aborted += 1;
+                }
+            }
+        }
+    };
+    timeout(MINUTE, all).await.expect("nobody hangs");
+    assert_eq!(served + gave_up + aborted, callers as usize);
+    let mut stamps = stamps.lock().expect("nobody panics").clone();
+    stamps.sort();
+    // Some of the aborted may have been served before.
+    assert!((served..=served + aborted).contains(&stamps.len()));
+    stamps
+}
+
+/// Whether between any two calls there is time for those that are no burst.
+fn assert_within(stamps: &[Instant], burst: u32, interval: Duration) {
+    // When the first call would have been, were they all an interval apart. It may
+    // come earlier again by a burst and no more.
+    let mut latest = stamps[0];
+    for (stamp, before) in stamps.iter().zip(0..) {
+        let first = *stamp + interval * (burst - 1);
+        assert!(first >= latest + interval * before, "too many at {before}");
+        latest = latest.max(*stamp - (interval * before).min(*stamp - stamps[0]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await() {
+    for (before, behind) in [(1, 0), (1, 3), (2, 3), (4, 0), (4, 2)] {
+        let mut completed = false;
+        for polls in 1..25 {
+            let bucket = TokenBucket::new(1, 5 * TICK);
+            let start = Instant::now();
+            let line = |callers| join_all((0..callers).map(|_| bucket.acquire()));
+            let leaves = poll_and_drop(bucket.acquire(), polls);
+            let all =
+                async { tokio::join!(biased; line(before), leaves, line(behind)) };
+            let all = timeout(HOUR, all).await.expect("nobody hangs");
+            completed |= all.1.is_some();
+            let stamps = all.0.into_iter().chain(all.1).chain(all.2);
+            for (stamp, number) in stamps.zip(0..) {
+                assert_eq!(stamp - start, number * 5 * TICK, "{before} {polls}");
+            }
+        }
+        assert!(completed, "25 polls are enough");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    let interval = Duration::from_micros(50);
+    let bucket = TokenBucket::new(1000, interval);
+    let stamps = callers(bucket, 10_000, |number| number % 3 == 0).await;
+    assert!(stamps.len() > 5000);
+    assert_within(&stamps, 1000, interval);
+}
+
+/// On the real clock all may be late, so one good round of five is enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_of_whom_few_stay_lose_no_time() {
+    let interval = Duration::from_millis(50);
+    let mut late = Vec::new();
+    while late.len() < 5 {
+        let bucket = TokenBucket::new(3, interval);
+        let stamps = callers(bucket, 1000, |number| number % 200 != 0).await;
+        assert_within(&stamps, 3, interval);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        let ideal = interval * (stamps.len() as u32 - 3);
+        if took < ideal + interval {
+            return;
+        }
+        late.push(took - ideal);
+    }
+    panic!("late by {late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_are_exact() {
+    for burst in [1, 2, 10] {
+        let bucket = TokenBucket::new(burst, TICK);
+        let stamps = callers(bucket, 1000, |number| number % 3 == 0).await;
+        assert_within(&stamps, burst, TICK);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        assert_eq!(took, TICK * (stamps.len() as u32 - burst));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_now_and_then() {
+    let bucket = TokenBucket::new(3, 10 * TICK);
+    let start = Instant::now();
+    let mut ticks = Vec::new();
+    // Pauses for less than a token, for one, and for more than fit.
+    for pause in [
+        0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 10, 0, 7, 100, 0,
+    ] {
+        sleep(pause * TICK).await;
+        let stamp = bucket.acquire().await;
+        ticks.push((stamp - start).as_millis());
+    }
+    // From a count of tokens by hand.
+    let expected = [
+        0, 4, 15, 15, 45, 45, 45, 55, 65, 120, 121, 123, 130, 140, 150, 160, 170,
+        180, 280, 280,
+    ];
+    assert_eq!(ticks, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nineteen_of_ten_in_one_second() {
+    let second = Duration::from_secs(1);
+    let bucket = TokenBucket::new(10, second / 10);
+    let start = Instant::now();
+    let stamps = join_all((0..30).map(|_| bucket.acquire())).await;
+    let within = stamps.iter().filter(|stamp| **stamp - start < second);
+    assert_eq!(within.count(), 19);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_order_of_asking() {
+    let bucket = Arc::new(TokenBucket::new(2, TICK));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    let tasks: Vec<_> = (0..100)
+        .map(|number| {
+            let (bucket, order) = (Arc::clone(&bucket), Arc::clone(&order));
+            set.spawn(async move {
+                let _ = bucket.acquire_many(number % 3).await;
+                order.lock().expect("nobody panics").push(number);
+            })
+        })
+        .collect();
+    // Those at the front and in the middle leave.
+    for (number, task) in tasks.iter().enumerate() {
+        if number % 7 == 0 {
+            sleep(TICK).await;
+            task.abort();
+        }
+    }
+    while set.join_next().await.is_some() {}
+    let order = order.lock().expect("nobody panics");
+    assert!(order.is_sorted() && order.len() > 80, "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_woken_while_others_wait() {
+    let bucket = Arc::new(TokenBucket::new(1, HOUR));
+    let mut set = JoinSet::new();
+    for _ in 0..50 {
+        let bucket = Arc::clone(&bucket);
+        set.spawn(async move { polls(bucket.acquire()).await });
+    }
+    // Into the line, to its front, and when the token is there.
+    assert!(set.join_all().await.into_iter().all(|polls| polls <= 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn kept_without_being_polled() {
+    let bucket = TokenBucket::new(1, TICK);
+    bucket.acquire().await;
+    let mut kept = Box::pin(bucket.acquire());
+    assert!(futures::poll!(kept.as_mut()).is_pending());
+    assert!(timeout(HOUR, bucket.acquire()).await.is_err());
+    drop(kept);
+    assert!(timeout(TICK, bucket.acquire()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn finer_than_the_timers() {
+    for (burst, calls, ticks) in [(1, 11, 10), (8, 18, 3)] {
+        let bucket = TokenBucket::new(burst, Duration::from_micros(300));
+        let start = Instant::now();
+        let stamps = join_all((0..calls).map(|_| bucket.acquire())).await;
+        assert_eq!(stamps[calls - 1] - start, ticks * TICK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let refused = |burst, interval| {
+        std::panic::catch_unwind(|| TokenBucket::new(burst, interval)).is_err()
+    };
+    assert!(refused(0, TICK));
+    assert!(refused(1, Duration::ZERO));
+    assert!(refused(2, Duration::MAX));
+
+    let bucket = TokenBucket::new(2, TICK);
+    let start = Instant::now();
+    assert_eq!(bucket.acquire_many(2).await, Ok(start));
+    assert_eq!(bucket.acquire_many(0).await, Ok(start));
+    let (tokens, burst) = (3, 2);
+    let error = bucket.acquire_many(tokens).await;
+    assert_eq!(error, Err(MoreThanFits { tokens, burst }));
+    assert_eq!(bucket.acquire().await, start + TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_first_in_line() {
+    let bucket = Arc::new(TokenBucket::new(1, TICK));
+    bucket.acquire().await;
+    let first = Arc::clone(&bucket);
+    let first = tokio::spawn(async move {
+        let mut acquire = pin!(first.acquire());
+        assert!(futures::poll!(acquire.as_mut()).is_pending());
+        yield_now().await;
+        panic!("scheduled");
+    });
+    yield_now().await;
+    let second = timeout(TICK, bucket.acquire());
+    assert!(second.await.is_ok());
+    assert!(first.await.is_err_and(|error| error.is_panic()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_struct_in_a_task() {
+    struct Client {
+        bucket: TokenBucket,
+    }
+    impl Client {
+        async fn call(&self) -> Instant {
+            let ask = || self.bucket.acquire();
+            ask().await;
+            ask().await
+        }
+    }
+    let bucket = TokenBucket::new(1, TICK);
+    let client = Arc::new(Client { bucket });
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let client = Arc::clone(&client);
+            tokio::spawn(async move { client.call().await })
+        })
+        .collect();
+    let mut last = start;
+    for task in tasks {
+        last = last.max(task.await.expect("it does not fail"));
+    }
+    assert_eq!(last - start, 5 * TICK);
+}
+
+#[test]
+fn in_a_static_over_two_runtimes() {
+    static BUCKET: LazyLock<TokenBucket> = LazyLock::new(|| {
+        let tenth = Duration::from_millis(100);
+        TokenBucket::new(1, tenth)
+    });
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let first = runtime().expect("there are threads");
+    first.block_on(async {
+        let first = BUCKET.acquire().await;
+        tokio::spawn(BUCKET.acquire());
+        yield_now().await;
+        assert!(first <= Instant::now());
+    });
+    // The second was first in line.
+    drop(first);
+    let second = runtime().expect("there are threads");
+    let third = second.block_on(async { timeout(HOUR, BUCKET.acquire()).await });
+    assert!(third.is_ok());
+}

@@ -1,0 +1,432 @@
+use std::cell::Cell;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::runtime::{Builder, Handle};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, advance, sleep, timeout};
+
+use crate::ttl_cache::{LoadError, TtlCache};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_millis(1);
+
+type Cache = TtlCache<u32, usize, u32>;
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(TICK).await;
+    }
+    None
+}
+
+/// A load of five ticks, which counts how often it has begun.
+async fn load(begun: Arc<AtomicUsize>) -> Result<usize, u32> {
+    let number = begun.fetch_add(1, SeqCst) + 1;
+    sleep(5 * TICK).await;
+    Ok(number)
+}
+
+/// Every key is in all maps or in none.
+fn check<K, V, E>(cache: &TtlCache<K, V, E>) {
+    let state = cache.shared.lock();
+    assert_eq!(state.entries.len(), state.by_expiry.len());
+    assert!(state.entries.len() <= cache.shared.capacity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await() {
+    for (leaders, followers) in [(1, 0), (1, 3), (0, 1), (0, 3)] {
+        let mut completed = false;
+        for polls in 1..20 {
+            let cache = Cache::new(1, HOUR);
+            let begun = Arc::default();
+            let ask = || cache.get_or_load(1, load(Arc::clone(&begun)));
+            let stays = async {
+                sleep(TICK * leaders).await;
+                join_all((0..followers).map(|_| ask())).await
+            };
+            let leaves = async {
+                sleep(TICK * (1 - leaders)).await;
+                poll_and_drop(ask(), polls).await
+            };
+            let both = async { tokio::join!(stays, leaves) };
+            let (stayed, left) = timeout(HOUR, both).await.expect("nobody hangs");
+            assert_eq!(stayed, vec![Ok(1); followers]);
+            completed |= left.is_some();
+            assert_eq!(left.unwrap_or(Ok(1)), Ok(1));
+
+            sleep(10 * TICK).await;
+            assert_eq!(cache.get(&1), Some(1), "it is kept, whoever left");
+            assert_eq!(begun.load(SeqCst), 1, "one load for all");
+            assert!(cache.shared.lock().loads.is_empty(), "its key is free");
+            check(&cache);
+        }
+        assert!(completed, "20 polls are enough");
+    }
+}
+
+#[tokio::test]
+async fn not_polled_it_does_nothing() {
+    let cache = Cache::new(1, HOUR);
+    drop(cache.get_or_load(1, async { Ok(1) }));
+    assert!(cache.shared.lock().loads.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_at_once() {
+    const KEYS: usize = 7;
+    let ttl = Duration::from_millis(3);
+    let cache: TtlCache<usize, (usize, usize), usize> = TtlCache::new(4, ttl);
+    let running: Arc<[AtomicUsize; KEYS]> = Arc::default();
+    let loads = Arc::new(AtomicUsize::new(0));
+    let mut set = JoinSet::new();
+    for number in 0..10_000 {
+        let key = number % KEYS;
+        let (running, loads) = (Arc::clone(&running), Arc::clone(&loads));
+        let load = async move {
+            loads.fetch_add(1, SeqCst);
+            let others = running[key].fetch_add(1, SeqCst);
+            sleep(Duration::from_micros(number as u64 % 300)).await;
+            running[key].fetch_sub(1, SeqCst);
+            match key {
+                0 => Err(others),
+                _ => Ok((key, others)),
+            }
+        };
+        let cache = cache.clone();
+        let task = set.spawn(async move {
+            let result = cache.get_or_load(key, load);
+            let result = match number % 3 {
+                // Gives up early, often as the one who began it.
+                0 => timeout(Duration::from_micros(50), result).await.ok(),
+                _ => Some(result.await),
+            };
+            check(&cache);
+            (key, result)
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+        if number % 100 == 0 {
+            yield_now().await;
+        }
+    }
+    let (mut results, mut gave_up, mut aborted) = (0, 0, 0);
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok((0, Some(result))) => {
+                    assert_eq!(result, Err(LoadError::Failed(0)));
+                    results += 1;
+                }
+                Ok((key, Some(result))) => {
+                    assert_eq!(result, Ok((key, 0)), "its own, one at a time");
+                    results += 1;
+                }
+                Ok((_, None)) => gave_up += 1,
+                Err(error) if error.is_cancelled() => aborted += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    timeout(HOUR / 60, all).await.expect("nobody hangs");
+    assert_eq!(results + gave_up + aborted, 10_000);
+    assert!(results > 0 && loads.load(SeqCst) < 10_000);
+    // The last loads may still run, and the last entries have to expire.
+    for _ in 0..1000 {
+        let is_idle = {
+            let state = cache.shared.lock();
+            state.loads.is_empty() && state.entries.is_empty()
+        };
+        if is_idle && cache.shared.lock().sweeper.is_none() {
+            return;
+        }
+        sleep(5 * TICK).await;
+    }
+    panic!("something stays for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    assert!(catch_unwind(|| Cache::new(0, HOUR)).is_err(), "no room");
+
+    let nothing = Cache::new(1, Duration::ZERO);
+    nothing.insert(1, 1);
+    assert_eq!(nothing.get_or_load(2, async { Ok(2) }).await, Ok(2));
+    assert_eq!((nothing.get(&1), nothing.len()), (None, 0));
+
+    let one = Cache::new(1, Duration::MAX);
+    one.insert(1, 1);
+    one.insert(1, 2);
+    assert_eq!((one.get(&1), one.len()), (Some(2), 1));
+    one.insert(2, 3);
+    assert_eq!((one.get(&1), one.get(&2)), (None, Some(3)));
+    assert_eq!((one.remove(&2), one.remove(&2)), (Some(3), None));
+    check(&one);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_a_plain_list_would() {
+    const TTL: u64 = 20;
+    let cache = Cache::new(5, TTL as u32 * TICK);
+    // Key, value and expiry, from the key not used for longest to the last used.
+    let mut list: Vec<(u32, usize, Instant)> = Vec::new();
+    let mut random = 1_u32;
+    for number in 0..20_000 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (key, choice) = ((random >> 24) % 8, (random >> 16) % 8);
+        if choice == 1 {
+            advance((random >> 20) % 8 * TICK).await;
+            continue;
+        }
+        let now = Instant::now();
+        list.retain(|(_, _, expiry)| *expiry > now);
+        let at = list.iter().position(|entry| entry.0 == key);
+        let kept = at.map(|at| list.remove(at));
+        match choice {
+            0 => assert_eq!(cache.remove(&key), kept.map(|entry| entry.1)),
+            2 | 3 => {
+                cache.insert(key, number);
+                if list.len() == 5 {
+                    list.remove(0);
+                }
+                list.push((key, number, now + Duration::from_millis(TTL)));
+            }
+            _ => {
+                assert_eq!(cache.get(&key), kept.map(|entry| entry.1));
+                list.extend(kept);
+            }
+        }
+        check(&cache);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_is_not_overwritten_by_an_older_load() {
+    for insert in [false, true] {
+        let cache = Cache::new(2, HOUR);
+        let begun = Arc::default();
+        let ask = || cache.get_or_load(1, load(Arc::clone(&begun)));
+        let change = async {
+            sleep(TICK).await;
+            if insert {
+                cache.insert(1, 10);
+            } else {
+                cache.remove(&1);
+            }
+            // The next begins a load of its own beside the first, or has no need to.
+            sleep(TICK).await;
+            ask().await
+        };
+        let expected = if insert { Ok(10) } else { Ok(2) };
+        assert_eq!(tokio::join!(ask(), change), (Ok(1), expected));
+        assert_eq!(cache.get(&1), Some(if insert { 10 } else { 2 }));
+        assert!(cache.shared.lock().loads.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_hears_of_a_failure_and_asks_again_begins_a_new_load() {
+    let cache = Cache::new(1, HOUR);
+    let mut set = JoinSet::new();
+    for _ in 0..4 {
+        let cache = cache.clone();
+        set.spawn(async move {
+            for _ in 0..3000 {
+                let result = cache.get_or_load(1, async { Err(7) }).await;
+                assert_eq!(result, Err(LoadError::Failed(7)));
+            }
+        });
+    }
+    let all = timeout(HOUR / 60, set.join_all());
+    all.await.expect("nobody hangs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_wedge_nothing() {
+    /// Panics at the clone with this number.
+    struct Fragile(Cell<u32>);
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            self.0.set(self.0.get().wrapping_sub(1));
+            assert_ne!(self.0.get(), 0, "scheduled");
+            Self(self.0.clone())
+        }
+    }
+    let cache: TtlCache<u32, Fragile, ()> = TtlCache::new(1, HOUR);
+    let asks = (0..4).map(|_| cache.get_or_load(1, async { panic!("scheduled") }));
+    for result in timeout(HOUR, join_all(asks)).await.expect("nobody hangs") {
+        assert!(matches!(result, Err(LoadError::NoResult)));
+    }
+    let load = async { Ok(Fragile(Cell::new(9))) };
+    assert!(
+        timeout(HOUR, cache.get_or_load(1, load))
+            .await
+            .is_ok_and(|r| r.is_ok())
+    );
+    // In the load's task, and then under the lock.
+    cache.remove(&1);
+    let load = async { Ok(Fragile(Cell::new(1))) };
+    let result = timeout(HOUR, cache.get_or_load(1, load)).await;
+    assert!(matches!(result, Ok(Err(LoadError::NoResult))));
+    cache.insert(1, Fragile(Cell::new(1)));
+    let other = cache.clone();
+    let got = tokio::spawn(async move { other.get(&1).is_some() }).await;
+    assert!(got.is_err_and(|error| error.is_panic()));
+
+    let load = async { Ok(Fragile(Cell::new(9))) };
+    cache.remove(&1);
+    assert!(
+        timeout(HOUR, cache.get_or_load(1, load))
+            .await
+            .is_ok_and(|r| r.is_ok())
+    );
+    assert_eq!(cache.len(), 1);
+    check(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_is_dropped_and_no_task_is_left() {
+    let value = Arc::new(());
+    let cache: TtlCache<u32, Arc<()>, ()> = TtlCache::new(9, 10 * TICK);
+    for key in 0..3 {
+        cache.insert(key, Arc::clone(&value));
+        sleep(4 * TICK).await;
+    }
+    assert_eq!(tasks(), 1, "one for all");
+    // Stored at 0, 4 and 8; now it is 12.
+    assert_eq!(Arc::strong_count(&value), 3);
+    sleep(4 * TICK).await;
+    assert_eq!(Arc::strong_count(&value), 2);
+    sleep(4 * TICK).await;
+    assert_eq!((Arc::strong_count(&value), tasks()), (1, 0));
+
+    cache.insert(1, Arc::clone(&value));
+    assert_eq!((Arc::strong_count(&value), tasks()), (2, 1), "and again");
+    sleep(TICK).await;
+    drop(cache);
+    assert_eq!(Arc::strong_count(&value), 1, "with the cache, at once");
+    sleep(2 * TICK).await;
+    assert_eq!(tasks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_outlives_the_cache() {
+    let cache = Cache::new(1, HOUR);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let asked = cache.get_or_load(1, load(Arc::clone(&begun)));
+    assert!(timeout(TICK, asked).await.is_err());
+    let entries = Arc::downgrade(&cache.shared);
+    drop(cache);
+    assert_eq!(entries.strong_count(), 0, "but not the entries");
+    assert_eq!((begun.load(SeqCst), tasks()), (1, 1));
+    sleep(10 * TICK).await;
+    assert_eq!(tasks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_may_use_the_cache_when_it_is_dropped() {
+    #[derive(Clone)]
+    struct Nosy(Arc<OnceLock<TtlCache<u32, Nosy, ()>>>);
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            self.0.get().map(TtlCache::len);
+        }
+    }
+    let nosy = Nosy(Arc::default());
+    let cache = TtlCache::new(1, 10 * TICK);
+    assert!(nosy.0.set(cache.clone()).is_ok());
+    let (report, reported) = std::sync::mpsc::channel();
+    // In a thread of its own, as a deadlock would block it.
+    std::thread::spawn(move || {
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            for key in [1, 1, 2, 3] {
+                cache.insert(key, nosy.clone());
+            }
+            cache.remove(&3);
+            cache.insert(4, nosy.clone());
+            let unused = nosy.clone();
+            let _ = cache.get_or_load(4, async { Ok(unused) }).await;
+            sleep(30 * TICK).await;
+        });
+        report.send(cache.len())
+    });
+    assert_eq!(reported.recv_timeout(HOUR / 360), Ok(0));
+}
+
+#[test]
+fn it_may_outlive_its_runtime() {
+    let runtime = || {
+        let mut builder = Builder::new_current_thread();
+        let built = builder.enable_all().start_paused(true).build();
+        built.expect("a runtime")
+    };
+    let cache = Cache::new(3, 10 * TICK);
+    let outside = cache.clone();
+    // With Tokio's feature `full` the cache is not `UnwindSafe` by itself.
+    assert!(catch_unwind(AssertUnwindSafe(move || outside.insert(0, 0))).is_err());
+    assert_eq!(cache.shared.lock().sweeper, None);
+
+    runtime().block_on(async {
+        cache.insert(1, 1);
+        let load = cache.get_or_load(2, pending());
+        assert!(timeout(TICK, load).await.is_err());
+    });
+    runtime().block_on(async {
+        let load = timeout(HOUR, cache.get_or_load(2, async { Ok(2) }));
+        assert_eq!(load.await, Ok(Ok(2)), "its key was freed");
+        sleep(20 * TICK).await;
+        assert_eq!(cache.get(&2), None);
+        assert_eq!(tasks(), 0, "the new task has seen to it");
+    });
+}
+
+#[tokio::test]
+async fn in_a_struct_in_a_task_with_what_is_only_send() {
+    struct Service {
+        cache: TtlCache<String, Cell<u8>, Arc<std::io::Error>>,
+    }
+    let cache = TtlCache::new(1, HOUR);
+    let service = Arc::new(Service { cache });
+    let tasks = (0..4).map(|number| {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move {
+            let key = format!("key {}", number % 2);
+            let load = async move {
+                yield_now().await;
+                match number % 2 {
+                    0 => Ok(Cell::new(7)),
+                    _ => Err(Arc::new(std::io::Error::other("scheduled"))),
+                }
+            };
+            service.cache.get_or_load(key, load).await
+        })
+    });
+    for (number, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
+        let result = timeout(HOUR / 360, task).await.expect("it ends");
+        let value = result.expect("it is Send").map(Cell::into_inner);
+        match number % 2 {
+            0 => assert!(matches!(value, Ok(7))),
+            _ => assert!(value.is_err_and(|error| error.to_string() == "scheduled")),
+        }
+    }
+}

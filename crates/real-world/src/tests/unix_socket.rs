@@ -1,0 +1,182 @@
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, abort};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::geteuid;
+use tempfile::tempdir;
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::sync::Barrier;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
+
+use crate::unix_socket::unix::{BindError, Listener};
+
+const PATH: &str = "UNIX_SOCKET_TO_LEAVE_BEHIND";
+
+async fn bind(path: &Path) -> Result<Listener, BindError> {
+    Listener::bind(path, 0o600, geteuid().as_raw()).await
+}
+
+fn kind(bound: Result<Listener, BindError>) -> Option<ErrorKind> {
+    match bound {
+        Err(BindError::Io(error)) => Some(error.kind()),
+        _ => None,
+    }
+}
+
+/// Whether a client of this path is let in by this listener.
+async fn is_reached(listener: &Listener, path: &Path) -> bool {
+    let short = Duration::from_millis(500);
+    let (client, server) =
+        tokio::join!(UnixStream::connect(path), timeout(short, listener.accept()));
+    client.is_ok() && server.is_ok_and(|server| server.is_ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_at_once_one_takes_the_place_of_the_dead() -> io::Result<()> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    for _ in 0..200 {
+        // It never listens, so it looks like one that died.
+        UnixSocket::new_stream()?.bind(&path)?;
+        let all = Arc::new(Barrier::new(8));
+        let mut set = JoinSet::new();
+        for _ in 0..8 {
+            let (path, all) = (path.clone(), Arc::clone(&all));
+            set.spawn(async move {
+                all.wait().await;
+                let bound = bind(&path).await;
+                all.wait().await;
+                bound
+            });
+        }
+        let mut listeners = Vec::new();
+        for bound in set.join_all().await {
+            match bound {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => assert!(matches!(error, BindError::InUse), "{error}"),
+            }
+        }
+        assert_eq!(listeners.len(), 1);
+        assert!(is_reached(&listeners[0], &path).await);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_it_does_not_own_stays() -> Result<(), BindError> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    fs::write(&path, "text")?;
+    assert_eq!(kind(bind(&path).await), Some(ErrorKind::AddrInUse));
+    assert_eq!(fs::read_to_string(&path)?, "text");
+    fs::remove_file(&path)?;
+
+    // A server that knows nothing of the lock.
+    let other = UnixListener::bind(&path)?;
+    assert!(matches!(bind(&path).await, Err(BindError::InUse)));
+    assert!(path.exists());
+    drop(other);
+    fs::remove_file(&path)?;
+
+    // One that is so busy that it accepts nobody.
+    let other = UnixSocket::new_stream()?;
+    other.bind(&path)?;
+    let _other = other.listen(0)?;
+    let _waits = UnixStream::connect(&path).await?;
+    let bound = bind(&path).await;
+    assert!(matches!(bound, Err(BindError::InUse)), "{bound:?}");
+    fs::remove_file(&path)?;
+
+    // One that takes the path away, as asyncio's does.
+    let first = bind(&path).await?;
+    fs::remove_file(&path)?;
+    let other = UnixListener::bind(&path)?;
+    drop(first);
+    assert!(path.exists());
+    drop(other);
+    fs::remove_file(&path)?;
+
+    let first = bind(&path).await?;
+    assert!(matches!(bind(&path).await, Err(BindError::InUse)));
+    assert!(is_reached(&first, &path).await);
+    drop(first);
+    assert!(!path.exists());
+    drop(bind(&path).await?);
+
+    let long = folder.path().join("a".repeat(200));
+    assert_eq!(kind(bind(&long).await), Some(ErrorKind::InvalidInput));
+    let none = folder.path().join("none").join("socket");
+    assert_eq!(kind(bind(&none).await), Some(ErrorKind::NotFound));
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_this_user_is_let_in() -> Result<(), BindError> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    let me = geteuid().as_raw();
+    for (user, is_let_in) in [(me, true), (me + 1, false)] {
+        let listener = Listener::bind(&path, 0o620, user).await?;
+        let mode = fs::metadata(&path)?.permissions();
+        assert_eq!(mode.mode() & 0o777, 0o620);
+        assert_eq!(is_reached(&listener, &path).await, is_let_in);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_panic_and_after_an_abort_the_file_is_gone() -> Result<(), BindError>
+{
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    for panics in [true, false] {
+        let listener = bind(&path).await?;
+        let task = tokio::spawn(async move {
+            if panics {
+                panic!("scheduled");
+            }
+            listener.accept().await
+        });
+        yield_now().await;
+        task.abort();
+        let ended = task.await.expect_err("it does not return");
+        assert_eq!(ended.is_panic(), panics);
+        assert!(!path.exists());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn child() -> Result<(), BindError> {
+    if let Some(path) = env::var_os(PATH).map(PathBuf::from) {
+        let _listener = bind(&path).await?;
+        abort();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_takes_the_place_of_a_process_that_died() -> Result<(), BindError> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    let (_crate, module) = module_path!().split_once("::").expect("a module");
+    let output = Command::new(env::current_exe()?)
+        .args(["--exact", &format!("{module}::child")])
+        .env(PATH, &path)
+        .output()?;
+    assert!(!output.status.success());
+    assert!(path.exists());
+    let refused = UnixStream::connect(&path)
+        .await
+        .map_err(|error| error.kind());
+    assert_eq!(refused.err(), Some(ErrorKind::ConnectionRefused));
+    let listener = bind(&path).await?;
+    assert!(is_reached(&listener, &path).await);
+    Ok(())
+}

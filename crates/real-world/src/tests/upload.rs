@@ -1,0 +1,251 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::upload::{Count, Length, MEGABYTE, Server, UploadError, body, names, upload};
+
+/// Much longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Setup {
+    server: Server,
+    client: Client,
+    source: TempDir,
+    stored: TempDir,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        let stored = tempfile::tempdir().expect("there is room");
+        let server = Server::start(stored.path()).await.expect("it starts");
+        Self {
+            server,
+            client: Client::builder()
+                .no_proxy()
+                .build()
+                .expect("no TLS is used"),
+            source: tempfile::tempdir().expect("there is room"),
+            stored,
+        }
+    }
+
+    fn file(&self, name: &str, size: u64) -> PathBuf {
+        let path = self.source.path().join(name);
+        let file = fs::File::create(&path).expect("there is room");
+        file.set_len(size).expect("there is room");
+        path
+    }
+
+    fn request(&self, name: &str) -> RequestBuilder {
+        self.client.put(self.server.url(name))
+    }
+
+    async fn upload(
+        &self,
+        name: &str,
+        path: &Path,
+        length: Length,
+    ) -> Result<String, UploadError> {
+        upload(self.request(name), path, length, PATIENCE, |_| ()).await
+    }
+
+    fn stored(&self) -> String {
+        names(self.stored.path()).expect("the folder is there")
+    }
+
+    async fn until_stored(&self, names: &str) {
+        let begun = Instant::now();
+        while self.stored() != names {
+            assert!(begun.elapsed() < PATIENCE, "{} remain", self.stored());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn status(result: Result<String, UploadError>) -> u16 {
+    match result {
+        Ok(_) => 200,
+        Err(UploadError::Refused { status, .. }) => status,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn dropped_at_each_await_nothing_is_left() {
+    let setup = Setup::new().await;
+    let path = setup.file("a", MEGABYTE);
+    for polls in [0, 1, 2, 3, 4, 5, 6, 8, 10, 15] {
+        {
+            let mut upload = pin!(setup.upload("a", &path, Length::Known));
+            for _ in 0..polls {
+                if let Poll::Ready(ended) = futures::poll!(upload.as_mut()) {
+                    assert_eq!(status(ended), 200);
+                    fs::remove_file(setup.stored.path().join("a"))
+                        .expect("it is there");
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // What the server has read to the end may be stored all the same.
+        let begun = Instant::now();
+        while !["", "a"].contains(&&*setup.stored()) {
+            assert!(begun.elapsed() < PATIENCE, "{} remain", setup.stored());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once() {
+    let setup = Arc::new(Setup::new().await);
+    let mut set = JoinSet::new();
+    for number in 0..40 {
+        let setup = Arc::clone(&setup);
+        set.spawn(async move {
+            let name = number.to_string();
+            let path = setup.source.path().join(&name);
+            fs::write(&path, [number; 200_000]).expect("there is room");
+            let length = [Length::Known, Length::Unknown][usize::from(number % 2)];
+            assert_eq!(status(setup.upload(&name, &path, length).await), 200);
+            let stored = fs::read(setup.stored.path().join(&name));
+            assert_eq!(stored.expect("it is there"), [number; 200_000]);
+        });
+    }
+    while let Some(ended) = set.join_next().await {
+        ended.expect("all are stored");
+    }
+}
+
+#[tokio::test]
+async fn limits() {
+    let setup = Setup::new().await;
+    for length in [Length::Known, Length::Unknown] {
+        for (size, expected) in [(0, 200), (MEGABYTE, 200), (MEGABYTE + 1, 413)] {
+            let path = setup.file("a", size);
+            assert_eq!(status(setup.upload("a", &path, length).await), expected);
+            let stored = fs::metadata(setup.stored.path().join("a"));
+            assert_eq!(stored.expect("it is there").len(), size.min(MEGABYTE));
+        }
+    }
+    assert_eq!(setup.stored(), "a");
+    for name in ["..%2Fa", "..", "%2Fa"] {
+        let path = setup.file("a", 1);
+        let ended = setup.upload(name, &path, Length::Known).await;
+        assert!([400, 404, 405].contains(&status(ended)), "{name}");
+    }
+    let none = setup
+        .upload("b", Path::new("/no/such/file"), Length::Known)
+        .await;
+    assert!(matches!(none, Err(UploadError::File(_))));
+    assert_eq!(setup.stored(), "a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answer_of_who_refuses_arrives() {
+    let setup = Setup::new().await;
+    let path = setup.file("a", 64 * MEGABYTE);
+    for _ in 0..30 {
+        for length in [Length::Known, Length::Unknown] {
+            assert_eq!(status(setup.upload("a", &path, length).await), 413);
+        }
+    }
+    assert_eq!(setup.stored(), "");
+}
+
+#[tokio::test]
+async fn a_file_that_changes_meanwhile() {
+    let setup = Setup::new().await;
+    let path = setup.file("a", MEGABYTE - 1);
+    let file = fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("it is there");
+    let count = Count::default();
+    let mut progress = count.progress();
+    let grow = move |size| {
+        progress(size);
+        file.set_len(2 * MEGABYTE).expect("there is room");
+    };
+    let request = setup.request("a");
+    let ended = upload(request, &path, Length::Known, PATIENCE, grow).await;
+    assert_eq!(status(ended), 200);
+    assert_eq!(count.0.load(Relaxed), MEGABYTE - 1);
+
+    let path = setup.file("b", MEGABYTE);
+    let file = fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("it is there");
+    let shrink = move |_| file.set_len(0).expect("it can be less");
+    let request = setup.request("b");
+    let ended = upload(request, &path, Length::Known, PATIENCE, shrink).await;
+    assert!(matches!(ended, Err(UploadError::Http(_))), "{ended:?}");
+    setup.until_stored("a").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_has_no_size() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    let setup = Setup::new().await;
+    let (reader, mut writer) = std::io::pipe().expect("there are pipes");
+    writer.write_all(b"from a pipe").expect("it has room");
+    drop(writer);
+    let path = format!("/dev/fd/{}", reader.as_raw_fd());
+    let ended = setup.upload("a", Path::new(&path), Length::Known).await;
+    assert_eq!(status(ended), 200);
+    let stored = fs::read(setup.stored.path().join("a"));
+    assert_eq!(stored.expect("it is there"), b"from a pipe");
+}
+
+#[tokio::test]
+async fn after_a_panic() {
+    let setup = Setup::new().await;
+    let path = setup.file("a", MEGABYTE);
+    let request = setup.request("a");
+    let panics = |_| panic!("scheduled");
+    let ended = upload(request, &path, Length::Known, PATIENCE, panics).await;
+    assert!(matches!(ended, Err(UploadError::Http(_))), "{ended:?}");
+    setup.until_stored("").await;
+    assert_eq!(status(setup.upload("a", &path, Length::Known).await), 200);
+}
+
+#[tokio::test]
+async fn stalled_before_and_after_the_end_of_the_body() {
+    let setup = Setup::new().await;
+    let url = format!("{}/stalled", setup.server.url);
+    let patience = Duration::from_millis(100);
+    for (size, least) in [(0, 0), (1, 1), (256 * MEGABYTE, MEGABYTE)] {
+        let (path, count) = (setup.file("a", size), Count::default());
+        let request = setup.client.put(&url);
+        let begun = Instant::now();
+        let progress = count.progress();
+        let ended = upload(request, &path, Length::Known, patience, progress).await;
+        assert!(matches!(ended, Err(UploadError::Stalled(_))), "{ended:?}");
+        assert!(begun.elapsed() >= patience);
+        assert!((least..=64 * MEGABYTE).contains(&count.0.load(Relaxed)));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_has_no_copy() {
+    let setup = Setup::new().await;
+    let path = setup.file("a", 1);
+    let (stream, _) = body(&path, Length::Known, |_| ())
+        .await
+        .expect("it is there");
+    assert!(setup.request("a").body(stream).try_clone().is_none());
+    assert!(setup.request("a").body("bytes").try_clone().is_some());
+}

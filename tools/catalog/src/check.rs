@@ -1,0 +1,700 @@
+//! Every program against its golden, and every file against what it says of itself.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::{available_parallelism, scope};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Error, Result};
+
+use crate::compile_fail::{self, CompileFail};
+use crate::process::{Finished, limited};
+use crate::python::{ForkServer, Python, twin_runner};
+use crate::report::{Failure, Report, counted};
+use crate::transcript::{Mismatch, Recording, first_lines};
+use crate::workspace::{Example, Section, Workspace, read_golden};
+use crate::{canary, dependencies, inventory, process};
+
+/// Which of an example's programs is run, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Program {
+    /// The Rust one, as its section runs it.
+    Rust,
+    /// The Rust one, compiled alone as a reader does who pastes it, and on the real clock.
+    Copy,
+    /// The Rust one, inside `tokio::spawn`.
+    Spawned,
+    /// The asyncio twin, under CPython.
+    Twin,
+}
+
+impl Program {
+    /// Whether the example has such a program: one that can be spawned, or a twin. That
+    /// the twin's file is missing is another matter, and an error.
+    pub fn applies_to(self, example: &Example) -> bool {
+        match self {
+            Self::Rust => true,
+            // The demonstration of the others is not in what is pasted.
+            Self::Copy => example.demo.is_none(),
+            Self::Spawned => example.header.not_send.is_none(),
+            Self::Twin => example.has_twin(),
+        }
+    }
+
+    fn golden(self, example: &Example) -> &Path {
+        match self {
+            Self::Rust | Self::Copy | Self::Spawned => &example.golden,
+            Self::Twin => &example.twin_golden,
+        }
+    }
+}
+
+/// One run of one program.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The example.
+    pub example: &'a Example,
+    /// Which of its programs.
+    pub program: Program,
+    /// On the real clock, and not on the virtual one.
+    pub real: bool,
+}
+
+impl<'a> Job<'a> {
+    /// The program on the clock that the example's header asks for, or on the real one.
+    pub fn new(example: &'a Example, program: Program, real_time: bool) -> Self {
+        let real = real_time || example.header.real_clock || program == Program::Copy;
+        Self {
+            example,
+            program,
+            real,
+        }
+    }
+
+    /// The example's own `main`: where it runs on the real clock, that of its copy.
+    pub fn of_main(example: &'a Example, real_time: bool) -> Self {
+        let is_real = real_time || example.header.real_clock;
+        let program = match is_real && Program::Copy.applies_to(example) {
+            true => Program::Copy,
+            false => Program::Rust,
+        };
+        Self::new(example, program, real_time)
+    }
+}
+
+/// How the programs are run and judged.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How late a line may be on the real clock; by default far less than any example
+    /// waits or blocks.
+    pub slack: Duration,
+    /// How many programs run at once; by default as many as there are cores on the virtual
+    /// clock, and 16 times as many on the real one, where they hardly do anything but wait.
+    pub jobs: Option<NonZero<usize>>,
+    /// How often each program runs.
+    pub repeat: NonZero<usize>,
+    /// A program that runs for longer is killed.
+    pub limit: Duration,
+    /// For how long programs run again that failed while the machine was busy.
+    pub judge_for: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            slack: Duration::from_millis(50),
+            jobs: None,
+            repeat: NonZero::<usize>::MIN,
+            limit: Duration::from_secs(30),
+            judge_for: Duration::from_secs(180),
+        }
+    }
+}
+
+/// More wall time than a run on the virtual clock takes that does not block.
+const BLOCKING: Duration = Duration::from_millis(100);
+
+/// How often a program that was late runs again although the machine was not busy, for
+/// what a canary does not see, such as a slow disk.
+const RERUNS: usize = 2;
+
+/// How long a program on the real clock may take to start before the next one starts, if
+/// it prints nothing until then.
+const STARTING: Duration = Duration::from_millis(100);
+
+/// Runs programs and checks them.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    workspace: &'a Workspace,
+    python: Option<&'a Python>,
+    settings: &'a Settings,
+    /// Held while a program starts, so that the start of one makes no other late.
+    starting: Mutex<()>,
+}
+
+impl<'a> Checker<'a> {
+    /// `python` is needed for twins.
+    pub fn new(
+        workspace: &'a Workspace,
+        python: Option<&'a Python>,
+        settings: &'a Settings,
+    ) -> Self {
+        canary::start();
+        let starting = Mutex::new(());
+        Self {
+            workspace,
+            python,
+            settings,
+            starting,
+        }
+    }
+
+    /// Compiles the copy of each example alone, and counts the results. Returns the
+    /// examples whose copies compile.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn compile_copies(
+        &self,
+        examples: &[&Example],
+        report: &mut Report,
+    ) -> Result<BTreeSet<String>> {
+        let mut compiled = BTreeSet::new();
+        self.in_parallel(
+            cores(),
+            examples,
+            |example, _| self.compile_copy(example),
+            |example, result| {
+                if result.is_ok() {
+                    compiled.insert(example.id());
+                }
+                report.count(&example.id(), result)
+            },
+        )?;
+        Ok(compiled)
+    }
+
+    fn compile_copy(&self, example: &Example) -> Result<(), Failure> {
+        let failed =
+            |problem| Failure::new(self.workspace.relative(&example.source), problem);
+        let compile = || {
+            let section = self.workspace.section(&example.section)?;
+            let uses =
+                dependencies::find(section, &fs::read_to_string(&example.source)?)?;
+            let crates = uses.into_keys().collect();
+            let program = self.copy_of(example);
+            let built = self.workspace.built();
+            built.compile(section, &example.source, Some(&crates), &program)
+        };
+        let errors = compile().map_err(|error| failed(format!("{error:#}")))?;
+        match errors.first() {
+            None => Ok(()),
+            Some(error) => Err(Failure {
+                details: errors.iter().filter_map(|it| it.rendered.clone()).collect(),
+                ..failed(format!("its copy does not compile: {}", error.message))
+            }),
+        }
+    }
+
+    /// Where the copy of an example is compiled to.
+    fn copy_of(&self, example: &Example) -> PathBuf {
+        let name = format!(
+            "{}-{}{}",
+            example.section,
+            example.name,
+            std::env::consts::EXE_SUFFIX
+        );
+        self.workspace.target.join("copies").join(name)
+    }
+
+    /// Compiles the programs that must not compile and belong to these examples.
+    ///
+    /// # Errors
+    ///
+    /// When a folder cannot be read, or standard output cannot be written.
+    pub fn compile_fail(&self, examples: &[&Example], report: &mut Report) -> Result<()> {
+        let mut programs: Vec<(CompileFail, &Section)> = Vec::new();
+        for section in &self.workspace.sections {
+            let own = |name: &str| {
+                examples
+                    .iter()
+                    .any(|it| it.section == section.name && it.name == name)
+            };
+            let found = compile_fail::find(section)?.into_iter();
+            let found = found.filter_map(|(_, program)| program.ok());
+            programs.extend(found.filter(|it| own(&it.example)).map(|it| (it, section)));
+        }
+        let check = |(program, section): &(CompileFail, &Section), _: &mut _| {
+            program.check(self.workspace, section, self.workspace.built())
+        };
+        self.in_parallel(cores(), &programs, check, |(program, _), result| {
+            report.count(&self.workspace.relative(&program.path), result)
+        })
+    }
+
+    /// Runs the `main` of the copies as their headers say: `try: ARGS -> TEXT`.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn try_copies(&self, examples: &[&Example], report: &mut Report) -> Result<()> {
+        for example in examples
+            .iter()
+            .filter(|example| !example.header.tries.is_empty())
+        {
+            report.count(&example.id(), self.try_copy(example))?;
+        }
+        Ok(())
+    }
+
+    fn try_copy(&self, example: &Example) -> Result<(), Failure> {
+        let failed = |problem: String| Failure::new(example.id(), problem);
+        let cannot_run =
+            |error: std::io::Error| failed(format!("its copy cannot be run: {error}"));
+        let dir = self.workspace.target.join("tried").join(&example.name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).map_err(cannot_run)?;
+        for (arguments, text) in &example.header.tries {
+            let mut command = limited(self.copy_of(example));
+            command.args(arguments.split_whitespace()).current_dir(&dir);
+            let finished =
+                process::run(command, self.settings.limit, || ()).map_err(cannot_run)?;
+            let printed = finished.stdout() + &finished.stderr;
+            if !printed.contains(text) {
+                let problem = format!("`try: {arguments}` does not print `{text}`");
+                let details = first_lines(&printed);
+                return Err(Failure {
+                    details,
+                    ..failed(problem)
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs each job as often as the settings say, and counts the results.
+    ///
+    /// A program that fails while the canary is late proves nothing: it runs again, alone,
+    /// when all others are through, as long as [`Settings::judge_for`] lasts, and is then
+    /// reported as not judged.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn run_all(&self, jobs: &[Job<'_>], report: &mut Report) -> Result<String> {
+        let started = Instant::now();
+        let mut totals = Totals::default();
+        let mut again = VecDeque::new();
+        let repeat = self.settings.repeat.get();
+        // Apart from each other, so that those on the real clock have the machine to
+        // themselves, and many of them wait at once.
+        for real in [false, true] {
+            let group = jobs.iter().copied().filter(|job| job.real == real);
+            let group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
+            let workers = self.settings.jobs.map_or(default_jobs(real), NonZero::get);
+            let run =
+                |job: &Job<'_>, server: &mut Option<ForkServer>| self.judge(*job, server);
+            self.in_parallel(workers, &group, run, |job, verdict| match verdict {
+                Verdict::Final(result) => totals.count(job, 0, result, report),
+                Verdict::Again(failure, busy) => {
+                    again.push_back((*job, failure, usize::from(!busy), 1));
+                    Ok(())
+                }
+            })?;
+        }
+        let (deadline, mut server) = (Instant::now() + self.settings.judge_for, None);
+        while let Some((job, failure, judged, reruns)) = again.pop_front() {
+            if Instant::now() > deadline {
+                report.not_judged(failure)?;
+                continue;
+            }
+            match self.judge(job, &mut server) {
+                Verdict::Again(failure, busy) if busy || judged < RERUNS => {
+                    again.push_back((
+                        job,
+                        failure,
+                        judged + usize::from(!busy),
+                        reruns + 1,
+                    ));
+                }
+                Verdict::Again(failure, _) => {
+                    totals.count(&job, reruns, Err(failure), report)?
+                }
+                Verdict::Final(result) => totals.count(&job, reruns, result, report)?,
+            }
+        }
+        Ok(totals.summary(repeat * jobs.len(), started.elapsed()))
+    }
+
+    fn judge(&self, job: Job<'_>, server: &mut Option<ForkServer>) -> Verdict {
+        let started = Instant::now();
+        let result = self.check(job, server);
+        let busy = canary::was_late_since(started);
+        match result {
+            Err(failure) if failure.late || busy && job.real => {
+                Verdict::Again(failure, busy)
+            }
+            result => Verdict::Final(result),
+        }
+    }
+
+    /// Runs a program and compares what it printed with its golden.
+    fn check(
+        &self,
+        job: Job<'_>,
+        server: &mut Option<ForkServer>,
+    ) -> Result<Duration, Failure> {
+        let Job {
+            example, program, ..
+        } = job;
+        let path = program.golden(example);
+        let bless = format!("cargo xtask bless {}", example.id());
+        let golden = read_golden(path).map_err(|problem| {
+            let root = format!("{}/", self.workspace.root.display());
+            let problem = problem.replace(&root, "");
+            Failure::new(example.id(), problem).then("bless it", &bless)
+        })?;
+        let (recording, typed) = self.record(job, server)?;
+        let failed = |problem: String| {
+            Failure::new(example.id(), problem).then("run it again", &typed)
+        };
+        let compared = match job.real {
+            true => golden.match_loosely(&recording.transcript, self.settings.slack),
+            false => golden.match_exactly(&recording.transcript),
+        };
+        if let Err(Mismatch { late, diff }) = compared {
+            let golden = self.workspace.relative(path);
+            let failure = Failure {
+                late,
+                details: diff,
+                ..failed(format!("what it printed differs from {golden}"))
+            };
+            // The golden is CPython's wherever the twin has it too.
+            let of_twin = example.has_twin() && example.header.differs.is_none();
+            if program == Program::Twin || !of_twin {
+                return Err(failure.then("bless it", &bless));
+            }
+            let twin = self.workspace.relative(&example.twin);
+            let mend = format!(
+                "the golden is CPython's: mend the Rust program, or change {twin} and then {bless}"
+            );
+            return Err(failure.then("mend it", &mend));
+        }
+        let wall = recording.wall.unwrap_or_default();
+        if program != Program::Twin && !job.real && wall > BLOCKING {
+            let wall = wall.as_secs_f64();
+            let problem = format!(
+                "it blocks: a run on the virtual clock took {wall:.3} s of wall time"
+            );
+            let mend = "do not block; an example about blocking says `clock: real`";
+            return Err(Failure {
+                late: true,
+                ..failed(problem).then("mend it", mend)
+            });
+        }
+        Ok(Duration::from_millis(recording.transcript.end))
+    }
+
+    /// Runs the program once and returns what it printed, and the command line that a user
+    /// types for it. A twin on the virtual clock is forked from the server, which is
+    /// started for the first one.
+    ///
+    /// # Errors
+    ///
+    /// A failure for the user when the program did not come to the end that it is meant to.
+    pub fn record(
+        &self,
+        job: Job<'_>,
+        server: &mut Option<ForkServer>,
+    ) -> Result<(Recording, String), Failure> {
+        let Job {
+            example, program, ..
+        } = job;
+        let failed = |problem: String| Failure::new(example.id(), problem);
+        if let Some(path) = example.unwritten() {
+            let path = self.workspace.relative(path);
+            let problem = format!("{path} says TODO: write what stands there for it");
+            return Err(failed(problem));
+        }
+        let (finished, typed) = self
+            .finish(job, server)
+            .map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
+        let recording = match program == Program::Copy {
+            true => Recording::of_lines(&finished.lines, finished.elapsed),
+            false => Recording::parse(&finished.stdout()),
+        };
+        let code = finished.status.as_ref().map(|status| status.code());
+        let problem = match &example.header.exit {
+            None => finished.problem(),
+            Some(text) if code == Ok(Some(1)) => (!finished.stderr.contains(text))
+                .then(|| format!("its error does not contain `{text}`")),
+            Some(_) => finished.problem().or_else(|| {
+                Some("it ended well, but its header says `exit: 1`".to_owned())
+            }),
+        };
+        let problem = problem.or_else(|| match recording.wall {
+            None => {
+                Some("it exited early, before its `main` had come to its end".to_owned())
+            }
+            Some(_) => unexpected(example, program, &finished.stderr),
+        });
+        match problem {
+            None => Ok((recording, typed)),
+            Some(problem) => Err(Failure {
+                late: finished.status.is_err() && problem.starts_with("it did not end"),
+                details: first_lines(&finished.stderr),
+                ..failed(problem).then("run it again", &typed)
+            }),
+        }
+    }
+
+    fn finish(
+        &self,
+        job: Job<'_>,
+        server: &mut Option<ForkServer>,
+    ) -> Result<(Finished, String)> {
+        let limit = self.settings.limit;
+        let Example {
+            section,
+            name,
+            twin,
+            ..
+        } = job.example;
+        let (mut command, typed) = if job.program == Program::Copy {
+            (
+                limited(self.copy_of(job.example)),
+                format!("cargo run -p {section} -- {name}"),
+            )
+        } else if job.program != Program::Twin {
+            let binary = self.workspace.binary(section).context("it was not built")?;
+            let clock = if job.real { "" } else { "--virtual-time " };
+            let spawn = if job.program == Program::Spawned {
+                "--spawn "
+            } else {
+                ""
+            };
+            let options = format!("{clock}{spawn}{name}");
+            let mut command = limited(binary);
+            command.arg("--tsv").args(options.split(' '));
+            (command, format!("cargo run -p {section} -- {options}"))
+        } else {
+            let python = self.python.context("a twin needs a Python")?;
+            let interpreter = python.interpreter_for(self.workspace, twin)?;
+            let runner = twin_runner(self.workspace);
+            let clock = if job.real { " --real-time" } else { "" };
+            let typed = format!(
+                "{} {}{clock} {}",
+                interpreter.display(),
+                self.workspace.relative(&runner),
+                self.workspace.relative(twin)
+            );
+            if !job.real && cfg!(unix) && interpreter == python.program() {
+                let server = match server {
+                    Some(server) => server,
+                    None => {
+                        server.insert(ForkServer::start(self.workspace, python, limit)?)
+                    }
+                };
+                return Ok((server.run(twin)?, typed));
+            }
+            let mut command = limited(&interpreter);
+            command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
+            command.args(clock.split_whitespace()).arg(twin);
+            (command, typed)
+        };
+        command.current_dir(&self.workspace.root);
+        Ok((self.run_one_start_at_a_time(command, job.real)?, typed))
+    }
+
+    fn run_one_start_at_a_time(&self, command: Command, real: bool) -> Result<Finished> {
+        if !real {
+            return Ok(process::run(command, self.settings.limit, || ())?);
+        }
+        let (started, has_started) = mpsc::channel();
+        scope(|scope| {
+            let starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+            let limit = self.settings.limit;
+            let running = scope.spawn(move || {
+                process::run(command, limit, || {
+                    // The other side may have waited long enough.
+                    let _ = started.send(());
+                })
+            });
+            // Whatever ends the wait, the next one may start.
+            let _ = has_started.recv_timeout(STARTING);
+            drop(starting);
+            let finished = running.join();
+            Ok(finished.map_err(|_| Error::msg("the thread that ran it panicked"))??)
+        })
+    }
+
+    /// Does the work for each item, so many at once, and hands on the results as they come.
+    /// Each worker has a place for a server of its own.
+    fn in_parallel<T: Sync, R: Send>(
+        &self,
+        workers: usize,
+        items: &[T],
+        work: impl Fn(&T, &mut Option<ForkServer>) -> R + Sync,
+        mut done: impl FnMut(&T, R) -> Result<()>,
+    ) -> Result<()> {
+        let queue = Mutex::new(items.iter());
+        let (sender, results) = mpsc::channel();
+        scope(|scope| {
+            for _ in 0..workers.min(items.len()) {
+                let (queue, work, sender) = (&queue, &work, sender.clone());
+                scope.spawn(move || {
+                    let mut server = None;
+                    let next =
+                        || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    while let Some(item) = next() {
+                        // Nobody receives if the results cannot be shown.
+                        if sender.send((item, work(item, &mut server))).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            results
+                .into_iter()
+                .try_for_each(|(item, result)| done(item, result))
+        })
+    }
+
+    /// Reports everything that is wrong with the files that the filter selects.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be read, or standard output cannot be written.
+    pub fn check_files(&self, filter: &str, report: &mut Report) -> Result<()> {
+        for failure in inventory::check(self.workspace, filter)? {
+            report.count("", Err(failure))?;
+        }
+        Ok(())
+    }
+}
+
+/// What one run of a program has shown.
+enum Verdict {
+    Final(Result<Duration, Failure>),
+    /// It failed, and has to run again; whether the machine was busy.
+    Again(Failure, bool),
+}
+
+/// Says what is wrong with what the program wrote to standard error.
+fn unexpected(example: &Example, program: Program, stderr: &str) -> Option<String> {
+    let (texts, is_rust) = (&example.header.stderr, program != Program::Twin);
+    // What the header announces with `exit:` ends the output.
+    let runner = format!("error: {}: ", example.name);
+    let errors = if is_rust {
+        [runner.as_str(), "Error: "]
+    } else {
+        ["Traceback "; 2]
+    };
+    let error = errors.iter().find_map(|error| stderr.find(error));
+    let before = match error {
+        Some(at) if example.header.exit.is_some() => &stderr[..at],
+        _ => stderr,
+    };
+    let missing = texts.iter().find(|text| !before.contains(*text));
+    if let Some(text) = missing.filter(|_| is_rust) {
+        return Some(format!("`stderr: {text}` is not on standard error"));
+    }
+    let is_known = |line: &str| {
+        let of_any_panic = line.starts_with("thread '") && line.contains(" panicked at ")
+            || line.starts_with("note: run with `RUST_BACKTRACE=1`");
+        let is_announced = |text: &String| {
+            // Of a traceback, only the end can be announced.
+            of_any_panic || line.contains(text) || !is_rust && before.contains(text)
+        };
+        line.is_empty() || texts.iter().any(is_announced)
+    };
+    let line = before.lines().find(|line| !is_known(line))?;
+    Some(format!(
+        "it wrote to standard error, of which its header says nothing: `{line}`"
+    ))
+}
+
+/// Says how many examples agree with their twins, and how many do not, or have none.
+pub fn kinds(examples: &[&Example]) -> String {
+    let count = |is: fn(&&&Example) -> bool| examples.iter().filter(is).count();
+    let alone = count(|example| !example.has_twin());
+    let differ = count(|example| example.header.differs.is_some());
+    let agree = examples.len() - alone - differ;
+    let all = counted(examples.len(), "example");
+    let mut text =
+        format!("{all}: {agree} agree with their twins, {differ} differ on purpose");
+    if alone > 0 {
+        text.push_str(&format!(", {alone} have no twin"));
+    }
+    text
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
+fn default_jobs(real: bool) -> usize {
+    if real { 16 * cores() } else { cores() }
+}
+
+#[derive(Default)]
+struct Totals {
+    virtual_time: Duration,
+    longest_wait: Duration,
+    /// How often each example ran again.
+    reruns: BTreeMap<String, usize>,
+}
+
+impl Totals {
+    fn count(
+        &mut self,
+        job: &Job<'_>,
+        reruns: usize,
+        result: Result<Duration, Failure>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let id = job.example.id();
+        if let Ok(elapsed) = result {
+            match job.real {
+                true => self.longest_wait = self.longest_wait.max(elapsed),
+                false => self.virtual_time += elapsed,
+            }
+        }
+        if reruns > 0 {
+            *self.reruns.entry(id.clone()).or_default() += reruns;
+        }
+        report.count(&id, result.map(drop))
+    }
+
+    fn summary(&self, count: usize, wall: Duration) -> String {
+        let in_seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+        let mut text = counted(count, "run") + ": ";
+        if !self.virtual_time.is_zero() {
+            let time = in_seconds(self.virtual_time);
+            text.push_str(&format!("{time} of virtual time, "));
+        }
+        if !self.longest_wait.is_zero() {
+            let longest = in_seconds(self.longest_wait);
+            text.push_str(&format!("longest wait on the real clock {longest}, "));
+        }
+        let each = wall.as_secs_f64() * 1000.0 / count.max(1) as f64;
+        let wall = in_seconds(wall);
+        text.push_str(&format!("{wall} of wall time, {each:.1} ms a run"));
+        if !self.reruns.is_empty() {
+            let reruns = counted(self.reruns.values().sum(), "run");
+            let each = self
+                .reruns
+                .iter()
+                .map(|(id, count)| format!("{id} {count}"));
+            let each = each.collect::<Vec<String>>().join(", ");
+            text.push_str(&format!(", {reruns} again, alone: {each}"));
+        }
+        text
+    }
+}

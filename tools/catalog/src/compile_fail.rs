@@ -1,0 +1,121 @@
+//! The programs under `compile-fail/`. None of them may compile; the first line of each
+//! gives the reason: `//~ E0277 cannot be unpinned`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use cargo_metadata::diagnostic::Diagnostic;
+
+use crate::files::{entries, stem};
+use crate::report::Failure;
+use crate::rustc::Built;
+use crate::workspace::{Section, Workspace};
+
+/// A program that must not compile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompileFail {
+    /// The file.
+    pub path: PathBuf,
+    /// The error's code or the lint's name; nothing where rustc gives none.
+    pub code: Option<String>,
+    /// Words of the message that a reader would search for.
+    pub words: String,
+    /// The example that the program belongs to.
+    pub example: String,
+}
+
+/// Returns the programs of a section, or what is wrong with one that cannot be read.
+///
+/// # Errors
+///
+/// When the folder cannot be read.
+pub fn find(
+    section: &Section,
+) -> anyhow::Result<Vec<(PathBuf, Result<CompileFail, String>)>> {
+    let paths = entries(&section.dir.join("compile-fail"))?.into_iter();
+    let parsed = paths.map(|path| (path.clone(), parse(section, path)));
+    Ok(parsed.collect())
+}
+
+fn parse(section: &Section, path: PathBuf) -> Result<CompileFail, String> {
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
+    let (code, words) = first
+        .strip_prefix("//~ ")
+        .and_then(|first| first.split_once(' '))
+        .filter(|(_, words)| !words.trim().is_empty())
+        .ok_or("its first line is not `//~ CODE words of the message`")?;
+    let example = text
+        .lines()
+        .find_map(|line| line.strip_prefix("//! example: "))
+        .ok_or("it does not say to which example it belongs: `//! example: NAME`")?
+        .trim();
+    if !section.examples.iter().any(|own| own.name == example) {
+        let section = &section.name;
+        return Err(format!("`example: {example}` is none that {section} lists"));
+    }
+    Ok(CompileFail {
+        code: (code != "error").then(|| code.to_owned()),
+        words: words.trim().to_owned(),
+        example: example.to_owned(),
+        path,
+    })
+}
+
+impl CompileFail {
+    /// Returns the message as the compiler prints it: `error[E0277]: cannot be unpinned`.
+    /// A lint has its name in front.
+    pub fn message(&self) -> String {
+        let words = &self.words;
+        match self.code.as_deref() {
+            None => format!("error: {words}"),
+            Some(code) if code.starts_with('E') => format!("error[{code}]: {words}"),
+            Some(lint) => format!("{lint}: {words}"),
+        }
+    }
+
+    /// Compiles the program with all crates of its section.
+    ///
+    /// # Errors
+    ///
+    /// When it compiles, or fails for another reason.
+    pub fn check(
+        &self,
+        workspace: &Workspace,
+        section: &Section,
+        built: &Built,
+    ) -> Result<(), Failure> {
+        let failure = |problem| Failure::new(workspace.relative(&self.path), problem);
+        let name = format!("compile-fail/{}-{}.rmeta", section.name, stem(&self.path));
+        let errors = built
+            .compile(section, &self.path, None, &workspace.target.join(name))
+            .map_err(|error| failure(format!("{error:#}")))?;
+        self.judge(&errors).map_err(|problem| Failure {
+            details: errors.iter().filter_map(|e| e.rendered.clone()).collect(),
+            ..failure(problem)
+        })
+    }
+
+    fn judge(&self, errors: &[Diagnostic]) -> Result<(), String> {
+        let (code, words) = (self.code.as_deref(), &self.words);
+        let code_of =
+            |error: &Diagnostic| error.code.as_ref().map(|code| code.code.clone());
+        let shown =
+            |code: Option<&str>| code.unwrap_or("an error without a code").to_owned();
+        if errors.is_empty() {
+            return Err(format!("it compiles, but must fail with {}", shown(code)));
+        }
+        let mut codes = errors.iter().map(code_of);
+        if let Some(other) = codes.find(|other| other.as_deref() != code) {
+            let other = shown(other.as_deref());
+            return Err(format!("it fails with {other}, not with {}", shown(code)));
+        }
+        let text = |error: &Diagnostic| {
+            error.rendered.as_ref().unwrap_or(&error.message).clone()
+        };
+        match errors.iter().any(|error| text(error).contains(words)) {
+            true => Ok(()),
+            false => Err(format!("the compiler does not say `{words}`")),
+        }
+    }
+}

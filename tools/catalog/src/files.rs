@@ -1,0 +1,177 @@
+//! Making files so that either all of them are there or none.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// Reads a text file.
+pub fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What is in the folder, in the order of names; nothing if there is no folder.
+pub fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let read = |dir: &Path| -> std::io::Result<Vec<PathBuf>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut paths =
+        read(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    paths.sort();
+    paths.retain(|path| path.file_name() != Some(OsStr::new("__pycache__")));
+    Ok(paths)
+}
+
+/// The file's name without its ending.
+pub fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Makes the folder with these files, given by their paths inside of it.
+///
+/// # Errors
+///
+/// When `dir` exists and is not an empty folder, or when something cannot be written.
+/// Nothing is left behind then.
+pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
+    let is_missing = |dir: &&Path| dir.symlink_metadata().is_err();
+    // The highest folder that has to be made; nothing if `dir` is there and empty.
+    let new = dir
+        .ancestors()
+        .take_while(is_missing)
+        .filter(|dir| *dir != Path::new(""));
+    let new = new.last();
+    if new.is_none() {
+        let mut entries = fs::read_dir(dir)
+            .with_context(|| format!("{} is not a folder", dir.display()))?;
+        if entries.next().is_some() {
+            bail!("{} is not empty; nothing there was touched", dir.display());
+        }
+    }
+    let make = || -> io::Result<()> {
+        for (name, text) in files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(dir))?;
+            fs::write(&path, text)?;
+        }
+        Ok(())
+    };
+    make()
+        .inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir_all(new.unwrap_or(dir));
+            if new.is_none() {
+                let _ = fs::create_dir(dir);
+            }
+        })
+        .with_context(|| format!("cannot make {}; nothing was made", dir.display()))
+}
+
+/// Makes the new files and gives one existing file a new text.
+///
+/// # Errors
+///
+/// When one of the new files exists already, or when something cannot be written.
+/// Everything is then as it was.
+pub fn make_files(new: &[(PathBuf, String)], changed: (&Path, &str)) -> Result<()> {
+    let mut made: Vec<&Path> = Vec::new();
+    let mut make = || -> Result<()> {
+        for (path, text) in new {
+            if path.symlink_metadata().is_ok() {
+                bail!("there is a file {} already", path.display());
+            }
+            made.push(path);
+            replace(path, text)?;
+        }
+        replace(changed.0, changed.1)
+    };
+    make().inspect_err(|_| {
+        for path in made {
+            let _ = fs::remove_file(path);
+            // Succeeds only where the folder was made for the file.
+            let _ = path.parent().map(fs::remove_dir);
+        }
+    })
+}
+
+/// Writes a file in one step: either all of its text is there or what was there before.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    let written = path
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(&new, text))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // Either it was never made or it is of no use; the first error is the one to tell.
+        let _ = fs::remove_file(&new);
+    }
+    written.with_context(|| format!("cannot write {}; nothing was made", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{make_files, make_folder};
+
+    fn everything_in(dir: &Path) -> Vec<String> {
+        let paths = super::entries(dir).unwrap();
+        let names = paths.iter().map(|path| path.file_name().unwrap().display());
+        names.map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let above = tempfile::tempdir().unwrap();
+        let make = |dir: &str, names: [&'static str; 2]| {
+            let files = names.map(|name| (name.to_owned(), String::new()));
+            make_folder(&above.path().join(dir), &files)
+        };
+        // A folder with a file's name in the way, and a file that cannot be written.
+        assert!(make("not/yet/there", ["Cargo.toml", "Cargo.toml/x"]).is_err());
+        assert_eq!(everything_in(above.path()), [""; 0]);
+        // A link to nowhere is not followed.
+        #[cfg(unix)]
+        {
+            let link = above.path().join("link");
+            std::os::unix::fs::symlink("nowhere", link).unwrap();
+            assert!(make("link", ["Cargo.toml", "src/main.rs"]).is_err());
+            assert_eq!(everything_in(above.path()), ["link"]);
+        }
+    }
+
+    #[test]
+    fn files_are_made_all_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("main.rs"), "before").unwrap();
+        fs::write(at("old.py"), "mine").unwrap();
+        let make = |names: [&str; 2], changed: &str| {
+            let new = names.map(|name| (at(name), "text".to_owned()));
+            make_files(&new, (&at(changed), "after"))
+        };
+        // The second is there already; the second is no place for a file; the text that
+        // changes cannot be written.
+        assert!(make(["x.rs", "old.py"], "main.rs").is_err());
+        assert!(make(["p/x.rs", "main.rs/x"], "main.rs").is_err());
+        assert!(make(["x.rs", "p/x.py"], "main.rs/x").is_err());
+        assert_eq!(everything_in(dir.path()), ["main.rs", "old.py"]);
+        assert_eq!(fs::read_to_string(at("old.py")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(at("main.rs")).unwrap(), "before");
+
+        make(["x.rs", "p/x.py"], "main.rs").unwrap();
+        let all = ["main.rs", "old.py", "p", "x.rs"];
+        assert_eq!(everything_in(dir.path()), all);
+        assert_eq!(fs::read_to_string(at("main.rs")).unwrap(), "after");
+    }
+}

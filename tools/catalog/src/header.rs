@@ -1,0 +1,264 @@
+//! The header comment of an example: summary, prose and directives.
+
+/// What the header of an example says, as far as tools need it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Header {
+    /// The first line.
+    pub summary: String,
+    /// The prose between the summary and the directives, as lines.
+    pub prose: Vec<String>,
+    /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python
+    /// that the example answers.
+    pub asyncio: Vec<String>,
+    /// `clock: real`: the example cannot run on the virtual clock.
+    pub real_clock: bool,
+    /// `twin: none (why)`: the reason why there is no asyncio program.
+    pub no_twin: Option<String>,
+    /// `send: no (why)`: the reason why `run` cannot be given to `tokio::spawn`.
+    pub not_send: Option<String>,
+    /// `differs: why`: the two programs print different transcripts, and this is why.
+    pub differs: Option<String>,
+    /// `exit: 1 TEXT`: `main` is meant to return an error that contains this text.
+    pub exit: Option<String>,
+    /// `stderr: TEXT`, once for each text: what the program writes to standard error.
+    pub stderr: Vec<String>,
+    /// `try: ARGS -> TEXT`: with these arguments the `main` of a copy prints this text.
+    pub tries: Vec<(String, String)>,
+}
+
+const DIRECTIVES: [&str; 8] = [
+    "asyncio", "clock", "differs", "exit", "send", "stderr", "try", "twin",
+];
+
+/// Reads the header of a source file and says everything that is wrong with it.
+///
+/// A header is a block of `//!` lines: a summary that is one sentence, an empty line,
+/// prose, and as its last paragraph the directives, one a line.
+pub fn parse(source: &str) -> (Header, Vec<String>) {
+    let mut header = Header::default();
+    let lines: Vec<&str> = source
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
+        .collect();
+    let mut paragraphs = lines
+        .split(|line| line.is_empty())
+        .filter(|p| !p.is_empty());
+
+    let starts_with_text = lines.first().is_some_and(|line| !line.is_empty());
+    let Some(&[summary]) = paragraphs.next().filter(|_| starts_with_text) else {
+        let problem = "the header has no summary: its first line is one sentence, \
+                       followed by an empty `//!` line";
+        return (header, vec![problem.to_owned()]);
+    };
+    header.summary = summary.to_owned();
+    let mut problems = Vec::new();
+    if !summary.ends_with('.') || directive(summary).is_some() {
+        problems.push(format!(
+            "the header has no summary: `{summary}` is not a sentence with a full stop"
+        ));
+    }
+
+    let mut paragraphs: Vec<&[&str]> = paragraphs.collect();
+    let directives = paragraphs.pop().unwrap_or_default();
+    if paragraphs.is_empty() {
+        let problem = "the header needs prose between its summary and its directives";
+        problems.push(problem.to_owned());
+    }
+    let prose = paragraphs.join(&"").into_iter();
+    header.prose = prose.map(str::to_owned).collect();
+    for line in paragraphs.concat() {
+        let directive = directive(line);
+        if let Some((key, _)) = directive.filter(|(key, _)| DIRECTIVES.contains(key)) {
+            problems.push(format!(
+                "the directive `{key}:` belongs in the last paragraph of the header"
+            ));
+        }
+    }
+    let mut seen = Vec::new();
+    for line in directives {
+        let Some((key, value)) = directive(line) else {
+            problems.push(format!(
+                "`{line}` is not a directive; the last paragraph of the header holds \
+                 `key: value` lines only"
+            ));
+            continue;
+        };
+        if seen.contains(&key) && !["asyncio", "stderr", "try"].contains(&key) {
+            problems.push(format!("the directive `{key}:` stands twice"));
+        }
+        seen.push(key);
+        if let Err(problem) = header.take(key, value) {
+            problems.push(problem);
+        }
+    }
+    if header.differs.is_some() && header.no_twin.is_some() {
+        problems.push("`differs:` needs a twin to differ from".to_owned());
+    }
+    if !seen.contains(&"asyncio") {
+        let problem = "the directive `asyncio:` is missing: which names of asyncio does \
+                       this answer?";
+        problems.push(problem.to_owned());
+    }
+    (header, problems)
+}
+
+impl Header {
+    fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match (key, value) {
+            ("asyncio", names) => {
+                for name in names.split(',').map(str::trim) {
+                    if name.is_empty() {
+                        let form = "`asyncio:` takes names, separated by commas";
+                        return Err(form.to_owned());
+                    }
+                    if self.asyncio.iter().any(|other| other == name) {
+                        return Err(format!("`asyncio:` names `{name}` twice"));
+                    }
+                    self.asyncio.push(name.to_owned());
+                }
+            }
+            ("clock", "real") => self.real_clock = true,
+            ("clock", other) => {
+                return Err(format!("`clock: {other}`: the only value is `real`"));
+            }
+            ("differs" | "stderr", "") => return Err(format!("`{key}:` takes a text")),
+            ("differs", why) => self.differs = Some(why.to_owned()),
+            ("stderr", text) => self.stderr.push(text.to_owned()),
+            ("exit", value) => {
+                let text = value.strip_prefix("1 ").ok_or_else(|| {
+                    let form = "the form is `exit: 1 TEXT`, the text being of the error";
+                    format!("`exit: {value}`: {form}")
+                })?;
+                self.exit = Some(text.trim().to_owned());
+            }
+            ("try", value) => {
+                let (arguments, text) = value
+                    .split_once("->")
+                    .map(|(arguments, text)| (arguments.trim(), text.trim()))
+                    .filter(|(_, text)| !text.is_empty())
+                    .ok_or_else(|| {
+                        format!("`try: {value}`: the form is `try: ARGS -> TEXT`")
+                    })?;
+                self.tries.push((arguments.to_owned(), text.to_owned()));
+            }
+            ("send", value) => self.not_send = Some(reason("send", "no", value)?),
+            ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
+            (unknown, _) => {
+                let known = DIRECTIVES.map(|key| format!("`{key}:`")).join(", ");
+                return Err(format!("unknown directive `{unknown}:`; there are {known}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text in the brackets of `key: word (why)`.
+fn reason(key: &str, word: &str, value: &str) -> Result<String, String> {
+    value
+        .strip_prefix(word)
+        .map(str::trim)
+        .and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'))
+        .filter(|why| !why.trim().is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            format!("`{key}: {value}`: the form is `{key}: {word} (the reason)`")
+        })
+}
+
+/// Splits `key: value` where the key is a single lower-case word.
+fn directive(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    let is_word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
+    is_word.then_some((key, value.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    const GOOD: &str = "\
+//! Yield values.
+//!
+//! What carries over: everything. Mind the trap.
+//! A second line.
+//!
+//! asyncio: async for, asyncio.sleep(0)
+//! asyncio: yield
+//! clock: real
+//! exit: 1 no such file
+//! send: no (it holds an Rc)
+//! stderr: the sky falls
+//! stderr: and the sea rises
+//! try: add tea -> 1 job
+//! try: -> usage
+//! twin: none (there is no such thing)
+
+use std::pin::pin;
+";
+
+    #[test]
+    fn a_good_header() {
+        let (header, problems) = parse(GOOD);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(header.summary, "Yield values.");
+        let prose = "What carries over: everything. Mind the trap.|A second line.";
+        assert_eq!(header.prose.join("|"), prose);
+        assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
+        assert_eq!(header.exit.as_deref(), Some("no such file"));
+        assert_eq!(header.stderr, ["the sky falls", "and the sea rises"]);
+        let tries = header
+            .tries
+            .iter()
+            .map(|(args, text)| format!("{args}|{text}"));
+        assert_eq!(tries.collect::<Vec<_>>(), ["add tea|1 job", "|usage"]);
+        assert!(header.real_clock);
+        assert_eq!(header.not_send.as_deref(), Some("it holds an Rc"));
+        assert_eq!(header.no_twin.as_deref(), Some("there is no such thing"));
+    }
+
+    /// What is wrong with a header in which a text is replaced by another.
+    const MISTAKES: [(&str, &str, &str); 20] = [
+        (GOOD, "use std::pin::pin;\n", "no summary"),
+        ("//! Yield values.\n//!\n", "", "no summary"),
+        ("//! Yield values.\n", "", "no summary"),
+        ("Yield values.", "Yield values", "full stop"),
+        ("clock: real", "clok: real", "unknown directive `clok:`"),
+        ("clock: real", "clock: fast", "the only value is `real`"),
+        ("clock: real", "in real time", "is not a directive"),
+        ("none (there is no such thing)", "none", "the form is"),
+        ("none (there is no such thing)", "none ()", "the form is"),
+        ("send: no (it holds an Rc)", "send: yes", "the form is"),
+        ("async for, asyncio.sleep(0)", "", "separated by commas"),
+        ("asyncio: yield", "asyncio: async for", "`async for` twice"),
+        ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
+        ("stderr: the sky falls", "stderr:", "takes a text"),
+        ("stderr: the sky falls", "differs: so", "needs a twin"),
+        (
+            "try: -> usage",
+            "try: usage",
+            "the form is `try: ARGS -> TEXT`",
+        ),
+        (
+            "//! asyncio: async for, asyncio.sleep(0)\n//! asyncio: yield\n",
+            "",
+            "is missing",
+        ),
+        ("clock: real", "clock: real\n//! clock: real", "twice"),
+        ("A second line.", "clock: real", "last paragraph"),
+        (PROSE, "", "needs prose"),
+    ];
+
+    const PROSE: &str =
+        "//! What carries over: everything. Mind the trap.\n//! A second line.\n//!\n";
+
+    #[test]
+    fn each_mistake_is_named() {
+        for (from, to, expected) in MISTAKES {
+            assert!(GOOD.contains(from), "{from} is not in the good header");
+            let (_, problems) = parse(&GOOD.replace(from, to));
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].contains(expected), "{problems:?}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Checks that the files of the workspace belong together.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::files::{entries, read, stem};
+use crate::report::Failure;
+use crate::workspace::{Example, Section, Workspace, read_golden};
+use crate::{compile_fail, dependencies, nearest, questions};
+
+/// The widest line of an example or a twin, in columns.
+const WIDEST: usize = 90;
+
+/// What a paused clock would run ahead of, or does not see: an example that names one of
+/// these says `clock: real`.
+const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder \
+                    std::thread::scope std::thread::sleep std::thread::spawn \
+                    std::time::Instant tokio::net tokio::process tokio::signal";
+
+/// Everything that is wrong with the files whose `section/example` contains the filter.
+///
+/// Looked for: sources that no section lists; goldens, twins, demonstrations, tests and
+/// programs under `compile-fail/` without an example; examples without a twin; malformed
+/// headers; names of
+/// Python that are not in `docs/asyncio-api.tsv`; examples on the virtual clock that do
+/// what takes no time there; lines that are too long; rows of `docs/questions.tsv` that
+/// are no question with its examples. An example without a golden is reported where it is
+/// run.
+pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
+    let mut problems = Problems {
+        workspace,
+        filter: filter.to_lowercase(),
+        failures: Vec::new(),
+    };
+    let names = python_names(workspace)?;
+    for section in &workspace.sections {
+        problems.check_sources(section)?;
+        problems.check_strays(section, &section.dir.join("python"), "py", "twin")?;
+        problems.check_strays(section, &section.dir.join("golden"), "txt", "golden")?;
+        for (folder, kind) in [("demos", "demonstration"), ("tests", "test")] {
+            let dir = section.dir.join("src").join(folder);
+            problems.check_strays(section, &dir, "rs", kind)?;
+            problems.check_listed(section, &dir)?;
+        }
+        for (path, fail) in compile_fail::find(section)? {
+            let id = format!("{}/{}", section.name, stem(&path));
+            problems.check_width(&id, &path)?;
+            if let Err(problem) = fail {
+                problems.report(&id, &path, problem);
+            }
+        }
+        for example in &section.examples {
+            problems.check_example(example, &names)?;
+        }
+    }
+    let path = workspace.root.join(questions::PATH);
+    for question in questions::find(workspace)? {
+        if let Err(problem) = question {
+            problems.report(questions::PATH, &path, problem);
+        }
+    }
+    Ok(problems.failures)
+}
+
+/// The names and constructs of Python that headers may answer: the first column of
+/// `docs/asyncio-api.tsv`.
+fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
+    let path = workspace.root.join("docs/asyncio-api.tsv");
+    let text = read(&path)?;
+    let rows = text.lines().skip(1);
+    let names = rows.filter_map(|row| row.split('\t').next());
+    Ok(names.map(str::to_owned).collect())
+}
+
+struct Problems<'a> {
+    workspace: &'a Workspace,
+    filter: String,
+    failures: Vec<Failure>,
+}
+
+impl Problems<'_> {
+    /// Reports the file unless the filter leaves it out.
+    fn report(&mut self, id: &str, path: &Path, problem: impl Into<String>) {
+        if id.contains(&self.filter) {
+            self.failures
+                .push(Failure::new(self.workspace.relative(path), problem));
+        }
+    }
+
+    fn check_sources(&mut self, section: &Section) -> Result<()> {
+        let name = &section.name;
+        for path in entries(&section.dir.join("src"))? {
+            let stem = stem(&path);
+            let id = format!("{name}/{stem}");
+            let listed = section.examples.iter().any(|example| example.name == stem);
+            let is_folder = path.is_dir() && ["demos", "tests"].contains(&stem.as_str());
+            let is_source = path.extension() == Some(OsStr::new("rs"));
+            if stem == "main" || is_folder || listed && is_source {
+                continue;
+            }
+            let problem = if path.is_dir() {
+                "an example is one file; a folder cannot be copied out as one".to_owned()
+            } else {
+                format!(
+                    "no section lists this file; add `mod {stem};` to {name}'s main.rs, or \
+                     remove it"
+                )
+            };
+            self.report(&id, &path, problem);
+        }
+        Ok(())
+    }
+
+    /// Reports what has no example in a folder that holds a file for each.
+    fn check_strays(
+        &mut self,
+        section: &Section,
+        dir: &Path,
+        extension: &str,
+        kind: &str,
+    ) -> Result<()> {
+        let (section, examples) = (&section.name, &section.examples);
+        for path in entries(dir)? {
+            let stem = stem(&path);
+            // The twin's golden where the two differ; what lists the modules of a folder,
+            // and what its tests share.
+            let name = stem.strip_suffix(".python").unwrap_or(&stem);
+            let is_known = extension == "rs" && ["mod", "support"].contains(&name)
+                || examples.iter().any(|example| {
+                    let differs = example.header.differs.is_some();
+                    example.name == name && (name == stem || differs)
+                });
+            let problem = if path.extension() != Some(OsStr::new(extension)) {
+                format!("not a {kind}: its name does not end in .{extension}")
+            } else if !is_known {
+                format!("a {kind} without an example: {section} lists no `{stem}`")
+            } else {
+                continue;
+            };
+            self.report(&format!("{section}/{stem}"), &path, problem);
+        }
+        Ok(())
+    }
+
+    /// Reports the files of a folder that its `mod.rs` does not list: they are not compiled.
+    fn check_listed(&mut self, section: &Section, dir: &Path) -> Result<()> {
+        let files = entries(dir)?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let list = read(&dir.join("mod.rs"))?;
+        for path in files {
+            let stem = stem(&path);
+            let is_listed = list
+                .lines()
+                .any(|line| line.trim_start_matches("pub ") == format!("mod {stem};"));
+            if stem != "mod" && !is_listed {
+                let problem =
+                    format!("not compiled: mod.rs beside it has no `mod {stem};`");
+                self.report(&format!("{}/{stem}", section.name), &path, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_example(
+        &mut self,
+        example: &Example,
+        names: &BTreeSet<String>,
+    ) -> Result<()> {
+        let (id, header) = (example.id(), &example.header);
+        let unknown = header.asyncio.iter().filter(|name| !names.contains(*name));
+        let mut problems: Vec<String> =
+            unknown.map(|name| unknown_name(name, names)).collect();
+        problems.extend(clock_problems(example)?);
+        if header.differs.is_some()
+            && let Ok(rust) = read_golden(&example.golden)
+            && read_golden(&example.twin_golden).is_ok_and(|python| rust == python)
+        {
+            let problem = "the header says `differs:`, but both transcripts are the same";
+            problems.push(problem.to_owned());
+        }
+        problems.extend_from_slice(&example.header_problems);
+        for problem in problems {
+            self.report(&id, &example.source, problem);
+        }
+        self.check_width(&id, &example.source)?;
+        let problem = match (example.has_twin(), example.twin.exists()) {
+            (true, true) => return self.check_width(&id, &example.twin),
+            (false, false) => return Ok(()),
+            (true, false) => {
+                "the twin is missing; an example that has none says `twin: none (why)`"
+            }
+            (false, true) => {
+                "there is a twin, but the example's header says `twin: none`"
+            }
+        };
+        self.report(&id, &example.twin, problem);
+        Ok(())
+    }
+
+    fn check_width(&mut self, id: &str, path: &Path) -> Result<()> {
+        for (number, line) in (1..).zip(read(path)?.lines()) {
+            let width = line.chars().count();
+            if width > WIDEST {
+                let problem =
+                    format!("line {number} has {width} columns, {WIDEST} are the most");
+                self.report(id, path, problem);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says that Python has no such name, and which may be meant.
+fn unknown_name(name: &str, names: &BTreeSet<String>) -> String {
+    let all = || names.iter().map(String::as_str);
+    let suffix = format!(".{name}");
+    let near = all().filter(|known| known.ends_with(&suffix));
+    let near = near.min_by_key(|known| known.len());
+    let near = near.or_else(|| nearest(name, all()));
+    let near = near.map_or(String::new(), |near| format!("; is it `{near}`?"));
+    format!("`{name}` is not in docs/asyncio-api.tsv{near}")
+}
+
+/// What takes no time on the virtual clock, or what it would run ahead of.
+fn clock_problems(example: &Example) -> Result<Vec<String>> {
+    if example.header.real_clock {
+        return Ok(Vec::new());
+    }
+    // What is no Rust does not compile either; that is told where it is built.
+    let paths = dependencies::full_paths(&read(&example.source)?).unwrap_or_default();
+    let is_used = |name: &&str| {
+        let mut rests = paths.iter().filter_map(|path| path.strip_prefix(*name));
+        rests.any(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let used = REAL.split(' ').filter(is_used);
+    let problems = used
+        .map(|name| format!("it uses `{name}`, so its header has to say `clock: real`"));
+    Ok(problems.collect())
+}

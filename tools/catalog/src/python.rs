@@ -1,0 +1,290 @@
+//! CPython, which runs the twins, and the packages that some of them need.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::files::read;
+use crate::process::{Finished, did_not_end, limited, printed};
+use crate::workspace::Workspace;
+
+/// The oldest minor version of Python 3 that has what the twins use.
+const OLDEST_MINOR: u32 = 11;
+
+/// A CPython that can run the twins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Python {
+    program: OsString,
+    minor: u32,
+}
+
+impl fmt::Display for Python {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CPython 3.{} ({})", self.minor, self.program.display())
+    }
+}
+
+impl Python {
+    /// The interpreter that the variable `PYTHON` names, or else the first of the usual
+    /// names on the path that is CPython 3.11 or later; or a message that says what was
+    /// looked for and what was found instead.
+    pub fn find() -> Result<Self, String> {
+        if let Some(program) = env::var_os("PYTHON") {
+            return probe(&program).map_err(|problem| {
+                let shown = program.display();
+                let hint = match program.to_string_lossy().contains(' ') {
+                    true => "; the variable names a program, without arguments",
+                    false => "",
+                };
+                format!("PYTHON={shown}: {problem}{hint}")
+            });
+        }
+        let mut names = vec!["python3".to_owned(), "python".to_owned()];
+        let versions = (OLDEST_MINOR..OLDEST_MINOR + 10).rev();
+        names.extend(versions.map(|minor| format!("python3.{minor}")));
+        let mut problems = Vec::new();
+        for name in names {
+            match probe(name.as_ref()) {
+                Ok(python) => return Ok(python),
+                Err(problem) if problem == NOT_FOUND => {}
+                Err(problem) => problems.push(format!("{name}: {problem}")),
+            }
+        }
+        let mut message = format!(
+            "the twins need CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
+             the variable PYTHON"
+        );
+        if !problems.is_empty() {
+            message.push_str(&format!(" (found: {})", problems.join(", ")));
+        }
+        Err(message)
+    }
+
+    /// The interpreter itself.
+    pub fn program(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// The interpreter for a twin: this one, or one in a virtual environment with the
+    /// packages of `tools/python/requirements.txt` if the twin has a script block:
+    /// <https://packaging.python.org/en/latest/specifications/inline-script-metadata/>.
+    ///
+    /// The environment is made on first use, below the target folder, and made anew when
+    /// the requirements change. A second process waits until the first has made it.
+    pub fn interpreter_for(
+        &self,
+        workspace: &Workspace,
+        twin: &Path,
+    ) -> Result<OsString> {
+        match read(twin)?.contains("# /// script") {
+            true => Ok(self.environment(workspace)?.into_os_string()),
+            false => Ok(self.program.clone()),
+        }
+    }
+
+    /// The interpreter of a virtual environment with the packages of
+    /// `tools/python/requirements.txt`, which is made on first use.
+    pub fn environment(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let requirements = workspace.root.join("tools/python/requirements.txt");
+        let wanted = read(&requirements)?;
+        let dir = workspace.target.join(format!("python3.{}", self.minor));
+        let python = interpreter_in(&dir);
+        fs::create_dir_all(&workspace.target)?;
+        let lock_path = dir.with_extension(format!("{}.lock", self.minor));
+        let lock = File::create(&lock_path)
+            .with_context(|| format!("cannot create {}", lock_path.display()))?;
+        lock.lock()?;
+        // Written last, so that an environment that was left half-made is not taken.
+        let stamp = dir.join("made-from.txt");
+        let made_from = fs::read_to_string(&stamp).ok();
+        // The interpreter that it was made with may be gone.
+        if made_from.as_ref() == Some(&wanted) && python.exists() {
+            return Ok(python);
+        }
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        eprintln!("Making the Python environment {}", dir.display());
+        let installer = self.installer(workspace)?;
+        self.make_environment(&dir, &["--without-pip"])?;
+        let options = "--quiet --disable-pip-version-check --requirement";
+        printed(
+            Command::new(&installer)
+                .args(["-m", "pip", "--python"])
+                .arg(&python)
+                .arg("install")
+                .args(options.split(' '))
+                .arg(&requirements)
+                .current_dir(workspace.root.join("tools/python")),
+        )?;
+        fs::write(&stamp, wanted)?;
+        Ok(python)
+    }
+
+    /// An interpreter with pip, in an environment of its own: pip takes seconds to set up,
+    /// so this is done once, and the environments that it fills do without.
+    fn installer(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let dir = workspace.target.join(format!("python3.{}-pip", self.minor));
+        let python = interpreter_in(&dir);
+        // Made under another name, so that one that was left half-made is not taken.
+        if !python.exists() {
+            let unfinished = dir.with_extension(format!("{}-unfinished", self.minor));
+            self.make_environment(&unfinished, &["--clear"])?;
+            let _ = fs::remove_dir_all(&dir);
+            fs::rename(&unfinished, &dir)?;
+        }
+        Ok(python)
+    }
+
+    fn make_environment(&self, dir: &Path, options: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        printed(command.args(["-m", "venv"]).args(options).arg(dir)).map(drop)
+    }
+}
+
+/// The interpreter of a virtual environment.
+fn interpreter_in(environment: &Path) -> PathBuf {
+    match cfg!(windows) {
+        true => environment.join("Scripts/python.exe"),
+        false => environment.join("bin/python"),
+    }
+}
+
+/// The program that runs a twin on the virtual clock.
+pub fn twin_runner(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("tools/python/run_twin.py")
+}
+
+/// One interpreter that forks a process for each twin on the virtual clock: starting
+/// CPython anew takes longer than most twins.
+#[derive(Debug)]
+pub struct ForkServer {
+    server: Child,
+    /// Where a twin's standard output and standard error go.
+    dir: PathBuf,
+    limit: Duration,
+}
+
+impl ForkServer {
+    /// Starts the interpreter. A twin that runs for longer than `limit` is killed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start(
+        workspace: &Workspace,
+        python: &Python,
+        limit: Duration,
+    ) -> Result<Self> {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("twins/{}-{number}", std::process::id());
+        let dir = workspace.target.join(name);
+        fs::create_dir_all(&dir)?;
+        let mut command = limited(&python.program);
+        command
+            .args(["-I", "-X", "utf8"])
+            .arg(twin_runner(workspace));
+        command
+            .args(["--tsv", "--fork"])
+            .arg(&dir)
+            .arg(limit.as_secs_f64().to_string());
+        command.current_dir(&workspace.root);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let server = command.spawn().context("cannot run CPython")?;
+        Ok(Self { server, dir, limit })
+    }
+
+    /// Runs a twin to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the server has ended, or what the twin printed cannot be read.
+    pub fn run(&mut self, twin: &Path) -> Result<Finished> {
+        let start = Instant::now();
+        let to = self
+            .server
+            .stdin
+            .as_mut()
+            .context("the server has no input")?;
+        writeln!(to, "{}", twin.display())?;
+        let from = self
+            .server
+            .stdout
+            .as_mut()
+            .context("the server has no output")?;
+        let mut ended = String::new();
+        BufReader::new(from).read_line(&mut ended)?;
+        let elapsed = start.elapsed();
+        let printed = |name| -> Result<String> {
+            Ok(String::from_utf8_lossy(&fs::read(self.dir.join(name))?).into_owned())
+        };
+        let stdout = printed("out")?;
+        Ok(Finished {
+            status: match ended.trim() {
+                "late" => Err(did_not_end(self.limit)),
+                status => {
+                    Ok(exit_status(status.parse().context("the server has ended")?))
+                }
+            },
+            lines: stdout
+                .split_inclusive('\n')
+                .map(|line| (elapsed, line.to_owned()))
+                .collect(),
+            stderr: printed("err")?,
+            elapsed,
+        })
+    }
+}
+
+impl Drop for ForkServer {
+    fn drop(&mut self) {
+        // It ends with its input.
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[cfg(unix)]
+fn exit_status(status: i32) -> std::process::ExitStatus {
+    std::os::unix::process::ExitStatusExt::from_raw(status)
+}
+
+#[cfg(not(unix))]
+fn exit_status(_: i32) -> std::process::ExitStatus {
+    unreachable!("only Unix can fork")
+}
+
+const NOT_FOUND: &str = "there is no such program";
+
+fn probe(program: &OsStr) -> Result<Python, String> {
+    let script = "import sys; print(sys.implementation.name, *sys.version_info[:2])";
+    let output = Command::new(program)
+        .args(["-I", "-c", script])
+        .output()
+        .map_err(|_| NOT_FOUND.to_owned())?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> = stdout.split_whitespace().collect();
+    let &[implementation, major, minor] = words.as_slice() else {
+        return Err("it does not answer as Python 3 does".to_owned());
+    };
+    let minor: u32 = minor.parse().unwrap_or(0);
+    if implementation != "cpython" || major != "3" || minor < OLDEST_MINOR {
+        return Err(format!(
+            "it is {implementation} {major}.{minor}, not CPython 3.{OLDEST_MINOR} or later"
+        ));
+    }
+    Ok(Python {
+        program: program.to_owned(),
+        minor,
+    })
+}

@@ -1,0 +1,162 @@
+//! rustc, called with the libraries that cargo has built: a file is compiled alone, without
+//! a package of its own, and nothing else is compiled for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
+use cargo_metadata::semver::Version;
+use cargo_metadata::{Artifact, Dependency, Message};
+
+use crate::dependencies::code_name;
+use crate::workspace::Section;
+
+/// What cargo has built.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// The executables of the sections, by the names of their packages.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// `-L` for rustc: where the libraries find what they need themselves.
+    folders: BTreeSet<String>,
+    libraries: Vec<Artifact>,
+}
+
+impl Built {
+    /// Reads what cargo says in JSON while it builds.
+    ///
+    /// # Errors
+    ///
+    /// When it is not what cargo says.
+    pub fn parse(said: &[u8]) -> Result<Self> {
+        let mut built = Self::default();
+        for message in Message::parse_stream(said) {
+            match message? {
+                Message::CompilerArtifact(artifact) => {
+                    let files =
+                        artifact.filenames.iter().filter_map(|file| file.parent());
+                    let folders = files.map(|folder| format!("dependency={folder}"));
+                    built.folders.extend(folders);
+                    let binary = artifact.executable.clone();
+                    match binary
+                        .filter(|_| artifact.target.is_bin() && !artifact.profile.test)
+                    {
+                        Some(binary) => {
+                            let name = artifact.target.name.clone();
+                            built.binaries.insert(name, binary.into_std_path_buf());
+                        }
+                        None => built.libraries.push(artifact),
+                    }
+                }
+                Message::BuildScriptExecuted(script) => {
+                    let paths = script.linked_paths.into_iter();
+                    built.folders.extend(paths.map(String::from));
+                }
+                _ => {}
+            }
+        }
+        Ok(built)
+    }
+
+    /// Returns the library that the dependency names. Of several, as for build scripts and
+    /// for programs, it is the one with most features.
+    fn library(&self, dependency: &Dependency) -> Option<PathBuf> {
+        let is_meant = |artifact: &&Artifact| {
+            let version = artifact.package_id.repr.rsplit(['@', '#']).next();
+            let version = version.and_then(|version| Version::parse(version).ok());
+            artifact.target.name.replace('-', "_") == dependency.name.replace('-', "_")
+                && version.is_some_and(|version| dependency.req.matches(&version))
+        };
+        let libraries = self.libraries.iter().filter(is_meant);
+        let library = libraries.max_by_key(|artifact| artifact.features.len())?;
+        let mut files = library.filenames.iter();
+        let file = files.find(|file| {
+            ["rlib", "so", "dll", "dylib"]
+                .map(Some)
+                .contains(&file.extension())
+        })?;
+        Some(file.clone().into_std_path_buf())
+    }
+
+    /// Compiles the file alone, with those of the section's crates that `only` names, or
+    /// with all of them. Returns the errors; with `only`, warnings are errors.
+    ///
+    /// `out` is written unless it is newer than the file and its libraries: a program, or
+    /// with the ending `.rmeta` what rustc knows of it.
+    ///
+    /// # Errors
+    ///
+    /// When rustc cannot be run, or fails without naming a place in the file.
+    pub fn compile(
+        &self,
+        section: &Section,
+        file: &Path,
+        only: Option<&BTreeSet<String>>,
+        out: &Path,
+    ) -> Result<Vec<Diagnostic>> {
+        let crates = section.dependencies.iter().filter(|it| it.path.is_none());
+        let named = crates.map(|dependency| (code_name(dependency), dependency));
+        let named = named.filter(|(name, _)| only.is_none_or(|only| only.contains(name)));
+        let libraries: BTreeMap<String, PathBuf> = named
+            .filter_map(|(name, dependency)| Some((name, self.library(dependency)?)))
+            .collect();
+        let sources = libraries.values().map(PathBuf::as_path).chain([file]);
+        if is_newer(out, sources) {
+            return Ok(Vec::new());
+        }
+        if let Some(folder) = out.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let _ = fs::remove_file(out);
+        let mut rustc = Command::new("rustc");
+        rustc
+            .arg(file)
+            .args(["--edition", section.edition.as_str(), "--crate-type=bin"]);
+        rustc.args(["--error-format=json", "-C", "debuginfo=0"]);
+        // What cargo tells a package of itself.
+        rustc
+            .env("CARGO_PKG_NAME", "copy")
+            .env("CARGO_PKG_VERSION", "0.1.0");
+        if only.is_some() {
+            rustc.args(["-D", "warnings"]);
+        }
+        let is_program = out.extension().is_none_or(|extension| extension != "rmeta");
+        rustc.args((!is_program).then_some("--emit=metadata"));
+        rustc.arg("-o").arg(out);
+        for folder in &self.folders {
+            rustc.arg("-L").arg(folder);
+        }
+        for (name, library) in &libraries {
+            rustc
+                .arg("--extern")
+                .arg(format!("{name}={}", library.display()));
+        }
+        let output = rustc.output().context("cannot run rustc")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut errors = Vec::new();
+        for line in said.lines() {
+            let diagnostic: Diagnostic =
+                serde_json::from_str(line).with_context(|| line.to_owned())?;
+            if diagnostic.level == DiagnosticLevel::Error && !diagnostic.spans.is_empty()
+            {
+                errors.push(diagnostic);
+            }
+        }
+        ensure!(
+            !errors.is_empty() || output.status.success(),
+            "rustc: {said}"
+        );
+        Ok(errors)
+    }
+}
+
+fn is_newer<'a>(made: &Path, mut than: impl Iterator<Item = &'a Path>) -> bool {
+    let changed =
+        |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
+    changed(made).is_some_and(|made| {
+        than.all(|path| changed(path).is_some_and(|changed| changed < made))
+    })
+}

@@ -1,0 +1,368 @@
+//! Finding the sections and their examples, without building them.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use cargo_metadata::{Dependency, Edition, MetadataCommand, Target};
+
+use crate::files::{entries, read, stem};
+use crate::header::{self, Header};
+use crate::rustc::Built;
+use crate::transcript::Transcript;
+use crate::{WrongCall, nearest};
+
+/// The crate that makes a package a section, by being depended upon.
+const RUNNER: &str = "runner";
+
+/// The workspace that the current directory is in, or that this xtask is a part of.
+#[derive(Debug)]
+pub struct Workspace {
+    /// Where `Cargo.lock` is.
+    pub root: PathBuf,
+    /// Where cargo puts what it builds.
+    pub target: PathBuf,
+    /// In the order of their names.
+    pub sections: Vec<Section>,
+    built: Built,
+}
+
+/// A binary crate that holds examples.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The package's name.
+    pub name: String,
+    /// The package's folder.
+    pub dir: PathBuf,
+    /// The package's edition.
+    pub edition: Edition,
+    /// What the package depends on.
+    pub dependencies: Vec<Dependency>,
+    /// In reading order.
+    pub examples: Vec<Example>,
+}
+
+/// One example and the files that belong to it; only the source is known to exist.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The section's name.
+    pub section: String,
+    /// The example's own name.
+    pub name: String,
+    /// The Rust program.
+    pub source: PathBuf,
+    /// The demonstration, where it is a file of its own.
+    pub demo: Option<PathBuf>,
+    /// The tests, where there are any.
+    pub tests: Option<PathBuf>,
+    /// The asyncio program.
+    pub twin: PathBuf,
+    /// The transcript that the Rust program must produce.
+    pub golden: PathBuf,
+    /// The transcript that the twin must produce: the same, unless the header says
+    /// `differs:`.
+    pub twin_golden: PathBuf,
+    /// What the source says about itself.
+    pub header: Header,
+    /// What is wrong with the header.
+    pub header_problems: Vec<String>,
+}
+
+impl Example {
+    /// `section/example`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.section, self.name)
+    }
+
+    /// Whether the example has a twin, by its header.
+    pub fn has_twin(&self) -> bool {
+        self.header.no_twin.is_none()
+    }
+
+    /// The program of this example that still says TODO somewhere, as `new` makes it.
+    pub fn unwritten(&self) -> Option<&Path> {
+        let mut programs = [self.source.as_path(), &self.twin].into_iter();
+        programs
+            .find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("TODO")))
+    }
+
+    fn new(section: &str, dir: &Path, name: &str) -> Result<Self> {
+        let source = dir.join("src").join(format!("{name}.rs"));
+        let (header, header_problems) = header::parse(&read(&source)?);
+        let beside = |folder: &str| Some(dir.join(format!("src/{folder}/{name}.rs")));
+        let goldens = dir.join("golden");
+        let golden = goldens.join(format!("{name}.txt"));
+        Ok(Self {
+            section: section.to_owned(),
+            source,
+            demo: beside("demos").filter(|path| path.exists()),
+            tests: beside("tests").filter(|path| path.exists()),
+            twin: dir.join("python").join(format!("{name}.py")),
+            twin_golden: match header.differs {
+                Some(_) => goldens.join(format!("{name}.python.txt")),
+                None => golden.clone(),
+            },
+            golden,
+            header,
+            header_problems,
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// Reads a golden, or says that there is none or what is wrong with it.
+pub fn read_golden(path: &Path) -> Result<Transcript, String> {
+    if !path.exists() {
+        return Err(format!("there is no golden {}", path.display()));
+    }
+    fs::read_to_string(path)
+        .map_err(|error| error.to_string())
+        .and_then(|text| Transcript::parse_golden(&text))
+        .map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
+impl Workspace {
+    /// Finds the sections through `cargo metadata`, and their examples in the text of
+    /// each `main.rs`. Nothing is built.
+    ///
+    /// # Errors
+    ///
+    /// When there is no workspace with sections here, or when a section lists an example
+    /// that has no source.
+    pub fn open() -> Result<Self> {
+        let here = env::current_dir().context("there is no current directory")?;
+        let in_a_package = here.ancestors().any(|dir| dir.join("Cargo.toml").exists());
+        match env::var_os("CARGO_MANIFEST_DIR") {
+            // Called through `--manifest-path`, cargo says where the xtask is.
+            Some(xtask) if !in_a_package => open_at(Path::new(&xtask)),
+            _ => open_at(&here),
+        }
+    }
+
+    /// Every example, section by section.
+    pub fn examples(&self) -> impl Iterator<Item = &Example> {
+        self.sections.iter().flat_map(|section| &section.examples)
+    }
+
+    /// Every example of this name, with or without its section's. Capital letters do not
+    /// matter.
+    fn named(&self, name: &str) -> Vec<&Example> {
+        let name = name.to_lowercase();
+        self.examples()
+            .filter(|example| example.id() == name || example.name == name)
+            .collect()
+    }
+
+    /// The example with this name, with or without its section's, or else every example
+    /// whose `section/example` contains the filter. Capital letters do not matter. If
+    /// there are none: a [`WrongCall`] with the nearest name.
+    pub fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
+        let mut found = self.named(filter);
+        if found.is_empty() {
+            let part = filter.to_lowercase();
+            found.extend(
+                self.examples()
+                    .filter(|example| example.id().contains(&part)),
+            );
+        }
+        if found.is_empty() {
+            bail!(self.no_such_example("no example matches", filter));
+        }
+        Ok(found)
+    }
+
+    /// The example `SECTION/EXAMPLE`, or `EXAMPLE` where only one section has it; or else
+    /// a [`WrongCall`] with the nearest name.
+    pub fn example(&self, name: &str) -> Result<&Example> {
+        let found = self.named(name);
+        if let [found] = found[..] {
+            return Ok(found);
+        }
+        if let Ok(section) = self.section(name) {
+            let names = section.examples.iter().map(|example| example.name.clone());
+            let names = names.collect::<Vec<String>>().join(", ");
+            refuse!("`{name}` is a section; name one of its examples: {names}");
+        }
+        if found.is_empty() {
+            bail!(self.no_such_example("no example", name));
+        }
+        let ids = found.iter().map(|example| example.id());
+        let ids = ids.collect::<Vec<String>>().join(" or ");
+        refuse!("several sections have an example `{name}`: say {ids}")
+    }
+
+    /// The section of this name, or a [`WrongCall`] with the names that there are.
+    pub fn section(&self, name: &str) -> Result<&Section> {
+        let lower = name.to_lowercase();
+        let found = self.sections.iter().find(|section| section.name == lower);
+        found.ok_or_else(|| {
+            let names = self.sections.iter().map(|section| section.name.as_str());
+            let names = names.collect::<Vec<&str>>().join(", ");
+            WrongCall(format!("no section `{name}`; there are: {names}")).into()
+        })
+    }
+
+    /// An error that names what was asked for and says what comes near to it.
+    fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
+        let name = wrong.rsplit('/').next().unwrap_or(wrong);
+        let unlisted = self.sections.iter().find(|section| {
+            let source = section.dir.join("src").join(format!("{name}.rs"));
+            !name.is_empty() && name != "main" && source.exists()
+        });
+        if let Some(section) = unlisted {
+            let src = self.relative(&section.dir.join("src"));
+            return WrongCall(format!(
+                "{what} `{wrong}`: there is {src}/{name}.rs, but {src}/main.rs does not \
+                 list `{name}`"
+            ));
+        }
+        let ids: Vec<String> = self.examples().map(Example::id).collect();
+        let names = self.examples().map(|example| example.name.as_str());
+        let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
+        WrongCall(match near.map(|near| self.named(near)[0].id()) {
+            Some(id) => format!("{what} `{wrong}`; did you mean `{id}`?"),
+            None => format!("{what} `{wrong}`; `cargo xtask list` shows which there are"),
+        })
+    }
+
+    /// Builds the sections of these examples. If these are all sections, they are built
+    /// together with what `cargo test` builds, so that nothing is compiled twice.
+    ///
+    /// # Errors
+    ///
+    /// When a section does not build; cargo has then said why on standard error.
+    pub fn build(&mut self, filter: &str) -> Result<()> {
+        let examples = self.matching(filter)?.into_iter();
+        let mut sections: Vec<&str> = examples.map(|it| it.section.as_str()).collect();
+        sections.dedup();
+        let mut command = Command::new(cargo());
+        command.args(["build", "--message-format=json-render-diagnostics"]);
+        if sections.len() == self.sections.len() {
+            command.args(["--bins", "--tests"]);
+        } else {
+            command.args(sections.iter().flat_map(|section| ["--package", section]));
+        }
+        if !io::stderr().is_terminal() {
+            // Nobody watches the progress; warnings and errors are told all the same.
+            command.arg("--quiet");
+        }
+        command.current_dir(&self.root).stderr(Stdio::inherit());
+        let output = command.output().context("cannot run cargo")?;
+        ensure!(
+            output.status.success(),
+            "{} does not build; cargo says why",
+            sections.join(", ")
+        );
+        self.built = Built::parse(&output.stdout)?;
+        Ok(())
+    }
+
+    /// What [`build`](Self::build) has built.
+    pub fn built(&self) -> &Built {
+        &self.built
+    }
+
+    /// The executable of a section that was built.
+    pub fn binary(&self, section: &str) -> Option<&Path> {
+        self.built.binaries.get(section).map(PathBuf::as_path)
+    }
+
+    /// The path as seen from the workspace's root, with forward slashes.
+    pub fn relative(&self, path: &Path) -> String {
+        let path = path.strip_prefix(&self.root).unwrap_or(path);
+        path.display().to_string().replace('\\', "/")
+    }
+}
+
+fn open_at(dir: &Path) -> Result<Workspace> {
+    let mut command = MetadataCommand::new();
+    let metadata = command.no_deps().current_dir(dir).exec();
+    let metadata = metadata.map_err(|error| match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            let said = stderr.trim().trim_start_matches("error: ");
+            anyhow::anyhow!("cargo finds no workspace to work on: {said}")
+        }
+        other => anyhow::Error::new(other).context("cannot run cargo metadata"),
+    })?;
+    let root = metadata.workspace_root.clone().into_std_path_buf();
+    let mut sections = Vec::new();
+    for package in metadata.workspace_packages() {
+        let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
+        if !uses_runner || !package.targets.iter().any(Target::is_bin) {
+            continue;
+        }
+        let manifest = package.manifest_path.as_std_path();
+        let dir = manifest.parent().context("a manifest is in a folder")?;
+        let name = package.name.to_string();
+        let main = dir.join("src/main.rs");
+        let listed = listed(&read(&main)?);
+        check_sources(&root, dir, &listed)?;
+        let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
+        sections.push(Section {
+            examples: examples.collect::<Result<_>>()?,
+            dir: dir.to_owned(),
+            edition: package.edition,
+            dependencies: package.dependencies.clone(),
+            name,
+        });
+    }
+    ensure!(
+        !sections.is_empty(),
+        "no package of {} is a section",
+        root.display()
+    );
+    sections.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Workspace {
+        target: metadata.target_directory.into_std_path_buf(),
+        root,
+        sections,
+        built: Built::default(),
+    })
+}
+
+/// Returns the examples that a section's `main.rs` lists: its `mod` lines.
+fn listed(main: &str) -> Vec<String> {
+    let names = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let names = names.filter(|name| !["demos", "tests"].contains(name));
+    names.map(str::to_owned).collect()
+}
+
+/// Refuses a listed example that has no source; a file of another name may be the one.
+fn check_sources(root: &Path, dir: &Path, listed: &[String]) -> Result<()> {
+    let src = dir.join("src");
+    let is_missing = |name: &&String| !src.join(format!("{name}.rs")).exists();
+    let Some(name) = listed.iter().find(is_missing) else {
+        return Ok(());
+    };
+    let mut stems: Vec<String> = entries(&src)?.iter().map(|path| stem(path)).collect();
+    stems.retain(|stem| stem != "main" && !listed.contains(stem));
+    let src = src.strip_prefix(root).unwrap_or(&src).display();
+    let near = nearest(name, stems.iter().map(String::as_str));
+    let hint = near.map_or(String::new(), |other| {
+        format!("; is it now {src}/{other}.rs? Then list `{other}`")
+    });
+    bail!("{src}/main.rs lists `{name}`, but there is no {src}/{name}.rs{hint}")
+}
+
+/// The cargo that called us, or the one on the path.
+pub fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn the_list_is_read_from_text() {
+        let main = "//! mod x;\n\nmod a;\n// Others.\nmod b;\n\nmod demos;\n#[cfg(test)]\n\
+                    mod tests;\n\nrunner::section!();\n";
+        assert_eq!(listed(main), ["a", "b"]);
+    }
+}

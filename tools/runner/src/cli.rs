@@ -1,0 +1,222 @@
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use crate::Example;
+use crate::run::{Manner, run_all, run_as_told};
+use crate::transcript::{Form, print_raw};
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    List,
+    Source(String),
+    Run {
+        names: Vec<String>,
+        manner: Manner,
+        arguments: Vec<String>,
+    },
+}
+
+/// The whole command line of a section: `section` is the package's name, `title` its
+/// description. [`section!`](crate::section) calls it.
+///
+/// Exit code 0 when all went well, 1 when an example returned an error or panicked, 2
+/// when the call was wrong, in which case nothing has run.
+pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode {
+    if let Some(ended) = run_as_told(examples) {
+        return ended;
+    }
+    let called = parse(env::args_os().skip(1)).and_then(|command| {
+        match command {
+            Command::Help => print_raw(&help(section, title)),
+            Command::List => print_raw(&list(examples)),
+            Command::Source(name) => print_raw(find(&name, section, examples)?.source),
+            Command::Run {
+                names,
+                manner,
+                arguments,
+            } => {
+                let found = if names.is_empty() {
+                    examples.iter().collect()
+                } else {
+                    let found = names.iter().map(|name| find(name, section, examples));
+                    found.collect::<Result<Vec<&Example>, String>>()?
+                };
+                if found.len() > 1 && !arguments.is_empty() {
+                    return Err("arguments behind `--` go to one example".to_owned());
+                }
+                return Ok(run_all(&found, manner, &arguments));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    });
+    called.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        eprintln!("`cargo run -p {section} -- --help` explains the options.");
+        ExitCode::from(2)
+    })
+}
+
+fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let mut names = Vec::new();
+    let mut source = None;
+    let mut list = false;
+    let mut manner = Manner::PLAIN;
+    let mut args = args.map(|arg| {
+        arg.into_string()
+            .map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))
+    });
+    let mut arguments = Vec::new();
+    while let Some(arg) = args.next() {
+        match arg?.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--list" => list = true,
+            "--virtual-time" => manner.virtual_time = true,
+            "--tsv" => manner.form = Form::Tsv,
+            "--spawn" => manner.spawn = true,
+            "--source" => source = Some(args.next().transpose()?.unwrap_or_default()),
+            "--" => arguments = args.by_ref().collect::<Result<_, _>>()?,
+            arg if arg.starts_with('-') => return Err(format!("no option `{arg}`")),
+            name => names.push(name.to_owned()),
+        }
+    }
+    let alone = names.is_empty() && manner == Manner::PLAIN && arguments.is_empty();
+    match (list, source) {
+        (false, None) => Ok(Command::Run {
+            names,
+            manner,
+            arguments,
+        }),
+        (true, None) if alone => Ok(Command::List),
+        (false, Some(name)) if alone && !name.is_empty() => Ok(Command::Source(name)),
+        (true, _) => Err("--list goes with nothing else".to_owned()),
+        (false, _) => {
+            Err("--source takes one example and goes with nothing else".to_owned())
+        }
+    }
+}
+
+/// The example of this name, which may have the section's before it.
+fn find<'a>(
+    name: &str,
+    section: &str,
+    examples: &'a [Example],
+) -> Result<&'a Example, String> {
+    let lower = name.to_lowercase();
+    let wanted = match lower.split_once('/') {
+        Some((before, name)) if before == section => name,
+        _ => &lower,
+    };
+    if let Some(found) = examples.iter().find(|example| example.name == wanted) {
+        return Ok(found);
+    }
+    let nearest = examples
+        .iter()
+        .map(|example| (strsim::jaro_winkler(wanted, example.name), example.name))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .filter(|(similarity, _)| *similarity > 0.7);
+    Err(match nearest {
+        Some((_, near)) => format!("no example `{name}`; did you mean `{near}`?"),
+        None => format!("no example `{name}`; --list shows which there are"),
+    })
+}
+
+fn help(section: &str, title: &str) -> String {
+    format!(
+        "\
+{title}
+
+Usage: cargo run -p {section} -- [OPTIONS] [EXAMPLE]... [-- ARGUMENTS]
+
+Arguments:
+  [EXAMPLE]...          The examples to run, in this order; without a name, all of them
+  [-- ARGUMENTS]        What the program of a single example is given
+
+Options:
+      --virtual-time    Skip the waits; the printed times stay exact
+      --spawn           Run each example inside `tokio::spawn`
+      --tsv             Print seconds, task id and text, separated by tabs, between lines
+                        that begin with #: the example's name, and its end
+      --list            Print every example with its summary
+      --source EXAMPLE  Print the source file, a complete program
+  -h, --help            Print this help
+
+Each line shows the seconds since the start of its example.
+"
+    )
+}
+
+fn list(examples: &[Example]) -> String {
+    let width = examples.iter().map(|example| example.name.len()).max();
+    let width = width.unwrap_or_default();
+    let mut text = String::new();
+    for example in examples {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:width$}  {}", example.name, example.summary());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{Command, Manner, parse};
+    use crate::transcript::Form;
+
+    fn parsed(args: &[&str]) -> Result<Command, String> {
+        parse(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn names_and_options_in_any_order() {
+        let everything = [
+            "b",
+            "--virtual-time",
+            "a",
+            "--tsv",
+            "--spawn",
+            "--",
+            "--x",
+            "y",
+        ];
+        assert_eq!(
+            parsed(&everything),
+            Ok(Command::Run {
+                names: vec!["b".to_owned(), "a".to_owned()],
+                manner: Manner {
+                    virtual_time: true,
+                    spawn: true,
+                    form: Form::Tsv,
+                },
+                arguments: vec!["--x".to_owned(), "y".to_owned()],
+            })
+        );
+        assert_eq!(parsed(&["--list"]), Ok(Command::List));
+        assert_eq!(
+            parsed(&["--source", "a"]),
+            Ok(Command::Source("a".to_owned()))
+        );
+        assert_eq!(parsed(&["a", "-h"]), Ok(Command::Help));
+    }
+
+    #[test]
+    fn calls_that_make_no_sense_are_refused() {
+        for args in [
+            &["--lst"][..],
+            &["-x"],
+            &["--source"],
+            &["--source", "a", "--list"],
+            &["--source", "a", "b"],
+            &["--source", "a", "--", "b"],
+            &["--list", "a"],
+            &["--list", "--virtual-time"],
+            &["a", "--timeline"],
+            &["--source", "a", "--tsv"],
+        ] {
+            assert!(parsed(args).is_err(), "{args:?} was accepted");
+        }
+    }
+}
