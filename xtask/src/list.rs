@@ -40,8 +40,15 @@ pub fn list(workspace: &Workspace, words: &[String]) -> Result<String> {
 
 fn all(workspace: &Workspace) -> String {
     let all: Vec<&Example> = workspace.examples().collect();
-    table(&all, |_| String::new())
+    let groups = all.chunk_by(|a, b| (&a.section, &a.group) == (&b.section, &b.group));
+    let texts = groups.map(|group| {
+        let heading = format!("{}: {}", group[0].section, group[0].group);
+        format!("{heading}\n{}", table(group, |_| String::new()))
+    });
+    texts.collect::<Vec<String>>().join("\n") + LEGEND
 }
+
+const LEGEND: &str = "\n* Rust and asyncio differ here; the example shows how.\n";
 
 /// A row for each example, with what belongs below it.
 fn table(examples: &[&Example], below: impl Fn(&Example) -> String) -> String {
@@ -52,9 +59,6 @@ fn table(examples: &[&Example], below: impl Fn(&Example) -> String) -> String {
         let mark = example.header.differs.as_ref().map_or(' ', |_| '*');
         let (id, summary) = (example.id(), &example.header.summary);
         text += &format!("{id:width$} {mark} {summary}\n{}", below(example));
-    }
-    if examples.iter().any(|e| e.header.differs.is_some()) {
-        text += "\n* Rust and asyncio differ here; the example shows how.\n";
     }
     text
 }
@@ -73,7 +77,8 @@ fn examples(workspace: &Workspace, words: &[String]) -> String {
         has_all(&format!("{}\n{summary}\n{names}", example.id()), words)
     };
     let found: Vec<&Example> = workspace.examples().filter(has_all).collect();
-    table(&found, command)
+    let differs = found.iter().any(|example| example.header.differs.is_some());
+    table(&found, command) + if differs { LEGEND } else { "" }
 }
 
 /// The questions that have the words, with the examples that answer them.

@@ -3,24 +3,33 @@
 #[macro_use]
 extern crate runner;
 
+// First steps
 mod hello_async;
 mod lazy_futures;
 mod async_functions;
 mod sequential_vs_concurrent;
 mod suspend_and_resume;
 mod interleaving;
+
+// Tasks
 mod spawn_tasks;
 mod task_results;
 mod task_state;
+
+// Time and blocking
 mod timers;
 mod yield_now;
 mod blocking_vs_async;
 mod cooperative_loops;
+
+// Background tasks and shared state
 mod drop_or_detach;
 mod background_tasks;
 mod borrow_or_spawn;
 mod send_and_local;
 mod share_state;
+
+// Futures as values
 mod recursion;
 mod boxed_futures;
 mod scheduled_callbacks;
@@ -28,6 +37,8 @@ mod awaitables;
 mod futures_by_hand;
 mod select_in_a_loop;
 mod task_locals;
+
+// Runtimes and threads
 mod async_main_with_args;
 mod build_a_runtime;
 mod join_or_spawn;

@@ -1,8 +1,10 @@
 //! Tests, debugging, profiling, costs, pitfalls: the section's examples, in reading
+//! order.
 
 #[macro_use]
 extern crate runner;
 
+// Tests
 mod unit_testing;
 mod test_timeouts_and_retries;
 mod test_a_server;
@@ -11,14 +13,20 @@ mod cancel_everywhere;
 mod property_test;
 mod model_checking;
 mod deterministic_simulation;
+
+// Observe
 mod debugging;
 mod structured_logging;
 mod metrics;
 mod profiling;
+
+// Costs
 mod cpu_bound;
 mod back_pressure;
 mod batching;
 mod file_io_speed;
+
+// Choices
 mod dos_and_donts;
 mod pitfalls;
 mod choose_a_crate;

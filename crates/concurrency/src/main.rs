@@ -1,8 +1,10 @@
 //! Run many things at once, wait for some of them, share and hand over: the section's
+//! examples, in reading order.
 
 #[macro_use]
 extern crate runner;
 
+// Run many and wait
 mod gather;
 mod wait_all;
 mod first_completed;
@@ -11,31 +13,45 @@ mod select_all_of;
 mod task_group;
 mod join_map;
 mod batches;
+
+// Limits
 mod semaphore;
 mod map_with_limit;
 mod rate_of_spawning;
 mod background_task;
+
+// Locks and shared state
 mod lost_update;
 mod lock;
 mod rw_lock;
 mod deadlock;
 mod once_cell;
+
+// Signals and values
 mod event;
 mod barrier;
 mod watch_a_value;
 mod broadcast;
+
+// Queues
 mod producer_consumer;
 mod try_send;
 mod receiver_that_never_ends;
 mod many_producers_many_consumers;
+
+// Worker pools
 mod worker_pool;
 mod drain_what_waits;
 mod queue_join;
 mod queue_shutdown;
 mod fan_out_fan_in;
+
+// Special queues
 mod priority_queue;
 mod condition_queue;
 mod pipeline;
+
+// Components
 mod single_flight;
 mod event_emitter;
 mod actor;

@@ -1,31 +1,43 @@
 //! Fail, cancel, time out, try again, and know what happened: the section's examples, in
+//! reading order.
 
 #[macro_use]
 extern crate runner;
 
+// Errors
 mod try_except;
 mod propagate_with_question_mark;
 mod custom_errors;
 mod error_context;
 mod exit_codes;
 mod log_errors;
+
+// Many errors
 mod fallback;
 mod collect_all_errors;
 mod gather_errors;
 mod first_error_wins;
 mod partial_success;
+
+// Failing tasks
 mod task_group_errors;
 mod panic_in_a_task;
+
+// Timeouts and cancellation
 mod timeouts;
 mod timing;
 mod cancellation;
 mod shield_and_clean_up;
 mod deadlines;
 mod cancellation_tree;
+
+// Resilience
 mod retry;
 mod hedged_request;
 mod circuit_breaker;
 mod bulkhead;
+
+// Traps of cancellation
 mod cancel_safety;
 mod futurelock;
 mod timeout_of_blocking_work;

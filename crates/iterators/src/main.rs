@@ -3,30 +3,41 @@
 #[macro_use]
 extern crate runner;
 
+// Make a stream
 mod generator;
 mod fetch_stream;
 mod comprehensions;
 mod async_filter;
 mod stream_in_a_struct;
 mod next_with_default;
+
+// Adapters and errors
 mod zip_and_enumerate;
 mod fallible_stream;
 mod record_stream;
+
+// End and time out
 mod stop_early;
 mod timeout_each;
 mod deadline_for_the_loop;
 mod stop_a_stream;
 mod interval_ticks;
 mod interval_stream;
+
+// Merge streams
 mod channel_stream;
 mod fan_in;
 mod merge_streams;
 mod sources_come_and_go;
+
+// Concurrency in a stream
 mod chunks_and_windows;
 mod buffered_in_order;
 mod buffered_as_completed;
 mod bounded_fetch_with_failures;
 mod for_each_concurrent;
+
+// Components
 mod stream_processor;
 mod shared_stream;
 mod counter;

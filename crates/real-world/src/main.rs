@@ -1,8 +1,10 @@
 //! HTTP, scraping, SQLite, servers, services, limits, files, caches: the section's
+//! examples, in reading order.
 
 #[macro_use]
 extern crate runner;
 
+// HTTP clients
 mod http_requests;
 mod http_sync_vs_async;
 mod page_fetcher;
@@ -10,13 +12,19 @@ mod pagination;
 mod connection_limits;
 mod download_to_file;
 mod upload;
+
+// Rate limits
 mod token_bucket;
 mod sliding_window;
 mod semaphore_rate_limiter;
+
+// SQLite
 mod async_sqlite;
 mod sqlite_batch_insert;
 mod sqlite_pool;
 mod job_queue;
+
+// Sockets
 mod tcp_echo_server;
 mod servers;
 mod line_protocol;
@@ -24,19 +32,27 @@ mod protocols;
 mod unix_socket;
 mod udp_ping;
 mod sockets_by_hand;
+
+// Servers
 mod tls;
 mod websocket_chat;
 mod request_handler;
 mod router;
 mod api_server;
+
+// Services
 mod scheduler;
 mod background_services;
 mod graceful_shutdown;
+
+// Processes and files
 mod run_subprocess;
 mod subprocess_protocol;
 mod stdin_with_timeout;
 mod blocking_in_threads;
 mod file_processor;
+
+// Applications
 mod ttl_cache;
 mod web_scraper;
 

@@ -53,6 +53,8 @@ pub struct Example {
     pub section: String,
     /// The example's own name.
     pub name: String,
+    /// The heading that it stands under in the section's `main.rs`: `Rate limits`.
+    pub group: String,
     /// The Rust program.
     pub source: PathBuf,
     /// The demonstration, where it is a file of its own.
@@ -90,7 +92,7 @@ impl Example {
             .find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("TODO")))
     }
 
-    fn new(section: &str, dir: &Path, name: &str) -> Result<Self> {
+    fn new(section: &str, dir: &Path, (group, name): &(String, String)) -> Result<Self> {
         let source = dir.join("src").join(format!("{name}.rs"));
         let (header, header_problems) = header::parse(&read(&source)?);
         let beside = |folder: &str| Some(dir.join(format!("src/{folder}/{name}.rs")));
@@ -98,6 +100,7 @@ impl Example {
         let golden = goldens.join(format!("{name}.txt"));
         Ok(Self {
             section: section.to_owned(),
+            group: group.clone(),
             source,
             demo: beside("demos").filter(|path| path.exists()),
             tests: beside("tests").filter(|path| path.exists()),
@@ -109,7 +112,7 @@ impl Example {
             golden,
             header,
             header_problems,
-            name: name.to_owned(),
+            name: name.clone(),
         })
     }
 }
@@ -324,24 +327,34 @@ fn open_at(dir: &Path) -> Result<Workspace> {
     })
 }
 
-/// Returns the examples that a section's `main.rs` lists: its `mod` lines.
-fn listed(main: &str) -> Vec<String> {
-    let names = main
-        .lines()
-        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
-    let names = names.filter(|name| !["demos", "tests"].contains(name));
-    names.map(str::to_owned).collect()
+/// Returns the examples that a section's `main.rs` lists, each behind its heading: the
+/// `mod` lines, and the comments above them.
+fn listed(main: &str) -> Vec<(String, String)> {
+    let (mut heading, mut listed) = ("", Vec::new());
+    for line in main.lines() {
+        if let Some(text) = line.strip_prefix("// ") {
+            heading = text;
+        } else if let Some(name) = line
+            .strip_prefix("mod ")
+            .and_then(|it| it.strip_suffix(';'))
+            && !["demos", "tests"].contains(&name)
+        {
+            listed.push((heading.to_owned(), name.to_owned()));
+        }
+    }
+    listed
 }
 
 /// Refuses a listed example that has no source; a file of another name may be the one.
-fn check_sources(root: &Path, dir: &Path, listed: &[String]) -> Result<()> {
+fn check_sources(root: &Path, dir: &Path, listed: &[(String, String)]) -> Result<()> {
     let src = dir.join("src");
-    let is_missing = |name: &&String| !src.join(format!("{name}.rs")).exists();
-    let Some(name) = listed.iter().find(is_missing) else {
+    let is_missing =
+        |(_, name): &&(String, String)| !src.join(format!("{name}.rs")).exists();
+    let Some((_, name)) = listed.iter().find(is_missing) else {
         return Ok(());
     };
     let mut stems: Vec<String> = entries(&src)?.iter().map(|path| stem(path)).collect();
-    stems.retain(|stem| stem != "main" && !listed.contains(stem));
+    stems.retain(|stem| stem != "main" && !listed.iter().any(|(_, name)| name == stem));
     let src = src.strip_prefix(root).unwrap_or(&src).display();
     let near = nearest(name, stems.iter().map(String::as_str));
     let hint = near.map_or(String::new(), |other| {
@@ -361,8 +374,10 @@ mod tests {
 
     #[test]
     fn the_list_is_read_from_text() {
-        let main = "//! mod x;\n\nmod a;\n// Others.\nmod b;\n\nmod demos;\n#[cfg(test)]\n\
+        let main = "//! mod x;\n\nmod a;\n\n// Others\nmod b;\n\nmod demos;\n#[cfg(test)]\n\
                     mod tests;\n\nrunner::section!();\n";
-        assert_eq!(listed(main), ["a", "b"]);
+        let names = [("", "a"), ("Others", "b")];
+        let names = names.map(|(group, name)| (group.to_owned(), name.to_owned()));
+        assert_eq!(listed(main), names);
     }
 }
