@@ -195,7 +195,7 @@ pub struct Room {
     members: Mutex<Option<Members>>,
 }
 
-struct Member {
+pub struct Member {
     queue: mpsc::Sender<Utf8Bytes>,
     too_slow: CancellationToken,
 }

@@ -232,7 +232,9 @@ fn clock_problems(example: &Example) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     // What is no Rust does not compile either; that is told where it is built.
-    let paths = dependencies::full_paths(&read(&example.source)?).unwrap_or_default();
+    let source = read(&example.source)?;
+    let program = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let paths = dependencies::full_paths(program).unwrap_or_default();
     let is_used = |name: &&str| {
         let mut rests = paths.iter().filter_map(|path| path.strip_prefix(*name));
         rests.any(|rest| rest.is_empty() || rest.starts_with("::"))

@@ -232,8 +232,7 @@ impl Workspace {
         })
     }
 
-    /// Builds the sections of these examples. If these are all sections, they are built
-    /// together with what `cargo test` builds, so that nothing is compiled twice.
+    /// Builds the sections of these examples.
     ///
     /// # Errors
     ///
@@ -244,11 +243,7 @@ impl Workspace {
         sections.dedup();
         let mut command = Command::new(cargo());
         command.args(["build", "--message-format=json-render-diagnostics"]);
-        if sections.len() == self.sections.len() {
-            command.args(["--bins", "--tests"]);
-        } else {
-            command.args(sections.iter().flat_map(|section| ["--package", section]));
-        }
+        command.args(sections.iter().flat_map(|section| ["--package", section]));
         if !io::stderr().is_terminal() {
             // Nobody watches the progress; warnings and errors are told all the same.
             command.arg("--quiet");
