@@ -676,21 +676,16 @@ fn a_twin_with_a_package() {
     let twin = fs::read_to_string(fixture.dir().join(path)).unwrap();
     fixture.write(path, &twin.replace(says.from, says.to));
 
-    make_wheel(&fixture.dir().join("tests/python"), "1.0", "both are over");
-    fixture.write(
-        "tests/python/requirements.txt",
-        "./greeter-1.0-py3-none-any.whl\n",
-    );
+    let (folder, requirements) = ("tests/python", "tests/python/requirements.txt");
+    let old = make_wheel(&fixture.dir().join(folder), "1.0", "both are over");
+    fixture.write(requirements, &old);
     let output = fixture.xtask(&["check-python", "needs_package"]);
     assert_data_eq!(stdout(&output), "...\n    +  0.650  both are over\n...");
     assert_data_eq!(stderr(&output), "Making the Python environment [..]\n");
 
     // New requirements make a new environment, and the next use makes none.
-    make_wheel(&fixture.dir().join("tests/python"), "1.1", "both are done");
-    fixture.write(
-        "tests/python/requirements.txt",
-        "./greeter-1.1-py3-none-any.whl\n",
-    );
+    let new = make_wheel(&fixture.dir().join(folder), "1.1", "both are done");
+    fixture.write(requirements, &new);
     let output = fixture.xtask(&["check-python", "needs_package"]);
     assert_data_eq!(
         stdout(&output),
@@ -702,7 +697,7 @@ fn a_twin_with_a_package() {
     assert_eq!(output.status.code(), Some(0));
 
     // A package that is not pinned is not there.
-    fixture.write("tests/python/requirements.txt", "");
+    fixture.write(requirements, "");
     let output = fixture.xtask(&["check-python", "needs_package"]);
     assert_data_eq!(
         stdout(&output),
@@ -710,11 +705,19 @@ fn a_twin_with_a_package() {
     );
     assert_eq!(output.status.code(), Some(1));
 
+    // Without a hash, or with that of another file, a package is not installed.
+    let (path, _) = old.split_once(" --hash=").expect("a pin has a hash");
+    let other = new.replace("1.1", "1.0");
+    for (pin, said) in [(path, "Hashes are required"), (&other, "DO NOT MATCH")] {
+        fixture.write(requirements, pin);
+        let output = fixture.xtask(&["check-python", "needs_package"]);
+        let text = stdout(&output);
+        assert!(text.contains(said), "{text}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+
     // What cannot be installed is told, and is not taken for an environment next time.
-    fixture.write(
-        "tests/python/requirements.txt",
-        "./no-such-1.0-py3-none-any.whl\n",
-    );
+    fixture.write(requirements, &old.replace("greeter", "no-such"));
     for _ in 0..2 {
         let output = fixture.xtask(&["check-python", "needs_package"]);
         assert_data_eq!(
@@ -725,24 +728,28 @@ fn a_twin_with_a_package() {
     }
 }
 
-fn make_wheel(dir: &Path, version: &str, text: &str) {
+/// Makes a wheel in the folder, and returns the line that pins it.
+fn make_wheel(dir: &Path, version: &str, text: &str) -> String {
     let script = format!(
         r#"
-import zipfile
+import hashlib, pathlib, zipfile
 info = "greeter-{version}.dist-info/"
-with zipfile.ZipFile("greeter-{version}-py3-none-any.whl", "w") as wheel:
+path = "./greeter-{version}-py3-none-any.whl"
+with zipfile.ZipFile(path, "w") as wheel:
     wheel.writestr("greeter.py", "TEXT = '{text}'")
     wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: greeter\nVersion: {version}\n")
     wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     wheel.writestr(info + "RECORD", "")
+print(path, "--hash=sha256:" + hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest())
 "#
     );
-    let status = Command::new(tests::python().program())
+    let output = Command::new(tests::python().program())
         .args(["-c", &script])
         .current_dir(dir)
-        .status()
+        .output()
         .expect("python3 can be run");
-    assert!(status.success(), "the wheel could not be made");
+    assert!(output.status.success(), "the wheel could not be made");
+    stdout(&output)
 }
 
 /// What is in a folder, hidden entries included.

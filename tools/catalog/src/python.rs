@@ -91,7 +91,8 @@ impl Python {
     }
 
     /// The interpreter of a virtual environment with the packages of
-    /// `tools/python/requirements.txt`, which is made on first use.
+    /// `tools/python/requirements.txt`, which is made on first use. A package that has no
+    /// hash there, or another one, is not installed.
     pub fn environment(&self, workspace: &Workspace) -> Result<PathBuf> {
         let requirements = workspace.root.join("tools/python/requirements.txt");
         let wanted = read(&requirements)?;
@@ -115,7 +116,7 @@ impl Python {
         eprintln!("Making the Python environment {}", dir.display());
         let installer = self.installer(workspace)?;
         self.make_environment(&dir, &["--without-pip"])?;
-        let options = "--quiet --disable-pip-version-check --requirement";
+        let options = "--quiet --disable-pip-version-check --require-hashes --requirement";
         printed(
             Command::new(&installer)
                 .args(["-m", "pip", "--python"])
