@@ -116,7 +116,8 @@ impl Python {
         eprintln!("Making the Python environment {}", dir.display());
         let installer = self.installer(workspace)?;
         self.make_environment(&dir, &["--without-pip"])?;
-        let options = "--quiet --disable-pip-version-check --require-hashes --requirement";
+        let options =
+            "--quiet --disable-pip-version-check --require-hashes --requirement";
         printed(
             Command::new(&installer)
                 .args(["-m", "pip", "--python"])
