@@ -15,8 +15,9 @@ fn every_file_has_its_place() {
     assert!(failures.is_empty(), "\n{}", failures.concat());
 }
 
-/// Each block of the five guides is answered by examples that exist, or will be by a
-/// section that does not exist yet: how many of those there are is printed.
+/// Each block of the five guides that docs/README.md names is answered by examples that
+/// exist, or will be by a section that does not exist yet: how many of those there are is
+/// printed.
 #[test]
 fn every_block_of_the_guides_has_its_examples() {
     let workspace = Workspace::open().expect("the workspace opens");
@@ -143,6 +144,19 @@ fn every_section_answers_questions() {
     }
 }
 
+/// What `rust-toolchain.toml` installs is the oldest Rust that Cargo.toml promises.
+#[test]
+fn the_oldest_rust_is_the_one_that_is_tested() {
+    let read = |name| fs::read_to_string(tests::root().join(name)).expect(name);
+    let value = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        line.expect(key).trim_matches([' ', '=', '"']).to_owned()
+    };
+    let promised = value(&read("Cargo.toml"), "rust-version");
+    let installed = value(&read("rust-toolchain.toml"), "channel");
+    assert_eq!(installed, format!("{promised}.0"));
+}
+
 const SECTIONS: [&str; 7] = [
     "basics",
     "concurrency",
@@ -153,19 +167,32 @@ const SECTIONS: [&str; 7] = [
     "best-practices",
 ];
 
-/// What the README shows of a run is the beginning of a golden, and the examples that its
-/// commands name are there.
+/// What the README shows of a run is the beginning of a golden, the code above it is of
+/// that example, and the examples that its commands name are there.
 #[test]
 fn the_readme_shows_what_is_so() {
     let workspace = Workspace::open().expect("the workspace opens");
     let readme = fs::read_to_string(tests::root().join("README.md")).expect("a README");
     let mut lines = readme.lines();
-    let mut shown = 0;
+    let (mut shown, mut code) = (0, Vec::new());
     while let Some(line) = lines.next() {
+        if line.starts_with("```") {
+            code.push(lines.by_ref().take_while(|line| *line != "```").collect());
+        }
         if let Some(run) = line.trim().strip_prefix("$ cargo run -q -p ") {
             let id = run.replace(" -- --virtual-time ", "/");
-            let golden = &workspace.example(&id).expect("it is there").golden;
-            let golden = read_golden(golden);
+            let example = workspace.example(&id).expect("it is there");
+            let read = |path| fs::read_to_string(path).expect("it can be read");
+            let programs = [read(&example.source), read(&example.twin)].concat();
+            for block in code.drain(..) {
+                let block: Vec<&str> = block;
+                assert!(
+                    programs.contains(&block.join("\n")),
+                    "{block:?} is not of {id}"
+                );
+                shown += 1;
+            }
+            let golden = read_golden(&example.golden);
             let golden = golden.expect("it has a golden").to_string();
             let block = lines.by_ref().take_while(|line| !line.trim().is_empty());
             let block: Vec<&str> =
@@ -176,7 +203,6 @@ fn the_readme_shows_what_is_so() {
                 golden.starts_with(&first.join("\n")),
                 "{first:?} is not of {id}"
             );
-            shown += first.len();
         }
         for word in line.split_whitespace() {
             let word = word.trim_matches('`');
@@ -186,5 +212,9 @@ fn the_readme_shows_what_is_so() {
             }
         }
     }
-    assert!(shown > 0, "the README shows no run");
+    assert_eq!(
+        (shown, code.len()),
+        (2, 0),
+        "the README shows both programs and a run"
+    );
 }
