@@ -1,6 +1,6 @@
 //! Every program against its golden, and every file against what it says of itself.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,9 @@ const BLOCKING: Duration = Duration::from_millis(100);
 /// How often a program that was late runs again although the machine was not busy, for
 /// what a canary does not see, such as a slow disk.
 const RERUNS: usize = 2;
+
+/// How many programs run at once that run again. Each has a core for itself, or nearly.
+const AGAIN_AT_ONCE: usize = 2;
 
 /// How long a program on the real clock may take to start before the next one starts, if
 /// it prints nothing until then.
@@ -289,7 +292,7 @@ impl<'a> Checker<'a> {
     pub fn run_all(&self, jobs: &[Job<'_>], report: &mut Report) -> Result<String> {
         let started = Instant::now();
         let mut totals = Totals::default();
-        let mut again = VecDeque::new();
+        let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
         let repeat = self.settings.repeat.get();
         // Apart from each other, so that those on the real clock have the machine to
         // themselves, and many of them wait at once.
@@ -302,31 +305,37 @@ impl<'a> Checker<'a> {
             self.in_parallel(workers, &group, run, |job, verdict| match verdict {
                 Verdict::Final(result) => totals.count(job, 0, result, report),
                 Verdict::Again(failure, busy) => {
-                    again.push_back((*job, failure, usize::from(!busy), 1));
+                    again.push((*job, failure, usize::from(!busy), 1));
                     Ok(())
                 }
             })?;
         }
-        let (deadline, mut server) = (Instant::now() + self.settings.judge_for, None);
-        while let Some((job, failure, judged, reruns)) = again.pop_front() {
-            if Instant::now() > deadline {
-                report.not_judged(failure)?;
-                continue;
-            }
-            match self.judge(job, &mut server) {
-                Verdict::Again(failure, busy) if busy || judged < RERUNS => {
-                    again.push_back((
-                        job,
-                        failure,
-                        judged + usize::from(!busy),
-                        reruns + 1,
-                    ));
-                }
-                Verdict::Again(failure, _) => {
-                    totals.count(&job, reruns, Err(failure), report)?
-                }
-                Verdict::Final(result) => totals.count(&job, reruns, result, report)?,
-            }
+        let deadline = Instant::now() + self.settings.judge_for;
+        while !again.is_empty() {
+            let round = std::mem::take(&mut again);
+            let run = |(job, ..): &(Job<'_>, _, _, _),
+                       server: &mut Option<ForkServer>| {
+                (Instant::now() < deadline).then(|| self.judge(*job, server))
+            };
+            self.in_parallel(
+                AGAIN_AT_ONCE,
+                &round,
+                run,
+                |(job, last, judged, reruns), verdict| match verdict {
+                    None => report.not_judged(last.clone()),
+                    Some(Verdict::Again(failure, busy)) if busy || *judged < RERUNS => {
+                        let judged = judged + usize::from(!busy);
+                        again.push((*job, failure, judged, reruns + 1));
+                        Ok(())
+                    }
+                    Some(Verdict::Again(failure, _)) => {
+                        totals.count(job, *reruns, Err(failure), report)
+                    }
+                    Some(Verdict::Final(result)) => {
+                        totals.count(job, *reruns, result, report)
+                    }
+                },
+            )?;
         }
         Ok(totals.summary(repeat * jobs.len(), started.elapsed()))
     }
