@@ -100,11 +100,13 @@ fn check_name(name: &str) -> Result<()> {
 
 /// The text of a `main.rs` with one more example behind the last one.
 fn list(main: &str, name: &str) -> String {
-    let is_example = |line: &&str| line.starts_with("mod ") && line.ends_with(';');
-    let is_example =
-        |line: &&str| is_example(line) && !["mod demos;", "mod tests;"].contains(line);
-    let last = main.lines().filter(is_example).next_back();
-    let last = last.unwrap_or("extern crate runner;");
+    let is_example = |line: &&str| {
+        line.starts_with("mod ") && !["mod demos;", "mod tests;"].contains(line)
+    };
+    let last = main
+        .lines()
+        .rfind(is_example)
+        .unwrap_or("extern crate runner;");
     let gap = if last.starts_with("mod ") { "" } else { "\n" };
     main.replacen(
         &format!("{last}\n"),
