@@ -69,7 +69,9 @@ async fn with_a_future(other_work: Duration) -> Result<u32, PriceError> {
 }
 
 /// The request begins at once, and ends with this if this is dropped.
-pub async fn with_a_task(other_work: Duration) -> Result<u32, Box<dyn Error + Send + Sync>> {
+pub async fn with_a_task(
+    other_work: Duration,
+) -> Result<u32, Box<dyn Error + Send + Sync>> {
     let price = AbortOnDropHandle::new(tokio::spawn(price("tea")));
     sleep(other_work).await;
     Ok(price.await??)

@@ -24,7 +24,9 @@ use tokio::time::{sleep, timeout};
 /// The calls that run now. Each has a receiver of its result, for others to copy.
 type Calls<K, V> = Mutex<HashMap<K, broadcast::Receiver<V>>>;
 
-pub fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Receiver<V>>> {
+pub fn lock<K, V>(
+    calls: &Calls<K, V>,
+) -> MutexGuard<'_, HashMap<K, broadcast::Receiver<V>>> {
     // The map is whole between any two of its calls, so a panic elsewhere spoils nothing.
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }

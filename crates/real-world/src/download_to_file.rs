@@ -392,7 +392,9 @@ impl Server {
         self.change(|state| state.trouble = trouble.into_iter().collect());
     }
 
-    pub(crate) async fn start(&self) -> io::Result<(Url, AbortOnDropHandle<io::Result<()>>)> {
+    pub(crate) async fn start(
+        &self,
+    ) -> io::Result<(Url, AbortOnDropHandle<io::Result<()>>)> {
         let app = Router::new().route("/file", get(Self::answer));
         let app = app.with_state(self.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;

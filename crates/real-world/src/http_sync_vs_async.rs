@@ -106,7 +106,8 @@ async fn delay(Path(millis): Path<u64>) -> String {
     (0..millis).map(|_| 'x').collect()
 }
 
-pub async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<()>>)> {
+pub async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<()>>)>
+{
     let app = Router::new().route("/delay/{millis}", get(delay));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

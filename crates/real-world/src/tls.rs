@@ -229,7 +229,11 @@ impl Authority {
     }
 
     /// A server's identity, valid until the beginning of that year.
-    pub(crate) fn identity(&self, host: &str, year: i32) -> Result<Arc<ServerConfig>, Failure> {
+    pub(crate) fn identity(
+        &self,
+        host: &str,
+        year: i32,
+    ) -> Result<Arc<ServerConfig>, Failure> {
         let mut params = CertificateParams::new([host.to_owned()])?;
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate()?;

@@ -1,10 +1,10 @@
-use std::time::Duration;
-use tokio::time::timeout;
-use tokio::task::spawn_blocking;
+use crate::async_main_with_args::program;
 use std::ffi::OsString;
-use crate::async_main_with_args::{program};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 #[test]
 fn the_program_waits_for_a_blocked_thread() {

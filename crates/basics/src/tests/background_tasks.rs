@@ -1,5 +1,5 @@
-use tokio_util::task::TaskTracker;
 use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 use tokio::time::timeout;
 

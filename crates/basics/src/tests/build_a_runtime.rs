@@ -51,5 +51,7 @@ fn shutdown_timeout_waits_but_not_for_ever() {
 #[should_panic(expected = "timers are disabled")]
 fn a_runtime_without_enable_all_has_no_timers() {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("it builds").block_on(crate::build_a_runtime::hello());
+    runtime
+        .expect("it builds")
+        .block_on(crate::build_a_runtime::hello());
 }

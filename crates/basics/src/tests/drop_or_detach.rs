@@ -1,5 +1,5 @@
-use tokio::time::sleep;
 use std::time::Duration;
+use tokio::time::sleep;
 
 use std::thread;
 

@@ -1,7 +1,6 @@
 use tokio::task::LocalSet;
 use tokio::task::spawn_local;
 
-
 #[tokio::test]
 #[should_panic(expected = "`spawn_local` called from outside of a `task::LocalSet`")]
 async fn spawn_local_needs_a_set() {

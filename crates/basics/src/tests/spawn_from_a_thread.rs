@@ -1,6 +1,5 @@
 use tokio::sync::mpsc;
 
-
 #[tokio::test]
 #[should_panic(expected = "Cannot block the current thread from within a runtime")]
 async fn blocking_send_panics_in_a_task() {

@@ -1,7 +1,9 @@
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use crate::back_pressure::{CAPACITY, Report, bounded, newest_dropped, oldest_dropped, unbounded};
+use crate::back_pressure::{
+    CAPACITY, Report, bounded, newest_dropped, oldest_dropped, unbounded,
+};
 
 #[tokio::test(start_paused = true)]
 async fn only_without_a_limit_more_wait_when_there_are_more() {

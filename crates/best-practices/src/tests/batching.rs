@@ -133,8 +133,7 @@ async fn many_senders_on_four_threads() {
     let batches = tokio::spawn(all(Batches::new(items, 7, TICK)));
     let batches = batches.await.expect("it does not panic");
     assert!(batches.iter().all(|(_, batch)| batch.len() <= 7));
-    let mut items: Vec<_> =
-        batches.into_iter().flat_map(|(_, batch)| batch).collect();
+    let mut items: Vec<_> = batches.into_iter().flat_map(|(_, batch)| batch).collect();
     items.sort_unstable();
     assert_eq!(items, (0..10_000).collect::<Vec<_>>());
 }

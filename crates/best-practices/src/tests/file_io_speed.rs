@@ -5,8 +5,7 @@ use tokio::fs;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::file_io_speed::{
-    Counted, file_of_numbers, sum_buffered, sum_in_thread, sum_of_whole,
-    sum_unbuffered,
+    Counted, file_of_numbers, sum_buffered, sum_in_thread, sum_of_whole, sum_unbuffered,
 };
 
 #[tokio::test]

@@ -106,8 +106,7 @@ async fn a_task_has_no_span_unless_told() {
     let lines = logged(async {
         let task = async {
             tokio::spawn(send_mail().with_current_subscriber()).await?;
-            tokio::spawn(send_mail().in_current_span().with_current_subscriber())
-                .await
+            tokio::spawn(send_mail().in_current_span().with_current_subscriber()).await
         };
         task.instrument(request(7)).await
     });

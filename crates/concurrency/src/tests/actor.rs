@@ -260,8 +260,7 @@ async fn who_asks_itself_waits_for_ever() {
     assert!(timeout(HOUR, address.ask(Step::Ask)).await.is_err());
 
     // And so do two who ask each other.
-    let ((first, _), (second, _)) =
-        (start(Learner(None), 1), start(Learner(None), 1));
+    let ((first, _), (second, _)) = (start(Learner(None), 1), start(Learner(None), 1));
     assert!(first.tell(Step::Learn(second.clone())).await.is_ok());
     assert!(timeout(HOUR, first.ask(Step::Ask)).await.is_ok());
     assert!(second.tell(Step::Learn(first.clone())).await.is_ok());
@@ -363,9 +362,9 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
     let service = Arc::new(Service { purse });
     let tasks = (0..4).map(|coins| {
         let service = Arc::clone(&service);
-        tokio::spawn(async move {
-            service.purse.ask(|reply| (Cell::new(coins), reply)).await
-        })
+        tokio::spawn(
+            async move { service.purse.ask(|reply| (Cell::new(coins), reply)).await },
+        )
     });
     for (coins, task) in (0..4).zip(tasks.collect::<Vec<_>>()) {
         let reply = timeout(Duration::from_secs(10), task)

@@ -54,8 +54,7 @@ async fn a_dropped_get_takes_nothing_and_wakes_the_next() {
                 };
                 let first = poll_and_drop(queue.get(), polls);
                 let next = Arc::clone(&queue);
-                let next =
-                    tokio::spawn(async move { timeout(LONG, next.get()).await });
+                let next = tokio::spawn(async move { timeout(LONG, next.get()).await });
                 // Both in this task, in this order: when the item comes in the
                 // millisecond in which that get ends, it is woken and then dropped.
                 let ((), first) = futures::join!(put, first);
@@ -88,8 +87,7 @@ async fn a_dropped_put_puts_nothing_and_wakes_the_next() {
                 };
                 let first = poll_and_drop(queue.put(1), polls);
                 let next = Arc::clone(&queue);
-                let next =
-                    tokio::spawn(async move { timeout(LONG, next.put(2)).await });
+                let next = tokio::spawn(async move { timeout(LONG, next.put(2)).await });
                 let ((), first) = futures::join!(get, first);
                 if first.is_some() {
                     assert_eq!(queue.get().await, Some(1));
@@ -170,8 +168,9 @@ async fn wake_ups_between_the_look_and_the_wait_are_not_lost() {
         let condition = Notify::new();
         let (first, second) = (ConditionQueue::<u32>::new(1), ConditionQueue::new(1));
         let mut looks = 0;
-        let mut inner =
-            pin!(second.wait_for(&condition, |_: &mut crate::condition_queue::State<u32>| {
+        let mut inner = pin!(second.wait_for(
+            &condition,
+            |_: &mut crate::condition_queue::State<u32>| {
                 looks += 1;
                 if looks == 1 {
                     condition.notify_one();
@@ -179,7 +178,8 @@ async fn wake_ups_between_the_look_and_the_wait_are_not_lost() {
                     return None;
                 }
                 Some("inner")
-            }));
+            }
+        ));
         let mut found = None;
         let outer = first.wait_for(&condition, |_| {
             if found.is_none() {
@@ -302,8 +302,7 @@ async fn many_tasks_at_once() {
                 put.push(timeout(LONG, task).await.expect("a put is stuck").unwrap());
             }
             for task in getting {
-                let item =
-                    timeout(LONG, task).await.expect("a get is stuck").unwrap();
+                let item = timeout(LONG, task).await.expect("a get is stuck").unwrap();
                 taken.extend(item);
             }
             queue.close();

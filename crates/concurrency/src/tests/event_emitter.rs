@@ -65,8 +65,7 @@ async fn a_dropped_emit_stops_its_listeners_and_harms_no_other() {
             assert!(ended.is_none(), "the slower one is not done");
             sleep(Duration::from_secs(2)).await;
             // Nobody is called twice, and nothing runs on after the emit was dropped.
-            let expected =
-                |needs: usize| if polls > needs { vec![1] } else { vec![] };
+            let expected = |needs: usize| if polls > needs { vec![1] } else { vec![] };
             assert_eq!(*quick.lock().unwrap(), expected(1), "{polls} polls");
             assert_eq!(*slow.lock().unwrap(), expected(4), "{polls} polls");
             assert_eq!(*slower.lock().unwrap(), [], "{polls} polls");
@@ -152,9 +151,7 @@ async fn a_listener_that_panics_is_told_and_the_others_are_called() {
         assert_eq!(errors.iter().filter(|error| panicked(error)).count(), 2);
         let errors = timeout(LONG, emitter.emit("number", 2)).await.unwrap();
         assert!(panicked(&errors[0]));
-        assert!(
-            matches!(&errors[1], ListenerError::Failed(text) if text == "not today")
-        );
+        assert!(matches!(&errors[1], ListenerError::Failed(text) if text == "not today"));
         assert_eq!(*log.lock().unwrap(), [1, 2]);
     })
     .await;
@@ -218,9 +215,7 @@ async fn data_need_only_be_send() {
         let _listening =
             emitter.on("cell", async |cell: Cell<u32>| Err(cell.get().to_string()));
         let errors =
-            tokio::spawn(
-                async move { emitter.emit("cell", Cell::new(7)).await.len() },
-            );
+            tokio::spawn(async move { emitter.emit("cell", Cell::new(7)).await.len() });
         assert_eq!(errors.await.unwrap(), 1);
     })
     .await;

@@ -87,8 +87,7 @@ async fn a_consumer_dropped_while_it_waits_loses_no_item() {
             let (sender, receiver) = mpsc::channel(1);
             let receiver = SharedReceiver::new(receiver);
             let first = receiver.clone();
-            let first =
-                ahead.then(|| tokio::spawn(async move { first.recv().await }));
+            let first = ahead.then(|| tokio::spawn(async move { first.recv().await }));
             sleep(BODY).await;
             let dropped = poll_and_drop(receiver.recv(), polls).await;
             assert_eq!(dropped, None);

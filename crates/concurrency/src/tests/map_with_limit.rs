@@ -32,8 +32,7 @@ async fn in_one_task_or_in_as_many_as_there_are_items() {
 #[tokio::test(start_paused = true)]
 async fn never_more_than_the_limit_and_in_order() {
     for limit in [1, 3, 100] {
-        let (now, most) =
-            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let call = |number: u64| {
             let (now, most) = (Arc::clone(&now), Arc::clone(&most));
             async move {

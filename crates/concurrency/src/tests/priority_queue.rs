@@ -57,8 +57,7 @@ async fn a_dropped_get_takes_nothing_and_leaves_the_next_its_item() {
                 };
                 let first = poll_and_drop(queue.get(), polls);
                 let next = Arc::clone(&queue);
-                let next =
-                    tokio::spawn(async move { timeout(LONG, next.get()).await });
+                let next = tokio::spawn(async move { timeout(LONG, next.get()).await });
                 // Both in this task, in this order: when the item comes in the
                 // millisecond in which that get ends, it is woken and then dropped.
                 let ((), first) = futures::join!(put, first);
@@ -66,11 +65,7 @@ async fn a_dropped_get_takes_nothing_and_leaves_the_next_its_item() {
                     queue.put(0, 1).await.unwrap();
                 }
                 let next = next.await.unwrap();
-                assert_eq!(
-                    next,
-                    Ok(Some((0, 1))),
-                    "{polls} polls, item at {arrival}"
-                );
+                assert_eq!(next, Ok(Some((0, 1))), "{polls} polls, item at {arrival}");
                 assert_balanced(&queue, 1);
             }
         }
@@ -218,8 +213,7 @@ async fn a_comparison_that_panics_wedges_nothing() {
         queue.put(Unlucky(2), "two").await.unwrap();
         for _ in 0..5 {
             let queue = Arc::clone(&queue);
-            let bug =
-                tokio::spawn(async move { queue.put(Unlucky(13), "bug").await });
+            let bug = tokio::spawn(async move { queue.put(Unlucky(13), "bug").await });
             assert!(bug.await.unwrap_err().is_panic());
         }
         timeout(LONG, queue.put(Unlucky(3), "three"))
@@ -295,8 +289,7 @@ async fn many_tasks_at_once() {
                 put.push(timeout(LONG, task).await.expect("a put is stuck").unwrap());
             }
             for task in getting {
-                let item =
-                    timeout(LONG, task).await.expect("a get is stuck").unwrap();
+                let item = timeout(LONG, task).await.expect("a get is stuck").unwrap();
                 taken.extend(item.map(|(_, item)| item));
             }
             assert_balanced(&queue, 2);

@@ -266,32 +266,31 @@ async fn many_tasks_at_once() {
         for round in 0..1000_u64 {
             let live = Live::default();
             let jobs = live.clone();
-            let group =
-                tokio::spawn(task_group(async move |group: TaskGroup<u64>| {
-                    let mut values = Vec::new();
-                    for number in 0..10 {
-                        let job = jobs.job();
-                        let inner = task_group(async move |inner: TaskGroup<u64>| {
-                            let value = inner.spawn(async move {
-                                for _ in 0..(number + round) % 10 {
-                                    yield_now().await;
-                                }
-                                let _job = job;
-                                if round % 4 == 1 && number == 7 {
-                                    Err(7)
-                                } else {
-                                    Ok(number)
-                                }
-                            });
-                            Ok(value)
+            let group = tokio::spawn(task_group(async move |group: TaskGroup<u64>| {
+                let mut values = Vec::new();
+                for number in 0..10 {
+                    let job = jobs.job();
+                    let inner = task_group(async move |inner: TaskGroup<u64>| {
+                        let value = inner.spawn(async move {
+                            for _ in 0..(number + round) % 10 {
+                                yield_now().await;
+                            }
+                            let _job = job;
+                            if round % 4 == 1 && number == 7 {
+                                Err(7)
+                            } else {
+                                Ok(number)
+                            }
                         });
-                        values.push(group.spawn(async {
-                            let value = inner.await.map_err(|errors| errors.0[0])?;
-                            Ok(value.await.expect("its group ended well"))
-                        }));
-                    }
-                    if round % 4 == 2 { Err(8) } else { Ok(values) }
-                }));
+                        Ok(value)
+                    });
+                    values.push(group.spawn(async {
+                        let value = inner.await.map_err(|errors| errors.0[0])?;
+                        Ok(value.await.expect("its group ended well"))
+                    }));
+                }
+                if round % 4 == 2 { Err(8) } else { Ok(values) }
+            }));
             if round % 4 == 3 {
                 for _ in 0..round % 16 {
                     yield_now().await;

@@ -45,9 +45,7 @@ async fn a_receiver_dropped_at_any_poll_takes_nothing_along() {
             let queue = Arc::new(DropOldest::new(2));
             let shared = Arc::clone(&queue);
             let waiting =
-                tokio::spawn(
-                    async move { (shared.recv().await, shared.recv().await) },
-                );
+                tokio::spawn(async move { (shared.recv().await, shared.recv().await) });
             yield_now().await;
             let dropped = {
                 let mut receiving = pin!(queue.recv());

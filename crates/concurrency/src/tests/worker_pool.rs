@@ -182,9 +182,7 @@ async fn ahead_by_the_queues_and_the_workers() {
     for waiting in [1, 3] {
         let (jobs, mut results) = worker_pool(2, waiting, after_ticks);
         let mut submitted = 0;
-        while submitted < 100
-            && timeout(HOUR, jobs.submit(submitted, 1)).await.is_ok()
-        {
+        while submitted < 100 && timeout(HOUR, jobs.submit(submitted, 1)).await.is_ok() {
             submitted += 1;
         }
         // With nobody who reads: in both queues, and one held by each worker.

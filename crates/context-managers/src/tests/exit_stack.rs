@@ -278,8 +278,7 @@ async fn a_body_that_panics_before_its_future() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_at_once() {
-    let (open, opened) =
-        (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (open, opened) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let tracker = TaskTracker::new();
     let mut set = JoinSet::new();
     for number in 0..10_000_u32 {

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use tokio::time::sleep;
 
-use crate::nested_scopes::{Connection, LATENCY, Refused, Server, copy, open_both, with_connection};
+use crate::nested_scopes::{
+    Connection, LATENCY, Refused, Server, copy, open_both, with_connection,
+};
 
 #[tokio::test(start_paused = true)]
 async fn an_aborted_task_closes_nothing() {

@@ -111,9 +111,7 @@ async fn the_first_error_or_value_ends_it() {
         for body in [1, 1_000_000] {
             let live = Live::default();
             let result = scope(async |scope: Scope<u32, u32>| {
-                for (ticks, result) in
-                    [(100, first), (200, second), (1_000_000, Ok(3))]
-                {
+                for (ticks, result) in [(100, first), (200, second), (1_000_000, Ok(3))] {
                     let (job, ending) = (live.job(), scope.clone());
                     scope.spawn(async move {
                         ending.end(job.run(ticks, result).await?);

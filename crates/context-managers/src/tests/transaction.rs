@@ -87,8 +87,7 @@ fn dropped_at_each_await_it_is_there_wholly_or_not() {
     test(async {
         for before in [false, true] {
             // Polled at BEGIN, 1, sleep, sleep, 2, COMMIT, and the end.
-            for (polls, expected) in [0, 0, 0, 0, 0, 0, 2, 2].into_iter().enumerate()
-            {
+            for (polls, expected) in [0, 0, 0, 0, 0, 0, 2, 2].into_iter().enumerate() {
                 let database = numbers();
                 let two = database.transaction(async |transaction| {
                     insert(transaction, 1, 0).await?;

@@ -66,8 +66,7 @@ async fn dropped_at_each_await() {
                 let order = Arc::new(Mutex::new(Vec::new()));
                 let mut others = JoinSet::new();
                 let mut other = |number| {
-                    let (bulkhead, order) =
-                        (Arc::clone(&bulkhead), Arc::clone(&order));
+                    let (bulkhead, order) = (Arc::clone(&bulkhead), Arc::clone(&order));
                     others.spawn(async move {
                         let call = async {
                             order.lock().expect("no panic").push(number);

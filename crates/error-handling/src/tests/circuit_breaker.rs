@@ -254,8 +254,7 @@ async fn a_trial_that_never_ends_keeps_all_others_out() {
 #[tokio::test(start_paused = true)]
 async fn what_began_before_a_change_does_not_count() {
     for late in [Ok(200), Err(503), Err(404)] {
-        for (ends, state) in
-            [(3, State::Open), (8, State::HalfOpen), (12, State::Closed)]
+        for (ends, state) in [(3, State::Open), (8, State::HalfOpen), (12, State::Closed)]
         {
             let breaker = breaker(2, 5);
             let late = breaker.call(after(ends, late));
@@ -420,8 +419,7 @@ async fn in_a_spawned_task() {
     let ended = timeout(HOUR, task).await.expect("it ends");
     let value = Ok("api.com/a".to_string());
     assert_eq!(ended.expect("no panic"), (value, 1));
-    let task =
-        tokio::spawn(async move { service.get(&String::from("missing")).await });
+    let task = tokio::spawn(async move { service.get(&String::from("missing")).await });
     let ended = timeout(HOUR, task).await.expect("it ends");
     assert_eq!(ended.expect("no panic"), Err(CallError::Failed(404)));
 }
@@ -481,8 +479,7 @@ async fn errors_of_any_type() {
     assert!(matches!(torn, Err(CallError::Failed(_))));
     let error = parse(&boxed, "7").await.expect_err("it is open");
     assert_eq!(error.to_string(), "rejected, as the circuit is open");
-    let anyhow: CircuitBreaker<anyhow::Error> =
-        CircuitBreaker::new(1, HOUR, |_| true);
+    let anyhow: CircuitBreaker<anyhow::Error> = CircuitBreaker::new(1, HOUR, |_| true);
     let read = async || -> anyhow::Result<u8> {
         Ok(anyhow.call(async { anyhow::bail!("torn") }).await?)
     };

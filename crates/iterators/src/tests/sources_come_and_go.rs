@@ -1,6 +1,6 @@
+use futures::FutureExt;
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use tokio_stream::StreamMap;
-use futures::FutureExt;
 
 #[test]
 fn an_empty_merge_is_at_its_end() {

@@ -292,8 +292,7 @@ async fn larger_than_it_may_be() {
 async fn without_a_strong_etag_it_begins_anew() {
     let site = Site::new(1).await;
     for etag in ["x: y", "etag: W/\"1\"", "etag: \"1\""] {
-        let half =
-            format!("HTTP/1.1 200 OK\r\n{etag}\r\ncontent-length: 4\r\n\r\n12");
+        let half = format!("HTTP/1.1 200 OK\r\n{etag}\r\ncontent-length: 4\r\n\r\n12");
         let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
         let (url, requests, _task) = raw([&*half.leak(), whole]).await;
         let target = site.folder.path().join("small");
@@ -348,9 +347,7 @@ async fn killed_just_before_the_name_was_given() {
     let [part, etag] =
         ["file.part", "file.part.etag"].map(|name| site.folder.path().join(name));
     let whole = site.server.file(1);
-    for (there, is_ok) in
-        [(whole.clone(), true), ([&whole[..], b"x"].concat(), false)]
-    {
+    for (there, is_ok) in [(whole.clone(), true), ([&whole[..], b"x"].concat(), false)] {
         fs::write(&part, there).expect("writable");
         fs::write(&etag, "\"v1\"").expect("writable");
         let (result, begun) = run(&site.client, &site.download()).await;

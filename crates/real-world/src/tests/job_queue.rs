@@ -247,8 +247,7 @@ async fn tried_as_often_as_it_may_be_and_dead_then() {
             assert_eq!(pause, expected);
             assert_eq!(claim(&queue).await, None, "it is not due");
             let now = "UPDATE jobs SET due = 0 WHERE due IS NOT NULL";
-            let now =
-                |transaction: &Transaction<'_>| Ok(transaction.execute(now, [])?);
+            let now = |transaction: &Transaction<'_>| Ok(transaction.execute(now, [])?);
             queue.transact(now).await.expect("it is open");
         }
         assert_eq!(claim(&queue).await, None);

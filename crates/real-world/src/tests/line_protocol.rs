@@ -213,8 +213,7 @@ async fn dropped_at_each_await_it_leaves_the_server_whole() {
 }
 
 #[tokio::test]
-async fn a_connection_reset_in_mid_line_ends_only_that_connection() -> io::Result<()>
-{
+async fn a_connection_reset_in_mid_line_ends_only_that_connection() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut client = TcpStream::connect(listener.local_addr()?).await?;
     let (stream, _) = listener.accept().await?;
@@ -313,8 +312,8 @@ mod load {
     use tokio::task::JoinSet;
     use tokio::time::{sleep, timeout};
 
-    use crate::line_protocol::Limits;
     use super::{LIMITS, MINUTE, TICK, ask, start};
+    use crate::line_protocol::Limits;
 
     const IS_CHILD: &str = "LINE_PROTOCOL_UNDER_LOAD";
 

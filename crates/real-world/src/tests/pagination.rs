@@ -200,8 +200,7 @@ async fn who_is_busy_is_asked_again_but_not_for_ever() -> Result<(), Failure> {
 #[tokio::test]
 async fn a_wait_that_is_given_up_loses_nothing() -> Result<(), Failure> {
     let server = Server::start(three_pages).await?;
-    let (mut all, mut items, mut given_up) =
-        (Vec::new(), server.items::<String>(), 0);
+    let (mut all, mut items, mut given_up) = (Vec::new(), server.items::<String>(), 0);
     loop {
         match timeout(SECOND / 500, items.try_next()).await {
             Ok(item) => match item? {
@@ -243,9 +242,10 @@ async fn dropped_at_each_await_it_leaves_no_task() -> Result<(), Failure> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_in_tasks() -> Result<(), Failure> {
     let server = Server::start(three_pages).await?;
-    let all = join_all((0..50).map(|_| {
-        tokio::spawn(server.items::<String>().try_collect::<Vec<String>>())
-    }));
+    let all =
+        join_all((0..50).map(|_| {
+            tokio::spawn(server.items::<String>().try_collect::<Vec<String>>())
+        }));
     for items in all.await {
         assert_eq!(items??, ["a", "b", "c"]);
     }

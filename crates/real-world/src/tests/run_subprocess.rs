@@ -55,10 +55,7 @@ async fn until(what: impl Fn() -> bool) {
     }
 }
 
-async fn run(
-    script: &str,
-    limits: Limits,
-) -> (Vec<Line>, Result<ExitStatus, RunError>) {
+async fn run(script: &str, limits: Limits) -> (Vec<Line>, Result<ExitStatus, RunError>) {
     let mut seen = Vec::new();
     let show = |line| seen.push(line);
     let mut command = sh(script);

@@ -22,12 +22,7 @@ fn scheduler() -> Scheduler {
 }
 
 /// Adds a job that counts the runs that begin, each of which takes so long.
-fn add(
-    scheduler: &Scheduler,
-    name: &str,
-    period: Duration,
-    takes: Duration,
-) -> Count {
+fn add(scheduler: &Scheduler, name: &str, period: Duration, takes: Duration) -> Count {
     let count = Count::default();
     let runs = Arc::clone(&count.0);
     let added = scheduler.add(name, period, BURST, move || {
@@ -188,8 +183,7 @@ async fn at_the_moment_of_a_tick_no_run_begins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_jobs_come_and_go() {
     let scheduler = scheduler();
-    let running: Arc<Vec<AtomicUsize>> =
-        Arc::new((0..50).map(|_| 0.into()).collect());
+    let running: Arc<Vec<AtomicUsize>> = Arc::new((0..50).map(|_| 0.into()).collect());
     let runs = Arc::new(AtomicU32::new(0));
     let mut set = JoinSet::new();
     for task in 0..200 {

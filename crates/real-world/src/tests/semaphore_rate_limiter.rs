@@ -108,12 +108,10 @@ async fn dropped_at_each_await() {
             for polls in 1..25 {
                 let limiter = RateLimiter::new(limit, 5 * TICK);
                 let start = Instant::now();
-                let line =
-                    |callers| join_all((0..callers).map(|_| limiter.acquire()));
+                let line = |callers| join_all((0..callers).map(|_| limiter.acquire()));
                 let leaves = poll_and_drop(limiter.acquire(), polls);
-                let all = async {
-                    tokio::join!(biased; line(before), leaves, line(behind))
-                };
+                let all =
+                    async { tokio::join!(biased; line(before), leaves, line(behind)) };
                 let all = timeout(HOUR, all).await.expect("nobody hangs");
                 completed |= all.1.is_some();
                 // It is not woken but looks at each tick, so it may keep a permit
@@ -122,10 +120,7 @@ async fn dropped_at_each_await() {
                 for (stamp, number) in stamps.zip(0..) {
                     let stamp = stamp.expect("it is open") - start;
                     let ideal = number / limit as u32 * 5 * TICK;
-                    assert!(
-                        stamp >= ideal && stamp <= ideal + TICK,
-                        "{before} {polls}"
-                    );
+                    assert!(stamp >= ideal && stamp <= ideal + TICK, "{before} {polls}");
                 }
             }
             assert!(completed, "25 polls are enough");
@@ -188,8 +183,8 @@ async fn who_comes_now_and_then() {
     }
     // From a list by hand.
     let expected = [
-        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223,
-        230, 330, 330, 330, 360,
+        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223, 230,
+        330, 330, 330, 360,
     ];
     assert_eq!(ticks, expected);
 }

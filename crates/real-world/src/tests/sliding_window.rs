@@ -107,12 +107,10 @@ async fn dropped_at_each_await() {
             for polls in 1..25 {
                 let limiter = SlidingWindow::new(limit, 5 * TICK);
                 let start = Instant::now();
-                let line =
-                    |callers| join_all((0..callers).map(|_| limiter.acquire()));
+                let line = |callers| join_all((0..callers).map(|_| limiter.acquire()));
                 let leaves = poll_and_drop(limiter.acquire(), polls);
-                let all = async {
-                    tokio::join!(biased; line(before), leaves, line(behind))
-                };
+                let all =
+                    async { tokio::join!(biased; line(before), leaves, line(behind)) };
                 let all = timeout(HOUR, all).await.expect("nobody hangs");
                 completed |= all.1.is_some();
                 let stamps = all.0.into_iter().chain(all.1).chain(all.2);
@@ -181,8 +179,8 @@ async fn who_comes_now_and_then() {
     }
     // From a list by hand.
     let expected = [
-        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223,
-        230, 330, 330, 330, 360,
+        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223, 230,
+        330, 330, 330, 360,
     ];
     assert_eq!(ticks, expected);
 }

@@ -13,8 +13,7 @@ use crate::sockets_by_hand::{add_reader, adopt, pair, send};
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Result<()>
-{
+async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Result<()> {
     let (client, mut server) = pair(10_000).await?;
     let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let expected = data.clone();

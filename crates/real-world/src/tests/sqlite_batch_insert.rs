@@ -19,7 +19,9 @@ fn database() -> Database {
 }
 
 async fn count(database: &Database) -> u32 {
-    crate::sqlite_batch_insert::count(database).await.expect("the table is there")
+    crate::sqlite_batch_insert::count(database)
+        .await
+        .expect("the table is there")
 }
 
 #[tokio::test]

@@ -418,8 +418,7 @@ async fn in_a_struct_in_a_task_with_savepoints() -> Tested {
     let (_folder, pool) = pool(1, LONG).await?;
     let name = "Bob".to_string();
     let service = Arc::new(Service { pool, name });
-    let tasks =
-        [1, 2, 3].map(|amount| tokio::spawn(Arc::clone(&service).pay(amount)));
+    let tasks = [1, 2, 3].map(|amount| tokio::spawn(Arc::clone(&service).pay(amount)));
     for paid in soon(join_all(tasks)).await {
         assert!((1001..=1006).contains(&paid??));
     }

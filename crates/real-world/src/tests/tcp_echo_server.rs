@@ -133,8 +133,8 @@ mod out_of_descriptors {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use tokio::time::timeout;
 
-    use crate::tcp_echo_server::exchange;
     use super::{MINUTE, Server, TENTH};
+    use crate::tcp_echo_server::exchange;
 
     const IS_CHILD: &str = "ECHO_SERVER_OUT_OF_DESCRIPTORS";
 

@@ -239,8 +239,7 @@ async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
         let client = Arc::clone(&client);
         tokio::spawn(async move {
             let stream = TcpStream::connect(address).await?;
-            let mut stream =
-                connect(&client, "localhost", stream, 60 * SECOND).await?;
+            let mut stream = connect(&client, "localhost", stream, 60 * SECOND).await?;
             stream.write_u32(number).await?;
             stream.flush().await?;
             let answer = stream.read_u32().await;

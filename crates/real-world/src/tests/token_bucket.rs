@@ -113,8 +113,7 @@ async fn dropped_at_each_await() {
             let start = Instant::now();
             let line = |callers| join_all((0..callers).map(|_| bucket.acquire()));
             let leaves = poll_and_drop(bucket.acquire(), polls);
-            let all =
-                async { tokio::join!(biased; line(before), leaves, line(behind)) };
+            let all = async { tokio::join!(biased; line(before), leaves, line(behind)) };
             let all = timeout(HOUR, all).await.expect("nobody hangs");
             completed |= all.1.is_some();
             let stamps = all.0.into_iter().chain(all.1).chain(all.2);
@@ -180,8 +179,8 @@ async fn who_comes_now_and_then() {
     }
     // From a count of tokens by hand.
     let expected = [
-        0, 4, 15, 15, 45, 45, 45, 55, 65, 120, 121, 123, 130, 140, 150, 160, 170,
-        180, 280, 280,
+        0, 4, 15, 15, 45, 45, 45, 55, 65, 120, 121, 123, 130, 140, 150, 160, 170, 180,
+        280, 280,
     ];
     assert_eq!(ticks, expected);
 }

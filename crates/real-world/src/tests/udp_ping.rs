@@ -135,8 +135,7 @@ async fn fifty_pingers_at_a_server_that_answers_as_it_likes() -> io::Result<()> 
         });
     }
     let counts = pingers.join_all().await;
-    let [came, lost] =
-        [0, 1].map(|of| counts.iter().map(|count| count[of]).sum::<u32>());
+    let [came, lost] = [0, 1].map(|of| counts.iter().map(|count| count[of]).sum::<u32>());
     assert_eq!(came + lost, 1000);
     assert!(came > 100 && lost > 10, "{came} {lost}");
     task.abort();

@@ -131,8 +131,7 @@ async fn only_this_user_is_let_in() -> Result<(), BindError> {
 }
 
 #[tokio::test]
-async fn after_a_panic_and_after_an_abort_the_file_is_gone() -> Result<(), BindError>
-{
+async fn after_a_panic_and_after_an_abort_the_file_is_gone() -> Result<(), BindError> {
     let folder = tempdir()?;
     let path = folder.path().join("socket");
     for panics in [true, false] {

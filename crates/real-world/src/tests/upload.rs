@@ -89,8 +89,7 @@ async fn dropped_at_each_await_nothing_is_left() {
             for _ in 0..polls {
                 if let Poll::Ready(ended) = futures::poll!(upload.as_mut()) {
                     assert_eq!(status(ended), 200);
-                    fs::remove_file(setup.stored.path().join("a"))
-                        .expect("it is there");
+                    fs::remove_file(setup.stored.path().join("a")).expect("it is there");
                     break;
                 }
                 tokio::task::yield_now().await;

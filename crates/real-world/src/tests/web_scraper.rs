@@ -579,8 +579,7 @@ async fn in_a_task_and_with_a_slow_receiver() {
     let (sender, mut results) = mpsc::channel(1);
     let timeout = options.timeout;
     let scraping = tokio::spawn(async move {
-        let (first, stop) =
-            (vec![parse("http://a.example/0")], CancellationToken::new());
+        let (first, stop) = (vec![parse("http://a.example/0")], CancellationToken::new());
         scrape(&client, first, &options, &stop, sender).await;
     });
     let mut pages = 0;

@@ -67,8 +67,7 @@ async fn guest(
 /// The next text, or the code of the close frame, or nothing at the end.
 async fn hear<S>(socket: &mut S) -> String
 where
-    S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>>
-        + Unpin,
+    S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
 {
     loop {
         match socket.next().await {
@@ -144,8 +143,7 @@ async fn who_does_not_join_in_time_is_cut_off() -> Result<(), Failure> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_pings_stays_and_who_does_not_is_cut_off() -> Result<(), Failure>
-{
+async fn who_answers_pings_stays_and_who_does_not_is_cut_off() -> Result<(), Failure> {
     let room = room(limits());
     let mut ana = guest(&room, "ana").await?;
     let _eve = guest(&room, "eve").await?;
@@ -336,8 +334,7 @@ async fn dropped_at_each_await_it_gives_the_name_back() -> Result<(), Failure> {
         {
             let mut served = pin!(serve_client(Arc::clone(&room), far));
             for _ in 0..polls {
-                let poll =
-                    poll_fn(|context| Poll::Ready(served.as_mut().poll(context)));
+                let poll = poll_fn(|context| Poll::Ready(served.as_mut().poll(context)));
                 assert!(poll.await.is_pending());
                 yield_now().await;
             }

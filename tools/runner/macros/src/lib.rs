@@ -19,7 +19,8 @@ use proc_macro::TokenStream;
 #[proc_macro]
 pub fn section(_: TokenStream) -> TokenStream {
     let src = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("src");
-    let written = write(&src).unwrap_or_else(|problem| format!("compile_error!({problem:?});"));
+    let written =
+        write(&src).unwrap_or_else(|problem| format!("compile_error!({problem:?});"));
     written.parse().expect("it is Rust")
 }
 
@@ -28,7 +29,9 @@ fn write(src: &Path) -> Result<String, String> {
         fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
     let main = read(&src.join("main.rs"))?;
-    let names = main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let names = main
+        .lines()
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     let mut examples = String::new();
     for name in names.filter(|name| !["demos", "tests"].contains(name)) {
         let header = read(&src.join(format!("{name}.rs")))?;
