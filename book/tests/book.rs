@@ -30,7 +30,7 @@ impl Copy {
             "tests",
             "xtask",
             "book",
-            "benches",
+            "tools",
         ] {
             copy_all(&root.join(part), &copy.path().join(part));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
-use xtask::speed::Unit;
+use catalog::speed::Unit;
 
 /// The same work done by several contestants.
 pub struct Measurement {
@@ -41,19 +41,11 @@ pub struct Contestant {
 pub enum How {
     /// In a process of this program.
     Rust(fn(u64) -> Work),
-    /// A script in `benches/python` under asyncio's own loop: the one that is named as
+    /// A script in `tools/bench/python` under asyncio's own loop: the one that is named as
     /// the measurement is, or this one.
     Asyncio(Option<&'static str>),
     /// The same under uvloop.
     Uvloop(Option<&'static str>),
-    /// The program `bench` of a workspace of its own in `benches/`, as its dependencies
-    /// exclude ours. It is given what to run and the size.
-    Apart {
-        /// The folder in `benches/`.
-        folder: &'static str,
-        /// What it is to run.
-        contestant: &'static str,
-    },
 }
 
 /// How the cost of one of ours grows with the number of those who wait, or of entries.

@@ -12,14 +12,14 @@ use backon::{ConstantBuilder, Retryable};
 use moka::future::Cache;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
-use xtask::speed::Unit;
+use catalog::speed::Unit;
 
 use crate::components::condition_queue::ConditionQueue;
 use crate::components::many_producers_many_consumers::SharedReceiver;
 use crate::components::retry::{Pauses, Policy, Verdict, retry};
 use crate::components::single_flight::SingleFlight;
 use crate::measurement::{
-    Contestant, How, Measurement, Work, cpu_time, one_thread, ours, peer, runtime, timed,
+    Measurement, Work, cpu_time, one_thread, ours, peer, runtime, timed,
 };
 
 /// In the order of the table.
@@ -67,32 +67,6 @@ pub const ALL: &[Measurement] = &[
         ],
     },
     Measurement {
-        name: "sqlite_1_caller",
-        title: "{n} rows from SQLite on its thread, selected one by one",
-        example: "real-world/async_sqlite",
-        unit: Unit::Seconds,
-        size: 20_000,
-        at_most: None,
-        contestants: &[
-            beside_tokio_rusqlite("ours", "ours,1", None),
-            // It does not stop a query that is given up, goes on after no panic, and its
-            // line has no limit.
-            beside_tokio_rusqlite("tokio-rusqlite", "tokio-rusqlite,1", Some(1.0)),
-        ],
-    },
-    Measurement {
-        name: "sqlite_10_callers",
-        title: "{n} rows from SQLite on its thread, selected by ten callers at once",
-        example: "real-world/async_sqlite",
-        unit: Unit::Seconds,
-        size: 50_000,
-        at_most: None,
-        contestants: &[
-            beside_tokio_rusqlite("ours", "ours,10", None),
-            beside_tokio_rusqlite("tokio-rusqlite", "tokio-rusqlite,10", Some(1.0)),
-        ],
-    },
-    Measurement {
         name: "retry_of_a_success",
         title: "{n} operations that may be tried thrice and succeed at the first try",
         example: "error-handling/retry",
@@ -116,18 +90,6 @@ pub const ALL: &[Measurement] = &[
         contestants: &[ours(failures), peer("backon", failures_with_backon, None)],
     },
 ];
-
-const fn beside_tokio_rusqlite(
-    name: &'static str,
-    contestant: &'static str,
-    goal: Option<f64>,
-) -> Contestant {
-    let how = How::Apart {
-        folder: "tokio-rusqlite",
-        contestant,
-    };
-    Contestant { name, how, goal }
-}
 
 /// How many ask at once.
 const CALLERS: u64 = 100;

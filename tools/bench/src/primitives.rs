@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
-use xtask::speed::Unit;
+use catalog::speed::Unit;
 
 use crate::components::many_producers_many_consumers::SharedReceiver;
 use crate::components::worker_pool::worker_pool;

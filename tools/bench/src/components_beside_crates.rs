@@ -18,7 +18,7 @@ use moka::future::Cache;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
-use xtask::speed::Unit;
+use catalog::speed::Unit;
 
 use crate::components::circuit_breaker::{CallError, CircuitBreaker, State};
 use crate::components::connection_pool;

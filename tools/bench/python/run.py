@@ -18,7 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 def twin(example):
     """The module of a twin, as `concurrency/lock`, without the call that runs it."""
     section, name = example.split("/")
-    path = HERE.parent.parent / "crates" / section / "python" / f"{name}.py"
+    path = HERE.parents[2] / "crates" / section / "python" / f"{name}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if ast.unparse(tree.body.pop()) != "asyncio.run(main())":
         raise SystemExit(f"{path} does not end with asyncio.run(main())")

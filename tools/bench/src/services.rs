@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use xtask::speed::Unit;
+use catalog::speed::Unit;
 
 use crate::components::async_sqlite::Database;
 use crate::components::http_requests::{client, fetch_json};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xtask::speed::{Growth, Measured, Of, Speed, Unit};
+use catalog::speed::{Growth, Measured, Of, Speed, Unit};
 
 /// A measurement: what each needed for an item, and how the peers compare.
 pub fn measured(result: &Measured) -> String {

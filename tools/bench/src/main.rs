@@ -16,12 +16,12 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use benches::{measurement, report, rounds};
-use clap::{Parser, Subcommand};
-use xtask::speed;
-use xtask::workspace::Workspace;
+use bench::{measurement, report, rounds};
+use clap::{Args, Parser, Subcommand};
+use catalog::speed;
+use catalog::workspace::Workspace;
 
-use crate::measurement::{Contestant, How, Measurement};
+use crate::measurement::{How, Measurement};
 use crate::rounds::{Effort, Rounds};
 
 /// Everything that is measured, in the order of the tables.
@@ -43,7 +43,23 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    options: xtask::bench::Options,
+    options: Options,
+}
+
+/// What is measured, and how it is told.
+#[derive(Args)]
+struct Options {
+    /// A part of the name of a measurement, or of its example; without it, everything.
+    filter: Option<String>,
+    /// A tenth of the work, and three rounds: for a look.
+    #[arg(long)]
+    quick: bool,
+    /// Print the results as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the results to docs/speed.json, where the book takes them from.
+    #[arg(long, conflicts_with = "quick")]
+    record: bool,
 }
 
 #[derive(Subcommand)]
@@ -106,11 +122,7 @@ fn run(cli: &Cli) -> Result<()> {
     let workspace = Workspace::open()?;
     if let Some(Command::Check) = cli.command {
         let rounds = Rounds::new(&workspace, Effort::Check)?;
-        let is_apart = |it: &Contestant| matches!(it.how, How::Apart { .. });
-        // What stands apart compiles a second SQLite, which takes longer than all of this:
-        // its work is compared when it is measured.
-        let here = measurements().filter(|it| !it.contestants.iter().any(is_apart));
-        for measurement in here {
+        for measurement in measurements() {
             let measured = rounds.measure(measurement)?;
             println!("{}: {} items", measured.name, measured.items);
         }
@@ -157,7 +169,7 @@ fn run(cli: &Cli) -> Result<()> {
     let missed = measured.iter().map(report::missed).sum::<usize>();
     let path = speed::path(&workspace);
     let before = speed::read(&workspace)?;
-    let speed = rounds.result(measured, grown, measurements())?;
+    let speed = rounds.result(measured, grown)?;
     if options.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&speed)?))?;
     } else {

@@ -6,7 +6,7 @@ use std::process::Command;
 /// has as many items and the same sum as ours.
 #[test]
 fn all_contestants_do_the_same_work() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_benches"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
     let output = command.arg("check").output().expect("it was built");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

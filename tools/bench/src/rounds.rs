@@ -1,6 +1,6 @@
 //! Running contestants in turn.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,12 +8,12 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::HumanCount;
-use xtask::files::read;
-use xtask::process::printed;
-use xtask::python::Python;
-use xtask::speed::{Growth, Measured, Of, Peer, Ratio, Speed};
-use xtask::versions;
-use xtask::workspace::{Workspace, cargo};
+use catalog::files::read;
+use catalog::process::printed;
+use catalog::python::Python;
+use catalog::speed::{Growth, Measured, Of, Peer, Ratio, Speed};
+use catalog::versions;
+use catalog::workspace::Workspace;
 
 use crate::measurement::{Contestant, Growing, How, Measurement, Work};
 
@@ -87,7 +87,6 @@ impl<'a> Rounds<'a> {
     pub fn measure(&self, measurement: &Measurement) -> Result<Measured> {
         let Measurement { name, .. } = *measurement;
         let size = self.size(measurement.size);
-        self.build(measurement.contestants)?;
         let mut values = vec![Vec::new(); measurement.contestants.len()];
         let mut work_of_ours = None;
         for _ in 0..self.count() {
@@ -178,7 +177,6 @@ impl<'a> Rounds<'a> {
         &self,
         measurements: Vec<Measured>,
         growth: Vec<Growth>,
-        of: impl Iterator<Item = &'static Measurement>,
     ) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
@@ -188,17 +186,9 @@ impl<'a> Rounds<'a> {
         names.extend(["aiofiles", "aiohttp", "aiosqlite"]);
         names.sort_unstable();
         names.dedup();
-        let requirements = self.workspace.root.join("tests/python/requirements.txt");
+        let requirements = self.workspace.root.join("tools/python/requirements.txt");
         let requirements = read(&requirements)?;
-        let mut lock = read(&self.workspace.root.join("Cargo.lock"))?;
-        for measurement in of {
-            for contestant in measurement.contestants {
-                if let How::Apart { folder, .. } = contestant.how {
-                    let apart = self.workspace.root.join("benches").join(folder);
-                    lock += &read(&apart.join("Cargo.lock"))?;
-                }
-            }
-        }
+        let lock = read(&self.workspace.root.join("Cargo.lock"))?;
         for name in names {
             let pinned = || {
                 let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
@@ -233,29 +223,7 @@ impl<'a> Rounds<'a> {
             How::Uvloop(script) => {
                 self.script(script.unwrap_or(measurement.name), "uvloop", size)
             }
-            How::Apart { folder, contestant } => {
-                let program = self.workspace.target.join(folder).join("release/bench");
-                work(Command::new(program).args([contestant, &size.to_string()]))
-            }
         }
-    }
-
-    /// Builds what stands apart, so that the rounds only run it.
-    fn build(&self, contestants: &[Contestant]) -> Result<()> {
-        let apart = contestants.iter().filter_map(|it| match it.how {
-            How::Apart { folder, .. } => Some(folder),
-            _ => None,
-        });
-        for folder in apart.collect::<BTreeSet<_>>() {
-            let manifest = self.workspace.root.join("benches").join(folder);
-            let manifest = manifest.join("Cargo.toml");
-            let target = self.workspace.target.join(folder);
-            let mut command = Command::new(cargo());
-            command.args(["build", "--quiet", "--release", "--locked"]);
-            command.arg("--manifest-path").arg(manifest);
-            printed(command.arg("--target-dir").arg(target))?;
-        }
-        Ok(())
     }
 
     fn rust(&self, name: &str, contestant: &str, size: u64) -> Result<Work> {
@@ -264,7 +232,7 @@ impl<'a> Rounds<'a> {
     }
 
     fn script(&self, name: &str, event_loop: &str, size: u64) -> Result<Work> {
-        let scripts: &Path = &self.workspace.root.join("benches/python");
+        let scripts: &Path = &self.workspace.root.join("tools/bench/python");
         let mut command = Command::new(&self.python);
         command
             .args(["-I", "-X", "utf8"])
@@ -285,7 +253,7 @@ fn work(command: &mut Command) -> Result<Work> {
 fn compare(peer: &Contestant, ours: &[f64], peers: &[f64]) -> Ratio {
     let of = match peer.how {
         How::Asyncio(_) | How::Uvloop(_) => Of::PeerByOurs,
-        How::Rust(_) | How::Apart { .. } => Of::OursByPeer,
+        How::Rust(_) => Of::OursByPeer,
     };
     let ratios = ours.iter().zip(peers).map(|(ours, peers)| match of {
         Of::PeerByOurs => peers / ours,
@@ -328,7 +296,7 @@ fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use indicatif::HumanCount;
-    use xtask::speed::Of;
+    use catalog::speed::Of;
 
     use super::{compare, median};
     use crate::measurement::{asyncio, peer};
