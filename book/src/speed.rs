@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use xtask::speed::{Growth, Measured, Of, Peer, Speed, Unit, figures};
+use xtask::speed::{Measured, Of, Peer, Speed, figures};
 use xtask::workspace::Workspace;
 
 use crate::html::{anchor, code, escape};
@@ -13,9 +13,7 @@ const WIDEST: f64 = 96.0;
 
 /// Reports the measurements of examples that are not there.
 pub fn check(workspace: &Workspace, speed: &Speed, problems: &mut Vec<String>) {
-    let measured = speed.measurements.iter().map(|it| (&it.name, &it.example));
-    let grown = speed.growth.iter().map(|it| (&it.name, &it.example));
-    for (name, example) in measured.chain(grown) {
+    for Measured { name, example, .. } in &speed.measurements {
         if meant(workspace, example, None).is_none() {
             problems.push(format!(
                 "docs/speed.json: `{name}` was measured for {example}, which is no example"
@@ -82,9 +80,6 @@ pub fn page(speed: &Speed) -> String {
             );
         }
         text.push_str("</tbody></table>\n\n");
-    }
-    if !speed.growth.is_empty() {
-        text.push_str(&growth(&speed.growth));
     }
     let _ = writeln!(
         text,
@@ -191,50 +186,6 @@ fn bar(peer: &Peer, highest: f64) -> String {
     )
 }
 
-fn growth(growth: &[Growth]) -> String {
-    let mut text = "## How costs grow\n\n\
-                    The time for each one of those who wait, or for each entry, with so \
-                    many of them. With an exponent of 1 the cost of each stays the same \
-                    however many there are; with 2 it grows as their number does. It is \
-                    that of the step from 1,000 to 100,000, in which the processor's \
-                    caches have their part: what no longer fits into them costs two to \
-                    four times as much, which alone makes 1.1 to 1.3.\n\n\
-                    <table class=\"speed\"><thead><tr><th scope=\"col\">what is done to \
-                    each</th>"
-        .to_owned();
-    for (number, _) in growth.first().map_or(&[][..], |it| &it.costs) {
-        let _ = write!(text, "<th scope=\"col\">of {number}</th>");
-    }
-    text.push_str(
-        "<th scope=\"col\">exponent</th><th scope=\"col\">memory, each</th></tr></thead>\
-         <tbody>\n",
-    );
-    for grown in growth {
-        let _ = write!(
-            text,
-            "<tr>{}",
-            work(&grown.name, &grown.title, &grown.example)
-        );
-        for (number, seconds) in &grown.costs {
-            let _ = write!(
-                text,
-                "<td data-label=\"of {number}\">{}</td>",
-                Unit::Seconds.amount(*seconds)
-            );
-        }
-        let bytes = grown
-            .bytes
-            .map_or(String::new(), |bytes| Unit::Bytes.amount(bytes));
-        let _ = writeln!(
-            text,
-            "<td data-label=\"exponent\">{:.2}</td><td data-label=\"memory\">{bytes}</td></tr>",
-            grown.exponent
-        );
-    }
-    text.push_str("</tbody></table>\n\n");
-    text
-}
-
 /// An example's own figures, in one line of HTML, as seen from its page.
 pub fn line(speed: &Speed, example: &str) -> Option<String> {
     let mut parts = Vec::new();
@@ -256,23 +207,12 @@ pub fn line(speed: &Speed, example: &str) -> Option<String> {
             peers.join(", ")
         ));
     }
-    for grown in speed.growth.iter().filter(|it| it.example == example) {
-        let Some((number, seconds)) = grown.costs.last() else {
-            continue;
-        };
-        let seconds = Unit::Seconds.amount(*seconds);
-        parts.push(format!(
-            "<a href=\"../speed.html#{}\">{}</a>: {seconds} each with {number}",
-            anchor(&grown.name),
-            escape(&grown.title)
-        ));
-    }
     (!parts.is_empty()).then(|| parts.join(". "))
 }
 
 #[cfg(test)]
 mod tests {
-    use xtask::speed::{Growth, Measured, Of, Peer, Ratio, Speed, Unit};
+    use xtask::speed::{Measured, Of, Peer, Ratio, Speed, Unit};
 
     use super::{line, page};
 
@@ -309,14 +249,6 @@ mod tests {
                 measured("crate", vec![peer("moka", Of::OursByPeer, 1.5)]),
                 measured("alone", vec![]),
             ],
-            growth: vec![Growth {
-                name: "growing".to_owned(),
-                title: "a caller waits".to_owned(),
-                example: "basics/timers".to_owned(),
-                costs: vec![(10, 1e-6), (1000, 2e-6)],
-                exponent: 1.15,
-                bytes: Some(460.0),
-            }],
         }
     }
 
@@ -330,8 +262,6 @@ mod tests {
             "Where Rust loses:\n\n- [lost &lt;work&gt;](#lost), beside asyncio: 0.75.\n",
             "Where the crate is cheaper:\n\n- [crate &lt;work&gt;](#crate), beside moka: 1.50.\n",
             "<th scope=\"row\" id=\"alone\">alone &lt;work&gt; ",
-            "<td data-label=\"of 1000\">2.00 µs</td>",
-            "<td data-label=\"exponent\">1.15</td><td data-label=\"memory\">460 B</td>",
             "Measured on 2026-01-02, on 2 cores, with tokio 1.0.0.",
             // The widest is the highest of the table, and the mark stands at 1.
             "<rect x=\"0\" y=\"3\" width=\"93.66%\"",
@@ -341,12 +271,11 @@ mod tests {
         }
         let won = Speed {
             measurements: speed().measurements[1..2].to_vec(),
-            growth: vec![],
             ..speed()
         };
         let page = super::page(&won);
         assert!(page.contains("Where Rust loses: nowhere in this table."));
-        assert!(!page.contains("Beside the crates") && !page.contains("How costs grow"));
+        assert!(!page.contains("Beside the crates"));
     }
 
     #[test]
@@ -356,7 +285,6 @@ mod tests {
             "<a href=\"../speed.html#won\">won &lt;work&gt;</a>: 2.00 µs each; uvloop \
              takes 20.0 times as long",
             "1.50 of the cost of moka",
-            "a caller waits</a>: 2.00 µs each with 1000",
         ] {
             assert!(line.contains(expected), "{expected}\n{line}");
         }

@@ -6,7 +6,6 @@
 
 mod components;
 mod components_beside_crates;
-mod growth;
 mod more_components;
 mod primitives;
 mod services;
@@ -72,7 +71,7 @@ enum Command {
     One {
         /// The measurement.
         name: String,
-        /// The contestant; `ours` for a component that grows.
+        /// The contestant.
         contestant: String,
         /// How many items.
         size: u64,
@@ -126,9 +125,6 @@ fn run(cli: &Cli) -> Result<()> {
             let measured = rounds.measure(measurement)?;
             println!("{}: {} items", measured.name, measured.items);
         }
-        for growing in growth::ALL {
-            println!("{}: grows", rounds.grow(growing)?.name);
-        }
         return Ok(());
     }
     let effort = if options.quick {
@@ -143,11 +139,9 @@ fn run(cli: &Cli) -> Result<()> {
     };
     let fair = measurements().filter(|it| wanted(it.name, it.example));
     let fair: Vec<&Measurement> = fair.collect();
-    let growing = growth::ALL.iter().filter(|it| wanted(it.name, it.example));
-    let growing: Vec<_> = growing.collect();
     let filter = options.filter.as_deref().unwrap_or_default();
     ensure!(
-        !fair.is_empty() || !growing.is_empty(),
+        !fair.is_empty(),
         "no measurement, and no example that is measured, has `{filter}` in its name"
     );
     let mut measured = Vec::new();
@@ -158,18 +152,10 @@ fn run(cli: &Cli) -> Result<()> {
         }
         measured.push(result);
     }
-    let mut grown = Vec::new();
-    for growing in growing {
-        let result = rounds.grow(growing)?;
-        if !options.json {
-            say(&report::grown(&result))?;
-        }
-        grown.push(result);
-    }
     let missed = measured.iter().map(report::missed).sum::<usize>();
     let path = speed::path(&workspace);
     let before = speed::read(&workspace)?;
-    let speed = rounds.result(measured, grown)?;
+    let speed = rounds.result(measured)?;
     if options.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&speed)?))?;
     } else {
@@ -187,9 +173,6 @@ fn run(cli: &Cli) -> Result<()> {
         let order = |name: &str| measurements().position(|it| it.name == name);
         speed.measurements.sort_by_key(|it| order(&it.name));
         speed.measurements.retain(|it| order(&it.name).is_some());
-        let order = |name: &str| growth::ALL.iter().position(|it| it.name == name);
-        speed.growth.sort_by_key(|it| order(&it.name));
-        speed.growth.retain(|it| order(&it.name).is_some());
         let mut text = serde_json::to_string_pretty(&speed)?;
         text.push('\n');
         fs::write(&path, text)
@@ -199,23 +182,13 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 fn one(name: &str, contestant: &str, size: u64) -> Result<()> {
-    let run = match measurements().find(|it| it.name == name) {
-        Some(measurement) => {
-            let mut contestants = measurement.contestants.iter();
-            match contestants
-                .find(|it| it.name == contestant)
-                .map(|it| &it.how)
-            {
-                Some(How::Rust(run)) => *run,
-                _ => bail!("{name} has no contestant {contestant} in this program"),
-            }
-        }
-        None => {
-            let growing = growth::ALL.iter().find(|it| it.name == name);
-            growing
-                .with_context(|| format!("nothing is named {name}"))?
-                .run
-        }
+    let measurement = measurements().find(|it| it.name == name);
+    let mut contestants = measurement.into_iter().flat_map(|it| it.contestants);
+    let Some(How::Rust(run)) = contestants
+        .find(|it| it.name == contestant)
+        .map(|it| &it.how)
+    else {
+        bail!("{name} has no contestant {contestant} in this program");
     };
     println!("{}", serde_json::to_string(&run(size))?);
     Ok(())

@@ -48,18 +48,6 @@ pub enum How {
     Uvloop(Option<&'static str>),
 }
 
-/// How the cost of one of ours grows with the number of those who wait, or of entries.
-pub struct Growing {
-    /// The name on the command line.
-    pub name: &'static str,
-    /// What is done to each, as a heading.
-    pub title: &'static str,
-    /// The page that it belongs to.
-    pub example: &'static str,
-    /// Returns the seconds for one pass over so many, of processors' time.
-    pub run: fn(u64) -> Work,
-}
-
 /// Ours.
 pub const fn ours(run: fn(u64) -> Work) -> Contestant {
     Contestant {
@@ -114,21 +102,13 @@ pub struct Work {
     pub items: u64,
     /// Of the items, or of what came of them. All contestants agree on it too.
     pub sum: u64,
-    /// How many bytes all items took, where that was looked at.
-    #[serde(default)]
-    pub bytes: Option<f64>,
 }
 
 impl Work {
     /// Work that took so long.
     pub fn timed(time: Duration, items: u64, sum: u64) -> Self {
         let value = time.as_secs_f64();
-        Self {
-            value,
-            items,
-            sum,
-            bytes: None,
-        }
+        Self { value, items, sum }
     }
 }
 

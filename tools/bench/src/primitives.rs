@@ -543,7 +543,6 @@ async fn sleeper_memory(size: u64) -> Work {
         value,
         items,
         sum: sum_below(items),
-        bytes: None,
     }
 }
 

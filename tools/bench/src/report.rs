@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use catalog::speed::{Growth, Measured, Of, Speed, Unit};
+use catalog::speed::{Measured, Of, Speed};
 
 /// A measurement: what each needed for an item, and how the peers compare.
 pub fn measured(result: &Measured) -> String {
@@ -50,31 +50,11 @@ pub fn missed(result: &Measured) -> usize {
     usize::from(of_all) + of_peers.count()
 }
 
-/// How the cost of a component grows.
-pub fn grown(result: &Growth) -> String {
-    let mut text = format!("{} ({})\n ", result.title, result.example);
-    for (number, seconds) in &result.costs {
-        let each = Unit::Seconds.amount(*seconds);
-        let _ = write!(text, " {number}: {each} each;");
-    }
-    let _ = write!(text, " exponent {:.2}", result.exponent);
-    if let Some(bytes) = result.bytes {
-        let _ = write!(text, "; {bytes:.0} bytes each");
-    }
-    text.push('\n');
-    text
-}
-
 /// What was measured before, with what was measured now in its place.
 pub fn merged(before: Speed, mut now: Speed) -> Speed {
     for old in before.measurements {
         if now.measurements.iter().all(|new| new.name != old.name) {
             now.measurements.push(old);
-        }
-    }
-    for old in before.growth {
-        if now.growth.iter().all(|new| new.name != old.name) {
-            now.growth.push(old);
         }
     }
     now.versions.extend(before.versions);

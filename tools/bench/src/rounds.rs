@@ -1,6 +1,5 @@
 //! Running contestants in turn.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +10,11 @@ use indicatif::HumanCount;
 use catalog::files::read;
 use catalog::process::printed;
 use catalog::python::Python;
-use catalog::speed::{Growth, Measured, Of, Peer, Ratio, Speed};
+use catalog::speed::{Measured, Of, Peer, Ratio, Speed};
 use catalog::versions;
 use catalog::workspace::Workspace;
 
-use crate::measurement::{Contestant, Growing, How, Measurement, Work};
+use crate::measurement::{Contestant, How, Measurement, Work};
 
 /// How much is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +70,6 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// How many of those who wait, or of entries.
-    fn numbers(&self) -> [u64; 3] {
-        match self.effort {
-            Effort::Full | Effort::Quick => [10, 1_000, 100_000],
-            Effort::Check => [10, 20, 200],
-        }
-    }
-
     /// Runs the contestants in turn, so often, and compares what they needed.
     ///
     /// # Errors
@@ -128,56 +119,12 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    /// Runs a component with each number, so often.
-    ///
-    /// # Errors
-    ///
-    /// When it fails.
-    pub fn grow(&self, growing: &Growing) -> Result<Growth> {
-        let mut runs: BTreeMap<u64, Vec<Work>> = BTreeMap::new();
-        for _ in 0..self.count() {
-            for number in self.numbers() {
-                let work = self.rust(growing.name, "ours", number)?;
-                ensure!(
-                    work.items == number,
-                    "{}: {} items instead of {number}",
-                    growing.name,
-                    work.items
-                );
-                runs.entry(number).or_default().push(work);
-            }
-        }
-        let costs = runs.iter().map(|(number, works)| {
-            let values: Vec<f64> = works.iter().map(|work| work.value).collect();
-            (*number, median(&values) / *number as f64)
-        });
-        let costs: Vec<(u64, f64)> = costs.collect();
-        let [.., (less, cost_of_less), (more, cost_of_more)] = costs.as_slice() else {
-            unreachable!("there are three numbers");
-        };
-        let steps = (*more as f64 / *less as f64).ln();
-        let bytes = runs.values().next_back().into_iter().flatten();
-        let bytes: Vec<f64> = bytes.filter_map(|work| work.bytes).collect();
-        Ok(Growth {
-            name: growing.name.to_owned(),
-            title: growing.title.to_owned(),
-            example: growing.example.to_owned(),
-            exponent: 1.0 + (cost_of_more / cost_of_less).ln() / steps,
-            bytes: (!bytes.is_empty()).then(|| median(&bytes) / *more as f64),
-            costs,
-        })
-    }
-
     /// The measured, with the versions of what all of the measurements need.
     ///
     /// # Errors
     ///
     /// When a tool does not tell its version.
-    pub fn result(
-        &self,
-        measurements: Vec<Measured>,
-        growth: Vec<Growth>,
-    ) -> Result<Speed> {
+    pub fn result(&self, measurements: Vec<Measured>) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
@@ -204,7 +151,6 @@ impl<'a> Rounds<'a> {
             versions,
             rounds: self.count(),
             measurements,
-            growth,
         })
     }
 

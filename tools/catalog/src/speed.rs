@@ -21,8 +21,6 @@ pub struct Speed {
     pub rounds: usize,
     /// In the order of the tables.
     pub measurements: Vec<Measured>,
-    /// How costs grow with numbers.
-    pub growth: Vec<Growth>,
 }
 
 /// What is counted.
@@ -130,24 +128,6 @@ impl Ratio {
             Of::OursByPeer => self.median <= goal,
         })
     }
-}
-
-/// How the cost of a component grows with the number of those who wait, or of entries.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Growth {
-    /// The name on the command line.
-    pub name: String,
-    /// What is done to each, as a heading: `a caller waits for a permit and gets it`.
-    pub title: String,
-    /// The page that it belongs to.
-    pub example: String,
-    /// For each number, in ascending order: the number, and the seconds for each one.
-    pub costs: Vec<(u64, f64)>,
-    /// Of cost against number, from the last but one number to the last: with 1 the cost
-    /// of each stays the same.
-    pub exponent: f64,
-    /// How many bytes each takes, at the highest number.
-    pub bytes: Option<f64>,
 }
 
 /// Where the results stand.
