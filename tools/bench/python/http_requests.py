@@ -1,25 +1,12 @@
-import asyncio
-import time
-
 from aiohttp import web
-from run import twin
+from run import shared, twin
 
 http = twin("real-world/http_requests")
-AT_ONCE = 50
 
 
 async def post(request):
     number = int(request.match_info["id"])
     return web.json_response({"id": number, "title": f"Title {number}"})
-
-
-async def fetch_some(session, url, first, size):
-    items = total = 0
-    for number in range(first, size, AT_ONCE):
-        data = await http.fetch_json(session, f"{url}/{number}")
-        items += 1
-        total += data["id"] + len(data["title"])
-    return items, total
 
 
 async def bench(size):
@@ -30,13 +17,15 @@ async def bench(size):
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = "http://{}:{}/posts".format(*runner.addresses[0])
     async with http.session(5, 30) as session:
-        begun = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(fetch_some(session, url, first, size))
-                for first in range(AT_ONCE)
-            ]
-        seconds = time.perf_counter() - begun
+
+        async def fetch_some(numbers):
+            items = total = 0
+            for number in numbers:
+                data = await http.fetch_json(session, f"{url}/{number}")
+                items += 1
+                total += data["id"] + len(data["title"])
+            return items, total
+
+        work = await shared(50, size, fetch_some)
     await runner.cleanup()
-    items, totals = zip(*(task.result() for task in tasks))
-    return seconds, sum(items), sum(totals)
+    return work

@@ -1,7 +1,7 @@
-"""Runs one of these scripts, and prints what it did and needed as JSON.
+"""Runs a function of these modules, and prints what it did and needed as JSON.
 
-A script has `async def bench(size)`, which returns seconds, items and their sum, and takes
-what it measures from the twins with `twin`, so that what is measured is what is shown.
+Such a function takes the size, and returns seconds (or bytes), items and their sum. What it
+measures it takes from the twins with `twin`, so that what is measured is what is shown.
 """
 
 import ast
@@ -10,6 +10,7 @@ import importlib
 import json
 import pathlib
 import sys
+import time
 import types
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,19 +30,32 @@ def twin(example):
     return module
 
 
+async def shared(count, size, work):
+    """Times tasks that share the numbers below the size. Each returns items and sum."""
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(work(range(first, size, count))) for first in range(count)
+        ]
+    seconds = time.perf_counter() - begun
+    items, totals = zip(*(task.result() for task in tasks))
+    return seconds, sum(items), sum(totals)
+
+
 def main():
-    name, event_loop, size = sys.argv[1:]
+    event_loop, function, size = sys.argv[1:]
     sys.path.insert(0, str(HERE))
-    # For the scripts, which say `from run import twin`.
+    # For the modules, which say `from run import twin`.
     sys.modules["run"] = sys.modules["__main__"]
-    script = importlib.import_module(name)
+    module, name = function.split(".")
+    bench = getattr(importlib.import_module(module), name)
     factory = None
     if event_loop == "uvloop":
         import uvloop
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        seconds, items, total = runner.run(script.bench(int(size)))
+        seconds, items, total = runner.run(bench(int(size)))
     print(json.dumps({"value": seconds, "items": items, "sum": total}))
 
 

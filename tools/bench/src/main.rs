@@ -1,52 +1,32 @@
 //! Measures what each pattern costs, beside asyncio and beside the crates made for it.
 //!
 //! Each run of a contestant is a process of its own, and the contestants take turns, so
-//! that what the machine does meanwhile falls on all of them. What is told is the ratio
-//! of runs that stood beside each other.
+//! that other load on the machine falls on all of them. What is compared is the ratio of
+//! two runs that stood beside each other.
 
-mod components;
-mod components_beside_crates;
-mod more_components;
+mod beside_crates;
+mod examples;
+mod http_and_sqlite;
 mod primitives;
-mod services;
+mod report;
+mod rounds;
+mod row;
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result, bail, ensure};
-use bench::{measurement, report, rounds};
-use clap::{Args, Parser, Subcommand};
-use catalog::speed;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use catalog::speed::{self, Speed};
 use catalog::workspace::Workspace;
 
-use crate::measurement::{How, Measurement};
 use crate::rounds::{Effort, Rounds};
-
-/// Everything that is measured, in the order of the tables.
-fn measurements() -> impl Iterator<Item = &'static Measurement> {
-    [
-        primitives::ALL,
-        services::ALL,
-        components_beside_crates::ALL,
-        more_components::ALL,
-    ]
-    .into_iter()
-    .flatten()
-}
+use crate::row::{How, Row};
 
 /// Measures what the patterns cost, beside asyncio and beside the crates made for them.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    options: Options,
-}
-
-/// What is measured, and how it is told.
-#[derive(Args)]
 struct Options {
     /// A part of the name of a measurement, or of its example; without it, everything.
     filter: Option<String>,
@@ -57,38 +37,34 @@ struct Options {
     #[arg(long)]
     json: bool,
     /// Write the results to docs/speed.json, where the book takes them from.
-    #[arg(long, conflicts_with = "quick")]
+    #[arg(long, conflicts_with_all = ["quick", "check"])]
     record: bool,
+    /// A small part of the work, once, to see that all contestants do the same.
+    #[arg(long, hide = true)]
+    check: bool,
+    /// Run a contestant in this process, and print its work as JSON.
+    #[arg(long, hide = true, num_args = 3, value_names = ["NAME", "CONTESTANT", "SIZE"])]
+    once: Vec<String>,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Do all work once, a small part of it, and see that all contestants did the same.
-    #[command(hide = true)]
-    Check,
-    /// Run a contestant once, in this process, and print its work as JSON.
-    #[command(hide = true)]
-    One {
-        /// The measurement.
-        name: String,
-        /// The contestant.
-        contestant: String,
-        /// How many items.
-        size: u64,
-    },
-    /// Serve the site that is scraped, for as long as the standard input is open.
-    #[command(hide = true)]
-    Site {
-        /// How many pages.
-        pages: u64,
-    },
+/// All rows, in the order of the tables.
+fn rows() -> Vec<Row> {
+    let mut rows = primitives::rows();
+    rows.extend(http_and_sqlite::rows());
+    rows.extend(beside_crates::rows());
+    rows
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads this has seen enough of it.
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        // The reader of the output has seen enough of it.
+        Err(error)
+            if error.downcast_ref().map(io::Error::kind)
+                == Some(ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -96,100 +72,80 @@ fn main() -> ExitCode {
     }
 }
 
-fn is_closed_pipe(error: &Error) -> bool {
-    let kind = error.downcast_ref().map(io::Error::kind);
-    kind == Some(ErrorKind::BrokenPipe)
-}
-
-fn say(text: &str) -> Result<()> {
-    Ok(io::stdout().lock().write_all(text.as_bytes())?)
-}
-
-fn run(cli: &Cli) -> Result<()> {
-    if let Some(Command::One {
-        name,
-        contestant,
-        size,
-    }) = &cli.command
-    {
-        return one(name, contestant, *size);
+fn run(options: &Options) -> Result<()> {
+    if let [name, contestant, size] = options.once.as_slice() {
+        return once(name, contestant, size.parse()?);
     }
-    if let Some(Command::Site { pages }) = cli.command {
-        return services::site(pages);
-    }
-    let options = &cli.options;
-    let workspace = Workspace::open()?;
-    if let Some(Command::Check) = cli.command {
-        let rounds = Rounds::new(&workspace, Effort::Check)?;
-        for measurement in measurements() {
-            let measured = rounds.measure(measurement)?;
-            println!("{}: {} items", measured.name, measured.items);
-        }
-        return Ok(());
-    }
-    let effort = if options.quick {
-        Effort::Quick
-    } else {
-        Effort::Full
+    let effort = match options {
+        Options { check: true, .. } => Effort::Check,
+        Options { quick: true, .. } => Effort::Quick,
+        _ => Effort::Full,
     };
-    let rounds = Rounds::new(&workspace, effort)?;
-    let wanted = |name: &str, example: &str| {
-        let filter = options.filter.as_deref().unwrap_or_default();
-        name.contains(filter) || example.contains(filter)
-    };
-    let fair = measurements().filter(|it| wanted(it.name, it.example));
-    let fair: Vec<&Measurement> = fair.collect();
+    let rows = rows();
     let filter = options.filter.as_deref().unwrap_or_default();
+    let wanted = |row: &&Row| row.name.contains(filter) || row.example.contains(filter);
     ensure!(
-        !fair.is_empty(),
+        rows.iter().any(|row| wanted(&row)),
         "no measurement, and no example that is measured, has `{filter}` in its name"
     );
+    let workspace = Workspace::open()?;
+    let rounds = Rounds::new(&workspace, effort)?;
     let mut measured = Vec::new();
-    for measurement in fair {
-        let result = rounds.measure(measurement)?;
+    for row in rows.iter().filter(wanted) {
+        let result = rounds.measure(row)?;
         if !options.json {
-            say(&report::measured(&result))?;
+            writeln!(io::stdout(), "{}", report::measured(&result))?;
         }
         measured.push(result);
     }
-    let missed = measured.iter().map(report::missed).sum::<usize>();
-    let path = speed::path(&workspace);
-    let before = speed::read(&workspace)?;
-    let speed = rounds.result(measured)?;
+    let missed: usize = measured.iter().map(report::missed).sum();
+    let mut speed = rounds.result(measured)?;
     if options.json {
-        say(&format!("{}\n", serde_json::to_string_pretty(&speed)?))?;
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&speed)?)?;
     } else {
-        say(&format!(
-            "{}\n{missed} agreed figures were missed\n",
-            speed.machine
-        ))?;
+        let machine = &speed.machine;
+        writeln!(
+            io::stdout(),
+            "{machine}\n{missed} agreed figures were missed"
+        )?;
     }
     if options.record {
-        let mut speed = match before {
-            // What was not measured now, stays.
-            Some(before) if options.filter.is_some() => report::merged(before, speed),
-            _ => speed,
-        };
-        let order = |name: &str| measurements().position(|it| it.name == name);
-        speed.measurements.sort_by_key(|it| order(&it.name));
-        speed.measurements.retain(|it| order(&it.name).is_some());
-        let mut text = serde_json::to_string_pretty(&speed)?;
-        text.push('\n');
+        if options.filter.is_some() {
+            keep_others(&mut speed, speed::read(&workspace)?, &rows);
+        }
+        let path = speed::path(&workspace);
+        let text = serde_json::to_string_pretty(&speed)? + "\n";
         fs::write(&path, text)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
-fn one(name: &str, contestant: &str, size: u64) -> Result<()> {
-    let measurement = measurements().find(|it| it.name == name);
-    let mut contestants = measurement.into_iter().flat_map(|it| it.contestants);
-    let Some(How::Rust(run)) = contestants
+/// Adds the results of before for rows that were not measured now.
+fn keep_others(now: &mut Speed, before: Option<Speed>, rows: &[Row]) {
+    let Some(before) = before else { return };
+    for old in before.measurements {
+        if now.measurements.iter().all(|new| new.name != old.name) {
+            now.measurements.push(old);
+        }
+    }
+    let place = |name: &str| rows.iter().position(|row| row.name == name);
+    now.measurements.retain(|it| place(&it.name).is_some());
+    now.measurements.sort_by_key(|it| place(&it.name));
+    now.versions.extend(before.versions);
+    now.versions.sort();
+    now.versions.dedup();
+}
+
+fn once(name: &str, contestant: &str, size: u64) -> Result<()> {
+    let rows = rows().into_iter().filter(|row| row.name == name);
+    let mut contestants = rows.flat_map(|row| row.contestants);
+    match contestants
         .find(|it| it.name == contestant)
-        .map(|it| &it.how)
-    else {
-        bail!("{name} has no contestant {contestant} in this program");
-    };
-    println!("{}", serde_json::to_string(&run(size))?);
+        .map(|it| it.how)
+    {
+        Some(How::Rust(run)) => println!("{}", serde_json::to_string(&run(size))?),
+        _ => bail!("{name} has no contestant {contestant} in this program"),
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Running contestants in turn.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::available_parallelism;
 
@@ -14,20 +14,20 @@ use catalog::speed::{Measured, Of, Peer, Ratio, Speed};
 use catalog::versions;
 use catalog::workspace::Workspace;
 
-use crate::measurement::{Contestant, How, Measurement, Work};
+use crate::row::{Contestant, How, Row, Work};
 
 /// How much is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// What figures are worth something after.
+    /// Enough for figures that count.
     Full,
     /// A tenth of it, for a look.
     Quick,
-    /// So little that only what came of it is worth something.
+    /// So little that only the results of the work count, not the figures.
     Check,
 }
 
-/// How often contestants are run, and what they are run with.
+/// What contestants are run with, and how often.
 pub struct Rounds<'a> {
     workspace: &'a Workspace,
     effort: Effort,
@@ -45,12 +45,11 @@ impl<'a> Rounds<'a> {
     /// When there is no CPython, or its packages cannot be installed.
     pub fn new(workspace: &'a Workspace, effort: Effort) -> Result<Self> {
         let python = Python::find().map_err(anyhow::Error::msg)?;
-        let python = python.environment(workspace)?;
         Ok(Self {
             workspace,
             effort,
             program: env::current_exe()?,
-            python,
+            python: python.environment(workspace)?,
         })
     }
 
@@ -62,64 +61,73 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    fn size(&self, size: u64) -> u64 {
-        match self.effort {
-            Effort::Full => size,
-            Effort::Quick => (size / 10).max(1),
-            Effort::Check => size.min(200),
-        }
-    }
-
-    /// Runs the contestants in turn, so often, and compares what they needed.
+    /// Runs the contestants in turn, and compares what they cost.
     ///
     /// # Errors
     ///
     /// When a contestant fails, or did other work than ours.
-    pub fn measure(&self, measurement: &Measurement) -> Result<Measured> {
-        let Measurement { name, .. } = *measurement;
-        let size = self.size(measurement.size);
-        let mut values = vec![Vec::new(); measurement.contestants.len()];
-        let mut work_of_ours = None;
+    pub fn measure(&self, row: &Row) -> Result<Measured> {
+        let size = match self.effort {
+            Effort::Full => row.size,
+            Effort::Quick => row.size / 10,
+            Effort::Check => row.size.min(200),
+        };
+        let mut values = vec![Vec::new(); row.contestants.len()];
+        let mut sum_of_ours = None;
         for _ in 0..self.count() {
-            for (contestant, values) in measurement.contestants.iter().zip(&mut values) {
-                let work = self.once(measurement, contestant, size)?;
-                let same = (work.items, work.sum);
-                let expected = *work_of_ours.get_or_insert(same);
+            for (contestant, values) in row.contestants.iter().zip(&mut values) {
+                let work = self.once(row, contestant, size)?;
+                let expected = (size, *sum_of_ours.get_or_insert(work.sum));
+                let done = (work.items, work.sum);
                 ensure!(
-                    same == expected,
-                    "{name}: {} did other work than ours: {same:?} items and sum, not \
-                     {expected:?}",
+                    done == expected,
+                    "{}: {} did {done:?} items and sum, not {expected:?}",
+                    row.name,
                     contestant.name
                 );
                 values.push(work.value);
             }
         }
-        let [ours, peers @ ..] = values.as_slice() else {
-            unreachable!("there is ours at least");
-        };
-        let contestants = &measurement.contestants[1..];
-        let peers = contestants.iter().zip(peers).map(|(peer, values)| Peer {
+        let peers = row.contestants.iter().zip(&values).skip(1);
+        let peers = peers.map(|(peer, theirs)| Peer {
             name: peer.name.to_owned(),
-            value: median(values),
-            ratio: compare(peer, ours, values),
+            value: median(theirs),
+            ratio: compare(peer, &values[0], theirs),
         });
-        let (items, _) = work_of_ours.unwrap_or_default();
         Ok(Measured {
-            name: name.to_owned(),
-            title: measurement
-                .title
-                .replace("{n}", &HumanCount(items).to_string()),
-            example: measurement.example.to_owned(),
-            unit: measurement.unit,
-            items,
-            ours: median(ours),
+            name: row.name.to_owned(),
+            title: row.title.replace("{n}", &HumanCount(size).to_string()),
+            example: row.example.to_owned(),
+            unit: row.unit,
+            items: size,
+            ours: median(&values[0]),
             // Agreed for the whole work.
-            at_most: measurement.at_most.filter(|_| self.effort == Effort::Full),
+            at_most: row.at_most.filter(|_| self.effort == Effort::Full),
             peers: peers.collect(),
         })
     }
 
-    /// The measured, with the versions of what all of the measurements need.
+    /// Runs a contestant in a process of its own.
+    fn once(&self, row: &Row, contestant: &Contestant, size: u64) -> Result<Work> {
+        let mut command = match contestant.how {
+            How::Rust(_) => {
+                let mut command = Command::new(&self.program);
+                command.args(["--once", row.name, contestant.name]);
+                command
+            }
+            How::Python(function) => {
+                let script = self.workspace.root.join("tools/bench/python/run.py");
+                let mut command = Command::new(&self.python);
+                command.args(["-I", "-X", "utf8"]).arg(script);
+                command.args([contestant.name, function]);
+                command
+            }
+        };
+        let text = printed(command.arg(size.to_string()))?;
+        serde_json::from_str(&text).with_context(|| format!("{command:?} printed {text}"))
+    }
+
+    /// The results, with the versions of what the rows use.
     ///
     /// # Errors
     ///
@@ -128,18 +136,23 @@ impl<'a> Rounds<'a> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        // What contestants use, too.
-        names.extend(["tokio", "axum", "reqwest", "rusqlite"]);
-        names.extend(["aiofiles", "aiohttp", "aiosqlite"]);
+        names.extend([
+            "aiohttp",
+            "aiosqlite",
+            "axum",
+            "reqwest",
+            "rusqlite",
+            "tokio",
+        ]);
         names.sort_unstable();
         names.dedup();
-        let requirements = self.workspace.root.join("tools/python/requirements.txt");
-        let requirements = read(&requirements)?;
-        let lock = read(&self.workspace.root.join("Cargo.lock"))?;
+        let root = &self.workspace.root;
+        let lock = read(&root.join("Cargo.lock"))?;
+        let requirements = read(&root.join("tools/python/requirements.txt"))?;
         for name in names {
             let pinned = || {
                 let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
-                after.split(['\n', ';']).next()
+                after.split([' ', '\n', ';']).next()
             };
             if let Some(version) = versions::locked(&lock, name).or_else(pinned) {
                 versions.push(format!("{name} {version}"));
@@ -153,57 +166,17 @@ impl<'a> Rounds<'a> {
             measurements,
         })
     }
-
-    /// Runs a contestant in a process of its own.
-    fn once(
-        &self,
-        measurement: &Measurement,
-        contestant: &Contestant,
-        size: u64,
-    ) -> Result<Work> {
-        match contestant.how {
-            How::Rust(_) => self.rust(measurement.name, contestant.name, size),
-            How::Asyncio(script) => {
-                self.script(script.unwrap_or(measurement.name), "asyncio", size)
-            }
-            How::Uvloop(script) => {
-                self.script(script.unwrap_or(measurement.name), "uvloop", size)
-            }
-        }
-    }
-
-    fn rust(&self, name: &str, contestant: &str, size: u64) -> Result<Work> {
-        let size = size.to_string();
-        work(Command::new(&self.program).args(["one", name, contestant, &size]))
-    }
-
-    fn script(&self, name: &str, event_loop: &str, size: u64) -> Result<Work> {
-        let scripts: &Path = &self.workspace.root.join("tools/bench/python");
-        let mut command = Command::new(&self.python);
-        command
-            .args(["-I", "-X", "utf8"])
-            .arg(scripts.join("run.py"));
-        // Some use what this program serves.
-        command.env("BENCHES", &self.program);
-        work(command.args([name, event_loop, &size.to_string()]))
-    }
 }
 
-/// Runs the command, which prints its work as JSON.
-fn work(command: &mut Command) -> Result<Work> {
-    let text = printed(command)?;
-    serde_json::from_str(&text).with_context(|| format!("{command:?} printed {text}"))
-}
-
-/// What each round says of the two.
-fn compare(peer: &Contestant, ours: &[f64], peers: &[f64]) -> Ratio {
+/// Compares the two of each round.
+fn compare(peer: &Contestant, ours: &[f64], theirs: &[f64]) -> Ratio {
     let of = match peer.how {
-        How::Asyncio(_) | How::Uvloop(_) => Of::PeerByOurs,
+        How::Python(_) => Of::PeerByOurs,
         How::Rust(_) => Of::OursByPeer,
     };
-    let ratios = ours.iter().zip(peers).map(|(ours, peers)| match of {
-        Of::PeerByOurs => peers / ours,
-        Of::OursByPeer => ours / peers,
+    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| match of {
+        Of::PeerByOurs => theirs / ours,
+        Of::OursByPeer => ours / theirs,
     });
     let ratios: Vec<f64> = ratios.collect();
     Ratio {
@@ -215,15 +188,11 @@ fn compare(peer: &Contestant, ours: &[f64], peers: &[f64]) -> Ratio {
     }
 }
 
-/// The value in the middle; of an even number, the mean of the two.
+/// The value in the middle of an odd number of values.
 fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => (values[middle - 1] + values[middle]) / 2.0,
-        _ => values[middle],
-    }
+    values[values.len() / 2]
 }
 
 /// The processor, how many cores there are, and the system.
@@ -241,37 +210,27 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use indicatif::HumanCount;
     use catalog::speed::Of;
 
-    use super::{compare, median};
-    use crate::measurement::{asyncio, peer};
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-    }
+    use super::compare;
+    use crate::row::{Contestant, How};
 
     #[test]
     fn ratios_are_of_runs_beside_each_other() {
         // The second round was slow for both.
         let (ours, theirs) = ([1.0, 10.0, 2.0], [2.0, 30.0, 2.0]);
-        let ratio = compare(&asyncio(Some(2.0)), &ours, &theirs);
+        let peer = |how, goal| {
+            let (name, goal) = ("peer", Some(goal));
+            Contestant { name, how, goal }
+        };
+        let ratio = compare(&peer(How::Python(""), 2.0), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::PeerByOurs, 2.0));
         assert_eq!((ratio.low, ratio.high), (1.0, 3.0));
         assert!(ratio.is_met());
-        let crate_of = |goal| peer("a", |_| unreachable!("it is not run"), Some(goal));
-        let ratio = compare(&crate_of(0.4), &ours, &theirs);
+        let of_crate = || How::Rust(Box::new(|_| unreachable!("it is not run")));
+        let ratio = compare(&peer(of_crate(), 0.4), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::OursByPeer, 0.5));
         assert!(!ratio.is_met());
-        assert!(compare(&crate_of(0.5), &ours, &theirs).is_met());
-    }
-
-    #[test]
-    fn numbers_have_commas() {
-        let numbers = [0, 12, 123, 1_234, 100_000, 1_000_000];
-        let texts = numbers.map(|number| HumanCount(number).to_string());
-        assert_eq!(texts, ["0", "12", "123", "1,234", "100,000", "1,000,000"]);
+        assert!(compare(&peer(of_crate(), 0.5), &ours, &theirs).is_met());
     }
 }

@@ -1,5 +1,0 @@
-from sqlite_select import select
-
-
-async def bench(size):
-    return await select(size, 10)

@@ -1,0 +1,209 @@
+//! A row of the tables: one piece of work, and its contestants.
+
+use std::future::Future;
+use std::iter::StepBy;
+use std::ops::Range;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use catalog::speed::Unit;
+
+/// The same work, done by several contestants.
+pub struct Row {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The page that shows the row, as `concurrency/lock`.
+    pub example: &'static str,
+    /// How many items: enough that the fastest contestant takes some 20 ms.
+    pub size: u64,
+    /// The work, as a heading; `{n}` stands for the number of items.
+    pub title: &'static str,
+    /// What is counted.
+    pub unit: Unit,
+    /// The agreed limit for ours, for all items, in the unit.
+    pub at_most: Option<f64>,
+    /// The first is ours.
+    pub contestants: Vec<Contestant>,
+    /// On which all contestants in Rust run.
+    runtime: fn() -> Runtime,
+}
+
+/// One way of doing the work.
+pub struct Contestant {
+    /// `ours`, `asyncio`, `uvloop` or the name of a crate.
+    pub name: &'static str,
+    /// What runs.
+    pub how: How,
+    /// The agreed ratio: asyncio takes at least so many times as long as ours; ours costs
+    /// at most such a part of a crate.
+    pub goal: Option<f64>,
+}
+
+/// What runs.
+pub enum How {
+    /// A function of this program.
+    Rust(Box<dyn Fn(u64) -> Work>),
+    /// A function in `python/`, as `module.function`, under the loop that the contestant
+    /// is named after.
+    Python(&'static str),
+}
+
+/// A row without contestants. It runs on one thread, as asyncio does, and counts seconds.
+pub fn row(name: &'static str, example: &'static str, size: u64) -> Row {
+    Row {
+        name,
+        example,
+        size,
+        title: "",
+        unit: Unit::Seconds,
+        at_most: None,
+        contestants: Vec::new(),
+        runtime: one_thread,
+    }
+}
+
+impl Row {
+    /// Sets the title.
+    pub fn title(self, title: &'static str) -> Self {
+        Self { title, ..self }
+    }
+
+    /// Sets what is counted.
+    pub fn unit(self, unit: Unit) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// Sets the limit for ours.
+    pub fn at_most(self, limit: f64) -> Self {
+        let at_most = Some(limit);
+        Self { at_most, ..self }
+    }
+
+    /// Sets the runtime of the contestants that follow.
+    pub fn on(self, runtime: fn() -> Runtime) -> Self {
+        Self { runtime, ..self }
+    }
+
+    /// Adds ours, which comes first.
+    pub fn ours(self, work: impl AsyncFn(u64) -> Work + 'static) -> Self {
+        self.beside("ours", None, work)
+    }
+
+    /// Adds a crate, and which part of its cost ours may have.
+    pub fn beside(
+        self,
+        name: &'static str,
+        goal: Option<f64>,
+        work: impl AsyncFn(u64) -> Work + 'static,
+    ) -> Self {
+        let runtime = self.runtime;
+        let run = move |size| runtime().block_on(async { work(size).await });
+        self.contestant(name, How::Rust(Box::new(run)), goal)
+    }
+
+    /// Adds a function in `python/`, under the loops of asyncio and of uvloop, and how
+    /// many times as fast ours has to be.
+    pub fn asyncio(self, function: &'static str, goals: Option<(f64, f64)>) -> Self {
+        let (asyncio, uvloop) = goals.unzip();
+        self.contestant("asyncio", How::Python(function), asyncio)
+            .contestant("uvloop", How::Python(function), uvloop)
+    }
+
+    fn contestant(mut self, name: &'static str, how: How, goal: Option<f64>) -> Self {
+        self.contestants.push(Contestant { name, how, goal });
+        self
+    }
+}
+
+/// What a contestant did, and what it cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// In the unit of the row, for all items.
+    pub value: f64,
+    /// How many items it counted. All contestants of a row agree on it.
+    pub items: u64,
+    /// The sum of the items, or of what came of them. All contestants agree on it too.
+    pub sum: u64,
+}
+
+/// What came of the work.
+pub trait Results {
+    /// How many items there are, and their sum.
+    fn items_and_sum(&self) -> (u64, u64);
+}
+
+impl Results for (u64, u64) {
+    fn items_and_sum(&self) -> (u64, u64) {
+        *self
+    }
+}
+
+impl Results for Vec<u64> {
+    fn items_and_sum(&self) -> (u64, u64) {
+        (self.len() as u64, self.iter().sum())
+    }
+}
+
+impl Results for Vec<(u64, u64)> {
+    fn items_and_sum(&self) -> (u64, u64) {
+        let add = |all: (u64, u64), part: &(u64, u64)| (all.0 + part.0, all.1 + part.1);
+        self.iter().fold((0, 0), add)
+    }
+}
+
+/// Does the work, and times it by the clock. Returns what came of it as well.
+pub async fn clocked<T: Results>(
+    clock: ClockId,
+    work: impl Future<Output = T>,
+) -> (Work, T) {
+    let now = || Duration::try_from(clock_gettime(clock)).expect("it is not negative");
+    let begun = now();
+    let results = work.await;
+    let value = (now() - begun).as_secs_f64();
+    let (items, sum) = results.items_and_sum();
+    (Work { value, items, sum }, results)
+}
+
+/// Times the work by the wall clock.
+pub async fn timed(work: impl Future<Output = impl Results>) -> Work {
+    clocked(ClockId::Monotonic, work).await.0
+}
+
+/// Times the work by the processors' clock, which counts all threads of this process.
+pub async fn cpu_timed(work: impl Future<Output = impl Results>) -> Work {
+    clocked(ClockId::ProcessCPUTime, work).await.0
+}
+
+/// Every n-th number below the size.
+pub type Part = StepBy<Range<u64>>;
+
+/// Spawns tasks that share the numbers below the size.
+pub fn shared<F>(tasks: u64, size: u64, task: impl Fn(Part) -> F) -> JoinSet<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let parts = (0..tasks).map(|first| (first..size).step_by(tasks as usize));
+    parts.map(task).collect()
+}
+
+/// A runtime on the thread that calls it, as `#[tokio::main(flavor = "current_thread")]`
+/// makes it.
+fn one_thread() -> Runtime {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.expect("the system has room for it")
+}
+
+/// A runtime of four threads.
+pub fn four_threads() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    let built = builder.worker_threads(4).enable_all().build();
+    built.expect("the system has threads left")
+}
+
+/// A runtime with a thread for each core, as `#[tokio::main]` makes it.
+pub fn all_cores() -> Runtime {
+    Runtime::new().expect("the system has threads left")
+}
