@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
-use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use catalog::speed::Unit;
 use deadpool::managed;
 use failsafe::backoff;
 use failsafe::failure_policy::{
@@ -18,24 +18,18 @@ use moka::future::Cache;
 use rustix::time::ClockId;
 use tokio::task::yield_now;
 use tokio::time::Instant;
-use catalog::speed::Unit;
 
 use crate::examples::context_managers::connection_pool;
 use crate::examples::error_handling::circuit_breaker::{CallError, CircuitBreaker};
 use crate::examples::real_world::sliding_window::SlidingWindow;
 use crate::examples::real_world::token_bucket::TokenBucket;
 use crate::examples::real_world::ttl_cache::TtlCache;
-use crate::row::{
-    Results, Row, Work, all_cores, clocked, four_threads, row, shared, timed,
-};
+use crate::row::{On, Results, Row, Work, clocked, row, shared, timed};
 
 /// In the order of the table.
 pub fn rows() -> Vec<Row> {
-    let mut rows = limiters();
-    rows.extend(pools());
-    rows.extend(caches());
-    rows.extend(breakers());
-    rows
+    let rows = [limiters(), pools(), caches(), breakers()];
+    rows.into_iter().flatten().collect()
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,12 +48,12 @@ fn limiters() -> Vec<Row> {
     vec![
         row("token_bucket", "real-world/token_bucket", 1_000_000)
             .title("{n} tokens that are there, one thread")
-            .ours(|n| timed(acquire_all(TokenBucket::new(BURST, INTERVAL), 1, n)))
+            .ours(|n| bucket(1, n))
             .beside("governor", None, |n| governor(1, n)),
         row("token_bucket_4", "real-world/token_bucket", 400_000)
             .title("{n} tokens that are there, four threads")
-            .on(four_threads)
-            .ours(|n| timed(acquire_all(TokenBucket::new(BURST, INTERVAL), 4, n)))
+            .on(On::FourThreads)
+            .ours(|n| bucket(4, n))
             .beside("governor", None, |n| governor(4, n)),
         row("sliding_window", "real-world/sliding_window", 1_000_000)
             .title("{n} calls that a strict limit lets through at once, one thread")
@@ -67,7 +61,7 @@ fn limiters() -> Vec<Row> {
             .beside("governor", Some(3.5), |n| governor(1, n)),
         row("sliding_window_4", "real-world/sliding_window", 400_000)
             .title("{n} calls that a strict limit lets through at once, four threads")
-            .on(four_threads)
+            .on(On::FourThreads)
             .ours(|n| window(4, n))
             .beside("governor", Some(1.5), |n| governor(4, n)),
         row("limiter_waiting", "real-world/sliding_window", 2_000)
@@ -75,104 +69,59 @@ fn limiters() -> Vec<Row> {
                 "{n} callers wait for a limit of a tenth in 0.1 s: the processors' time",
             )
             .unit(Unit::CpuSeconds)
-            .on(all_cores)
+            .on(On::AllCores)
             .ours(waiting_for_window)
             .beside("governor", Some(0.05), waiting_for_governor),
     ]
 }
 
-/// What makes its callers wait.
-trait Limiter: Send + Sync + 'static {
-    /// When the caller goes on, where that is told.
-    type Moment: Send;
-
-    fn acquire(&self) -> impl Future<Output = Self::Moment> + Send;
-}
-
-impl Limiter for TokenBucket {
-    type Moment = Instant;
-
-    async fn acquire(&self) -> Instant {
-        self.acquire().await
-    }
-}
-
-impl Limiter for SlidingWindow {
-    type Moment = Instant;
-
-    async fn acquire(&self) -> Instant {
-        self.acquire().await
-    }
-}
-
-impl Limiter for Governor {
-    type Moment = ();
-
-    async fn acquire(&self) {
-        self.until_ready().await;
-    }
-}
-
-/// governor, with the moment at which the caller goes on.
-struct Seen(Governor);
-
-impl Limiter for Seen {
-    type Moment = Instant;
-
-    async fn acquire(&self) -> Instant {
-        self.0.until_ready().await;
-        Instant::now()
-    }
-}
-
-/// Of each task: the moments, and the sum of its numbers.
-struct Acquired<T>(Vec<(Vec<T>, u64)>);
+/// Of each task: the moments at which it went on, and the sum of its numbers.
+type Acquired<T> = Vec<(Vec<T>, u64)>;
 
 impl<T> Results for Acquired<T> {
     fn items_and_sum(&self) -> (u64, u64) {
-        let parts = self.0.iter();
-        let parts: Vec<_> = parts.map(|(all, sum)| (all.len() as u64, *sum)).collect();
-        parts.items_and_sum()
+        let add = |(items, sum), (moments, part): &(Vec<T>, u64)| {
+            (items + moments.len() as u64, sum + part)
+        };
+        self.iter().fold((0, 0), add)
     }
 }
 
-impl Acquired<Instant> {
-    /// How many of the moments the fullest window holds.
-    fn most_in(&self, window: Duration) -> usize {
-        let moments = self.0.iter().flat_map(|(moments, _)| moments);
-        let mut moments: Vec<Instant> = moments.copied().collect();
-        moments.sort();
-        let mut first = 0;
-        let counts = moments.iter().enumerate().map(|(last, moment)| {
-            while *moment >= moments[first] + window {
-                first += 1;
-            }
-            last + 1 - first
-        });
-        counts.max().unwrap_or_default()
-    }
-}
-
-/// The tasks acquire once for each of their numbers.
-async fn acquire_all<L: Limiter>(
-    limiter: L,
-    tasks: u64,
-    size: u64,
-) -> Acquired<L::Moment> {
-    let limiter = Arc::new(limiter);
-    let tasks = shared(tasks, size, |part| {
-        let limiter = Arc::clone(&limiter);
-        async move {
-            let mut moments = Vec::with_capacity(part.size_hint().0);
-            let mut sum = 0;
-            for number in part {
-                moments.push(limiter.acquire().await);
-                sum += number;
-            }
-            (moments, sum)
+/// How many of the moments the fullest window holds.
+fn most_in(window: Duration, acquired: Acquired<Instant>) -> usize {
+    let moments = acquired.into_iter().flat_map(|(moments, _)| moments);
+    let mut moments: Vec<Instant> = moments.collect();
+    moments.sort();
+    let mut first = 0;
+    let counts = moments.iter().enumerate().map(|(last, moment)| {
+        while *moment >= moments[first] + window {
+            first += 1;
         }
+        last + 1 - first
     });
-    Acquired(tasks.join_all().await)
+    counts.max().unwrap_or_default()
+}
+
+/// Tasks that acquire once for each of their numbers, by an expression.
+macro_rules! acquire_all {
+    ($limiter:ident = $new:expr, $tasks:expr, $size:expr, $acquire:expr) => {
+        async {
+            let limiter = Arc::new($new);
+            let tasks = shared($tasks, $size, |part| {
+                let $limiter = Arc::clone(&limiter);
+                async move {
+                    let mut moments = Vec::with_capacity(part.size_hint().0);
+                    let mut sum = 0;
+                    for number in part {
+                        moments.push($acquire);
+                        sum += number;
+                    }
+                    (moments, sum)
+                }
+            });
+            tasks.join_all().await
+        }
+    };
 }
 
 fn new_governor(interval: Duration, burst: u32) -> Governor {
@@ -181,21 +130,33 @@ fn new_governor(interval: Duration, burst: u32) -> Governor {
     RateLimiter::direct(quota.allow_burst(burst))
 }
 
+async fn bucket(tasks: u64, size: u64) -> Work {
+    let bucket = TokenBucket::new(BURST, INTERVAL);
+    timed(acquire_all!(it = bucket, tasks, size, it.acquire().await)).await
+}
+
 // governor keeps one number, which it changes without a lock, and does not tell when the
 // caller goes on. Ours is first come, first served, and yields to other tasks when it was
 // called often.
 async fn governor(tasks: u64, size: u64) -> Work {
-    timed(acquire_all(new_governor(INTERVAL, BURST), tasks, size)).await
+    let governor = new_governor(INTERVAL, BURST);
+    timed(acquire_all!(
+        it = governor,
+        tasks,
+        size,
+        it.until_ready().await
+    ))
+    .await
 }
 
 // Ours keeps the moments of as many calls as its limit. governor need not, as it promises
 // less: see `waiting_for_governor`.
 async fn window(tasks: u64, size: u64) -> Work {
-    let window = INTERVAL * BURST;
-    let limiter = SlidingWindow::new(BURST as usize, window);
-    let all = acquire_all(limiter, tasks, size);
+    let length = INTERVAL * BURST;
+    let window = SlidingWindow::new(BURST as usize, length);
+    let all = acquire_all!(it = window, tasks, size, it.acquire().await);
     let (work, acquired) = clocked(ClockId::Monotonic, all).await;
-    assert!(acquired.most_in(window) <= BURST as usize, "a window");
+    assert!(most_in(length, acquired) <= BURST as usize, "a window");
     work
 }
 
@@ -204,17 +165,13 @@ fn limit(size: u64) -> u32 {
     u32::try_from(size / 10).map_or(u32::MAX, |limit| limit.max(1))
 }
 
-/// Each caller is a task, and acquires once. Returns how many the fullest window holds.
-async fn waiting(limiter: impl Limiter<Moment = Instant>, size: u64) -> (Work, usize) {
-    let all = acquire_all(limiter, size, size);
-    let (work, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
-    (work, acquired.most_in(WINDOW))
-}
-
+/// Each caller is a task, and acquires once.
 async fn waiting_for_window(size: u64) -> Work {
     let limit = limit(size) as usize;
-    let (work, most) = waiting(SlidingWindow::new(limit, WINDOW), size).await;
-    assert!(most <= limit, "{most} in one window");
+    let window = SlidingWindow::new(limit, WINDOW);
+    let all = acquire_all!(it = window, size, size, it.acquire().await);
+    let (work, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
+    assert!(most_in(WINDOW, acquired) <= limit, "too many in one window");
     work
 }
 
@@ -222,9 +179,16 @@ async fn waiting_for_window(size: u64) -> Work {
 // and what comes until its end. Its waiters all try again when the next token comes.
 async fn waiting_for_governor(size: u64) -> Work {
     let limit = limit(size);
-    let limiter = Seen(new_governor(WINDOW / limit, limit));
-    let (work, most) = waiting(limiter, size).await;
-    assert!(most > limit as usize, "governor has become strict");
+    let governor = new_governor(WINDOW / limit, limit);
+    let all = acquire_all!(it = governor, size, size, {
+        it.until_ready().await;
+        Instant::now()
+    });
+    let (work, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
+    assert!(
+        most_in(WINDOW, acquired) > limit as usize,
+        "it has become strict"
+    );
     work
 }
 
@@ -234,35 +198,25 @@ fn pools() -> Vec<Row> {
     vec![
         row("connection_pool", POOL, 200_000)
             .title("A connection taken {n} times from a pool of 8, one task")
-            .ours(|n| use_all(new_pool(), 1, n, false))
-            .beside("deadpool", Some(0.6), |n| {
-                use_all(new_deadpool(), 1, n, false)
-            })
-            .beside("bb8", Some(0.6), async |n| {
-                use_all(new_bb8().await, 1, n, false).await
-            }),
+            .ours(|n| pool(1, n, false))
+            .beside("deadpool", Some(0.6), |n| deadpool(1, n, false))
+            .beside("bb8", Some(0.6), |n| bb8(1, n, false)),
         row("connection_pool_contended", POOL, 200_000)
             .title(
                 "A connection taken {n} times from a pool of 8, 32 tasks on four threads",
             )
-            .on(four_threads)
-            .ours(|n| use_all(new_pool(), 32, n, false))
-            .beside("deadpool", Some(0.6), |n| {
-                use_all(new_deadpool(), 32, n, false)
-            })
-            .beside("bb8", Some(0.6), async |n| {
-                use_all(new_bb8().await, 32, n, false).await
-            }),
+            .on(On::FourThreads)
+            .ours(|n| pool(32, n, false))
+            .beside("deadpool", Some(0.6), |n| deadpool(32, n, false))
+            .beside("bb8", Some(0.6), |n| bb8(32, n, false)),
         // Most of this is the switching of tasks. A caller of bb8 takes what was released
         // before the waiters are awake; ours and deadpool are first come, first served.
         row("connection_pool_waiting", POOL, 100_000)
             .title("The same, held over an await, so that most wait")
-            .on(four_threads)
-            .ours(|n| use_all(new_pool(), 32, n, true))
-            .beside("deadpool", None, |n| use_all(new_deadpool(), 32, n, true))
-            .beside("bb8", None, async |n| {
-                use_all(new_bb8().await, 32, n, true).await
-            }),
+            .on(On::FourThreads)
+            .ours(|n| pool(32, n, true))
+            .beside("deadpool", None, |n| deadpool(32, n, true))
+            .beside("bb8", None, |n| bb8(32, n, true)),
     ]
 }
 
@@ -274,37 +228,42 @@ const BROKEN: u64 = u64::MAX;
 
 const POOL_SIZE: usize = 8;
 
-trait Pool: Clone + Send + Sync + 'static {
-    type Held<'a>: DerefMut<Target = u64> + Send;
-
-    fn acquire(&self) -> impl Future<Output = Self::Held<'_>> + Send;
+/// Tasks that use a connection for each of their numbers, and may hold it over an await.
+macro_rules! use_all {
+    ($pool:expr, $acquire:ident, $tasks:expr, $size:expr, $hold:expr) => {
+        async {
+            let pool = $pool;
+            let all = async {
+                let tasks = shared($tasks, $size, |part| {
+                    let pool = pool.clone();
+                    async move {
+                        for _ in part {
+                            let held = pool.$acquire().await;
+                            let mut uses = held.expect("an hour is enough");
+                            *uses += 1;
+                            if $hold {
+                                yield_now().await;
+                            }
+                        }
+                    }
+                });
+                tasks.join_all().await;
+                (0, 0)
+            };
+            let work = timed(all).await;
+            let mut held = Vec::new();
+            for _ in 0..POOL_SIZE {
+                held.push(pool.$acquire().await.expect("an hour is enough"));
+            }
+            let items = held.iter().map(|uses| **uses).sum();
+            Work { items, ..work }
+        }
+    };
 }
 
-/// The tasks use a connection for each of their numbers.
-async fn use_all<P: Pool>(pool: P, tasks: u64, size: u64, hold: bool) -> Work {
-    let all = async {
-        let tasks = shared(tasks, size, |part| {
-            let pool = pool.clone();
-            async move {
-                for _ in part {
-                    let mut uses = pool.acquire().await;
-                    *uses += 1;
-                    if hold {
-                        yield_now().await;
-                    }
-                }
-            }
-        });
-        tasks.join_all().await;
-        (0, 0)
-    };
-    let work = timed(all).await;
-    let mut held = Vec::new();
-    for _ in 0..POOL_SIZE {
-        held.push(pool.acquire().await);
-    }
-    let items = held.iter().map(|uses| **uses).sum();
-    Work { items, ..work }
+async fn pool(tasks: u64, size: u64, hold: bool) -> Work {
+    let pool = connection_pool::Pool::new(Manager, POOL_SIZE, HOUR);
+    use_all!(pool, acquire, tasks, size, hold).await
 }
 
 impl connection_pool::Manager for Manager {
@@ -318,18 +277,6 @@ impl connection_pool::Manager for Manager {
     fn is_broken(&self, uses: &u64) -> bool {
         *uses == BROKEN
     }
-}
-
-impl Pool for connection_pool::Pool<Manager> {
-    type Held<'a> = connection_pool::Pooled<Manager>;
-
-    async fn acquire(&self) -> Self::Held<'_> {
-        self.acquire().await.expect("an hour is enough")
-    }
-}
-
-fn new_pool() -> connection_pool::Pool<Manager> {
-    connection_pool::Pool::new(Manager, POOL_SIZE, HOUR)
 }
 
 impl managed::Manager for Manager {
@@ -352,17 +299,9 @@ impl managed::Manager for Manager {
     }
 }
 
-impl Pool for managed::Pool<Manager> {
-    type Held<'a> = managed::Object<Manager>;
-
-    async fn acquire(&self) -> Self::Held<'_> {
-        self.get().await.expect("an hour is enough")
-    }
-}
-
 // deadpool limits the time of each step, ours that of all steps together. deadpool counts
 // the uses of each connection. `close` of ours waits until all connections are released.
-fn new_deadpool() -> managed::Pool<Manager> {
+async fn deadpool(tasks: u64, size: u64, hold: bool) -> Work {
     let builder = managed::Pool::builder(Manager).max_size(POOL_SIZE);
     let builder = builder.runtime(deadpool::Runtime::Tokio1);
     let builder = builder.timeouts(managed::Timeouts {
@@ -370,7 +309,8 @@ fn new_deadpool() -> managed::Pool<Manager> {
         create: Some(HOUR),
         recycle: Some(HOUR),
     });
-    builder.build().expect("it has a runtime for the limits")
+    let pool: managed::Pool<Manager> = builder.build().expect("it has a runtime");
+    use_all!(pool, get, tasks, size, hold).await
 }
 
 impl bb8::ManageConnection for Manager {
@@ -390,21 +330,13 @@ impl bb8::ManageConnection for Manager {
     }
 }
 
-impl Pool for bb8::Pool<Manager> {
-    type Held<'a> = bb8::PooledConnection<'a, Manager>;
-
-    async fn acquire(&self) -> Self::Held<'_> {
-        self.get().await.expect("an hour is enough")
-    }
-}
-
 // bb8 looks at each connection when it is taken and when it is released, counts what it
 // does, and renews old connections, which ours does not. Its limit of time is for all
 // steps, as ours is.
-async fn new_bb8() -> bb8::Pool<Manager> {
+async fn bb8(tasks: u64, size: u64, hold: bool) -> Work {
     let builder = bb8::Pool::builder().max_size(POOL_SIZE as u32);
     let built = builder.connection_timeout(HOUR).build(Manager).await;
-    built.expect("nothing fails")
+    use_all!(built.expect("nothing fails"), get, tasks, size, hold).await
 }
 
 // moka keeps the values that are used most often, ours those that were used last; the two
@@ -414,15 +346,11 @@ async fn new_bb8() -> bb8::Pool<Manager> {
 fn caches() -> Vec<Row> {
     vec![
         row("ttl_cache", "real-world/ttl_cache", 200_000)
-            .title("{n} values of which nine in ten are in the cache, on one thread")
+            .title("{n} values of which nine in ten are in the cache, {on}")
             .ours(cache)
-            .beside("moka", Some(0.25), moka),
-        // The task that ours spawns wakes another thread, which finds nothing to do.
-        row("ttl_cache_threads", "real-world/ttl_cache", 200_000)
-            .title("{n} values of which nine in ten are in the cache, on a thread for each core")
-            .on(all_cores)
-            .ours(cache)
-            .beside("moka", None, moka),
+            .beside("moka", Some(0.25), moka)
+            // The task that ours spawns wakes another thread, which finds nothing to do.
+            .also_on_all_cores(),
     ]
 }
 

@@ -14,21 +14,17 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::examples::real_world::async_sqlite::Database;
 use crate::examples::real_world::http_requests::{client, fetch_json};
 use crate::examples::real_world::sqlite_batch_insert::{Reading, insert_all};
-use crate::row::{Row, Work, all_cores, row, shared, timed};
+use crate::row::{Row, Work, row, shared, timed};
 
 /// In the order of the table.
 pub fn rows() -> Vec<Row> {
     vec![
         // Both limit the time of each request, and look at its status.
         row("http_requests", "real-world/http_requests", 4_000)
-            .title("{n} requests for JSON, 50 at once, client and server on one thread")
+            .title("{n} requests for JSON, 50 at once, client and server {on}")
             .ours(http_requests)
-            .asyncio("http_requests.bench", Some((4.8, 4.1))),
-        row("http_requests_threads", "real-world/http_requests", 4_000)
-            .title("{n} requests for JSON, 50 at once, on a thread for each core")
-            .on(all_cores)
-            .ours(http_requests)
-            .asyncio("http_requests.bench", None),
+            .asyncio("http_requests.bench", Some((4.8, 4.1)))
+            .also_on_all_cores(),
         // Both keep the prepared statement. aiosqlite is used as its documentation shows
         // it, with a cursor: three trips to its thread, to execute, fetch and close. Ours
         // makes one trip, and stops a query whose caller leaves; aiosqlite lets it run.
@@ -38,14 +34,10 @@ pub fn rows() -> Vec<Row> {
             .asyncio("sqlite.select_1", Some((8.8, 5.4))),
         // With ten callers the thread is awake more often, and need not be woken.
         row("sqlite_select_10", "real-world/async_sqlite", 20_000)
-            .title("{n} rows from SQLite by their key, for ten callers, on one thread")
+            .title("{n} rows from SQLite by their key, for ten callers, {on}")
             .ours(|n| select(10, n))
-            .asyncio("sqlite.select_10", None),
-        row("sqlite_select_10_threads", "real-world/async_sqlite", 20_000)
-            .title("{n} rows from SQLite for ten callers, on a thread for each core")
-            .on(all_cores)
-            .ours(|n| select(10, n))
-            .asyncio("sqlite.select_10", None),
+            .asyncio("sqlite.select_10", None)
+            .also_on_all_cores(),
         // aiosqlite at its best: `execute_fetchall` makes one trip as well. What is left
         // on our side is mostly two threads that wake each other.
         row("sqlite_select_one_trip", "real-world/async_sqlite", 10_000)

@@ -16,13 +16,13 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use anyhow::{Context, Result, ensure};
 use catalog::speed::{self, Speed};
 use catalog::workspace::Workspace;
+use clap::Parser;
 
 use crate::rounds::{Effort, Rounds};
-use crate::row::{How, Row};
+use crate::row::Row;
 
 /// Measures what the patterns cost, beside asyncio and beside the crates made for them.
 #[derive(Parser)]
@@ -49,10 +49,12 @@ struct Options {
 
 /// All rows, in the order of the tables.
 fn rows() -> Vec<Row> {
-    let mut rows = primitives::rows();
-    rows.extend(http_and_sqlite::rows());
-    rows.extend(beside_crates::rows());
-    rows
+    let rows = [
+        primitives::rows(),
+        http_and_sqlite::rows(),
+        beside_crates::rows(),
+    ];
+    rows.into_iter().flatten().flat_map(Row::split).collect()
 }
 
 fn main() -> ExitCode {
@@ -138,14 +140,10 @@ fn keep_others(now: &mut Speed, before: Option<Speed>, rows: &[Row]) {
 }
 
 fn once(name: &str, contestant: &str, size: u64) -> Result<()> {
-    let rows = rows().into_iter().filter(|row| row.name == name);
-    let mut contestants = rows.flat_map(|row| row.contestants);
-    match contestants
-        .find(|it| it.name == contestant)
-        .map(|it| it.how)
-    {
-        Some(How::Rust(run)) => println!("{}", serde_json::to_string(&run(size))?),
-        _ => bail!("{name} has no contestant {contestant} in this program"),
-    }
+    let rows = rows();
+    let row = rows.iter().find(|row| row.name == name);
+    let work = row.and_then(|row| row.run(contestant, size));
+    let work = work.with_context(|| format!("{name} has no {contestant} in Rust"))?;
+    println!("{}", serde_json::to_string(&work)?);
     Ok(())
 }

@@ -5,157 +5,102 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_stream::stream;
+use catalog::speed::Unit;
 use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
-use catalog::speed::Unit;
 
 use crate::examples::concurrency::many_producers_many_consumers::SharedReceiver;
 use crate::examples::concurrency::worker_pool::worker_pool;
-use crate::row::{Row, Work, all_cores, cpu_timed, row, shared, timed};
+use crate::row::{On, Row, Work, cpu_timed, row, shared, timed};
 
 /// In the order of the table. The goals hold on one thread, which is what asyncio has. On
 /// several threads, tasks that hand over to each other at each step pay for the threads.
 pub fn rows() -> Vec<Row> {
     vec![
         row("spawn", "basics/spawn_tasks", 100_000)
-            .title("Spawn {n} tasks and wait for them, on one thread")
+            .title("Spawn {n} tasks and wait for them, {on}")
             .ours(spawn)
-            .asyncio("primitives.spawn", Some((10.0, 9.0))),
-        row("spawn_threads", "basics/spawn_tasks", 100_000)
-            .title("Spawn {n} tasks and wait for them, on a thread for each core")
-            .on(all_cores)
-            .ours(spawn)
-            .asyncio("primitives.spawn", None),
+            .asyncio("primitives.spawn", Some((10.0, 9.0)))
+            .also_on_all_cores(),
         row("gather", "concurrency/gather", 10_000)
             .title("Await {n} futures at once, each of which yields once")
             .ours(|n| timed(join_all((0..n).map(yield_and))))
             .asyncio("primitives.gather", Some((39.0, 29.0))),
         row("queue_1_to_1", ONE_TO_ONE, 500_000)
-            .title(
-                "{n} items through a queue for 2, one producer, one consumer, on one \
-                 thread",
-            )
+            .title("{n} items through a queue for 2, one producer, one consumer, {on}")
             .ours(|n| queue_1_to_1(2, n))
-            .asyncio("primitives.queue_1_to_1", Some((25.0, 18.0))),
-        row("queue_1_to_1_threads", ONE_TO_ONE, 500_000)
-            .title(
-                "{n} items through a queue for 2, one producer, one consumer, on a \
-                 thread for each core",
-            )
-            .on(all_cores)
-            .ours(|n| queue_1_to_1(2, n))
-            .asyncio("primitives.queue_1_to_1", None),
+            .asyncio("primitives.queue_1_to_1", Some((25.0, 18.0)))
+            .also_on_all_cores(),
         // Where most calls need not wait, a put of asyncio is little more than a call.
         row("queue_1_to_1_for_100", ONE_TO_ONE, 500_000)
-            .title(
-                "{n} items through a queue for 100, one producer, one consumer, on one \
-                 thread",
-            )
+            .title("{n} items through a queue for 100, one producer, one consumer, {on}")
             .ours(|n| queue_1_to_1(100, n))
             .asyncio("primitives.queue_1_to_1_for_100", None),
         row("queue_4_to_4", MANY_TO_MANY, 200_000)
             .title(
-                "{n} items through a queue for 2, four producers, four consumers, on one \
-                 thread",
+                "{n} items through a queue for 2, four producers, four consumers, {on}",
             )
             .ours(|n| queue_4_to_4(2, n))
-            .asyncio("primitives.queue_4_to_4", None),
-        row("queue_4_to_4_threads", MANY_TO_MANY, 200_000)
-            .title(
-                "{n} items through a queue for 2, four producers, four consumers, on a \
-                 thread for each core",
-            )
-            .on(all_cores)
-            .ours(|n| queue_4_to_4(2, n))
-            .asyncio("primitives.queue_4_to_4", None),
+            .asyncio("primitives.queue_4_to_4", None)
+            .also_on_all_cores(),
         row("queue_4_to_4_for_100", MANY_TO_MANY, 200_000)
             .title(
-                "{n} items through a queue for 100, four producers, four consumers, on \
-                 one thread",
+                "{n} items through a queue for 100, four producers, four consumers, {on}",
             )
             .ours(|n| queue_4_to_4(100, n))
             .asyncio("primitives.queue_4_to_4_for_100", None),
         row("semaphore", "concurrency/semaphore", 100_000)
             .title(
-                "A permit taken {n} times by 100 tasks, of which 10 have one at once, on \
-                 one thread",
+                "A permit taken {n} times by 100 tasks, of which 10 have one at once, {on}",
             )
             .ours(semaphore)
-            .asyncio("primitives.semaphore", Some((17.0, 14.0))),
-        row("semaphore_threads", "concurrency/semaphore", 100_000)
-            .title(
-                "A permit taken {n} times by 100 tasks, of which 10 have one at once, on \
-                 a thread for each core",
-            )
-            .on(all_cores)
-            .ours(semaphore)
-            .asyncio("primitives.semaphore", None),
+            .asyncio("primitives.semaphore", Some((17.0, 14.0)))
+            .also_on_all_cores(),
         row("lock", "concurrency/lock", 100_000)
-            .title(
-                "A lock taken {n} times by 10 tasks, and held over an await, on one \
-                 thread",
-            )
+            .title("A lock taken {n} times by 10 tasks, and held over an await, {on}")
             .ours(lock)
-            .asyncio("primitives.lock", Some((13.0, 8.5))),
-        row("lock_threads", "concurrency/lock", 100_000)
-            .title(
-                "A lock taken {n} times by 10 tasks, and held over an await, on a thread \
-                 for each core",
-            )
-            .on(all_cores)
-            .ours(lock)
-            .asyncio("primitives.lock", None),
+            .asyncio("primitives.lock", Some((13.0, 8.5)))
+            .also_on_all_cores(),
         row("generator", "iterators/generator", 10_000_000)
             .title("{n} items from an async generator")
             .ours(generator)
             .asyncio("primitives.generator", Some((18.0, 18.0))),
         row("worker_pool", "concurrency/worker_pool", 50_000)
-            .title("{n} jobs by a pool of four workers, on one thread")
+            .title("{n} jobs by a pool of four workers, {on}")
             .ours(pool)
             .asyncio("primitives.worker_pool", None),
         // `main` runs on a thread of its own, which each result has to wake. A task that
         // reads the results goes on right where a worker has sent one.
         row("worker_pool_threads", "concurrency/worker_pool", 50_000)
-            .title(
-                "{n} jobs by a pool of four workers, on a thread for each core, read in \
-                 main",
-            )
-            .on(all_cores)
+            .title("{n} jobs by a pool of four workers, {on}, read in main")
+            .on(On::AllCores)
             .ours(pool)
             .asyncio("primitives.worker_pool", None),
         row("worker_pool_task", "concurrency/worker_pool", 50_000)
-            .title(
-                "{n} jobs by a pool of four workers, on a thread for each core, read in \
-                 a task",
-            )
-            .on(all_cores)
+            .title("{n} jobs by a pool of four workers, {on}, read in a task")
+            .on(On::AllCores)
             .ours(async |n| tokio::spawn(pool(n)).await.expect("it does not panic"))
             .asyncio("primitives.worker_pool", None),
         row("timers", "basics/timers", 100_000)
-            .title("{n} timers at once, on one thread: the processors' time")
+            .title("{n} timers at once, {on}: the processors' time")
             .unit(Unit::CpuSeconds)
             .ours(timers)
-            .asyncio("primitives.timers", None),
-        row("timers_threads", "basics/timers", 100_000)
-            .title("{n} timers at once, on a thread for each core: the processors' time")
-            .unit(Unit::CpuSeconds)
-            .on(all_cores)
-            .ours(timers)
-            .asyncio("primitives.timers", None),
+            .asyncio("primitives.timers", None)
+            .also_on_all_cores(),
         row("sleepers", "basics/timers", 1_000_000)
             .title("{n} tasks that sleep for a second")
             .at_most(1.9)
-            .on(all_cores)
+            .on(On::AllCores)
             .ours(sleepers),
         row("sleeper_memory", "basics/timers", 100_000)
             .title("Memory of {n} tasks that sleep")
             .unit(Unit::Bytes)
             .at_most(500.0 * 100_000.0)
-            .on(all_cores)
+            .on(On::AllCores)
             .ours(sleeper_memory)
             .asyncio("primitives.sleeper_memory", None),
     ]

@@ -6,7 +6,6 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::HumanCount;
 use catalog::files::read;
 use catalog::process::printed;
 use catalog::python::Python;
@@ -95,8 +94,8 @@ impl<'a> Rounds<'a> {
             ratio: compare(peer, &values[0], theirs),
         });
         Ok(Measured {
-            name: row.name.to_owned(),
-            title: row.title.replace("{n}", &HumanCount(size).to_string()),
+            name: row.name.clone(),
+            title: row.heading(size),
             example: row.example.to_owned(),
             unit: row.unit,
             items: size,
@@ -112,7 +111,7 @@ impl<'a> Rounds<'a> {
         let mut command = match contestant.how {
             How::Rust(_) => {
                 let mut command = Command::new(&self.program);
-                command.args(["--once", row.name, contestant.name]);
+                command.args(["--once", &row.name, contestant.name]);
                 command
             }
             How::Python(function) => {
@@ -210,6 +209,8 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use catalog::speed::Of;
 
     use super::compare;
@@ -227,7 +228,8 @@ mod tests {
         assert_eq!((ratio.of, ratio.median), (Of::PeerByOurs, 2.0));
         assert_eq!((ratio.low, ratio.high), (1.0, 3.0));
         assert!(ratio.is_met());
-        let of_crate = || How::Rust(Box::new(|_| unreachable!("it is not run")));
+        assert!(!compare(&peer(How::Python(""), 2.1), &ours, &theirs).is_met());
+        let of_crate = || How::Rust(Rc::new(|_, _| unreachable!("it is not run")));
         let ratio = compare(&peer(of_crate(), 0.4), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::OursByPeer, 0.5));
         assert!(!ratio.is_met());

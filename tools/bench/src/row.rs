@@ -3,35 +3,70 @@
 use std::future::Future;
 use std::iter::StepBy;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Duration;
 
+use catalog::speed::Unit;
+use indicatif::HumanCount;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use catalog::speed::Unit;
 
 /// The same work, done by several contestants.
 pub struct Row {
     /// The name on the command line.
-    pub name: &'static str,
+    pub name: String,
     /// The page that shows the row, as `concurrency/lock`.
     pub example: &'static str,
     /// How many items: enough that the fastest contestant takes some 20 ms.
     pub size: u64,
-    /// The work, as a heading; `{n}` stands for the number of items.
-    pub title: &'static str,
+    title: &'static str,
     /// What is counted.
     pub unit: Unit,
     /// The agreed limit for ours, for all items, in the unit.
     pub at_most: Option<f64>,
     /// The first is ours.
     pub contestants: Vec<Contestant>,
-    /// On which all contestants in Rust run.
-    runtime: fn() -> Runtime,
+    on: On,
+    also_on_all_cores: bool,
+}
+
+/// The runtime of all contestants in Rust.
+#[derive(Clone, Copy)]
+pub enum On {
+    /// One thread, as `#[tokio::main(flavor = "current_thread")]` makes it.
+    OneThread,
+    /// Four threads.
+    FourThreads,
+    /// A thread for each core, as `#[tokio::main]` makes it.
+    AllCores,
+}
+
+impl On {
+    fn runtime(self) -> Runtime {
+        let mut builder = match self {
+            Self::OneThread => Builder::new_current_thread(),
+            Self::FourThreads | Self::AllCores => Builder::new_multi_thread(),
+        };
+        if let Self::FourThreads = self {
+            builder.worker_threads(4);
+        }
+        let built = builder.enable_all().build();
+        built.expect("the system has threads left")
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::OneThread => "on one thread",
+            Self::FourThreads => "on four threads",
+            Self::AllCores => "on a thread for each core",
+        }
+    }
 }
 
 /// One way of doing the work.
+#[derive(Clone)]
 pub struct Contestant {
     /// `ours`, `asyncio`, `uvloop` or the name of a crate.
     pub name: &'static str,
@@ -42,31 +77,36 @@ pub struct Contestant {
     pub goal: Option<f64>,
 }
 
+/// Does the work with so many items.
+type Run = dyn Fn(&Runtime, u64) -> Work;
+
 /// What runs.
+#[derive(Clone)]
 pub enum How {
     /// A function of this program.
-    Rust(Box<dyn Fn(u64) -> Work>),
+    Rust(Rc<Run>),
     /// A function in `python/`, as `module.function`, under the loop that the contestant
     /// is named after.
     Python(&'static str),
 }
 
 /// A row without contestants. It runs on one thread, as asyncio does, and counts seconds.
-pub fn row(name: &'static str, example: &'static str, size: u64) -> Row {
+pub fn row(name: &str, example: &'static str, size: u64) -> Row {
     Row {
-        name,
+        name: name.to_owned(),
         example,
         size,
         title: "",
         unit: Unit::Seconds,
         at_most: None,
         contestants: Vec::new(),
-        runtime: one_thread,
+        on: On::OneThread,
+        also_on_all_cores: false,
     }
 }
 
 impl Row {
-    /// Sets the title.
+    /// Sets the heading. `{n}` stands for the number of items, `{on}` for the threads.
     pub fn title(self, title: &'static str) -> Self {
         Self { title, ..self }
     }
@@ -82,9 +122,9 @@ impl Row {
         Self { at_most, ..self }
     }
 
-    /// Sets the runtime of the contestants that follow.
-    pub fn on(self, runtime: fn() -> Runtime) -> Self {
-        Self { runtime, ..self }
+    /// Sets the runtime.
+    pub fn on(self, on: On) -> Self {
+        Self { on, ..self }
     }
 
     /// Adds ours, which comes first.
@@ -99,9 +139,8 @@ impl Row {
         goal: Option<f64>,
         work: impl AsyncFn(u64) -> Work + 'static,
     ) -> Self {
-        let runtime = self.runtime;
-        let run = move |size| runtime().block_on(async { work(size).await });
-        self.contestant(name, How::Rust(Box::new(run)), goal)
+        let run = move |runtime: &Runtime, n| runtime.block_on(async { work(n).await });
+        self.contestant(name, How::Rust(Rc::new(run)), goal)
     }
 
     /// Adds a function in `python/`, under the loops of asyncio and of uvloop, and how
@@ -110,6 +149,48 @@ impl Row {
         let (asyncio, uvloop) = goals.unzip();
         self.contestant("asyncio", How::Python(function), asyncio)
             .contestant("uvloop", How::Python(function), uvloop)
+    }
+
+    /// Adds the same work on a thread for each core, for which nothing is agreed.
+    pub fn also_on_all_cores(self) -> Self {
+        let also_on_all_cores = true;
+        Self {
+            also_on_all_cores,
+            ..self
+        }
+    }
+
+    /// The row, or two of them, the second on a thread for each core.
+    pub fn split(self) -> Vec<Self> {
+        if !self.also_on_all_cores {
+            return vec![self];
+        }
+        let mut contestants = self.contestants.clone();
+        contestants.iter_mut().for_each(|it| it.goal = None);
+        let name = format!("{}_threads", self.name);
+        let on = On::AllCores;
+        let second = Self {
+            name,
+            on,
+            contestants,
+            ..self
+        };
+        vec![self, second]
+    }
+
+    /// Runs a contestant in Rust in this process.
+    pub fn run(&self, contestant: &str, size: u64) -> Option<Work> {
+        let mut contestants = self.contestants.iter();
+        match &contestants.find(|it| it.name == contestant)?.how {
+            How::Rust(run) => Some(run(&self.on.runtime(), size)),
+            How::Python(_) => None,
+        }
+    }
+
+    /// The heading for so many items.
+    pub fn heading(&self, size: u64) -> String {
+        let title = self.title.replace("{on}", self.on.words());
+        title.replace("{n}", &HumanCount(size).to_string())
     }
 
     fn contestant(mut self, name: &'static str, how: How, goal: Option<f64>) -> Self {
@@ -187,23 +268,4 @@ where
 {
     let parts = (0..tasks).map(|first| (first..size).step_by(tasks as usize));
     parts.map(task).collect()
-}
-
-/// A runtime on the thread that calls it, as `#[tokio::main(flavor = "current_thread")]`
-/// makes it.
-fn one_thread() -> Runtime {
-    let built = Builder::new_current_thread().enable_all().build();
-    built.expect("the system has room for it")
-}
-
-/// A runtime of four threads.
-pub fn four_threads() -> Runtime {
-    let mut builder = Builder::new_multi_thread();
-    let built = builder.worker_threads(4).enable_all().build();
-    built.expect("the system has threads left")
-}
-
-/// A runtime with a thread for each core, as `#[tokio::main]` makes it.
-pub fn all_cores() -> Runtime {
-    Runtime::new().expect("the system has threads left")
 }
