@@ -268,8 +268,14 @@ impl<'a> Checker<'a> {
             let finished =
                 process::run(command, self.settings.limit, || ()).map_err(cannot_run)?;
             let printed = finished.stdout() + &finished.stderr;
-            if !printed.contains(text) {
-                let problem = format!("`try: {arguments}` does not print `{text}`");
+            // A `main` may return an error, but not panic or run for too long.
+            let crash = finished
+                .problem()
+                .filter(|_| !matches!(&finished.status, Ok(it) if it.code() == Some(1)));
+            let lack = format!("does not print `{text}`");
+            let problem = crash.or_else(|| (!printed.contains(text)).then_some(lack));
+            if let Some(problem) = problem {
+                let problem = format!("`try: {arguments}`: {problem}");
                 let details = first_lines(&printed);
                 return Err(Failure {
                     details,

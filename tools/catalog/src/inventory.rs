@@ -187,7 +187,12 @@ impl Problems<'_> {
         for problem in problems {
             self.report(&id, &example.source, problem);
         }
-        self.check_width(&id, &example.source)?;
+        for path in [Some(&example.source), example.demo.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            self.check_width(&id, path)?;
+        }
         let problem = match (example.has_twin(), example.twin.exists()) {
             (true, true) => return self.check_width(&id, &example.twin),
             (false, false) => return Ok(()),
@@ -231,8 +236,13 @@ fn clock_problems(example: &Example) -> Result<Vec<String>> {
     if example.header.real_clock {
         return Ok(Vec::new());
     }
+    let mut source = read(&example.source)?;
+    if let Some(demo) = &example.demo {
+        // It runs instead of the `main` beside the pattern.
+        source.truncate(source.find("#[tokio::main]").unwrap_or(source.len()));
+        source += &read(demo)?;
+    }
     // What is no Rust does not compile either; that is told where it is built.
-    let source = read(&example.source)?;
     let program = source.split("#[cfg(test)]").next().unwrap_or_default();
     let paths = dependencies::full_paths(program).unwrap_or_default();
     let is_used = |name: &&str| {
