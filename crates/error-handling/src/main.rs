@@ -33,6 +33,7 @@ mod cancellation_tree;
 
 // Resilience
 mod retry;
+mod retry_jitter;
 mod hedged_request;
 mod circuit_breaker;
 mod bulkhead;
@@ -43,6 +44,7 @@ mod futurelock;
 mod timeout_of_blocking_work;
 mod http_timeouts;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

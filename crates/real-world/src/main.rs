@@ -23,6 +23,7 @@ mod async_sqlite;
 mod sqlite_batch_insert;
 mod sqlite_pool;
 mod job_queue;
+mod job_workers;
 
 // Sockets
 mod tcp_echo_server;
@@ -56,6 +57,7 @@ mod file_processor;
 mod ttl_cache;
 mod web_scraper;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

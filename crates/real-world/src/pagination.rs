@@ -1,55 +1,52 @@
-//! Pagination of an API with cursors as a stream of items, the next page fetched ahead.
+//! Read a paginated API as a stream of items, and fetch the next page ahead.
 //!
-//! What an async generator does with `yield` stands in a state that `try_unfold` hands
-//! on; the crate `async-stream` has `try_stream!` for who prefers `yield`. The next page
-//! comes from a task, as a stream by itself does nothing while its consumer works on an
-//! item, and `buffered` does not help with that. Who stops early has asked for one page
-//! too many at most, and dropping the stream stops that request; a generator of Python
-//! has to be closed, see `aclosing`. The traps: `try_collect` throws away what came
-//! before an error, so take items as they come. And a server whose cursor comes again
-//! would be asked for ever. Only a 503 or 429 that says when is tried again; the crates
-//! `reqwest-retry` and `backon` do more.
+//! A generator of Python suspends at `yield`; here `try_unfold` passes the state on. A
+//! stream does nothing while its consumer works on an item, so a task fetches the next
+//! page meanwhile. Dropping the stream stops that request; Python needs `aclosing`. If a
+//! busy server (503 or 429) sends `Retry-After`, the page is requested again then.
+//!
+//! Bounds: one page is fetched ahead. `max_retries` and `max_wait` limit max_retries, the
+//! client's timeout each request. The size of a page is unbounded.
+//!
+//! Trap: `try_collect` throws away all items that came before an error. Take them singly.
+//!
+//! Trap: a server that repeats a cursor would be asked for ever. Here it is an error.
+//!
+//! In production: `reqwest-retry` retries more errors. `async-stream` lets you `yield`.
+//!
+//! See also: `retry`, `http_requests`.
 //!
 //! asyncio: yield, async for, contextlib.aclosing, asyncio.create_task
 //! clock: real
 
 use std::collections::HashSet;
-use std::error::Error;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use std::vec::IntoIter;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::Uri;
-use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
-use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Why there are no more items, although this was not the end.
+/// Why the stream ended before the last item.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// No connection, no answer in time, or one that is not a page.
     #[error("no page came")]
     Request(#[from] reqwest::Error),
+    /// The server refused, or was busy for too long.
     #[error("status {0}")]
     Status(StatusCode),
-    /// With this cursor a page was fetched before.
+    /// The server named a cursor that it had named before.
     #[error("the cursor {0:?} came again")]
-    Again(String),
-    #[error("a fetch crashed")]
-    Crashed(#[from] JoinError),
+    RepeatedCursor(String),
+    /// A `Deserialize` of the items panicked.
+    #[error("a fetch panicked")]
+    Panicked(#[from] JoinError),
 }
 
 /// What the server answers.
@@ -60,29 +57,29 @@ struct Page<T> {
     next: Option<String>,
 }
 
-/// Where the pages come from, and how patiently.
+/// Where the pages come from, and how often a busy server is asked.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Set a timeout: it has none by itself.
+    /// Give it a timeout: by default it has none.
     pub client: Client,
-    /// Of the first page, without a parameter `cursor`; the others have one in addition.
+    /// The first page. The others have the parameter `cursor` in addition.
     pub url: Url,
-    /// How often a page is asked for again when the server is busy.
-    pub retries: u32,
-    /// Who is to come back later than this gives up.
-    pub longest_wait: Duration,
+    /// How often a page is requested again when the server is busy.
+    pub max_retries: u32,
+    /// If `Retry-After` asks for a longer wait, the stream ends with an error.
+    pub max_wait: Duration,
 }
 
 impl Source {
-    /// All items, page by page. While one page is consumed the next one is fetched.
+    /// Returns all items. While one page is consumed, the next one is fetched.
     ///
-    /// An error is the last that comes. Nothing is fetched before the first poll, and
-    /// nothing after a drop. The stream runs in a Tokio runtime only.
+    /// After an error the stream ends. It fetches nothing before the first poll, and
+    /// nothing after it was dropped. It needs a Tokio runtime.
     pub fn items<T>(self) -> impl Stream<Item = Result<T, PageError>> + Send
     where
         T: DeserializeOwned + Send + 'static,
     {
-        stream::once(async { stream::try_unfold(Pages::begin(self), Pages::next) })
+        stream::once(async { stream::try_unfold(Pages::new(self), Pages::next) })
             .flatten()
     }
 
@@ -94,7 +91,7 @@ impl Source {
         if let Some(cursor) = cursor {
             url.query_pairs_mut().append_pair("cursor", cursor);
         }
-        let mut retries = self.retries;
+        let mut retries = self.max_retries;
         loop {
             let response = self.client.get(url.clone()).send().await?;
             let status = response.status();
@@ -102,7 +99,7 @@ impl Source {
                 return Ok(response.json().await?);
             }
             match retry_after(&response) {
-                Some(wait) if retries > 0 && wait <= self.longest_wait => {
+                Some(wait) if retries > 0 && wait <= self.max_wait => {
                     retries -= 1;
                     // The connection is free while this sleeps.
                     drop(response);
@@ -114,7 +111,7 @@ impl Source {
     }
 }
 
-/// The seconds in `Retry-After`, which may hold a date instead, of a server that is busy.
+/// Returns how long a busy server asks to wait, unless `Retry-After` holds a date.
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     const BUSY: [StatusCode; 2] = [
         StatusCode::SERVICE_UNAVAILABLE,
@@ -127,7 +124,7 @@ fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
-/// What is left of the page that is consumed, and the fetch of the one after it.
+/// The rest of the current page, and the fetch of the next one.
 struct Pages<T> {
     source: Source,
     items: IntoIter<T>,
@@ -136,7 +133,7 @@ struct Pages<T> {
 }
 
 impl<T: DeserializeOwned + Send + 'static> Pages<T> {
-    fn begin(source: Source) -> Self {
+    fn new(source: Source) -> Self {
         let mut pages = Self {
             source,
             items: Vec::new().into_iter(),
@@ -152,8 +149,8 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
         let new = cursor.clone().is_none_or(|cursor| self.seen.insert(cursor));
         let fetch = tokio::spawn(async move {
             match cursor {
-                // This comes after the items of the page that named the cursor.
-                Some(cursor) if !new => Err(PageError::Again(cursor)),
+                // The error follows the items of the page that named the cursor.
+                Some(cursor) if !new => Err(PageError::RepeatedCursor(cursor)),
                 cursor => source.fetch(cursor.as_deref()).await,
             }
         });
@@ -170,7 +167,7 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
             };
             let page = fetch.await??;
             self.items = page.items.into_iter();
-            // With an empty one some servers say that this was the last page.
+            // Some servers send an empty cursor with the last page.
             if let Some(cursor) = page.next.filter(|cursor| !cursor.is_empty()) {
                 self.fetch_ahead(Some(cursor));
             }
@@ -178,129 +175,19 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
     }
 }
 
-pub type Failure = Box<dyn Error + Send + Sync>;
-
-/// Has six items on three pages, and counts how often it is asked.
-struct Server {
-    url: Url,
-    requests: Arc<AtomicUsize>,
-    _task: AbortOnDropHandle<io::Result<()>>,
-}
-
-impl Server {
-    async fn start() -> Result<Self, Failure> {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let app = Router::new()
-            .route("/{kind}", get(page))
-            .with_state(Arc::clone(&requests));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?).parse()?;
-        let task = tokio::spawn(async { axum::serve(listener, app).await });
-        let _task = AbortOnDropHandle::new(task);
-        Ok(Self {
-            url,
-            requests,
-            _task,
-        })
-    }
-
-    fn items(&self, client: &Client, kind: &str) -> Result<Items, Failure> {
-        let source = Source {
-            client: client.clone(),
-            url: self.url.join(kind)?,
-            retries: 2,
-            longest_wait: Duration::from_secs(5),
-        };
-        Ok(source.items().boxed())
-    }
-
-    /// How many requests came since it was last asked.
-    fn requests(&self) -> usize {
-        self.requests.swap(0, Ordering::Relaxed)
-    }
-}
-
-/// A name for the type, as a struct needs for a field.
-type Items = BoxStream<'static, Result<u32, PageError>>;
-
-async fn page(
-    State(requests): State<Arc<AtomicUsize>>,
-    Path(kind): Path<String>,
-    uri: Uri,
-) -> Response {
-    let requests = requests.fetch_add(1, Ordering::Relaxed) + 1;
-    sleep(Duration::from_millis(200)).await;
-    let cursor = uri.query().and_then(|query| query.strip_prefix("cursor="));
-    let number: u32 = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
-    match (kind.as_str(), number) {
-        ("busy", 2) if requests == 2 => {
-            let wait = [("retry-after", "1")];
-            return (StatusCode::SERVICE_UNAVAILABLE, wait).into_response();
-        }
-        ("broken", 2) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        _ => {}
-    }
-    let next = match (kind.as_str(), number) {
-        ("circle", 2) => Some("2"),
-        (_, 1) => Some("2"),
-        (_, 2) => Some("3"),
-        _ => None,
-    };
-    let items = [2 * number - 1, 2 * number];
-    Json(json!({ "items": items, "next": next })).into_response()
-}
-
-/// Works on each item for a tenth of a second.
-async fn consume(mut items: Items) {
-    loop {
-        match items.try_next().await {
-            Ok(Some(item)) => println!("item {item}"),
-            Ok(None) => return println!("the end"),
-            Err(error) => return println!("{error}"),
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-pub async fn run() -> Result<(), Failure> {
-    let start = Instant::now();
-    let at = |tenths: u32| sleep_until(start + tenths * Duration::from_millis(100));
-    let server = Server::start().await?;
-    // In an example the server is on this machine, which no proxy would reach.
-    let builder = Client::builder().no_proxy();
-    let client = builder.timeout(Duration::from_secs(5)).build()?;
-
-    at(3).await;
-    println!("A page takes 0.2 s, and so does the work on its two items:");
-    consume(server.items(&client, "/good")?).await;
-    println!("requests: {}", server.requests());
-
-    at(12).await;
-    println!("Only one item is wanted:");
-    let mut items = server.items(&client, "/good")?;
-    if let Some(item) = items.try_next().await? {
-        println!("item {item}");
-    }
-    sleep(Duration::from_millis(100)).await;
-    drop(items);
-    at(18).await;
-    println!("requests: {}", server.requests());
-
-    println!("The second page comes only when it is asked for again:");
-    consume(server.items(&client, "/busy")?).await;
-    println!("requests: {}", server.requests());
-
-    at(40).await;
-    println!("The second page does not come:");
-    consume(server.items(&client, "/broken")?).await;
-
-    at(46).await;
-    println!("After the second page comes the second page:");
-    consume(server.items(&client, "/circle")?).await;
-    Ok(())
-}
-
+/// Prints the items of a paginated API: `cargo run -- https://example.com/items`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::args().nth(1).ok_or("usage: URL")?;
+    let source = Source {
+        client: Client::builder().timeout(Duration::from_secs(30)).build()?,
+        url: url.parse()?,
+        max_retries: 2,
+        max_wait: Duration::from_secs(5),
+    };
+    let mut items = std::pin::pin!(source.items::<serde_json::Value>());
+    while let Some(item) = items.try_next().await? {
+        println!("{item}");
+    }
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod http_timeouts;
 mod panic_in_a_task;
 mod partial_success;
 mod retry;
+mod retry_jitter;
 mod shield_and_clean_up;
 mod task_group_errors;
 mod timeout_of_blocking_work;

@@ -11,6 +11,7 @@ mod graceful_shutdown;
 mod http_requests;
 mod http_sync_vs_async;
 mod job_queue;
+mod job_workers;
 mod line_protocol;
 mod page_fetcher;
 mod pagination;

@@ -18,7 +18,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::pagination::{Failure, PageError, Source};
+use crate::demos::pagination::Failure;
+use crate::pagination::{PageError, Source};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -49,8 +50,8 @@ impl Server {
         let source = Source {
             client: Client::builder().no_proxy().build()?,
             url: format!("http://{}/?size=2", listener.local_addr()?).parse()?,
-            retries: 2,
-            longest_wait: 5 * SECOND,
+            max_retries: 2,
+            max_wait: 5 * SECOND,
         };
         let task = tokio::spawn(async {
             axum::serve(listener, app)
@@ -148,7 +149,7 @@ async fn an_error_comes_after_the_items_before_it() -> Result<(), Failure> {
         .await?;
         let (all, error) = server.all().await;
         match (kind, error) {
-            ("circle", Some(PageError::Again(cursor))) => {
+            ("circle", Some(PageError::RepeatedCursor(cursor))) => {
                 assert_eq!(cursor, "2");
                 assert_eq!(all, ["a", "b", "c", "d"]);
                 assert_eq!(server.requests(), 3);
@@ -220,7 +221,10 @@ async fn a_wait_that_is_given_up_loses_nothing() -> Result<(), Failure> {
 async fn dropped_at_each_await_it_leaves_no_task() -> Result<(), Failure> {
     let server = Server::start(|_, _| page(&["a"], Some("2"))).await?;
     let (all, error) = server.all().await;
-    assert!(matches!(error, Some(PageError::Again(_))), "{all:?}");
+    assert!(
+        matches!(error, Some(PageError::RepeatedCursor(_))),
+        "{all:?}"
+    );
     let tasks = Handle::current().metrics().num_alive_tasks();
     for polls in 0..100 {
         let mut items = server.items::<String>();
@@ -265,6 +269,6 @@ async fn a_panic_in_the_fetch_is_an_error() -> Result<(), Failure> {
     }
     let server = Server::start(three_pages).await?;
     let error = server.items::<Panics>().try_next().await;
-    assert!(matches!(error, Err(PageError::Crashed(_))), "{error:?}");
+    assert!(matches!(error, Err(PageError::Panicked(_))), "{error:?}");
     Ok(())
 }

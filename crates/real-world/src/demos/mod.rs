@@ -1,0 +1,5 @@
+//! Demonstrations of examples, each in the file of its example's name.
+
+pub mod job_queue;
+pub mod job_workers;
+pub mod pagination;

@@ -1,0 +1,233 @@
+//! Run workers over a job queue: extend leases, limit the time, shut down gracefully.
+//!
+//! A worker claims a job for a limited time, its lease, so that another one takes over
+//! when it is killed. It extends the lease while its handler runs. The queue may be
+//! `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
+//!
+//! Bounds: one job at a time for each call of `work`, each for at most `max_runtime`.
+//!
+//! Trap: a passing error, such as "database is locked", must not end a worker. It is
+//! reported, and the worker goes on; only `stop` ends it. A handler whose lease cannot be
+//! extended is aborted, because another worker may have the job by then.
+//!
+//! In production: `apalis` runs such workers over PostgreSQL, SQLite and Redis, with
+//! layers of `tower` for time limits, traces and retries.
+//!
+//! See also: `job_queue`, `worker_pool`, `graceful_shutdown`.
+//!
+//! asyncio: asyncio.TaskGroup, asyncio.Condition, asyncio.Event, asyncio.wait, finally
+//! clock: real
+//! try: Ann Bob -> Ann has 3 letters
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Any error that can move to another thread. `?` converts every other error into it.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// What [`Queue::claim`] found.
+pub enum Claim<J> {
+    Job(J),
+    /// Nothing is due before this time has passed.
+    Empty(Duration),
+}
+
+/// What a worker needs of a queue. Each claim starts a lease of [`Workers::lease`].
+pub trait Queue: Sync {
+    type Job: Clone + Send + Sync;
+    /// What a handler returns, for example the rows that `complete` writes.
+    type Output: Send + 'static;
+    type Error: Error + Send;
+
+    fn claim(&self)
+    -> impl Future<Output = Result<Claim<Self::Job>, Self::Error>> + Send;
+
+    /// Starts the lease anew; fails if another worker has claimed the job.
+    fn extend(
+        &self,
+        job: &Self::Job,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Marks the job as done; fails if another worker has claimed it.
+    fn complete(
+        &self,
+        job: &Self::Job,
+        output: Self::Output,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Schedules the next attempt; fails if another worker has claimed the job.
+    fn fail(
+        &self,
+        job: &Self::Job,
+        error: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Logs an error of the queue, after which the worker goes on.
+    fn report(&self, error: Self::Error);
+}
+
+/// The workers of one process, which share it by reference or in an `Arc`.
+pub struct Workers<Q> {
+    pub queue: Q,
+    /// How long a claim holds. A worker extends it each time that a third has passed.
+    pub lease: Duration,
+    /// A handler that runs for longer is aborted, and its attempt has failed.
+    pub max_runtime: Duration,
+    /// How often an idle worker looks for jobs that other processes have added.
+    pub poll: Duration,
+    /// Call `wake.notify_one()` after adding a job: an idle worker looks at once.
+    pub wake: Notify,
+}
+
+impl<Q: Queue> Workers<Q> {
+    /// Works on one job after the other until `stop` is cancelled; then finishes its job.
+    ///
+    /// `handler` returns the future for a job, which runs in a task. If it fails, panics
+    /// or takes too long, the attempt has failed. Dropping `work` aborts its job, which
+    /// is claimed again when the lease has expired.
+    pub async fn work<F, Fut>(&self, stop: &CancellationToken, mut handler: F)
+    where
+        F: FnMut(Q::Job) -> Fut,
+        Fut: Future<Output = Result<Q::Output, Failure>> + Send + 'static,
+    {
+        while !stop.is_cancelled() {
+            let pause = match self.queue.claim().await {
+                Ok(Claim::Job(job)) => {
+                    // More jobs may be due, and this worker is busy now: wake another.
+                    self.wake.notify_one();
+                    self.attend(&job, handler(job.clone())).await;
+                    continue;
+                }
+                Ok(Claim::Empty(pause)) => pause.min(self.poll),
+                Err(error) => {
+                    self.queue.report(error);
+                    self.poll
+                }
+            };
+            select! {
+                () = self.wake.notified() => {}
+                () = sleep(pause) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Runs the handler of one job, and extends the lease meanwhile.
+    async fn attend<Fut>(&self, job: &Q::Job, handler: Fut)
+    where
+        Fut: Future<Output = Result<Q::Output, Failure>> + Send + 'static,
+    {
+        let handler = timeout(self.max_runtime, handler);
+        // In a task, so that a panic ends this attempt and not the worker.
+        let task = tokio::spawn(async { handler.await? });
+        let mut task = AbortOnDropHandle::new(task);
+        let third = (self.lease / 3).max(Duration::from_millis(1));
+        let mut expires = Instant::now() + self.lease;
+        let mut beat = interval_at(Instant::now() + third, third);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let result = loop {
+            select! {
+                joined = &mut task => {
+                    break joined.unwrap_or_else(|panic| Err(panic.into()));
+                }
+                now = beat.tick() => match self.queue.extend(job).await {
+                    Ok(()) => expires = now + self.lease,
+                    Err(error) => {
+                        self.queue.report(error);
+                        if Instant::now() >= expires {
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        let error = match result {
+            Ok(output) => match self.queue.complete(job, output).await {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        if let Err(error) = self.queue.fail(job, &error).await {
+            self.queue.report(error);
+        }
+    }
+}
+
+/// The smallest queue: names in memory, which are lost with the process.
+struct Names {
+    names: std::sync::Mutex<Vec<String>>,
+    stop: CancellationToken,
+}
+
+impl Queue for Names {
+    type Job = String;
+    type Output = usize;
+    type Error = std::convert::Infallible;
+
+    async fn claim(&self) -> Result<Claim<String>, Self::Error> {
+        let Some(name) = self.names.lock().expect("no panic").pop() else {
+            // Nobody adds names. In your program workers run until a signal comes.
+            self.stop.cancel();
+            return Ok(Claim::Empty(Duration::MAX));
+        };
+        Ok(Claim::Job(name))
+    }
+
+    async fn extend(&self, _name: &String) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    async fn complete(&self, name: &String, letters: usize) -> Result<(), Self::Error> {
+        println!("{name} has {letters} letters");
+        Ok(())
+    }
+
+    async fn fail(&self, name: &String, error: &str) -> Result<(), Self::Error> {
+        println!("{name}: {error}");
+        Ok(())
+    }
+
+    fn report(&self, error: Self::Error) {
+        match error {}
+    }
+}
+
+/// Works on its arguments, or until Ctrl-C: `cargo run -- Ann Bob`.
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let names = std::env::args().skip(1).collect::<Vec<_>>().into();
+    let workers = Workers {
+        queue: Names {
+            names,
+            stop: stop.clone(),
+        },
+        lease: Duration::from_secs(30),
+        max_runtime: Duration::from_secs(600),
+        poll: Duration::from_secs(1),
+        wake: Notify::new(),
+    };
+    let handler = async |name: String| {
+        sleep(Duration::from_secs(1)).await;
+        Ok(name.len())
+    };
+    let until_ctrl_c = async {
+        let ctrl_c = stop.run_until_cancelled(tokio::signal::ctrl_c());
+        ctrl_c.await.transpose()?;
+        stop.cancel();
+        Ok(())
+    };
+    let (_, _, stopped) = tokio::join!(
+        workers.work(&stop, handler),
+        workers.work(&stop, handler),
+        until_ctrl_c
+    );
+    stopped
+}
