@@ -73,7 +73,7 @@ impl Calls {
         self.table().clear();
     }
 
-    pub(crate) fn table(&self) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<Reply>>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<u32, oneshot::Sender<Reply>>> {
         // Nobody panics while it is locked.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

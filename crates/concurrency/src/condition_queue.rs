@@ -147,7 +147,7 @@ impl<T> ConditionQueue<T> {
     }
 
     /// No critical section leaves a change half-done, so a panic in one spoils nothing.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

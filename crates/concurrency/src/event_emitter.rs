@@ -31,12 +31,12 @@ type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
 /// Each listener gets a clone of the data; put large data into an `Arc`. Listeners may
 /// themselves emit, subscribe and unsubscribe.
 pub struct EventEmitter<T, E> {
-    pub(crate) shared: Arc<Mutex<Shared<T, E>>>,
+    shared: Arc<Mutex<Shared<T, E>>>,
     limit: Duration,
 }
 
 struct Shared<T, E> {
-    pub(crate) listeners: Listeners<T, E>,
+    listeners: Listeners<T, E>,
     subscribed: u64,
 }
 

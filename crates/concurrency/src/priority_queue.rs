@@ -33,9 +33,9 @@ use tokio::time::sleep;
 pub struct PriorityQueue<P, T> {
     state: Mutex<State<P, T>>,
     /// A permit for each item that nobody has claimed.
-    pub(crate) items: Semaphore,
+    items: Semaphore,
     /// A permit for each place that nobody has claimed.
-    pub(crate) room: Semaphore,
+    room: Semaphore,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct State<P, T> {
     waiting: BTreeMap<(P, u64), T>,
     /// How many items have come so far.
     arrived: u64,
-    pub(crate) closed: bool,
+    closed: bool,
 }
 
 /// The queue is closed; holds the item that could not be put.
@@ -144,7 +144,7 @@ impl<P: Ord, T> PriorityQueue<P, T> {
 
     /// A map whose keys panic when they are compared inserts nothing, so a poisoned lock
     /// holds nothing half-done.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<P, T>> {
+    fn lock(&self) -> MutexGuard<'_, State<P, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

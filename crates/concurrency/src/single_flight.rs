@@ -24,9 +24,7 @@ use tokio::time::{sleep, timeout};
 /// The calls that run now. Each has a receiver of its result, for others to copy.
 type Calls<K, V> = Mutex<HashMap<K, broadcast::Receiver<V>>>;
 
-pub fn lock<K, V>(
-    calls: &Calls<K, V>,
-) -> MutexGuard<'_, HashMap<K, broadcast::Receiver<V>>> {
+fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Receiver<V>>> {
     // The map is whole between any two of its calls, so a panic elsewhere spoils nothing.
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -36,7 +34,7 @@ pub fn lock<K, V>(
 /// Results are not kept: who asks after the end begins a new call. Clones share the
 /// calls. Keys do not wait for each other. The idea is that of Go's `singleflight`.
 pub struct SingleFlight<K, V> {
-    pub(crate) calls: Arc<Calls<K, V>>,
+    calls: Arc<Calls<K, V>>,
 }
 
 /// The call ended without a result: it panicked, or its runtime was shut down.

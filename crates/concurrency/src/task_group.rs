@@ -46,7 +46,7 @@ impl<E: fmt::Debug + fmt::Display> Error for TaskErrors<E> {}
 
 /// Spawns tasks into a group. Clones belong to the same group and may be moved into its
 /// tasks.
-pub struct TaskGroup<E>(pub(crate) Arc<Shared<E>>);
+pub struct TaskGroup<E>(Arc<Shared<E>>);
 
 struct Shared<E> {
     state: Mutex<State<E>>,

@@ -41,7 +41,7 @@ pub trait Manager: Send + Sync + 'static {
 
 /// At most so many connections at a time, opened when they are first needed and reused.
 /// Clones share them.
-pub struct Pool<M: Manager>(pub(crate) Arc<Shared<M>>);
+pub struct Pool<M: Manager>(Arc<Shared<M>>);
 
 struct Shared<M: Manager> {
     manager: M,

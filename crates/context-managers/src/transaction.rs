@@ -30,7 +30,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Clones share it.
 #[derive(Clone)]
 pub struct Database {
-    pub(crate) connection: Arc<Mutex<Connection>>,
+    connection: Arc<Mutex<Connection>>,
 }
 
 /// A transaction that has begun. Dropped, it is rolled back: as a rule on a blocking

@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 pub struct Stop<R> {
     token: CancellationToken,
-    pub(crate) reason: Arc<Reason<R>>,
+    reason: Arc<Reason<R>>,
 }
 
 #[derive(Debug)]
 struct Reason<R> {
-    pub(crate) first: OnceLock<R>,
+    first: OnceLock<R>,
     above: Option<Arc<Reason<R>>>,
 }
 

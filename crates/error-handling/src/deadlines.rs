@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 #[derive(Clone, Debug)]
 pub struct Deadline {
     /// Each call has a receiver, which tells it of a move.
-    pub(crate) moment: watch::Sender<Instant>,
+    moment: watch::Sender<Instant>,
     /// Not moved with the rest.
     at_latest: Option<Instant>,
 }

@@ -78,15 +78,15 @@ fn join(errors: &[SourceError]) -> String {
 
 /// Recommends books to users.
 pub struct Books {
-    pub(crate) sources: Vec<Source>,
+    pub sources: Vec<Source>,
     /// How long a source may take.
-    limit: Duration,
+    pub limit: Duration,
     /// How long an answer is good enough when no source has one.
-    keep: Duration,
-    default: Option<String>,
-    falls_back: Box<dyn Fn(&SourceError) -> bool + Send + Sync>,
+    pub keep: Duration,
+    pub default: Option<String>,
+    pub falls_back: Box<dyn Fn(&SourceError) -> bool + Send + Sync>,
     /// The last answer for each user, and when it came. It grows with the users.
-    cache: Mutex<HashMap<String, (String, Instant)>>,
+    pub cache: Mutex<HashMap<String, (String, Instant)>>,
 }
 
 impl Books {
@@ -139,7 +139,7 @@ impl Books {
     }
 
     /// The map is whole between any two of its calls: a panic elsewhere spoils nothing.
-    pub(crate) fn cache(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 /// Runs work that goes on when its caller is cancelled. Clones share the work.
 #[derive(Clone, Debug, Default)]
 pub struct Shield {
-    pub(crate) running: TaskTracker,
+    running: TaskTracker,
     stop: CancellationToken,
     stopped: Arc<AtomicUsize>,
 }

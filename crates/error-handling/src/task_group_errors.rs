@@ -101,11 +101,11 @@ pub enum WorkerError {
 /// A worker: how long its two steps take, in milliseconds, and whether they fail.
 #[derive(Clone, Copy)]
 pub struct Worker {
-    name: &'static str,
-    fetch_millis: u64,
-    save_millis: u64,
-    no_page: bool,
-    disk_full: bool,
+    pub name: &'static str,
+    pub fetch_millis: u64,
+    pub save_millis: u64,
+    pub no_page: bool,
+    pub disk_full: bool,
 }
 
 impl Worker {

@@ -90,7 +90,7 @@ struct NewJob {
 
 /// Why a request is not answered as was hoped, in JSON: `{"error":"..."}`.
 #[derive(Debug)]
-struct ApiError(StatusCode, String);
+pub struct ApiError(StatusCode, String);
 
 impl ApiError {
     fn new(status: StatusCode, text: &str) -> Self {

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// Runs blocking calls in threads, at most so many at a time. Clones share the limit.
 #[derive(Clone)]
 pub struct BlockingPool {
-    pub(crate) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl BlockingPool {

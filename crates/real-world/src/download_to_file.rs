@@ -364,15 +364,15 @@ pub enum Trouble {
 /// A server of one file, in pieces that come one after the other.
 #[derive(Clone)]
 pub struct Server {
-    pub(crate) pieces: usize,
-    pause: Duration,
-    state: Arc<Mutex<ServerState>>,
+    pub pieces: usize,
+    pub pause: Duration,
+    pub state: Arc<Mutex<ServerState>>,
 }
 
 pub struct ServerState {
-    version: u32,
-    pub(crate) trouble: VecDeque<Trouble>,
-    log: fn(String),
+    pub version: u32,
+    pub trouble: VecDeque<Trouble>,
+    pub log: fn(String),
 }
 
 pub const PIECE: usize = 1000;

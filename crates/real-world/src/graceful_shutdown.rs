@@ -126,8 +126,8 @@ fn report(name: &str, ended: Result<(), JoinError>) {
 
 /// Something to do.
 pub struct Order {
-    number: u32,
-    millis: u64,
+    pub number: u32,
+    pub millis: u64,
 }
 
 /// Takes orders until a signal comes, and gives those that have begun time to end.

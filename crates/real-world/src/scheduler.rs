@@ -68,13 +68,13 @@ type Log = dyn Fn(&str, &Failure) + Send + Sync;
 /// holds one itself keeps them running.
 #[derive(Clone)]
 pub struct Scheduler {
-    pub(crate) jobs: Arc<Mutex<Jobs>>,
+    jobs: Arc<Mutex<Jobs>>,
     log: Arc<Log>,
 }
 
 struct Jobs {
     stopped: bool,
-    pub(crate) by_name: HashMap<String, Job>,
+    by_name: HashMap<String, Job>,
     /// The names of those that have ended since they were last looked at.
     ended: mpsc::UnboundedReceiver<String>,
     ends: mpsc::UnboundedSender<String>,
@@ -223,7 +223,7 @@ impl Scheduler {
         unfinished
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Jobs> {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
         // Nothing that can panic leaves the jobs half changed.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Who asks is served in the order of asking. A task of its own gives the permits back;
 /// it ends when the limiter is dropped.
 pub struct RateLimiter {
-    pub(crate) permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Tells the task when a permit was taken. There are never more in it than permits.
     taken: mpsc::UnboundedSender<Instant>,
     _gives_back: AbortOnDropHandle<()>,

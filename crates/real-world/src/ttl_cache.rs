@@ -46,11 +46,11 @@ pub enum LoadError<E> {
 /// `Arc`, and an error that is not `Clone` too. Loads in progress do not count to the
 /// capacity. Each call takes one lock, for a time that does not grow with the entries.
 pub struct TtlCache<K, V, E> {
-    pub(crate) shared: Arc<Shared<K, V, E>>,
+    shared: Arc<Shared<K, V, E>>,
 }
 
 struct Shared<K, V, E> {
-    pub(crate) capacity: usize,
+    capacity: usize,
     ttl: Duration,
     state: Mutex<State<K, V, E>>,
     /// Its receivers learn when the cache is dropped.
@@ -61,13 +61,13 @@ struct State<K, V, E> {
     /// From the one that was not used for longest to the last used. With the standard
     /// library's hashing, which is safe from keys that are chosen to collide; the map's
     /// own is faster.
-    pub(crate) entries: LinkedHashMap<K, Entry<V>, RandomState>,
+    entries: LinkedHashMap<K, Entry<V>, RandomState>,
     /// The keys by the number of their entry, from the first to expire to the last: in
     /// the order of storing, as all are kept for the same time.
-    pub(crate) by_expiry: LinkedHashMap<u64, K>,
-    pub(crate) loads: HashMap<K, Load<V, E>>,
+    by_expiry: LinkedHashMap<u64, K>,
+    loads: HashMap<K, Load<V, E>>,
     /// The task that drops what expires, if there is one.
-    pub(crate) sweeper: Option<u64>,
+    sweeper: Option<u64>,
     last_number: u64,
 }
 
@@ -213,7 +213,7 @@ impl<K, V, E> Clone for TtlCache<K, V, E> {
 impl<K, V, E> Shared<K, V, E> {
     /// The state is whole between any two of its calls, so a panic elsewhere (in a
     /// `clone`, say) spoils nothing.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<K, V, E>> {
+    fn lock(&self) -> MutexGuard<'_, State<K, V, E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -73,10 +73,7 @@ pub async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) -> usize {
-    let room = Arc::new(Room {
-        members: Mutex::new(Some(HashMap::new())),
-        limits: limits.clone(),
-    });
+    let room = Arc::new(Room::new(limits.clone()));
     let mut clients = JoinSet::new();
     loop {
         select! {
@@ -160,7 +157,7 @@ where
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub enum End {
     Left,
     CutOff,
     Silent,
@@ -187,7 +184,7 @@ impl End {
     }
 }
 
-type Members = HashMap<String, Member>;
+pub type Members = HashMap<String, Member>;
 
 pub struct Room {
     limits: Limits,
@@ -212,6 +209,12 @@ pub fn tell(members: &Members, text: String) {
 }
 
 impl Room {
+    /// A room in which nobody is.
+    pub fn new(limits: Limits) -> Self {
+        let members = Mutex::new(Some(HashMap::new()));
+        Self { limits, members }
+    }
+
     pub(crate) fn members(&self) -> MutexGuard<'_, Option<Members>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +248,7 @@ impl Room {
 }
 
 /// A name in the room, given back when this is dropped, also by a panic.
-struct Seat {
+pub struct Seat {
     room: Arc<Room>,
     name: String,
     pub(crate) texts: mpsc::Receiver<Utf8Bytes>,

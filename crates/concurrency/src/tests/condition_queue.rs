@@ -2,7 +2,6 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -10,28 +9,11 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use crate::condition_queue::{Closed, ConditionQueue};
+use super::support::{poll_and_drop, soon};
+use crate::condition_queue::{Closed, ConditionQueue, State};
 
 /// Nothing waits that long unless a wake-up is lost.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Fails the test if the future is not ready by then.
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("wedged")
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// A queue of one place that holds the items.
 fn queue_of_1(items: &[u32]) -> Arc<ConditionQueue<u32>> {
@@ -168,18 +150,15 @@ async fn wake_ups_between_the_look_and_the_wait_are_not_lost() {
         let condition = Notify::new();
         let (first, second) = (ConditionQueue::<u32>::new(1), ConditionQueue::new(1));
         let mut looks = 0;
-        let mut inner = pin!(second.wait_for(
-            &condition,
-            |_: &mut crate::condition_queue::State<u32>| {
-                looks += 1;
-                if looks == 1 {
-                    condition.notify_one();
-                    condition.notify_one();
-                    return None;
-                }
-                Some("inner")
+        let mut inner = pin!(second.wait_for(&condition, |_: &mut State<u32>| {
+            looks += 1;
+            if looks == 1 {
+                condition.notify_one();
+                condition.notify_one();
+                return None;
             }
-        ));
+            Some("inner")
+        }));
         let mut found = None;
         let outer = first.wait_for(&condition, |_| {
             if found.is_none() {
@@ -213,8 +192,8 @@ async fn a_panic_while_the_lock_is_held_wedges_nothing() {
     soon(async {
         let queue = queue_of_1(&[1]);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let _state = queue.lock();
-            panic!("while the lock is held");
+            let bug = |_: &mut State<u32>| -> Option<()> { panic!("scheduled") };
+            queue.wait_for(&Notify::new(), bug).now_or_never()
         }));
         assert!(panicked.is_err());
         assert_eq!(queue.get().await, Some(1));

@@ -19,6 +19,7 @@ mod rw_lock;
 mod select_all_of;
 mod semaphore;
 mod single_flight;
+mod support;
 mod task_group;
 mod try_send;
 mod worker_pool;

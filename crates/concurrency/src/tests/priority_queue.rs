@@ -3,13 +3,14 @@ use std::cmp::Ordering;
 use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use futures::FutureExt;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::support::{poll_and_drop, soon};
 use crate::priority_queue::{Closed, PriorityQueue};
 
 /// Nothing waits that long unless a permit is lost.
@@ -17,32 +18,23 @@ const LONG: Duration = Duration::from_secs(20);
 
 type Queue = PriorityQueue<u32, u32>;
 
-/// Fails the test if the future is not ready by then.
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("wedged")
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
-
-/// A permit for each item and for each free place, no more and no less.
+/// There is a permit for each item and for each free place, no more and no less: all
+/// items are taken without a wait, then as many are put as there is room for, and then
+/// the queue holds the same as before.
 fn assert_balanced(queue: &Queue, capacity: usize) {
-    assert_eq!(queue.items.available_permits(), queue.len(), "items");
-    assert_eq!(
-        queue.room.available_permits(),
-        capacity - queue.len(),
-        "room"
-    );
+    let take_all = || {
+        let items = std::iter::from_fn(|| queue.get().now_or_never().flatten());
+        items.collect::<Vec<_>>()
+    };
+    let (length, items) = (queue.len(), take_all());
+    assert_eq!(items.len(), length, "items");
+    let puts = std::iter::from_fn(|| queue.put(0, 0).now_or_never());
+    assert_eq!(puts.take(capacity + 1).count(), capacity, "room");
+    assert_eq!(take_all().len(), capacity);
+    for (priority, item) in items {
+        let put = queue.put(priority, item).now_or_never();
+        assert_eq!(put, Some(Ok(())));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,14 +169,12 @@ async fn limits() {
         for item in 0..10_000 {
             queue.put(item % 3, item).await.unwrap();
         }
-        assert_balanced(&queue, Semaphore::MAX_PERMITS);
         let mut taken = Vec::new();
         while queue.len() > 0 {
             taken.extend(queue.get().await);
         }
         // Sorted by priority, then by item, which here is the order of arrival.
         assert!(taken.is_sorted());
-        assert_balanced(&queue, Semaphore::MAX_PERMITS);
     })
     .await;
 }
@@ -305,25 +295,27 @@ async fn many_tasks_at_once() {
     .await;
 }
 
-/// A put that has claimed its place and is about to take the lock.
+/// A put may have claimed its place, and be about to take the lock, when the close comes.
 #[test]
 fn a_close_between_claim_and_lock_refuses_the_item() {
-    let queue = Arc::new(Queue::bounded(1));
-    let mut state = queue.lock();
-    let putting = std::thread::spawn({
-        let queue = Arc::clone(&queue);
-        move || futures::executor::block_on(queue.put(0, 1))
-    });
-    while queue.room.available_permits() > 0 {
-        assert!(!putting.is_finished());
-        std::thread::yield_now();
+    for round in 0..20_000_u32 {
+        let (queue, start) = (Queue::bounded(1), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let putting = scope.spawn(|| {
+                while !start.load(SeqCst) {
+                    std::hint::spin_loop();
+                }
+                futures::executor::block_on(queue.put(0, 1))
+            });
+            start.store(true, SeqCst);
+            (0..round % 100).for_each(|_| std::hint::spin_loop());
+            queue.close();
+            let got = futures::executor::block_on(queue.get());
+            let put = putting.join().unwrap();
+            assert_eq!(put.is_ok(), got.is_some(), "round {round}");
+            assert_eq!(queue.len(), 0, "round {round}");
+        });
     }
-    // What `close` does first.
-    state.closed = true;
-    drop(state);
-    assert_eq!(putting.join().unwrap(), Err(Closed(1)));
-    queue.close();
-    assert_eq!(queue.len(), 0);
 }
 
 /// What was put before the close is taken, whatever gets and puts are under way.

@@ -1,7 +1,5 @@
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -9,23 +7,11 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::single_flight::{NoResult, SingleFlight, lock};
+use super::support::{poll_and_drop, soon};
+use crate::single_flight::{NoResult, SingleFlight};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// A call of five ticks, which counts how often it has begun and ended.
 async fn call(begun: Arc<AtomicUsize>, ended: Arc<AtomicUsize>) -> usize {
@@ -40,11 +26,11 @@ async fn dropped_at_each_await() {
     for (leaders, followers) in [(1, 0), (1, 3), (0, 1), (0, 3)] {
         let mut completed = false;
         for polls in 1..20 {
-            let flights = SingleFlight::new();
+            let (flights, key) = (SingleFlight::new(), Arc::new("key"));
             let (begun, ended) = (Arc::default(), Arc::default());
             let ask = || {
                 let call = call(Arc::clone(&begun), Arc::clone(&ended));
-                flights.run("key", call)
+                flights.run(Arc::clone(&key), call)
             };
             let stays = async {
                 sleep(TICK * u32::from(leaders > 0)).await;
@@ -63,7 +49,7 @@ async fn dropped_at_each_await() {
             sleep(10 * TICK).await;
             assert_eq!(begun.load(SeqCst), 1, "one call for all, {polls} polls");
             assert_eq!(ended.load(SeqCst), 1, "it survives who leaves");
-            assert!(lock(&flights.calls).is_empty(), "its key is free again");
+            assert_eq!(Arc::strong_count(&key), 1, "its key is free again");
             let next = timeout(HOUR, ask()).await;
             assert_eq!(next, Ok(Ok(2)), "the next begins a new one");
         }
@@ -73,9 +59,10 @@ async fn dropped_at_each_await() {
 
 #[tokio::test]
 async fn not_polled_it_does_nothing() {
-    let flights = SingleFlight::new();
-    drop(flights.run(1, async { 1 }));
-    assert!(lock(&flights.calls).is_empty());
+    let (flights, key) = (SingleFlight::new(), Arc::new(1));
+    drop(flights.run(Arc::clone(&key), async { 1 }));
+    assert_eq!(Arc::strong_count(&key), 1);
+    assert_eq!(flights.run(key, async { 2 }).await, Ok(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -138,13 +125,12 @@ async fn ten_thousand_at_once() {
     assert_eq!(results + failed + gave_up + aborted, 10_000);
     assert!(results > 0 && calls.load(SeqCst) < 10_000);
     // The last calls may still run, with nobody waiting for them.
-    for _ in 0..1000 {
-        if lock(&flights.calls).is_empty() {
-            return;
-        }
-        sleep(Duration::from_millis(5)).await;
+    for key in 0..KEYS {
+        let freed = async {
+            while flights.run(key, async { (KEYS, 0) }).await != Ok((KEYS, 0)) {}
+        };
+        soon(freed).await;
     }
-    panic!("a key is never freed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -217,12 +203,13 @@ fn a_runtime_that_is_shut_down_gives_no_result() {
         drop(gone);
         let _entered = handle.enter();
         let flights = SingleFlight::new();
-        let result = futures::executor::block_on(flights.run(1, async { 1 }));
-        let free = flights.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        report.send((result, free.is_empty()))
+        let key = Arc::new(1);
+        let call = flights.run(Arc::clone(&key), async { 1 });
+        let result = futures::executor::block_on(call);
+        report.send((result, Arc::strong_count(&key)))
     });
-    let reported = reported.recv_timeout(Duration::from_secs(10));
-    assert_eq!(reported, Ok((Err(NoResult), true)));
+    let reported = reported.recv_timeout(Duration::from_secs(60));
+    assert_eq!(reported, Ok((Err(NoResult), 1)), "its key is free");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,37 +1,18 @@
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::support::{most_memory, poll_and_drop, soon};
 use crate::task_group::{TaskErrors, TaskGroup, task_group};
 
 /// Nothing takes that long unless something is wedged.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Fails the test if the future is not ready by then.
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("wedged")
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// How many jobs there are that have not been dropped.
 #[derive(Clone, Default)]
@@ -196,19 +177,26 @@ async fn limits() {
             .unwrap();
         assert!(group.spawn(live.job().run(1, Ok(1))).await.is_err());
         assert_eq!(live.count(), 0);
-
-        // What has ended does not pile up while the body goes on.
-        let group = task_group(async |group: TaskGroup<u64>| {
-            for _ in 0..10_000 {
-                group.spawn(live.job().run(1, Ok(1)));
-                sleep(Duration::from_millis(2)).await;
-                assert!(group.0.lock().tasks.len() < 3);
-            }
-            Ok(())
-        });
-        group.await.unwrap();
     })
     .await;
+}
+
+#[test]
+fn what_has_ended_does_not_pile_up_while_the_body_goes_on() {
+    let memory = |tasks| {
+        most_memory(async move {
+            let group = task_group(async |group: TaskGroup<u64>| {
+                for _ in 0..tasks {
+                    group.spawn(async { Ok(1) });
+                    sleep(Duration::from_millis(2)).await;
+                }
+                Ok(())
+            });
+            group.await.unwrap();
+        })
+    };
+    let (few, many) = (memory(10), memory(10_000));
+    assert!(many < 2 * few, "{many} bytes for many, {few} for few");
 }
 
 #[tokio::test(start_paused = true)]

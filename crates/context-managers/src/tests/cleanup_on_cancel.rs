@@ -2,7 +2,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -12,23 +11,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::support::poll_and_drop;
 use crate::cleanup_on_cancel::with_clean_up;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// Counts, after five ticks, which the body must not do at the same time.
 async fn clean(body: Arc<()>, cleaned: Arc<AtomicUsize>) {

@@ -1,5 +1,3 @@
-use std::pin::pin;
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -7,23 +5,11 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::support::poll_and_drop;
 use crate::goodbye_on_close::{Connection, Goodbyes, Message, NoGoodbye};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// Takes three ticks for each message, and returns how many goodbyes there were.
 async fn count(mut server: mpsc::Receiver<Message>) -> usize {

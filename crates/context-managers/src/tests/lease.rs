@@ -2,29 +2,16 @@ use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance, sleep, timeout};
 
+use super::support::poll_and_drop;
 use crate::lease::{Expired, Lease, LeaseLock};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(20);
-
-/// Polls the future at most `polls` times, a tick apart, and drops it if it is not
-/// ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 #[tokio::test(start_paused = true)]
 async fn acquire_dropped_at_each_await() {

@@ -12,5 +12,6 @@ mod nested_scopes;
 mod resource_manager;
 mod scoped_resource;
 mod structured_scope;
+mod support;
 mod temporary_directory;
 mod transaction;

@@ -1,9 +1,7 @@
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,23 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::support::poll_and_drop;
 use crate::structured_scope::{Scope, scope};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 /// How many jobs there are that have not been dropped.
 #[derive(Clone, Default)]

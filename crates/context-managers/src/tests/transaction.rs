@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
@@ -55,10 +56,11 @@ async fn poll_and_drop<T>(
     None
 }
 
+const NUMBERS: &str = "CREATE TABLE numbers (number PRIMARY KEY, id)";
+
 fn numbers() -> Database {
     let connection = Connection::open_in_memory().expect("it opens");
-    let table = "CREATE TABLE numbers (number PRIMARY KEY, id)";
-    connection.execute_batch(table).expect("it is made");
+    connection.execute_batch(NUMBERS).expect("it is made");
     Database::new(connection)
 }
 
@@ -116,7 +118,8 @@ fn dropped_it_is_rolled_back_on_a_blocking_thread() {
         let (release, busy) = channel::<()>();
         spawn_blocking(move || busy.recv());
         drop(one);
-        assert!(database.connection.try_lock().is_err(), "not here and now");
+        let next = database.transaction(async |_| Done::Ok(())).now_or_never();
+        assert!(next.is_none(), "not here and now");
         drop(release);
         assert_eq!(all(&database).await, []);
     });
@@ -126,7 +129,13 @@ fn dropped_it_is_rolled_back_on_a_blocking_thread() {
 fn dropped_while_it_waits_it_leaves_the_line() {
     test(async {
         let database = numbers();
-        let held = database.connection.lock().await;
+        let (release, released) = oneshot::channel();
+        let held = database.clone();
+        let held = tokio::spawn(async move {
+            let hold = held.transaction(async |_| Done::Ok(drop(released.await)));
+            hold.await.is_ok()
+        });
+        sleep(TICK).await;
         let mut done = Vec::new();
         for number in 0..3 {
             let database = database.clone();
@@ -139,7 +148,8 @@ fn dropped_while_it_waits_it_leaves_the_line() {
             sleep(TICK).await;
         }
         done[1].abort();
-        drop(held);
+        release.send(()).expect("it waits");
+        assert_eq!(held.await.ok(), Some(true));
         sleep(TICK).await;
         assert_eq!(all(&database).await, [0, 2]);
     });
@@ -274,12 +284,12 @@ async fn an_error_that_is_handled_rolls_nothing_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_fails_rolls_back() {
-    let database = numbers();
     let tables = "PRAGMA foreign_keys = ON; CREATE TABLE owners (id PRIMARY KEY);
         CREATE TABLE pets (owner REFERENCES owners DEFERRABLE INITIALLY DEFERRED)";
-    let connection = database.connection.lock().await;
+    let connection = Connection::open_in_memory().expect("it opens");
+    connection.execute_batch(NUMBERS).expect("it is made");
     connection.execute_batch(tables).expect("they are made");
-    drop(connection);
+    let database = Database::new(connection);
     let done = database.transaction(async |transaction| {
         insert(transaction, 1, 0).await?;
         let sql = "INSERT INTO pets VALUES (1)";
@@ -308,17 +318,18 @@ fn a_runtime_that_is_shut_down_rolls_back() {
     let database = numbers();
     let shared = database.clone();
     let first = runtime().expect("a runtime");
+    let (begun, has_begun) = oneshot::channel();
     first.block_on(async {
         tokio::spawn(async move {
             let done = shared.transaction(async |transaction| {
                 insert(transaction, 1, 0).await?;
+                begun.send(()).expect("it is waited for");
                 sleep(HOUR).await;
                 Ok::<_, TransactionError>(())
             });
             done.await.is_ok()
         });
-        sleep(50 * TICK).await;
-        assert!(database.connection.try_lock().is_err(), "it has begun");
+        has_begun.await.expect("it begins");
     });
     drop(first);
     let second = runtime().expect("a runtime");

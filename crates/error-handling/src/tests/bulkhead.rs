@@ -3,7 +3,6 @@ use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,24 +16,12 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::support::poll_and_drop;
 use crate::bulkhead::{Bulkhead, Full};
 
 /// Nothing takes that long, unless something hangs.
 const LONG: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 /// Checks that nobody is in it: so many can run at once, so many wait, and no more.
 async fn assert_empty(bulkhead: &Bulkhead, at_once: usize, waiting: usize) {

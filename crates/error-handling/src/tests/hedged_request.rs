@@ -1,8 +1,6 @@
 use std::future::ready;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,24 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
+use super::support::poll_and_drop;
 use crate::hedged_request::{BothFailed, hedged};
 
 /// Nothing takes that long, unless something hangs.
 const LONG: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: u32) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 /// Counts the tries that have begun, and those that run.
 #[derive(Default)]
@@ -112,7 +98,7 @@ async fn dropped_at_each_await() {
         for polls in 0..25 {
             let tries = Tries::default();
             let request = hedged(3 * TICK, || tries.next(scripts));
-            completed |= poll_and_drop(request, polls).await.is_some();
+            completed |= poll_and_drop(request, polls as usize).await.is_some();
             assert_eq!(tries.running.load(SeqCst), 0, "{scripts:?} {polls}");
             assert_eq!(tries.begun.load(SeqCst) == 0, polls == 0);
         }

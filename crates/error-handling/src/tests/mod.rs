@@ -18,6 +18,7 @@ mod partial_success;
 mod retry;
 mod retry_jitter;
 mod shield_and_clean_up;
+mod support;
 mod task_group_errors;
 mod timeout_of_blocking_work;
 mod timeouts;

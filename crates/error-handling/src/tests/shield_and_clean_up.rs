@@ -72,6 +72,9 @@ async fn it_tells_how_many_callers_were_told() {
 #[tokio::test]
 async fn not_awaited_it_does_not_begin() {
     let shield = Shield::default();
-    drop(shield.run(async {}));
-    assert_eq!(shield.running.len(), 0);
+    let held = Arc::new(());
+    let work = Arc::clone(&held);
+    drop(shield.run(async move { drop(work) }));
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert_eq!(timeout(HOUR, shield.finish(HOUR)).await, Ok(0));
 }

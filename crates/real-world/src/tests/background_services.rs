@@ -1,15 +1,14 @@
 use std::collections::HashMap;
 use std::panic::catch_unwind;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::support::poll_and_drop;
 use crate::background_services::{End, Failure, NameTaken, Restarts, Supervisor};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,19 +20,6 @@ const RESTARTS: Restarts = Restarts {
     longest_pause: TICK,
     good_run: HOUR,
 };
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 fn supervisor(restarts: Restarts) -> Supervisor {
     Supervisor::new(restarts, |_, _, _| {})

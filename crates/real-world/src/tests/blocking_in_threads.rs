@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -39,10 +39,16 @@ async fn never_more_than_the_limit_though_callers_give_up() {
     let all = async { while tasks.join_next().await.is_some() {} };
     timeout(LONG, all).await.expect("nobody hangs");
     // All places come back, once the calls that nobody waits for have ended.
-    let places = timeout(LONG, pool.permits.acquire_many(3)).await;
-    assert!(places.is_ok_and(|places| places.is_ok()));
+    let all_here = Arc::new(Barrier::new(3));
+    let meet = || {
+        let all_here = Arc::clone(&all_here);
+        pool.run(move || all_here.wait().is_leader())
+    };
+    let met = async { tokio::join!(meet(), meet(), meet()) };
+    let (a, b, c) = timeout(LONG, met).await.expect("there are three places");
+    let leaders = [a, b, c].map(|met| usize::from(met.expect("it does not panic")));
+    assert_eq!(leaders.iter().sum::<usize>(), 1);
     assert_eq!(most.load(SeqCst), 3);
-    assert_eq!(pool.permits.available_permits(), 3);
 }
 
 #[tokio::test]

@@ -4,10 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::support::poll_and_drop;
 use crate::download_to_file::{
     Download, DownloadError, Event, PIECE, Part, Server, ServerState, Trouble, is_at,
 };
@@ -152,18 +151,6 @@ async fn raw(
         Ok(())
     });
     (url, requests, AbortOnDropHandle::new(task))
-}
-
-/// Polls the future so many times, and drops it if it has not ended by then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
 }
 
 #[tokio::test]

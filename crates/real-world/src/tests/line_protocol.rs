@@ -2,7 +2,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::sync::CancellationToken;
 
+use super::support::poll_and_drop;
 use crate::line_protocol::{Failure, Limits, LineDecoder, Server};
 
 const TICK: Duration = Duration::from_millis(1);
@@ -50,19 +50,6 @@ async fn ask(address: SocketAddr, lines: &[u8]) -> io::Result<String> {
     // The server has closed first. So this leaves no socket in TIME_WAIT.
     stream.set_zero_linger()?;
     Ok(answers)
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
 }
 
 /// Sends in pieces of this size, two milliseconds apart, and leaves.

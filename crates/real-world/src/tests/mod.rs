@@ -29,6 +29,7 @@ mod sqlite_batch_insert;
 mod sqlite_pool;
 mod stdin_with_timeout;
 mod subprocess_protocol;
+mod support;
 mod tcp_echo_server;
 mod tls;
 mod token_bucket;

@@ -1,30 +1,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
+use super::support::poll_and_drop;
 use crate::router::{App, Method, Next, Request, Response, Router, count};
 
 const TICK: Duration = Duration::from_millis(1);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 async fn echo(request: Request) -> String {
     request.param("text").to_owned()

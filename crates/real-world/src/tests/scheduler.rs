@@ -3,7 +3,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::support::{most_memory, poll_and_drop, tasks};
 use crate::scheduler::{AddError, Failure, Scheduler};
 
 const BURST: MissedTickBehavior = MissedTickBehavior::Burst;
@@ -43,18 +43,6 @@ impl Count {
     fn get(&self) -> u32 {
         self.0.load(SeqCst)
     }
-}
-
-/// Polls the future so often, a millisecond apart, and drops it if it is not ready.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,23 +107,27 @@ async fn a_job_that_removes_or_stops_itself() {
         sleep(10 * TICK).await;
         assert_eq!(count.get(), 1);
     }
-    assert_eq!(scheduler.lock().by_name.len(), 2, "two wait");
+    assert_eq!(tasks(), 2, "two wait");
     sleep(HOUR).await;
-    assert_eq!(Arc::strong_count(&scheduler.jobs), 1, "they were aborted");
+    assert_eq!(tasks(), 0, "they were aborted");
 }
 
-#[tokio::test(start_paused = true)]
-async fn removals_that_were_given_up_leave_no_jobs() {
-    let scheduler = scheduler();
-    for number in 0..5 {
-        let name = number.to_string();
-        add(&scheduler, &name, HOUR, 10 * TICK);
-        sleep(TICK).await;
-        assert!(poll_and_drop(scheduler.remove(&name), 1).await.is_none());
-        sleep(20 * TICK).await;
-    }
-    add(&scheduler, "a", HOUR, TICK);
-    assert_eq!(scheduler.lock().by_name.len(), 1);
+#[test]
+fn removals_that_were_given_up_leave_no_jobs() {
+    let memory = |jobs: u32| {
+        most_memory(async move {
+            let scheduler = scheduler();
+            for number in 0..jobs {
+                let name = number.to_string();
+                add(&scheduler, &name, HOUR, 10 * TICK);
+                sleep(TICK).await;
+                assert!(poll_and_drop(scheduler.remove(&name), 1).await.is_none());
+                sleep(20 * TICK).await;
+            }
+        })
+    };
+    let (few, many) = (memory(10), memory(1000));
+    assert!(many < 2 * few, "{many} bytes for many, {few} for few");
 }
 
 #[tokio::test(start_paused = true)]

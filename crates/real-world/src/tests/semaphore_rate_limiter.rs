@@ -1,7 +1,6 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,24 +9,12 @@ use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::support::{poll_and_drop, tasks};
 use crate::semaphore_rate_limiter::RateLimiter;
 
 const TICK: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 /// How often the future is polled until it is ready.
 async fn polls<F: Future>(future: F) -> usize {
@@ -309,10 +296,10 @@ async fn finer_than_the_timers() {
 async fn its_task_ends_with_it() {
     let limiter = RateLimiter::new(1, HOUR);
     let _ = limiter.acquire().await;
-    let permits = Arc::downgrade(&limiter.permits);
+    assert_eq!(tasks(), 1);
     drop(limiter);
     yield_now().await;
-    assert!(permits.upgrade().is_none());
+    assert_eq!(tasks(), 0);
 }
 
 #[test]

@@ -1,10 +1,8 @@
 use std::error::Error;
 use std::fs;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,29 +13,13 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::support::{poll_and_drop, soon};
 use crate::sqlite_pool::{PoolError, Settings, SqlitePool, endless_query, files, pay_in};
 
 type Tested = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Nothing takes that long unless something is wedged.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Fails the test if the future is not ready by then.
-async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("wedged")
-}
-
-/// Polls the future at most `polls` times, and drops it if it is not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
 
 fn settings(readers: usize, acquire: Duration) -> Settings {
     Settings {

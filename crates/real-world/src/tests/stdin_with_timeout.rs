@@ -1,7 +1,6 @@
 use std::env;
 use std::io::{self, BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::support::poll_and_drop;
 use crate::stdin_with_timeout::{Lines, block_on_and_leave};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,18 +22,6 @@ fn pipe() -> (io::PipeWriter, Lines) {
     let (reader, writer) = io::pipe().expect("there are pipes");
     let lines = Lines::read(|| BufReader::new(reader)).expect("there are threads");
     (writer, lines)
-}
-
-/// Polls the future so often, a millisecond apart, and drops it if it is not ready.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let std::task::Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
 }
 
 #[tokio::test]

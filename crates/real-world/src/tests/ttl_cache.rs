@@ -1,40 +1,23 @@
 use std::cell::Cell;
 use std::future::pending;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance, sleep, timeout};
 
+use super::support::{poll_and_drop, tasks};
 use crate::ttl_cache::{LoadError, TtlCache};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
 
 type Cache = TtlCache<u32, usize, u32>;
-
-fn tasks() -> usize {
-    Handle::current().metrics().num_alive_tasks()
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(TICK).await;
-    }
-    None
-}
 
 /// A load of five ticks, which counts how often it has begun.
 async fn load(begun: Arc<AtomicUsize>) -> Result<usize, u32> {
@@ -43,11 +26,22 @@ async fn load(begun: Arc<AtomicUsize>) -> Result<usize, u32> {
     Ok(number)
 }
 
-/// Every key is in all maps or in none.
-fn check<K, V, E>(cache: &TtlCache<K, V, E>) {
-    let state = cache.shared.lock();
-    assert_eq!(state.entries.len(), state.by_expiry.len());
-    assert!(state.entries.len() <= cache.shared.capacity);
+/// A key of which a test can count the copies.
+#[derive(Clone)]
+struct Key(u32, Arc<()>);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,8 +69,11 @@ async fn dropped_at_each_await() {
             sleep(10 * TICK).await;
             assert_eq!(cache.get(&1), Some(1), "it is kept, whoever left");
             assert_eq!(begun.load(SeqCst), 1, "one load for all");
-            assert!(cache.shared.lock().loads.is_empty(), "its key is free");
-            check(&cache);
+            assert_eq!(tasks(), 1, "the one that drops what expires");
+            cache.insert(2, 2);
+            assert_eq!(cache.len(), 1);
+            let again = timeout(HOUR, cache.get_or_load(1, async { Ok(7) }));
+            assert_eq!(again.await, Ok(Ok(7)), "its key is free");
         }
         assert!(completed, "20 polls are enough");
     }
@@ -86,7 +83,8 @@ async fn dropped_at_each_await() {
 async fn not_polled_it_does_nothing() {
     let cache = Cache::new(1, HOUR);
     drop(cache.get_or_load(1, async { Ok(1) }));
-    assert!(cache.shared.lock().loads.is_empty());
+    let loaded = timeout(HOUR, cache.get_or_load(1, async { Ok(2) }));
+    assert_eq!(loaded.await, Ok(Ok(2)), "no load has begun");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -118,7 +116,7 @@ async fn ten_thousand_at_once() {
                 0 => timeout(Duration::from_micros(50), result).await.ok(),
                 _ => Some(result.await),
             };
-            check(&cache);
+            assert!(cache.len() <= 4);
             (key, result)
         });
         if number % 10 == 9 {
@@ -150,17 +148,19 @@ async fn ten_thousand_at_once() {
     assert_eq!(results + gave_up + aborted, 10_000);
     assert!(results > 0 && loads.load(SeqCst) < 10_000);
     // The last loads may still run, and the last entries have to expire.
-    for _ in 0..1000 {
-        let is_idle = {
-            let state = cache.shared.lock();
-            state.loads.is_empty() && state.entries.is_empty()
-        };
-        if is_idle && cache.shared.lock().sweeper.is_none() {
-            return;
+    let idle = async {
+        while cache.len() > 0 || tasks() > 0 {
+            sleep(TICK).await;
         }
-        sleep(5 * TICK).await;
+    };
+    timeout(HOUR / 60, idle).await.expect("nothing stays");
+    for key in 0..KEYS {
+        let again = timeout(
+            HOUR / 60,
+            cache.get_or_load(key, async move { Ok((key, 9)) }),
+        );
+        assert_eq!(again.await, Ok(Ok((key, 9))), "its key is free");
     }
-    panic!("something stays for ever");
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,16 +179,17 @@ async fn limits() {
     one.insert(2, 3);
     assert_eq!((one.get(&1), one.get(&2)), (None, Some(3)));
     assert_eq!((one.remove(&2), one.remove(&2)), (Some(3), None));
-    check(&one);
 }
 
 #[tokio::test(start_paused = true)]
 async fn as_a_plain_list_would() {
     const TTL: u64 = 20;
-    let cache = Cache::new(5, TTL as u32 * TICK);
+    let cache: TtlCache<Key, usize, ()> = TtlCache::new(5, TTL as u32 * TICK);
+    let copies = Arc::new(());
     // Key, value and expiry, from the key not used for longest to the last used.
     let mut list: Vec<(u32, usize, Instant)> = Vec::new();
     let mut random = 1_u32;
+    let counted = |key| Key(key, Arc::clone(&copies));
     for number in 0..20_000 {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let (key, choice) = ((random >> 24) % 8, (random >> 16) % 8);
@@ -201,20 +202,26 @@ async fn as_a_plain_list_would() {
         let at = list.iter().position(|entry| entry.0 == key);
         let kept = at.map(|at| list.remove(at));
         match choice {
-            0 => assert_eq!(cache.remove(&key), kept.map(|entry| entry.1)),
+            0 => assert_eq!(cache.remove(&counted(key)), kept.map(|entry| entry.1)),
             2 | 3 => {
-                cache.insert(key, number);
+                cache.insert(counted(key), number);
                 if list.len() == 5 {
                     list.remove(0);
                 }
                 list.push((key, number, now + Duration::from_millis(TTL)));
             }
             _ => {
-                assert_eq!(cache.get(&key), kept.map(|entry| entry.1));
+                assert_eq!(cache.get(&counted(key)), kept.map(|entry| entry.1));
                 list.extend(kept);
             }
         }
-        check(&cache);
+        assert!(cache.len() <= 5);
+        let kept = Arc::strong_count(&copies) - 1;
+        assert!(
+            kept <= 2 * cache.len(),
+            "{kept} keys in {} entries",
+            cache.len()
+        );
     }
 }
 
@@ -238,7 +245,8 @@ async fn what_was_changed_is_not_overwritten_by_an_older_load() {
         let expected = if insert { Ok(10) } else { Ok(2) };
         assert_eq!(tokio::join!(ask(), change), (Ok(1), expected));
         assert_eq!(cache.get(&1), Some(if insert { 10 } else { 2 }));
-        assert!(cache.shared.lock().loads.is_empty());
+        sleep(10 * TICK).await;
+        assert_eq!(tasks(), 1, "the one that drops what expires");
     }
 }
 
@@ -299,7 +307,6 @@ async fn panics_wedge_nothing() {
             .is_ok_and(|r| r.is_ok())
     );
     assert_eq!(cache.len(), 1);
-    check(&cache);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,14 +336,19 @@ async fn what_expires_is_dropped_and_no_task_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_load_outlives_the_cache() {
-    let cache = Cache::new(1, HOUR);
-    let begun = Arc::new(AtomicUsize::new(0));
-    let asked = cache.get_or_load(1, load(Arc::clone(&begun)));
+    let cache: TtlCache<u32, Arc<()>, ()> = TtlCache::new(1, HOUR);
+    let (begun, entry) = (Arc::new(()), Arc::new(()));
+    let held = Arc::clone(&begun);
+    let asked = cache.get_or_load(1, async move {
+        sleep(5 * TICK).await;
+        Ok(held)
+    });
     assert!(timeout(TICK, asked).await.is_err());
-    let entries = Arc::downgrade(&cache.shared);
+    cache.insert(2, Arc::clone(&entry));
     drop(cache);
-    assert_eq!(entries.strong_count(), 0, "but not the entries");
-    assert_eq!((begun.load(SeqCst), tasks()), (1, 1));
+    assert_eq!(Arc::strong_count(&entry), 1, "but not the entries");
+    sleep(TICK).await;
+    assert_eq!((Arc::strong_count(&begun), tasks()), (2, 1));
     sleep(10 * TICK).await;
     assert_eq!(tasks(), 0);
 }
@@ -384,10 +396,10 @@ fn it_may_outlive_its_runtime() {
     let outside = cache.clone();
     // With Tokio's feature `full` the cache is not `UnwindSafe` by itself.
     assert!(catch_unwind(AssertUnwindSafe(move || outside.insert(0, 0))).is_err());
-    assert_eq!(cache.shared.lock().sweeper, None);
 
     runtime().block_on(async {
         cache.insert(1, 1);
+        assert_eq!(tasks(), 1, "one that drops what expires");
         let load = cache.get_or_load(2, pending());
         assert!(timeout(TICK, load).await.is_err());
     });

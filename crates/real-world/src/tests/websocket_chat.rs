@@ -3,7 +3,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -37,8 +37,7 @@ fn limits() -> Limits {
 }
 
 fn room(limits: Limits) -> Arc<Room> {
-    let members = Mutex::new(Some(HashMap::new()));
-    Arc::new(Room { limits, members })
+    Arc::new(Room::new(limits))
 }
 
 fn names(room: &Room) -> Vec<String> {
