@@ -7,8 +7,8 @@ const http = require("http");
 const path = require("path");
 const { chromium } = require("playwright-core");
 
-const folder = path.resolve(process.argv[2] ?? "../../target/book");
-const repository = path.resolve(__dirname, "../..");
+const folder = path.resolve(process.argv[2] ?? "../../../target/book");
+const repository = path.resolve(__dirname, "../../..");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 const WIDTHS = [1440, 1024, 390];

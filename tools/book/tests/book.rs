@@ -20,7 +20,10 @@ struct Copy(TempDir);
 
 impl Copy {
     fn new() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .unwrap();
         let copy = tempfile::tempdir().unwrap();
         for part in [
             "Cargo.toml",
@@ -29,7 +32,6 @@ impl Copy {
             "docs",
             "tests",
             "xtask",
-            "book",
             "tools",
         ] {
             copy_all(&root.join(part), &copy.path().join(part));

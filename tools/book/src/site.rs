@@ -54,10 +54,10 @@ limit-results = 30
 "#;
 
 /// What is added to mdBook's own looks.
-const STYLE: &str = include_str!("../theme/asyncio-to-tokio.css");
+const STYLE: &str = include_str!("../../../docs/theme/asyncio-to-tokio.css");
 
 /// What the buttons do.
-const SCRIPT: &str = include_str!("../theme/asyncio-to-tokio.js");
+const SCRIPT: &str = include_str!("../../../docs/theme/asyncio-to-tokio.js");
 
 /// Makes the pages in `out` from the Markdown in `src` below `root`.
 ///
