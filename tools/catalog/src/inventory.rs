@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::files::{entries, read, stem};
 use crate::report::Failure;
+use crate::tables::{self, ApiName};
 use crate::workspace::{Example, Section, Workspace, read_golden};
 use crate::{compile_fail, dependencies, nearest, questions};
 
@@ -68,11 +69,8 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
 /// The names and constructs of Python that headers may answer: the first column of
 /// `docs/asyncio-api.tsv`.
 fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let path = workspace.root.join("docs/asyncio-api.tsv");
-    let text = read(&path)?;
-    let rows = text.lines().skip(1);
-    let names = rows.filter_map(|row| row.split('\t').next());
-    Ok(names.map(str::to_owned).collect())
+    let rows = tables::read::<ApiName>(&workspace.root, "docs/asyncio-api.tsv")?;
+    Ok(rows.into_iter().map(|(_, row)| row.name).collect())
 }
 
 struct Problems<'a> {

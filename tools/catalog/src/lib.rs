@@ -25,6 +25,7 @@ pub mod questions;
 pub mod report;
 pub mod rustc;
 pub mod speed;
+pub mod tables;
 pub mod transcript;
 pub mod versions;
 pub mod workspace;

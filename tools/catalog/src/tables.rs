@@ -1,0 +1,131 @@
+//! The tables under `docs/`: a heading, and columns that tabs separate.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use csv::{Position, ReaderBuilder, StringRecord};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+
+/// A name of asyncio, or a construct of Python: a row of `docs/asyncio-api.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct ApiName {
+    /// As `asyncio:` lines name it.
+    pub name: String,
+    /// What it belongs to: tasks, queues, streams.
+    pub category: String,
+    /// The version of Python that brought it; may be empty.
+    pub added: String,
+    /// When Python removed it or will, in words; may be empty.
+    #[serde(rename = "removed_or_deprecated")]
+    pub removed: String,
+    /// What takes its place in Rust.
+    #[serde(rename = "rust_equivalent")]
+    pub counterpart: String,
+    /// How near the counterpart is.
+    pub status: Status,
+}
+
+/// How near the counterpart of a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// One thing does the same.
+    Direct,
+    /// A few lines do the same.
+    Pattern,
+    /// Nothing does.
+    None,
+}
+
+/// A code block or an exercise of a guide: a row of `docs/guides.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Block {
+    /// The guide's number and the block's: `000-01`.
+    pub block: String,
+    /// The headings above it.
+    pub heading: String,
+    /// The examples that answer it.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
+}
+
+/// A guide: a row of `docs/guide-titles.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Guide {
+    /// What its blocks' names begin with: `000`.
+    pub guide: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// A question of a reader: a row of `docs/questions.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Question {
+    /// In the words of a Python developer.
+    pub question: String,
+    /// The examples that answer it, the best one first.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
+}
+
+fn words<'de, D: Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> {
+    let column = String::deserialize(column)?;
+    Ok(column.split(' ').map(str::to_owned).collect())
+}
+
+/// Returns the rows of the table at this path below the root, each with its place:
+/// `docs/questions.tsv:12`.
+///
+/// # Errors
+///
+/// When the file cannot be read, or a row has other columns than the heading.
+pub fn read<T: DeserializeOwned>(root: &Path, path: &str) -> Result<Vec<(String, T)>> {
+    let mut reader = ReaderBuilder::new();
+    let reader = reader.delimiter(b'\t').quoting(false);
+    let mut reader = reader
+        .from_path(root.join(path))
+        .with_context(|| format!("cannot read {path}"))?;
+    let heading = reader.headers()?.clone();
+    let row = |record: csv::Result<StringRecord>| {
+        let record = record.context(path.to_owned())?;
+        let place = format!("{path}:{}", record.position().map_or(0, Position::line));
+        let row = record.deserialize(Some(&heading));
+        Ok((place.clone(), row.context(place)?))
+    };
+    reader.records().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{ApiName, Question, read};
+
+    #[test]
+    fn rows_know_their_place_and_their_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |text: &str| fs::write(dir.path().join("x.tsv"), text).unwrap();
+        write("question\texamples\nWhat \"is\" it?\ta/b c\n");
+        let rows: Vec<(String, Question)> = read(dir.path(), "x.tsv").unwrap();
+        let (place, row) = &rows[0];
+        assert_eq!(
+            (place.as_str(), &*row.question),
+            ("x.tsv:2", "What \"is\" it?")
+        );
+        assert_eq!(row.examples, ["a/b", "c"]);
+        let heading =
+            "name\tcategory\tadded\tremoved_or_deprecated\trust_equivalent\tstatus";
+        for (row, problem) in [
+            ("a\tb\n", "fields"),
+            ("a\tb\t\t\tc\tperhaps\n", "unknown variant `perhaps`"),
+        ] {
+            write(&format!("{heading}\n{row}"));
+            let error = read::<ApiName>(dir.path(), "x.tsv").unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.contains("x.tsv") && error.contains(problem),
+                "{error}"
+            );
+        }
+    }
+}
