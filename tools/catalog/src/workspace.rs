@@ -26,7 +26,7 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Where cargo puts what it builds.
     pub target: PathBuf,
-    /// In the order of their names.
+    /// In the order of the workspace's members, which is the reading order.
     pub sections: Vec<Section>,
     built: Built,
 }
@@ -36,6 +36,8 @@ pub struct Workspace {
 pub struct Section {
     /// The package's name.
     pub name: String,
+    /// The package's description.
+    pub description: String,
     /// The package's folder.
     pub dir: PathBuf,
     /// The package's edition.
@@ -302,6 +304,7 @@ fn open_at(dir: &Path) -> Result<Workspace> {
         let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
         sections.push(Section {
             examples: examples.collect::<Result<_>>()?,
+            description: package.description.clone().unwrap_or_default(),
             dir: dir.to_owned(),
             edition: package.edition,
             dependencies: package.dependencies.clone(),
@@ -313,7 +316,6 @@ fn open_at(dir: &Path) -> Result<Workspace> {
         "no package of {} is a section",
         root.display()
     );
-    sections.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Workspace {
         target: metadata.target_directory.into_std_path_buf(),
         root,
