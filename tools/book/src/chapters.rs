@@ -12,15 +12,16 @@
 //! function, type or class of it. A link `[text](example:SECTION/EXAMPLE)` goes to an
 //! example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Result;
+use regex::Regex;
 use xtask::files::read;
 use xtask::inventory::{entries, stem};
+use xtask::tables::ApiName;
 use xtask::workspace::Workspace;
 
-use crate::html::{anchor, block};
-use crate::tables;
+use crate::markup::{anchor, block};
 
 /// A chapter, ready to be taken into the book.
 #[derive(Debug, Clone)]
@@ -40,10 +41,10 @@ pub struct Chapter {
 /// When a file cannot be read.
 pub fn read_all(
     workspace: &Workspace,
+    names: &[ApiName],
     problems: &mut Vec<String>,
 ) -> Result<Vec<Chapter>> {
     let mut chapters = Vec::new();
-    let names = tables::names(workspace)?;
     for path in entries(&workspace.root.join("docs/chapters"))? {
         if path.extension().is_none_or(|extension| extension != "md") {
             continue;
@@ -73,7 +74,7 @@ pub fn read_all(
     Ok(chapters)
 }
 
-/// The text with the programs that its blocks ask for.
+/// Returns the text with the programs that its blocks ask for.
 fn included(
     workspace: &Workspace,
     text: &str,
@@ -82,53 +83,42 @@ fn included(
     let mut result = String::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((number, line)) = lines.next() {
-        let trimmed = line.trim_start();
-        let fence = trimmed.chars().take_while(|c| "`~".contains(*c)).count();
-        if fence < 3 {
-            result.push_str(line);
-            result.push('\n');
+        let Some(info) = line.trim_start().strip_prefix("```") else {
+            result.push_str(&format!("{line}\n"));
             continue;
-        }
-        let (fence, info) = trimmed.split_at(fence);
-        let body: Vec<&str> = lines
-            .by_ref()
-            .map(|(_, line)| line)
-            .take_while(|line| line.trim() != fence)
-            .collect();
-        let mut words = info.split([' ', ',']).filter(|word| !word.is_empty());
+        };
+        let body = lines.by_ref().map(|(_, line)| line);
+        let body: Vec<&str> = body.take_while(|line| line.trim() != "```").collect();
+        let mut words = info.split_whitespace();
         let language = words.next().unwrap_or_default();
-        let options: Vec<&str> = words.collect();
         if !["rust", "rs", "python", "py"].contains(&language) {
             let body = body.join("\n");
-            result.push_str(&format!("{line}\n{body}\n{fence}\n"));
+            result.push_str(&format!("{line}\n{body}\n```\n"));
             continue;
         }
         let is_rust = language.starts_with('r');
-        let asked = asked(workspace, is_rust, &options);
-        let program = match asked {
-            _ if body.iter().any(|line| !line.trim().is_empty()) => Err(
+        let program = match body.concat().trim() {
+            "" => asked(workspace, is_rust, words),
+            _ => Err(
                 "a block of Rust or Python includes a checked file, and is empty itself: \
                  ```rust include=SECTION/EXAMPLE item=NAME"
                     .to_owned(),
             ),
-            asked => asked,
         };
+        let language = if is_rust { "rs" } else { "python" };
         match program {
-            Ok(program) => {
-                let language = if is_rust { "rs" } else { "python" };
-                result.push_str(&block(language, &program));
-            }
+            Ok(program) => result.push_str(&block(language, &program).0),
             Err(problem) => report(number, problem),
         }
     }
     result
 }
 
-/// The program, or the part of it, that a block asks for.
-fn asked(
+/// Returns the program, or the part of it, that a block asks for.
+fn asked<'a>(
     workspace: &Workspace,
     is_rust: bool,
-    options: &[&str],
+    options: impl Iterator<Item = &'a str>,
 ) -> Result<String, String> {
     let (mut include, mut item) = (None, None);
     for option in options {
@@ -142,99 +132,70 @@ fn asked(
         "a block of Rust or Python says which checked file it includes: \
          `include=SECTION/EXAMPLE` or `include=SECTION/fails/NAME`",
     )?;
-    let path = file(workspace, is_rust, name)?;
-    let text = read(&path).map_err(|error| format!("{error:#}"))?;
+    let path = file(workspace, is_rust, name).map_err(|error| error.to_string())?;
+    let shown = workspace.relative(&path);
+    let text = read(&path).map_err(|_| format!("there is no {shown}"))?;
     match item {
         Some(item) => {
-            let shown = workspace.relative(&path);
             cut(&text, item, is_rust).ok_or(format!("there is no `{item}` in {shown}"))
         }
         None => {
-            let lines = text.lines();
-            let lines = lines.skip_while(|line| {
-                is_rust && (line.starts_with("//") || line.is_empty())
-            });
+            let comment = |line: &&str| line.starts_with("//") || line.is_empty();
+            let lines = text.lines().skip_while(|line| is_rust && comment(line));
             Ok(lines.collect::<Vec<&str>>().join("\n"))
         }
     }
 }
 
-fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<Box<Path>, String> {
-    if let Some((section, fail)) = name.split_once("/fails/") {
-        let section = workspace.section(section);
-        let dir = section
-            .map_err(|error| error.to_string())?
-            .dir
-            .join("fails");
-        let path = dir.join(format!("{fail}.rs"));
-        let shown = workspace.relative(&path);
-        return match path.exists() {
-            true => Ok(path.into()),
-            false => Err(format!("there is no {shown}")),
-        };
+fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<PathBuf> {
+    if let Some((section, program)) = name.split_once("/fails/") {
+        let dir = &workspace.section(section)?.dir;
+        return Ok(dir.join(format!("fails/{program}.rs")));
     }
-    let example = workspace.example(name).map_err(|error| error.to_string())?;
+    let example = workspace.example(name)?;
     let path = if is_rust {
         &example.source
     } else {
         &example.twin
     };
-    Ok(path.as_path().into())
+    Ok(path.clone())
 }
 
-/// One item of a program, with the comments and attributes above it.
+/// Returns one item of a program, with the comments and attributes above it.
 fn cut(text: &str, item: &str, is_rust: bool) -> Option<String> {
+    let kinds = match is_rust {
+        true => "fn|struct|enum|trait|type|const|macro_rules!",
+        false => "def|class",
+    };
+    let item = regex::escape(item);
+    let head = Regex::new(&format!(r"^\s*(pub\S* )?(async )?({kinds}) {item}\b")).ok()?;
     let lines: Vec<&str> = text.lines().collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
-    let is_head = |line: &str| {
-        let kinds = match is_rust {
-            true => "fn struct enum trait type const macro_rules!",
-            false => "def class",
-        };
-        let names_it = |kind: &str| {
-            let head = format!("{kind} {item}");
-            let (before, after) = line.split_once(&head)?;
-            let is_start = before.trim().split(' ').all(|word| {
-                word.is_empty() || word.starts_with("pub") || word == "async"
-            });
-            let is_end = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-            Some(is_start && is_end)
-        };
-        kinds.split(' ').any(|kind| names_it(kind) == Some(true))
-    };
-    let head = lines.iter().position(|line| is_head(line))?;
-    let margin = indent(lines[head]);
+    let start = lines.iter().position(|line| head.is_match(line))?;
+    let margin = indent(lines[start]);
     let belongs = |line: &&&str| {
         let text = line.trim_start();
-        indent(line) == margin
-            && ["///", "#[", "@"]
-                .iter()
-                .any(|start| text.starts_with(start))
+        indent(line) == margin && ["///", "#[", "@"].iter().any(|it| text.starts_with(it))
     };
-    let above = lines[..head].iter().rev().take_while(belongs).count();
-    let below = &lines[head..];
-    let end = if is_rust {
-        let close = |line: &str| {
-            indent(line) == margin && ["}", ");", "};"].contains(&line.trim())
-        };
-        match below[0].ends_with(';') || below[0].ends_with('}') {
-            true => 1,
-            false => below.iter().position(|line| close(line))? + 1,
-        }
-    } else {
-        let inside = |line: &&&str| {
-            line.is_empty() || indent(line) > margin || line.trim_start().starts_with(')')
-        };
-        1 + below[1..].iter().take_while(inside).count()
+    let above = lines[..start].iter().rev().take_while(belongs).count();
+    let below = &lines[start..];
+    let is_one_line = below[0].ends_with([';', '}']);
+    let is_end =
+        |line: &&str| indent(line) == margin && ["}", ");", "};"].contains(&line.trim());
+    let is_inside = |line: &&&str| {
+        line.is_empty() || indent(line) > margin || line.trim_start().starts_with(')')
     };
-    let item = &lines[head - above..head + end];
-    let item = item
-        .iter()
-        .map(|line| line.get(margin..).unwrap_or_default());
+    let length = match is_rust {
+        true if is_one_line => 1,
+        true => below.iter().position(is_end)? + 1,
+        false => below[1..].iter().take_while(is_inside).count() + 1,
+    };
+    let item = lines[start - above..start + length].iter();
+    let item = item.map(|line| line.get(margin..).unwrap_or_default());
     Some(item.collect::<Vec<&str>>().join("\n").trim_end().to_owned())
 }
 
-/// The text with its links to examples and names as links to pages.
+/// Returns the text with its links to examples and names as links to pages.
 fn linked(
     workspace: &Workspace,
     text: &str,

@@ -1,7 +1,96 @@
-//! Makes the book; `cargo xtask book` calls it.
+//! Makes the book, a folder of static pages, from the files that were checked, so that it
+//! cannot disagree with them. Only the chapters are written by hand.
+//!
+//! [`contents`] reads everything and refuses what does not belong together, the modules
+//! named after pages turn it into Markdown by the files under `templates/`, and [`render`]
+//! has mdBook make the pages.
 
+mod chapters;
+mod checks;
+mod compile_fail;
+mod contents;
+mod example_page;
+mod list_pages;
+mod markup;
+mod render;
+mod serve;
+mod speed_page;
+mod tasks;
+mod timeline;
+
+use std::path::{PathBuf, absolute};
 use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use xtask::workspace::Workspace;
+
+use crate::contents::{Contents, Runs};
+
+/// Makes the book, a folder of static pages, from the examples.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask book")]
+struct Options {
+    /// Open it in the browser.
+    #[arg(long)]
+    open: bool,
+    /// Serve it on this machine, and make it anew whenever a file changes; open pages
+    /// reload.
+    #[arg(long)]
+    serve: bool,
+    /// Where its pages go [default: target/book].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Build and run nothing: the timelines lack the tasks, and the programs that must
+    /// not compile the compiler's full words.
+    #[arg(long)]
+    no_run: bool,
+}
 
 fn main() -> ExitCode {
-    book::cli::main()
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let workspace = Workspace::open()?;
+    let default = workspace.target.join("book");
+    let out = absolute(options.out.as_ref().unwrap_or(&default))?;
+    let mut runs = Runs::default();
+    let mut make = || -> Result<()> {
+        let started = Instant::now();
+        let workspace = Workspace::open()?;
+        let runs = (!options.no_run).then_some(&mut runs);
+        let contents = Contents::read(&workspace, &out, runs)?;
+        render::render(&contents, &out)?;
+        let open = contents.open_names();
+        if !open.is_empty() {
+            println!("Shown by no example yet: {}\n", open.join(", "));
+        }
+        println!(
+            "{}: {} examples, {:.1} s; {} names of asyncio with a counterpart are shown \
+             by no example",
+            out.join("index.html").display(),
+            contents.entries().count(),
+            started.elapsed().as_secs_f64(),
+            open.len()
+        );
+        Ok(())
+    };
+    make()?;
+    if options.serve {
+        return serve::serve(&workspace.root, &out, options.open, make);
+    }
+    if options.open {
+        let index = out.join("index.html");
+        opener::open(&index)
+            .with_context(|| format!("cannot open {}", index.display()))?;
+    }
+    Ok(())
 }

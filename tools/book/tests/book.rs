@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -20,22 +18,9 @@ struct Copy(TempDir);
 
 impl Copy {
     fn new() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let copy = tempfile::tempdir().unwrap();
-        for part in [
-            "Cargo.toml",
-            "Cargo.lock",
-            "crates",
-            "docs",
-            "tests",
-            "xtask",
-            "tools",
-        ] {
-            copy_all(&root.join(part), &copy.path().join(part));
-        }
+        copy_all(root.unwrap(), copy.path());
         Self(copy)
     }
 
@@ -44,38 +29,53 @@ impl Copy {
     }
 
     fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.at(path))
-            .unwrap_or_else(|error| panic!("{path}: {error}"))
+        fs::read_to_string(self.at(path)).expect(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.at(path), text).expect(path);
     }
 
     fn replace(&self, path: &str, from: &str, to: &str) {
         let text = self.read(path);
         assert!(text.contains(from), "{path} has no {from}");
-        fs::write(self.at(path), text.replacen(from, to, 1)).unwrap();
+        self.write(path, &text.replacen(from, to, 1));
     }
 
-    /// Makes the book in `target/book`, without building or running anything.
-    fn make(&self) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_book"))
-            .arg("--no-run")
-            .current_dir(self.0.path())
-            .env_remove("CARGO_TARGET_DIR")
-            .output()
-            .unwrap()
+    /// The command that makes the book, without building or running anything.
+    fn book(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
+        command.arg("--no-run").current_dir(self.0.path());
+        command.env_remove("CARGO_TARGET_DIR");
+        command
     }
 
-    /// What it prints when it has to succeed.
-    fn made(&self) -> String {
-        let output = self.make();
+    /// Makes the book in `target/book`, and returns its pages by their paths.
+    fn made(&self) -> BTreeMap<String, String> {
+        let output = self.book().output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
-        assert_eq!(stderr, "");
-        String::from_utf8(output.stdout).unwrap()
+        assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+        let mut pages = BTreeMap::new();
+        let root = self.at("target/book");
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|it| it == "html") {
+                    let name = path.strip_prefix(&root).unwrap().display().to_string();
+                    pages.insert(name, fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        assert!(pages.len() > 100);
+        pages
     }
 
-    /// What it says when it has to fail.
-    fn refused(&self) -> String {
-        let output = self.make();
+    /// What it says when it has to fail with these arguments.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.book().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     }
@@ -89,102 +89,66 @@ fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let name = entry.unwrap().file_name();
-        if name != "target" && name != "node_modules" && name != "__pycache__" {
+        if ![".git", "target", "node_modules", "__pycache__"]
+            .iter()
+            .any(|it| name == *it)
+        {
             copy_all(&from.join(&name), &to.join(&name));
         }
     }
 }
 
-/// A copy with a book in it, which nobody changes.
-fn unchanged() -> &'static Copy {
-    static COPY: OnceLock<Copy> = OnceLock::new();
+/// A copy with its pages, which nobody changes.
+fn unchanged() -> &'static (Copy, BTreeMap<String, String>) {
+    static COPY: OnceLock<(Copy, BTreeMap<String, String>)> = OnceLock::new();
     COPY.get_or_init(|| {
         let copy = Copy::new();
-        copy.made();
-        copy
+        let pages = copy.made();
+        (copy, pages)
     })
 }
 
-/// The pages, by their paths below the folder.
-fn pages(copy: &Copy) -> Vec<(PathBuf, String)> {
-    let root = copy.at("target/book");
-    let mut pages = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "html")
-            {
-                let text = fs::read_to_string(&path).unwrap();
-                pages.push((path.strip_prefix(&root).unwrap().to_owned(), text));
-            }
-        }
-    }
-    assert!(pages.len() > 100);
-    pages
-}
-
-/// The values of an attribute, of whatever element.
-fn attributes<'a>(page: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+/// The values of an attribute, each with the name of its element.
+fn attributes<'a>(page: &'a str, name: &str) -> Vec<(&'a str, &'a str)> {
     let start = format!(" {name}=\"");
     let tags = page.split('<').filter_map(|tag| tag.split('>').next());
-    tags.filter_map(move |tag| tag.split_once(&start)?.1.split('"').next())
-}
-
-fn ids(page: &str) -> BTreeSet<&str> {
-    attributes(page, "id").collect()
+    let values = tags.filter_map(|tag| {
+        let (_, value) = tag.split_once(&start)?;
+        Some((tag.split(' ').next()?, value.split('"').next()?))
+    });
+    values.collect()
 }
 
 #[test]
-fn every_link_inside_of_the_book_resolves() {
-    let copy = unchanged();
-    let pages = pages(copy);
-    let root = copy.at("target/book");
+fn links_resolve_and_nothing_is_loaded_from_elsewhere() {
+    let (copy, pages) = unchanged();
+    let root = fs::canonicalize(copy.at("target/book")).unwrap();
     let mut broken = Vec::new();
-    for (path, page) in &pages {
-        let folder = root.join(path).parent().unwrap().to_owned();
-        for target in attributes(page, "href").chain(attributes(page, "src")) {
-            if target.contains(':') || path == Path::new("404.html") {
+    for (path, page) in pages.iter().filter(|(path, _)| *path != "404.html") {
+        let links = attributes(page, "href").into_iter();
+        for (element, target) in links.chain(attributes(page, "src")) {
+            let is_address = target.contains(':') || target.starts_with("//");
+            if is_address && element == "a" {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
             let file = match file {
                 "" => root.join(path),
-                file => folder.join(file),
+                file => root.join(path).with_file_name(file),
             };
-            let resolved = fs::canonicalize(&file).ok().and_then(|file| {
-                let name = file.strip_prefix(fs::canonicalize(&root).unwrap()).unwrap();
-                let text = pages.iter().find(|(path, _)| path == name);
-                (anchor.is_empty() || ids(&text?.1).contains(anchor)).then_some(())
+            let resolves = fs::canonicalize(file).is_ok_and(|file| {
+                let page = file.strip_prefix(&root).unwrap().to_str().unwrap();
+                let has =
+                    |page| attributes(page, "id").iter().any(|(_, id)| *id == anchor);
+                anchor.is_empty() || pages.get(page).is_some_and(|page| has(page))
             });
-            if resolved.is_none() {
-                broken.push(format!("{}: {target}", path.display()));
+            if is_address || !resolves {
+                broken.push(format!("{path}: {target}"));
             }
         }
     }
     assert_eq!(broken, Vec::<String>::new());
-}
-
-#[test]
-fn nothing_is_loaded_from_elsewhere() {
-    let copy = unchanged();
-    for (path, page) in pages(copy) {
-        let mut loaded: Vec<&str> = attributes(&page, "src").collect();
-        for link in page.split("<link ").skip(1) {
-            loaded.extend(attributes(&format!(" {link}"), "href").next().map(|_| link));
-        }
-        for target in loaded {
-            let target = target.split('>').next().unwrap_or_default();
-            let is_local = !target.contains("://") && !target.contains("\"//");
-            assert!(is_local, "{}: {target}", path.display());
-        }
-    }
-    let styles = fs::read_dir(copy.at("target/book/css")).unwrap();
-    for style in styles {
+    for style in fs::read_dir(root.join("css")).unwrap() {
         let text = fs::read_to_string(style.unwrap().path()).unwrap();
         assert!(!text.contains("url(http") && !text.contains("@import"));
     }
@@ -192,19 +156,21 @@ fn nothing_is_loaded_from_elsewhere() {
 
 #[test]
 fn the_text_to_copy_is_the_file() {
-    let copy = unchanged();
+    let (copy, pages) = unchanged();
+    let start = "<script type=\"application/json\" id=\"file\">";
     let mut count = 0;
-    for (path, page) in pages(copy) {
-        let start = "<script type=\"application/json\" id=\"file\">";
-        let Some((_, after)) = page.split_once(start) else {
-            continue;
-        };
-        let (json, _) = after.split_once("</script>").unwrap();
-        let text: String = serde_json::from_str(json).unwrap();
-        let (section, name) = (path.parent().unwrap(), path.file_stem().unwrap());
-        let source = format!("crates/{}/src/{}.rs", section.display(), name.display());
-        assert_eq!(text, copy.read(&source), "{source}");
-        count += 1;
+    for (path, page) in pages {
+        if let Some((_, after)) = page.split_once(start) {
+            let (json, _) = after.split_once("</script>").unwrap();
+            let (section, name) = path.trim_end_matches(".html").split_once('/').unwrap();
+            let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
+            assert_eq!(
+                serde_json::from_str::<String>(json).unwrap(),
+                source,
+                "{path}"
+            );
+            count += 1;
+        }
     }
     assert!(count > 100);
 }
@@ -212,66 +178,81 @@ fn the_text_to_copy_is_the_file() {
 #[test]
 fn pages_change_with_their_files_and_others_do_not() {
     let copy = Copy::new();
-    copy.made();
-    assert!(copy.made().contains(" 0 pages changed"));
+    let before = copy.made();
     let golden = "tests/golden/iterators/generator.txt";
     copy.replace(
         golden,
         "Nothing has been generated yet",
         "Nothing is there yet",
     );
-    copy.replace(
-        "crates/iterators/python/generator.py",
-        "def show(",
-        "def present(",
-    );
+    let twin = "crates/iterators/python/generator.py";
+    copy.replace(twin, "def show(", "def present(");
     copy.replace("crates/iterators/src/counter.rs", "use std::", "use  std::");
-    assert!(copy.made().contains(" 2 pages changed"));
-    let page = copy.read("target/book/iterators/generator.html");
+    let after = copy.made();
+    let page = &after["iterators/generator.html"];
     assert!(page.contains("Nothing is there yet") && page.contains("def present("));
-    let page = copy.read("target/book/iterators/counter.html");
-    assert!(page.contains("use  std::"));
+    assert!(after["iterators/counter.html"].contains("use  std::"));
+    let mut changed: Vec<&str> = Vec::new();
+    for (path, page) in &after {
+        // The index of the search is new, and so is its name in each page.
+        let name = |page: &str| {
+            page.split("searchindex-")
+                .nth(1)
+                .map(|it| it[..8].to_owned())
+        };
+        let [old, new] = [&before[path], page].map(|page| match name(page) {
+            Some(name) => page.replace(&name, ""),
+            None => page.clone(),
+        });
+        if old != new {
+            changed.push(path);
+        }
+    }
+    assert_eq!(
+        changed,
+        ["iterators/counter.html", "iterators/generator.html"]
+    );
 }
 
 #[test]
 fn every_place_that_refers_to_a_deleted_example_is_named() {
     let copy = Copy::new();
-    fs::create_dir_all(copy.at("docs/chapters")).unwrap();
     let chapter = "# A chapter\n\n[it](example:iterators/generator)\n\n\
                    ```rust include=iterators/generator\n```\n";
-    fs::write(copy.at("docs/chapters/99-x.md"), chapter).unwrap();
+    copy.write("docs/chapters/99-x.md", chapter);
     copy.made();
     copy.replace("crates/iterators/src/main.rs", "    generator,\n", "");
     fs::remove_file(copy.at("crates/iterators/src/generator.rs")).unwrap();
-    let said = copy.refused();
-    let mut places = vec![
+    let said = copy.refused(&[]);
+    assert!(
+        !said.contains(&format!("{}/", copy.0.path().display())),
+        "{said}"
+    );
+    let mut places = [
         "crates/iterators/python/generator.py",
         "tests/golden/iterators/generator.txt",
         "docs/guides.tsv:",
         "docs/questions.tsv:",
         "docs/chapters/99-x.md:3:",
         "docs/chapters/99-x.md:5:",
-    ];
-    let own = format!("{}/", copy.0.path().display());
-    assert!(!said.contains(&own), "{said}");
-    let mut naming = Vec::new();
-    for kind in ["src", "fails"] {
-        let folder = format!("crates/iterators/{kind}");
-        for entry in fs::read_dir(copy.at(&folder)).unwrap() {
-            let name = entry.unwrap().file_name();
-            let path = format!("{folder}/{}", name.display());
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let known = places.len();
+    for folder in ["crates/iterators/src", "crates/iterators/fails"] {
+        for entry in fs::read_dir(copy.at(folder)).unwrap() {
+            let path = format!("{folder}/{}", entry.unwrap().file_name().display());
             let text = copy.read(&path);
-            let header = text.lines().filter(|line| line.starts_with("//!"));
-            let header: String = header.collect();
-            if header.contains("`generator`") || header.contains("example: generator") {
-                naming.push(path);
+            let mut header = text.lines().filter(|line| line.starts_with("//!"));
+            let names = ["`generator`", "example: generator"];
+            if header.any(|line| names.iter().any(|name| line.contains(name))) {
+                places.push(path);
             }
         }
     }
-    assert!(!naming.is_empty());
-    places.extend(naming.iter().map(String::as_str));
+    assert!(places.len() > known);
     for place in places {
-        assert!(said.contains(place), "{place} is not named in:\n{said}");
+        assert!(said.contains(&place), "{place} is not named in:\n{said}");
     }
 }
 
@@ -280,14 +261,13 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let copy = Copy::new();
     let mut questions = copy.read("docs/questions.tsv");
     questions.push_str("Where is it?\titerators/no_such_thing\n");
-    fs::write(copy.at("docs/questions.tsv"), &questions).unwrap();
-    fs::create_dir_all(copy.at("docs/chapters")).unwrap();
+    copy.write("docs/questions.tsv", &questions);
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\
                    ```rust include=iterators/fails/nothing\n```\n\n\
                    [it](example:nothing) [it](asyncio:asyncio.nothing)\n";
-    fs::write(copy.at("docs/chapters/99-x.md"), chapter).unwrap();
-    let said = copy.refused();
+    copy.write("docs/chapters/99-x.md", chapter);
+    let said = copy.refused(&[]);
     let row = questions.lines().count();
     for part in [
         &format!("docs/questions.tsv:{row}: no example `iterators/no_such_thing`"),
@@ -300,14 +280,13 @@ fn mistakes_in_tables_and_chapters_are_named() {
         assert!(said.contains(part), "{part} is not said in:\n{said}");
     }
 
-    fs::write(copy.at("docs/questions.tsv"), "question\texamples\n").unwrap();
+    copy.write("docs/questions.tsv", "question\texamples\n");
     let chapter = "# A chapter\n\n\
                    ```rust include=iterators/generator item=async_range\n```\n\n\
                    ```python include=iterators/generator item=readings\n```\n\n\
                    [it](example:generator) [it](asyncio:asyncio.wait_for)\n";
-    fs::write(copy.at("docs/chapters/99-x.md"), chapter).unwrap();
-    copy.made();
-    let page = copy.read("target/book/x.html");
+    copy.write("docs/chapters/99-x.md", chapter);
+    let page = &copy.made()["x.html"];
     for part in [
         "pub fn async_range(",
         "async def readings(count):",
@@ -318,65 +297,37 @@ fn mistakes_in_tables_and_chapters_are_named() {
     }
     assert!(
         !page.contains("The generator starts\");"),
-        "only the item is there"
+        "more than the item"
     );
 }
 
 #[test]
-fn names_are_grouped_in_the_order_of_the_documentation_of_asyncio() {
-    let copy = Copy::new();
-    let mut table = copy.read("docs/asyncio-api.tsv");
-    for (name, category) in [("zoo.Keeper", "zoo"), ("abacus.Bead", "abacus")] {
-        table.push_str(&format!("{name}\tclass\t{category}\t\t\tnothing\tnone\n"));
-    }
-    fs::write(copy.at("docs/asyncio-api.tsv"), &table).unwrap();
-    copy.made();
-    let page = copy.read("target/book/by-name.html");
-    let groups = page.split("<div class=\"group\"").skip(1);
+fn each_category_of_names_is_there_once_in_the_order_of_the_table() {
+    let (copy, pages) = unchanged();
+    let groups = attributes(&pages["by-name.html"], "id").into_iter();
     let groups: Vec<&str> = groups
-        .map(|group| group.split(['>', '<']).nth(1).unwrap())
+        .filter_map(|(_, id)| id.strip_prefix("group-"))
         .collect();
-    let listed = [
-        "runners",
-        "tasks",
-        "timeouts",
-        "streams",
-        "sync",
-        "subprocess",
-        "queues",
-        "exceptions",
-        "loop",
-        "futures",
-        "protocols/transports",
-        "policies",
-        "platform",
-        "debugging",
-        "language",
-        "builtins",
-    ];
-    let (first, others) = groups.split_at(listed.len());
-    assert_eq!(first, listed);
-    assert_eq!((others[0], others[others.len() - 1]), ("abacus", "zoo"));
-    assert!(others.is_sorted(), "{others:?}");
+    let table = copy.read("docs/asyncio-api.tsv");
     let rows = table.lines().skip(1);
-    let categories: BTreeSet<&str> =
-        rows.map(|row| row.split('\t').nth(2).unwrap()).collect();
-    assert_eq!(groups.len(), categories.len(), "each is there once");
+    let mut seen = BTreeSet::new();
+    let categories = rows.map(|row| row.split('\t').nth(2).unwrap());
+    let categories = categories.filter(|category| seen.insert(*category));
+    let categories: Vec<String> = categories.map(|it| it.replace('/', "-")).collect();
+    assert_eq!(groups, categories);
+    assert_eq!(
+        &groups[..2],
+        ["runners", "tasks"],
+        "what a reader looks for first"
+    );
 }
 
 #[test]
 fn a_folder_of_somebody_else_is_not_emptied() {
     let copy = Copy::new();
     fs::create_dir(copy.at("mine")).unwrap();
-    fs::write(copy.at("mine/letter.txt"), "Dear").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_book"))
-        .args(["--no-run", "--out", "mine"])
-        .current_dir(copy.0.path())
-        .env_remove("CARGO_TARGET_DIR")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
+    copy.write("mine/letter.txt", "Dear");
+    let said = copy.refused(&["--out", "mine"]);
     assert!(
         said.contains("mine has something in it that is no book"),
         "{said}"
@@ -384,170 +335,95 @@ fn a_folder_of_somebody_else_is_not_emptied() {
     assert_eq!(copy.read("mine/letter.txt"), "Dear");
 }
 
-/// A process that is killed when the test ends, however it does.
-struct Running {
-    process: Child,
-    /// What it prints, on standard output and standard error.
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let (sender, lines) = channel();
-        let pipes: [Box<dyn Read + Send>; 2] = [
-            Box::new(process.stdout.take().unwrap()),
-            Box::new(process.stderr.take().unwrap()),
-        ];
-        for pipe in pipes {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        Self { process, lines }
-    }
-
-    /// The next line that has this in it.
-    fn says(&self, what: &str) -> String {
-        let mut others = Vec::new();
-        loop {
-            match self.lines.recv_timeout(Duration::from_secs(180)) {
-                Ok(line) if line.contains(what) => return line,
-                Ok(line) => others.push(line),
-                Err(error) => panic!("no {what}, but {others:#?}: {error}"),
-            }
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The answer of a server at `http://HOST/`, with its head.
-fn answer(address: &str, path: &str) -> String {
-    let host = address
-        .strip_prefix("http://")
-        .unwrap()
-        .trim_end_matches('/');
+/// The answer of a server at `http://HOST/`, line by line.
+fn get(address: &str, path: &str) -> impl Iterator<Item = String> {
+    let host = address.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(host).unwrap();
-    let limit = Some(Duration::from_secs(20));
-    stream.set_read_timeout(limit).unwrap();
-    // What a browser asks for that has the page already.
-    let asked = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-         If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\n"
-    );
-    stream.write_all(asked.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    stream
+        .set_read_timeout(Some(Duration::from_secs(180)))
+        .unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    BufReader::new(stream).lines().map(Result::unwrap)
 }
 
 #[test]
-fn a_page_that_is_open_reloads_when_the_book_was_made_anew() {
+fn open_pages_reload_when_the_book_was_made_anew() {
     let copy = Copy::new();
-    let server = Running::start(
-        Command::new(env!("CARGO_BIN_EXE_book"))
-            .args(["--no-run", "--serve"])
-            .current_dir(copy.0.path())
-            .env_remove("CARGO_TARGET_DIR"),
-    );
-    let line = server.says("(Ctrl-C ends it)");
+    let mut command = copy.book();
+    command
+        .arg("--serve")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut server = command.spawn().unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(server.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(Result::unwrap);
+    let line = lines
+        .find(|line| line.contains("(Ctrl-C ends it)"))
+        .unwrap();
     let address = line.split(' ').next().unwrap();
-    let page = format!("{address}iterators/generator.html");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reload.js");
-    let browser = Running::start(Command::new("node").arg(script).arg(&page));
-    browser.says("open");
-    let missing = answer(address, "/iterators/nothing.html");
-    assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("\"/-made\""));
+    let served = || get(address, "/iterators/generator.html").collect::<String>();
+    let events = served();
+    let (_, events) = events
+        .split_once("data-event-stream=\"")
+        .expect("the script that reloads");
+    let mut events = get(address, events.split('"').next().unwrap());
 
     // A change that cannot be made into a book, and then one that can: the page reloads
     // for the second, when what it gets is new.
     let questions = copy.read("docs/questions.tsv");
-    fs::write(copy.at("docs/questions.tsv"), "Where?\tno/such_thing\n").unwrap();
-    server.says("no example `no/such_thing`");
-    assert!(answer(address, "/-made").ends_with("\r\n\r\n0"));
+    copy.write(
+        "docs/questions.tsv",
+        "question\texamples\nWhere?\tno/such_thing\n",
+    );
+    assert!(errors.any(|line| line.unwrap().contains("no example `no/such_thing`")));
+    assert!(!served().contains("Nothing is there yet"));
+    let golden = "tests/golden/iterators/generator.txt";
     copy.replace(
-        "tests/golden/iterators/generator.txt",
+        golden,
         "Nothing has been generated yet",
         "Nothing is there yet",
     );
-    fs::write(copy.at("docs/questions.tsv"), questions).unwrap();
-    browser.says("reload");
-    let served = answer(address, "/iterators/generator.html");
-    assert!(served.starts_with("HTTP/1.1 200"), "{served}");
-    assert!(served.contains("Nothing is there yet"));
-    assert!(served.contains("\"/-made\""));
-
-    for (path, page) in pages(&copy) {
-        assert!(
-            !page.contains("/-made"),
-            "{} was written so",
-            path.display()
-        );
-    }
+    copy.write("docs/questions.tsv", &questions);
+    assert!(events.any(|line| line.contains("reload")));
+    assert!(served().contains("Nothing is there yet"));
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
-/// What is looked for, and the page that has to come first.
-const FOUND: [(&str, &str); 24] = [
-    ("asyncio.as_completed", "by-name.html#asyncio.as_completed"),
-    ("as_completed", "by-name.html#asyncio.as_completed"),
-    ("asyncio.wait_for", "by-name.html#asyncio.wait_for"),
-    ("wait_for", "by-name.html#asyncio.wait_for"),
-    ("asyncio.gather", "by-name.html#asyncio.gather"),
-    ("gather", "by-name.html#asyncio.gather"),
-    ("asyncio.to_thread", "by-name.html#asyncio.to_thread"),
-    ("to_thread", "by-name.html#asyncio.to_thread"),
-    ("asyncio.Queue", "by-name.html#asyncio.Queue"),
-    (
-        "asyncio.Queue.put_nowait",
-        "by-name.html#asyncio.Queue.put_nowait",
-    ),
-    ("asyncio.TaskGroup", "by-name.html#asyncio.TaskGroup"),
-    ("TaskGroup", "by-name.html#asyncio.TaskGroup"),
-    ("create_task", "by-name.html#asyncio.create_task"),
-    ("asyncio.shield", "by-name.html#asyncio.shield"),
-    ("shield", "by-name.html#asyncio.shield"),
-    ("asyncio.sleep", "by-name.html#asyncio.sleep"),
-    ("asyncio.timeout", "by-name.html#asyncio.timeout"),
-    ("asyncio.Semaphore", "by-name.html#asyncio.Semaphore"),
-    ("asyncio.Event", "by-name.html#asyncio.Event"),
-    (
-        "asyncio.CancelledError",
-        "by-name.html#asyncio.CancelledError",
-    ),
-    (
-        "asyncio.open_connection",
-        "by-name.html#asyncio.open_connection",
-    ),
-    ("run_in_executor", "by-name.html#loop.run_in_executor"),
-    ("call_later", "by-name.html#loop.call_later"),
-    ("contextlib.aclosing", "by-name.html#contextlib.aclosing"),
-];
+/// What is looked for; the page of the name that it is a part of has to come first.
+const NAMES: &str = "asyncio.as_completed as_completed asyncio.wait_for wait_for asyncio.gather
+gather asyncio.to_thread to_thread asyncio.Queue asyncio.Queue.put_nowait asyncio.TaskGroup
+TaskGroup asyncio.shield shield asyncio.sleep asyncio.timeout asyncio.Semaphore asyncio.Event
+asyncio.CancelledError asyncio.open_connection create_task loop.run_in_executor
+run_in_executor loop.call_later call_later contextlib.aclosing";
 
 #[test]
 fn search_finds_names_with_dots_and_underscores() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search.js");
-    let book = unchanged().at("target/book");
+    let (copy, _) = unchanged();
+    let names: Vec<&str> = NAMES.split_whitespace().collect();
     let output = Command::new("node")
-        .args([&script, &book])
-        .args(FOUND.map(|(word, _)| word))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search.js"))
+        .arg(copy.at("target/book"))
+        .args(&names)
         .output()
         .expect("node is needed to search as a browser does");
     assert!(output.status.success(), "{output:?}");
     let hits = String::from_utf8(output.stdout).unwrap();
-    let hits: Vec<(&str, &str)> = FOUND
-        .map(|(word, _)| word)
-        .into_iter()
-        .zip(hits.lines())
-        .collect();
-    assert_eq!(hits, FOUND);
+    let expected = names.iter().map(|name| {
+        let module = match *name {
+            name if name.contains('.') => "",
+            "run_in_executor" | "call_later" => "loop.",
+            _ => "asyncio.",
+        };
+        format!("by-name.html#{module}{name}")
+    });
+    assert_eq!(
+        hits.lines().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
 }

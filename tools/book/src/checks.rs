@@ -1,0 +1,119 @@
+//! What must be so before the book is made: whatever is referred to, is there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+use xtask::files::read;
+use xtask::inventory;
+use xtask::speed::Speed;
+use xtask::tables::{ApiName, Block, Question};
+use xtask::workspace::{Workspace, read_golden};
+
+use crate::contents::meant;
+
+/// Returns what is wrong with the files of the sections.
+pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for example in workspace.examples() {
+        let differs = example.header.differs.as_ref();
+        let twin_golden = differs.map(|_| &example.twin_golden);
+        for path in [&example.golden].into_iter().chain(twin_golden) {
+            if let Err(problem) = read_golden(path) {
+                problems
+                    .push(problem.replace(&workspace.root.display().to_string(), "."));
+            }
+        }
+    }
+    let failures = inventory::check(workspace, "")?.into_iter();
+    problems.extend(failures.map(|it| format!("{}: {}", it.subject, it.problem)));
+    Ok(problems)
+}
+
+/// Returns the rows of tables that name an example that is not there. In the table of the
+/// guides, a section that does not exist yet is no mistake.
+pub fn rows(
+    workspace: &Workspace,
+    blocks: &[(String, Block)],
+    questions: &[(String, Question)],
+) -> Vec<String> {
+    let later = |id: &str| {
+        let section = id.split('/').next().unwrap_or_default();
+        workspace.section(section).is_err()
+    };
+    let blocks = blocks.iter().flat_map(|(place, row)| {
+        let ids = row.examples.iter().filter(|id| !later(id));
+        ids.map(move |id| (place, &row.heading, id))
+    });
+    let questions = questions.iter().flat_map(|(place, row)| {
+        let ids = row.examples.iter();
+        ids.map(move |id| (place, &row.question, id))
+    });
+    let wrong = blocks.chain(questions).filter_map(|(place, text, id)| {
+        let error = workspace.example(id).err()?;
+        Some(format!("{place}: {error}, for `{text}`"))
+    });
+    wrong.collect()
+}
+
+/// Returns the words in backticks in headers that look like the name of an example and
+/// are none, or that had a page in the book that was made last.
+pub fn headers(
+    workspace: &Workspace,
+    names: &[ApiName],
+    out: &Path,
+) -> Result<Vec<String>> {
+    let mut known = BTreeSet::new();
+    let mut learn = |text: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        known.extend(words.filter(|word| word.contains('_')).map(str::to_owned));
+    };
+    names.iter().for_each(|name| learn(&name.name));
+    for example in workspace.examples() {
+        let source = read(&example.source)?;
+        let code = source.lines().filter(|line| !line.starts_with("//!"));
+        code.for_each(&mut learn);
+        if example.twin.exists() {
+            learn(&read(&example.twin)?);
+        }
+    }
+    let had_page = |word: &str| {
+        let sections = workspace.sections.iter();
+        let page = format!("{word}.html");
+        let mut pages = sections.map(|section| out.join(&section.name).join(&page));
+        pages.any(|page| page.exists()) || word.contains('/') && out.join(&page).exists()
+    };
+    let mut problems = Vec::new();
+    for example in workspace.examples() {
+        let prose = example.header.prose.join(" ");
+        for word in prose.split('`').skip(1).step_by(2) {
+            let is_name = word.split('/').all(|part| {
+                !part.is_empty()
+                    && part.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            });
+            let looks_so = is_name && word.contains('_') && !known.contains(word);
+            let is_gone = is_name && had_page(word);
+            if (looks_so || is_gone) && meant(workspace, word, None).is_none() {
+                problems.push(format!(
+                    "{}: its header names `{word}`, which is no example, and which no \
+                     program here uses",
+                    workspace.relative(&example.source)
+                ));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Returns the measurements of examples that are not there.
+pub fn speed(workspace: &Workspace, speed: Option<&Speed>) -> Vec<String> {
+    let measured = speed.into_iter().flat_map(|speed| &speed.measurements);
+    let stray = measured.filter(|it| meant(workspace, &it.example, None).is_none());
+    let problems = stray.map(|it| {
+        let (name, example) = (&it.name, &it.example);
+        format!(
+            "docs/speed.json: `{name}` was measured for {example}, which is no example"
+        )
+    });
+    problems.collect()
+}

@@ -1,0 +1,217 @@
+//! Everything that the pages are made of, read and checked.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use xtask::copy::dependency_block;
+use xtask::files::read;
+use xtask::python::Python;
+use xtask::speed::{self, Speed};
+use xtask::tables::{self, ApiName, Block, Guide, Question, Status};
+use xtask::transcript::{Line, Transcript};
+use xtask::versions;
+use xtask::workspace::{Example, Section, Workspace, read_golden};
+
+use crate::chapters::{self, Chapter};
+use crate::compile_fail::{self, CompileFail};
+use crate::{checks, tasks};
+
+/// What programs said that were run or compiled, by their sources.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// The lines that each example printed.
+    pub printed: HashMap<String, Vec<Line>>,
+    /// The compiler's words for each program that must not compile.
+    pub refused: HashMap<String, String>,
+}
+
+/// An example with all that belongs to it.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Its files and its header.
+    pub example: &'a Example,
+    /// The Rust program, byte for byte.
+    pub source: String,
+    /// The asyncio program, if there is one.
+    pub twin: Option<String>,
+    /// What the Rust program prints.
+    pub golden: Transcript,
+    /// What the twin prints, where that differs on purpose.
+    pub twin_golden: Option<Transcript>,
+    /// Which task prints each line, in a reader's words.
+    pub tasks: Vec<String>,
+    /// The dependencies as they stand in a manifest.
+    pub manifest: String,
+}
+
+/// A section with its examples in reading order.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// The section.
+    pub section: &'a Section,
+    /// Its examples.
+    pub entries: Vec<Entry<'a>>,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct Contents<'a> {
+    /// The workspace that it comes from.
+    pub workspace: &'a Workspace,
+    /// What everything was verified with.
+    pub versions: String,
+    /// The sections, in reading order.
+    pub parts: Vec<Part<'a>>,
+    /// The programs that must not compile.
+    pub compile_fail: Vec<CompileFail>,
+    /// The rows of `docs/asyncio-api.tsv`.
+    pub names: Vec<ApiName>,
+    /// The rows of `docs/guide-titles.tsv`.
+    pub guides: Vec<Guide>,
+    /// The rows of `docs/guides.tsv`.
+    pub blocks: Vec<Block>,
+    /// The rows of `docs/questions.tsv`.
+    pub questions: Vec<Question>,
+    /// The chapters of prose.
+    pub chapters: Vec<Chapter>,
+    /// `docs/glossary.md`.
+    pub glossary: String,
+    /// `docs/speed.json`, if anything was measured.
+    pub speed: Option<Speed>,
+}
+
+impl<'a> Contents<'a> {
+    /// Reads everything. With `runs`, builds and runs the programs whose words are not in
+    /// there yet. `out` is where the pages go, and where those of the last time are.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, when an example cannot be run, or when something refers
+    /// to what is not there; then all such places are named at once.
+    pub fn read(
+        workspace: &'a Workspace,
+        out: &Path,
+        runs: Option<&mut Runs>,
+    ) -> Result<Self> {
+        let root = &workspace.root;
+        let mut problems = Vec::new();
+        let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
+        let blocks = tables::read(root, "docs/guides.tsv")?;
+        let questions = tables::read(root, "docs/questions.tsv")?;
+        let chapters = chapters::read_all(workspace, &names, &mut problems)?;
+        let speed = speed::read(workspace)?;
+        problems.extend(checks::inventory(workspace)?);
+        problems.extend(checks::rows(workspace, &blocks, &questions));
+        problems.extend(checks::headers(workspace, &names, out)?);
+        problems.extend(checks::speed(workspace, speed.as_ref()));
+        if !problems.is_empty() {
+            let count = problems.len();
+            let problems = problems.join("\n");
+            bail!("the book cannot be made, for {count} reasons:\n{problems}");
+        }
+        let mut contents = Self {
+            workspace,
+            versions: versions(root)?,
+            parts: Vec::new(),
+            compile_fail: compile_fail::read_all(workspace)?,
+            names,
+            guides: rows(tables::read(root, "docs/guide-titles.tsv")?),
+            blocks: rows(blocks),
+            questions: rows(questions),
+            chapters,
+            glossary: read(&root.join("docs/glossary.md"))?,
+            speed,
+        };
+        let none = HashMap::new();
+        let printed = match runs {
+            Some(runs) => {
+                tasks::run(workspace, &mut runs.printed)?;
+                compile_fail::compile(
+                    workspace,
+                    &mut contents.compile_fail,
+                    &mut runs.refused,
+                )?;
+                &runs.printed
+            }
+            None => &none,
+        };
+        for section in &workspace.sections {
+            let examples = section.examples.iter();
+            let entries = examples.map(|example| entry(workspace, example, printed));
+            let entries = entries.collect::<Result<_>>()?;
+            contents.parts.push(Part { section, entries });
+        }
+        Ok(contents)
+    }
+
+    /// Returns every example, in reading order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.parts.iter().flat_map(|part| &part.entries)
+    }
+
+    /// Returns the examples whose `asyncio:` lines have the name.
+    pub fn examples_of(&self, name: &ApiName) -> Vec<&'a Example> {
+        let examples = self.workspace.examples();
+        let shows = |example: &&Example| example.header.asyncio.contains(&name.name);
+        examples.filter(shows).collect()
+    }
+
+    /// Returns the names that have a counterpart which no example shows.
+    pub fn open_names(&self) -> Vec<&str> {
+        let open = self.names.iter().filter(|name| {
+            name.status != Status::None && self.examples_of(name).is_empty()
+        });
+        open.map(|name| name.name.as_str()).collect()
+    }
+}
+
+fn rows<T>(rows: Vec<(String, T)>) -> Vec<T> {
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Returns what the examples were verified with, as one line.
+fn versions(root: &Path) -> Result<String> {
+    let lock = read(&root.join("Cargo.lock"))?;
+    let tokio = versions::locked(&lock, "tokio");
+    let tokio = tokio.context("Cargo.lock has no package tokio")?;
+    let python = Python::find().ok();
+    let python = python.and_then(|python| versions::cpython(python.program()).ok());
+    let python = python.unwrap_or_else(|| "no CPython on this machine".to_owned());
+    Ok(format!("tokio {tokio}, {}, {python}", versions::rustc()?))
+}
+
+fn entry<'a>(
+    workspace: &Workspace,
+    example: &'a Example,
+    printed: &HashMap<String, Vec<Line>>,
+) -> Result<Entry<'a>> {
+    let source = read(&example.source)?;
+    let golden = |path| read_golden(path).map_err(anyhow::Error::msg);
+    let differs = example.header.differs.is_some();
+    let twin = example.has_twin().then(|| read(&example.twin));
+    let twin_golden = differs.then(|| golden(&example.twin_golden));
+    let golden = golden(&example.golden)?;
+    Ok(Entry {
+        manifest: dependency_block(workspace, example)?,
+        tasks: tasks::names(&golden, printed.get(&source)),
+        golden,
+        twin_golden: twin_golden.transpose()?,
+        twin: twin.transpose()?,
+        source,
+        example,
+    })
+}
+
+/// Returns the example that a text within a section means by a name: one of its own, or
+/// the only one of that name, or `SECTION/EXAMPLE`.
+pub fn meant<'a>(
+    workspace: &'a Workspace,
+    name: &str,
+    section: Option<&str>,
+) -> Option<&'a Example> {
+    let own = workspace.examples().find(|example| {
+        example.name == name && section.is_some_and(|section| example.section == section)
+    });
+    own.or_else(|| workspace.example(name).ok())
+}

@@ -1,0 +1,141 @@
+//! The pages that lead to the examples.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use askama::Template;
+use xtask::tables::{ApiName, Status};
+use xtask::workspace::Example;
+
+use crate::compile_fail::CompileFail;
+use crate::contents::{Contents, Part, meant};
+use crate::markup::{anchor, heading_id, with_code};
+
+/// Declares the pages, each with the template that it is made by.
+macro_rules! pages {
+    ($($page:ident $of:ident $template:tt)*) => {
+        $(#[derive(Template)]
+        #[template(path = $template, escape = "html")]
+        struct $page<'a>(&'a $of<'a>);)*
+    };
+}
+
+pages! {
+    Front Contents "front.md"
+    Section Part "section.md"
+    ByQuestion Contents "by-question.md"
+    ByName Contents "by-name.md"
+    BySection Contents "by-section.md"
+    ByDifference Contents "by-difference.md"
+    ByMessage Contents "by-message.md"
+    ByGuide Contents "by-guide.md"
+}
+
+/// Returns the first page.
+pub fn front(contents: &Contents<'_>) -> Result<String> {
+    Ok(Front(contents).render()?)
+}
+
+/// Returns the page of a section.
+pub fn section(part: &Part<'_>) -> Result<String> {
+    Ok(Section(part).render()?)
+}
+
+/// Returns the others, in the order of the table of contents: the name without an ending,
+/// the title, and the Markdown of each.
+pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String); 6]> {
+    Ok([
+        ("by-question", "By question", ByQuestion(all).render()?),
+        ("by-name", "By asyncio name", ByName(all).render()?),
+        ("by-section", "By section", BySection(all).render()?),
+        (
+            "by-difference",
+            "By difference",
+            ByDifference(all).render()?,
+        ),
+        (
+            "by-message",
+            "By the compiler's words",
+            ByMessage(all).render()?,
+        ),
+        ("by-guide", "By guide", ByGuide(all).render()?),
+    ])
+}
+
+impl Front<'_> {
+    /// Returns how many examples print what their twins do.
+    fn agreeing(&self) -> usize {
+        let entries = self.0.entries().filter(|entry| entry.twin.is_some());
+        entries.count() - self.differing()
+    }
+
+    fn differing(&self) -> usize {
+        let entries = self.0.entries();
+        entries.filter(|entry| entry.twin_golden.is_some()).count()
+    }
+}
+
+impl<'a> ByName<'a> {
+    /// Returns the names by category, in the order in which the table has the categories.
+    fn categories(&self) -> Vec<(&'a str, Vec<&'a ApiName>)> {
+        let mut categories: Vec<(&str, Vec<&ApiName>)> = Vec::new();
+        for name in &self.0.names {
+            let known = categories
+                .iter()
+                .position(|(known, _)| *known == name.category);
+            let place = known.unwrap_or(categories.len());
+            if known.is_none() {
+                categories.push((&name.category, Vec::new()));
+            }
+            categories[place].1.push(name);
+        }
+        for (_, names) in &mut categories {
+            // Search does not tell `asyncio.timeout` from `asyncio.Timeout`: the first
+            // wins.
+            names.sort_by_key(|name| (name.name.to_lowercase(), Reverse(&name.name)));
+        }
+        categories
+    }
+}
+
+/// Returns a status as the style sheet and as the page names it, and what the page says
+/// where no example shows the name.
+fn status(status: &Status) -> [&'static str; 3] {
+    match status {
+        Status::Direct => ["direct", "direct", "no example yet"],
+        Status::Pattern => ["pattern", "a few lines", "no example yet"],
+        Status::None => ["none", "none", "none"],
+    }
+}
+
+/// Returns the name without what it belongs to, `wait_for` of `asyncio.wait_for`, and
+/// whether it belongs to a module rather than to a class or loop.
+fn short(name: &str) -> Option<(&str, bool)> {
+    let (before, short) = name.rsplit_once('.')?;
+    let is_module = before.chars().all(|c| c.is_ascii_lowercase());
+    Some((short, is_module && before != "loop"))
+}
+
+impl<'a> ByMessage<'a> {
+    /// Returns the programs that must not compile by the compiler's words; errors without
+    /// a code come last.
+    fn messages(&self) -> BTreeMap<(bool, &'a str, &'a str), Vec<&'a CompileFail>> {
+        let mut messages: BTreeMap<_, Vec<&CompileFail>> = BTreeMap::new();
+        for program in &self.0.compile_fail {
+            let code = program.fail.code.as_deref().unwrap_or_default();
+            let key = (code.is_empty(), code, program.fail.words.as_str());
+            messages.entry(key).or_default().push(program);
+        }
+        messages
+    }
+}
+
+/// Returns the examples that a row of a table names. A section that does not exist yet
+/// has none.
+fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
+    let found = ids
+        .iter()
+        .filter_map(|id| meant(contents.workspace, id, None));
+    found.collect()
+}

@@ -1,0 +1,72 @@
+//! Makes the folder of pages, by mdBook.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use mdbook_html::HtmlHandlebars;
+use mdbook_renderer::book::{Book, BookItem, Chapter, SectionNumber};
+use mdbook_renderer::config::Config;
+use mdbook_renderer::{RenderContext, Renderer as _};
+
+use crate::contents::Contents;
+use crate::{example_page, list_pages, speed_page};
+
+/// Makes the pages in `out`.
+///
+/// # Errors
+///
+/// When `out` has something in it that is no book, or when a page cannot be made.
+pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
+    // mdBook empties the folder first, so it must not be anybody else's.
+    let is_book = out.join("toc.html").exists() && out.join(".nojekyll").exists();
+    let is_empty = fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(
+        is_book || is_empty,
+        "{} has something in it that is no book; nothing there was touched",
+        out.display()
+    );
+    let root = contents.workspace.root.join("docs");
+    let config = Config::from_disk(root.join("book.toml"))?;
+    let context = RenderContext::new(root, book(contents)?, config, out);
+    let rendered = HtmlHandlebars::new().render(&context);
+    rendered.with_context(|| format!("mdBook cannot make {}", out.display()))
+}
+
+fn book(contents: &Contents<'_>) -> Result<Book> {
+    let page = |title: &str, text: String, name: &str| {
+        Chapter::new(title, text, format!("{name}.md"), Vec::new())
+    };
+    let mut book = Book::new();
+    let front = list_pages::front(contents)?;
+    book.push_item(page("From asyncio to Tokio", front, "front"));
+    book.push_item(BookItem::PartTitle("Chapters".to_owned()));
+    for chapter in &contents.chapters {
+        book.push_item(page(&chapter.title, chapter.text.clone(), &chapter.page));
+    }
+    book.push_item(page("Rust words", contents.glossary.clone(), "glossary"));
+    book.push_item(BookItem::PartTitle("Ways in".to_owned()));
+    for (name, title, text) in list_pages::pages(contents)? {
+        book.push_item(page(title, text, name));
+    }
+    if let Some(speed) = &contents.speed {
+        book.push_item(page("What it costs", speed_page::page(speed)?, "speed"));
+    }
+    book.push_item(BookItem::PartTitle("Examples".to_owned()));
+    for (part, number) in contents.parts.iter().zip(1..) {
+        let section = &part.section.name;
+        let text = list_pages::section(part)?;
+        let mut chapter = page(section, text, &format!("section-{section}"));
+        chapter.number = Some(SectionNumber::new([number]));
+        for (entry, own) in part.entries.iter().zip(1..) {
+            let (id, name) = (entry.example.id(), &entry.example.name);
+            let text = example_page::page(contents, entry)?;
+            let mut example = page(name, text, &id);
+            example.number = Some(SectionNumber::new([number, own]));
+            example.parent_names = vec![section.clone()];
+            chapter.sub_items.push(example.into());
+        }
+        book.push_item(chapter);
+    }
+    Ok(book)
+}
