@@ -8,18 +8,17 @@
 //! ````
 //!
 //! `include=SECTION/EXAMPLE` is the program or, for `python`, its twin, and
-//! `include=SECTION/fails/NAME` a program that must not compile; `item=NAME` is one
+//! `include=SECTION/compile-fail/NAME` a program that must not compile; `item=NAME` is one
 //! function, type or class of it. A link `[text](example:SECTION/EXAMPLE)` goes to an
 //! example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+use catalog::files::{entries, read, stem};
+use catalog::tables::ApiName;
+use catalog::workspace::Workspace;
 use regex::Regex;
-use xtask::files::read;
-use xtask::inventory::{entries, stem};
-use xtask::tables::ApiName;
-use xtask::workspace::Workspace;
 
 use crate::markup::{anchor, block};
 
@@ -130,7 +129,7 @@ fn asked<'a>(
     }
     let name = include.ok_or(
         "a block of Rust or Python says which checked file it includes: \
-         `include=SECTION/EXAMPLE` or `include=SECTION/fails/NAME`",
+         `include=SECTION/EXAMPLE` or `include=SECTION/compile-fail/NAME`",
     )?;
     let path = file(workspace, is_rust, name).map_err(|error| error.to_string())?;
     let shown = workspace.relative(&path);
@@ -148,9 +147,9 @@ fn asked<'a>(
 }
 
 fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<PathBuf> {
-    if let Some((section, program)) = name.split_once("/fails/") {
+    if let Some((section, program)) = name.split_once("/compile-fail/") {
         let dir = &workspace.section(section)?.dir;
-        return Ok(dir.join(format!("fails/{program}.rs")));
+        return Ok(dir.join(format!("compile-fail/{program}.rs")));
     }
     let example = workspace.example(name)?;
     let path = if is_rust {

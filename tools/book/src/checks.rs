@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use xtask::files::read;
-use xtask::inventory;
-use xtask::speed::Speed;
-use xtask::tables::{ApiName, Block, Question};
-use xtask::workspace::{Workspace, read_golden};
+use catalog::files::read;
+use catalog::inventory;
+use catalog::speed::Speed;
+use catalog::tables::{ApiName, Block, Question};
+use catalog::workspace::{Workspace, read_golden};
 
 use crate::contents::meant;
 

@@ -1,19 +1,17 @@
 //! The programs that must not compile, with what the compiler says to each.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
-use xtask::fails::{self, Fail};
-use xtask::files::read;
-use xtask::inventory::stem;
-use xtask::workspace::Workspace;
+use anyhow::{Result, ensure};
+use catalog::compile_fail;
+use catalog::files::{read, stem};
+use catalog::workspace::Workspace;
 
 /// A program that must not compile.
 #[derive(Debug, Clone)]
 pub struct CompileFail {
     /// Code, words, and the example that the program belongs to.
-    pub fail: Fail,
+    pub fail: compile_fail::CompileFail,
     /// The section of both.
     pub section: String,
     /// The program's name.
@@ -25,13 +23,6 @@ pub struct CompileFail {
 }
 
 impl CompileFail {
-    /// Returns the code and the words of the message.
-    pub fn message(&self) -> String {
-        let words = &self.fail.words;
-        let code = self.fail.code.as_ref();
-        code.map_or(words.clone(), |code| format!("{code}: {words}"))
-    }
-
     /// Returns the program's comment, which says what is wrong with it.
     pub fn summary(&self) -> String {
         let lines = self.source.lines().skip(1);
@@ -56,7 +47,7 @@ impl CompileFail {
 pub fn read_all(workspace: &Workspace) -> Result<Vec<CompileFail>> {
     let mut all = Vec::new();
     for section in &workspace.sections {
-        for (path, fail) in fails::find(section)? {
+        for (path, fail) in compile_fail::find(section)? {
             all.push(CompileFail {
                 fail: fail.map_err(anyhow::Error::msg)?,
                 section: section.name.clone(),
@@ -69,44 +60,21 @@ pub fn read_all(workspace: &Workspace) -> Result<Vec<CompileFail>> {
     Ok(all)
 }
 
-/// Asks the compiler about the programs whose sources are not in `refused` yet.
+/// Returns what the compiler says to the program.
 ///
 /// # Errors
 ///
-/// When the programs cannot be checked, or one of them compiles.
-pub fn compile(
-    workspace: &Workspace,
-    programs: &mut [CompileFail],
-    refused: &mut HashMap<String, String>,
-) -> Result<()> {
-    for section in &workspace.sections {
-        let is_new = |it: &&CompileFail| {
-            it.section == section.name && !refused.contains_key(&it.source)
-        };
-        let new: Vec<&CompileFail> = programs.iter().filter(is_new).collect();
-        if new.is_empty() {
-            continue;
-        }
-        let fails: Vec<Fail> = new.iter().map(|program| program.fail.clone()).collect();
-        let errors = fails::compile(workspace, section, &fails)?;
-        for program in new {
-            let errors = errors.get(&program.name);
-            let errors = errors.with_context(|| {
-                let path = workspace.relative(&program.fail.path);
-                format!("{path} compiles, but must not")
-            })?;
-            let mut said = String::new();
-            for error in errors {
-                let rendered = error.rendered.as_ref().unwrap_or(&error.message);
-                said.push_str(&without_paths(workspace, rendered));
-            }
-            refused.insert(program.source.clone(), said);
-        }
-    }
-    for program in programs {
-        program.said = refused.get(&program.source).cloned();
-    }
-    Ok(())
+/// When its section was not built, or when it compiles.
+pub fn compile(built: &Workspace, program: &CompileFail) -> Result<String> {
+    let section = built.section(&program.section)?;
+    let (path, name) = (&program.fail.path, &program.name);
+    let out = format!("compile-fail/{}-{name}.rmeta", section.name);
+    let out = built.target.join(out);
+    let errors = built.built().compile(section, path, None, &out)?;
+    let shown = built.relative(path);
+    ensure!(!errors.is_empty(), "{shown} compiles, but must not");
+    let rendered = errors.iter().filter_map(|error| error.rendered.as_ref());
+    Ok(rendered.map(|text| without_paths(built, text)).collect())
 }
 
 /// Returns what the compiler says without where things are on this machine: files of

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use xtask::copy::dependency_block;
-use xtask::files::read;
-use xtask::python::Python;
-use xtask::speed::{self, Speed};
-use xtask::tables::{self, ApiName, Block, Guide, Question, Status};
-use xtask::transcript::{Line, Transcript};
-use xtask::versions;
-use xtask::workspace::{Example, Section, Workspace, read_golden};
+use catalog::dependencies;
+use catalog::files::read;
+use catalog::python::Python;
+use catalog::speed::{self, Speed};
+use catalog::tables::{self, ApiName, Block, Guide, Question, Status};
+use catalog::transcript::{Line, Transcript};
+use catalog::versions;
+use catalog::workspace::{Example, Section, Workspace, read_golden};
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 
 use crate::chapters::{self, Chapter};
 use crate::compile_fail::{self, CompileFail};
@@ -24,6 +26,43 @@ pub struct Runs {
     pub printed: HashMap<String, Vec<Line>>,
     /// The compiler's words for each program that must not compile.
     pub refused: HashMap<String, String>,
+}
+
+impl Runs {
+    /// Builds and runs the programs that are not in here yet, many at once.
+    fn add(&mut self, contents: &Contents<'_>) -> Result<()> {
+        let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.source);
+        let (real, fast): (Vec<_>, Vec<_>) = contents
+            .entries()
+            .filter(is_new)
+            .partition(|entry| entry.example.header.real_clock);
+        let programs = contents.compile_fail.iter();
+        let new = programs.filter(|it| !self.refused.contains_key(&it.source));
+        let new: Vec<&CompileFail> = new.collect();
+        if real.is_empty() && fast.is_empty() && new.is_empty() {
+            return Ok(());
+        }
+        let mut built = Workspace::open()?;
+        built.build("")?;
+        let run = |entry: &&Entry<'_>| -> Result<(String, Vec<Line>)> {
+            Ok((entry.source.clone(), tasks::run(&built, entry.example)?))
+        };
+        let compile = |program: &&CompileFail| -> Result<(String, String)> {
+            Ok((
+                program.source.clone(),
+                compile_fail::compile(&built, program)?,
+            ))
+        };
+        let refused: Result<Vec<_>> = new.par_iter().map(compile).collect();
+        self.refused.extend(refused?);
+        let printed: Result<Vec<_>> = fast.par_iter().map(run).collect();
+        self.printed.extend(printed?);
+        // These wait more than they work.
+        let pool = ThreadPoolBuilder::new().num_threads(24).build()?;
+        let printed = || real.par_iter().map(run).collect::<Result<Vec<_>>>();
+        self.printed.extend(pool.install(printed)?);
+        Ok(())
+    }
 }
 
 /// An example with all that belongs to it.
@@ -39,9 +78,11 @@ pub struct Entry<'a> {
     pub golden: Transcript,
     /// What the twin prints, where that differs on purpose.
     pub twin_golden: Option<Transcript>,
+    /// Its tests, if it has any.
+    pub tests: Option<String>,
     /// Which task prints each line, in a reader's words.
     pub tasks: Vec<String>,
-    /// The dependencies as they stand in a manifest.
+    /// What it needs of a manifest: the edition and the dependencies.
     pub manifest: String,
 }
 
@@ -123,24 +164,20 @@ impl<'a> Contents<'a> {
             glossary: read(&root.join("docs/glossary.md"))?,
             speed,
         };
-        let none = HashMap::new();
-        let printed = match runs {
-            Some(runs) => {
-                tasks::run(workspace, &mut runs.printed)?;
-                compile_fail::compile(
-                    workspace,
-                    &mut contents.compile_fail,
-                    &mut runs.refused,
-                )?;
-                &runs.printed
-            }
-            None => &none,
-        };
         for section in &workspace.sections {
-            let examples = section.examples.iter();
-            let entries = examples.map(|example| entry(workspace, example, printed));
+            let examples = section.examples.par_iter();
+            let entries = examples.map(|example| entry(section, example));
             let entries = entries.collect::<Result<_>>()?;
             contents.parts.push(Part { section, entries });
+        }
+        if let Some(runs) = runs {
+            runs.add(&contents)?;
+            for entry in contents.parts.iter_mut().flat_map(|part| &mut part.entries) {
+                entry.tasks = tasks::names(&entry.golden, &runs.printed[&entry.source]);
+            }
+            for program in &mut contents.compile_fail {
+                program.said = Some(runs.refused[&program.source].clone());
+            }
         }
         Ok(contents)
     }
@@ -181,20 +218,20 @@ fn versions(root: &Path) -> Result<String> {
     Ok(format!("tokio {tokio}, {}, {python}", versions::rustc()?))
 }
 
-fn entry<'a>(
-    workspace: &Workspace,
-    example: &'a Example,
-    printed: &HashMap<String, Vec<Line>>,
-) -> Result<Entry<'a>> {
+fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let source = read(&example.source)?;
+    let (edition, lines) = (section.edition, dependencies::find(section, &source)?);
+    let lines: String = lines.into_values().collect();
+    let tests = example.tests.as_deref().map(read);
     let golden = |path| read_golden(path).map_err(anyhow::Error::msg);
     let differs = example.header.differs.is_some();
     let twin = example.has_twin().then(|| read(&example.twin));
     let twin_golden = differs.then(|| golden(&example.twin_golden));
     let golden = golden(&example.golden)?;
     Ok(Entry {
-        manifest: dependency_block(workspace, example)?,
-        tasks: tasks::names(&golden, printed.get(&source)),
+        manifest: format!("[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"),
+        tests: tests.transpose()?,
+        tasks: tasks::names(&golden, &[]),
         golden,
         twin_golden: twin_golden.transpose()?,
         twin: twin.transpose()?,

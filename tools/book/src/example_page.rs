@@ -2,19 +2,16 @@
 
 use anyhow::Result;
 use askama::Template;
+use catalog::speed::{Measured, Of, figures};
+use catalog::transcript::{Line, Transcript};
+use catalog::workspace::Workspace;
 use similar::{ChangeTag, TextDiff};
-use xtask::speed::{Measured, Of, figures};
-use xtask::transcript::{Line, Transcript};
-use xtask::workspace::Workspace;
 
 use crate::compile_fail::CompileFail;
 use crate::contents::{Contents, Entry, meant};
 use crate::markup::{anchor, block, with_code};
 use crate::speed_page::each;
 use crate::timeline::Timeline;
-
-/// Where the tests of a file begin, at its end.
-const TESTS: &str = "\n#[cfg(test)]\nmod tests {";
 
 #[derive(Template)]
 #[template(path = "example.md", escape = "html")]
@@ -25,7 +22,8 @@ struct Page<'a> {
     prose: String,
     /// Title, language, path and text of each program.
     programs: Vec<(&'static str, &'static str, String, &'a str)>,
-    tests: Option<&'a str>,
+    /// Path and text of the tests.
+    tests: Option<(String, &'a str)>,
     rust: Vec<Row>,
     /// Where it differs.
     python: Option<Vec<Row>>,
@@ -38,10 +36,6 @@ struct Page<'a> {
 pub fn page(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
     let (workspace, example) = (contents.workspace, entry.example);
     let program = after_header(&entry.source);
-    let (program, tests) = match program.find(TESTS) {
-        Some(at) => (&program[..at], Some(program[at..].trim_start())),
-        None => (program, None),
-    };
     let path = workspace.relative(&example.source);
     let mut programs = vec![("Rust", "rs", path, program)];
     if let Some(twin) = &entry.twin {
@@ -58,7 +52,11 @@ pub fn page(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
         entry,
         prose: prose(workspace, entry),
         programs,
-        tests,
+        tests: example
+            .tests
+            .as_ref()
+            .zip(entry.tests.as_deref())
+            .map(|(path, tests)| (workspace.relative(path), tests)),
         rust,
         python,
         timeline: Timeline::new(&example.name, &entry.golden, &entry.tasks).render()?,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use askama::Template;
-use xtask::tables::{ApiName, Status};
-use xtask::workspace::Example;
+use catalog::tables::{ApiName, Status};
+use catalog::workspace::Example;
 
 use crate::compile_fail::CompileFail;
 use crate::contents::{Contents, Part, meant};

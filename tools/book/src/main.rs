@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use catalog::workspace::Workspace;
 use clap::Parser;
-use xtask::workspace::Workspace;
 
 use crate::contents::{Contents, Runs};
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use askama::Template;
-use xtask::speed::{Measured, Of, Peer, Ratio, Speed, figures};
+use catalog::speed::{Measured, Of, Peer, Ratio, Speed, figures};
 
 use crate::markup::anchor;
 
@@ -57,7 +57,7 @@ impl<'a> Page<'a> {
 
 #[cfg(test)]
 mod tests {
-    use xtask::speed::{Measured, Of, Peer, Ratio, Speed, Unit};
+    use catalog::speed::{Measured, Of, Peer, Ratio, Speed, Unit};
 
     use super::page;
 

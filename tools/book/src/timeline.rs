@@ -1,7 +1,7 @@
 //! The timeline: a lane for each task, and a mark for each line that it prints.
 
 use askama::Template;
-use xtask::transcript::Transcript;
+use catalog::transcript::Transcript;
 
 use crate::example_page::seconds;
 
@@ -82,7 +82,7 @@ impl<'a> Timeline<'a> {
 #[cfg(test)]
 mod tests {
     use askama::Template as _;
-    use xtask::transcript::Transcript;
+    use catalog::transcript::Transcript;
 
     use super::Timeline;
 

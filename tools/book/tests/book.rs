@@ -179,7 +179,7 @@ fn the_text_to_copy_is_the_file() {
 fn pages_change_with_their_files_and_others_do_not() {
     let copy = Copy::new();
     let before = copy.made();
-    let golden = "tests/golden/iterators/generator.txt";
+    let golden = "crates/iterators/golden/generator.txt";
     copy.replace(
         golden,
         "Nothing has been generated yet",
@@ -221,7 +221,7 @@ fn every_place_that_refers_to_a_deleted_example_is_named() {
                    ```rust include=iterators/generator\n```\n";
     copy.write("docs/chapters/99-x.md", chapter);
     copy.made();
-    copy.replace("crates/iterators/src/main.rs", "    generator,\n", "");
+    copy.replace("crates/iterators/src/main.rs", "mod generator;\n", "");
     fs::remove_file(copy.at("crates/iterators/src/generator.rs")).unwrap();
     let said = copy.refused(&[]);
     assert!(
@@ -230,7 +230,7 @@ fn every_place_that_refers_to_a_deleted_example_is_named() {
     );
     let mut places = [
         "crates/iterators/python/generator.py",
-        "tests/golden/iterators/generator.txt",
+        "crates/iterators/golden/generator.txt",
         "docs/guides.tsv:",
         "docs/questions.tsv:",
         "docs/chapters/99-x.md:3:",
@@ -239,7 +239,7 @@ fn every_place_that_refers_to_a_deleted_example_is_named() {
     .map(str::to_owned)
     .to_vec();
     let known = places.len();
-    for folder in ["crates/iterators/src", "crates/iterators/fails"] {
+    for folder in ["crates/iterators/src", "crates/iterators/compile-fail"] {
         for entry in fs::read_dir(copy.at(folder)).unwrap() {
             let path = format!("{folder}/{}", entry.unwrap().file_name().display());
             let text = copy.read(&path);
@@ -264,7 +264,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     copy.write("docs/questions.tsv", &questions);
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\
-                   ```rust include=iterators/fails/nothing\n```\n\n\
+                   ```rust include=iterators/compile-fail/nothing\n```\n\n\
                    [it](example:nothing) [it](asyncio:asyncio.nothing)\n";
     copy.write("docs/chapters/99-x.md", chapter);
     let said = copy.refused(&[]);
@@ -273,7 +273,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
         &format!("docs/questions.tsv:{row}: no example `iterators/no_such_thing`"),
         "docs/chapters/99-x.md:3: a block of Rust or Python includes a checked file",
         "docs/chapters/99-x.md:7: there is no `nothing` in crates/iterators/python/gen",
-        "docs/chapters/99-x.md:10: there is no crates/iterators/fails/nothing.rs",
+        "docs/chapters/99-x.md:10: there is no crates/iterators/compile-fail/nothing.rs",
         "docs/chapters/99-x.md:13: no example `nothing`",
         "docs/chapters/99-x.md:13: `asyncio.nothing` is not in docs/asyncio-api.tsv",
     ] {
@@ -382,7 +382,7 @@ fn open_pages_reload_when_the_book_was_made_anew() {
     );
     assert!(errors.any(|line| line.unwrap().contains("no example `no/such_thing`")));
     assert!(!served().contains("Nothing is there yet"));
-    let golden = "tests/golden/iterators/generator.txt";
+    let golden = "crates/iterators/golden/generator.txt";
     copy.replace(
         golden,
         "Nothing has been generated yet",
