@@ -73,8 +73,9 @@ pub fn headers(
         let source = read(&example.source)?;
         let code = source.lines().filter(|line| !line.starts_with("//!"));
         code.for_each(&mut learn);
-        if example.twin.exists() {
-            learn(&read(&example.twin)?);
+        let twin = example.has_twin().then_some(&example.twin);
+        for path in twin.into_iter().chain(&example.tests) {
+            learn(&read(path).unwrap_or_default());
         }
     }
     let had_page = |word: &str| {
