@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use catalog::files::{entries, read, stem};
 use catalog::tables::ApiName;
-use catalog::workspace::Workspace;
-use regex::Regex;
+use catalog::workspace::{Example, Workspace};
+use regex::{Captures, Regex};
 
 use crate::markup::{anchor, block};
 
@@ -34,10 +34,6 @@ pub struct Chapter {
 }
 
 /// Reads all chapters in the order of their numbers, and reports what is wrong in them.
-///
-/// # Errors
-///
-/// When a file cannot be read.
 pub fn read_all(
     workspace: &Workspace,
     names: &[ApiName],
@@ -62,8 +58,7 @@ pub fn read_all(
                 "a chapter is `NN-title.md` and begins with `# Title`".to_owned(),
             );
         }
-        let known = |name: &str| names.iter().any(|row| row.name == name);
-        let with_links = linked(workspace, &text, known, &mut report);
+        let with_links = linked(workspace, &text, names, &mut report)?;
         chapters.push(Chapter {
             title: title.unwrap_or(page).replace('`', ""),
             text: included(workspace, &with_links, &mut report),
@@ -198,37 +193,24 @@ fn cut(text: &str, item: &str, is_rust: bool) -> Option<String> {
 fn linked(
     workspace: &Workspace,
     text: &str,
-    known: impl Fn(&str) -> bool,
+    names: &[ApiName],
     report: &mut impl FnMut(usize, String),
-) -> String {
-    let mut result = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("](")
-        && let Some((target, after)) = after.split_once(')')
-    {
-        let number = text.len() - rest.len() + before.len();
-        let number = text[..number].lines().count();
-        let page = match target.split_once(':') {
-            Some(("example", name)) => match workspace.example(name) {
-                Ok(example) => format!("{}.md", example.id()),
-                Err(error) => {
-                    report(number, error.to_string());
-                    String::new()
-                }
-            },
-            Some(("asyncio", name)) => {
-                if !known(name) {
-                    report(number, format!("`{name}` is not in docs/asyncio-api.tsv"));
-                }
-                format!("by-name.md#{}", anchor(name))
-            }
-            _ => target.to_owned(),
-        };
-        result.push_str(&format!("{before}]({page})"));
-        rest = after;
-    }
-    result.push_str(rest);
-    result
+) -> Result<String> {
+    let links = Regex::new(r"\]\((example|asyncio):([^)]+)\)")?;
+    let linked = links.replace_all(text, |link: &Captures<'_>| {
+        let number = text[..link.get_match().start()].lines().count();
+        if &link[1] == "example" {
+            let id = workspace.example(&link[2]).map(Example::id);
+            let id = id.map_err(|error| report(number, error.to_string()));
+            return format!("]({}.md)", id.unwrap_or_default());
+        }
+        let name = &link[2];
+        if !names.iter().any(|row| row.name == name) {
+            report(number, format!("`{name}` is not in docs/asyncio-api.tsv"));
+        }
+        format!("](by-name.md#{})", anchor(name))
+    });
+    Ok(linked.into_owned())
 }
 
 #[cfg(test)]

@@ -8,52 +8,35 @@ use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
 use catalog::tables::{ApiName, Block, Question};
-use catalog::workspace::{Workspace, read_golden};
+use catalog::workspace::Workspace;
 
 use crate::contents::meant;
 
 /// Returns what is wrong with the files of the sections.
 pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for example in workspace.examples() {
-        let differs = example.header.differs.as_ref();
-        let twin_golden = differs.map(|_| &example.twin_golden);
-        for path in [&example.golden].into_iter().chain(twin_golden) {
-            if let Err(problem) = read_golden(path) {
-                problems
-                    .push(problem.replace(&workspace.root.display().to_string(), "."));
-            }
-        }
-    }
     let failures = inventory::check(workspace, "")?.into_iter();
-    problems.extend(failures.map(|it| format!("{}: {}", it.subject, it.problem)));
-    Ok(problems)
+    Ok(failures
+        .map(|it| format!("{}: {}", it.subject, it.problem))
+        .collect())
 }
 
-/// Returns the rows of tables that name an example that is not there. In the table of the
-/// guides, a section that does not exist yet is no mistake.
+/// Returns the rows of tables that name an example that is not there.
 pub fn rows(
     workspace: &Workspace,
     blocks: &[(String, Block)],
     questions: &[(String, Question)],
 ) -> Vec<String> {
-    let later = |id: &str| {
-        let section = id.split('/').next().unwrap_or_default();
-        workspace.section(section).is_err()
-    };
-    let blocks = blocks.iter().flat_map(|(place, row)| {
-        let ids = row.examples.iter().filter(|id| !later(id));
-        ids.map(move |id| (place, &row.heading, id))
-    });
-    let questions = questions.iter().flat_map(|(place, row)| {
-        let ids = row.examples.iter();
-        ids.map(move |id| (place, &row.question, id))
-    });
-    let wrong = blocks.chain(questions).filter_map(|(place, text, id)| {
-        let error = workspace.example(id).err()?;
-        Some(format!("{place}: {error}, for `{text}`"))
-    });
-    wrong.collect()
+    let blocks = blocks
+        .iter()
+        .map(|(place, row)| (place, &row.heading, &row.examples));
+    let questions = questions.iter();
+    let questions = questions.map(|(place, row)| (place, &row.question, &row.examples));
+    let mut problems = Vec::new();
+    for (place, text, ids) in blocks.chain(questions) {
+        let errors = ids.iter().filter_map(|id| workspace.example(id).err());
+        problems.extend(errors.map(|error| format!("{place}: {error}, for `{text}`")));
+    }
+    problems
 }
 
 /// Returns the words in backticks in headers that look like the name of an example and

@@ -1,11 +1,10 @@
 //! The programs that must not compile, with what the compiler says to each.
 
-use std::fmt::Write as _;
-
 use anyhow::{Result, ensure};
 use catalog::compile_fail;
 use catalog::files::{read, stem};
 use catalog::workspace::Workspace;
+use regex::Regex;
 
 /// A program that must not compile.
 #[derive(Debug, Clone)]
@@ -40,10 +39,6 @@ impl CompileFail {
 }
 
 /// Reads all such programs.
-///
-/// # Errors
-///
-/// When a file cannot be read.
 pub fn read_all(workspace: &Workspace) -> Result<Vec<CompileFail>> {
     let mut all = Vec::new();
     for section in &workspace.sections {
@@ -61,10 +56,6 @@ pub fn read_all(workspace: &Workspace) -> Result<Vec<CompileFail>> {
 }
 
 /// Returns what the compiler says to the program.
-///
-/// # Errors
-///
-/// When its section was not built, or when it compiles.
 pub fn compile(built: &Workspace, program: &CompileFail) -> Result<String> {
     let section = built.section(&program.section)?;
     let (path, name) = (&program.fail.path, &program.name);
@@ -74,29 +65,16 @@ pub fn compile(built: &Workspace, program: &CompileFail) -> Result<String> {
     let shown = built.relative(path);
     ensure!(!errors.is_empty(), "{shown} compiles, but must not");
     let rendered = errors.iter().filter_map(|error| error.rendered.as_ref());
-    Ok(rendered.map(|text| without_paths(built, text)).collect())
+    rendered.map(|text| without_paths(built, text)).collect()
 }
 
 /// Returns what the compiler says without where things are on this machine: files of
 /// crates begin with the crate's name and version.
-fn without_paths(workspace: &Workspace, rendered: &str) -> String {
+fn without_paths(workspace: &Workspace, rendered: &str) -> Result<String> {
+    let hints = r"(?m)^.*(has been written to '|using `--verbose` to print the full).*\n";
+    let registry = Regex::new(r"[^\s`']*/registry/src/[^/]+/")?;
     let root = format!("{}/", workspace.root.display());
-    let mut text = String::new();
-    for line in rendered.trim_end().lines() {
-        if line.contains("has been written to '")
-            || line.contains("using `--verbose` to print the full type")
-        {
-            continue;
-        }
-        let line = line.replace(&root, "");
-        let short = line
-            .split_once("/registry/src/")
-            .and_then(|(before, after)| {
-                let start = before.rfind([' ', '`', '\''])? + 1;
-                let (_index, path) = after.split_once('/')?;
-                Some(format!("{}{path}", &before[..start]))
-            });
-        let _ = writeln!(text, "{}", short.unwrap_or(line));
-    }
-    text
+    let text = Regex::new(hints)?.replace_all(rendered.trim_end(), "");
+    let text = registry.replace_all(&text, "").replace(&root, "");
+    Ok(text + "\n")
 }

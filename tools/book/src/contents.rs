@@ -125,11 +125,6 @@ pub struct Contents<'a> {
 impl<'a> Contents<'a> {
     /// Reads everything. With `runs`, builds and runs the programs whose words are not in
     /// there yet. `out` is where the pages go, and where those of the last time are.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be read, when an example cannot be run, or when something refers
-    /// to what is not there; then all such places are named at once.
     pub fn read(
         workspace: &'a Workspace,
         out: &Path,
@@ -229,7 +224,9 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let twin_golden = differs.then(|| golden(&example.twin_golden));
     let golden = golden(&example.golden)?;
     Ok(Entry {
-        manifest: format!("[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"),
+        manifest: format!(
+            "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
+        ),
         tests: tests.transpose()?,
         tasks: tasks::names(&golden, &[]),
         golden,

@@ -9,8 +9,8 @@ use catalog::tables::{ApiName, Status};
 use catalog::workspace::Example;
 
 use crate::compile_fail::CompileFail;
-use crate::contents::{Contents, Part, meant};
-use crate::markup::{anchor, heading_id, with_code};
+use crate::contents::{Contents, Entry, Part};
+use crate::markup::{anchor, with_code};
 
 /// Declares the pages, each with the template that it is made by.
 macro_rules! pages {
@@ -131,11 +131,16 @@ impl<'a> ByMessage<'a> {
     }
 }
 
-/// Returns the examples that a row of a table names. A section that does not exist yet
-/// has none.
+/// Returns the examples of a section by their headings.
+fn groups<'a, 'b>(part: &'a Part<'b>) -> impl Iterator<Item = &'a [Entry<'b>]> {
+    let is_same = |a: &Entry<'_>, b: &Entry<'_>| a.example.group == b.example.group;
+    part.entries.chunk_by(is_same)
+}
+
+/// Returns the examples that a row of a table names.
 fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
     let found = ids
         .iter()
-        .filter_map(|id| meant(contents.workspace, id, None));
+        .filter_map(|id| contents.workspace.example(id).ok());
     found.collect()
 }

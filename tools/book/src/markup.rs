@@ -43,11 +43,6 @@ pub fn anchor(name: &str) -> String {
     anchor.trim_end_matches('-').to_owned()
 }
 
-/// Returns what gives a heading of Markdown the anchor of a name.
-pub fn heading_id(name: &str) -> String {
-    format!("{{#{}}}", anchor(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{anchor, block, with_code};

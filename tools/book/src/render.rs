@@ -13,10 +13,6 @@ use crate::contents::Contents;
 use crate::{example_page, list_pages, speed_page};
 
 /// Makes the pages in `out`.
-///
-/// # Errors
-///
-/// When `out` has something in it that is no book, or when a page cannot be made.
 pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
     // mdBook empties the folder first, so it must not be anybody else's.
     let is_book = out.join("toc.html").exists() && out.join(".nojekyll").exists();

@@ -18,10 +18,6 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// Serves the folder until the process ends, and calls `make` whenever a file that the
 /// book is made of has changed. After that, open pages reload.
-///
-/// # Errors
-///
-/// When no port is free, or the files cannot be watched or the browser be opened.
 pub fn serve(
     root: &Path,
     out: &Path,

@@ -12,10 +12,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs an example: on the virtual clock, or really where it says so. That it prints what
 /// its golden says is for the tests to find out.
-///
-/// # Errors
-///
-/// When its section was not built, or when it does not come to its end.
 pub fn run(built: &Workspace, example: &Example) -> Result<Vec<Line>> {
     let binary = built.binary(&example.section);
     let mut command = process::limited(binary.context("it was not built")?);

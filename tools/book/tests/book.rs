@@ -394,36 +394,3 @@ fn open_pages_reload_when_the_book_was_made_anew() {
     server.kill().unwrap();
     server.wait().unwrap();
 }
-
-/// What is looked for; the page of the name that it is a part of has to come first.
-const NAMES: &str = "asyncio.as_completed as_completed asyncio.wait_for wait_for asyncio.gather
-gather asyncio.to_thread to_thread asyncio.Queue asyncio.Queue.put_nowait asyncio.TaskGroup
-TaskGroup asyncio.shield shield asyncio.sleep asyncio.timeout asyncio.Semaphore asyncio.Event
-asyncio.CancelledError asyncio.open_connection create_task loop.run_in_executor
-run_in_executor loop.call_later call_later contextlib.aclosing";
-
-#[test]
-fn search_finds_names_with_dots_and_underscores() {
-    let (copy, _) = unchanged();
-    let names: Vec<&str> = NAMES.split_whitespace().collect();
-    let output = Command::new("node")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/search.js"))
-        .arg(copy.at("target/book"))
-        .args(&names)
-        .output()
-        .expect("node is needed to search as a browser does");
-    assert!(output.status.success(), "{output:?}");
-    let hits = String::from_utf8(output.stdout).unwrap();
-    let expected = names.iter().map(|name| {
-        let module = match *name {
-            name if name.contains('.') => "",
-            "run_in_executor" | "call_later" => "loop.",
-            _ => "asyncio.",
-        };
-        format!("by-name.html#{module}{name}")
-    });
-    assert_eq!(
-        hits.lines().collect::<Vec<_>>(),
-        expected.collect::<Vec<_>>()
-    );
-}
