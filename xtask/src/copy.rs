@@ -81,14 +81,18 @@ fn modules(
         if !demo.contains(&uses) {
             refuse!("`{name}` has no demonstration that uses `{}`", with.name);
         }
-        main += &format!(
-            "mod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
+        main = format!(
+            "// What only its own `main` needs is not used here.\n#[allow(dead_code)]\n\
+             {main}#[allow(dead_code)]\nmod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
             with.name
         );
         files.push((format!("src/{}.rs", with.name), read(&with.source)?));
         files.push((format!("src/demos/{name}.rs"), demo));
         runs.insert_str(0, "demos::");
     }
+    // Whatever `main` returns is what this one returns.
+    main +=
+        &format!("\nfn main() -> impl std::process::Termination {{\n    {runs}\n}}\n");
     if with_tests {
         let Some(tests) = &example.tests else {
             refuse!("`{name}` has no tests");
@@ -103,9 +107,6 @@ fn modules(
         main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
         files.push((format!("src/tests/{name}.rs"), tests));
     }
-    // Whatever `main` returns is what this one returns.
-    main +=
-        &format!("\nfn main() -> impl std::process::Termination {{\n    {runs}\n}}\n");
     let sources: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
     let manifest = manifest(workspace, example, &sources)?;
     files.insert(0, ("src/main.rs".to_owned(), main));

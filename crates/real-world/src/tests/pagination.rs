@@ -18,8 +18,9 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::demos::pagination::Failure;
 use crate::pagination::{PageError, Source};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
