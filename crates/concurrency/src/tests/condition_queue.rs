@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -294,4 +295,37 @@ async fn many_tasks_at_once() {
         }
     })
     .await;
+}
+
+#[test]
+fn getters_that_wait_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let queue = Arc::new(ConditionQueue::new(100));
+        let getters = all_wait(number, |_| {
+            let queue = Arc::clone(&queue);
+            async move { assert!(queue.get().await.is_some()) }
+        });
+        let getters = getters.await;
+        for number in 0..number {
+            queue.put(number).await.unwrap();
+        }
+        all_end(getters).await;
+    });
+}
+
+#[test]
+fn putters_that_wait_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let queue = Arc::new(ConditionQueue::new(1));
+        queue.put(0).await.unwrap();
+        let putters = all_wait(number, |number| {
+            let queue = Arc::clone(&queue);
+            async move { queue.put(number).await.unwrap() }
+        });
+        let putters = putters.await;
+        for _ in 0..=number {
+            assert!(queue.get().await.is_some());
+        }
+        all_end(putters).await;
+    });
 }

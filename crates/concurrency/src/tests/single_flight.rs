@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::future::join_all;
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -276,4 +277,20 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
         let result = timeout(Duration::from_secs(10), task).await;
         assert_eq!(result.expect("it ends").expect("it is Send"), Ok(7.into()));
     }
+}
+
+#[test]
+fn calls_cost_the_same_however_many_keys_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let flights = SingleFlight::new();
+        let callers = all_wait(number, |key| {
+            let (flights, gate) = (flights.clone(), Arc::clone(&gate));
+            let load = async move { gate.acquire().await.map(drop).is_ok() };
+            async move { assert_eq!(flights.run(key, load).await, Ok(true)) }
+        });
+        let callers = callers.await;
+        gate.add_permits(1);
+        all_end(callers).await;
+    });
 }

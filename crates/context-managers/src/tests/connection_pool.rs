@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -351,4 +352,35 @@ async fn in_a_struct_in_a_task_and_longer_than_the_pool() {
     assert_eq!(held.number, 1);
     drop(held);
     assert_eq!(server.alive.load(SeqCst), 0, "the last one ends the pool");
+}
+
+/// Opens nothing.
+struct Nothing;
+
+impl Manager for Nothing {
+    type Connection = ();
+    type Error = std::convert::Infallible;
+
+    async fn open(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn is_broken(&self, (): &()) -> bool {
+        false
+    }
+}
+
+#[test]
+fn waiters_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let pool = Pool::new(Nothing, 1, HOUR);
+        let held = pool.acquire().await.unwrap();
+        let waiters = all_wait(number, |_| {
+            let pool = pool.clone();
+            async move { drop(pool.acquire().await.unwrap()) }
+        });
+        let waiters = waiters.await;
+        drop(held);
+        all_end(waiters).await;
+    });
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use testing::assert_each_costs_the_same;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -361,4 +362,27 @@ async fn in_a_struct_in_a_task_with_a_closure_that_owns_state() {
         assert_eq!(ends, [("heart".to_string(), failed(&beats))]);
     });
     stopping.await.expect("it is Send");
+}
+
+#[test]
+fn services_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let pause = Duration::from_millis(1);
+        let restarts = Restarts {
+            limit: 0,
+            pause,
+            longest_pause: pause,
+            good_run: HOUR,
+        };
+        let mut supervisor = Supervisor::new(restarts, |name, _, _| panic!("{name}"));
+        for name in 0..number {
+            let service = async |stop: CancellationToken| {
+                stop.cancelled().await;
+                Ok::<(), Failure>(())
+            };
+            supervisor.start(name.to_string(), service).unwrap();
+        }
+        sleep(pause).await;
+        assert_eq!(supervisor.stop(HOUR).await.len() as u64, number);
+    });
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use testing::assert_each_costs_the_same;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -322,4 +323,21 @@ async fn in_a_struct_in_a_task_with_jobs_that_add_jobs() {
         app.scheduler.stop(HOUR).await
     });
     assert!(task.await.expect("it is Send").is_empty());
+}
+
+#[test]
+fn jobs_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let scheduler = Scheduler::new(|name, failure| panic!("{name} {failure}"));
+        for name in 0..number {
+            let job = async || Ok::<(), Failure>(());
+            let hour = Duration::from_secs(3600);
+            scheduler.add(name.to_string(), hour, BURST, job).unwrap();
+        }
+        sleep(Duration::from_millis(10)).await;
+        for name in 0..number / 2 {
+            assert!(scheduler.remove(&name.to_string()).await);
+        }
+        assert!(scheduler.stop(Duration::from_secs(3600)).await.is_empty());
+    });
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
 use tokio::task::{JoinSet, yield_now};
@@ -312,4 +313,20 @@ fn made_in_a_runtime_that_has_ended() {
     let acquired = second.block_on(async { timeout(HOUR, limiter.acquire()).await });
     assert!(matches!(acquired, Ok(Err(_))));
     assert_eq!(limiter.try_acquire(), Err(TryAcquireError::Closed));
+}
+
+#[test]
+fn calls_cost_the_same_however_many_permits_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let window = Duration::from_micros(5 * number);
+        let limiter = Arc::new(RateLimiter::new(number as usize, window));
+        for _ in 0..number {
+            limiter.try_acquire().unwrap();
+        }
+        let waiters = all_wait(number, |_| {
+            let limiter = Arc::clone(&limiter);
+            async move { drop(limiter.acquire().await.unwrap()) }
+        });
+        all_end(waiters.await).await;
+    });
 }

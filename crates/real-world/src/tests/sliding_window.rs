@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
@@ -309,4 +310,20 @@ fn in_a_static_over_two_runtimes() {
     let second = runtime().expect("there are threads");
     let third = second.block_on(async { timeout(HOUR, LIMITER.acquire()).await });
     assert!(third.is_ok());
+}
+
+#[test]
+fn calls_cost_the_same_however_many_the_window_holds() {
+    assert_each_costs_the_same(async |number| {
+        let window = Duration::from_micros(5 * number);
+        let limiter = Arc::new(SlidingWindow::new(number as usize, window));
+        for _ in 0..number {
+            limiter.acquire().await;
+        }
+        let waiters = all_wait(number, |_| {
+            let limiter = Arc::clone(&limiter);
+            async move { drop(limiter.acquire().await) }
+        });
+        all_end(waiters.await).await;
+    });
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
@@ -324,4 +325,23 @@ fn in_a_static_over_two_runtimes() {
     let second = runtime().expect("there are threads");
     let third = second.block_on(async { timeout(HOUR, BUCKET.acquire()).await });
     assert!(third.is_ok());
+}
+
+#[test]
+fn waiters_cost_the_same_however_many_there_are() {
+    assert_each_costs_the_same(async |number| {
+        let burst = number as u32 + 1;
+        let bucket = Arc::new(TokenBucket::new(burst, Duration::from_secs(3600)));
+        bucket.acquire().await;
+        // One token is missing: all others wait until this caller gives up.
+        let mut first = Box::pin(bucket.acquire_many(burst));
+        assert!(futures::poll!(first.as_mut()).is_pending());
+        let waiters = all_wait(number, |_| {
+            let bucket = Arc::clone(&bucket);
+            async move { drop(bucket.acquire().await) }
+        });
+        let waiters = waiters.await;
+        drop(first);
+        all_end(waiters).await;
+    });
 }
