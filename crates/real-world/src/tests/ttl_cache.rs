@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use testing::assert_each_costs_the_same;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance, sleep, timeout};
 
