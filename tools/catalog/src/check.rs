@@ -661,7 +661,6 @@ fn default_jobs(real: bool) -> usize {
 #[derive(Default)]
 struct Totals {
     virtual_time: Duration,
-    longest_wait: Duration,
     /// How often each example ran again.
     reruns: BTreeMap<String, usize>,
 }
@@ -675,11 +674,8 @@ impl Totals {
         report: &mut Report,
     ) -> Result<()> {
         let id = job.example.id();
-        if let Ok(elapsed) = result {
-            match job.real {
-                true => self.longest_wait = self.longest_wait.max(elapsed),
-                false => self.virtual_time += elapsed,
-            }
+        if !job.real {
+            self.virtual_time += result.as_ref().copied().unwrap_or_default();
         }
         if reruns > 0 {
             *self.reruns.entry(id.clone()).or_default() += reruns;
@@ -688,27 +684,20 @@ impl Totals {
     }
 
     fn summary(&self, count: usize, wall: Duration) -> String {
-        let in_seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
-        let mut text = counted(count, "run") + ": ";
-        if !self.virtual_time.is_zero() {
-            let time = in_seconds(self.virtual_time);
-            text.push_str(&format!("{time} of virtual time, "));
-        }
-        if !self.longest_wait.is_zero() {
-            let longest = in_seconds(self.longest_wait);
-            text.push_str(&format!("longest wait on the real clock {longest}, "));
-        }
-        let each = wall.as_secs_f64() * 1000.0 / count.max(1) as f64;
-        let wall = in_seconds(wall);
-        text.push_str(&format!("{wall} of wall time, {each:.1} ms a run"));
+        let runs = counted(count, "run");
+        let (virtual_time, wall) = (self.virtual_time.as_secs(), wall.as_secs_f64());
+        let mut text =
+            format!("{runs} in {wall:.1} s, with {virtual_time} s of virtual time");
         if !self.reruns.is_empty() {
-            let reruns = counted(self.reruns.values().sum(), "run");
+            let again = counted(self.reruns.values().sum(), "run");
             let each = self
                 .reruns
                 .iter()
                 .map(|(id, count)| format!("{id} {count}"));
             let each = each.collect::<Vec<String>>().join(", ");
-            text.push_str(&format!(", {reruns} again, alone: {each}"));
+            text.push_str(&format!(
+                "; {again} again, when the others were through: {each}"
+            ));
         }
         text
     }

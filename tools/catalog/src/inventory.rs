@@ -69,7 +69,7 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
 /// The names and constructs of Python that headers may answer: the first column of
 /// `docs/asyncio-api.tsv`.
 fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let rows = tables::read::<ApiName>(&workspace.root, "docs/asyncio-api.tsv")?;
+    let rows: Vec<(_, ApiName)> = tables::read(&workspace.root, "docs/asyncio-api.tsv")?;
     Ok(rows.into_iter().map(|(_, row)| row.name).collect())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::files::read;
+use crate::tables;
 use crate::workspace::{Example, Workspace};
 
 /// Where the questions stand, below the workspace's root.
@@ -26,45 +26,31 @@ pub struct Question<'a> {
 ///
 /// When the file cannot be read.
 pub fn find(workspace: &Workspace) -> Result<Vec<Result<Question<'_>, String>>> {
-    let table = read(&workspace.root.join(PATH))?;
     let mut seen = BTreeMap::new();
-    let rows = (1..).zip(table.lines()).skip(1);
-    let parsed = rows.map(|(number, row)| {
-        let question = parse(workspace, row)
-            .map_err(|problem| format!("row {number}, `{row}`: {problem}"))?;
+    let rows: Vec<(String, tables::Question)> = tables::read(&workspace.root, PATH)?;
+    let parsed = rows.into_iter().map(|(place, row)| {
+        let text = row.question.clone();
+        let question = parse(workspace, row);
+        let question =
+            question.map_err(|problem| format!("{place}, `{text}`: {problem}"))?;
         // A full stop or a capital letter does not make another question.
-        let bare = question.text.trim_end_matches(['?', '.']).to_lowercase();
-        match seen.insert(bare, number) {
-            Some(first) => Err(format!(
-                "row {number}, `{row}`: row {first} asks the same; keep one of them"
-            )),
+        let bare = text.trim_end_matches(['?', '.']).to_lowercase();
+        match seen.insert(bare, place.clone()) {
+            Some(first) => Err(format!("{place}, `{text}`: {first} asks the same")),
             None => Ok(question),
         }
     });
     Ok(parsed.collect())
 }
 
-fn parse<'a>(workspace: &'a Workspace, row: &str) -> Result<Question<'a>, String> {
-    let columns: Vec<&str> = row.split('\t').collect();
-    let &[text, ids] = columns.as_slice() else {
-        return Err(format!(
-            "it has {} columns, not two: the question, a tab, and the examples with a \
-             blank between them",
-            columns.len()
-        ));
-    };
-    if text.trim().is_empty() {
-        return Err("the question is empty".to_owned());
-    }
-    if text.trim() != text {
-        return Err("the question begins or ends with a blank".to_owned());
+fn parse(workspace: &Workspace, row: tables::Question) -> Result<Question<'_>, String> {
+    let text = row.question;
+    if text.is_empty() || text.trim() != text {
+        return Err("the question is empty, or begins or ends with a blank".to_owned());
     }
     let mut examples: Vec<&Example> = Vec::new();
-    for id in ids.split(' ') {
-        if id.is_empty() {
-            return Err("it names no example, or has a blank too many".to_owned());
-        }
-        let example = workspace.example(id).map_err(|error| error.to_string())?;
+    for id in row.examples {
+        let example = workspace.example(&id).map_err(|error| error.to_string())?;
         if example.id() != id {
             return Err(format!("write `{}` for `{id}`", example.id()));
         }
@@ -73,8 +59,5 @@ fn parse<'a>(workspace: &'a Workspace, row: &str) -> Result<Question<'a>, String
         }
         examples.push(example);
     }
-    Ok(Question {
-        text: text.to_owned(),
-        examples,
-    })
+    Ok(Question { text, examples })
 }
