@@ -71,6 +71,11 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     limit: Duration,
+    /// For how long programs run again that failed while the machine was busy
+    /// [default: 180].
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = seconds, allow_negative_numbers = true)]
+    judge_for: Option<Duration>,
 }
 
 /// Reads a number of seconds on the command line.
@@ -117,12 +122,13 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         }
     };
     let filter = &options.filter;
+    let default = Settings::default();
     let settings = Settings {
-        slack: options.slack.unwrap_or(Settings::default().slack),
+        slack: options.slack.unwrap_or(default.slack),
         jobs: options.jobs,
         repeat: options.repeat,
         limit: options.limit,
-        ..Settings::default()
+        judge_for: options.judge_for.unwrap_or(default.judge_for),
     };
     let programs = [
         (Kind::Run, Program::Rust),

@@ -351,7 +351,12 @@ impl<'a> Checker<'a> {
         let result = self.check(job, server);
         let busy = canary::was_late_since(started);
         match result {
-            Err(failure) if failure.late || busy && job.real => {
+            // Of a program that was killed after the limit, a canary that was in time says
+            // enough: it would take as long again.
+            Err(failure) if busy && (failure.late || job.real) => {
+                Verdict::Again(failure, busy)
+            }
+            Err(failure) if failure.late && started.elapsed() < self.settings.limit => {
                 Verdict::Again(failure, busy)
             }
             result => Verdict::Final(result),
