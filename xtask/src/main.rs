@@ -53,7 +53,7 @@ enum Command {
         /// Take the example's tests along.
         #[arg(long)]
         with_tests: bool,
-        /// The project's folder: a new or empty one, or one that `cargo new` has just made.
+        /// The project's folder: a new or empty one.
         #[arg(required_unless_present = "print_manifest")]
         dir: Option<PathBuf>,
         /// Print the dependencies for a Cargo.toml, and make nothing.
@@ -91,8 +91,8 @@ enum Command {
 }
 
 /// Builds and runs a tool that is a package of its own, so that nobody else compiles it.
-/// The tool takes the arguments and says what is wrong with them.
-fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<Outcome> {
+/// The tool takes the arguments and says what is wrong with them; its exit code is ours.
+fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<ExitCode> {
     let mut command = Process::new(cargo());
     command.args(["run", "--package", package]);
     command.args(release.then_some("--release"));
@@ -102,18 +102,27 @@ fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<Outcome>
         .args(arguments)
         .status()
         .context("cannot run cargo")?;
-    Ok(match status.success() {
-        true => Outcome::Passed,
-        false => Outcome::Failed,
-    })
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn run(command: &Command) -> Result<Outcome> {
+/// Exit code 3 when the machine was too busy to judge every program.
+fn code(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Passed => ExitCode::SUCCESS,
+        Outcome::Failed => ExitCode::from(1),
+        Outcome::NotJudged => ExitCode::from(3),
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
     let mut workspace = Workspace::open()?;
     let text = match command {
-        Command::CheckAll(options) => return check::check_all(&mut workspace, options),
+        Command::CheckAll(options) => {
+            return check::check_all(&mut workspace, options).map(code);
+        }
         Command::Bless { filter, limit } => {
-            return bless::bless(&mut workspace, filter, *limit);
+            return bless::bless(&mut workspace, filter, *limit).map(code);
         }
         Command::Bench { arguments } => return tool("bench", true, arguments),
         Command::Book { arguments } => return tool("book", false, arguments),
@@ -139,16 +148,14 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Show { example } => list::show(&workspace, workspace.example(example)?)?,
     };
     io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(Outcome::Passed)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Exit code 0 when all went well, 1 when something failed, 2 when the call was wrong, in
-/// which case nothing was done, 3 when the machine was too busy to judge every program.
+/// which case nothing was done.
 fn main() -> ExitCode {
     match run(&Cli::parse().command) {
-        Ok(Outcome::Passed) => ExitCode::SUCCESS,
-        Ok(Outcome::Failed) => ExitCode::from(1),
-        Ok(Outcome::NotJudged) => ExitCode::from(3),
+        Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
