@@ -1,234 +1,329 @@
-//! A small workspace with a section whose programs are wrong on purpose.
+//! A small workspace with sections whose programs are wrong on purpose.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::root;
+use catalog::files::entries;
+use catalog::workspace::cargo;
 
-/// A program that is `good` with one text replaced.
-#[derive(Debug, Clone, Copy)]
-pub struct Mutant {
-    /// The example's name, which says what is wrong with it.
-    pub name: &'static str,
-    /// What is replaced; it stands in `good` exactly once.
-    pub from: &'static str,
-    /// What it is replaced by.
-    pub to: &'static str,
+use crate::{build, root};
+
+/// What a check must say of a file or an example of the fixture.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// `section/example`, or a path.
+    pub subject: String,
+    /// The check, as `fixture/examples.txt` names it.
+    pub check: String,
+    /// What it says.
+    pub text: String,
 }
 
-impl Mutant {
-    /// The program `name`, which has `to` in place of `from`.
-    pub const fn new(name: &'static str, from: &'static str, to: &'static str) -> Self {
-        Self { name, from, to }
-    }
-}
-
-/// A copy of `tests/fixture` below the target folder, with a mutant of `good.rs` for
-/// each of `programs`, a mutant of `good.py` for each of `twins`, and the golden of
-/// `good` as the golden of all of them.
+/// The workspace that `fixture/examples.txt` describes, below the target folder.
 #[derive(Debug)]
 pub struct Fixture {
-    dir: PathBuf,
-    /// What is compiled, shared by all fixtures: Tokio is compiled once.
-    build: PathBuf,
-    /// The executables, which have the same name in all fixtures.
+    /// The root of the workspace.
+    pub dir: PathBuf,
     target: PathBuf,
-    /// Held while the fixture is in use: nextest runs each test in a process of its own.
+    /// What the checks must say.
+    pub expected: Vec<Expected>,
+    /// The text of each file.
+    files: BTreeMap<String, String>,
+    /// Held while the fixture is in use: one test after the other changes it, and has the
+    /// machine to itself.
     _lock: File,
 }
 
 impl Fixture {
-    /// Makes the fixture `name` below `tmp`, which is `CARGO_TARGET_TMPDIR`, or brings it
-    /// up to date. Files that do not change are not written, so little is compiled anew.
+    /// Makes the fixture below `tmp`, which is `CARGO_TARGET_TMPDIR`, or makes it what it
+    /// was. Files that do not change are not written, so little is compiled anew.
     ///
     /// # Panics
     ///
-    /// When files cannot be read or written, or when a mutant replaces nothing.
-    pub fn new(tmp: &str, name: &str, programs: &[Mutant], twins: &[Mutant]) -> Self {
+    /// When files cannot be read or written, or the description is wrong.
+    pub fn new(tmp: &str) -> Self {
         let tmp = Path::new(tmp);
         fs::create_dir_all(tmp).expect("the folder for temporary files can be made");
-        let lock = File::create(tmp.join(format!("{name}.lock"))).expect("a lock file");
+        let lock = File::create(tmp.join("fixture.lock")).expect("a lock file");
         lock.lock().expect("the lock can be taken");
-
-        let (dir, from) = (tmp.join(name), root().join("tests/fixture"));
-        let fixture = Self {
-            build: tmp.join("fixture-build"),
-            target: dir.join("target"),
-            dir,
+        let mut fixture = Self {
+            dir: tmp.join("fixture"),
+            target: tmp.join("fixture-target"),
+            expected: Vec::new(),
+            files: BTreeMap::new(),
             _lock: lock,
         };
-        let runner = root().join("crates/example-runner");
-        // TOML takes a backslash for an escape.
-        let runner = runner.display().to_string().replace('\\', "/");
-        // Cargo tells packages in the shared build folder apart by name and version, and
-        // by their place in the workspace, which is the same in all fixtures.
-        let version = format!("0.0.0-{}", name.replace('_', "-"));
-        for path in [
-            "Cargo.toml",
-            "crates/sample/Cargo.toml",
-            "crates/sample/src/good.rs",
-            "crates/sample/python/good.py",
-            "tests/golden/sample/good.txt",
-        ] {
-            let text = read(&from.join(path))
-                .replace("../../../../crates/example-runner", &runner)
-                .replace("0.0.0-fixture", &version);
-            fixture.write(path, &text);
+        fixture.describe();
+        let _ = fs::remove_dir_all(fixture.dir.join("copied"));
+        for path in paths_in(&fixture.dir) {
+            if !fixture.files.contains_key(&path) {
+                fs::remove_file(fixture.dir.join(path)).expect("it can be removed");
+            }
         }
-        for path in [
-            "Cargo.lock",
-            "docs/asyncio-api.tsv",
-            "tests/python/run_twin.py",
-        ] {
-            fixture.write(path, &read(&root().join(path)));
+        for (path, text) in &fixture.files {
+            fixture.write(path, text);
         }
-        fixture.write("tests/python/requirements.txt", "");
-        let question = "How do I wait for two at once?\tsample/good\n";
-        let table = format!("question\texamples\n{question}");
-        fixture.write("docs/questions.tsv", &table);
-
-        let mut names = vec!["good"];
-        names.extend(programs.iter().chain(twins).map(|mutant| mutant.name));
-        fixture.remove_what_is_left(&names);
-
-        let program = read(&from.join(source("good")));
-        let good_twin = read(&from.join(twin("good")));
-        let golden = read(&from.join("tests/golden/sample/good.txt"));
-        for mutant in programs {
-            fixture.write(&source(mutant.name), &mutate(&program, mutant));
-            fixture.write(&twin(mutant.name), &good_twin);
-        }
-        for mutant in twins {
-            fixture.write(&source(mutant.name), &program);
-            fixture.write(&twin(mutant.name), &mutate(&good_twin, mutant));
-        }
-        for name in &names[1..] {
-            fixture.write(&format!("tests/golden/sample/{name}.txt"), &golden);
-        }
-        let list = format!(
-            "//! Made by the tests.\n#[macro_use]\nextern crate example_runner;\n\
-             examples! {{ {} }}\n",
-            names.join(", ")
-        );
-        fixture.write("crates/sample/src/main.rs", &list);
         fixture
     }
 
-    /// Removes the files of mutants that an earlier version of the tests has made.
-    fn remove_what_is_left(&self, names: &[&str]) {
-        for folder in [
-            "crates/sample/src",
-            "crates/sample/python",
-            "tests/golden/sample",
+    /// Reads the description, and takes over the files beside it and those of the project.
+    fn describe(&mut self) {
+        let from = root().join("tests/fixture");
+        let base = [
+            "good.rs",
+            "good.py",
+            "good.txt",
+            "compile_fail.rs",
+            "section.toml",
+        ];
+        let base = base.map(|name| read(&from.join(name)));
+        for path in paths_in(&from)
+            .into_iter()
+            .filter(|path| path.contains('/'))
+        {
+            let text = read(&from.join(&path));
+            self.files.insert(path, text);
+        }
+        self.files
+            .insert("Cargo.toml".to_owned(), read(&from.join("Cargo.toml")));
+        for path in [
+            "Cargo.lock",
+            "docs/asyncio-api.tsv",
+            "tools/python/run_twin.py",
         ] {
-            let Ok(entries) = fs::read_dir(self.dir.join(folder)) else {
-                continue;
-            };
-            for entry in entries {
-                let path = entry.expect("the folder can be read").path();
-                let stem = path.file_stem().unwrap_or_default();
-                if path.is_file()
-                    && stem != "main"
-                    && !names.iter().any(|name| stem == *name)
+            self.files.insert(path.to_owned(), read(&root().join(path)));
+        }
+        self.files
+            .insert("tools/python/requirements.txt".to_owned(), String::new());
+
+        let mut sections: BTreeMap<String, String> = BTreeMap::new();
+        for entry in read(&from.join("examples.txt")).split("\n[").skip(1) {
+            let (name, text) = entry.split_once(']').expect("the entry's name");
+            let text = self.expect(name, text);
+            match name.split('/').collect::<Vec<_>>()[..] {
+                [section, example] if !name.contains('.') => {
+                    let mods = sections.entry(section.to_owned()).or_default();
+                    *mods += &format!("mod {example};\n");
+                    self.add_example(section, example, &text, &base);
+                }
+                _ if name.contains("/compile-fail/") => {
+                    let program = change(name, &base[3], &text, "");
+                    self.files.insert(name.to_owned(), program);
+                }
+                _ if name.contains('.') => {
+                    self.files.entry(name.to_owned()).or_default();
+                }
+                _ => {}
+            }
+        }
+        // TOML takes a backslash for an escape.
+        let runner = root()
+            .join("tools/runner")
+            .display()
+            .to_string()
+            .replace('\\', "/");
+        for (section, mut mods) in sections {
+            let dir = format!("crates/{section}");
+            for (folder, line) in [("demos", "mod demos;"), ("tests", TESTS)] {
+                if self
+                    .files
+                    .contains_key(&format!("{dir}/src/{folder}/mod.rs"))
                 {
-                    fs::remove_file(&path).expect("the file can be removed");
+                    mods += &format!("\n{line}\n");
                 }
             }
+            let main = format!("{MAIN}\n{mods}\nrunner::section!();\n");
+            self.files.insert(format!("{dir}/src/main.rs"), main);
+            let manifest = base[4]
+                .replace("SECTION", &section)
+                .replace("RUNNER", &runner);
+            self.files.insert(format!("{dir}/Cargo.toml"), manifest);
         }
     }
 
-    /// The folder of the workspace.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// Takes what is expected of an entry, and returns the rest of it.
+    fn expect(&mut self, subject: &str, entry: &str) -> String {
+        let mut rest = String::new();
+        for line in entry.lines() {
+            match line.split_once(": ") {
+                Some((checks, text))
+                    if checks.split(' ').all(|it| CHECKS.contains(&it)) =>
+                {
+                    self.expected
+                        .extend(checks.split(' ').map(|check| Expected {
+                            subject: subject.to_owned(),
+                            check: check.to_owned(),
+                            text: text.to_owned(),
+                        }));
+                }
+                _ => rest += &format!("{line}\n"),
+            }
+        }
+        rest
     }
 
-    /// Writes a file, unless it has this text already.
+    fn add_example(
+        &mut self,
+        section: &str,
+        name: &str,
+        entry: &str,
+        base: &[String; 5],
+    ) {
+        let [program, twin, golden, ..] = base;
+        let has = |line: &str| entry.lines().any(|it| it == line);
+        let mut directives = String::from(DIRECTIVE);
+        for line in entry
+            .lines()
+            .filter_map(|line| line.strip_prefix("header: "))
+        {
+            directives += &format!("//! {line}\n");
+        }
+        let program = change(name, program, entry, "").replace(DIRECTIVE, &directives);
+        let dir = format!("crates/{section}");
+        self.files.insert(format!("{dir}/src/{name}.rs"), program);
+        if !has("without: twin") {
+            let twin = change(name, twin, entry, "py");
+            self.files.insert(format!("{dir}/python/{name}.py"), twin);
+        }
+        if directives.contains("differs:") && !has("without: python golden") {
+            self.files
+                .insert(format!("{dir}/golden/{name}.python.txt"), golden.clone());
+        }
+        if !has("without: golden") {
+            let mut golden = change(name, golden, entry, "golden");
+            if has("golden: crlf") {
+                golden = golden.replace('\n', "\r\n");
+            }
+            self.files
+                .insert(format!("{dir}/golden/{name}.txt"), golden);
+        }
+    }
+
+    /// Whether every file is as it was made, and no other is there.
+    pub fn is_untouched(&self) -> bool {
+        let is_same = |(path, text): (&String, &String)| {
+            // Cargo takes out what the fixture does not use.
+            path == "Cargo.lock" || read(&self.dir.join(path)) == *text
+        };
+        paths_in(&self.dir).iter().eq(self.files.keys()) && self.files.iter().all(is_same)
+    }
+
+    /// Returns the text of a file.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there.
+    pub fn read(&self, path: &str) -> String {
+        read(&self.dir.join(path))
+    }
+
+    /// Writes a file and the folders above it, unless it has this text already.
     ///
     /// # Panics
     ///
     /// When it cannot be written.
     pub fn write(&self, path: &str, text: &str) {
-        write(&self.dir.join(path), text);
+        let path = self.dir.join(path);
+        if fs::read_to_string(&path).is_ok_and(|now| now == text) {
+            return;
+        }
+        fs::create_dir_all(path.parent().expect("a file is in a folder"))
+            .expect("the folder can be made");
+        fs::write(&path, text).expect("the file can be written");
     }
 
-    /// Runs the xtask in this workspace, as `cargo xtask` does.
+    /// Runs the xtask with these words in this workspace, as `cargo xtask` does. Words of
+    /// the form `NAME=VALUE` before them are for its environment.
     ///
     /// # Panics
     ///
     /// When it cannot be started.
-    pub fn xtask(&self, arguments: &[&str]) -> Output {
-        self.xtask_command(arguments)
-            .output()
-            .expect("the xtask can be run")
-    }
-
-    /// The command that [`xtask`](Self::xtask) runs, to be changed before.
-    pub fn xtask_command(&self, arguments: &[&str]) -> Command {
+    pub fn xtask(&self, words: &[&str]) -> Output {
         let mut command = self.command(crate::xtask());
-        command.args(arguments);
-        command
+        let is_variable = |word: &&&str| word.contains('=') && !word.starts_with('-');
+        let variables = words.iter().take_while(is_variable);
+        command.envs(variables.clone().filter_map(|word| word.split_once('=')));
+        command.args(&words[variables.count()..]);
+        command.output().expect("the xtask can be run")
     }
 
     /// A command that is run in this workspace.
-    pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
         command
             .current_dir(&self.dir)
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("CARGO_BUILD_BUILD_DIR", &self.build)
             .env("CARGO_NET_OFFLINE", "true")
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null());
         command
     }
 
-    /// Builds the section and returns its executable.
+    /// Builds a section and returns its executable.
     ///
     /// # Panics
     ///
     /// When it does not build.
-    pub fn section(&self) -> PathBuf {
-        let status = self
-            .command(Path::new(&xtask::workspace::cargo()))
-            .args(["build", "--quiet"])
-            .status()
-            .expect("cargo can be run");
-        assert!(status.success(), "the fixture does not build");
-        self.target
-            .join("debug")
-            .join(format!("sample{}", std::env::consts::EXE_SUFFIX))
+    pub fn section(&self, name: &str) -> PathBuf {
+        build(self.command(cargo()), name)
     }
 }
 
-fn source(name: &str) -> String {
-    format!("crates/sample/src/{name}.rs")
+const MAIN: &str = "#[macro_use]\nextern crate runner;\n";
+
+const TESTS: &str = "#[cfg(test)]\nmod tests;";
+
+const DIRECTIVE: &str = "//! asyncio: asyncio.gather\n";
+
+const CHECKS: [&str; 8] = [
+    "files",
+    "run",
+    "spawn",
+    "real",
+    "python",
+    "python-real",
+    "copies",
+    "compile-fail",
+];
+
+/// Replaces in `base` what the entry's lines `KIND-` say by what its lines `KIND+` say.
+fn change(name: &str, base: &str, entry: &str, kind: &str) -> String {
+    let (minus, plus) = (format!("{kind}- "), format!("{kind}+ "));
+    let mut text = base.to_owned();
+    let mut lines = entry.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(from) = line.strip_prefix(&minus) {
+            let count = text.matches(from).count();
+            assert_eq!(count, 1, "{name}: `{from}` must stand there once");
+            let mut to = Vec::new();
+            while let Some(line) = lines.next_if(|line| line.starts_with(&plus)) {
+                to.push(&line[plus.len()..]);
+            }
+            text = text.replace(from, &to.join("\n"));
+        }
+    }
+    text
 }
 
-fn twin(name: &str) -> String {
-    format!("crates/sample/python/{name}.py")
-}
-
-fn mutate(text: &str, mutant: &Mutant) -> String {
-    let Mutant { name, from, to } = mutant;
-    assert_eq!(
-        text.matches(from).count(),
-        1,
-        "{name}: `{from}` must stand there once"
-    );
-    text.replace(from, to)
+/// The paths of all files in a folder and the folders in it, as seen from it.
+fn paths_in(dir: &Path) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for path in entries(dir).expect("the folder can be read") {
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        match path.is_dir() {
+            true => paths.extend(paths_in(&path).iter().map(|it| format!("{name}/{it}"))),
+            false => drop(paths.insert(name)),
+        }
+    }
+    paths
 }
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Writes a file and the folders above it, unless it has this text already: what is not
-/// written is not compiled anew.
-pub fn write(path: &Path, text: &str) {
-    if fs::read_to_string(path).is_ok_and(|now| now == text) {
-        return;
-    }
-    fs::create_dir_all(path.parent().expect("a file is in a folder"))
-        .expect("the folder can be made");
-    fs::write(path, text).expect("the file can be written");
 }
