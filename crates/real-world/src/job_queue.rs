@@ -41,11 +41,12 @@ const SCHEMA: &str = "
         error TEXT
     );
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, id) WHERE due IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS jobs_running ON jobs (due) WHERE state = 'running';";
+    CREATE INDEX IF NOT EXISTS jobs_running ON jobs (attempt) WHERE state = 'running';";
 
 /// A lease that expired in the last attempt: the job may have killed its worker.
 const BURY: &str = "
-    UPDATE jobs SET state = 'dead', due = NULL, error = 'the lease expired'
+    UPDATE jobs INDEXED BY jobs_running
+    SET state = 'dead', due = NULL, error = 'the lease expired'
     WHERE due <= ?1 AND state = 'running' AND attempt >= ?2";
 
 const CLAIM: &str = "

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -127,8 +127,10 @@ impl<Q: Queue> Workers<Q> {
         // In a task, so that a panic ends this attempt and not the worker.
         let task = tokio::spawn(async { handler.await? });
         let mut task = AbortOnDropHandle::new(task);
-        let third = (self.lease / 3).max(Duration::from_millis(1));
-        let mut expires = Instant::now() + self.lease;
+        // A sum with more than a year could overflow.
+        let lease = self.lease.min(Duration::from_secs(365 * 24 * 3600));
+        let third = (lease / 3).max(Duration::from_millis(1));
+        let mut expires = Instant::now() + lease;
         let mut beat = interval_at(Instant::now() + third, third);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let result = loop {
@@ -136,15 +138,16 @@ impl<Q: Queue> Workers<Q> {
                 joined = &mut task => {
                     break joined.unwrap_or_else(|panic| Err(panic.into()));
                 }
-                now = beat.tick() => match self.queue.extend(job).await {
-                    Ok(()) => expires = now + self.lease,
-                    Err(error) => {
-                        self.queue.report(error);
-                        if Instant::now() >= expires {
-                            return;
-                        }
-                    }
-                }
+                _ = beat.tick() => {}
+            }
+            let now = Instant::now();
+            // If this worker was late, it has a last try.
+            let last = expires.max(now + third);
+            match timeout_at(last, self.queue.extend(job)).await {
+                Ok(Ok(())) => expires = now + lease,
+                Ok(Err(error)) if Instant::now() < expires => self.queue.report(error),
+                Ok(Err(error)) => return self.queue.report(error),
+                Err(_) => return,
             }
         };
         let error = match result {
