@@ -11,7 +11,7 @@
 //! the order twice. Retry only what is idempotent, for example with an idempotency key.
 //!
 //! In production: `backon` also retries blocking code. Its jitter lengthens a delay, at
-//! most to twice; this one shortens it. Its `total_delay` leaves out the attempts.
+//! most to twice; this one shortens it. Its `with_total_delay()` leaves out the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!
