@@ -7,7 +7,7 @@ use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
-use catalog::tables::{ApiName, Block, Question};
+use catalog::tables::{ApiName, Block, Guide, Question};
 use catalog::workspace::Workspace;
 
 use crate::contents::meant;
@@ -20,21 +20,32 @@ pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns the rows of tables that name an example that is not there.
+/// Returns the rows of tables that name an example that is not there, or a guide that has
+/// no title.
 pub fn rows(
     workspace: &Workspace,
+    guides: &[Guide],
     blocks: &[(String, Block)],
     questions: &[(String, Question)],
 ) -> Vec<String> {
-    let blocks = blocks
-        .iter()
-        .map(|(place, row)| (place, &row.heading, &row.examples));
-    let questions = questions.iter();
-    let questions = questions.map(|(place, row)| (place, &row.question, &row.examples));
     let mut problems = Vec::new();
-    for (place, text, ids) in blocks.chain(questions) {
+    let mut check = |place: &str, text: &str, ids: &[String]| {
         let errors = ids.iter().filter_map(|id| workspace.example(id).err());
         problems.extend(errors.map(|error| format!("{place}: {error}, for `{text}`")));
+    };
+    for (place, row) in blocks {
+        check(place, &row.heading, &row.examples);
+    }
+    for (place, row) in questions {
+        check(place, &row.question, &row.examples);
+    }
+    for (place, row) in blocks {
+        if !guides.iter().any(|guide| guide.guide == row.guide()) {
+            let guide = row.guide();
+            problems.push(format!(
+                "{place}: docs/guide-titles.tsv has no title for the guide `{guide}`"
+            ));
+        }
     }
     problems
 }
@@ -57,7 +68,7 @@ pub fn headers(
         let code = source.lines().filter(|line| !line.starts_with("//!"));
         code.for_each(&mut learn);
         let twin = example.has_twin().then_some(&example.twin);
-        for path in twin.into_iter().chain(&example.tests) {
+        for path in twin.into_iter().chain(&example.demo).chain(&example.tests) {
             learn(&read(path).unwrap_or_default());
         }
     }

@@ -31,7 +31,7 @@ pub struct Runs {
 impl Runs {
     /// Builds and runs the programs that are not in here yet, many at once.
     fn add(&mut self, contents: &Contents<'_>) -> Result<()> {
-        let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.source);
+        let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.key());
         let (real, fast): (Vec<_>, Vec<_>) = contents
             .entries()
             .filter(is_new)
@@ -45,7 +45,7 @@ impl Runs {
         let mut built = Workspace::open()?;
         built.build("")?;
         let run = |entry: &&Entry<'_>| -> Result<(String, Vec<Line>)> {
-            Ok((entry.source.clone(), tasks::run(&built, entry.example)?))
+            Ok((entry.key(), tasks::run(&built, entry.example)?))
         };
         let compile = |program: &&CompileFail| -> Result<(String, String)> {
             Ok((
@@ -78,12 +78,21 @@ pub struct Entry<'a> {
     pub golden: Transcript,
     /// What the twin prints, where that differs on purpose.
     pub twin_golden: Option<Transcript>,
+    /// Its demonstration, where that is a file of its own.
+    pub demo: Option<String>,
     /// Its tests, if it has any.
     pub tests: Option<String>,
     /// Which task prints each line, in a reader's words.
     pub tasks: Vec<String>,
     /// What it needs of a manifest: the edition and the dependencies.
     pub manifest: String,
+}
+
+impl Entry<'_> {
+    /// Returns what its printed lines depend on.
+    fn key(&self) -> String {
+        format!("{}{:?}", self.source, self.demo)
+    }
 }
 
 /// A section with its examples in reading order.
@@ -133,12 +142,13 @@ impl<'a> Contents<'a> {
         let root = &workspace.root;
         let mut problems = Vec::new();
         let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
+        let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
         let blocks = tables::read(root, "docs/guides.tsv")?;
         let questions = tables::read(root, "docs/questions.tsv")?;
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         let speed = speed::read(workspace)?;
         problems.extend(checks::inventory(workspace)?);
-        problems.extend(checks::rows(workspace, &blocks, &questions));
+        problems.extend(checks::rows(workspace, &guides, &blocks, &questions));
         problems.extend(checks::headers(workspace, &names, out)?);
         problems.extend(checks::speed(workspace, speed.as_ref()));
         if !problems.is_empty() {
@@ -152,7 +162,7 @@ impl<'a> Contents<'a> {
             parts: Vec::new(),
             compile_fail: compile_fail::read_all(workspace)?,
             names,
-            guides: rows(tables::read(root, "docs/guide-titles.tsv")?),
+            guides,
             blocks: rows(blocks),
             questions: rows(questions),
             chapters,
@@ -168,7 +178,7 @@ impl<'a> Contents<'a> {
         if let Some(runs) = runs {
             runs.add(&contents)?;
             for entry in contents.parts.iter_mut().flat_map(|part| &mut part.entries) {
-                entry.tasks = tasks::names(&entry.golden, &runs.printed[&entry.source]);
+                entry.tasks = tasks::names(&entry.golden, &runs.printed[&entry.key()]);
             }
             for program in &mut contents.compile_fail {
                 program.said = Some(runs.refused[&program.source].clone());
@@ -217,6 +227,7 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let source = read(&example.source)?;
     let (edition, lines) = (section.edition, dependencies::find(section, &source)?);
     let lines: String = lines.into_values().collect();
+    let demo = example.demo.as_deref().map(read);
     let tests = example.tests.as_deref().map(read);
     let golden = |path| read_golden(path).map_err(anyhow::Error::msg);
     let differs = example.header.differs.is_some();
@@ -227,6 +238,7 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
         manifest: format!(
             "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
         ),
+        demo: demo.transpose()?,
         tests: tests.transpose()?,
         tasks: tasks::names(&golden, &[]),
         golden,

@@ -1,5 +1,7 @@
 //! The page of an example.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use askama::Template;
 use catalog::speed::{Measured, Of, figures};
@@ -22,8 +24,8 @@ struct Page<'a> {
     prose: String,
     /// Title, language, path and text of each program.
     programs: Vec<(&'static str, &'static str, String, &'a str)>,
-    /// Path and text of the tests.
-    tests: Option<(String, &'a str)>,
+    /// Title, path and text of the demonstration and the tests.
+    beside: Vec<(&'static str, String, &'a str)>,
     rust: Vec<Row>,
     /// Where it differs.
     python: Option<Vec<Row>>,
@@ -33,7 +35,7 @@ struct Page<'a> {
 }
 
 /// Returns the page's Markdown.
-pub fn page(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
+pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<String> {
     let (workspace, example) = (contents.workspace, entry.example);
     let program = after_header(&entry.source);
     let path = workspace.relative(&example.source);
@@ -41,6 +43,13 @@ pub fn page(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
     if let Some(twin) = &entry.twin {
         programs.push(("Python", "python", workspace.relative(&example.twin), twin));
     }
+    let beside = [
+        ("Its demonstration", &example.demo, &entry.demo),
+        ("Its tests", &example.tests, &entry.tests),
+    ];
+    let file = |(title, path, text): (_, &Option<PathBuf>, &'a Option<String>)| {
+        Some((title, workspace.relative(path.as_ref()?), text.as_deref()?))
+    };
     let (rust, python) = rows(entry);
     let belongs = |it: &&CompileFail| {
         it.section == example.section && it.fail.example == example.name
@@ -52,11 +61,7 @@ pub fn page(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
         entry,
         prose: prose(workspace, entry),
         programs,
-        tests: example
-            .tests
-            .as_ref()
-            .zip(entry.tests.as_deref())
-            .map(|(path, tests)| (workspace.relative(path), tests)),
+        beside: beside.into_iter().filter_map(file).collect(),
         rust,
         python,
         timeline: Timeline::new(&example.name, &entry.golden, &entry.tasks).render()?,

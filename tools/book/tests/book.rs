@@ -262,6 +262,11 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let mut questions = copy.read("docs/questions.tsv");
     questions.push_str("Where is it?\titerators/no_such_thing\n");
     copy.write("docs/questions.tsv", &questions);
+    let guides = copy.read("docs/guides.tsv");
+    copy.write(
+        "docs/guides.tsv",
+        &format!("{guides}999-01\tX\titerators/counter\n"),
+    );
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\
                    ```rust include=iterators/compile-fail/nothing\n```\n\n\
@@ -271,6 +276,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let row = questions.lines().count();
     for part in [
         &format!("docs/questions.tsv:{row}: no example `iterators/no_such_thing`"),
+        "docs/guide-titles.tsv has no title for the guide `999`",
         "docs/chapters/99-x.md:3: a block of Rust or Python includes a checked file",
         "docs/chapters/99-x.md:7: there is no `nothing` in crates/iterators/python/gen",
         "docs/chapters/99-x.md:10: there is no crates/iterators/compile-fail/nothing.rs",
@@ -281,6 +287,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     }
 
     copy.write("docs/questions.tsv", "question\texamples\n");
+    copy.write("docs/guides.tsv", &guides);
     let chapter = "# A chapter\n\n\
                    ```rust include=iterators/generator item=async_range\n```\n\n\
                    ```python include=iterators/generator item=readings\n```\n\n\

@@ -49,6 +49,13 @@ pub struct Block {
     pub examples: Vec<String>,
 }
 
+impl Block {
+    /// Returns the number of its guide: `000`.
+    pub fn guide(&self) -> &str {
+        self.block.split('-').next().unwrap_or_default()
+    }
+}
+
 /// A guide: a row of `docs/guide-titles.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Guide {
