@@ -81,14 +81,10 @@ def shape(pattern):
     return [(part.startswith("{"), part) for part in pattern.split("/")]
 
 
-async def log(request, call_next, slow):
-    """Middleware: prints each response, and whether it took longer than `slow`."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
+async def log(request, call_next):
+    """Middleware: prints each response."""
     response = await call_next(request)
-    was_slow = loop.time() - start > slow
-    suffix = ", slow" if was_slow else ""
-    print(f"log: {request.method} {request.path} {response.status}{suffix}")
+    print(f"log: {request.method} {request.path} {response.status}")
     return response
 
 
@@ -175,7 +171,7 @@ def make_app(users, running):
         await asyncio.sleep(0.3)
         return "all is well"
 
-    app.wrap(partial(log, slow=0.2))
+    app.wrap(log)
     app.wrap(authenticate)
     app.wrap(running)
     return app

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// What is done with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -314,14 +314,11 @@ fn dispatch(routes: &[Route], mut request: Request) -> BoxFuture<'static, Respon
     handler(request)
 }
 
-/// Middleware: prints each response, and whether it took longer than `slow`.
-async fn log(request: Request, next: Next, slow: Duration) -> Response {
+/// Middleware: prints each response.
+async fn log(request: Request, next: Next) -> Response {
     let line = format!("{} {}", request.method, request.path);
-    let start = Instant::now();
     let response = next.run(request).await;
-    let was_slow = start.elapsed() > slow;
-    let slow = if was_slow { ", slow" } else { "" };
-    println!("log: {line} {}{slow}", response.status);
+    println!("log: {line} {}", response.status);
     response
 }
 
@@ -430,7 +427,6 @@ async fn report(_request: Request) -> String {
 fn app(users: &Arc<Users>, running: &Arc<AtomicUsize>) -> App {
     let [show, add, replace] = [users, users, users].map(Arc::clone);
     let running = Arc::clone(running);
-    let slow = Duration::from_millis(200);
     Router::new()
         .route(Method::Get, "/users/{id}", move |request| {
             Arc::clone(&show).show(request)
@@ -443,7 +439,7 @@ fn app(users: &Arc<Users>, running: &Arc<AtomicUsize>) -> App {
         })
         .route(Method::Get, "/users/me", me)
         .route(Method::Get, "/report", report)
-        .wrap(move |request, next| log(request, next, slow))
+        .wrap(log)
         .wrap(authenticate)
         .wrap(move |request, next| count(request, next, Arc::clone(&running)))
         .build()

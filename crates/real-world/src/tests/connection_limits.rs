@@ -1,15 +1,21 @@
 use std::env;
-use std::process::Command;
-use std::sync::{Arc, PoisonError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
+use axum::Router;
 use futures::future::{join_all, try_join_all};
-use reqwest::{Client, Method, Request};
+use futures::poll;
+use reqwest::{Client, Method, Request, Url};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpSocket;
-use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Barrier;
+use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::{advance, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::support::child_of;
 use crate::connection_limits::{Failure, LimitedClient, Server, client};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,22 +56,34 @@ async fn however_many_ask_no_more_are_let_through() -> Result<(), Failure> {
             ended??;
         }
         assert_eq!(places(&limited), [limit]);
-        assert!(limit == 1 || server.most_at_once() > 1);
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_server_there_are_no_more_than_the_limit() -> Result<(), Failure> {
-    let server = Server::start().await?;
     for limit in [1, 3] {
-        let limited = LimitedClient::new(client()?, limit);
+        // Answers when as many requests are there as the limit allows, not sooner.
+        let (all_here, now) = (Arc::new(Barrier::new(limit)), Arc::default());
+        let meet = move || async move {
+            let others = AtomicUsize::fetch_add(&now, 1, SeqCst);
+            all_here.wait().await;
+            now.fetch_sub(1, SeqCst);
+            others.to_string()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url: Url = format!("http://{}", listener.local_addr()?).parse()?;
+        let app = Router::new().fallback(meet);
+        let serving = async move { axum::serve(listener, app).await };
+        let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+        let limited = LimitedClient::new(Client::builder().no_proxy().build()?, limit);
         let asks = (0..4 * limit).map(|_| async {
-            limited.execute(server.get("/slow")?).await?.text().await?;
-            Ok::<(), Failure>(())
+            let request = Request::new(Method::GET, url.clone());
+            let others = limited.execute(request).await?.text().await?;
+            Ok::<usize, Failure>(others.parse()?)
         });
-        try_join_all(asks).await?;
-        assert_eq!(server.most_at_once(), limit);
+        let others = timeout(60 * SECOND, try_join_all(asks)).await??;
+        assert_eq!(others.into_iter().max(), Some(limit - 1));
     }
     Ok(())
 }
@@ -130,18 +148,20 @@ async fn a_request_that_fails_gives_its_place_back() -> Result<(), Failure> {
     Ok(())
 }
 
-#[tokio::test]
+/// The clock is paused, and stands still while a thread is blocked.
+#[tokio::test(start_paused = true)]
 async fn the_time_in_line_does_not_count_for_the_timeout() -> Result<(), Failure> {
+    let (_clock_runs, clock_stands) = mpsc::channel::<()>();
+    spawn_blocking(move || clock_stands.recv());
     let server = Server::start().await?;
-    let client = Client::builder().no_proxy().timeout(SECOND / 3).build()?;
+    let client = Client::builder().no_proxy().timeout(SECOND).build()?;
     let limited = LimitedClient::new(client, 1);
-    let start = Instant::now();
-    let ask = || async {
-        limited.execute(server.get("/slow")?).await?.text().await?;
-        Ok::<(), Failure>(())
-    };
-    tokio::try_join!(ask(), ask())?;
-    assert!(start.elapsed() > SECOND / 3);
+    let held = limited.execute(server.get("/long")?).await?;
+    let mut in_line = pin!(limited.execute(server.get("/short")?));
+    assert!(poll!(in_line.as_mut()).is_pending());
+    advance(10 * SECOND).await;
+    drop(held);
+    assert_eq!(in_line.await?.text().await?, "hello");
     Ok(())
 }
 
@@ -183,32 +203,23 @@ async fn child() -> Result<(), Failure> {
         maximum,
     };
     setrlimit(Resource::Nofile, few)?;
-    let limited = LimitedClient::new(client()?, limit.parse()?);
-    let asks = join_all((0..100).map(|_| async {
-        let ask = async {
-            limited.execute(server.get("/long")?).await?.text().await?;
-            Ok::<(), Failure>(())
-        };
-        // A server that has no more files lets its clients wait.
-        timeout(2 * SECOND, ask).await?
+    let patient = Client::builder().no_proxy().build()?;
+    let limited = LimitedClient::new(patient, limit.parse()?);
+    let asks = try_join_all((0..100).map(|_| async {
+        limited.execute(server.get("/long")?).await?.text().await?;
+        Ok::<(), Failure>(())
     }));
-    let answers = asks.await;
-    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
-    println!("{answered} are answered");
-    for failure in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-        println!("{failure:?}");
+    match timeout(60 * SECOND, asks).await? {
+        Ok(answers) => println!("{} are answered", answers.len()),
+        Err(failure) => println!("{failure:?}"),
     }
     Ok(())
 }
 
 #[test]
 fn with_a_limit_files_are_never_too_many() -> Result<(), Failure> {
-    let (_crate, module) = module_path!().split_once("::").expect("a module");
     for (limit, said) in [("5", "100 are answered"), ("100", "Too many open files")] {
-        let output = Command::new(env::current_exe()?)
-            .args(["--exact", "--nocapture", &format!("{module}::child")])
-            .env(CHILD, limit)
-            .output()?;
+        let output = child_of(module_path!()).env(CHILD, limit).output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(printed.contains(said), "{output:?}");
     }

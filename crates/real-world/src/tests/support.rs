@@ -1,7 +1,9 @@
 //! What several tests of this section need. A copy takes the whole file.
 #![allow(dead_code, reason = "not every copy needs all of it")]
 
+use std::env;
 use std::pin::pin;
+use std::process::Command;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,4 +44,13 @@ pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
         runtime.expect("a runtime").block_on(future);
     };
     allocation_counter::measure(run).bytes_max
+}
+
+/// Runs the test `child` of this module in a process of its own: for what the whole
+/// process has, such as memory or open files, or for its end.
+pub fn child_of(module: &str) -> Command {
+    let (_crate, module) = module.split_once("::").expect("it is not the crate");
+    let mut command = Command::new(env::current_exe().expect("there is a path"));
+    command.args(["--exact", "--nocapture", &format!("{module}::child")]);
+    command
 }

@@ -29,11 +29,14 @@ async fn load(begun: Arc<AtomicUsize>) -> Result<usize, u32> {
 
 /// A key of which a test can count the copies.
 #[derive(Clone)]
-struct Key(u32, Arc<()>);
+struct Key {
+    number: u32,
+    _counted: Arc<()>,
+}
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.number == other.number
     }
 }
 
@@ -41,7 +44,7 @@ impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        self.number.hash(state);
     }
 }
 
@@ -190,7 +193,10 @@ async fn as_a_plain_list_would() {
     // Key, value and expiry, from the key not used for longest to the last used.
     let mut list: Vec<(u32, usize, Instant)> = Vec::new();
     let mut random = 1_u32;
-    let counted = |key| Key(key, Arc::clone(&copies));
+    let counted = |number| Key {
+        number,
+        _counted: Arc::clone(&copies),
+    };
     for number in 0..20_000 {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let (key, choice) = ((random >> 24) % 8, (random >> 16) % 8);

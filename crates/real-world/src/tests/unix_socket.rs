@@ -14,6 +14,7 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
+use super::support::child_of;
 use crate::unix_socket::unix::{BindError, Listener};
 
 const PATH: &str = "UNIX_SOCKET_TO_LEAVE_BEHIND";
@@ -164,11 +165,7 @@ async fn child() -> Result<(), BindError> {
 async fn it_takes_the_place_of_a_process_that_died() -> Result<(), BindError> {
     let folder = tempdir()?;
     let path = folder.path().join("socket");
-    let (_crate, module) = module_path!().split_once("::").expect("a module");
-    let output = Command::new(env::current_exe()?)
-        .args(["--exact", &format!("{module}::child")])
-        .env(PATH, &path)
-        .output()?;
+    let output = child_of(module_path!()).env(PATH, &path).output()?;
     assert!(!output.status.success());
     assert!(path.exists());
     let refused = UnixStream::connect(&path)

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::process::Command;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 
+use super::support::child_of;
 use crate::websocket_chat::{Failure, Limits, Room, Socket, serve, serve_client, tell};
 
 const TICK: Duration = Duration::from_millis(1);
@@ -470,9 +470,7 @@ async fn child() -> Result<(), Failure> {
 
 #[test]
 fn ten_thousand_one_after_the_other_leave_nothing_behind() {
-    let (_crate, module) = module_path!().split_once("::").expect("a module");
-    let output = Command::new(env::current_exe().expect("itself"))
-        .args(["--exact", "--nocapture", &format!("{module}::child")])
+    let output = child_of(module_path!())
         .env(CHILD, "1")
         .output()
         .expect("it starts");
