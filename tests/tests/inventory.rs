@@ -19,7 +19,8 @@ fn table<T: DeserializeOwned>(path: &str) -> Vec<T> {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Each block of the guides of docs/guide-titles.tsv is answered by examples; no block of a guide is left out.
+/// Each block of the guides that docs/guide-titles.tsv names is answered by examples, and
+/// no block is left out.
 #[test]
 fn every_block_of_the_guides_has_its_examples() {
     let workspace = workspace();
