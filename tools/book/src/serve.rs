@@ -2,18 +2,18 @@
 
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use notify_debouncer_mini::new_debouncer;
-use notify_debouncer_mini::notify::RecursiveMode;
+use notify::{RecursiveMode, Watcher as _, recommended_watcher};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tower_http::services::ServeDir;
 use tower_livereload::LiveReloadLayer;
 
-/// How long no file changes before the book is made anew.
+/// How long files may go on changing after the first before the book is made anew.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// Serves the folder until the process ends, and calls `make` whenever a file that the
@@ -25,10 +25,10 @@ pub fn serve(
     mut make: impl FnMut() -> Result<()>,
 ) -> Result<()> {
     let (sender, changes) = channel();
-    let mut watcher = new_debouncer(PAUSE, sender)?;
+    let mut watcher = recommended_watcher(sender)?;
     for folder in ["crates", "docs"] {
         let folder = root.join(folder);
-        watcher.watcher().watch(&folder, RecursiveMode::Recursive)?;
+        watcher.watch(&folder, RecursiveMode::Recursive)?;
     }
     let runtime = Runtime::new().context("cannot build a runtime")?;
     let listener = TcpListener::bind("127.0.0.1:0");
@@ -43,9 +43,14 @@ pub fn serve(
     if open {
         opener::open(&address).context("cannot open a browser")?;
     }
-    for change in changes {
-        let made = change.map_err(anyhow::Error::from).and_then(|_| make());
-        match made {
+    while let Ok(change) = changes.recv() {
+        // Making the book reads these files, which is no change.
+        if change?.kind.is_access() {
+            continue;
+        }
+        thread::sleep(PAUSE);
+        changes.try_iter().for_each(drop);
+        match make() {
             Ok(()) => reloader.reload(),
             Err(error) => eprintln!("error: {error:#}"),
         }

@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -380,9 +381,12 @@ fn open_pages_reload_when_the_book_was_made_anew() {
         .expect("the script that reloads");
     let mut events = get(address, events.split('"').next().unwrap());
 
+    // Reading changes nothing.
+    let questions = copy.read("docs/questions.tsv");
+    thread::sleep(Duration::from_secs(2));
+
     // A change that cannot be made into a book, and then one that can: the page reloads
     // for the second, when what it gets is new.
-    let questions = copy.read("docs/questions.tsv");
     copy.write(
         "docs/questions.tsv",
         "question\texamples\nWhere?\tno/such_thing\n",
@@ -400,4 +404,6 @@ fn open_pages_reload_when_the_book_was_made_anew() {
     assert!(served().contains("Nothing is there yet"));
     server.kill().unwrap();
     server.wait().unwrap();
+    let made = lines.filter(|line| line.contains(" examples, "));
+    assert_eq!(made.count(), 1, "once for the change");
 }
