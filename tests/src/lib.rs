@@ -114,7 +114,6 @@ pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Output) {
         if !output.status.success() {
             came += &format!("? {}\n", output.status.code().unwrap_or(-1));
         }
-        came += "\n";
     }
     snapbox::assert_data_eq!(came, transcript.clone());
 }
