@@ -48,7 +48,6 @@ async def main():
             task = group.create_task(work_or_report(name))
             # A `finally` in the task would not run if it was cancelled before it began.
             task.add_done_callback(lambda _: semaphore.release())
-        print("the last is made")
 
 
 asyncio.run(main())
