@@ -325,7 +325,9 @@ fn calls_cost_the_same_however_many_permits_there_are() {
         }
         let waiters = all_wait(number, |_| {
             let limiter = Arc::clone(&limiter);
-            async move { drop(limiter.acquire().await.unwrap()) }
+            async move {
+                limiter.acquire().await.unwrap();
+            }
         });
         all_end(waiters.await).await;
     });

@@ -322,7 +322,9 @@ fn calls_cost_the_same_however_many_the_window_holds() {
         }
         let waiters = all_wait(number, |_| {
             let limiter = Arc::clone(&limiter);
-            async move { drop(limiter.acquire().await) }
+            async move {
+                limiter.acquire().await;
+            }
         });
         all_end(waiters.await).await;
     });

@@ -338,7 +338,9 @@ fn waiters_cost_the_same_however_many_there_are() {
         assert!(futures::poll!(first.as_mut()).is_pending());
         let waiters = all_wait(number, |_| {
             let bucket = Arc::clone(&bucket);
-            async move { drop(bucket.acquire().await) }
+            async move {
+                bucket.acquire().await;
+            }
         });
         let waiters = waiters.await;
         drop(first);

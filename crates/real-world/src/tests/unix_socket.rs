@@ -3,7 +3,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, abort};
+use std::process::abort;
 use std::sync::Arc;
 use std::time::Duration;
 
