@@ -53,7 +53,7 @@ pub fn copy(
 /// The files of a project whose `main.rs` is the example.
 fn project(workspace: &Workspace, example: &Example) -> Result<Vec<File>> {
     let source = read(&example.source)?;
-    let manifest = manifest(workspace, example, &[&source])?;
+    let manifest = manifest(workspace, example, &[&source], &[])?;
     Ok(files([("Cargo.toml", manifest), ("src/main.rs", source)]))
 }
 
@@ -69,7 +69,8 @@ fn modules(
     with_tests: bool,
 ) -> Result<Vec<File>> {
     let name = &example.name;
-    let mut main = format!("mod {name};\n");
+    // Public, so that nothing in it is an unused item.
+    let mut main = format!("pub mod {name};\n");
     let mut files = vec![(format!("src/{name}.rs"), read(&example.source)?)];
     let mut runs = format!("{name}::main()");
     if let Some(with) = with {
@@ -81,9 +82,8 @@ fn modules(
         if !demo.contains(&uses) {
             refuse!("`{name}` has no demonstration that uses `{}`", with.name);
         }
-        main = format!(
-            "// What only its own `main` needs is not used here.\n#[allow(dead_code)]\n\
-             {main}#[allow(dead_code)]\nmod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
+        main += &format!(
+            "pub mod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
             with.name
         );
         files.push((format!("src/{}.rs", with.name), read(&with.source)?));
@@ -107,18 +107,24 @@ fn modules(
         main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
         files.push((format!("src/tests/{name}.rs"), tests));
     }
-    let sources: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
-    let manifest = manifest(workspace, example, &sources)?;
+    let texts = |of_tests| {
+        let texts = files
+            .iter()
+            .filter(move |(path, _)| path.starts_with("src/tests/") == of_tests);
+        texts.map(|(_, text)| text.as_str()).collect::<Vec<_>>()
+    };
+    let manifest = manifest(workspace, example, &texts(false), &texts(true))?;
     files.insert(0, ("src/main.rs".to_owned(), main));
     files.insert(0, ("Cargo.toml".to_owned(), manifest));
     Ok(files)
 }
 
-/// The manifest of a project with these sources.
+/// The manifest of a project with these sources and tests.
 fn manifest(
     workspace: &Workspace,
     example: &Example,
     sources: &[&str],
+    tests: &[&str],
 ) -> Result<String> {
     Ok(format!(
         "[package]
@@ -130,7 +136,7 @@ publish = false
 [workspace]
 ",
         example.name,
-        block(workspace, example, sources)?.replace("[package]\n", "")
+        block(workspace, example, sources, tests)?.replace("[package]\n", "")
     ))
 }
 
@@ -141,30 +147,45 @@ publish = false
 ///
 /// When the example cannot be read.
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    block(workspace, example, &[&read(&example.source)?])
+    block(workspace, example, &[&read(&example.source)?], &[])
 }
 
-fn block(workspace: &Workspace, example: &Example, sources: &[&str]) -> Result<String> {
+fn block(
+    workspace: &Workspace,
+    example: &Example,
+    sources: &[&str],
+    tests: &[&str],
+) -> Result<String> {
     let section = workspace.section(&example.section)?;
-    let mut lines = BTreeMap::new();
-    for source in sources {
-        let found = dependencies::find(section, source).with_context(|| {
-            format!("{} is not Rust", workspace.relative(&example.source))
-        })?;
-        for (name, line) in found {
-            let longer = lines
-                .get(&name)
-                .is_none_or(|known: &String| known.len() < line.len());
-            if longer {
-                lines.insert(name, line);
+    let find = |sources: &[&str]| -> Result<BTreeMap<String, String>> {
+        let mut lines = BTreeMap::new();
+        for source in sources {
+            let found = dependencies::find(section, source).with_context(|| {
+                format!("{} is not Rust", workspace.relative(&example.source))
+            })?;
+            for (name, line) in found {
+                let known: &mut String = lines.entry(name).or_default();
+                // The one with more features.
+                if line.len() > known.len() {
+                    *known = line;
+                }
             }
         }
+        Ok(lines)
+    };
+    let needed = find(sources)?;
+    let mut only_tests = find(tests)?;
+    only_tests.retain(|name, line| needed.get(name) != Some(line));
+    let mut text = format!(
+        "[package]\nedition = \"{}\"\n\n[dependencies]\n{}",
+        section.edition,
+        String::from_iter(needed.into_values())
+    );
+    if !only_tests.is_empty() {
+        let lines = String::from_iter(only_tests.into_values());
+        text += &format!("\n[dev-dependencies]\n{lines}");
     }
-    let lines: String = lines.into_values().collect();
-    let edition = section.edition;
-    Ok(format!(
-        "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
-    ))
+    Ok(text)
 }
 
 /// Makes the project of an example, as a user does, and lets cargo check it.
