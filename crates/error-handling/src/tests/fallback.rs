@@ -36,9 +36,10 @@ async fn an_answer_is_kept_so_long_and_no_longer() {
 async fn what_a_source_denies_is_not_kept() {
     let mut books = books(&["server A"]);
     let earlier = ("books on Go".to_string(), Instant::now());
-    let mut cache = books.cache.lock().expect("nobody panics");
-    cache.insert("Eva".to_string(), earlier);
-    drop(cache);
+    let cache = books.cache.lock();
+    cache
+        .expect("nobody panics")
+        .insert("Eva".to_string(), earlier);
     assert!(books.recommend("Eva").await.is_err());
     books.sources[0].is_up = false;
     assert!(books.recommend("Eva").await.is_err());
