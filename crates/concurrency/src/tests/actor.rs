@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::support::poll_and_drop;
+use super::support::{all_wait, assert_linear, poll_and_drop};
 use crate::actor::{Actor, Address, Ended, start};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -149,7 +149,7 @@ async fn ten_thousand_at_once() {
         .await
         .expect("nobody hangs");
     assert_eq!(replies.len() + gave_up, 10_000);
-    let end = timeout(Duration::from_secs(10), task)
+    let end = timeout(Duration::from_secs(60), task)
         .await
         .expect("it ends");
     let mut seen = end.expect("it does not panic").seen;
@@ -353,11 +353,26 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
         )
     });
     for (coins, task) in (0..4).zip(tasks.collect::<Vec<_>>()) {
-        let reply = timeout(Duration::from_secs(10), task)
+        let reply = timeout(Duration::from_secs(60), task)
             .await
             .expect("it ends");
         assert_eq!(reply.expect("it is Send"), Ok(Cell::new(coins)));
     }
     drop(service);
     assert_eq!(task.await.expect("it does not panic").0.get(), 6);
+}
+
+#[test]
+fn ten_times_as_many_that_ask_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let (address, task) = counter(0, 1);
+        let asking = all_wait(number, |number| {
+            let address = address.clone();
+            async move { count(&address, number).await }
+        });
+        let answers = asking.await.join_all().await;
+        assert!(answers.iter().all(Result::is_ok));
+        drop(address);
+        assert_eq!(last(task).await.seen.len(), number as usize);
+    });
 }

@@ -10,7 +10,7 @@ use super::support::{most_memory, poll_and_drop, soon};
 use crate::event_emitter::{EventEmitter, ListenerError, Subscription};
 
 /// Nothing takes that long unless something is wedged.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 type Emitter = EventEmitter<u32, String>;
 

@@ -14,7 +14,7 @@ use super::support::{poll_and_drop, soon};
 use crate::priority_queue::{Closed, PriorityQueue};
 
 /// Nothing waits that long unless a permit is lost.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 type Queue = PriorityQueue<u32, u32>;
 

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::support::{all_wait, assert_linear};
 use crate::queue_join::{Jobs, process};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -67,4 +69,24 @@ async fn a_worker_that_panics_leaves_nothing_unfinished_and_no_place_to_put() {
     let refused = jobs.put(3).await.map_err(|error| error.0.number);
     assert_eq!(refused, Err(3));
     assert!(timeout(HOUR, jobs.join()).await.is_ok(), "3 is given back");
+}
+
+#[test]
+fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let (jobs, mut receiver) = Jobs::new(1);
+        let jobs = Arc::new(jobs);
+        let putting = all_wait(number, |number| {
+            let jobs = Arc::clone(&jobs);
+            async move { jobs.put(number).await.is_ok() }
+        });
+        let putting = putting.await;
+        let work = async {
+            for _ in 0..number {
+                assert!(receiver.recv().await.is_some());
+            }
+        };
+        tokio::join!(work, jobs.join());
+        assert!(putting.join_all().await.into_iter().all(|is_put| is_put));
+    });
 }

@@ -3,12 +3,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::future::join_all;
-use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::support::{poll_and_drop, soon};
+use super::support::{all_wait, assert_linear, poll_and_drop, soon};
 use crate::single_flight::{NoResult, SingleFlight};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -274,23 +273,23 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
         })
     });
     for task in tasks.collect::<Vec<_>>() {
-        let result = timeout(Duration::from_secs(10), task).await;
+        let result = timeout(Duration::from_secs(60), task).await;
         assert_eq!(result.expect("it ends").expect("it is Send"), Ok(7.into()));
     }
 }
 
 #[test]
-fn calls_cost_the_same_however_many_keys_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let gate = Arc::new(tokio::sync::Semaphore::new(0));
-        let flights = SingleFlight::new();
-        let callers = all_wait(number, |key| {
-            let (flights, gate) = (flights.clone(), Arc::clone(&gate));
-            let load = async move { gate.acquire().await.map(drop).is_ok() };
-            async move { assert_eq!(flights.run(key, load).await, Ok(true)) }
+fn ten_times_as_many_that_ask_cost_ten_times_as_much() {
+    for all_for_one in [true, false] {
+        assert_linear(async |number| {
+            let flights = SingleFlight::new();
+            let asking = all_wait(number, |number| {
+                let flights = flights.clone();
+                let key = if all_for_one { 0 } else { number };
+                async move { flights.run(key, sleep(TICK)).await }
+            });
+            let results = asking.await.join_all().await;
+            assert!(results.iter().all(Result::is_ok));
         });
-        let callers = callers.await;
-        gate.add_permits(1);
-        all_end(callers).await;
-    });
+    }
 }

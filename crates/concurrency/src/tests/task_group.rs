@@ -12,7 +12,7 @@ use super::support::{most_memory, poll_and_drop, soon};
 use crate::task_group::{TaskErrors, TaskGroup, task_group};
 
 /// Nothing takes that long unless something is wedged.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 /// How many jobs there are that have not been dropped.
 #[derive(Clone, Default)]

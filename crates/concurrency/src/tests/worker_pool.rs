@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::poll_and_drop;
+use super::support::{assert_linear, poll_and_drop};
 use crate::worker_pool::{Closed, Jobs, Panicked, Results, worker_pool};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -399,7 +399,7 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
     });
     let mut sum = 0;
     for task in tasks.collect::<Vec<_>>() {
-        let result = timeout(Duration::from_secs(10), task)
+        let result = timeout(Duration::from_secs(60), task)
             .await
             .expect("it ends");
         let (key, result) = result.expect("it is Send").expect("there is one");
@@ -416,4 +416,17 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
             .await
             .is_err()
     );
+}
+
+#[test]
+fn ten_times_as_many_workers_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let (jobs, results) = worker_pool(number as usize, 100, after_ticks);
+        let reading = tokio::spawn(rest(results));
+        for job in 0..number {
+            assert!(jobs.submit(job, 0).await.is_ok());
+        }
+        drop(jobs);
+        assert_eq!(reading.await.unwrap().len(), number as usize);
+    });
 }

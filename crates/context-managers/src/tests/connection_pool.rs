@@ -3,11 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::poll_and_drop;
+use super::support::{all_wait, assert_linear, poll_and_drop};
 use crate::connection_pool::{Manager, Pool, PoolError, Pooled};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -354,33 +353,17 @@ async fn in_a_struct_in_a_task_and_longer_than_the_pool() {
     assert_eq!(server.alive.load(SeqCst), 0, "the last one ends the pool");
 }
 
-/// Opens nothing.
-struct Nothing;
-
-impl Manager for Nothing {
-    type Connection = ();
-    type Error = std::convert::Infallible;
-
-    async fn open(&self) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    fn is_broken(&self, (): &()) -> bool {
-        false
-    }
-}
-
 #[test]
-fn waiters_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let pool = Pool::new(Nothing, 1, HOUR);
-        let held = pool.acquire().await.unwrap();
-        let waiters = all_wait(number, |_| {
+fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let (pool, _server) = pool(Server::default(), 1);
+        let held = pool.acquire().await.expect("there is room");
+        let waiting = all_wait(number, |_| {
             let pool = pool.clone();
-            async move { drop(pool.acquire().await.unwrap()) }
+            async move { pool.acquire().await.is_ok() }
         });
-        let waiters = waiters.await;
+        let waiting = waiting.await;
         drop(held);
-        all_end(waiters).await;
+        assert!(waiting.join_all().await.into_iter().all(|is_ok| is_ok));
     });
 }

@@ -14,7 +14,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
-use super::support::poll_and_drop;
+use super::support::{all_wait, assert_linear, poll_and_drop};
 use crate::circuit_breaker::{CallError, CircuitBreaker, Rejected, State};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -470,4 +470,17 @@ async fn errors_of_any_type() {
         Ok(anyhow.call(async { anyhow::bail!("torn") }).await?)
     };
     assert_eq!(read().await.expect_err("it fails").to_string(), "torn");
+}
+
+#[test]
+fn ten_times_as_many_calls_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let breaker = Arc::new(breaker(1, 5));
+        let calling = all_wait(number, |_| {
+            let breaker = Arc::clone(&breaker);
+            async move { breaker.call(after(1, Ok(200))).await }
+        });
+        let ends = calling.await.join_all().await;
+        assert!(ends.iter().all(Result::is_ok));
+    });
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{Jobs, Limits, Work, count_words, serve};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 const SHORT: Duration = Duration::from_millis(100);
 
 /// No limit in time but that of the shutdown.

@@ -8,10 +8,11 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::support::{all_wait, assert_linear};
 use crate::async_sqlite::{Closed, Database, USERS, count, endless_query};
 
 /// Nothing takes that long unless something is wedged.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 async fn users() -> Database {
     let open = || {
@@ -179,4 +180,22 @@ async fn an_error_while_it_opens_is_told() {
     let opened = Database::open(|| Connection::open("/no/such/folder/file"));
     let error = opened.await.err().expect("it cannot be opened");
     assert!(error.to_string().contains("unable to open"));
+}
+
+#[test]
+fn ten_times_as_many_in_line_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let database = users().await;
+        let (go_on, wait) = mpsc::channel::<()>();
+        let shared = database.clone();
+        let busy = tokio::spawn(async move { shared.call(move |_| wait.recv()).await });
+        let asking = all_wait(number, |_| {
+            let database = database.clone();
+            async move { database.call(|_| ()).await }
+        });
+        let asking = asking.await;
+        drop(go_on);
+        assert!(busy.await.is_ok_and(|ended| ended.is_ok()));
+        assert!(asking.join_all().await.iter().all(Result::is_ok));
+    });
 }

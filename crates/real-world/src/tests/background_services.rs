@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use testing::assert_each_costs_the_same;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::support::poll_and_drop;
+use super::support::{assert_linear, poll_and_drop};
 use crate::background_services::{End, Failure, NameTaken, Restarts, Supervisor};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -365,24 +364,16 @@ async fn in_a_struct_in_a_task_with_a_closure_that_owns_state() {
 }
 
 #[test]
-fn services_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let pause = Duration::from_millis(1);
-        let restarts = Restarts {
-            limit: 0,
-            pause,
-            longest_pause: pause,
-            good_run: HOUR,
-        };
-        let mut supervisor = Supervisor::new(restarts, |name, _, _| panic!("{name}"));
-        for name in 0..number {
-            let service = async |stop: CancellationToken| {
-                stop.cancelled().await;
-                Ok::<(), Failure>(())
-            };
-            supervisor.start(name.to_string(), service).unwrap();
+fn ten_times_as_many_services_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let mut supervisor = supervisor(RESTARTS);
+        for number in 0..number {
+            let started = supervisor.start(number.to_string(), listens);
+            started.expect("a new name");
         }
-        sleep(pause).await;
-        assert_eq!(supervisor.stop(HOUR).await.len() as u64, number);
+        sleep(TICK).await;
+        let ends = supervisor.stop(HOUR).await;
+        assert_eq!(ends.len(), number as usize);
+        assert!(ends.iter().all(|(_, end)| *end == End::Done));
     });
 }

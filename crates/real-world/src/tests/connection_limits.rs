@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use futures::future::{join_all, try_join_all};
-use futures::poll;
+use futures::stream::FuturesUnordered;
+use futures::{TryStreamExt, poll};
 use reqwest::{Client, Method, Request, Url};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -205,11 +206,13 @@ async fn child() -> Result<(), Failure> {
     setrlimit(Resource::Nofile, few)?;
     let patient = Client::builder().no_proxy().build()?;
     let limited = LimitedClient::new(patient, limit.parse()?);
-    let asks = try_join_all((0..100).map(|_| async {
+    let asks = (0..100).map(|_| async {
         limited.execute(server.get("/long")?).await?.text().await?;
         Ok::<(), Failure>(())
-    }));
-    match timeout(60 * SECOND, asks).await? {
+    });
+    // `try_join_all` would tell of a failure when all before it have ended.
+    let answers = FuturesUnordered::from_iter(asks).try_collect::<Vec<()>>();
+    match timeout(120 * SECOND, answers).await? {
         Ok(answers) => println!("{} are answered", answers.len()),
         Err(failure) => println!("{failure:?}"),
     }

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
+use super::support::child_of;
 use crate::file_processor::{Convert, Failure, Outcome, list_files, prepare, process};
 
 const TICK: Duration = Duration::from_millis(1);
@@ -139,22 +140,24 @@ async fn child() {
     let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else {
         return;
     };
-    std::println!("begun");
     let (source, target) = (folder.join("in"), folder.join("out"));
-    process_all(&Slowly::new(PIECES), &source, &target, 4).await;
+    let converter = Slowly::new(PIECES);
+    let tell = async {
+        while converter.running.load(SeqCst) == 0 {
+            sleep(TICK).await;
+        }
+        std::println!("begun");
+    };
+    tokio::join!(process_all(&converter, &source, &target, 4), tell);
 }
 
 #[tokio::test]
 async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
     // More than can be done before the last of the processes is killed.
     let (folder, source, target) = folders(700);
-    // It has another name in a copy of this file.
-    let (_crate, module) = module_path!().split_once("::").expect("a module");
-    let child = format!("{module}::child");
     let (mut before, mut in_the_middle, mut random) = (0, 0, 1_u32);
     for _ in 0..50 {
-        let child = process::Command::new(env::current_exe().expect("itself"))
-            .args(["--exact", "--nocapture", &child])
+        let child = child_of(module_path!())
             .env(FOLDER, folder.path())
             .stdout(process::Stdio::piped())
             .stderr(process::Stdio::null())

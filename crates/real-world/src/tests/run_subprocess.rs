@@ -14,7 +14,7 @@ use crate::run_subprocess::{LONGEST_LINE, Limits, Line, RunError, run_to_end, sh
 const TICK: Duration = Duration::from_millis(1);
 
 /// Shorter than the children sleep, much longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const LIMITS: Limits = Limits {
     run: PATIENCE,

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
-use testing::assert_each_costs_the_same;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{most_memory, poll_and_drop, tasks};
+use super::support::{assert_linear, most_memory, poll_and_drop, tasks};
 use crate::scheduler::{AddError, Failure, Scheduler};
 
 const BURST: MissedTickBehavior = MissedTickBehavior::Burst;
@@ -326,18 +325,19 @@ async fn in_a_struct_in_a_task_with_jobs_that_add_jobs() {
 }
 
 #[test]
-fn jobs_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let scheduler = Scheduler::new(|name, failure| panic!("{name} {failure}"));
-        for name in 0..number {
-            let job = async || Ok::<(), Failure>(());
-            let hour = Duration::from_secs(3600);
-            scheduler.add(name.to_string(), hour, BURST, job).unwrap();
+fn ten_times_as_many_jobs_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let scheduler = scheduler();
+        let names: Vec<String> = (0..number).map(|number| number.to_string()).collect();
+        for half in names.chunks(names.len() / 2) {
+            let add = |name| add(&scheduler, name, HOUR, Duration::ZERO);
+            let counts: Vec<Count> = half.iter().map(|name| add(name)).collect();
+            sleep(TICK).await;
+            assert!(counts.iter().all(|count| count.get() == 1));
         }
-        sleep(Duration::from_millis(10)).await;
-        for name in 0..number / 2 {
-            assert!(scheduler.remove(&name.to_string()).await);
+        for name in &names[..names.len() / 2] {
+            assert!(scheduler.remove(name).await);
         }
-        assert!(scheduler.stop(Duration::from_secs(3600)).await.is_empty());
+        assert!(scheduler.stop(HOUR).await.is_empty());
     });
 }

@@ -19,7 +19,7 @@ use crate::sqlite_pool::{PoolError, Settings, SqlitePool, endless_query, files, 
 type Tested = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Nothing takes that long unless something is wedged.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(120);
 
 fn settings(readers: usize, acquire: Duration) -> Settings {
     Settings {

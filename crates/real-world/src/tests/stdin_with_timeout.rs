@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::support::poll_and_drop;
 use crate::stdin_with_timeout::{Lines, block_on_and_leave};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Lines from the other end of a pipe.
 fn pipe() -> (io::PipeWriter, Lines) {

@@ -2,12 +2,15 @@
 #![allow(dead_code, reason = "not every copy needs all of it")]
 
 use std::env;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// How many tasks the runtime has that have not ended.
@@ -35,15 +38,50 @@ pub async fn soon<F: Future>(future: F) -> F::Output {
     timeout(limit, future).await.expect("wedged")
 }
 
+/// Runs the future on one thread whose clock is paused.
+fn run_alone(future: impl Future<Output = ()>) {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(future);
+}
+
+/// Fails the test if 10,000 cost more than 30 times as much as 1,000. Of each the shortest
+/// of several runs counts, as the machine may have other work.
+pub fn assert_linear(work: impl AsyncFn(u32)) {
+    let mut shortest = [Duration::MAX; 2];
+    for round in 1.. {
+        for (shortest, number) in shortest.iter_mut().zip([1_000, 10_000]) {
+            let start = Instant::now();
+            run_alone(work(number));
+            *shortest = start.elapsed().min(*shortest);
+        }
+        let times = shortest[1].div_duration_f64(shortest[0]);
+        if round >= 3 && times <= 30.0 {
+            return;
+        }
+        assert!(
+            round < 20,
+            "ten times as many cost {times:.0} times as much"
+        );
+    }
+}
+
+/// Starts so many tasks, and returns when each has had its first turn: with one thread,
+/// tasks have it in the order in which they are started.
+pub async fn all_wait<F>(number: u32, task: impl Fn(u32) -> F) -> JoinSet<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let tasks = (0..number).map(task).collect();
+    let last = tokio::spawn(async {});
+    last.await.expect("it does not panic");
+    tasks
+}
+
 /// The most memory that a future has at one time, with a runtime of one thread whose clock
 /// is paused. Other tests do not count.
 pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
-    let run = || {
-        let mut builder = Builder::new_current_thread();
-        let runtime = builder.enable_all().start_paused(true).build();
-        runtime.expect("a runtime").block_on(future);
-    };
-    allocation_counter::measure(run).bytes_max
+    allocation_counter::measure(|| run_alone(future)).bytes_max
 }
 
 /// Runs the test `child` of this module in a process of its own: for what the whole
@@ -53,4 +91,172 @@ pub fn child_of(module: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("there is a path"));
     command.args(["--exact", "--nocapture", &format!("{module}::child")]);
     command
+}
+
+/// What lets calls through at a limited rate.
+pub trait Limiter: Send + Sync + 'static {
+    /// Waits for its turn, and returns when that was.
+    fn pass(&self) -> impl Future<Output = tokio::time::Instant> + Send;
+}
+
+/// How often the future is polled until it is ready.
+pub async fn polls<F: Future>(future: F) -> usize {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    poll_fn(|context| {
+        polls += 1;
+        future.as_mut().poll(context)
+    })
+    .await;
+    polls
+}
+
+/// Many callers, each in a task. Of ten, one is aborted, and some give up after at
+/// most a tenth of a second. Sorted, the moments of those who got through.
+pub async fn callers(
+    limiter: impl Limiter,
+    callers: u64,
+    gives_up: fn(u64) -> bool,
+) -> Vec<tokio::time::Instant> {
+    let limiter = Arc::new(limiter);
+    let stamps = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    for number in 0..callers {
+        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
+        let task = set.spawn(async move {
+            // No await between the two, so none is lost by a cancellation.
+            let acquire = async {
+                let stamp = limiter.pass().await;
+                stamps.lock().expect("nobody panics").push(stamp);
+            };
+            if gives_up(number) {
+                let patience = Duration::from_millis(number % 100);
+                timeout(patience, acquire).await.is_ok()
+            } else {
+                acquire.await;
+                true
+            }
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let (mut served, mut gave_up, mut aborted) = (0, 0, 0);
+    let all = async {
+        while let Some(outcome) = set.join_next().await {
+            match outcome {
+                Ok(true) => served += 1,
+                Ok(false) => gave_up += 1,
+                Err(error) => {
+                    assert!(error.is_cancelled());
+                    aborted += 1;
+                }
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), all)
+        .await
+        .expect("nobody hangs");
+    assert_eq!(served + gave_up + aborted, callers as usize);
+    let mut stamps = stamps.lock().expect("nobody panics").clone();
+    stamps.sort();
+    // Some of the aborted may have been served before.
+    assert!((served..=served + aborted).contains(&stamps.len()));
+    stamps
+}
+
+/// Of so many callers that ask one after the other, some leave; the rest pass in the order
+/// in which they have asked.
+pub async fn assert_in_order(limiter: impl Limiter) {
+    let limiter = Arc::new(limiter);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut set = JoinSet::new();
+    let pass = |number| {
+        let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
+        set.spawn(async move {
+            limiter.pass().await;
+            order.lock().expect("nobody panics").push(number);
+        })
+    };
+    let tasks: Vec<_> = (0..100).map(pass).collect();
+    // Those at the front and in the middle leave.
+    for task in tasks.iter().step_by(7) {
+        sleep(Duration::from_millis(1)).await;
+        task.abort();
+    }
+    while set.join_next().await.is_some() {}
+    let order = order.lock().expect("nobody panics");
+    assert!(order.is_sorted() && order.len() > 80, "{order:?}");
+}
+
+/// The most polls that one of fifty callers needs.
+pub async fn most_polls(limiter: impl Limiter) -> Option<usize> {
+    let limiter = Arc::new(limiter);
+    let waiting = all_wait(50, |_| {
+        let limiter = Arc::clone(&limiter);
+        async move { polls(limiter.pass()).await }
+    });
+    waiting.await.join_all().await.into_iter().max()
+}
+
+/// How long three tasks take that share a struct and pass twice each.
+pub async fn in_a_struct(limiter: impl Limiter) -> Duration {
+    struct Client<L> {
+        limiter: L,
+    }
+    impl<L: Limiter> Client<L> {
+        async fn call(&self) -> tokio::time::Instant {
+            let ask = || self.limiter.pass();
+            ask().await;
+            ask().await
+        }
+    }
+    let client = Arc::new(Client { limiter });
+    let start = tokio::time::Instant::now();
+    let calling = all_wait(3, |_| {
+        let client = Arc::clone(&client);
+        async move { client.call().await }
+    });
+    let ends = calling.await.join_all().await;
+    ends.into_iter().max().expect("three") - start
+}
+
+/// How many milliseconds after the start each call passes that comes so many after the one
+/// before it has passed.
+pub async fn moments(limiter: impl Limiter, pauses: &[u64]) -> Vec<u128> {
+    let start = tokio::time::Instant::now();
+    let mut moments = Vec::new();
+    for pause in pauses {
+        sleep(Duration::from_millis(*pause)).await;
+        moments.push((limiter.pass().await - start).as_millis());
+    }
+    moments
+}
+
+/// Runs rounds on the real clock, on which all may be late, until one is not later than
+/// this. One that loses time by itself is late in each.
+pub async fn assert_loses_no_time(late: impl AsyncFn() -> Duration, allowed: Duration) {
+    let start = Instant::now();
+    loop {
+        let late = late().await;
+        if late < allowed {
+            return;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "late by {late:?}"
+        );
+    }
+}
+
+/// Ten times as many that wait cost ten times as much.
+pub fn assert_linear_in_waiters<L: Limiter>(limiter: impl Fn(u32) -> L) {
+    assert_linear(async |number| {
+        let limiter = Arc::new(limiter(number));
+        let waiting = all_wait(number, |_| {
+            let limiter = Arc::clone(&limiter);
+            async move { limiter.pass().await }
+        });
+        waiting.await.join_all().await;
+    });
 }

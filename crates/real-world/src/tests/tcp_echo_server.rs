@@ -127,12 +127,13 @@ async fn dropped_it_closes_all() -> io::Result<()> {
 mod out_of_descriptors {
     use std::fs::File;
     use std::io;
-    use std::process::Command;
+
     use std::{env, iter};
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use tokio::time::timeout;
 
+    use super::super::support::child_of;
     use super::{MINUTE, Server, TENTH};
     use crate::tcp_echo_server::exchange;
 
@@ -169,12 +170,7 @@ mod out_of_descriptors {
 
     #[test]
     fn do_not_end_the_server() -> io::Result<()> {
-        let this = env::current_exe()?;
-        let (_crate, module) = module_path!().split_once("::").expect("a module");
-        let output = Command::new(this)
-            .args(["--exact", "--nocapture", &format!("{module}::child")])
-            .env(IS_CHILD, "1")
-            .output()?;
+        let output = child_of(module_path!()).env(IS_CHILD, "1").output()?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stdout.contains("served"), "{stdout}{stderr}");

@@ -1,83 +1,25 @@
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
-use testing::{all_end, all_wait, assert_each_costs_the_same};
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::poll_and_drop;
+use super::support::{
+    Limiter, assert_linear_in_waiters, assert_loses_no_time, callers, in_a_struct,
+    moments, most_polls, poll_and_drop,
+};
 use crate::token_bucket::{MoreThanFits, TokenBucket};
 
 const TICK: Duration = Duration::from_millis(1);
-const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How often the future is polled until it is ready.
-async fn polls<F: Future>(future: F) -> usize {
-    let mut future = pin!(future);
-    let mut polls = 0;
-    poll_fn(|context| {
-        polls += 1;
-        future.as_mut().poll(context)
-    })
-    .await;
-    polls
-}
-
-/// Many callers, each in a task. Of ten, one is aborted, and some give up after at
-/// most a tenth of a second. Sorted, the moments of those who got through.
-async fn callers(
-    limiter: TokenBucket,
-    callers: u64,
-    gives_up: fn(u64) -> bool,
-) -> Vec<Instant> {
-    let limiter = Arc::new(limiter);
-    let stamps = Arc::new(Mutex::new(Vec::new()));
-    let mut set = JoinSet::new();
-    for number in 0..callers {
-        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
-        let task = set.spawn(async move {
-            // No await between the two, so none is lost by a cancellation.
-            let acquire = async {
-                let stamp = limiter.acquire().await;
-                stamps.lock().expect("nobody panics").push(stamp);
-            };
-            if gives_up(number) {
-                let patience = Duration::from_millis(number % 100);
-                timeout(patience, acquire).await.is_ok()
-            } else {
-                acquire.await;
-                true
-            }
-        });
-        if number % 10 == 9 {
-            task.abort();
-        }
+impl Limiter for TokenBucket {
+    async fn pass(&self) -> Instant {
+        self.acquire().await
     }
-    let (mut served, mut gave_up, mut aborted) = (0, 0, 0);
-    let all = async {
-        while let Some(outcome) = set.join_next().await {
-            match outcome {
-                Ok(true) => served += 1,
-                Ok(false) => gave_up += 1,
-                Err(error) => {
-                    assert!(error.is_cancelled());
-                    aborted += 1;
-                }
-            }
-        }
-    };
-    timeout(MINUTE, all).await.expect("nobody hangs");
-    assert_eq!(served + gave_up + aborted, callers as usize);
-    let mut stamps = stamps.lock().expect("nobody panics").clone();
-    stamps.sort();
-    // Some of the aborted may have been served before.
-    assert!((served..=served + aborted).contains(&stamps.len()));
-    stamps
 }
 
 /// Whether between any two calls there is time for those that are no burst.
@@ -122,23 +64,18 @@ async fn ten_thousand_at_once() {
     assert_within(&stamps, 1000, interval);
 }
 
-/// On the real clock all may be late, so one good round of five is enough.
+/// Until a round is in time, as on the real clock all may be late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_of_whom_few_stay_lose_no_time() {
     let interval = Duration::from_millis(50);
-    let mut late = Vec::new();
-    while late.len() < 5 {
+    let late = async || {
         let bucket = TokenBucket::new(3, interval);
         let stamps = callers(bucket, 1000, |number| number % 200 != 0).await;
         assert_within(&stamps, 3, interval);
         let took = *stamps.last().expect("some stay") - stamps[0];
-        let ideal = interval * (stamps.len() as u32 - 3);
-        if took < ideal + interval {
-            return;
-        }
-        late.push(took - ideal);
-    }
-    panic!("late by {late:?}");
+        took.saturating_sub(interval * (stamps.len() as u32 - 3))
+    };
+    assert_loses_no_time(late, interval).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,23 +91,17 @@ async fn a_thousand_are_exact() {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_now_and_then() {
-    let bucket = TokenBucket::new(3, 10 * TICK);
-    let start = Instant::now();
-    let mut ticks = Vec::new();
     // Pauses for less than a token, for one, and for more than fit.
-    for pause in [
+    let pauses = [
         0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 10, 0, 7, 100, 0,
-    ] {
-        sleep(pause * TICK).await;
-        let stamp = bucket.acquire().await;
-        ticks.push((stamp - start).as_millis());
-    }
+    ];
     // From a count of tokens by hand.
     let expected = [
         0, 4, 15, 15, 45, 45, 45, 55, 65, 120, 121, 123, 130, 140, 150, 160, 170, 180,
         280, 280,
     ];
-    assert_eq!(ticks, expected);
+    let moments = moments(TokenBucket::new(3, 10 * TICK), &pauses).await;
+    assert_eq!(moments, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,14 +142,8 @@ async fn in_the_order_of_asking() {
 
 #[tokio::test(start_paused = true)]
 async fn not_woken_while_others_wait() {
-    let bucket = Arc::new(TokenBucket::new(1, HOUR));
-    let mut set = JoinSet::new();
-    for _ in 0..50 {
-        let bucket = Arc::clone(&bucket);
-        set.spawn(async move { polls(bucket.acquire()).await });
-    }
     // Into the line, to its front, and when the token is there.
-    assert!(set.join_all().await.into_iter().all(|polls| polls <= 3));
+    assert!(most_polls(TokenBucket::new(1, HOUR)).await <= Some(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,30 +205,7 @@ async fn a_panic_of_the_first_in_line() {
 
 #[tokio::test(start_paused = true)]
 async fn in_a_struct_in_a_task() {
-    struct Client {
-        bucket: TokenBucket,
-    }
-    impl Client {
-        async fn call(&self) -> Instant {
-            let ask = || self.bucket.acquire();
-            ask().await;
-            ask().await
-        }
-    }
-    let bucket = TokenBucket::new(1, TICK);
-    let client = Arc::new(Client { bucket });
-    let start = Instant::now();
-    let tasks: Vec<_> = (0..3)
-        .map(|_| {
-            let client = Arc::clone(&client);
-            tokio::spawn(async move { client.call().await })
-        })
-        .collect();
-    let mut last = start;
-    for task in tasks {
-        last = last.max(task.await.expect("it does not fail"));
-    }
-    assert_eq!(last - start, 5 * TICK);
+    assert_eq!(in_a_struct(TokenBucket::new(1, TICK)).await, 5 * TICK);
 }
 
 #[test]
@@ -328,22 +230,7 @@ fn in_a_static_over_two_runtimes() {
 }
 
 #[test]
-fn waiters_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let burst = number as u32 + 1;
-        let bucket = Arc::new(TokenBucket::new(burst, Duration::from_secs(3600)));
-        bucket.acquire().await;
-        // One token is missing: all others wait until this caller gives up.
-        let mut first = Box::pin(bucket.acquire_many(burst));
-        assert!(futures::poll!(first.as_mut()).is_pending());
-        let waiters = all_wait(number, |_| {
-            let bucket = Arc::clone(&bucket);
-            async move {
-                bucket.acquire().await;
-            }
-        });
-        let waiters = waiters.await;
-        drop(first);
-        all_end(waiters).await;
-    });
+fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
+    assert_linear_in_waiters(|_| TokenBucket::new(1, TICK));
+    assert_linear_in_waiters(|number| TokenBucket::new(number, HOUR));
 }

@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
-use testing::assert_each_costs_the_same;
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, advance, sleep, timeout};
 
-use super::support::{poll_and_drop, tasks};
+use super::support::{assert_linear, poll_and_drop, tasks};
 use crate::ttl_cache::{LoadError, TtlCache};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -450,33 +449,20 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
     }
 }
 
-/// A cache that has no room for more entries than these.
-fn full(number: u64, ttl: Duration) -> TtlCache<u64, u64, std::convert::Infallible> {
-    let cache = TtlCache::new(number as usize, ttl);
-    (0..number).for_each(|key| cache.insert(key, key));
-    cache
-}
-
 #[test]
-fn entries_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let cache = full(number, HOUR);
-        // In another order than that of their last use.
-        for key in (0..number).map(|key| key * 7919 % number) {
-            assert_eq!(cache.get(&key), Some(key));
+fn ten_times_as_many_entries_cost_ten_times_as_much() {
+    assert_linear(async |number| {
+        let cache = Cache::new(number as usize, 10 * TICK);
+        // Each of the second half takes the place of one of the first.
+        for key in 0..2 * number {
+            cache.insert(key, 0);
         }
-        // Each takes the place of another.
-        (number..2 * number).for_each(|key| cache.insert(key, key));
-        assert_eq!((cache.get(&0), cache.len() as u64), (None, number));
-    });
-}
-
-#[test]
-fn expiries_cost_the_same_however_many_there_are() {
-    assert_each_costs_the_same(async |number| {
-        let cache = full(number, Duration::from_micros(5 * number));
-        while cache.len() > 0 {
-            sleep(Duration::from_millis(1)).await;
+        // In another order than that of the last use.
+        for key in 0..number {
+            let key = number + key * 7919 % number;
+            assert_eq!(cache.get(&key), Some(0));
         }
+        sleep(20 * TICK).await;
+        assert_eq!(cache.len(), 0);
     });
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::upload::{Count, Length, MEGABYTE, Server, UploadError, body, names, upload};
 
 /// Much longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Setup {
     server: Server,
