@@ -57,7 +57,9 @@ fn what_must_not_compile() {
 fn on_the_real_clock() {
     let output = assert_check("real", "--real-time --limit 1.5 sample/");
     let said = stdout(&output);
-    let (_, again) = said.split_once(" again, when the others were through: ").expect(&said);
+    let (_, again) = said
+        .split_once(" again, when the others were through: ")
+        .expect(&said);
     assert!(again.contains("sample/late_once "), "{said}");
     assert!(said.contains("cargo run -p sample -- early\n"), "{said}");
 }
