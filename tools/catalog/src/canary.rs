@@ -10,8 +10,8 @@ const TICK: Duration = Duration::from_millis(2);
 /// How late a tick may come on a machine that is not busy.
 const LATE: Duration = Duration::from_millis(3);
 
-/// When the last tick came that was late.
-static LAST_LATE: Mutex<Option<Instant>> = Mutex::new(None);
+/// When the next tick is due, and when the last one came that was late.
+static TICKS: Mutex<(Option<Instant>, Option<Instant>)> = Mutex::new((None, None));
 
 /// Starts the canary. It ticks until the process ends.
 pub fn start() {
@@ -22,17 +22,19 @@ pub fn start() {
 fn watch() {
     loop {
         let due = Instant::now() + TICK;
+        TICKS.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(due);
         sleep(TICK);
         let came = Instant::now();
         if came.saturating_duration_since(due) > LATE {
-            *LAST_LATE.lock().unwrap_or_else(PoisonError::into_inner) = Some(came);
+            TICKS.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(came);
         }
     }
 }
 
-/// Returns whether a tick was late between `start` and now. A program that ran in that time
-/// and was late, or printed lines out of order, proves nothing.
+/// Returns whether a tick was late between `start` and now, or is late and has not come
+/// yet. A program that ran in that time and was late, or printed lines out of order, proves
+/// nothing.
 pub fn was_late_since(start: Instant) -> bool {
-    let late = *LAST_LATE.lock().unwrap_or_else(PoisonError::into_inner);
-    late.is_some_and(|came| came >= start)
+    let (due, late) = *TICKS.lock().unwrap_or_else(PoisonError::into_inner);
+    late.is_some_and(|came| came >= start) || due.is_some_and(|due| due.elapsed() > LATE)
 }
