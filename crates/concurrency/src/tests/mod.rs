@@ -5,6 +5,7 @@ mod barrier;
 mod broadcast;
 mod condition_queue;
 mod drain_what_waits;
+mod event;
 mod event_emitter;
 mod fan_out_fan_in;
 mod first_completed;
