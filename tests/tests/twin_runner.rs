@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
 
 use snapbox::assert_data_eq;
 use tempfile::TempDir;
@@ -121,15 +120,13 @@ fn forked_twins_print_what_they_print_alone() {
 
 fn a_late_twin_is_killed_and_the_next_one_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let start = Instant::now();
-    let late = "print('starts')\nwhile True: pass\n";
+    let late = "print('starts')\nfor _ in range(4 * 10**8): pass\nprint('ends')\n";
     let forked = fork(&dir, "1", &[late, "print('next')\n"]);
     let said = [("late", "  0.000  starts\n"), ("0", "  0.000  next\n")];
     assert_eq!(
         forked,
         said.map(|(status, text)| (status.to_owned(), text.to_owned()))
     );
-    assert!(start.elapsed().as_secs_f64() >= 1.0);
 }
 
 fn a_closed_pipe_ends_it_quietly() {
