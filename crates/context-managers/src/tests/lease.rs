@@ -33,7 +33,7 @@ async fn acquire_dropped_at_each_await() {
                 });
                 yield_now().await;
             }
-            let mine = poll_and_drop(lock.acquire(), polls);
+            let mine = poll_and_drop(lock.acquire(), 20 * polls);
             let next = async {
                 yield_now().await;
                 lock.acquire().await.token()
@@ -62,7 +62,7 @@ async fn hold_dropped_at_each_await() {
                 sleep(TICK).await;
             }
         };
-        let held = poll_and_drop(lease.hold(work), polls).await;
+        let held = poll_and_drop(lease.hold(work), 20 * polls).await;
         assert_ne!(held, Some(Err(Expired)));
         let start = Instant::now();
         let next = timeout(HOUR, lock.acquire()).await;

@@ -587,6 +587,7 @@ async fn in_a_task_and_with_a_slow_receiver() {
     let _server = AbortOnDropHandle::new(tokio::spawn(serving));
     let options = Options {
         pages: 20,
+        timeout: Duration::from_secs(2),
         at_once: 20,
         per_host: 20,
         ..options()
