@@ -38,8 +38,8 @@ fn run_alone(future: impl Future<Output = ()>) {
 }
 
 /// Fails the test if 10,000 cost more than 30 times as much as 1,000. What counts is the
-/// processor's time for this thread, and of each the least of several runs, as the machine
-/// may have other work.
+/// processor's time for this thread, and of each the least of several runs, as the
+/// machine may have other work.
 pub fn assert_linear(work: impl AsyncFn(u32)) {
     let mut shortest = [Duration::MAX; 2];
     for round in 1.. {
@@ -71,8 +71,8 @@ where
     tasks
 }
 
-/// The most memory that a future has at one time, with a runtime of one thread whose clock
-/// is paused. Other tests do not count.
+/// The most memory that a future has at one time, with a runtime of one thread whose
+/// clock is paused. Other tests do not count.
 pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
     allocation_counter::measure(|| run_alone(future)).bytes_max
 }

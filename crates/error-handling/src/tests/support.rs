@@ -31,8 +31,8 @@ fn run_alone(future: impl Future<Output = ()>) {
 }
 
 /// Fails the test if 10,000 cost more than 30 times as much as 1,000. What counts is the
-/// processor's time for this thread, and of each the least of several runs, as the machine
-/// may have other work.
+/// processor's time for this thread, and of each the least of several runs, as the
+/// machine may have other work.
 pub fn assert_linear(work: impl AsyncFn(u32)) {
     let mut shortest = [Duration::MAX; 2];
     for round in 1.. {

@@ -47,8 +47,8 @@ fn run_alone(future: impl Future<Output = ()>) {
 }
 
 /// Fails the test if 10,000 cost more than 30 times as much as 1,000. What counts is the
-/// processor's time for this thread, and of each the least of several runs, as the machine
-/// may have other work.
+/// processor's time for this thread, and of each the least of several runs, as the
+/// machine may have other work.
 pub fn assert_linear(work: impl AsyncFn(u32)) {
     let mut shortest = [Duration::MAX; 2];
     for round in 1.. {
@@ -80,8 +80,8 @@ where
     tasks
 }
 
-/// The most memory that a future has at one time, with a runtime of one thread whose clock
-/// is paused. Other tests do not count.
+/// The most memory that a future has at one time, with a runtime of one thread whose
+/// clock is paused. Other tests do not count.
 pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
     allocation_counter::measure(|| run_alone(future)).bytes_max
 }
@@ -167,8 +167,8 @@ pub async fn callers(
     stamps
 }
 
-/// Of so many callers that ask one after the other, some leave; the rest pass in the order
-/// in which they have asked.
+/// Of so many callers that ask one after the other, some leave; the rest pass in the
+/// order in which they have asked.
 pub async fn assert_in_order(limiter: impl Limiter) {
     let limiter = Arc::new(limiter);
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -223,8 +223,8 @@ pub async fn in_a_struct(limiter: impl Limiter) -> Duration {
     ends.into_iter().max().expect("three") - start
 }
 
-/// How many milliseconds after the start each call passes that comes so many after the one
-/// before it has passed.
+/// How many milliseconds after the start each call passes that comes so many after the
+/// one before it has passed.
 pub async fn moments(limiter: impl Limiter, pauses: &[u64]) -> Vec<u128> {
     let start = tokio::time::Instant::now();
     let mut moments = Vec::new();
