@@ -72,10 +72,18 @@ impl Shield {
     pub async fn finish(&self, limit: Duration) -> usize {
         self.running.close();
         // Late or not, the rest is the same.
-        let _in_time = timeout(limit, self.running.wait()).await;
+        let _in_time = timeout(limit, self.all_ended()).await;
         self.stop.cancel();
-        self.running.wait().await;
+        self.all_ended().await;
         self.stopped.load(Relaxed)
+    }
+
+    /// While calls still come, `wait` may return for a moment that is over: when one task
+    /// had ended and the next had not begun.
+    async fn all_ended(&self) {
+        while !self.running.is_empty() {
+            self.running.wait().await;
+        }
     }
 }
 
