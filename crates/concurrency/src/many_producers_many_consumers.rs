@@ -7,8 +7,7 @@
 //! one: here is none to count, and no timeout to guess. The trap is
 //! `while let Some(item) = receiver.lock().await.recv().await`: its guard lives through
 //! the body of the loop, so the consumers work one after the other. The crate
-//! async-channel has a receiver that can be cloned, without a lock, for a third of the
-//! cost.
+//! async-channel has a receiver that can be cloned, without a lock.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
 
