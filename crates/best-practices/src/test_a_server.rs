@@ -132,16 +132,21 @@ impl TestServer {
     }
 }
 
-/// Asks a server. The client is new each time, and leaves no connection behind.
-async fn ask(server: SocketAddr, path: &str) -> Result<(StatusCode, String), Failure> {
-    let client = Client::builder()
+/// A client that keeps no connection. Making one takes milliseconds, so it is shared.
+fn client() -> Result<Client, reqwest::Error> {
+    Client::builder()
         .no_proxy()
-        .timeout(Duration::from_secs(20));
-    let response = client
-        .build()?
-        .get(format!("http://{server}{path}"))
-        .send()
-        .await?;
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(20))
+        .build()
+}
+
+async fn ask(
+    client: &Client,
+    server: SocketAddr,
+    path: &str,
+) -> Result<(StatusCode, String), Failure> {
+    let response = client.get(format!("http://{server}{path}")).send().await?;
     Ok((response.status(), response.text().await?))
 }
 
@@ -169,6 +174,7 @@ pub async fn run() -> Result<(), Failure> {
     let first = Instant::now() + Duration::from_millis(500);
     let mut part = interval_at(first, Duration::from_millis(500));
     let app = app(Duration::from_millis(200));
+    let client = client()?;
 
     part.tick().await;
     println!("As a function:");
@@ -194,7 +200,7 @@ pub async fn run() -> Result<(), Failure> {
     let nameless = listener.local_addr()?;
     let server = axum::serve(listener, app.clone());
     let server = AbortOnDropHandle::new(tokio::spawn(async { server.await }));
-    if let Ok((status, _)) = ask(nameless, "/address").await {
+    if let Ok((status, _)) = ask(&client, nameless, "/address").await {
         println!("/address: {}", status.as_u16());
     }
     drop(server);
@@ -203,27 +209,27 @@ pub async fn run() -> Result<(), Failure> {
     println!("With a socket:");
     let server = TestServer::start(app).await?;
     for path in ["/address", "/items/4", "/items/1"] {
-        tell(path, ask(server.address, path).await);
+        tell(path, ask(&client, server.address, path).await);
     }
 
     part.tick().await;
     println!("A client that leaves:");
-    let answer = timeout(Duration::from_millis(200), ask(server.address, "/wait"));
-    if answer.await.is_err() {
+    let answer = ask(&client, server.address, "/wait");
+    if timeout(Duration::from_millis(200), answer).await.is_err() {
         println!("/wait: given up");
     }
 
     part.tick().await;
     println!("A stop during a request:");
     let last = tokio::spawn({
-        let address = server.address;
-        async move { tell("/report", ask(address, "/report").await) }
+        let (client, address) = (client.clone(), server.address);
+        async move { tell("/report", ask(&client, address, "/report").await) }
     });
     sleep(Duration::from_millis(100)).await;
     let address = server.address;
     server.stop().await?;
     last.await?;
-    tell("/items/1", ask(address, "/items/1").await);
+    tell("/items/1", ask(&client, address, "/items/1").await);
     Ok(())
 }
 
@@ -244,7 +250,7 @@ mod tests {
     use tokio::sync::{mpsc, watch};
     use tokio::time::timeout;
 
-    use super::{Failure, TestServer, app, ask, call};
+    use super::{Failure, TestServer, app, ask, call, client};
 
     const MS: Duration = Duration::from_millis(1);
     const LONG: Duration = Duration::from_secs(20);
@@ -277,7 +283,7 @@ mod tests {
         let one = async |number: u32| {
             let server = TestServer::start(app(MS)).await?;
             let path = format!("/items/{}", number % 3 + 1);
-            let (_, text) = ask(server.address, &path).await?;
+            let (_, text) = ask(&client()?, server.address, &path).await?;
             assert_eq!(text, format!("item {}", number % 3 + 1));
             timeout(LONG, server.stop()).await?
         };
@@ -290,7 +296,7 @@ mod tests {
         let address = server.address;
         drop(server);
         tokio::task::yield_now().await;
-        assert!(ask(address, "/items/1").await.is_err());
+        assert!(ask(&client()?, address, "/items/1").await.is_err());
         Ok(())
     }
 
@@ -306,7 +312,7 @@ mod tests {
         let handler = async move || handler().await.to_string();
         let server = TestServer::start(Router::new().route("/", get(handler))).await?;
         let address = server.address;
-        let request = tokio::spawn(async move { ask(address, "/").await });
+        let request = tokio::spawn(async move { ask(&client()?, address, "/").await });
         has_begun.recv().await;
 
         let mut stop = pin!(server.stop());

@@ -132,7 +132,10 @@ fn dropped_while_it_waits_it_leaves_the_line() {
         let (release, released) = oneshot::channel();
         let held = database.clone();
         let held = tokio::spawn(async move {
-            let hold = held.transaction(async |_| Done::Ok(drop(released.await)));
+            let hold = held.transaction(async |_| {
+                let _ = released.await;
+                Done::Ok(())
+            });
             hold.await.is_ok()
         });
         sleep(TICK).await;
