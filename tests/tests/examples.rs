@@ -41,17 +41,6 @@ fn check(filter: &str) -> Result<Outcome> {
     }
     workspace.build("")?;
     let examples = workspace.matching(filter)?;
-    for twin in examples
-        .iter()
-        .filter(|it| it.has_twin())
-        .map(|it| &it.twin)
-    {
-        // The environment for packages takes longer to make than any program may run. If
-        // it cannot be made, that is told where the twin is run.
-        let _ = python
-            .as_ref()
-            .map(|it| it.interpreter_for(&workspace, twin));
-    }
     let settings = Settings::default();
     let checker = Checker::new(&workspace, python.as_ref().ok(), &settings);
     checker.check_files(filter, &mut report)?;

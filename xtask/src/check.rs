@@ -112,11 +112,11 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         (true, true) => kind == Kind::Run,
     };
     // Without a Python, a check of everything leaves the twins out and says so.
-    let python = match Python::find() {
-        _ if !does(Kind::Python) => None,
-        Ok(python) => Some(python),
-        Err(problem) if only(Kind::Python) => return Err(WrongCall(problem).into()),
-        Err(problem) => {
+    let python = match does(Kind::Python).then(Python::find) {
+        None => None,
+        Some(Ok(python)) => Some(python),
+        Some(Err(problem)) if only(Kind::Python) => return Err(WrongCall(problem).into()),
+        Some(Err(problem)) => {
             eprintln!("The twins are not run: {problem}");
             None
         }
@@ -166,13 +166,6 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         return Err(
             WrongCall(format!("no example that matches `{filter}` {lack}")).into(),
         );
-    }
-    if let Some(python) = &python {
-        // The environment for packages is made now, as making it takes longer than any
-        // program may. If that fails, it fails again where the reason is reported.
-        for example in examples.iter().filter(|example| example.has_twin()) {
-            let _ = python.interpreter_for(workspace, &example.twin);
-        }
     }
 
     let checker = Checker::new(workspace, python.as_ref(), &settings);

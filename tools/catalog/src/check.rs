@@ -168,7 +168,7 @@ impl<'a> Checker<'a> {
         report: &mut Report,
     ) -> Result<BTreeSet<String>> {
         let mut compiled = BTreeSet::new();
-        self.in_parallel(
+        in_parallel(
             cores(),
             examples,
             |example, _| self.compile_copy(example),
@@ -235,7 +235,7 @@ impl<'a> Checker<'a> {
         let check = |(program, section): &(CompileFail, &Section), _: &mut _| {
             program.check(self.workspace, section, self.workspace.built())
         };
-        self.in_parallel(cores(), &programs, check, |(program, _), result| {
+        in_parallel(cores(), &programs, check, |(program, _), result| {
             report.count(&self.workspace.relative(&program.path), result)
         })
     }
@@ -296,6 +296,14 @@ impl<'a> Checker<'a> {
     ///
     /// When standard output cannot be written.
     pub fn run_all(&self, jobs: &[Job<'_>], report: &mut Report) -> Result<String> {
+        // The environment for packages is made now, as making it takes longer than any
+        // program may. If that fails, it fails again where the reason is reported.
+        for job in jobs.iter().filter(|job| job.program == Program::Twin) {
+            let python = self.python.iter();
+            python.for_each(|it| {
+                drop(it.interpreter_for(self.workspace, &job.example.twin))
+            });
+        }
         let started = Instant::now();
         let mut totals = Totals::default();
         let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
@@ -308,7 +316,7 @@ impl<'a> Checker<'a> {
             let workers = self.settings.jobs.map_or(default_jobs(real), NonZero::get);
             let run =
                 |job: &Job<'_>, server: &mut Option<ForkServer>| self.judge(*job, server);
-            self.in_parallel(workers, &group, run, |job, verdict| match verdict {
+            in_parallel(workers, &group, run, |job, verdict| match verdict {
                 Verdict::Final(result) => totals.count(job, 0, result, report),
                 Verdict::Again(failure, busy) => {
                     again.push((*job, failure, usize::from(!busy), 1));
@@ -323,7 +331,7 @@ impl<'a> Checker<'a> {
                        server: &mut Option<ForkServer>| {
                 (Instant::now() < deadline).then(|| self.judge(*job, server))
             };
-            self.in_parallel(
+            in_parallel(
                 AGAIN_AT_ONCE,
                 &round,
                 run,
@@ -553,39 +561,6 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Does the work for each item, so many at once, and hands on the results as they come.
-    /// Each worker has a place for a server of its own.
-    fn in_parallel<T: Sync, R: Send>(
-        &self,
-        workers: usize,
-        items: &[T],
-        work: impl Fn(&T, &mut Option<ForkServer>) -> R + Sync,
-        mut done: impl FnMut(&T, R) -> Result<()>,
-    ) -> Result<()> {
-        let queue = Mutex::new(items.iter());
-        let (sender, results) = mpsc::channel();
-        scope(|scope| {
-            for _ in 0..workers.min(items.len()) {
-                let (queue, work, sender) = (&queue, &work, sender.clone());
-                scope.spawn(move || {
-                    let mut server = None;
-                    let next =
-                        || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    while let Some(item) = next() {
-                        // Nobody receives if the results cannot be shown.
-                        if sender.send((item, work(item, &mut server))).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            results
-                .into_iter()
-                .try_for_each(|(item, result)| done(item, result))
-        })
-    }
-
     /// Reports everything that is wrong with the files that the filter selects.
     ///
     /// # Errors
@@ -597,6 +572,37 @@ impl<'a> Checker<'a> {
         }
         Ok(())
     }
+}
+
+/// Does the work for each item, so many at once, and hands on the results as they come.
+/// Each worker has a place for a server of its own.
+fn in_parallel<T: Sync, R: Send>(
+    workers: usize,
+    items: &[T],
+    work: impl Fn(&T, &mut Option<ForkServer>) -> R + Sync,
+    mut done: impl FnMut(&T, R) -> Result<()>,
+) -> Result<()> {
+    let queue = Mutex::new(items.iter());
+    let (sender, results) = mpsc::channel();
+    scope(|scope| {
+        for _ in 0..workers.min(items.len()) {
+            let (queue, work, sender) = (&queue, &work, sender.clone());
+            scope.spawn(move || {
+                let mut server = None;
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some(item) = next() {
+                    // Nobody receives if the results cannot be shown.
+                    if sender.send((item, work(item, &mut server))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        results
+            .into_iter()
+            .try_for_each(|(item, result)| done(item, result))
+    })
 }
 
 /// What one run of a program has shown.
