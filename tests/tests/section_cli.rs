@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use catalog::transcript::Transcript;
+use catalog::workspace::Workspace;
 use snapbox::file;
 use tests::{Fixture, assert_transcript, stderr, stdout};
 
@@ -120,4 +121,40 @@ fn a_full_disk_is_told() {
     let said = "error: cannot write to standard output: ";
     assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// Runs an example of the section `error-handling`: its exit code, and what it wrote.
+fn run_errors(backtrace: &str, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut workspace = Workspace::open().unwrap();
+    // All sections: their libraries are then built once.
+    workspace.build("").unwrap();
+    let mut command = Command::new(workspace.binary("error-handling").unwrap());
+    command.env("RUST_BACKTRACE", backtrace);
+    let output = command.args(words).output().unwrap();
+    (output.status.code(), stdout(&output), stderr(&output))
+}
+
+#[test]
+fn error_context_shows_a_backtrace_only_if_the_environment_asks_for_it() {
+    for (value, is_shown) in [("0", false), ("1", true)] {
+        let (_, _, said) = run_errors(value, &["--virtual-time", "error_context"]);
+        assert!(said.contains("0: cannot read the settings of cy"), "{said}");
+        assert_eq!(said.contains("Stack backtrace:"), is_shown, "{said}");
+    }
+}
+
+/// `process::exit` drops nothing: no journal is written.
+#[test]
+fn exit_codes_are_what_the_shell_sees() {
+    let missing = "there is no page attic\n";
+    for (way, expected, ends, journals) in [
+        ("error", 1, "NoPage(\"attic\")\n", 2),
+        ("code", 66, missing, 2),
+        ("exit", 66, missing, 0),
+    ] {
+        let (code, printed, said) = run_errors("0", &["exit_codes", "--", way]);
+        assert_eq!(code, Some(expected), "{way}");
+        assert!(said.ends_with(ends), "{way}: {said}");
+        assert_eq!(printed.matches("is written").count(), journals, "{way}");
+    }
 }

@@ -5,8 +5,6 @@ mod cancel_safety;
 mod cancellation_tree;
 mod circuit_breaker;
 mod deadlines;
-mod error_context;
-mod exit_codes;
 mod fallback;
 mod first_error_wins;
 mod futurelock;
