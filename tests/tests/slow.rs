@@ -1,7 +1,3 @@
-//! What takes long and rarely breaks; `.ci/run` calls it by name:
-//!
-//!     cargo test --package tests --test slow
-//!
 //! Projects that `copy` makes are built as their readers build them, and twins run in
 //! virtual environments, with a pip that downloads nothing.
 

@@ -1,5 +1,6 @@
 //! `cargo xtask check-all`.
 
+use std::env;
 use std::num::NonZero;
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ pub struct Options {
     /// copies that a reader pastes, or with --only spawn or python those programs.
     #[arg(long)]
     real_time: bool,
+    /// Check everything, and run every example on the real clock as well.
+    #[arg(long, conflicts_with_all = ["real_time", "only"])]
+    both_clocks: bool,
     /// Check only this; may be given several times.
     #[arg(long, value_name = "KIND", value_enum)]
     only: Vec<Kind>,
@@ -115,7 +119,11 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
     let python = match does(Kind::Python).then(Python::find) {
         None => None,
         Some(Ok(python)) => Some(python),
-        Some(Err(problem)) if only(Kind::Python) => return Err(WrongCall(problem).into()),
+        Some(Err(problem))
+            if only(Kind::Python) || env::var_os("REQUIRE_CPYTHON").is_some() =>
+        {
+            return Err(WrongCall(problem).into());
+        }
         Some(Err(problem)) => {
             eprintln!("The twins are not run: {problem}");
             None
@@ -152,10 +160,13 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         let jobs = programs
             .iter()
             .filter(move |program| program.applies_to(example));
-        jobs.map(move |program| match program {
+        let jobs = jobs.map(move |program| match program {
             Program::Rust => Job::of_main(example, options.real_time),
             program => Job::new(example, *program, options.real_time),
-        })
+        });
+        // One that needs the real clock runs on no other.
+        let both = options.both_clocks && !example.header.real_clock;
+        jobs.chain(both.then(|| Job::of_main(example, true)))
     };
     let jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();
     if !programs.is_empty() && jobs.is_empty() {

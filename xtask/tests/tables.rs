@@ -3,12 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use catalog::questions;
 use catalog::tables::{self, ApiName, Block, Guide};
 use catalog::workspace::{Workspace, read_golden};
 use serde::de::DeserializeOwned;
-use tests::root;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
 
 fn workspace() -> Workspace {
     Workspace::open().expect("the workspace opens")
