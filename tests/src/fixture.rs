@@ -277,7 +277,7 @@ const TESTS: &str = "#[cfg(test)]\nmod tests;";
 
 const DIRECTIVE: &str = "//! asyncio: asyncio.gather\n";
 
-const CHECKS: [&str; 8] = [
+const CHECKS: [&str; 9] = [
     "files",
     "run",
     "spawn",
@@ -286,6 +286,7 @@ const CHECKS: [&str; 8] = [
     "python-real",
     "copies",
     "compile-fail",
+    "order",
 ];
 
 /// Replaces in `base` what the entry's lines `KIND-` say by what its lines `KIND+` say.

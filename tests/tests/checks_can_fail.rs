@@ -16,6 +16,7 @@ tests::harness!(
     copies,
     what_must_not_compile,
     on_the_real_clock,
+    the_order_on_several_threads,
     twins(PYTHON),
     twins_on_the_real_clock(PYTHON),
     no_program_keeps_a_slack_of_a_microsecond,
@@ -62,6 +63,13 @@ fn on_the_real_clock() {
         .expect(&said);
     assert!(again.contains("sample/late_once "), "{said}");
     assert!(said.contains("cargo run -p sample -- early\n"), "{said}");
+}
+
+fn the_order_on_several_threads() {
+    assert_check(
+        "order",
+        "--only order --repeat 9 --limit 1.5 sample/threads_",
+    );
 }
 
 fn twins() {

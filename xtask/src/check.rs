@@ -31,7 +31,12 @@ enum Kind {
     CompileFail,
     /// Every example as the project that `copy` makes; takes minutes
     Projects,
+    /// The lines of every example that spawns, 50 times: their order on several threads
+    Order,
 }
+
+/// How often an order has to come for us to take it as given.
+const ORDER_RUNS: usize = 50;
 
 const QUICK: [Kind; 6] = [
     Kind::Files,
@@ -67,10 +72,11 @@ pub struct Options {
     /// on the real clock].
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     jobs: Option<NonZero<usize>>,
-    /// Run each program N times, to find the ones that fail now and then.
-    #[arg(long, value_name = "N", default_value = "1")]
+    /// Run each program N times, to find the ones that fail now and then [default: 1, and
+    /// 50 for the order].
+    #[arg(long, value_name = "N")]
     #[arg(value_parser = at_least_one, allow_negative_numbers = true)]
-    repeat: NonZero<usize>,
+    repeat: Option<NonZero<usize>>,
     /// Kill a program that runs for longer than this.
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
@@ -134,7 +140,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
     let settings = Settings {
         slack: options.slack.unwrap_or(default.slack),
         jobs: options.jobs,
-        repeat: options.repeat,
+        repeat: options.repeat.unwrap_or(default.repeat),
         limit: options.limit,
         judge_for: options.judge_for.unwrap_or(default.judge_for),
     };
@@ -149,6 +155,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
     let programs: Vec<Program> = programs.map(|(_, program)| program).collect();
     let needs_build = programs.iter().any(|program| *program != Program::Twin)
         || does(Kind::Copies)
+        || does(Kind::Order)
         || does(Kind::CompileFail);
     workspace.matching(filter)?;
     if needs_build {
@@ -168,10 +175,16 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         let both = options.both_clocks && !example.header.real_clock;
         jobs.chain(both.then(|| Job::of_main(example, true)))
     };
-    let jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();
-    if !programs.is_empty() && jobs.is_empty() {
+    let mut jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();
+    if does(Kind::Order) {
+        let runs = options.repeat.map_or(ORDER_RUNS, |_| 1);
+        let order = examples.iter().copied().filter_map(Job::of_order);
+        jobs.extend(order.collect::<Vec<_>>().repeat(runs));
+    }
+    if jobs.is_empty() && (does(Kind::Order) || !programs.is_empty()) {
         let lack = match programs.contains(&Program::Twin) {
             true => "has a twin",
+            false if does(Kind::Order) => "spawns",
             false => "is `Send`",
         };
         return Err(
@@ -186,11 +199,13 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
     }
     let copies: Vec<&Example> = match does(Kind::Copies) {
         true => examples.clone(),
-        false => jobs
-            .iter()
-            .filter(|job| is_copy(job))
-            .map(|job| job.example)
-            .collect(),
+        false => {
+            let copied = |it: &&Example| {
+                jobs.iter()
+                    .any(|job| is_copy(job) && std::ptr::eq(job.example, *it))
+            };
+            examples.iter().copied().filter(copied).collect()
+        }
     };
     let compiled = checker.compile_copies(&copies, &mut report)?;
     if does(Kind::Copies) {

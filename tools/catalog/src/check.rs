@@ -62,6 +62,8 @@ pub struct Job<'a> {
     pub program: Program,
     /// On the real clock, and not on the virtual one.
     pub real: bool,
+    /// Only whether the lines come in order is judged, beside many others that run.
+    pub order: bool,
 }
 
 impl<'a> Job<'a> {
@@ -72,7 +74,19 @@ impl<'a> Job<'a> {
             example,
             program,
             real,
+            order: false,
         }
+    }
+
+    /// The copy of an example that spawns, to see in which order its lines come on several
+    /// threads. Nothing if there is no such copy.
+    pub fn of_order(example: &'a Example) -> Option<Self> {
+        let spawns = fs::read_to_string(&example.source)
+            .is_ok_and(|source| source.contains("spawn"));
+        (spawns && Program::Copy.applies_to(example)).then(|| Self {
+            order: true,
+            ..Self::new(example, Program::Copy, true)
+        })
     }
 
     /// The example's own `main`: where it runs on the real clock, that of its copy.
@@ -307,16 +321,26 @@ impl<'a> Checker<'a> {
         let started = Instant::now();
         let mut totals = Totals::default();
         let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
+        let mut open = BTreeSet::new();
         let repeat = self.settings.repeat.get();
         // Apart from each other, so that those on the real clock have the machine to
-        // themselves, and many of them wait at once.
-        for real in [false, true] {
-            let group = jobs.iter().copied().filter(|job| job.real == real);
+        // themselves, and many of them wait at once. For the order of lines, the more
+        // there are, the better.
+        for (real, order, at_once) in
+            [(false, false, 1), (true, false, 16), (true, true, 64)]
+        {
+            let is_meant = |job: &Job<'_>| job.real == real && job.order == order;
+            let group = jobs.iter().copied().filter(is_meant);
             let group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
-            let workers = self.settings.jobs.map_or(default_jobs(real), NonZero::get);
+            let at_once = at_once * cores();
+            let workers = self.settings.jobs.map_or(at_once, NonZero::get);
             let run =
                 |job: &Job<'_>, server: &mut Option<ForkServer>| self.judge(*job, server);
             in_parallel(workers, &group, run, |job, verdict| match verdict {
+                // That the order is open is told once.
+                Verdict::Final(Err(_)) if job.order && !open.insert(job.example.id()) => {
+                    Ok(())
+                }
                 Verdict::Final(result) => totals.count(job, 0, result, report),
                 Verdict::Again(failure, busy) => {
                     again.push((*job, failure, usize::from(!busy), 1));
@@ -361,7 +385,7 @@ impl<'a> Checker<'a> {
         match result {
             // Of a program that was killed after the limit, a canary that was in time says
             // enough: it would take as long again.
-            Err(failure) if busy && (failure.late || job.real) => {
+            Err(failure) if busy && (failure.late || job.real) && !job.order => {
                 Verdict::Again(failure, busy)
             }
             Err(failure) if failure.late && started.elapsed() < self.settings.limit => {
@@ -391,9 +415,22 @@ impl<'a> Checker<'a> {
         let failed = |problem: String| {
             Failure::new(example.id(), problem).then("run it again", &typed)
         };
+        let printed = &recording.transcript;
+        if job.order {
+            let compared = golden.match_order(printed, &example.header.order);
+            let mend =
+                "say `order: TEXT` of the lines that may trade places, or arrange it";
+            let problem = "on several threads its lines come in another order";
+            return compared.map(|()| Duration::ZERO).map_err(
+                |Mismatch { diff, .. }| Failure {
+                    details: diff,
+                    ..failed(problem.to_owned()).then("mend it", mend)
+                },
+            );
+        }
         let compared = match job.real {
-            true => golden.match_loosely(&recording.transcript, self.settings.slack),
-            false => golden.match_exactly(&recording.transcript),
+            true => golden.match_loosely(printed, self.settings.slack),
+            false => golden.match_exactly(printed),
         };
         if let Err(Mismatch { late, diff }) = compared {
             let golden = self.workspace.relative(path);
@@ -536,11 +573,12 @@ impl<'a> Checker<'a> {
             (command, typed)
         };
         command.current_dir(&self.workspace.root);
-        Ok((self.run_one_start_at_a_time(command, job.real)?, typed))
+        let alone = job.real && !job.order;
+        Ok((self.run_one_start_at_a_time(command, alone)?, typed))
     }
 
-    fn run_one_start_at_a_time(&self, command: Command, real: bool) -> Result<Finished> {
-        if !real {
+    fn run_one_start_at_a_time(&self, command: Command, alone: bool) -> Result<Finished> {
+        if !alone {
             return Ok(process::run(command, self.settings.limit, || ())?);
         }
         let (started, has_started) = mpsc::channel();
@@ -663,10 +701,6 @@ pub fn kinds(examples: &[&Example]) -> String {
 
 fn cores() -> usize {
     available_parallelism().map_or(1, NonZero::get)
-}
-
-fn default_jobs(real: bool) -> usize {
-    if real { 16 * cores() } else { cores() }
 }
 
 #[derive(Default)]

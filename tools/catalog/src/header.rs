@@ -20,14 +20,17 @@ pub struct Header {
     pub differs: Option<String>,
     /// `exit: 1 TEXT`: `main` is meant to return an error that contains this text.
     pub exit: Option<String>,
+    /// `order: TEXT`, once for each text: on several threads, lines with this text take any
+    /// place among the lines of their time.
+    pub order: Vec<String>,
     /// `stderr: TEXT`, once for each text: what the program writes to standard error.
     pub stderr: Vec<String>,
     /// `try: ARGS -> TEXT`: with these arguments the `main` of a copy prints this text.
     pub tries: Vec<(String, String)>,
 }
 
-const DIRECTIVES: [&str; 8] = [
-    "asyncio", "clock", "differs", "exit", "send", "stderr", "try", "twin",
+const DIRECTIVES: [&str; 9] = [
+    "asyncio", "clock", "differs", "exit", "order", "send", "stderr", "try", "twin",
 ];
 
 /// Reads the header of a source file and says everything that is wrong with it.
@@ -84,7 +87,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             ));
             continue;
         };
-        if seen.contains(&key) && !["asyncio", "stderr", "try"].contains(&key) {
+        if seen.contains(&key) && !["asyncio", "order", "stderr", "try"].contains(&key) {
             problems.push(format!("the directive `{key}:` stands twice"));
         }
         seen.push(key);
@@ -122,8 +125,11 @@ impl Header {
             ("clock", other) => {
                 return Err(format!("`clock: {other}`: the only value is `real`"));
             }
-            ("differs" | "stderr", "") => return Err(format!("`{key}:` takes a text")),
+            ("differs" | "order" | "stderr", "") => {
+                return Err(format!("`{key}:` takes a text"));
+            }
             ("differs", why) => self.differs = Some(why.to_owned()),
+            ("order", text) => self.order.push(text.to_owned()),
             ("stderr", text) => self.stderr.push(text.to_owned()),
             ("exit", value) => {
                 let text = value.strip_prefix("1 ").ok_or_else(|| {
@@ -187,6 +193,7 @@ mod tests {
 //! asyncio: yield
 //! clock: real
 //! exit: 1 no such file
+//! order: a line
 //! send: no (it holds an Rc)
 //! stderr: the sky falls
 //! stderr: and the sea rises
@@ -206,6 +213,7 @@ use std::pin::pin;
         assert_eq!(header.prose.join("|"), prose);
         assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
         assert_eq!(header.exit.as_deref(), Some("no such file"));
+        assert_eq!(header.order, ["a line"]);
         assert_eq!(header.stderr, ["the sky falls", "and the sea rises"]);
         let tries = header
             .tries
@@ -218,7 +226,7 @@ use std::pin::pin;
     }
 
     /// What is wrong with a header in which a text is replaced by another.
-    const MISTAKES: [(&str, &str, &str); 20] = [
+    const MISTAKES: [(&str, &str, &str); 21] = [
         (GOOD, "use std::pin::pin;\n", "no summary"),
         ("//! Yield values.\n//!\n", "", "no summary"),
         ("//! Yield values.\n", "", "no summary"),
@@ -233,6 +241,7 @@ use std::pin::pin;
         ("asyncio: yield", "asyncio: async for", "`async for` twice"),
         ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
         ("stderr: the sky falls", "stderr:", "takes a text"),
+        ("order: a line", "order:", "takes a text"),
         ("stderr: the sky falls", "differs: so", "needs a twin"),
         (
             "try: -> usage",

@@ -134,6 +134,38 @@ impl Transcript {
         })
     }
 
+    /// What a program has to print whatever the threads do: the lines that share a time in
+    /// the golden's order, but for those that contain one of the texts `free`. Times do
+    /// not matter here, nor lines that are missing.
+    ///
+    /// # Errors
+    ///
+    /// A diff of the lines that are not free, without their times.
+    pub fn match_order(&self, actual: &Self, free: &[String]) -> Result<(), Mismatch> {
+        let is_free = |line: &&Line| free.iter().any(|text| line.text.contains(text));
+        let (mut group, mut time) = (0, None);
+        let mut due: Vec<(usize, &str)> = Vec::new();
+        for line in &self.lines {
+            if line.millis.is_some() && line.millis != time {
+                (group, time) = (group + 1, line.millis);
+            }
+            if !is_free(&line) {
+                due.push((group, &line.text));
+            }
+        }
+        let (mut missing, mut came) = (due.clone(), Vec::new());
+        for line in actual.lines.iter().filter(|line| !is_free(line)) {
+            let found = missing.iter().position(|(_, text)| *text == line.text);
+            came.extend(found.map(|index| missing.remove(index)));
+        }
+        due.retain(|line| came.contains(line));
+        came.sort_by_key(|(group, _)| *group);
+        let text = |lines: &[(usize, &str)]| -> String {
+            lines.iter().map(|(_, text)| format!("{text}\n")).collect()
+        };
+        diff(&text(&due), &text(&came)).map_err(|diff| Mismatch { late: false, diff })
+    }
+
     /// Whether all lines came, none of them early, but one or the end more than `slack`
     /// late. What comes late may come after what it was to come before.
     fn is_late(&self, actual: &Self, slack: u64) -> bool {
