@@ -111,6 +111,20 @@ impl Transcript {
             .ok_or_else(|| format!("the last line is not `SECONDS  {END}`"))
     }
 
+    /// Whether the other has the same lines in the same order, each at a time that is at
+    /// most `slack` away, and so the end.
+    pub fn is_close(&self, other: &Self, slack: Duration) -> bool {
+        let times = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => u128::from(a.abs_diff(b)) <= slack.as_millis(),
+            _ => a == b,
+        };
+        let lines =
+            |(a, b): (&Line, &Line)| a.text == b.text && times(a.millis, b.millis);
+        self.lines.len() == other.lines.len()
+            && self.lines.iter().zip(&other.lines).all(lines)
+            && times(Some(self.end), Some(other.end))
+    }
+
     /// What a program has to print on the virtual clock: the same lines, in the same
     /// order, at the same times, and to end then; or a diff from this golden.
     pub fn match_exactly(&self, actual: &Self) -> Result<(), Mismatch> {
