@@ -277,7 +277,7 @@ const TESTS: &str = "#[cfg(test)]\nmod tests;";
 
 const DIRECTIVE: &str = "//! asyncio: asyncio.gather\n";
 
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 10] = [
     "files",
     "run",
     "spawn",
@@ -287,6 +287,7 @@ const CHECKS: [&str; 9] = [
     "copies",
     "compile-fail",
     "order",
+    "cancelled",
 ];
 
 /// Replaces in `base` what the entry's lines `KIND-` say by what its lines `KIND+` say.

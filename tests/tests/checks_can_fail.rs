@@ -18,6 +18,7 @@ tests::harness!(
     on_the_real_clock,
     the_order_on_several_threads,
     twins(PYTHON),
+    twins_that_are_cancelled(PYTHON),
     twins_on_the_real_clock(PYTHON),
     no_program_keeps_a_slack_of_a_microsecond,
     beside_a_busy_machine_nothing_is_judged,
@@ -74,6 +75,11 @@ fn the_order_on_several_threads() {
 
 fn twins() {
     assert_check("python", "--only python --limit 1.5 sample");
+}
+
+fn twins_that_are_cancelled() {
+    let twins = "--only cancelled --limit 1.5 sample-more/twin_on_cancel_";
+    assert_check("cancelled", twins);
 }
 
 /// What is a millisecond late passes, and nobody sees that an event will never be set.

@@ -10,8 +10,10 @@ loop does not wait for the next timer but moves its clock there.  With --tsv a l
 seconds, task name and text, separated by tabs, between "# NAME" and "# end SECONDS WALL",
 where WALL is how many seconds it took by the machine's clock.
 
-With --fork the twins are read from standard input, one path a line, and each runs in a
-process forked from this one, which has imported asyncio already.  What a twin prints
+With --cancel-at the main task is cancelled then, on the virtual clock.
+
+With --fork the twins are read from standard input, one a line, its path, a tab and when
+to cancel it, if at all.  Each runs in a process forked from this one, which has imported asyncio already.  What a twin prints
 goes to DIR/out and DIR/err; when it has ended, its wait status is printed here, or "late"
 if it was killed after SECONDS.
 
@@ -122,8 +124,9 @@ class VirtualSelector(selectors.DefaultSelector):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop whose waits take no time."""
 
-    def __init__(self, clock):
+    def __init__(self, clock, cancel_at):
         self._clock = clock
+        self._cancel_at = cancel_at
         self._virtual_selector = VirtualSelector(clock)
         self._executor = None
         super().__init__(self._virtual_selector)
@@ -131,6 +134,14 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def time(self):
         return self._clock.read()
+
+    def run_until_complete(self, future):
+        # The first is the program's, those that follow clean up behind it.
+        if self._cancel_at is not None:
+            future = asyncio.ensure_future(future, loop=self)
+            self.call_at(self._cancel_at, future.cancel)
+            self._cancel_at = None
+        return super().run_until_complete(future)
 
     def set_default_executor(self, executor):
         super().set_default_executor(executor)
@@ -216,16 +227,18 @@ def task_name():
 def fork_each(folder, limit):
     """Forks a process for each path on standard input.
 
-    Returns the path in that process, and None in this one when the input has ended.
+    Returns what the line says in that process: the path, and the moment at which to
+    cancel, or nothing.  Returns None in this one when the input has ended.
     """
-    for path in iter(sys.stdin.readline, ""):
+    for line in iter(sys.stdin.readline, ""):
         child = os.fork()
         if child == 0:
             for name, number in (("out", 1), ("err", 2)):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                 os.dup2(os.open(os.path.join(folder, name), flags), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            return path.rstrip("\n")
+            path, moment = line.rstrip("\n").split("\t")
+            return path, float(moment) if moment else None
         print(wait(child, limit), flush=True)
     return None
 
@@ -259,12 +272,16 @@ def main():
     parser.add_argument(
         "--fork", nargs=2, metavar=("DIR", "SECONDS"), help="run what standard input names"
     )
+    parser.add_argument(
+        "--cancel-at", type=float, metavar="SECONDS", help="cancel the main task then"
+    )
     parser.add_argument("twin", nargs="?", help="the program to run")
     options = parser.parse_args()
     if options.fork:
-        options.twin = fork_each(options.fork[0], float(options.fork[1]))
-        if options.twin is None:
+        asked = fork_each(options.fork[0], float(options.fork[1]))
+        if asked is None:
             return
+        options.twin, options.cancel_at = asked
     elif options.twin is None:
         parser.error("which twin?")
     if not os.path.isfile(options.twin):
@@ -285,7 +302,7 @@ def main():
         clock.install()
 
         def new_event_loop():
-            return VirtualClockLoop(clock)
+            return VirtualClockLoop(clock, options.cancel_at)
 
     asyncio.events.new_event_loop = asyncio.new_event_loop = new_event_loop
     builtins.print = stamped_print(clock, options.tsv)

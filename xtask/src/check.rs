@@ -33,6 +33,8 @@ enum Kind {
     Projects,
     /// The lines of every example that spawns, 50 times: their order on several threads
     Order,
+    /// Every asyncio twin, cancelled at some of its awaits
+    Cancelled,
 }
 
 /// How often an order has to come for us to take it as given.
@@ -122,11 +124,14 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         (true, true) => kind == Kind::Run,
     };
     // Without a Python, a check of everything leaves the twins out and says so.
-    let python = match does(Kind::Python).then(Python::find) {
+    let needs_python = does(Kind::Python) || does(Kind::Cancelled);
+    let python = match needs_python.then(Python::find) {
         None => None,
         Some(Ok(python)) => Some(python),
         Some(Err(problem))
-            if only(Kind::Python) || env::var_os("REQUIRE_CPYTHON").is_some() =>
+            if only(Kind::Python)
+                || only(Kind::Cancelled)
+                || env::var_os("REQUIRE_CPYTHON").is_some() =>
         {
             return Err(WrongCall(problem).into());
         }
@@ -180,6 +185,9 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         let runs = options.repeat.map_or(ORDER_RUNS, |_| 1);
         let order = examples.iter().copied().filter_map(Job::of_order);
         jobs.extend(order.collect::<Vec<_>>().repeat(runs));
+    }
+    if does(Kind::Cancelled) {
+        jobs.extend(examples.iter().copied().flat_map(Job::of_cancelled));
     }
     if jobs.is_empty() && (does(Kind::Order) || !programs.is_empty()) {
         let lack = match programs.contains(&Program::Twin) {

@@ -62,9 +62,23 @@ pub struct Job<'a> {
     pub program: Program,
     /// On the real clock, and not on the virtual one.
     pub real: bool,
-    /// Only whether the lines come in order is judged, beside many others that run.
-    pub order: bool,
+    /// What is asked of it.
+    pub asks: Asks,
 }
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// That it prints its golden.
+    Golden,
+    /// Only whether the lines come in order on several threads, beside many others.
+    Order,
+    /// That a twin ends properly when its main task is cancelled, at this millisecond.
+    Cancelled(u64),
+}
+
+/// How often each twin is cancelled, at moments spread over its run.
+const CANCELLED: usize = 12;
 
 impl<'a> Job<'a> {
     /// The program on the clock that the example's header asks for, or on the real one.
@@ -74,7 +88,7 @@ impl<'a> Job<'a> {
             example,
             program,
             real,
-            order: false,
+            asks: Asks::Golden,
         }
     }
 
@@ -84,9 +98,23 @@ impl<'a> Job<'a> {
         let spawns = fs::read_to_string(&example.source)
             .is_ok_and(|source| source.contains("spawn"));
         (spawns && Program::Copy.applies_to(example)).then(|| Self {
-            order: true,
+            asks: Asks::Order,
             ..Self::new(example, Program::Copy, true)
         })
+    }
+
+    /// The twin, cancelled between the times of its lines, on the virtual clock.
+    pub fn of_cancelled(example: &'a Example) -> Vec<Self> {
+        let golden = read_golden(&example.twin_golden).ok();
+        let golden = golden.filter(|_| example.has_twin() && !example.header.real_clock);
+        let times = golden.map(|it| it.times()).unwrap_or_default();
+        let between = times.windows(2).map(|pair| (pair[0] + pair[1]) / 2);
+        let each = (times.len() / CANCELLED).max(1);
+        let job = |at| Self {
+            asks: Asks::Cancelled(at),
+            ..Self::new(example, Program::Twin, false)
+        };
+        between.step_by(each).map(job).collect()
     }
 
     /// The example's own `main`: where it runs on the real clock, that of its copy.
@@ -321,7 +349,7 @@ impl<'a> Checker<'a> {
         let started = Instant::now();
         let mut totals = Totals::default();
         let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
-        let mut open = BTreeSet::new();
+        let mut told = BTreeSet::new();
         let repeat = self.settings.repeat.get();
         // Apart from each other, so that those on the real clock have the machine to
         // themselves, and many of them wait at once. For the order of lines, the more
@@ -329,7 +357,8 @@ impl<'a> Checker<'a> {
         for (real, order, at_once) in
             [(false, false, 1), (true, false, 16), (true, true, 64)]
         {
-            let is_meant = |job: &Job<'_>| job.real == real && job.order == order;
+            let is_meant =
+                |job: &Job<'_>| job.real == real && (job.asks == Asks::Order) == order;
             let group = jobs.iter().copied().filter(is_meant);
             let group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
             let at_once = at_once * cores();
@@ -337,8 +366,10 @@ impl<'a> Checker<'a> {
             let run =
                 |job: &Job<'_>, server: &mut Option<ForkServer>| self.judge(*job, server);
             in_parallel(workers, &group, run, |job, verdict| match verdict {
-                // That the order is open is told once.
-                Verdict::Final(Err(_)) if job.order && !open.insert(job.example.id()) => {
+                // That the order is open, or what a cancellation breaks, is told once.
+                Verdict::Final(Err(_))
+                    if job.asks != Asks::Golden && !told.insert(job.example.id()) =>
+                {
                     Ok(())
                 }
                 Verdict::Final(result) => totals.count(job, 0, result, report),
@@ -385,7 +416,9 @@ impl<'a> Checker<'a> {
         match result {
             // Of a program that was killed after the limit, a canary that was in time says
             // enough: it would take as long again.
-            Err(failure) if busy && (failure.late || job.real) && !job.order => {
+            Err(failure)
+                if busy && (failure.late || job.real) && job.asks != Asks::Order =>
+            {
                 Verdict::Again(failure, busy)
             }
             Err(failure) if failure.late && started.elapsed() < self.settings.limit => {
@@ -404,6 +437,11 @@ impl<'a> Checker<'a> {
         let Job {
             example, program, ..
         } = job;
+        if let Asks::Cancelled(at) = job.asks {
+            return self
+                .check_cancelled(job, at, server)
+                .map(|()| Duration::ZERO);
+        }
         let path = program.golden(example);
         let bless = format!("cargo xtask bless {}", example.id());
         let golden = read_golden(path).map_err(|problem| {
@@ -416,7 +454,7 @@ impl<'a> Checker<'a> {
             Failure::new(example.id(), problem).then("run it again", &typed)
         };
         let printed = &recording.transcript;
-        if job.order {
+        if job.asks == Asks::Order {
             let compared = golden.match_order(printed, &example.header.order);
             let mend =
                 "say `order: TEXT` of the lines that may trade places, or arrange it";
@@ -463,6 +501,44 @@ impl<'a> Checker<'a> {
             });
         }
         Ok(Duration::from_millis(recording.transcript.end))
+    }
+
+    /// Cancels the main task of a twin: it has to end by that, at once but for its own
+    /// clean-up, and no task may be left with an error that nobody has seen.
+    fn check_cancelled(
+        &self,
+        job: Job<'_>,
+        at: u64,
+        server: &mut Option<ForkServer>,
+    ) -> Result<(), Failure> {
+        let example = job.example;
+        let failed = |problem: String| Failure::new(example.id(), problem);
+        let (finished, typed) = self
+            .finish(job, server)
+            .map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
+        let said = &finished.stderr;
+        let unseen = [
+            "exception was never retrieved",
+            "unhandled exception during asyncio.run() shutdown",
+        ];
+        let unseen = unseen.into_iter().find(|text| said.contains(text));
+        let is_announced = example.header.stderr.iter().any(|text| said.contains(text));
+        let last = said.rsplit("Traceback ").next().unwrap_or_default();
+        let ends_by = |error| last.lines().any(|line| line.starts_with(error));
+        let problem = match &finished.status {
+            Err(killed) => killed.clone(),
+            Ok(status) if status.success() => "it goes on".to_owned(),
+            Ok(_) if is_announced => return Ok(()),
+            Ok(_) if let Some(text) = unseen => text.to_owned(),
+            Ok(_) if ends_by("asyncio.exceptions.CancelledError") => return Ok(()),
+            Ok(_) => "it ends by another error".to_owned(),
+        };
+        let problem = format!("its twin, cancelled at {} ms: {problem}", at);
+        let failure = Failure {
+            details: first_lines(said),
+            ..failed(problem)
+        };
+        Err(failure.then("run it again", &typed))
     }
 
     /// Runs the program once and returns what it printed, and the command line that a user
@@ -551,7 +627,17 @@ impl<'a> Checker<'a> {
             let python = self.python.context("a twin needs a Python")?;
             let interpreter = python.interpreter_for(self.workspace, twin)?;
             let runner = twin_runner(self.workspace);
-            let clock = if job.real { " --real-time" } else { "" };
+            let cancel_at = match job.asks {
+                Asks::Cancelled(at) => {
+                    Duration::from_millis(at).as_secs_f64().to_string()
+                }
+                _ => String::new(),
+            };
+            let clock = match (job.real, cancel_at.as_str()) {
+                (true, _) => " --real-time".to_owned(),
+                (false, "") => String::new(),
+                (false, at) => format!(" --cancel-at {at}"),
+            };
             let typed = format!(
                 "{} {}{clock} {}",
                 interpreter.display(),
@@ -565,7 +651,7 @@ impl<'a> Checker<'a> {
                         server.insert(ForkServer::start(self.workspace, python, limit)?)
                     }
                 };
-                return Ok((server.run(twin)?, typed));
+                return Ok((server.run(twin, &cancel_at)?, typed));
             }
             let mut command = limited(&interpreter);
             command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
@@ -573,7 +659,7 @@ impl<'a> Checker<'a> {
             (command, typed)
         };
         command.current_dir(&self.workspace.root);
-        let alone = job.real && !job.order;
+        let alone = job.real && job.asks != Asks::Order;
         Ok((self.run_one_start_at_a_time(command, alone)?, typed))
     }
 

@@ -205,19 +205,19 @@ impl ForkServer {
         Ok(Self { server, dir, limit })
     }
 
-    /// Runs a twin to its end.
+    /// Runs a twin to its end, or cancels its main task at this second.
     ///
     /// # Errors
     ///
     /// When the server has ended, or what the twin printed cannot be read.
-    pub fn run(&mut self, twin: &Path) -> Result<Finished> {
+    pub fn run(&mut self, twin: &Path, cancel_at: &str) -> Result<Finished> {
         let start = Instant::now();
         let to = self
             .server
             .stdin
             .as_mut()
             .context("the server has no input")?;
-        writeln!(to, "{}", twin.display())?;
+        writeln!(to, "{}\t{cancel_at}", twin.display())?;
         let from = self
             .server
             .stdout

@@ -111,6 +111,14 @@ impl Transcript {
             .ok_or_else(|| format!("the last line is not `SECONDS  {END}`"))
     }
 
+    /// The times of the lines and of the end, each once.
+    pub fn times(&self) -> Vec<u64> {
+        let times = self.lines.iter().filter_map(|line| line.millis);
+        let mut times: Vec<u64> = times.chain([self.end]).collect();
+        times.dedup();
+        times
+    }
+
     /// Whether the other has the same lines in the same order, each at a time that is at
     /// most `slack` away, and so the end.
     pub fn is_close(&self, other: &Self, slack: Duration) -> bool {
