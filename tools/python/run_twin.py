@@ -237,7 +237,7 @@ def fork_each(folder, limit):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                 os.dup2(os.open(os.path.join(folder, name), flags), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            path, moment = line.rstrip("\n").split("\t")
+            path, _, moment = line.rstrip("\n").partition("\t")
             return path, float(moment) if moment else None
         print(wait(child, limit), flush=True)
     return None
