@@ -33,10 +33,17 @@ const DIRECTIVES: [&str; 9] = [
     "asyncio", "clock", "differs", "exit", "order", "send", "stderr", "try", "twin",
 ];
 
+/// What a paragraph of the prose may begin with, in this order; the others come first.
+pub const LABELS: [&str; 4] = ["Bounds", "Trap", "In production", "See also"];
+
+/// How many lines a header has at most, blank ones and directives included.
+const MOST_LINES: usize = 20;
+
 /// Reads the header of a source file and says everything that is wrong with it.
 ///
-/// A header is a block of `//!` lines: a summary that is one sentence, an empty line,
-/// prose, and as its last paragraph the directives, one a line.
+/// A header is a block of at most 20 `//!` lines: a summary that is one sentence, an empty
+/// line, prose, in it the paragraphs with [`LABELS`], and as its last paragraph the
+/// directives, one a line.
 pub fn parse(source: &str) -> (Header, Vec<String>) {
     let mut header = Header::default();
     let lines: Vec<&str> = source
@@ -68,6 +75,12 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
         let problem = "the header needs prose between its summary and its directives";
         problems.push(problem.to_owned());
     }
+    if lines.len() > MOST_LINES {
+        let count = lines.len();
+        let problem = format!("the header has {count} lines, {MOST_LINES} are the most");
+        problems.push(problem);
+    }
+    problems.extend(label_problems(&paragraphs));
     let prose = paragraphs.join(&"").into_iter();
     header.prose = prose.map(str::to_owned).collect();
     for line in paragraphs.concat() {
@@ -104,6 +117,44 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
         problems.push(problem.to_owned());
     }
     (header, problems)
+}
+
+/// The label with which a paragraph begins, if it does: words before a colon, the first
+/// with a capital letter.
+pub fn label(line: &str) -> Option<&str> {
+    let (label, _) = line.split_once(": ")?;
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == ' ';
+    let is_label = label.starts_with(|c: char| c.is_ascii_uppercase())
+        && label.chars().all(is_word)
+        && label.split(' ').count() <= 2;
+    is_label.then_some(label)
+}
+
+fn label_problems(paragraphs: &[&[&str]]) -> Option<String> {
+    let firsts = paragraphs.iter().filter_map(|paragraph| paragraph.first());
+    let mut last = None;
+    for label in firsts.map(|line| label(line)) {
+        let place = match label {
+            None => None,
+            Some(label) => match LABELS.iter().position(|known| *known == label) {
+                None => {
+                    let known = LABELS.map(|label| format!("`{label}:`")).join(", ");
+                    let problem =
+                        format!("no paragraph begins with `{label}:`; there are {known}");
+                    return Some(problem);
+                }
+                place => place,
+            },
+        };
+        if place < last || place == last && place.is_some_and(|it| LABELS[it] != "Trap") {
+            let order = LABELS.map(|label| format!("`{label}:`")).join(", ");
+            let problem =
+                format!("the paragraphs of the header come in this order: text, {order}");
+            return Some(problem);
+        }
+        last = place;
+    }
+    None
 }
 
 impl Header {
@@ -226,7 +277,7 @@ use std::pin::pin;
     }
 
     /// What is wrong with a header in which a text is replaced by another.
-    const MISTAKES: [(&str, &str, &str); 21] = [
+    const MISTAKES: [(&str, &str, &str); 24] = [
         (GOOD, "use std::pin::pin;\n", "no summary"),
         ("//! Yield values.\n//!\n", "", "no summary"),
         ("//! Yield values.\n", "", "no summary"),
@@ -256,7 +307,17 @@ use std::pin::pin;
         ("clock: real", "clock: real\n//! clock: real", "twice"),
         ("A second line.", "clock: real", "last paragraph"),
         (PROSE, "", "needs prose"),
+        (SECOND, "//!\n//! Traps: two.\n", "begins with `Traps:`"),
+        (
+            SECOND,
+            "//!\n//! See also: x.\n//!\n//! Trap: y.\n",
+            "in this order",
+        ),
+        (SECOND, LONG, "20 are the most"),
     ];
+
+    const LONG: &str = "//! 1\n//! 2\n//! 3\n//! 4\n//! 5\n//! 6\n//! 7\n";
+    const SECOND: &str = "//! A second line.\n";
 
     const PROSE: &str =
         "//! What carries over: everything. Mind the trap.\n//! A second line.\n//!\n";
