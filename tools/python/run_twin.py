@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import builtins
 import concurrent.futures
+import math
 import os
 import runpy
 import selectors
@@ -117,7 +118,8 @@ class VirtualSelector(selectors.DefaultSelector):
             return events
         if timeout is None:
             raise RuntimeError("deadlock: every task waits and no timer is set")
-        self._clock.move(max(timeout, 0))
+        # As the loop of Linux and of Windows waits: for whole milliseconds, rounded up.
+        self._clock.move(math.ceil(max(timeout, 0) * 1e3) * 1e-3)
         return events
 
 

@@ -18,13 +18,13 @@ async def main():
     await asyncio.sleep(0.5)
     print("Half a second after the work")
 
-    print("Sleep until a time:")
+    print("Sleep until a deadline:")
     deadline = loop.time() + 0.5
     await work(150)
     await sleep_until(deadline)
     print("Half a second after the start")
 
-    print("Sleep until a time that has passed:")
+    print("Sleep until a deadline that has passed:")
     await sleep_until(deadline)
     print("At once")
 

@@ -13,3 +13,4 @@ mod share_state;
 mod spawn_from_a_thread;
 mod task_locals;
 mod task_state;
+mod timers;
