@@ -1,5 +1,4 @@
 import asyncio
-from contextlib import contextmanager
 
 LIMIT = 0.25
 REST = 0.2
@@ -18,39 +17,6 @@ async def count():
     for step in range(1, 5):
         await asyncio.sleep(0.1)
         print(f"Step {step}")
-
-
-async def fail():
-    await asyncio.sleep(LIMIT)
-    raise OSError("The disk is full")
-
-
-@contextmanager
-def file():
-    try:
-        yield
-    finally:
-        print("The file is closed")
-
-
-async def count_into_file():
-    with file():
-        await count()
-
-
-# Leaving the group always waits, so there is no second version of this.
-async def count_or_fail():
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(count_into_file())
-        tasks.create_task(fail())
-
-
-async def count_and_clean_up():
-    try:
-        await count()
-    finally:
-        await asyncio.sleep(0.1)
-        print("Cleaned up")
 
 
 async def main():
@@ -75,43 +41,22 @@ async def main():
         task.cancel()
     await asyncio.sleep(REST)
 
-    print("A set of tasks is dropped by an early return:")
-    try:
-        await count_or_fail()
-    except* OSError as group:
-        for error in group.exceptions:
-            print(f"Error: {error}")
-    await asyncio.sleep(REST)
-
-    print("A set of tasks is shut down before the return:")
-    try:
-        await count_or_fail()
-    except* OSError as group:
-        for error in group.exceptions:
-            print(f"Error: {error}")
-    await asyncio.sleep(REST)
-
-    print("A task is asked to stop:")
-    task = asyncio.create_task(count_and_clean_up())
-    await asyncio.sleep(LIMIT)
-    task.cancel()
-    await asyncio.wait([task])
-
-    print("A time limit around a handle:")
+    print("A timeout around a handle:")
+    task = asyncio.create_task(count())
     try:
         async with asyncio.timeout(LIMIT):
-            await asyncio.create_task(count())
+            await task
     except TimeoutError:
-        print("Time is up")
+        print("Timed out")
     await asyncio.sleep(REST)
 
-    print("A time limit around a handle that aborts:")
-    # The same again: in asyncio the limit cancels the task that it waits for.
+    print("A timeout around a handle, and the task runs on:")
+    task = asyncio.create_task(count())
     try:
         async with asyncio.timeout(LIMIT):
-            await asyncio.create_task(count())
+            await asyncio.shield(task)
     except TimeoutError:
-        print("Time is up")
+        print("Timed out")
     await asyncio.sleep(REST)
     print("The end")
 

@@ -27,7 +27,7 @@ async def add_late(total, amount, delay):
 
 async def main():
     print("Main: Starting")
-    workers = [("Worker-1", 1.5), ("Worker-2", 0.5), ("Worker-3", 1)]
+    workers = [("Worker-1", 0.3), ("Worker-2", 0.1), ("Worker-3", 0.2)]
     results = await asyncio.gather(*(worker(name, delay) for name, delay in workers))
     print("Main: All done")
     print(f"Results: {', '.join(results)}")

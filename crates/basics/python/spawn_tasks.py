@@ -2,23 +2,23 @@ import asyncio
 
 
 async def worker(name, delay):
-    print(f"Worker {name} starting")
+    print(f"Worker {name} starts")
     await asyncio.sleep(delay)
-    print(f"Worker {name} finished")
+    print(f"Worker {name} has finished")
     return f"Result from {name}"
 
 
 async def main():
+    print("Two tasks:")
     name = "A"
     task1 = asyncio.create_task(worker(name, 2))
     task2 = asyncio.create_task(worker("B", 1))
-    print("Tasks created")
     await asyncio.sleep(0.5)
     print(f"Waiting for {name}, then for B")
 
     result1 = await task1
     result2 = await task2
-    print(f"Results: {result1}, {result2}")
+    print(f"{result1}, {result2}")
 
     print("A list of tasks that share a table:")
     delays = [300, 100, 200]

@@ -13,6 +13,7 @@ mod interleaving;
 
 // Tasks
 mod spawn_tasks;
+mod spawn_order;
 mod task_results;
 mod task_state;
 
@@ -24,6 +25,7 @@ mod cooperative_loops;
 
 // Background tasks and shared state
 mod drop_or_detach;
+mod drop_a_join_set;
 mod background_tasks;
 mod borrow_or_spawn;
 mod send_and_local;
@@ -35,6 +37,8 @@ mod boxed_futures;
 mod scheduled_callbacks;
 mod awaitables;
 mod futures_by_hand;
+mod replies_by_number;
+mod done_callbacks;
 mod select_in_a_loop;
 mod task_locals;
 

@@ -1,41 +1,46 @@
 //! Spawn tasks: run async functions in the background and wait for them.
 //!
-//! `tokio::spawn` is `asyncio.create_task`: the runtime runs the future from now on, and
-//! the handle that it returns (a `JoinHandle`) is awaited for the result. Unlike in
-//! asyncio, tasks may run on several threads at once, and one may outlive the function
-//! that spawned it. So it must own what it uses (`'static`: nothing in it is borrowed):
-//! move it in, clone it, or share it in an `Arc`, a counted reference. A reference to a
-//! local variable is refused: "`name` does not live long enough", or, where a block lacks
-//! `move`, "async block may outlive the current function".
+//! `tokio::spawn` is `asyncio.create_task`: from then on the runtime runs the future, and
+//! you await its `JoinHandle` for the result. Tasks run on several threads, and no task
+//! may borrow: it owns what it uses (`'static`). Move a value in, clone it, or share it
+//! in an `Arc`, a counted reference.
 //!
-//! asyncio: asyncio.create_task, asyncio.Task, asyncio.gather, await
-//! asyncio: asyncio.ensure_future
+//! Trap: a reference to a local variable is refused, "`name` does not live long enough".
+//! If a block lacks `move`, the message is "async block may outlive the current function".
+//!
+//! Trap: a task may start before the line after its `spawn`, and B before A. In asyncio a
+//! new task always starts later, at the next await. Prepare what the task needs first.
+//!
+//! See also: `spawn_order`, `task_results`, `drop_or_detach`, `borrow_or_spawn`.
+//!
+//! asyncio: asyncio.create_task, asyncio.Task, asyncio.gather, asyncio.ensure_future
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio::time::sleep;
 
-/// Takes the name itself, not a reference to it, so that it can run as a task.
+/// Owns its name, so that it can run as a task.
 async fn worker(name: String, delay: Duration) -> String {
-    println!("Worker {name} starting");
+    println!("Worker {name} starts");
     sleep(delay).await;
-    println!("Worker {name} finished");
+    println!("Worker {name} has finished");
     format!("Result from {name}")
 }
 
-pub async fn run() -> Result<(), tokio::task::JoinError> {
+pub async fn run() -> Result<(), JoinError> {
+    println!("Two tasks:");
     let name = String::from("A");
     let task1 = tokio::spawn(worker(name.clone(), Duration::from_secs(2)));
     let task2 = tokio::spawn(worker("B".into(), Duration::from_secs(1)));
-    println!("Tasks created");
     sleep(Duration::from_millis(500)).await;
     println!("Waiting for {name}, then for B");
 
-    // The `?` is for a task that has no result because it failed: see `task_results`.
+    // The `?` is for a task that panicked or was aborted.
     let result1 = task1.await?;
     let result2 = task2.await?;
-    println!("Results: {result1}, {result2}");
+    println!("{result1}, {result2}");
 
     println!("A list of tasks that share a table:");
     let delays = Arc::new(vec![300, 100, 200]);
@@ -57,6 +62,6 @@ pub async fn run() -> Result<(), tokio::task::JoinError> {
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), tokio::task::JoinError> {
+pub async fn main() -> Result<(), JoinError> {
     run().await
 }

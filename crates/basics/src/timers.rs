@@ -1,8 +1,8 @@
 //! Timers: sleep for a time, sleep until a deadline, tick at an interval.
 //!
 //! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before it
-//! does not put off the deadline. If the deadline has passed, it returns at once. The
-//! first tick of an `interval` comes at once, and all ticks keep to the grid. Missed ticks
+//! does not put off the deadline. If the deadline has passed, it returns at once. An
+//! `interval` ticks at once for the first time, and then keeps to the grid. Missed ticks
 //! are made up one straight after the other.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100

@@ -1,0 +1,70 @@
+//! A spawned task may start at once, before the line after `spawn`.
+//!
+//! In asyncio the code after `create_task` runs up to its next await, and only then does
+//! the task start. Tokio's multi-thread runtime hands the task to another thread, which
+//! starts it when it likes. A runtime of one thread (`current_thread`) keeps the order of
+//! asyncio, and so does no other. To hold a task back, give it a signal to wait for.
+//!
+//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)` or
+//! the registration of a listener. On several threads it may come too late, and in tests
+//! on one thread it never does. Do it before the spawn.
+//!
+//! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
+//!
+//! asyncio: asyncio.create_task
+//! clock: real
+//! differs: a new task of asyncio waits for the next await, one of Tokio may start at once
+
+use std::error::Error;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Stands for work that awaits nothing.
+fn compute() {
+    thread::sleep(Duration::from_millis(200));
+    println!("The code after the spawn is done");
+}
+
+/// Spawns a task, and computes before the next await.
+async fn spawn_and_compute() -> Result<(), JoinError> {
+    let task = tokio::spawn(async { println!("The task starts") });
+    compute();
+    task.await
+}
+
+/// The task starts when the code after the spawn is done.
+async fn spawn_and_release() -> Result<(), JoinError> {
+    let (go, may_go) = oneshot::channel();
+    let task = tokio::spawn(async {
+        // An error says that the sender was dropped, as by an early return.
+        if may_go.await.is_ok() {
+            println!("The task starts");
+        }
+    });
+    compute();
+    let _ = go.send(());
+    task.await
+}
+
+/// `main` makes its own runtimes, so async code calls it on a thread that may block.
+pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    spawn_blocking(main).await?
+}
+
+pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    println!("On several threads:");
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(spawn_and_compute())?;
+
+    println!("On several threads, with a signal:");
+    runtime.block_on(spawn_and_release())?;
+
+    println!("On one thread:");
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(spawn_and_compute())?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! No task is left when `join_or_shut_down` returns, whatever ended it.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::drop_a_join_set::{join_or_drop, join_or_shut_down};
+
+/// Counts down when its task is gone, which takes a while.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        thread::sleep(Duration::from_micros(200));
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// So many tasks that never end, beside the one that is given.
+fn tasks<F>(count: usize, running: &Arc<AtomicUsize>, last: F) -> JoinSet<F::Output>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        let running = Running::new(running);
+        tasks.spawn(async move {
+            let _running = running;
+            pending().await
+        });
+    }
+    tasks.spawn(last);
+    tasks
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_tasks_are_gone_after_an_error_and_after_a_panic() {
+    for count in [0, 1, 31, 129, 1000] {
+        let running = Arc::new(AtomicUsize::new(0));
+        let failing = async { Err(io::Error::other("scheduled")) };
+        let error = join_or_shut_down(tasks(count, &running, failing)).await;
+        assert_eq!(error.expect_err("an error").to_string(), "scheduled");
+        assert_eq!(running.load(SeqCst), 0, "{count}");
+
+        let panicking = async { panic!("scheduled") };
+        let error = join_or_shut_down(tasks(count, &running, panicking)).await;
+        let error = error.expect_err("a panic").to_string();
+        assert!(error.contains("panicked"), "{error}");
+        assert_eq!(running.load(SeqCst), 0, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_without_an_error_is_waited_for() {
+    for count in [0, 1, 31, 129, 1000] {
+        let done = Arc::new(AtomicUsize::new(0));
+        let tasks: JoinSet<io::Result<()>> = (0..count)
+            .map(|_| {
+                let done = Arc::clone(&done);
+                async move {
+                    done.fetch_add(1, SeqCst);
+                    Ok(())
+                }
+            })
+            .collect();
+        assert!(join_or_shut_down(tasks).await.is_ok());
+        assert_eq!(done.load(SeqCst), count);
+    }
+}
+
+// On one thread an aborted task cannot have ended before the next await.
+#[tokio::test]
+async fn a_dropped_set_is_not_waited_for() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let failing = async { Err(io::Error::other("scheduled")) };
+    assert!(join_or_drop(tasks(31, &running, failing)).await.is_err());
+    assert_eq!(running.load(SeqCst), 31);
+    let gone = async {
+        while running.load(SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(60), gone).await.is_ok());
+}
