@@ -3,17 +3,13 @@ import asyncio
 import sys
 
 
-def parser():
-    parser = argparse.ArgumentParser(description="Fetches pages and checks files.")
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="tool", description="Fetches pages.")
     parser.add_argument(
-        "--limit", type=int, default=1000, help="The time limit in milliseconds"
+        "--timeout-ms", type=int, default=1000, help="For all pages together"
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    fetch = commands.add_parser("fetch", help="Fetch pages, all at once")
-    fetch.add_argument("pages", nargs="+")
-    checksum = commands.add_parser("checksum", help="Add up the bytes of a text")
-    checksum.add_argument("text")
-    return parser
+    parser.add_argument("pages", nargs="+")
+    return parser.parse_args(argv)
 
 
 async def fetch(page):
@@ -27,52 +23,43 @@ async def fetch(page):
     return f"Data from {page}"
 
 
-def checksum(text):
-    return sum(text.encode())
+async def fetch_all(pages):
+    limit = asyncio.Semaphore(10)
+
+    async def fetch_and_print(page):
+        async with limit:
+            print(await fetch(page))
+
+    async with asyncio.TaskGroup() as group:
+        for page in pages:
+            group.create_task(fetch_and_print(page))
 
 
 async def execute(args):
-    match args.command:
-        case "fetch":
-            data = await asyncio.gather(*(fetch(page) for page in args.pages))
-            return "\n".join(data)
-        case "checksum":
-            return await asyncio.to_thread(checksum, args.text)
-
-
-async def program(argv):
-    args = parser().parse_args(argv)
+    code = 0
     try:
-        async with asyncio.timeout(args.limit / 1000):
-            text = await execute(args)
-    except LookupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except TimeoutError:
-        print("error: the time is up", file=sys.stderr)
-        return 3
-    print(text)
-    return 0
+        async with asyncio.timeout(args.timeout_ms / 1000):
+            await fetch_all(args.pages)
+    except* LookupError as group:
+        print(f"error: {group.exceptions[0]}", file=sys.stderr)
+        code = 1
+    except* TimeoutError:
+        print("error: timed out", file=sys.stderr)
+        code = 1
+    return code
 
 
-async def demonstration():
+async def demonstrate():
     for line in [
-        "tool fetch home news",
-        "tool fetch home attic",
-        "tool --limit 300 fetch home news",
-        "tool checksum abc",
+        "tool home news",
+        "tool home attic",
+        "tool --timeout-ms 300 home news",
     ]:
         print(f"$ {line}")
         _, *argv = line.split(" ")
-        code = await program(argv)
-        print(f"Exit code {code}")
+        print(f"Exit code {await execute(parse(argv))}")
 
 
-async def main():
-    if sys.argv[1:]:
-        return await program(sys.argv[1:])
-    await demonstration()
-
-
-if code := asyncio.run(main()):
-    sys.exit(code)
+if sys.argv[1:]:
+    sys.exit(asyncio.run(execute(parse(sys.argv[1:]))))
+asyncio.run(demonstrate())

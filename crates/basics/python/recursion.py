@@ -31,11 +31,20 @@ async def total_size_at_once(folder):
     return own + sum(task.result() for task in tasks)
 
 
+def leaves(group):
+    """The errors of a group, also of the groups inside it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
 async def show(total):
     try:
         print(f"Total: {await total}")
     except* PermissionError as group:
-        for error in group.exceptions:
+        for error in leaves(group):
             print(f"Error: {error}")
 
 
@@ -49,16 +58,10 @@ async def main():
     print("All at once:")
     await show(total_size_at_once(home))
 
-    print("All at once, one of them unreadable:")
-    disk = Folder("disk", 100, [home, Folder("secret", 200)])
+    print("All at once, in tasks, and one of them is unreadable:")
+    backup = Folder("backup", 50, [Folder("secret", 150)])
+    disk = Folder("disk", 100, [home, backup])
     await show(total_size_at_once(disk))
-
-    # Whatever runs at once in asyncio is a task, so this is the same again.
-    print("Each in a task of its own, one of them unreadable:")
-    await show(total_size_at_once(disk))
-
-    print("Each in a task of its own:")
-    await show(total_size_at_once(home))
 
 
 asyncio.run(main())

@@ -29,6 +29,9 @@ class Calls:
             if not future.done():
                 future.set_exception(ConnectionError("the connection is lost"))
 
+    def pending(self):
+        return len(self._waiting)
+
 
 class Client:
     def __init__(self, calls, requests):
@@ -55,10 +58,8 @@ class Client:
 
 
 async def answer(calls, number, page):
-    await asyncio.sleep({"fast": 0.1, "crash": 0.1, "slow": 0.2}.get(page, 0.6))
-    if page == "crash":
-        calls.fail_all()
-    elif not calls.reply(number, f"the {page} page"):
+    await asyncio.sleep({"fast": 0.1, "slow": 0.2}.get(page, 0.6))
+    if not calls.reply(number, f"the {page} page"):
         print(f"nobody waits for the {page} page")
 
 
@@ -76,12 +77,17 @@ async def main():
     client = Client(calls, requests)
 
     print("Replies in another order than their requests:")
-    callers = [asyncio.create_task(client.show(page)) for page in ["slow", "fast", "late"]]
+    pages = ["slow", "fast", "late"]
+    callers = [asyncio.create_task(client.show(page)) for page in pages]
     await asyncio.sleep(0.7)
     await asyncio.gather(*callers)
 
     print("The connection ends:")
-    await asyncio.gather(client.show("slow"), client.show("crash"))
+    caller = asyncio.create_task(client.show("slow"))
+    await asyncio.sleep(0.1)
+    calls.fail_all()
+    await caller
+    print(f"calls that wait: {calls.pending()}")
     server.cancel()
 
 

@@ -50,6 +50,7 @@ mod call_async_from_sync;
 mod spawn_from_a_thread;
 mod runtime_on_a_thread;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

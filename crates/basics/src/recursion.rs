@@ -1,26 +1,31 @@
 //! Recursion: an async function that calls itself, as in a walk over a tree of folders.
 //!
-//! A future holds the futures that it awaits, so one that awaits its own kind would have
-//! no size: "recursion in an async fn requires boxing". `Box::pin` at the call puts the
-//! inner one on the heap, and that is all that differs from Python. It serves for one
-//! child after another and for all at once. A function that spawns itself as a task needs
-//! no box, yet as an `async fn` it is refused: "cannot satisfy `impl Future<Output = ()>:
-//! Send`". Write it as a plain function that promises the `Send`: it returns `impl
-//! Future<Output = T> + Send`, by an `async move` block.
+//! A future holds the futures that it awaits, so a future that awaits its own kind would
+//! have no size. `Box::pin` at the call puts the inner future on the heap; nothing else
+//! differs from Python. To run all children at once, collect their futures in a
+//! `FuturesUnordered`: the first error drops the others. Or spawn each as a task.
+//!
+//! Trap: without the box, "recursion in an async fn requires boxing".
+//!
+//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
+//! = ()>: Send`". Write a plain function that returns `impl Future<Output = T> + Send`.
+//!
+//! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!
 //! asyncio: async def, await, asyncio.TaskGroup
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+/// A folder, its own size, and the folders in it.
 pub struct Folder {
-    name: &'static str,
-    size: u32,
-    folders: Vec<Arc<Folder>>,
+    pub name: &'static str,
+    pub size: u32,
+    pub folders: Vec<Arc<Folder>>,
 }
 
 impl Folder {
@@ -44,7 +49,7 @@ impl Folder {
     }
 }
 
-/// One folder after another.
+/// Returns the size of the whole tree, and reads one folder after another.
 pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     for inner in &folder.folders {
@@ -53,16 +58,21 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     Ok(total)
 }
 
-/// All folders inside one at once.
+/// Reads all folders inside a folder at once. Returns the first error when it happens,
+/// and drops the other futures.
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
-    let own = folder.read().await?;
+    let mut total = folder.read().await?;
     let inner = folder.folders.iter().map(|inner| total_size_at_once(inner));
-    let sizes = Box::pin(try_join_all(inner)).await?;
-    Ok(own + sizes.iter().sum::<u32>())
+    // Not `try_join_all`: of more than 30 futures it tells an error only in list order.
+    let mut sizes: FuturesUnordered<_> = inner.map(Box::pin).collect();
+    while let Some(size) = sizes.try_next().await? {
+        total += size;
+    }
+    Ok(total)
 }
 
-/// Each folder in a task of its own, which owns its share of the tree. If one of them
-/// fails, the set is dropped with the others, and that stops them.
+/// Reads each folder in a task of its own, which owns its share of the tree. The first
+/// error drops the set, and so aborts the other tasks.
 #[expect(
     clippy::manual_async_fn,
     reason = "an `async fn` does not promise `Send`"
@@ -98,16 +108,10 @@ pub async fn run() {
     println!("All at once:");
     show(total_size_at_once(&home).await);
 
-    println!("All at once, one of them unreadable:");
-    let disk = Folder::new("disk", 100, [home, Folder::new("secret", 200, [])]);
-    show(total_size_at_once(&disk).await);
-
-    println!("Each in a task of its own, one of them unreadable:");
-    let disk = Arc::new(disk);
-    show(total_size_in_tasks(Arc::clone(&disk)).await);
-
-    println!("Each in a task of its own:");
-    show(total_size_in_tasks(Arc::clone(&disk.folders[0])).await);
+    println!("All at once, in tasks, and one of them is unreadable:");
+    let backup = Folder::new("backup", 50, [Folder::new("secret", 150, [])]);
+    let disk = Folder::new("disk", 100, [home, backup]);
+    show(total_size_in_tasks(Arc::new(disk)).await);
 }
 
 #[tokio::main]

@@ -169,14 +169,12 @@ async fn serve(mut requests: mpsc::Receiver<Request>, calls: Arc<Calls<String>>)
         let calls = Arc::clone(&calls);
         tokio::spawn(async move {
             let millis = match page {
-                "fast" | "crash" => 100,
+                "fast" => 100,
                 "slow" => 200,
                 _ => 600,
             };
             sleep(Duration::from_millis(millis)).await;
-            if page == "crash" {
-                calls.fail_all();
-            } else if calls.reply(number, format!("the {page} page")).is_err() {
+            if calls.reply(number, format!("the {page} page")).is_err() {
                 println!("nobody waits for the {page} page");
             }
         });
@@ -187,7 +185,10 @@ pub async fn run() {
     let calls = Arc::new(Calls::default());
     let (requests, receiver) = mpsc::channel(10);
     tokio::spawn(serve(receiver, Arc::clone(&calls)));
-    let client = Client { calls, requests };
+    let client = Client {
+        calls: Arc::clone(&calls),
+        requests,
+    };
 
     println!("Replies in another order than their requests:");
     for page in ["slow", "fast", "late"] {
@@ -196,7 +197,11 @@ pub async fn run() {
     sleep(Duration::from_millis(700)).await;
 
     println!("The connection ends:");
-    tokio::join!(client.clone().show("slow"), client.show("crash"));
+    let caller = tokio::spawn(client.show("slow"));
+    sleep(Duration::from_millis(100)).await;
+    calls.fail_all();
+    let _ = caller.await;
+    println!("calls that wait: {}", calls.pending());
 }
 
 #[tokio::main]

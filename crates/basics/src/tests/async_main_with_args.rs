@@ -1,31 +1,53 @@
-use crate::async_main_with_args::program;
-use std::ffi::OsString;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Exit codes, and how soon an error is told.
+
 use std::time::Duration;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+
+use clap::Parser;
+use tokio::time::Instant;
+
+use crate::async_main_with_args::{Args, execute};
+
+fn parse(pages: &[&str]) -> Args {
+    Args::parse_from(["tool", "--timeout-ms", "60000"].iter().chain(pages))
+}
 
 #[test]
-fn the_program_waits_for_a_blocked_thread() {
-    let ended = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&ended);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async move {
-        let call = spawn_blocking(move || {
-            std::thread::sleep(Duration::from_millis(200));
-            flag.store(true, Ordering::Relaxed);
-        });
-        assert!(timeout(Duration::from_millis(50), call).await.is_err());
-    });
-    assert!(!ended.load(Ordering::Relaxed));
-    // As at the end of an async main.
-    drop(runtime);
-    assert!(ended.load(Ordering::Relaxed));
+fn a_wrong_call_has_the_code_2() {
+    for (arguments, code) in
+        [("tool", 2), ("tool --timeout-ms x home", 2), ("tool -h", 0)]
+    {
+        let error = Args::try_parse_from(arguments.split(' ')).expect_err("no pages");
+        assert_eq!(error.exit_code(), code, "{arguments}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_error_is_told_at_once_however_many_pages_there_are() {
+    for count in [0, 1, 31, 129, 1000] {
+        let mut pages = vec!["news"; count];
+        // Among the first ten, which are requested at once.
+        pages.insert(count.min(9), "attic");
+        let start = Instant::now();
+        assert_eq!(execute(parse(&pages)).await, 1);
+        assert!(start.elapsed() < Duration::from_millis(400), "{count}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_pages_come_ten_at_a_time() {
+    for (count, rounds) in [(1, 1), (10, 1), (11, 2), (31, 4), (129, 13)] {
+        let start = Instant::now();
+        assert_eq!(execute(parse(&vec!["news"; count])).await, 0);
+        let expected = rounds * Duration::from_millis(400);
+        assert!(
+            start.elapsed() >= expected
+                && start.elapsed() < expected + Duration::from_millis(50)
+        );
+    }
 }
 
 #[tokio::test]
-async fn a_wrong_call_has_the_code_2() {
-    assert_eq!(program(["tool", "fetch"].map(OsString::from)).await, 2);
-    assert_eq!(program(["tool", "--help"].map(OsString::from)).await, 0);
+async fn it_can_be_spawned() {
+    let task = tokio::spawn(execute(parse(&["home"])));
+    assert_eq!(task.await.expect("no panic"), 0);
 }

@@ -9,6 +9,7 @@ mod done_callbacks;
 mod drop_a_join_set;
 mod drop_or_detach;
 mod futures_by_hand;
+mod recursion;
 mod replies_by_number;
 mod select_in_a_loop;
 mod send_and_local;

@@ -1,0 +1,22 @@
+//! What the program does for some command lines.
+
+use clap::Parser;
+
+use crate::async_main_with_args::{Args, execute};
+
+pub async fn run() {
+    for line in [
+        "tool home news",
+        "tool home attic",
+        "tool --timeout-ms 300 home news",
+    ] {
+        println!("$ {line}");
+        let args = Args::parse_from(line.split(' '));
+        println!("Exit code {}", execute(args).await);
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
