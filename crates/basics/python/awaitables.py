@@ -28,7 +28,7 @@ async def main():
     result = await task
     print(result)
 
-    print("A result for two who wait:")
+    print("A result for two waiters:")
     task = asyncio.create_task(my_coroutine())
     first, second = await asyncio.gather(task, task)
     print(f"{first}, {second}")
@@ -44,14 +44,6 @@ async def main():
     result = await future
     print(result)
     await setter
-
-    print("A future that nobody can set any more:")
-    future = asyncio.get_running_loop().create_future()
-    future.cancel()
-    try:
-        print(await future)
-    except asyncio.CancelledError:
-        print("No result")
 
     print("A future written by hand:")
     result = await Countdown(3)

@@ -33,11 +33,9 @@ async def handle_with_subrequest(request):
 
 async def handle_with_tasks(request):
     request_id.set(request)
-    print("A task of its own:")
+    print("A task, and a call on another thread:")
     await asyncio.create_task(query(0.1))
-
-    print("A task that is given the id:")
-    await asyncio.create_task(query(0.1))
+    await asyncio.to_thread(log, "Computed")
 
 
 async def main():
@@ -49,7 +47,6 @@ async def main():
 
     print("Outside of a request:")
     log("Nothing is set")
-    await asyncio.create_task(query(0.1))
 
     await asyncio.create_task(handle_with_tasks(4))
 

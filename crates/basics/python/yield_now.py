@@ -23,14 +23,14 @@ async def five_hundred_delays(delay):
 
 
 async def main():
-    print("Without stepping aside:")
+    print("Without a yield:")
     await asyncio.gather(*map(count, ["A", "B"]))
 
-    print("Stepping aside after each number:")
+    print("A yield after each number:")
     await asyncio.gather(*map(count_politely, ["A", "B"]))
 
     limit = 0.25
-    print("Five hundred turns, stepping aside:")
+    print("Five hundred yields:")
     try:
         async with asyncio.timeout(limit):
             await five_hundred_yields()
@@ -38,7 +38,7 @@ async def main():
     except TimeoutError:
         print("Not done after 250 ms")
 
-    print("Five hundred turns with a delay of zero:")
+    print("Five hundred sleeps of zero:")
     try:
         async with asyncio.timeout(limit):
             await five_hundred_delays(0)

@@ -1,16 +1,20 @@
 //! What can be awaited: coroutines, tasks, futures, and a future written by hand.
 //!
-//! Whatever is a `Future` can be awaited: an async function's future, a task's handle,
-//! the receiver of a `oneshot` (for `asyncio.Future`; the sender sets the result), or a
-//! type of your own. The runtime asks a future for progress by calling `poll`. A future
-//! that is not ready sees to it that its waker is called when it is worth asking again.
-//! Awaiting a plain function's result is refused, it "is not a future"; so is an await
-//! outside of async code: "`await` is only allowed inside `async` functions and blocks".
-//! A task can be awaited only once, unlike in Python: the second time is a "use of moved
-//! value". For several who wait there is `shared` of `FutureExt`.
+//! Whatever implements `Future` can be awaited: an async function's future, a task's
+//! handle, the receiver of a `oneshot`, or a type of your own. The runtime asks for
+//! progress by `poll`. A future that is not ready keeps the waker, and calls it when there
+//! is progress. A plain function's result cannot be awaited: it "is not a future".
+//!
+//! Trap: a task can be awaited only once, unlike in Python. The second time is a "use of
+//! moved value". For several waiters, `shared` of `FutureExt` clones the result.
+//!
+//! Trap: `shared` needs a result that can be cloned, and `io::Error` cannot: "the trait
+//! `Clone` is not implemented for `std::io::Error`". Put the error into an `Arc`.
+//!
+//! See also: `futures_by_hand`, `done_callbacks`, `yield_now`.
 //!
 //! asyncio: await, loop.create_future, asyncio.Future.set_result, __await__
-//! asyncio: asyncio.Future, asyncio.Future.cancel
+//! asyncio: asyncio.Future
 
 use std::error::Error;
 use std::pin::Pin;
@@ -27,7 +31,7 @@ async fn my_coroutine() -> &'static str {
     "Result"
 }
 
-/// Is ready when it has been polled `left` times before.
+/// Is ready when it has been polled `left` times.
 pub struct Countdown {
     left: u32,
 }
@@ -35,13 +39,16 @@ pub struct Countdown {
 impl Future for Countdown {
     type Output = &'static str;
 
-    // `Pin` promises that the future is not moved any more; this one would not mind.
+    // `Pin` says that the future is not moved any more. This one holds no references to
+    // itself, so it could be.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<&'static str> {
         if self.left == 0 {
             return Poll::Ready("Lift-off");
         }
         println!("{}", self.left);
         self.left -= 1;
+        // Asks to be polled again at once. A real future hands a clone of the waker to
+        // whatever will bring its result: to wake at once keeps a core busy.
         context.waker().wake_by_ref();
         Poll::Pending
     }
@@ -57,7 +64,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let result = task.await?;
     println!("{result}");
 
-    println!("A result for two who wait:");
+    println!("A result for two waiters:");
     let shared = my_coroutine().shared();
     let (first, second) = join!(shared.clone(), shared);
     println!("{first}, {second}");
@@ -66,19 +73,11 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
         sleep(Duration::from_millis(500)).await;
-        // An error here would mean that the receiver is gone: nobody waits any more.
+        // An error says that the receiver was dropped.
         let _ = sender.send("value");
     });
     let result = receiver.await?;
     println!("{result}");
-
-    println!("A future that nobody can set any more:");
-    let (sender, receiver) = oneshot::channel::<&str>();
-    drop(sender);
-    match receiver.await {
-        Ok(result) => println!("{result}"),
-        Err(_) => println!("No result"),
-    }
 
     println!("A future written by hand:");
     let result = Countdown { left: 3 }.await;

@@ -1,21 +1,26 @@
 //! Task locals: a request id that every function can read, for `contextvars`.
 //!
-//! `task_local!` declares the variable and `scope` sets it while a future runs. There is
-//! no `set`, and so no token to reset. What is awaited inside sees the value; an inner
-//! `scope` hides it for a while. The trap is `tokio::spawn`: a task of asyncio has a copy
-//! of its creator's context, one of Tokio starts with nothing. Give it a `scope` of its
-//! own. Where the value may be missing read it with `try_get` or `try_with`: `get` and
-//! `with` panic. With a `&'static str` as the value two scopes in a `join!` are refused
-//! in a task, "implementation of `Send` is not general enough": take a `String`.
+//! `task_local!` declares the variable, and `scope` sets it while a future runs. There is
+//! no `set`, and so no token to reset; an inner `scope` hides the outer value. Read it
+//! with `try_get` where the value may be missing: `get` and `with` panic.
+//!
+//! Trap: `create_task` and `to_thread` copy the context of their caller. In Tokio a
+//! spawned task and a call in `spawn_blocking` start with nothing: pass the value on.
+//!
+//! Trap: with a `&'static str` as the value, two scopes in a `join!` are refused in a
+//! task, "implementation of `Send` is not general enough". Take a `String`. Read it by
+//! `try_get`, which clones it: `with(|id| *id)` "cannot move out of `*id`".
+//!
+//! See also: `structured_logging`, which puts the id on each line of a log.
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task, asyncio.gather
-//! asyncio: contextvars.copy_context, asyncio.create_task(context=)
+//! asyncio: contextvars.copy_context, asyncio.create_task(context=), asyncio.to_thread
 //! asyncio: loop.set_task_factory
-//! differs: a task of asyncio inherits the context of its creator, one of Tokio does not
+//! differs: asyncio hands the context to tasks and threads, Tokio does not
 
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 use tokio::{join, task_local};
 
@@ -25,7 +30,7 @@ task_local! {
 
 /// Prints the message with the id of the request that it belongs to.
 fn log(message: &str) {
-    match REQUEST_ID.try_with(|id| *id) {
+    match REQUEST_ID.try_get() {
         Ok(id) => println!("[{id}] {message}"),
         Err(_) => println!("[none] {message}"),
     }
@@ -50,8 +55,7 @@ async fn handle_with_subrequest() {
     log("After");
 }
 
-/// Spawns a task that has the request id of whoever spawns it, if there is one.
-/// What a task factory of asyncio does for all tasks, it does where it is called.
+/// Spawns a task that has the request id of its caller, if there is one.
 pub fn spawn_with_id<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -62,12 +66,25 @@ where
     }
 }
 
-async fn handle_with_tasks() -> Result<(), JoinError> {
-    println!("A task of its own:");
-    tokio::spawn(query(Duration::from_millis(100))).await?;
+/// Runs blocking work on another thread, with the request id of its caller, if there is
+/// one.
+pub fn spawn_blocking_with_id<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    match REQUEST_ID.try_get() {
+        Ok(id) => spawn_blocking(move || REQUEST_ID.sync_scope(id, work)),
+        Err(_) => spawn_blocking(work),
+    }
+}
 
-    println!("A task that is given the id:");
-    spawn_with_id(query(Duration::from_millis(100))).await
+async fn handle_with_tasks() -> Result<(), JoinError> {
+    println!("A task, and a call on another thread:");
+    tokio::spawn(query(Duration::from_millis(100))).await?;
+    spawn_blocking(|| log("Computed")).await?;
+
+    println!("The same, given the id:");
+    spawn_with_id(query(Duration::from_millis(100))).await?;
+    spawn_blocking_with_id(|| log("Computed")).await
 }
 
 pub async fn run() -> Result<(), JoinError> {
@@ -82,7 +99,6 @@ pub async fn run() -> Result<(), JoinError> {
 
     println!("Outside of a request:");
     log("Nothing is set");
-    spawn_with_id(query(Duration::from_millis(100))).await?;
 
     REQUEST_ID.scope(4, handle_with_tasks()).await
 }

@@ -1,13 +1,15 @@
-//! Step aside for the other tasks: `yield_now`, for asyncio's `sleep(0)`.
+//! Let other tasks run: `yield_now`, for asyncio's `sleep(0)`.
 //!
-//! A loop that has nothing to wait for keeps its turn until it ends. `yield_now().await`
-//! ends the turn. The parts of a `join!` or a `join_all` then alternate as here; for
-//! spawned tasks no order is promised. That is `asyncio.sleep(0)`, and not what Tokio's
-//! `sleep(Duration::ZERO)` is: a timer, and timers know only whole milliseconds. Five
-//! hundred of them are not done after 250 ms, where five hundred yields are. So look at a
-//! delay that may be zero. For many small portions take
-//! `tokio::task::coop::consume_budget` (see `cooperative_loops`), which steps aside only
-//! now and then.
+//! A loop that has nothing to wait for keeps its turn until it ends; `yield_now().await`
+//! ends the turn. The futures of this short `join_all` then alternate. A `join!` starts
+//! each round with another of its futures: A1 B1, B2 A2, A3 B3. Spawned tasks run in any
+//! order. In a loop of many small steps, `consume_budget` yields only now and then.
+//!
+//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
+//! After 250 ms, five hundred such sleeps are not done, and five hundred yields are. If
+//! a delay may be zero, call `yield_now` for it instead.
+//!
+//! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.sleep, asyncio.gather, asyncio.timeout
 //! clock: real
@@ -26,7 +28,7 @@ async fn count(name: &str) {
     }
 }
 
-/// Steps aside after each number.
+/// Ends its turn after each number.
 async fn count_politely(name: &str) {
     for number in 1..=3 {
         println!("{name}: {number}");
@@ -40,7 +42,7 @@ async fn five_hundred_yields() {
     }
 }
 
-/// Waits between its turns, and here the delay happens to be zero.
+/// Sleeps between its turns, and here the delay happens to be zero.
 async fn five_hundred_delays(delay: Duration) {
     for _ in 0..500 {
         sleep(delay).await;
@@ -48,20 +50,20 @@ async fn five_hundred_delays(delay: Duration) {
 }
 
 pub async fn run() {
-    println!("Without stepping aside:");
+    println!("Without a yield:");
     join_all(["A", "B"].map(count)).await;
 
-    println!("Stepping aside after each number:");
+    println!("A yield after each number:");
     join_all(["A", "B"].map(count_politely)).await;
 
     let limit = Duration::from_millis(250);
-    println!("Five hundred turns, stepping aside:");
+    println!("Five hundred yields:");
     match timeout(limit, five_hundred_yields()).await {
         Ok(()) => println!("Done"),
         Err(_) => println!("Not done after 250 ms"),
     }
 
-    println!("Five hundred turns with a delay of zero:");
+    println!("Five hundred sleeps of zero:");
     match timeout(limit, five_hundred_delays(Duration::ZERO)).await {
         Ok(()) => println!("Done"),
         Err(_) => println!("Not done after 250 ms"),

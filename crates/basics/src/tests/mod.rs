@@ -17,5 +17,7 @@ mod share_state;
 mod spawn_from_a_thread;
 mod spawn_order;
 mod task_locals;
+mod task_results;
 mod task_state;
 mod timers;
+mod yield_now;
