@@ -52,7 +52,7 @@ async def main():
     fetcher = DataFetcher("Page")
     print(await fetcher.fetch_twice())
 
-    print("Through what a type promises, in a task:")
+    print("Through an interface, in a task:")
     print(await start(fetcher))
 
     print("Closure:")

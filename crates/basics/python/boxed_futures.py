@@ -40,9 +40,6 @@ async def divide(x, y):
     return x // y
 
 
-HANDLERS = {"add": add, "divide": divide}
-
-
 async def main():
     print("A list of different types:")
     await fetch_from([Cache("A page"), Server(0.3)])
@@ -52,9 +49,16 @@ async def main():
         print(result)
 
     print("A table of async functions:")
-    for name, x, y in [("divide", 7, 0), ("add", 7, 1), ("multiply", 7, 1)]:
+    limit = 7
+
+    async def limited(x, y):
+        return min(x + y, limit)
+
+    handlers = {"add": add, "divide": divide, "limited": limited}
+    calls = [("divide", 7, 0), ("add", 7, 1), ("limited", 7, 1), ("multiply", 7, 1)]
+    for name, x, y in calls:
         try:
-            print(await HANDLERS[name](x, y))
+            print(await handlers[name](x, y))
         except KeyError:
             print(f"No handler {name}")
         except ZeroDivisionError as error:

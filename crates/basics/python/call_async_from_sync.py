@@ -1,5 +1,4 @@
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -13,22 +12,13 @@ async def fetch_price(item):
 
 
 def price(item):
-    coroutine = fetch_price(item)
-    try:
-        return asyncio.run(coroutine)
-    finally:
-        # Where there is a loop already, it has not been awaited.
-        coroutine.close()
+    return asyncio.run(fetch_price(item))
 
 
 def price_in_place(item):
     # Nothing else runs on the loop meanwhile: asyncio has no better way.
     with ThreadPoolExecutor() as executor:
         return executor.submit(price, item).result()
-
-
-def start_fetch():
-    return asyncio.get_running_loop().create_task(fetch_price("tea"))
 
 
 def look():
@@ -40,39 +30,23 @@ def look():
 
 
 async def under_async_code():
-    print("Under async code:")
-    look()
-    try:
-        print(f"Tea costs {price('tea')}")
-    except RuntimeError as error:
-        print(error)
-
     print("Under async code, on a thread where blocking is allowed:")
+    look()
     print(f"Tea costs {await asyncio.to_thread(price, 'tea')}")
 
     print("Under async code, in place:")
     print(f"Tea costs {price_in_place('tea')}")
 
 
-def without_loop():
-    look()
-    try:
-        start_fetch()
-        print("The task has started")
-    except RuntimeError as error:
-        print(error)
-
-
 def with_loop(loop):
+    look()
     task = asyncio.run_coroutine_threadsafe(fetch_price("tea"), loop)
     print(f"Tea costs {task.result()}")
 
 
 async def serve_thread():
     loop = asyncio.get_running_loop()
-    thread = threading.Thread(target=with_loop, args=(loop,))
-    thread.start()
-    await asyncio.to_thread(thread.join)
+    await asyncio.to_thread(with_loop, loop)
 
 
 def main():
@@ -84,11 +58,6 @@ def main():
         print(f"Error: {error}")
 
     asyncio.run(under_async_code())
-
-    print("On a thread that has no runtime:")
-    thread = threading.Thread(target=without_loop)
-    thread.start()
-    thread.join()
 
     print("On a thread that has a handle:")
     asyncio.run(serve_thread())

@@ -24,12 +24,11 @@ class BackgroundLoop:
         self._thread.join()
 
 
-async def async_task(name, delay):
-    print(f"Task {name} starting")
+async def work(name, delay):
+    print(f"Task {name} starts")
     await asyncio.sleep(delay)
     if name == "broken":
         raise ValueError(f"Task {name} failed")
-    print(f"Task {name} completed")
     return f"Result from {name}"
 
 
@@ -41,12 +40,10 @@ def blocking_call():
 
 def synchronous():
     background = BackgroundLoop()
-    task = background.spawn(async_task("test", 1))
-    print(task.result())
 
-    print("Two at once, while this thread does something else:")
-    good = background.spawn(async_task("good", 0.2))
-    broken = background.spawn(async_task("broken", 0.3))
+    print("Two tasks, while this thread does something else:")
+    good = background.spawn(work("good", 0.2))
+    broken = background.spawn(work("broken", 0.3))
     time.sleep(0.1)
     print("Something else is done")
     print(good.result())
@@ -55,14 +52,17 @@ def synchronous():
     except ValueError as error:
         print(f"Error: {error}")
 
-    print("Stopped while a task runs:")
-    background.spawn(async_task("endless", 3600))
-    time.sleep(0.1)
-    background.stop()
-    print("Stopped")
+    print("A task that takes too long:")
+    slow = background.spawn(work("slow", 3600))
+    try:
+        slow.result(timeout=0.1)
+    except TimeoutError:
+        print("Timed out")
+        slow.cancel()
 
-    print("Stopped while a blocking call runs:")
-    background = BackgroundLoop()
+    print("Stopped while a task and a blocking call run:")
+    background.spawn(work("endless", 3600))
+    time.sleep(0.1)
     background.spawn(asyncio.to_thread(blocking_call))
     time.sleep(0.1)
     background.stop()

@@ -1,12 +1,19 @@
 //! Define async functions: function, method, trait method, closure, block.
 //!
-//! Where Python has `async def`, Rust has `async fn`, as a function, as a method and in a
-//! trait (what a `Protocol` is in Python). A trait whose methods will run in tasks writes
-//! `-> impl Future<Output = T> + Send` in place of `async fn`, or the task is refused,
-//! "future cannot be sent between threads safely"; who implements it writes `async fn`
-//! all the same. Python has no async lambda; Rust has the async closure. The trap is a
-//! plain closure that returns an async block: "lifetime may not live long enough". A list
-//! of different types needs a box: see `boxed_futures`.
+//! `async def` is `async fn`, as a function, a method, or in a trait (Python's
+//! `Protocol`). If tasks call a trait's method, declare it as `-> impl Future<Output = T>
+//! + Send`. Its implementations write `async fn` all the same. With `async fn` in the
+//! trait, the task is refused: "future cannot be sent between threads safely". Rust also
+//! has async closures, which Python has not.
+//!
+//! Trap: a plain closure that returns an async block and borrows its argument is refused,
+//! "lifetime may not live long enough". Write `async |word: &str| ..`.
+//!
+//! Trap: a function that spawns its closure takes no `AsyncFn`: "`CallRefFuture<'_>`
+//! cannot be sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut:
+//! Send`.
+//!
+//! See also: `boxed_futures`, `send_and_local`.
 //!
 //! asyncio: async def, await, asyncio.sleep, asyncio.create_task, return
 //! asyncio: asyncio.coroutine (decorator)
@@ -31,7 +38,7 @@ pub async fn process_data(name: &str, delay: Duration) -> String {
     format!("{name}: {}", data.to_uppercase())
 }
 
-/// Whatever data can be fetched from, also in a task.
+/// A source of data, for tasks too: its futures are `Send`.
 pub trait Fetch {
     fn fetch(&mut self) -> impl Future<Output = String> + Send;
 }
@@ -58,14 +65,14 @@ impl Fetch for DataFetcher {
     }
 }
 
-/// Takes anything that fetches, may be moved to another thread (`Send`) and borrows
-/// nothing (`'static`): that is what a task may own.
+/// Spawns a task that fetches. The task owns the fetcher, which must be `Send` (it may
+/// move to another thread) and `'static` (it borrows nothing).
 pub fn start(mut fetcher: impl Fetch + Send + 'static) -> JoinHandle<String> {
     tokio::spawn(async move { fetcher.fetch().await })
 }
 
-/// Takes an async closure or an async function.
-pub async fn print_all(words: [&str; 2], change: impl AsyncFn(&str) -> String) {
+/// Prints what the function returns for each word. Takes an async closure or function.
+pub async fn print_all(words: &[&str], change: impl AsyncFn(&str) -> String) {
     for word in words {
         println!("{}", change(word).await);
     }
@@ -82,7 +89,7 @@ pub async fn run() -> Result<(), JoinError> {
     };
     println!("{}", fetcher.fetch_twice().await);
 
-    println!("Through what a type promises, in a task:");
+    println!("Through an interface, in a task:");
     println!("{}", start(fetcher).await?);
 
     println!("Closure:");
@@ -93,7 +100,7 @@ pub async fn run() -> Result<(), JoinError> {
         sleep(delay).await;
         word.to_uppercase()
     };
-    print_all(["hello", "world"], shout).await;
+    print_all(&["hello", "world"], shout).await;
 
     println!("Block:");
     let block = async {

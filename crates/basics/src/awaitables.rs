@@ -2,11 +2,12 @@
 //!
 //! Whatever implements `Future` can be awaited: an async function's future, a task's
 //! handle, the receiver of a `oneshot`, or a type of your own. The runtime asks for
-//! progress by `poll`. A future that is not ready keeps the waker, and calls it when there
-//! is progress. A plain function's result cannot be awaited: it "is not a future".
+//! progress by `poll`. A future that is not ready keeps the waker, and calls it when
+//! there is progress. A plain function's result cannot be awaited: it "is not a
+//! future".
 //!
-//! Trap: a task can be awaited only once, unlike in Python. The second time is a "use of
-//! moved value". For several waiters, `shared` of `FutureExt` clones the result.
+//! Trap: a task can be awaited only once, unlike in Python. The second time is a "use
+//! of moved value". For several waiters, `shared` of `FutureExt` clones the result.
 //!
 //! Trap: `shared` needs a result that can be cloned, and `io::Error` cannot: "the trait
 //! `Clone` is not implemented for `std::io::Error`". Put the error into an `Arc`.

@@ -1,12 +1,16 @@
-//! Background tasks: wait for them all, stop them in order, or lose them at the end.
+//! Background tasks: wait for all, shut them down, or lose them when `main` returns.
 //!
-//! A `TaskTracker` counts tasks, also those that tasks start. `wait` ends when they have
-//! ended and the tracker is closed; without `close` it never does. It forgets how they
-//! ended: a task that panics is counted like any other, where a `TaskGroup` raises (and
-//! stops the others). For results and failures take a `JoinSet`. When `main` returns, the
-//! runtime drops what still runs at its await: destructors run, but no further line, not
-//! even to clean up. So ask such a task to stop, by a `CancellationToken` (a flag that
-//! all its clones share and can wait for), and wait for it.
+//! A `TaskTracker` counts tasks, also those that tasks spawn. Its `wait` returns when the
+//! tracker is closed and all tasks have ended. To shut a task down, cancel a
+//! `CancellationToken` that it listens to, and then wait for it.
+//!
+//! Trap: without `close`, `wait` never returns.
+//!
+//! Trap: a tracker ignores panics and results, where a `TaskGroup` raises; use a
+//! `JoinSet` for them. And when `main` returns, the tasks that are left are dropped at
+//! their await. Their destructors run, and no other line.
+//!
+//! See also: `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel, asyncio.run
 //! stderr: a page has a title

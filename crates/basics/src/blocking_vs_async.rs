@@ -1,11 +1,15 @@
 //! Blocking the event loop: what stands still, and how to keep it going.
 //!
-//! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) keeps
-//! from running whatever shares the thread: in asyncio that is everything, in Tokio at
-//! least what is in the same task, like the other half of a `join!`. A heartbeat beside
-//! such a call stops until it is over. Wait with the async version of the call
-//! (`tokio::time::sleep`), or hand it to `spawn_blocking`, which is `asyncio.to_thread`:
-//! then the heartbeat goes on.
+//! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) stops
+//! all that shares the thread. In asyncio that is everything. In Tokio it is at least the
+//! rest of the same task, such as the other half of a `join!`. Wait with the async
+//! version of the call, or hand the call to `spawn_blocking`, which is
+//! `asyncio.to_thread`.
+//!
+//! Trap: on several threads the rest of the program runs on, so nobody notices until all
+//! threads are blocked.
+//!
+//! See also: `cooperative_loops`, `blocking_in_threads`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
 //! clock: real

@@ -1,12 +1,15 @@
-//! Borrow or spawn: run futures side by side with references, or as tasks that own.
+//! Borrow or spawn: run futures concurrently with references, or as tasks that own.
 //!
-//! Futures in a `join!` or a `FuturesUnordered` (a list of futures that gives each result
-//! when it is there, by `next` of `StreamExt`) run inside of the function that made them
-//! and may borrow from it: no `Arc`, no clone, no `move`. In exchange they only run while
-//! that function waits for them: while a loop is busy for 500 ms, a page that was due
-//! after 200 ms is noticed after 600, which no task of asyncio has to fear. Spawned tasks
-//! run on, but must own what they use: keep the object in an `Arc` and clone the rest. A
-//! method that spawns with `&self` is refused: "borrowed data escapes outside of method".
+//! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
+//! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by
+//! themselves, but must own what they use. Keep the object in an `Arc`, and clone the
+//! rest. A method that spawns with `&self` is refused: "borrowed data escapes outside of
+//! method".
+//!
+//! Trap: futures that borrow run only while their function awaits them. While a loop is
+//! busy for 500 ms, an answer that is due after 200 ms is noticed after 600 ms.
+//!
+//! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!
 //! asyncio: asyncio.gather, asyncio.as_completed, asyncio.create_task
 //! differs: what Tokio borrows runs only while its owner waits, tasks of asyncio run on

@@ -1,12 +1,17 @@
 //! Boxed futures: a list of different fetchers, a list of futures, a table of handlers.
 //!
-//! Each async function's future is a type of its own, and a list, a table or a struct's
-//! field holds one type. A box makes them one: `BoxFuture<'a, T>` is any future that
-//! gives a `T`, may be moved to another thread and borrows for as long as `'a`;
-//! `.boxed()` makes it. So a trait whose types stand in one list (`dyn Fetch`: any type
-//! that fetches) has a plain method that returns a box. With an `async fn` in it, it "is
-//! not dyn compatible". Futures of two functions in one list without boxes: "expected
-//! future, found a different future". The box costs one allocation for each call.
+//! Each async function's future has a type of its own, and a list, a table or a field
+//! holds one type. A box makes them one. `BoxFuture<'a, T>` is any future of a `T` that
+//! is `Send` and borrows for `'a`; `.boxed()` makes it. A trait for a list of different
+//! types (`dyn Fetch`) has a plain method that returns a box. The box costs one
+//! allocation a call.
+//!
+//! Trap: an `async fn` in the trait "is not dyn compatible".
+//!
+//! Trap: without boxes, a list of futures of two functions says "expected future, found a
+//! different future". A table of closures says "expected fn pointer, found closure".
+//!
+//! See also: `async_functions`, `recursion`, `router`.
 //!
 //! asyncio: async def, await, asyncio.gather
 
@@ -16,7 +21,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::sleep;
 
-/// Whatever a page can be fetched from. `'_`: the future borrows the fetcher.
+/// A source of pages. `'_` says that the future borrows the fetcher.
 pub trait Fetch: Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, String>;
 }
@@ -45,7 +50,7 @@ impl Fetch for Server {
     }
 }
 
-/// Asks one after another.
+/// Prints the page of each fetcher, one after another.
 pub async fn fetch_from(fetchers: &[Box<dyn Fetch>]) {
     for fetcher in fetchers {
         println!("{}", fetcher.fetch().await);
@@ -63,13 +68,18 @@ async fn divide(x: i32, y: i32) -> Result<i32, String> {
         .ok_or_else(|| format!("{x} cannot be divided by {y}"))
 }
 
-/// An async function in a table; `'static`: its future borrows nothing.
-type Handler = fn(i32, i32) -> BoxFuture<'static, Result<i32, String>>;
+/// An async function in a table, or a closure that returns a future. Its future borrows
+/// nothing (`'static`).
+pub type Handler =
+    Box<dyn Fn(i32, i32) -> BoxFuture<'static, Result<i32, String>> + Send + Sync>;
 
-fn handlers() -> HashMap<&'static str, Handler> {
-    let add: Handler = |x, y| add(x, y).boxed();
-    let divide: Handler = |x, y| divide(x, y).boxed();
-    HashMap::from([("add", add), ("divide", divide)])
+/// Makes functions and closures of different types one type, for a table.
+pub fn handler<F, Fut>(function: F) -> Handler
+where
+    F: Fn(i32, i32) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<i32, String>> + Send + 'static,
+{
+    Box::new(move |x, y| function(x, y).boxed())
 }
 
 fn show(result: Result<i32, String>) {
@@ -92,8 +102,22 @@ pub async fn run() {
     }
 
     println!("A table of async functions:");
-    let handlers = handlers();
-    for (name, x, y) in [("divide", 7, 0), ("add", 7, 1), ("multiply", 7, 1)] {
+    let limit = 7;
+    let handlers = HashMap::from([
+        ("add", handler(add)),
+        ("divide", handler(divide)),
+        // A handler with state.
+        (
+            "limited",
+            handler(move |x, y| async move { Ok((x + y).min(limit)) }),
+        ),
+    ]);
+    for (name, x, y) in [
+        ("divide", 7, 0),
+        ("add", 7, 1),
+        ("limited", 7, 1),
+        ("multiply", 7, 1),
+    ] {
         match handlers.get(name) {
             Some(handler) => show(handler(x, y).await),
             None => println!("No handler {name}"),

@@ -1,15 +1,16 @@
 //! Build a runtime without the macro: one thread or many, and what each is for.
 //!
-//! `#[tokio::main]` builds a runtime and calls `block_on`; by hand it can be kept, used
-//! several times and dropped, as an `asyncio.Runner`. The thread of `new_current_thread`
-//! (`flavor = "current_thread"` in the macro) is the caller's, as asyncio's is: its tasks
-//! stand still between two calls of `block_on`. It suits tests and tools.
-//! `new_multi_thread` has threads of its own, so its tasks go on meanwhile; servers use
-//! it. Both have threads for blocking calls, as many as `max_blocking_threads` says, and
-//! `shutdown_timeout` waits for these calls, but not for ever. Without `enable_all` a
-//! sleep panics, "timers are disabled"; so does a runtime dropped in async code, "Cannot
-//! drop a runtime in a context where blocking is not allowed": there
-//! `shutdown_background` ends it.
+//! By hand a runtime can be kept, used several times and dropped, like an
+//! `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread, as asyncio
+//! does, and only during `block_on`. `new_multi_thread` has threads of its own, so its
+//! tasks run on meanwhile: servers use it. Both have threads for blocking calls.
+//!
+//! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
+//!
+//! Trap: without `enable_all` a sleep panics, "timers are disabled". In async code,
+//! dropping a runtime panics: call `shutdown_background`.
+//!
+//! See also: `runtime_on_a_thread`, `call_async_from_sync`.
 //!
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop, loop.run_forever
 //! asyncio: loop.run_until_complete, loop.create_task, loop.close
@@ -64,8 +65,10 @@ pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     runtime.block_on(task)?;
 
     println!("One thread for blocking calls, of which there are two:");
-    let mut builder = Builder::new_current_thread();
-    let runtime = builder.enable_all().max_blocking_threads(1).build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()?;
     runtime.block_on(async {
         let first = spawn_blocking(|| blocking_call("first"));
         let second = spawn_blocking(|| blocking_call("second"));

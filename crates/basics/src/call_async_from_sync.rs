@@ -1,35 +1,35 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await; `block_on` is its `run_until_complete`. If it is called
-//! under async code, however deep, it panics with "Cannot start a runtime from within a
-//! runtime", as `asyncio.run` refuses a loop inside a loop. Call it by `spawn_blocking`,
-//! on a thread where blocking is allowed; what cannot await that, deep down, says
-//! `block_in_place`, for the multi-threaded runtime only. Whatever needs a runtime and
-//! finds none panics with "there is no reactor running" (what watches timers and
-//! sockets): ask `Handle::try_current` whether there is one, and enter a runtime by its
-//! handle first. Where no runtime is asked for, the compiler speaks:
-//! "expected `u32`, found future".
+//! A plain function cannot await; `block_on` is its `run_until_complete`. Under async
+//! code, call the function through `spawn_blocking`, on a thread where blocking is
+//! allowed. If the code in between cannot await that, use `block_in_place`, on a
+//! multi-thread runtime only. A thread of your own enters a runtime by its `Handle`.
+//! Without any runtime the compiler speaks: "expected `u32`, found future".
+//!
+//! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
+//! runtime". `asyncio.run` refuses a loop inside a loop as well.
+//!
+//! Trap: without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
+//! reactor running". `Handle::try_current` tells whether there is one.
+//!
+//! See also: `runtime_on_a_thread`, `spawn_from_a_thread`, `blocking_vs_async`.
 //!
 //! asyncio: asyncio.run, asyncio.get_running_loop, asyncio.run_coroutine_threadsafe
 //! asyncio: asyncio.set_event_loop, asyncio._get_running_loop, loop.is_running
 //! clock: real
-//! stderr: Cannot start a runtime from within a runtime
-//! stderr: there is no reactor running
-//! differs: the same two errors, with other texts
 
-use std::any::Any;
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
+use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
-type Failure = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What async code awaits.
-async fn fetch_price(item: &str) -> Result<u32, Failure> {
+pub async fn fetch_price(item: &str) -> Result<u32, BoxError> {
     sleep(Duration::from_millis(200)).await;
     match item {
         "tea" => Ok(3),
@@ -37,24 +37,27 @@ async fn fetch_price(item: &str) -> Result<u32, Failure> {
     }
 }
 
-/// The same for callers that are not async: on a small runtime of its own.
-pub fn price(item: &str) -> Result<u32, Failure> {
+/// Returns the price to a caller that is not async, by a small runtime of its own.
+///
+/// # Panics
+///
+/// On a thread that runs async code.
+pub fn price(item: &str) -> Result<u32, BoxError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(fetch_price(item))
 }
 
-/// For a plain function deep under async code, which cannot await `spawn_blocking`: the
-/// runtime moves the other tasks of this thread to another one, and then it may block.
-pub fn price_in_place(item: &str) -> Result<u32, Failure> {
+/// Returns the price to a plain function deep under async code, which cannot await
+/// `spawn_blocking`. The runtime moves the other tasks of this thread to another thread.
+///
+/// # Panics
+///
+/// On a current-thread runtime, and outside of any runtime.
+pub fn price_in_place(item: &str) -> Result<u32, BoxError> {
     block_in_place(|| Handle::current().block_on(fetch_price(item)))
 }
 
-/// A plain function that starts a task, and so needs a runtime around it.
-fn start_fetch() -> JoinHandle<Result<u32, Failure>> {
-    tokio::spawn(fetch_price("tea"))
-}
-
-/// Looks whether this code runs under a runtime. A thread of `spawn_blocking` does, too.
+/// Says whether this code runs under a runtime. A thread of `spawn_blocking` does, too.
 fn look() {
     match Handle::try_current() {
         Ok(_) => println!("there is a loop here"),
@@ -62,23 +65,9 @@ fn look() {
     }
 }
 
-/// The first words of what was panicked with.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref().copied());
-    text.and_then(|text| text.split(['.', ',']).next())
-        .unwrap_or("no text")
-}
-
-async fn under_async_code() -> Result<(), Failure> {
-    println!("Under async code:");
-    look();
-    match tokio::spawn(async { price("tea") }).await {
-        Ok(price) => println!("Tea costs {}", price?),
-        Err(error) => println!("{}", panic_text(&*error.into_panic())),
-    }
-
+async fn under_async_code() -> Result<(), BoxError> {
     println!("Under async code, on a thread where blocking is allowed:");
+    look();
     println!("Tea costs {}", spawn_blocking(|| price("tea")).await??);
 
     println!("Under async code, in place:");
@@ -87,7 +76,7 @@ async fn under_async_code() -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn from_sync_code() -> Result<(), Failure> {
+pub fn from_sync_code() -> Result<(), BoxError> {
     println!("From a plain program:");
     println!("Tea costs {}", price("tea")?);
     match price("gold") {
@@ -98,24 +87,14 @@ pub fn from_sync_code() -> Result<(), Failure> {
     let runtime = Runtime::new()?;
     runtime.block_on(under_async_code())?;
 
-    println!("On a thread that has no runtime:");
-    let thread = thread::spawn(|| {
-        look();
-        start_fetch()
-    });
-    match thread.join() {
-        Ok(_) => println!("The task has started"),
-        Err(payload) => println!("{}", panic_text(&*payload)),
-    }
-
     println!("On a thread that has a handle:");
     let handle = runtime.handle().clone();
     let thread = thread::spawn(move || {
-        // Until the guard is dropped, at the end of the block, `tokio::spawn` and timers
-        // find the runtime on this thread. Called `_` it would be dropped at once. It is
-        // `set_event_loop` for so long.
+        look();
+        // Until the guard is dropped, `tokio::spawn` and timers find the runtime on this
+        // thread. Bound to `_` it would be dropped at once.
         let _guard = handle.enter();
-        let task = start_fetch();
+        let task = tokio::spawn(fetch_price("tea"));
         handle.block_on(task)
     });
     let price = thread.join().expect("the thread does not panic")??;
@@ -124,10 +103,10 @@ pub fn from_sync_code() -> Result<(), Failure> {
 }
 
 /// From async code this, too, takes a thread on which blocking is allowed.
-pub async fn run() -> Result<(), Failure> {
+pub async fn run() -> Result<(), BoxError> {
     spawn_blocking(from_sync_code).await?
 }
 
-pub fn main() -> Result<(), Failure> {
+pub fn main() -> Result<(), BoxError> {
     from_sync_code()
 }

@@ -1,13 +1,15 @@
-//! Long loops: one that never awaits starves its neighbours and ignores its time limit.
+//! Long loops: one that never awaits starves its neighbours and ignores its timeout.
 //!
-//! A task is asked for nothing while it computes. Until it awaits something that is not
-//! ready, its neighbours in the same task do not even start, and a `timeout` around it
-//! cannot end it: after 300 ms the loop returns a result that was due within 100. The
-//! cure is the same as in asyncio, a `yield_now().await` after each portion of the work,
-//! or `consume_budget().await`, which steps aside once in many portions; Tokio's own
-//! channels and sockets do that unasked. A limit can end a loop only where it awaits, so
-//! keep the portions short. Work that cannot be cut belongs in `spawn_blocking`: see
-//! `blocking_vs_async`.
+//! A task cannot be interrupted between two awaits. Until it awaits something that is not
+//! ready, its neighbours in the same task do not run. As in asyncio, the cure is a
+//! `yield_now().await` after each portion of the work. `consume_budget().await` does it
+//! once in many portions; Tokio's own channels and sockets do so unasked.
+//!
+//! Trap: a `timeout` can end a loop only where it awaits. Here, after 300 ms the loop
+//! returns a result that was due within 100 ms. Work that cannot be cut into portions
+//! belongs in `spawn_blocking`.
+//!
+//! See also: `blocking_vs_async`, `yield_now`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.gather, asyncio.timeout
 //! clock: real

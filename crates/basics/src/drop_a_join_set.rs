@@ -2,14 +2,14 @@
 //!
 //! Leaving a `TaskGroup` cancels its tasks and waits until they have ended. Dropping a
 //! `JoinSet` only asks: its tasks may still write to a file when the caller goes on.
-//! `shutdown` aborts all tasks and waits for them. Call it on every way out, also when a
-//! task has panicked: collect the outcome first, shut down, then return the outcome.
+//! `shutdown` aborts all tasks and waits for them. Call it on every way out, also when
+//! a task has panicked: collect the outcome first, shut down, then return the outcome.
 //!
 //! Trap: `set.join_next().await` gives two errors, `result??`. A `?` before `shutdown`
 //! returns early on a panic, and the other tasks run on.
 //!
-//! Trap: if the caller is cancelled itself, the set is only dropped. And `shutdown` waits
-//! for `spawn_blocking` as long as that takes.
+//! Trap: if the caller is cancelled itself, the set is only dropped. And `shutdown`
+//! waits for `spawn_blocking` as long as that takes.
 //!
 //! See also: `task_group`, `drop_or_detach`, `background_tasks`.
 //!

@@ -1,15 +1,15 @@
 //! Drop a task's handle and the task runs on; here is what does stop a task.
 //!
-//! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves its
-//! tasks running. Like `cancel`, `abort` stops a task at its current await. An
-//! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for the
-//! end of the task, await its handle.
+//! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves
+//! its tasks running. Like `cancel`, `abort` stops a task at its current await. An
+//! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for
+//! the end of the task, await its handle.
 //!
-//! Trap: a handle that is not bound to a name aborts at once: "unused `AbortOnDropHandle`
-//! that must be used". So does `let _ = ...`, without a message.
+//! Trap: a handle that is not bound to a name aborts at once: "unused
+//! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
-//! Trap: a `timeout` around a handle stops the waiting, and the task runs on. And `abort`
-//! does not stop what runs in `spawn_blocking`: there is no await.
+//! Trap: a `timeout` around a handle stops the waiting, and the task runs on. And
+//! `abort` does not stop what runs in `spawn_blocking`: there is no await.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `spawn_tasks`.
 //!

@@ -5,8 +5,8 @@
 //! waiter has given up, asyncio's `set_result` raises `InvalidStateError`; here `send`
 //! returns the value. To send twice does not compile: "use of moved value: `sender`".
 //!
-//! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio the
-//! waiter then hangs for ever. So does the waiter of a `SetOnce` that nobody sets.
+//! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio
+//! the waiter then hangs for ever. So does the waiter of a `SetOnce` that nobody sets.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `awaitables`, `event`.
 //!

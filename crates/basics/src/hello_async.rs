@@ -1,15 +1,16 @@
 //! Hello, world: an async main, an await, and what takes the place of `asyncio.run`.
 //!
-//! `async fn` is `async def`, and `.await` stands behind what is awaited instead of in
-//! front of it. Rust comes without an event loop; the Tokio library brings one, called
-//! the runtime. `#[tokio::main]` turns an async `main` into a plain one, that is not
-//! async: it starts a runtime, runs the body on it to the end, and stops it, as
-//! `asyncio.run(main())` does. (`#[tokio::main(flavor = "current_thread")]` gives it one
-//! thread, as asyncio has.) Without that line the compiler says: "`main` function is not
-//! allowed to be `async`". Here `main` starts the runtime and `run` is the program, so
-//! that it can also be run as a part of another.
+//! `async fn` is `async def`, and `.await` stands behind what is awaited. Rust itself has
+//! no event loop. The library Tokio brings one, called the runtime. `#[tokio::main]`
+//! makes a plain `main` of an async one: it starts a runtime, runs the body to its end,
+//! and stops the runtime. That is `asyncio.run(main())`. By default the runtime has
+//! several threads; `flavor = "current_thread"` gives it one, as asyncio has.
 //!
-//! asyncio: async def, await, asyncio.run, asyncio.sleep, asyncio.get_event_loop
+//! Trap: without that line, "`main` function is not allowed to be `async`".
+//!
+//! See also: `lazy_futures`, `spawn_tasks`, `build_a_runtime`.
+//!
+//! asyncio: async def, await, asyncio.run, asyncio.sleep
 
 use std::time::Duration;
 

@@ -1,11 +1,13 @@
 //! One core or several: `join!` stays on one thread, spawned tasks may run on several.
 //!
-//! Futures in a `join!` are one task, and a task runs on one thread at a time, so two
-//! computations in it come after each other. Two spawned tasks may run at the same moment
-//! on two threads of the runtime, if it has them, which no tasks of asyncio do. So spawn
-//! both and await both: the trap is to put heavy work in a `join!` and hope for a second
-//! core. For a long computation there is `spawn_blocking`, which is `asyncio.to_thread`
-//! and has threads of its own (`blocking_vs_async` shows what stands still otherwise).
+//! Futures in a `join!` are one task, and a task runs on one thread at a time. So two
+//! computations in it run one after the other. Two spawned tasks may run at the same
+//! moment on two threads, which no tasks of asyncio do: spawn both, then await both. Long
+//! computations belong in `spawn_blocking`, which has threads of its own.
+//!
+//! Trap: heavy work in a `join!` never uses a second core.
+//!
+//! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`.
 //!
 //! asyncio: asyncio.gather, asyncio.create_task, asyncio.to_thread
 //! asyncio: threading.current_thread

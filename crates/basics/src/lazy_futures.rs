@@ -1,13 +1,15 @@
 //! Forgetting `.await`: calling an async function runs nothing, in either language.
 //!
-//! The call gives back a future: a value that stands for work not yet begun, as a
-//! coroutine object does. Nothing in it runs until it is awaited. Python warns "coroutine
-//! was never awaited" while the program runs. Rust warns before: "unused implementer of
-//! `Future` that must be used" (here as an error, by the line `deny`). Who prints the
-//! future in place of its result is told "doesn't implement `std::fmt::Display`". The
-//! trap is `let _ = fetch_data();`: the future is dropped, and the compiler is silent.
-//! Only `cargo clippy` names it, by its lint `let_underscore_future` (here it is told to
-//! expect it).
+//! The call returns a future: a value for work that has not begun, as a coroutine object.
+//! Nothing in it runs until it is awaited. Python warns at run time, "coroutine was never
+//! awaited". Rust warns when it compiles, "unused implementer of `Future` that must be
+//! used". With `deny`, as here, the warning is an error. A future that is printed in
+//! place of its result "doesn't implement `std::fmt::Display`".
+//!
+//! Trap: `let _ = fetch_data();` drops the future, and the compiler is silent. Only
+//! `cargo clippy` names it, by its lint `let_underscore_future`.
+//!
+//! See also: `hello_async`, `sequential_vs_concurrent`, `spawn_tasks`.
 //!
 //! asyncio: async def, await, never-awaited coroutine warning
 

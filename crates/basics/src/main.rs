@@ -40,6 +40,7 @@ mod futures_by_hand;
 mod replies_by_number;
 mod done_callbacks;
 mod select_in_a_loop;
+mod select_biased;
 mod task_locals;
 
 // Runtimes and threads

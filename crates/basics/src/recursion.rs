@@ -1,14 +1,15 @@
 //! Recursion: an async function that calls itself, as in a walk over a tree of folders.
 //!
-//! A future holds the futures that it awaits, so a future that awaits its own kind would
-//! have no size. `Box::pin` at the call puts the inner future on the heap; nothing else
-//! differs from Python. To run all children at once, collect their futures in a
-//! `FuturesUnordered`: the first error drops the others. Or spawn each as a task.
+//! A future holds the futures that it awaits, so a future that awaits its own kind
+//! would have no size. `Box::pin` at the call puts the inner future on the heap;
+//! nothing else differs from Python. To run all children at once, collect their futures
+//! in a `FuturesUnordered`: the first error drops the others. Or spawn each as a task.
 //!
 //! Trap: without the box, "recursion in an async fn requires boxing".
 //!
-//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
-//! = ()>: Send`". Write a plain function that returns `impl Future<Output = T> + Send`.
+//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl
+//! Future<Output = ()>: Send`". Write a plain function that returns `impl Future<Output
+//! = T> + Send`.
 //!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!

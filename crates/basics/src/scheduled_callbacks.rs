@@ -1,11 +1,16 @@
 //! Call a function soon, later, or at a given time, and cancel the call.
 //!
-//! Tokio has no `call_later`: a callback is a task that sleeps first, and aborting the
-//! task is cancelling the call. Keep the `AbortHandle` for it, here with the time.
-//! The trap is to drop it and believe the call cancelled: as in asyncio it comes all the
-//! same. The callback must be `Send`, that is, allowed to move to another thread, and
-//! `'static`: it owns what it uses, by `move ||`. Do not count on the order of calls that
-//! are due together: their tasks may run on different threads.
+//! Tokio has no `call_later`: a callback is a task that sleeps first. To cancel the call,
+//! abort the task, so keep its `AbortHandle`; here it is kept beside the time. The
+//! callback must be `Send` and `'static`: it owns what it uses, by `move ||`. Calls that
+//! are due together may run in any order, on different threads.
+//!
+//! Trap: dropping the handle does not cancel the call, as in asyncio.
+//!
+//! In production: for thousands of timers, tokio-util's `DelayQueue` needs one task in
+//! all.
+//!
+//! See also: `timers`, `interval_ticks`, `done_callbacks`.
 //!
 //! asyncio: loop.call_soon, loop.call_later, loop.call_at, asyncio.Handle.cancel
 //! asyncio: asyncio.Handle, asyncio.TimerHandle, asyncio.TimerHandle.when
@@ -15,38 +20,53 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A call that is to come. Dropped, it does not cancel the call.
+/// A scheduled call. Dropping it does not cancel the call.
 pub struct TimerHandle {
     when: Instant,
     call: AbortHandle,
 }
 
 impl TimerHandle {
-    /// When the call is due.
+    /// Returns the time at which the call is due.
     pub fn when(&self) -> Instant {
         self.when
     }
 
-    /// Cancels the call, unless it has come already.
+    /// Cancels the call, unless it has begun.
     pub fn cancel(&self) {
         self.call.abort();
     }
 }
 
 /// Calls back as soon as the runtime gets to it.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
 pub fn call_soon(callback: impl FnOnce() + Send + 'static) -> AbortHandle {
     tokio::spawn(async { callback() }).abort_handle()
 }
 
 /// Calls back after the delay.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
 pub fn call_later(
     delay: Duration,
     callback: impl FnOnce() + Send + 'static,
 ) -> TimerHandle {
-    call_at(Instant::now() + delay, callback)
+    // The sum may overflow, which panics. tokio's `sleep` then waits 30 years as well.
+    let far_future = || Instant::now() + Duration::from_secs(86_400 * 365 * 30);
+    let when = Instant::now().checked_add(delay);
+    call_at(when.unwrap_or_else(far_future), callback)
 }
 
 /// Calls back at that time of the runtime's clock.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
 pub fn call_at(when: Instant, callback: impl FnOnce() + Send + 'static) -> TimerHandle {
     let call = async move {
         sleep_until(when).await;

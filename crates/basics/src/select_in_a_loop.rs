@@ -1,16 +1,19 @@
-//! Wait for several things in a loop with `select!`: pinned futures, `biased`, `if`.
+//! Wait for several things in a loop with `select!`: a timeout for each, or for all.
 //!
-//! `select!` runs the body of the first arm (`pattern = future => body`) that is ready
-//! and drops the futures of the others: a sleep made in an arm starts anew in each turn.
-//! A deadline, or work that spans turns, is made once and pinned (fixed in its place)
-//! outside the loop, and the arm takes `&mut` of it; else it "cannot be unpinned". A
-//! dropped `recv` loses nothing, a future that has taken something and awaits again loses
-//! it. A body runs to its end before a deadline is looked at. `biased;` asks from the
-//! top, else chance decides. `, if` switches an arm off; if all may be off, add `else =>
-//! break`: "all branches are disabled and there is no else branch" is a panic.
+//! `select!` runs the body of the first branch that is ready and drops the other futures.
+//! A sleep that a branch creates starts anew in each turn. To keep a future over all
+//! turns, create it outside the loop and pin it, that is, fix it in its place. The branch
+//! takes `&mut` of it. Without the pin, it "cannot be unpinned".
 //!
-//! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.timeout, asyncio.Queue.get
-//! asyncio: asyncio.Queue(maxsize=0)
+//! Trap: a dropped future loses what it has taken. `recv` is safe. A future that receives
+//! an item and then awaits something else loses the item.
+//!
+//! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
+//! as mutable more than once". Let each use a field of its own.
+//!
+//! See also: `select_biased`, `cancel_safety`, `timeouts`.
+//!
+//! asyncio: asyncio.wait, asyncio.timeout, asyncio.Queue.get, asyncio.Queue(maxsize=0)
 
 use std::pin::pin;
 use std::time::Duration;
@@ -19,11 +22,7 @@ use tokio::select;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-const LIMIT: Duration = Duration::from_millis(650);
-const CALIBRATION: Duration = Duration::from_millis(300);
-
-/// Sends a reading every 100 ms until the receiver is gone, or until there are six. (An
-/// `mpsc` channel is a queue of many producers and a single consumer.)
+/// Sends a reading every 100 ms until the receiver is dropped, six in all.
 fn sensor() -> mpsc::UnboundedReceiver<u32> {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -37,8 +36,10 @@ fn sensor() -> mpsc::UnboundedReceiver<u32> {
     receiver
 }
 
-/// Ends when nothing has come for 250 ms: each turn makes a sleep of its own. (A sensor
-/// that is gone gives `None`. That is not `Some`, so its arm is off for the turn.)
+/// Returns when no reading has come for 250 ms: each turn makes a sleep of its own.
+///
+/// When the sensor is gone, `recv` returns `None`. That does not match `Some(reading)`,
+/// so its branch is off for this turn, and the sleep goes on alone.
 pub async fn until_silence(mut readings: mpsc::UnboundedReceiver<u32>) {
     loop {
         select! {
@@ -49,7 +50,7 @@ pub async fn until_silence(mut readings: mpsc::UnboundedReceiver<u32>) {
     println!("Silence");
 }
 
-/// Ends after 250 ms: all turns look at one sleep.
+/// Returns after 250 ms: all turns poll one sleep.
 pub async fn until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
     let mut deadline = pin!(sleep(Duration::from_millis(250)));
     loop {
@@ -58,57 +59,7 @@ pub async fn until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
             () = &mut deadline => break,
         }
     }
-    println!("Time is up");
-}
-
-/// Takes a reading from the channel and awaits again while it holds it.
-async fn checked(readings: &mut mpsc::UnboundedReceiver<u32>) -> Option<u32> {
-    let reading = readings.recv().await?;
-    sleep(Duration::from_millis(100)).await;
-    Some(reading)
-}
-
-/// Loses the reading that is being checked when the time is up.
-pub async fn check_until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
-    let mut deadline = pin!(sleep(Duration::from_millis(250)));
-    loop {
-        select! {
-            Some(reading) = checked(&mut readings) => println!("Checked {reading}"),
-            () = &mut deadline => break,
-        }
-    }
-    println!("Time is up");
-    if let Some(reading) = readings.recv().await {
-        println!("The next one is reading {reading}");
-    }
-}
-
-pub async fn calibrate() -> &'static str {
-    sleep(CALIBRATION).await;
-    "calibrated"
-}
-
-/// Takes 150 ms to store a reading; meanwhile the calibration and the next readings come.
-/// (A future that has ended must not be asked again, it would panic: hence the `if`.)
-pub async fn store_until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
-    let mut deadline = pin!(sleep(LIMIT));
-    let mut calibration = pin!(calibrate());
-    let mut state = None;
-    loop {
-        select! {
-            biased;
-            () = &mut deadline => break,
-            result = &mut calibration, if state.is_none() => {
-                println!("The sensor is {result}");
-                state = Some(result);
-            }
-            Some(reading) = readings.recv() => {
-                sleep(Duration::from_millis(150)).await;
-                println!("Stored {reading}, {}", state.unwrap_or("raw"));
-            }
-        }
-    }
-    println!("Time is up");
+    println!("Timed out");
 }
 
 pub async fn run() {
@@ -117,12 +68,6 @@ pub async fn run() {
 
     println!("A sleep made once:");
     until_deadline(sensor()).await;
-
-    println!("A sleep made once, and a check after each reading:");
-    check_until_deadline(sensor()).await;
-
-    println!("A limit of {LIMIT:?}, a calibration of {CALIBRATION:?}:");
-    store_until_deadline(sensor()).await;
 }
 
 #[tokio::main]

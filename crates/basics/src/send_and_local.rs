@@ -1,13 +1,18 @@
-//! Send or not: what may live in a task across an await, and `LocalSet` for the rest.
+//! Send or not: what a task may keep across an await, and `LocalSet` for the rest.
 //!
-//! A task may continue on another thread after each await, so what it keeps across one
-//! must be `Send`. An `Rc`, which counts references without a lock, is not: "future
-//! cannot be sent between threads safely". Use an `Arc`, or let the `Rc` end before the
-//! await, in a block. Tasks of a `LocalSet` stay on the thread of whoever awaits the set,
-//! as tasks of asyncio do, and may share an `Rc`. A set that nobody awaits runs nothing,
-//! and where no set is at work `spawn_local` panics: "called from outside of a
-//! `task::LocalSet`". A whole program of this kind says `#[tokio::main(flavor =
-//! "local")]` and needs no set.
+//! A task may continue on another thread after each await, so what it keeps across an
+//! await must be `Send`. An `Rc`, which counts references without a lock, is not. Use an
+//! `Arc`, or drop the `Rc` before the await, in a block. Tasks of a `LocalSet` stay on
+//! one thread, as tasks of asyncio do. For a whole program of this kind, say
+//! `#[tokio::main(flavor = "local")]`.
+//!
+//! Trap: the message does not name the line you wrote: "future cannot be sent between
+//! threads safely". Look for "which is not `Send`" below it.
+//!
+//! Trap: a `LocalSet` that nobody awaits runs nothing. Outside of a set, `spawn_local`
+//! panics: "called from outside of a `task::LocalSet`".
+//!
+//! See also: `share_state`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.create_task, asyncio.gather
 //! send: no (it waits for a LocalSet, whose tasks stay on one thread)

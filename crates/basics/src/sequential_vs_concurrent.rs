@@ -1,13 +1,16 @@
 //! Awaits in a row or at the same time: sequential against concurrent.
 //!
-//! Two awaits in a row take as long as both together, even when both futures were made
-//! before: making one starts nothing. `join!` (the `!` marks a macro) runs futures side
-//! by side and gives a tuple of their results, errors too; `join_all`, of the `futures`
-//! crate, does it for a list. That is `gather(return_exceptions=True)`. `try_join!`
-//! returns the first error and drops the others, as a `TaskGroup` does; those of `gather`
-//! run on. `tokio::spawn` hands a future over as a task (one unit of work for the
-//! runtime), which runs from then on. The trap of `join!` is a value that both sides
-//! change: "cannot borrow `log` as mutable more than once". Return values instead.
+//! Two awaits in a row take as long as both together, even if both futures exist before:
+//! creating a future starts nothing. `join!` runs futures concurrently and returns all
+//! results, errors too; `join_all` does it for a list. That is
+//! `gather(return_exceptions=True)`. `try_join!` returns the first error and drops the
+//! other futures, as a `TaskGroup` cancels its tasks. `tokio::spawn` starts a task that
+//! runs from then on.
+//!
+//! Trap: both futures of a `join!` change one value: "cannot borrow `log` as mutable more
+//! than once". Return values instead.
+//!
+//! See also: `gather`, `join_or_spawn`, `spawn_tasks`.
 //!
 //! asyncio: await, asyncio.gather, asyncio.TaskGroup, asyncio.create_task
 

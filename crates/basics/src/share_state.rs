@@ -1,13 +1,17 @@
 //! Share state between tasks: a std Mutex, a tokio Mutex, an atomic, a swapped `Arc`.
 //!
-//! Tasks run on several threads, so even what is used without an await needs a lock: a
-//! std `Mutex`. Its `lock` returns a guard, which unlocks when it is dropped. Give it a
-//! block of its own: in a task a guard across an await is refused, "future cannot be sent
-//! between threads safely", also the unnamed one of a `match`, and `drop(guard)` does not
-//! help. In a `join!` or in `main` it compiles, and the second `lock` stops the thread
-//! for ever. Across awaits take tokio's `Mutex`, which is `asyncio.Lock`. A number is an
-//! atomic. A value that is replaced whole is an `Arc` behind an `RwLock` (many readers or
-//! one writer): who has a clone keeps the old value.
+//! Tasks run on several threads, so shared data needs a lock even between two awaits: a
+//! std `Mutex`. Across awaits use tokio's `Mutex`, which is `asyncio.Lock`. A number is
+//! an atomic. A value that is replaced whole is an `Arc` behind an `RwLock`. A task that
+//! holds a clone of the `Arc` keeps the old value.
+//!
+//! Trap: a task may not keep a std guard across an await: "future cannot be sent between
+//! threads safely". Nor may it keep the unnamed guard of a `match`. `drop(guard)` does
+//! not help; give the guard a block of its own.
+//!
+//! Trap: in a `join!` or in `main` that compiles, and the second `lock` deadlocks.
+//!
+//! See also: `lock`, `lost_update`, `send_and_local`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.gather
 

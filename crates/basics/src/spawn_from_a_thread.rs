@@ -1,15 +1,20 @@
 //! Spawn tasks from another thread, wait there for their results, send to async code.
 //!
-//! A thread of your own uses the loop through a `Handle`, got from `Handle::current()` in
-//! async code: `handle.spawn` is `run_coroutine_threadsafe`, and `handle.block_on` with
-//! the task is its `result()`; a panic arrives as an error. Channels need nothing like
-//! `call_soon_threadsafe`, they work between any threads. A thread cannot await, so it
-//! calls `blocking_send`, which in a task panics: "Cannot block the current thread from
-//! within a runtime". And `send` without an await sends nothing, it is an "unused
-//! implementer of `Future`". An error says that the other side is gone.
+//! Async code gets a `Handle` of its runtime from `Handle::current()` and gives it to the
+//! thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` with the task
+//! is its `result()`, and a panic arrives as an error. Channels work between any threads,
+//! without `call_soon_threadsafe`. An error of a channel says that the other side is
+//! gone.
+//!
+//! Trap: in a thread, `send` without an await sends nothing: "unused implementer of
+//! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the
+//! current thread from within a runtime".
+//!
+//! See also: `runtime_on_a_thread`, `call_async_from_sync`, `blocking_in_threads`.
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, loop.create_task
 //! asyncio: asyncio.AbstractEventLoop, concurrent.futures.Future, asyncio.Task.get_loop
+//! asyncio: asyncio.get_event_loop
 //! clock: real
 //! stderr: ids begin with 1
 

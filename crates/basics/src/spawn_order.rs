@@ -1,19 +1,20 @@
 //! A spawned task may start at once, before the line after `spawn`.
 //!
-//! In asyncio the code after `create_task` runs up to its next await, and only then does
-//! the task start. Tokio's multi-thread runtime hands the task to another thread, which
-//! starts it when it likes. A runtime of one thread (`current_thread`) keeps the order of
-//! asyncio, and so does no other. To hold a task back, give it a signal to wait for.
+//! In asyncio the code after `create_task` runs up to its next await, and only then
+//! does the task start. Tokio's multi-thread runtime hands the task to another thread,
+//! which starts it when it likes. A runtime of one thread (`current_thread`) keeps the
+//! order of asyncio, and so does no other. To hold a task back, give it a signal to
+//! wait for.
 //!
-//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)` or
-//! the registration of a listener. On several threads it may come too late, and in tests
-//! on one thread it never does. Do it before the spawn.
+//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)`
+//! or the registration of a listener. On several threads it may come too late, and in
+//! tests on one thread it never does. Do it before the spawn.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.create_task
 //! clock: real
-//! differs: a new task of asyncio waits for the next await, one of Tokio may start at once
+//! differs: asyncio starts a new task at the next await, Tokio perhaps at once
 
 use std::error::Error;
 use std::thread;

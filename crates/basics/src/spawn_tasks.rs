@@ -1,15 +1,17 @@
 //! Spawn tasks: run async functions in the background and wait for them.
 //!
-//! `tokio::spawn` is `asyncio.create_task`: from then on the runtime runs the future, and
-//! you await its `JoinHandle` for the result. Tasks run on several threads, and no task
-//! may borrow: it owns what it uses (`'static`). Move a value in, clone it, or share it
-//! in an `Arc`, a counted reference.
+//! `tokio::spawn` is `asyncio.create_task`: from then on the runtime runs the future,
+//! and you await its `JoinHandle` for the result. Tasks run on several threads, and no
+//! task may borrow: it owns what it uses (`'static`). Move a value in, clone it, or
+//! share it in an `Arc`, a counted reference.
 //!
-//! Trap: a reference to a local variable is refused, "`name` does not live long enough".
-//! If a block lacks `move`, the message is "async block may outlive the current function".
+//! Trap: a reference to a local variable is refused, "`name` does not live long
+//! enough". If a block lacks `move`, the message is "async block may outlive the
+//! current function".
 //!
-//! Trap: a task may start before the line after its `spawn`, and B before A. In asyncio a
-//! new task always starts later, at the next await. Prepare what the task needs first.
+//! Trap: a task may start before the line after its `spawn`, and B before A. In asyncio
+//! a new task always starts later, at the next await. Prepare what the task needs
+//! first.
 //!
 //! See also: `spawn_order`, `task_results`, `drop_or_detach`, `borrow_or_spawn`.
 //!

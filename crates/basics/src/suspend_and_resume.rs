@@ -1,13 +1,14 @@
 //! Suspend and resume: where an await pauses a function, and where it does not.
 //!
-//! An async function runs like any other until an await has to wait for something. Then
-//! it is suspended: it keeps its variables and its place, and its thread is free for
-//! others, here for the other half of a `join!`. When what it waited for has come, it
-//! goes on from there. All of it is as in asyncio, and so is the trap: an await on
-//! something that never waits suspends nothing. Neither loop at the end lets the other
-//! one in, for all its awaits. `yield_now` is the way to step aside; Tokio's own channels
-//! and sockets do it by themselves now and then, also when they are ready
-//! (`cooperative_loops`).
+//! An async function runs until an await has to wait for something. Then it is suspended:
+//! it keeps its variables and its place, and its thread is free for other work. When the
+//! result has come, the function goes on from there, as in asyncio.
+//!
+//! Trap: an await on something that never waits suspends nothing. The first loop at the
+//! end runs to its end before the second one starts, although it awaits in each turn. To
+//! let others run, call `yield_now`.
+//!
+//! See also: `yield_now`, `cooperative_loops`, `interleaving`.
 //!
 //! asyncio: await, asyncio.sleep, asyncio.gather
 

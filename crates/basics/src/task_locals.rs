@@ -1,8 +1,8 @@
 //! Task locals: a request id that every function can read, for `contextvars`.
 //!
-//! `task_local!` declares the variable, and `scope` sets it while a future runs. There is
-//! no `set`, and so no token to reset; an inner `scope` hides the outer value. Read it
-//! with `try_get` where the value may be missing: `get` and `with` panic.
+//! `task_local!` declares the variable, and `scope` sets it while a future runs. There
+//! is no `set`, and so no token to reset; an inner `scope` hides the outer value. Read
+//! it with `try_get` where the value may be missing: `get` and `with` panic.
 //!
 //! Trap: `create_task` and `to_thread` copy the context of their caller. In Tokio a
 //! spawned task and a call in `spawn_blocking` start with nothing: pass the value on.

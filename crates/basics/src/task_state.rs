@@ -1,12 +1,14 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
-//! `is_finished` is `done`, and the result of a finished task is got by awaiting it, at
-//! once. `abort` is `cancel`: it asks, so await the handle and look at the outcome before
-//! you count on it. A task that is aborted before it began never runs a line, as in
-//! asyncio; that is, on one thread: with several it may already have begun. Tokio's tasks
-//! have no names. Each has an id that no other running task has, so keep a table of names
-//! by id. (A `JoinMap` of tokio-util is a set of tasks that are known by keys of your
-//! own.)
+//! `is_finished` is `done`, and awaiting a finished task returns its result at once.
+//! `abort` is `cancel`. It only asks, so await the handle to learn whether the task was
+//! cancelled. A task has an id, and a name only in a `tokio_unstable` build: keep a table
+//! of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by keys of your own.
+//!
+//! Trap: in asyncio a task that is cancelled before its first step never runs. On several
+//! threads it may have begun.
+//!
+//! See also: `task_results`, `done_callbacks`, `drop_or_detach`.
 //!
 //! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
 //! asyncio: asyncio.create_task(name=), asyncio.Task.get_name, asyncio.Task.set_name
@@ -58,7 +60,7 @@ pub async fn run() -> Result<(), JoinError> {
     // worker.set_name("the only worker")
     names.insert(worker.id(), "the only worker");
     for task in [sleeper, worker] {
-        let name = names[&task.id()];
+        let name = names.remove(&task.id()).unwrap_or("unnamed");
         match task.await {
             Ok(result) => println!("{name}: {result}"),
             Err(error) if error.is_cancelled() => println!("{name}: cancelled"),

@@ -2,12 +2,12 @@
 //!
 //! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before it
 //! does not put off the deadline. If the deadline has passed, it returns at once. An
-//! `interval` ticks at once for the first time, and then keeps to the grid. Missed ticks
-//! are made up one straight after the other.
+//! `interval` ticks at once for the first time, and then keeps to the grid. Missed
+//! ticks are made up one straight after the other.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
-//! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and on
-//! Windows. For a faster rate, do several steps after each tick.
+//! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and
+//! on Windows. For a faster rate, do several steps after each tick.
 //!
 //! See also: `interval_ticks`, `yield_now`, `scheduled_callbacks`, `deadlines`.
 //!

@@ -1,13 +1,14 @@
 //! Let other tasks run: `yield_now`, for asyncio's `sleep(0)`.
 //!
-//! A loop that has nothing to wait for keeps its turn until it ends; `yield_now().await`
-//! ends the turn. The futures of this short `join_all` then alternate. A `join!` starts
-//! each round with another of its futures: A1 B1, B2 A2, A3 B3. Spawned tasks run in any
-//! order. In a loop of many small steps, `consume_budget` yields only now and then.
+//! A loop that has nothing to wait for keeps its turn until it ends;
+//! `yield_now().await` ends the turn. The futures of this short `join_all` then
+//! alternate. A `join!` starts each round with another of its futures: A1 B1, B2 A2, A3
+//! B3. Spawned tasks run in any order. In a loop of many small steps, `consume_budget`
+//! yields only now and then.
 //!
-//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
-//! After 250 ms, five hundred such sleeps are not done, and five hundred yields are. If
-//! a delay may be zero, call `yield_now` for it instead.
+//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next
+//! millisecond. After 250 ms, five hundred such sleeps are not done, and five hundred
+//! yields are. If a delay may be zero, call `yield_now` for it instead.
 //!
 //! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!

@@ -1,0 +1,70 @@
+//! Order and switch the branches of a `select!`: `biased` and `if`.
+//!
+//! Without `biased;`, chance decides between branches that are ready at the same time.
+//! With it, `select!` polls from the top: put what stops the loop first. `, if condition`
+//! switches a branch off for the turn. So a future that has ended is not polled again.
+//!
+//! Trap: while the body of a branch runs, no other branch is polled, and a deadline
+//! waits. Keep bodies short, or spawn the work.
+//!
+//! Trap: if all branches may be off, add `else => break`. Otherwise `select!` panics:
+//! "all branches are disabled and there is no else branch".
+//!
+//! See also: `select_in_a_loop`, `scheduler`.
+//!
+//! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+/// Stands for a measurement.
+pub async fn calibrate() -> &'static str {
+    sleep(Duration::from_millis(300)).await;
+    "calibrated"
+}
+
+/// Stores readings until 650 ms have passed, and says whether the sensor was calibrated.
+pub async fn store_until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
+    let mut deadline = pin!(sleep(Duration::from_millis(650)));
+    let mut calibration = pin!(calibrate());
+    let mut state = None;
+    loop {
+        select! {
+            biased;
+            () = &mut deadline => break,
+            // A future that has ended must not be polled again: it would panic.
+            result = &mut calibration, if state.is_none() => {
+                println!("The sensor is {result}");
+                state = Some(result);
+            }
+            Some(reading) = readings.recv() => {
+                // While the body runs, no branch is polled, not even the deadline.
+                sleep(Duration::from_millis(150)).await;
+                println!("Stored {reading}, {}", state.unwrap_or("raw"));
+            }
+        }
+    }
+    println!("Timed out");
+}
+
+pub async fn run() {
+    println!("Readings every 100 ms, each of which takes 150 ms to store:");
+    let (sender, readings) = mpsc::unbounded_channel();
+    let sensor = async move {
+        for reading in 1..=6 {
+            sleep(Duration::from_millis(100)).await;
+            // An error says that nobody listens any more.
+            let _ = sender.send(reading);
+        }
+    };
+    tokio::join!(sensor, store_until_deadline(readings));
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

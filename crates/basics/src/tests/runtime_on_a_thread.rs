@@ -1,0 +1,33 @@
+//! A runtime in a static, as a library keeps it.
+
+use std::io;
+use std::sync::OnceLock;
+use std::thread;
+
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+fn runtime() -> io::Result<&'static Runtime> {
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(1).build()?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+#[test]
+fn many_threads_use_one_runtime() {
+    let threads: Vec<_> = (0..129)
+        .map(|number| {
+            thread::spawn(move || {
+                let runtime = runtime().expect("it builds");
+                let task = runtime.spawn(async move { number });
+                runtime.block_on(task).expect("no panic")
+            })
+        })
+        .collect();
+    for (number, thread) in threads.into_iter().enumerate() {
+        assert_eq!(thread.join().expect("no panic"), number);
+    }
+}
