@@ -1,8 +1,8 @@
 //! Define async functions: function, method, trait method, closure, block.
 //!
 //! `async def` is `async fn`, as a function, a method, or in a trait (Python's
-//! `Protocol`). If tasks call a trait's method, declare it as `-> impl Future<Output = T>
-//! + Send`. Its implementations write `async fn` all the same. With `async fn` in the
+//! `Protocol`). For tasks, a trait declares its method as `-> impl Future<Output = T> +
+//! Send`. Its implementations write `async fn` all the same. With `async fn` in the
 //! trait, the task is refused: "future cannot be sent between threads safely". Rust also
 //! has async closures, which Python has not.
 //!
