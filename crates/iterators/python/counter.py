@@ -29,12 +29,22 @@ async def main():
     print("From 1 to 4, half a second apart:")
     slower = Counter(1, 5, delay=0.5)
     async for number in slower:
-        print(f"Number: {number}")
+        print(f"number {number}")
         if number == 2:
-            print("Leaving the loop")
+            print("leaving the loop")
             break
     rest = [number async for number in slower]
-    print(f"The rest: {rest}")
+    print(f"the rest: {rest}")
+
+    print("A timeout of 0.3 s, three times:")
+    slow = Counter(1, 5, delay=0.5)
+    for _ in range(3):
+        try:
+            print(f"number {await asyncio.wait_for(anext(slow), 0.3)}")
+        except StopAsyncIteration:
+            print("the end")
+        except TimeoutError:
+            print("nothing yet")
 
 
 asyncio.run(main())

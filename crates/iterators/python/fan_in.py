@@ -1,7 +1,6 @@
 import asyncio
 
 CAPACITY = 1
-END = None
 
 
 class Unplugged(Exception):
@@ -14,7 +13,7 @@ async def read(sensor, turn):
     if name == "west":
         raise RuntimeError("no sensor in the west")
     if name == "east" and turn > 1:
-        raise Unplugged
+        raise Unplugged("unplugged")
     return turn
 
 
@@ -32,26 +31,26 @@ async def produce(sensor, queue):
     print(f"{name} has sent all")
 
 
-async def produce_all(sensors, queue):
-    try:
-        async with asyncio.TaskGroup() as producers:
-            for sensor in sensors:
-                producers.create_task(produce(sensor, queue))
-    finally:
-        await queue.put(END)
+async def consume(queue):
+    while True:
+        name, reading = await queue.get()
+        if isinstance(reading, Unplugged):
+            print(f"{name} failed: {reading}")
+        else:
+            print(f"{name}: {reading}")
+        await asyncio.sleep(0.3)
+        queue.task_done()
 
 
 async def report(sensors):
     queue = asyncio.Queue(CAPACITY)
-    producing = asyncio.create_task(produce_all(sensors, queue))
-    while (message := await queue.get()) is not END:
-        name, reading = message
-        if isinstance(reading, Unplugged):
-            print(f"{name} failed: {type(reading).__name__}")
-        else:
-            print(f"{name}: {reading}")
-        await asyncio.sleep(0.3)
-    await producing
+    async with asyncio.TaskGroup() as group:
+        consumer = group.create_task(consume(queue))
+        producers = [group.create_task(produce(sensor, queue)) for sensor in sensors]
+        for producer in producers:
+            await producer
+        await queue.join()
+        consumer.cancel()
     print("All producers are done")
 
 
@@ -59,9 +58,9 @@ async def main():
     print("Three producers, and the consumer is the slowest:")
     await report([("north", 0.1), ("east", 0.25), ("south", 0.55)])
 
-    print("A producer that panics:")
+    print("A producer that crashes, and another one:")
     try:
-        await report([("west", 0.1)])
+        await report([("west", 0.1), ("north", 0.15)])
     except* RuntimeError as group:
         for error in group.exceptions:
             print(f"failed: {error}")

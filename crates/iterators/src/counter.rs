@@ -1,39 +1,42 @@
 //! Write an async iterator class by hand: a struct that counts and implements `Stream`.
 //!
-//! The class with `__anext__` is a struct with `poll_next`, which cannot await: it polls
-//! what it waits for, and whatever must outlive one poll is a field. The trap is the
-//! pause. A sleep that is made anew in each poll never ends, so the struct keeps one, and
-//! resets it for each number. For a type with a name there is `BoxStream` too
-//! (`stream_in_a_struct`); otherwise write a generator (`generator`), or give a cursor to
-//! `unfold` (`record_stream`).
+//! `__anext__` becomes `poll_next`, which cannot await. It polls its pause and returns
+//! `Pending` until the pause is over. The pause is a field, because it must outlive one
+//! poll: a sleep made anew in each poll never ends. So a `timeout` on `next` does not
+//! restart the pause, while `wait_for(anext(..))` does.
 //!
-//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
+//! Trap: a generic `Counter<T>` is refused: "cannot assign to data in dereference of
+//! `Pin<&mut Counter<T>>`". Nothing in it is pinned, so add `impl<T> Unpin for Counter<T>
+//! {}`, or bound `T: Unpin`.
+//!
+//! See also: `generator`, `record_stream`, `stream_in_a_struct`.
+//!
+//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for, asyncio.wait_for
+//! differs: `wait_for` restarts the pause of a number; a `timeout` on `next` does not
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
-/// Yields the numbers from `next` up to but not including `end`, pausing before each.
+/// Yields the numbers from `next` up to but not including `end`, with a delay before each.
 pub struct Counter {
     next: u32,
     end: u32,
     delay: Duration,
-    pause: Pin<Box<Sleep>>,
-    pausing: bool,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Counter {
-    /// Within a runtime, whose timer the sleep needs.
+    /// Returns a counter. It is polled within a Tokio runtime, whose timer it needs.
     pub fn new(start: u32, end: u32, delay: Duration) -> Self {
         Self {
             next: start,
             end,
             delay,
-            pause: Box::pin(sleep(delay)),
-            pausing: false,
+            pause: None,
         }
     }
 }
@@ -45,14 +48,11 @@ impl Stream for Counter {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
-        if !self.pausing {
-            let end_of_pause = Instant::now() + self.delay;
-            self.pause.as_mut().reset(end_of_pause);
-            self.pausing = true;
-        }
-        // Returns Pending from here until the pause is over, and wakes the task then.
-        ready!(self.pause.as_mut().poll(cx));
-        self.pausing = false;
+        let delay = self.delay;
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(delay)));
+        // Returns Pending from here until the pause is over. The sleep wakes the task.
+        ready!(pause.as_mut().poll(cx));
+        self.pause = None;
         let number = self.next;
         self.next += 1;
         Poll::Ready(Some(number))
@@ -69,15 +69,25 @@ pub async fn run() {
     println!("From 1 to 4, half a second apart:");
     let mut slower = Counter::new(1, 5, Duration::from_millis(500));
     while let Some(number) = slower.next().await {
-        println!("Number: {number}");
+        println!("number {number}");
         if number == 2 {
-            println!("Leaving the loop");
+            println!("leaving the loop");
             break;
         }
     }
-    // The counter is a value like any other: it goes on where it was left.
+    // The counter is a value like any other: it continues where the loop left it.
     let rest: Vec<u32> = slower.collect().await;
-    println!("The rest: {rest:?}");
+    println!("the rest: {rest:?}");
+
+    println!("A timeout of 0.3 s, three times:");
+    let mut slow = Counter::new(1, 5, Duration::from_millis(500));
+    for _ in 0..3 {
+        match timeout(Duration::from_millis(300), slow.next()).await {
+            Ok(Some(number)) => println!("number {number}"),
+            Ok(None) => println!("the end"),
+            Err(_) => println!("nothing yet"),
+        }
+    }
 }
 
 #[tokio::main]

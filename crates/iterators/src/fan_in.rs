@@ -1,13 +1,20 @@
 //! Fan in: several producers send to one queue, and one loop reads them all.
 //!
-//! Every producer gets a clone of the sender, and the loop ends by itself when the last
-//! clone is dropped: no end mark, no counting of producers. So drop the original, or the
-//! loop waits for ever (`channel_stream`). A failure is an item like any other here, and
-//! the consumer decides what it means. The trap: a producer that panics drops its sender
-//! as well, and looks as if it were done. Join the tasks to hear of it; a `JoinSet` keeps
-//! them, and gives back each as it ends.
+//! Each producer owns a clone of the sender. The loop ends when the last clone is
+//! dropped: no end mark, no counting of producers. Drop the original too, or the loop
+//! never ends. A failure is an item here like any other, and the consumer decides what to
+//! do.
 //!
-//! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, except*
+//! Bounds: `CAPACITY` messages wait for the consumer. Then the producers wait in `send`.
+//!
+//! Trap: a producer that panics drops its sender, so it looks finished. The others run
+//! on, while a `TaskGroup` would cancel them. Join the tasks to notice the panic; a
+//! `JoinSet` aborts those that are left when it is dropped.
+//!
+//! See also: `channel_stream`, `merge_streams`.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.TaskGroup, except*
+//! differs: if a producer panics, the others run on; a `TaskGroup` cancels them
 //! stderr: no sensor in the west
 
 use std::time::Duration;
@@ -19,7 +26,8 @@ use tokio::time::sleep;
 /// How many messages may wait for the consumer.
 const CAPACITY: usize = 1;
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("unplugged")]
 pub struct Unplugged;
 
 /// A sensor's name, and how many milliseconds it takes for a reading.
@@ -51,11 +59,15 @@ async fn produce(sensor: Sensor, readings: mpsc::Sender<Message>) {
     println!("{} has sent all", sensor.0);
 }
 
-/// Reports what the sensors say, each in 300 ms, until all have said everything.
-pub async fn report(sensors: &[Sensor]) -> Result<(), JoinError> {
+/// Reports each reading, which takes 300 ms, until all producers have ended.
+///
+/// # Errors
+///
+/// The first panic of a producer, after all others have ended.
+pub async fn report(sensors: impl IntoIterator<Item = Sensor>) -> Result<(), JoinError> {
     let (sender, mut readings) = mpsc::channel(CAPACITY);
     let mut producers = JoinSet::new();
-    for &sensor in sensors {
+    for sensor in sensors {
         producers.spawn(produce(sensor, sender.clone()));
     }
     drop(sender);
@@ -63,7 +75,7 @@ pub async fn report(sensors: &[Sensor]) -> Result<(), JoinError> {
     while let Some((name, reading)) = readings.recv().await {
         match reading {
             Ok(number) => println!("{name}: {number}"),
-            Err(error) => println!("{name} failed: {error:?}"),
+            Err(error) => println!("{name} failed: {error}"),
         }
         sleep(Duration::from_millis(300)).await;
     }
@@ -76,10 +88,10 @@ pub async fn report(sensors: &[Sensor]) -> Result<(), JoinError> {
 
 pub async fn run() -> Result<(), JoinError> {
     println!("Three producers, and the consumer is the slowest:");
-    report(&[("north", 100), ("east", 250), ("south", 550)]).await?;
+    report([("north", 100), ("east", 250), ("south", 550)]).await?;
 
-    println!("A producer that panics:");
-    if let Err(error) = report(&[("west", 100)]).await
+    println!("A producer that crashes, and another one:");
+    if let Err(error) = report([("west", 100), ("north", 150)]).await
         && let Ok(panic) = error.try_into_panic()
         && let Some(message) = panic.downcast_ref::<&str>()
     {

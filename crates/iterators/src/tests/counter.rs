@@ -28,6 +28,20 @@ async fn giving_up_on_a_number_loses_nothing() {
     assert_eq!(counter.collect::<Vec<u32>>().await, [2]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_longest_delay_does_not_overflow() {
+    let mut counter = Counter::new(1, 3, Duration::MAX);
+    assert!(timeout(1000 * DELAY, counter.next()).await.is_err());
+    let mut counter = Counter::new(1, 4, Duration::ZERO);
+    assert_eq!(counter.by_ref().collect::<Vec<u32>>().await, [1, 2, 3]);
+    assert_eq!(counter.next().await, None);
+}
+
+#[test]
+fn a_counter_can_be_made_outside_of_a_runtime() {
+    drop(Counter::new(1, 3, DELAY));
+}
+
 /// Makes its sleep anew in each poll, and drops it with the poll.
 struct Anew;
 
