@@ -1,8 +1,10 @@
 import asyncio
+import itertools
 
 
 class NoAnswer(Exception):
-    pass
+    def __str__(self):
+        return "no answer"
 
 
 async def is_active(user):
@@ -24,8 +26,8 @@ async def active(users):
         try:
             if await is_active(user):
                 yield user
-        except NoAnswer:
-            print(f"{user}: no answer")
+        except NoAnswer as error:
+            print(f"{user}: {error}")
 
 
 async def users(names):
@@ -38,7 +40,7 @@ async def main():
     async for user in active(users(["Ada", "Mallory", "Bob", "Eve"])):
         print(user)
 
-    print("The filter adapter, with a clone:")
+    print("A condition in a comprehension:")
     known = users(["Ada", "Bob", "Mallory", "Eve"])
     found = [user async for user in known if await is_surely_active(user)]
     print(", ".join(found))
@@ -48,10 +50,10 @@ async def main():
     try:
         found = [user async for user in known if await is_active(user)]
         print(", ".join(found))
-    except NoAnswer:
-        print("no answer, and no list")
+    except NoAnswer as error:
+        print(f"{error}, and no list")
 
-    print("Two checks at a time:")
+    print("Two checks at once:")
     limit = asyncio.Semaphore(2)
 
     async def check(user):
@@ -60,8 +62,7 @@ async def main():
 
     names = ["Mallory", "Joe", "Zoe", "Ann"]
     checks = await asyncio.gather(*map(check, names))
-    found = [name for name, active in zip(names, checks) if active]
-    print(", ".join(found))
+    print(", ".join(itertools.compress(names, checks)))
 
 
 asyncio.run(main())

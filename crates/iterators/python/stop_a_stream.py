@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import aclosing
 
 
 async def handle(order):
@@ -9,21 +10,25 @@ async def handle(order):
 
 async def take_until(stop, orders):
     stopped = asyncio.create_task(stop.wait())
+    getting = None
     try:
         while not stop.is_set():
             getting = asyncio.create_task(orders.get())
             await asyncio.wait([getting, stopped], return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                break
-            yield getting.result()
+            if getting.done():
+                order, getting = getting.result(), None
+                yield order
     finally:
         stopped.cancel()
+        # An order that came just then goes back: nobody else would take it.
+        if getting is not None and not getting.cancel():
+            orders.put_nowait(getting.result())
 
 
 async def handle_until(stop, orders):
-    async for order in take_until(stop, orders):
-        await handle(order)
+    async with aclosing(take_until(stop, orders)) as until_stopped:
+        async for order in until_stopped:
+            await handle(order)
 
 
 async def handle_all(orders):
@@ -39,9 +44,9 @@ def stop_after(seconds, function):
     asyncio.get_running_loop().call_later(seconds, stop)
 
 
-def open_shop():
+def open_shop(last):
     orders = asyncio.Queue()
-    for order in range(1, 4):
+    for order in range(1, last + 1):
         orders.put_nowait(order)
     return orders
 
@@ -52,26 +57,36 @@ def drain(orders):
 
 async def main():
     print("Cancelled as a whole, the loop loses order 2:")
-    orders = open_shop()
+    orders = open_shop(3)
     task = asyncio.create_task(handle_all(orders))
     stop_after(0.4, task.cancel)
     await asyncio.wait([task])
     print(f"left: {drain(orders)}")
 
     print("Stopped between two orders:")
-    orders = open_shop()
+    orders = open_shop(3)
     stop = asyncio.Event()
     stop_after(0.4, stop.set)
     await handle_until(stop, orders)
     print(f"left: {drain(orders)}")
 
     print("Stopped while it waits for an order:")
-    orders = open_shop()
+    orders = open_shop(1)
     stop = asyncio.Event()
-    stop_after(1.1, stop.set)
+    stop_after(0.4, stop.set)
     await handle_until(stop, orders)
-    orders.put_nowait(4)
+    orders.put_nowait(2)
     # Whoever still waited for an order would take it now.
+    await asyncio.sleep(0)
+    print(f"left: {drain(orders)}")
+
+    print("Cancelled while it waits for an order:")
+    orders = open_shop(1)
+    never = asyncio.Event()
+    task = asyncio.create_task(handle_until(never, orders))
+    stop_after(0.4, task.cancel)
+    await asyncio.wait([task])
+    orders.put_nowait(2)
     await asyncio.sleep(0)
     print(f"left: {drain(orders)}")
 

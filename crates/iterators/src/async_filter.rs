@@ -1,11 +1,14 @@
 //! Filter a stream by a condition that must be awaited.
 //!
-//! An `if` inside `stream!` is the plainest way: the condition may borrow the item. The
-//! adapter `filter` lends the item to a closure, and the future that the closure returns
-//! cannot keep it: "lifetime may not live long enough". Give the future a clone, or use
-//! `filter_map`, which hands the item over and gets it back. The trap of all three is
-//! that they check one item after another; `buffered` before `filter_map` checks a few at
-//! once and keeps their order.
+//! An `if` inside `stream!` is the simplest form: the condition may borrow the item. The
+//! adapter `filter` lends the item to its closure, but the future must not keep the loan:
+//! "lifetime may not live long enough". Give the future a clone. Or use `filter_map`,
+//! whose closure owns the item and returns it.
+//!
+//! Trap: all three check one item after another. Put `buffered` before `filter_map`: then
+//! several checks run at once, and the order stays.
+//!
+//! See also: `comprehensions`, `buffered_in_order`.
 //!
 //! asyncio: async comprehension, yield, asyncio.gather, asyncio.Semaphore
 
@@ -17,7 +20,8 @@ use async_stream::stream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
 pub struct NoAnswer;
 
 /// Asks whether a user is active. The answer takes 100 ms, or 200 for Zoe.
@@ -31,12 +35,12 @@ async fn is_active(user: &str) -> Result<bool, NoAnswer> {
     }
 }
 
-/// Takes no answer for a no.
+/// Returns whether a user is known to be active. No answer counts as a no.
 async fn is_surely_active(user: &str) -> bool {
     is_active(user).await.unwrap_or(false)
 }
 
-/// Yields the active ones. One whose lookup fails is named and left out.
+/// Yields the active users. If a lookup fails, the user is printed and left out.
 pub fn active(users: impl Stream<Item = String>) -> impl Stream<Item = String> {
     stream! {
         let mut users = pin!(users);
@@ -44,7 +48,7 @@ pub fn active(users: impl Stream<Item = String>) -> impl Stream<Item = String> {
             match is_active(&user).await {
                 Ok(true) => yield user,
                 Ok(false) => {}
-                Err(NoAnswer) => println!("{user}: no answer"),
+                Err(error) => println!("{user}: {error}"),
             }
         }
     }
@@ -63,8 +67,8 @@ pub async fn run() {
         println!("{user}");
     }
 
-    println!("The filter adapter, with a clone:");
-    // [user async for user in users if await is_surely_active(user)]
+    println!("A condition in a comprehension:");
+    // [user async for user in known if await is_surely_active(user)]
     let known = users(["Ada", "Bob", "Mallory", "Eve"]);
     let found: Vec<String> = known
         .filter(|user| {
@@ -84,10 +88,10 @@ pub async fn run() {
         .try_collect::<Vec<String>>();
     match found.await {
         Ok(found) => println!("{}", found.join(", ")),
-        Err(NoAnswer) => println!("no answer, and no list"),
+        Err(error) => println!("{error}, and no list"),
     }
 
-    println!("Two checks at a time:");
+    println!("Two checks at once:");
     let found: Vec<String> = users(["Mallory", "Joe", "Zoe", "Ann"])
         .map(|user| async move { (is_surely_active(&user).await, user) })
         .buffered(2)

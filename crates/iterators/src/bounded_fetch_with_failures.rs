@@ -1,32 +1,32 @@
 //! Fetch many with a limit on how many at once, and let the rest go on when one fails.
 //!
-//! A future that returns its key beside its `Result` makes a failure an ordinary item: it
-//! is printed with the address that it belongs to, and the others go on. The limit is the
-//! argument of `buffer_unordered`, in place of a semaphore; with 0 it waits for ever. The
-//! futures share the client by a reference, which the `async move` copies; of a client
-//! that it owns, the closure says "cannot move out of" (E0507). The trap is to stop at
-//! the first `Err`, with `?` in the loop or with `try_collect`: that drops the stream,
-//! and with it the pages so far and the fetches in flight, as a `TaskGroup` does.
+//! Each future returns its address beside its `Result`. So a failure is an ordinary item
+//! that says where it belongs, and the other fetches go on. The argument of
+//! `buffer_unordered` is the limit, in place of a semaphore. The futures share the client
+//! by reference, which `async move` copies.
+//!
+//! Bounds: `limit` fetches at once. The lists of pages and failures are unbounded.
+//!
+//! Trap: to stop at the first `Err`, with `?` or `try_collect`, drops the stream. The
+//! pages so far and the fetches in flight are lost, as with a `TaskGroup`.
+//!
+//! Trap: with a limit of 0, `buffer_unordered` waits for ever. Here it panics.
+//!
+//! See also: `buffered_as_completed`, `for_each_concurrent`, `page_fetcher`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.gather(return_exceptions=True)
 
 use std::collections::HashMap;
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("status {status}")]
 pub struct FetchError {
     status: u16,
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}", self.status)
-    }
 }
 
 /// Stands for an HTTP client: how long an answer takes, and its status.
@@ -47,10 +47,15 @@ impl Client {
     }
 }
 
-/// Fetches all, at most `limit` at once: the pages, and what failed and why.
+/// Fetches all, at most `limit` at once. Returns the pages, and the failures with their
+/// addresses, both in the order of completion.
+///
+/// # Panics
+///
+/// If `limit` is 0.
 pub async fn fetch_all(
     client: &Client,
-    urls: Vec<String>,
+    urls: impl IntoIterator<Item = String>,
     limit: usize,
 ) -> (Vec<String>, Vec<(String, FetchError)>) {
     assert!(limit > 0, "a limit of 0 would wait for ever");
@@ -71,9 +76,17 @@ pub async fn fetch_all(
 }
 
 /// Fetches all, at most `limit` at once, and stops at the first failure.
+///
+/// # Errors
+///
+/// The first failure.
+///
+/// # Panics
+///
+/// If `limit` is 0.
 pub async fn fetch_all_or_none(
     client: &Client,
-    urls: Vec<String>,
+    urls: impl IntoIterator<Item = String>,
     limit: usize,
 ) -> Result<Vec<String>, FetchError> {
     assert!(limit > 0, "a limit of 0 would wait for ever");
@@ -89,16 +102,16 @@ pub async fn run() {
     let failing = [("/b", (100, 404)), ("/d", (100, 500))];
     let answers = slow.into_iter().chain(failing).collect();
     let client = Client { answers };
-    let urls = ["/a", "/b", "/c", "/d", "/e"].map(str::to_owned).to_vec();
 
     println!("Failures are noted, the rest goes on:");
+    let urls = ["/a", "/b", "/c", "/d", "/e"].map(str::to_owned);
     let (pages, failures) = fetch_all(&client, urls, 2).await;
     println!("pages: {}", pages.join(", "));
     let failed: Vec<&str> = failures.iter().map(|(url, _)| url.as_str()).collect();
     println!("failed: {}", failed.join(", "));
 
     println!("The first failure ends everything:");
-    let urls = ["/e", "/c", "/b"].map(str::to_owned).to_vec();
+    let urls = ["/e", "/c", "/b"].map(str::to_owned);
     match fetch_all_or_none(&client, urls, 2).await {
         Ok(pages) => println!("pages: {}", pages.join(", ")),
         Err(error) => println!("{error}, and no pages"),

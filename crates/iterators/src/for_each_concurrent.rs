@@ -1,15 +1,19 @@
 //! Run a coroutine for each item, at most n at once, no results: `for_each_concurrent`.
 //!
-//! Where nothing is collected, this takes the place of a `TaskGroup` with a semaphore:
-//! one future that runs the whole loop, a few bodies at a time, and may borrow what is
-//! around it. A failure is dealt with in the body, or `try_for_each_concurrent` stops at
-//! the first one. The traps: that drops the bodies that are still at work; and a limit of
-//! 0, like `None`, is no limit at all, where `buffered(0)` waits for ever. For results
-//! see `buffered_in_order` and `bounded_fetch_with_failures`.
+//! It takes the place of a `TaskGroup` with a semaphore, if nothing is collected. One
+//! future runs the whole loop, so the body may borrow from its surroundings. Handle a
+//! failure in the body, or stop at the first one with `try_for_each_concurrent`.
+//!
+//! Bounds: `AT_ONCE` bodies run at once.
+//!
+//! Trap: at the first failure, `try_for_each_concurrent` drops the bodies that still run.
+//!
+//! Trap: a limit of 0 is no limit at all, like `None`. `buffered(0)` waits for ever.
+//!
+//! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, except*
 
-use std::fmt;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -18,20 +22,15 @@ use tokio::time::sleep;
 /// How many messages are on their way at the same time.
 const AT_ONCE: usize = 2;
 
-#[derive(Debug)]
-pub struct Refused(String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} refuses the message", self.0)
-    }
+#[derive(Debug, thiserror::Error)]
+#[error("{name} refuses the message")]
+pub struct Refused {
+    name: String,
 }
-
-impl std::error::Error for Refused {}
 
 /// Stands for a connection to a mail server.
 pub struct Mailer {
-    sender: String,
+    pub sender: String,
 }
 
 impl Mailer {
@@ -45,15 +44,16 @@ impl Mailer {
         };
         sleep(Duration::from_millis(millis)).await;
         if name == "Bob" {
-            return Err(Refused(name.to_owned()));
+            let name = name.to_owned();
+            return Err(Refused { name });
         }
         println!("{name} has it");
         Ok(())
     }
 }
 
-/// Sends to all, and says who refuses.
-pub async fn send_to_each(mailer: &Mailer, names: Vec<String>) {
+/// Sends to all, and prints who refuses.
+pub async fn send_to_each(mailer: &Mailer, names: impl IntoIterator<Item = String>) {
     stream::iter(names)
         .for_each_concurrent(AT_ONCE, |name| async move {
             if let Err(error) = mailer.send(&name).await {
@@ -64,9 +64,16 @@ pub async fn send_to_each(mailer: &Mailer, names: Vec<String>) {
 }
 
 /// Sends until somebody refuses.
-pub async fn send_to_all(mailer: &Mailer, names: Vec<String>) -> Result<(), Refused> {
+///
+/// # Errors
+///
+/// The first refusal.
+pub async fn send_to_all(
+    mailer: &Mailer,
+    names: impl IntoIterator<Item = String>,
+) -> Result<(), Refused> {
     stream::iter(names)
-        // The source may fail as well, so its items are `Result`s; these cannot.
+        // The adapter expects a source that may fail, so its items are `Result`s.
         .map(Ok)
         .try_for_each_concurrent(AT_ONCE, |name| async move { mailer.send(&name).await })
         .await
@@ -77,11 +84,11 @@ pub async fn run() {
     let mailer = Mailer { sender };
 
     println!("Each failure by itself:");
-    let names = ["Ada", "Bob", "Cy", "Dan"].map(str::to_owned).to_vec();
+    let names = ["Ada", "Bob", "Cy", "Dan"].map(str::to_owned);
     send_to_each(&mailer, names).await;
 
     println!("The first failure ends it:");
-    let names = ["Ada", "Cy", "Bob"].map(str::to_owned).to_vec();
+    let names = ["Ada", "Cy", "Bob"].map(str::to_owned);
     match send_to_all(&mailer, names).await {
         Ok(()) => println!("all have it"),
         Err(error) => println!("{error}"),

@@ -1,11 +1,14 @@
 //! Stop a loop over a stream gracefully when a stop signal arrives.
 //!
-//! `take_until` ends the stream when its future is ready, here the `CancellationToken`,
-//! Tokio's answer to an `asyncio.Event` that says stop. The loop ends between two items,
-//! never inside its body, and also while it waits for the next one. A `&mut` to a stream
-//! is a stream too: lent like this to `take_until` instead of given away, the stream
-//! still holds afterwards what nobody has taken. The trap is to cancel the loop as a
-//! whole, as with `Task.cancel`: the item in work is lost.
+//! `take_until` ends the stream when a future completes. Here that is a
+//! `CancellationToken`, Tokio's counterpart of an `asyncio.Event` that says stop. The
+//! loop ends between two items, or while it waits for the next one, but never inside its
+//! body. Lend the stream as `&mut`: it then still holds the items that are left.
+//!
+//! Trap: cancelling the loop as a whole, as with `Task.cancel`, loses the item that its
+//! body works on.
+//!
+//! See also: `interval_stream`, `take_until_deadline`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Event, asyncio.wait, asyncio.Queue.get, asyncio.Task.cancel
 
@@ -25,7 +28,9 @@ async fn handle(order: u32) {
     println!("order {order}: finished");
 }
 
-/// Works on every order until there are no more, or until it is told to stop.
+/// Works on the orders until the stream ends or `stop` is cancelled.
+///
+/// Dropping this future loses the order in work, but none that is still in the stream.
 pub async fn handle_until(
     stop: &CancellationToken,
     orders: &mut (impl Stream<Item = u32> + Unpin),
@@ -36,7 +41,7 @@ pub async fn handle_until(
     }
 }
 
-/// A token that is cancelled after so many milliseconds, as a signal handler would.
+/// Returns a token that is cancelled after so many milliseconds, as by a signal handler.
 fn stop_after(millis: u64) -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
@@ -48,21 +53,21 @@ fn stop_after(millis: u64) -> CancellationToken {
     stop
 }
 
-/// Three orders that wait in a queue, and the sender for more.
-fn open_shop() -> (mpsc::UnboundedSender<u32>, UnboundedReceiverStream<u32>) {
+type Orders = UnboundedReceiverStream<u32>;
+
+/// Returns a queue that holds the orders up to this one, and the sender for more.
+fn open_shop(last: u32) -> (mpsc::UnboundedSender<u32>, Orders) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    for order in 1..=3 {
-        sender
-            .send(order)
-            .expect("the receiver is in this function");
+    for order in 1..=last {
+        let sent = sender.send(order);
+        sent.expect("the receiver is in this function");
     }
     (sender, UnboundedReceiverStream::new(receiver))
 }
 
 pub async fn run() {
     println!("Cancelled as a whole, the loop loses order 2:");
-    let (sender, mut orders) = open_shop();
-    drop(sender);
+    let (_, mut orders) = open_shop(3);
     stop_after(400)
         .run_until_cancelled(async {
             while let Some(order) = orders.next().await {
@@ -73,15 +78,24 @@ pub async fn run() {
     println!("left: {:?}", orders.collect::<Vec<_>>().await);
 
     println!("Stopped between two orders:");
-    let (sender, mut orders) = open_shop();
-    drop(sender);
+    let (_, mut orders) = open_shop(3);
     handle_until(&stop_after(400), &mut orders).await;
     println!("left: {:?}", orders.collect::<Vec<_>>().await);
 
     println!("Stopped while it waits for an order:");
-    let (sender, mut orders) = open_shop();
-    handle_until(&stop_after(1100), &mut orders).await;
-    sender.send(4).expect("the receiver is still here");
+    let (sender, mut orders) = open_shop(1);
+    handle_until(&stop_after(400), &mut orders).await;
+    sender.send(2).expect("the receiver is still here");
+    drop(sender);
+    println!("left: {:?}", orders.collect::<Vec<_>>().await);
+
+    println!("Cancelled while it waits for an order:");
+    let (sender, mut orders) = open_shop(1);
+    let never = CancellationToken::new();
+    stop_after(400)
+        .run_until_cancelled(handle_until(&never, &mut orders))
+        .await;
+    sender.send(2).expect("the receiver is still here");
     drop(sender);
     println!("left: {:?}", orders.collect::<Vec<_>>().await);
 }

@@ -1,16 +1,20 @@
 //! Process a stream of records: limit concurrency to five, collect batches of ten.
 //!
-//! The pipeline is one chain: `map` each record to a task of its own, `buffered(5)` lets
-//! five of them work at once and keeps the order of arrival, `try_chunks(10)` collects
-//! batches. An error ends it; what the batch held by then comes with the error and is not
-//! lost, unless `try_next().await?` throws it away. The trap is a bare `JoinHandle`: when
-//! the chain is dropped, its task goes on. The wrapper aborts those that are still at
-//! work, which here takes effect for the records after the one that failed. See also
-//! `buffered_in_order`.
+//! The pipeline is one chain. `map` spawns a task for each record, `buffered(5)` runs
+//! five at once and keeps their order, `try_chunks(10)` collects batches. The first error
+//! ends it. The error holds the part of the batch that was collected by then.
+//!
+//! Bounds: 5 tasks, and a batch of 10 records.
+//!
+//! Trap: `try_next().await?` throws that part away. Match on `TryChunksError`, as here.
+//!
+//! Trap: a bare `JoinHandle` detaches its task when the chain is dropped.
+//! `AbortOnDropHandle` aborts it: here the tasks of the records after the failed one.
+//!
+//! See also: `buffered_in_order`, `chunks_timeout`, `pipeline`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.cancel, contextlib.aclosing, async for
 
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -34,24 +38,13 @@ pub struct Processed {
 }
 
 /// Why a record could not be processed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    NoUse(Record),
-    Panicked(JoinError),
+    #[error("record {id}: no use for {value}")]
+    NoUse { id: u32, value: u32 },
+    #[error("a task panicked")]
+    Panicked(#[from] JoinError),
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoUse(Record { id, value }) => {
-                write!(f, "record {id}: no use for {value}")
-            }
-            Self::Panicked(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// Yields records without end, each 100 ms after it was asked for.
 pub fn records() -> impl Stream<Item = Record> {
@@ -64,15 +57,25 @@ pub fn records() -> impl Stream<Item = Record> {
 }
 
 /// Takes 600 ms, and for record 3 longer. Record 15 cannot be processed.
-async fn process(record: Record) -> Result<Processed, Failure> {
-    let Record { id, value } = record;
+async fn process(Record { id, value }: Record) -> Result<Processed, Failure> {
     sleep(Duration::from_millis(if id == 3 { 850 } else { 600 })).await;
     if id == 15 {
-        return Err(Failure::NoUse(record));
+        return Err(Failure::NoUse { id, value });
     }
     println!("record {id} done");
     let doubled_value = 2 * value;
     Ok(Processed { id, doubled_value })
+}
+
+/// Processes five records at once, and yields the results in the order of the records.
+pub fn processed(
+    records: impl Stream<Item = Record>,
+) -> impl Stream<Item = Result<Processed, Failure>> {
+    records
+        .map(|record| AbortOnDropHandle::new(tokio::spawn(process(record))))
+        .buffered(5)
+        // `?` takes the task's `Result` out of that of the join.
+        .map(|joined| joined?)
 }
 
 fn save(batch: &[Processed]) {
@@ -84,13 +87,7 @@ fn save(batch: &[Processed]) {
 
 pub async fn run() {
     {
-        let mut batches = pin!(
-            records()
-                .map(|record| AbortOnDropHandle::new(tokio::spawn(process(record))))
-                .buffered(5)
-                .map(|joined| joined.map_err(Failure::Panicked)?)
-                .try_chunks(10)
-        );
+        let mut batches = pin!(processed(records()).try_chunks(10));
         while let Some(batch) = batches.next().await {
             match batch {
                 Ok(batch) => save(&batch),
