@@ -7,7 +7,7 @@
 //! timeout, a lost `select!`, or an abort. Here it stays in the struct until it is
 //! written, and the next call goes on with it. So an item may be written twice, when only
 //! the answer was lost: insert by a key. At the end the senders are dropped, and what is
-//! left is the last batch, without a wait. On a stream: `chunks_and_windows`; only what
+//! left is the last batch, without a wait. On a stream: `chunks_timeout`; only what
 //! waits already: `drain_what_waits`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.get, asyncio.timeout_at, asyncio.TaskGroup

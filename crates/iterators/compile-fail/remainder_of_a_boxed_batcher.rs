@@ -1,7 +1,7 @@
 //~ E0599 no method named `into_remainder` found
 //! `into_remainder` on a `ChunksTimeout` that lies in a box, in a struct.
 //!
-//! example: chunks_and_windows
+//! example: chunks_timeout
 
 use std::pin::Pin;
 

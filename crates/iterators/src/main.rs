@@ -18,8 +18,10 @@ mod record_stream;
 
 // End and time out
 mod stop_early;
+mod close_a_stream;
 mod timeout_each;
 mod deadline_for_the_loop;
+mod take_until_deadline;
 mod stop_a_stream;
 mod interval_ticks;
 mod interval_stream;
@@ -28,10 +30,12 @@ mod interval_stream;
 mod channel_stream;
 mod fan_in;
 mod merge_streams;
-mod sources_come_and_go;
+mod stream_map;
+mod select_all_push;
 
 // Concurrency in a stream
-mod chunks_and_windows;
+mod chunks_timeout;
+mod moving_window;
 mod buffered_in_order;
 mod buffered_as_completed;
 mod bounded_fetch_with_failures;

@@ -1,25 +1,26 @@
-//! Break out of an async generator and run its clean-up: `aclose`, `aclosing`.
+//! Break out of an async generator: its clean-up runs when the stream is dropped.
 //!
-//! Dropping a generator takes the place of `aclose`: its body never continues, and what
-//! it holds is dropped with it. The trap, as in Python: `break` drops nothing that a
-//! variable still holds. Destructors cannot await, so clean-up that awaits goes to a
-//! task. It waits for a `CancellationToken` (an `Event` that is set once), and the
-//! generator holds the token's drop guard, which sets it when it is dropped. Wait for
-//! that task on every path, also after a `?`: the end of `main` drops a task that nobody
-//! waits for.
+//! A dropped stream takes the place of `aclose`: its body never continues, and the values
+//! that it owns are dropped. So put clean-up into a `Drop`, as in `Cursor`, rather than
+//! after the `yield`. The end of a block drops a stream that was pinned in it, as
+//! `aclosing` closes a generator.
 //!
-//! asyncio: break, aclose, contextlib.aclosing, try, finally, async for, raise
+//! Trap: `break` drops nothing. The cursor of a stream that a variable still holds stays
+//! open, as in Python.
+//!
+//! See also: `close_a_stream` for clean-up that awaits, `stop_a_stream`.
+//!
+//! asyncio: break, aclose, contextlib.aclosing, try, finally, async for
 
 use std::pin::pin;
 use std::time::Duration;
 
-use async_stream::{stream, try_stream};
-use futures::{Stream, StreamExt, TryStreamExt};
-use tokio::task::JoinHandle;
+use async_stream::stream;
+use futures::{Stream, StreamExt};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-struct Cursor;
+/// Stands for a cursor in a database.
+pub struct Cursor;
 
 impl Drop for Cursor {
     fn drop(&mut self) {
@@ -27,9 +28,10 @@ impl Drop for Cursor {
     }
 }
 
-fn rows() -> impl Stream<Item = u32> {
-    let cursor = Cursor;
+/// Yields rows without end, one every 100 ms.
+pub fn rows(cursor: Cursor) -> impl Stream<Item = u32> {
     stream! {
+        // The stream owns the cursor also if nobody ever polls it.
         let _cursor = cursor;
         for row in 1.. {
             sleep(Duration::from_millis(100)).await;
@@ -38,57 +40,10 @@ fn rows() -> impl Stream<Item = u32> {
     }
 }
 
-#[derive(Debug)]
-pub struct RowLost;
-
-/// The rows of a connection, and the task that closes it once the stream is gone.
-fn remote_rows(lost: u32) -> (impl Stream<Item = Result<u32, RowLost>>, JoinHandle<()>) {
-    let gone = CancellationToken::new();
-    let guard = gone.clone().drop_guard();
-    let rows = try_stream! {
-        let _guard = guard;
-        for row in 1.. {
-            sleep(Duration::from_millis(100)).await;
-            if row == lost {
-                Err(RowLost)?;
-            }
-            yield row;
-        }
-    };
-    let closing = tokio::spawn(async move {
-        gone.cancelled().await;
-        println!("Closing the connection");
-        sleep(Duration::from_millis(100)).await;
-        println!("The connection is closed");
-    });
-    (rows, closing)
-}
-
-/// The sum of the first two rows.
-pub async fn sum(lost: u32) -> Result<u32, RowLost> {
-    let (rows, closing) = remote_rows(lost);
-    // A `?` ends this block, not the function, and the end of the block drops the rows.
-    let result = async move {
-        let mut rows = pin!(rows);
-        let mut sum = 0;
-        while let Some(row) = rows.try_next().await? {
-            println!("row {row}");
-            sum += row;
-            if row == 2 {
-                break;
-            }
-        }
-        Ok(sum)
-    };
-    let result = result.await;
-    closing.await.expect("closing does not panic");
-    result
-}
-
 pub async fn run() {
-    println!("Clean-up that does not await:");
+    println!("In a block of its own:");
     {
-        let mut rows = pin!(rows());
+        let mut rows = pin!(rows(Cursor));
         while let Some(row) = rows.next().await {
             println!("row {row}");
             if row == 2 {
@@ -100,16 +55,8 @@ pub async fn run() {
     sleep(Duration::from_millis(200)).await;
     println!("0.2 s later");
 
-    println!("Clean-up that awaits, after a break and after a failure:");
-    for lost in [5, 2] {
-        match sum(lost).await {
-            Ok(sum) => println!("the sum is {sum}"),
-            Err(RowLost) => println!("no sum: a row was lost"),
-        }
-    }
-
-    println!("With a variable that holds it:");
-    let mut held = pin!(rows());
+    println!("In a variable that lives on:");
+    let mut held = pin!(rows(Cursor));
     while let Some(row) = held.next().await {
         println!("row {row}");
         if row == 2 {

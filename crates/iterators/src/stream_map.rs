@@ -1,12 +1,17 @@
-//! Merge streams that are added and removed while the merge runs.
+//! Merge streams that come and go while the merge runs: `StreamMap`.
 //!
-//! `StreamMap` merges streams under keys: `insert` adds one, and drops the one that was
-//! there under the same key; `remove` drops one; and one that ends leaves by itself,
-//! unannounced. It looks at every stream in turn, so keep it for tens of them.
-//! `SelectAll::push` adds to a merge without keys, even from inside the loop over it. The
-//! trap is the empty merge: its `next` is `None` at once, so a `while let` ends before
-//! the first source has come. A `Some` pattern in `select!` switches the branch off until
-//! there is one. In asyncio each source is a task, and a dictionary keeps them.
+//! A `StreamMap` holds streams under keys and yields pairs of key and item. `insert` and
+//! `remove` return the stream that was there under the key: drain it, or drop it. A
+//! stream that has ended leaves the map by itself. In asyncio, each source is a task, and
+//! a dictionary holds the tasks.
+//!
+//! Bounds: unbounded. A `next` may poll every stream, so keep it to tens of them.
+//!
+//! Trap: an empty map has ended: its `next` returns `None` at once. A `while let` then
+//! ends before the first stream has come. In `select!`, the pattern `Some(..)` disables
+//! the branch for this turn.
+//!
+//! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.cancel, asyncio.TaskGroup
 
@@ -14,7 +19,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::stream::{self, BoxStream, SelectAll};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 use tokio_stream::StreamMap;
@@ -56,7 +61,7 @@ fn messages(room: &str) -> BoxStream<'static, u32> {
     .boxed()
 }
 
-/// Follows the rooms that were joined, until there are no more commands.
+/// Prints the messages of the rooms that were joined, until the commands end.
 pub async fn chat(commands: impl Stream<Item = Command>) {
     let mut commands = pin!(commands);
     let mut rooms = StreamMap::new();
@@ -81,39 +86,8 @@ pub async fn chat(commands: impl Stream<Item = Command>) {
     println!("no more commands");
 }
 
-/// A folder's entries. One that ends in a slash is a folder.
-fn list(folder: String) -> BoxStream<'static, String> {
-    let (entries, millis) = match folder.as_str() {
-        "src/" => (["main.rs", "net/", "io/"].as_slice(), 100),
-        "src/net/" => (["tcp.rs"].as_slice(), 350),
-        _ => (["file.rs"].as_slice(), 150),
-    };
-    let entries = stream::iter(entries);
-    entries
-        .then(move |entry| {
-            let path = format!("{folder}{entry}");
-            async move {
-                sleep(Duration::from_millis(millis)).await;
-                path
-            }
-        })
-        .boxed()
-}
-
 pub async fn run() {
-    println!("Rooms by their name:");
     chat(commands()).await;
-
-    println!("A source that brings others:");
-    let mut folders = SelectAll::new();
-    folders.push(list("src/".to_owned()));
-    while let Some(path) = folders.next().await {
-        println!("{path}");
-        if path.ends_with('/') {
-            folders.push(list(path));
-        }
-    }
-    println!("all have ended");
 }
 
 #[tokio::main]

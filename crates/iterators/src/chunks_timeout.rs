@@ -1,0 +1,87 @@
+//! Batch a stream by count or by time: `itertools.batched`, also for a slow source.
+//!
+//! `chunks(n)` yields full batches, and a shorter one only at the end. If the source is
+//! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
+//! batch once its first item has waited for a limit.
+//!
+//! Bounds: a batch has at most `size` items. While you write a batch, the source is not
+//! read: if it must be, feed a channel from a task (`channel_stream`).
+//!
+//! Trap: dropping the stream, for example by a timeout around the loop, loses the batch
+//! that it has begun. `into_remainder` returns these items.
+//!
+//! See also: `moving_window`, `batches`, `batching`, `stream_processor`.
+//!
+//! asyncio: itertools.batched, asyncio.wait(timeout=), anext, asyncio.timeout
+
+use std::pin::pin;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::{Stream, StreamExt};
+use tokio::time::{sleep, timeout};
+use tokio_stream::adapters::ChunksTimeout;
+
+const SIZE: usize = 3;
+const LIMIT: Duration = Duration::from_millis(250);
+
+/// Yields 1, 2, 3 and so on, after these many milliseconds each.
+fn numbers(delays: &[u64]) -> impl Stream<Item = usize> {
+    stream! {
+        for (index, delay) in delays.iter().enumerate() {
+            sleep(Duration::from_millis(*delay)).await;
+            yield index + 1;
+        }
+    }
+}
+
+/// Returns batches. Each is closed when it has `size` items, or when its first item has
+/// waited for `limit`.
+///
+/// # Panics
+///
+/// If `size` is 0.
+pub fn chunks_timeout<S: Stream>(
+    items: S,
+    size: usize,
+    limit: Duration,
+) -> ChunksTimeout<S> {
+    assert!(size > 0, "a batch of 0 items would never be closed");
+    // Importing this trait beside the one of futures would make `next` ambiguous.
+    tokio_stream::StreamExt::chunks_timeout(items, size, limit)
+}
+
+pub async fn run() {
+    let steady = [100; 4];
+    println!("By count:");
+    let mut batches = pin!(numbers(&steady).chunks(SIZE));
+    while let Some(batch) = batches.next().await {
+        println!("batch {batch:?}");
+    }
+
+    println!("By count or time:");
+    let bursts = [100, 100, 100, 50, 50, 500];
+    let mut batches = pin!(chunks_timeout(numbers(&bursts), SIZE, LIMIT));
+    while let Some(batch) = batches.next().await {
+        println!("batch {batch:?}");
+    }
+
+    println!("Stopped in the middle of a batch:");
+    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, LIMIT));
+    while let Ok(Some(batch)) = timeout(LIMIT, batches.next()).await {
+        println!("batch {batch:?}");
+    }
+    println!("left: {:?}", batches.into_remainder());
+
+    println!("While a batch is written, 0.3 s each, the source stands still:");
+    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, LIMIT));
+    while let Some(batch) = batches.next().await {
+        println!("batch {batch:?}");
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

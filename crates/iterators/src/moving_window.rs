@@ -1,0 +1,83 @@
+//! Slide a window over a stream: the last n items, as `itertools.pairwise` for two.
+//!
+//! A generator keeps the last items in a `VecDeque`, as Python in a `deque(maxlen=n)`,
+//! and yields a copy of the window with each new item. The first window comes once it is
+//! full. Any function of a window is then a `map`, such as the moving average here.
+//!
+//! Bounds: one window of `size` items, and the copy that the consumer holds.
+//!
+//! Trap: each window clones its items. Wrap large ones in an `Arc` before.
+//!
+//! See also: `chunks_timeout`, `comprehensions`.
+//!
+//! asyncio: async for, yield, async generator expression
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::{Stream, StreamExt, stream};
+use tokio::time::sleep;
+
+/// Yields the last `size` items once there are that many, and again with each new item.
+///
+/// # Panics
+///
+/// If `size` is 0.
+pub fn windows<S>(items: S, size: usize) -> impl Stream<Item = Vec<S::Item>>
+where
+    S: Stream,
+    S::Item: Clone,
+{
+    assert!(size > 0, "a window holds at least one item");
+    stream! {
+        let mut items = pin!(items);
+        let mut window = VecDeque::new();
+        while let Some(item) = items.next().await {
+            if window.len() == size {
+                window.pop_front();
+            }
+            window.push_back(item);
+            if window.len() == size {
+                yield Vec::from(window.clone());
+            }
+        }
+    }
+}
+
+/// Yields prices, each 100 ms after it was asked for.
+fn prices(prices: &[u32]) -> impl Stream<Item = u32> {
+    stream::iter(prices).then(async |price| {
+        sleep(Duration::from_millis(100)).await;
+        *price
+    })
+}
+
+pub async fn run() {
+    println!("Three at a time:");
+    let mut slices = pin!(windows(prices(&[40, 46, 43, 55]), 3));
+    while let Some(window) = slices.next().await {
+        println!("window {window:?}");
+    }
+
+    println!("Rises:");
+    let pairs = windows(prices(&[40, 46, 43, 55]), 2);
+    let rises = pairs.map(|pair| pair[1] > pair[0]);
+    println!(
+        "{}",
+        rises.filter(|rise| std::future::ready(*rise)).count().await
+    );
+
+    println!("A moving average:");
+    let slices = windows(prices(&[40, 46, 43, 55]), 3);
+    let mut averages = pin!(slices.map(|window| window.iter().sum::<u32>() / 3));
+    while let Some(average) = averages.next().await {
+        println!("{average}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

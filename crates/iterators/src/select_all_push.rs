@@ -1,0 +1,55 @@
+//! Merge sources that bring other sources: push to a `SelectAll` inside the loop over it.
+//!
+//! The entries of a folder are a stream, and each folder among them is a further one.
+//! `push` adds it to the merge, also from the body of the loop. All folders are read
+//! concurrently. The merge ends when the last of them has ended.
+//!
+//! Bounds: unbounded: all known folders are open at once. To limit them, keep the others
+//! in a `VecDeque`, and push the next one when `folders.len()` allows it.
+//!
+//! Trap: an empty `SelectAll` has ended. Push the first source before the loop.
+//!
+//! See also: `stream_map`, `merge_streams`, `recursion`.
+//!
+//! asyncio: asyncio.TaskGroup, asyncio.TaskGroup.create_task, async for
+
+use std::time::Duration;
+
+use futures::stream::{self, BoxStream, SelectAll, StreamExt};
+use tokio::time::sleep;
+
+/// Yields the entries of a folder. One that ends in a slash is a folder.
+fn list(folder: String) -> BoxStream<'static, String> {
+    let (entries, millis) = match folder.as_str() {
+        "src/" => (["main.rs", "net/", "io/"].as_slice(), 100),
+        "src/net/" => (["tcp.rs"].as_slice(), 350),
+        _ => (["file.rs"].as_slice(), 150),
+    };
+    let entries = stream::iter(entries);
+    entries
+        .then(move |entry| {
+            let path = format!("{folder}{entry}");
+            async move {
+                sleep(Duration::from_millis(millis)).await;
+                path
+            }
+        })
+        .boxed()
+}
+
+pub async fn run() {
+    let mut folders = SelectAll::new();
+    folders.push(list("src/".to_owned()));
+    while let Some(path) = folders.next().await {
+        println!("{path}");
+        if path.ends_with('/') {
+            folders.push(list(path));
+        }
+    }
+    println!("all have ended");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

@@ -1,0 +1,25 @@
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+
+use super::support::{SIZES, unknown_size};
+use crate::chunks_timeout::chunks_timeout;
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_items() {
+    for size in SIZES {
+        for chunk in [1, 3, 1000] {
+            let numbers = stream::iter(unknown_size(0..size));
+            let batches = chunks_timeout(numbers, chunk, Duration::MAX);
+            let batches: Vec<_> = batches.collect().await;
+            let all: Vec<u32> = (0..size).collect();
+            assert!(batches.iter().eq(all.chunks(chunk)), "{size} by {chunk}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a batch of 0 items")]
+fn a_size_of_0_is_refused() {
+    drop(chunks_timeout(stream::iter([1]), 0, Duration::MAX));
+}
