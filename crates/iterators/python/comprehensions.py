@@ -18,16 +18,19 @@ async def parse(text):
 
 
 async def main():
-    pause = 0.05
+    delay = 0.05
     numbers = [1, 2, 3, 4, 5]
     squares = [await square(number) for number in numbers]
     print(f"Squared (sequential): {squares}")
 
-    squares = [await square(number) async for number in async_range(3, pause)]
+    squares = [await square(number) async for number in async_range(3, delay)]
     print(f"Squared from a stream: {squares}")
 
-    doubled = [2 * number async for number in async_range(3, pause)]
-    print(f"Doubled: {doubled}")
+    doubled = {number: 2 * number async for number in async_range(3, delay)}
+    print(f"Doubled, in a dictionary: {doubled}")
+
+    total = sum([number async for number in async_range(4, delay)])
+    print(f"The sum: {total}")
 
     even = [await square(number) for number in numbers if number % 2 == 0]
     print(f"Even squared: {even}")
@@ -41,7 +44,7 @@ async def main():
     except ValueError:
         print("Not parsed")
 
-    lazy = (await square(number) async for number in async_range(3, pause))
+    lazy = (await square(number) async for number in async_range(3, delay))
     print("Nothing has been squared yet")
     async for value in lazy:
         print(value)

@@ -63,11 +63,11 @@ async def main():
     print("A strict stream ends at the error:")
     await show_strict(strict(lines))
 
-    print("A lenient one goes on:")
+    print("A lenient stream goes on:")
     async for item in lenient(lines):
         print(item)
 
-    print("Stopped at the error, a lenient stream can be asked again:")
+    print("A lenient stream has more items after the error:")
     numbers = lenient(lines)
     async for item in numbers:
         if isinstance(item, NotANumber):

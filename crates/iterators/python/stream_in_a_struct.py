@@ -83,7 +83,7 @@ async def main():
     print(await highest.of_the_next(3))
     print(await highest.of_the_next(3))
 
-    print("Into a task as it is, which is stopped:")
+    print("Into a task that is stopped:")
     task = asyncio.create_task(show("bread", rising()))
     await asyncio.sleep(0.25)
     task.cancel()

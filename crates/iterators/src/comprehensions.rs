@@ -1,21 +1,27 @@
 //! Async comprehensions and generator expressions as chains: `map`, `then`, `filter`.
 //!
-//! A list comprehension is a chain of adapters, which make one stream of another, and of
-//! `collect` (for `Result`s `try_collect`: `collect` into a `Result` is refused). Without
-//! it the chain is a generator expression, and as lazy. `then` awaits each element before
-//! the next. The trap is `map` with an async function: it gives a list of futures, as a
-//! comprehension without `await` gives coroutines. `filter` wants a future too (one that
-//! waits: `async_filter`). A closure that uses what is around it is written
-//! `move |n| async move { .. }`: an "async closure does not implement `FnMut` because it
-//! captures state from its environment".
+//! A comprehension is a chain of adapters that ends in `collect`: a list, a set or a
+//! dictionary, by the type asked for. Without `collect` the chain is a generator
+//! expression, and as lazy. `then` awaits each element before the next. `filter` expects
+//! a future, so wrap a plain condition in `ready`. `fold` takes the place of `sum`.
+//!
+//! Trap: `map` with an async function collects futures, as a comprehension without
+//! `await` collects coroutines.
+//!
+//! Trap: a closure that uses a local variable is `move |n| async move { .. }`. Otherwise:
+//! "async closure does not implement `FnMut` because it captures state".
+//!
+//! See also: `async_filter`, `buffered_in_order`, `fallible_stream`.
 //!
 //! asyncio: async comprehension, async generator expression, asyncio.gather, await
 
+use std::collections::BTreeMap;
+use std::future::ready;
 use std::num::ParseIntError;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{self, join_all};
+use futures::future::join_all;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
@@ -24,7 +30,7 @@ async fn square(number: u32) -> u32 {
     number * number
 }
 
-/// Yields 0, 1, 2 and so on, each after a pause.
+/// Yields 0, 1, 2 and so on, each after a delay.
 pub fn async_range(count: u32, delay: Duration) -> impl Stream<Item = u32> {
     stream::iter(0..count).then(move |number| async move {
         sleep(delay).await;
@@ -39,25 +45,29 @@ async fn parse(text: &str) -> Result<u32, ParseIntError> {
 
 pub async fn run() {
     // [await square(n) for n in numbers]
-    let pause = Duration::from_millis(50);
+    let delay = Duration::from_millis(50);
     let numbers = [1, 2, 3, 4, 5];
     let squares: Vec<u32> = stream::iter(numbers).then(square).collect().await;
     println!("Squared (sequential): {squares:?}");
 
-    // [await square(n) async for n in async_range(3, pause)]
-    let squares: Vec<u32> = async_range(3, pause).then(square).collect().await;
+    // [await square(n) async for n in async_range(3, delay)]
+    let squares: Vec<u32> = async_range(3, delay).then(square).collect().await;
     println!("Squared from a stream: {squares:?}");
 
-    // [2 * n async for n in async_range(3, pause)]
-    let doubled: Vec<u32> = async_range(3, pause)
-        .map(|number| 2 * number)
+    // {n: 2 * n async for n in async_range(3, delay)}
+    let doubled: BTreeMap<u32, u32> = async_range(3, delay)
+        .map(|number| (number, 2 * number))
         .collect()
         .await;
-    println!("Doubled: {doubled:?}");
+    println!("Doubled, in a dictionary: {doubled:?}");
+
+    // sum([n async for n in async_range(4, delay)])
+    let sum = async_range(4, delay).fold(0, async |sum, number| sum + number);
+    println!("The sum: {}", sum.await);
 
     // [await square(n) for n in numbers if n % 2 == 0]
     let even: Vec<u32> = stream::iter(numbers)
-        .filter(|number| future::ready(number % 2 == 0))
+        .filter(|number| ready(number % 2 == 0))
         .then(square)
         .collect()
         .await;
@@ -76,8 +86,8 @@ pub async fn run() {
         Err(_) => println!("Not parsed"),
     }
 
-    // (await square(n) async for n in async_range(3, pause))
-    let mut lazy = pin!(async_range(3, pause).then(square));
+    // (await square(n) async for n in async_range(3, delay))
+    let mut lazy = pin!(async_range(3, delay).then(square));
     println!("Nothing has been squared yet");
     while let Some(square) = lazy.next().await {
         println!("{square}");

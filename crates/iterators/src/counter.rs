@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Yields the numbers from `next` up to but not including `end`, with a delay before each.
+/// Yields the numbers from `next` up to but not including `end`, each after a delay.
 pub struct Counter {
     next: u32,
     end: u32,

@@ -1,17 +1,17 @@
 //! Exceptions in an async generator: stop the stream at its first error, or carry on.
 //!
-//! Inside `try_stream!` the `?` yields the error and ends the stream, as an exception
-//! ends a generator, and `Err(error)?;` raises. `return Err(error)` is refused ("expected
-//! `()`, found `Result<_, NotANumber>`"), and so is a `?` in plain `stream!` ("expected
-//! `Result<_, _>`, found `u32`"). To carry on, make each item a `Result`: errors are then
-//! items like others. The trap is that both have the same type, so the signature does not
-//! tell which it is. `try_next` and `try_collect` stop at the first error of either; what
-//! comes after it is still to be had only from the second kind.
+//! In `try_stream!`, `?` yields the error and ends the stream, as an exception ends a
+//! generator. `Err(error)?` raises; `return Err(error)` is refused. To carry on, yield a
+//! `Result` for each item from plain `stream!`: an error is then an item like any other.
+//!
+//! Trap: both streams have the same type, so the signature does not tell which one it is.
+//! `try_next` and `try_collect` stop at the first error of either. Only the lenient
+//! stream has further items after it: say so in the doc comment.
+//!
+//! See also: `record_stream`, `bounded_fetch_with_failures`, `stream_processor`.
 //!
 //! asyncio: raise, try, except, async for, yield
 
-use std::error::Error;
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,16 +19,9 @@ use async_stream::{stream, try_stream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::sleep;
 
-#[derive(Debug)]
-pub struct NotANumber(String);
-
-impl fmt::Display for NotANumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a number: {}", self.0)
-    }
-}
-
-impl Error for NotANumber {}
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("not a number: {0}")]
+pub struct NotANumber(pub String);
 
 fn parse(line: &str) -> Result<u32, NotANumber> {
     line.parse().map_err(|_| NotANumber(line.to_owned()))
@@ -39,7 +32,7 @@ async fn arrival() {
     sleep(Duration::from_millis(100)).await;
 }
 
-/// Ends at the first error.
+/// Yields the number of each line, up to the first error and with it.
 pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     try_stream! {
         for line in lines {
@@ -52,7 +45,7 @@ pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     }
 }
 
-/// Goes on after an error.
+/// Yields the number of each line, or its error, and goes on.
 pub fn lenient(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     stream! {
         for line in lines {
@@ -97,10 +90,10 @@ pub async fn run() {
     println!("A strict stream ends at the error:");
     show_all(strict(&lines)).await;
 
-    println!("A lenient one goes on:");
+    println!("A lenient stream goes on:");
     show_all(lenient(&lines)).await;
 
-    println!("Stopped at the error, a lenient stream can be asked again:");
+    println!("A lenient stream has more items after the error:");
     let mut numbers = pin!(lenient(&lines));
     while let Ok(Some(number)) = numbers.try_next().await {
         println!("{number}");

@@ -1,11 +1,15 @@
 //! Fetch one address after another: an async generator driven by its consumer.
 //!
-//! A generator is driven by its consumer, in Tokio as in asyncio: the next fetch starts
-//! when the loop comes back for it, so the times of fetching and of using add up, and a
-//! loop that stops early has fetched nothing in vain. The trap is to expect overlap from
-//! a stream alone; `buffered_in_order` and `channel_stream` are the ways to get it. The
-//! generator takes borrowed addresses and owned ones; those of one that moves into a task
-//! are owned or literals. Fetches that fail: `bounded_fetch_with_failures`.
+//! The next fetch starts when the loop asks for the next page, in Tokio as in asyncio. A
+//! loop that stops early has fetched nothing in vain. `fetch_all` accepts borrowed and
+//! owned addresses; a task needs owned ones or literals.
+//!
+//! Bounds: one fetch at a time, and one page in memory.
+//!
+//! Trap: a stream alone overlaps nothing, so the times of fetching and of storing add up.
+//! `buffered_in_order` and `channel_stream` fetch while the consumer works.
+//!
+//! See also: `bounded_fetch_with_failures`, `generator`, `pagination`.
 //!
 //! asyncio: async def, yield, async for, break, asyncio.create_task
 

@@ -1,13 +1,17 @@
 //! Write an async generator: yield values one by one, pausing between them.
 //!
-//! `stream!` from async-stream is `async def` with `yield`: the body runs only while
-//! somebody awaits the next value, and not at all before the first. `next` needs the
-//! stream pinned, that is kept at its place in memory, hence `pin!` before the loop.
-//! There is no `async for`; `while let` with `next().await` takes its place. The trap is
-//! a loop without `pin!`, which the compiler refuses: "cannot be unpinned". What a task
-//! loops over is pinned inside the task: pinned outside, it is a "temporary value dropped
-//! while borrowed". And what was yielded has moved to the consumer: "borrow of moved
-//! value" if the body uses it after that. Kept in a struct: `stream_in_a_struct`.
+//! `stream!` from async-stream is `async def` with `yield`. The body runs only while the
+//! consumer awaits the next value, and not at all before the first. There is no `async
+//! for`: loop with `while let` and `next().await`. `next` needs a pinned stream, which
+//! stays at its place in memory, hence `pin!`.
+//!
+//! Trap: without `pin!` the loop is refused: "cannot be unpinned". If a task has the
+//! loop, pin the stream inside the task.
+//!
+//! Trap: `yield` moves the value to the consumer. A body that still uses it is a "borrow
+//! of moved value". In a closure, `yield` is refused: "yield syntax is experimental".
+//!
+//! See also: `fetch_stream`, `stream_in_a_struct`, `counter`, `stop_early`.
 //!
 //! asyncio: async def, yield, async for, asyncio.create_task
 
@@ -20,7 +24,7 @@ use futures::{Stream, StreamExt};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-/// Yields the numbers of the range, each after a pause.
+/// Yields the numbers of the range, each after a delay.
 pub fn async_range(range: Range<u32>, delay: Duration) -> impl Stream<Item = u32> {
     stream! {
         for number in range {
@@ -30,7 +34,7 @@ pub fn async_range(range: Range<u32>, delay: Duration) -> impl Stream<Item = u32
     }
 }
 
-/// Yields `count` readings of a sensor, 100 ms apart.
+/// Yields this many readings of a sensor, 100 ms apart.
 pub fn readings(count: usize) -> impl Stream<Item = u32> {
     stream! {
         println!("The generator starts");

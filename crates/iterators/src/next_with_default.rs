@@ -1,11 +1,13 @@
 //! Take the next item or a default: `anext(it, default)`, and the else of a for loop.
 //!
-//! `next().await` is an `Option`, and its `None` is the end, where Python raises
-//! `StopAsyncIteration`. So `anext(it, default)` is `unwrap_or(default)`; `let else`
-//! leaves the function when nothing comes; and a labelled block gives a loop the else
-//! that it has in Python. The trap is a default that must be awaited: as an argument of
-//! `unwrap_or` it is fetched whether it is needed or not, just as in `anext`. A `match`
-//! fetches it only at the end.
+//! `next().await` returns `None` at the end, where Python raises `StopAsyncIteration`. So
+//! `anext(it, default)` is `unwrap_or(default)`. `let else` leaves the function if
+//! nothing comes. A labelled block gives a loop the else that it has in Python.
+//!
+//! Trap: as an argument of `unwrap_or`, a default that must be awaited is fetched whether
+//! it is needed or not, as in `anext`. A `match` fetches it only at the end.
+//!
+//! See also: `generator`, `timeout_each`.
 //!
 //! asyncio: anext, anext(default), StopAsyncIteration, async for, break, else
 
@@ -16,7 +18,7 @@ use async_stream::stream;
 use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 
-/// Yields these rows, each followed by a pause of 100 ms.
+/// Yields the rows, each followed by a pause of 100 ms.
 fn rows<'a>(rows: &'a [&'a str]) -> impl Stream<Item = &'a str> {
     stream! {
         for row in rows {
@@ -32,7 +34,7 @@ async fn ask_the_archive() -> &'static str {
     "from the archive"
 }
 
-/// Counts the rows below the header.
+/// Returns the number of rows below the header.
 pub async fn rows_below_header(rows: impl Stream<Item = &str>) -> usize {
     let mut rows = pin!(rows);
     let Some(header) = rows.next().await else {

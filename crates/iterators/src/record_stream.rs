@@ -1,16 +1,20 @@
 //! Turn a cursor into a stream with `unfold` or `try_unfold`: an iterator class.
 //!
-//! Two forms that yield the same rows. `try_unfold` is the class with `__anext__`: its
-//! closure takes the state, awaits, and gives back an item with the next state, or `None`
-//! for the end. (`unfold` is the same without errors.) `try_stream!` is the generator,
-//! and `?` in it raises. The closure may not use what is around it, for which it must be
-//! `|state| async move { .. }` (`comprehensions`): what it needs goes into the state. The
-//! trap is that the state moves through the closure: with an error the cursor is gone and
-//! the stream at its end. Errors that must not end it are items (`fallible_stream`).
+//! Two functions yield the same rows. `rows` is the class with `__anext__`: the closure
+//! of `try_unfold` takes the state and returns an item with the next state, or `None` at
+//! the end. `unfold` is the same without errors. `stream_records` is the generator: a `?`
+//! in `try_stream!` raises.
+//!
+//! Trap: the state moves through the closure. An error drops the cursor and ends the
+//! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
+//!
+//! Trap: the closure must not use local variables: "async closure does not implement
+//! `FnMut` because it captures state". Put what it needs into the state.
+//!
+//! See also: `counter`, `generator`, `pagination`.
 //!
 //! asyncio: __aiter__, __anext__, StopAsyncIteration, async for, yield
 
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,18 +22,11 @@ use async_stream::try_stream;
 use futures::{Stream, TryStreamExt, stream};
 use tokio::time::sleep;
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was lost")]
 pub struct ConnectionLost;
 
-impl fmt::Display for ConnectionLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection was lost")
-    }
-}
-
-impl std::error::Error for ConnectionLost {}
-
-/// A place in a table of so many rows, the last of which may be out of reach.
+/// A place in a table, whose connection may break at a row.
 pub struct Cursor {
     row: u32,
     rows: u32,
@@ -45,7 +42,7 @@ impl Cursor {
         }
     }
 
-    /// The next row, or `None` after the last: a query that takes 100 ms.
+    /// Returns the next row, or `None` after the last. The query takes 100 ms.
     pub async fn fetch(&mut self) -> Result<Option<String>, ConnectionLost> {
         if self.row == self.rows {
             return Ok(None);
@@ -59,7 +56,7 @@ impl Cursor {
     }
 }
 
-/// The rows by `try_unfold`, whose state is the cursor.
+/// Yields the rows by `try_unfold`, whose state is the cursor.
 pub fn rows(cursor: Cursor) -> impl Stream<Item = Result<String, ConnectionLost>> {
     stream::try_unfold(cursor, async |mut cursor| {
         let row = cursor.fetch().await?;
@@ -67,7 +64,7 @@ pub fn rows(cursor: Cursor) -> impl Stream<Item = Result<String, ConnectionLost>
     })
 }
 
-/// The same rows by a generator.
+/// Yields the same rows by a generator.
 pub fn stream_records(
     mut cursor: Cursor,
 ) -> impl Stream<Item = Result<String, ConnectionLost>> {

@@ -1,13 +1,17 @@
 //! Store a stream in a struct, return it from a method, move it into a task.
 //!
-//! An attribute holds any generator in Python; a field needs a type with a name, and a
-//! generator's has none: "`impl Trait` is not allowed in field types" (E0562), a bare
-//! `Stream` is "expected a type, found a trait" (E0782). `.boxed()` makes a `BoxStream`,
-//! which lies on the heap and can be returned; what `pin!` pinned cannot ("temporary
-//! value dropped while borrowed"). `'static`, as a task wants it: it borrows nothing
-//! ("does not live long enough", "borrowed data escapes outside of method"). It is not
-//! `Sync`: beside it an `async fn` takes `&mut self`, or "future cannot be sent between
-//! threads safely".
+//! In Python any attribute holds a generator. A field in Rust needs a type with a name,
+//! and the type of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`,
+//! which fits into a field, a return type and a task. A struct that is generic over the
+//! stream, as `Highest`, needs no box.
+//!
+//! Trap: `'static` means that the stream borrows nothing. Copy what it needs out of
+//! `self`, or a task is refused: "borrowed data escapes outside of method".
+//!
+//! Trap: a `BoxStream` is not `Sync`. If an `async fn` beside it takes `&self`, a task is
+//! refused: "future cannot be sent between threads safely". Take `&mut self`.
+//!
+//! See also: `generator`, `counter`, `stop_early`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.cancel, async for, yield, itertools.islice
 
@@ -26,10 +30,10 @@ pub struct Market {
 }
 
 impl Market {
-    /// The prices of a symbol, without an end. Nothing at all where it is unknown.
+    /// Yields the prices of a symbol without end, or nothing if the symbol is unknown.
     pub fn prices(&self, symbol: &str) -> BoxStream<'static, u32> {
         // Copied out of the market: the stream must not borrow from `self`.
-        let Some(&(mut price)) = self.quotes.get(symbol) else {
+        let Some(mut price) = self.quotes.get(symbol).copied() else {
             return stream::empty().boxed();
         };
         stream! {
@@ -43,7 +47,7 @@ impl Market {
     }
 }
 
-/// Watches prices, whatever they come from.
+/// Watches prices from any source.
 pub struct Watcher {
     name: String,
     prices: BoxStream<'static, u32>,
@@ -62,6 +66,7 @@ impl Watcher {
         println!("{}: {price}", self.name);
     }
 
+    /// Reports each price, and returns a message at the end.
     pub async fn watch(mut self) -> String {
         while let Some(price) = self.prices.next().await {
             self.report(price).await;
@@ -70,13 +75,13 @@ impl Watcher {
     }
 }
 
-/// Finds the highest price. It is generic over the stream, so that nothing is boxed.
+/// Finds the highest price. It is generic over the stream, so nothing is boxed.
 pub struct Highest<S> {
-    prices: S,
+    pub prices: S,
 }
 
 impl<S: Stream<Item = u32> + Unpin> Highest<S> {
-    /// Of the next few prices, or 0 after the last.
+    /// Returns the highest of the next `count` prices, or 0 after the last.
     pub async fn of_the_next(&mut self, count: usize) -> u32 {
         let next = (&mut self.prices).take(count);
         next.fold(0, async |highest, price| price.max(highest))
@@ -106,7 +111,7 @@ pub async fn run() -> Result<(), JoinError> {
     println!("{}", highest.of_the_next(3).await);
     println!("{}", highest.of_the_next(3).await);
 
-    println!("Into a task as it is, which is stopped:");
+    println!("Into a task that is stopped:");
     let bread = stream::iter(1..).then(async |price: u32| {
         sleep(Duration::from_millis(100)).await;
         price

@@ -1,11 +1,13 @@
 //! Pair two async iterators (`zip`), and number the items of one (`enumerate`).
 //!
-//! `zip` waits for both sides at the same time, so a pair takes as long as the slower
-//! side; awaiting one after the other would take the sum. It ends when either side ends.
-//! The trap: what the longer side has already yielded by then is lost, also when it was
-//! only lent (a `&mut` to a stream is a stream too). `enumerate` counts from 0; zip with
-//! `1..` to count from 1. asyncio has neither for async iterators; a `gather` of two
-//! `anext` must wait for both also when one side has ended, and loses an item likewise.
+//! `zip` waits for both sides concurrently, so a pair takes as long as its slower side.
+//! It ends when either side ends. `enumerate` counts from 0; zip with `1..` to count from
+//! 1. asyncio has neither for async iterators: await a `gather` of two `anext`.
+//!
+//! Trap: if one side ends, an item that the other side has already yielded is lost. It is
+//! also lost if that stream was only lent, as `&mut`.
+//!
+//! See also: `next_with_default`, `merge_streams`.
 //!
 //! asyncio: zip, enumerate, anext, asyncio.gather(return_exceptions=True), async for
 
@@ -16,7 +18,7 @@ use async_stream::stream;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
-/// Yields the items, each followed by a pause of so many milliseconds.
+/// Yields the items, each followed by a pause of this many milliseconds.
 fn every<T>(millis: u64, items: Vec<T>) -> impl Stream<Item = T> {
     stream! {
         for item in items {
