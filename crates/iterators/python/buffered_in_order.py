@@ -1,6 +1,4 @@
 import asyncio
-from collections import deque
-from contextlib import aclosing
 
 AT_ONCE = 2
 
@@ -16,42 +14,42 @@ async def use_it(name):
     await asyncio.sleep(0.3)
 
 
-async def buffered(jobs, limit):
-    """Keeps up to `limit` tasks and yields their results in order."""
-    window = deque()
-    try:
-        for job in jobs:
-            window.append(asyncio.create_task(fetch(*job)))
-            if len(window) == limit:
-                yield await window.popleft()
-        while window:
-            yield await window.popleft()
-    finally:
-        for task in window:
-            task.cancel()
+def start(jobs, group):
+    """Starts a task for each job; at most AT_ONCE of them fetch at the same time."""
+    permits = asyncio.Semaphore(AT_ONCE)
+
+    async def limited(job):
+        async with permits:
+            return await fetch(*job)
+
+    return [group.create_task(limited(job)) for job in jobs]
 
 
 async def main():
     print("Two at once, in order:")
     jobs = [("a", 0.4), ("b", 0.1), ("c", 0.2), ("d", 0.1)]
-    async for name in buffered(jobs, AT_ONCE):
-        print(f"got {name}")
+    async with asyncio.TaskGroup() as group:
+        for task in start(jobs, group):
+            print(f"got {await task}")
 
     jobs = [("a", 0.1), ("b", 0.2), ("c", 0.5), ("d", 0.1)]
     print("With a busy consumer:")
-    async for name in buffered(jobs, AT_ONCE):
-        await use_it(name)
+    async with asyncio.TaskGroup() as group:
+        for task in start(jobs, group):
+            await use_it(await task)
 
     # Whatever runs at the same time is a task in asyncio, so this is the same again.
     print("With a busy consumer, each in a task of its own:")
-    async for name in buffered(jobs, AT_ONCE):
-        await use_it(name)
+    async with asyncio.TaskGroup() as group:
+        for task in start(jobs, group):
+            await use_it(await task)
 
     print("Left after the first:")
-    async with aclosing(buffered(jobs, AT_ONCE)) as results:
-        async for name in results:
-            print(f"got {name}")
-            break
+    async with asyncio.TaskGroup() as group:
+        tasks = start(jobs, group)
+        print(f"got {await tasks[0]}")
+        for task in tasks:
+            task.cancel()
     await asyncio.sleep(0.3)
     print("0.3 s later")
 

@@ -36,36 +36,35 @@ async def main():
 
     print("A slow consumer, of batches:")
     queue = asyncio.Queue(CAPACITY)
-    producer = asyncio.create_task(produce_all(range(1, 8), 0.1, queue))
-    async for batch in batches_of(2, queue):
-        print(f"got {batch}")
-        await asyncio.sleep(busy)
-    await producer
+    async with asyncio.TaskGroup() as group:
+        group.create_task(produce_all(range(1, 8), 0.1, queue))
+        async for batch in batches_of(2, queue):
+            print(f"got {batch}")
+            await asyncio.sleep(busy)
 
     print("A consumer that leaves, first in a send, then in a pause:")
     for delay in (0.1, 0.3):
         queue = asyncio.Queue(CAPACITY)
-        producer = asyncio.create_task(produce(range(1, 9), delay, queue))
-        print(f"got {await queue.get()}")
-        await asyncio.sleep(busy)
-        print("that is enough")
-        producer.cancel()
-        await asyncio.wait([producer])
+        async with asyncio.TaskGroup() as group:
+            producer = group.create_task(produce(range(1, 9), delay, queue))
+            print(f"got {await queue.get()}")
+            await asyncio.sleep(busy)
+            print("that is enough")
+            producer.cancel()
 
     print("Two producers:")
     queue = asyncio.Queue(CAPACITY)
-    producers = [
-        asyncio.create_task(produce(range(1, 3), 0.2, queue)),
-        asyncio.create_task(produce(range(11, 13), 0.3, queue)),
-    ]
-    try:
-        while True:
-            print(f"got {await asyncio.wait_for(queue.get(), busy)}")
-    except TimeoutError:
-        print("nothing for 0.4 s, and no end")
-    await asyncio.gather(*producers)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(produce(range(1, 3), 0.2, queue))
+        group.create_task(produce(range(11, 13), 0.3, queue))
+        try:
+            while True:
+                print(f"got {await asyncio.wait_for(queue.get(), busy)}")
+        except TimeoutError:
+            print("nothing for 0.4 s, and no end")
     await queue.put(END)
-    print(f"got {await queue.get()}")
+    if await queue.get() is END:
+        print("the end")
 
 
 asyncio.run(main())

@@ -47,7 +47,7 @@ async def main():
         await work(number)
     print("the end")
 
-    print("A signal for those who wait just then, and one that is kept:")
+    print("A signal that only wakes waiters, and one that is kept:")
     stop = asyncio.Event()
 
     def wake_waiters():

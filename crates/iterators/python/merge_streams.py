@@ -41,7 +41,7 @@ async def main():
     async for event in merge(prices, news):
         print(event)
 
-    print("As many as there are:")
+    print("Any number of them:")
 
     async def readings(name, delay):
         async for number in count(2, delay):

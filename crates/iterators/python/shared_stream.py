@@ -53,7 +53,7 @@ async def main():
             # Ada is the first to ask.
             await asyncio.sleep(0.05)
 
-    print("Two that do not let go of the lock:")
+    print("Two that hold the lock while they work:")
     two, lock = jobs(2), asyncio.Lock()
     async with asyncio.TaskGroup() as workers:
         for name in ["Ada", "Bob"]:

@@ -1,13 +1,17 @@
 //! Limit concurrency over a stream and take results as they complete.
 //!
-//! `buffer_unordered(n)` is `as_completed` with a limit: results come in the order in
-//! which they are ready, so yield what tells them apart. A limit of 0 waits for ever. The
-//! trap: the futures belong to the stream and are polled only while the consumer waits
-//! for the next result. With a busy loop body the work in flight stands still. How to
-//! spawn each as a task, and abort them when the stream is dropped half-way, is shown in
-//! `buffered_in_order` and is the same here. Failures: `bounded_fetch_with_failures`.
+//! `buffer_unordered(n)` is `as_completed` with a limit. Results come in the order in
+//! which they are ready, so yield what tells them apart. A limit of 0 waits for ever.
 //!
-//! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.wait, asyncio.create_task
+//! Bounds: n jobs or results.
+//!
+//! Trap: the futures belong to the stream and run only while the consumer waits for the
+//! next result. A busy loop body stalls them. `buffered_in_order` shows how to spawn each
+//! as a task instead, and how to abort the tasks when the stream is dropped.
+//!
+//! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
+//!
+//! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.TaskGroup
 //! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks go on behind it
 
 use std::pin::pin;
@@ -28,7 +32,7 @@ pub async fn fetch((name, millis): Job) -> char {
     name
 }
 
-/// What the consumer does with each result.
+/// Does what the consumer does with each result.
 async fn use_it(name: char) {
     println!("using {name}");
     sleep(Duration::from_millis(300)).await;

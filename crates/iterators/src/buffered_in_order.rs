@@ -1,16 +1,22 @@
 //! Limit concurrency over a stream: a few jobs at once, results in the order of input.
 //!
-//! `map` to futures, then `buffered(n)`: up to n run at once, and one that is ready early
-//! keeps its place among the n until its turn. A limit of 0 waits for ever. The trap: the
-//! buffer polls its futures only while the consumer waits for the next result, so a busy
-//! loop body stalls them. Spawn in the `map`: what has begun goes on as a task of its
-//! own, and only the next one begins when the loop asks again. A bare `JoinHandle` would
-//! leave them running when the stream is dropped half-way. A closure over references in
-//! the `map` is refused inside `tokio::spawn`: "implementation of `FnOnce` is not general
-//! enough". Failures: `bounded_fetch_with_failures`.
+//! `map` each job to a future; `buffered(n)` runs n of them at once. A result that is
+//! ready early counts among the n until its turn, so a slow job holds up the later ones.
+//! A limit of 0 waits for ever.
 //!
-//! asyncio: asyncio.create_task, asyncio.Task.cancel, contextlib.aclosing, async for
-//! differs: a busy consumer stalls `buffered`; tasks of asyncio go on behind it
+//! Bounds: n jobs or results.
+//!
+//! Trap: the futures run only while the consumer waits for a result, so a busy loop body
+//! stalls them. Spawn them in the `map`: jobs that have begun then run on. Wrap the
+//! handle in `AbortOnDropHandle`, or they run on after the stream was dropped.
+//!
+//! Trap: inside `tokio::spawn`, a closure over references is refused: "implementation of
+//! `FnOnce` is not general enough". Map owned values.
+//!
+//! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
+//!
+//! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.create_task
+//! differs: a slow job or a busy consumer stalls `buffered`; tasks of asyncio go on
 
 use std::pin::pin;
 use std::time::Duration;
@@ -32,7 +38,7 @@ async fn fetch((name, millis): Job) -> char {
     name
 }
 
-/// What the consumer does with each result.
+/// Does what the consumer does with each result.
 async fn use_it(name: char) {
     println!("using {name}");
     sleep(Duration::from_millis(300)).await;

@@ -1,12 +1,16 @@
 //! Feed a stream from a task through a bounded channel: producer and consumer, a queue.
 //!
-//! The producer works while the consumer does, ahead of it by the channel's capacity and
-//! one item more, which waits in `send`. `receiver.recv()` in a loop does the same; the
-//! wrapper is for the adapters. There is no end mark (nor from Python 3.13 on, with
-//! `Queue.shutdown`): the stream ends once every sender is dropped. The trap is the
-//! sender that was cloned for the producers: drop it, or the loop waits for ever. When
-//! the consumer leaves, `send` fails; `closed` tells at once, as `cancel` does. Several
-//! producers, one of which fails: `fan_in`.
+//! The producer runs while the consumer works. `ReceiverStream` adds the adapters of a
+//! stream; otherwise `recv()` in a loop is enough. The stream ends when the last sender
+//! is dropped, without an end mark, as with `Queue.shutdown` from Python 3.13 on. If the
+//! consumer leaves, the next `send` fails. `closed` reports it at once.
+//!
+//! Bounds: `CAPACITY` items in the channel, and one more that waits in `send`.
+//!
+//! Trap: a sender that is only kept to be cloned keeps the stream open: the loop never
+//! ends. Drop it once the producers have their clones.
+//!
+//! See also: `fan_in`, `buffered_in_order`, `pipeline`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.shutdown
 
@@ -21,10 +25,10 @@ use tokio_stream::wrappers::ReceiverStream;
 
 const CAPACITY: usize = 2;
 
-/// Sends the numbers of the range, each after a pause, until nobody listens.
+/// Sends the numbers of the range, each after a pause, until the receiver is dropped.
 async fn produce(range: Range<u32>, millis: u64, numbers: mpsc::Sender<u32>) {
     for number in range {
-        // The plain sleep would do, but then only the next `send` would tell.
+        // With a plain sleep, only the next `send` would notice.
         tokio::select! {
             () = numbers.closed() => break,
             () = sleep(Duration::from_millis(millis)) => {}
@@ -71,7 +75,9 @@ pub async fn run() -> Result<(), JoinError> {
     }
     println!("nothing for 0.4 s, and no end");
     drop(sender);
-    println!("got {:?}", receiver.recv().await);
+    if receiver.recv().await.is_none() {
+        println!("the end");
+    }
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! A ticker as a stream that stops when it is told to, also while its body works.
 //!
-//! `IntervalStream` turns an interval into a stream, with all the adapters of one, and
-//! `take_until` a `CancellationToken` ends it. Like an `asyncio.Event`, a token stays
-//! cancelled: a stop that comes while the body works is seen at the next turn, and one
-//! that comes between two ticks ends the wait. The trap is a signal that only wakes those
-//! who wait just then, such as `Notify::notify_waiters`, in a `select!` that makes the
-//! waiting future anew in each turn: while the body works nobody waits, and it is lost.
-//! `Notify::notify_one` stores a permit for the next who waits. Ticks that were missed
-//! come all at once unless told otherwise (`interval_ticks`).
+//! `IntervalStream` makes a stream of an interval, and `take_until` a `CancellationToken`
+//! ends it. A token stays cancelled, as an `asyncio.Event` stays set. A stop while the
+//! body works ends the loop at the next turn; a stop between two ticks ends the wait.
+//! Missed ticks come all at once unless told otherwise (`interval_ticks`).
+//!
+//! Trap: `Notify::notify_waiters` wakes only tasks that wait just then. In a `select!`
+//! that makes `notified()` anew in each turn, nobody waits while the body works, and the
+//! signal is lost. `notify_one` stores a permit for the next waiter.
+//!
+//! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.clear, asyncio.timeout_at, loop.time
 
@@ -23,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_millis(400);
 
-/// Yields 0, 1, 2 and so on, the first at once, until it is told to stop.
+/// Yields 0, 1, 2 and so on, the first at once, until `stop` is cancelled.
 pub fn ticks(stop: CancellationToken) -> impl Stream<Item = usize> {
     let mut interval = interval(PERIOD);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -45,7 +47,7 @@ async fn work(number: usize) {
     println!("worked on {number}");
 }
 
-/// Calls a function later, as `loop.call_later` does.
+/// Calls the function after a delay, as `loop.call_later` does.
 fn call_later(millis: u64, function: impl FnOnce() + Send + 'static) {
     tokio::spawn(async move {
         sleep(Duration::from_millis(millis)).await;
@@ -72,7 +74,7 @@ pub async fn run() {
     ticks(stop).for_each(work).await;
     println!("the end");
 
-    println!("A signal for those who wait just then, and one that is kept:");
+    println!("A signal that only wakes waiters, and one that is kept:");
     let stop = Arc::new(Notify::new());
     let notify = stop.clone();
     call_later(100, move || notify.notify_waiters());

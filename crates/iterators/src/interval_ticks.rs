@@ -1,11 +1,13 @@
 //! Run something periodically, every so many seconds, without drift: `interval`.
 //!
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
-//! keeps to its grid, and its first tick comes at once. The trap is the default for ticks
-//! that were missed: `Burst` makes up for all of them as soon as the loop is back, as a
-//! loop over `loop.time()` deadlines does. `Delay` counts on from the late tick. `Skip`
-//! ticks late once, and then at the next place of the grid. A ticker as a stream that can
-//! be stopped: `interval_stream`.
+//! keeps to its grid. Its first tick completes at once.
+//!
+//! Trap: missed ticks come all at once by default (`Burst`), as in a loop over deadlines
+//! of `loop.time()`. `Delay` starts a new grid at the late tick. `Skip` ticks late once
+//! and then returns to the grid.
+//!
+//! See also: `interval_stream`, `timers`, `scheduler`.
 //!
 //! asyncio: asyncio.sleep, loop.time, asyncio.get_running_loop
 
@@ -15,12 +17,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Stands for work that takes a quarter of a period.
+/// Takes a quarter of a period.
 async fn work() {
     sleep(PERIOD / 4).await;
 }
 
-/// Stands for work that takes two and a half periods.
+/// Takes two and a half periods.
 async fn long_work() {
     sleep(PERIOD * 5 / 2).await;
 }

@@ -1,12 +1,15 @@
 //! Merge several streams into one that yields whatever comes first: a fan-in, `select`.
 //!
-//! `select` merges two streams, `select_all` any number that is known at run time; both
-//! end when every source has ended. Sources of different types are mapped into one enum
-//! first. `select_all` wants sources that may be moved (`Unpin`), and all of one type; a
-//! generator is neither, so box it (without: "cannot be unpinned"). The trap: nobody but
-//! the consumer polls the sources, so while its loop body awaits, none of them moves,
-//! where in asyncio each has a task. Where that hurts, give each a task and let all share
-//! a channel (`fan_in`); where sources come and go, see `sources_come_and_go`.
+//! `select` merges two streams, `select_all` any number of one type. Both end when every
+//! source has ended. Map sources of different types into one enum first. `select_all`
+//! needs streams that may be moved (`Unpin`), and a generator may not: box it, or "cannot
+//! be unpinned". `.boxed()` also gives generators of several functions one type.
+//!
+//! Trap: only the consumer polls the sources. While its loop body awaits, all of them
+//! stand still. In asyncio each source is a task that reads on. Where that matters, use a
+//! task for each and a channel (`fan_in`).
+//!
+//! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!
 //! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, async for
 //! differs: a busy body holds up the sources; tasks of asyncio read on behind it
@@ -19,7 +22,7 @@ use futures::stream::{select, select_all};
 use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 
-/// Yields 1, 2, 3 and so on, each after so many milliseconds.
+/// Yields 1, 2, 3 and so on, each after this many milliseconds.
 fn count(last: u32, millis: u64) -> impl Stream<Item = u32> {
     stream! {
         for number in 1..=last {
@@ -46,7 +49,7 @@ pub async fn run() {
         }
     }
 
-    println!("As many as there are:");
+    println!("Any number of them:");
     let sensors = [("north", 700), ("east", 300), ("south", 500)];
     let mut readings = select_all(sensors.map(|(name, millis)| {
         let readings = count(2, millis);

@@ -1,6 +1,6 @@
 //! Turn a cursor into a stream with `unfold` or `try_unfold`: an iterator class.
 //!
-//! Two functions yield the same rows. `rows` is the class with `__anext__`: the closure
+//! Two functions yield the same rows. `rows` is the class with `__anext__`. The closure
 //! of `try_unfold` takes the state and returns an item with the next state, or `None` at
 //! the end. `unfold` is the same without errors. `stream_records` is the generator: a `?`
 //! in `try_stream!` raises.

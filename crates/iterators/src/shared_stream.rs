@@ -1,13 +1,17 @@
 //! Share one stream among several workers: each takes the next item when it is free.
 //!
-//! Two calls of `next` on one stream at a time are refused: "cannot borrow `jobs` as
-//! mutable more than once at a time". asyncio finds out when it runs: "anext():
-//! asynchronous generator is already running". In both a lock around the `next` helps.
-//! Tokio's `Mutex` may be held across an await, and `Arc` gives each task its share of
-//! one value. The trap is `while let Some(job) = jobs.lock().await.next().await`: it
-//! holds the lock until the end of the loop's body, so that the workers take turns. A
-//! function of its own lets go of it. One loop that hands the items out:
-//! `for_each_concurrent`.
+//! Two calls of `next` at once are refused: "cannot borrow `jobs` as mutable more than
+//! once at a time". Python notices at run time: "anext(): asynchronous generator is
+//! already running". Both need a lock around the `next`. Tokio's `Mutex` may be held over
+//! an await, and an `Arc` makes each task an owner of it.
+//!
+//! Bounds: one item for each worker. Nothing is read ahead.
+//!
+//! Trap: `while let Some(job) = jobs.lock().await.next().await` holds the lock until the
+//! end of the loop's body, so only one worker works. Take the item in a function: the
+//! lock is released when it returns.
+//!
+//! See also: `for_each_concurrent`, `worker_pool`, `channel_stream`.
 //!
 //! asyncio: asyncio.Lock, asyncio.TaskGroup, anext, anext(default)
 
@@ -23,7 +27,7 @@ use tokio::time::sleep;
 type Job = (u32, u64);
 type Jobs = Arc<Mutex<BoxStream<'static, Job>>>;
 
-/// So many jobs, each to be had 100 ms after it was asked for.
+/// Returns this many jobs. Each takes 100 ms to arrive.
 fn jobs(count: usize) -> Jobs {
     let jobs = [(1, 350), (2, 200), (3, 200), (4, 350), (5, 250)];
     let jobs = stream::iter(jobs).take(count).then(async |job| {
@@ -44,12 +48,12 @@ async fn work(worker: &str, (number, millis): Job) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The lock is released when this returns.
+/// Returns the next job. The lock is released when this function returns.
 async fn next(jobs: &Jobs) -> Option<Job> {
     jobs.lock().await.next().await
 }
 
-/// Works on what it gets, until there is no more.
+/// Works on one job after another until the stream ends.
 pub async fn worker(name: &'static str, jobs: Jobs) {
     while let Some(job) = next(&jobs).await {
         if let Err(error) = work(name, job).await {
@@ -59,7 +63,7 @@ pub async fn worker(name: &'static str, jobs: Jobs) {
     println!("{name} goes home");
 }
 
-/// The same with the lock held while it works.
+/// Does the same, but holds the lock while it works.
 async fn greedy_worker(name: &'static str, jobs: Jobs) {
     while let Some(job) = jobs.lock().await.next().await {
         if let Err(error) = work(name, job).await {
@@ -81,7 +85,7 @@ pub async fn run() -> Result<(), JoinError> {
         done?;
     }
 
-    println!("Two that do not let go of the lock:");
+    println!("Two that hold the lock while they work:");
     let two = jobs(2);
     for name in ["Ada", "Bob"] {
         workers.spawn(greedy_worker(name, Arc::clone(&two)));

@@ -1,15 +1,20 @@
 //! Limit the time that each item of a stream may take: a timeout for every `next`.
 //!
-//! `timeout` around `next` gives up waiting, not the stream: the generator stays where it
-//! is and the next call goes on with it. `wait_for(anext(..))` cancels the generator,
-//! which is then at its end, so the loop stops as if all had come. Of tokio-stream's
-//! adapters `timeout` reports each silence once, `timeout_repeating` each period of it.
-//! The trap: their time runs from the moment they are made, and also while the loop body
-//! is busy. Their `StreamExt` clashes with that of futures ("multiple applicable items in
-//! scope"): import one. A limit for all items together: `deadline_for_the_loop`.
+//! `timeout` around `next` ends the wait, not the stream: the next call waits on for the
+//! same item. `wait_for(anext(..))` cancels the generator, which then has ended, and the
+//! loop stops without an error. As an adapter, tokio-stream's `timeout` reports each
+//! silence once, `timeout_repeating` each period of it.
+//!
+//! Trap: the clock of these adapters starts when they are made. It also runs while the
+//! loop body works.
+//!
+//! Trap: `StreamExt` of tokio-stream and of futures clash: "multiple applicable items in
+//! scope". Import one of them.
+//!
+//! See also: `deadline_for_the_loop`, `take_until_deadline`, `timeouts`.
 //!
 //! asyncio: asyncio.wait_for, anext, asyncio.wait(timeout=), StopAsyncIteration
-//! differs: wait_for ends the generator; the adapter's limit runs on while the body works
+//! differs: `wait_for` ends the generator; a Tokio stream goes on after a timeout
 
 use std::pin::pin;
 use std::time::Duration;
@@ -20,7 +25,7 @@ use tokio_stream::{Stream, StreamExt};
 
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Yields replies 1, 2 and so on, after these many milliseconds each.
+/// Yields the replies 1, 2 and so on, after these many milliseconds each.
 fn replies(delays: &[u64]) -> impl Stream<Item = usize> {
     stream! {
         for (index, delay) in delays.iter().enumerate() {
@@ -51,19 +56,6 @@ pub async fn run() {
             Ok(reply) => println!("reply {reply}"),
             Err(_) => println!("nothing for 0.3 s"),
         }
-    }
-
-    println!("And each silence once, made 0.4 s before a loop whose body takes 0.4 s:");
-    let delays = [100, 200, 800];
-    let mut limited = pin!(replies(&delays).timeout(LIMIT));
-    sleep(Duration::from_millis(400)).await;
-    while let Some(reply) = limited.next().await {
-        let Ok(reply) = reply else {
-            println!("nothing for 0.3 s");
-            continue;
-        };
-        println!("reply {reply}");
-        sleep(Duration::from_millis(400)).await;
     }
 }
 

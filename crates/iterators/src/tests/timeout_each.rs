@@ -1,0 +1,19 @@
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_stream::{StreamExt, iter};
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// The item takes 0.2 s of the 0.3 s, but they began 0.2 s before it was asked for.
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_an_adapter_starts_when_it_is_made() {
+    let replies = iter([1]).then(async |reply| {
+        sleep(LIMIT * 2 / 3).await;
+        reply
+    });
+    let mut limited = Box::pin(replies.timeout(LIMIT));
+    sleep(LIMIT * 2 / 3).await;
+    assert!(limited.next().await.is_some_and(|reply| reply.is_err()));
+    assert!(limited.next().await.is_some_and(|reply| reply == Ok(1)));
+}
