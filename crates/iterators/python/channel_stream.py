@@ -6,13 +6,18 @@ END = None
 
 
 async def produce(numbers, delay, queue):
-    try:
-        for number in numbers:
+    for number in numbers:
+        try:
             await asyncio.sleep(delay)
-            print(f"sending {number}")
+        except asyncio.CancelledError:
+            print("stopped in a pause")
+            raise
+        print(f"sending {number}")
+        try:
             await queue.put(number)
-    finally:
-        print("no more sending")
+        except asyncio.CancelledError:
+            print("stopped in a send")
+            raise
 
 
 async def produce_all(numbers, delay, queue):
@@ -42,7 +47,7 @@ async def main():
             print(f"got {batch}")
             await asyncio.sleep(busy)
 
-    print("A consumer that leaves, first in a send, then in a pause:")
+    print("A consumer that leaves:")
     for delay in (0.1, 0.3):
         queue = asyncio.Queue(CAPACITY)
         async with asyncio.TaskGroup() as group:

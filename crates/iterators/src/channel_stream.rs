@@ -30,15 +30,14 @@ async fn produce(range: Range<u32>, millis: u64, numbers: mpsc::Sender<u32>) {
     for number in range {
         // With a plain sleep, only the next `send` would notice.
         tokio::select! {
-            () = numbers.closed() => break,
+            () = numbers.closed() => return println!("stopped in a pause"),
             () = sleep(Duration::from_millis(millis)) => {}
         }
         println!("sending {number}");
         if numbers.send(number).await.is_err() {
-            break;
+            return println!("stopped in a send");
         }
     }
-    println!("no more sending");
 }
 
 pub async fn run() -> Result<(), JoinError> {
@@ -53,7 +52,7 @@ pub async fn run() -> Result<(), JoinError> {
         sleep(busy).await;
     }
 
-    println!("A consumer that leaves, first in a send, then in a pause:");
+    println!("A consumer that leaves:");
     for millis in [100, 300] {
         let (sender, mut receiver) = mpsc::channel(CAPACITY);
         let producer = tokio::spawn(produce(1..9, millis, sender));
