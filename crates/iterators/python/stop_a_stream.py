@@ -58,9 +58,9 @@ def drain(orders):
 async def main():
     print("Cancelled as a whole, the loop loses order 2:")
     orders = open_shop(3)
-    task = asyncio.create_task(handle_all(orders))
-    stop_after(0.4, task.cancel)
-    await asyncio.wait([task])
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(handle_all(orders))
+        stop_after(0.4, task.cancel)
     print(f"left: {drain(orders)}")
 
     print("Stopped between two orders:")
@@ -83,9 +83,9 @@ async def main():
     print("Cancelled while it waits for an order:")
     orders = open_shop(1)
     never = asyncio.Event()
-    task = asyncio.create_task(handle_until(never, orders))
-    stop_after(0.4, task.cancel)
-    await asyncio.wait([task])
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(handle_until(never, orders))
+        stop_after(0.4, task.cancel)
     orders.put_nowait(2)
     await asyncio.sleep(0)
     print(f"left: {drain(orders)}")

@@ -84,9 +84,10 @@ async def main():
     print(await highest.of_the_next(3))
 
     print("Into a task that is stopped:")
-    task = asyncio.create_task(show("bread", rising()))
-    await asyncio.sleep(0.25)
-    task.cancel()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(show("bread", rising()))
+        await asyncio.sleep(0.25)
+        task.cancel()
     await asyncio.sleep(0.25)
     print("Nothing more of bread")
 
