@@ -1,5 +1,4 @@
 import asyncio
-from itertools import count
 
 
 class Market:
@@ -54,17 +53,6 @@ class Highest:
         return max([price async for price in take(self.prices, count)], default=0)
 
 
-async def rising():
-    for price in count(1):
-        await asyncio.sleep(0.1)
-        yield price
-
-
-async def show(name, prices):
-    async for price in prices:
-        print(f"{name}: {price}")
-
-
 async def main():
     market = Market({"gold": 40, "silver": 7})
 
@@ -82,14 +70,6 @@ async def main():
     highest = Highest(each_of([2, 4, 3, 1]))
     print(await highest.of_the_next(3))
     print(await highest.of_the_next(3))
-
-    print("Into a task that is stopped:")
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(show("bread", rising()))
-        await asyncio.sleep(0.25)
-        task.cancel()
-    await asyncio.sleep(0.25)
-    print("Nothing more of bread")
 
 
 asyncio.run(main())

@@ -13,7 +13,7 @@
 //!
 //! See also: `generator`, `counter`, `stop_early`.
 //!
-//! asyncio: asyncio.create_task, asyncio.Task.cancel, async for, yield, itertools.islice
+//! asyncio: asyncio.create_task, async for, yield, itertools.islice
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,7 +23,6 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use tokio::task::JoinError;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
 pub struct Market {
     quotes: HashMap<String, u32>,
@@ -110,19 +109,6 @@ pub async fn run() -> Result<(), JoinError> {
     let mut highest = Highest { prices };
     println!("{}", highest.of_the_next(3).await);
     println!("{}", highest.of_the_next(3).await);
-
-    println!("Into a task that is stopped:");
-    let bread = stream::iter(1..).then(async |price: u32| {
-        sleep(Duration::from_millis(100)).await;
-        price
-    });
-    // `for_each` is the whole loop as one future. Dropping this handle cancels the task.
-    let task = bread.for_each(async |price| println!("bread: {price}"));
-    let task = AbortOnDropHandle::new(tokio::spawn(task));
-    sleep(Duration::from_millis(250)).await;
-    drop(task);
-    sleep(Duration::from_millis(250)).await;
-    println!("Nothing more of bread");
     Ok(())
 }
 

@@ -15,5 +15,15 @@ async fn the_clock_of_an_adapter_starts_when_it_is_made() {
     let mut limited = Box::pin(replies.timeout(LIMIT));
     sleep(LIMIT * 2 / 3).await;
     assert!(limited.next().await.is_some_and(|reply| reply.is_err()));
-    assert!(limited.next().await.is_some_and(|reply| reply == Ok(1)));
+    assert_eq!(limited.next().await, Some(Ok(1)));
+    // It starts again with the reply, and runs while the loop body works.
+    let replies = iter([1, 2]).then(async |reply| {
+        sleep(LIMIT / 3).await;
+        reply
+    });
+    let mut limited = Box::pin(replies.timeout(LIMIT));
+    assert_eq!(limited.next().await, Some(Ok(1)));
+    sleep(2 * LIMIT).await;
+    assert!(limited.next().await.is_some_and(|reply| reply.is_err()));
+    assert_eq!(limited.next().await, Some(Ok(2)));
 }
