@@ -1,7 +1,7 @@
 //~ E0733 recursion in an async block requires boxing
 //! A generator that delegates to itself, as `async for x in walk(child): yield x`.
 //!
-//! example: generator
+//! example: recursive_generator
 
 use std::pin::pin;
 
@@ -12,7 +12,7 @@ fn walk(depth: u32) -> impl Stream<Item = u32> {
     stream! {
         yield depth;
         if depth < 3 {
-            // Cure: `Box::pin(walk(depth + 1))`.
+            // Cure: `-> BoxStream<'static, u32>`, and `.boxed()` after the block.
             let mut below = pin!(walk(depth + 1));
             while let Some(depth) = below.next().await {
                 yield depth;

@@ -1,7 +1,7 @@
 //~ E0599 is not an iterator
 //! `sum`, which only iterators have, on a stream.
 //!
-//! example: comprehensions
+//! example: itertools_on_streams
 
 use futures::{Stream, stream};
 

@@ -5,6 +5,7 @@ extern crate runner;
 
 // Make a stream
 mod generator;
+mod recursive_generator;
 mod fetch_stream;
 mod comprehensions;
 mod async_filter;
@@ -13,6 +14,7 @@ mod next_with_default;
 
 // Adapters and errors
 mod zip_and_enumerate;
+mod itertools_on_streams;
 mod fallible_stream;
 mod record_stream;
 

@@ -15,6 +15,7 @@ mod for_each_concurrent;
 mod moving_window;
 mod next_with_default;
 mod record_stream;
+mod recursive_generator;
 mod select_all_push;
 mod shared_stream;
 mod stop_a_stream;

@@ -1,0 +1,62 @@
+//! itertools on a stream: takewhile, dropwhile, chain, accumulate, reduce, any, all.
+//!
+//! Streams have these functions of `itertools` as adapters. A condition is a future, so
+//! wrap a plain one in `ready`; `any`, `all` and `fold` take async closures. Python's
+//! `itertools` takes no async iterator: there, write a loop, or use the package
+//! aiostream.
+//!
+//! Trap: `take_while`, `any` and `all` consume the item at which they stop. Lend the
+//! stream as `&mut` to read on behind that item; `peekable` looks without consuming.
+//!
+//! See also: `comprehensions`, `moving_window`, `chunks_timeout`, `zip_and_enumerate`.
+//!
+//! asyncio: itertools.islice, async comprehension, async generator expression, async for
+
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use tokio::time::sleep;
+
+/// Yields the numbers, 100 ms apart.
+fn slow(numbers: &[u32]) -> impl Stream<Item = u32> {
+    stream::iter(numbers).then(async |number| {
+        sleep(Duration::from_millis(100)).await;
+        *number
+    })
+}
+
+async fn print(name: &str, numbers: impl Stream<Item = u32>) {
+    println!("{name}: {:?}", numbers.collect::<Vec<_>>().await);
+}
+
+pub async fn run() {
+    let numbers = [1, 4, 2, 3];
+    print("islice", slow(&numbers).skip(1).take(2)).await;
+    print("takewhile", slow(&numbers).take_while(|n| ready(*n != 2))).await;
+    print("dropwhile", slow(&numbers).skip_while(|n| ready(*n != 4))).await;
+    print("chain", slow(&[1, 2]).chain(slow(&[3]))).await;
+    let chained = slow(&[1, 2]).flat_map(|n| stream::iter([n; 2]));
+    print("chain.from_iterable", chained).await;
+    let sums = slow(&numbers).scan(0, |sum, n| {
+        *sum += n;
+        ready(Some(*sum))
+    });
+    print("accumulate", sums).await;
+
+    let product = slow(&numbers).fold(1, async |product, n| product * n);
+    println!("reduce: {}", product.await);
+    println!("any: {}", slow(&numbers).any(async |n| n == 4).await);
+    println!("all: {}", slow(&numbers).all(async |n| n > 0).await);
+
+    println!("Behind the item at which it stopped:");
+    let mut lent = pin!(slow(&numbers));
+    print("takewhile", lent.by_ref().take_while(|n| ready(*n != 4))).await;
+    print("the rest", lent).await;
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
