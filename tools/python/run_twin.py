@@ -141,9 +141,15 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         # The first is the program's, those that follow clean up behind it.
         if self._cancel_at is not None:
             future = asyncio.ensure_future(future, loop=self)
-            self.call_at(self._cancel_at, future.cancel)
+            cancel = self.call_at(self._cancel_at, future.cancel)
+            future.add_done_callback(lambda _: self._tell_of_end(cancel))
             self._cancel_at = None
         return super().run_until_complete(future)
+
+    def _tell_of_end(self, cancel):
+        if cancel in self._scheduled:
+            cancel.cancel()
+            sys.stdout.write("# not cancelled\n")
 
     def set_default_executor(self, executor):
         super().set_default_executor(executor)

@@ -14,23 +14,22 @@ class Client:
             raise ValueError(f"{self.host}: no page {page}")
         return f"{self.host}: page {page}"
 
+    async def report(self, page, delay):
+        try:
+            return await self.fetch(page, delay)
+        except ValueError as error:
+            return f"Error: {error}"
+
     async def show_all(self, pages):
-        fetches = [self.fetch(page, delay) for page, delay in pages]
-        for answer in asyncio.as_completed(fetches):
-            await show(answer)
+        reports = [self.report(page, delay) for page, delay in pages]
+        for report in asyncio.as_completed(reports):
+            print(await report)
             await asyncio.sleep(BUSY)
 
     def start_all(self, pages):
         return [
-            asyncio.create_task(self.fetch(page, delay)) for page, delay in pages
+            asyncio.create_task(self.report(page, delay)) for page, delay in pages
         ]
-
-
-async def show(answer):
-    try:
-        print(await answer)
-    except ValueError as error:
-        print(f"Error: {error}")
 
 
 async def main():
@@ -38,13 +37,13 @@ async def main():
     pages = [("home", 0.1), ("missing", 0.2)]
 
     print("Two futures that borrow:")
-    fetches = [client.fetch(page, delay) for page, delay in pages]
-    for answer in await asyncio.gather(*fetches, return_exceptions=True):
-        print(f"Error: {answer}" if isinstance(answer, ValueError) else answer)
+    reports = [client.report(page, delay) for page, delay in pages]
+    for report in await asyncio.gather(*reports):
+        print(report)
 
     print("Tasks that own, in a busy loop:")
-    for answer in asyncio.as_completed(client.start_all(pages)):
-        await show(answer)
+    for report in asyncio.as_completed(client.start_all(pages)):
+        print(await report)
         await asyncio.sleep(BUSY)
 
     print("Futures that borrow, in a busy loop:")

@@ -14,6 +14,7 @@
 //! asyncio: asyncio.Future.set_exception, asyncio.Future.done, asyncio.Future.result
 //! asyncio: asyncio.Future.exception, asyncio.Future.cancelled, asyncio.Future.cancel
 //! asyncio: asyncio.InvalidStateError
+//! order: awaited: 42
 //! differs: a future whose setter has failed hangs in asyncio, in Tokio it is an error
 
 use std::error::Error;

@@ -12,6 +12,7 @@
 //!
 //! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
 //! asyncio: asyncio.create_task(name=), asyncio.Task.get_name, asyncio.Task.set_name
+//! order: At once
 
 use std::collections::HashMap;
 use std::time::Duration;
