@@ -1,40 +1,59 @@
-//! Run many futures at once and gather their results: `asyncio.gather`.
+//! Run many futures concurrently and gather their results: `asyncio.gather`.
 //!
-//! `join!` takes a fixed number of futures and gives a tuple, so each result has a type
-//! of its own. A list of any length goes through `gather` below, which runs each future
-//! as a task and gives the values in the order of the list, whichever is ready first. As
-//! in asyncio the first error is passed on at once, and the other tasks run on behind it:
-//! dropping the handle of a task does not stop it. The trap is `try_join_all` on the bare
-//! futures: it looks the same and drops the others, as a `TaskGroup` cancels them. To
-//! have all results, errors among them: `gather_errors`.
+//! `join!` takes a fixed number of futures and returns a tuple, so each result has a
+//! type of its own. `gather` below takes a list of any length and spawns each future as
+//! a task. It returns the values in the order of the list, or the first error as soon
+//! as it comes. As in asyncio, the other tasks then run on.
+//!
+//! Bare futures in a `FuturesUnordered` are dropped at the first error, as a
+//! `TaskGroup` cancels its tasks. It yields values in the order of completion, all on
+//! one thread.
+//!
+//! Trap: `try_join_all` returns the first error at once only for up to 30 futures. A
+//! longer list is read in its order: an error behind a future that hangs is never
+//! returned.
+//!
+//! See also: `gather_errors`, `task_group`, `map_with_limit`, `first_error_wins`.
 //!
 //! asyncio: asyncio.gather, asyncio.create_task, asyncio.TaskGroup, except*
 
 use std::error::Error;
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use tokio::join;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-/// Any error that may move to another thread.
+/// Any error that can move to another thread.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs all futures at the same time, each as a task of its own. Their values, in the
-/// order of the futures, or the first error, which may be a panic; the other tasks run
-/// on. They do so, too, when the future of `gather` itself is dropped, where asyncio
-/// cancels them: `task_group` stops them. `E` is most simply
-/// `Box<dyn Error + Send + Sync>`; an enum of your own needs `impl From<JoinError>`.
+/// Runs all futures concurrently, each as a task, and returns their values in the order
+/// of the list.
+///
+/// Dropping the future of `gather` leaves the tasks running, where asyncio cancels
+/// them: `task_group` stops them.
+///
+/// # Errors
+///
+/// The first error, as soon as it comes; a panic is one. The other tasks run on. `E` is
+/// most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
 pub async fn gather<F, T, E>(futures: impl IntoIterator<Item = F>) -> Result<Vec<T>, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
     T: Send + 'static,
     E: From<JoinError> + Send + 'static,
 {
-    let tasks = futures.into_iter().map(tokio::spawn);
-    // `map` alone does nothing. This goes through the list, and so spawns them all.
-    try_join_all(tasks.map(async |task| task.await?)).await
+    let tasks = futures.into_iter().map(tokio::spawn).enumerate();
+    let mut tasks: FuturesUnordered<_> = tasks
+        .map(async |(index, task)| Ok::<_, E>((index, task.await??)))
+        .collect();
+    let mut values = Vec::with_capacity(tasks.len());
+    while let Some(value) = tasks.try_next().await? {
+        values.push(value);
+    }
+    values.sort_unstable_by_key(|(index, _)| *index);
+    Ok(values.into_iter().map(|(_, value)| value).collect())
 }
 
 async fn user_name(id: u32) -> String {
@@ -76,7 +95,9 @@ pub async fn run() -> Result<(), Failure> {
     sleep(Duration::from_millis(300)).await;
 
     println!("The first error, which stops the others:");
-    match try_join_all(requests.map(|(id, millis)| fetch_data(id, millis))).await {
+    let fetches = requests.map(|(id, millis)| fetch_data(id, millis));
+    let fetches = FuturesUnordered::from_iter(fetches);
+    match fetches.try_collect::<Vec<_>>().await {
         Ok(results) => println!("{}", results.join(", ")),
         Err(error) => println!("Error: {error}"),
     }

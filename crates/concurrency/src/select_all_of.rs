@@ -1,12 +1,17 @@
 //! Wait for the first of several tasks and keep the rest: first completed, first error.
 //!
-//! A `JoinSet` holds what is pending, as the second set that `asyncio.wait` returns:
-//! `join_next` takes out the first that is done, and the rest run on, to be awaited later
-//! or aborted. For `FIRST_EXCEPTION` take them out until one has failed; an aborted task
-//! does not count as failed, in either language. The trap is `select_all` on bare
-//! futures: it gives the rest back, but they stand still until they are awaited again;
-//! given handles of tasks, they go on. (`select!` in a loop takes its future only once,
-//! "use of moved value", unless it is pinned outside: `select_in_a_loop`.)
+//! A `JoinSet` holds the pending tasks, like the second set that `asyncio.wait` returns.
+//! `join_next` takes out the first task that has ended. The rest run on, to be awaited
+//! later or aborted. For `FIRST_EXCEPTION`, take tasks out until one has failed; in both
+//! languages an aborted task does not count as failed.
+//!
+//! Trap: `select_all` on bare futures returns the rest, but they stand still until you
+//! await them again. Handles of tasks go on.
+//!
+//! Trap: `select!` in a loop takes its future only once, "use of moved value", unless the
+//! future is pinned outside: `select_in_a_loop`.
+//!
+//! See also: `first_completed`, `wait_all`, `select_in_a_loop`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION
 //! differs: the rest of `select_all` stands still; tasks of asyncio go on by themselves
@@ -17,24 +22,31 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::select_all;
+use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// Waits for one task, and takes all that are done then. The rest stay in the set.
-/// Cancel-safe: nothing is taken before one is done.
+/// Waits until a task has ended, and takes out all that have ended by then. The rest
+/// stay in the set.
+///
+/// Cancel safety: dropping the future loses nothing.
 pub async fn first_completed<T: 'static>(
     tasks: &mut JoinSet<T>,
 ) -> Vec<Result<T, JoinError>> {
-    let mut done: Vec<_> = tasks.join_next().await.into_iter().collect();
+    // Without `unconstrained` a caller that has used up its budget would miss one task.
+    let first = unconstrained(tasks.join_next()).await;
+    let mut done: Vec<_> = first.into_iter().collect();
     while let Some(outcome) = tasks.try_join_next() {
         done.push(outcome);
     }
     done
 }
 
-/// Waits until one fails or all are done, and adds the values that come to `done`. The
-/// rest stay in the set. A panic goes on in the caller. An aborted task is left out.
-/// Cancel-safe: what was taken out of the set is in `done`.
+/// Waits until a task fails or all have ended, and adds the values to `done`. The rest
+/// stay in the set. An aborted task is left out.
+///
+/// Cancel safety: what was taken out of the set is in `done`. A panic of a task continues
+/// in the caller.
 pub async fn first_exception<T: 'static, E: 'static>(
     tasks: &mut JoinSet<Result<T, E>>,
     done: &mut Vec<T>,
@@ -60,7 +72,7 @@ async fn step(name: &'static str, millis: u64) -> Result<&'static str, String> {
     }
 }
 
-/// Prints the names of those that are done, and how many are not.
+/// Prints the names of the finished tasks and the number of the pending ones.
 fn report(done: &[&str], pending: usize) {
     println!("done: {}; pending: {pending}", done.join(", "));
 }

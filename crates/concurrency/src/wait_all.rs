@@ -1,30 +1,44 @@
-//! Wait until all tasks have ended, or a time is over: `asyncio.wait` and its `done`.
+//! Wait until all tasks have ended, or a timeout expires: `asyncio.wait` and its `done`.
 //!
-//! `asyncio.wait` raises nothing: it tells when the tasks have ended, and each outcome is
-//! looked at afterwards. So does `join_all` over the handles of tasks. With a time limit
-//! the tasks go into a `JoinSet`: what has ended is taken out of it, what is pending
-//! stays in it and runs on. The trap is `timeout` around a `join_all`: when the time is
-//! over, the results that were ready are lost with it.
+//! `asyncio.wait` raises nothing: it returns when the tasks have ended, and you look at
+//! each outcome afterwards. So does `join_all` over the handles of tasks. With a
+//! timeout, put the tasks into a `JoinSet`. `wait` takes the finished tasks out of it;
+//! the pending ones stay in the set and run on.
+//!
+//! Trap: `timeout` around a `join_all` loses the results that were ready.
+//!
+//! Trap: `timeout_at(deadline, tasks.join_next())` in a loop reports finished tasks as
+//! pending. After 128 results Tokio makes a task yield, and the deadline may be over
+//! then. `unconstrained` turns that off.
+//!
+//! See also: `select_all_of`, `as_completed`, `gather_errors`.
 //!
 //! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.ALL_COMPLETED, asyncio.wait_for
 
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
-/// Waits until every task of the set has ended, or the time is over. What the tasks
-/// returned that have ended, in the order of their ends; the others stay in the set.
+/// Waits until every task of the set has ended, or the timeout expires. Returns the
+/// outcomes of the tasks that have ended, in the order of their ends; the others stay
+/// in the set. [`Duration::MAX`] is no limit.
+///
+/// Dropping the future loses the outcomes that it has taken out.
 pub async fn wait<T: 'static>(
     tasks: &mut JoinSet<T>,
     limit: Duration,
 ) -> Vec<Result<T, JoinError>> {
-    let deadline = Instant::now() + limit;
     let mut done = Vec::new();
-    while let Ok(Some(outcome)) = timeout_at(deadline, tasks.join_next()).await {
-        done.push(outcome);
-    }
+    let all = async {
+        while let Some(outcome) = unconstrained(tasks.join_next()).await {
+            done.push(outcome);
+        }
+    };
+    // What has come until the timeout is in `done`.
+    let _ = timeout(limit, all).await;
     done
 }
 

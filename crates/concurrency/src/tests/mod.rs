@@ -2,6 +2,7 @@
 
 mod actor;
 mod barrier;
+mod batches;
 mod broadcast;
 mod condition_queue;
 mod drain_what_waits;
@@ -23,4 +24,5 @@ mod single_flight;
 mod support;
 mod task_group;
 mod try_send;
+mod wait_all;
 mod worker_pool;

@@ -3,25 +3,46 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::select_all;
-use tokio::task::{JoinSet, yield_now};
+use tokio::runtime::Handle;
+use tokio::task::{JoinSet, coop};
 use tokio::time::{sleep, timeout};
 
 use crate::select_all_of::{first_completed, first_exception};
 
 const TICK: Duration = Duration::from_millis(1);
 
-#[tokio::test]
-async fn takes_all_that_are_done() {
-    let mut tasks = JoinSet::new();
-    for number in 0..5 {
-        tasks.spawn(ready(number));
+/// Also for a caller whose budget is used up, which Tokio then makes yield.
+async fn takes_all_that_have_ended() {
+    let metrics = Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    for number in [1, 31, 129, 1000] {
+        let mut tasks: JoinSet<_> = (0..number).map(ready).collect();
+        tasks.spawn(pending());
+        while metrics.num_alive_tasks() > before + 1 {
+            sleep(TICK).await;
+        }
+        while coop::has_budget_remaining() {
+            coop::consume_budget().await;
+        }
+        let done = first_completed(&mut tasks).await;
+        let mut done: Vec<_> = done.into_iter().flatten().collect();
+        done.sort();
+        assert!(done.into_iter().eq(0..number) && tasks.len() == 1);
+        tasks.shutdown().await;
     }
-    tasks.spawn(pending());
-    yield_now().await;
-    let done = first_completed(&mut tasks).await;
-    let mut done: Vec<_> = done.into_iter().flatten().collect();
-    done.sort();
-    assert_eq!((done, tasks.len()), (vec![0, 1, 2, 3, 4], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn takes_all_that_have_ended_on_one_thread() {
+    takes_all_that_have_ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn takes_all_that_have_ended_on_several_threads() {
+    // In a task: the budget of `main` is another.
+    tokio::spawn(takes_all_that_have_ended())
+        .await
+        .expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]

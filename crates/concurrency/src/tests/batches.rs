@@ -1,0 +1,31 @@
+//! When `batches` returns an error, and in which order the results come.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batches::{process_batches, try_process_batches};
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_a_large_batch_is_returned_at_once() {
+    for number in [1, 31, 129, 1000] {
+        // Item 2 takes 400 ms, item 21 fails after 100 ms.
+        let items: Vec<u32> = (0..number).map(|_| 2).chain([21]).collect();
+        let start = Instant::now();
+        let failed = try_process_batches(&items, items.len()).await;
+        assert_eq!(failed, Err("21 is too large".to_owned()));
+        assert_eq!(start.elapsed(), Duration::from_millis(100), "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_come_in_the_order_of_the_list() {
+    for number in [0, 1, 31, 129, 1000] {
+        let items: Vec<u32> = (0..number).map(|item| item % 20).collect();
+        let squares: Vec<u32> = items.iter().map(|item| item * item).collect();
+        for size in [1, 31, 2000] {
+            assert_eq!(process_batches(&items, size).await, squares);
+            assert_eq!(try_process_batches(&items, size).await, Ok(squares.clone()));
+        }
+    }
+}
