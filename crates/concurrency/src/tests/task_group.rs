@@ -1,10 +1,11 @@
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -90,20 +91,132 @@ async fn dropped_at_every_await_it_leaves_no_task() {
     .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn errors_are_collected_in_order_and_the_rest_is_stopped() {
+/// Both tasks are in the midst of a poll when the first of them fails.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn errors_are_collected_and_the_rest_is_stopped() {
     soon(async {
         let live = Live::default();
         let result = task_group(async |group: TaskGroup<u64>| {
-            group.spawn(live.job().run(1, Err(3)));
-            group.spawn(async { Err::<(), _>(1) });
-            let second = group.spawn(async { Err::<(), _>(2) });
-            second.await.expect_err("it failed");
-            Err::<(), _>(4)
+            group.spawn(live.job().run(100_000_000, Err(3)));
+            let meeting = Arc::new(std::sync::Barrier::new(2));
+            for error in [1, 2] {
+                let meeting = Arc::clone(&meeting);
+                group.spawn(async move {
+                    meeting.wait();
+                    Err::<(), _>(error)
+                });
+            }
+            std::future::pending::<Result<(), _>>().await
         })
         .await;
         assert_eq!(live.count(), 0);
-        assert_eq!(result.unwrap_err().to_string(), "3 failed: 1; 2; 4");
+        let text = result.unwrap_err().to_string();
+        assert!(
+            ["2 failed: 1; 2", "2 failed: 2; 1"].contains(&&*text),
+            "{text}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_body_that_awaits_its_task_does_not_go_on_after_its_failure() {
+    soon(async {
+        for round in 0..20_000_u64 {
+            let (went_on, seen) = (Arc::new(AtomicUsize::new(0)), round % 3);
+            let body = Arc::clone(&went_on);
+            let result = task_group(async |group: TaskGroup<u64>| {
+                let task = group.spawn(async move {
+                    for _ in 0..seen {
+                        yield_now().await;
+                    }
+                    Err::<(), _>(7)
+                });
+                let received = task.await;
+                body.fetch_add(1, Ordering::SeqCst);
+                received.map_err(|_| 8)
+            });
+            assert_eq!(result.await.expect_err("it failed").0, [7]);
+            assert_eq!(went_on.load(Ordering::SeqCst), 0, "round {round}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_tasks_that_fail_or_succeed() {
+    soon(async {
+        for number in [0, 1, 31, 129, 1000] {
+            let sum = task_group(async |group: TaskGroup<u64>| {
+                let tasks =
+                    (0..number).map(|number| group.spawn(async move { Ok(number) }));
+                let tasks: Vec<_> = tasks.collect();
+                let mut sum = 0;
+                for task in tasks {
+                    sum += task.await.unwrap();
+                }
+                Ok(sum)
+            });
+            assert_eq!(sum.await.unwrap(), (0..number).sum::<u64>());
+            let failed = task_group(async |group: TaskGroup<u64>| {
+                let last = group.spawn(async { Err::<(), _>(7) });
+                let live = Live::default();
+                for _ in 0..number {
+                    group.spawn(live.job().run(1, Err(8)));
+                }
+                last.await.map_err(|_| 9)
+            });
+            assert_eq!(failed.await.unwrap_err().0, [7]);
+        }
+    })
+    .await;
+}
+
+/// Tasks that are spawned from outside, while the group ends, have ended with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_task_spawned_while_the_group_ends_does_not_outlive_it() {
+    soon(async {
+        for round in 0..2000_usize {
+            let (live, over) = (Live::default(), Arc::new(AtomicBool::new(false)));
+            let (sender, receiver) = oneshot::channel();
+            let (jobs, is_over) = (live.clone(), Arc::clone(&over));
+            let outside = tokio::spawn(async move {
+                let group: TaskGroup<u64> = receiver.await.unwrap();
+                for number in 0..round % 32 {
+                    if number % 8 == 7 {
+                        yield_now().await;
+                    }
+                    let (job, is_over) = (jobs.job(), Arc::clone(&is_over));
+                    drop(group.spawn(async move {
+                        for _ in 0..3 {
+                            assert!(
+                                !is_over.load(Ordering::SeqCst),
+                                "outlives its group"
+                            );
+                            yield_now().await;
+                        }
+                        drop(job);
+                        Ok(())
+                    }));
+                }
+                group
+            });
+            let ended = task_group(async |group: TaskGroup<u64>| {
+                let _ = sender.send(group);
+                for _ in 0..round % 8 {
+                    yield_now().await;
+                }
+                Ok(())
+            });
+            ended.await.unwrap();
+            let before = live.count();
+            over.store(true, Ordering::SeqCst);
+            let group = outside.await.unwrap();
+            // Of those that are spawned now each is dropped at once.
+            assert!(before <= 1, "{before} tasks have outlived their group");
+            assert!(group.spawn(live.job().run(1, Ok(1))).await.is_err());
+            assert_eq!(live.count(), 0, "round {round}");
+        }
     })
     .await;
 }
