@@ -45,6 +45,12 @@ async def spell(data):
     print(f"Spelt: {data}")
 
 
+async def forward(emitter, data):
+    """Emits the data as another event."""
+    for error in await emitter.emit("data", f"{data}!"):
+        raise error
+
+
 async def report(emitter, event, data):
     errors = await emitter.emit(event, data)
     for error in errors:
@@ -57,8 +63,7 @@ async def main():
     stop_receiving = emitter.on("data", receive)
     emitter.on("data", store)
     emitter.on("data", spell)
-    channel = "news"
-    stop_forwarding = emitter.on("alarm", lambda data: receive(f"{data} ({channel})"))
+    stop_forwarding = emitter.on("alarm", lambda data: forward(emitter, data))
 
     print("Three listeners:")
     await report(emitter, "data", "Hello")

@@ -1,24 +1,32 @@
 //! An event emitter: async listeners (callbacks) by event, unsubscribing, a time limit.
 //!
 //! A dict of lists of callbacks becomes a map of boxed functions that return a future.
-//! Awaited in a row, a slow listener holds up the rest and one that fails keeps the event
-//! from them. Here each runs in a task, so that a panic stays in it too, and `emit`
-//! returns what went wrong, like `gather(return_exceptions=True)`. The trap: a listener
-//! stays as long as its `Subscription` is kept, so `let _ = emitter.on(..)` ends it at
-//! once. The crate `async-broadcast` does more, without callbacks: receivers that are
-//! streams, and a sender that waits for slow ones.
+//! Each listener runs in a task of its own: one that is slow, fails or panics does not
+//! keep the event from the others. `emit` waits for all listeners and returns their
+//! errors, like `gather(return_exceptions=True)`.
+//!
+//! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
+//! emitter.on(..)` unsubscribes it at once.
+//!
+//! Trap: a listener that owns a clone of the emitter in which it stands is a reference
+//! cycle. Both leak; Python's collector would free them. Give it a `WeakEmitter`.
+//!
+//! In production: `async-broadcast` has no callbacks. Its receivers are streams, and
+//! its sender waits for slow ones.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), asyncio.wait_for, lambda
+//! try: Ann Bo -> Bo is too short
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 type Listener<T, E> = Arc<dyn Fn(T) -> BoxFuture<'static, Result<(), E>> + Send + Sync>;
@@ -29,30 +37,30 @@ type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
 /// Calls async listeners when something happens. Clones share the listeners.
 ///
 /// Each listener gets a clone of the data; put large data into an `Arc`. Listeners may
-/// themselves emit, subscribe and unsubscribe.
-pub struct EventEmitter<T, E> {
-    shared: Arc<Mutex<Shared<T, E>>>,
-    limit: Duration,
-}
+/// themselves emit, subscribe and unsubscribe, through a [`WeakEmitter`].
+pub struct EventEmitter<T, E>(Arc<Shared<T, E>>);
+
+/// An emitter that does not keep its listeners alive. A listener that emits owns this and
+/// no [`EventEmitter`], which owns the listener.
+pub struct WeakEmitter<T, E>(Weak<Shared<T, E>>);
 
 struct Shared<T, E> {
-    listeners: Listeners<T, E>,
-    subscribed: u64,
+    listeners: Mutex<Listeners<T, E>>,
+    subscribed: AtomicU64,
+    limit: Duration,
 }
 
 /// Keeps a listener subscribed; dropping it unsubscribes the listener. Calls that are
 /// already under way go on.
 #[must_use = "dropping it unsubscribes the listener at once"]
-pub struct Subscription {
-    unsubscribe: Option<Box<dyn FnOnce() + Send + Sync>>,
-}
+pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 /// What went wrong in one listener.
 #[derive(Debug)]
 pub enum ListenerError<E> {
     /// It returned an error.
     Failed(E),
-    /// It took longer than the emitter's limit, and was dropped at its await.
+    /// It took longer than the emitter's limit, and was dropped at its current await.
     TooSlow,
     /// It panicked; the message went to standard error.
     Panicked(JoinError),
@@ -68,71 +76,64 @@ impl<E: fmt::Display> fmt::Display for ListenerError<E> {
     }
 }
 
+impl<E: fmt::Debug + fmt::Display> std::error::Error for ListenerError<E> {}
+
 impl<T, E> EventEmitter<T, E>
 where
     T: Clone + Send + 'static,
     E: Send + 'static,
 {
-    /// Makes an emitter that stops listeners which take longer than `limit`.
-    /// [`Duration::MAX`] stands for no limit.
+    /// Returns an emitter that stops listeners which take longer than `limit`.
+    /// [`Duration::MAX`] is no limit.
     pub fn new(limit: Duration) -> Self {
-        let shared = Shared {
-            listeners: HashMap::new(),
-            subscribed: 0,
-        };
-        Self {
-            shared: Arc::new(Mutex::new(shared)),
+        Self(Arc::new(Shared {
+            listeners: Mutex::default(),
+            subscribed: AtomicU64::new(0),
             limit,
-        }
+        }))
     }
 
-    /// Has the listener called with the data of each such event, until the subscription
-    /// is dropped. Does not wait for anything.
+    /// Subscribes the listener to the event until the subscription is dropped.
     pub fn on<F, Fut>(&self, event: &str, listener: F) -> Subscription
     where
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
         let listener: Listener<T, E> = Arc::new(move |data| listener(data).boxed());
-        let mut shared = lock(&self.shared);
-        let number = shared.subscribed;
-        shared.subscribed += 1;
-        shared
-            .listeners
-            .entry(event.to_owned())
-            .or_default()
-            .insert(number, listener);
-        drop(shared);
+        let event = event.to_owned();
+        let mut listeners = self.0.lock();
+        // Counted under the lock, so that the numbers are in the order of subscription.
+        let number = self.0.subscribed.fetch_add(1, Relaxed);
+        let of_event = listeners.entry(event.clone()).or_default();
+        of_event.insert(number, listener);
+        drop(listeners);
 
         // Weak: a subscription that is kept somewhere does not keep the emitter alive.
-        let shared = Arc::downgrade(&self.shared);
-        let event = event.to_owned();
+        let weak = self.downgrade();
         let unsubscribe = move || {
-            if let Some(shared) = shared.upgrade() {
-                let removed = remove(&mut lock(&shared).listeners, &event, number);
+            if let Some(emitter) = weak.upgrade() {
+                let removed = remove(&mut emitter.0.lock(), &event, number);
                 // Not before the lock is released: what the listener owns may be another
                 // subscription, which takes the lock when it is dropped.
                 drop(removed);
             }
         };
-        Subscription {
-            unsubscribe: Some(Box::new(unsubscribe)),
-        }
+        Subscription(Some(Box::new(unsubscribe)))
     }
 
-    /// Calls all listeners of the event at the same time and waits for them; returns what
-    /// went wrong, in order of subscription.
+    /// Calls all listeners of the event concurrently, waits for them, and returns their
+    /// errors in the order of subscription.
     ///
-    /// Those who are subscribed or unsubscribed meanwhile make no difference to the calls
-    /// under way. Dropped before it is ready, it aborts the listeners that still run, at
-    /// their next await; to let them finish, spawn the call in a task.
+    /// A listener that subscribes or unsubscribes meanwhile changes nothing for the
+    /// calls that are running. Dropping the future aborts them; to let them finish,
+    /// spawn the call in a task.
     #[must_use = "the listeners' errors are not told elsewhere"]
     pub async fn emit(&self, event: &str, data: T) -> Vec<ListenerError<E>> {
-        let listeners: Vec<_> = match lock(&self.shared).listeners.get(event) {
+        let listeners: Vec<_> = match self.0.lock().get(event) {
             Some(listeners) => listeners.values().cloned().collect(),
             None => Vec::new(),
         };
-        let limit = self.limit;
+        let limit = self.0.limit;
         let calls = listeners.into_iter().map(|listener| {
             let data = data.clone();
             let call = async move { timeout(limit, listener(data)).await };
@@ -151,33 +152,55 @@ where
     }
 }
 
+impl<T, E> EventEmitter<T, E> {
+    /// Returns a handle for listeners, which does not keep the emitter alive.
+    pub fn downgrade(&self) -> WeakEmitter<T, E> {
+        WeakEmitter(Arc::downgrade(&self.0))
+    }
+}
+
+impl<T, E> WeakEmitter<T, E> {
+    /// Returns the emitter, or `None` when its last clone was dropped.
+    pub fn upgrade(&self) -> Option<EventEmitter<T, E>> {
+        self.0.upgrade().map(EventEmitter)
+    }
+}
+
 impl<T, E> Clone for EventEmitter<T, E> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            limit: self.limit,
-        }
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T, E> Clone for WeakEmitter<T, E> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
     }
 }
 
 impl Subscription {
-    /// Keeps the listener subscribed for as long as there is the emitter.
+    /// Keeps the listener subscribed until the last clone of the emitter is dropped. If
+    /// the listener owns such a clone, that never happens, and both leak.
     pub fn keep(mut self) {
-        self.unsubscribe = None;
+        self.0 = None;
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(unsubscribe) = self.unsubscribe.take() {
+        if let Some(unsubscribe) = self.0.take() {
             unsubscribe();
         }
     }
 }
 
-/// No code of others runs while the lock is held, so nothing is left half-done.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T, E> Shared<T, E> {
+    /// No code of others runs while the lock is held, so nothing is left half-done.
+    fn lock(&self) -> MutexGuard<'_, Listeners<T, E>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn remove<T, E>(
@@ -193,61 +216,23 @@ fn remove<T, E>(
     removed
 }
 
-async fn receive(data: String) -> Result<(), String> {
-    println!("Received: {data}");
-    Ok(())
-}
-
-async fn store(data: String) -> Result<(), String> {
-    sleep(Duration::from_millis(100)).await;
-    if data.len() > 12 {
-        return Err(format!("no room for {data}"));
-    }
-    println!("Stored: {data}");
-    Ok(())
-}
-
-/// Takes 50 ms for each letter.
-async fn spell(data: String) -> Result<(), String> {
-    sleep(Duration::from_millis(50) * data.len() as u32).await;
-    println!("Spelt: {data}");
-    Ok(())
-}
-
-async fn report(emitter: &EventEmitter<String, String>, event: &str, data: &str) {
-    let errors = emitter.emit(event, data.to_owned()).await;
-    for error in &errors {
-        println!("A listener {error}");
-    }
-    println!("Emitted {data}: {} went wrong", errors.len());
-}
-
-pub async fn run() {
-    let emitter = EventEmitter::new(Duration::from_millis(500));
-    let receiving = emitter.on("data", receive);
-    emitter.on("data", store).keep();
-    emitter.on("data", spell).keep();
-    // A closure may own something, and hands each call a part of it.
-    let channel = Arc::new("news");
-    let forwarding = emitter.on("alarm", move |data| {
-        let channel = Arc::clone(&channel);
-        async move { receive(format!("{data} ({channel})")).await }
-    });
-
-    println!("Three listeners:");
-    report(&emitter, "data", "Hello").await;
-    println!("One fails, and one is slower than half a second:");
-    report(&emitter, "data", "Hello, World!").await;
-    println!("One is unsubscribed:");
-    drop(receiving);
-    report(&emitter, "data", "Bye").await;
-    println!("Another event, then nobody listens to it any more:");
-    report(&emitter, "alarm", "Fire").await;
-    drop(forwarding);
-    report(&emitter, "alarm", "Fire").await;
-}
-
+/// Emits each argument to two listeners: `cargo run -- Ann Bo`.
 #[tokio::main]
 pub async fn main() {
-    run().await;
+    let emitter = EventEmitter::new(Duration::from_secs(1));
+    let greet = async |name: String| {
+        println!("Hello, {name}!");
+        Ok(())
+    };
+    let check = async |name: String| match name.len() {
+        3.. => Ok(()),
+        _ => Err(format!("{name} is too short")),
+    };
+    emitter.on("name", greet).keep();
+    emitter.on("name", check).keep();
+    for name in std::env::args().skip(1) {
+        for error in emitter.emit("name", name).await {
+            println!("A listener {error}");
+        }
+    }
 }

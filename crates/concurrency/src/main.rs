@@ -56,6 +56,7 @@ mod single_flight;
 mod event_emitter;
 mod actor;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
@@ -100,6 +101,80 @@ async fn a_subscription_lasts_as_long_as_it_is_kept() {
         assert_eq!(emitter.clone().emit("number", 1).await.len(), 1);
     })
     .await;
+}
+
+/// Makes an emitter with listeners that emit, each of which owns `held`.
+fn with_listeners_that_emit(held: &Arc<()>, weak: bool, keep: bool) -> Vec<Subscription> {
+    let emitter = Emitter::new(LONG);
+    let mut subscriptions = Vec::new();
+    for _ in 0..3 {
+        let held = Arc::clone(held);
+        let strong = (!weak).then(|| emitter.clone());
+        let weak = emitter.downgrade();
+        let subscription = emitter.on("number", move |number| {
+            let _owned = (&held, &strong);
+            let weak = weak.clone();
+            async move {
+                let emitter = weak.upgrade().expect("it is being emitted");
+                let errors = emitter.emit("other", number).await;
+                assert!(errors.is_empty());
+                Ok(())
+            }
+        });
+        if keep {
+            subscription.keep();
+        } else {
+            subscriptions.push(subscription);
+        }
+    }
+    let errors = emitter.emit("number", 1).now_or_never();
+    assert!(errors.is_none(), "the listeners run in tasks");
+    subscriptions
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emitter_is_freed_although_its_listeners_emit() {
+    soon(async {
+        for keep in [false, true] {
+            let held = Arc::new(());
+            for _ in 0..1000 {
+                let _ended = with_listeners_that_emit(&held, true, keep);
+            }
+            // What `emit` has spawned and aborted.
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(Arc::strong_count(&held), 1, "a listener has leaked");
+        }
+        // The trap: with a clone of the emitter instead.
+        let held = Arc::new(());
+        drop(with_listeners_that_emit(&held, false, false));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(with_listeners_that_emit(&held, false, true));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(Arc::strong_count(&held), 4, "the cycle is not freed");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_listener_is_an_error() {
+    let emitter = Emitter::new(LONG);
+    emitter.on("number", async |_| Err("no".to_owned())).keep();
+    for number in [0, 1, 31, 129, 1000] {
+        let emitter = Emitter::new(LONG);
+        for _ in 0..number {
+            emitter.on("number", async |_| Ok(())).keep();
+        }
+        emitter.on("number", async |_| Err("no".to_owned())).keep();
+        let errors = emitter.emit("number", 1).await;
+        assert_eq!(errors.len(), 1, "beside {number}");
+    }
+    let weak = emitter.downgrade();
+    let error = emitter.emit("number", 1).await.remove(0);
+    let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+    assert_eq!(error.to_string(), "failed: no");
+    drop(emitter);
+    assert!(weak.upgrade().is_none());
 }
 
 #[test]
