@@ -28,6 +28,7 @@ mod transaction;
 mod connection_pool;
 mod lease;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
@@ -109,6 +110,72 @@ async fn the_first_error_or_value_ends_it() {
             let result = timeout(TICK * 150, result).await.expect("it ends early");
             assert_eq!((result, live.count()), (expected, 0));
         }
+    }
+}
+
+async fn fail_after_some_turns<T>() -> Result<T, u32> {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+    Err(7)
+}
+
+/// Tasks that spawn faster than tasks end. If the error had to wait for them, all of
+/// them would be spawned.
+#[test]
+fn an_error_and_the_body_do_not_starve_while_tasks_spawn() {
+    const MOST: usize = 300_000;
+    let starve = async |fails: bool| {
+        let spawned = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&spawned);
+        let result = scope(async move |scope: Scope<u32, u32>| {
+            for _ in 0..400 {
+                let (inner, counter) = (scope.clone(), Arc::clone(&counter));
+                scope.spawn(async move {
+                    while counter.fetch_add(1, SeqCst) < MOST {
+                        inner.spawn(async { Ok(()) });
+                        yield_now().await;
+                    }
+                    Ok(())
+                });
+            }
+            if fails {
+                scope.spawn(fail_after_some_turns());
+                return std::future::pending().await;
+            }
+            fail_after_some_turns().await
+        });
+        assert_eq!(result.await, Err(7));
+        let spawned = spawned.load(SeqCst);
+        assert!(spawned < MOST / 2, "{spawned} tasks were spawned");
+    };
+    for threads in [0, 4] {
+        let runtime = match threads {
+            0 => Builder::new_current_thread().build(),
+            _ => Builder::new_multi_thread().worker_threads(4).build(),
+        };
+        let runtime = runtime.expect("a runtime");
+        for fails in [false, true] {
+            runtime.block_on(starve(fails));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_first_counts_though_the_body_is_busy() {
+    for (first, second) in [(Ok(1), Err(2)), (Err(1), Ok(2))] {
+        let result = scope(async |scope: Scope<u32, u32>| {
+            for result in [first, second] {
+                let ending = scope.clone();
+                scope.spawn(async move {
+                    ending.end(result?);
+                    Ok(())
+                });
+            }
+            yield_now().await;
+            Ok(3)
+        });
+        assert_eq!(result.await, first);
     }
 }
 
