@@ -2,12 +2,15 @@ import asyncio
 from contextlib import contextmanager
 
 
-async def with_clean_up(tasks, body, clean_up):
-    try:
-        return await body
-    finally:
-        # A second cancel ends the waiting, and not the task.
-        await asyncio.shield(tasks.create_task(clean_up()))
+# The loop itself keeps only weak references to tasks.
+background = set()
+
+
+def in_background(coro):
+    task = asyncio.create_task(coro)
+    background.add(task)
+    task.add_done_callback(background.discard)
+    return task
 
 
 @contextmanager
@@ -44,14 +47,19 @@ async def followed_by_clean_up(job):
         print(error)
 
 
-async def build_and_clean_up(job, tasks):
+async def build_and_clean_up(job):
     try:
-        await with_clean_up(tasks, build(job), lambda: remove_folder(job))
+        try:
+            await build(job)
+        finally:
+            # A second cancel ends the waiting, and not the task.
+            await asyncio.shield(in_background(remove_folder(job)))
     except BuildError as error:
         print(error)
 
 
-async def abort(task, times):
+async def cancel(task, times):
+    """Cancels the task after 0.1 s, `times` times."""
     await asyncio.sleep(0.1)
     for _ in range(times):
         task.cancel()
@@ -62,29 +70,41 @@ async def abort(task, times):
     await asyncio.sleep(0.3)
 
 
+class Stop(Exception):
+    pass
+
+
 async def main():
     print("The clean-up follows the body, which fails:")
     await followed_by_clean_up("A")
 
-    print("It follows, and the task is aborted:")
-    await abort(asyncio.create_task(followed_by_clean_up("B")), 1)
+    print("It follows, and the task is cancelled:")
+    await cancel(asyncio.create_task(followed_by_clean_up("B")), 1)
 
-    print("It follows, and the task is aborted twice:")
-    await abort(asyncio.create_task(followed_by_clean_up("C")), 2)
+    print("It follows, and the task is cancelled twice:")
+    await cancel(asyncio.create_task(followed_by_clean_up("C")), 2)
 
-    async with asyncio.TaskGroup() as tasks:
-        print("It has a task of its own, and the body fails:")
-        await build_and_clean_up("D", tasks)
+    print("It has a task of its own, and the body fails:")
+    await build_and_clean_up("D")
 
-        print("It has its own, and the body's caller is aborted twice:")
-        task = asyncio.create_task(build_and_clean_up("E", tasks))
-        await abort(task, 2)
+    print("It has its own, and the body's task is cancelled twice:")
+    await cancel(asyncio.create_task(build_and_clean_up("E")), 2)
 
-        print("The program ends while one is at work:")
-        task = asyncio.create_task(build_and_clean_up("F", tasks))
-        await asyncio.sleep(0.1)
-        task.cancel()
-        await asyncio.wait([task])
+    print("It has its own, and a group is cancelled with the body's task in it:")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(build_and_clean_up("F"))
+            await asyncio.sleep(0.1)
+            raise Stop
+    except* Stop:
+        await asyncio.sleep(0.3)
+
+    print("The program ends meanwhile:")
+    task = asyncio.create_task(build_and_clean_up("G"))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.gather(*background)
     print("all is clean")
 
 

@@ -4,6 +4,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 LATENCY = 0.1
 
 
+class Connection:
+    def __init__(self, name):
+        self.name = name
+        self.requests = 0
+
+    async def request(self):
+        await asyncio.sleep(LATENCY)
+        self.requests += 1
+
+
 @asynccontextmanager
 async def connected(name):
     if name in ("fax", "clock"):
@@ -11,13 +21,14 @@ async def connected(name):
     if name == "fax":
         raise ConnectionError(f"{name} does not answer")
     print(f"{name} opened")
+    connection = Connection(name)
     try:
-        yield name
+        yield connection
     finally:
         await asyncio.sleep(LATENCY)
         if name == "tape":
             raise ConnectionError(f"{name} is stuck")
-        print(f"{name} closed")
+        print(f"{name} closed after {connection.requests} requests")
 
 
 async def open_all(names):
@@ -30,12 +41,12 @@ async def open_all(names):
 
 
 async def work(names, error=None):
-    """Opens connections, works with them, and closes them."""
+    """Opens connections, uses the first of them, and closes them."""
     async with AsyncExitStack() as stack:
-        for name in names:
-            await stack.enter_async_context(connected(name))
-        await asyncio.sleep(LATENCY)
-        print(f"{len(names)} connections at work")
+        connections = [
+            await stack.enter_async_context(connected(name)) for name in names
+        ]
+        await connections[0].request()
         if error is not None:
             raise error
         return 42
@@ -59,25 +70,18 @@ async def main():
     except ConnectionError as error:
         print(message(error))
 
-    print("A closing fails, after the body has:")
+    print("One does not close, after an error:")
     try:
         await work(["disk", "tape"], ValueError("no work was done"))
     except ConnectionError as error:
         print(message(error))
 
-    print("Handed to the caller:")
+    print("Moved to the caller:")
     connections, stack = await open_all(["disk", "mail"])
-    print(f"the caller has {len(connections)} connections")
-    await stack.aclose()
+    async with stack:
+        await connections[1].request()
 
-    # A stack that is only forgotten closes nothing, so this gives it to a task.
-    print("Not closed, but dropped:")
-    _, stack = await open_all(["disk", "mail"])
-    closing = asyncio.create_task(stack.aclose())
-    print("the program goes on")
-    await closing
-
-    print("Aborted when two of three are open:")
+    print("Cancelled when two of three are open:")
     task = asyncio.create_task(work(["disk", "mail", "clock"]))
     await asyncio.sleep(LATENCY / 2)
     task.cancel()
@@ -85,6 +89,13 @@ async def main():
         await task
     except asyncio.CancelledError:
         print("cancelled, and all is closed")
+
+    print("Forgotten, and not closed:")
+    connections, stack = await open_all(["disk", "mail"])
+    # The collector gives the generators to the loop, which closes each in a task.
+    del connections, stack
+    print("the program continues")
+    await asyncio.sleep(2 * LATENCY)
 
 
 asyncio.run(main())

@@ -16,6 +16,8 @@ async def to_its_end(work):
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
+        # Otherwise an error is logged as "never retrieved".
+        task.exception()
         raise
 
 
@@ -52,7 +54,7 @@ async def add(database, owner, amount):
 
 
 async def transfer(database, names, amount):
-    """Gives first, and takes only after the bank was asked."""
+    """Pays in first, and withdraws only after the bank was asked."""
     giver, receiver = names
     async with database.transaction():
         await add(database, receiver, amount)
@@ -123,6 +125,8 @@ async def main():
     await print_balances(database)
 
     print("Locked for each statement, and not for the transaction:")
+
+    database = open_database()
 
     async def spend():
         await asyncio.sleep(0.05)

@@ -1,13 +1,16 @@
-//! Clean up after cancellation when the clean-up has to await: a `finally` for a task.
+//! Clean up after cancellation when the clean-up has to await, as in a `finally`.
 //!
 //! A `finally` may await after a cancel, though a second cancel ends it there. An aborted
-//! Rust task is dropped at its await, and no line after it runs: what needs no await goes
-//! into a destructor (`drop_guard`). The trap is a clean-up that follows the body in the
-//! same task: it runs after an error of the body, and never after an `abort`.
-//! So let the body run in a task, and the clean-up in another that waits for its end; and
-//! let the program wait for that one, as the end of `main` drops it too. The crate
-//! `tokio-graceful-shutdown` does more: subsystems, nested, that are asked to stop in a
-//! given time.
+//! Rust task is dropped at its current await, and no later line runs. So the clean-up
+//! runs in a task of its own, which waits for the end of the body. A clean-up that awaits
+//! nothing belongs in a destructor: see `drop_guard`.
+//!
+//! Trap: a clean-up that follows the body in the same task runs after an error of the
+//! body, but never after an `abort`.
+//!
+//! Trap: the end of `main` drops the clean-up. Wait for the `TaskTracker` before.
+//!
+//! See also: `drop_guard`, `exit_stack`, `shield_and_clean_up`, `graceful_shutdown`.
 //!
 //! asyncio: finally, asyncio.Task.cancel, asyncio.shield, asyncio.TaskGroup
 //! differs: a finally runs after a cancel, and the caller waits for it
@@ -15,19 +18,20 @@
 use std::time::Duration;
 
 use tokio::select;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Runs the body, and when that has ended, however it did, the clean-up.
+/// Runs the body in a task, and then the clean-up, however the body has ended.
 ///
-/// Dropped before it is ready, by an abort or a time limit, it stops the body at its
-/// await; the clean-up runs all the same, in the tracker's task, and what the body had is
-/// dropped before. Blocking work that the body has begun (also a `tokio::fs` call) runs
-/// on; let it look at a flag, as in `timeout_of_blocking_work`, and wait for it in the
-/// clean-up. That also runs if the body has not begun by then. Not polled at all, this
-/// does nothing. Only the end of the runtime drops the clean-up: wait for the tracker.
+/// Dropping the future, as an abort or a timeout does, stops the body at its current
+/// await. The clean-up then runs in a task of the tracker, after all that the body owned
+/// was dropped. It also runs if the body has not started by then. A future that was never
+/// polled does nothing.
+///
+/// Blocking work of the body, such as a call of `tokio::fs`, goes on meanwhile. Let it
+/// check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
 ///
 /// # Errors
 ///
@@ -61,7 +65,7 @@ pub async fn with_clean_up<T: Send + 'static>(
     task.await?
 }
 
-/// Stands for a file: dropping it closes it.
+/// A file that is closed when it is dropped.
 struct File(&'static str);
 
 impl Drop for File {
@@ -102,8 +106,8 @@ fn report(result: Result<(), String>) {
     }
 }
 
-/// Aborts the task after 0.1 s so many times, and says when it has ended.
-async fn abort(task: JoinHandle<()>, times: u32) {
+/// Cancels the task after 0.1 s, `times` times.
+async fn cancel(task: JoinHandle<()>, times: u32) {
     sleep(Duration::from_millis(100)).await;
     for _ in 0..times {
         task.abort();
@@ -119,21 +123,28 @@ pub async fn run() {
     println!("The clean-up follows the body, which fails:");
     followed_by_clean_up("A").await;
 
-    println!("It follows, and the task is aborted:");
-    abort(tokio::spawn(followed_by_clean_up("B")), 1).await;
+    println!("It follows, and the task is cancelled:");
+    cancel(tokio::spawn(followed_by_clean_up("B")), 1).await;
 
-    println!("It follows, and the task is aborted twice:");
-    abort(tokio::spawn(followed_by_clean_up("C")), 2).await;
+    println!("It follows, and the task is cancelled twice:");
+    cancel(tokio::spawn(followed_by_clean_up("C")), 2).await;
 
     println!("It has a task of its own, and the body fails:");
     let tasks = TaskTracker::new();
     build_and_clean_up("D", tasks.clone()).await;
 
-    println!("It has its own, and the body's caller is aborted twice:");
-    abort(tokio::spawn(build_and_clean_up("E", tasks.clone())), 2).await;
+    println!("It has its own, and the body's task is cancelled twice:");
+    cancel(tokio::spawn(build_and_clean_up("E", tasks.clone())), 2).await;
 
-    println!("The program ends while one is at work:");
-    let task = tokio::spawn(build_and_clean_up("F", tasks.clone()));
+    println!("It has its own, and a group is cancelled with the body's task in it:");
+    let mut group = JoinSet::new();
+    group.spawn(build_and_clean_up("F", tasks.clone()));
+    sleep(Duration::from_millis(100)).await;
+    group.shutdown().await;
+    sleep(Duration::from_millis(300)).await;
+
+    println!("The program ends meanwhile:");
+    let task = tokio::spawn(build_and_clean_up("G", tasks.clone()));
     sleep(Duration::from_millis(100)).await;
     task.abort();
     tasks.close();

@@ -1,198 +1,250 @@
 //! An exit stack, as `AsyncExitStack`: any number of resources, closed in reverse.
 //!
-//! Push the closing of each resource, a future, right after the resource is open. At the
-//! end, also after an error or a panic, all closings run, the last pushed first; one that
-//! fails does not stop the rest. `pop_all` hands them to the caller. The trap is a stack
-//! that is dropped, as when its task is aborted: a drop cannot await, so what asyncio
-//! would close stays open. Here the closings always run in a task of a `TaskTracker`, so
-//! also when the stack is dropped; wait for it before the program ends, or the runtime
-//! drops them. The crate `tokio-graceful-shutdown` does more: it stops the parts of a
-//! program in a given time.
+//! `enter` takes a resource and a function that closes it. It returns a guard, through
+//! which the body uses the resource. When the body has ended, also after an error or a
+//! panic, the stack closes all resources. One that fails to close does not stop the rest.
+//!
+//! Bounds: unbounded: a function that closes may hang. Put a `timeout` into it.
+//!
+//! Trap: an aborted task cannot await, so it closes nothing. The stack then closes its
+//! resources in a task of a `TaskTracker`. Wait for the aborted task and then for the
+//! tracker before `main` ends, or the runtime drops what is still open.
+//!
+//! See also: `cleanup_on_cancel`, `goodbye_on_close`, `drop_guard`, `nested_scopes`.
 //!
 //! asyncio: contextlib.AsyncExitStack, asyncio.Task.cancel, asyncio.create_task
+//! differs: asyncio closes what a forgotten stack holds late, all at once, in no order
 
 use std::any::Any;
-use std::error::Error;
 use std::fmt;
 use std::mem;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-type Closing<E> = BoxFuture<'static, Result<(), E>>;
+type Callback<E> = BoxFuture<'static, Result<(), E>>;
 
-/// The errors of the closings, and the first panic.
+/// The errors of the callbacks, and the first panic.
 type Ended<E> = (Vec<E>, Option<Box<dyn Any + Send>>);
 
-/// What is to be done at the end, the last pushed first.
+/// Callbacks that run at the end, the last pushed first.
 ///
-/// Whether it is closed or dropped, what was pushed runs to its end, in one task, one
-/// after the other, unless the runtime is shut down before.
+/// If the stack is dropped, they run in a task of the tracker, one after the other. That
+/// task has neither the task-locals nor the `tracing` span of the caller.
 pub struct ExitStack<E: Send + 'static> {
-    closings: Mutex<Vec<Closing<E>>>,
+    callbacks: Mutex<Vec<Callback<E>>>,
     tracker: TaskTracker,
-    /// A stack may be dropped by a thread that knows of no runtime.
+    /// A stack may be dropped by a thread that has no runtime.
     runtime: Handle,
 }
 
-/// What failed. At least the body or one closing did.
+/// The body, a callback or several of them failed.
 #[derive(Debug)]
-pub struct Failed<E> {
+pub struct ExitError<E> {
     /// The error of the body.
     pub body: Option<E>,
-    /// The errors of the closings, in the order in which these ran.
-    pub closings: Vec<E>,
+    /// The errors of the callbacks, in the order in which these ran.
+    pub callbacks: Vec<E>,
 }
 
-impl<E: fmt::Display> fmt::Display for Failed<E> {
+impl<E: fmt::Display> fmt::Display for ExitError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors = self.body.iter().chain(&self.closings);
-        for (number, error) in errors.enumerate() {
-            write!(f, "{}{error}", if number == 0 { "" } else { ", then: " })?;
-        }
-        Ok(())
+        let errors = self.body.iter().chain(&self.callbacks);
+        let errors: Vec<_> = errors.map(E::to_string).collect();
+        f.write_str(&errors.join(", then: "))
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> Error for Failed<E> {}
+impl<E: fmt::Debug + fmt::Display> std::error::Error for ExitError<E> {}
 
 /// Runs the body with a stack, and then what the body has pushed onto it.
 ///
-/// Dropped at any await, it leaves the closings to a task of the tracker.
+/// Dropped at any await, it moves the callbacks that have not ended to a task of the
+/// tracker.
 ///
 /// # Errors
 ///
-/// That of the body and those of the closings. A value is lost if a closing fails.
+/// Those of the body and of the callbacks. A value is lost if a callback fails.
 ///
 /// # Panics
 ///
-/// When the body or a closing does, with the same payload (of the first, if several),
-/// after all closings have run. Errors are lost then. Outside of a Tokio runtime.
+/// When the body or a callback does, with the payload of the first, after all callbacks
+/// have run. Errors are lost then. Outside of a Tokio runtime.
 pub async fn with_exit_stack<T, E: Send + 'static>(
     tracker: &TaskTracker,
     body: impl AsyncFnOnce(&ExitStack<E>) -> Result<T, E>,
-) -> Result<T, Failed<E>> {
-    let stack = ExitStack::new(tracker);
-    let result = AssertUnwindSafe(async { body(&stack).await });
-    let result = result.catch_unwind().await;
-    let (errors, panic) = stack.finish().await;
-    let result = result.unwrap_or_else(|panic| resume_unwind(panic));
+) -> Result<T, ExitError<E>> {
+    let mut stack = ExitStack::new(tracker);
+    let body = AssertUnwindSafe(async { body(&stack).await });
+    let body = body.catch_unwind().await;
+    let (callbacks, panic) = unwind(stack.callbacks()).await;
+    let body = body.unwrap_or_else(|panic| resume_unwind(panic));
     if let Some(panic) = panic {
         resume_unwind(panic);
     }
-    match result {
-        Ok(value) if errors.is_empty() => Ok(value),
-        result => Err(Failed {
-            body: result.err(),
-            closings: errors,
+    match body {
+        Ok(value) if callbacks.is_empty() => Ok(value),
+        body => Err(ExitError {
+            body: body.err(),
+            callbacks,
         }),
     }
 }
 
 impl<E: Send + 'static> ExitStack<E> {
-    /// An empty stack, whose closings run in a task of this tracker and this runtime.
+    /// Returns an empty stack. If it is dropped, its callbacks run in a task of this
+    /// tracker and of the current runtime.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
     pub fn new(tracker: &TaskTracker) -> Self {
         Self {
-            closings: Mutex::default(),
+            callbacks: Mutex::default(),
             tracker: tracker.clone(),
             runtime: Handle::current(),
         }
     }
 
-    /// Adds what runs before all that was pushed earlier. It is not run before the end.
+    /// Pushes a resource with the function that closes it, and returns a guard for it.
     ///
-    /// With no await between the opening and this, nothing that is open can be forgotten.
-    /// A closing, unlike `__aexit__`, does not learn of the body's error and cannot
-    /// suppress it.
-    pub fn push(&self, closing: impl Future<Output = Result<(), E>> + Send + 'static) {
-        self.lock().push(closing.boxed());
+    /// Call it right after the resource was opened, with no await in between. The
+    /// resource is closed when its turn comes and its guard was dropped, so drop the
+    /// guard before [`close`](Self::close), which otherwise waits for ever.
+    ///
+    /// Unlike `__aexit__`, `close` does not learn of the body's error.
+    pub fn enter<R, Fut>(
+        &self,
+        resource: R,
+        close: impl FnOnce(R) -> Fut + Send + 'static,
+    ) -> Entered<R>
+    where
+        R: Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send,
+    {
+        let (back, resource_again) = oneshot::channel();
+        self.push(async move {
+            match resource_again.await {
+                Ok(resource) => close(resource).await,
+                // The guard was forgotten, with the resource in it.
+                Err(_) => Ok(()),
+            }
+        });
+        Entered(Some((resource, back)))
     }
 
-    /// Moves all that was pushed into a new stack; this one is empty then.
-    #[must_use = "dropped, the new stack closes everything"]
+    /// Pushes a callback, as `push_async_callback` does: a future that runs at the end.
+    pub fn push(&self, callback: impl Future<Output = Result<(), E>> + Send + 'static) {
+        self.lock().push(callback.boxed());
+    }
+
+    /// Moves all callbacks to a new stack.
+    #[must_use = "a stack that is dropped closes everything"]
     pub fn pop_all(&self) -> Self {
-        let closings = mem::take(&mut *self.lock());
+        let callbacks = mem::take(&mut *self.lock());
         Self {
-            closings: Mutex::new(closings),
+            callbacks: Mutex::new(callbacks),
             tracker: self.tracker.clone(),
             runtime: self.runtime.clone(),
         }
     }
 
-    /// Runs what was pushed. Dropped while it waits, it stops nothing.
+    /// Runs the callbacks. Dropped at an await, it moves the rest to a task.
     ///
     /// # Errors
     ///
-    /// The errors of those that failed, in the order in which they ran.
+    /// The errors of the callbacks that failed, in the order in which they ran.
     ///
     /// # Panics
     ///
-    /// When a closing did, after all have run, and when the runtime is shut down
-    /// meanwhile.
-    pub async fn close(self) -> Result<(), Failed<E>> {
-        let (closings, panic) = self.finish().await;
-        match panic {
-            Some(panic) => resume_unwind(panic),
-            None if closings.is_empty() => Ok(()),
-            None => Err(Failed {
-                body: None,
-                closings,
-            }),
+    /// When a callback did, after all have run.
+    pub async fn close(mut self) -> Result<(), ExitError<E>> {
+        let body = None;
+        match unwind(self.callbacks()).await {
+            (_, Some(panic)) => resume_unwind(panic),
+            (callbacks, None) if callbacks.is_empty() => Ok(()),
+            (callbacks, None) => Err(ExitError { body, callbacks }),
         }
     }
 
-    async fn finish(self) -> Ended<E> {
-        let ended = self.start().await;
-        ended.expect("it is never aborted, and the runtime is not shut down")
+    fn lock(&self) -> MutexGuard<'_, Vec<Callback<E>>> {
+        let callbacks = self.callbacks.lock();
+        callbacks.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a task that runs what was pushed.
-    fn start(&self) -> JoinHandle<Ended<E>> {
-        let closings = mem::take(&mut *self.lock());
-        let run = async {
-            let (mut errors, mut first_panic) = (Vec::new(), None);
-            for closing in closings.into_iter().rev() {
-                match AssertUnwindSafe(closing).catch_unwind().await {
-                    Ok(result) => errors.extend(result.err()),
-                    Err(panic) => first_panic = first_panic.or(Some(panic)),
-                }
-            }
-            (errors, first_panic)
-        };
-        self.tracker.spawn_on(run, &self.runtime)
+    fn callbacks(&mut self) -> &mut Vec<Callback<E>> {
+        let callbacks = self.callbacks.get_mut();
+        callbacks.unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// The list is whole whenever the lock is free, so a panic elsewhere spoils nothing.
-    fn lock(&self) -> MutexGuard<'_, Vec<Closing<E>>> {
-        self.closings.lock().unwrap_or_else(PoisonError::into_inner)
+/// Runs the callbacks, the last first. Each is in the list until it has ended.
+async fn unwind<E>(callbacks: &mut Vec<Callback<E>>) -> Ended<E> {
+    let (mut errors, mut first_panic) = (Vec::new(), None);
+    while let Some(callback) = callbacks.last_mut() {
+        match AssertUnwindSafe(callback).catch_unwind().await {
+            Ok(result) => errors.extend(result.err()),
+            Err(panic) => first_panic = first_panic.or(Some(panic)),
+        }
+        callbacks.pop();
     }
+    (errors, first_panic)
 }
 
 impl<E: Send + 'static> Drop for ExitStack<E> {
     fn drop(&mut self) {
-        let is_empty = self.lock().is_empty();
-        if !is_empty {
-            self.start();
+        let mut callbacks = mem::take(self.callbacks());
+        if !callbacks.is_empty() {
+            let unwind = async move { unwind(&mut callbacks).await };
+            self.tracker.spawn_on(unwind, &self.runtime);
         }
     }
 }
 
-/// To do this takes so long: to close a connection, to work, to open some.
+/// A resource in use. Dropping this lets the stack close it.
+#[must_use = "a guard that is dropped cannot be used"]
+pub struct Entered<R>(Option<(R, oneshot::Sender<R>)>);
+
+const HELD: &str = "only `drop` takes it away";
+
+impl<R> Deref for Entered<R> {
+    type Target = R;
+
+    fn deref(&self) -> &R {
+        &self.0.as_ref().expect(HELD).0
+    }
+}
+
+impl<R> DerefMut for Entered<R> {
+    fn deref_mut(&mut self) -> &mut R {
+        &mut self.0.as_mut().expect(HELD).0
+    }
+}
+
+impl<R> Drop for Entered<R> {
+    fn drop(&mut self) {
+        if let Some((resource, back)) = self.0.take() {
+            // Without a runtime nobody takes it: then it is only dropped.
+            let _ = back.send(resource);
+        }
+    }
+}
+
 const LATENCY: Duration = Duration::from_millis(100);
 
 /// A connection to a service.
-struct Connection(&'static str);
+struct Connection {
+    name: &'static str,
+    requests: u32,
+}
 
 impl Connection {
     async fn open(name: &'static str) -> Result<Self, String> {
@@ -203,107 +255,105 @@ impl Connection {
             return Err(format!("{name} does not answer"));
         }
         println!("{name} opened");
-        Ok(Self(name))
+        Ok(Self { name, requests: 0 })
     }
 
-    async fn close(&self) -> Result<(), String> {
+    async fn request(&mut self) {
         sleep(LATENCY).await;
-        if self.0 == "tape" {
-            return Err(format!("{} is stuck", self.0));
+        self.requests += 1;
+    }
+
+    async fn close(self) -> Result<(), String> {
+        sleep(LATENCY).await;
+        if self.name == "tape" {
+            return Err(format!("{} is stuck", self.name));
         }
-        println!("{} closed", self.0);
+        println!("{} closed after {} requests", self.name, self.requests);
         Ok(())
     }
 }
 
-/// Opens a connection that the stack closes.
-async fn enter(
-    stack: &ExitStack<String>,
-    name: &'static str,
-) -> Result<Arc<Connection>, String> {
-    let connection = Arc::new(Connection::open(name).await?);
-    let closing = Arc::clone(&connection);
-    stack.push(async move { closing.close().await });
-    Ok(connection)
-}
+type Connections = Vec<Entered<Connection>>;
 
 /// Opens all, or none: if one fails, those that are open are closed.
 async fn open_all(
     tracker: &TaskTracker,
     names: &[&'static str],
-) -> Result<(Vec<Arc<Connection>>, ExitStack<String>), Failed<String>> {
+) -> Result<(Connections, ExitStack<String>), ExitError<String>> {
     with_exit_stack(tracker, async |stack| {
         let mut connections = Vec::new();
         for name in names {
-            connections.push(enter(stack, name).await?);
+            let connection = Connection::open(name).await?;
+            connections.push(stack.enter(connection, Connection::close));
         }
         Ok((connections, stack.pop_all()))
     })
     .await
 }
 
-/// Opens connections, works with them, and closes them.
+/// Opens connections, uses the first of them, and closes them.
 async fn work(
     tracker: &TaskTracker,
     names: &[&'static str],
     result: Result<u32, String>,
-) -> Result<u32, Failed<String>> {
+) -> Result<u32, ExitError<String>> {
     with_exit_stack(tracker, async |stack| {
+        let mut connections = Vec::new();
         for name in names {
-            enter(stack, name).await?;
+            let connection = Connection::open(name).await?;
+            connections.push(stack.enter(connection, Connection::close));
         }
-        sleep(LATENCY).await;
-        println!("{} connections at work", names.len());
+        connections[0].request().await;
         result
     })
     .await
 }
 
-pub async fn run() -> Result<(), Failed<String>> {
+pub async fn run() -> Result<(), ExitError<String>> {
     let tracker = TaskTracker::new();
 
     println!("Closed in reverse:");
-    let sum = work(&tracker, &["disk", "mail", "clock"], Ok(42)).await?;
-    println!("result: {sum}");
+    let result = work(&tracker, &["disk", "mail", "clock"], Ok(42)).await?;
+    println!("result: {result}");
 
     println!("The third does not open:");
-    if let Err(failed) = work(&tracker, &["disk", "mail", "fax"], Ok(42)).await {
-        println!("{failed}");
+    if let Err(error) = work(&tracker, &["disk", "mail", "fax"], Ok(42)).await {
+        println!("{error}");
     }
 
-    println!("A closing fails, after the body has:");
+    println!("One does not close, after an error:");
     let result = Err(String::from("no work was done"));
-    if let Err(failed) = work(&tracker, &["disk", "tape"], result).await {
-        println!("{failed}");
+    if let Err(error) = work(&tracker, &["disk", "tape"], result).await {
+        println!("{error}");
     }
 
-    println!("Handed to the caller:");
-    let (connections, stack) = open_all(&tracker, &["disk", "mail"]).await?;
-    println!("the caller has {} connections", connections.len());
+    println!("Moved to the caller:");
+    let (mut connections, stack) = open_all(&tracker, &["disk", "mail"]).await?;
+    connections[1].request().await;
+    drop(connections);
     stack.close().await?;
 
-    println!("Not closed, but dropped:");
-    let (_, stack) = open_all(&tracker, &["disk", "mail"]).await?;
-    drop(stack);
-    println!("the program goes on");
-    tracker.close();
-    tracker.wait().await;
-
-    println!("Aborted when two of three are open:");
+    println!("Cancelled when two of three are open:");
     let closings = tracker.clone();
     let names = ["disk", "mail", "clock"];
     let task = tokio::spawn(async move { work(&closings, &names, Ok(42)).await });
     sleep(LATENCY / 2).await;
     task.abort();
     if task.await.is_err_and(|error| error.is_cancelled()) {
-        // At the end of a program, lest the runtime drops what still runs.
+        tracker.close();
         tracker.wait().await;
         println!("cancelled, and all is closed");
     }
+
+    println!("Forgotten, and not closed:");
+    let (connections, stack) = open_all(&tracker, &["disk", "mail"]).await?;
+    drop((connections, stack));
+    println!("the program continues");
+    tracker.wait().await;
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), Failed<String>> {
+pub async fn main() -> Result<(), ExitError<String>> {
     run().await
 }

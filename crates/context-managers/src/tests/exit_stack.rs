@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::support::poll_and_drop;
-use crate::exit_stack::{ExitStack, Failed, with_exit_stack};
+use crate::exit_stack::{ExitError, ExitStack, with_exit_stack};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -123,14 +123,14 @@ async fn errors_come_in_the_order_of_the_closings() {
             }
             body
         });
-        let Err(Failed {
+        let Err(ExitError {
             body: error,
-            closings,
+            callbacks,
         }) = scope.await
         else {
             panic!("two closings fail");
         };
-        assert_eq!((error, closings), (body.err(), vec![2, 0]));
+        assert_eq!((error, callbacks), (body.err(), vec![2, 0]));
         assert_eq!(
             log.take()[3..],
             [("closed", 2), ("closed", 1), ("closed", 0)]
@@ -354,5 +354,77 @@ async fn in_a_struct_in_tasks_with_what_is_only_send() {
     let Err(failed) = session.stack.close().await else {
         panic!("all fail");
     };
-    assert_eq!(failed.closings.len(), 4);
+    assert_eq!(failed.callbacks.len(), 4);
+}
+
+/// A body changes its resources without a lock. Each is closed as the body has left it.
+#[tokio::test(start_paused = true)]
+async fn a_resource_is_changed_and_then_closed() {
+    let (tracker, log) = (TaskTracker::new(), Log::default());
+    for polls in 0..12 {
+        let scope = with_exit_stack(&tracker, async |stack| {
+            let enter = |number: u32| {
+                let log = log.clone();
+                stack.enter(number, async move |number| {
+                    sleep(TICK).await;
+                    log.add("closed", number);
+                    Ok::<_, u32>(())
+                })
+            };
+            let (mut first, mut second) = (enter(0), enter(10));
+            *second += 1;
+            *first += *second;
+            sleep(2 * TICK).await;
+            *first += 100;
+            Ok(())
+        });
+        let completed = poll_and_drop(scope, polls).await.is_some();
+        all_closed(&tracker).await;
+        let first = if polls > 2 { 111 } else { 11 };
+        let expected = [("closed", 11), ("closed", first)];
+        let expected = if polls > 0 { &expected[..] } else { &[] };
+        assert_eq!(log.take(), expected, "{polls} polls");
+        assert_eq!(completed, polls > 4, "{polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_is_kept_keeps_its_resource_open() {
+    let (tracker, closed) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
+    let stack = ExitStack::<u32>::new(&tracker);
+    let count = Arc::clone(&closed);
+    let guard = stack.enter(7, async move |number| {
+        count.fetch_add(number, SeqCst);
+        Ok(())
+    });
+    assert!(timeout(HOUR, stack.close()).await.is_err(), "it waits");
+    assert_eq!((closed.load(SeqCst), *guard), (0, 7));
+    drop(guard);
+    all_closed(&tracker).await;
+    assert_eq!(closed.load(SeqCst), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_local_is_seen_unless_the_stack_is_dropped() {
+    tokio::task_local! {
+        static REQUEST: u32;
+    }
+    for dropped in [false, true] {
+        let (tracker, seen) = (TaskTracker::new(), Arc::new(Mutex::new(None)));
+        let callback = Arc::clone(&seen);
+        let scope = with_exit_stack(&tracker, async |stack| {
+            stack.push(async move {
+                let request = REQUEST.try_with(|request| *request).ok();
+                *callback.lock().expect("no panic holds it") = Some(request);
+                Ok::<_, u32>(())
+            });
+            sleep(TICK).await;
+            Ok(())
+        });
+        let polls = if dropped { 1 } else { 9 };
+        REQUEST.scope(7, poll_and_drop(scope, polls)).await;
+        all_closed(&tracker).await;
+        let expected = if dropped { None } else { Some(7) };
+        assert_eq!(*seen.lock().expect("no panic holds it"), Some(expected));
+    }
 }

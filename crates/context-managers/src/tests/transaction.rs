@@ -247,10 +247,10 @@ async fn rolled_back_by_sqlite_it_runs_nothing_more() {
             .await;
         assert!(matches!(twice, Err(TransactionError::Sqlite(_))));
         let more = insert(transaction, 2, 0).await;
-        assert!(matches!(more, Err(TransactionError::RolledBack)));
+        assert!(matches!(more, Err(TransactionError::Ended)));
         Ok(())
     });
-    assert!(matches!(done.await, Err(TransactionError::RolledBack)));
+    assert!(matches!(done.await, Err(TransactionError::Ended)));
     assert_eq!(all(&database).await, []);
 }
 
@@ -264,10 +264,10 @@ fn rolled_back_by_a_dropped_call_it_runs_nothing_more() {
                 let dropped = insert(transaction, 2, 0);
                 assert!(poll_and_drop(dropped, 1, before).await.is_none());
                 let more = insert(transaction, 3, 0).await;
-                assert!(matches!(more, Err(TransactionError::RolledBack)));
+                assert!(matches!(more, Err(TransactionError::Ended)));
                 Ok(())
             });
-            assert!(matches!(done.await, Err(TransactionError::RolledBack)));
+            assert!(matches!(done.await, Err(TransactionError::Ended)));
             assert_eq!(all(&database).await, []);
         }
     });
@@ -368,4 +368,64 @@ async fn in_a_struct_in_tasks() {
         assert_eq!(task.await.expect("no panic").expect("no error"), 4);
     }
     assert_eq!(all(&service.database).await, [0, 1, 2, 3]);
+}
+
+/// A database file, and two connections to it that wait 50 ms for each other.
+fn two_programs() -> (tempfile::TempDir, Database, Connection) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = || {
+        let connection = Connection::open(dir.path().join("db")).expect("it opens");
+        let default: u32 = connection
+            .pragma_query_value(None, "busy_timeout", |row| row.get(0))
+            .expect("it is known");
+        assert_eq!(default, 5_000, "what the header says");
+        connection.busy_timeout(50 * TICK).expect("it is set");
+        connection
+    };
+    let (ours, other) = (open(), open());
+    ours.execute_batch(NUMBERS).expect("it is made");
+    (dir, Database::new(ours), other)
+}
+
+#[tokio::test]
+async fn another_program_is_waited_for_and_then_it_fails() {
+    let locked = |done: Done| {
+        let error = done.expect_err("another program has a lock");
+        assert_eq!(error.to_string(), "database is locked");
+    };
+    let (_dir, database, other) = two_programs();
+
+    // A writer: BEGIN fails, before the body starts.
+    other.execute_batch("BEGIN IMMEDIATE").expect("it locks");
+    let start = std::time::Instant::now();
+    let done = database.transaction(async |_| -> Done { unreachable!("no lock") });
+    locked(done.await);
+    assert!(start.elapsed() >= 50 * TICK, "it waits");
+    other.execute_batch("ROLLBACK").expect("it unlocks");
+
+    // A reader: COMMIT fails, after the body.
+    other
+        .execute_batch("BEGIN; SELECT * FROM numbers")
+        .expect("it reads");
+    let start = std::time::Instant::now();
+    let done = database.transaction(async |transaction| insert(transaction, 1, 0).await);
+    locked(done.await);
+    assert!(start.elapsed() >= 50 * TICK, "it waits");
+    other.execute_batch("ROLLBACK").expect("it ends");
+    assert_eq!(all(&database).await, [], "all is rolled back");
+}
+
+#[tokio::test]
+async fn a_body_that_commits_itself_is_told() {
+    let database = numbers();
+    let done: Done = database
+        .transaction(async |transaction| {
+            insert(transaction, 1, 0).await?;
+            let commit = |db: &Connection| db.execute_batch("COMMIT");
+            transaction.call(commit).await
+        })
+        .await;
+    let error = done.expect_err("nothing is left to commit");
+    assert_eq!(error.to_string(), "the transaction had ended");
+    assert_eq!(all(&database).await, [1]);
 }
