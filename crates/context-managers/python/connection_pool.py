@@ -1,10 +1,5 @@
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-
-
-class TimedOut(Exception):
-    pass
 
 
 class Closed(Exception):
@@ -12,171 +7,170 @@ class Closed(Exception):
 
 
 class Pool:
-    """At most so many connections, opened when they are first needed and reused."""
+    """Opens connections when they are first needed, and reuses them."""
 
-    def __init__(self, manager, size, patience):
+    def __init__(self, manager, max_size, acquire_timeout, connect_timeout):
         self._manager = manager
-        self._patience = patience
-        self._places = asyncio.Semaphore(size)
+        self._acquire_timeout = acquire_timeout
+        self._connect_timeout = connect_timeout
+        self._permits = asyncio.Semaphore(max_size)
         self._idle = []
+        self._tasks = set()
         self._used = 0
         self._none_used = asyncio.Event()
         self._closed = False
 
     @asynccontextmanager
-    async def connection(self):
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._places.acquire()
-                self._used += 1
-                try:
-                    connection = await self._take_or_open()
-                except BaseException:
-                    self._leave()
-                    raise
-        except TimeoutError:
-            raise TimedOut("no connection in time") from None
+    async def acquire(self):
+        async with asyncio.timeout(self._acquire_timeout):
+            connection = await self._wait_or_connect()
         try:
             yield connection
         finally:
-            self._idle.append(connection)
-            self._leave()
+            self._release(connection)
 
-    async def _take_or_open(self):
+    async def _wait_or_connect(self):
+        await self._permits.acquire()
+        self._used += 1
         if self._closed:
+            self._release()
             raise Closed("the pool is closed")
         while self._idle:
             connection = self._idle.pop()
-            if not self._manager.is_broken(connection):
+            if not self._manager.has_broken(connection):
                 return connection
-        connection = await self._manager.open()
+            connection.close()
+        # A connection that is open too late for this caller is there for the next.
+        task = asyncio.create_task(self._connect())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            connection = await asyncio.shield(task)
+        except BaseException:
+            task.add_done_callback(self._release_late)
+            raise
         if self._closed:
-            self._idle.append(connection)
+            self._release(connection)
             raise Closed("the pool is closed")
         return connection
 
-    def _leave(self):
+    async def _connect(self):
+        async with asyncio.timeout(self._connect_timeout):
+            return await self._manager.connect()
+
+    def _release_late(self, task):
+        failed = task.cancelled() or task.exception()
+        self._release(None if failed else task.result())
+
+    def _release(self, connection=None):
+        if connection and self._manager.has_broken(connection):
+            connection.close()
+        elif connection:
+            self._idle.append(connection)
         self._used -= 1
         if self._used == 0 and self._closed:
             self._none_used.set()
-        self._places.release()
+        self._permits.release()
 
     async def close(self):
-        """Waits until all are given back, and returns those that are not broken."""
+        """Waits until all are back, and returns those that are not broken."""
         self._closed = True
-        # Whoever waits finds the pool closed, and leaves this place to the next.
-        self._places.release()
+        # A waiter finds the pool closed, and wakes the next.
+        self._permits.release()
         if self._used > 0:
             await self._none_used.wait()
         connections, self._idle = self._idle, []
-        return [c for c in connections if not self._manager.is_broken(c)]
+        return connections
 
 
-@dataclass
 class Connection:
-    number: int
-    awaits_answer: bool = False
+    def __init__(self, number):
+        self.number = number
+        self.in_query = False
 
-    async def query(self, text, wait):
-        self.awaits_answer = True
-        await asyncio.sleep(wait)
-        assert text != "odd", "an answer that nobody understands"
-        self.awaits_answer = False
+    async def query(self, delay):
+        self.in_query = True
+        await asyncio.sleep(delay)
+        self.in_query = False
 
-
-class Refused(Exception):
-    pass
+    def close(self):
+        print(f"connection {self.number} is closed")
 
 
 class Database:
-    def __init__(self, refuses):
-        self._opened = 0
-        self._refuses = refuses
+    opened = 0
 
-    async def open(self):
-        self._opened += 1
-        number = self._opened
+    async def connect(self):
         await asyncio.sleep(0.1)
-        if number == self._refuses:
-            raise Refused(f"connection {number} is refused")
-        return Connection(number)
+        self.opened += 1
+        return Connection(self.opened)
 
-    def is_broken(self, connection):
-        return connection.awaits_answer
-
-
-def connect(size, refuses):
-    return Pool(Database(refuses), size, 0.4)
+    def has_broken(self, connection):
+        return connection.in_query
 
 
-async def work(pool, name, queries):
+def new_pool(max_size):
+    return Pool(Database(), max_size, acquire_timeout=0.4, connect_timeout=1)
+
+
+async def work(pool, name, delay):
+    """Makes a query, and pauses for 0.1 s."""
     try:
-        async with pool.connection() as connection:
+        async with pool.acquire() as connection:
             print(f"{name} has connection {connection.number}")
-            for text, wait in queries:
-                await connection.query(text, wait)
-                await asyncio.sleep(0.1)
-            print(f"{name} gives {connection.number} back")
-    except Refused as error:
-        print(f"{name}: a connection cannot be opened: {error}")
-    except (TimedOut, Closed) as error:
+            await connection.query(delay)
+            await asyncio.sleep(0.1)
+            print(f"{name} returns connection {connection.number}")
+    except TimeoutError:
+        print(f"{name}: no connection in time")
+    except Closed as error:
         print(f"{name}: {error}")
 
 
-async def work_all(pool, workers):
-    async with asyncio.TaskGroup() as tasks:
-        for name, wait, queries in workers:
-            await asyncio.sleep(wait)
-            tasks.create_task(work(pool, name, queries))
-
-
-async def abort(pool, name, queries, wait):
-    task = asyncio.create_task(work(pool, name, queries))
-    await asyncio.sleep(wait)
+async def cancel(pool, name, delay):
+    task = asyncio.create_task(work(pool, name, 0.2))
+    await asyncio.sleep(delay)
     task.cancel()
     await asyncio.wait([task])
     if task.cancelled():
-        print(f"{name} is aborted")
+        print(f"{name} is cancelled")
 
 
 async def main():
-    print("Five workers, three connections:")
-    pool = connect(3, refuses=0)
-    query = [("a", 0.3)]
-    names = ["W1", "W2", "W3", "W4", "W5"]
-    await work_all(pool, [(name, 0.05, query) for name in names])
+    print("Five workers, three connections, and 0.4 s to acquire one:")
+    pool = new_pool(3)
+    async with asyncio.TaskGroup() as tasks:
+        workers = [("A", 0.3), ("B", 0.3), ("C", 0.6), ("D", 0.5), ("E", 0.3)]
+        for name, delay in workers:
+            tasks.create_task(work(pool, name, delay))
+            await asyncio.sleep(0.05)
+        tasks.create_task(work(pool, "F", 0.3))
+    for connection in await pool.close():
+        connection.close()
 
-    print("Nobody waits for longer than 0.4 s:")
-    long = [("a", 0.6)]
-    workers = [("W6", 0.05, long), ("W7", 0.05, long), ("W8", 0.05, long)]
-    others = [("W9", 0.05, query), ("W10", 0.25, query)]
-    await work_all(pool, workers + others)
+    print("Cancelled between two queries, the connection is reused:")
+    pool = new_pool(1)
+    await cancel(pool, "Ada", 0.35)
 
-    print("Aborted between two queries, it is used again:")
-    pool = connect(1, refuses=3)
-    await abort(pool, "Ada", [("a", 0.1), ("b", 0.1)], 0.25)
+    print("Cancelled during a query, it is closed at once:")
+    await cancel(pool, "Bob", 0.1)
+    await work(pool, "Cat", 0.1)
 
-    print("Aborted within a query, it is replaced:")
-    await abort(pool, "Bob", [("a", 0.3)], 0.1)
-
-    print("After a panic within a query too, but the server refuses:")
-    try:
-        await work(pool, "Cat", [("odd", 0.1)])
-    except AssertionError:
-        print("Cat panicked")
-    await work(pool, "Dan", [])
-
-    print("Closed while Eve has the connection and Fay waits for it:")
+    print("Closed while Dan has the connection and Eve waits for it:")
 
     async def closing():
-        await asyncio.sleep(0.25)
-        print("closing")
+        await asyncio.sleep(0.1)
+        print("closing the pool")
         for connection in await pool.close():
-            print(f"goodbye to {connection.number}")
+            print(f"a last message to connection {connection.number}")
+            connection.close()
 
-    working = work_all(pool, [("Eve", 0, query), ("Fay", 0.15, query)])
-    await asyncio.gather(working, closing())
-    await work(pool, "Gus", [])
+    async def eve():
+        await asyncio.sleep(0.05)
+        await work(pool, "Eve", 0.1)
+
+    await asyncio.gather(work(pool, "Dan", 0.2), eve(), closing())
+    await work(pool, "Fay", 0.1)
 
 
 asyncio.run(main())

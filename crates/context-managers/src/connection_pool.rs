@@ -1,161 +1,178 @@
-//! A connection pool: at most n connections, reused, and opened again when one is broken.
+//! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
-//! `async with pool.connection()` is `pool.acquire().await` here: what it returns is
-//! given back when it is dropped, also by a holder that fails, panics or is aborted, and
-//! cannot be used afterwards ("borrow of moved value: `connection`"). The trap: a holder
-//! that is cancelled in the midst of a query gives back a connection that still waits for
-//! an answer, which the next one would read as its own. So each connection is asked
-//! whether it is broken before it is used again. An opening that fails costs no place.
-//! The crate `deadpool` does more: limits for each step, hooks, another size later.
+//! `pool.acquire().await` is `async with pool.acquire()`: the connection goes back to the
+//! pool when it is dropped, also if its task fails, panics or is cancelled. The compiler
+//! refuses to use it afterwards ("borrow of moved value: `connection`").
+//!
+//! Bounds: `max_size` connections; `acquire_timeout` and `connect_timeout` limit the
+//! waits. Idle connections stay open without a limit of time.
+//!
+//! Trap: a task that is cancelled during a query returns its connection with the answer
+//! still on the way. The next user would read that answer as its own. So the pool calls
+//! `has_broken` when a connection comes back, and again before it is reused.
+//!
+//! In production: `deadpool` and `bb8` can test a connection with a query before its use.
+//! This pool cannot, so it may hand out a connection that the server has closed.
+//!
+//! See also: `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.Semaphore
-//! stderr: an answer that nobody understands
+//! try: 127.0.0.1:1 -> ConnectionRefused
 
-use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Opens the connections of a [`Pool`].
 pub trait Manager: Send + Sync + 'static {
-    /// What the pool holds. It is closed by dropping it.
+    /// What the pool holds. Dropping a connection closes it.
     type Connection: Send + 'static;
-    /// Why one could not be opened.
-    type Error;
+    /// Why a connection could not be opened.
+    type Error: Send + 'static;
 
-    /// Opens one. Dropped at any await when the time is up.
-    fn open(&self) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
+    /// Opens a connection. Dropped after `connect_timeout`.
+    fn connect(
+        &self,
+    ) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Whether this one, which somebody gave back, must not be used again.
-    fn is_broken(&self, connection: &Self::Connection) -> bool;
+    /// Returns whether a connection must not be used again. May not block; a panic counts
+    /// as broken.
+    fn has_broken(&self, connection: &Self::Connection) -> bool;
 }
 
-/// At most so many connections at a time, opened when they are first needed and reused.
-/// Clones share them.
+/// The limits of a [`Pool`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// How many connections there are at most.
+    pub max_size: usize,
+    /// How long `acquire` waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long opening a connection may take. It may take longer than a caller waits:
+    /// the next caller then finds the connection open.
+    pub connect_timeout: Duration,
+}
+
+/// Opens connections when they are first needed, and reuses them. Clones share them.
 pub struct Pool<M: Manager>(Arc<Shared<M>>);
 
 struct Shared<M: Manager> {
     manager: M,
-    patience: Duration,
-    places: Arc<Semaphore>,
-    /// Who holds a connection, opens one or waits for a place.
+    limits: PoolLimits,
+    permits: Arc<Semaphore>,
+    /// Everybody who holds a connection, opens one or waits for a permit.
     users: TaskTracker,
     idle: Mutex<Vec<M::Connection>>,
 }
 
 /// Why there is no connection.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError<E> {
-    /// No place was free, or the opening not over, in time.
+    /// `acquire_timeout` or `connect_timeout` has elapsed.
+    #[error("no connection in time")]
     TimedOut,
     /// The pool is closed.
+    #[error("the pool is closed")]
     Closed,
-    /// It could not be opened.
-    Open(E),
-}
-
-impl<E> fmt::Display for PoolError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PoolError::TimedOut => "no connection in time",
-            PoolError::Closed => "the pool is closed",
-            PoolError::Open(_) => "a connection cannot be opened",
-        })
-    }
-}
-
-impl<E: Error + 'static> Error for PoolError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            PoolError::Open(error) => Some(error),
-            PoolError::TimedOut | PoolError::Closed => None,
-        }
-    }
-}
-
-impl<E> From<Elapsed> for PoolError<E> {
-    fn from(_: Elapsed) -> Self {
-        PoolError::TimedOut
-    }
-}
-
-impl<E> From<AcquireError> for PoolError<E> {
-    fn from(_: AcquireError) -> Self {
-        PoolError::Closed
-    }
+    /// The error of the manager.
+    #[error("cannot connect: {0}")]
+    Connect(E),
 }
 
 impl<M: Manager> Pool<M> {
-    /// A pool of at most `size` connections, without one yet. `patience` is how long
-    /// [`acquire`](Self::acquire) may take, waiting and opening together.
+    /// Returns a pool, without a connection so far.
     ///
     /// # Panics
     ///
-    /// If `size` is 0, or more than a semaphore counts.
-    pub fn new(manager: M, size: usize, patience: Duration) -> Self {
-        assert!(size > 0, "nobody would ever get a connection");
+    /// If `max_size` is 0, or more than a semaphore counts.
+    pub fn new(manager: M, limits: PoolLimits) -> Self {
+        assert!(limits.max_size > 0, "a pool needs a connection");
         Self(Arc::new(Shared {
             manager,
-            patience,
-            places: Arc::new(Semaphore::new(size)),
+            limits,
+            permits: Arc::new(Semaphore::new(limits.max_size)),
             users: TaskTracker::new(),
             idle: Mutex::default(),
         }))
     }
 
-    /// Takes the idle connection that came back last, or else opens one, as soon as fewer
-    /// than `size` are in use. Who waits is served in the order of asking.
+    /// Returns the idle connection that was used last, or else opens one. Waiters are
+    /// served first come, first served.
     ///
-    /// Cancel-safe: dropped while it waits or opens, it leaves its place to the next. Who
-    /// holds one and asks for another may wait for itself.
+    /// Cancel-safe: dropped while it waits, it leaves the queue. Left in a `select!` and
+    /// not polled, it holds up the queue and `close` (`futurelock`). A task that holds a
+    /// connection and acquires another may wait for itself.
     ///
     /// # Errors
     ///
-    /// [`PoolError::TimedOut`] when patience is at an end; with a patience of 0, when it
-    /// would have to wait at all. [`PoolError::Closed`] after [`close`](Self::close), at
-    /// once also for those who wait. [`PoolError::Open`] with the manager's error; the
-    /// place is free for the next try.
+    /// [`PoolError::TimedOut`]; with an `acquire_timeout` of 0, if it had to wait.
+    /// [`PoolError::Closed`] after [`close`](Self::close), at once also for waiters.
+    /// [`PoolError::Connect`] with the manager's error; the next caller tries again.
+    ///
+    /// # Panics
+    ///
+    /// When the manager panics while it opens the connection.
     pub async fn acquire(&self) -> Result<Pooled<M>, PoolError<M::Error>> {
-        let shared = &self.0;
-        // Before it has a place, so that `close` knows of everybody who has one.
-        let user = shared.users.token();
-        let (connection, place) = match shared.take_at_once() {
-            Some(both) => both,
-            None => timeout(shared.patience, shared.wait_or_open()).await??,
-        };
-        let pooled = Pooled {
-            connection: Some(connection),
-            shared: Arc::clone(shared),
-            _place: place,
-            _user: user,
-        };
-        // It may have been closed during the opening.
-        if shared.places.is_closed() {
-            return Err(PoolError::Closed);
-        }
-        Ok(pooled)
+        let acquired = timeout(self.0.limits.acquire_timeout, self.wait_or_connect());
+        acquired.await.unwrap_or(Err(PoolError::TimedOut))
     }
 
-    /// Lets nobody have a connection any more, waits until all are given back, and
-    /// returns those that are not broken, for a last word.
+    async fn wait_or_connect(&self) -> Result<Pooled<M>, PoolError<M::Error>> {
+        let shared = Arc::clone(&self.0);
+        // Before the permit, so that `close` knows of everybody who has one.
+        let _user = shared.users.token();
+        let permit = Arc::clone(&shared.permits).acquire_owned().await;
+        let _permit = permit.map_err(|_| PoolError::Closed)?;
+        let mut pooled = Pooled {
+            connection: shared.take_idle(),
+            _permit,
+            shared,
+            _user,
+        };
+        if pooled.connection.is_some() {
+            return Ok(pooled);
+        }
+        // In a task, so that a connection which is open too late for this caller is there
+        // for the next: the output of a task that nobody awaits is dropped.
+        let connecting = tokio::spawn(async move {
+            let shared = &pooled.shared;
+            let connecting = shared.manager.connect();
+            let connected = timeout(shared.limits.connect_timeout, connecting).await;
+            let connected = connected.map_err(|_| PoolError::TimedOut)?;
+            pooled.connection = Some(connected.map_err(PoolError::Connect)?);
+            Ok(pooled)
+        });
+        let pooled = connecting.await.unwrap_or_else(|error| {
+            // Otherwise the runtime is being shut down.
+            Err(error
+                .try_into_panic()
+                .map_or(PoolError::Closed, |panic| resume_unwind(panic)))
+        })?;
+        // It may have been closed meanwhile.
+        match self.0.permits.is_closed() {
+            true => Err(PoolError::Closed),
+            false => Ok(pooled),
+        }
+    }
+
+    /// Closes the pool, waits until all connections are back, and returns those that are
+    /// not broken, for a last message.
     ///
-    /// A holder must not call it, as it would wait for itself. Dropped while it waits, it
-    /// has closed the pool all the same; call it again to go on waiting.
+    /// A task that holds a connection would wait for itself. Dropped while it waits, it
+    /// has closed the pool; call it again to go on waiting.
     pub async fn close(&self) -> Vec<M::Connection> {
-        self.0.places.close();
+        self.0.permits.close();
         self.0.users.close();
         self.0.users.wait().await;
         let mut connections = mem::take(&mut *self.0.lock());
-        connections.retain(|connection| !self.0.manager.is_broken(connection));
+        connections.retain(|connection| !self.0.has_broken(connection));
         connections
     }
 }
@@ -166,49 +183,43 @@ impl<M: Manager> Clone for Pool<M> {
     }
 }
 
+impl<M: Manager> fmt::Debug for Pool<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = &self.0.limits;
+        f.debug_tuple("Pool").field(limits).finish_non_exhaustive()
+    }
+}
+
 impl<M: Manager> Shared<M> {
     fn lock(&self) -> MutexGuard<'_, Vec<M::Connection>> {
-        // The list is whole between any two of its calls, so a panic elsewhere spoils
-        // nothing.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place and an idle connection, if both are there: most calls need no timer.
-    fn take_at_once(&self) -> Option<(M::Connection, OwnedSemaphorePermit)> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some((self.take_idle()?, place))
-    }
-
-    async fn wait_or_open(
-        &self,
-    ) -> Result<(M::Connection, OwnedSemaphorePermit), PoolError<M::Error>> {
-        let place = Arc::clone(&self.places).acquire_owned().await?;
-        let connection = match self.take_idle() {
-            Some(connection) => connection,
-            None => self.manager.open().await.map_err(PoolError::Open)?,
-        };
-        Ok((connection, place))
     }
 
     fn take_idle(&self) -> Option<M::Connection> {
         loop {
             // The manager is asked when the lock is free again.
             let connection = self.lock().pop()?;
-            if !self.manager.is_broken(&connection) {
+            if !self.has_broken(&connection) {
                 return Some(connection);
             }
         }
     }
+
+    /// A second panic in a destructor would abort the program.
+    fn has_broken(&self, connection: &M::Connection) -> bool {
+        let asked = AssertUnwindSafe(|| self.manager.has_broken(connection));
+        catch_unwind(asked).unwrap_or(true)
+    }
 }
 
-/// A connection in use. It goes back into its pool when this is dropped, wherever that
-/// is, and keeps what the pool needs until then.
-#[must_use = "without a name it is given back at once"]
+/// A connection in use. Dropping it, on whatever thread, returns it to its pool.
+#[must_use = "a connection without a name is returned at once"]
 pub struct Pooled<M: Manager> {
+    /// `None` while it is opened.
     connection: Option<M::Connection>,
     shared: Arc<Shared<M>>,
-    // Given back in this order, after `drop`: who gets the place finds the connection.
-    _place: OwnedSemaphorePermit,
+    // Dropped in this order, after `drop`: the next waiter then finds the connection.
+    _permit: OwnedSemaphorePermit,
     _user: TaskTrackerToken,
 }
 
@@ -230,162 +241,66 @@ impl<M: Manager> DerefMut for Pooled<M> {
 
 impl<M: Manager> Drop for Pooled<M> {
     fn drop(&mut self) {
-        self.shared.lock().extend(self.connection.take());
+        if let Some(connection) = self.connection.take()
+            && !self.shared.has_broken(&connection)
+        {
+            self.shared.lock().push(connection);
+        }
     }
 }
 
-/// Stands for a database, which numbers its connections and refuses one of them.
-struct Database {
-    opened: AtomicU32,
-    refuses: u32,
-}
-
-struct Connection {
-    number: u32,
-    awaits_answer: bool,
-}
-
-impl Connection {
-    /// Dropped before the answer is read, it leaves a connection that is broken.
-    async fn query(&mut self, text: &str, millis: u64) {
-        self.awaits_answer = true;
-        sleep(Duration::from_millis(millis)).await;
-        assert!(text != "odd", "an answer that nobody understands");
-        self.awaits_answer = false;
-    }
-}
-
-#[derive(Debug)]
-struct Refused(u32);
-
-impl fmt::Display for Refused {
+impl<M: Manager> fmt::Debug for Pooled<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection {} is refused", self.0)
+        f.debug_struct("Pooled").finish_non_exhaustive()
     }
 }
 
-impl Error for Refused {}
-
-impl Manager for Database {
-    type Connection = Connection;
-    type Error = Refused;
-
-    async fn open(&self) -> Result<Connection, Refused> {
-        let number = 1 + self.opened.fetch_add(1, Ordering::Relaxed);
-        sleep(Duration::from_millis(100)).await;
-        if number == self.refuses {
-            return Err(Refused(number));
-        }
-        Ok(Connection {
-            number,
-            awaits_answer: false,
-        })
-    }
-
-    fn is_broken(&self, connection: &Connection) -> bool {
-        connection.awaits_answer
-    }
-}
-
-/// A pool of so many connections to a database that refuses this one.
-fn connect(size: usize, refuses: u32) -> Pool<Database> {
-    let opened = AtomicU32::new(0);
-    let database = Database { opened, refuses };
-    Pool::new(database, size, Duration::from_millis(400))
-}
-
-/// A query, and how many milliseconds its answer takes.
-type Query = (&'static str, u64);
-
-/// Makes the queries with one connection, with a pause of 0.1 s after each.
-async fn work(pool: Pool<Database>, name: &str, queries: &[Query]) {
-    let mut connection = match pool.acquire().await {
-        Ok(connection) => connection,
-        Err(error) => {
-            return match error.source() {
-                Some(source) => println!("{name}: {error}: {source}"),
-                None => println!("{name}: {error}"),
-            };
-        }
-    };
-    println!("{name} has connection {}", connection.number);
-    for (text, millis) in queries {
-        connection.query(text, *millis).await;
-        sleep(Duration::from_millis(100)).await;
-    }
-    println!("{name} gives {} back", connection.number);
-}
-
-/// Starts each worker so many milliseconds after the one before, and waits until all have
-/// ended.
-async fn work_all(
-    pool: &Pool<Database>,
-    workers: &[(&'static str, u64, &'static [Query])],
-) {
-    let mut tasks = JoinSet::new();
-    for (name, wait, queries) in workers {
-        sleep(Duration::from_millis(*wait)).await;
-        tasks.spawn(work(pool.clone(), name, queries));
-    }
-    tasks.join_all().await;
-}
-
-/// A worker that is aborted after some milliseconds.
-async fn abort(
-    pool: &Pool<Database>,
-    name: &'static str,
-    queries: &'static [Query],
-    millis: u64,
-) {
-    let task = tokio::spawn(work(pool.clone(), name, queries));
-    sleep(Duration::from_millis(millis)).await;
-    task.abort();
-    if task.await.is_err_and(|error| error.is_cancelled()) {
-        println!("{name} is aborted");
-    }
-}
-
-pub async fn run() {
-    println!("Five workers, three connections:");
-    let pool = connect(3, 0);
-    let query: &[Query] = &[("a", 300)];
-    let workers = ["W1", "W2", "W3", "W4", "W5"].map(|name| (name, 50, query));
-    work_all(&pool, &workers).await;
-
-    println!("Nobody waits for longer than 0.4 s:");
-    let long: &[Query] = &[("a", 600)];
-    let workers = [("W6", 50, long), ("W7", 50, long), ("W8", 50, long)];
-    let others = [("W9", 50, query), ("W10", 250, query)];
-    work_all(&pool, &[&workers[..], &others].concat()).await;
-
-    println!("Aborted between two queries, it is used again:");
-    let pool = connect(1, 3);
-    abort(&pool, "Ada", &[("a", 100), ("b", 100)], 250).await;
-
-    println!("Aborted within a query, it is replaced:");
-    abort(&pool, "Bob", &[("a", 300)], 100).await;
-
-    println!("After a panic within a query too, but the server refuses:");
-    let cat = tokio::spawn(work(pool.clone(), "Cat", &[("odd", 100)]));
-    if cat.await.is_err_and(|error| error.is_panic()) {
-        println!("Cat panicked");
-    }
-    work(pool.clone(), "Dan", &[]).await;
-
-    println!("Closed while Eve has the connection and Fay waits for it:");
-    let closing = async {
-        sleep(Duration::from_millis(250)).await;
-        println!("closing");
-        for connection in pool.close().await {
-            println!("goodbye to {}", connection.number);
-        }
-    };
-    let workers = [("Eve", 0, query), ("Fay", 150, query)];
-    tokio::join!(work_all(&pool, &workers), closing);
-    work(pool.clone(), "Gus", &[]).await;
-}
-
+/// Sends pings to a Redis server: `cargo run -- localhost:6379`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    struct Redis(String);
+
+    struct Connection {
+        stream: tokio::net::TcpStream,
+        in_request: bool,
+    }
+
+    impl Manager for Redis {
+        type Connection = Connection;
+        type Error = std::io::Error;
+
+        async fn connect(&self) -> std::io::Result<Connection> {
+            let stream = tokio::net::TcpStream::connect(&self.0).await?;
+            let in_request = false;
+            Ok(Connection { stream, in_request })
+        }
+
+        fn has_broken(&self, connection: &Connection) -> bool {
+            // Between two requests there is nothing to read, not even the end.
+            let read = connection.stream.try_read(&mut [0]);
+            let is_idle = read.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
+            connection.in_request || !is_idle
+        }
+    }
+
+    let address = std::env::args().nth(1).ok_or("usage: HOST:PORT")?;
+    let limits = PoolLimits {
+        max_size: 2,
+        acquire_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(2),
+    };
+    let pool = Pool::new(Redis(address), limits);
+    let ping = async || {
+        let mut connection = pool.acquire().await?;
+        connection.in_request = true;
+        connection.stream.write_all(b"PING\r\n").await?;
+        let mut answer = [0; 7];
+        connection.stream.read_exact(&mut answer).await?;
+        connection.in_request = false;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer == *b"+PONG\r\n")
+    };
+    println!("{:?}", tokio::try_join!(ping(), ping(), ping())?);
+    Ok(())
 }

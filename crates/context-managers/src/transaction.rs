@@ -17,7 +17,6 @@
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.to_thread, asyncio.Lock
 //! stderr: nobody has checked it
-//! try: ann bob 30 -> ann has paid 30 to bob
 //! try: ann bob 300 -> CHECK constraint failed: balance >= 0
 
 use std::panic::resume_unwind;

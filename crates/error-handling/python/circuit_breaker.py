@@ -1,8 +1,5 @@
 import asyncio
-from collections import deque
 from enum import Enum, auto
-
-REST = 0.5
 
 
 class State(Enum):
@@ -16,71 +13,61 @@ class Rejected(Exception):
 
 
 class CircuitBreaker:
-    """Rejects calls of a service after `threshold` failures in a row, for `rest` seconds.
+    """Rejects calls of a service after some consecutive failures.
 
-    Only errors of the types `counts` are failures.
+    Only errors of the types `failures` are failures.
     """
 
-    def __init__(self, threshold, rest, counts):
-        self._threshold = threshold
-        self._rest = rest
-        self._counts = counts
-        self._state = State.Closed
-        self._changes = 0
+    def __init__(self, failure_threshold, open_duration, failures):
+        self._failure_threshold = failure_threshold
+        self._open_duration = open_duration
+        self._failure_types = failures
         self._failures = 0
         self._open_since = None
-        self._trial_runs = False
+        self._probing = False
+        self._generation = 0
 
     async def call(self, func, *args):
-        changes = self._admit()
+        generation = self._admit()
         try:
             result = await func(*args)
         except Exception as error:
-            self._end(changes, failed=isinstance(error, self._counts))
+            self._record(generation, failed=isinstance(error, self._failure_types))
             raise
         except BaseException:
-            # Cancelled: that says nothing of the service.
-            if changes == self._changes:
-                self._trial_runs = False
+            # Cancelled: that says nothing about the service.
+            if generation == self._generation:
+                self._probing = False
             raise
-        self._end(changes, failed=False)
+        self._record(generation, failed=False)
         return result
 
     def state(self):
-        if self._state is State.Open and self._rested():
-            return State.HalfOpen
-        return self._state
+        if self._open_since is None:
+            return State.Closed
+        now = asyncio.get_running_loop().time()
+        is_open = now - self._open_since < self._open_duration
+        return State.Open if is_open else State.HalfOpen
 
     def _admit(self):
-        if self._state is State.Open:
-            if not self._rested():
-                raise Rejected("rejected, as the circuit is open")
-            self._change(State.HalfOpen)
-        if self._state is State.HalfOpen:
-            if self._trial_runs:
-                raise Rejected("rejected, as the trial runs")
-            self._trial_runs = True
-        return self._changes
+        match self.state():
+            case State.Open:
+                raise Rejected("the circuit is open")
+            case State.HalfOpen if self._probing:
+                raise Rejected("the circuit is half-open")
+            case State.HalfOpen:
+                self._probing = True
+        return self._generation
 
-    def _end(self, changes, failed):
-        if changes != self._changes:
+    def _record(self, generation, failed):
+        if generation != self._generation:
             return
         self._failures = self._failures + 1 if failed else 0
-        if failed and (self._trial_runs or self._failures == self._threshold):
-            self._change(State.Open)
-            self._open_since = asyncio.get_running_loop().time()
-        elif self._trial_runs:
-            self._change(State.Closed)
-
-    def _change(self, state):
-        self._state = state
-        self._changes += 1
-        self._failures = 0
-        self._trial_runs = False
-
-    def _rested(self):
-        now = asyncio.get_running_loop().time()
-        return now - self._open_since >= self._rest
+        opens = failed and self._failures >= self._failure_threshold
+        if opens or self._probing:
+            self._generation += 1
+        self._probing = False
+        self._open_since = asyncio.get_running_loop().time() if opens else None
 
 
 class ServiceError(Exception):
@@ -88,130 +75,92 @@ class ServiceError(Exception):
 
 
 class Unavailable(ServiceError):
-    def __str__(self):
-        return "503 Service Unavailable"
+    pass
 
 
 class NotFound(ServiceError):
-    def __str__(self):
-        return "404 Not Found"
+    pass
 
 
-class NoAnswer(ServiceError):
-    def __str__(self):
-        return "no answer in time"
+UNAVAILABLE = Unavailable("503 Service Unavailable")
+NOT_FOUND = NotFound("404 Not Found")
+OK = "200 OK"
+HANGS = None
 
 
-class Answer(Enum):
-    Value = auto()
-    Unavailable = auto()
-    NotFound = auto()
-    Hangs = auto()
+async def get(response):
+    """Responds after 0.1 s."""
+    await asyncio.sleep(0.1)
+    if response is HANGS:
+        await asyncio.Event().wait()
+    if isinstance(response, ServiceError):
+        raise response
+    return response
 
 
-class Service:
-    """A service that does with each call as it was told to, and answers after 0.1 s."""
-
-    def __init__(self, answers):
-        self._answers = deque(answers)
-
-    async def get(self):
-        answer = self._answers.popleft() if self._answers else Answer.Value
-        await asyncio.sleep(0.1)
-        match answer:
-            case Answer.Value:
-                return "200 OK"
-            case Answer.Unavailable:
-                raise Unavailable
-            case Answer.NotFound:
-                raise NotFound
-            case Answer.Hangs:
-                await asyncio.get_running_loop().create_future()
-
-    async def get_within(self, seconds):
-        try:
-            async with asyncio.timeout(seconds):
-                return await self.get()
-        except TimeoutError:
-            raise NoAnswer from None
+async def get_in_time(response):
+    async with asyncio.timeout(0.15):
+        return await get(response)
 
 
 class Client:
-    def __init__(self, *answers):
-        self._breaker = CircuitBreaker(3, REST, (Unavailable, NoAnswer))
-        self._service = Service(answers)
+    def __init__(self):
+        self._breaker = CircuitBreaker(3, 0.5, (Unavailable, TimeoutError))
 
-    async def call(self, number):
-        """A deadline of 0.15 s in the call."""
-        try:
-            outcome = await self._breaker.call(self._service.get_within, 0.15)
-        except (Rejected, ServiceError) as error:
-            outcome = error
-        self._print(number, outcome)
+    async def call(self, response):
+        """With a timeout of 0.15 s in the call."""
+        await self._print(self._breaker.call(get_in_time, response))
 
-    async def call_wrongly(self, number):
-        """The deadline around the breaker."""
-        try:
+    async def call_wrongly(self, response):
+        """With the timeout around the breaker."""
+
+        async def call():
             async with asyncio.timeout(0.15):
-                outcome = await self._breaker.call(self._service.get)
+                return await self._breaker.call(get, response)
+
+        await self._print(call())
+
+    async def _print(self, call):
+        try:
+            outcome = await call
         except TimeoutError:
-            outcome = "given up"
+            outcome = "no response in time"
         except (Rejected, ServiceError) as error:
             outcome = error
-        self._print(number, outcome)
-
-    def _print(self, number, outcome):
-        print(f"call {number}: {outcome} ({self._breaker.state().name})")
+        print(f"{outcome} ({self._breaker.state().name})")
 
 
 async def main():
-    value, unavailable, not_found, hangs = Answer
+    open_duration = 0.5
 
-    print("Three failures in a row open the circuit:")
-    first = Client(
-        unavailable,
-        unavailable,
-        value,
-        unavailable,
-        unavailable,
-        unavailable,
-        unavailable,
-    )
-    for number in range(1, 8):
-        await first.call(number)
+    print("Three consecutive failures open the circuit:")
+    client = Client()
+    for response in [UNAVAILABLE, UNAVAILABLE, NOT_FOUND]:
+        await client.call(response)
+    for response in [UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, OK]:
+        await client.call(response)
 
-    print("0.5 s later there is one trial, which fails:")
-    await asyncio.sleep(REST)
+    print("0.5 s later there is one probe, which fails:")
+    await asyncio.sleep(open_duration)
 
-    async def second_call():
+    async def second():
         await asyncio.sleep(0.05)
-        await first.call(9)
+        await client.call(OK)
 
-    await asyncio.gather(first.call(8), second_call())
-    await first.call(10)
+    await asyncio.gather(client.call(UNAVAILABLE), second())
+    await client.call(OK)
 
-    print("0.5 s later the next trial succeeds:")
-    await asyncio.sleep(REST)
-    await first.call(11)
-    await first.call(12)
+    print("0.5 s later the next probe is cancelled, and the one after it succeeds:")
+    await asyncio.sleep(open_duration)
+    await client.call_wrongly(HANGS)
+    await client.call(OK)
 
-    print("What is the caller's fault does not count, and ends the row:")
-    second = Client(unavailable, unavailable, not_found, unavailable, unavailable)
-    for number in range(1, 6):
-        await second.call(number)
-
-    print("It hangs, and the deadline is around the breaker:")
-    third = Client(*[hangs] * 7)
-    for number in range(1, 4):
-        await third.call_wrongly(number)
-    print("The deadline is in the call:")
-    for number in range(4, 7):
-        await third.call(number)
-
-    print("0.5 s later the trial is cancelled, and the next call is one:")
-    await asyncio.sleep(REST)
-    await third.call_wrongly(7)
-    await third.call(8)
+    print("The service hangs, and the timeout is around the breaker:")
+    for _ in range(3):
+        await client.call_wrongly(HANGS)
+    print("The timeout is in the call:")
+    for _ in range(3):
+        await client.call(HANGS)
 
 
 asyncio.run(main())

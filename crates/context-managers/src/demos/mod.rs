@@ -1,4 +1,6 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod connection_pool;
+pub mod exit_stack;
 pub mod structured_scope;
 pub mod transaction;

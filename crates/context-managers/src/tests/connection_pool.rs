@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{all_wait, assert_linear, poll_and_drop};
-use crate::connection_pool::{Manager, Pool, PoolError, Pooled};
+use crate::connection_pool::{Manager, Pool, PoolError, PoolLimits, Pooled};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -43,7 +43,7 @@ impl Manager for Arc<Server> {
     type Connection = Line;
     type Error = usize;
 
-    async fn open(&self) -> Result<Line, usize> {
+    async fn connect(&self) -> Result<Line, usize> {
         let number = 1 + self.tried.fetch_add(1, SeqCst);
         // It counts while it is opened.
         let alive = 1 + self.alive.fetch_add(1, SeqCst);
@@ -65,7 +65,7 @@ impl Manager for Arc<Server> {
         }
     }
 
-    fn is_broken(&self, line: &Line) -> bool {
+    fn has_broken(&self, line: &Line) -> bool {
         assert!(!line.panics, "scheduled");
         line.is_broken
     }
@@ -73,7 +73,21 @@ impl Manager for Arc<Server> {
 
 fn pool(server: Server, size: usize) -> (Pool<Arc<Server>>, Arc<Server>) {
     let server = Arc::new(server);
-    (Pool::new(Arc::clone(&server), size, HOUR), server)
+    (pool_with(&server, size, HOUR, HOUR), server)
+}
+
+fn pool_with(
+    server: &Arc<Server>,
+    max_size: usize,
+    acquire_timeout: Duration,
+    connect_timeout: Duration,
+) -> Pool<Arc<Server>> {
+    let limits = PoolLimits {
+        max_size,
+        acquire_timeout,
+        connect_timeout,
+    };
+    Pool::new(Arc::clone(server), limits)
 }
 
 fn takes(ticks: u32) -> Server {
@@ -90,7 +104,7 @@ async fn all_of(pool: &Pool<Arc<Server>>, size: usize) -> Vec<Pooled<Arc<Server>
         match pool.acquire().await {
             Ok(line) => all.push(line),
             // The server's, which says when it fails.
-            Err(PoolError::Open(_)) => {}
+            Err(PoolError::Connect(_)) => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -175,7 +189,7 @@ async fn ten_thousand_at_once() {
         let task = set.spawn(async move {
             let mut line = match pool.acquire().await {
                 Ok(line) => line,
-                Err(PoolError::Open(tried)) => {
+                Err(PoolError::Connect(tried)) => {
                     assert_eq!(tried % 7, 0, "the others do not fail");
                     return;
                 }
@@ -244,16 +258,19 @@ async fn closed_while_it_is_used() {
 }
 
 #[test]
-#[should_panic = "nobody would ever get a connection"]
+#[should_panic = "a pool needs a connection"]
 fn a_size_of_nothing() {
     pool(Server::default(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_patience_at_all() {
+async fn no_time_at_all() {
     let server = Arc::new(Server::default());
-    let pool = Pool::new(Arc::clone(&server), 1, Duration::ZERO);
-    let held = pool.acquire().await.expect("there is room");
+    let pool = pool_with(&server, 1, Duration::ZERO, HOUR);
+    // It is opened for the next caller.
+    assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+    sleep(TICK).await;
+    let held = pool.acquire().await.expect("one is idle");
     let start = Instant::now();
     assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
     assert_eq!(start.elapsed(), Duration::ZERO);
@@ -262,17 +279,96 @@ async fn no_patience_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_opening_that_hangs_costs_no_place() {
+async fn an_opening_that_hangs_costs_no_permit() {
     let server = Arc::new(Server {
         quick_from: 4,
         ..takes(100)
     });
-    let pool = Pool::new(Arc::clone(&server), 1, 5 * TICK);
+    let pool = pool_with(&server, 1, HOUR, 5 * TICK);
     for _ in 0..3 {
         assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
         assert_eq!(server.alive.load(SeqCst), 0);
     }
-    assert!(pool.acquire().await.is_ok(), "there is a place");
+    assert!(pool.acquire().await.is_ok(), "there is a permit");
+}
+
+/// A server that is slow for a while gets one connection, and not one for each attempt.
+#[tokio::test(start_paused = true)]
+async fn an_opening_outlives_a_caller_that_has_less_time() {
+    let server = Arc::new(takes(60));
+    let pool = pool_with(&server, 1, 50 * TICK, HOUR);
+    let mut acquired = 0;
+    for _ in 0..20 {
+        acquired += u32::from(pool.acquire().await.is_ok());
+    }
+    assert_eq!((acquired, server.tried.load(SeqCst)), (19, 1));
+    assert_eq!(pool.close().await.len(), 1);
+}
+
+/// It may hold a lock on the server, and perhaps nobody acquires again.
+#[tokio::test]
+async fn a_broken_one_is_closed_when_it_comes_back() {
+    let (pool, server) = pool(Server::default(), 4);
+    for panics in [false, true] {
+        let holder = pool.clone();
+        let (sender, held) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            let mut line = holder.acquire().await.expect("it opens");
+            line.is_broken = !panics;
+            line.panics = panics;
+            sender.send(()).expect("it is waited for");
+            sleep(HOUR).await;
+        });
+        held.await.expect("it is held");
+        task.abort();
+        assert!(task.await.expect_err("it is aborted").is_cancelled());
+        assert_eq!(server.alive.load(SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn errors_of_any_type_and_in_a_struct() {
+    #[derive(Clone, Debug)]
+    struct AppState {
+        pool: Pool<Refuses>,
+    }
+
+    struct Refuses;
+
+    impl Manager for Refuses {
+        type Connection = ();
+        type Error = Box<dyn std::error::Error + Send + Sync>;
+
+        async fn connect(&self) -> Result<(), Self::Error> {
+            Err("refused".into())
+        }
+
+        fn has_broken(&self, (): &()) -> bool {
+            false
+        }
+    }
+
+    async fn use_it(
+        state: AppState,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let _connection = state.pool.acquire().await?;
+        Ok(())
+    }
+
+    let pool = Pool::new(
+        Refuses,
+        PoolLimits {
+            max_size: 1,
+            acquire_timeout: HOUR,
+            connect_timeout: HOUR,
+        },
+    );
+    let state = AppState { pool };
+    let error = tokio::spawn(use_it(state.clone())).await.expect("no panic");
+    let error = error.expect_err("it refuses").to_string();
+    assert_eq!(error, "cannot connect: refused");
+    let error = state.pool.acquire().await.expect_err("it refuses");
+    assert!(format!("{error:?} {state:?}").contains("refused"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,7 +403,7 @@ async fn a_holder_that_closes_waits_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn panics_cost_no_place() {
+async fn panics_cost_no_permit() {
     let (pool, server) = pool(
         Server {
             panics_at: Some(1),
