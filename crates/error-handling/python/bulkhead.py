@@ -8,22 +8,22 @@ class Full(Exception):
 
 
 class Bulkhead:
-    """So many calls at once, and so many in line."""
+    """Limits how many calls run and how many wait."""
 
-    def __init__(self, at_once, waiting):
-        self._places = at_once + waiting
-        self._turns = asyncio.Semaphore(at_once)
+    def __init__(self, max_concurrent, max_queued):
+        self._free = max_concurrent + max_queued
+        self._running = asyncio.Semaphore(max_concurrent)
 
     @asynccontextmanager
-    async def turn(self):
-        if self._places == 0:
-            raise Full("too many wait already")
-        self._places -= 1
+    async def acquire(self):
+        if self._free == 0:
+            raise Full("the queue is full")
+        self._free -= 1
         try:
-            async with self._turns:
+            async with self._running:
                 yield
         finally:
-            self._places += 1
+            self._free += 1
 
 
 @dataclass
@@ -31,17 +31,18 @@ class Services:
     reviews: Bulkhead
     prices: Bulkhead
 
-    async def review(self, item, patience):
-        async with asyncio.timeout(patience), self.reviews.turn():
+    async def review(self, item, limit):
+        async with asyncio.timeout(limit), self.reviews.acquire():
             return await fetch_review(item)
 
     async def price(self, item):
-        async with self.prices.turn():
+        async with self.prices.acquire():
             return await fetch_price(item)
 
 
 async def fetch_review(item):
-    print(f"review {item}: asking")
+    """A service that has become slow."""
+    print(f"review {item}: requested")
     await asyncio.sleep(0.6)
     if item == 2:
         raise LookupError(f"nobody has reviewed {item}")
@@ -49,52 +50,44 @@ async def fetch_review(item):
 
 
 async def fetch_price(item):
-    print(f"price {item}: asking")
+    """A service that is as fast as ever."""
+    print(f"price {item}: requested")
     await asyncio.sleep(0.05)
     return 10 * item
-
-
-async def nested(bulkhead, patience):
-    async with asyncio.timeout(patience), bulkhead.turn():
-        async with bulkhead.turn():
-            return await fetch_price(1)
 
 
 async def report(what, item, request):
     try:
         print(f"{what} {item}: {await request}")
     except Full as error:
-        print(f"{what} {item}: refused: {error}")
+        print(f"{what} {item}: rejected: {error}")
     except LookupError as error:
         print(f"{what} {item}: failed: {error}")
     except TimeoutError:
-        print(f"{what} {item}: gave up")
+        print(f"{what} {item}: timed out")
 
 
-async def ask_all(services, patience):
+async def request_all(services, limits):
+    """Requests five reviews, 0.1 s apart, each with a timeout, and then a price."""
     async with asyncio.TaskGroup() as group:
-        for item, seconds in enumerate(patience, 1):
-            review = services.review(item, seconds)
+        for item, limit in enumerate(limits, 1):
+            review = services.review(item, limit)
             group.create_task(report("review", item, review))
             await asyncio.sleep(0.1)
         await report("price", 1, services.price(1))
 
 
 async def main():
-    print("One for both services: three at once, two in line:")
+    print("One bulkhead for both services: 3 run, 2 wait:")
     both = Bulkhead(3, 2)
-    await ask_all(Services(both, both), [None] * 5)
+    await request_all(Services(both, both), [2] * 5)
 
-    print("One for each: two reviews at once, two in line:")
-    await ask_all(Services(Bulkhead(2, 2), Bulkhead(1, 0)), [None] * 5)
+    print("One for each: 2 reviews run, 2 wait:")
+    await request_all(Services(Bulkhead(2, 2), Bulkhead(1, 0)), [2] * 5)
 
-    print("One review at once, one in line, both of which give up:")
+    print("1 review runs, 1 waits, and both time out:")
     services = Services(Bulkhead(1, 1), Bulkhead(1, 0))
-    await ask_all(services, [0.45, 0.15, None, None, None])
-
-    print("A call within a call, with one in line, and with none:")
-    for waiting in [1, 0]:
-        await report("price", 1, nested(Bulkhead(1, waiting), 0.3))
+    await request_all(services, [0.45, 0.15, 2, 2, 2])
 
 
 asyncio.run(main())

@@ -213,7 +213,8 @@ impl<E> Drop for Admitted<'_, E> {
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: HOST:PORT")?;
-    let breaker = CircuitBreaker::new(3, Duration::from_secs(10), |_: &std::io::Error| true);
+    let breaker =
+        CircuitBreaker::new(3, Duration::from_secs(10), |_: &std::io::Error| true);
     for _ in 0..5 {
         let connect = async || {
             let connect = tokio::net::TcpStream::connect(&address);

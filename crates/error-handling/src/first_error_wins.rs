@@ -1,13 +1,17 @@
-//! Stop at the first error: when it arrives, who still runs then, and how to stop them.
+//! Stop at the first error: when it arrives, which tasks go on, and how to stop them.
 //!
-//! The trap is in both languages: tasks that are awaited one after the other tell of an
-//! error only when its turn comes, and those not yet awaited run on. `try_join!` over
-//! their handles returns it at once, as `gather` does, but the other tasks run on. Over
-//! bare futures it drops the others before it returns, but runs all of them in one task,
-//! so on one thread. `try_all` below is a `TaskGroup` with values: it runs tasks, aborts
-//! them at the first error or panic, and returns when what they held has been dropped. A
-//! `JoinSet` that is dropped aborts its tasks, too, but does not wait. A second error is
-//! lost: `task_group_errors`.
+//! `try_all` below is a `TaskGroup` with values. It aborts its tasks at the first error
+//! or panic, and returns when all that they owned was dropped. A `JoinSet` that is
+//! dropped aborts its tasks too, but does not wait for them.
+//!
+//! Trap: `try_join!(a, b)` over two handles waits for both tasks, and then returns
+//! `Ok((Ok(..), Err(..)))`: the error is inside an `Ok`. A handle fails only if its task
+//! panics. Write `try_join!(async { a.await? }, async { b.await? })`.
+//!
+//! Trap: tasks that are awaited one by one report an error only when its turn comes, in
+//! Python as well.
+//!
+//! See also: `gather_errors`, `task_group_errors`, `task_group`, `structured_scope`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.gather, asyncio.create_task, await
 
@@ -18,12 +22,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio::try_join;
 
-/// Runs all futures at the same time, each as a task of its own. Their values in the
-/// order of the futures, or the first error.
+/// Runs each future as a task, and returns their values in the order of the futures.
 ///
-/// When one fails or panics, the others are aborted: dropped at the await where they are.
-/// All have ended when this returns. Work in `spawn_blocking` is not stopped. When this
-/// is dropped before its end, the tasks are aborted, but not waited for.
+/// When one fails or panics, the others are aborted: each is dropped at its current
+/// await. All have ended when this returns. Work in `spawn_blocking` is not stopped.
+/// Dropping the future aborts the tasks, but does not wait for them.
+///
+/// # Errors
+///
+/// The first error, or the first panic as a `JoinError`. Later ones are lost.
 pub async fn try_all<F, T, E>(futures: impl IntoIterator<Item = F>) -> Result<Vec<T>, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,
@@ -48,18 +55,17 @@ where
     Ok(values.into_iter().map(|(_, value)| value).collect())
 }
 
-/// Why a download has failed.
+/// Why a download failed.
 #[derive(Debug, Error)]
 pub enum DownloadError {
-    /// The server said so.
     #[error("no page {0}")]
     NoPage(&'static str),
-    /// A panic, or somebody aborted the task.
-    #[error("the task has failed")]
+    /// The task panicked or was aborted.
+    #[error("the task failed")]
     Task(#[from] JoinError),
 }
 
-/// A file that is written to. However the download ends, it is dropped and closed.
+/// A file that is closed when it is dropped, however the download ends.
 struct File(&'static str);
 
 impl Drop for File {
@@ -80,14 +86,14 @@ async fn download(page: &'static str, millis: u64) -> Result<String, DownloadErr
     Ok(format!("text {page}"))
 }
 
-/// Waits for each task when its turn comes.
+/// Awaits each task when its turn comes.
 async fn one_by_one() -> Result<Vec<String>, DownloadError> {
     let a = tokio::spawn(download("A", 300));
     let b = tokio::spawn(download("B", 100));
     Ok(vec![a.await??, b.await??])
 }
 
-/// Waits for all tasks. Dropping a handle stops nothing.
+/// Returns at the first error. Dropping the other handle does not stop its task.
 async fn tasks_run_on() -> Result<Vec<String>, DownloadError> {
     let a = tokio::spawn(download("A", 300));
     let b = tokio::spawn(download("B", 100));
@@ -95,7 +101,7 @@ async fn tasks_run_on() -> Result<Vec<String>, DownloadError> {
     Ok(vec![a, b])
 }
 
-/// Waits for all futures, in one task.
+/// Runs both futures in one task, and drops the other at the first error.
 async fn futures_are_dropped() -> Result<Vec<String>, DownloadError> {
     let (a, b) = try_join!(download("A", 300), download("B", 100))?;
     Ok(vec![a, b])

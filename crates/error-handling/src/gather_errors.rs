@@ -1,32 +1,53 @@
-//! Errors in gather: stop at the first, or collect them all (`return_exceptions=True`).
+//! Errors in gather: return the first, or collect them all (`return_exceptions=True`).
 //!
-//! Both languages return the first error at once. The trap is what becomes of the other
-//! futures: `gather` in asyncio leaves them running, and `try_join_all` on bare futures
-//! drops each at its await, so half of its work may be done. Spawned as tasks they run on
-//! in either language, and then nobody hears of a second error. `gather_all` below waits
-//! for every task and gives all results in the order of the list, as
-//! `return_exceptions=True` does; a panic, which is what a bug ends in, is one of them.
-//! Of a job whose error is a text it says "the trait `From<JoinError>` is not implemented
-//! for `String`": make it `Box<dyn Error + Send + Sync>`, to which `?` converts a text.
-//! To stop the others and wait for their end: `first_error_wins`.
+//! After an error, `gather` in asyncio leaves the other tasks running. `try_gather` below
+//! drops bare futures at their await, so half of their work may be done. Spawned as tasks
+//! they run on, and nobody hears of a second error, in either language. `gather_all`
+//! waits for every task, and returns all results in the order of the list.
+//!
+//! Trap: `try_join_all` of more than 30 futures, or of an iterator of unknown length,
+//! awaits them in their order. An error behind a future that hangs is never returned.
+//!
+//! Trap: "the trait `From<JoinError>` is not implemented for `String`". A task can panic,
+//! so its error type needs room for that: `Box<dyn Error + Send + Sync>` has it.
+//!
+//! See also: `first_error_wins`, `gather`, `task_group_errors`, `partial_success`.
 //!
 //! asyncio: asyncio.gather, asyncio.gather(return_exceptions=True), asyncio.as_completed
-//! differs: asyncio's gather leaves the others running, `try_join_all` drops them
+//! differs: asyncio's gather leaves the others running, a dropped future stops
 //! stderr: job 4 has no steps
 
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Runs all futures at the same time, each as a task of its own. All results, in the
-/// order of the futures.
+/// Awaits all futures at the same time, and returns their values in their order.
 ///
-/// A panic becomes an error, by `From<JoinError>`; `Box<dyn Error + Send + Sync>` has
-/// that already. When this is dropped before its end, the tasks are aborted.
+/// # Errors
+///
+/// The first error, as soon as there is one. The other futures are dropped.
+pub async fn try_gather<F, T, E>(
+    futures: impl IntoIterator<Item = F>,
+) -> Result<Vec<T>, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let numbered = futures.into_iter().enumerate();
+    let running = numbered.map(async |(number, future)| Ok((number, future.await?)));
+    let running = FuturesUnordered::from_iter(running);
+    let mut values: Vec<_> = running.try_collect().await?;
+    values.sort_unstable_by_key(|(number, _)| *number);
+    Ok(values.into_iter().map(|(_, value)| value).collect())
+}
+
+/// Runs each future as a task, and returns all results in the order of the futures.
+///
+/// A panic becomes an error, by `From<JoinError>`. Dropping this future aborts the tasks.
 pub async fn gather_all<F, T, E>(
     futures: impl IntoIterator<Item = F>,
 ) -> Vec<Result<T, E>>
@@ -42,13 +63,12 @@ where
     outcomes.into_iter().map(flatten).collect()
 }
 
-/// Why there is no result.
+/// Why a job has no result.
 #[derive(Debug, Error)]
 pub enum JobError {
-    /// What can happen at any time.
     #[error("job {0} failed")]
     Failed(u32),
-    /// The task panicked, or it was aborted.
+    /// The task panicked or was aborted.
     #[error("a bug")]
     Bug(#[from] JoinError),
 }
@@ -78,12 +98,12 @@ pub async fn run() -> Result<(), JoinError> {
     println!("The first error:");
     // results = await asyncio.gather(*(job(*each) for each in jobs))
     let futures = jobs.map(|(number, millis)| job(number, millis));
-    print_results(try_join_all(futures).await);
+    print_results(try_gather(futures).await);
     sleep(Duration::from_millis(300)).await;
 
     println!("The first error, where each is a task:");
     let tasks = jobs.map(|(number, millis)| tokio::spawn(job(number, millis)));
-    print_results(try_join_all(tasks.map(async |task| task.await?)).await);
+    print_results(try_gather(tasks.map(async |task| task.await?)).await);
     sleep(Duration::from_millis(300)).await;
 
     println!("All results, errors among them:");
@@ -98,7 +118,7 @@ pub async fn run() -> Result<(), JoinError> {
         }
     }
 
-    println!("Each result as it comes:");
+    println!("Each result as soon as it is there:");
     let jobs = [(1, 300), (2, 100), (3, 200)];
     let mut tasks = JoinSet::from_iter(jobs.map(|(number, millis)| job(number, millis)));
     while let Some(outcome) = tasks.join_next().await {

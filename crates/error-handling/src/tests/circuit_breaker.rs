@@ -162,7 +162,9 @@ async fn ten_thousand_at_once() {
                     assert!((4000..8000).contains(&number));
                     ended += 1;
                 }
-                Ok((_, Err(CallError::Open { .. } | CallError::HalfOpen))) => rejected += 1,
+                Ok((_, Err(CallError::Open { .. } | CallError::HalfOpen))) => {
+                    rejected += 1
+                }
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => stopped += 1,
             }
@@ -411,7 +413,7 @@ async fn errors_of_any_type() {
     type Boxed = Box<dyn Error + Send + Sync>;
 
     async fn parse(breaker: &CircuitBreaker<Boxed>, text: &str) -> Result<u8, Boxed> {
-        Ok(breaker.call(async || { Ok(text.parse()?) }).await?)
+        Ok(breaker.call(async || Ok(text.parse()?)).await?)
     }
 
     let boxed = CircuitBreaker::new(1, HOUR, |error: &Boxed| {
@@ -421,13 +423,13 @@ async fn errors_of_any_type() {
         let error = parse(&boxed, "seven").await.expect_err("no number");
         assert_eq!(error.to_string(), "invalid digit found in string");
     }
-    let torn = boxed.call(async || { Err::<(), _>("torn".into()) }).await;
+    let torn = boxed.call(async || Err::<(), _>("torn".into())).await;
     assert!(matches!(torn, Err(CallError::Failed(_))));
     let error = parse(&boxed, "7").await.expect_err("it is open");
     assert_eq!(error.to_string(), "the circuit is open");
     let anyhow: CircuitBreaker<anyhow::Error> = CircuitBreaker::new(1, HOUR, |_| true);
     let read = async || -> anyhow::Result<u8> {
-        Ok(anyhow.call(async || { anyhow::bail!("torn") }).await?)
+        Ok(anyhow.call(async || anyhow::bail!("torn")).await?)
     };
     assert_eq!(read().await.expect_err("it fails").to_string(), "torn");
 }

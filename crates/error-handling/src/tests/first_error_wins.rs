@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::first_error_wins::try_all;
 
@@ -72,4 +72,54 @@ async fn try_join_on_futures_stops_at_the_error_at_once() {
     });
     assert!(joined.as_mut().await.is_err());
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_join_on_handles_hides_the_error() {
+    let spawn = || {
+        let slow = async {
+            sleep(Duration::from_secs(2)).await;
+            Ok::<_, Failure>(())
+        };
+        let fails = async { Err::<(), Failure>("an error".into()) };
+        (tokio::spawn(slow), tokio::spawn(fails))
+    };
+    let start = Instant::now();
+    let (slow, fails) = spawn();
+    let joined = tokio::try_join!(slow, fails).expect("neither panics");
+    assert!(joined.0.is_ok() && joined.1.is_err());
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+
+    let start = Instant::now();
+    let (slow, fails) = spawn();
+    let joined = tokio::try_join!(async { slow.await? }, async { fails.await? });
+    assert_eq!(joined.expect_err("one fails").to_string(), "an error");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// With `try_join_all`, more than 30 futures or an unknown number wait for their turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_the_last_fails_behind_some_that_hang() {
+    for size in [1, 31, 129, 1_000] {
+        for unknown in [false, true] {
+            let held = Arc::new(());
+            let fail = || -> Job { Box::pin(async { Err("an error".into()) }) };
+            let job = |number| if number == size { fail() } else { hold(&held) };
+            let all = async {
+                match unknown {
+                    false => try_all((1..=size).map(job)).await,
+                    true => try_all((1..=size).filter(|_| true).map(job)).await,
+                }
+            };
+            let all = timeout(Duration::from_secs(60), all).await;
+            assert!(all.expect("it does not hang").is_err());
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
+        let values = try_all((0..size).map(|number| ready(Ok::<_, Failure>(number))));
+        assert!(
+            values
+                .await
+                .is_ok_and(|values| values.into_iter().eq(0..size))
+        );
+    }
 }
