@@ -1,13 +1,16 @@
 //! Read and write files with tokio::fs (as with aiofiles): whole, by lines, appended.
 //!
-//! `fs::read_to_string` and `fs::write` open and close by themselves. For lines and for
-//! many small writes a `BufReader` or `BufWriter` goes around the `File`. The trap: a
-//! `with` block in Python flushes at its end, but a `BufWriter` that is dropped loses
-//! what it holds, without an error; so end with `flush`. A bare `File` needs it, too: its
-//! `write_all` returns before anything is written, and what goes wrong is told by the
-//! next call. Each call goes to a thread for blocking work, so for many small steps
-//! `spawn_blocking` with `std::fs` is the plainer way. The folder is removed at the end:
-//! `temporary_directory`.
+//! `fs::read_to_string` and `fs::write` open and close the file. For lines and many small
+//! writes, wrap the `File` in a `BufReader` or `BufWriter`. Each operation is sent to a
+//! blocking thread, so `std::fs` in one `spawn_blocking` is faster for many small steps.
+//!
+//! Bounds: unbounded: `read_to_string`, and the length of a line.
+//!
+//! Trap: a `BufWriter` that is dropped loses what it has buffered, without an error. End
+//! with `flush`. A bare `File` needs it as well: `write_all` returns before the data is
+//! written, and an error is returned by the next call.
+//!
+//! See also: `temporary_directory`, `file_processor`.
 //!
 //! asyncio: aiofiles.open, async with, async for, tempfile.TemporaryDirectory
 //! differs: a with block flushes at its end

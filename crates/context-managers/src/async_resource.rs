@@ -1,12 +1,14 @@
 //! Async context manager (async with): open a resource, use it, close it with an await.
 //!
-//! Rust has no `async with`. Open and close are async functions; what stands between them
-//! goes into an async block, which `?` and `return` leave without leaving the function.
-//! So the close after it runs on success, on an error and on an early return. The trap is
-//! a `?` outside of such a block, a panic, or a caller that stops waiting: then the close
-//! does not run, and `Drop`, which does, cannot await it ("`await` is only allowed inside
-//! `async` functions and blocks"). `scoped_resource` makes a function of the pattern that
-//! takes the block and catches a panic; `cleanup_on_cancel` closes for whoever leaves.
+//! Rust has no `async with`. Put the code that uses the resource into an async block, and
+//! the close after the block: `?` and `return` leave only the block. So the resource is
+//! closed after a success, an error and an early return.
+//!
+//! Trap: a panic, a caller that stops waiting, or a `?` outside of the block skips the
+//! close. `Drop` always runs, but cannot await ("`await` is only allowed inside `async`
+//! functions and blocks").
+//!
+//! See also: `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!
 //! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
 //! differs: asyncio closes in the last three cases as well

@@ -1,15 +1,18 @@
 //! A database connection (sqlite3, aiosqlite) that is opened, used, and closed again.
 //!
-//! rusqlite blocks, so each call goes to a thread for blocking work, as with `to_thread`,
-//! and owns what it uses ("borrowed data escapes outside of function"). A `Connection`
-//! can move to another thread but not be used by two ("cannot be shared between threads
-//! safely"), so a lock lends it to one call at a time. It is closed when it is dropped,
-//! blocking, on whatever thread drops the last clone, and an error of closing is lost
-//! then; `close` returns it. The trap is a caller that gives up: a call that has begun
-//! runs to its end all the same, and what it wrote is there. Python's sqlite3 begins a
-//! transaction by itself, which is rolled back unless somebody commits; here each
-//! statement stands by itself. For several together: `transaction`. The crate
-//! `deadpool-sqlite` does more: it keeps several connections.
+//! rusqlite blocks, so each call runs on a blocking thread. A lock gives the connection
+//! to one call at a time. `close` returns an error; dropping the last clone closes too,
+//! but blocks its thread and loses the error.
+//!
+//! Trap: a call that has begun runs to its end, also if its caller was cancelled.
+//!
+//! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless
+//! somebody commits. Here each statement commits by itself. See `transaction`.
+//!
+//! In production: `deadpool-sqlite` opens several connections, so that reads run
+//! concurrently.
+//!
+//! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__
 

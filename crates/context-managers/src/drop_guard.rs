@@ -1,12 +1,17 @@
 //! Clean up in a destructor: a drop guard for return, error, panic and cancellation.
 //!
-//! `drop` runs wherever the guard's scope ends, as a `finally` does, also when a task is
-//! aborted or a time limit ends it at an await; several guards go in reverse order. The
-//! trap is `let _ = seats.reserve(..)`, which ends the reservation at once: give it a
-//! name. `drop` cannot await ("`await` is only allowed inside `async` functions and
-//! blocks"): see `goodbye_on_close` and `cleanup_on_cancel`. It does not run for a value
-//! given to `mem::forget`, nor after `process::exit` or `abort`. The crate `scopeguard`
-//! does more: a guard from any closure, or one that acts in a panic only.
+//! `drop` runs wherever the guard's scope ends, as a `finally` does. It also runs when a
+//! task is aborted or timed out at an await. Several guards are dropped in reverse order.
+//!
+//! Trap: `let _ = seats.reserve(..)` drops the guard at once. Bind it to a name, as in
+//! `let _seat`.
+//!
+//! Trap: `drop` does not run after `mem::forget`, `process::exit` or `process::abort`,
+//! and it cannot await: see `goodbye_on_close`.
+//!
+//! In production: `scopeguard` makes a guard of any closure, without a struct.
+//!
+//! See also: `goodbye_on_close`, `cleanup_on_cancel`, `exit_stack`.
 //!
 //! asyncio: with, finally, asyncio.timeout, asyncio.Task.cancel
 //! stderr: the card is torn

@@ -1,12 +1,15 @@
 //! Say goodbye when a connection is closed or dropped: async clean-up from a destructor.
 //!
-//! `async with` awaits the last message wherever the block is left. A destructor cannot
-//! await: here it hands the line to a task that says goodbye, and whoever dropped the
-//! connection goes on at once and hears of no failure. So there is a `close` too, which
-//! waits and returns the error; given up half-way, it goes on in its task. The trap is
-//! the end of `main`, which drops such tasks: let it wait for their `TaskTracker`, and
-//! give each goodbye a time limit, or a dead server holds up the end. What else can be
-//! cleaned up in a task: `cleanup_on_cancel`.
+//! A destructor cannot await. So it moves the connection to a task that sends the last
+//! message and waits for the answer. Whoever dropped the connection goes on at once and
+//! learns of no failure. `close` waits for the answer, and returns an error without one.
+//!
+//! Bounds: each goodbye takes at most `limit`.
+//!
+//! Trap: the end of `main` drops the tasks that say goodbye. Call `Goodbyes::wait`
+//! before.
+//!
+//! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
 //!
 //! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
 //! differs: a block that is left waits for the goodbye

@@ -1,12 +1,16 @@
-//! A lease: a lock with a time limit, free again by itself unless its holder renews it.
+//! A lease: a lock with a time limit, which is released if its holder does not renew it.
 //!
-//! A lock of either language is held until it is given back, and a holder that hangs
-//! keeps it for ever. A lease ends with its time. The trap: its holder may not notice,
-//! for it can be delayed at any await, or between a look at the time and what follows,
-//! and then writes over what the next holder wrote. So each lease has a number, higher
-//! than all before (a fencing token), and the store refuses a lower one than it has seen.
-//! `hold` renews as long as some work takes: put a time limit into work that may hang.
-//! The crate `etcd-client` does more: leases that programs on several machines share.
+//! A task that hangs keeps an ordinary lock for ever. A lease expires. `hold` renews it
+//! while some work runs; put a `timeout` into work that may hang.
+//!
+//! Trap: a holder may be delayed at any await, not notice that its lease has expired, and
+//! overwrite what the next holder wrote. So each lease has a fencing token, higher than
+//! all before. The store must reject a token that is lower than one it has seen.
+//!
+//! In production: this lock works within one process. With `etcd-client`, programs on
+//! several machines share a lease, and it outlives the process that took it.
+//!
+//! See also: `semaphore`, `timeouts`, `job_queue`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with, __aenter__, __aexit__
 

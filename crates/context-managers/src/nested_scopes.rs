@@ -1,14 +1,16 @@
 //! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
 //!
-//! A function opens, awaits the body, and closes; two of them, one in the body of the
-//! other, are `async with a, b`. If the second does not open, the first is closed and the
-//! body never runs. The trap is to open both at once with `try_join!`, or `gather`: when
-//! one fails, the other stays open. The body is an `AsyncFnOnce`, which may borrow; as an
-//! `AsyncFnMut` it may not in a task: "implementation of `Send` is not general enough"
-//! (take `FnMut() -> Fut` there, as `retry` does). More than two, or a list:
-//! `exit_stack`. When the task is aborted nothing here is closed (`cleanup_on_cancel`),
-//! nor is it after a panic: `scoped_resource` catches it. The crate `deadpool` does more:
-//! what its pool lends returns to it when it is dropped.
+//! A function opens, awaits the body, and closes. One call in the body of another is
+//! `async with a, b`. If the second does not open, the first is closed and the body never
+//! runs. After a panic nothing is closed: see `scoped_resource`.
+//!
+//! Trap: opening both at once with `try_join!`, or `gather`, leaves one open if the other
+//! fails. Wait for both with `join!`, and close the one that is open.
+//!
+//! Trap: a body that is called more than once cannot be an `AsyncFnMut` in a task
+//! ("implementation of `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry`.
+//!
+//! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.gather
 

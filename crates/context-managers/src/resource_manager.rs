@@ -1,12 +1,18 @@
-//! Close forgotten resources: a manager closes what nobody holds any more and reports it.
+//! Close forgotten resources: a manager closes those that nobody holds, and reports them.
 //!
-//! The manager holds each resource and its users hold a share, an `Arc`; a resource that
-//! only the manager holds and that is not closed was forgotten. Python's way is a share
-//! with a `weakref` (a `WeakSet` of the resources would lose them). A close that fails,
-//! panics or hangs stops no other. The trap is a share that is kept somewhere, in a cache
-//! or in a task that never ends: it counts as use, so `close_all` at the end is needed as
-//! well. And it is a net, no plan: between the end of the use and the next sweep the
-//! resource stays open. `scoped_resource` closes at once.
+//! The manager and the users share each resource in an `Arc`. A resource that only the
+//! manager holds, and that is not closed, was forgotten. In Python the users hold a share
+//! with a `weakref`. A close that fails, panics or hangs stops no other close.
+//!
+//! Bounds: each close takes at most `limit`. Unbounded: the number of resources.
+//!
+//! Trap: a share in a cache, or in a task that never ends, counts as use. So call
+//! `close_all` at the end.
+//!
+//! In production: use this second. A guard whose `Drop` closes in a task, as in
+//! `goodbye_on_close`, closes at once; here a resource stays open until the next sweep.
+//!
+//! See also: `goodbye_on_close`, `scoped_resource`, `exit_stack`.
 //!
 //! asyncio: weakref.ref, asyncio.gather(return_exceptions=True), asyncio.Task.cancel
 

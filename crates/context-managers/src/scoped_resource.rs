@@ -1,14 +1,17 @@
 //! An asynccontextmanager: a function that takes an async closure, and then cleans up.
 //!
-//! What stands before `yield` in Python opens, the block is an async closure, and what
-//! stands in `finally` is a second closure, which may await. It runs when the block
-//! succeeds, fails or panics; a `return` or `?` in the block leaves the block only, and
-//! what it returns cannot borrow the resource ("lifetime may not live long enough"). At
-//! "type annotations needed" let the block end in `Ok::<_, Failure>(..)`. The trap: when
-//! the caller stops waiting, all is dropped where it is and nothing is awaited any more,
-//! so the database below stays stopped. In a task of its own the block goes on to its
-//! end, and so does the clean-up; `cleanup_on_cancel` shows how to stop the block and yet
-//! clean up.
+//! The body is an async closure that borrows the resource. A second closure, which may
+//! await, closes the resource after the body has succeeded, failed or panicked. A
+//! `return` or `?` in the body leaves only the body.
+//!
+//! Trap: if the caller stops waiting, the body is dropped and nothing closes the
+//! resource. Spawn the whole scope: it then runs to its end. Or stop the body:
+//! `cleanup_on_cancel`.
+//!
+//! Trap: "lifetime may not live long enough": the body may not return a reference to the
+//! resource. At "type annotations needed", end the body with `Ok::<_, Failure>(..)`.
+//!
+//! See also: `async_resource`, `exit_stack`, `transaction`.
 //!
 //! asyncio: contextlib.asynccontextmanager, async with, finally, asyncio.timeout
 //! differs: asyncio runs `finally` also when the caller gives up

@@ -1,13 +1,15 @@
-//! A pool as a context manager: a place is given back when its guard is dropped.
+//! A pool as a context manager: a permit is released when its guard is dropped.
 //!
-//! As `async with semaphore`: a place is a value, and its `Drop` gives it back on return,
-//! on an error, in a panic and when the task is aborted; it need not await, and there is
-//! nothing to forget. The trap is to give back by hand, after the work: a `?` before it
-//! loses the place. An `async def release` that `__aexit__` calls without `await` never
-//! gives the place back, and Python only warns; nor does a method that is async in Rust
-//! ("unused implementer of `Future` that must be used"). For one limit in one function a
-//! `semaphore` is enough. The crate `deadpool` does more: its places hold connections,
-//! which it opens and checks.
+//! A permit is a value, and its `Drop` releases it: on return, on an error, in a panic
+//! and when the task is aborted. The release awaits nothing and cannot be forgotten.
+//!
+//! Trap: a permit that is released by hand, after the work, is lost if a `?` comes
+//! before. Python only warns of an `async def release` that `__aexit__` does not await.
+//!
+//! Trap: `add_permits` can release more than was acquired. Only Python's
+//! `BoundedSemaphore` raises an error then; a guard releases exactly once.
+//!
+//! See also: `semaphore`, `connection_pool`, `bulkhead`.
 //!
 //! asyncio: asyncio.Semaphore, async with, __aenter__, __aexit__, asyncio.timeout
 //! asyncio: asyncio.BoundedSemaphore, asyncio.BoundedSemaphore.release

@@ -1,13 +1,16 @@
 //! A temporary directory that is removed on success, error, panic and cancel.
 //!
-//! `tempfile::TempDir` removes its folder and all in it when it is dropped. But a drop is
-//! blocking IO on the runtime's thread, and what goes wrong in it is lost; so on the two
-//! usual ways out `close` removes the folder on a thread for blocking work, and its error
-//! is returned. The trap, as in Python, is a guard that is not kept: after
-//! `tempdir()?.path().to_path_buf()` there is a path and no folder. A `tokio::fs` call
-//! that was dropped runs on in its thread: it may make the folder anew, or make the
-//! removal fail, silently. Let it all run in a task that is not aborted, or wait for such
-//! calls before. `TempDir::keep` keeps the folder. `async_files` reads and writes.
+//! `tempfile::TempDir` removes its directory when it is dropped, but on the runtime's
+//! thread and without reporting an error. So `with_temporary_directory` calls `close` on
+//! a blocking thread and returns its error, unless it panics or is cancelled.
+//!
+//! Trap: `tempdir()?.path().to_path_buf()` drops the guard at once. What is left is a
+//! path without a directory. Keep the guard, as in Python.
+//!
+//! Trap: a call of `tokio::fs` that was dropped goes on in its thread. It may create the
+//! directory again, or make its removal fail.
+//!
+//! See also: `async_files`, `drop_guard`.
 //!
 //! asyncio: tempfile.TemporaryDirectory, contextlib.asynccontextmanager
 //! stderr: no template for an invoice

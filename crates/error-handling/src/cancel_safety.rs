@@ -1,20 +1,22 @@
 //! Cancel safety: `select!` around `read_exact` loses bytes; three ways that do not.
 //!
-//! `select!` drops the futures of all arms but one, `timeout` the one that is late, and
-//! what a dropped future had read of a message is lost. In asyncio it is not: there the
-//! `StreamReader` keeps the bytes of a message that is not complete yet. Keep the future
-//! and await it by `&mut`, or read in a task of its own, or keep the bytes in a struct,
-//! as `StreamReader` does. A future that is kept over a borrowed reader gives "cannot
-//! borrow `reader` as mutable more than once at a time": it takes the reader and gives it
-//! back. Safe to drop are `read`, `read_buf`, `next_line` and `recv`, but not
-//! `read_exact`, `read_line` and `write_all`: look for "cancel safety" in a method's
-//! docs. The crate `tokio-util` does more: its `FramedRead` keeps the bytes, and knows
-//! several formats.
+//! `select!` drops the futures of its other arms, and `timeout` a late one. Whatever a
+//! dropped future has read of a message is lost. asyncio's `StreamReader` keeps these
+//! bytes. Keep the future and await it by `&mut`, or read in a task, or keep the bytes in
+//! a struct.
 //!
-//! asyncio: asyncio.StreamReader.readexactly, asyncio.timeout, asyncio.wait
+//! Trap: `read_exact`, `read_line` and `write_all` are not cancel-safe; `read`,
+//! `read_buf`, `next_line` and `recv` are. Look for "cancel safety" in a method's
+//! documentation.
+//!
+//! In production: `FramedRead` of `tokio-util` keeps the bytes, for formats it can
+//! decode.
+//!
+//! See also: `futurelock`, `timeouts`, `protocols`.
+//!
+//! asyncio: asyncio.StreamReader, asyncio.StreamReader.readexactly, asyncio.timeout
 //! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
-//! asyncio: asyncio.StreamReader, asyncio.StreamReader.feed_data
-//! asyncio: asyncio.StreamReader.feed_eof
+//! asyncio: asyncio.StreamReader.feed_data, asyncio.StreamReader.feed_eof
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
 use std::error::Error;

@@ -1,14 +1,17 @@
 //! Cancel a task: where it stops, what still runs then, and why nothing can catch it.
 //!
-//! `abort` ends a task at the await where it is, as `cancel` does, but nothing is thrown:
-//! the future is dropped, and with it what it holds. So there is no `CancelledError` for
-//! a bare `except` to swallow; `catch_unwind`, which catches panics, does not see it, and
-//! only who awaits the handle learns of it. The trap is what `finally` can do and `Drop`
-//! cannot: await. Clean-up that awaits needs a task that is asked and not aborted, by a
-//! token, a flag that its clones share: `run_until_cancelled` drops the work, and the
-//! task goes on. A task that the aborted one awaits runs on, where asyncio cancels it
-//! too, unless its handle is an `AbortOnDropHandle`. The crate `tokio-graceful-shutdown`
-//! does more: it asks a whole tree of tasks, and limits the time that they may take.
+//! Like `cancel`, `abort` stops a task at its current await. Nothing is raised: the
+//! future is dropped, and so are all values that it owns. So no `except` can swallow it.
+//! Only the task's handle tells that it was cancelled.
+//!
+//! Trap: `Drop` cannot await, as a `finally` can. If the clean-up has to await, do not
+//! abort the task: ask it to stop with a token. `run_until_cancelled` drops the work, and
+//! the task goes on.
+//!
+//! Trap: a task that the aborted task awaits runs on. asyncio cancels it, too. Wrap its
+//! handle in `AbortOnDropHandle`.
+//!
+//! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.
 //!
 //! asyncio: asyncio.Task.cancel, asyncio.Task.cancelled, asyncio.CancelledError, finally
 //! differs: asyncio's cancellation can be swallowed, and reaches a task that is awaited

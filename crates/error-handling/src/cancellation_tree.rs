@@ -1,13 +1,18 @@
 //! Stop a tree of tasks, and say why: cancellation tokens, parent and child, a reason.
 //!
 //! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
-//! cancels those made by `child_token`, too, but not its parent, so that a server, each
-//! of its connections and each of their requests can have one. `run_until_cancelled`
-//! drops the work, and the task goes on: it can still await. A token holds no reason, as
-//! `Task.cancel(msg)` does; here a `OnceLock` beside each keeps the first. The trap is
-//! `clone`, which makes no child: it is the same token, and cancelling it stops all that
-//! the original does. `drop_guard` cancels when an owner goes. The crate
-//! `tokio-graceful-shutdown` does more: it runs the tasks of such a tree, with limits.
+//! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`
+//! drops the work, and the task goes on: it can still await. The first reason is kept in
+//! a `OnceLock`. In asyncio `Task.cancel(msg)` does not reach the children of a
+//! `TaskGroup`.
+//!
+//! Trap: `clone` makes no child. It is the same token, and cancelling it stops
+//! everything.
+//!
+//! In production: `tokio-graceful-shutdown` runs the tasks of such a tree as subsystems.
+//! It stops all of them on Ctrl-C or when one fails, with a time limit.
+//!
+//! See also: `cancellation`, `graceful_shutdown`, `structured_scope`.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.wait, asyncio.FIRST_COMPLETED
 

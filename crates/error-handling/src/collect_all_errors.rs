@@ -1,13 +1,15 @@
 //! Collect all errors, not only the first: validate a form or a list and report it all.
 //!
-//! The trap is `?`, like `raise` in Python: it leaves the function with the first error,
-//! so a user with three mistakes needs three attempts. `collect` into a
-//! `Result<Vec<_>, _>` does the same to a list. Here every check runs, all at the same
-//! time, and errors are looked for afterwards: in fields of different types by a `match`
-//! over all of them, in a list by `all_or_errors`. They come in the order of the fields,
-//! whichever check ends first. They are a `Vec`, where Python raises an `ExceptionGroup`;
-//! to pass them on with `?`, wrap them as `task_group_errors` does. The crate `garde`
-//! derives checks of single fields from attributes.
+//! All checks run concurrently, and the results are examined afterwards: a `match` for
+//! fields of different types, `all_or_errors` for a list. The errors come in the order of
+//! the fields. They are a `Vec`, where Python raises an `ExceptionGroup`.
+//!
+//! Trap: `?`, like `raise`, returns the first error, so a user with three mistakes needs
+//! three attempts. `collect` into a `Result<Vec<_>, _>` does the same to a list.
+//!
+//! In production: `garde` derives the checks of single fields from attributes.
+//!
+//! See also: `task_group_errors`, `partial_success`, `gather_errors`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), ExceptionGroup, except*, raise
 

@@ -1,12 +1,16 @@
 //! Define custom error types with thiserror, and print an error with all its causes.
 //!
-//! A class of exceptions becomes a type: a struct, or an enum with a variant for each
-//! kind, so that callers match on fields and not on texts. thiserror writes the message
-//! (`Display`), the cause (`source`, Python's `__cause__`), and with `#[from]` what `?`
-//! converts. Printing an error shows its own message only, so whoever reports it walks
-//! along the sources. The trap is a message that repeats its cause: in the report it then
-//! stands twice. Name the cause in the message or as the source, not in both. A program
-//! that only reports its errors needs no types: see `error_context`.
+//! A class of exceptions becomes a struct, or an enum with a variant for each kind.
+//! Callers match on fields and not on texts. `thiserror` implements the message
+//! (`Display`), the cause (`source`, Python's `__cause__`), and with `#[from]` the
+//! conversion for `?`.
+//!
+//! Trap: `{}` prints only the error's own message. Print all the sources in a loop.
+//!
+//! Trap: a message that includes its source is printed twice in such a report. Name the
+//! cause in the message or as the source, not in both.
+//!
+//! See also: `error_context`, `propagate_with_question_mark`.
 //!
 //! asyncio: raise, except, asyncio.as_completed, BaseException.__cause__
 

@@ -1,14 +1,17 @@
 //! One deadline for several calls: a time budget that is passed down, and can be moved.
 //!
-//! The trap is a limit for each call: three calls within 0.25 s each may take 0.75 s. One
-//! limit around a block with all of them is `asyncio.timeout` in asyncio, `timeout` here.
-//! To pass it down, into functions and other tasks, pass the moment and not a duration,
-//! which would have to be counted down. A deadline can be shorter for one call among
-//! several, be moved as by `reschedule`, and tell what is left, which may be too little
-//! for another call. `timeout_at` with a moment that has passed begins the call all the
-//! same, and drops it at an await; here such a call is refused. No deadline ends code
-//! that blocks its thread: `timeout_of_blocking_work`. The crate `tonic` does more: it
-//! tells the server, by a header of the request, how long its client will wait.
+//! Pass the moment to functions and tasks, and not a duration, which each would have to
+//! count down. A deadline can be shorter for one call, can be moved as by `reschedule`,
+//! and tells how much time is left.
+//!
+//! Trap: a limit for each call adds up. Three calls of 0.25 s each may take 0.75 s.
+//!
+//! Trap: `timeout_at` with a moment that has passed still begins the call, and drops it
+//! at an await. Here such a call is refused.
+//!
+//! In production: `tonic` sends the deadline to the server, in a header of the request.
+//!
+//! See also: `timeouts`, `timeout_of_blocking_work`.
 //!
 //! asyncio: asyncio.timeout, asyncio.timeout_at, asyncio.Timeout.reschedule
 //! asyncio: asyncio.Timeout, asyncio.Timeout.when

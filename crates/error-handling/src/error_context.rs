@@ -1,14 +1,16 @@
 //! Add context to errors with anyhow: what was being done when it failed, at each level.
 //!
-//! `.context("...")` adds a line in front of the error that passes by, where `add_note`
-//! puts it after, and the caller can still ask for the error underneath with
-//! `downcast_ref`, as `except` does for one with notes. The trap is the plain `{}`, which
-//! prints the outermost line and not the reason: `{:#}` has all lines in one, for a log,
-//! and `{:?}` has them below each other, as a program prints them whose `main` returns
-//! the error; with `RUST_BACKTRACE=1` a backtrace follows. An error that is a mere
-//! `String` has no `context` ("its trait bounds were not satisfied"). In a library, whose
-//! callers tell errors apart, define types: see `custom_errors`. color-eyre does more:
-//! reports with colours and with the spans of tracing.
+//! `.context("...")` adds a line before the error, where `add_note` adds one after it.
+//! The caller can still get the error underneath, with `downcast_ref`.
+//!
+//! Trap: `{}` prints only the outermost line. `{:#}` prints all in one line, for a log.
+//! `{:?}` prints them one below the other, as for an error that `main` returns. A
+//! backtrace follows only with `RUST_BACKTRACE=1`.
+//!
+//! Trap: a `String` has no `context` ("its trait bounds were not satisfied").
+//!
+//! In production: libraries define types (`custom_errors`), so that callers can tell
+//! errors apart. `color-eyre` prints reports in colour, with the spans of `tracing`.
 //!
 //! asyncio: BaseException.add_note, raise, except
 //! exit: 1 cannot start

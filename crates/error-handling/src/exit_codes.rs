@@ -1,12 +1,16 @@
 //! Exit codes of an async program: return an error or an ExitCode from main.
 //!
-//! An error that `main` returns makes the code 1 and is printed by `{:?}`, as by `repr`:
-//! `Error: NoPage("attic")`. For words and a code of your own, print the error yourself
-//! and return an `ExitCode`, as with `sys.exit(code)`. Either way the values of `main`
-//! are dropped, and then what its tasks hold. The trap is `std::process::exit`, which is
-//! no `sys.exit` but an `os._exit`: nothing is dropped, neither in main nor in a task.
-//! Try it: `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
-//! `error`. A command line with such codes: `async_main_with_args`.
+//! An error that `main` returns makes the exit code 1 and is printed with `{:?}`, as by
+//! `repr`. For other words or another code, print the error and return an `ExitCode`, as
+//! with `sys.exit(code)`. Either way the values of `main` and of its tasks are dropped.
+//!
+//! Trap: `std::process::exit` is `os._exit` and not `sys.exit`. Nothing is dropped,
+//! neither in `main` nor in a task.
+//!
+//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
+//! `error`.
+//!
+//! See also: `async_main_with_args`, `error_context`.
 //!
 //! asyncio: sys.exit, os._exit, asyncio.run, SystemExit
 //! exit: 1 NoPage

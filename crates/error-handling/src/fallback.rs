@@ -1,13 +1,19 @@
 //! Fallback: a second source, then a cached value, then a default, and why it was used.
 //!
-//! The first question is which errors fall back. Another server may answer when one is
-//! down or slow; a user that does not exist will not exist there either. The trap is to
-//! fall back on every error, like `except Exception`: a wrong name gets the default, and
-//! nobody learns of it. So a function decides, and with the answer come the errors of the
-//! sources that had none, for the log. The sources are asked in a loop, the second only
-//! if it is needed; `first().await.or(second().await)` asks both, one after the other.
-//! Both at once: `hedged_request`. One again: `retry`. The crate `moka` does more than
-//! this cache: it has a limit to its size.
+//! A function decides which errors fall back. Another server may answer when one is down
+//! or slow. A user that does not exist will not exist there either. The answer comes with
+//! the errors of the sources that failed, for the log.
+//!
+//! Bounds: each source has a timeout. Unbounded: the cache.
+//!
+//! Trap: to fall back on every error, like `except Exception`. A wrong name then gets the
+//! default, and nobody learns of it.
+//!
+//! Trap: `first().await.or(second().await)` calls both sources.
+//!
+//! In production: `moka` limits the size of the cache and the age of its entries.
+//!
+//! See also: `hedged_request`, `retry`, `circuit_breaker`.
 //!
 //! asyncio: asyncio.timeout, try, except, raise
 

@@ -1,13 +1,17 @@
 //! A deadlock with one lock: a future that `select!` has left waits for it (futurelock).
 //!
-//! In asyncio whatever runs beside you is a task and goes on by itself. In Rust a future
-//! that is awaited by `&mut` in `select!` stands still once another arm has won. If it
-//! waits for a lock, the lock is handed to it in its turn, and it never gives it back:
-//! the next `lock().await` waits for ever, as does everybody else, without an error. Only
-//! a deadline finds it. Spawn the future, or go on awaiting it beside the rest with
-//! `join!`, or drop it first: without `&mut`, `select!` does that. It is the same with
-//! the permits of a `Semaphore`, with room in a full channel, and in the body of a loop
-//! over `buffer_unordered`. The name is from Oxide's RFD 609.
+//! A future that is awaited by `&mut` in `select!` is not polled after another arm has
+//! won. It still gets the lock when its turn comes, and never releases it. The next
+//! `lock().await` waits for ever, without an error. In asyncio it would be a task, which
+//! goes on. The name is from Oxide's RFD 609.
+//!
+//! Trap: the same happens with the permits of a `Semaphore`, with room in a full channel,
+//! and in the body of a loop over `buffer_unordered`.
+//!
+//! To avoid it, spawn the future, keep awaiting it with `join!`, or drop it first.
+//! Without `&mut`, `select!` drops it.
+//!
+//! See also: `cancel_safety`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.wait, asyncio.gather
 //! differs: in asyncio the request is a task, which goes on, so that nothing hangs

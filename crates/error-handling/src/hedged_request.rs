@@ -1,14 +1,20 @@
-//! Hedged requests: ask a second time when the answer is late, and take the first answer.
+//! Hedged requests: send a second request when the answer is late, take the first answer.
 //!
-//! The second try begins after a delay, or at once when the first fails; the loser is
-//! stopped. In asyncio the tries are tasks to be cancelled and waited for. Here they are
-//! two futures of one task: they may borrow, they need not be `Send` (free to move to
-//! another thread), and the loser is dropped before the function returns. The trap is
-//! the server, which goes on with what nobody waits for any more: hedge only what may be
-//! done twice, and remember that a slow service gets more to do by it. A request is made
-//! by a closure; one that gives away what it owns is told "cannot move out of `order`, a
-//! captured variable in an `FnMut` closure": clone it for each try. The crate `tower`
-//! does more: its `Hedge` takes the delay from the latencies that it has measured.
+//! The second attempt starts after a delay, or at once when the first fails. The loser is
+//! dropped before the function returns. Both are futures of one task, so they may borrow
+//! and need not be `Send`. In asyncio they are tasks, to be cancelled and awaited.
+//!
+//! Bounds: two attempts. Their time is unbounded: put a `timeout` around the call.
+//!
+//! Trap: the server still handles the request that was dropped. Hedge only idempotent
+//! requests, and remember that a slow service gets even more of them.
+//!
+//! Trap: "cannot move out of `order`, a captured variable in an `FnMut` closure": clone
+//! it for each attempt.
+//!
+//! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
+//!
+//! See also: `retry`, `fallback`.
 //!
 //! asyncio: asyncio.wait, asyncio.as_completed, asyncio.Task.cancel, ExceptionGroup
 

@@ -1,15 +1,16 @@
 //! HTTP timeouts and errors with reqwest: connect, read and total limits; status codes.
 //!
-//! A `reqwest` client has no limit in time unless you set one; aiohttp gives up after 300
-//! seconds. `connect_timeout` is for the connection, the look-up of the name included,
-//! `read_timeout` for each wait, so that what comes bit by bit keeps within it, and
-//! `timeout` for the whole, also for the body. A status of 500 is no error without
-//! `error_for_status`. The trap is `send`, which returns when the headers are there: a
-//! limit around it alone does not cover the body. Tell `is_connect` from `is_timeout`
-//! with care: a connection that is not there in time is both. Of read and total limit
-//! only the time tells which it was. Not shown is a host that swallows packets, which
-//! takes a second machine; a name server that does not answer stands for it. Limits
-//! around other things are in `timeouts`, a second try in `retry`.
+//! A `reqwest` client has no time limit unless you set one; aiohttp stops after 300 s.
+//! `connect_timeout` includes the name lookup. `read_timeout` limits each wait, so a slow
+//! drip stays within it. `timeout` limits the whole request with its body.
+//!
+//! Trap: `send` returns when the headers have arrived. A `timeout` around `send` alone
+//! does not cover the body.
+//!
+//! Trap: a status of 500 is no error without `error_for_status`. A connection that takes
+//! too long is both `is_connect` and `is_timeout`.
+//!
+//! See also: `timeouts`, `retry`, `http_requests`.
 //!
 //! asyncio: asyncio.timeout, asyncio.start_server, raise, except, asyncio.Server.sockets
 //! asyncio: asyncio.StreamWriter.write, asyncio.StreamReader.read

@@ -1,14 +1,18 @@
 //! Log errors with tracing: once, where they are handled, with the id of the request.
 //!
-//! A function that returns its error leaves the log to its caller and adds context; who
-//! handles the error logs it, once, and what is not the program's fault is no `error!`.
-//! As with `logging`, libraries only emit: `main` installs what writes the lines. A span
-//! stands for the contextvar that a filter reads: `instrument` wraps a future, and all
-//! that is logged in it names the request. The trap is a task: it inherits the context in
-//! asyncio, and no span in Tokio, so that its errors belong to nobody; give it
-//! `in_current_span`. Do not hold an entered span over an await; a task refuses it
-//! ("future cannot be sent between threads safely"). tracing-subscriber does more: it
-//! also writes JSON, and filters by module.
+//! A function that returns an error adds context and does not log it. The function that
+//! handles the error logs it. Libraries only emit events; `main` installs the subscriber
+//! that writes them. A span holds the request's id: `instrument` wraps a future in it.
+//!
+//! Trap: a spawned task has no span, so nobody knows which request its errors belong to.
+//! Spawn it with `in_current_span`. In asyncio a task inherits the context.
+//!
+//! Trap: "future cannot be sent between threads safely": a span was entered over an
+//! await.
+//!
+//! In production: `tracing-subscriber` can also write JSON and filter by module.
+//!
+//! See also: `structured_logging`, `task_locals`, `panic_in_a_task`.
 //!
 //! asyncio: logging.Logger.error, logging.Filter, contextvars.ContextVar
 //! differs: a task inherits the request's id in asyncio, and no span in Tokio

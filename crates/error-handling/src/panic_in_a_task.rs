@@ -1,14 +1,19 @@
 //! A panic in a task: notice it, pass it on, or start the task again (a supervisor).
 //!
-//! A panic ends its task and not the program (unless Cargo.toml says `panic = "abort"`),
-//! as an exception that nobody caught ends a task in asyncio. The trap is in both
-//! languages: if nobody awaits the task, nobody learns of it, and the program goes on
-//! without its worker; only standard error has a message. Awaiting the task gives a
-//! `JoinError`. Python raises the exception there, and `resume_unwind` goes on with the
-//! panic in the caller. `supervise` below starts the task again, a limited number of
-//! times; the job it had in hand is lost. A std `Mutex` that it had locked is poisoned
-//! (`lock` gives an error from then on), and a Tokio `Mutex` is not. The crate `ractor`
-//! does more: it supervises actors.
+//! A panic ends its task and not the program, unless Cargo.toml says `panic = "abort"`.
+//! The task's handle then returns a `JoinError`, and `resume_unwind` continues the panic
+//! in the caller. `supervise` below restarts the task; the job that it worked on is lost.
+//!
+//! Bounds: `supervise` restarts at most `restarts` times in all.
+//!
+//! Trap: if nobody awaits the task, nobody notices, and the program goes on without its
+//! worker. Only standard error has a message. It is the same in Python.
+//!
+//! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
+//!
+//! In production: `ractor` supervises actors in trees, and keeps their mailboxes.
+//!
+//! See also: `task_results`, `first_error_wins`, `drop_or_detach`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise
 //! stderr: job 0 has no work

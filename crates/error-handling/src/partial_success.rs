@@ -1,13 +1,16 @@
 //! Partial success: keep what succeeded, and list what failed with its input and error.
 //!
-//! `gather(return_exceptions=True)` gives a list in which the caller has to tell results
-//! from errors, and to find the input of each by its place. `try_each` does that once:
-//! successes and failures apart, each with its input, in the order of the inputs, so
-//! that what failed can be tried again. The trap is to drop the errors on the way:
-//! `flatten()` over results leaves out each `Err` without a word. Whether what succeeded
-//! is enough is for the caller to say, as by `at_least` here. Put a time limit into each
-//! call: around all it loses the successes, too (`wait_all`). To run only so many at once
-//! see `map_with_limit`, to try again with pauses `retry`.
+//! `gather(return_exceptions=True)` returns a list that mixes results and errors.
+//! `try_each` separates them, each with its input and in the order of the inputs, so that
+//! the failed ones can be retried. `at_least` decides whether the successes are enough.
+//!
+//! Bounds: unbounded: all calls run at once. See `map_with_limit`.
+//!
+//! Trap: `flatten()` over results drops each error silently.
+//!
+//! Trap: a timeout around all the calls loses the successes, too. Put one into each call.
+//!
+//! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), asyncio.timeout
 //! stderr: page 6 has no title

@@ -1,14 +1,18 @@
 //! Pass errors on with `?`: between error types, out of tasks, and with `map_err`.
 //!
-//! An exception reaches a distant caller as what it was. `?` converts on the way: it
-//! calls `From`, which decides what an error of that type becomes ("`?` couldn't convert
-//! the error" where there is none). The trap is that `From` knows the type only: of two
-//! numbers either may be the wrong one, and the error cannot tell. Where that matters,
-//! `map_err` says so at the place. An `Option` needs `ok_or` before its `?` ("can only be
-//! used on `Result`s, not `Option`s"). `Box<dyn Error + Send + Sync>` takes any error,
-//! and texts; without the `Send` a task refuses it ("`(dyn std::error::Error + 'static)`
-//! cannot be sent between threads safely"). A task's handle is asked twice, `??`: did the
-//! task come to its end, and what did it return? anyhow does more: see `error_context`.
+//! `?` returns the error to the caller and converts it by `From` ("`?` couldn't convert
+//! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and
+//! texts. On a task's handle write `??`: did the task end, and what did it return?
+//!
+//! Trap: `From` knows only the type. If two numbers are parsed, the error cannot tell
+//! which was wrong. Use `map_err` where that matters.
+//!
+//! Trap: `?` on an `Option` ("can only be used on `Result`s, not `Option`s"). Use
+//! `ok_or`.
+//!
+//! In production: `anyhow` adds a text at each level and can print a backtrace.
+//!
+//! See also: `error_context`, `custom_errors`, `try_except`.
 //!
 //! asyncio: raise, except, asyncio.create_task, asyncio.CancelledError
 //! stderr: a bug

@@ -1,13 +1,17 @@
 //! Shield work from cancellation, tell the caller, and wait for the work at the end.
 //!
-//! `asyncio.shield` is here a task whose handle is awaited: who is cancelled drops the
-//! handle, and the task runs to its end. A version often seen catches the cancellation
-//! and then cancels the inner task by hand: such a shield protects nothing. The trap is
-//! the end of the program, where a task that nobody awaits is dropped half done. So
-//! somebody has to know of it: a `TaskTracker` counts such tasks and waits for them, up
-//! to a limit, and then a token, a flag that its clones share, stops the rest. Tokio says
-//! nothing of an error whose caller has left, so the work reports it itself. The crate
-//! `tokio-graceful-shutdown` does more: it begins all this on Ctrl-C.
+//! `asyncio.shield` becomes a task whose handle is awaited. A cancelled caller drops the
+//! handle, and the task goes on. A `TaskTracker` counts such tasks and waits for them at
+//! the end. After a time limit, a token stops the rest.
+//!
+//! Bounds: the time that `finish` waits. Unbounded: the number of tasks.
+//!
+//! Trap: the end of `main` drops a task that nobody awaits, half done.
+//!
+//! Trap: if the caller has gone, nobody sees the error of the work. So the work logs it.
+//! Since Python 3.14 `shield` logs it by itself.
+//!
+//! See also: `cleanup_on_cancel`, `graceful_shutdown`, `cancellation`.
 //!
 //! asyncio: asyncio.shield, asyncio.wait(timeout=), asyncio.Task.cancel
 

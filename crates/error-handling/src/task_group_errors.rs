@@ -1,12 +1,15 @@
 //! An exception group: the errors of several tasks in one, handled by kind (`except*`).
 //!
-//! Rust has no `ExceptionGroup`: `ErrorGroup` below is a list with at least one error.
-//! `run_all` waits for all tasks. The first that fails cancels a token, by which the
-//! others are asked to stop, and what they fail with then is kept as well; aborted ones
-//! could neither save nor report an error (`task_group` aborts). The trap is what
-//! `except*` does by itself: it raises the errors of other kinds again. Here `except`
-//! returns them, and who forgets them hears "unused `Result` that must be used". Of a
-//! `Box<dyn Error>` the kind is asked by `error.is::<TheError>()`.
+//! Rust has no `ExceptionGroup`. `ErrorGroup` below is a list with at least one error.
+//! `run_all` waits for all tasks. The first failure cancels a token, which asks the
+//! others to stop. Their errors are kept as well; an aborted task could report none.
+//!
+//! Trap: `except*` raises the errors of other kinds again. Here `except` returns them,
+//! and the compiler warns if they are forgotten ("unused `Result` that must be used").
+//!
+//! Trap: to tell the kind of a `Box<dyn Error>`, call `error.is::<TheError>()`.
+//!
+//! See also: `first_error_wins`, `collect_all_errors`, `task_group`.
 //!
 //! asyncio: asyncio.TaskGroup, ExceptionGroup, except*, ExceptionGroup.split
 

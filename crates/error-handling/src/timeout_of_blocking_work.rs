@@ -1,13 +1,17 @@
 //! Time out blocking code: why `timeout` does not stop it, and a stop flag that does.
 //!
-//! A limit can end a call only where it awaits. Blocking code in an async function has no
-//! await, so the `timeout` around it comes too late: there is a result, after twice the
-//! limit, and no error. In `spawn_blocking` (`asyncio.to_thread`) the waiting ends in
-//! time, and here is the trap: the thread works on, and so it does after an `abort`; it
-//! holds its thread, and the runtime does not shut down before it has ended. So the work
-//! is cut into portions, and looks at a flag between them. A guard sets the flag when the
-//! caller is dropped, by a limit or otherwise. One long call that cannot be cut belongs
-//! into a process of its own, which can be killed (`tokio::process`).
+//! A timeout can end a call only at an await. Blocking code has none, so its `timeout`
+//! comes too late and returns the result. Cut the work into portions and check a flag in
+//! between. A guard sets the flag when the caller is dropped, by a timeout or otherwise.
+//!
+//! Trap: with `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
+//! thread works on, also after an `abort`. The runtime does not shut down before it has
+//! ended.
+//!
+//! In production: run a long call that cannot be cut in a process of its own, which can
+//! be killed (`tokio::process`).
+//!
+//! See also: `timeouts`, `cpu_bound`, `run_subprocess`.
 //!
 //! asyncio: asyncio.to_thread, asyncio.timeout, asyncio.wait(timeout=), threading.Event
 //! clock: real

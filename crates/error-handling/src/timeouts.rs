@@ -1,16 +1,18 @@
 //! Timeouts: limit how long a call or a task may take, as `asyncio.wait_for` does.
 //!
-//! `timeout(limit, call).await` drops the call when its time is up: it ends at the await
-//! where it is, and what it holds is released before the error arrives; one that is
-//! pinned and awaited by reference keeps the call until it is dropped itself. The error,
-//! `Elapsed`, becomes one of your own by `#[from]`: the first `?` is for the limit; the
-//! call's own `Result` is what remains, so a timeout of the call's own is another error,
-//! where asyncio raises `TimeoutError` for both, and `expired` tells which. The trap is a
-//! `timeout` around a task: it ends the waiting, and the task runs on, as if it stood in
-//! `asyncio.shield`. That is right for what must not be cut off, such as a payment; other
-//! tasks are aborted, and awaited until they have ended. Several calls with one limit:
-//! `deadlines`. Code that blocks its thread: `timeout_of_blocking_work`. The crate
-//! `tower` does more: its `Timeout` limits every call of a service.
+//! `timeout(limit, call).await` drops the call when the limit has passed. Whatever the
+//! call owns, such as a lock, is released before the error arrives. The error, `Elapsed`,
+//! is not that of the call: `??` asks for both. asyncio raises `TimeoutError` for both.
+//!
+//! Trap: a `timeout` around a task's handle ends only the wait, as with `asyncio.shield`.
+//! The task runs on. Abort it, and await its end.
+//!
+//! Trap: a call that is pinned and awaited by reference is not dropped.
+//!
+//! In production: `tower`'s `TimeoutLayer` limits each call of a service. It starts to
+//! count when the service is ready, and so leaves out the wait for a permit.
+//!
+//! See also: `deadlines`, `timeout_of_blocking_work`, `http_timeouts`.
 //!
 //! asyncio: asyncio.timeout, asyncio.wait_for, asyncio.shield, asyncio.TimeoutError
 //! asyncio: asyncio.Timeout, asyncio.Timeout.expired

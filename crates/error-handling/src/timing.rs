@@ -1,14 +1,17 @@
 //! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
 //!
-//! A decorator of a coroutine function is here a function that takes a future. What its
-//! `finally` does is done by `Drop`, which also runs when a time limit or an abort drops
-//! the future; the report says whether the end was reached. The trap is the same in both
-//! languages: to measure the call. Calling an async function only makes a future, which
-//! takes no time; the await has to stand between the two readings of the clock. Order
-//! matters, too: inside of a retry each try is measured, outside of it all of them with
-//! their pauses. The clock is `tokio::time::Instant` and not std's, so that a test with
-//! `start_paused` is exact. The crate `tokio-metrics` does more: it tells the time in
-//! which a task worked from the time in which it waited.
+//! A decorator of a coroutine function is a function that takes a future. `Drop` does
+//! what `finally` does: it also runs when a timeout or an abort drops the future, and the
+//! report then says so. `tokio::time::Instant` obeys the paused clock of a test, std's
+//! does not.
+//!
+//! Trap: calling an async function only creates a future. Put the await between the two
+//! readings of the clock.
+//!
+//! Trap: inside of a retry each attempt is measured, outside all attempts and backoffs.
+//!
+//! In production: `tokio-metrics` tells the time in which a task worked from the time in
+//! which it waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
 

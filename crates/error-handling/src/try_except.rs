@@ -1,15 +1,15 @@
 //! Catch errors as try, except, else and finally do: `match`, `?`, and a block to leave.
 //!
-//! An error is a value: `match` on it is `except`, and `?` hands it to the caller, as an
-//! exception is that nobody catches. The arm for `Ok` is `else`: what fails there is not
-//! caught below. For `finally` put the body into an `async` block: `?` and `return` leave
-//! this block alone, and the clean-up stands after it. The trap is `?` without the block,
-//! which leaves the function before the clean-up. (What to do about a panic or a
-//! cancellation: `drop_guard`, `cleanup_on_cancel`.) Catch what you can answer and pass
-//! on the rest. The compiler finds the kind of error that a match forgets
-//! ("non-exhaustive patterns"), the result that nobody looks at ("unused `Result` that
-//! must be used"), and a `?` in a main that returns nothing ("the `?` operator can only
-//! be used in an async block that returns `Result` or `Option`").
+//! An error is a value. `match` on it is `except`, and `?` passes it to the caller. The
+//! arm for `Ok` is `else`. For `finally`, put the body into an async block and the
+//! clean-up after the block: `?` and `return` leave only the block.
+//!
+//! Trap: a `?` outside of such a block leaves the function before the clean-up.
+//!
+//! Trap: "non-exhaustive patterns": the match forgets one kind of error. Handle the kinds
+//! that you can answer, and return the rest.
+//!
+//! See also: `propagate_with_question_mark`, `drop_guard`, `cleanup_on_cancel`.
 //!
 //! asyncio: try, except, else, finally, raise, contextlib.suppress
 

@@ -310,10 +310,12 @@ async fn a_rejected_call_is_not_begun() {
     let (held, dropped) = oneshot::channel::<()>();
     let orders = Arc::new(AtomicUsize::new(0));
     let placed = Arc::clone(&orders);
-    let order = async move || {
-        let _held = held;
+    let order = move || {
         let order = tokio::spawn(async move { placed.fetch_add(1, SeqCst) });
-        order.await.map_err(|_| 500)
+        async move {
+            let _held = held;
+            order.await.map_err(|_| 500)
+        }
     };
     let retry_after = 5 * TICK;
     let rejected = CallError::Open { retry_after };
