@@ -12,18 +12,18 @@ class Goodbye:
     answer: asyncio.Future
 
 
-class NoGoodbye(Exception):
+class CloseError(Exception):
     pass
 
 
-class Goodbyes:
+class CloseTasks:
     """Says goodbye for connections that are closed."""
 
     def __init__(self, limit):
         self._limit = limit
         self._tasks = set()
 
-    def say(self, line):
+    def spawn(self, line):
         task = asyncio.create_task(self._goodbye(line))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -41,15 +41,15 @@ class Goodbyes:
                 await line.put(Goodbye(answer))
                 await answer
         except TimeoutError:
-            raise NoGoodbye("no answer to the goodbye") from None
+            raise CloseError("no answer to the goodbye") from None
 
 
 class Connection:
     """Says goodbye when it is left."""
 
-    def __init__(self, line, goodbyes):
+    def __init__(self, line, close_tasks):
         self._line = line
-        self._goodbyes = goodbyes
+        self._close_tasks = close_tasks
 
     async def send(self, text):
         await self._line.put(Text(text))
@@ -59,7 +59,7 @@ class Connection:
 
     async def __aexit__(self, *exception):
         # Given up half-way, it goes on in its task.
-        await asyncio.shield(self._goodbyes.say(self._line))
+        await asyncio.shield(self._close_tasks.spawn(self._line))
 
 
 async def serve(name, line, wait):
@@ -78,10 +78,10 @@ async def serve(name, line, wait):
                 return
 
 
-def connect(name, goodbyes, servers, wait):
+def connect(name, close_tasks, servers, wait):
     line = asyncio.Queue(1)
     servers.create_task(serve(name, line, wait))
-    return Connection(line, goodbyes)
+    return Connection(line, close_tasks)
 
 
 class TalkError(Exception):
@@ -96,23 +96,23 @@ async def talk(connection):
 
 
 async def main():
-    goodbyes = Goodbyes(0.4)
+    close_tasks = CloseTasks(0.4)
     moment = 0.15
     async with asyncio.TaskGroup() as servers:
         print("Closed:")
-        async with connect("Ada", goodbyes, servers, 0.1) as ada:
+        async with connect("Ada", close_tasks, servers, 0.1) as ada:
             await ada.send("hello")
         print("Ada has closed")
 
         print("Dropped by an error:")
         try:
-            await talk(connect("Ben", goodbyes, servers, 0.1))
+            await talk(connect("Ben", close_tasks, servers, 0.1))
         except TalkError as error:
             print(f"Ben failed: {error}")
         await asyncio.sleep(2 * moment)
 
         print("Dropped by an abort:")
-        cid = asyncio.create_task(talk(connect("Cid", goodbyes, servers, 0.1)))
+        cid = asyncio.create_task(talk(connect("Cid", close_tasks, servers, 0.1)))
         await asyncio.sleep(moment)
         cid.cancel()
         await asyncio.wait([cid])
@@ -123,21 +123,21 @@ async def main():
         print("A goodbye may take 0.4 s:")
         for name, wait in [("Dan", 0.22), ("Eve", 0.36)]:
             try:
-                async with connect(name, goodbyes, servers, wait):
+                async with connect(name, close_tasks, servers, wait):
                     pass
                 print(f"{name} has closed")
-            except NoGoodbye as error:
+            except CloseError as error:
                 print(f"{name}: {error}")
 
         print("Given up after 0.05 s, at the end of the program:")
         try:
             async with asyncio.timeout(0.05):
-                async with connect("Fay", goodbyes, servers, 0.1):
+                async with connect("Fay", close_tasks, servers, 0.1):
                     pass
         except TimeoutError:
             print("Fay gave up")
-        await goodbyes.wait()
-        print("all goodbyes are over")
+        await close_tasks.wait()
+        print("all close_tasks are over")
 
 
 asyncio.run(main())

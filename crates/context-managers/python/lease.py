@@ -12,17 +12,17 @@ class LeaseLock:
         self.time = time
         self.token = 0
         self.until = None
-        self.given_back = asyncio.Event()
-        self._line = asyncio.Lock()
+        self.released = asyncio.Event()
+        self._queue = asyncio.Lock()
 
     async def acquire(self):
-        async with self._line:
+        async with self._queue:
             while self.is_held():
-                self.given_back.clear()
+                self.released.clear()
                 try:
-                    # It may have been renewed by then, and is looked at once more.
+                    # It may have been renewed by then, so check once more.
                     async with asyncio.timeout_at(self.until):
-                        await self.given_back.wait()
+                        await self.released.wait()
                 except TimeoutError:
                     pass
             self.token += 1
@@ -48,16 +48,16 @@ class Lease:
     async def __aexit__(self, *exception):
         if self._lock.token == self.token:
             self._lock.until = None
-            self._lock.given_back.set()
+            self._lock.released.set()
 
     def renew(self):
-        """Starts the time anew, from now on."""
+        """Lets the lease expire a full time from now."""
         if self._lock.token != self.token or not self._lock.is_held():
-            raise Expired("the lease has run out")
+            raise Expired("the lease has expired")
         self._lock.begin()
 
     async def hold(self, work):
-        """Does the work, and renews whenever a third of the time has gone by."""
+        """Awaits the work, and renews at each third of the time."""
         task = asyncio.create_task(work)
         try:
             self.renew()
@@ -83,12 +83,12 @@ class Page:
 
     def write(self, token, author):
         if token < self._newest:
-            raise Stale(f"refused, as {token} is less than {self._newest}")
+            raise Stale(f"rejected, as {token} is less than {self._newest}")
         self._newest = token
         self.author = author
 
     def overwrite(self, author):
-        """Writes, whoever has written before: a store that knows of no tokens."""
+        """Writes without a check, as a store without tokens does."""
         self.author = author
 
 
@@ -107,7 +107,7 @@ async def edit(name, lock, pages, before, after):
             pages.with_tokens.write(lease.token, name)
             print(f"{name} writes")
         except Stale as stale:
-            print(f"{name} is {stale}")
+            print(f"{name}: {stale}")
         try:
             lease.renew()
         except Expired as expired:
@@ -127,7 +127,7 @@ async def edit_slowly(name, lock, pages):
             await lease.hold(slow())
             print(f"{name} writes")
         except Stale as stale:
-            print(f"{name} is {stale}")
+            print(f"{name}: {stale}")
         except Expired as expired:
             print(f"{name} stops: {expired}")
 
@@ -166,7 +166,7 @@ async def main():
     await ann
     await ben
 
-    print("Ann renews, and is aborted after 0.2 s:")
+    print("Ann renews, and is cancelled after 0.2 s:")
     ann = asyncio.create_task(edit_slowly("Ann", lock, pages))
     await asyncio.sleep(moment)
     ben = start("Ben", 0.1, 0)
@@ -174,7 +174,7 @@ async def main():
     ann.cancel()
     await ben
 
-    print("A lease that is never given back:")
+    print("A lease that is never released:")
     lease = await lock.acquire()
     print(f"lost: lease {lease.token}")
     await start("Ben", 0.1, 0)

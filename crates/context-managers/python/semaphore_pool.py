@@ -4,16 +4,16 @@ import asyncio
 class Pool:
     def __init__(self, size):
         self.free = size
-        self._places = asyncio.Semaphore(size)
+        self._semaphore = asyncio.Semaphore(size)
 
     async def __aenter__(self):
-        await self._places.acquire()
+        await self._semaphore.acquire()
         self.free -= 1
         return self
 
     async def __aexit__(self, *_):
         self.free += 1
-        self._places.release()
+        self._semaphore.release()
 
 
 class UserError(Exception):
@@ -38,62 +38,62 @@ async def use_pool(pool, name):
 
 class ByHand:
     def __init__(self, size):
-        self._places = asyncio.Semaphore(size)
+        self._semaphore = asyncio.Semaphore(size)
 
-    async def enter(self):
-        await self._places.acquire()
+    async def acquire(self):
+        await self._semaphore.acquire()
 
-    def leave(self):
-        self._places.release()
+    def release(self):
+        self._semaphore.release()
 
 
 async def use_by_hand(pool, name):
-    await pool.enter()
+    await pool.acquire()
     await some_operation(name)
-    pool.leave()
+    pool.release()
 
 
 async def describe(user):
     await asyncio.wait([user])
     if user.cancelled():
-        return "stopped"
+        return "cancelled"
     match user.exception():
         case None:
             return "done"
         case UserError() as error:
             return str(error)
         case AssertionError():
-            return "a panic"
+            return "a bug"
 
 
 async def main():
     moment = 0.1
     pool = Pool(3)
 
-    print("Four users, three places:")
+    print("Four users, three permits:")
     async with asyncio.TaskGroup() as users:
         for name in "ABCD":
             users.create_task(use_pool(pool, name))
             await asyncio.sleep(moment)
-    print(f"{pool.free} places are free")
+    print(f"{pool.free} permits are free")
 
-    print("A user fails, one has a bug, one is stopped:")
+    print("A user fails, one has a bug, one is cancelled:")
     users = []
     for name in "EFG":
         users.append(asyncio.create_task(use_pool(pool, name)))
         await asyncio.sleep(moment)
-    print(f"{pool.free} places are free")
+    print(f"{pool.free} permits are free")
     users[2].cancel()
     for user in users:
         print(await describe(user))
-    print(f"{pool.free} places are free")
+    print(f"{pool.free} permits are free")
 
-    print("A place in a struct:")
+    print("A permit in a struct:")
     async with pool:
-        print(f"H is in, {pool.free} places are free")
-    print(f"{pool.free} places are free")
+        print(f"H is in, {pool.free} permits are free")
+    print(f"{pool.free} permits are free")
 
-    print("Two places given back by hand, if the work goes well:")
+    print("Two permits, released by hand if the work succeeds:")
     pool = ByHand(2)
     for name in "AEEB":
         try:
@@ -102,7 +102,7 @@ async def main():
         except UserError as error:
             print(error)
         except TimeoutError:
-            print(f"{name} gave up")
+            print(f"{name} timed out")
 
 
 asyncio.run(main())

@@ -17,7 +17,6 @@
 //! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__
 
 use std::error::Error;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,48 +26,25 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Why a call failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// What SQLite says.
-    Sqlite(rusqlite::Error),
-    /// The database was closed before.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the database is closed")]
     Closed,
     /// The call panicked, or the runtime was shut down.
-    Lost(JoinError),
+    #[error("the call was lost")]
+    Lost(#[from] JoinError),
 }
 
-impl fmt::Display for DatabaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(error) => write!(f, "{error}"),
-            Self::Closed => f.write_str("the database is closed"),
-            Self::Lost(error) => write!(f, "the call was lost: {error}"),
-        }
-    }
-}
-
-impl Error for DatabaseError {}
-
-impl From<rusqlite::Error> for DatabaseError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<JoinError> for DatabaseError {
-    fn from(error: JoinError) -> Self {
-        Self::Lost(error)
-    }
-}
-
-/// One connection, used by one call at a time, in the order of asking. Clones share it.
-#[derive(Clone)]
+/// A connection that runs one call at a time, first come, first served. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Database {
     connection: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Database {
-    /// Opens a database file, which is made if it is not there.
+    /// Opens a database file, and creates it if it is missing.
     pub async fn open(path: &Path) -> Result<Self, DatabaseError> {
         let path = path.to_path_buf();
         let connection = spawn_blocking(|| Connection::open(path)).await??;
@@ -76,18 +52,18 @@ impl Database {
         Ok(Self { connection })
     }
 
-    /// Runs `work` with the connection, on a thread where it may block.
+    /// Runs `work` with the connection, on a blocking thread.
     ///
-    /// Dropped while it waits for its turn, it does nothing. Dropped later, it leaves
-    /// `work` running to its end, and only then is the connection lent to the next.
+    /// Dropped while it waits for the connection, it does nothing. Dropped later, it does
+    /// not stop `work`, and the next call waits for its end.
     ///
     /// Work with an error type of its own returns its `Result` as the value:
     /// `Ok(check(connection))`. The caller then writes `database.call(..).await??`.
     ///
     /// # Errors
     ///
-    /// That of `work`; `Closed` after `close`; `Lost` if `work` panics, after which the
-    /// connection can be used further.
+    /// The error of `work`, `Closed` after `close`, or `Lost` if `work` panics. The
+    /// connection can be used after a panic.
     pub async fn call<T, F>(&self, work: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -101,12 +77,12 @@ impl Database {
         .await?
     }
 
-    /// Closes the connection, after the calls that have asked before, and for all clones.
-    /// Does nothing if it is closed.
+    /// Closes the connection for all clones, after the calls that wait for it. Does
+    /// nothing if it is closed.
     ///
     /// # Errors
     ///
-    /// What SQLite says; the connection is then still open.
+    /// That of SQLite. The connection is then still open.
     pub async fn close(&self) -> Result<(), DatabaseError> {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
         spawn_blocking(move || {

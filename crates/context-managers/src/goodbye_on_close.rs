@@ -6,7 +6,7 @@
 //!
 //! Bounds: each goodbye takes at most `limit`.
 //!
-//! Trap: the end of `main` drops the tasks that say goodbye. Call `Goodbyes::wait`
+//! Trap: the end of `main` drops the tasks that say goodbye. Call `CloseTasks::wait`
 //! before.
 //!
 //! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
@@ -15,7 +15,6 @@
 //! differs: a block that is left waits for the goodbye
 
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -33,36 +32,26 @@ pub enum Message {
     Goodbye(oneshot::Sender<()>),
 }
 
-/// What became of a goodbye that was not answered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NoGoodbye {
-    /// There was no answer in time.
+/// Why a goodbye was not answered.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    #[error("no answer to the goodbye")]
     TimedOut,
-    /// The server has hung up, or the runtime ended.
+    /// The server has hung up, or the runtime was shut down.
+    #[error("the line is dead")]
     Lost,
 }
 
-impl fmt::Display for NoGoodbye {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            NoGoodbye::TimedOut => "no answer to the goodbye",
-            NoGoodbye::Lost => "the line is dead",
-        })
-    }
-}
-
-impl Error for NoGoodbye {}
-
 /// Says goodbye for connections that are closed or dropped. Clones share the tasks.
 #[derive(Clone)]
-pub struct Goodbyes {
+pub struct CloseTasks {
     tasks: TaskTracker,
     runtime: Handle,
     limit: Duration,
 }
 
-impl Goodbyes {
-    /// Each goodbye may take as long as `limit`.
+impl CloseTasks {
+    /// Returns a set of tasks, each of which takes at most `limit`.
     ///
     /// # Panics
     ///
@@ -75,45 +64,45 @@ impl Goodbyes {
         }
     }
 
-    /// Waits until no connection is open and all goodbyes are over, at the end of the
-    /// program. Who holds a connection must not call it, as it would wait for itself.
+    /// Waits until all connections are dropped and all goodbyes are over. Call it at the
+    /// end of the program. A task that holds a connection would wait for itself.
     pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn say(&self, line: mpsc::Sender<Message>) -> JoinHandle<Result<(), NoGoodbye>> {
+    fn spawn(&self, line: mpsc::Sender<Message>) -> JoinHandle<Result<(), CloseError>> {
         let task = goodbye(line, self.limit);
-        // A destructor may run in a thread that knows of no runtime.
+        // A destructor may run on a thread without a runtime.
         self.tasks.spawn_on(task, &self.runtime)
     }
 }
 
-async fn goodbye(line: mpsc::Sender<Message>, limit: Duration) -> Result<(), NoGoodbye> {
+async fn goodbye(line: mpsc::Sender<Message>, limit: Duration) -> Result<(), CloseError> {
     let (answer, answered) = oneshot::channel();
     let said = timeout(limit, async {
         let sent = line.send(Message::Goodbye(answer)).await;
-        sent.map_err(|_| NoGoodbye::Lost)?;
-        answered.await.map_err(|_| NoGoodbye::Lost)
+        sent.map_err(|_| CloseError::Lost)?;
+        answered.await.map_err(|_| CloseError::Lost)
     });
-    said.await.unwrap_or(Err(NoGoodbye::TimedOut))
+    said.await.unwrap_or(Err(CloseError::TimedOut))
 }
 
 /// A connection that says goodbye, whatever happens to it.
 pub struct Connection {
     line: Option<mpsc::Sender<Message>>,
-    goodbyes: Goodbyes,
+    close_tasks: CloseTasks,
     /// Ends after the goodbye has begun.
     _open: TaskTrackerToken,
 }
 
 impl Connection {
-    /// Over a line to a server.
-    pub fn new(line: mpsc::Sender<Message>, goodbyes: Goodbyes) -> Self {
+    /// Returns a connection over a line to a server.
+    pub fn new(line: mpsc::Sender<Message>, close_tasks: CloseTasks) -> Self {
         Self {
             line: Some(line),
-            _open: goodbyes.tasks.token(),
-            goodbyes,
+            _open: close_tasks.tasks.token(),
+            close_tasks,
         }
     }
 
@@ -122,29 +111,28 @@ impl Connection {
     /// # Errors
     ///
     /// If the server has hung up.
-    pub async fn send(&self, text: &str) -> Result<(), NoGoodbye> {
-        let line = self.line.as_ref().ok_or(NoGoodbye::Lost)?;
+    pub async fn send(&self, text: &str) -> Result<(), CloseError> {
+        let line = self.line.as_ref().ok_or(CloseError::Lost)?;
         let sent = line.send(Message::Text(text.to_string())).await;
-        sent.map_err(|_| NoGoodbye::Lost)
+        sent.map_err(|_| CloseError::Lost)
     }
 
-    /// Says goodbye, and waits for the answer. Dropped while it waits, it goes on in its
-    /// task.
+    /// Says goodbye, and waits for the answer. Dropping the future does not stop that.
     ///
     /// # Errors
     ///
     /// If there is no answer.
-    pub async fn close(mut self) -> Result<(), NoGoodbye> {
-        let line = self.line.take().ok_or(NoGoodbye::Lost)?;
-        let said = self.goodbyes.say(line);
-        said.await.unwrap_or(Err(NoGoodbye::Lost))
+    pub async fn close(mut self) -> Result<(), CloseError> {
+        let line = self.line.take().ok_or(CloseError::Lost)?;
+        let said = self.close_tasks.spawn(line);
+        said.await.unwrap_or(Err(CloseError::Lost))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(line) = self.line.take() {
-            drop(self.goodbyes.say(line));
+            drop(self.close_tasks.spawn(line));
         }
     }
 }
@@ -168,10 +156,10 @@ async fn serve(name: &str, mut line: mpsc::Receiver<Message>, millis: u64) {
 }
 
 /// A connection to a server that answers a goodbye after some milliseconds.
-fn connect(name: &'static str, goodbyes: &Goodbyes, millis: u64) -> Connection {
+fn connect(name: &'static str, close_tasks: &CloseTasks, millis: u64) -> Connection {
     let (line, server) = mpsc::channel(1);
     tokio::spawn(serve(name, server, millis));
-    Connection::new(line, goodbyes.clone())
+    Connection::new(line, close_tasks.clone())
 }
 
 /// Fails after 0.2 s.
@@ -181,24 +169,24 @@ async fn talk(connection: Connection) -> Result<(), Box<dyn Error + Send + Sync>
     Err("nothing more to say".into())
 }
 
-pub async fn run() -> Result<(), NoGoodbye> {
-    let goodbyes = Goodbyes::new(Duration::from_millis(400));
+pub async fn run() -> Result<(), CloseError> {
+    let close_tasks = CloseTasks::new(Duration::from_millis(400));
     let moment = Duration::from_millis(150);
 
     println!("Closed:");
-    let ada = connect("Ada", &goodbyes, 100);
+    let ada = connect("Ada", &close_tasks, 100);
     ada.send("hello").await?;
     ada.close().await?;
     println!("Ada has closed");
 
     println!("Dropped by an error:");
-    if let Err(error) = talk(connect("Ben", &goodbyes, 100)).await {
+    if let Err(error) = talk(connect("Ben", &close_tasks, 100)).await {
         println!("Ben failed: {error}");
     }
     sleep(2 * moment).await;
 
     println!("Dropped by an abort:");
-    let cid = tokio::spawn(talk(connect("Cid", &goodbyes, 100)));
+    let cid = tokio::spawn(talk(connect("Cid", &close_tasks, 100)));
     sleep(moment).await;
     cid.abort();
     if cid.await.is_err_and(|error| error.is_cancelled()) {
@@ -208,23 +196,23 @@ pub async fn run() -> Result<(), NoGoodbye> {
 
     println!("A goodbye may take 0.4 s:");
     for (name, millis) in [("Dan", 220), ("Eve", 360)] {
-        match connect(name, &goodbyes, millis).close().await {
+        match connect(name, &close_tasks, millis).close().await {
             Ok(()) => println!("{name} has closed"),
             Err(error) => println!("{name}: {error}"),
         }
     }
 
     println!("Given up after 0.05 s, at the end of the program:");
-    let closing = connect("Fay", &goodbyes, 100).close();
+    let closing = connect("Fay", &close_tasks, 100).close();
     if timeout(Duration::from_millis(50), closing).await.is_err() {
         println!("Fay gave up");
     }
-    goodbyes.wait().await;
-    println!("all goodbyes are over");
+    close_tasks.wait().await;
+    println!("all close_tasks are over");
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), NoGoodbye> {
+pub async fn main() -> Result<(), CloseError> {
     run().await
 }

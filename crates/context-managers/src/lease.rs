@@ -14,8 +14,6 @@
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with, __aenter__, __aexit__
 
-use std::error::Error;
-use std::fmt;
 use std::mem;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,74 +29,66 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub struct LeaseLock(Arc<Shared>);
 
 struct Shared {
-    time: Duration,
+    ttl: Duration,
     state: Mutex<State>,
-    /// Held by whoever is the next to get a lease.
-    line: sync::Mutex<()>,
-    given_back: Notify,
+    /// Held by the waiter that gets the next lease.
+    queue: sync::Mutex<()>,
+    released: Notify,
 }
 
 struct State {
     /// The token of the newest lease.
     token: u64,
-    /// When that lease ends; `None` if it was given back.
-    until: Option<Instant>,
+    /// When that lease expires; `None` if it was released.
+    expires: Option<Instant>,
 }
 
-/// The time of the lease is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The lease has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease has expired")]
 pub struct Expired;
 
-impl fmt::Display for Expired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the lease has run out")
-    }
-}
-
-impl Error for Expired {}
-
 impl LeaseLock {
-    /// A lock whose leases last for `time` after they were begun or renewed.
+    /// Returns a lock whose leases expire `ttl` after they began or were renewed.
+    ///
+    /// Timers are a millisecond late, and more on a busy thread. A `ttl` that is not much
+    /// longer expires before it can be renewed.
     ///
     /// # Panics
     ///
-    /// If `time` is less than 50 milliseconds, as timers are a millisecond late, and more
-    /// on a busy thread; or if it is more than 30 years.
-    pub fn new(time: Duration) -> Self {
+    /// If `ttl` is 0, or more than 30 years.
+    pub fn new(ttl: Duration) -> Self {
         let years = Duration::from_secs(30 * 365 * 24 * 3600);
-        assert!(
-            (Duration::from_millis(50)..=years).contains(&time),
-            "a lease lasts between 50 milliseconds and 30 years"
-        );
+        assert!(!ttl.is_zero() && ttl <= years, "0 < ttl <= 30 years");
         let state = State {
             token: 0,
-            until: None,
+            expires: None,
         };
         Self(Arc::new(Shared {
-            time,
+            ttl,
             state: Mutex::new(state),
-            line: sync::Mutex::new(()),
-            given_back: Notify::new(),
+            queue: sync::Mutex::new(()),
+            released: Notify::new(),
         }))
     }
 
-    /// Waits until the lease of the holder before is given back or has run out, and
-    /// begins a new one. Who waits is served in the order of asking.
+    /// Waits until the current lease is released or has expired, and begins a new one.
+    /// Waiters are served first come, first served.
     ///
-    /// Cancel-safe: dropped while it waits, it leaves its place in the line to the next.
-    /// Who has a lease of this lock and asks for another waits until the first runs out.
+    /// Cancel-safe: dropped while it waits, it leaves the queue. A task that holds a
+    /// lease and acquires another waits until the first has expired.
     pub async fn acquire(&self) -> Lease {
         let shared = &self.0;
-        let _turn = shared.line.lock().await;
+        let _next = shared.queue.lock().await;
         loop {
-            let until = {
+            let expires = {
                 let mut state = shared.lock();
                 let now = Instant::now();
-                match state.until {
-                    Some(until) if now < until => until,
+                match state.expires {
+                    Some(expires) if now < expires => expires,
                     _ => {
                         state.token += 1;
-                        state.until = Some(now + shared.time);
+                        state.expires = Some(now + shared.ttl);
                         return Lease {
                             lock: self.clone(),
                             token: state.token,
@@ -106,10 +96,10 @@ impl LeaseLock {
                     }
                 }
             };
-            // It may have been renewed by then, and is looked at once more.
+            // It may have been renewed by then, so check once more.
             select! {
-                () = sleep_until(until) => {}
-                () = shared.given_back.notified() => {}
+                () = sleep_until(expires) => {}
+                () = shared.released.notified() => {}
             }
         }
     }
@@ -117,59 +107,56 @@ impl LeaseLock {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // It is set in steps that cannot panic, so a panic elsewhere spoils nothing.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The right to use something until its time is over. Dropped, it is given back, unless
-/// it has run out: the lease of another is left alone.
-#[must_use = "without a name it is given back at once"]
+/// The right to use something until it expires. Dropping it releases it, unless another
+/// lease has begun.
+#[must_use = "a lease without a name is released at once"]
 pub struct Lease {
     lock: LeaseLock,
     token: u64,
 }
 
 impl Lease {
-    /// Higher than that of each lease before. What the lease guards has to refuse any
-    /// that is lower than one it has seen.
+    /// Returns the fencing token, which is higher than that of each earlier lease. The
+    /// store must reject a token that is lower than one it has seen.
     pub fn token(&self) -> u64 {
         self.token
     }
 
-    /// Starts the time anew, from now on.
+    /// Lets the lease expire `ttl` from now.
     ///
     /// # Errors
     ///
-    /// [`Expired`] once its time is over, even if nobody else has taken it since. It
-    /// cannot be had back.
+    /// [`Expired`] if it has expired, even if no other lease has begun.
     pub fn renew(&self) -> Result<(), Expired> {
         let mut state = self.lock.0.lock();
         let now = Instant::now();
-        match state.until {
-            Some(until) if state.token == self.token && now < until => {
-                state.until = Some(now + self.lock.0.time);
+        match state.expires {
+            Some(expires) if state.token == self.token && now < expires => {
+                state.expires = Some(now + self.lock.0.ttl);
                 Ok(())
             }
             _ => Err(Expired),
         }
     }
 
-    /// Does the work, and renews the lease at the beginning and whenever a third of its
-    /// time has gone by.
+    /// Awaits the work, and renews the lease before, after, and at each third of `ttl`.
     ///
     /// # Errors
     ///
     /// [`Expired`] if it could not be renewed in time, because something blocked the task
-    /// or the thread. The work is dropped then, at the await where it is; if it has
-    /// ended, the output is lost then.
+    /// or the thread. The work is then dropped at its current await. If it has ended, its
+    /// output is lost.
     pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, Expired> {
         let mut work = pin!(work);
         loop {
             self.renew()?;
             select! {
                 biased;
-                () = sleep(self.lock.0.time / 3) => {}
+                () = sleep(self.lock.0.ttl / 3) => {}
                 output = &mut work => {
                     self.renew()?;
                     return Ok(output);
@@ -183,8 +170,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut state = self.lock.0.lock();
         if state.token == self.token {
-            state.until = None;
-            self.lock.0.given_back.notify_one();
+            state.expires = None;
+            self.lock.0.released.notify_one();
         }
     }
 }
@@ -193,27 +180,20 @@ impl Drop for Lease {
 #[derive(Default)]
 pub struct Page(Mutex<(u64, &'static str)>);
 
-/// Somebody with a later lease has written.
-#[derive(Debug)]
+/// A holder of a later lease has written.
+#[derive(Debug, thiserror::Error)]
+#[error("rejected, as {token} is less than {newest}")]
 pub struct Stale {
     token: u64,
     newest: u64,
 }
-
-impl fmt::Display for Stale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused, as {} is less than {}", self.token, self.newest)
-    }
-}
-
-impl Error for Stale {}
 
 impl Page {
     /// Writes, with a lease's token.
     ///
     /// # Errors
     ///
-    /// [`Stale`] if the token is lower than that of somebody who wrote before.
+    /// [`Stale`] if the token is lower than one that it has seen.
     pub fn write(&self, token: u64, author: &'static str) -> Result<(), Stale> {
         let mut page = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if token < page.0 {
@@ -224,7 +204,7 @@ impl Page {
         Ok(())
     }
 
-    /// Writes, whoever has written before: what a store does that knows of no tokens.
+    /// Writes without a check, as a store without tokens does.
     fn overwrite(&self, author: &'static str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = author;
     }
@@ -254,7 +234,7 @@ async fn edit(
     pages.without.overwrite(name);
     match pages.with_tokens.write(lease.token(), name) {
         Ok(()) => println!("{name} writes"),
-        Err(stale) => println!("{name} is {stale}"),
+        Err(stale) => println!("{name}: {stale}"),
     }
     if let Err(expired) = lease.renew() {
         println!("{name} cannot renew: {expired}");
@@ -272,7 +252,7 @@ async fn edit_slowly(name: &'static str, lock: LeaseLock, pages: Arc<Pages>) {
     };
     match lease.hold(slow).await {
         Ok(Ok(())) => println!("{name} writes"),
-        Ok(Err(stale)) => println!("{name} is {stale}"),
+        Ok(Err(stale)) => println!("{name}: {stale}"),
         Err(expired) => println!("{name} stops: {expired}"),
     }
 }
@@ -310,7 +290,7 @@ pub async fn run() -> Result<(), JoinError> {
     ann.await?;
     ben.await?;
 
-    println!("Ann renews, and is aborted after 0.2 s:");
+    println!("Ann renews, and is cancelled after 0.2 s:");
     let ann = tokio::spawn(edit_slowly("Ann", lock.clone(), Arc::clone(&pages)));
     sleep(moment).await;
     let ben = start("Ben", [100, 0]);
@@ -318,7 +298,7 @@ pub async fn run() -> Result<(), JoinError> {
     ann.abort();
     ben.await?;
 
-    println!("A lease that is never given back:");
+    println!("A lease that is never released:");
     let lease = lock.acquire().await;
     println!("lost: lease {}", lease.token());
     mem::forget(lease);

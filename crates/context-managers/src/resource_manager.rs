@@ -29,46 +29,35 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// What has to be closed with an await.
+/// A resource whose close has to await.
 pub trait Resource: Send + Sync + 'static {
-    /// Why it could not be closed.
+    /// The error of a close.
     type Error: Send;
 
-    /// What it is called in a report.
+    /// Returns its name for a report.
     fn name(&self) -> &str;
 
-    /// Whether it is closed, so that nothing is left to do.
+    /// Returns whether it is closed.
     fn is_closed(&self) -> bool;
 
-    /// Closes it. Called again, it waits for the first call, and does nothing after it,
-    /// if that went well.
+    /// Closes it. A second call waits for the first one, and does nothing if that
+    /// succeeded.
     fn close(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
 /// Why a resource could not be closed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotClosed<E> {
-    /// Closing it failed.
+    #[error("{0}")]
     Failed(E),
-    /// Closing it panicked.
+    #[error("it panicked")]
     Panicked,
-    /// It took longer than the manager allows, and was stopped at its await.
+    /// It took longer than the manager allows, and was dropped at its await.
+    #[error("it took too long")]
     TimedOut,
 }
 
-impl<E: fmt::Display> fmt::Display for NotClosed<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NotClosed::Failed(error) => error.fmt(f),
-            NotClosed::Panicked => f.write_str("it panicked"),
-            NotClosed::TimedOut => f.write_str("it took too long"),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> Error for NotClosed<E> {}
-
-/// A resource that its users had not closed, and what came of closing it.
+/// The name of a resource that its users had not closed, and whether it is closed now.
 pub type Report<E> = (String, Result<(), NotClosed<E>>);
 
 /// Holds resources until they are closed.
@@ -78,35 +67,36 @@ pub struct Manager<R> {
 }
 
 impl<R: Resource> Manager<R> {
-    /// A manager of nothing yet. To close a resource may take as long as `limit`.
+    /// Returns a manager that gives each close at most `limit`.
     pub fn new(limit: Duration) -> Self {
         let resources = Mutex::default();
         Self { resources, limit }
     }
 
-    /// Takes a resource and returns a share for its users. It is forgotten when all
-    /// clones of that are dropped and it is not closed.
+    /// Adds a resource and returns a share for its users. If all clones of the share are
+    /// dropped and the resource is not closed, it was forgotten.
     pub fn add(&self, resource: R) -> Arc<R> {
         let resource = Arc::new(resource);
         self.resources().push(Arc::clone(&resource));
         resource
     }
 
-    /// How many resources are open.
+    /// Returns how many resources are open.
     pub fn open(&self) -> usize {
         self.resources().len()
     }
 
-    /// Closes what was forgotten, all at the same time. Dropped before it is ready, it
-    /// leaves what is not closed for the next time. What cannot be closed is reported and
-    /// not tried again.
+    /// Closes all forgotten resources concurrently, and reports each.
+    ///
+    /// A resource that cannot be closed is reported and removed. Dropping the future
+    /// leaves the resources that are not closed for the next call.
     pub async fn close_forgotten(&self) -> Vec<Report<R::Error>> {
         // One share is here.
         self.close_if(|resource| Arc::strong_count(resource) == 1)
             .await
     }
 
-    /// The same for all resources, also those in use.
+    /// Closes all resources, also those in use.
     pub async fn close_all(&self) -> Vec<Report<R::Error>> {
         self.close_if(|_| true).await
     }
@@ -132,7 +122,7 @@ impl<R: Resource> Manager<R> {
         reports
     }
 
-    /// What is not closed.
+    /// Returns the resources that are not closed.
     fn resources(&self) -> MutexGuard<'_, Vec<Arc<R>>> {
         // The list is whole between any two of its calls, so a panic spoils nothing.
         let resources = self.resources.lock();
@@ -142,14 +132,15 @@ impl<R: Resource> Manager<R> {
     }
 }
 
-/// Closes what was forgotten, and tells of it, again and again until it is dropped.
-pub async fn sweep<R>(manager: Arc<Manager<R>>, pause: Duration)
-where
-    R: Resource<Error: fmt::Display>,
-{
+/// Closes the forgotten resources after each pause, until the future is dropped.
+pub async fn sweep<R: Resource>(
+    manager: Arc<Manager<R>>,
+    pause: Duration,
+    report: impl Fn(Vec<Report<R::Error>>),
+) {
     loop {
         sleep(pause).await;
-        print_reports("forgotten", manager.close_forgotten().await);
+        report(manager.close_forgotten().await);
     }
 }
 
@@ -237,8 +228,9 @@ async fn use_resource(
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let manager = Arc::new(Manager::new(Duration::from_millis(300)));
     let pause = Duration::from_secs(1);
-    let sweeping =
-        AbortOnDropHandle::new(tokio::spawn(sweep(Arc::clone(&manager), pause)));
+    let report = |reports| print_reports("forgotten", reports);
+    let sweeping = tokio::spawn(sweep(Arc::clone(&manager), pause, report));
+    let sweeping = AbortOnDropHandle::new(sweeping);
 
     println!("Six resources, three are not closed by their users:");
     for number in 0..6 {

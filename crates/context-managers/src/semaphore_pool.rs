@@ -22,41 +22,42 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// So many places. Clones share them.
-#[derive(Clone)]
+/// A number of permits. Clones share them.
+#[derive(Clone, Debug)]
 pub struct Pool {
-    places: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
 }
 
-/// A place in a pool, which is free again when this is dropped. It borrows nothing, so it
-/// can be kept in a struct or moved into a task.
-#[must_use = "it is given back when it is dropped"]
-pub struct Place {
+/// A permit, which is released when this is dropped. It borrows nothing, so it can be
+/// kept in a struct or moved into a task.
+#[derive(Debug)]
+#[must_use = "a permit without a name is released at once"]
+pub struct Permit {
     _permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
-    /// A pool of so many places. Of none, nobody ever gets one.
+    /// Returns a pool of `size` permits.
     ///
     /// # Panics
     ///
-    /// If it is more than a semaphore counts, which is `Semaphore::MAX_PERMITS`.
+    /// If `size` is 0, or more than [`Semaphore::MAX_PERMITS`].
     pub fn new(size: usize) -> Self {
-        let places = Arc::new(Semaphore::new(size));
-        Self { places }
+        assert!(size > 0, "a pool needs a permit");
+        let semaphore = Arc::new(Semaphore::new(size));
+        Self { semaphore }
     }
 
-    /// Waits for a place, in the order of asking. Dropped while it waits, it leaves the
-    /// line and holds nothing.
-    pub async fn enter(&self) -> Place {
-        let permit = Arc::clone(&self.places).acquire_owned().await;
+    /// Waits for a permit, first come, first served. Cancel-safe.
+    pub async fn acquire(&self) -> Permit {
+        let permit = Arc::clone(&self.semaphore).acquire_owned().await;
         let _permit = permit.expect("the pool never closes its semaphore");
-        Place { _permit }
+        Permit { _permit }
     }
 
-    /// How many places are free.
-    pub fn free(&self) -> usize {
-        self.places.available_permits()
+    /// Returns how many permits are free.
+    pub fn available_permits(&self) -> usize {
+        self.semaphore.available_permits()
     }
 }
 
@@ -74,36 +75,36 @@ async fn some_operation(name: &str) -> Result<(), String> {
 }
 
 async fn use_pool(pool: Pool, name: &'static str) -> Result<(), String> {
-    let _place = pool.enter().await;
+    let _permit = pool.acquire().await;
     some_operation(name).await
 }
 
-/// Keeps its place as long as it exists.
+/// Keeps its permit as long as it exists.
 struct Session {
     user: &'static str,
-    _place: Place,
+    _permit: Permit,
 }
 
-/// A pool whose places are given back by hand.
+/// A pool whose permits are released by hand.
 struct ByHand {
-    places: Semaphore,
+    semaphore: Semaphore,
 }
 
 impl ByHand {
-    async fn enter(&self) {
-        let permit = self.places.acquire().await;
+    async fn acquire(&self) {
+        let permit = self.semaphore.acquire().await;
         permit.expect("the semaphore is never closed").forget();
     }
 
-    fn leave(&self) {
-        self.places.add_permits(1);
+    fn release(&self) {
+        self.semaphore.add_permits(1);
     }
 }
 
 async fn use_by_hand(pool: &ByHand, name: &str) -> Result<(), String> {
-    pool.enter().await;
+    pool.acquire().await;
     some_operation(name).await?;
-    pool.leave();
+    pool.release();
     Ok(())
 }
 
@@ -111,8 +112,8 @@ fn describe(outcome: Result<Result<(), String>, JoinError>) -> String {
     match outcome {
         Ok(Ok(())) => String::from("done"),
         Ok(Err(error)) => error,
-        Err(error) if error.is_panic() => String::from("a panic"),
-        Err(_) => String::from("stopped"),
+        Err(error) if error.is_panic() => String::from("a bug"),
+        Err(_) => String::from("cancelled"),
     }
 }
 
@@ -120,47 +121,51 @@ pub async fn run() {
     let moment = Duration::from_millis(100);
     let pool = Pool::new(3);
 
-    println!("Four users, three places:");
+    println!("Four users, three permits:");
     let mut users = JoinSet::new();
     for name in ["A", "B", "C", "D"] {
         users.spawn(use_pool(pool.clone(), name));
         sleep(moment).await;
     }
     users.join_all().await;
-    println!("{} places are free", pool.free());
+    println!("{} permits are free", pool.available_permits());
 
-    println!("A user fails, one has a bug, one is stopped:");
+    println!("A user fails, one has a bug, one is cancelled:");
     let mut users = Vec::new();
     for name in ["E", "F", "G"] {
         users.push(tokio::spawn(use_pool(pool.clone(), name)));
         sleep(moment).await;
     }
-    println!("{} places are free", pool.free());
+    println!("{} permits are free", pool.available_permits());
     users[2].abort();
     for user in users {
         println!("{}", describe(user.await));
     }
-    println!("{} places are free", pool.free());
+    println!("{} permits are free", pool.available_permits());
 
-    println!("A place in a struct:");
+    println!("A permit in a struct:");
     let session = Session {
         user: "H",
-        _place: pool.enter().await,
+        _permit: pool.acquire().await,
     };
-    println!("{} is in, {} places are free", session.user, pool.free());
+    println!(
+        "{} is in, {} permits are free",
+        session.user,
+        pool.available_permits()
+    );
     drop(session);
-    println!("{} places are free", pool.free());
+    println!("{} permits are free", pool.available_permits());
 
-    println!("Two places given back by hand, if the work goes well:");
+    println!("Two permits, released by hand if the work succeeds:");
     let pool = ByHand {
-        places: Semaphore::new(2),
+        semaphore: Semaphore::new(2),
     };
     for name in ["A", "E", "E", "B"] {
-        let patience = Duration::from_secs(1);
-        match timeout(patience, use_by_hand(&pool, name)).await {
+        let limit = Duration::from_secs(1);
+        match timeout(limit, use_by_hand(&pool, name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => println!("{error}"),
-            Err(_) => println!("{name} gave up"),
+            Err(_) => println!("{name} timed out"),
         }
     }
 }

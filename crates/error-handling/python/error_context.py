@@ -1,4 +1,5 @@
 import asyncio
+import traceback
 from contextlib import contextmanager
 
 
@@ -24,21 +25,6 @@ def context(note):
     except Exception as error:
         error.add_note(note)
         raise
-
-
-def lines(error):
-    """The notes, the outermost first, and the error."""
-    notes = getattr(error, "__notes__", [])
-    return [*reversed(notes), str(error)]
-
-
-def below_each_other(error):
-    first, *causes = lines(error)
-    yield first
-    yield ""
-    yield "Caused by:"
-    for number, cause in enumerate(causes):
-        yield f"    {number}: {cause}" if len(causes) > 1 else f"    {cause}"
 
 
 async def read(path):
@@ -71,7 +57,7 @@ async def start(user):
 
 
 async def start_or_default(user):
-    """Who has no settings gets a port all the same; any other error goes on."""
+    """A user without settings gets a default port. Any other error is raised."""
     try:
         return await start(user)
     except NotFound:
@@ -79,14 +65,13 @@ async def start_or_default(user):
 
 
 async def main():
-    print("The outermost line, all in one line, all below each other:")
+    print("Each error in one line, and with all lines:")
     for user in ("ada", "bob", "cy"):
         try:
             print(f"{user} starts at port {await start(user)}")
         except (StoreError, ValueError) as error:
-            print(lines(error)[0])
-            print(": ".join(lines(error)))
-            print("\n".join(below_each_other(error)))
+            print(error)
+            print(*traceback.format_exception_only(error), sep="", end="")
 
     print("One of them is handled:")
     print(f"dan starts at port {await start_or_default('dan')}")

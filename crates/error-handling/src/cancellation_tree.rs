@@ -42,12 +42,15 @@ struct Reason<R> {
 pub struct Stopped<R>(pub R);
 
 impl<R: Clone> Stop<R> {
-    /// The root of a tree.
+    /// Returns the root of a tree.
     pub fn new() -> Self {
         Self::with(CancellationToken::new(), None)
     }
 
-    /// A token that is cancelled with this one, for the same reason, or alone.
+    /// Returns a token that is cancelled with this one, for the same reason, or alone.
+    ///
+    /// A chain of some thousand children of children overflows the stack when it is
+    /// dropped.
     pub fn child(&self) -> Self {
         let above = Arc::clone(&self.reason);
         Self::with(self.token.child_token(), Some(above))
@@ -59,10 +62,10 @@ impl<R: Clone> Stop<R> {
         Self { token, reason }
     }
 
-    /// Cancels this token and all below it. The first reason stays.
+    /// Cancels this token and its children. The first reason stays.
     pub fn cancel(&self, reason: R) {
         if !self.token.is_cancelled() {
-            // Before the flag is set, as who is woken by it asks for the reason.
+            // Before the flag is set: tasks that are woken by it ask for the reason.
             let _ = self.reason.first.set(reason);
             self.token.cancel();
         }
@@ -73,15 +76,16 @@ impl<R: Clone> Stop<R> {
         StopOnDrop { stop: self, reason }
     }
 
-    /// Why this was cancelled, if it was. The answer does not change any more.
+    /// Returns why this was cancelled. A reason never changes.
     pub fn reason(&self) -> Option<R> {
         let cancelled = self.token.is_cancelled();
         cancelled.then(|| self.reason.get())
     }
 
-    /// Runs the work until this is cancelled, which drops the work at the await where it
-    /// is. If it was cancelled before, the work does not begin; if both come at the same
-    /// time, the work's value is returned.
+    /// Runs the work until this is cancelled, which drops the work at its current await.
+    ///
+    /// After a cancellation, no work begins. If the work ends at the same time, its value
+    /// is returned.
     ///
     /// # Errors
     ///
@@ -93,13 +97,17 @@ impl<R: Clone> Stop<R> {
 }
 
 impl<R: Clone> Reason<R> {
-    /// Its own, or else that of the token above: one of them has come before the flag.
+    /// Its own, or else the nearest above: one of them was set before the flag.
     fn get(&self) -> R {
-        let from_above = || {
-            let above = self.above.as_ref();
-            above.expect("a root is cancelled for a reason").get()
-        };
-        self.first.get_or_init(from_above).clone()
+        let mut nearest = self;
+        while nearest.first.get().is_none() {
+            let above = nearest.above.as_ref();
+            nearest = above.expect("a root is cancelled for a reason");
+        }
+        let reason = nearest.first.get().cloned();
+        self.first
+            .get_or_init(|| reason.expect("it was there"))
+            .clone()
     }
 }
 

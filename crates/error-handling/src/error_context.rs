@@ -13,6 +13,7 @@
 //! errors apart. `color-eyre` prints reports in colour, with the spans of `tracing`.
 //!
 //! asyncio: BaseException.add_note, raise, except
+//! differs: the reason comes last in Rust, and first in Python, with the notes after it
 //! exit: 1 cannot start
 
 use std::time::Duration;
@@ -41,7 +42,7 @@ async fn read(path: &str) -> Result<&'static str, StoreError> {
 
 async fn port_of(user: &str) -> Result<u16> {
     let path = format!("{user}.conf");
-    // The text is made only if there is an error to put it to.
+    // The closure runs only if there is an error.
     let text = read(&path)
         .await
         .with_context(|| format!("cannot read the settings of {user}"))?;
@@ -55,7 +56,7 @@ async fn start(user: &str) -> Result<u16> {
     port_of(user).await.context("cannot start")
 }
 
-/// Who has no settings gets a port all the same; any other error goes on.
+/// A user without settings gets a default port. Any other error is returned.
 async fn start_or_default(user: &str) -> Result<u16> {
     match start(user).await {
         // Found below two lines of context.
@@ -69,7 +70,7 @@ fn is_missing(error: &anyhow::Error) -> bool {
 }
 
 pub async fn run() -> Result<()> {
-    println!("The outermost line, all in one line, all below each other:");
+    println!("Each error in one line, and with all lines:");
     for user in ["ada", "bob", "cy"] {
         match start(user).await {
             Ok(port) => println!("{user} starts at port {port}"),

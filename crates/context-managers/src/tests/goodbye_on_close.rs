@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::support::poll_and_drop;
-use crate::goodbye_on_close::{Connection, Goodbyes, Message, NoGoodbye};
+use crate::goodbye_on_close::{CloseError, CloseTasks, Connection, Message};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -27,7 +27,7 @@ async fn count(mut server: mpsc::Receiver<Message>) -> usize {
 #[tokio::test(start_paused = true)]
 async fn one_goodbye_wherever_close_is_dropped() {
     for polls in 0..15 {
-        let goodbyes = Goodbyes::new(HOUR);
+        let goodbyes = CloseTasks::new(HOUR);
         let (line, server) = mpsc::channel(1);
         let server = tokio::spawn(count(server));
         let connection = Connection::new(line, goodbyes.clone());
@@ -48,14 +48,14 @@ async fn one_goodbye_wherever_close_is_dropped() {
 async fn a_server_that_has_hung_up() {
     let (line, server) = mpsc::channel(1);
     drop(server);
-    let connection = Connection::new(line, Goodbyes::new(HOUR));
-    assert_eq!(connection.send("hello").await, Err(NoGoodbye::Lost));
-    assert_eq!(connection.close().await, Err(NoGoodbye::Lost));
+    let connection = Connection::new(line, CloseTasks::new(HOUR));
+    assert_eq!(connection.send("hello").await, Err(CloseError::Lost));
+    assert_eq!(connection.close().await, Err(CloseError::Lost));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_server_holds_up_the_end_for_the_limit() {
-    let goodbyes = Goodbyes::new(5 * TICK);
+    let goodbyes = CloseTasks::new(5 * TICK);
     let (line, _server) = mpsc::channel(1);
     drop(Connection::new(line, goodbyes.clone()));
     assert!(timeout(4 * TICK, goodbyes.wait()).await.is_err());
@@ -64,7 +64,7 @@ async fn a_dead_server_holds_up_the_end_for_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_waits_for_a_connection_in_use() {
-    let goodbyes = Goodbyes::new(HOUR);
+    let goodbyes = CloseTasks::new(HOUR);
     let (line, server) = mpsc::channel(1);
     let connection = Connection::new(line, goodbyes.clone());
     tokio::spawn(async move {
@@ -86,7 +86,7 @@ fn the_end_of_the_runtime_drops_it() {
             .expect("a runtime");
         let (line, mut server) = mpsc::channel(1);
         let left = runtime.block_on(async {
-            let goodbyes = Goodbyes::new(TICK);
+            let goodbyes = CloseTasks::new(TICK);
             drop(Connection::new(line.clone(), goodbyes.clone()));
             if waits {
                 goodbyes.wait().await;
@@ -103,7 +103,7 @@ fn the_end_of_the_runtime_drops_it() {
 
 #[tokio::test(start_paused = true)]
 async fn dropped_by_a_thread_without_a_runtime() {
-    let goodbyes = Goodbyes::new(HOUR);
+    let goodbyes = CloseTasks::new(HOUR);
     let (line, server) = mpsc::channel(1);
     let connection = Connection::new(line, goodbyes.clone());
     assert!(thread::spawn(move || drop(connection)).join().is_ok());

@@ -189,18 +189,18 @@ async fn the_line_is_served_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn limits_of_its_time() {
-    let [too_short, shortest] = [49, 50].map(Duration::from_millis);
-    for time in [Duration::ZERO, too_short, Duration::MAX] {
+    let short = Duration::from_millis(5);
+    for time in [Duration::ZERO, Duration::MAX] {
         let refused = std::panic::catch_unwind(|| LeaseLock::new(time));
         assert!(refused.is_err(), "{time:?}");
     }
     let years = Duration::from_secs(30 * 365 * 24 * 3600);
-    for time in [shortest, years] {
+    for time in [short, years] {
         let lock = LeaseLock::new(time);
         let lease = lock.acquire().await;
         assert_eq!(lease.renew(), Ok(()));
-        let next = timeout(2 * shortest, lock.acquire()).await;
-        assert_eq!(next.is_ok(), time == shortest);
+        let next = timeout(2 * short, lock.acquire()).await;
+        assert_eq!(next.is_ok(), time == short);
     }
 }
 

@@ -11,6 +11,7 @@ mod lease;
 mod nested_scopes;
 mod resource_manager;
 mod scoped_resource;
+mod semaphore_pool;
 mod structured_scope;
 mod support;
 mod temporary_directory;
