@@ -53,18 +53,18 @@ async def main():
     print("It fails without a block around the queries:")
     await print_sum("count 3", "cuont 4")
 
-    print("A query panics:")
+    print("A bug in a query:")
     try:
         await print_sum("count 3", "count 4; count 5")
     except AssertionError:
-        print("It panicked")
+        print("Ended by a bug")
 
-    print("The caller gives up after 0.4 s:")
+    print("A timeout of 0.4 s:")
     try:
         async with asyncio.timeout(0.4):
             await print_sum("count 3", "count 4")
     except TimeoutError:
-        print("Gave up")
+        print("Timed out")
 
 
 asyncio.run(main())

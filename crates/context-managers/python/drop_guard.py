@@ -81,26 +81,26 @@ async def main():
     except Taken as error:
         print(error)
 
-    print("A panic:")
+    print("A bug:")
     try:
         await book(seats, ["B1", "B2"], "torn")
     except AssertionError:
-        print("the booking panicked")
+        print("the booking has a bug")
 
-    print("A time limit of 0.2 s:")
+    print("A timeout of 0.2 s:")
     try:
         async with asyncio.timeout(0.2):
             await book(seats, ["B1", "B2"], "valid")
     except TimeoutError:
-        print("too late")
+        print("timed out")
 
-    print("A task that is aborted after 0.1 s:")
+    print("A task that is cancelled after 0.1 s:")
     task = asyncio.create_task(book(seats, ["B1", "B2"], "valid"))
     await asyncio.sleep(0.1)
     task.cancel()
     await asyncio.wait([task])
     if task.cancelled():
-        print("the booking was aborted")
+        print("the booking was cancelled")
 
     print("A reservation without a name:")
     # The name makes no difference here; what counts is what stands in the block.

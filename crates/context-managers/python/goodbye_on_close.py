@@ -104,20 +104,20 @@ async def main():
             await ada.send("hello")
         print("Ada has closed")
 
-        print("Dropped by an error:")
+        print("Left by an error:")
         try:
             await talk(connect("Ben", close_tasks, servers, 0.1))
         except TalkError as error:
             print(f"Ben failed: {error}")
         await asyncio.sleep(2 * moment)
 
-        print("Dropped by an abort:")
+        print("Left by a cancellation:")
         cid = asyncio.create_task(talk(connect("Cid", close_tasks, servers, 0.1)))
         await asyncio.sleep(moment)
         cid.cancel()
         await asyncio.wait([cid])
         if cid.cancelled():
-            print("Cid was aborted")
+            print("Cid was cancelled")
         await asyncio.sleep(2 * moment)
 
         print("A goodbye may take 0.4 s:")

@@ -83,27 +83,27 @@ async def main():
     await print_length("broken PostgreSQL", ["home"])
     await print_length("broken PostgreSQL", ["lost home"])
 
-    print("The body panics:")
+    print("The body has a bug:")
     try:
         await print_length("PostgreSQL", ["home", "nowhere"])
     except AssertionError:
-        print("It panicked")
+        print("Ended by a bug")
 
     limit = 0.4
-    print("The caller gives up after 0.4 s:")
+    print("A timeout of 0.4 s:")
     try:
         async with asyncio.timeout(limit):
             await back_up()
     except TimeoutError:
-        print("Gave up")
+        print("Timed out")
 
-    print("It gives up, and the scope is a task:")
+    print("A timeout, and the scope is a task:")
     task = asyncio.create_task(back_up())
     try:
         async with asyncio.timeout(limit):
             await asyncio.shield(task)
     except TimeoutError:
-        print("Gave up")
+        print("Timed out")
     print(f"{await task} files are copied")
 
 

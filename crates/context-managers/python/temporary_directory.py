@@ -59,19 +59,19 @@ async def main():
             print(f"Error: {error}")
         await print_folders(parent)
 
-        print("The body panics:")
+        print("The body has a bug:")
         try:
             await letter(parent, "invoice")
         except AssertionError:
-            print("It panicked")
+            print("Ended by a bug")
         await print_folders(parent)
 
-        print("The caller gives up after 0.1 s:")
+        print("A timeout of 0.1 s:")
         try:
             async with asyncio.timeout(0.1):
                 await letter(parent, "thanks")
         except TimeoutError:
-            print("Gave up")
+            print("Timed out")
         await print_folders(parent)
 
         print("The guard is not kept:")

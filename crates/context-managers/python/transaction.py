@@ -100,11 +100,11 @@ async def main():
             print(error)
     await print_balances(database)
 
-    print("Rolled back after a panic:")
+    print("Rolled back after a bug:")
     try:
         await transfer(database, ["ann", "bob"], 13)
     except AssertionError:
-        print("it panicked")
+        print("ended by a bug")
     await print_balances(database)
 
     print("Rolled back as it is cancelled, while another waits for it:")

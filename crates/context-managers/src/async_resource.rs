@@ -14,18 +14,17 @@
 //! differs: asyncio closes in the last three cases as well
 //! stderr: one query at a time
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// Stands for a connection: its server has to be told when it is opened and closed.
+/// A connection that has to tell its server when it opens and closes.
 pub struct Database {
     is_open: bool,
 }
 
 impl Database {
-    /// Opens it; what `__aenter__` does.
+    /// Opens the database, as `__aenter__` does.
     pub async fn open() -> Self {
         println!("Opening");
         sleep(Duration::from_millis(100)).await;
@@ -40,8 +39,8 @@ impl Database {
         count.ok_or_else(|| QueryError(sql.to_string()))
     }
 
-    /// Closes it; what `__aexit__` does. It takes the database itself, so that nobody can
-    /// use it afterwards.
+    /// Closes the database, as `__aexit__` does. It takes the database by value, so that
+    /// nobody can use it afterwards.
     pub async fn close(mut self) {
         println!("Closing");
         sleep(Duration::from_millis(100)).await;
@@ -51,7 +50,7 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// All that happens when a database is not closed.
+    /// Runs also if nobody has called `close`.
     fn drop(&mut self) {
         if self.is_open {
             println!("Dropped, not closed");
@@ -59,17 +58,9 @@ impl Drop for Database {
     }
 }
 
-/// The database does not understand this.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("syntax error in \"{0}\"")]
 pub struct QueryError(String);
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "syntax error in \"{}\"", self.0)
-    }
-}
-
-impl std::error::Error for QueryError {}
 
 /// Runs two queries and adds their results; if the first gives 0, the second is not run.
 pub async fn sum_of(first: &str, second: &str) -> Result<u32, QueryError> {
@@ -117,17 +108,17 @@ pub async fn run() {
     println!("It fails without a block around the queries:");
     print_sum(sum_or_leave("count 3", "cuont 4").await);
 
-    println!("A query panics:");
+    println!("A bug in a query:");
     let task = tokio::spawn(sum_of("count 3", "count 4; count 5"));
     if task.await.is_err_and(|error| error.is_panic()) {
-        println!("It panicked");
+        println!("Ended by a bug");
     }
 
-    println!("The caller gives up after 0.4 s:");
+    println!("A timeout of 0.4 s:");
     let limit = Duration::from_millis(400);
     match timeout(limit, sum_of("count 3", "count 4")).await {
         Ok(outcome) => print_sum(outcome),
-        Err(_) => println!("Gave up"),
+        Err(_) => println!("Timed out"),
     }
 }
 

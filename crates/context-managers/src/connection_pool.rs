@@ -11,8 +11,8 @@
 //! still on the way. The next user would read that answer as its own. So the pool calls
 //! `has_broken` when a connection comes back, and again before it is reused.
 //!
-//! In production: `deadpool` and `bb8` can test a connection with a query before its use.
-//! This pool cannot, so it may hand out a connection that the server has closed.
+//! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
+//! query. This pool cannot, so it may hand out a connection that the server has closed.
 //!
 //! See also: `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!

@@ -27,33 +27,25 @@ use tokio::time::{sleep, timeout};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// The seats that nobody has. Clones share them.
-#[derive(Clone)]
+/// The free seats. Clones share them.
+#[derive(Clone, Debug)]
 pub struct Seats(Arc<Mutex<BTreeSet<String>>>);
 
-/// Somebody else has this seat.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is taken")]
 pub struct Taken(pub String);
 
-impl fmt::Display for Taken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is taken", self.0)
-    }
-}
-
-impl Error for Taken {}
-
 impl Seats {
-    /// All of these are free.
+    /// Returns these seats, all of them free.
     pub fn new<const N: usize>(names: [&str; N]) -> Self {
         Self(Arc::new(Mutex::new(names.map(String::from).into())))
     }
 
-    /// Takes a seat until the reservation is dropped, or for good if it is bought.
+    /// Takes a free seat until the reservation is dropped, or for good if it is bought.
     ///
     /// # Errors
     ///
-    /// [`Taken`] if it is not among the free ones.
+    /// [`Taken`] if the seat is not free.
     pub fn reserve(&self, seat: &str) -> Result<Reservation, Taken> {
         let seat = self.lock().take(seat).ok_or_else(|| Taken(seat.into()))?;
         Ok(Reservation {
@@ -64,8 +56,7 @@ impl Seats {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // The set is whole between any two of its calls, so a panic elsewhere spoils
-        // nothing; and a second panic, in a `drop`, would abort the process.
+        // No panic here: a second one, in a `drop`, would abort the process.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,8 +68,8 @@ impl fmt::Display for Seats {
     }
 }
 
-/// A seat that is given back when this is dropped, unless it was bought.
-#[must_use = "without a name the seat is given back at once"]
+/// A seat that is free again when this is dropped, unless it was bought.
+#[must_use = "a reservation without a name ends at once"]
 pub struct Reservation {
     seats: Seats,
     seat: String,
@@ -141,25 +132,25 @@ pub async fn run() -> Result<(), Failure> {
         println!("{error}");
     }
 
-    println!("A panic:");
+    println!("A bug:");
     let task = tokio::spawn(book(seats.clone(), ["B1", "B2"], "torn"));
     if task.await.is_err_and(|error| error.is_panic()) {
-        println!("the booking panicked");
+        println!("the booking has a bug");
     }
 
-    println!("A time limit of 0.2 s:");
+    println!("A timeout of 0.2 s:");
     let limit = Duration::from_millis(200);
     let booking = book(seats.clone(), ["B1", "B2"], "valid");
     if timeout(limit, booking).await.is_err() {
-        println!("too late");
+        println!("timed out");
     }
 
-    println!("A task that is aborted after 0.1 s:");
+    println!("A task that is cancelled after 0.1 s:");
     let task = tokio::spawn(book(seats.clone(), ["B1", "B2"], "valid"));
     sleep(Duration::from_millis(100)).await;
     task.abort();
     if task.await.is_err_and(|error| error.is_cancelled()) {
-        println!("the booking was aborted");
+        println!("the booking was cancelled");
     }
 
     println!("A reservation without a name:");

@@ -179,18 +179,18 @@ pub async fn run() -> Result<(), CloseError> {
     ada.close().await?;
     println!("Ada has closed");
 
-    println!("Dropped by an error:");
+    println!("Left by an error:");
     if let Err(error) = talk(connect("Ben", &close_tasks, 100)).await {
         println!("Ben failed: {error}");
     }
     sleep(2 * moment).await;
 
-    println!("Dropped by an abort:");
+    println!("Left by a cancellation:");
     let cid = tokio::spawn(talk(connect("Cid", &close_tasks, 100)));
     sleep(moment).await;
     cid.abort();
     if cid.await.is_err_and(|error| error.is_cancelled()) {
-        println!("Cid was aborted");
+        println!("Cid was cancelled");
     }
     sleep(2 * moment).await;
 

@@ -15,30 +15,22 @@
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.gather
 
 use std::error::Error;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// What is asked of a connection takes so long.
+/// How long each request of a connection takes.
 pub const LATENCY: Duration = Duration::from_millis(100);
-/// A table has room for so many rows.
+/// How many rows fit into a table.
 const CAPACITY: u32 = 2;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The server has refused to open a connection of this name.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0} refused")]
 pub struct Refused(&'static str);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} refused", self.0)
-    }
-}
-
-impl Error for Refused {}
 
 /// Opens a connection, runs the body with it, and closes it, also when the body fails.
 pub async fn with_connection<T, E: From<Refused>>(
@@ -52,8 +44,8 @@ pub async fn with_connection<T, E: From<Refused>>(
     result
 }
 
-/// Opens both at once. If one is refused, the other is closed. Dropped while it waits, it
-/// closes nothing.
+/// Opens both at once. If one is refused, the other is closed. Dropping the future closes
+/// nothing.
 pub async fn open_both(
     server: &Arc<Server>,
     names: [&'static str; 2],
@@ -68,7 +60,7 @@ pub async fn open_both(
     }
 }
 
-/// Copies so many rows from one table to another, and returns their number.
+/// Copies rows from one table to another, and returns their number.
 pub async fn copy(
     server: &Arc<Server>,
     names: [&'static str; 2],
@@ -114,17 +106,15 @@ impl Server {
         })
     }
 
-    /// The list is whole whenever the lock is free, so a panic elsewhere spoils nothing.
     pub(crate) fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// To be closed: when it is only dropped, the server keeps it open.
+/// A connection that the server keeps open if it is only dropped.
 pub struct Connection {
     server: Arc<Server>,
     name: &'static str,
-    /// So many were written.
     rows: u32,
 }
 

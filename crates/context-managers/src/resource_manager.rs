@@ -124,7 +124,6 @@ impl<R: Resource> Manager<R> {
 
     /// Returns the resources that are not closed.
     fn resources(&self) -> MutexGuard<'_, Vec<Arc<R>>> {
-        // The list is whole between any two of its calls, so a panic spoils nothing.
         let resources = self.resources.lock();
         let mut resources = resources.unwrap_or_else(PoisonError::into_inner);
         resources.retain(|resource| !resource.is_closed());

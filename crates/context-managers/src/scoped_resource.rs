@@ -18,7 +18,6 @@
 //! stderr: no such page
 
 use std::error::Error;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
@@ -28,23 +27,20 @@ use tokio::time::{sleep, timeout};
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What failed in a scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError<E> {
-    /// The body. The resource is closed.
+    /// The body failed, and the resource is closed.
+    #[error("{0}")]
     Body(E),
-    /// Closing, after the body went well. What the body returned is lost.
+    /// The close failed after the body had succeeded. The body's value is lost.
+    #[error("while closing: {0}")]
     Close(E),
-    /// First the body, then closing.
-    Both {
-        /// The error of the body.
-        body: E,
-        /// The error of closing.
-        close: E,
-    },
+    #[error("{body}; while closing: {close}")]
+    Both { body: E, close: E },
 }
 
 impl<E> ScopeError<E> {
-    /// The error that came first, for a caller that has its own error type.
+    /// Returns the error that came first, for a caller with an error type of its own.
     pub fn into_first(self) -> E {
         match self {
             Self::Body(error) | Self::Close(error) => error,
@@ -53,38 +49,25 @@ impl<E> ScopeError<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for ScopeError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Body(error) => write!(f, "{error}"),
-            Self::Close(error) => write!(f, "while closing: {error}"),
-            Self::Both { body, close } => write!(f, "{body}; while closing: {close}"),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> Error for ScopeError<E> {}
-
-/// Lends a resource to the body, and closes it when the body has ended, however it ended.
+/// Lends a resource to the body, and closes it however the body ends.
 ///
-/// Not cancel-safe: dropped while it waits, it drops the body or `close` at the await
-/// where it is, and with it the resource, which then is not closed. Inside
-/// `tokio::spawn` it runs to its end also when nobody waits for it.
+/// Not cancel-safe: dropping the future drops the body, or `close`, at its current await,
+/// and does not close the resource. Inside `tokio::spawn` it runs to its end.
 ///
 /// # Errors
 ///
-/// Those of the body and of closing.
+/// Those of the body and of `close`.
 ///
 /// # Panics
 ///
-/// When the body does, after closing and with the same payload. An error of `close` is
-/// lost then. When `close` does, with that payload; the one of the body is lost then.
+/// When the body does, after `close` and with the same payload; an error of `close` is
+/// then lost. When `close` does, with its payload; that of the body is then lost.
 pub async fn scoped<R, T, E>(
     mut resource: R,
     body: impl AsyncFnOnce(&mut R) -> Result<T, E>,
     close: impl AsyncFnOnce(R) -> Result<(), E>,
 ) -> Result<T, ScopeError<E>> {
-    // In a block, for `body` may panic before there is a future.
+    // In a block, as `body` may panic before it returns a future.
     let body = AssertUnwindSafe(async { body(&mut resource).await });
     let outcome = body.catch_unwind().await;
     let closed = close(resource).await;
@@ -97,7 +80,7 @@ pub async fn scoped<R, T, E>(
     }
 }
 
-/// Stands for a connection to a database.
+/// A connection to a database.
 pub struct Connection {
     name: String,
     reads: u32,
@@ -198,28 +181,28 @@ pub async fn run() -> Result<(), Failure> {
     print_length(letters("broken PostgreSQL", &["home"]).await);
     print_length(letters("broken PostgreSQL", &["lost home"]).await);
 
-    println!("The body panics:");
+    println!("The body has a bug:");
     let task = tokio::spawn(letters("PostgreSQL", &["home", "nowhere"]));
     match task.await {
         Ok(outcome) => print_length(outcome),
-        Err(error) if error.is_panic() => println!("It panicked"),
+        Err(error) if error.is_panic() => println!("Ended by a bug"),
         Err(error) => return Err(error.into()),
     }
 
     let limit = Duration::from_millis(400);
-    println!("The caller gives up after 0.4 s:");
+    println!("A timeout of 0.4 s:");
     if timeout(limit, while_stopped(back_up)).await.is_err() {
-        println!("Gave up");
+        println!("Timed out");
     }
 
-    println!("It gives up, and the scope is a task:");
+    println!("A timeout, and the scope is a task:");
     let mut task = tokio::spawn(while_stopped(async || {
         let copied = back_up().await?;
         // `?` turns any error into the type of the block's errors, so it has to be told.
         Ok::<_, Failure>(copied)
     }));
     if timeout(limit, &mut task).await.is_err() {
-        println!("Gave up");
+        println!("Timed out");
     }
     // Whoever ends the program waits for it, or it is lost after all.
     let copied = task.await?.map_err(ScopeError::into_first)?;

@@ -108,20 +108,20 @@ pub async fn run() -> Result<(), Failure> {
     }
     print_folders(parent).await?;
 
-    println!("The body panics:");
+    println!("The body has a bug:");
     let path = parent.to_path_buf();
     let task = tokio::spawn(async move { letter(&path, "invoice").await });
     if let Err(error) = task.await
         && error.is_panic()
     {
-        println!("It panicked");
+        println!("Ended by a bug");
     }
     print_folders(parent).await?;
 
-    println!("The caller gives up after 0.1 s:");
+    println!("A timeout of 0.1 s:");
     let limit = Duration::from_millis(100);
     if timeout(limit, letter(parent, "thanks")).await.is_err() {
-        println!("Gave up");
+        println!("Timed out");
     }
     print_folders(parent).await?;
 

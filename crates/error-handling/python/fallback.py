@@ -24,7 +24,7 @@ OUTAGES = (Down, Slow)
 
 @dataclass
 class Answer:
-    books: str
+    value: str
     origin: str
     errors: list
 
@@ -39,54 +39,52 @@ def join(errors):
 
 
 @dataclass
-class Books:
-    """Recommends books to users."""
+class Fallback:
+    """Sources, a cache and a default."""
 
     sources: list
-    limit: float
-    keep: float
-    default: str | None
     falls_back: tuple
+    max_age: float
+    default: str | None = None
     cache: dict = field(default_factory=dict)
 
-    async def recommend(self, user):
-        """Asks the sources in turn, then the cache, and then takes the default."""
+    async def get(self, key):
+        """Tries the sources in turn, then the cache, and then returns the default."""
         errors = []
         for source in self.sources:
             try:
-                books = await self._ask(source, user)
+                value = await source.get(key)
             except self.falls_back as error:
                 errors.append(error)
             except SourceError as error:
-                self.cache.pop(user, None)
+                self.cache.pop(key, None)
                 raise NoAnswer([*errors, error]) from error
             else:
-                self.cache[user] = books, time.monotonic()
-                return Answer(books, f"from {source.name}", errors)
-        if user in self.cache:
-            books, at = self.cache[user]
-            if time.monotonic() - at < self.keep:
-                return Answer(books, "from the cache", errors)
+                self.cache[key] = value, time.monotonic()
+                return Answer(value, f"from {source.name}", errors)
+        if key in self.cache:
+            value, at = self.cache[key]
+            if time.monotonic() - at < self.max_age:
+                return Answer(value, "from the cache", errors)
         if self.default is None:
             raise NoAnswer(errors)
         return Answer(self.default, "by default", errors)
 
-    async def _ask(self, source, user):
-        try:
-            async with asyncio.timeout(self.limit):
-                return await source.recommend(user)
-        except TimeoutError:
-            raise Slow(f"{source.name} is slow") from None
-
 
 @dataclass
-class Source:
+class Server:
+    """A server that recommends books to users."""
+
     name: str
     delay: float = 0.1
     is_up: bool = True
 
-    async def recommend(self, user):
-        await asyncio.sleep(self.delay)
+    async def get(self, user):
+        try:
+            async with asyncio.timeout(0.2):
+                await asyncio.sleep(self.delay)
+        except TimeoutError:
+            raise Slow(f"{self.name} is slow") from None
         if not self.is_up:
             raise Down(f"{self.name} is down")
         if user != "Ann":
@@ -94,10 +92,14 @@ class Source:
         return "books on Rust"
 
 
-async def report(asking):
+def servers():
+    return [Server("server A"), Server("server B")]
+
+
+async def report(books, user):
     try:
-        answer = await asking
-        print(f"{answer.books}, {answer.origin}")
+        answer = await books.get(user)
+        print(f"{answer.value}, {answer.origin}")
         if answer.errors:
             print(f"  as {join(answer.errors)}")
     except NoAnswer as error:
@@ -105,41 +107,35 @@ async def report(asking):
 
 
 async def main():
-    books = Books(
-        sources=[Source("server A"), Source("server B")],
-        limit=0.2,
-        keep=0.5,
-        default="bestsellers",
-        falls_back=OUTAGES,
-    )
+    books = Fallback(servers(), OUTAGES, max_age=0.5, default="bestsellers")
 
-    print("All is well:")
-    await report(books.recommend("Ann"))
+    print("All servers are up:")
+    await report(books, "Ann")
 
-    print("A source is down:")
+    print("One is down:")
     books.sources[0].is_up = False
-    await report(books.recommend("Ann"))
+    await report(books, "Ann")
 
     print("One is slow, the other is down:")
     books.sources[0].delay = 0.3
     books.sources[1].is_up = False
-    await report(books.recommend("Ann"))
+    await report(books, "Ann")
 
-    print("And when the last answer is too old:")
-    await report(books.recommend("Ann"))
+    print("The cached value is too old:")
+    await report(books, "Ann")
 
     print("Without a default:")
     default, books.default = books.default, None
-    await report(books.recommend("Ann"))
+    await report(books, "Ann")
 
     print("A wrong name:")
     books.default = default
-    books.sources = [Source("server A"), Source("server B")]
-    await report(books.recommend("Eva"))
+    books.sources = servers()
+    await report(books, "Eva")
 
     print("A wrong name, where every error falls back:")
     books.falls_back = (Exception,)
-    await report(books.recommend("Eva"))
+    await report(books, "Eva")
 
 
 asyncio.run(main())

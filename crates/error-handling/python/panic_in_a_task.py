@@ -35,9 +35,9 @@ async def report(task):
         await task
         print("ended well")
     except AssertionError as bug:
-        print(f"panicked: {bug}")
+        print(f"ended by a bug: {bug}")
     except asyncio.CancelledError:
-        print("was aborted")
+        print("was cancelled")
 
 
 async def main():
@@ -46,13 +46,13 @@ async def main():
     await asyncio.sleep(0.2)
     print("0.2 s later")
 
-    print("The task is awaited, and then one that was aborted:")
+    print("The task is awaited, and then one that was cancelled:")
     await report(asyncio.create_task(work(0)))
     task = asyncio.create_task(work(1))
     task.cancel()
     await report(task)
 
-    print("The panic is passed on to the caller, a task as well:")
+    print("The error is passed on to the caller, a task as well:")
 
     async def call():
         await asyncio.create_task(work(1))
@@ -70,7 +70,7 @@ async def main():
             print("all jobs are taken")
         except GaveUp as error:
             print(f"{error}; jobs left: {len(jobs)}")
-            print(f"panicked: {error.__cause__}")
+            print(f"ended by a bug: {error.__cause__}")
 
 
 asyncio.run(main())

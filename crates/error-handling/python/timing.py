@@ -52,7 +52,7 @@ async def main():
     except ConnectionError as error:
         print(f"error: {error}")
 
-    print("Stopped by a limit, and by an abort:")
+    print("Stopped by a timeout, and by a cancellation:")
     try:
         async with asyncio.timeout(0.16):
             await fetch("/slow", 0.5)
@@ -63,7 +63,7 @@ async def main():
     task.cancel()
     await asyncio.wait([task])
     if task.cancelled():
-        print("aborted")
+        print("cancelled")
 
     print("Two tries, each measured, and both together:")
     try:

@@ -10,8 +10,8 @@
 //! Trap: a call inside a call of the same bulkhead waits for the permit that the outer
 //! call holds. It waits for ever, or is rejected if there is no queue.
 //!
-//! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around a service.
-//! They reject each call that would wait; with a `Buffer` in between there is a queue.
+//! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around any
+//! service. They have no queue: a call that would wait is rejected.
 //!
 //! See also: `semaphore`, `circuit_breaker`, `timeouts`.
 //!

@@ -4,7 +4,7 @@
 //! or slow. A user that does not exist will not exist there either. The answer comes with
 //! the errors of the sources that failed, for the log.
 //!
-//! Bounds: each source has a timeout. Unbounded: the cache.
+//! Bounds: unbounded: the cache, and the time of a source. Put a `timeout` into it.
 //!
 //! Trap: to fall back on every error, like `except Exception`. A wrong name then gets the
 //! default, and nobody learns of it.
@@ -18,102 +18,107 @@
 //! asyncio: asyncio.timeout, try, except, raise
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Why a source has no answer.
-#[derive(Debug, Error)]
-pub enum SourceError {
-    /// It cannot be reached.
-    #[error("{0} is down")]
-    Down(&'static str),
-    /// It took too long.
-    #[error("{0} is slow")]
-    Slow(&'static str),
-    /// It answered, and there is no such user.
-    #[error("there is no user {0}")]
-    NoUser(String),
+/// Where values come from, such as a server.
+pub trait Source {
+    type Value: Clone;
+    type Error;
+
+    /// Returns the value for a key. The next source is tried only after the error.
+    fn get(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
 }
 
-/// Whether another source may have an answer. A new kind of error has to be put on one
-/// side or the other before this compiles.
-pub fn is_outage(error: &SourceError) -> bool {
-    match error {
-        SourceError::Down(_) | SourceError::Slow(_) => true,
-        SourceError::NoUser(_) => false,
-    }
+/// Sources, a cache and a default.
+pub struct Fallback<S: Source> {
+    /// Tried in this order.
+    pub sources: Vec<S>,
+    /// Whether another source may have a value after this error.
+    pub falls_back: fn(&S::Error) -> bool,
+    /// How old a cached value may be.
+    pub max_age: Duration,
+    pub default: Option<S::Value>,
+    cache: Mutex<HashMap<String, (S::Value, Instant)>>,
 }
 
-/// Where an answer is from.
-#[derive(Debug)]
+/// Where a value is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A source, by its name.
-    Source(&'static str),
-    /// An earlier answer of a source.
+    /// The source with this index.
+    Source(usize),
     Cache,
-    /// Nobody had an answer.
     Default,
 }
 
-/// A value, and how it came about.
+/// A value, and why it is not from an earlier source.
 #[derive(Debug)]
-pub struct Answer {
-    /// What was asked for.
-    pub books: String,
-    /// Where it is from.
+pub struct Answer<S: Source> {
+    pub value: S::Value,
     pub origin: Origin,
-    /// Why it is not from a source that was asked before, in the order of asking.
-    pub errors: Vec<SourceError>,
+    /// The errors of the sources that were tried before.
+    pub errors: Vec<S::Error>,
 }
 
-/// There is no answer, not even a default.
-#[derive(Debug, Error)]
-#[error("no answer: {}", join(.errors))]
-pub struct NoAnswer {
-    /// Of each source that was asked, in that order: the last one decided it.
-    pub errors: Vec<SourceError>,
+/// There is no value, not even a default.
+#[derive(Debug)]
+pub struct NoAnswer<E> {
+    /// The errors of all sources that were tried. The last one decided.
+    pub errors: Vec<E>,
 }
 
-fn join(errors: &[SourceError]) -> String {
-    let texts: Vec<String> = errors.iter().map(SourceError::to_string).collect();
+impl<E: fmt::Display> fmt::Display for NoAnswer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer: {}", join(&self.errors))
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> std::error::Error for NoAnswer<E> {}
+
+fn join(errors: &[impl fmt::Display]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }
 
-/// Recommends books to users.
-pub struct Books {
-    pub sources: Vec<Source>,
-    /// How long a source may take.
-    pub limit: Duration,
-    /// How long an answer is good enough when no source has one.
-    pub keep: Duration,
-    pub default: Option<String>,
-    pub falls_back: Box<dyn Fn(&SourceError) -> bool + Send + Sync>,
-    /// The last answer for each user, and when it came. It grows with the users.
-    pub cache: Mutex<HashMap<String, (String, Instant)>>,
-}
+impl<S: Source> Fallback<S> {
+    /// Returns sources with an empty cache, and without a default.
+    pub fn new(
+        sources: Vec<S>,
+        falls_back: fn(&S::Error) -> bool,
+        max_age: Duration,
+    ) -> Self {
+        Self {
+            sources,
+            falls_back,
+            max_age,
+            default: None,
+            cache: Mutex::default(),
+        }
+    }
 
-impl Books {
-    /// Asks the sources in turn, then the cache, and then takes the default. After an
-    /// error that does not fall back, what was kept for the user is gone.
+    /// Tries the sources in turn, then the cache, and then returns the default.
     ///
     /// # Errors
     ///
-    /// [`NoAnswer`] at the first error that does not fall back; without a default also
-    /// when no source has an answer and none is kept.
-    pub async fn recommend(&self, user: &str) -> Result<Answer, NoAnswer> {
+    /// [`NoAnswer`] at the first error that does not fall back, which also removes the
+    /// cached value; and if there is neither a cached value nor a default.
+    pub async fn get(&self, key: &str) -> Result<Answer<S>, NoAnswer<S::Error>> {
         let mut errors = Vec::new();
-        for source in &self.sources {
-            let asked = timeout(self.limit, source.recommend(user)).await;
-            match asked.unwrap_or(Err(SourceError::Slow(source.name))) {
-                Ok(books) => {
-                    let kept = (books.clone(), Instant::now());
-                    self.cache().insert(user.to_string(), kept);
-                    let origin = Origin::Source(source.name);
+        for (index, source) in self.sources.iter().enumerate() {
+            match source.get(key).await {
+                Ok(value) => {
+                    let origin = Origin::Source(index);
+                    self.cache(|cache| {
+                        cache.insert(key.to_owned(), (value.clone(), Instant::now()))
+                    });
                     return Ok(Answer {
-                        books,
+                        value,
                         origin,
                         errors,
                     });
@@ -122,77 +127,99 @@ impl Books {
                     let falls_back = (self.falls_back)(&error);
                     errors.push(error);
                     if !falls_back {
-                        self.cache().remove(user);
+                        self.cache(|cache| cache.remove(key));
                         return Err(NoAnswer { errors });
                     }
                 }
             }
         }
-        let kept = self.cache().get(user).cloned();
-        let kept = kept.filter(|(_, at)| at.elapsed() < self.keep);
-        let default = || self.default.clone().map(|books| (books, Origin::Default));
-        match kept
-            .map(|(books, _)| (books, Origin::Cache))
-            .or_else(default)
-        {
-            Some((books, origin)) => Ok(Answer {
-                books,
-                origin,
-                errors,
-            }),
-            None => Err(NoAnswer { errors }),
-        }
-    }
-
-    /// The map is whole between any two of its calls: a panic elsewhere spoils nothing.
-    fn cache(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Stands for a server.
-pub struct Source {
-    name: &'static str,
-    millis: u64,
-    pub(crate) is_up: bool,
-}
-
-impl Source {
-    pub(crate) fn new(name: &'static str) -> Self {
-        let (millis, is_up) = (100, true);
-        Self {
-            name,
-            millis,
-            is_up,
-        }
-    }
-
-    pub(crate) async fn recommend(&self, user: &str) -> Result<String, SourceError> {
-        sleep(Duration::from_millis(self.millis)).await;
-        if !self.is_up {
-            return Err(SourceError::Down(self.name));
-        }
-        match user {
-            "Ann" => Ok("books on Rust".to_string()),
-            _ => Err(SourceError::NoUser(user.to_string())),
-        }
-    }
-}
-
-fn report(result: Result<Answer, NoAnswer>) {
-    match result {
+        let cached = self.cache(|cache| cache.get(key).cloned());
+        let (value, origin) = match (cached, self.default.clone()) {
+            (Some((value, at)), _) if at.elapsed() < self.max_age => {
+                (value, Origin::Cache)
+            }
+            (_, Some(default)) => (default, Origin::Default),
+            _ => return Err(NoAnswer { errors }),
+        };
         Ok(Answer {
-            books,
+            value,
             origin,
             errors,
-        }) => {
-            match origin {
-                Origin::Source(name) => println!("{books}, from {name}"),
-                Origin::Cache => println!("{books}, from the cache"),
-                Origin::Default => println!("{books}, by default"),
+        })
+    }
+
+    fn cache<T>(
+        &self,
+        work: impl FnOnce(&mut HashMap<String, (S::Value, Instant)>) -> T,
+    ) -> T {
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why a server has no recommendation.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("{0} is down")]
+    Down(&'static str),
+    #[error("{0} is slow")]
+    Slow(&'static str),
+    #[error("there is no user {0}")]
+    NoUser(String),
+}
+
+/// A new kind of error has to be put on one side or the other before this compiles.
+fn is_outage(error: &ServerError) -> bool {
+    match error {
+        ServerError::Down(_) | ServerError::Slow(_) => true,
+        ServerError::NoUser(_) => false,
+    }
+}
+
+/// A server that recommends books to users.
+#[derive(Debug)]
+struct Server {
+    name: &'static str,
+    millis: u64,
+    is_up: bool,
+}
+
+impl Source for Server {
+    type Value = &'static str;
+    type Error = ServerError;
+
+    async fn get(&self, user: &str) -> Result<&'static str, ServerError> {
+        let respond = sleep(Duration::from_millis(self.millis));
+        let in_time = timeout(Duration::from_millis(200), respond).await;
+        in_time.map_err(|_| ServerError::Slow(self.name))?;
+        match user {
+            _ if !self.is_up => Err(ServerError::Down(self.name)),
+            "Ann" => Ok("books on Rust"),
+            _ => Err(ServerError::NoUser(user.to_owned())),
+        }
+    }
+}
+
+fn servers() -> Vec<Server> {
+    let server = |name| Server {
+        name,
+        millis: 100,
+        is_up: true,
+    };
+    ["server A", "server B"].map(server).into()
+}
+
+async fn report(books: &Fallback<Server>, user: &str) {
+    match books.get(user).await {
+        Ok(answer) => {
+            match answer.origin {
+                Origin::Source(index) => {
+                    println!("{}, from {}", answer.value, books.sources[index].name);
+                }
+                Origin::Cache => println!("{}, from the cache", answer.value),
+                Origin::Default => println!("{}, by default", answer.value),
             }
-            if !errors.is_empty() {
-                println!("  as {}", join(&errors));
+            if !answer.errors.is_empty() {
+                println!("  as {}", join(&answer.errors));
             }
         }
         Err(error) => println!("{error}"),
@@ -200,42 +227,36 @@ fn report(result: Result<Answer, NoAnswer>) {
 }
 
 pub async fn run() {
-    let mut books = Books {
-        sources: ["server A", "server B"].map(Source::new).into(),
-        limit: Duration::from_millis(200),
-        keep: Duration::from_millis(500),
-        default: Some("bestsellers".to_string()),
-        falls_back: Box::new(is_outage),
-        cache: Mutex::default(),
-    };
+    let mut books = Fallback::new(servers(), is_outage, Duration::from_millis(500));
+    books.default = Some("bestsellers");
 
-    println!("All is well:");
-    report(books.recommend("Ann").await);
+    println!("All servers are up:");
+    report(&books, "Ann").await;
 
-    println!("A source is down:");
+    println!("One is down:");
     books.sources[0].is_up = false;
-    report(books.recommend("Ann").await);
+    report(&books, "Ann").await;
 
     println!("One is slow, the other is down:");
     books.sources[0].millis = 300;
     books.sources[1].is_up = false;
-    report(books.recommend("Ann").await);
+    report(&books, "Ann").await;
 
-    println!("And when the last answer is too old:");
-    report(books.recommend("Ann").await);
+    println!("The cached value is too old:");
+    report(&books, "Ann").await;
 
     println!("Without a default:");
     let default = books.default.take();
-    report(books.recommend("Ann").await);
+    report(&books, "Ann").await;
 
     println!("A wrong name:");
     books.default = default;
-    books.sources = ["server A", "server B"].map(Source::new).into();
-    report(books.recommend("Eva").await);
+    books.sources = servers();
+    report(&books, "Eva").await;
 
     println!("A wrong name, where every error falls back:");
-    books.falls_back = Box::new(|_| true);
-    report(books.recommend("Eva").await);
+    books.falls_back = |_| true;
+    report(&books, "Eva").await;
 }
 
 #[tokio::main]

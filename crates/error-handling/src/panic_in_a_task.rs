@@ -135,8 +135,8 @@ pub async fn worker(jobs: Jobs) {
 fn report(outcome: Result<(), JoinError>) {
     match outcome.map_err(JoinError::try_into_panic) {
         Ok(()) => println!("ended well"),
-        Err(Ok(payload)) => println!("panicked: {}", panic_text(&*payload)),
-        Err(Err(_)) => println!("was aborted"),
+        Err(Ok(payload)) => println!("ended by a bug: {}", panic_text(&*payload)),
+        Err(Err(_)) => println!("was cancelled"),
     }
 }
 
@@ -146,13 +146,13 @@ pub async fn run() {
     sleep(Duration::from_millis(200)).await;
     println!("0.2 s later");
 
-    println!("The task is awaited, and then one that was aborted:");
+    println!("The task is awaited, and then one that was cancelled:");
     report(tokio::spawn(work(0)).await);
     let task = tokio::spawn(work(1));
     task.abort();
     report(task.await);
 
-    println!("The panic is passed on to the caller, a task as well:");
+    println!("The error is passed on to the caller, a task as well:");
     let caller = tokio::spawn(async {
         join(tokio::spawn(work(1))).await;
         join(tokio::spawn(work(0))).await;

@@ -106,7 +106,7 @@ pub async fn run() {
         println!("error: {error}");
     }
 
-    println!("Stopped by a limit, and by an abort:");
+    println!("Stopped by a timeout, and by a cancellation:");
     let limit = Duration::from_millis(160);
     if timeout(limit, fetch("/slow", 500)).await.is_err() {
         println!("time is up");
@@ -117,7 +117,7 @@ pub async fn run() {
     if let Err(error) = task.await
         && error.is_cancelled()
     {
-        println!("aborted");
+        println!("cancelled");
     }
 
     println!("Two tries, each measured, and both together:");

@@ -97,11 +97,11 @@ pub async fn run() -> Result<(), Failure> {
     }
     print_balances(&database).await?;
 
-    println!("Rolled back after a panic:");
+    println!("Rolled back after a bug:");
     let shared = database.clone();
     let task = tokio::spawn(async move { transfer(&shared, ["ann", "bob"], 13).await });
     if task.await.is_err_and(|error| error.is_panic()) {
-        println!("it panicked");
+        println!("ended by a bug");
     }
     print_balances(&database).await?;
 

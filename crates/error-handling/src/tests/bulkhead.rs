@@ -289,3 +289,24 @@ async fn in_a_struct_in_tasks_with_what_is_borrowed() {
         [text("pears at here"), text("plums at here"), Err(Full)]
     );
 }
+
+/// What the header says of tower 0.5.
+#[tokio::test(start_paused = true)]
+async fn tower_rejects_what_would_wait() {
+    use tower::{Service, ServiceBuilder, ServiceExt};
+
+    let service = tower::service_fn(async |ticks: u32| {
+        sleep(ticks * TICK).await;
+        Ok::<_, std::convert::Infallible>(ticks)
+    });
+    let builder = ServiceBuilder::new().load_shed().concurrency_limit(1);
+    let mut service = builder.service(service);
+    let first = service.ready().await.expect("it is ready").call(1);
+    let second = service.ready().await.expect("it sheds, and never waits");
+    let second = second.call(1).now_or_never().expect("at once");
+    assert_eq!(
+        second.expect_err("no queue").to_string(),
+        "service overloaded"
+    );
+    assert_eq!(first.await.expect("it runs"), 1);
+}

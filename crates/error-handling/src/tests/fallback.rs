@@ -1,76 +1,97 @@
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, sleep};
 
-use crate::fallback::{Books, NoAnswer, Origin, Source, SourceError, is_outage};
+use crate::fallback::{Fallback, NoAnswer, Origin, Source};
 
-fn books(names: &[&'static str]) -> Books {
-    Books {
-        sources: names.iter().copied().map(Source::new).collect(),
-        limit: Duration::from_millis(200),
-        keep: Duration::from_millis(500),
-        default: None,
-        falls_back: Box::new(is_outage),
-        cache: Mutex::default(),
+const TICK: Duration = Duration::from_millis(1);
+
+/// Responds with these, one after the other, after a tick each. 404 does not fall back.
+struct Script(Mutex<VecDeque<Result<u32, u32>>>);
+
+impl Source for Script {
+    type Value = u32;
+    type Error = u32;
+
+    async fn get(&self, _: &str) -> Result<u32, u32> {
+        sleep(TICK).await;
+        self.0
+            .lock()
+            .expect("no panic")
+            .pop_front()
+            .unwrap_or(Err(503))
+    }
+}
+
+fn source<const N: usize>(responses: [Result<u32, u32>; N]) -> Script {
+    Script(Mutex::new(responses.into()))
+}
+
+fn fallback(sources: Vec<Script>) -> Fallback<Script> {
+    Fallback::new(sources, |error| *error != 404, 5 * TICK)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_cached_for_so_long_and_no_longer() {
+    for (ticks, is_cached) in [(3, true), (4, false)] {
+        let sources = fallback(vec![source([Ok(1)])]);
+        assert!(sources.get("Ann").await.is_ok());
+        advance(ticks * TICK).await;
+        // The source takes a tick more to be down.
+        let answer = sources.get("Ann").await;
+        assert_eq!(answer.is_ok_and(|it| it.origin == Origin::Cache), is_cached);
+        assert!(sources.get("Eva").await.is_err(), "another key");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_kept_so_long_and_no_longer() {
-    for (millis, is_kept) in [(399, true), (400, false)] {
-        let mut books = books(&["server A"]);
-        assert!(books.recommend("Ann").await.is_ok());
-        books.sources[0].is_up = false;
-        advance(Duration::from_millis(millis)).await;
-        // The source takes 100 ms more to be down.
-        let answer = books.recommend("Ann").await;
-        let is_from_cache =
-            |answer: crate::fallback::Answer| matches!(answer.origin, Origin::Cache);
-        assert_eq!(answer.is_ok_and(is_from_cache), is_kept);
+async fn a_value_that_a_source_denies_is_not_cached() {
+    let sources = fallback(vec![source([Ok(1), Err(404)])]);
+    assert!(sources.get("Ann").await.is_ok());
+    for expected in [404, 503] {
+        let NoAnswer { errors } = sources.get("Ann").await.err().expect("none");
+        assert_eq!(errors, [expected]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_source_denies_is_not_kept() {
-    let mut books = books(&["server A"]);
-    let earlier = ("books on Go".to_string(), Instant::now());
-    let cache = books.cache.lock();
-    cache
-        .expect("nobody panics")
-        .insert("Eva".to_string(), earlier);
-    assert!(books.recommend("Eva").await.is_err());
-    books.sources[0].is_up = false;
-    assert!(books.recommend("Eva").await.is_err());
+async fn the_sources_are_tried_in_order_until_one_decides() {
+    for (second, expected) in [(Ok(7), Some(7)), (Err(404), None), (Err(503), Some(9))] {
+        let mut sources = fallback(vec![source([Err(500)]), source([second])]);
+        sources.default = Some(9);
+        let start = Instant::now();
+        let answer = sources.get("Ann").await;
+        assert_eq!(start.elapsed(), 2 * TICK);
+        assert_eq!(answer.ok().map(|answer| answer.value), expected);
+    }
 }
 
 #[tokio::test]
 async fn without_sources_there_is_no_answer() {
-    let NoAnswer { errors } = books(&[]).recommend("Ann").await.expect_err("none");
-    assert!(errors.is_empty());
+    let error = fallback(vec![]).get("Ann").await.err().expect("none");
+    assert!(error.errors.is_empty());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn shared_by_tasks() {
-    let books = Arc::new(books(&["server A"]));
-    let tasks = ["Ann", "Eva"].map(|user| {
-        let books = Arc::clone(&books);
-        tokio::spawn(async move { books.recommend(user).await.is_ok() })
+    let sources = Arc::new(fallback(vec![source([Ok(1), Ok(2)])]));
+    let tasks = [1, 2].map(|_| {
+        let sources = Arc::clone(&sources);
+        tokio::spawn(
+            async move { sources.get("Ann").await.map(|answer| answer.value).ok() },
+        )
     });
-    for (task, is_ok) in tasks.into_iter().zip([true, false]) {
-        assert_eq!(task.await.expect("it does not panic"), is_ok);
+    for task in tasks {
+        assert!(task.await.expect("it does not panic").is_some());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn or_asks_both_and_an_early_answer_waits() {
-    let [first, second] = ["server A", "server B"].map(Source::new);
+async fn or_calls_both() {
+    let (first, second) = (source([Ok(1)]), source([Ok(2)]));
     let start = Instant::now();
-    let books: Result<String, SourceError> = first
-        .recommend("Ann")
-        .await
-        .or(second.recommend("Ann").await);
-    assert!(books.is_ok());
-    assert_eq!(start.elapsed(), Duration::from_millis(200));
+    let value = first.get("Ann").await.or(second.get("Ann").await);
+    assert_eq!((value, start.elapsed()), (Ok(1), 2 * TICK));
 }
