@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalog::questions;
-use catalog::tables::{self, ApiName, Block, Guide};
+use catalog::tables::{self, ApiName, Block, Guide, Status};
 use catalog::workspace::{Workspace, read_golden};
 use serde::de::DeserializeOwned;
 
@@ -53,6 +53,26 @@ fn every_block_of_the_guides_has_its_examples() {
         titles.iter().eq(last.keys()),
         "{titles:?} are not those of {last:?}"
     );
+}
+
+/// A name whose counterpart is said to be the same is shown by an example, or the row says
+/// what is different. No example is named twice for a name.
+#[test]
+fn what_is_said_to_be_the_same_is_shown() {
+    let workspace = workspace();
+    for name in table::<ApiName>("docs/asyncio-api.tsv") {
+        for id in &name.examples {
+            let example = workspace.example(id).unwrap_or_else(|e| panic!("{e}"));
+            let count = example.header.asyncio.iter().filter(|it| **it == name.name);
+            assert_eq!((count.count(), example.id()), (1, id.clone()), "{name:?}");
+        }
+        let is_shown = workspace
+            .examples()
+            .any(|example| example.header.asyncio.contains(&name.name));
+        let is_same =
+            name.status == Status::Direct && !name.counterpart.contains(" but ");
+        assert!(is_shown || !is_same, "no example shows {name:?}");
+    }
 }
 
 /// A row of `tools/python/asyncio-all.tsv`.

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::files::{entries, read, stem};
 use crate::report::Failure;
-use crate::tables::{self, ApiName};
+use crate::tables::{self, API_NAMES, ApiName};
 use crate::workspace::{Example, Section, Workspace, read_golden};
 use crate::{compile_fail, dependencies, nearest, questions};
 
@@ -73,7 +73,7 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
 /// The names and constructs of Python that headers may answer: the first column of
 /// `docs/asyncio-api.tsv`.
 fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let rows: Vec<(_, ApiName)> = tables::read(&workspace.root, "docs/asyncio-api.tsv")?;
+    let rows: Vec<(_, ApiName)> = tables::read(&workspace.root, API_NAMES)?;
     Ok(rows.into_iter().map(|(_, row)| row.name).collect())
 }
 

@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 use csv::{Position, ReaderBuilder, StringRecord};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
+/// The table of names.
+pub const API_NAMES: &str = "docs/asyncio-api.tsv";
+
 /// A name of asyncio, or a construct of Python: a row of `docs/asyncio-api.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct ApiName {
@@ -23,6 +26,10 @@ pub struct ApiName {
     pub counterpart: String,
     /// How near the counterpart is.
     pub status: Status,
+    /// Examples that show it and are about something else; those that are about it name it
+    /// in their headers.
+    #[serde(default, deserialize_with = "words")]
+    pub examples: Vec<String>,
 }
 
 /// How near the counterpart of a name is.
@@ -77,7 +84,7 @@ pub struct Question {
 
 fn words<'de, D: Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> {
     let column = String::deserialize(column)?;
-    Ok(column.split(' ').map(str::to_owned).collect())
+    Ok(column.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Returns the rows of the table at this path below the root, each with its place:

@@ -13,6 +13,7 @@ use cargo_metadata::{Dependency, Edition, MetadataCommand, Target};
 use crate::files::{entries, read, stem};
 use crate::header::{self, Header};
 use crate::rustc::Built;
+use crate::tables::{self, API_NAMES, ApiName};
 use crate::transcript::Transcript;
 use crate::{WrongCall, nearest};
 
@@ -310,6 +311,13 @@ fn open_at(dir: &Path) -> Result<Workspace> {
             dependencies: package.dependencies.clone(),
             name,
         });
+    }
+    let table: Vec<(String, ApiName)> = tables::read(&root, API_NAMES)?;
+    for (_, row) in table {
+        let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
+        for example in examples.filter(|it| row.examples.contains(&it.id())) {
+            example.header.asyncio.push(row.name.clone());
+        }
     }
     ensure!(
         !sections.is_empty(),
