@@ -8,13 +8,9 @@ def look(future):
         print("not done")
 
 
-async def set_twice(future):
+async def set_later(future):
     await asyncio.sleep(1)
-    for result in [42, 43]:
-        try:
-            future.set_result(result)
-        except asyncio.InvalidStateError:
-            print(f"{result} is refused: a result is set")
+    future.set_result(42)
 
 
 async def set_error(future):
@@ -33,10 +29,14 @@ async def main():
     print("Set twice, and awaited by two tasks:")
     future = loop.create_future()
     look(future)
-    setter = asyncio.create_task(set_twice(future))
+    setter = asyncio.create_task(set_later(future))
     first, second = await asyncio.gather(future, future)
     print(f"awaited: {first}, {second}")
     await setter
+    try:
+        future.set_result(43)
+    except asyncio.InvalidStateError:
+        print("43 is refused: a result is set")
     look(future)
 
     print("An error:")

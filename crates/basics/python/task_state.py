@@ -3,8 +3,8 @@ import asyncio
 
 async def long_running_task():
     for step in range(5):
-        print(f"Step {step}")
         await asyncio.sleep(0.2)
+        print(f"Step {step}")
     return "Completed"
 
 

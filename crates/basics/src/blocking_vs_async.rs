@@ -13,6 +13,7 @@
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
 //! clock: real
+//! order: Starting download: file1.txt
 
 use std::thread;
 use std::time::Duration;

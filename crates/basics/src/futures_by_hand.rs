@@ -31,16 +31,6 @@ fn look(future: &SetOnce<u32>) {
     }
 }
 
-/// Sets the result after a second, and tries to set it once more.
-async fn set_twice(future: Arc<SetOnce<u32>>) {
-    sleep(Duration::from_secs(1)).await;
-    for result in [42, 43] {
-        if future.set(result).is_err() {
-            println!("{result} is refused: a result is set");
-        }
-    }
-}
-
 /// Fails before it can set the result; with this function its sender is gone.
 async fn fail_to_set(_sender: oneshot::Sender<u32>) {
     sleep(Duration::from_millis(100)).await;
@@ -51,10 +41,16 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Set twice, and awaited by two tasks:");
     let future = Arc::new(SetOnce::new());
     look(&future);
-    let setter = tokio::spawn(set_twice(Arc::clone(&future)));
+    let setter = Arc::clone(&future);
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        setter.set(42)
+    });
     let (first, second) = tokio::join!(future.wait(), future.wait());
     println!("awaited: {first}, {second}");
-    setter.await?;
+    if future.set(43).is_err() {
+        println!("43 is refused: a result is set");
+    }
     look(&future);
 
     println!("An error:");

@@ -16,7 +16,7 @@
 //! See also: `spawn_order`, `task_results`, `drop_or_detach`, `borrow_or_spawn`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task, asyncio.gather, asyncio.ensure_future
-//! order: Worker A starts
+//! order: starts
 
 use std::sync::Arc;
 use std::time::Duration;

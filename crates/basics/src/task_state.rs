@@ -22,8 +22,8 @@ use tokio::time::sleep;
 
 async fn long_running_task() -> &'static str {
     for step in 0..5 {
-        println!("Step {step}");
         sleep(Duration::from_millis(200)).await;
+        println!("Step {step}");
     }
     "Completed"
 }
