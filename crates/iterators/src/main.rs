@@ -30,6 +30,7 @@ mod interval_stream;
 
 // Merge streams
 mod channel_stream;
+mod blocking_iterator;
 mod fan_in;
 mod merge_streams;
 mod stream_map;

@@ -1,6 +1,7 @@
 //! Tests of the examples, each in the file of its example's name.
 
 mod async_filter;
+mod blocking_iterator;
 mod bounded_fetch_with_failures;
 mod buffered_as_completed;
 mod buffered_in_order;

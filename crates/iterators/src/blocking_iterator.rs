@@ -1,0 +1,99 @@
+//! Read a blocking iterator as a stream: a file, a cursor, a generator of a library.
+//!
+//! `spawn_blocking` runs the iterator on a thread, and a bounded channel passes its items
+//! on. The thread reads ahead until the channel is full. Python's
+//! `asyncio.to_thread(next, items, END)` reads on demand and changes the thread for each
+//! item.
+//!
+//! Bounds: `CAPACITY` items in the channel, and one more that waits for a place. One
+//! thread for each stream.
+//!
+//! Trap: dropping the stream stops the thread only after its current item. An iterator
+//! that hangs keeps the thread, and the program cannot exit.
+//!
+//! Trap: an iterator that panics drops its sender, so its stream seems to end. Await the
+//! thread's handle: here the panic goes on in the consumer.
+//!
+//! See also: `channel_stream`, `blocking_vs_async`, `async_files`.
+//!
+//! asyncio: asyncio.to_thread, async for, yield
+//! clock: real
+
+use std::pin::pin;
+use std::time::Duration;
+
+use async_stream::stream;
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+/// How many items the thread reads ahead.
+const CAPACITY: usize = 16;
+
+/// Yields the items of an iterator that blocks. Nothing runs before the first poll.
+///
+/// # Panics
+///
+/// If the iterator panics. It needs a Tokio runtime.
+pub fn blocking_stream<I>(items: I) -> impl Stream<Item = I::Item>
+where
+    I: IntoIterator<Item: Send + 'static> + Send + 'static,
+{
+    stream! {
+        let (sender, mut receiver) = mpsc::channel(CAPACITY);
+        let thread = spawn_blocking(move || {
+            for item in items {
+                if sender.blocking_send(item).is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(item) = receiver.recv().await {
+            yield item;
+        }
+        if let Err(error) = thread.await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Returns an iterator that blocks its thread for 100 ms before each line.
+fn lines() -> impl Iterator<Item = String> + Send {
+    (1..=3).map(|number| {
+        std::thread::sleep(Duration::from_millis(100));
+        format!("line {number}")
+    })
+}
+
+async fn read() {
+    let mut lines = pin!(blocking_stream(lines()));
+    while let Some(line) = lines.next().await {
+        println!("{line}");
+    }
+    println!("the end");
+}
+
+async fn work() {
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    println!("something else");
+}
+
+pub async fn run() {
+    println!("Nothing else has to wait:");
+    tokio::join!(read(), work());
+
+    println!("Only the first line:");
+    let mut first = pin!(blocking_stream(lines()).take(1));
+    while let Some(line) = first.next().await {
+        println!("{line}");
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    println!("0.2 s later");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
