@@ -31,6 +31,7 @@ mod dos_and_donts;
 mod pitfalls;
 mod choose_a_crate;
 
+mod demos;
 #[cfg(test)]
 mod tests;
 

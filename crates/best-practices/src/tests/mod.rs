@@ -11,3 +11,4 @@ mod file_io_speed;
 mod metrics;
 mod profiling;
 mod structured_logging;
+mod test_a_server;

@@ -1,0 +1,3 @@
+//! Demonstrations of examples, each in the file of its example's name.
+
+pub mod test_a_server;
