@@ -167,13 +167,13 @@ async def main():
             print(f"error: {error}")
 
     await part(3)
-    print("Don't give back by hand:")
+    print("Don't release by hand:")
     try:
         await closed_by_hand()
     except Busy as error:
         print(f"{error}, and open: {Connection.open}")
     Connection.open = 0
-    print("Do give back by a guard:")
+    print("Do release by a guard:")
     try:
         await closed_by_with()
     except Busy as error:

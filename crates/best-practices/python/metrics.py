@@ -1,111 +1,49 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["aiohttp"]
+# dependencies = ["aiohttp", "prometheus_client"]
 # ///
 import asyncio
-import collections
 import contextlib
 import logging
 
 import aiohttp
 from aiohttp import web
-
-# Upper bounds in seconds; slower calls are counted in a last bucket of their own.
-BUCKETS = (0.2, 0.5, float("inf"))
-ESCAPES = str.maketrans({"\\": r"\\", '"': r'\"', "\n": r"\n"})
-
-
-def series(name, labels, value):
-    quoted = {key: str(text).translate(ESCAPES) for key, text in labels.items()}
-    text = ",".join(f'{label}="{value}"' for label, value in sorted(quoted.items()))
-    return f"{name}{{{text}}} {value}" if text else f"{name} {value}"
-
-
-class Counter:
-    def __init__(self, name):
-        self.name = name
-        self.values = collections.Counter()
-
-    def inc(self, **labels):
-        self.values[tuple(labels.items())] += 1
-
-    def lines(self):
-        for labels, value in self.values.items():
-            yield series(f"{self.name}_total", dict(labels), value)
-
-
-class Gauge:
-    def __init__(self, name):
-        self.name = name
-        self.value = 0
-
-    def inc(self):
-        self.value += 1
-
-    def dec(self):
-        self.value -= 1
-
-    def lines(self):
-        yield series(self.name, {}, self.value)
-
-
-class Histogram:
-    def __init__(self, name):
-        self.name = name
-        self.counts = collections.defaultdict(lambda: [0] * len(BUCKETS))
-        self.sums = collections.Counter()
-
-    def observe(self, seconds, **labels):
-        key = tuple(labels.items())
-        for index, bound in enumerate(BUCKETS):
-            self.counts[key][index] += seconds <= bound
-        self.sums[key] += seconds
-
-    def lines(self):
-        for key, counts in self.counts.items():
-            labels = dict(key)
-            for bound, count in zip(BUCKETS, counts):
-                le = "+Inf" if bound == BUCKETS[-1] else bound
-                yield series(f"{self.name}_bucket", {"le": le} | labels, count)
-            yield series(f"{self.name}_sum", labels, self.sums[key])
-            yield series(f"{self.name}_count", labels, counts[-1])
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 
 class CallMetrics:
     """How many calls there were, how they ended, how long they took, how many run."""
 
     def __init__(self, registry):
-        self.ended = Counter("calls")
-        self.seconds = Histogram("call_seconds")
-        self.in_flight = Gauge("calls_in_flight")
-        registry += [self.ended, self.seconds, self.in_flight]
+        self.ended = Counter(
+            "calls", "Calls by outcome", ["outcome", "route"], registry=registry
+        )
+        self.seconds = Histogram(
+            "call_seconds", "Time of calls", ["route"], buckets=(0.2, 0.5), registry=registry
+        )
+        self.in_flight = Gauge("calls_in_flight", "Calls that run now", registry=registry)
 
     @contextlib.contextmanager
     def track(self, route):
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        self.in_flight.inc()
         outcome = "ok"
-        try:
-            yield
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            raise
-        except BaseException:
-            outcome = "error"
-            raise
-        finally:
-            self.in_flight.dec()
-            self.ended.inc(outcome=outcome, route=route)
-            self.seconds.observe(loop.time() - start, route=route)
+        with self.in_flight.track_inprogress(), self.seconds.labels(route).time():
+            try:
+                yield
+            except asyncio.CancelledError:
+                outcome = "cancelled"
+                raise
+            except BaseException:
+                outcome = "error"
+                raise
+            finally:
+                self.ended.labels(outcome, route).inc()
 
 
 def metrics_page(registry):
     async def scrape(request):
-        lines = [line for metric in registry for line in metric.lines()]
-        kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-        page = "\n".join([*lines, "# EOF", ""]).encode()
-        return web.Response(body=page, headers={"Content-Type": kind})
+        page = generate_latest(registry)
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.router.add_get("/metrics", scrape)
@@ -160,7 +98,9 @@ async def scrape(address, start):
             page = await response.text()
     lines = page.splitlines()
     return sorted(
-        line for line in lines if line.startswith(start) and "_sum" not in line
+        line.removesuffix(".0")
+        for line in lines
+        if line.startswith(start) and "_sum" not in line and "_created" not in line
     )
 
 
@@ -183,11 +123,10 @@ async def main():
     async def at(tenths):
         await asyncio.sleep(start + tenths / 10 - loop.time())
 
-    registry = []
+    registry = CollectorRegistry()
     metrics = CallMetrics(registry)
-    unguarded = Gauge("calls_unguarded")
-    by_path = Counter("path_calls")
-    registry += [unguarded, by_path]
+    unguarded = Gauge("calls_unguarded", "The same, no guard", registry=registry)
+    by_path = Counter("path_calls", "Calls by path", ["path"], registry=registry)
 
     async with serve(metrics_page(registry)) as address:
         await at(3)
@@ -204,7 +143,7 @@ async def main():
         await at(10)
         print("A hundred paths, as a label and as a route:")
         for user in range(100):
-            by_path.inc(path=f"/users/{user}")
+            by_path.labels(path=f"/users/{user}").inc()
             with metrics.track("/users/{id}"):
                 pass
         paths = await scrape(address, "path_calls")

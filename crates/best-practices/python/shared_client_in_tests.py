@@ -17,7 +17,7 @@ async def fetch(session, url):
         return await response.text()
 
 
-async def fetch_and_tell(name, session, url):
+async def fetch_and_print(name, session, url):
     try:
         print(f"{name}: {await fetch(session, url)}")
     except RuntimeError as error:
@@ -28,7 +28,7 @@ async def fetch_with_shared(name, url, then_sleep=0):
     global shared_session
     if shared_session is None:
         shared_session = aiohttp.ClientSession()
-    await fetch_and_tell(name, shared_session, url)
+    await fetch_and_print(name, shared_session, url)
     await asyncio.sleep(then_sleep)
 
 
@@ -40,10 +40,11 @@ async def close_shared():
 
 async def fetch_with_own(name, url):
     async with aiohttp.ClientSession() as session:
-        await fetch_and_tell(name, session, url)
+        await fetch_and_print(name, session, url)
 
 
 def tests_in_one_loop(url):
+    """What `loop_scope="session"` of pytest-asyncio does: one loop for all tests."""
     with asyncio.Runner() as runner:
         runner.run(fetch_with_shared("first", url, 0.1))
         runner.run(fetch_with_shared("second", url, 0.1))
@@ -51,7 +52,7 @@ def tests_in_one_loop(url):
 
 
 async def test(body):
-    """What pytest-asyncio makes of a test: it has a loop, and ends with it."""
+    """What pytest-asyncio does with a test: it runs on a loop that ends with it."""
     await asyncio.to_thread(asyncio.run, body)
 
 

@@ -1,15 +1,21 @@
-//! Back-pressure: a queue before a slow stage that grows, blocks the source, or drops.
+//! Backpressure: a queue before a slow stage that grows, blocks the source, or drops.
 //!
-//! A queue between a source and a slower stage has to do one of four things: grow, hold
-//! the source back, refuse the new item, or forget the oldest. `asyncio.Queue()` and
-//! `unbounded_channel` grow, in memory and in the age of what they hand out, and nothing
-//! fails. So the default is `channel(n)` and `send`, which holds back a source that can
-//! wait: a file, a database, a socket that is not read meanwhile. A sensor or a live feed
-//! cannot: use `try_send` where the first items count, and `broadcast(n)` with its one
-//! receiver where the fresh ones do; the error `Lagged` says how many were lost. It
-//! rounds `n` up to a power of two. A queue that gives back what it drops: `try_send`;
-//! only the latest value: `watch_a_value`. A task for each item is an unbounded queue,
-//! too: `rate_of_spawning`.
+//! A queue between a source and a slower stage must grow, make the source wait, refuse
+//! the new item, or drop the oldest. The default is `channel(n)` with `send`: the source
+//! waits. A sensor or a live feed cannot wait. Use `try_send` to keep the first items,
+//! and `broadcast(n)` with one receiver to keep the newest; `Lagged` says how many were
+//! lost.
+//!
+//! Bounds: n items; `broadcast` rounds n up to a power of two.
+//!
+//! Trap: `unbounded_channel` and `asyncio.Queue()` grow in memory and in the age of their
+//! items, and nothing fails. A task for each item is an unbounded queue as well.
+//!
+//! Trap: `broadcast` needs `T: Clone`, and drops an old item only when it is overwritten.
+//!
+//! In production: `async-channel`'s `force_send` returns the item that it replaces.
+//!
+//! See also: `try_send`, `watch_a_value`, `rate_of_spawning`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.put_nowait, asyncio.QueueFull
 

@@ -1,14 +1,19 @@
 //! Batching: collect items from a queue and write them together, by size or after a time.
 //!
-//! A trip to a database or a service for each item takes its time for each item; a batch
-//! takes it once. `recv_many` takes what waits, but does not wait for more. For a few
-//! items to make a batch, too, wait a little, from the first of them on. The trap is in
-//! both languages: a batch in a local variable is lost when the wait is cancelled, by a
-//! timeout, a lost `select!`, or an abort. Here it stays in the struct until it is
-//! written, and the next call goes on with it. So an item may be written twice, when only
-//! the answer was lost: insert by a key. At the end the senders are dropped, and what is
-//! left is the last batch, without a wait. On a stream: `chunks_timeout`; only what
-//! waits already: `drain_what_waits`.
+//! A batch makes one trip to a database instead of one for each item. `recv_many` takes
+//! the items that are there and does not wait for more. So that slow items form a batch
+//! as well, wait a short time, counted from the first item. Dropping the senders ends the
+//! wait: the rest is the last batch.
+//!
+//! Trap: a batch in a local variable is lost when a timeout, a `select!` or an abort
+//! drops the future. Here it stays in the struct until it is written, and the next call
+//! goes on.
+//!
+//! Trap: if only the reply is lost, a batch is written twice. Make the insert idempotent,
+//! for example with a unique key. A batch with one bad item fails each time: split it.
+//!
+//! See also: `chunks_timeout` (on a stream), `drain_what_waits`,
+//! `sqlite_batch_insert`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.get, asyncio.timeout_at, asyncio.TaskGroup
 

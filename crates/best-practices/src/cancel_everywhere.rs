@@ -1,14 +1,15 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
-//! In asyncio a cancellation is thrown in where a coroutine waits; in Tokio the future is
-//! dropped there. A timeout or a lost `select!` does it at any await, and a test that
-//! cancels after some milliseconds tries one of them. So count the suspensions: end the
-//! future at the first, make everything anew, end it at the second, until it completes.
-//! An await that is ready at once is none, so the test has to make each of them wait: an
-//! empty channel to read from, a full one to write to, a lock that is held. The trap is a
-//! value in a local variable over an await: it goes with the future. Keep it in `self`,
-//! or take it only when nothing is awaited any more: `mpsc::Sender::reserve` gives the
-//! place first. Which awaits of Tokio's are safe: `cancel_safety`.
+//! A timeout or a lost `select!` may drop a future at any await. A test that cancels
+//! after some milliseconds tries one of them. So count the suspensions: drop the future
+//! at the first, make everything anew, drop it at the second, until it completes. An
+//! await that is ready at once does not suspend and is not counted. The test makes each
+//! await wait: it reads from an empty channel, writes to a full one, locks a held lock.
+//!
+//! Trap: a value in a local variable is lost with the future. Keep it in `self`, or take
+//! it after the last await: `mpsc::Sender::reserve` waits for the permit first.
+//!
+//! See also: `cancel_safety`, `property_test`, `batching`.
 //!
 //! asyncio: asyncio.CancelledError, asyncio.Queue.get, asyncio.Queue.put, __await__
 

@@ -1,15 +1,19 @@
 //! CPU-bound work, such as primes: off the event loop, on rayon's threads, and stopped.
 //!
-//! A calculation never awaits, so the heartbeat beside it stands still, as in asyncio.
-//! For a single one `spawn_blocking` is enough: Rust has no GIL, and a thread does what
-//! in Python only a process can. But it begins up to 512 at once, which take the
-//! processors from each other and from the runtime. A rayon pool has as many threads as
-//! you give it, the rest waits in a line without a limit, and `into_par_iter` spreads one
-//! calculation over all of them. The traps: `abort` does not stop what has begun, so it
-//! must look at a flag; and a panic in `rayon::spawn` ends the whole process, so it is
-//! caught here and raised again in whoever awaits. (A portion of the work fills a fixed
-//! time, or the transcript would depend on the machine.) Calls that block:
-//! `blocking_in_threads`; short portions between awaits: `cooperative_loops`.
+//! A calculation never awaits, so other tasks on its thread stop. For a single one,
+//! `spawn_blocking` is enough: Rust's threads compute in parallel, as do processes, a
+//! build without the GIL, or an `InterpreterPoolExecutor` in Python. A rayon pool has a
+//! fixed number of threads; `into_par_iter` spreads a calculation over all of them.
+//!
+//! Bounds: one calculation a thread. unbounded: the queue; acquire a permit before `run`.
+//!
+//! Trap: `abort` does not stop a calculation that has started. It checks a flag between
+//! portions. `is_cancelled` takes a lock: use an `AtomicBool` in inner loops.
+//!
+//! Trap: a panic in `rayon::spawn` ends the process. It is caught here and raised again
+//! in the caller that awaits the result.
+//!
+//! See also: `blocking_in_threads`, `cooperative_loops`, `back_pressure`.
 //!
 //! asyncio: loop.run_in_executor(ProcessPoolExecutor), asyncio.to_thread
 //! asyncio: concurrent.futures.ProcessPoolExecutor

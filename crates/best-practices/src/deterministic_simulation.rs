@@ -1,15 +1,19 @@
 //! Simulate a network and its partitions with turmoil, on simulated time, from a seed.
 //!
 //! turmoil runs the hosts of a program on one thread, each on a paused runtime of its
-//! own, and delays or drops their messages as the seed says. So an unlucky network is
-//! searched for, seed by seed, and the seed that finds a bug repeats it step by step. Its
-//! sockets stand in for Tokio's: write what talks over any `AsyncRead + AsyncWrite`, and
-//! give hyper or tonic a connector. The traps: it knows nothing of what takes chance
-//! elsewhere (`select!` without `biased`, a `HashMap`'s order, the system's clock). It
-//! sends nothing again, so who waits without a timeout waits for ever, as with a cable
-//! that is cut. Its `run` panics inside of a runtime ("Cannot start a runtime from within
-//! a runtime"), and `spawn_blocking` is the way out. The milliseconds in the lines are
-//! simulated.
+//! own. The seed decides how long messages take. So search for an unlucky network, seed
+//! by seed; the seed that finds a bug repeats it. turmoil has its own sockets: write your
+//! code over any `AsyncRead + AsyncWrite`, and give hyper or tonic a connector.
+//!
+//! Trap: `partition` loses messages for good, as no real TCP does: it sends again when
+//! the network is back. Model a short cut by `hold` and `release`.
+//!
+//! Trap: other chance is not seeded: a `HashMap`'s order, the system's clock, `select!`
+//! without `biased` (seeded only under `--cfg tokio_unstable`).
+//!
+//! Trap: `run` panics in a runtime ("Cannot start a runtime from within a runtime").
+//!
+//! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.
 //!
 //! asyncio: asyncio.open_connection, asyncio.start_server, asyncio.timeout
 //! clock: real
@@ -29,27 +33,27 @@ use turmoil::net::{TcpListener, TcpStream};
 
 type Failure = Box<dyn Error>;
 
-/// What the server keeps. It is outside of the simulation, as a disk would be.
+/// The state of the server. It outlives the simulation, as a disk would.
 #[derive(Debug, Default)]
 struct Ledger {
     total: u32,
     seen: HashSet<u32>,
 }
 
-/// What is tried.
+/// The parameters of one simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
-    /// Where the delays of the messages come from.
+    /// Decides how long each message takes.
     pub seed: u64,
-    /// Whether the server looks whether it has seen a payment before.
-    pub knows_repeats: bool,
-    /// How long the client waits for an answer.
-    pub patience: Duration,
-    /// Whether each step is printed.
-    pub told: bool,
+    /// Whether the server ignores a payment that it has seen before.
+    pub deduplicates: bool,
+    /// How long the client waits for a reply.
+    pub reply_timeout: Duration,
+    /// Whether to print each step.
+    pub verbose: bool,
 }
 
-const PAYMENTS: u32 = 3;
+pub const PAYMENTS: u32 = 3;
 
 /// A client makes its payments, and the network is cut for a while. Returns how many the
 /// server has counted.
@@ -80,11 +84,11 @@ pub fn simulate(setup: Setup) -> Result<u32, String> {
     });
     sim.client("network", async move {
         sleep(Duration::from_millis(350)).await;
-        setup.say("the network is cut");
-        turmoil::partition("client", "server");
+        setup.log("the network is cut");
+        turmoil::hold("client", "server");
         sleep(Duration::from_millis(400)).await;
-        setup.say("the network is healed");
-        turmoil::repair("client", "server");
+        setup.log("the network is healed");
+        turmoil::release("client", "server");
         Ok(())
     });
     sim.run().map_err(|error| error.to_string())?;
@@ -97,7 +101,7 @@ async fn serve(setup: Setup, ledger: Arc<Mutex<Ledger>>) -> Result<(), Failure> 
     loop {
         let (connection, _) = listener.accept().await?;
         let answer = confirm(setup, Arc::clone(&ledger), connection);
-        tokio::spawn(timeout(setup.patience, answer));
+        tokio::spawn(timeout(setup.reply_timeout, answer));
     }
 }
 
@@ -110,10 +114,10 @@ async fn confirm(
     {
         let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = ledger.seen.insert(payment);
-        if is_new || !setup.knows_repeats {
+        if is_new || !setup.deduplicates {
             ledger.total += 1;
         }
-        setup.say(&format!(
+        setup.log(&format!(
             "server: payment {payment}, total {}",
             ledger.total
         ));
@@ -121,16 +125,16 @@ async fn confirm(
     connection.write_u32(payment).await
 }
 
-/// Pays until the server has confirmed it.
+/// Sends the payment until the server has confirmed it.
 async fn pay(setup: Setup, payment: u32) {
     loop {
-        match timeout(setup.patience, try_to_pay(payment)).await {
+        match timeout(setup.reply_timeout, try_to_pay(payment)).await {
             Ok(Ok(())) => {
-                setup.say(&format!("client: payment {payment} is confirmed"));
+                setup.log(&format!("client: payment {payment} is confirmed"));
                 return;
             }
-            Ok(Err(error)) => setup.say(&format!("client: {}", error.kind())),
-            Err(_) => setup.say(&format!("client: no answer to payment {payment}")),
+            Ok(Err(error)) => setup.log(&format!("client: {}", error.kind())),
+            Err(_) => setup.log(&format!("client: no answer to payment {payment}")),
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -144,16 +148,16 @@ async fn try_to_pay(payment: u32) -> io::Result<()> {
 }
 
 impl Setup {
-    fn say(&self, text: &str) {
-        if self.told {
+    fn log(&self, text: &str) {
+        if self.verbose {
             let time = turmoil::sim_elapsed().unwrap_or_default();
             println!("{:>5} ms: {text}", time.as_millis());
         }
     }
 }
 
-/// Whatever comes of it, for each seed up to one that is not as expected.
-fn search(setup: Setup, seeds: u64) -> Vec<(u64, Result<u32, String>)> {
+/// Runs the seeds in turn, stops at the first unexpected outcome, and returns all of them.
+pub fn search(setup: Setup, seeds: u64) -> Vec<(u64, Result<u32, String>)> {
     let mut outcomes = Vec::new();
     for seed in 1..=seeds {
         let outcome = simulate(Setup { seed, ..setup });
@@ -166,116 +170,64 @@ fn search(setup: Setup, seeds: u64) -> Vec<(u64, Result<u32, String>)> {
     outcomes
 }
 
+fn print_last(outcomes: &[(u64, Result<u32, String>)]) {
+    match outcomes.last() {
+        Some((seed, Ok(total))) => println!("up to seed {seed}: {total} payments"),
+        Some((seed, Err(error))) => println!("up to seed {seed}: {error}"),
+        None => println!("no seeds"),
+    }
+}
+
 pub async fn run() -> Result<(), JoinError> {
     // Each part is shown at its time, however long the simulations took.
     let pause = Duration::from_millis(400);
     let mut part = interval_at(Instant::now() + pause, pause);
     let naive = Setup {
         seed: 0,
-        knows_repeats: false,
-        patience: Duration::from_millis(300),
-        told: false,
+        deduplicates: false,
+        reply_timeout: Duration::from_millis(300),
+        verbose: false,
     };
 
     let outcomes = spawn_blocking(move || search(naive, 20)).await?;
     part.tick().await;
-    println!("A server that counts what comes:");
-    for (seed, outcome) in &outcomes {
-        println!("seed {seed}: {outcome:?}");
-    }
+    println!("A server that counts each message:");
+    print_last(&outcomes);
 
     part.tick().await;
     let seed = outcomes.len() as u64;
     println!("Seed {seed} again:");
-    let told = Setup {
+    let verbose = Setup {
         seed,
-        told: true,
+        verbose: true,
         ..naive
     };
-    let again = spawn_blocking(move || simulate(told)).await?;
-    println!("{again:?}");
+    let again = spawn_blocking(move || simulate(verbose)).await?;
+    print_last(&[(seed, again)]);
 
-    let knows_repeats = Setup {
-        knows_repeats: true,
+    let deduplicates = Setup {
+        deduplicates: true,
         ..naive
     };
-    let outcomes = spawn_blocking(move || search(knows_repeats, seed)).await?;
+    let outcomes = spawn_blocking(move || search(deduplicates, seed)).await?;
     part.tick().await;
-    println!("A server that knows a payment again:");
-    if let Some((seed, outcome)) = outcomes.last() {
-        println!("up to seed {seed}: {outcome:?}");
-    }
+    println!("A server that ignores repeated payments:");
+    print_last(&outcomes);
 
-    let patience = Duration::from_secs(60);
+    let reply_timeout = Duration::from_secs(60);
     let no_timeout = Setup {
         seed,
-        patience,
-        ..knows_repeats
+        reply_timeout,
+        ..deduplicates
     };
     let outcome = spawn_blocking(move || simulate(no_timeout)).await?;
     part.tick().await;
     println!("A client that waits for a minute:");
-    println!("seed {seed}: {outcome:?}");
+    print_last(&[(seed, outcome)]);
     Ok(())
 }
 
 #[tokio::main]
 pub async fn main() -> Result<(), JoinError> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::{PAYMENTS, Setup, search, simulate};
-
-    const KNOWS: Setup = Setup {
-        seed: 0,
-        knows_repeats: true,
-        patience: Duration::from_millis(300),
-        told: false,
-    };
-
-    #[test]
-    fn no_seed_makes_it_wrong() {
-        let outcomes = search(KNOWS, 200);
-        assert_eq!(outcomes.last(), Some(&(200, Ok(PAYMENTS))));
-    }
-
-    #[test]
-    fn a_seed_repeats_itself() {
-        let naive = |seed| Setup {
-            seed,
-            knows_repeats: false,
-            ..KNOWS
-        };
-        let totals = |_| {
-            (1..20)
-                .map(|seed| simulate(naive(seed)))
-                .collect::<Vec<_>>()
-        };
-        let [first, second] = [(); 2].map(totals);
-        assert_eq!(first, second);
-        assert!(first.contains(&Ok(PAYMENTS)) && first.contains(&Ok(PAYMENTS + 1)));
-    }
-
-    #[test]
-    fn simulated_time_takes_no_time() {
-        let patience = Duration::from_secs(60);
-        let start = Instant::now();
-        let error = simulate(Setup {
-            seed: 10,
-            patience,
-            ..KNOWS
-        });
-        assert!(error.is_err_and(|text| text.starts_with("Ran for duration: 3s")));
-        assert!(start.elapsed() < Duration::from_secs(3));
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "Cannot start a runtime from within a runtime")]
-    async fn in_a_test_of_tokio() {
-        simulate(KNOWS).expect("it has panicked before");
-    }
 }

@@ -1,13 +1,18 @@
 //! Best practices, dos and don'ts: each mistake with its damage, and the right way.
 //!
-//! Await together what does not depend on each other (`sequential_vs_concurrent`). A
-//! future that is only made does not run; a task does (`lazy_futures`). Handle the error
-//! you know and pass on the rest (`try_except`). What must be given back is given back by
-//! `Drop` (`drop_guard`). What blocks goes to a thread (`blocking_in_threads`,
-//! `cpu_bound`). No task where an await will do: whoever gives up drops what it awaits,
-//! but leaves a task running, where asyncio cancels it (`drop_or_detach`). And one
-//! runtime for the program: with its own for each call, all that a call has spawned ends
-//! with the call, unfinished (`call_async_from_sync`).
+//! - Await independent calls together (`sequential_vs_concurrent`).
+//! - A future runs when it is awaited, a task at once (`lazy_futures`).
+//! - Handle the error you know and return the others (`try_except`).
+//! - Release in a guard's `Drop` (`drop_guard`).
+//! - Blocking calls go to a thread (`blocking_in_threads`, `cpu_bound`).
+//! - Await a call instead of spawning it: dropping the caller drops an awaited call, but
+//!   leaves a task running (`drop_or_detach`).
+//! - One runtime for the program: tasks end with their runtime (`call_async_from_sync`).
+//!
+//! Trap: with more than 30 futures `try_join_all` waits in list order. An error behind a
+//! future that hangs is not returned: use `FuturesUnordered`, as here, or a `JoinSet`.
+//!
+//! See also: `pitfalls`.
 //!
 //! asyncio: asyncio.run, asyncio.gather, asyncio.create_task, asyncio.to_thread
 //! clock: real
@@ -19,7 +24,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::TryStreamExt;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use tokio::join;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::spawn_blocking;
@@ -29,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub const STEP: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
-enum PriceError {
+pub enum PriceError {
     #[error("nobody sells it")]
     NotFound,
     #[error("the server is busy")]
@@ -56,19 +63,24 @@ async fn one_after_another(articles: &[&str]) -> Result<u32, PriceError> {
     Ok(total)
 }
 
-async fn together(articles: &[&str]) -> Result<u32, PriceError> {
-    let prices = try_join_all(articles.iter().map(|article| price(article)));
-    Ok(prices.await?.into_iter().sum())
+/// Returns the first error at once, however many requests there are.
+pub async fn together(
+    requests: impl IntoIterator<Item = impl Future<Output = Result<u32, PriceError>>>,
+) -> Result<u32, PriceError> {
+    let prices: FuturesUnordered<_> = requests.into_iter().collect();
+    prices
+        .try_fold(0, async |total, price| Ok(total + price))
+        .await
 }
 
-/// The request begins when the other work has ended.
+/// Starts the request when the other work has ended.
 async fn with_a_future(other_work: Duration) -> Result<u32, PriceError> {
     let price = price("tea");
     sleep(other_work).await;
     price.await
 }
 
-/// The request begins at once, and ends with this if this is dropped.
+/// Starts the request at once. Dropping the future aborts it.
 pub async fn with_a_task(
     other_work: Duration,
 ) -> Result<u32, Box<dyn Error + Send + Sync>> {
@@ -82,7 +94,7 @@ async fn total_whatever_fails(articles: &[&str]) -> u32 {
     prices.into_iter().map(Result::unwrap_or_default).sum()
 }
 
-/// What nobody sells costs nothing; any other error is the caller's.
+/// Counts an article that nobody sells as 0, and returns any other error.
 async fn total(articles: &[&str]) -> Result<u32, PriceError> {
     let prices = join_all(articles.iter().map(|article| price(article))).await;
     let prices = prices.into_iter().map(|price| match price {
@@ -151,7 +163,7 @@ async fn save() {
     println!("saved");
 }
 
-/// For code that is not async. With the runtime ends what was spawned on it.
+/// For code that is not async. Tasks that were spawned on the runtime end with it.
 fn save_on_a_runtime_of_its_own() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(save());
@@ -171,7 +183,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Don't await one after another:");
     println!("total: {}", one_after_another(&articles).await?);
     println!("Do await together:");
-    println!("total: {}", together(&articles).await?);
+    println!("total: {}", together(articles.map(price)).await?);
 
     part.tick().await;
     println!("Don't take a future for a task:");
@@ -192,11 +204,11 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
 
     part.tick().await;
-    println!("Don't give back by hand:");
+    println!("Don't release by hand:");
     if let Err(error) = closed_by_hand().await {
         println!("{error}, and open: {}", OPEN.swap(0, Ordering::Relaxed));
     }
-    println!("Do give back by a guard:");
+    println!("Do release by a guard:");
     if let Err(error) = closed_by_drop().await {
         println!("{error}, and open: {}", OPEN.load(Ordering::Relaxed));
     }

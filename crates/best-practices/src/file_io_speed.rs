@@ -1,14 +1,17 @@
 //! Slow file reads: each small read is a trip to a thread pool; buffer, or read it whole.
 //!
-//! Where a file is concerned the system has no events to wait for, so `tokio::fs` and
-//! aiofiles send each call to a thread that may block, and wait for its answer. Reading a
-//! number of four bytes is then a trip for four bytes. A `BufReader` around the `File`
-//! makes it a trip for each 8 KiB; aiofiles buffers on the far side of the trip, where it
-//! does not help, so there a chunk is asked for and cut up. What fits in memory is best
-//! read whole, `fs::read`. Best for a long loop is one `spawn_blocking` around all of it,
-//! with `std::fs` and the `BufReader` of std inside, as a file of std has no buffer
-//! either; once begun, it cannot be cancelled: `blocking_in_threads`. For lines, and for
-//! writes and their flush: `async_files`.
+//! `tokio::fs` and aiofiles send each call to a thread, so reading four bytes costs a
+//! trip. A `BufReader` around the `File` makes a trip for each 8 KiB. aiofiles buffers on
+//! the far side of the trip, so its caller has to ask for chunks. A file that fits in
+//! memory is best read whole, with `fs::read`. For a long loop, one `spawn_blocking` with
+//! std's `File` and `BufReader` is best.
+//!
+//! Trap: a `spawn_blocking` that has started cannot be cancelled.
+//!
+//! In production: with `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
+//! uses io_uring on Linux for some calls.
+//!
+//! See also: `async_files` (lines, writes and flush), `blocking_in_threads`.
 //!
 //! asyncio: aiofiles.open, asyncio.to_thread, concurrent.futures.ThreadPoolExecutor
 //! clock: real

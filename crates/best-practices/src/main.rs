@@ -16,6 +16,7 @@ mod deterministic_simulation;
 
 // Observe
 mod debugging;
+mod watchdog;
 mod structured_logging;
 mod metrics;
 mod profiling;

@@ -1,25 +1,29 @@
 //! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
 //!
-//! Python has prometheus_client, Rust the crate of the same name with a hyphen. It writes
-//! OpenMetrics: it adds `_total` to the name of a counter itself, and the page needs the
-//! content type that names the format. The first trap is in both languages: a gauge of
-//! what is in flight that goes down after the await stays up for each call that failed,
-//! was cancelled, or panicked. A guard brings it down, as `finally` does, and counts the
-//! cancelled ones, which no code after the await sees. The second trap is a label with a
-//! path, a user or a message in it: each value is a series, and none is ever removed by
-//! itself. The crate does not even escape it: one `"` in it spoils the whole page. A
-//! label of type `&'static str` takes the name of a route, and not the text of a request
-//! ("expected `&str`, found `String`"). The crate `metrics` is a facade that libraries
-//! can use, and `opentelemetry` pushes in place of being scraped.
+//! `prometheus-client` is Python's prometheus_client in Rust. It writes OpenMetrics: it
+//! appends `_total` to a counter's name, and the page needs the right content type.
+//!
+//! Trap: a gauge that is decremented after the await stays up for each call that failed,
+//! was cancelled, or panicked. Decrement it in a guard's `Drop`; that also counts
+//! cancelled calls, which no code after the await sees.
+//!
+//! Trap: each value of a label is a series, and none is ever removed. The crate does not
+//! escape values: a `"` spoils the page. A label of type `&'static str` takes a route and
+//! refuses the text of a request ("expected `&str`, found `String`").
+//!
+//! In production: the crate `metrics` is a facade for libraries. `opentelemetry` pushes.
+//!
+//! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!
 //! asyncio: finally, asyncio.CancelledError, asyncio.wait_for, asyncio.TaskGroup
 //! clock: real
 //! stderr: the report is broken
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use axum::Router;
@@ -55,8 +59,8 @@ struct Route {
     route: &'static str,
 }
 
-/// How many calls there were, how they ended, how long they took, how many run now.
-/// Clones share the numbers.
+/// How many calls ended and how, how long they took, how many are running. Clones share
+/// the numbers.
 #[derive(Clone, Debug)]
 pub struct CallMetrics {
     ended: Family<Ended, Counter>,
@@ -80,8 +84,8 @@ impl CallMetrics {
         metrics
     }
 
-    /// Awaits the call and counts it: as `ok`, as `error` if it fails or panics, and as
-    /// `cancelled` if it is dropped before its end. Counts nothing until it is polled.
+    /// Returns the result of the call and counts it: as `ok`, as `error` if it fails or
+    /// panics, as `cancelled` if it is dropped before its end.
     pub async fn track<T, E>(
         &self,
         route: &'static str,
@@ -94,7 +98,17 @@ impl CallMetrics {
             outcome: "cancelled",
             start: Instant::now(),
         };
-        let result = call.await;
+        let mut call = pin!(call);
+        let result = poll_fn(|cx| {
+            // If the poll panics, this is the outcome.
+            running.outcome = "error";
+            let poll = call.as_mut().poll(cx);
+            if poll.is_pending() {
+                running.outcome = "cancelled";
+            }
+            poll
+        })
+        .await;
         running.outcome = if result.is_ok() { "ok" } else { "error" };
         result
     }
@@ -109,15 +123,9 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let route = self.route;
-        let outcome = if thread::panicking() {
-            "error"
-        } else {
-            self.outcome
-        };
+        let (route, outcome) = (self.route, self.outcome);
         self.metrics.in_flight.dec();
-        // No guard is kept in a variable: the next call for the same family could wait
-        // for it for ever.
+        // A variable with the guard of a family would block the next call for ever.
         self.metrics
             .ended
             .get_or_create(&Ended { outcome, route })
@@ -190,7 +198,6 @@ async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge) {
 
 /// Scrapes the page: the series that begin with this, without the sums of seconds.
 async fn series(address: SocketAddr, start: &str) -> Result<Vec<String>, Failure> {
-    // In an example the server is on this machine, which no proxy would reach.
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.get(format!("http://{address}/metrics"));
     let response = request.timeout(Duration::from_secs(1)).send().await?;

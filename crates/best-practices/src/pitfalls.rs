@@ -1,14 +1,16 @@
 //! Common mistakes: a forgotten await, blocking, a lost item, too many at once, a race.
 //!
-//! Each is shown with its damage and then without. A future that nobody awaits does
-//! nothing (`lazy_futures`). A call that blocks stops its neighbours
-//! (`blocking_vs_async`). Whoever is cancelled loses what it has taken and not handed on:
-//! keep the item outside of what a limit can drop (`cancel_safety`); nothing is thrown,
-//! so there is no cancellation to swallow (`cancellation`). All at once is more than a
-//! server takes; batches wait for their slowest, a limit does not (`batches`,
-//! `map_with_limit`). What is read before an await may be stale after it (`lost_update`,
-//! `lock`). A limit that is made anew in each turn of a loop never ends the loop
-//! (`select_in_a_loop`, `deadline_for_the_loop`).
+//! - A future that is not awaited does nothing (`lazy_futures`).
+//! - A blocking call stops the other tasks of its thread (`blocking_vs_async`).
+//! - A cancelled future loses the item that it has received. Keep the item outside of the
+//!   part that a limit can drop (`cancel_safety`).
+//! - A server takes so many requests at once. Batches wait for their slowest member, a
+//!   limit does not (`batches`, `map_with_limit`).
+//! - A value that was read before an await may be stale after it (`lost_update`, `lock`).
+//! - A timeout that each turn of a loop makes anew never ends the loop
+//!   (`select_in_a_loop`, `deadline_for_the_loop`).
+//!
+//! See also: `dos_and_donts`, `cancellation`.
 //!
 //! asyncio: await, asyncio.gather, asyncio.timeout, asyncio.Semaphore, asyncio.Lock
 //! clock: real

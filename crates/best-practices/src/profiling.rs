@@ -1,15 +1,19 @@
 //! Profile async code with tokio-metrics: polls, slow polls, live tasks, a growing queue.
 //!
-//! A profiler such as `perf` or `samply` tells where the processor works, not what waits.
-//! `TaskMonitor` counts how often and for how long tasks are polled: give each kind of
-//! task (a route, a worker) a monitor of its own, and compare. A slow poll keeps its
-//! thread from others: look there for what blocks. Its victims have long delays: they
-//! were woken and found no thread (`total_long_delay_count`). Many polls for little
-//! work: the task asks again and again, in place of being woken. Live tasks that grow
-//! from sample to sample are a queue without a limit. The traps: by default a poll is
-//! slow from 50 microseconds on, which names too many; and what is not wrapped by
-//! `instrument` is not seen. All this is stable; times of polls for a whole runtime need
-//! `--cfg tokio_unstable`. What a task waits for: `debugging`.
+//! `perf` and `samply`, as py-spy, show where the processor works, not what waits. A
+//! `TaskMonitor` counts how often and how long tasks are polled. Give each kind of task
+//! (a route, a worker) its own monitor, and compare:
+//! - slow polls keep their thread from other tasks: look for a blocking call;
+//! - long delays are the victims: they were woken and found no thread;
+//! - many polls for little work: the task asks again and again instead of being woken;
+//! - live tasks that grow from sample to sample are an unbounded queue.
+//!
+//! Trap: by default a poll is slow from 50 microseconds on, which names too many.
+//!
+//! In production: a runtime's own poll times need `--cfg tokio_unstable`. The feature
+//! `metrics-rs-integration` exports a monitor's numbers to `metrics`.
+//!
+//! See also: `watchdog`, `debugging`, `metrics`.
 //!
 //! asyncio: loop.slow_callback_duration, asyncio.all_tasks, asyncio.to_thread
 //! clock: real

@@ -1,16 +1,17 @@
 //! Test timeouts, retries and backoff without waiting: a paused clock, moved by hand.
 //!
-//! asyncio needs an event loop of one's own for this; in Tokio `start_paused = true` in
-//! `#[tokio::test]` is enough (feature `test-util`). Whenever all tasks wait, the clock
-//! moves to the next timer by itself, and that is what most tests want: await the code,
-//! or `sleep` past it. The traps are in `advance`: it moves the clock in one step, so
-//! what is due on the way wakes late; it returns before what is due has run, so yield;
-//! and a task that has not begun has no timers yet. While `spawn_blocking` works, the
-//! clock holds still, so a timeout around it never fires. The std clock runs on: measure
-//! by Tokio's `Instant`. Start with it paused: after a later `pause()` it stands between
-//! two milliseconds, and timers are late by what is missing. After `resume` waiting takes
-//! real time. With sockets leave the clock alone: it runs ahead of them, and timeouts
-//! fire at random. A retry for production: `retry`.
+//! In Tokio `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
+//! asyncio needs another event loop, as here or from a package. When all tasks wait, the
+//! clock jumps to the next timer. So await the code, or `sleep` past it. Measure with
+//! Tokio's `Instant`. With sockets, leave the clock alone: it runs ahead of them.
+//!
+//! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. It
+//! returns before the woken tasks have run. A task that has not started has no timers.
+//!
+//! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready at
+//! once on the paused one. A loop that polls with it stops the clock: a test hangs.
+//!
+//! See also: `unit_testing`, `retry`, `timers`.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, loop.time, asyncio.Runner
 
@@ -22,10 +23,10 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking, yield_now};
 use tokio::time::{Instant, advance, sleep, timeout};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub const SECOND: Duration = Duration::from_secs(1);
 
-/// What is tested: at most three calls, with a second for each, and between them pauses
-/// of two and four seconds. `None` if all fail.
+/// The function under test. Calls at most three times, with a timeout of a second for
+/// each, and pauses of two and four seconds. Returns `None` if all calls fail.
 pub async fn retry<T, F>(mut call: impl FnMut(u32) -> F) -> Option<T>
 where
     F: Future<Output = Option<T>>,
@@ -153,131 +154,4 @@ pub async fn run() -> io::Result<()> {
 #[tokio::main]
 pub async fn main() -> io::Result<()> {
     run().await
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{pending, ready};
-    use std::thread;
-    use std::time::Duration;
-
-    use tokio::task::spawn_blocking;
-    use tokio::time::{Instant, advance, pause, resume, sleep, timeout};
-
-    use super::{SECOND, advance_in_steps, retry, settle};
-
-    const SHORT: Duration = Duration::from_millis(50);
-
-    #[tokio::test(start_paused = true)]
-    async fn three_calls_that_hang() {
-        let start = Instant::now();
-        assert_eq!(retry(|_| pending::<Option<()>>()).await, None);
-        assert_eq!(start.elapsed(), 9 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn three_calls_that_fail() {
-        let start = Instant::now();
-        let mut calls = Vec::new();
-        let answer = retry(|number| {
-            calls.push((number, start.elapsed()));
-            ready(None::<()>)
-        });
-        assert_eq!(answer.await, None);
-        assert_eq!(
-            calls,
-            [(1, Duration::ZERO), (2, 2 * SECOND), (3, 6 * SECOND)]
-        );
-        // No pause after the last one.
-        assert_eq!(start.elapsed(), 6 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_in_the_last_moment() {
-        let answer = retry(|number| async move {
-            sleep(SECOND - Duration::from_millis(1)).await;
-            Some(number)
-        });
-        assert_eq!(answer.await, Some(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn steps_are_exact_through_many_tasks() {
-        let start = Instant::now();
-        let task = tokio::spawn(async move {
-            for _ in 0..5 {
-                let inner = tokio::spawn(sleep(SECOND));
-                inner.await.expect("it does not panic");
-            }
-            start.elapsed()
-        });
-        settle().await;
-        advance_in_steps(5, SECOND).await;
-        assert!(task.is_finished());
-        assert_eq!(task.await.expect("it does not panic"), 5 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thousand_tasks_in_a_step() {
-        let tasks = [(); 1000].map(|()| tokio::spawn(sleep(SECOND)));
-        settle().await;
-        advance_in_steps(1, SECOND).await;
-        assert!(tasks.iter().all(|task| task.is_finished()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn blocking_work_holds_the_clock() {
-        let work = spawn_blocking(|| thread::sleep(SHORT));
-        let start = Instant::now();
-        assert!(timeout(SHORT / 50, work).await.is_ok());
-        assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_clock_of_std_is_another_one() {
-        let (start, of_std) = (Instant::now(), std::time::Instant::now());
-        sleep(3600 * SECOND).await;
-        assert_eq!(start.elapsed(), 3600 * SECOND);
-        assert!(of_std.elapsed() < 60 * SECOND);
-    }
-
-    #[tokio::test]
-    async fn paused_later_it_is_not_exact() {
-        pause();
-        let start = Instant::now();
-        sleep(SECOND).await;
-        let late = start.elapsed() - SECOND;
-        assert!(late > Duration::ZERO && late < Duration::from_millis(2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn started_paused_it_is_exact() {
-        let start = Instant::now();
-        sleep(SECOND).await;
-        assert_eq!(start.elapsed(), SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn resumed_it_takes_real_time() {
-        let of_std = std::time::Instant::now();
-        sleep(3600 * SECOND).await;
-        resume();
-        sleep(SHORT).await;
-        assert!((SHORT..60 * SECOND).contains(&of_std.elapsed()));
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "time is not frozen")]
-    async fn not_paused() {
-        advance(SECOND).await;
-    }
-
-    #[test]
-    #[should_panic(
-        expected = "`time::pause()` requires the `current_thread` Tokio runtime"
-    )]
-    fn paused_on_many_threads() {
-        let runtime = tokio::runtime::Runtime::new().expect("there are threads");
-        runtime.block_on(async { pause() });
-    }
 }

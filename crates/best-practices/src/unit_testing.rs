@@ -1,27 +1,31 @@
 //! Unit tests of async code: `tokio::test`, a paused clock, a fake in place of a mock.
 //!
 //! `#[tokio::test]` gives each test a runtime of its own, as `IsolatedAsyncioTestCase`
-//! gives it a loop. Nothing is patched: what comes from outside is a trait, and a test
-//! brings a fake that answers as told and keeps what it was asked. With `start_paused`
-//! (feature `test-util`) the clock jumps to the next timer whenever all tasks wait: a
-//! limit of days takes no time and is exact; a test of asyncio waits. The traps: the
-//! clocks of `std` do not jump with it; while `spawn_blocking` works it stands, so a
-//! `timeout` around that never fires; and any limit on a socket or a thread of your own
-//! passes at once, before the answer. A forgotten await is refused in an assertion
-//! ("binary operation `==` cannot be applied to type") and warned of as a statement, but
-//! not in `let _sum`: check the effect. The crate `mockall` writes fakes for you, and
-//! `tokio-test` has one for a socket.
+//! gives it a loop. Nothing is patched: an outside service is a trait, and the test
+//! brings a fake that returns fixed answers and records the calls. With `start_paused`
+//! (feature `test-util`) a limit of days takes no time; in asyncio the test waits.
+//!
+//! Trap: a limit on a socket or on a thread of your own passes at once, before the
+//! answer. Around `spawn_blocking` it never fires. std's clocks do not jump.
+//!
+//! Trap: a forgotten await does not compile in an assertion ("binary operation `==`
+//! cannot be applied to type"). In `let _sum = ..` it does: check the effect of the call.
+//!
+//! In production: `mockall` writes fakes; a closure of it returns `Box::pin(async ..)`.
+//! `rstest` has fixtures and parameters. `cargo nextest` stops tests that hang.
+//!
+//! See also: `test_timeouts_and_retries`, `test_a_server`, `shared_client_in_tests`.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, unittest.mock.AsyncMock, asyncio.timeout
+//! try: missing.txt 10 -> there is no page missing.txt
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-/// Where numbers come from. The program has a source that asks a server.
+/// A source of numbers: in the program a server or files, in a test a fake.
 pub trait Source: Send + Sync {
-    /// The number on the page.
+    /// Returns the number on the page.
     fn fetch(&self, page: &str) -> impl Future<Output = Result<u32, SourceError>> + Send;
 }
 
@@ -31,7 +35,7 @@ pub enum SourceError {
     NotFound(String),
 }
 
-/// Why there is no sum.
+/// The reason why there is no sum.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalculatorError {
     #[error("no answer in time")]
@@ -42,130 +46,104 @@ pub enum CalculatorError {
     Source(#[from] SourceError),
 }
 
-/// What is to be tested.
+/// The code under test.
 pub struct Calculator<S> {
     source: S,
 }
 
 impl<S: Source> Calculator<S> {
-    /// For how long it waits for an answer.
-    pub const PATIENCE: Duration = Duration::from_secs(2);
+    /// How long it waits for an answer.
+    pub const TIMEOUT: Duration = Duration::from_secs(2);
 
+    /// Returns a calculator that asks this source.
     pub fn new(source: S) -> Self {
         Self { source }
     }
 
-    /// Adds to the number on the page.
+    /// Returns the sum of the number on the page and this one.
     ///
     /// # Errors
     ///
-    /// Those of the source, and if it does not answer in time, or the sum is no `u32`.
+    /// Those of the source; also if it does not answer in time, or the sum is too large.
     pub async fn fetch_and_add(
         &self,
         page: &str,
         number: u32,
     ) -> Result<u32, CalculatorError> {
-        let fetched = timeout(Self::PATIENCE, self.source.fetch(page)).await;
+        let fetched = timeout(Self::TIMEOUT, self.source.fetch(page)).await;
         let fetched = fetched.map_err(|_| CalculatorError::TimedOut)??;
         fetched.checked_add(number).ok_or(CalculatorError::TooLarge)
     }
 }
 
-/// Answers as it is told, and keeps what it was asked. It would stand in `mod tests`, if
-/// `run` did not show what a test sees.
-struct FakeSource {
-    answer: Result<u32, SourceError>,
-    delay: Duration,
-    asked: Mutex<Vec<String>>,
-}
+/// Adds to a number in a file: `cargo run -- PATH 10`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    struct Files;
 
-impl FakeSource {
-    fn new(answer: Result<u32, SourceError>, delay: Duration) -> Self {
-        let asked = Mutex::default();
-        Self {
-            answer,
-            delay,
-            asked,
+    impl Source for Files {
+        async fn fetch(&self, page: &str) -> Result<u32, SourceError> {
+            let text = tokio::fs::read_to_string(page).await;
+            let number = text.ok().and_then(|text| text.trim().parse().ok());
+            number.ok_or_else(|| SourceError::NotFound(page.to_owned()))
         }
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("nobody panics with it").clone()
-    }
-}
-
-impl Source for FakeSource {
-    async fn fetch(&self, page: &str) -> Result<u32, SourceError> {
-        // In a line of its own: a guard that lives over an await is not `Send`.
-        self.asked
-            .lock()
-            .expect("nobody panics with it")
-            .push(page.to_owned());
-        sleep(self.delay).await;
-        self.answer.clone()
-    }
-}
-
-fn report(calculator: &Calculator<FakeSource>, sum: Result<u32, CalculatorError>) {
-    match sum {
-        Ok(sum) => println!("sum: {sum}"),
-        Err(error) => println!("error: {error}"),
-    }
-    println!("asked for: [{}]", calculator.source.asked().join(", "));
-}
-
-pub async fn run() {
-    let fake = |answer, millis| {
-        let delay = Duration::from_millis(millis);
-        Calculator::new(FakeSource::new(answer, delay))
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [path, number] = args.as_slice() else {
+        return Err("usage: PATH NUMBER".into());
     };
-
-    println!("The source answers 42 after a second:");
-    let calculator = fake(Ok(42), 1000);
-    report(&calculator, calculator.fetch_and_add("/data", 10).await);
-
-    println!("It has no such page:");
-    let calculator = fake(Err(SourceError::NotFound("/data".to_owned())), 100);
-    report(&calculator, calculator.fetch_and_add("/data", 10).await);
-
-    println!("It answers just before the limit of 2 s, and too late:");
-    for millis in [1900, 2100] {
-        let calculator = fake(Ok(42), millis);
-        report(&calculator, calculator.fetch_and_add("/data", 10).await);
-    }
-
-    println!("The await is forgotten, and nothing warns:");
-    let calculator = fake(Ok(42), 1000);
-    let _sum = calculator.fetch_and_add("/data", 10);
-    sleep(Duration::from_secs(1)).await;
-    println!("asked for: [{}]", calculator.source.asked().join(", "));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
+    let calculator = Calculator::new(Files);
+    let sum = calculator.fetch_and_add(path, number.parse()?).await?;
+    println!("{sum}");
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::net::TcpListener;
-    use std::pin::pin;
-    use std::sync::{Arc, mpsc};
-    use std::thread;
+    use std::sync::Mutex;
     use std::time::Duration;
 
-    use futures::poll;
-    use tokio::io::AsyncReadExt;
-    use tokio::net::TcpStream;
-    use tokio::task::{JoinSet, spawn_blocking};
-    use tokio::time::{Instant, sleep, timeout};
+    use tokio::time::{Instant, sleep};
 
-    use super::{Calculator, CalculatorError, FakeSource, SourceError};
+    use super::{Calculator, CalculatorError, Source, SourceError};
 
     const MILLI: Duration = Duration::from_millis(1);
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    const PATIENCE: Duration = Calculator::<FakeSource>::PATIENCE;
+    const TIMEOUT: Duration = Calculator::<FakeSource>::TIMEOUT;
+
+    /// Returns a fixed answer after a delay, and records the pages that it is asked for.
+    struct FakeSource {
+        answer: Result<u32, SourceError>,
+        delay: Duration,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl FakeSource {
+        fn new(answer: Result<u32, SourceError>, delay: Duration) -> Self {
+            let asked = Mutex::default();
+            Self {
+                answer,
+                delay,
+                asked,
+            }
+        }
+
+        fn asked(&self) -> Vec<String> {
+            self.asked.lock().expect("nobody panics with it").clone()
+        }
+    }
+
+    impl Source for FakeSource {
+        async fn fetch(&self, page: &str) -> Result<u32, SourceError> {
+            // In a line of its own: a guard that lives over an await is not `Send`.
+            self.asked
+                .lock()
+                .expect("nobody panics with it")
+                .push(page.to_owned());
+            sleep(self.delay).await;
+            self.answer.clone()
+        }
+    }
 
     fn calculator(
         answer: Result<u32, SourceError>,
@@ -174,10 +152,8 @@ mod tests {
         Calculator::new(FakeSource::new(answer, delay))
     }
 
-    // What a test of one's own looks like.
-
     #[tokio::test(start_paused = true)]
-    async fn adds_to_what_the_page_says() -> Result<(), CalculatorError> {
+    async fn adds_to_the_number_on_the_page() -> Result<(), CalculatorError> {
         let calculator = calculator(Ok(42), MILLI);
         assert_eq!(calculator.fetch_and_add("/data", 10).await?, 52);
         assert_eq!(calculator.source.asked(), ["/data"]);
@@ -185,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn passes_on_what_the_source_reports() {
+    async fn returns_the_error_of_the_source() {
         let error = SourceError::NotFound("/data".to_owned());
         let calculator = calculator(Err(error.clone()), MILLI);
         let sum = calculator.fetch_and_add("/data", 10).await;
@@ -201,85 +177,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waits_for_as_long_as_it_says_to_the_millisecond() {
+    async fn times_out_to_the_millisecond() {
         let start = Instant::now();
-        let in_time = calculator(Ok(42), PATIENCE - MILLI);
+        let in_time = calculator(Ok(42), TIMEOUT - MILLI);
         assert_eq!(in_time.fetch_and_add("/data", 10).await, Ok(52));
-        assert_eq!(start.elapsed(), PATIENCE - MILLI);
+        assert_eq!(start.elapsed(), TIMEOUT - MILLI);
 
         let start = Instant::now();
-        let late = calculator(Ok(42), PATIENCE + MILLI)
+        let late = calculator(Ok(42), TIMEOUT + MILLI)
             .fetch_and_add("/data", 10)
             .await;
         assert_eq!(late, Err(CalculatorError::TimedOut));
-        assert_eq!(start.elapsed(), PATIENCE);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn still_waits_after_one_poll() {
-        let calculator = calculator(Ok(42), MILLI);
-        let mut sum = pin!(calculator.fetch_and_add("/data", 10));
-        assert!(poll!(sum.as_mut()).is_pending());
-        assert_eq!(sum.await, Ok(52));
-    }
-
-    /// On several threads, which a paused clock does not have.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn serves_many_tasks_at_once() {
-        let calculator = Arc::new(calculator(Ok(42), MILLI));
-        let mut tasks = JoinSet::new();
-        for number in 0..100 {
-            let calculator = Arc::clone(&calculator);
-            let task = async move { calculator.fetch_and_add("/data", number).await };
-            tasks.spawn(task);
-        }
-        let mut sums: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
-        sums.sort();
-        assert!(sums.into_iter().eq(42..142));
-        assert_eq!(calculator.source.asked().len(), 100);
-    }
-
-    // What to know about such tests.
-
-    /// A test that only looks at `_sum` being there would pass.
-    #[tokio::test(start_paused = true)]
-    async fn without_an_await_nothing_is_asked() {
-        let calculator = calculator(Ok(42), MILLI);
-        let _sum = calculator.fetch_and_add("/data", 10);
-        sleep(DAY).await;
-        assert!(calculator.source.asked().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_clocks_of_std_stand_still() {
-        let (tokio, std) = (Instant::now(), std::time::Instant::now());
-        sleep(DAY).await;
-        assert_eq!(tokio.elapsed(), DAY);
-        assert!(std.elapsed() < DAY / 1000);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn blocking_work_holds_the_clock() {
-        let (_release, released) = mpsc::channel::<()>();
-        let work = spawn_blocking(move || released.recv_timeout(20 * MILLI));
-        assert!(timeout(MILLI, work).await.is_ok(), "20 ms within 1 ms");
-    }
-
-    /// It would have answered within moments, and the limit of a day passes at once.
-    #[tokio::test(start_paused = true)]
-    async fn a_socket_answers_too_late() -> io::Result<()> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        let (release, released) = mpsc::channel::<()>();
-        let server = thread::spawn(move || {
-            let (mut connection, _) = listener.accept()?;
-            let _ = released.recv();
-            connection.write_all(b"42")
-        });
-        let mut client = TcpStream::connect(address).await?;
-        assert!(timeout(DAY, client.read_u16()).await.is_err());
-        drop(release);
-        assert_eq!(client.read_u16().await?.to_be_bytes(), *b"42");
-        server.join().expect("it does not panic")
+        assert_eq!(start.elapsed(), TIMEOUT);
     }
 }

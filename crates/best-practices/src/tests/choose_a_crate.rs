@@ -1,82 +1,498 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! What the pages say of crates under `In production:`, tried with the versions that
+//! `Cargo.lock` names. A claim that no longer holds fails here.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
-use deadpool::managed::Pool;
 use futures::FutureExt;
-use governor::{Quota, RateLimiter};
-use moka::future::Cache;
-use tokio::time::{Instant, advance, timeout};
-use tower::{ServiceBuilder, ServiceExt};
+use tokio::time::{Instant, advance, sleep, timeout};
 
-use crate::choose_a_crate::{CallError, Connections, TENTH, greet, use_one};
+const TENTH: Duration = Duration::from_millis(100);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
-#[tokio::test(start_paused = true)]
-async fn backon_without_when_repeats_all_and_obeys_the_paused_clock() {
-    let start = Instant::now();
-    let calls = AtomicUsize::new(0);
-    let call = || async {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Err::<(), _>(CallError::Refused)
-    };
-    let delays = ExponentialBuilder::default().with_min_delay(TENTH);
-    let result = call.retry(delays.with_max_times(3)).await;
-    assert_eq!(result, Err(CallError::Refused));
-    assert_eq!(calls.into_inner(), 4);
-    // It computes with floats.
-    let late = start.elapsed() - 7 * TENTH;
-    assert!(late < TENTH / 10, "{late:?}");
-}
+mod backon_1_6 {
+    use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder, Retryable};
 
-#[tokio::test(start_paused = true)]
-async fn governor_waits_on_the_real_clock() {
-    let quota = Quota::with_period(TENTH).expect("not zero");
-    let limiter = RateLimiter::direct(quota);
-    let (start, real) = (Instant::now(), std::time::Instant::now());
-    limiter.until_ready().await;
-    limiter.until_ready().await;
-    assert_eq!(start.elapsed(), Duration::ZERO);
-    assert!(real.elapsed() >= TENTH - Duration::from_millis(5));
-}
+    use super::*;
 
-#[tokio::test(start_paused = true)]
-async fn moka_expires_by_the_real_clock() {
-    let cache = Cache::builder().time_to_live(10 * TENTH).build();
-    cache.insert(1, 250).await;
-    advance(Duration::from_secs(3600)).await;
-    assert_eq!(cache.get(&1).await, Some(250));
-    std::thread::sleep(11 * TENTH);
-    assert_eq!(cache.get(&1).await, None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn tower_obeys_the_paused_clock() {
-    let service = ServiceBuilder::new().timeout(TENTH).service_fn(greet);
-    let start = Instant::now();
-    assert!(service.oneshot(String::new()).await.is_err());
-    assert_eq!(start.elapsed(), TENTH);
-}
-
-#[tokio::test(start_paused = true)]
-async fn deadpool_gets_back_what_is_cancelled_or_panics() {
-    let opened = AtomicUsize::new(0);
-    let pool = Pool::builder(Connections { opened }).max_size(1);
-    let pool = pool.build().expect("no limits in time");
-    for ticks in 0..4 {
-        let used = use_one(&pool, "ada", false);
-        let _ = timeout(ticks * TENTH, used).await;
-        assert_eq!(pool.status().available, pool.status().size);
+    fn delays() -> ExponentialBuilder {
+        ExponentialBuilder::default().with_min_delay(TENTH)
     }
-    let panics = async {
-        let _connection = pool.get().await;
-        // It waits for ever, as it was given no limit.
-        let day = Duration::from_secs(24 * 3600);
-        assert!(timeout(day, pool.get()).await.is_err());
-        panic!("scheduled");
-    };
-    let panics = std::panic::AssertUnwindSafe(panics).catch_unwind();
-    assert!(panics.await.is_err());
-    assert_eq!(pool.status().available, 1);
-    // Two of the users were cancelled, and what they had was not used again.
-    assert_eq!(pool.manager().opened.load(Ordering::Relaxed), 3);
+
+    #[tokio::test(start_paused = true)]
+    async fn without_when_it_repeats_every_error_on_the_paused_clock() {
+        let (start, calls) = (Instant::now(), AtomicUsize::new(0));
+        let call = || async {
+            calls.fetch_add(1, Relaxed);
+            Err::<(), _>("refused")
+        };
+        let result = call.retry(delays().with_max_times(3)).await;
+        assert_eq!(result, Err("refused"));
+        assert_eq!(calls.into_inner(), 4, "three retries");
+        // It computes with floats.
+        let late = start.elapsed() - 7 * TENTH;
+        assert!(late < TENTH / 10, "{late:?}");
+    }
+
+    #[test]
+    fn its_jitter_lengthens_a_delay_at_most_to_twice() {
+        let jittered = delays().with_factor(1.0).with_jitter().with_max_times(1000);
+        let drawn: Vec<_> = jittered.build().collect();
+        assert_eq!(drawn.len(), 1000);
+        assert!(
+            drawn
+                .iter()
+                .all(|delay| (TENTH..=2 * TENTH).contains(delay))
+        );
+        assert!(drawn.iter().any(|delay| *delay > TENTH * 3 / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_total_delay_leaves_out_the_attempts() {
+        let calls = AtomicUsize::new(0);
+        let call = || async {
+            calls.fetch_add(1, Relaxed);
+            sleep(DAY).await;
+            Err::<(), _>("busy")
+        };
+        let delays = delays()
+            .with_max_times(3)
+            .with_total_delay(Some(10 * TENTH));
+        assert_eq!(call.retry(delays).await, Err("busy"));
+        assert_eq!(calls.into_inner(), 4);
+    }
+
+    #[test]
+    fn it_retries_blocking_code() {
+        let mut calls = 0;
+        let call = || {
+            calls += 1;
+            if calls < 3 { Err("busy") } else { Ok(calls) }
+        };
+        let delays = delays().with_min_delay(Duration::from_millis(1));
+        assert_eq!(call.retry(delays).sleep(std::thread::sleep).call(), Ok(3));
+    }
+}
+
+mod governor_0_10 {
+    use std::num::NonZeroU32;
+
+    use governor::{Quota, RateLimiter};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_waits_on_the_real_clock() {
+        let quota = Quota::with_period(TENTH).expect("not zero");
+        let limiter = RateLimiter::direct(quota);
+        let (start, real) = (Instant::now(), std::time::Instant::now());
+        limiter.until_ready().await;
+        limiter.until_ready().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert!(real.elapsed() >= TENTH - Duration::from_millis(5));
+    }
+
+    /// A burst of ten and ten a second: nineteen calls within the first second.
+    #[test]
+    fn nearly_twice_the_limit_fits_into_one_window() {
+        use governor::clock::FakeRelativeClock;
+
+        let ten = NonZeroU32::new(10).expect("not zero");
+        let clock = FakeRelativeClock::default();
+        let quota = Quota::per_second(ten);
+        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+        let mut through = 0;
+        for _ in 0..1000 {
+            while limiter.check().is_ok() {
+                through += 1;
+            }
+            clock.advance(Duration::from_millis(1));
+        }
+        assert_eq!(through, 19);
+    }
+}
+
+mod moka_0_12 {
+    use moka::future::Cache;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_expires_by_the_real_clock() {
+        let cache = Cache::builder().time_to_live(TENTH).build();
+        cache.insert(1, 250).await;
+        advance(DAY).await;
+        assert_eq!(cache.get(&1).await, Some(250));
+        std::thread::sleep(2 * TENTH);
+        assert_eq!(cache.get(&1).await, None);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn it_limits_the_number_of_entries() {
+        let cache = Cache::new(100);
+        for key in 0..10_000 {
+            cache.insert(key, key).await;
+        }
+        cache.run_pending_tasks().await;
+        assert_eq!(cache.entry_count(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_load_for_a_key_in_the_first_caller() {
+        let (cache, loads) = (&Cache::new(100), &AtomicUsize::new(0));
+        let get = || async move {
+            let load = async {
+                loads.fetch_add(1, Relaxed);
+                sleep(2 * TENTH).await;
+                Ok::<_, String>(250)
+            };
+            cache.try_get_with(1, load).await
+        };
+        let first = timeout(TENTH, get());
+        let others = futures::future::join_all((0..1000).map(|_| get()));
+        let (first, others) = tokio::join!(biased; first, others);
+        assert!(first.is_err());
+        assert!(others.iter().all(|price| *price == Ok(250)));
+        // The first was dropped with its load, and the next one began again.
+        assert_eq!(loads.load(Relaxed), 2);
+    }
+}
+
+/// Connections with a number, which a user may leave broken.
+#[derive(Default)]
+struct Connections {
+    opened: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    number: usize,
+    broken: bool,
+}
+
+impl Connections {
+    fn open(&self) -> Connection {
+        let number = self.opened.fetch_add(1, Relaxed) + 1;
+        Connection {
+            number,
+            broken: false,
+        }
+    }
+}
+
+mod deadpool_0_13 {
+    use deadpool::managed::{Manager, Metrics, Pool, RecycleError, RecycleResult};
+
+    use super::*;
+
+    impl Manager for Connections {
+        type Type = Connection;
+        type Error = String;
+
+        async fn create(&self) -> Result<Connection, String> {
+            Ok(self.open())
+        }
+
+        async fn recycle(
+            &self,
+            connection: &mut Connection,
+            _metrics: &Metrics,
+        ) -> RecycleResult<String> {
+            match connection.broken {
+                true => Err(RecycleError::message("broken")),
+                false => Ok(()),
+            }
+        }
+    }
+
+    fn pool() -> Pool<Connections> {
+        let builder = Pool::builder(Connections::default()).max_size(1);
+        builder.build().expect("no limits in time")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tests_a_connection_before_its_next_use() {
+        let pool = pool();
+        pool.get().await.expect("it opens").broken = true;
+        assert_eq!(pool.get().await.expect("another").number, 2);
+        assert_eq!(pool.get().await.expect("the same").number, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_timeout_it_waits_for_ever() {
+        let pool = pool();
+        let held = pool.get().await.expect("it opens");
+        assert!(timeout(DAY, pool.get()).await.is_err());
+        drop(held);
+        assert!(pool.get().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_gets_back_what_is_dropped_in_a_panic() {
+        let pool = pool();
+        let panics = async {
+            let _connection = pool.get().await;
+            panic!("as scheduled");
+        };
+        let panics = std::panic::AssertUnwindSafe(panics).catch_unwind();
+        assert!(panics.await.is_err());
+        assert_eq!(pool.status().available, 1);
+    }
+}
+
+mod bb8_0_9 {
+    use bb8::{ManageConnection, Pool, RunError};
+
+    use super::*;
+
+    impl ManageConnection for Connections {
+        type Connection = Connection;
+        type Error = std::io::Error;
+
+        async fn connect(&self) -> Result<Connection, std::io::Error> {
+            Ok(self.open())
+        }
+
+        async fn is_valid(
+            &self,
+            connection: &mut Connection,
+        ) -> Result<(), std::io::Error> {
+            match connection.broken {
+                true => Err(std::io::Error::other("broken")),
+                false => Ok(()),
+            }
+        }
+
+        fn has_broken(&self, _connection: &mut Connection) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn it_tests_a_connection_before_its_next_use() {
+        let builder = Pool::builder().max_size(1).connection_timeout(TENTH);
+        let pool = builder.build(Connections::default()).await;
+        let pool = pool.expect("nothing fails");
+        pool.get().await.expect("it opens").broken = true;
+        assert_eq!(pool.get().await.expect("another").number, 2);
+        let held = pool.get().await.expect("the same");
+        assert_eq!(held.number, 2);
+        // Unlike deadpool it has a timeout by default, 30 s.
+        let late = pool.get().await.err();
+        assert!(matches!(late, Some(RunError::TimedOut)), "{late:?}");
+    }
+}
+
+mod tower_0_5 {
+    use std::convert::Infallible;
+
+    use futures::future::join_all;
+    use tower::hedge::{Hedge, Policy};
+    use tower::load_shed::error::Overloaded;
+    use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn work(_: ()) -> Result<(), Infallible> {
+        sleep(2 * TENTH).await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_timeout_leaves_out_the_wait_for_a_permit() {
+        let (one, start) = (ServiceBuilder::new().concurrency_limit(1), Instant::now());
+        let one = one.service(service_fn(work));
+        let timed = ServiceBuilder::new().timeout(3 * TENTH).service(one);
+        let calls = join_all((0..3).map(|_| timed.clone().oneshot(())));
+        assert!(calls.await.iter().all(Result::is_ok));
+        assert_eq!(start.elapsed(), 6 * TENTH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn load_shed_over_a_limit_rejects_each_call_that_would_wait() {
+        let shed = ServiceBuilder::new().load_shed().concurrency_limit(2);
+        let shed = shed.service(service_fn(work));
+        let calls = join_all((0..5).map(|_| shed.clone().oneshot(()))).await;
+        let rejected = calls.iter().filter_map(|call| call.as_ref().err());
+        assert_eq!(rejected.filter(|error| error.is::<Overloaded>()).count(), 3);
+    }
+
+    #[derive(Clone)]
+    struct Always;
+
+    impl Policy<()> for Always {
+        fn clone_request(&self, _: &()) -> Option<()> {
+            Some(())
+        }
+
+        fn can_retry(&self, _: &()) -> bool {
+            true
+        }
+    }
+
+    /// After calls of 0.2 s, a call that hangs is sent again about 0.2 s later.
+    #[tokio::test(start_paused = true)]
+    async fn hedge_takes_the_delay_from_measured_latencies() {
+        let calls = AtomicUsize::new(0);
+        let service = service_fn(|()| {
+            let hangs = calls.fetch_add(1, Relaxed) == 20;
+            async move {
+                sleep(if hangs { DAY } else { 2 * TENTH }).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        let mut hedge = Hedge::new(service, Always, 5, 0.9, 10 * TENTH);
+        for _ in 0..20 {
+            hedge.ready().await.expect("ready").call_once().await;
+        }
+        let start = Instant::now();
+        hedge.ready().await.expect("ready").call_once().await;
+        let took = start.elapsed();
+        assert!((3 * TENTH..6 * TENTH).contains(&took), "{took:?}");
+    }
+
+    trait CallOnce {
+        async fn call_once(&mut self);
+    }
+
+    impl<S: tower::Service<()>> CallOnce for S {
+        async fn call_once(&mut self) {
+            assert!(self.call(()).await.is_ok());
+        }
+    }
+}
+
+mod failsafe_1_3 {
+    use failsafe::{CircuitBreaker, Config, backoff, failure_policy};
+
+    use super::*;
+
+    fn call(breaker: &impl CircuitBreaker, succeeds: bool) {
+        let _ = breaker.call(|| if succeeds { Ok(()) } else { Err(()) });
+    }
+
+    /// No two failures in a row, and yet it opens. Half open, it lets all calls pass.
+    #[test]
+    fn it_opens_at_a_rate_and_lets_all_pass_when_half_open() {
+        let (wait, window) = (Duration::from_millis(100), Duration::from_secs(1));
+        let backoff = backoff::constant(wait);
+        let policy =
+            failure_policy::success_rate_over_time_window(0.95, 5, window, backoff);
+        let breaker = Config::new().failure_policy(policy).build();
+        let opens = (0..2000).any(|number| {
+            call(&breaker, number % 2 == 0);
+            // The rate is weighted by time.
+            std::thread::sleep(Duration::from_millis(1));
+            !breaker.is_call_permitted()
+        });
+        assert!(opens);
+        std::thread::sleep(2 * wait);
+        assert!((0..100).all(|_| breaker.is_call_permitted()));
+    }
+
+    #[test]
+    fn it_lengthens_each_open_period() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let periods: Vec<_> = backoff::exponential(second, minute).take(9).collect();
+        assert!(
+            periods.is_sorted() && periods[0] < periods[3],
+            "{periods:?}"
+        );
+        assert_eq!(periods[8], minute);
+    }
+
+    /// It takes no period below a second.
+    #[test]
+    #[should_panic(expected = "start must be > 1s")]
+    fn its_periods_that_grow_are_of_seconds() {
+        let _ = backoff::exponential(TENTH, DAY);
+    }
+}
+
+mod async_channel_2_5 {
+
+    /// Each item goes to one of the receivers, which are clones without a lock.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn its_receiver_can_be_cloned() {
+        let (sender, receiver) = async_channel::bounded(10);
+        let workers = [(); 4].map(|()| {
+            let receiver = receiver.clone();
+            tokio::spawn(async move {
+                let mut items = Vec::new();
+                while let Ok(item) = receiver.recv().await {
+                    items.push(item);
+                }
+                items
+            })
+        });
+        for item in 0..1000 {
+            sender.send(item).await.expect("there are receivers");
+        }
+        // It closes when the last sender is gone.
+        drop(sender);
+        let mut items = Vec::new();
+        for worker in workers {
+            items.extend(worker.await.expect("it does not panic"));
+        }
+        items.sort_unstable();
+        assert!(items.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn force_send_gives_back_the_oldest() {
+        let (sender, receiver) = async_channel::bounded(2);
+        let forced = [1, 2, 3].map(|item| sender.force_send(item));
+        assert_eq!(forced, [Ok(None), Ok(None), Ok(Some(1))]);
+        assert_eq!(receiver.try_recv(), Ok(2));
+        drop(receiver);
+        assert!(
+            sender.force_send(4).is_err(),
+            "closed with the last receiver"
+        );
+    }
+}
+
+mod async_priority_channel_0_2 {
+    use std::cmp::Reverse;
+
+    /// The greatest priority first; among equal ones, the order is not that of arrival.
+    #[tokio::test]
+    async fn it_has_no_order_among_equals() {
+        let (sender, receiver) = async_priority_channel::unbounded();
+        for item in 0..10 {
+            sender.try_send(item, item % 2).expect("it is open");
+        }
+        let mut items = Vec::new();
+        while let Ok((item, _)) = receiver.try_recv() {
+            items.push(item);
+        }
+        assert!(items[..5].iter().all(|item| item % 2 == 1));
+        assert_ne!(items, [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]);
+
+        let (sender, receiver) = async_priority_channel::unbounded();
+        for item in 0..10 {
+            let arrival = Reverse(item);
+            sender
+                .try_send(item, (item % 2, arrival))
+                .expect("it is open");
+        }
+        let mut items = Vec::new();
+        while let Ok((item, _)) = receiver.try_recv() {
+            items.push(item);
+        }
+        assert_eq!(items, [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]);
+    }
+}
+
+#[test]
+fn scopeguard_1_2_makes_a_guard_of_a_closure() {
+    let open = AtomicUsize::new(1);
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _guard = scopeguard::guard((), |()| {
+            open.fetch_sub(1, Relaxed);
+        });
+        panic!("as scheduled");
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(open.into_inner(), 0);
 }

@@ -153,3 +153,21 @@ fn a_call_that_is_never_polled_counts_nothing() {
     assert_eq!(value(&registry, "calls_in_flight"), 0.0);
     assert_eq!(ended(&registry, "cancelled"), 0.0);
 }
+
+/// A call that is dropped because another future of its task panics is not an error.
+#[tokio::test]
+async fn dropped_by_the_panic_of_a_neighbour() {
+    use futures::FutureExt;
+
+    let (registry, metrics) = registered();
+    let waits = metrics.track("a", std::future::pending::<Result<u32, u32>>());
+    let panics = async {
+        yield_now().await;
+        panic!("as scheduled");
+    };
+    let both = async { tokio::join!(waits, panics) };
+    let caught = std::panic::AssertUnwindSafe(both).catch_unwind().await;
+    assert!(caught.is_err());
+    assert_eq!(ended(&registry, "cancelled"), 1.0);
+    assert_eq!(ended(&registry, "error"), 0.0);
+}

@@ -3,12 +3,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
-use tracing::{Instrument, Level, debug, info, info_span, instrument};
+use tracing::{Instrument, debug, error, info, info_span, instrument};
 
-use crate::structured_logging::{Secret, handle, request, send_mail, subscriber};
+use tracing_subscriber::EnvFilter;
+
+use crate::structured_logging::{handle, request, send_mail, subscriber};
 
 /// A writer that keeps what is written. Clones share it.
 #[derive(Clone, Default)]
@@ -29,22 +32,34 @@ impl io::Write for Captured {
 }
 
 impl Captured {
-    /// The lines since it was last asked.
-    fn lines(&self) -> Vec<String> {
-        let mut bytes = self.0.lock().expect("nobody panics");
-        let text = String::from_utf8(std::mem::take(&mut *bytes)).expect("UTF-8");
-        text.lines().map(str::to_owned).collect()
+    /// Returns the lines since the last call, each parsed.
+    fn lines(&self) -> Vec<Value> {
+        let bytes = std::mem::take(&mut *self.0.lock().expect("nobody panics"));
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        let parse = |line| serde_json::from_str(line).expect("each line is JSON");
+        text.lines().map(parse).collect()
     }
 }
 
-/// What the future logs. Its tasks belong to it only with `with_current_subscriber`;
-/// without, tracing may turn their lines off for the other tests, too.
-async fn logged(future: impl Future) -> Vec<String> {
+/// Returns what the future logs with this filter. Its tasks belong to it only with
+/// `with_current_subscriber`.
+async fn logged_with(filter: &str, future: impl Future) -> Vec<Value> {
     let captured = Captured::default();
     let writer = captured.clone();
-    let subscriber = subscriber(Level::INFO, move || writer.clone());
+    let subscriber = subscriber(filter, move || writer.clone());
     future.with_subscriber(subscriber).await;
     captured.lines()
+}
+
+async fn logged(future: impl Future) -> Vec<Value> {
+    logged_with("", future).await
+}
+
+fn messages(lines: &[Value]) -> Vec<&str> {
+    lines
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,10 +75,8 @@ async fn dropped_at_each_await() {
             info!("after it");
         });
         let lines = lines.await;
-        assert_eq!(
-            lines.last().map(String::as_str),
-            Some("level=info msg=\"after it\"")
-        );
+        let after = lines.last().expect("a line");
+        assert_eq!(after, &json!({"level": "INFO", "message": "after it"}));
         assert_eq!(lines.len(), 1 + polls.min(1));
     }
 }
@@ -76,7 +89,7 @@ async fn a_panic_leaves_the_span() {
         assert!(panics.await.is_err());
         info!("after");
     });
-    assert_eq!(lines.await, ["level=info msg=after"]);
+    assert_eq!(lines.await, [json!({"level": "INFO", "message": "after"})]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -95,9 +108,7 @@ async fn a_thousand_tasks_on_four_threads() {
     let lines = lines.await;
     assert_eq!(lines.len(), 1000);
     for line in lines {
-        let mut ids = line.split('=').skip(3);
-        let expected = ids.next().and_then(|rest| rest.strip_suffix(" request_id"));
-        assert_eq!(expected, ids.next(), "{line}");
+        assert_eq!(line["span"]["request_id"], line["expected"], "{line}");
     }
 }
 
@@ -110,100 +121,98 @@ async fn a_task_has_no_span_unless_told() {
         };
         task.instrument(request(7)).await
     });
-    let late = "level=warn msg=\"the mail is late\"".to_owned();
-    let told = format!("{late} request_id=7");
-    assert_eq!(lines.await, [late, told]);
+    let ids: Vec<_> = lines.await;
+    let ids: Vec<_> = ids.iter().map(|line| &line["span"]["request_id"]).collect();
+    assert_eq!(ids, [&Value::Null, &json!(7)]);
+}
+
+/// The trap: the filter as Tokio's users first write it, and what `subscriber` makes of it.
+#[tokio::test]
+async fn without_rust_log_the_filter_of_the_crate_shows_errors_only() {
+    let events = async || {
+        debug!("debug");
+        info!("info");
+        error!("error");
+    };
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let of_crate = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(EnvFilter::new(""))
+        .with_writer(move || writer.clone())
+        .finish();
+    events().with_subscriber(of_crate).await;
+    assert_eq!(messages(&captured.lines()), ["error"]);
+
+    for (filter, expected) in [
+        ("", &["info", "error"][..]),
+        ("warn", &["error"]),
+        ("off", &[]),
+        ("warn,best_practices=debug", &["debug", "info", "error"]),
+        ("not a filter=", &["info", "error"]),
+        ("elsewhere=debug", &["info", "error"]),
+    ] {
+        let lines = logged_with(filter, events()).await;
+        assert_eq!(messages(&lines), expected, "{filter}");
+    }
+}
+
+/// At the level WARN the span is still there, as it is made by `error_span!`.
+#[tokio::test(start_paused = true)]
+async fn the_id_is_in_warnings_at_the_level_warn() {
+    let lines =
+        logged_with("warn", async { send_mail().instrument(request(1)).await }).await;
+    assert_eq!(lines[0]["span"]["request_id"], 1);
+    let in_info_span = async {
+        let span = info_span!("request", request_id = 1);
+        send_mail().instrument(span).await;
+    };
+    let lines = logged_with("warn", in_info_span).await;
+    assert_eq!(lines[0]["span"], Value::Null);
+}
+
+/// The trap: two requests on one thread, each with a guard over its await.
+#[tokio::test(start_paused = true)]
+async fn a_guard_over_an_await_mixes_up_the_ids() {
+    let handle = async |id: u32| {
+        let _entered = request(id).entered();
+        info!("received");
+        sleep(Duration::from_millis(100) * id).await;
+        info!(id, "answered");
+    };
+    let lines = logged(async { tokio::join!(handle(1), handle(2)) }).await;
+    let answered = lines.iter().filter(|line| line["message"] == "answered");
+    let wrong = answered.filter(|line| line["id"] != line["span"]["request_id"]);
+    assert!(wrong.count() > 0);
 }
 
 #[tokio::test]
 async fn instrument_records_every_argument_unless_told_to_skip() {
     #[instrument]
-    async fn leaks(name: &str, password: &str) {
-        info!("signed in");
+    async fn log_in(_user: &str, _password: &str) {
+        info!("logged in");
     }
-    #[instrument(skip_all, fields(name = name))]
-    async fn keeps(name: &str, password: &str) {
-        let _used = password;
-        info!("signed in");
+    #[instrument(skip_all, fields(user = name))]
+    async fn log_in_safely(name: &str, _password: &str) {
+        info!("logged in");
     }
     let lines = logged(async {
-        leaks("ada", "hunter2").await;
-        keeps("ada", "hunter2").await;
+        log_in("ada", "hunter2").await;
+        log_in_safely("ada", "hunter2").await;
     });
-    let [leaks, keeps] = <[String; 2]>::try_from(lines.await).expect("two lines");
-    assert!(leaks.contains("hunter2"), "{leaks}");
-    assert_eq!(keeps, "level=info msg=\"signed in\" name=ada");
+    let texts: Vec<_> = lines.await.iter().map(Value::to_string).collect();
+    assert!(
+        texts[0].contains("hunter2") && !texts[1].contains("hunter2"),
+        "{texts:?}"
+    );
+    assert!(texts[1].contains("ada"));
 }
 
 #[tokio::test]
-async fn what_a_value_may_hold() {
-    #[derive(Debug)]
-    #[expect(dead_code, reason = "for its derived Debug")]
-    struct Login {
-        token: Secret,
-    }
-    let token = Secret::new("hunter2".to_owned());
-    let lines = logged(async {
-        debug!("below the level");
-        info!(empty = "", space = "a b", sign = "a=b", "plain");
-        info!(quote = "a\"b", break_ = "a\nb", lines = %"a\r\nlevel=error");
-        info!(
-            number = -3,
-            ratio = 0.5,
-            yes = true,
-            nothing = Option::<u32>::None
-        );
-        info!(login = ?Login { token });
-        info_span!("empty").in_scope(|| info!("in a span without fields"));
-        let nested = || info_span!("inner", b = 2).in_scope(|| info!("nested"));
-        info_span!("outer", a = 1).in_scope(nested);
-    });
-    let expected = [
-        r#"level=info msg=plain empty="" space="a b" sign="a=b""#,
-        r#"level=info quote="a\"b" break_="a\nb" lines="a\r\nlevel=error""#,
-        "level=info number=-3 ratio=0.5 yes=true",
-        r#"level=info login="Login { token: [redacted] }""#,
-        r#"level=info msg="in a span without fields""#,
-        "level=info msg=nested a=1 b=2",
-    ];
-    assert_eq!(lines.await, expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_id_stays_at_a_higher_level() {
-    let captured = Captured::default();
-    let writer = captured.clone();
-    let subscriber = subscriber(Level::WARN, move || writer.clone());
-    let mail = async { send_mail().instrument(request(7)).await };
-    mail.with_subscriber(subscriber).await;
-    let late = "level=warn msg=\"the mail is late\" request_id=7";
-    assert_eq!(captured.lines(), [late]);
-}
-
-#[tokio::test]
-async fn one_write_for_a_line() {
-    struct Counting(Arc<Mutex<usize>>);
-    impl io::Write for Counting {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            assert!(bytes.ends_with(b"\n"));
-            *self.0.lock().expect("nobody panics") += 1;
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let writes = Arc::new(Mutex::new(0));
-    let shared = Arc::clone(&writes);
-    let writer = move || Counting(Arc::clone(&shared));
-    let three = async {
-        for _ in 0..3 {
-            info!(user = "ada", "a line");
-        }
-    };
-    three
-        .instrument(request(1))
-        .with_subscriber(subscriber(Level::INFO, writer))
-        .await;
-    assert_eq!(*writes.lock().expect("nobody panics"), 3);
+async fn no_value_forges_a_line() {
+    let forged = "eve\n{\"level\":\"ERROR\"}";
+    let lines = logged(async { info!(name = forged, "signed in") }).await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["name"], forged);
 }

@@ -1,0 +1,41 @@
+import asyncio
+import logging
+import re
+import time
+
+
+class PrintSlow(logging.Handler):
+    """Prints the name of a task that has run too long without an await."""
+
+    def emit(self, record):
+        # "Executing <Task finished name='labels' coro=<..> ..> took 0.300 seconds"
+        if match := re.match(r"Executing .*name='(\w+)'.* took", record.getMessage()):
+            print(f"slow: {match[1]}")
+
+
+def print_labels():
+    time.sleep(0.3)
+    print("labels printed")
+
+
+async def blocking():
+    print_labels()
+
+
+async def in_a_thread():
+    await asyncio.to_thread(print_labels)
+
+
+async def main():
+    logging.getLogger("asyncio").addHandler(PrintSlow())
+    asyncio.get_running_loop().slow_callback_duration = 0.1
+
+    print("A task that blocks for 0.3 s, and a limit of 0.1 s:")
+    await asyncio.sleep(0.05)
+    await asyncio.create_task(blocking(), name="labels")
+
+    print("The same call in a thread:")
+    await asyncio.create_task(in_a_thread(), name="labels")
+
+
+asyncio.run(main(), debug=True)

@@ -1,0 +1,130 @@
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuttle::scheduler::PctScheduler;
+use shuttle::{Runner, future};
+
+use crate::model_checking::{Queue, explore, model};
+
+/// A fixed number of orders at random, with few interruptions each.
+fn check(model: impl Fn() + Send + Sync + 'static) {
+    Runner::new(PctScheduler::new_from_seed(1, 3, 1500), Default::default()).run(model);
+}
+
+#[test]
+fn nobody_is_forgotten() {
+    check(|| model(4, 2, Queue::get));
+    check(|| model(2, 4, Queue::get));
+    let model = || model(4, 2, Queue::get);
+    shuttle::check_random_with_seed(model, 1, 1500);
+}
+
+#[test]
+fn an_item_more() {
+    let explored = explore(|| model(1, 1, Queue::get));
+    let explored = explored.expect("there is a temporary folder");
+    assert!(explored.failure.is_none());
+    assert!(explored.orders > 100, "{}", explored.orders);
+}
+
+#[test]
+#[should_panic(expected = "deadlock! blocked tasks: [")]
+fn two_consumers_and_an_item() {
+    check(|| model(2, 1, Queue::look_then_wait));
+}
+
+/// Nobody closes the queue: what is put has to wake both.
+fn two_puts_for_two(get: impl AsyncFn(&Queue) -> Option<u32> + Copy + 'static) {
+    let queue = Arc::new(Queue::default());
+    let gets = [(); 2].map(|()| {
+        let queue = Arc::clone(&queue);
+        future::spawn_local(async move { get(&queue).await })
+    });
+    queue.put(1);
+    queue.put(2);
+    for get in gets {
+        assert!(future::block_on(get).expect("not aborted").is_some());
+    }
+}
+
+#[test]
+fn two_wake_ups_stay_two() {
+    check(|| two_puts_for_two(Queue::get));
+    let bug = catch_unwind(|| check(|| two_puts_for_two(Queue::look_then_wait)));
+    assert!(
+        bug.is_err(),
+        "the second wake-up is lost if nobody waits yet"
+    );
+}
+
+/// One of two is aborted, perhaps when it was just woken; the other gets the item.
+#[test]
+fn an_aborted_consumer_passes_its_wake_up_on() {
+    check(|| {
+        let queue = Arc::new(Queue::default());
+        let [first, second] = [(); 2].map(|()| {
+            let queue = Arc::clone(&queue);
+            future::spawn_local(async move { queue.get().await })
+        });
+        queue.put(1);
+        first.abort();
+        let item = match future::block_on(first) {
+            Ok(item) => item,
+            Err(_) => future::block_on(second).expect("not aborted"),
+        };
+        assert_eq!(item, Some(1));
+    });
+}
+
+#[test]
+fn a_model_that_panics() {
+    let explored = explore(|| {
+        let queue = Queue::default();
+        queue.put(1);
+        assert!(future::block_on(queue.get()).is_none(), "as scheduled");
+    });
+    let explored = explored.expect("there is a temporary folder");
+    assert_eq!(explored.orders, 1);
+    let (message, _) = explored.failure.expect("it fails");
+    assert_eq!(message, "as scheduled");
+}
+
+/// The traps of the header: std's types are not seen, and nothing expires by itself.
+#[test]
+fn what_shuttle_does_not_see() {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    let lost_update = || {
+        let count = Arc::new(AtomicU32::new(0));
+        let add = |count: Arc<AtomicU32>| async move {
+            let before = count.load(SeqCst);
+            count.store(before + 1, SeqCst);
+        };
+        let adds = [(); 2].map(|()| future::spawn_local(add(Arc::clone(&count))));
+        for add in adds {
+            future::block_on(add).expect("not aborted");
+        }
+        assert_eq!(count.load(SeqCst), 2);
+    };
+    shuttle::check_dfs(lost_update, None);
+
+    let never_expires = || {
+        let pending = std::future::pending::<()>();
+        let limit = shuttle_tokio::time::timeout(Duration::ZERO, pending);
+        let expired = future::block_on(async {
+            let sleep = shuttle_tokio::time::sleep(Duration::from_secs(9));
+            let mut limit = std::pin::pin!(limit);
+            futures::future::select(limit.as_mut(), std::pin::pin!(sleep)).await;
+            futures::poll!(limit.as_mut()).is_ready()
+        });
+        assert!(!expired);
+    };
+    shuttle::check_dfs(never_expires, None);
+}
+
+#[test]
+#[should_panic(expected = "requested random data from DFS scheduler")]
+fn notify_one_under_check_dfs() {
+    shuttle::check_dfs(|| model(1, 1, Queue::get), None);
+}

@@ -1,0 +1,144 @@
+//! Find what blocks the runtime: a watchdog thread reports a poll that does not end.
+//!
+//! A poll should take less than a millisecond; one that blocks keeps its thread from all
+//! other tasks. `Watchdog::watch` wraps a future and notes when each poll begins. A
+//! thread reports a poll that runs too long, also one that never ends. The warning of
+//! asyncio's debug mode (`slow_callback_duration`) comes when the step has ended. A call
+//! in `spawn_blocking` is no poll, and is not reported.
+//!
+//! Bounds: one entry for each poll that is running; each poll takes a lock twice.
+//!
+//! In production: `tokio-metrics` counts slow polls and does not name them. A debugger,
+//! as py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.
+//!
+//! See also: `profiling`, `debugging`, `cooperative_loops`, `blocking_in_threads`.
+//!
+//! asyncio: loop.slow_callback_duration, loop.set_debug, PYTHONASYNCIODEBUG
+//! asyncio: asyncio.run(debug=)
+//! clock: real
+//! differs: asyncio reports a slow step when it has ended, the watchdog while it runs
+
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// The polls that are running, each with the name of its future and when it began.
+#[derive(Default)]
+pub(crate) struct Polls {
+    running: Mutex<HashMap<u64, (Arc<str>, Instant)>>,
+    next_id: AtomicU64,
+}
+
+impl Polls {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<u64, (Arc<str>, Instant)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes its poll, also after a panic.
+struct RunningPoll<'a> {
+    polls: &'a Polls,
+    id: u64,
+}
+
+impl Drop for RunningPoll<'_> {
+    fn drop(&mut self) {
+        self.polls.lock().remove(&self.id);
+    }
+}
+
+/// A thread that watches the polls of some futures. It stops when this is dropped.
+pub struct Watchdog {
+    pub(crate) polls: Arc<Polls>,
+    _stops_when_dropped: Sender<Infallible>,
+}
+
+impl Watchdog {
+    /// Starts the thread. It looks four times within each `limit` and calls `report` once
+    /// for each poll that has run for `limit` or longer.
+    ///
+    /// # Panics
+    ///
+    /// If the system starts no more threads.
+    pub fn start(
+        limit: Duration,
+        report: impl Fn(&str, Duration) + Send + 'static,
+    ) -> Self {
+        let polls = Arc::new(Polls::default());
+        let (_stops_when_dropped, stopped) = channel::<Infallible>();
+        let watched = Arc::clone(&polls);
+        let period = (limit / 4).max(Duration::from_millis(1));
+        thread::spawn(move || {
+            let mut reported = HashSet::new();
+            while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                let mut slow = watched.lock().clone();
+                slow.retain(|_, (_, began)| began.elapsed() >= limit);
+                reported.retain(|id| slow.contains_key(id));
+                for (id, (name, began)) in slow {
+                    if reported.insert(id) {
+                        report(&name, began.elapsed());
+                    }
+                }
+            }
+        });
+        Self {
+            polls,
+            _stops_when_dropped,
+        }
+    }
+
+    /// Returns the future with its polls watched. Wrap what you spawn.
+    pub fn watch<F: Future>(
+        &self,
+        name: &str,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let name: Arc<str> = name.into();
+        let polls = Arc::clone(&self.polls);
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let id = polls.next_id.fetch_add(1, Ordering::Relaxed);
+                let poll = (Arc::clone(&name), Instant::now());
+                polls.lock().insert(id, poll);
+                let _poll = RunningPoll { polls: &polls, id };
+                future.as_mut().poll(cx)
+            })
+            .await
+        }
+    }
+}
+
+fn print_labels() {
+    thread::sleep(Duration::from_millis(300));
+    println!("labels printed");
+}
+
+pub async fn run() -> Result<(), tokio::task::JoinError> {
+    let limit = Duration::from_millis(100);
+    let watchdog = Watchdog::start(limit, |name, _| println!("slow: {name}"));
+
+    println!("A task that blocks for 0.3 s, and a limit of 0.1 s:");
+    sleep(Duration::from_millis(50)).await;
+    let labels = watchdog.watch("labels", async { print_labels() });
+    tokio::spawn(labels).await?;
+
+    println!("The same call in a thread:");
+    let labels = watchdog.watch("labels", spawn_blocking(print_labels));
+    tokio::spawn(labels).await??;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), tokio::task::JoinError> {
+    run().await
+}
