@@ -20,7 +20,11 @@ class CallMetrics:
             "calls", "Calls by outcome", ["outcome", "route"], registry=registry
         )
         self.seconds = Histogram(
-            "call_seconds", "Time of calls", ["route"], buckets=(0.2, 0.5), registry=registry
+            "call_seconds",
+            "Time of calls",
+            ["route"],
+            buckets=(0.2, 0.5),
+            registry=registry,
         )
         self.in_flight = Gauge("calls_in_flight", "Calls that run now", registry=registry)
 

@@ -156,7 +156,7 @@ impl Setup {
     }
 }
 
-/// Runs the seeds in turn, stops at the first unexpected outcome, and returns all of them.
+/// Runs the seeds in turn up to the first unexpected outcome, and returns all outcomes.
 pub fn search(setup: Setup, seeds: u64) -> Vec<(u64, Result<u32, String>)> {
     let mut outcomes = Vec::new();
     for seed in 1..=seeds {

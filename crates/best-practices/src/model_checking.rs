@@ -1,22 +1,22 @@
 //! Model checking with shuttle: find a race or a lost wake-up by trying every order.
 //!
 //! asyncio switches tasks at an await only, Tokio's threads between any two lines.
-//! shuttle runs a model on one thread and chooses before each step which task goes on: in
-//! every order (`check_dfs`), or at random (`check_random`). In Cargo.toml, replace Tokio
-//! by `tokio = { package = "shuttle-tokio", .. }`; the code under test stays as it is.
+//! shuttle runs a model on one thread and chooses before each step which task runs: in
+//! every order (`check_dfs`), or at random (`check_random`). The code under test is
+//! unchanged: in Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
-//! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes.
-//! A `sleep` ends at any step, a `timeout` expires only by `trigger_timeouts`.
+//! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. A
+//! `sleep` ends at any step, a `timeout` expires only by `trigger_timeouts`.
 //!
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.
 //!
-//! In production: `loom` also tries weak memory orderings; shuttle has `SeqCst`.
-//!
-//! See also: `condition_queue`, `property_test`, `deterministic_simulation`.
+//! In production: `loom` also tries weak memory orderings. See also: `property_test`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! stderr: deadlock
+//! stderr: fail
+//! stderr: panicked
 //! twin: none (asyncio switches only at an await, so there are no such orders to try)
 
 use std::collections::VecDeque;
@@ -130,8 +130,8 @@ pub struct Explored {
 }
 
 /// Tries a model in every order until one fails. In a test, call `shuttle::check_dfs`,
-/// which panics and prints the schedule. Keep the model small: with one item more it has
-/// ten times as many orders.
+/// which panics and prints the schedule. Keep the model small: one item more makes
+/// 196 orders of 37.
 ///
 /// # Errors
 ///

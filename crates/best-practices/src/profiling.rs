@@ -15,7 +15,7 @@
 //!
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!
-//! asyncio: loop.slow_callback_duration, asyncio.all_tasks, asyncio.to_thread
+//! asyncio: asyncio.all_tasks, asyncio.to_thread, loop.slow_callback_duration
 //! clock: real
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@
 //! See also: `test_timeouts_and_retries`, `test_a_server`, `shared_client_in_tests`.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, unittest.mock.AsyncMock, asyncio.timeout
-//! try: missing.txt 10 -> there is no page missing.txt
+//! try: missing.txt 10 -> NotFound
 
 use std::time::Duration;
 

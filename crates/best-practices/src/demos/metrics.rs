@@ -1,0 +1,122 @@
+//! Four calls that end in four ways, scraped while they run and after; a hundred paths.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::join;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::metrics::{CallMetrics, metrics_page};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The mistake: what ends the call early leaves the gauge where it is.
+async fn count_without_a_guard<T, E>(
+    in_flight: &Gauge,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    in_flight.inc();
+    let value = call.await?;
+    in_flight.dec();
+    Ok(value)
+}
+
+async fn query(fails: bool) -> Result<u32, &'static str> {
+    let delay = if fails { 300 } else { 100 };
+    sleep(Duration::from_millis(delay)).await;
+    if fails { Err("no answer") } else { Ok(1) }
+}
+
+async fn report(panics: bool) -> Result<u32, &'static str> {
+    sleep(Duration::from_millis(300)).await;
+    assert!(!panics, "the report is broken");
+    sleep(Duration::from_secs(10)).await;
+    Ok(2)
+}
+
+/// One call that succeeds, one that fails, one that takes too long, one that panics.
+async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge) {
+    let (own_metrics, own_gauge) = (metrics.clone(), unguarded.clone());
+    let panics = tokio::spawn(async move {
+        let call = count_without_a_guard(&own_gauge, report(true));
+        own_metrics.track("report", call).await
+    });
+    let patience = Duration::from_millis(400);
+    let slow = count_without_a_guard(unguarded, report(false));
+    // How they ended is told by the metrics.
+    let _ = join!(
+        metrics.track("query", count_without_a_guard(unguarded, query(false))),
+        metrics.track("query", count_without_a_guard(unguarded, query(true))),
+        timeout(patience, metrics.track("report", slow)),
+        panics,
+    );
+}
+
+/// Scrapes the page: the series that begin with this, without the sums of seconds.
+async fn series(address: SocketAddr, start: &str) -> Result<Vec<String>, BoxError> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client.get(format!("http://{address}/metrics"));
+    let response = request.timeout(Duration::from_secs(1)).send().await?;
+    let page = response.error_for_status()?.text().await?;
+    let lines = page.lines().filter(|line| line.starts_with(start));
+    let lines = lines.filter(|line| !line.contains("_sum"));
+    let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+    // A family has no order.
+    lines.sort_unstable();
+    Ok(lines)
+}
+
+pub async fn run() -> Result<(), BoxError> {
+    let start = Instant::now();
+    let at = |tenths| sleep_until(start + Duration::from_millis(100) * tenths);
+    let mut registry = Registry::default();
+    let metrics = CallMetrics::new(&mut registry);
+    let unguarded = Gauge::<i64>::default();
+    registry.register("calls_unguarded", "The same, no guard", unguarded.clone());
+    let by_path = Family::<Vec<(&str, String)>, Counter>::default();
+    registry.register("path_calls", "Calls by path", by_path.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = async { axum::serve(listener, metrics_page(registry)).await };
+    let _server = AbortOnDropHandle::new(tokio::spawn(server));
+
+    at(3).await;
+    println!("While four calls run:");
+    let scrape = async {
+        at(5).await;
+        let series = series(address, "calls").await?;
+        println!("{}", series.join("\n"));
+        Ok::<_, BoxError>(())
+    };
+    join!(four_calls(&metrics, &unguarded), scrape).1?;
+
+    at(8).await;
+    println!("After one of them failed, one was cancelled, one panicked:");
+    println!("{}", series(address, "call").await?.join("\n"));
+
+    at(10).await;
+    println!("A hundred paths, as a label and as a route:");
+    for user in 0..100 {
+        let path = format!("/users/{user}");
+        by_path.get_or_create(&vec![("path", path)]).inc();
+        let found = async { Ok::<_, BoxError>(user) };
+        metrics.track("/users/{id}", found).await?;
+    }
+    let by_path = series(address, "path_calls").await?;
+    println!("{} series, the first is {}", by_path.len(), by_path[0]);
+    let by_route = series(address, "calls_total{outcome=\"ok\",route=\"/").await?;
+    println!("{} series: {}", by_route.len(), by_route[0]);
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), BoxError> {
+    run().await
+}
