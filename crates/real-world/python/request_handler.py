@@ -1,4 +1,5 @@
 import asyncio
+import functools
 
 
 class ApiError(Exception):
@@ -13,9 +14,14 @@ class CallCache:
 
     async def get(self, endpoint, call, *args):
         task = self._calls.get(endpoint)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
+        if task is None:
             task = self._calls[endpoint] = asyncio.create_task(call(*args))
+            task.add_done_callback(functools.partial(self._ended, endpoint))
         return await asyncio.shield(task)
+
+    def _ended(self, endpoint, task):
+        if task.cancelled() or task.exception():
+            del self._calls[endpoint]
 
 
 class Database:

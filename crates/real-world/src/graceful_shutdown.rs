@@ -1,18 +1,26 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM take no more work, and end what has begun.
 //!
-//! A signal is awaited beside the work, as with `loop.add_signal_handler`. Work gets time
-//! to end; what has not ended by then is named, and dropped. The trap: once `Signals` are
-//! made, no signal ends the program any more, not even when they are dropped, where
-//! `remove_signal_handler` brings the default back. A program that awaits one signal
-//! alone cannot be stopped by a second Ctrl-C while it waits for its work. So listen to
-//! the end: the second ends the waiting at once. What blocks a thread holds up the end of
-//! `main` all the same: see `blocking_in_threads`. The crate `tokio-graceful-shutdown`
-//! does more: it stops trees of subsystems, each in its time.
+//! The program awaits a signal beside its work, as with `loop.add_signal_handler`. After
+//! the signal the tasks get time to end. Tasks that do not end in time are named and
+//! aborted. A second signal ends the waiting at once, so listen until the end.
+//!
+//! Bounds: [`AT_ONCE`] orders run at once, and the drain has a time limit.
+//!
+//! Trap: once `Signals` are made, SIGINT and SIGTERM never end the program by themselves
+//! again. Dropping `Signals` does not help; `remove_signal_handler` of asyncio would.
+//!
+//! Trap: a task that blocks its thread holds up the end of `main`, however short the
+//! limit is.
+//!
+//! In production: `tokio-graceful-shutdown` stops trees of subsystems, each in its time.
+//!
+//! See also: `blocking_in_threads`, `background_services`, `tcp_echo_server`.
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel
 //! clock: real
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -34,7 +42,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From here on signals do not end the program, until the process is over.
+    /// Starts to listen. From now on SIGINT and SIGTERM do not end the program.
     ///
     /// # Errors
     ///
@@ -53,7 +61,7 @@ impl Signals {
         })
     }
 
-    /// The next signal, also if it came while nobody waited. Cancel-safe.
+    /// Returns the next signal, also one that came while nobody waited. Cancel-safe.
     #[cfg(unix)]
     pub async fn next(&mut self) -> &'static str {
         select! {
@@ -62,14 +70,14 @@ impl Signals {
         }
     }
 
-    /// From here on Ctrl-C does not end the program, until the process is over.
+    /// Starts to listen. From now on Ctrl-C does not end the program.
     #[cfg(windows)]
     pub fn listen() -> io::Result<Self> {
         let interrupt = tokio::signal::windows::ctrl_c()?;
         Ok(Self { interrupt })
     }
 
-    /// The next Ctrl-C, also if it came while nobody waited. Cancel-safe.
+    /// Returns the next Ctrl-C, also one that came while nobody waited. Cancel-safe.
     #[cfg(windows)]
     pub async fn next(&mut self) -> &'static str {
         self.interrupt.recv().await;
@@ -77,7 +85,7 @@ impl Signals {
     }
 }
 
-/// Not all tasks have ended. Returned from `main`, it makes the exit code 1.
+/// Some tasks had not ended. Returned from `main`, the error makes the exit code 1.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}, and these had not ended: {}", unfinished.join(", "))]
 pub struct Unfinished {
@@ -87,7 +95,7 @@ pub struct Unfinished {
     pub unfinished: Vec<String>,
 }
 
-/// Waits until all tasks have ended, but no longer than the limit, and not when a further
+/// Waits until all tasks have ended, at most for the limit, and only until a further
 /// signal comes.
 ///
 /// Dropped while it waits, it leaves the tasks running in the map.
@@ -111,20 +119,27 @@ pub async fn drain(
         signal = further => format!("{signal} came again"),
         () = sleep(limit) => format!("{limit:?} are over"),
     };
+    // A task may have ended since.
+    while let Some((name, ended)) = tasks.try_join_next() {
+        report(&name, ended);
+    }
     let mut unfinished: Vec<_> = tasks.keys().cloned().collect();
     unfinished.sort();
     tasks.abort_all();
     Err(Unfinished { why, unfinished })
 }
 
-/// A task that panics must not go unnoticed. The text is on standard error already.
+/// Says that a task panicked. The panic's text is on standard error already.
 fn report(name: &str, ended: Result<(), JoinError>) {
     if ended.is_err() {
         println!("{name} crashed");
     }
 }
 
-/// Something to do.
+/// How many tasks there may be. Further orders wait in their queue.
+pub const AT_ONCE: usize = 100;
+
+/// Work for a task.
 pub struct Order {
     pub number: u32,
     pub millis: u64,
@@ -143,25 +158,31 @@ pub async fn serve(
     let stop = CancellationToken::new();
     let mut tasks = JoinMap::new();
     tasks.spawn("log".to_string(), keep_log(stop.clone()));
-    loop {
-        select! {
-            biased;
-            signal = signals.next() => {
-                println!("{signal}: no more orders, {} tasks left", tasks.len());
-                break;
-            }
-            Some(order) = orders.recv() => {
-                start(&mut tasks, order);
-            }
-            // Those that ended must not pile up.
-            Some((name, ended)) = tasks.join_next() => report(&name, ended),
-        }
-    }
-    // Whoever sends an order from now on is told. What waits in the queue is lost: to
-    // handle that too, call `close` and take orders until there are none.
+    let signal = take_orders(&mut orders, &mut tasks, signals.next()).await;
+    println!("{signal}: no more orders, {} tasks left", tasks.len());
+    // From now on senders get an error. Orders in the queue are lost: to handle them as
+    // well, call `close` and take orders until there are none.
     drop(orders);
     stop.cancel();
     drain(&mut tasks, limit, signals.next()).await
+}
+
+/// Starts a task for each order until the signal comes, and returns the signal.
+pub async fn take_orders(
+    orders: &mut mpsc::Receiver<Order>,
+    tasks: &mut JoinMap<String, ()>,
+    signal: impl Future<Output = &'static str>,
+) -> &'static str {
+    let mut signal = pin!(signal);
+    loop {
+        select! {
+            biased;
+            signal = &mut signal => return signal,
+            // Before the orders: under load finished tasks would pile up otherwise.
+            Some((name, ended)) = tasks.join_next() => report(&name, ended),
+            Some(order) = orders.recv(), if tasks.len() < AT_ONCE => start(tasks, order),
+        }
+    }
 }
 
 pub fn start(tasks: &mut JoinMap<String, ()>, order: Order) {

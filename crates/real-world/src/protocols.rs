@@ -1,16 +1,17 @@
 //! A port of `asyncio.Protocol`: where each callback goes, and what a transport becomes.
 //!
-//! A protocol is an object that is called back; here it is a task for each connection,
-//! with a loop that reads and a loop that writes. `connection_made` is what stands before
-//! the loops, `data_received` the body of the first, `eof_received` a read of 0 bytes,
-//! and `connection_lost` what stands after both, whether they ended or failed. What
-//! others write to the connection goes through a bounded channel: its capacity is the
-//! high-water mark, and `pause_writing` is an `await` that takes its time, or a
-//! `try_send` that says so. To pause reading is not to read. The trap: `transport.write`
-//! never waits, so a protocol that answers a client which does not read fills the memory,
-//! unless it pauses reading; a loop that awaits its `send` cannot do that. `abort` is to
-//! drop the stream. If nobody else writes to a connection, `line_protocol` is the plainer
-//! way. For a proxy there is `tokio::io::copy_bidirectional`.
+//! A protocol is a task for each connection, with a loop that reads and a loop that
+//! writes. `connection_made` stands before the loops, `data_received` is the body of the
+//! first, `eof_received` a read of 0 bytes, and `connection_lost` stands after both.
+//! Other tasks write through a bounded channel: its capacity is the high-water mark, and
+//! a full channel is `pause_writing`. To call `pause_reading`, stop reading.
+//!
+//! Bounds: `Limits`, and [`OUTBOX`] pieces of 64 KiB for each connection.
+//!
+//! Trap: `transport.write` never waits. A protocol that answers a client which does not
+//! read fills the memory, unless it pauses reading. Here `send` waits for room.
+//!
+//! See also: `line_protocol` (plainer, if no other task writes), `tcp_echo_server`.
 //!
 //! asyncio: asyncio.Protocol, loop.create_server, loop.create_connection
 //! asyncio: asyncio.BaseProtocol, asyncio.BaseProtocol.connection_made
@@ -26,15 +27,17 @@
 //! asyncio: asyncio.WriteTransport.get_write_buffer_size
 //! clock: real
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::error::{SendError, TrySendError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 use tokio::{join, select, try_join};
@@ -44,7 +47,17 @@ use tokio_util::task::AbortOnDropHandle;
 /// How many pieces may wait to be written, beside the one that is being written.
 pub const OUTBOX: usize = 2;
 
-/// What is left of a transport: others write to a connection with it, and end it.
+/// What clients may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at once. Further clients wait in the system's
+    /// backlog.
+    pub connections: usize,
+    /// How long a client may send nothing, and how long it may take to read a piece.
+    pub idle: Duration,
+}
+
+/// Writes to a connection and ends it: what is left of a transport.
 ///
 /// Dropped, it leaves the connection open.
 pub struct Connection {
@@ -55,12 +68,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts the task of a connection.
+    /// Starts the task of a connection, which releases the permit when it ends.
     ///
     /// # Errors
     ///
-    /// If the other side is gone already.
-    pub fn start(number: u64, stream: TcpStream) -> io::Result<Self> {
+    /// If the client has reset the connection already.
+    pub fn start(
+        number: u64,
+        stream: TcpStream,
+        idle: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> io::Result<Self> {
+        // Small pieces go out at once, as asyncio has it by default.
+        stream.set_nodelay(true)?;
         // transport.get_extra_info("peername")
         let peer = stream.peer_addr()?;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
@@ -68,9 +88,10 @@ impl Connection {
         let (answers, close) = (outbox.clone(), closing.clone());
         let abort = aborting.clone();
         let task = tokio::spawn(async move {
+            let _permit = permit;
             // def connection_made(self, transport):
             println!("connection {number} is made by {}", peer.ip());
-            let talk = talk(number, stream, answers, waiting, close);
+            let talk = talk(number, stream, idle, answers, waiting, close);
             // Aborted, it drops the stream, and what waits to be written.
             let ended = abort.run_until_cancelled(talk).await;
             // def connection_lost(self, error):
@@ -87,7 +108,7 @@ impl Connection {
         })
     }
 
-    /// Writes it if that needs no waiting.
+    /// Writes the data if the outbox has room.
     ///
     /// # Errors
     ///
@@ -100,8 +121,8 @@ impl Connection {
         self.outbox.try_send(data)
     }
 
-    /// Waits until there is room, and then writes it. Cancel-safe: dropped, it has
-    /// written nothing.
+    /// Waits until the outbox has room, and then writes the data. Cancel-safe: dropped,
+    /// it has written nothing.
     ///
     /// # Errors
     ///
@@ -113,7 +134,7 @@ impl Connection {
         self.outbox.send(data).await
     }
 
-    /// How many pieces wait to be written.
+    /// Returns how many pieces wait to be written.
     pub fn waiting(&self) -> usize {
         self.outbox.max_capacity() - self.outbox.capacity()
     }
@@ -128,7 +149,7 @@ impl Connection {
         self.aborting.cancel();
     }
 
-    /// Whether it takes nothing more.
+    /// Returns whether the connection refuses what is written.
     pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled() || self.outbox.is_closed()
     }
@@ -139,11 +160,12 @@ impl Connection {
     }
 }
 
-/// Sends back what comes, and what others write, until the client has sent all, or the
-/// connection is closed.
+/// Sends back what comes, and what other tasks write, until the client has sent all, or
+/// the connection is closed.
 async fn talk(
     number: u64,
     mut stream: TcpStream,
+    idle: Duration,
     answers: Sender<Vec<u8>>,
     mut waiting: Receiver<Vec<u8>>,
     closing: CancellationToken,
@@ -152,7 +174,7 @@ async fn talk(
     let reading = async {
         let mut buffer = vec![0; 65_536];
         loop {
-            let size = reader.read(&mut buffer).await?;
+            let size = timeout(idle, reader.read(&mut buffer)).await??;
             let data = if size == 0 {
                 // def eof_received(self):
                 println!("connection {number} has sent all");
@@ -161,7 +183,7 @@ async fn talk(
                 // def data_received(self, data):
                 buffer[..size].to_vec()
             };
-            // While the outbox is full, this waits, and reads no more.
+            // While the outbox is full this waits, so nothing more is read.
             if answers.send(data).await.is_err() || size == 0 {
                 return io::Result::Ok(());
             }
@@ -188,7 +210,7 @@ async fn talk(
                 }
             };
             match next {
-                Some(data) => writer.write_all(&data).await?,
+                Some(data) => timeout(idle, writer.write_all(&data)).await??,
                 // transport.write_eof()
                 None => return writer.shutdown().await,
             }
@@ -199,16 +221,38 @@ async fn talk(
     Ok(())
 }
 
-/// `loop.create_server`: makes a connection of each client, and hands it out.
-async fn serve(listener: TcpListener, made: Sender<Connection>) -> io::Result<()> {
+/// Makes a connection of each client and hands it out, as `loop.create_server` does.
+/// Returns when nobody receives the connections any more; those that are open go on.
+pub async fn serve(listener: TcpListener, limits: Limits, made: Sender<Connection>) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
     for number in 1.. {
-        let (stream, _) = listener.accept().await?;
-        let connection = Connection::start(number, stream)?;
-        if made.send(connection).await.is_err() {
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        let permit = permit.expect("nobody closes the semaphore");
+        let stream = accept(&listener).await;
+        let connection = Connection::start(number, stream, limits.idle, permit);
+        // A client that is gone already must not end the server.
+        if let Ok(connection) = connection
+            && made.send(connection).await.is_err()
+        {
             break;
         }
     }
-    Ok(())
+}
+
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
 }
 
 const PIECE: usize = 500_000;
@@ -248,9 +292,13 @@ pub async fn run() -> io::Result<()> {
     socket.bind("127.0.0.1:0".parse().expect("an address"))?;
     let listener = socket.listen(128)?;
     let address = listener.local_addr()?;
+    let limits = Limits {
+        connections: 10,
+        idle: Duration::from_secs(5),
+    };
     let (made, mut connections) = mpsc::channel(1);
-    let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, made)));
-    let mut accepted = async || connections.recv().await.ok_or(io::ErrorKind::NotFound);
+    let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, limits, made)));
+    let mut accepted = async || connections.recv().await.ok_or(ErrorKind::NotFound);
 
     part.tick().await;
     println!("From its beginning to its end:");

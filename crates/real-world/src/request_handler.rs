@@ -1,12 +1,20 @@
 //! An API request handler with a cache that does no work twice: no cache stampede.
 //!
-//! The obvious cache looks a response up, computes it and stores it. Whoever comes while
-//! it is computed misses too and computes it again. Here the map holds calls, not
-//! responses: a call that runs is waited for by all who ask, one that has succeeded gives
-//! its response at once, one that has failed is replaced by whoever asks next. In asyncio
-//! the map holds tasks, awaited through `shield`; here a `Shared` future, which a task of
-//! its own drives, so that it survives the caller who began it. Nothing expires: for that
-//! see `ttl_cache`, or the crate `moka`, which also limits how much is kept.
+//! The obvious cache looks a response up, computes it and stores it. A request that
+//! comes meanwhile misses too and computes it again. Here the map holds calls: requests
+//! for the same endpoint wait for one call, and later ones get its response at once.
+//! asyncio awaits a task in the map through `shield`. Here the call is a `Shared` future
+//! with a task of its own, so it survives the caller that began it.
+//!
+//! Bounds: failed calls are removed. unbounded: one entry for each endpoint that
+//! succeeded, and no entry expires.
+//!
+//! Trap: a cache that keeps failures grows with every wrong path that a client makes up.
+//!
+//! In production: `moka` limits the number of entries and their age, and its
+//! `try_get_with` runs one call for a key.
+//!
+//! See also: `ttl_cache`, `single_flight`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
 
@@ -39,21 +47,28 @@ pub enum ApiError {
 
 type Call = Shared<BoxFuture<'static, Result<Response, ApiError>>>;
 
+type Calls = HashMap<String, Call>;
+
 /// Responses by endpoint, each computed by one call at a time and kept if it succeeds.
 #[derive(Default)]
 pub struct CallCache {
-    calls: Mutex<HashMap<String, Call>>,
+    pub(crate) calls: Arc<Mutex<Calls>>,
+}
+
+fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
+    // The map is whole at any time, so a panic elsewhere spoils nothing.
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl CallCache {
-    /// The response of the call that runs or has succeeded for this endpoint. If there is
-    /// none, `call` is run in a task; otherwise it is dropped unused, when this returns.
+    /// Returns the response of the call that runs or has succeeded for this endpoint. If
+    /// there is none, `call` runs in a task; otherwise `call` is dropped unused.
     ///
     /// Cancel-safe: dropped while it waits, it leaves the call running.
     ///
     /// # Errors
     ///
-    /// That of the call, to all who wait for it. The next to ask begins a new one.
+    /// The error of the call, for all that wait for it. The next request calls again.
     ///
     /// # Panics
     ///
@@ -64,23 +79,37 @@ impl CallCache {
         call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
     ) -> Result<Response, ApiError> {
         let call = {
-            // The map is whole at any time, so a panic elsewhere spoils nothing.
-            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut calls = lock(&self.calls);
             match calls.get(endpoint) {
-                Some(call) if !matches!(call.peek(), Some(Err(_))) => call.clone(),
-                _ => {
-                    let call = AssertUnwindSafe(call)
-                        .catch_unwind()
-                        .map(|ended| ended.unwrap_or(Err(ApiError::Panicked)))
-                        .boxed()
-                        .shared();
-                    tokio::spawn(call.clone());
+                Some(running) => running.clone(),
+                None => {
+                    let call = self.begin(endpoint, call);
                     calls.insert(endpoint.to_owned(), call.clone());
                     call
                 }
             }
         };
         call.await
+    }
+
+    /// Starts a call that removes its own entry if it fails.
+    fn begin(
+        &self,
+        endpoint: &str,
+        call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+    ) -> Call {
+        let (calls, endpoint) = (Arc::clone(&self.calls), endpoint.to_owned());
+        let call = async move {
+            let ended = AssertUnwindSafe(call).catch_unwind().await;
+            let ended = ended.unwrap_or(Err(ApiError::Panicked));
+            if ended.is_err() {
+                lock(&calls).remove(&endpoint);
+            }
+            ended
+        };
+        let call = call.boxed().shared();
+        tokio::spawn(call.clone());
+        call
     }
 }
 

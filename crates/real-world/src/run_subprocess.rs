@@ -1,14 +1,17 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
-//! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Both
-//! pipes have to be read while the program runs, as in asyncio: one that nobody reads
-//! gets full, and the program stands still, which is the first trap. Dropping `stdin` is
-//! what ends the input. A `Child` that is dropped runs on. `kill_on_drop` kills it, but
-//! not what it has started itself, which is the second trap: in a process group of their
-//! own, all get the signal. Ctrl-C on the terminal does not reach such a group, so the
-//! program has to stop it (`graceful_shutdown`). A daemon that makes a session of its own
-//! has left the group. The crate `process-wrap` does more: it also knows sessions, and
-//! the job objects of Windows.
+//! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
+//! `stdin` to end the input. In a process group of their own, a program and what it
+//! starts get one signal. Ctrl-C on the terminal does not reach such a group.
+//!
+//! Bounds: [`Limits`] in time, and [`LONGEST_LINE`] for a line. A daemon that leaves the
+//! group is not killed.
+//!
+//! Trap: read both pipes while the program runs. It stops when a pipe is full.
+//!
+//! Trap: a dropped `Child` runs on. `kill_on_drop` kills it, but not its children.
+//!
+//! In production: `process-wrap` also knows sessions and the job objects of Windows.
 //!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
@@ -28,7 +31,6 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::task::spawn_blocking;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
@@ -42,18 +44,40 @@ pub enum Line {
     Err(String),
 }
 
-/// In bytes. A program that writes a longer one is not kept in memory, but is an error.
+/// The greatest length of a line in bytes. A longer line is an error.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
-/// The lines of both pipes, as they come, until nobody can write to them any more. Those
-/// of one pipe keep their order.
+/// Returns the lines of both pipes as they come, until no process can write to them any
+/// more. The lines of one pipe keep their order.
 ///
-/// It takes the pipes out of the child; one that is not piped has no lines. Dropping a
-/// future of `next` loses nothing.
+/// Takes the pipes out of the child. Dropping a future of `next` loses nothing.
 pub fn lines(child: &mut Child) -> BoxStream<'static, io::Result<Line>> {
     let out = split(child.stdout.take(), Line::Out);
     let err = split(child.stderr.take(), Line::Err);
     stream::select(out, err).boxed()
+}
+
+/// Starts a program with both outputs in one pipe, which keeps their order, as
+/// `stderr=asyncio.subprocess.STDOUT` does. The lines end like those of [`lines`].
+///
+/// # Errors
+///
+/// If there is no such program, or no pipe.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
+#[cfg(unix)]
+pub fn spawn_merged(
+    command: &mut Command,
+) -> io::Result<(Group, BoxStream<'static, io::Result<Line>>)> {
+    let (pipe, output) = tokio::net::unix::pipe::pipe()?;
+    let pipe = pipe.into_blocking_fd()?;
+    command.stdout(pipe.try_clone()?).stderr(pipe);
+    let group = Group::spawn(command);
+    // The command holds the pipe's other end, so without this the output never ends.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((group?, split(Some(output), Line::Out)))
 }
 
 fn split(
@@ -87,7 +111,7 @@ pub enum Signal {
 /// A child and what it starts, in a process group of its own. Dropped before the child
 /// was waited for, it kills them all.
 ///
-/// On Windows there are no groups: it ends the child alone, and cannot ask it to.
+/// Windows has no groups: there it kills the child alone, and cannot ask it to stop.
 pub struct Group {
     /// The child itself.
     pub leader: Child,
@@ -113,7 +137,7 @@ impl Group {
         Ok(Self { leader })
     }
 
-    /// Sends the signal to all, unless the child has ended and was waited for.
+    /// Sends the signal to the group, unless the child was waited for already.
     ///
     /// # Errors
     ///
@@ -126,7 +150,7 @@ impl Group {
             Signal::Terminate => Number::TERM,
             Signal::Kill => Number::KILL,
         };
-        // Once it was waited for, its id is gone, as it may be another's by then.
+        // After `wait` there is no id: another process may have got it.
         let id = self.leader.id().and_then(|id| i32::try_from(id).ok());
         match id.and_then(Pid::from_raw) {
             Some(group) => Ok(kill_process_group(group, number)?),
@@ -172,13 +196,12 @@ pub enum RunError {
     Io(#[from] io::Error),
 }
 
-/// Runs a program to its end, and shows its lines as they come. It has ended when the
-/// child has, and nothing that it started holds its pipes open. What has let go of them
-/// may run on, even after a timeout, if it is deaf to SIGTERM.
+/// Runs a program, shows its lines as they come, and returns when the child has ended
+/// and no process holds its pipes open.
 ///
-/// The child has been waited for when this returns, so no zombie stays. Dropped earlier,
-/// or at an error of reading, it kills the group at once, and the runtime waits for the
-/// child later.
+/// The child has been waited for then, so no zombie stays. Dropped earlier, or at an
+/// error of reading, it kills the group at once, and the runtime waits for the child
+/// later. A grandchild that has closed the pipes and ignores SIGTERM runs on.
 ///
 /// # Errors
 ///
@@ -243,13 +266,17 @@ fn report(ended: Result<ExitStatus, RunError>) {
     }
 }
 
-/// Shows lines for half a second at most.
-async fn show_for_a_while(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
+/// Shows lines for at most half a second.
+async fn show_lines(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
     let all = lines.try_for_each(async |line| {
         show(line);
         Ok(())
     });
-    timeout(Duration::from_millis(500), all).await??;
+    timeout(Duration::from_millis(500), all).await?
+}
+
+async fn show_all(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
+    show_lines(lines).await?;
     println!("the end of the output");
     Ok(())
 }
@@ -283,16 +310,13 @@ pub async fn run() -> Result<(), RunError> {
     println!("{} bytes; {}", output.stdout.len(), output.status);
 
     println!("Both outputs in one pipe, which keeps their order:");
-    let (mut output, pipe) = io::pipe()?;
-    let mut command = sh("echo one; echo careful >&2; echo two");
-    let mut child = command.stdout(pipe.try_clone()?).stderr(pipe).spawn()?;
-    // It holds the pipe's other end, so without this the output would not end.
-    drop(command);
-    let read = spawn_blocking(move || io::read_to_string(&mut output));
-    for line in read.await.map_err(io::Error::from)??.lines() {
-        println!("out: {line}");
+    #[cfg(unix)]
+    {
+        let mut command = sh("echo one; echo careful >&2; echo two");
+        let (mut group, output) = spawn_merged(&mut command)?;
+        show_lines(output).await?;
+        println!("{}", group.leader.wait().await?);
     }
-    println!("{}", child.wait().await?);
 
     println!("A program that does not exist:");
     let mut command = Command::new("no-such-program");
@@ -310,7 +334,7 @@ pub async fn run() -> Result<(), RunError> {
         }
         // Here it is dropped, which closes it.
     }
-    show_for_a_while(sorted).await?;
+    show_all(sorted).await?;
     println!("{}", group.leader.wait().await?);
 
     part.tick().await;
@@ -332,7 +356,7 @@ pub async fn run() -> Result<(), RunError> {
     let output = lines(&mut child);
     sleep(millis(100)).await;
     drop(child);
-    show_for_a_while(output).await?;
+    show_all(output).await?;
 
     part.tick().await;
     println!("Killed as a group:");
@@ -340,7 +364,7 @@ pub async fn run() -> Result<(), RunError> {
     let output = lines(&mut group.leader);
     sleep(millis(100)).await;
     drop(group);
-    show_for_a_while(output).await?;
+    show_all(output).await?;
     Ok(())
 }
 

@@ -1,19 +1,18 @@
 //! Sockets by hand: options, `add_reader`, `sock_recv`, a socket that others accepted.
 //!
-//! `TcpSocket` is a socket before it listens or connects, so that options can be set and
-//! an address bound; after that `read`, `write_all` and `accept` are `sock_recv`,
-//! `sock_sendall` and `sock_accept`. The trap: it has no option set, while
-//! `TcpListener::bind` has SO_REUSEADDR, as `create_server` has. A server that begins
-//! anew on its port is then refused for a minute. `add_reader` is a task that awaits
-//! `readable` and calls `try_read`, to remove it is to abort the task, and no byte gets
-//! lost. To be readable is a hint: `try_read` may still say `WouldBlock`, so wait again.
-//! A socket of the standard library that others accepted, or that the service manager
-//! handed over, becomes Tokio's by `from_std`. The second trap is to forget
-//! `set_nonblocking`: "a blocking socket with the tokio runtime is unsupported", and
-//! without debug assertions it holds up a thread. For what is not a socket there is
-//! `AsyncFd`, which is used in the same way; for options that are not here, the crate
-//! `socket2`.
+//! `TcpSocket` is a socket before it listens or connects: set options and bind it. After
+//! that `read`, `write_all` and `accept` are `sock_recv`, `sock_sendall`, `sock_accept`.
+//! `add_reader` is a task that awaits `readable` and calls `try_read`. A socket may turn
+//! out not to be readable after all: on `WouldBlock` wait again. `from_std` takes over a
+//! socket of the standard library. `AsyncFd` does the same for other descriptors.
 //!
+//! Trap: a `TcpSocket` has no option set, not even SO_REUSEADDR. A server that starts
+//! again on its port is then refused for a minute ("address in use").
+//!
+//! Trap: without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
+//! runtime is unsupported". Without debug assertions it blocks a thread instead.
+//!
+//! In production: `socket2` has the options that are not here.
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
 //! asyncio: loop.remove_reader, loop.add_writer, loop.remove_writer
@@ -27,16 +26,18 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::coop::consume_budget;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, interval_at, sleep};
-use tokio::try_join;
+use tokio::{select, try_join};
+use tokio_util::sync::CancellationToken;
 
-/// Listens, with options that `TcpListener::bind` does not have.
+/// Returns a listener with options that `TcpListener::bind` does not have.
 ///
 /// # Errors
 ///
-/// `AddrInUse`, if others listen there; also if a connection of who listened there before
-/// ended less than a minute ago, unless that one had `reuse` as well.
+/// `AddrInUse` if another socket listens there. Without `reuse` also if a connection of
+/// the previous listener ended less than a minute ago.
 ///
 /// # Panics
 ///
@@ -46,13 +47,15 @@ pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    // On Windows the option would let other programs take the port.
+    #[cfg(unix)]
     socket.set_reuseaddr(reuse)?;
     socket.bind(address)?;
     // How many connections the system completes before they are accepted.
-    socket.listen(128)
+    socket.listen(1024)
 }
 
-/// Connects, with options that have to be set before.
+/// Connects with options that have to be set before.
 ///
 /// # Errors
 ///
@@ -82,15 +85,30 @@ pub fn adopt(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(accepted)
 }
 
-/// Calls back with what can be read, until the end, or an error. Abort the task to remove
-/// the reader: what comes after that stays in the socket.
+/// A task that calls back. Dropped, it goes on; [`remove`](Self::remove) ends it.
+pub struct Reader {
+    removed: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Calls back with what can be read, until the end of the stream or an error.
 pub fn add_reader(
     socket: Arc<TcpStream>,
     mut callback: impl FnMut(io::Result<&[u8]>) + Send + 'static,
-) -> AbortHandle {
-    let task = async move {
+) -> Reader {
+    let removed = CancellationToken::new();
+    let is_removed = removed.clone();
+    let task = tokio::spawn(async move {
         let mut buffer = vec![0; 4096];
-        while socket.readable().await.is_ok() {
+        loop {
+            select! {
+                biased;
+                () = is_removed.cancelled() => return,
+                ready = socket.readable() => match ready {
+                    Ok(()) => {}
+                    Err(error) => return callback(Err(error)),
+                },
+            }
             match socket.try_read(&mut buffer) {
                 Ok(size) => {
                     callback(Ok(&buffer[..size]));
@@ -102,9 +120,25 @@ pub fn add_reader(
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return callback(Err(error)),
             }
+            // While data keeps coming nothing above suspends, and `abort` has no effect.
+            consume_budget().await;
         }
-    };
-    tokio::spawn(task).abort_handle()
+    });
+    Reader { removed, task }
+}
+
+impl Reader {
+    /// Returns when no callback runs and none will follow. What comes after that stays
+    /// in the socket.
+    ///
+    /// # Panics
+    ///
+    /// If the callback has panicked.
+    pub async fn remove(self) {
+        self.removed.cancel();
+        // On another thread the callback may run at this moment.
+        self.task.await.expect("the callback does not panic");
+    }
 }
 
 /// Writes while there is room, and waits while there is none: what a callback of
@@ -139,7 +173,8 @@ async fn ask(mut stream: TcpStream, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes()).await?;
     let mut buffer = [0; 100];
     let mut filled = 0;
-    loop {
+    // An empty slice would read 0 bytes, as the end does.
+    while filled < buffer.len() {
         // size = await loop.sock_recv_into(sock, memoryview(buffer)[filled:])
         let size = stream.read(&mut buffer[filled..]).await?;
         if size == 0 {
@@ -214,7 +249,7 @@ pub async fn run() -> io::Result<()> {
     }
     sleep(tenth / 2).await;
     // loop.remove_reader(sock)
-    reader.abort();
+    reader.remove().await;
     sleep(tenth / 2).await;
     client.write_all(b"three").await?;
     sleep(tenth).await;

@@ -2,10 +2,13 @@ use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::JoinMap;
 
-use crate::graceful_shutdown::{Order, drain, start};
+use super::support::soon;
+use crate::graceful_shutdown::{AT_ONCE, Order, drain, start, take_orders};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -76,4 +79,56 @@ async fn dropped_it_leaves_the_tasks_running() {
     let start = Instant::now();
     assert_eq!(drain(&mut tasks, HOUR, pending()).await, Ok(()));
     assert!(start.elapsed() <= 5 * TICK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn finished_tasks_do_not_pile_up_under_load() {
+    const EACH: u32 = 1_000;
+    let (sender, mut orders) = mpsc::channel(1_000);
+    let mut producers = JoinSet::new();
+    for producer in 0..4 {
+        let sender = sender.clone();
+        producers.spawn(async move {
+            for number in 0..EACH {
+                let number = producer * EACH + number;
+                let order = Order { number, millis: 0 };
+                assert!(sender.send(order).await.is_ok());
+            }
+        });
+    }
+    let (all_sent, signal) = oneshot::channel();
+    tokio::spawn(async move {
+        producers.join_all().await;
+        // All that is left fits into the queue.
+        all_sent.send(()).expect("it is awaited");
+    });
+    let mut tasks = JoinMap::new();
+    let signal = async { signal.await.map_or("nobody sent", |()| "SIGINT") };
+    let signal = soon(take_orders(&mut orders, &mut tasks, signal)).await;
+    assert_eq!(signal, "SIGINT");
+    assert!(tasks.len() <= AT_ONCE, "{} are in the map", tasks.len());
+    drop(sender);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn as_many_orders_run_as_may() {
+    for number in [0, 1, 31, 129, 1_000] {
+        let (sender, mut orders) = mpsc::channel(1_000);
+        for number in 0..number {
+            let order = Order {
+                number,
+                millis: 60_000,
+            };
+            assert!(sender.try_send(order).is_ok());
+        }
+        let mut tasks = JoinMap::new();
+        let signal = async {
+            sleep(200 * TICK).await;
+            "SIGTERM"
+        };
+        take_orders(&mut orders, &mut tasks, signal).await;
+        let rest = usize::try_from(number).expect("few") - tasks.len();
+        assert!(tasks.len() <= AT_ONCE);
+        assert_eq!(orders.len(), rest);
+    }
 }

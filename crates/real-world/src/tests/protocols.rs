@@ -1,9 +1,11 @@
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -17,7 +19,9 @@ const MUCH: usize = 20_000_000;
 async fn pair() -> io::Result<(TcpStream, Connection)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;
-    let connection = Connection::start(0, listener.accept().await?.0)?;
+    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
+    let permit = permit.expect("there is one");
+    let connection = Connection::start(0, listener.accept().await?.0, MINUTE, permit)?;
     Ok((client, connection))
 }
 

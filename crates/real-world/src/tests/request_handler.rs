@@ -7,6 +7,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::request_handler::{ApiError, CallCache, Response};
 
+fn kept(cache: &CallCache) -> usize {
+    cache.calls.lock().expect("nobody panics").len()
+}
+
 async fn count(begun: Arc<AtomicU32>) -> Result<Response, ApiError> {
     let number = begun.fetch_add(1, SeqCst) + 1;
     yield_now().await;
@@ -58,4 +62,30 @@ async fn ten_thousand_ask_and_some_leave() {
         assert!(answered.unwrap_or(true), "an error, and there is none");
     }
     assert_eq!(begun.load(SeqCst), 8, "one call for each");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_failure_is_kept_for_keys_that_never_come_again() {
+    let calls = Arc::new(CallCache::default());
+    for number in [0, 1, 31, 129, 1_000] {
+        let mut set = JoinSet::new();
+        for user in 0..number {
+            let calls = Arc::clone(&calls);
+            set.spawn(async move {
+                let endpoint = format!("/users/{user}");
+                let missing = ApiError::NotFound(endpoint.clone());
+                let failing = async move {
+                    assert!(user % 3 != 0, "scheduled");
+                    yield_now().await;
+                    Err(missing)
+                };
+                calls.get(&endpoint, failing).await.is_err()
+            });
+        }
+        assert!(set.join_all().await.into_iter().all(|failed| failed));
+        assert_eq!(kept(&calls), 0, "of {number}");
+    }
+    let call = async { Ok("kept".into()) };
+    assert!(calls.get("/", call).await.is_ok());
+    assert_eq!(kept(&calls), 1);
 }

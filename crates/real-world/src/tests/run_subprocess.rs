@@ -5,11 +5,15 @@ use std::pin::pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt};
 use tokio::process::Command;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::run_subprocess::{LONGEST_LINE, Limits, Line, RunError, run_to_end, sh};
+use crate::run_subprocess::{
+    LONGEST_LINE, Limits, Line, RunError, run_to_end, sh, spawn_merged,
+};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -238,4 +242,56 @@ async fn nothing_to_run() {
     let mut folder = Command::new("/");
     let ended = run_to_end(&mut folder, Vec::new(), LIMITS, |_| ()).await;
     assert!(matches!(ended, Err(RunError::Io(_))), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_outputs_in_one_pipe_keep_their_order() -> io::Result<()> {
+    let script = "for n in 1 2 3 4 5 6 7 8 9; do echo $n; echo $n >&2; done";
+    let (mut group, output) = spawn_merged(&mut sh(script))?;
+    let lines: Vec<Line> = timeout(PATIENCE, output.try_collect()).await??;
+    let expected: Vec<_> = (2..20).map(|n| out(&(n / 2).to_string())).collect();
+    assert_eq!(lines, expected);
+    assert!(group.leader.wait().await?.success());
+
+    let (_group, mut output) = spawn_merged(&mut sh("head -c 1000000 /dev/zero"))?;
+    let too_long = timeout(PATIENCE, output.next()).await?.expect("an item");
+    let kind = too_long.expect_err("no line has an end").kind();
+    assert_eq!(kind, io::ErrorKind::InvalidData);
+
+    let none = spawn_merged(&mut Command::new("no-such-program"));
+    assert_eq!(
+        none.err().map(|error| error.kind()),
+        Some(io::ErrorKind::NotFound)
+    );
+    Ok(())
+}
+
+/// A daemon holds the pipe open; neither the reader nor the end of the runtime waits for
+/// it.
+#[test]
+fn both_outputs_in_one_pipe_can_be_timed_out() {
+    let script = "echo one; MARK= setsid sleep 30 & exit 0";
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let start = Instant::now();
+    let lines: Vec<Line> = runtime.block_on(async {
+        let (_group, output) = spawn_merged(&mut sh(script)).expect("it starts");
+        let all = output.take_until(sleep(100 * TICK));
+        all.try_collect().await.expect("no error")
+    });
+    drop(runtime);
+    assert_eq!(lines, [out("one")]);
+    assert!(start.elapsed() < Duration::from_secs(20), "it waited");
+}
+
+#[tokio::test]
+async fn both_outputs_in_one_pipe_of_a_group_that_is_killed() -> io::Result<()> {
+    let mut command = marked("sleep 1000 & sleep 1000", "merged");
+    let (group, output) = spawn_merged(&mut command)?;
+    until(|| alive("merged") == 3).await;
+    drop(group);
+    let lines: Vec<Line> = timeout(PATIENCE, output.try_collect()).await??;
+    assert_eq!(lines, []);
+    until(|| alive("merged") == 0).await;
+    Ok(())
 }

@@ -1,12 +1,13 @@
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::sockets_by_hand::{add_reader, adopt, pair, send};
 
@@ -22,6 +23,36 @@ async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Resu
     timeout(MINUTE, server.read_to_end(&mut got)).await??;
     sending.await??;
     assert!(got == expected);
+    Ok(())
+}
+
+/// While data keeps coming, on several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn once_removed_a_reader_is_not_called_back() -> io::Result<()> {
+    for _ in 0..50 {
+        let (mut client, server) = pair(50_000).await?;
+        let server = Arc::new(server);
+        let sending =
+            tokio::spawn(
+                async move { while client.write_all(&[0; 65_536]).await.is_ok() {} },
+            );
+        let calls = Arc::new(AtomicU64::new(0));
+        let called = Arc::clone(&calls);
+        let reader = add_reader(Arc::clone(&server), move |data| {
+            assert!(data.is_ok());
+            called.fetch_add(1, SeqCst);
+        });
+        while calls.load(SeqCst) < 10 {
+            yield_now().await;
+        }
+        timeout(MINUTE, reader.remove()).await?;
+        let at_the_end = calls.load(SeqCst);
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(calls.load(SeqCst), at_the_end);
+        server.readable().await?;
+        assert!(server.try_read(&mut [0]).is_ok_and(|size| size == 1));
+        sending.abort();
+    }
     Ok(())
 }
 
@@ -41,7 +72,7 @@ async fn a_reader_that_is_removed_loses_nothing() -> io::Result<()> {
         for _ in 0..byte % 5 {
             yield_now().await;
         }
-        reader.abort();
+        reader.remove().await;
     }
     let called_at_end = called.clone();
     add_reader(server, move |data| {
