@@ -153,11 +153,8 @@ def make_app(limits, jobs):
 
 async def serve(listener, limits, work, stop):
     jobs = Jobs(limits, work)
-    runner = web.AppRunner(
-        make_app(limits, jobs),
-        handler_cancellation=True,
-        shutdown_timeout=limits.drain,
-    )
+    # A handler goes on when its client leaves, unless `handler_cancellation=True`.
+    runner = web.AppRunner(make_app(limits, jobs), shutdown_timeout=limits.drain)
     await runner.setup()
     try:
         site = web.SockSite(runner, listener)

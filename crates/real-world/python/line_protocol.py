@@ -16,6 +16,7 @@ class Stalled(Failure):
 class Limits:
     connections: int
     line: int
+    names: int
     idle: float
     write: float
 
@@ -100,6 +101,8 @@ class Server:
         except UnicodeDecodeError:
             return "ERR not UTF-8"
         match words:
+            case ["SET", name, _] if self.is_full() and name not in self.store:
+                return "ERR the store is full"
             case ["SET", name, value]:
                 self.store[name] = value
                 return "OK"
@@ -109,6 +112,9 @@ class Server:
                 return "NONE"
             case _:
                 return "ERR no such command"
+
+    def is_full(self):
+        return len(self.store) >= self.limits.names
 
     async def send(self, writer, line):
         try:
@@ -158,7 +164,7 @@ async def main():
         await asyncio.sleep(first + number * 0.5 - loop.time())
 
     pause = 0.1
-    limits = Limits(connections=10, line=1000, idle=0.4, write=0.3)
+    limits = Limits(connections=10, line=1000, names=1000, idle=0.4, write=0.3)
     listener = socket.socket()
     # The system holds so much for a client that does not read.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 262_144)

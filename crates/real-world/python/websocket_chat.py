@@ -18,6 +18,7 @@ class Limits:
     joining: float
     message: int
     queue: int
+    pace: float
     ping: float
     pong: float
     closing: float
@@ -81,9 +82,10 @@ class Room:
         end = "was cut off"
         try:
             async for text in member.connection:
-                self.tell(f"{name}: {text}")
-                # Many that come at once must not fill the queues before one is read.
-                await asyncio.sleep(0)
+                # A line break could pass for another member's message.
+                self.tell(f"{name}: {' '.join(text.splitlines())}")
+                # The queues must not be full before one member had time to read.
+                await asyncio.sleep(self.limits.pace)
             end = "left"
         except ConnectionClosedError as error:
             end = member.why_closed(error)
@@ -176,7 +178,13 @@ def listen():
 
 async def main():
     limits = Limits(
-        joining=0.3, message=256 * 1024, queue=3, ping=0.3, pong=0.2, closing=0.3
+        joining=0.3,
+        message=256 * 1024,
+        queue=3,
+        pace=0.01,
+        ping=0.3,
+        pong=0.2,
+        closing=0.3,
     )
     longest = "x" * limits.message
     loop = asyncio.get_running_loop()

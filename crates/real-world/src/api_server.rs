@@ -1,13 +1,18 @@
 //! An HTTP API server with background jobs: submit, poll the result, limits, shutdown.
 //!
-//! A job outlives its request, so it is a task of the server's own: counted, limited, and
-//! waited for at the end. Full is 503 with `Retry-After`, an unknown id is 404 and not
-//! "processing" for ever, and the last results are kept, not all. The trap is
-//! `axum::serve`: a client that never ends its headers keeps its connection open, and the
-//! server from stopping, for as long as it likes. aiohttp's runner has a deadline for
-//! that. Here `hyper` serves each connection, with limits in time, also for its end. A
-//! job is lost when the process is killed: the crate `apalis` keeps jobs in a database.
-//! To stop at Ctrl-C, see `graceful_shutdown`.
+//! A job outlives its request, so the server owns its task. If too many jobs wait, the
+//! answer is 503 with `Retry-After`. An unknown id is 404. The last results are kept.
+//!
+//! Bounds: `Limits`, and 16 KiB of buffer for each connection. A client that never reads
+//! is closed when its connection is `connection` old.
+//!
+//! Trap: hyper and axum drop a handler at its await when the client leaves; FastAPI lets
+//! it finish. The middleware `finish` runs each handler in a task of its own.
+//!
+//! Trap: `axum::serve` has no limit for headers, so a client can hold up the shutdown.
+//!
+//! In production: `tower-http` has the deadline (`TimeoutLayer`) and answers 500 after a
+//! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.timeout, asyncio.wait
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
@@ -17,6 +22,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::error::Error;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,11 +54,14 @@ use tokio_util::task::TaskTracker;
 /// What the server allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Jobs that run at once; not 0.
+    /// The connections that are open at once. Further clients wait in the system's
+    /// backlog.
+    pub connections: usize,
+    /// The jobs that run at once; not 0.
     pub running: usize,
-    /// Jobs that wait to run. One more is refused.
+    /// The jobs that wait to run. One more is refused.
     pub waiting: usize,
-    /// Jobs that have ended and can still be asked for.
+    /// The finished jobs that clients can still ask for.
     pub kept: usize,
     /// The length of a body in bytes.
     pub body: usize,
@@ -62,23 +71,23 @@ pub struct Limits {
     pub request: Duration,
     /// The age at which a connection takes no further request.
     pub connection: Duration,
-    /// How long the server says that it is not ready before it takes no more connections.
+    /// How long the server answers "not ready" before it stops accepting.
     pub leave: Duration,
-    /// The time that connections and jobs have for their end.
+    /// The time that connections and jobs have to end.
     pub drain: Duration,
 }
 
-/// What becomes of a job.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Job {
-    /// Until there is room to run.
+    /// Waits for a permit to run.
     Waiting,
-    /// Now.
+    /// Runs.
     Running,
-    /// With its result, how many words the text has.
+    /// Has ended with a result: how many words the text has.
     Done { words: usize },
-    /// Without a result.
+    /// Has ended without a result.
     Failed { error: String },
 }
 
@@ -88,7 +97,7 @@ struct NewJob {
     text: String,
 }
 
-/// Why a request is not answered as was hoped, in JSON: `{"error":"..."}`.
+/// An error response, in JSON: `{"error":"..."}`.
 #[derive(Debug)]
 pub struct ApiError(StatusCode, String);
 
@@ -129,9 +138,9 @@ pub struct Jobs {
     work: Box<dyn Fn(String) -> Work + Send + Sync>,
     limits: Limits,
     table: Mutex<Table>,
-    /// For the jobs that run or wait. Closed when the server is about to stop.
+    /// A permit for each job that runs or waits. Closed when the server is about to stop.
     places: Arc<Semaphore>,
-    /// For the jobs that run, in the order of coming.
+    /// A permit for each job that runs, first come, first served.
     permits: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     abort: CancellationToken,
@@ -180,8 +189,7 @@ impl Jobs {
         table.last += 1;
         let id = table.last;
         table.jobs.insert(id, Job::Waiting);
-        // Asked for here, so that jobs begin in the order of their numbers: who has asked
-        // once is in line.
+        // Polled here, so that jobs are in line in the order of their numbers.
         let mut turn = Box::pin(Arc::clone(&self.permits).acquire_owned());
         let at_once = turn.as_mut().now_or_never();
         let jobs = Arc::clone(self);
@@ -209,7 +217,7 @@ impl Jobs {
         Ok(id)
     }
 
-    /// Notes how a job has ended, and forgets the oldest of too many.
+    /// Records how a job has ended, and forgets the oldest of too many.
     fn end(&self, id: u64, ended: Job) {
         let mut table = self.table();
         table.jobs.insert(id, ended);
@@ -227,8 +235,8 @@ impl Jobs {
         self.places.close();
     }
 
-    /// Waits for the jobs, and after the deadline drops those that are left. Gives their
-    /// numbers.
+    /// Waits for the jobs, drops those that are left after the deadline, and returns
+    /// their numbers.
     async fn drain(&self) -> Vec<u64> {
         self.tasks.close();
         if timeout(self.limits.drain, self.tasks.wait()).await.is_err() {
@@ -262,12 +270,12 @@ async fn status(
     job.map(Json).ok_or_else(no_job)
 }
 
-/// Whether the process works at all: if not, it is to be started anew.
+/// Answers if the process works at all. Restart it if this fails.
 async fn health() -> Json<Value> {
     Json(json!({ "status": "alive" }))
 }
 
-/// Whether requests should be sent here: not while the server is about to stop.
+/// Answers whether clients should be sent here: not while the server is about to stop.
 async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
     match jobs.places.is_closed() {
         true => Err(ApiError::is_stopping()),
@@ -284,6 +292,25 @@ async fn deadline(
     let answered = timeout(limit, next.run(request)).await;
     let too_long = |_| ApiError::new(StatusCode::GATEWAY_TIMEOUT, "it takes too long");
     answered.map_err(too_long)
+}
+
+/// Runs a handler in a task of its own, so that it ends even if the client leaves: hyper
+/// would drop it at its await. A panic becomes a response as well.
+pub(crate) async fn finish(
+    State(jobs): State<Arc<Jobs>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let abort = jobs.abort.clone();
+    let handler = async move { abort.run_until_cancelled(next.run(request)).await };
+    match jobs.tasks.spawn(handler).await {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => Err(ApiError::is_stopping()),
+        Err(_) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Err(ApiError::new(status, "internal error"))
+        }
+    }
 }
 
 fn routes(jobs: &Arc<Jobs>) -> Router {
@@ -303,20 +330,21 @@ fn routes(jobs: &Arc<Jobs>) -> Router {
         .method_not_allowed_fallback(async move || no_method())
         .layer(DefaultBodyLimit::max(jobs.limits.body))
         .layer(from_fn_with_state(jobs.limits.request, deadline))
+        // Outside of the deadline, which limits the task as well.
+        .layer(from_fn_with_state(Arc::clone(jobs), finish))
         .with_state(Arc::clone(jobs))
 }
 
-/// Serves until `stop` is cancelled, and then ends in order: for a time it answers, but
-/// is not ready and takes no jobs; then it takes no more connections, and gives those
-/// that are open, and the jobs, the time to end. Returns the numbers of the jobs that
-/// were dropped.
+/// Serves until `stop` is cancelled, and then ends in order. For the time `leave` it
+/// answers, but is not ready and takes no jobs. Then it stops accepting, and gives open
+/// connections and jobs time to end. Returns the numbers of the jobs that were dropped.
 ///
-/// When it returns, no task of its own is left. Dropped, it drops the jobs too and lets
+/// When it returns, none of its tasks is left. Dropped, it drops the jobs too and lets
 /// its connections end, but does not wait for them.
 ///
 /// # Panics
 ///
-/// If no job may run at once.
+/// If `running` is 0.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,
@@ -326,29 +354,34 @@ pub async fn serve(
     let jobs = Arc::new(Jobs::new(limits, work));
     let routes = routes(&jobs);
     let connections = TaskTracker::new();
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let close = CancellationToken::new();
     // Should this future be dropped.
     let _close = close.clone().drop_guard();
     let _abort = jobs.abort.clone().drop_guard();
-    let mut leave = pin!(async {
+    let leave = async {
         stop.cancelled().await;
         jobs.stop();
         sleep(limits.leave).await;
-    });
-    loop {
-        let accepted = select! {
-            biased;
-            () = &mut leave => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (routes, close) = (routes.clone(), close.clone());
-                connections.spawn(connection(stream, routes, limits, close));
-            }
-            // Too many open files, say. Without a pause this would be a busy loop.
-            Err(_) => sleep(Duration::from_millis(50)).await,
+    };
+    let accepting = async {
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            let permit = permit.expect("nobody closes the semaphore");
+            let stream = accept(&listener).await;
+            // Small responses go out at once.
+            let _ = stream.set_nodelay(true);
+            let serving = connection(stream, routes.clone(), limits, close.clone());
+            connections.spawn(async move {
+                let _permit = permit;
+                serving.await;
+            });
         }
+    };
+    select! {
+        biased;
+        () = leave => {}
+        () = accepting => {}
     }
     drop(listener);
     close.cancel();
@@ -357,9 +390,25 @@ pub async fn serve(
     dropped
 }
 
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
 /// Serves one connection until its client leaves, it is old, or the server stops. After
 /// that the request that runs may end, within the deadline.
-async fn connection(
+pub(crate) async fn connection(
     stream: TcpStream,
     routes: Router,
     limits: Limits,
@@ -368,6 +417,9 @@ async fn connection(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
+        // Otherwise a client can make it keep 400 kB of one head.
+        .max_buf_size(16 * 1024)
+        .max_headers(64)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut serving = pin!(serving);
     select! {
@@ -420,6 +472,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let start = Instant::now() + 5 * moment;
     let at = |moments| sleep_until(start + moments * moment);
     let limits = Limits {
+        connections: 100,
         running: 1,
         waiting: 1,
         kept: 2,

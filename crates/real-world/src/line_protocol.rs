@@ -1,14 +1,16 @@
 //! Line-based TCP protocol: limit a line's length, time out slow readers and writers.
 //!
-//! `FramedRead` with a codec is `StreamReader.readuntil` with its `limit`: it puts a line
-//! together from several reads, and splits what comes at once. Its `next` is cancel-safe,
-//! so it may stand in `select!` and `timeout`; a dropped `read_line` loses what it has
-//! read, and a dropped `write_all` may have sent a part. The trap: at the end of a
-//! connection `LinesCodec`, `read_line` and `readline` return a rest without a newline as
-//! a line. So if it breaks within "SET a 10", they return "SET a 1". And close with care:
-//! a socket dropped while bytes are unread resets the connection, and the answer may be
-//! lost. `LinesCodec::new` and `read_line` have no limit: a client can fill your memory.
-//! Other formats: `LengthDelimitedCodec`. Losing bytes in `select!`: `cancel_safety`.
+//! `FramedRead` with a codec is `StreamReader.readuntil` with its `limit`. Its `next` is
+//! cancel-safe, so it may stand in `select!` and `timeout`. A dropped `read_line` loses
+//! what it has read. Close with care: a socket that is dropped while bytes are unread
+//! resets the connection, and the last answer may be lost.
+//!
+//! Bounds: `Limits`. `LinesCodec::new` and `read_line` have no limit for a line.
+//!
+//! Trap: at the end of a connection `LinesCodec`, `read_line` and `readline` return a rest
+//! without a newline as a line. If "SET a 10" is cut, they may return "SET a 1".
+//!
+//! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` has lengths.
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
@@ -17,6 +19,7 @@
 //! clock: real
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,7 +54,7 @@ pub enum Failure {
 pub struct LineDecoder(AnyDelimiterCodec);
 
 impl LineDecoder {
-    /// A line may have so many bytes.
+    /// Lines have at most `longest` bytes.
     pub fn new(longest: usize) -> Self {
         let newline = || b"\n".to_vec();
         let codec = AnyDelimiterCodec::new_with_max_length(newline(), newline(), longest);
@@ -76,20 +79,23 @@ impl Decoder for LineDecoder {
     }
 }
 
-/// What a client may cost.
+/// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// So many connections at once; the others wait in the system's backlog.
+    /// How many connections are open at once. Further clients wait in the system's
+    /// backlog.
     pub connections: usize,
-    /// So many bytes in a line.
+    /// The greatest length of a line in bytes.
     pub line: usize,
-    /// For so long until a line is complete, however its bytes come.
+    /// How many names the store has.
+    pub names: usize,
+    /// The time for a whole line to arrive.
     pub idle: Duration,
-    /// For so long until an answer is taken, and for leaving.
+    /// The time for a client to take an answer, and for the end of a connection.
     pub write: Duration,
 }
 
-/// Keeps values by name: `SET name value`, `GET name`, `QUIT`. How many is not limited.
+/// Keeps values by name: `SET name value`, `GET name`, `QUIT`.
 pub struct Server {
     limits: Limits,
     stop: CancellationToken,
@@ -97,7 +103,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The token ends [`serve`](Self::serve).
+    /// Returns a server that runs until the token is cancelled.
     pub fn new(limits: Limits, stop: CancellationToken) -> Arc<Self> {
         let store = Mutex::default();
         Arc::new(Self {
@@ -107,9 +113,9 @@ impl Server {
         })
     }
 
-    /// Serves until the token is cancelled and all connections have ended. They end after
-    /// the line that they answer, within twice `Limits::write`. Dropped, it leaves them
-    /// running until the token is cancelled.
+    /// Serves until the token is cancelled and all connections have ended. Each ends after
+    /// its current answer, within twice `Limits::write`. Dropped, it leaves them running
+    /// until the token is cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let permits = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
@@ -117,11 +123,7 @@ impl Server {
             for number in 1_u64.. {
                 let permit = Arc::clone(&permits).acquire_owned().await;
                 let permit = permit.expect("nobody closes the semaphore");
-                let Ok((stream, _)) = listener.accept().await else {
-                    // Too many open files, for example: see `tcp_echo_server`.
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
+                let stream = accept(&listener).await;
                 let _ = stream.set_nodelay(true);
                 let server = Arc::clone(&self);
                 connections.spawn(async move {
@@ -138,12 +140,11 @@ impl Server {
         connections.wait().await;
     }
 
-    /// Answers a client, line by line, until it ends its side, quits, or is told that it
-    /// has broken a limit.
+    /// Answers a client, line by line, until it ends its side, quits, or breaks a limit.
     ///
     /// # Errors
     ///
-    /// `Stalled` and `Broken`: there is nobody whom it could tell.
+    /// `Stalled` and `Broken`. The client is told of all other failures.
     pub(crate) async fn talk<S>(&self, stream: S) -> Result<(), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -175,18 +176,18 @@ impl Server {
                 .await
                 .map_err(|_| Failure::Stalled)??;
         }
-        // Says that no more comes, and lets the client read to the end: see the header.
+        // Ends this side, and lets the client read to the end: see the header.
         let mut stream = lines.into_inner();
         let leaving = async {
             stream.shutdown().await?;
             io::copy(&mut stream, &mut io::sink()).await
         };
-        // Whether it fails or takes too long, the stream is dropped now.
+        // Whether this fails or times out, the stream is dropped now.
         let _left = timeout(write, leaving).await;
         Ok(())
     }
 
-    /// The answer to a line, and whether it is the last one.
+    /// Returns the answer to a line, and whether it is the last one.
     pub(crate) fn answer(&self, line: &[u8]) -> (String, bool) {
         let words: Vec<_> = match str::from_utf8(line) {
             Ok(line) => line.split_whitespace().collect(),
@@ -194,6 +195,11 @@ impl Server {
         };
         let mut store = self.store.lock().expect("nobody panics with the lock");
         let answer = match words[..] {
+            ["SET", name, _]
+                if store.len() >= self.limits.names && !store.contains_key(name) =>
+            {
+                "ERR the store is full".to_string()
+            }
             ["SET", name, value] => {
                 store.insert(name.to_string(), value.to_string());
                 "OK".to_string()
@@ -206,6 +212,22 @@ impl Server {
             _ => "ERR no such command".to_string(),
         };
         (answer, false)
+    }
+}
+
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
     }
 }
 
@@ -245,6 +267,7 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let limits = Limits {
         connections: 10,
         line: 1000,
+        names: 1000,
         idle: Duration::from_millis(400),
         write: Duration::from_millis(300),
     };

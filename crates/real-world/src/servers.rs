@@ -1,15 +1,16 @@
 //! The `Server` of `start_server`: several addresses, start later, close, reuse a port.
 //!
 //! A server is a task that accepts on each listener, a token that ends it, and a
-//! `TaskTracker` that knows the connections. A `TcpSocket` that is bound has its port,
-//! but clients are refused until it listens: that is `start_serving=False`. To close is
-//! to drop the listeners, and connections go on. The trap is `wait_closed`: up to Python
-//! 3.11 it returns at once, since 3.12 it waits for the connections, for ever if need be.
-//! Here you choose: `wait` of the tracker, with a `timeout`, or the token of the clients,
-//! which is `close_clients` of 3.13. Who drops `serve_forever` closes the server. With
-//! SO_REUSEPORT a new process can listen before the old one ends; what waits in the
-//! backlog of the old one is reset when that closes, so let it accept those first. A
-//! limit of connections is in `tcp_echo_server`, signals in `graceful_shutdown`.
+//! `TaskTracker` of the connections. A `TcpSocket` that is bound owns its port, but
+//! refuses clients until it listens: `start_serving=False`. `close` drops the listeners.
+//!
+//! Bounds: a limit of connections. Their time is the handler's matter.
+//!
+//! Trap: up to Python 3.11 `wait_closed` returns at once; since 3.12 it waits for the
+//! connections. Here it waits: put a `timeout` around it, or call `close_clients`.
+//!
+//! Trap: with SO_REUSEPORT a new process can listen before the old one closes. Clients in
+//! the old backlog are reset then. Pass the listening socket on instead (systemd).
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
@@ -23,20 +24,24 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// Takes the addresses, and does not serve yet.
+/// Binds the addresses, and does not serve yet.
 ///
 /// # Errors
 ///
-/// `AddrInUse`, if others have one of them; with `reuse_port`, if these have it without.
+/// `AddrInUse` if another socket has one of the addresses. With `reuse_port` only if that
+/// socket was bound without.
 ///
 /// # Panics
 ///
@@ -47,6 +52,10 @@ pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSoc
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
+        // Otherwise `[::]` would take the port of `0.0.0.0` as well.
+        if address.is_ipv6() {
+            SockRef::from(&socket).set_only_v6(true)?;
+        }
         // As `start_server` and `TcpListener::bind` have it; on Windows it means
         // something else.
         #[cfg(unix)]
@@ -63,104 +72,118 @@ pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSoc
     sockets.collect()
 }
 
-/// Accepts on some addresses, until it is closed or dropped. The connections go on.
+/// Accepts on some addresses until it is closed or dropped. The connections go on.
 pub struct Server {
     addresses: Vec<SocketAddr>,
     closing: CancellationToken,
+    closed: CancellationToken,
     clients: CancellationToken,
     connections: TaskTracker,
-    accepting: AbortOnDropHandle<()>,
+    _accepting: AbortOnDropHandle<()>,
 }
 
 impl Server {
-    /// Listens, and calls the handler with each connection, in a task of its own.
+    /// Listens, and calls the handler with each connection, in a task of its own. At most
+    /// `limit` connections are open at once.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn start_serving<H, F>(sockets: Vec<TcpSocket>, handle: H) -> io::Result<Self>
+    pub fn start_serving<H, F>(
+        sockets: Vec<TcpSocket>,
+        limit: usize,
+        handle: H,
+    ) -> io::Result<Self>
     where
         H: Fn(TcpStream) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listeners = sockets.into_iter().map(|socket| socket.listen(128));
+        let listeners = sockets.into_iter().map(|socket| socket.listen(1024));
         let listeners: Vec<TcpListener> = listeners.collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr);
         let addresses = addresses.collect::<io::Result<_>>()?;
-        let (closing, clients) = (CancellationToken::new(), CancellationToken::new());
+        let [closing, closed, clients] = [(); 3].map(|()| CancellationToken::new());
         let connections = TaskTracker::new();
         let (close, stop) = (closing.clone(), clients.clone());
-        let tracker = connections.clone();
+        let (is_closed, tracker) = (closed.clone(), connections.clone());
+        let (permits, handle) = (Arc::new(Semaphore::new(limit)), Arc::new(handle));
         let accepting = tokio::spawn(async move {
+            // Dropped last, when the listeners are closed.
+            let _closed = is_closed.drop_guard();
+            let listeners = listeners;
             // One loop for each listener, all of them in this task.
             let loops = listeners.iter().map(async |listener| {
                 loop {
-                    let client = handle(accept(listener).await);
-                    let stop = stop.clone();
-                    tracker.spawn(async move { stop.run_until_cancelled(client).await });
+                    let permit = Arc::clone(&permits).acquire_owned().await;
+                    let permit = permit.expect("nobody closes the semaphore");
+                    let stream = accept(listener).await;
+                    let (stop, handle) = (stop.clone(), Arc::clone(&handle));
+                    tracker.spawn(async move {
+                        let _permit = permit;
+                        // Called here, where a panic ends this connection alone.
+                        stop.run_until_cancelled(handle(stream)).await
+                    });
                 }
             });
             close.run_until_cancelled(join_all(loops)).await;
         });
-        let accepting = AbortOnDropHandle::new(accepting);
         Ok(Self {
             addresses,
             closing,
+            closed,
             clients,
             connections,
-            accepting,
+            _accepting: AbortOnDropHandle::new(accepting),
         })
     }
 
-    /// Where it serves: the ports that the system chose.
+    /// Returns the addresses, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Whether it accepts, as far as its task has got.
+    /// Returns whether it listens.
     pub fn is_serving(&self) -> bool {
-        !self.accepting.is_finished()
+        !self.closed.is_cancelled()
     }
 
-    /// Returns when it was closed. Dropped, it closes the server.
-    pub async fn serve_forever(mut self) {
-        (&mut self.accepting)
-            .await
-            .expect("the handler does not panic");
+    /// Returns when the server was closed. Dropped, it closes the server.
+    pub async fn serve_forever(&self) {
+        let _close = self.closing.clone().drop_guard();
+        self.closed.cancelled().await;
     }
 
     /// Accepts no more, and returns when the listeners are closed. The connections go on.
-    pub async fn close(&mut self) {
-        self.closing.cancel();
-        if !self.accepting.is_finished() {
-            (&mut self.accepting)
-                .await
-                .expect("the handler does not panic");
-        }
+    /// Dropped, it closes the server as well.
+    pub async fn close(&self) {
         self.connections.close();
+        self.closing.cancel();
+        self.closed.cancelled().await;
     }
 
-    /// Ends the connections, wherever they are.
+    /// Ends the connections, each at its current await.
     pub fn close_clients(&self) {
         self.clients.cancel();
     }
 
-    /// Waits until it is closed, and all connections have ended. Cancel-safe.
+    /// Waits until the server is closed and all connections have ended. Cancel-safe.
     pub async fn wait_closed(&self) {
+        self.closed.cancelled().await;
+        self.connections.close();
         self.connections.wait().await;
     }
 }
 
-/// The next connection, however long it takes.
+/// Returns the next connection, however long that takes. Cancel-safe.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            // The client was gone before its turn came.
+            // The client left before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // Out of file descriptors or memory: without a pause this would spin.
             Err(error) => {
-                eprintln!("no connection: {error}");
+                eprintln!("cannot accept: {error}");
                 sleep(Duration::from_secs(1)).await;
             }
         }
@@ -181,7 +204,7 @@ async fn answer(name: &'static str, mut stream: TcpStream) -> io::Result<()> {
 }
 
 pub fn start(name: &'static str, sockets: Vec<TcpSocket>) -> io::Result<Server> {
-    Server::start_serving(sockets, move |stream| async move {
+    Server::start_serving(sockets, 100, move |stream| async move {
         if let Err(error) = answer(name, stream).await {
             println!("{name}: {}", error.kind());
         }
@@ -223,7 +246,7 @@ pub async fn run() -> io::Result<()> {
         .map(TcpSocket::local_addr)
         .collect::<io::Result<_>>()?;
     visit(bound[0]).await?;
-    let mut old = start("old", sockets)?;
+    let old = start("old", sockets)?;
     println!("is serving: {}", old.is_serving());
     for address in old.addresses() {
         println!("at {}", address.ip());
@@ -240,7 +263,7 @@ pub async fn run() -> io::Result<()> {
     println!("with reuse_port: bound");
     let mut client = TcpStream::connect(bound[0]).await?;
     ask(&mut client, "hello").await?;
-    let mut new = start("new", sockets)?;
+    let new = start("new", sockets)?;
     old.close().await;
     println!("the old one is serving: {}", old.is_serving());
     visit(bound[0]).await?;

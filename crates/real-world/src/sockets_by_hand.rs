@@ -13,6 +13,7 @@
 //! runtime is unsupported". Without debug assertions it blocks a thread instead.
 //!
 //! In production: `socket2` has the options that are not here.
+//!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
 //! asyncio: loop.remove_reader, loop.add_writer, loop.remove_writer

@@ -1,14 +1,18 @@
 //! TCP server and client: echo, a limit of connections, idle timeout, graceful stop.
 //!
-//! `start_server` makes a task for each client; here you accept in a loop and spawn. It
-//! also sets TCP_NODELAY and goes on after an error of `accept`; here both are yours. The
-//! trap: with `listener.accept().await?` the server ends when the process is out of file
-//! descriptors. Take the permit before you accept: then the next client waits in the
-//! system's backlog, while `start_server` has accepted it already. Without a timeout a
-//! client that sends nothing, or reads nothing, keeps its task and its permit for ever. A
+//! `start_server` makes a task for each client; here you accept in a loop and spawn. Take
+//! the permit before you accept: then the next client waits in the system's backlog. A
 //! read of 0 bytes says that the client has ended its side; the other side is still open.
-//! Dropping a stream closes both. Messages in such a stream: `line_protocol`. HTTP:
-//! `api_server`. Before you make a protocol of your own, look at `axum` and `tonic`.
+//!
+//! Bounds: `Limits`, and 4 KiB for each connection. `idle` is for one read or write, so a
+//! client that sends a byte now and then keeps its permit.
+//!
+//! Trap: with `listener.accept().await?` the server ends when the process is out of file
+//! descriptors. `start_server` goes on after such an error; here you do.
+//!
+//! In production: `axum` for HTTP, `tonic` for calls, before a protocol of your own.
+//!
+//! See also: `line_protocol`, `api_server`, `servers`, `tls`.
 //!
 //! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
 //! clock: real
@@ -29,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 /// What a server allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections there may be at once. Other clients wait in the system's
+    /// How many connections are open at once. Further clients wait in the system's
     /// backlog.
     pub connections: usize,
     /// How long a client may send nothing, and how long it may take to read an answer.
@@ -38,8 +42,8 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Serves until the token is cancelled, and then lets the connections end. Those that do
-/// not end in time are cut off; returns how many.
+/// Serves until the token is cancelled, and then lets the connections end. Cuts off those
+/// that do not end in time, and returns how many these were.
 ///
 /// Dropped, it closes all connections at once.
 pub async fn serve(
@@ -54,7 +58,7 @@ pub async fn serve(
             let permit = Arc::clone(&permits).acquire_owned().await;
             let permit = permit.expect("nobody closes the semaphore");
             let stream = accept(&listener).await;
-            // Those that ended must not pile up. Standard error has the text of a panic.
+            // Finished connections must not pile up. A panic is on standard error already.
             while connections.try_join_next().is_some() {}
             connections.spawn(async move {
                 let _permit = permit;
@@ -72,16 +76,16 @@ pub async fn serve(
     cut_off
 }
 
-/// The next connection, however long it takes. Cancel-safe.
+/// Returns the next connection, however long that takes. Cancel-safe.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            // The client was gone before its turn came.
+            // The client left before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // Out of file descriptors or memory: without a pause this would spin.
             Err(error) => {
-                eprintln!("no connection: {error}");
+                eprintln!("cannot accept: {error}");
                 sleep(Duration::from_secs(1)).await;
             }
         }

@@ -1,23 +1,25 @@
 //! TLS with tokio-rustls: server, client, certificates that are refused, close_notify.
 //!
-//! A configuration is what `ssl.SSLContext` is: made once, and shared. The system's
-//! certificates come from the crate `rustls-platform-verifier`, those in files from
-//! `CertificateDer::pem_file_iter`, a function of the trait `PemObject`. What `openssl
-//! req -x509` makes is an authority's certificate; Python takes it from a server,
-//! rustls refuses it even if it is trusted ("CaUsedAsEndEntity"). There is no limit for
-//! a handshake, where asyncio has 60 seconds; nor may it stand in the accept loop,
-//! where one client who says nothing would hold up all. The traps: what was written may
-//! wait in the connection until `flush`. Dropping a connection sends no close_notify,
-//! `shutdown` does, and without it the other side cannot tell the end from a connection
-//! that was cut. For that rustls has an error, "peer closed connection without sending
-//! TLS close_notify"; asyncio says nothing. For requests over https: `reqwest`, which
-//! does all of this.
+//! A configuration is what `ssl.SSLContext` is: made once, and shared. `trust_system` is
+//! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
+//! authority ("CaUsedAsEndEntity"), as `openssl req -x509` makes it; Python takes it.
+//!
+//! Bounds: `Limits`, for each connection from the handshake to its end. What a handler
+//! reads needs its own limit, as in `answer`.
+//!
+//! Trap: dropping a connection sends no close_notify; `shutdown` does. Without it the
+//! other side reports "peer closed connection without sending TLS close_notify".
+//!
+//! Trap: tokio-rustls has no limit for a handshake. It must not run in the accept loop.
+//!
+//! In production: `reqwest` and `hyper-rustls` do all of this for HTTPS.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
 //! asyncio: asyncio.StreamWriter.close, asyncio.StreamWriter.wait_closed
 //! asyncio: asyncio.StreamWriter.start_tls, loop.start_tls
 //! clock: real
 //! differs: asyncio takes a connection that breaks off for the end of what was sent
+//! stderr: no handshake
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -26,22 +28,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::io::BufStream;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::select;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer,
+    CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName,
 };
-use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Why there is no TLS connection.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +91,7 @@ impl From<io::Error> for TlsError {
     }
 }
 
-/// For clients: whom they trust. Make it once, and share it.
+/// Returns the configuration of a client that trusts these authorities. Make it once.
 ///
 /// # Errors
 ///
@@ -100,15 +106,32 @@ pub fn trust(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
     Ok(Arc::new(config))
 }
 
-/// For servers: who they are. First in the chain is the server's own certificate.
+/// Returns the configuration of a client that trusts whom the system trusts, as
+/// `ssl.create_default_context()` does. Make it once.
 ///
 /// # Errors
 ///
-/// If the key does not belong to the certificate, or cannot be read.
-pub fn identify(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+/// If the system's certificates cannot be read.
+pub fn trust_system() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Returns the configuration of a server with this certificate chain and private key,
+/// both in PEM: the contents of `fullchain.pem` and `privkey.pem`.
+///
+/// For ALPN set `alpn_protocols` before the `Arc`.
+///
+/// # Errors
+///
+/// If one cannot be parsed, or the key does not belong to the certificate.
+pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> {
+    // The server's own certificate comes first.
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(key)?;
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -116,12 +139,12 @@ pub fn identify(
     Ok(Arc::new(config))
 }
 
-/// Makes a TLS connection of a connection to `host`, within the limit. With a connection
-/// on which something was said before, it is `start_tls`.
+/// Makes a TLS connection of a connection to `host`, within the limit. The stream may
+/// have been used before, so this is `start_tls` as well.
 ///
 /// # Errors
 ///
-/// [`TlsError`]. Nothing was sent to the other side but the handshake.
+/// [`TlsError`]. Nothing but the handshake was sent to the other side.
 pub async fn connect<S>(
     config: &Arc<ClientConfig>,
     host: &str,
@@ -139,47 +162,94 @@ where
     }
 }
 
-/// Serves each client in a task, until it is dropped; that ends the tasks too.
+/// What a server allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at once. Further clients wait in the system's
+    /// backlog.
+    pub connections: usize,
+    /// The time for a handshake.
+    pub handshake: Duration,
+    /// The time for a connection after its handshake. Its handler is dropped then.
+    pub connection: Duration,
+    /// The time for the connections to end after the stop.
+    pub drain: Duration,
+}
+
+/// Calls the handler with each connection, in a task of its own, until the token is
+/// cancelled. Then gives the connections time to end, and returns how many did not.
 ///
-/// A handshake that fails, or takes longer than the limit, concerns nobody else.
+/// A handshake that fails does not affect other clients. Dropped, it closes all
+/// connections at once.
 pub async fn serve<F, Fut>(
     listener: TcpListener,
     config: Arc<ServerConfig>,
-    limit: Duration,
+    limits: Limits,
+    stop: CancellationToken,
     handle: F,
-) where
+) -> usize
+where
     F: Fn(server::TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = io::Result<()>> + Send,
 {
     let acceptor = TlsAcceptor::from(config);
-    let mut clients = JoinSet::new();
-    loop {
-        let stream = select! {
-            Some(_) = clients.join_next() => continue,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(_) => {
-                    // Too many open files, say: that passes when a client leaves.
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            let permit = permit.expect("nobody closes the semaphore");
+            let stream = accept(&listener).await;
+            // Finished connections must not pile up.
+            while connections.try_join_next().is_some() {}
+            let (acceptor, handle) = (acceptor.clone(), handle.clone());
+            connections.spawn(async move {
+                let _permit = permit;
+                match timeout(limits.handshake, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        // The handler itself reports what goes wrong from here on.
+                        let _ = timeout(limits.connection, handle(stream)).await;
+                    }
+                    Ok(Err(error)) => eprintln!("no handshake: {error}"),
+                    Err(_) => eprintln!("no handshake in time"),
                 }
-            },
-        };
-        let (acceptor, handle) = (acceptor.clone(), handle.clone());
-        clients.spawn(async move {
-            if let Ok(Ok(stream)) = timeout(limit, acceptor.accept(stream)).await {
-                // What goes wrong from here on, the handler has to report.
-                let _ = handle(stream).await;
+            });
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let in_time = timeout(limits.drain, all).await.is_ok();
+    let cut_off = if in_time { 0 } else { connections.len() };
+    connections.shutdown().await;
+    cut_off
+}
+
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
             }
-        });
+        }
     }
 }
 
+/// The longest question in bytes.
+const LONGEST: u64 = 1000;
+
 /// Answers "whole" with four bytes and a proper end, and "half" with half of that.
-async fn answer(stream: server::TlsStream<TcpStream>) -> io::Result<()> {
+pub async fn answer(stream: server::TlsStream<TcpStream>) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     let mut question = String::new();
-    stream.read_line(&mut question).await?;
+    // Without `take` a client that never ends its line fills the memory.
+    (&mut stream).take(LONGEST).read_line(&mut question).await?;
     if question == "whole\n" {
         stream.write_all(b"1234").await?;
         stream.shutdown().await
@@ -188,8 +258,6 @@ async fn answer(stream: server::TlsStream<TcpStream>) -> io::Result<()> {
         stream.flush().await
     }
 }
-
-pub type Failure = Box<dyn Error + Send + Sync>;
 
 async fn ask(
     mut connection: client::TlsStream<TcpStream>,
@@ -238,8 +306,7 @@ impl Authority {
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.0)?;
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        Ok(identify(vec![certificate.der().clone()], key.into())?)
+        identify(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
     }
 }
 
@@ -248,11 +315,17 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// Starts a server, which runs until the second value is dropped.
 async fn start(
     config: Arc<ServerConfig>,
-) -> io::Result<(SocketAddr, AbortOnDropHandle<()>)> {
+) -> io::Result<(SocketAddr, AbortOnDropHandle<usize>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let task = tokio::spawn(serve(listener, config, LIMIT, answer));
-    Ok((address, AbortOnDropHandle::new(task)))
+    let limits = Limits {
+        connections: 100,
+        handshake: LIMIT,
+        connection: Duration::from_secs(10),
+        drain: LIMIT,
+    };
+    let serving = serve(listener, config, limits, CancellationToken::new(), answer);
+    Ok((address, AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
 pub async fn run() -> Result<(), Failure> {
@@ -262,7 +335,7 @@ pub async fn run() -> Result<(), Failure> {
     let (server, _task) = start(authority.identity("localhost", 4000)?).await?;
     let (old_server, _old_task) = start(authority.identity("localhost", 2025)?).await?;
     let client = trust(authority.roots()?)?;
-    let trusts_nobody = trust(RootCertStore::empty())?;
+    let as_the_system = trust_system()?;
 
     at(4).await;
     println!("Two answers, one of them cut off:");
@@ -279,7 +352,7 @@ pub async fn run() -> Result<(), Failure> {
     at(7).await;
     println!("Certificates that are refused:");
     for (tenths, client, host, server) in [
-        (7, &trusts_nobody, "localhost", server),
+        (7, &as_the_system, "localhost", server),
         (8, &client, "localhost", old_server),
         (9, &client, "example.com", server),
     ] {

@@ -1,15 +1,17 @@
 //! Unix domain socket server: stale socket file, file permissions, peer credentials.
 //!
 //! `UnixListener` is `start_unix_server`, and a stream is read and written as with TCP.
-//! The trap is the file at the path: it outlives the listener, even its process, and
-//! `bind` fails with `AddrInUse` then, whether a server still listens or not. asyncio
-//! removes the file first, without a word, so it takes the path from a live server as
-//! well. At a stale one `connect` is refused, but between that look and `remove_file` a
-//! server may start. So hold the lock of a file beside it, which the system frees when
-//! the process dies. Only who may write to the file may connect; until the mode is set
-//! the umask decides, so use a folder that nobody else may enter. `peer_cred` tells who
-//! called `connect`. The path may have about a hundred bytes, no more. Under systemd take
-//! the listener from it (crate `listenfd`) and bind nothing.
+//! The socket file outlives its process. asyncio removes any file silently, even from a
+//! live server. Here the lock of a second file decides, which the system frees when the
+//! process dies. Use a folder of your own: until `bind` sets the mode, the umask decides.
+//!
+//! Bounds: `Limits`. The path may have about a hundred bytes.
+//!
+//! Trap: if the file exists, `bind` fails with `AddrInUse`, also after its server died. To
+//! connect and then remove the file is a race with a server that starts in between.
+//!
+//! In production: under systemd take the listener from it with `listenfd`, and bind
+//! nothing.
 //!
 //! asyncio: asyncio.start_unix_server, asyncio.open_unix_connection
 //! asyncio: asyncio.StreamWriter.get_extra_info
@@ -21,15 +23,23 @@ pub use self::unix::run;
 
 #[cfg(unix)]
 pub mod unix {
-    use std::fs::{self, File, Permissions, TryLockError};
+    use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
     use std::io::{self, ErrorKind};
-    use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::time::Duration;
 
+    use rustix::fs::OFlags;
     use rustix::process::geteuid;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
-    use tokio::task::JoinHandle;
+    use tokio::sync::Semaphore;
+    use tokio::task::{JoinHandle, JoinSet};
+    use tokio::time::{sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
     /// Why there is no listener.
     #[derive(Debug, thiserror::Error)]
@@ -40,8 +50,8 @@ pub mod unix {
         Io(#[from] io::Error),
     }
 
-    /// Listens at a path that is its own as long as it lives. Dropped, it removes the
-    /// socket's file; the lock file stays, as removing it would let two have the lock.
+    /// A listener that owns its path. Dropped, it removes the socket's file. The lock file
+    /// stays: if it were removed, two servers could have the lock.
     #[derive(Debug)]
     pub struct Listener {
         listener: UnixListener,
@@ -54,14 +64,14 @@ pub mod unix {
     }
 
     impl Listener {
-        /// Takes the place of a server that died. The file gets this mode, and only this
-        /// user is let in, not even root.
+        /// Listens, also in the place of a server that died. The file gets this mode. Only
+        /// this user is let in, not even root.
         ///
         /// # Errors
         ///
-        /// [`BindError::InUse`] if a server lives there, with a lock or without; `Io`
-        /// with `AddrInUse` if a file is there that is no socket, with `InvalidInput` if
-        /// the path is too long.
+        /// [`BindError::InUse`] if a server listens there, with a lock or without. `Io`
+        /// with `AddrInUse` if the file is no socket, with `InvalidInput` if the path is
+        /// too long.
         pub async fn bind(
             path: impl Into<PathBuf>,
             mode: u32,
@@ -74,7 +84,7 @@ pub mod unix {
                     Ok(_) => return Err(BindError::InUse),
                     Err(error) => match error.kind() {
                         ErrorKind::ConnectionRefused => fs::remove_file(&path)?,
-                        // As many wait there as may.
+                        // Its backlog is full.
                         ErrorKind::WouldBlock => return Err(BindError::InUse),
                         _ => return Err(error.into()),
                     },
@@ -94,17 +104,22 @@ pub mod unix {
             Ok(bound)
         }
 
-        /// The next connection of the user who may connect. Cancel-safe.
-        ///
-        /// # Errors
-        ///
-        /// Those of the system, for instance if there are too many open files. See
-        /// `tcp_echo_server` for how to go on.
-        pub async fn accept(&self) -> io::Result<UnixStream> {
+        /// Returns the next connection of the user that may connect, however long that
+        /// takes. Cancel-safe.
+        pub async fn accept(&self) -> UnixStream {
             loop {
-                let (stream, _) = self.listener.accept().await?;
-                if stream.peer_cred().is_ok_and(|peer| peer.uid() == self.user) {
-                    return Ok(stream);
+                match self.listener.accept().await {
+                    Ok((stream, _)) => match stream.peer_cred() {
+                        Ok(peer) if peer.uid() == self.user => return stream,
+                        _ => {}
+                    },
+                    // The client left before it was accepted.
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                    // Out of file descriptors or memory: without a pause this would spin.
+                    Err(error) => {
+                        eprintln!("cannot accept: {error}");
+                        sleep(Duration::from_secs(1)).await;
+                    }
                 }
             }
         }
@@ -119,20 +134,23 @@ pub mod unix {
         }
     }
 
-    /// The device of a file, and its number there. No other file has both.
+    /// Returns the device of a file, and its number there. No other file has both.
     fn identity(path: &Path) -> io::Result<(u64, u64)> {
         let data = fs::symlink_metadata(path)?;
         Ok((data.dev(), data.ino()))
     }
 
-    /// Dropped, it frees the lock, even if a process that is just being started still has
-    /// a copy of the file.
+    /// A locked file. Dropped, it frees the lock, even if a process that is being started
+    /// still has a copy of the file.
     #[derive(Debug)]
     struct Lock(File);
 
     impl Lock {
         fn take(path: &Path) -> Result<Self, BindError> {
-            let file = File::create(path)?;
+            let mut options = OpenOptions::new();
+            // It must not empty a file that somebody has linked there.
+            options.write(true).create(true).truncate(false);
+            let file = options.custom_flags(NOFOLLOW).open(path)?;
             match file.try_lock() {
                 Ok(()) => Ok(Self(file)),
                 Err(TryLockError::WouldBlock) => Err(BindError::InUse),
@@ -147,23 +165,69 @@ pub mod unix {
         }
     }
 
-    /// Not a link to one either.
+    /// Returns whether the file is a socket, and not a link to one.
     fn is_socket(path: &Path) -> bool {
         fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket())
     }
 
-    /// Sends each client a text.
-    async fn serve(listener: Listener, text: &'static str) -> io::Result<()> {
-        loop {
-            let mut stream = listener.accept().await?;
-            tokio::spawn(async move { stream.write_all(text.as_bytes()).await });
-        }
+    /// What a server allows.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Limits {
+        /// How many connections are open at once. Further clients wait in the system's
+        /// backlog.
+        pub connections: usize,
+        /// The time for a client to read the text, and to end after the stop.
+        pub write: Duration,
+    }
+
+    /// Sends each client a text, until the token is cancelled. Dropped, it closes all
+    /// connections at once.
+    pub async fn serve(
+        listener: Listener,
+        text: &'static str,
+        limits: Limits,
+        stop: CancellationToken,
+    ) {
+        let permits = Arc::new(Semaphore::new(limits.connections));
+        let mut connections = JoinSet::new();
+        let accepting = async {
+            loop {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                let permit = permit.expect("nobody closes the semaphore");
+                let mut stream = listener.accept().await;
+                // Finished connections must not pile up.
+                while connections.try_join_next().is_some() {}
+                connections.spawn(async move {
+                    let _permit = permit;
+                    let writing = stream.write_all(text.as_bytes());
+                    let _left = timeout(limits.write, writing).await;
+                });
+            }
+        };
+        stop.run_until_cancelled(accepting).await;
+        drop(listener);
+        // Each ends within its time limit.
+        while connections.join_next().await.is_some() {}
+    }
+
+    /// Starts a server, which ends when the token is cancelled.
+    fn start(
+        listener: Listener,
+        text: &'static str,
+    ) -> (CancellationToken, JoinHandle<()>) {
+        let limits = Limits {
+            connections: 100,
+            write: Duration::from_secs(10),
+        };
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, text, limits, stop.clone()));
+        (stop, server)
     }
 
     /// Ends a server, and waits until its file is gone.
-    async fn stop(server: JoinHandle<io::Result<()>>) {
-        server.abort();
-        let _cancelled = server.await;
+    async fn stop((token, server): (CancellationToken, JoinHandle<()>)) {
+        token.cancel();
+        let _ended = server.await;
     }
 
     async fn visit(path: &Path) {
@@ -197,7 +261,7 @@ pub mod unix {
         let listener = Listener::bind(path, 0o600, me).await?;
         let mode = fs::metadata(path)?.permissions().mode() & 0o777;
         println!("mode {mode:o}, files: {}", files(folder.path())?);
-        let server = tokio::spawn(serve(listener, "hello from the first"));
+        let server = start(listener, "hello from the first");
         visit(path).await;
         if let Err(error) = Listener::bind(path, 0o600, me).await {
             println!("second: {error}");
@@ -215,19 +279,19 @@ pub mod unix {
         println!("files: {}", files(folder.path())?);
         visit(path).await;
         let listener = Listener::bind(path, 0o600, me).await?;
-        let server = tokio::spawn(serve(listener, "hello from the next"));
+        let server = start(listener, "hello from the next");
         visit(path).await;
         stop(server).await;
 
         println!("A server for another user:");
         let listener = Listener::bind(path, 0o600, me + 1).await?;
-        let server = tokio::spawn(serve(listener, "hello"));
+        let server = start(listener, "hello");
         visit(path).await;
         stop(server).await;
 
         println!("Without the lock, at the path of a live server:");
         let listener = Listener::bind(path, 0o600, me).await?;
-        let server = tokio::spawn(serve(listener, "hello from the first"));
+        let server = start(listener, "hello from the first");
         match UnixListener::bind(path) {
             Ok(_) => println!("second: listens"),
             Err(error) => println!("second: {}", error.kind()),

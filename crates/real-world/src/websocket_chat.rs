@@ -1,15 +1,20 @@
 //! WebSocket chat server with tokio-tungstenite: broadcast, slow clients, ping, close.
 //!
-//! As with `websockets`, each client has a bounded queue and something that writes from
-//! it. A broadcast puts a message into all queues and waits for nobody; whose queue is
-//! full is cut off, and the others notice nothing. What `websockets` does by itself is
-//! to be done here: a limit for the handshake, pings, the close frames for a message too
-//! long (1009) and for a server that stops (1001). The traps: a socket answers pings and
-//! close frames only while somebody reads from it; and dropped with something unread, it
-//! resets the connection instead of closing it. By default a message may have 64 MiB,
-//! each connection takes 128 KiB to read into, and what waits to be written has no
-//! limit. Beside other routes of a server, `axum` with its feature `ws` has the same
-//! socket. Over TLS: `tls`.
+//! Each client has a bounded queue and a loop that writes from it. A broadcast puts a
+//! message into all queues and waits for nobody. A client with a full queue is cut off.
+//! The library `websockets` does the rest by itself; here you do it: pings, a limit for
+//! the handshake, and close frames.
+//!
+//! Bounds: `Limits`. A client that takes `queue` messages later than the others is cut
+//! off, so choose `queue * pace / connections` longer than a healthy client may pause.
+//!
+//! Trap: by default a message may have 64 MiB, and what waits to be written has no limit.
+//!
+//! Trap: without `pace` one client's burst fills all queues, and nearly all are cut off.
+//! `yield_now` after each message does not help on several threads.
+//!
+//! In production: check `Origin` (`accept_hdr_async`), else any web page can connect with
+//! its visitor's cookies. `axum` with `ws` serves the same socket beside other routes.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.timeout
 //! clock: real
@@ -17,7 +22,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::error::Error;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,10 +33,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::select;
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::{
     Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout,
 };
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
@@ -39,35 +45,39 @@ use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async}
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What the server allows. None of them may be zero.
+/// What the server allows. None of the limits may be zero.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// So many connections at once; who comes then has to wait for a connection.
+    /// How many connections are open at once. Further clients wait in the system's
+    /// backlog.
     pub connections: usize,
-    /// For the handshake and the name together.
+    /// The time for the handshake and the name together.
     pub joining: Duration,
-    /// Of one message, in bytes.
+    /// The length of one message in bytes.
     pub message: usize,
-    /// So many messages may wait for one client, with those of who joins and leaves.
+    /// How many messages may wait for one client, "joined" and "left" included.
     pub queue: usize,
-    /// From one ping to the next.
+    /// The shortest time from one message of a client to the next. A client that sends
+    /// faster is not read for so long.
+    pub pace: Duration,
+    /// The time from one ping to the next.
     pub ping: Duration,
-    /// So long it may take until the next message or answer to a ping is here in whole;
-    /// more than `ping`, then, and enough for the longest message.
+    /// The longest time until a whole message or an answer to a ping has arrived. Make it
+    /// longer than `ping`, and long enough for the longest message.
     pub silence: Duration,
-    /// From a close frame until the client has closed, too.
+    /// The time for a client to answer a close frame.
     pub closing: Duration,
 }
 
 /// Serves a chat until it is told to stop, and returns how many clients were cut off
 /// because they had not closed in time.
 ///
-/// A client's first message is its name, 1 to 20 letters and digits. All others go to
-/// everybody, with the name in front, in the same order for all. When the server stops,
-/// clients still get what waits for them, and a close frame; what they send from then on
-/// is lost.
+/// A client's first message is its name, 1 to 20 letters and digits. Its other texts go
+/// to all members, with the name in front, in the same order for all. Binary messages are
+/// ignored. When the server stops, members still get what waits for them, and a close
+/// frame. What they send from then on is lost.
 ///
-/// Dropped while it runs, it cuts all off.
+/// Dropped, it cuts all clients off.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,
@@ -80,12 +90,7 @@ pub async fn serve(
             biased;
             () = stop.cancelled() => break,
             Some(_) = clients.join_next() => {}
-            accepted = listener.accept(), if clients.len() < limits.connections => {
-                let Ok((stream, _)) = accepted else {
-                    // Too many open files, say: that passes when somebody leaves.
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
+            stream = accept(&listener), if clients.len() < limits.connections => {
                 // Small messages must not wait for an answer to those before them.
                 if stream.set_nodelay(true).is_ok() {
                     clients.spawn(serve_client(Arc::clone(&room), stream));
@@ -103,7 +108,23 @@ pub async fn serve(
     cut_off
 }
 
-/// Serves one client, over TCP, TLS or whatever else.
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Serves one client, over TCP, TLS or any other stream.
 pub async fn serve_client<S>(room: Arc<Room>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -137,7 +158,7 @@ where
             let frame = CloseFrame { code, reason };
             socket.close(Some(frame)).await?;
             while socket.try_next().await?.is_some() {}
-            if end == End::TooLong {
+            if matches!(end, End::TooLong | End::BadFrame | End::BadText) {
                 // With the rest unread the system would reset the connection, and the
                 // client might not see why.
                 let stream = socket.get_mut();
@@ -163,13 +184,15 @@ pub enum End {
     Silent,
     TooSlow,
     TooLong,
+    BadFrame,
+    BadText,
     NameTaken,
     NoName,
     Stopped,
 }
 
 impl End {
-    /// What the others hear, and the code for who would still get a close frame.
+    /// Returns what the others hear, and the code of the close frame if one is sent.
     fn reason(self) -> (&'static str, Option<CloseCode>) {
         match self {
             Self::Left => ("left", None),
@@ -177,6 +200,8 @@ impl End {
             Self::Silent => ("gave no sign of life", None),
             Self::TooSlow => ("was too slow", None),
             Self::TooLong => ("sent too much at once", Some(CloseCode::Size)),
+            Self::BadFrame => ("broke the protocol", Some(CloseCode::Protocol)),
+            Self::BadText => ("sent no UTF-8", Some(CloseCode::Invalid)),
             Self::NameTaken => ("the name is taken", Some(CloseCode::Policy)),
             Self::NoName => ("not a name", Some(CloseCode::Policy)),
             Self::Stopped => ("the server stops", Some(CloseCode::Away)),
@@ -188,7 +213,7 @@ pub type Members = HashMap<String, Member>;
 
 pub struct Room {
     limits: Limits,
-    /// All who are here, by name. There is no list any more when the server stops.
+    /// The members by name; none any more when the server stops.
     members: Mutex<Option<Members>>,
 }
 
@@ -197,11 +222,11 @@ pub struct Member {
     too_slow: CancellationToken,
 }
 
-/// Puts the text into all queues, and waits for nobody.
+/// Puts the text into all queues without waiting.
 pub fn tell(members: &Members, text: String) {
     let text = Utf8Bytes::from(text);
     for Member { queue, too_slow } in members.values() {
-        // Who missed one message gets none after it.
+        // A member that missed one message gets none after it.
         if !too_slow.is_cancelled() && queue.try_send(text.clone()).is_err() {
             too_slow.cancel();
         }
@@ -209,7 +234,7 @@ pub fn tell(members: &Members, text: String) {
 }
 
 impl Room {
-    /// A room in which nobody is.
+    /// Returns an empty room.
     pub fn new(limits: Limits) -> Self {
         let members = Mutex::new(Some(HashMap::new()));
         Self { limits, members }
@@ -247,7 +272,7 @@ impl Room {
     }
 }
 
-/// A name in the room, given back when this is dropped, also by a panic.
+/// A name in the room, released when this is dropped, also by a panic.
 pub struct Seat {
     room: Arc<Room>,
     name: String,
@@ -258,7 +283,7 @@ pub struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Under one lock with the removal: who takes the name next joins after this.
+        // Under one lock with the removal: the next owner of the name joins after this.
         if let Some(members) = &mut *self.room.members() {
             members.remove(&self.name);
             tell(members, format!("{} {}", self.name, self.end.reason().0));
@@ -291,15 +316,22 @@ where
     loop {
         match timeout(room.limits.silence, incoming.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => {
+                // A line break could pass for another member's message.
+                let text = text.replace(char::is_control, " ");
                 if let Some(members) = &*room.members() {
                     tell(members, format!("{name}: {text}"));
                 }
-                // Many that come at once must not fill the queues before one is read.
-                yield_now().await;
+                // The queues must not be full before one member had time to read.
+                sleep(room.limits.pace).await;
             }
             // Reading answers a ping, and a close frame too, after which nothing comes.
             Ok(Some(Ok(_))) => {}
             Ok(Some(Err(tungstenite::Error::Capacity(_)))) => return End::TooLong,
+            Ok(Some(Err(tungstenite::Error::Utf8(_)))) => return End::BadText,
+            Ok(Some(Err(tungstenite::Error::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake,
+            )))) => return End::CutOff,
+            Ok(Some(Err(tungstenite::Error::Protocol(_)))) => return End::BadFrame,
             Ok(Some(Err(_))) => return End::CutOff,
             Ok(None) => return End::Left,
             Err(_) => return End::Silent,
@@ -415,6 +447,7 @@ pub async fn run() -> Result<(), Failure> {
         joining: Duration::from_millis(300),
         message: 256 * 1024,
         queue: 3,
+        pace: Duration::from_millis(10),
         ping: Duration::from_millis(300),
         silence: Duration::from_millis(800),
         closing: Duration::from_millis(300),

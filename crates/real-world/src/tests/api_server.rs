@@ -1,28 +1,30 @@
 use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api_server::{Jobs, Limits, Work, count_words, serve};
+use crate::api_server::{Jobs, Limits, Work, connection, count_words, finish, serve};
 
 const LONG: Duration = Duration::from_secs(120);
 const SHORT: Duration = Duration::from_millis(100);
 
 /// No limit in time but that of the shutdown.
 const LIMITS: Limits = Limits {
+    connections: 10_000,
     running: 2,
     waiting: 2,
     kept: 100,
@@ -580,4 +582,71 @@ async fn limits() {
     };
     let server = Server::start(limits, count_words).await;
     assert!(server.task.await.is_err_and(|error| error.is_panic()));
+}
+
+/// Whether a handler that sleeps gets to its end although the client has left.
+async fn ends_without_its_client(finishes: bool) -> bool {
+    let ended = Arc::new(AtomicBool::new(false));
+    let begun = Arc::new(Notify::new());
+    let (end, begin) = (Arc::clone(&ended), Arc::clone(&begun));
+    let handler = async move || {
+        begin.notify_one();
+        sleep(SHORT).await;
+        end.store(true, SeqCst);
+    };
+    let jobs = Arc::new(Jobs::new(LIMITS, count_words));
+    let routes = Router::new().route("/", axum::routing::get(handler));
+    let routes = match finishes {
+        true => routes.layer(from_fn_with_state(jobs, finish)),
+        false => routes,
+    };
+    let bound = TcpListener::bind("127.0.0.1:0").await;
+    let listener = bound.expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut client = TcpStream::connect(address).await.expect("it listens");
+    let (stream, _) = listener.accept().await.expect("a client");
+    let close = CancellationToken::new();
+    let serving = tokio::spawn(connection(stream, routes, LIMITS, close));
+    let sent = client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    sent.expect("there is room");
+    timeout(LONG, begun.notified()).await.expect("it begins");
+    drop(client);
+    timeout(LONG, serving)
+        .await
+        .expect("it ends")
+        .expect("no panic");
+    sleep(5 * SHORT).await;
+    ended.load(SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_ends_although_its_client_has_left() {
+    assert!(!ends_without_its_client(false).await, "hyper drops it");
+    assert!(ends_without_its_client(true).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_head_has_a_limit_in_bytes() {
+    let server = Server::start(LIMITS, count_words).await;
+    let mut client = server.send("GET / HTTP/1.1\r\nx: ").await;
+    let mut sent = 0;
+    let (mut reader, mut writer) = client.split();
+    let sending = async {
+        while sent < 10_000_000 && writer.write_all(&[b'x'; 1000]).await.is_ok() {
+            sent += 1000;
+            sleep(Duration::from_micros(100)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let reading =
+        async { while reader.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
+    let both = async {
+        tokio::select! {
+            () = sending => {}
+            () = reading => {}
+        }
+    };
+    timeout(LONG, both).await.expect("it ends");
+    assert!(answer.starts_with(b"HTTP/1.1 431"), "after {sent}");
+    server.stop().await;
 }

@@ -22,6 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LIMITS: Limits = Limits {
     connections: 100,
     line: 100,
+    names: 1_000,
     idle: Duration::from_secs(20),
     write: Duration::from_secs(10),
 };
@@ -406,4 +407,15 @@ mod load {
         assert!(stdout.contains(" at once"), "{stdout}{stderr}");
         Ok(())
     }
+}
+
+#[test]
+fn the_store_has_a_limit() {
+    let limits = Limits { names: 2, ..LIMITS };
+    let server = Server::new(limits, CancellationToken::new());
+    let ask = |line: &str| server.answer(line.as_bytes()).0;
+    assert_eq!([ask("SET a 1"), ask("SET b 1")], ["OK", "OK"]);
+    assert_eq!(ask("SET c 1"), "ERR the store is full");
+    assert_eq!([ask("SET a 2"), ask("GET a")], ["OK", "VALUE 2"]);
+    assert_eq!(ask("GET c"), "NONE");
 }

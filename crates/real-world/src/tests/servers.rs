@@ -1,7 +1,9 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -26,7 +28,7 @@ async fn ask(stream: &mut TcpStream) -> io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_clients_at_three_listeners_are_answered_and_waited_for() -> io::Result<()> {
-    let mut server = start("x", bind(&local(3), false)?)?;
+    let server = start("x", bind(&local(3), false)?)?;
     let addresses = server.addresses().to_vec();
     let clients = (0..150).map(async |number| {
         let mut stream = TcpStream::connect(addresses[number % 3]).await?;
@@ -66,7 +68,7 @@ async fn dropped_it_refuses_others_and_lets_connections_go_on() -> io::Result<()
 #[tokio::test]
 async fn who_waits_in_the_backlog_is_reset_when_it_closes() -> io::Result<()> {
     let sockets = bind(&local(1), false)?;
-    let mut server = Server::start_serving(sockets, |_| async {})?;
+    let server = Server::start_serving(sockets, 1, |_| async {})?;
     let address = server.addresses()[0];
     // Nothing runs here between the two, so it cannot accept.
     let client = std::net::TcpStream::connect(address)?;
@@ -76,5 +78,57 @@ async fn who_waits_in_the_backlog_is_reset_when_it_closes() -> io::Result<()> {
     let read = timeout(MINUTE, client.read(&mut [0])).await?;
     let read = read.map_err(|error| error.kind());
     assert_eq!(read, Err(ErrorKind::ConnectionReset));
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_families_have_one_port() -> io::Result<()> {
+    let v4 = bind(&["0.0.0.0:0".parse().expect("an address")], false)?;
+    let port = v4[0].local_addr()?.port();
+    drop(v4);
+    let both = ["0.0.0.0", "[::]"].map(|host| {
+        let address = format!("{host}:{port}");
+        address.parse().expect("an address")
+    });
+    let server = start("x", bind(&both, false)?)?;
+    for host in ["127.0.0.1", "[::1]"] {
+        ask(&mut TcpStream::connect(format!("{host}:{port}")).await?).await?;
+    }
+    server.close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_panics_before_its_future_ends_its_connection_alone()
+-> io::Result<()> {
+    let server = Server::start_serving(bind(&local(2), false)?, 3, |stream| {
+        let port = stream.peer_addr().expect("a client").port();
+        assert!(port == 0, "scheduled");
+        async {}
+    })?;
+    for number in 0..10 {
+        let mut client = TcpStream::connect(server.addresses()[number % 2]).await?;
+        assert_eq!(timeout(MINUTE, client.read(&mut [0])).await??, 0);
+    }
+    assert!(server.is_serving());
+    server.close().await;
+    timeout(MINUTE, server.wait_closed()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn closed_from_elsewhere_it_serves_no_longer() -> io::Result<()> {
+    let server = Arc::new(start("x", bind(&local(1), false)?)?);
+    let serving = Arc::clone(&server);
+    let serving = tokio::spawn(async move { serving.serve_forever().await });
+    let mut client = TcpStream::connect(server.addresses()[0]).await?;
+    ask(&mut client).await?;
+    // Dropped after one poll, it has closed the server all the same.
+    let dropped = server.close().now_or_never();
+    assert!(dropped.is_none());
+    timeout(MINUTE, serving).await?.expect("no panic");
+    assert!(timeout(TENTH, server.wait_closed()).await.is_err());
+    drop(client);
+    timeout(MINUTE, server.wait_closed()).await?;
     Ok(())
 }

@@ -9,14 +9,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, server};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::tls::{Authority, Failure, TlsError, connect, identify, serve, trust};
+use crate::tls::{
+    Authority, Failure, Limits, TlsError, connect, identify, serve, trust, trust_system,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
+const LIMITS: Limits = Limits {
+    connections: 1_000,
+    handshake: Duration::from_secs(60),
+    connection: Duration::from_secs(60),
+    drain: Duration::from_secs(1),
+};
 
 type Accepted = io::Result<server::TlsStream<DuplexStream>>;
 
@@ -75,8 +83,8 @@ async fn a_server_cannot_be_an_authority() -> Result<(), Failure> {
         let certificate = params.self_signed(&key)?;
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone())?;
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let server = identify(vec![certificate.der().clone()], key.into())?;
+        let (chain, key) = (certificate.pem(), key.serialize_pem());
+        let server = identify(chain.as_bytes(), key.as_bytes())?;
         let (stream, _accepted) = accept(server, 4096);
         match connect(&trust(roots)?, "localhost", stream, SECOND).await {
             Ok(_) => assert!(!refused),
@@ -86,6 +94,14 @@ async fn a_server_cannot_be_an_authority() -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_system_does_not_trust_our_authority() -> Result<(), Failure> {
+    let server = Authority::new()?.identity("localhost", 4000)?;
+    let error = refused(&trust_system()?, server, "localhost").await;
+    assert!(matches!(error, TlsError::UnknownIssuer(_)), "{error:?}");
     Ok(())
 }
 
@@ -229,7 +245,8 @@ async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
         stream.write_u32(number).await?;
         stream.shutdown().await
     };
-    let serving = tokio::spawn(serve(listener, config, 60 * SECOND, handle));
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(listener, config, LIMITS, stop.clone(), handle));
     let silent = TcpStream::connect(address).await?;
     let mut reset = TcpStream::connect(address).await?;
     reset.write_all(b"\x16\x03\x01").await?;
@@ -250,8 +267,8 @@ async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
     for done in all.await {
         done??;
     }
-    serving.abort();
-    assert!(serving.await.is_err_and(|error| error.is_cancelled()));
+    stop.cancel();
+    assert_eq!(serving.await?, 1, "the silent one");
     while Handle::current().metrics().num_alive_tasks() > before {
         yield_now().await;
     }

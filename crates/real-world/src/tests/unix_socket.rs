@@ -35,7 +35,7 @@ async fn is_reached(listener: &Listener, path: &Path) -> bool {
     let short = Duration::from_millis(500);
     let (client, server) =
         tokio::join!(UnixStream::connect(path), timeout(short, listener.accept()));
-    client.is_ok() && server.is_ok_and(|server| server.is_ok())
+    client.is_ok() && server.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -174,5 +174,21 @@ async fn it_takes_the_place_of_a_process_that_died() -> Result<(), BindError> {
     assert_eq!(refused.err(), Some(ErrorKind::ConnectionRefused));
     let listener = bind(&path).await?;
     assert!(is_reached(&listener, &path).await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_the_lock_empties_no_file() -> io::Result<()> {
+    let folder = tempdir()?;
+    let (path, other) = (folder.path().join("socket"), folder.path().join("other"));
+    fs::write(&other, "text")?;
+    let lock = folder.path().join("socket.lock");
+    std::os::unix::fs::symlink(&other, &lock)?;
+    assert!(matches!(bind(&path).await, Err(BindError::Io(_))));
+    assert_eq!(fs::read_to_string(&other)?, "text");
+    fs::remove_file(&lock)?;
+    fs::write(&lock, "mine")?;
+    assert!(bind(&path).await.is_ok());
+    assert_eq!(fs::read_to_string(&lock)?, "mine");
     Ok(())
 }

@@ -30,6 +30,7 @@ fn limits() -> Limits {
         joining: 60 * SECOND,
         message: 1000,
         queue: 16,
+        pace: Duration::from_micros(1),
         ping: 20 * SECOND,
         silence: 50 * SECOND,
         closing: 3 * SECOND,
@@ -221,34 +222,71 @@ async fn who_stops_reading_gets_no_more_than_fits() -> Result<(), Failure> {
     Ok(())
 }
 
-#[tokio::test]
+/// Over sockets and on several threads, as `main` runs it. The readers of one client have
+/// `queue * pace` to read a message, 1.2 s here, and the burst is three times the queue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_burst_of_one_does_not_cut_off_the_others() -> Result<(), Failure> {
-    let room = room(Limits {
-        queue: 4,
+    const BURST: usize = 48;
+    let server = Server::start(Limits {
+        queue: 16,
+        pace: Duration::from_millis(75),
         ..limits()
     });
+    let server = server.await?;
     let mut guests = Vec::new();
     for number in 0..10 {
-        let (stream, _) = connection(&room, 1 << 20);
-        let (mut socket, _) = client_async("ws://chat/", stream).await?;
-        socket.send(Message::text(format!("g{number}"))).await?;
-        while !hear(&mut socket).await.ends_with("joined") {}
-        guests.push(socket);
+        let mut guest = server.enter(&format!("g{number}")).await?;
+        while hear(&mut guest).await != format!("g{number} joined") {}
+        guests.push(guest);
     }
-    for number in 0..1000 {
+    for number in 0..BURST {
         guests[0].feed(Message::text(number.to_string())).await?;
     }
     guests[0].flush().await?;
-    for guest in &mut guests {
-        let mut expected = 0;
-        while expected < 1000 {
-            let text = hear(guest).await;
-            assert!(!text.is_empty(), "cut off at {expected}");
-            if text.starts_with("g0: ") {
-                assert_eq!(text, format!("g0: {expected}"));
-                expected += 1;
+    let mut reading = JoinSet::new();
+    for mut guest in guests {
+        reading.spawn(async move {
+            for expected in 0..BURST {
+                let mut text = hear(&mut guest).await;
+                while text.ends_with("joined") {
+                    text = hear(&mut guest).await;
+                }
+                if text != format!("g0: {expected}") {
+                    return false;
+                }
             }
-        }
+            true
+        });
+    }
+    let stayed = reading.join_all().await;
+    let cut_off = stayed.iter().filter(|stayed| !**stayed).count();
+    assert_eq!((cut_off, stayed.len()), (0, 10));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_speaks_for_another() -> Result<(), Failure> {
+    let room = room(limits());
+    let mut ana = guest(&room, "ana").await?;
+    ana.send(Message::text("hi\nben: I never said this\r"))
+        .await?;
+    let heard = hear(&mut ana).await;
+    assert_eq!(heard, "ana: hi ben: I never said this ");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_ends_with_a_close_frame() -> Result<(), Failure> {
+    let server = Server::start(limits()).await?;
+    // A reserved bit; a text that is not UTF-8.
+    for (frame, code) in [
+        (&b"\xc1\x80\0\0\0\0"[..], "1002"),
+        (b"\x81\x81\0\0\0\0\xff", "1007"),
+    ] {
+        let mut ana = server.enter("ana").await?;
+        assert_eq!(hear(&mut ana).await, "ana joined");
+        ana.get_mut().write_all(frame).await?;
+        assert_eq!(hear(&mut ana).await, code);
     }
     Ok(())
 }
