@@ -51,6 +51,7 @@ class Server:
                         writer.transport.abort()
 
         def connected(reader, writer):
+            # Python 3.11 logs an error if a coroutine is the callback and is cancelled.
             task = asyncio.create_task(handle(reader, writer))
             connections.add(task)
             task.add_done_callback(connections.discard)

@@ -8,36 +8,64 @@ PIECE = 500_000
 SYSTEM_BUFFER = 50_000
 
 
+CONNECTIONS = 10
+IDLE = 5
+
+
 class Echo(asyncio.Protocol):
     """Sends back what comes, and what others write."""
 
     made = 0
+    open = 0
 
     def __init__(self, connections):
         self.connections = connections
-        self.lost = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self.lost = self.loop.create_future()
         self.paused = False
+        self.refused = False
+
+    def wait(self):
+        """Ends the connection if nothing happens for a while."""
+        self.timer = self.loop.call_later(IDLE, self.transport.abort)
+
+    def go_on(self):
+        self.timer.cancel()
+        self.wait()
 
     def connection_made(self, transport):
+        Echo.open += 1
+        if Echo.open > CONNECTIONS:
+            self.refused = True
+            transport.abort()
+            return
         Echo.made += 1
         self.number = Echo.made
         self.transport = transport
         # Two pieces, and most of a third, which is being written.
         transport.set_write_buffer_limits(high=1_100_000)
-        host, _ = transport.get_extra_info("peername")
+        self.wait()
+        # None, if the client has reset the connection already.
+        host, _ = transport.get_extra_info("peername") or ("unknown", 0)
         print(f"connection {self.number} is made by {host}")
         self.connections.put_nowait(self)
 
     def data_received(self, data):
+        self.go_on()
         self.transport.write(data)
 
     def eof_received(self):
+        self.go_on()
         print(f"connection {self.number} has sent all")
         self.transport.write(b"bye")
         # The transport closes itself, after what waits is written.
         return False
 
     def connection_lost(self, error):
+        Echo.open -= 1
+        if self.refused:
+            return
+        self.timer.cancel()
         if error is None:
             print(f"connection {self.number} is lost")
         elif isinstance(error, ConnectionResetError):
@@ -53,6 +81,7 @@ class Echo(asyncio.Protocol):
 
     def resume_writing(self):
         self.paused = False
+        self.go_on()
         if not self.transport.is_closing():
             self.transport.resume_reading()
 

@@ -37,7 +37,13 @@ class Router:
         """Adds a handler. `{name}` stands for one part of the path."""
 
         def decorator(handler):
-            self._routes.setdefault(pattern, {})[method] = handler
+            if pattern not in self._routes:
+                self._routes[pattern] = (compiled(pattern), {})
+                # Text before a parameter: `/users/me` rather than `/users/{id}`.
+                order = sorted(self._routes, key=shape)
+                self._routes = {pattern: self._routes[pattern] for pattern in order}
+            _, handlers = self._routes[pattern]
+            handlers[method] = handler
             return handler
 
         return decorator
@@ -62,19 +68,24 @@ class Router:
             return error.response
 
     def _find(self, request):
-        # Text before a parameter: `/users/me` rather than `/users/{id}`.
-        for pattern in sorted(self._routes, key=shape):
-            regex = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-            if match := re.fullmatch(regex, request.path):
+        for regex, handlers in self._routes.values():
+            if match := regex.fullmatch(request.path):
                 break
         else:
             raise HttpError(404, f"there is no {request.path}")
-        handlers = self._routes[pattern]
         if request.method not in handlers:
             allow = ", ".join(sorted(handlers))
             raise HttpError(405, f"use {allow}", {"allow": allow})
         request.params = match.groupdict()
         return handlers[request.method]
+
+
+def compiled(pattern):
+    """Text stands for itself, also a dot; `{name}` is a group."""
+    parts = re.split(r"\{(\w+)\}", pattern)
+    names = {index: f"(?P<{part}>[^/]+)" for index, part in enumerate(parts) if index % 2}
+    texts = (names.get(index, re.escape(part)) for index, part in enumerate(parts))
+    return re.compile("".join(texts))
 
 
 def shape(pattern):

@@ -3,17 +3,28 @@ import asyncio
 HOSTS = ["127.0.0.1", "127.0.0.2"]
 
 
+IDLE = 10
+
+
 class Clients:
     """The connections of a server: since 3.13 `close_clients` is a method of it."""
 
-    def __init__(self, name):
+    def __init__(self, name, limit=100):
         self.name = name
+        self.permits = asyncio.Semaphore(limit)
         self.tasks = {}
 
-    def connected(self, reader, writer):
-        task = asyncio.create_task(answer(self.name, reader, writer))
+    async def connected(self, reader, writer):
+        task = asyncio.current_task()
         self.tasks[task] = writer
-        task.add_done_callback(self.tasks.pop)
+        try:
+            async with self.permits:
+                await answer(self.name, reader, writer)
+        except OSError:
+            # Too slow, or gone.
+            writer.transport.abort()
+        finally:
+            del self.tasks[task]
 
     def close(self):
         for writer in self.tasks.values():
@@ -25,10 +36,16 @@ class Clients:
 
 
 async def answer(name, reader, writer):
-    while data := await reader.read(100):
+    while True:
+        async with asyncio.timeout(IDLE):
+            data = await reader.read(100)
+        if not data:
+            break
         writer.write(f"{name}: ".encode() + data)
-        await writer.drain()
+        async with asyncio.timeout(IDLE):
+            await writer.drain()
     writer.close()
+    await writer.wait_closed()
 
 
 async def bind(clients, hosts, port=0, reuse_port=False):

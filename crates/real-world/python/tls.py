@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 import tempfile
@@ -44,9 +45,9 @@ async def connect(context, host, server, limit):
         raise TlsError("the handshake failed") from error
 
 
-async def answer(reader, writer):
+async def answer(permits, reader, writer):
     try:
-        async with asyncio.timeout(CONNECTION):
+        async with permits, asyncio.timeout(CONNECTION):
             # At most the `limit` of `start_server`.
             question = await reader.readline()
             if question == b"whole\n":
@@ -117,12 +118,14 @@ dADVISpYPgIhAPP4V59Hsnwyax7rsb79f49IukYZLzFH1HumxUXv7MMW
 
 LIMIT = 0.3
 CONNECTION = 10
+CONNECTIONS = 100
 
 
 @contextlib.asynccontextmanager
 async def start(context):
+    connected = functools.partial(answer, asyncio.Semaphore(CONNECTIONS))
     server = await asyncio.start_server(
-        answer, "127.0.0.1", 0, limit=1000, ssl=context, ssl_handshake_timeout=LIMIT
+        connected, "127.0.0.1", 0, limit=1000, ssl=context, ssl_handshake_timeout=LIMIT
     )
     async with server:
         yield server.sockets[0].getsockname()

@@ -15,7 +15,9 @@ class InUse(Exception):
 @contextlib.asynccontextmanager
 async def listen(path, mode, user, text):
     """Sends a text to each client of the user, at a path that is its own."""
-    with open(f"{path}.lock", "w") as lock:
+    # It must not empty a file that somebody has linked there.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(f"{path}.lock", flags, 0o600), "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -43,16 +45,29 @@ async def is_live(path):
     return True
 
 
+CONNECTIONS = 100
+WRITE = 10
+
+
 async def start(path, user, text):
-    def connected(reader, writer):
-        if peer_user(writer) == user:
-            writer.write(text.encode())
-        writer.close()
+    permits = asyncio.Semaphore(CONNECTIONS)
+
+    async def connected(reader, writer):
+        try:
+            async with permits, asyncio.timeout(WRITE):
+                if peer_user(writer) == user:
+                    writer.write(text.encode())
+                writer.close()
+                await writer.wait_closed()
+        except OSError:
+            # Too slow, or gone.
+            writer.transport.abort()
 
     return await asyncio.start_unix_server(connected, path)
 
 
 def peer_user(writer):
+    # On Linux; a Mac has LOCAL_PEERCRED.
     peer = writer.get_extra_info("socket")
     size = struct.calcsize("3i")
     data = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)

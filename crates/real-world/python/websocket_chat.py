@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import http
 import logging
 import socket
 
@@ -15,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 @dataclasses.dataclass
 class Limits:
+    connections: int
     joining: float
     message: int
     queue: int
@@ -61,6 +63,11 @@ class Room:
                 member.too_slow = True
                 member.connection.transport.abort()
 
+    def refuse(self, connection, request):
+        """Answers 503 if there are too many: the library has no limit."""
+        if len(connection.server.connections) >= self.limits.connections:
+            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "full\n")
+
     async def serve_client(self, connection):
         try:
             async with asyncio.timeout(self.limits.joining):
@@ -102,6 +109,7 @@ class Room:
         async with serve(
             self.serve_client,
             sock=listener,
+            process_request=self.refuse,
             compression=None,
             open_timeout=self.limits.joining,
             max_size=self.limits.message,
@@ -178,6 +186,7 @@ def listen():
 
 async def main():
     limits = Limits(
+        connections=10,
         joining=0.3,
         message=256 * 1024,
         queue=3,

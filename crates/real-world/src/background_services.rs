@@ -1,13 +1,20 @@
 //! Background services: a supervisor restarts what crashes, with back-off, and gives up.
 //!
-//! As in asyncio, a task that crashes is gone and the program goes on without it: that is
-//! the trap. A supervisor starts it again after a pause, which doubles with each failure
-//! in a row, and reports what fails too often. The closure makes the service anew for
-//! each run, so no run begins with what a crash left behind. To stop, services are asked
-//! by a token, which leaves them time to clean up and await; who does not listen is
-//! aborted after a grace period: dropped at its await, where asyncio's `cancel` raises.
-//! Signals that stop a program: `graceful_shutdown`. The crate `ractor` does more: trees
-//! of supervised actors, as in Erlang.
+//! The closure makes the service anew for each run, so no run begins with what a crash
+//! left behind. The pause doubles with each failure in a row. To stop, a token asks the
+//! services, so they can clean up and await. After a grace period they are aborted.
+//!
+//! Bounds: `Restarts`, and the grace period of `stop` and one second more.
+//!
+//! Trap: a task that crashes is gone, and the program goes on without it. asyncio does
+//! the same.
+//!
+//! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
+//! `Blocked`, but the end of `main` still waits for its thread.
+//!
+//! In production: `ractor` supervises trees of actors, as Erlang does.
+//!
+//! See also: `graceful_shutdown`, `scheduler`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
 //! stderr: no template for mail 3
@@ -24,17 +31,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
 
-/// When a service that failed is started again. It is one that returned an error or
-/// panicked; one that returned `Ok` is done.
+/// When to restart a service that returned an error or panicked.
 #[derive(Clone, Copy, Debug)]
 pub struct Restarts {
-    /// So many in a row, then the service is given up.
+    /// After this many restarts in a row the service is given up.
     pub limit: u32,
-    /// Before the first of a row. Before each further one it is twice as long.
+    /// The pause before the first restart of a row. It doubles with every further one.
     pub pause: Duration,
-    /// It does not become longer than this.
+    /// The longest pause.
     pub longest_pause: Duration,
-    /// A run of at least this length was a good one: the next failure begins a new row.
+    /// After a run of at least this length, the next failure begins a new row.
     pub good_run: Duration,
 }
 
@@ -45,6 +51,9 @@ impl Restarts {
         self.pause.saturating_mul(factor).min(self.longest_pause)
     }
 }
+
+/// The time for aborted tasks to be dropped. Only one that blocks takes longer.
+const ABORT: Duration = Duration::from_secs(1);
 
 /// Why a run of a service ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +81,10 @@ pub enum End {
     /// It was given up; or it failed when it was asked to stop, or before, and was
     /// waiting for its restart. Here is its last failure.
     Failed(Failure),
-    /// It had not ended when the grace period had.
+    /// It was aborted after the grace period.
     Aborted,
+    /// It blocks its thread, so it could not even be aborted.
+    Blocked,
 }
 
 /// A service of this name runs already.
@@ -81,14 +92,13 @@ pub enum End {
 #[error("there is a service named {0} already")]
 pub struct NameTaken(pub String);
 
-/// What a supervisor calls before each restart: with the name, how the service failed,
-/// and how long the pause will be.
+/// Called before each restart, with the name, the failure and the length of the pause.
 type Log = dyn Fn(&str, &Failure, Duration) + Send + Sync;
 
 /// Runs services in tasks, restarts those that fail, and stops them all.
 ///
-/// Each is on its own, as with Erlang's strategy `one_for_one`: the others run on.
-/// Dropped, it aborts all services, and does not wait for them.
+/// If one fails, the others run on: Erlang's strategy `one_for_one`. Dropped, it aborts
+/// all services, and does not wait for them.
 pub struct Supervisor {
     restarts: Restarts,
     log: Arc<Log>,
@@ -97,11 +107,11 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Supervises nothing yet.
+    /// Returns a supervisor without services.
     ///
     /// # Panics
     ///
-    /// If one of the two pauses is 0: what fails at once would keep a processor busy.
+    /// If one of the two pauses is 0: a service that fails at once would spin.
     pub fn new(
         restarts: Restarts,
         log: impl Fn(&str, &Failure, Duration) + Send + Sync + 'static,
@@ -118,12 +128,11 @@ impl Supervisor {
 
     /// Starts a service: a closure that makes its future, once for each run.
     ///
-    /// The service ends with `Ok` soon after the token is cancelled. What blocks its
-    /// thread belongs in `spawn_blocking`, as it can be neither asked nor aborted.
+    /// The service returns `Ok` soon after the token is cancelled.
     ///
     /// # Errors
     ///
-    /// [`NameTaken`] while one of this name runs, or until its end is told by `next`.
+    /// [`NameTaken`] until `next` has returned the end of the service with this name.
     ///
     /// # Panics
     ///
@@ -148,10 +157,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits for the next service that ends for good, and says how; `None` if there is
-    /// none left. A panic of the log ends the service whose failure it was to log.
-    ///
-    /// Cancel-safe: dropped while it waits, it takes nothing.
+    /// Waits for the next service that ends for good, and returns how; `None` if no
+    /// service is left. If the log panics, its service ends. Cancel-safe.
     pub async fn next(&mut self) -> Option<(String, End)> {
         let (name, ended) = self.services.join_next().await?;
         let end = ended.unwrap_or_else(|error| match JoinError::try_into_panic(error) {
@@ -161,8 +168,8 @@ impl Supervisor {
         Some((name, end))
     }
 
-    /// Asks all services to stop, and aborts those that have not ended when the grace
-    /// period is over. Returns in the order in which they ended, once all are gone.
+    /// Asks all services to stop, aborts those that have not ended after the grace period,
+    /// and waits for at most a second more. Returns them in the order of their ends.
     ///
     /// Dropped while it waits, it aborts the rest at once.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {
@@ -170,7 +177,10 @@ impl Supervisor {
         let mut ends = Vec::new();
         if timeout(grace, self.wait(&mut ends)).await.is_err() {
             self.services.abort_all();
-            self.wait(&mut ends).await;
+            if timeout(ABORT, self.wait(&mut ends)).await.is_err() {
+                let blocked = self.services.keys();
+                ends.extend(blocked.map(|name| (name.clone(), End::Blocked)));
+            }
         }
         ends
     }
@@ -219,7 +229,7 @@ where
     }
 }
 
-/// What was panicked with: a `&str` if the text was fixed, else a `String`.
+/// Returns the text of a panic: a `&str` if it was fixed, otherwise a `String`.
 fn text(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
@@ -290,6 +300,7 @@ fn report((name, end): (String, End)) {
         End::Done => println!("{name} is done"),
         End::Failed(failure) => println!("{name} is down: it {failure}"),
         End::Aborted => println!("{name} was aborted"),
+        End::Blocked => println!("{name} cannot be aborted"),
     }
 }
 

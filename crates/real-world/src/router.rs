@@ -1,13 +1,19 @@
 //! A router: paths with parameters, methods, 404 and 405, middleware around handlers.
 //!
-//! Python keeps handlers in a dict as they are. Here each async function has a future of
-//! its own type, so a table of them needs boxes: `route` takes any handler and boxes its
-//! future. A handler owns its request: one that borrows it is refused with "one type is
-//! more general than the other". Middleware is a function that gets the request and what
-//! comes next, and may answer by itself. The trap is what stands after `next.run`: when
-//! the caller gives up it never runs. What has to run stands in a `Drop`, in Python in a
-//! `finally`. The crate `axum` does more: it makes a handler's arguments out of the
-//! request by their types, decodes paths, answers HEAD and OPTIONS, and speaks HTTP.
+//! An exercise in boxed futures; to serve HTTP use `axum`. Python keeps handlers in a dict
+//! as they are. In Rust each async function returns a future of its own type, so `route`
+//! boxes them. Middleware is a function of the request and the next handler.
+//!
+//! Trap: a handler that borrows its request is refused: "one type is more general than the
+//! other". Here a handler owns its request.
+//!
+//! Trap: code after `next.run` does not run if the caller gives up. Put it into a `Drop`;
+//! in Python into a `finally`.
+//!
+//! In production: `axum` makes a handler's arguments out of the request by their types,
+//! decodes paths, and answers HEAD and OPTIONS.
+//!
+//! See also: `api_server`.
 //!
 //! asyncio: asyncio.timeout, finally, raise, loop.time, functools.partial
 

@@ -1,15 +1,19 @@
 //! Scheduler for periodic jobs: every n seconds, no overlap, missed ticks, failures.
 //!
-//! A task for each job ticks by an `interval`, so it does not drift, and runs do not
-//! overlap, for it awaits each. For a run that takes longer than its period there is
-//! `MissedTickBehavior`: `Burst` makes up for what was missed, `Skip` goes on with the
-//! grid, `Delay` counts from the late tick (`interval_ticks`). An error or a panic ends
-//! that run alone; in a bare task, a panic would end the job. The trap is at the stop:
-//! when a tick and the token come at the same moment, a `select!` without `biased` may
-//! begin one more run, and `run_until_cancelled` begins it for sure. The clock is
-//! monotonic, as `loop.time()` is: nobody can set it, and it knows no dates. Cron
-//! expressions and times of the day: the crate `croner` for the times alone, or
-//! `tokio-cron-scheduler`.
+//! Each job is a task with an `interval`, so it does not drift, and it awaits each run, so
+//! runs do not overlap. After a run that is too long, `Burst` makes up for missed ticks,
+//! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
+//! error or a panic ends one run only. A single job needs just an `interval` and a loop.
+//!
+//! Bounds: one run of each job at once. unbounded: the jobs, and the time of a run.
+//!
+//! Trap: if a tick and the stop come together, `select!` without `biased` may begin one
+//! more run; `run_until_cancelled` does so for sure.
+//!
+//! Trap: without a delay, all jobs of all processes run at the start. Give each process a
+//! random `first`.
+//!
+//! In production: `tokio-cron-scheduler` knows times of the day; `croner` computes them.
 //!
 //! asyncio: asyncio.create_task, asyncio.timeout_at, asyncio.Event, loop.time
 //! stderr: no template for mail 3
@@ -26,7 +30,8 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::select;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -51,7 +56,7 @@ impl fmt::Display for Failure {
 /// Why a job was not added.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
-    /// One of this name is there, or was removed and has not ended yet.
+    /// There is a job of this name, or it was removed and has not ended yet.
     #[error("there is a job named {0} already")]
     NameTaken(String),
     /// The scheduler was stopped.
@@ -59,7 +64,7 @@ pub enum AddError {
     Stopped,
 }
 
-/// What a scheduler calls after each run that fails: with the name of the job, and why.
+/// Called after each run that fails, with the name of the job and the failure.
 type Log = dyn Fn(&str, &Failure) + Send + Sync;
 
 /// Runs jobs periodically, each in a task of its own.
@@ -114,7 +119,7 @@ impl Drop for Ending {
 }
 
 impl Scheduler {
-    /// Without jobs. If the log panics, that ends the job whose run has failed.
+    /// Returns a scheduler without jobs. If the log panics, the job that failed ends.
     pub fn new(log: impl Fn(&str, &Failure) + Send + Sync + 'static) -> Self {
         let (ends, ended) = mpsc::unbounded_channel();
         let jobs = Jobs {
@@ -129,10 +134,10 @@ impl Scheduler {
         }
     }
 
-    /// Adds a job: a closure that makes a future for each run. The first begins at once,
-    /// each further one a period after the one before it, but not while that still runs.
+    /// Adds a job: a closure that makes a future for each run. The first run begins after
+    /// `first`, each further one a period later, but not while the one before still runs.
     ///
-    /// Nothing limits a run: put a `timeout` into it. What blocks its thread belongs in
+    /// A run has no time limit: put a `timeout` into it. Put what blocks its thread into
     /// `spawn_blocking`.
     ///
     /// # Errors
@@ -141,10 +146,12 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// If the period is zero, or outside of a Tokio runtime.
+    /// If the period is zero, if the clock does not reach as far as `first`, and outside
+    /// of a Tokio runtime.
     pub fn add<F, Fut, E>(
         &self,
         name: impl Into<String>,
+        first: Duration,
         period: Duration,
         missed: MissedTickBehavior,
         job: F,
@@ -155,7 +162,7 @@ impl Scheduler {
         E: fmt::Display + Send + 'static,
     {
         let name = name.into();
-        let mut ticks = interval(period);
+        let mut ticks = interval_at(Instant::now() + first, period);
         ticks.set_missed_tick_behavior(missed);
 
         let mut jobs = self.lock();
@@ -196,12 +203,12 @@ impl Scheduler {
         true
     }
 
-    /// Begins no more runs, takes no more jobs, and waits for the runs that have begun,
-    /// but no longer than the grace period. Returns the sorted names of the jobs whose
-    /// runs had not ended by then: they are aborted, but not waited for.
+    /// Begins no more runs, takes no more jobs, and waits for the current runs, at most
+    /// for the grace period. Then aborts the rest, does not wait for them, and returns
+    /// the sorted names of their jobs.
     ///
     /// Dropped while it waits, it has stopped the jobs all the same, and aborts none. A
-    /// job that awaits it waits for its own run, too, and is aborted.
+    /// job that awaits it waits for its own run as well, and is aborted.
     pub async fn stop(&self, grace: Duration) -> Vec<String> {
         let ended: Vec<CancellationToken> = {
             let mut jobs = self.lock();
@@ -297,7 +304,7 @@ pub async fn run() -> Result<(), AddError> {
     ] {
         println!("{missed:?}, each 200 ms, and the second run takes 450:");
         let mut number = 0;
-        scheduler.add("report", period, missed, move || {
+        scheduler.add("report", Duration::ZERO, period, missed, move || {
             number += 1;
             work("report", number, if number == 2 { 450 } else { 20 })
         })?;
@@ -308,12 +315,12 @@ pub async fn run() -> Result<(), AddError> {
     println!("A run that fails, one that crashes, and another job:");
     let skip = MissedTickBehavior::Skip;
     let mut mail = 0;
-    scheduler.add("mail", period, skip, move || {
+    scheduler.add("mail", Duration::ZERO, period, skip, move || {
         mail += 1;
         send_mail(mail)
     })?;
     sleep(millis(100)).await;
-    scheduler.add("backup", period, skip, async || {
+    scheduler.add("backup", Duration::ZERO, period, skip, async || {
         println!("backup");
         Ok::<(), String>(())
     })?;
@@ -323,9 +330,13 @@ pub async fn run() -> Result<(), AddError> {
 
     println!("Removed while it runs, with a handle:");
     let handle = scheduler.clone();
-    handle.add("report", period, skip, || work("report", 1, 300))?;
+    handle.add("report", Duration::ZERO, period, skip, || {
+        work("report", 1, 300)
+    })?;
     sleep(millis(100)).await;
-    if let Err(error) = handle.add("report", period, skip, || work("report", 2, 300)) {
+    if let Err(error) = handle.add("report", Duration::ZERO, period, skip, || {
+        work("report", 2, 300)
+    }) {
         println!("{error}");
     }
     for _ in 0..2 {
@@ -336,13 +347,19 @@ pub async fn run() -> Result<(), AddError> {
     }
 
     println!("Stopped, with 200 ms for what runs:");
-    scheduler.add("short", period, skip, || work("short", 1, 350))?;
+    scheduler.add("short", Duration::ZERO, period, skip, || {
+        work("short", 1, 350)
+    })?;
     sleep(millis(100)).await;
-    scheduler.add("long", period, skip, || work("long", 1, 5000))?;
+    scheduler.add("long", Duration::ZERO, period, skip, || {
+        work("long", 1, 5000)
+    })?;
     sleep(millis(150)).await;
     let unfinished = scheduler.stop(millis(200)).await;
     println!("aborted: {}", unfinished.join(", "));
-    if let Err(error) = handle.add("late", period, skip, || work("late", 1, 0)) {
+    if let Err(error) =
+        handle.add("late", Duration::ZERO, period, skip, || work("late", 1, 0))
+    {
         println!("{error}");
     }
     Ok(())

@@ -204,7 +204,7 @@ async fn answer(name: &'static str, mut stream: TcpStream) -> io::Result<()> {
 }
 
 pub fn start(name: &'static str, sockets: Vec<TcpSocket>) -> io::Result<Server> {
-    Server::start_serving(sockets, 100, move |stream| async move {
+    Server::start_serving(sockets, 1000, move |stream| async move {
         if let Err(error) = answer(name, stream).await {
             println!("{name}: {}", error.kind());
         }

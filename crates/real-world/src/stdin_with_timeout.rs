@@ -1,14 +1,19 @@
 //! Read a line from standard input with a timeout; why the program does not end after it.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. That is a trap twice. A question that is given up leaves its read
-//! behind, which takes the next line, and with a new reader for each question that line
-//! is lost. And the end of `main` waits for the read, until somebody presses Enter. So
-//! read in a thread of your own, for which a program does not wait. Where the read is not
-//! yours, `Runtime::shutdown_background` does not wait for it; nor does `process::exit`,
-//! which runs no destructors (`exit_codes`). By hand, `cargo run -- thread` gives five
-//! seconds for an answer. For single keys there is the crate `crossterm`, for editing
-//! `rustyline-async`.
+//! read that has begun. Read in one thread of your own instead: a program does not wait
+//! for it. By hand, `cargo run -- thread` gives five seconds for an answer.
+//!
+//! Bounds: two lines ahead. unbounded: the length of a line. `Lines` locks standard input
+//! for ever, and ends at a line that is not UTF-8.
+//!
+//! Trap: an abandoned question leaves its read behind. That read takes the next line,
+//! which is lost if each question has a new reader.
+//!
+//! Trap: the end of `main` waits for the read, until somebody presses Enter.
+//! `Runtime::shutdown_background` and `process::exit` do not wait.
+//!
+//! In production: `crossterm` for single keys, `rustyline-async` for editing.
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)
@@ -30,10 +35,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Lines that a thread of its own reads.
+/// The lines that a separate thread reads, at most two lines ahead of the program.
 ///
-/// The thread is ahead of the program by two lines at most. Dropped, it reads on until it
-/// has the next line: so make one for the program, and keep it.
+/// After a drop the thread still takes the next line. So make one `Lines` for the whole
+/// program, and keep it.
 pub struct Lines {
     lines: mpsc::Receiver<io::Result<String>>,
 }
@@ -72,7 +77,7 @@ impl Lines {
         Ok(Self { lines })
     }
 
-    /// The next line, without its end; `None` at the end of the input. Cancel-safe: what
+    /// Returns the next line, without its end; `None` at the end of the input. Cancel-safe: what
     /// comes after a timeout is the answer to the next call.
     ///
     /// # Errors

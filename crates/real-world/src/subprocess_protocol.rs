@@ -1,15 +1,17 @@
 //! A port of `SubprocessProtocol`: pipes and exit of a child as events in one `select!`.
 //!
-//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes,
-//! and `process_exited` is when `wait` returns. One `select!` awaits all three; what is
-//! dropped there loses nothing, for a read of a pipe and `wait` are cancel-safe. The
-//! first trap, in both languages: the exit is not the end of the output, as a child of
-//! the child may still hold a pipe. So go on until all three have come. The second:
-//! `wait` closes a `stdin` that is still in the `Child`, so take it out before. Data
-//! comes in pieces of any size, and a piece is no line: for lines, limits in time, and
-//! groups of processes see `run_subprocess`. `kill` of the transport is `start_kill`;
-//! other signals are sent with `rustix` or `nix`, by the id, which is there until the
-//! child was waited for.
+//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes, and
+//! `process_exited` a `wait` that returns. All three are cancel-safe, so one `select!`
+//! awaits them. Data comes in pieces of any size; a piece is no line.
+//!
+//! Bounds: one piece of 64 KiB for each pipe.
+//!
+//! Trap: the exit is not the end of the output, because a grandchild may hold a pipe. Go
+//! on until all three events have come.
+//!
+//! Trap: `wait` closes a `stdin` that is still in the `Child`. Take it out before.
+//!
+//! See also: `run_subprocess` (lines, limits in time, process groups, other signals).
 //!
 //! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol
 //! asyncio: asyncio.SubprocessProtocol.pipe_data_received
@@ -29,20 +31,20 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::select;
 use tokio::time::{Instant, interval_at, sleep};
 
-/// What a child can be heard of.
+/// What happens to a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A piece of what it has written to standard output, 1, or standard error, 2.
+    /// A piece of standard output, 1, or standard error, 2.
     Data(u8, Vec<u8>),
-    /// Nobody can write to that pipe any more.
+    /// That pipe is closed.
     PipeLost(u8),
-    /// The child has ended. What it started may still write.
+    /// The child has ended. Its own children may still write.
     Exited(ExitStatus),
 }
 
 /// A child with all its pipes. Dropped, it kills the child.
 pub struct Process {
-    /// Where its input is written; `take` it and drop it to end the input.
+    /// The input of the child; `take` it and drop it to end the input.
     pub stdin: Option<ChildStdin>,
     child: Child,
     stdout: Option<ChildStdout>,
@@ -75,7 +77,8 @@ impl Process {
         })
     }
 
-    /// The next event; none after the exit and the end of both pipes. Cancel-safe.
+    /// Returns the next event; `None` after the exit and the end of both pipes.
+    /// Cancel-safe.
     ///
     /// # Errors
     ///
@@ -94,7 +97,7 @@ impl Process {
         Ok(Some(event))
     }
 
-    /// The exit status, if it has ended.
+    /// Returns the exit status if the child has ended.
     ///
     /// # Errors
     ///
@@ -103,11 +106,11 @@ impl Process {
         self.child.try_wait()
     }
 
-    /// Ends it, but not what it has started.
+    /// Kills the child, but not its own children.
     ///
     /// # Errors
     ///
-    /// If it has ended and was waited for.
+    /// If the child was waited for already.
     pub fn kill(&mut self) -> io::Result<()> {
         self.child.start_kill()
     }

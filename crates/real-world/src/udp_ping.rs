@@ -1,15 +1,18 @@
 //! UDP client and server: ping with sequence numbers, timeout, retry, lost datagrams.
 //!
-//! `UdpSocket` is what `create_datagram_endpoint` gives, but you await `recv` where a
-//! `DatagramProtocol` is called back. `connect` sends nothing: it says whose datagrams
-//! are taken, and only then does an error reach you: `recv` fails where `error_received`
-//! is called. The trap: an answer may be lost, late, or there twice, so put a number into
-//! each question, and pass over the answers that have another one. The second: what does
-//! not fit into the buffer of `recv` is cut off without a word (Windows has an error for
-//! it); the transports of asyncio have room for any datagram. Make the buffer longer than
-//! the longest answer. `recv` is cancel-safe, and `abort` is to drop the socket. Anybody
-//! can send under a false address, so a number that is easy to guess is no protection.
-//! For a protocol with streams, encryption and retries use the crate `quinn` (QUIC).
+//! `UdpSocket` is `create_datagram_endpoint`; you await `recv` where a `DatagramProtocol`
+//! is called back. `connect` sends nothing: it selects whose datagrams arrive. Only then
+//! does `recv` return the errors of `error_received`. `recv` is cancel-safe.
+//!
+//! Bounds: one ping at a time, `attempts` of `limit` each. The server sends [`LATE`]
+//! answers at once and drops further questions.
+//!
+//! Trap: an answer may be lost, late, or there twice. Put a number into each question, and
+//! ignore answers with another number. It does not protect from forged answers.
+//!
+//! Trap: `recv` silently cuts off what does not fit into the buffer.
+//!
+//! In production: `quinn` (QUIC) has streams, encryption and retries.
 //!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
@@ -23,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -31,12 +35,12 @@ use tokio_util::task::AbortOnDropHandle;
 pub enum PingError {
     #[error("no answer, attempts: {0}")]
     Lost(u32),
-    /// `ConnectionRefused`: the computer is there, but nobody listens.
+    /// `ConnectionRefused`: the host is there, but no program listens.
     #[error("{}", .0.kind())]
     Socket(#[from] io::Error),
 }
 
-/// Sends numbers to a server, which sends them back. One at a time, hence `&mut self`.
+/// Sends numbers to a server, which sends them back, one at a time.
 pub struct Pinger {
     pub(crate) socket: UdpSocket,
     pub(crate) number: u32,
@@ -45,11 +49,12 @@ pub struct Pinger {
 }
 
 impl Pinger {
-    /// Each ping will be sent at most `attempts` times, and wait for `limit` each time.
+    /// Opens a socket. Each ping is sent at most `attempts` times, and waits for `limit`
+    /// each time.
     ///
     /// # Errors
     ///
-    /// If the system has no socket, or no way to the server.
+    /// If the system has no socket, or no route to the server.
     pub async fn connect(
         server: SocketAddr,
         limit: Duration,
@@ -69,9 +74,9 @@ impl Pinger {
         })
     }
 
-    /// The number of this ping, and how often it was sent before its answer came.
+    /// Returns the number of this ping, and how often it was sent.
     ///
-    /// Cancel-safe: if it is dropped, its answer is not taken for that of the next one.
+    /// Cancel-safe: after a drop, its answer is not taken for that of the next ping.
     ///
     /// # Errors
     ///
@@ -91,7 +96,7 @@ impl Pinger {
 
     /// Waits for the answer that belongs to the number.
     async fn answer(&self) -> io::Result<()> {
-        // A byte more than an answer has: what is longer is not taken for one.
+        // A byte more than an answer has, so that a longer datagram is no answer.
         let mut buffer = [0; 5];
         loop {
             let size = self.socket.recv(&mut buffer).await?;
@@ -102,7 +107,7 @@ impl Pinger {
     }
 }
 
-/// The trap: whatever comes is taken for the answer.
+/// The trap: takes any datagram for the answer.
 async fn careless_ping(
     socket: &UdpSocket,
     number: u32,
@@ -120,29 +125,44 @@ async fn careless_ping(
     Ok(())
 }
 
-/// What becomes of the first datagram, the second, and so on: after how many milliseconds
-/// it is sent back, for each time that it is.
+/// How many answers may wait to be sent.
+const LATE: usize = 100;
+
+/// After how many milliseconds the n-th datagram is sent back, for each time that it is.
 type Fate = fn(u32) -> &'static [u64];
 
-/// Sends back what comes, as `fate` says. Dropped, it takes nothing more.
-struct Server {
-    address: SocketAddr,
-    _task: AbortOnDropHandle<io::Result<()>>,
+/// Sends back what comes, as `fate` says. Dropped, it sends nothing more.
+pub struct Server {
+    pub(crate) address: SocketAddr,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Server {
-    async fn start(fate: Fate) -> io::Result<Self> {
+    pub(crate) async fn start(fate: Fate) -> io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
         let address = socket.local_addr()?;
         let task = tokio::spawn(async move {
             let mut buffer = [0; 1500];
             let mut count = 0;
+            let mut answers = JoinSet::new();
             loop {
-                let (size, client) = socket.recv_from(&mut buffer).await?;
+                let (size, client) = match socket.recv_from(&mut buffer).await {
+                    Ok(received) => received,
+                    Err(error) => {
+                        // On Windows an answer that was refused; never end for it.
+                        eprintln!("cannot receive: {error}");
+                        sleep(Duration::from_millis(10)).await;
+                        continue;
+                    }
+                };
                 count += 1;
+                while answers.try_join_next().is_some() {}
                 for &millis in fate(count) {
+                    if answers.len() >= LATE {
+                        continue;
+                    }
                     let (socket, data) = (Arc::clone(&socket), buffer[..size].to_vec());
-                    tokio::spawn(async move {
+                    answers.spawn(async move {
                         sleep(Duration::from_millis(millis)).await;
                         socket.send_to(&data, client).await
                     });

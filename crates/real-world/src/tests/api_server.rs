@@ -648,5 +648,6 @@ async fn a_head_has_a_limit_in_bytes() {
     };
     timeout(LONG, both).await.expect("it ends");
     assert!(answer.starts_with(b"HTTP/1.1 431"), "after {sent}");
+    assert!(sent < 200_000, "{sent} bytes of one head");
     server.stop().await;
 }

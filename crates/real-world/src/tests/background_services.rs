@@ -377,3 +377,34 @@ fn ten_times_as_many_services_cost_ten_times_as_much() {
         assert!(ends.iter().all(|(_, end)| *end == End::Done));
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_service_that_blocks_its_thread_does_not_hold_up_the_stop() {
+    let mut supervisor = Supervisor::new(RESTARTS, |_, _, _| {});
+    let (begun, wait) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = Arc::new(std::sync::Mutex::new(ended));
+    let blocks = move |_| {
+        let (begun, ended) = (begun.clone(), Arc::clone(&ended));
+        async move {
+            begun.send(()).expect("it is awaited");
+            // Until the test lets it go.
+            let _ = ended.lock().expect("nobody panics").recv();
+            Ok::<(), String>(())
+        }
+    };
+    let listens = async |stop: CancellationToken| {
+        stop.cancelled().await;
+        Ok::<(), String>(())
+    };
+    assert!(supervisor.start("blocks", blocks).is_ok());
+    assert!(supervisor.start("listens", listens).is_ok());
+    let waiting = tokio::task::spawn_blocking(move || wait.recv());
+    assert!(waiting.await.expect("no panic").is_ok());
+    let stopping = supervisor.stop(Duration::from_millis(50));
+    let ends = timeout(Duration::from_secs(30), stopping).await;
+    let ends = ends.expect("it does not wait for what blocks");
+    let expected = [("listens", End::Done), ("blocks", End::Blocked)];
+    assert_eq!(ends, expected.map(|(name, end)| (name.to_owned(), end)));
+    drop(end);
+}

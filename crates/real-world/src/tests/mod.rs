@@ -1,5 +1,6 @@
 //! Tests of the examples, each in the file of its example's name.
 
+mod accept_loops;
 mod api_server;
 mod async_sqlite;
 mod background_services;
@@ -8,6 +9,10 @@ mod connection_limits;
 mod download_to_file;
 mod file_processor;
 mod graceful_shutdown;
+#[cfg(unix)]
+mod hostile;
+#[cfg(unix)]
+mod hostile_servers;
 mod http_requests;
 mod http_sync_vs_async;
 mod job_queue;

@@ -25,7 +25,7 @@ fn scheduler() -> Scheduler {
 fn add(scheduler: &Scheduler, name: &str, period: Duration, takes: Duration) -> Count {
     let count = Count::default();
     let runs = Arc::clone(&count.0);
-    let added = scheduler.add(name, period, BURST, move || {
+    let added = scheduler.add(name, Duration::ZERO, period, BURST, move || {
         runs.fetch_add(1, SeqCst);
         async move {
             sleep(takes).await;
@@ -62,7 +62,13 @@ async fn dropped_while_it_waits_it_has_stopped_all_the_same() {
         let removed = poll_and_drop(scheduler.remove("a"), polls).await;
         assert_eq!(removed, (polls > 10).then_some(true));
         // After the last poll it has waited a millisecond more.
-        let again = scheduler.add("a", TICK, BURST, pending::<Result<(), String>>);
+        let again = scheduler.add(
+            "a",
+            Duration::ZERO,
+            TICK,
+            BURST,
+            pending::<Result<(), String>>,
+        );
         match polls {
             10.. => assert_eq!(again, Ok(())),
             _ => assert_eq!(again, Err(AddError::NameTaken("a".to_owned()))),
@@ -74,7 +80,13 @@ async fn dropped_while_it_waits_it_has_stopped_all_the_same() {
         let count = add(&scheduler, "a", TICK, 10 * TICK);
         sleep(TICK).await;
         poll_and_drop(scheduler.stop(HOUR), polls).await;
-        let again = scheduler.add("b", TICK, BURST, pending::<Result<(), String>>);
+        let again = scheduler.add(
+            "b",
+            Duration::ZERO,
+            TICK,
+            BURST,
+            pending::<Result<(), String>>,
+        );
         assert_eq!(again, Err(AddError::Stopped));
         sleep(50 * TICK).await;
         assert_eq!(count.get(), 1);
@@ -91,7 +103,7 @@ async fn a_job_that_removes_or_stops_itself() {
     for how in ["now", "await", "stop"] {
         let (own, count) = (scheduler.clone(), Count::default());
         let runs = Arc::clone(&count.0);
-        let added = scheduler.add(how, TICK, BURST, move || {
+        let added = scheduler.add(how, Duration::ZERO, TICK, BURST, move || {
             let own = own.clone();
             runs.fetch_add(1, SeqCst);
             async move {
@@ -194,11 +206,17 @@ async fn many_jobs_come_and_go() {
                 }
             };
             for _ in 0..5 {
-                let _ = scheduler.add(name.to_string(), TICK, BURST, job.clone());
+                let _ = scheduler.add(
+                    name.to_string(),
+                    Duration::ZERO,
+                    TICK,
+                    BURST,
+                    job.clone(),
+                );
                 sleep(3 * TICK).await;
                 scheduler.remove(&name.to_string()).await;
             }
-            let _ = scheduler.add(name.to_string(), TICK, BURST, job);
+            let _ = scheduler.add(name.to_string(), Duration::ZERO, TICK, BURST, job);
         });
     }
     let all = async { while set.join_next().await.is_some_and(|one| one.is_ok()) {} };
@@ -215,7 +233,7 @@ async fn many_jobs_come_and_go() {
 async fn limits() {
     let zero = catch_unwind(AssertUnwindSafe(|| {
         let never = pending::<Result<(), String>>;
-        scheduler().add("a", Duration::ZERO, BURST, never)
+        scheduler().add("a", Duration::ZERO, Duration::ZERO, BURST, never)
     }));
     assert!(zero.is_err());
 
@@ -232,7 +250,10 @@ async fn limits() {
                 Ok::<(), String>(())
             }
         };
-        assert_eq!(scheduler.add(name, HOUR, BURST, job), Ok(()));
+        assert_eq!(
+            scheduler.add(name, Duration::ZERO, HOUR, BURST, job),
+            Ok(())
+        );
     }
     sleep(2 * TICK).await;
     let begun = Instant::now();
@@ -261,9 +282,12 @@ async fn after_a_panic() {
             if number == 4 { Err("error") } else { Ok(()) }
         }
     };
-    assert_eq!(scheduler.add("a", TICK, BURST, job), Ok(()));
+    assert_eq!(scheduler.add("a", Duration::ZERO, TICK, BURST, job), Ok(()));
     let fails = async || Err("error");
-    assert_eq!(scheduler.add("log", TICK, BURST, fails), Ok(()));
+    assert_eq!(
+        scheduler.add("log", Duration::ZERO, TICK, BURST, fails),
+        Ok(())
+    );
     sleep(20 * TICK).await;
     let expected = [
         Failure::Crash("closure".to_owned()),
@@ -272,7 +296,7 @@ async fn after_a_panic() {
     ];
     assert_eq!(*log.lock().expect("no panic"), expected);
     assert_eq!(
-        scheduler.add("log", TICK, BURST, fails),
+        scheduler.add("log", Duration::ZERO, TICK, BURST, fails),
         Ok(()),
         "it has ended"
     );
@@ -305,14 +329,22 @@ async fn in_a_struct_in_a_task_with_jobs_that_add_jobs() {
     });
     let task = tokio::spawn(async move {
         let shared = Arc::clone(&app);
-        let added = app.scheduler.add("a", TICK, BURST, move || {
-            let app = Arc::clone(&shared);
-            async move {
-                let number = app.added.fetch_add(1, SeqCst);
-                let job = async || Ok::<(), String>(());
-                app.scheduler.add(number.to_string(), HOUR, BURST, job)
-            }
-        });
+        let added = app
+            .scheduler
+            .add("a", Duration::ZERO, TICK, BURST, move || {
+                let app = Arc::clone(&shared);
+                async move {
+                    let number = app.added.fetch_add(1, SeqCst);
+                    let job = async || Ok::<(), String>(());
+                    app.scheduler.add(
+                        number.to_string(),
+                        Duration::ZERO,
+                        HOUR,
+                        BURST,
+                        job,
+                    )
+                }
+            });
         added.expect("a new name");
         while app.added.load(SeqCst) < 5 {
             sleep(TICK).await;
@@ -340,4 +372,21 @@ fn ten_times_as_many_jobs_cost_ten_times_as_much() {
         }
         assert!(scheduler.stop(HOUR).await.is_empty());
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_run_may_come_later() {
+    let scheduler = scheduler();
+    let count = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&count);
+    let job = move || {
+        counted.fetch_add(1, SeqCst);
+        std::future::ready(Ok::<(), String>(()))
+    };
+    let added = scheduler.add("a", 5 * TICK, 20 * TICK, BURST, job);
+    assert_eq!(added, Ok(()));
+    for (after, runs) in [(4, 0), (2, 1), (18, 1), (2, 2)] {
+        sleep(after * TICK).await;
+        assert_eq!(count.load(SeqCst), runs);
+    }
 }

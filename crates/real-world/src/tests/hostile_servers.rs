@@ -1,0 +1,332 @@
+//! The hostile peers of `hostile` against each server of this section.
+
+use std::env;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::hostile::{
+    BoxStream, CONNECTIONS, Target, api, chat, echo, lines, listen, one_text,
+    small_buffers, target, unix, whole,
+};
+use super::support::{child_of, soon, tasks};
+use crate::{
+    api_server, line_protocol, protocols, servers, tcp_echo_server, tls, unix_socket,
+    websocket_chat,
+};
+
+/// All limits in time.
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A server that runs, and what stops it and waits for its end.
+struct Running {
+    target: Target,
+    stop: BoxFuture<'static, ()>,
+}
+
+type Started = io::Result<Running>;
+
+async fn tcp_echo_server() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let limits = tcp_echo_server::Limits {
+        connections: CONNECTIONS,
+        idle: SHORT,
+        drain: SHORT,
+    };
+    let task = tokio::spawn(tcp_echo_server::serve(listener, limits, stop.clone()));
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+    };
+    Ok(Running {
+        target: echo(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+async fn servers() -> Started {
+    let sockets = servers::bind(&["127.0.0.1:0".parse().expect("an address")], false)?;
+    small_buffers(&sockets[0])?;
+    let handle = |stream: TcpStream| async move {
+        let mut first = [0; 5];
+        let peeked = tokio::time::timeout(SHORT, stream.peek(&mut first)).await;
+        assert!(
+            !matches!(peeked, Ok(Ok(5)) if &first == b"panic"),
+            "scheduled"
+        );
+        let _ = tcp_echo_server::echo(stream, SHORT).await;
+    };
+    let server = servers::Server::start_serving(sockets, CONNECTIONS, handle)?;
+    let target = Target {
+        panics: Some(b"panic".to_vec()),
+        ..echo(target(server.addresses()[0]))
+    };
+    let stop = async move {
+        server.close().await;
+        server.wait_closed().await;
+    };
+    Ok(Running {
+        target,
+        stop: stop.boxed(),
+    })
+}
+
+async fn protocols() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let limits = protocols::Limits {
+        connections: CONNECTIONS,
+        idle: SHORT,
+    };
+    let (made, mut connections) = mpsc::channel(1);
+    tokio::spawn(async move { while connections.recv().await.is_some() {} });
+    let task = tokio::spawn(protocols::serve(listener, limits, made));
+    let stop = async move {
+        task.abort();
+        let _cancelled = task.await;
+    };
+    Ok(Running {
+        target: echo(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+async fn line_protocol() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let limits = line_protocol::Limits {
+        connections: CONNECTIONS,
+        line: 1000,
+        names: 100,
+        idle: SHORT,
+        write: SHORT,
+    };
+    let stop = CancellationToken::new();
+    let server = line_protocol::Server::new(limits, stop.clone());
+    let task = tokio::spawn(server.serve(listener));
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+    };
+    Ok(Running {
+        target: lines(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+async fn unix_socket() -> Started {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("socket");
+    let user = rustix::process::geteuid().as_raw();
+    let listener = unix_socket::unix::Listener::bind(&path, 0o600, user).await;
+    let listener = listener.map_err(io::Error::other)?;
+    let limits = unix_socket::unix::Limits {
+        connections: CONNECTIONS,
+        write: SHORT,
+    };
+    // More than the system takes of a peer that does not read.
+    let text: &str = "x".repeat(1 << 20).leak();
+    let stop = CancellationToken::new();
+    let serving = unix_socket::unix::serve(listener, text, limits, stop.clone());
+    let task = tokio::spawn(serving);
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+        drop(folder);
+    };
+    let target = Target {
+        connect: unix(path),
+        ..target(([127, 0, 0, 1], 0).into())
+    };
+    let target = one_text(target);
+    Ok(Running {
+        target,
+        stop: stop.boxed(),
+    })
+}
+
+async fn tls() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let authority = tls::Authority::new().map_err(io::Error::other)?;
+    let config = authority.identity("localhost", 4000);
+    let config = config.map_err(io::Error::other)?;
+    let roots = authority.roots().map_err(io::Error::other)?;
+    let client = tls::trust(roots).map_err(io::Error::other)?;
+    let limits = tls::Limits {
+        connections: CONNECTIONS,
+        handshake: SHORT,
+        connection: SHORT,
+        drain: SHORT,
+    };
+    let stop = CancellationToken::new();
+    let serving = tls::serve(listener, config, limits, stop.clone(), tls::answer);
+    let task = tokio::spawn(serving);
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+    };
+    let target = Target {
+        open: Arc::new(move |stream| {
+            let client = Arc::clone(&client);
+            let opening = async move {
+                let limit = Duration::from_secs(10);
+                let opened = tls::connect(&client, "localhost", stream, limit).await;
+                let opened = opened.map_err(io::Error::other)?;
+                Ok(Box::new(opened) as BoxStream)
+            };
+            opening.boxed()
+        }),
+        ..whole(target(address))
+    };
+    Ok(Running {
+        target,
+        stop: stop.boxed(),
+    })
+}
+
+async fn websocket_chat() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let limits = websocket_chat::Limits {
+        connections: CONNECTIONS,
+        joining: SHORT,
+        message: 1000,
+        queue: 64,
+        pace: Duration::from_millis(1),
+        ping: SHORT / 3,
+        silence: SHORT,
+        closing: SHORT,
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(websocket_chat::serve(listener, limits, stop.clone()));
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+    };
+    Ok(Running {
+        target: chat(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+async fn api_server() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let limits = api_server::Limits {
+        connections: CONNECTIONS,
+        running: 2,
+        waiting: 2,
+        kept: 10,
+        body: 1000,
+        head: SHORT,
+        request: SHORT,
+        connection: 3 * SHORT,
+        leave: Duration::ZERO,
+        drain: SHORT,
+    };
+    let work = |text: String| {
+        assert_ne!(text, "panic", "scheduled");
+        api_server::count_words(text)
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(api_server::serve(listener, limits, work, stop.clone()));
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+    };
+    Ok(Running {
+        target: api(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+/// Attacks, then stops the server beside peers that stay, and looks for what is left.
+async fn attack(start: impl AsyncFn() -> Started) -> io::Result<()> {
+    let before = tasks();
+    let Running { target, stop } = start().await?;
+    if let Err(fault) = target.attack().await {
+        panic!("{fault}");
+    }
+    let peers = target.linger().await;
+    soon(stop).await;
+    drop(peers);
+    soon(async {
+        while tasks() > before {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    Ok(())
+}
+
+macro_rules! servers {
+    ($($name:ident)*) => {
+        mod attacked {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() -> std::io::Result<()> {
+                    super::attack(super::$name).await
+                }
+            )*
+        }
+
+        async fn one(name: &str) -> Started {
+            match name {
+                $(stringify!($name) => $name().await,)*
+                _ => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+servers!(
+    tcp_echo_server servers protocols line_protocol unix_socket tls websocket_chat
+    api_server
+);
+
+const IS_CHILD: &str = "SERVER_OUT_OF_DESCRIPTORS";
+
+/// The limit of descriptors is the whole process's, so this is done in another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn child() -> io::Result<()> {
+    let Ok(name) = env::var(IS_CHILD) else {
+        return Ok(());
+    };
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let Running { target, stop } = one(&name).await?;
+    target.serves("nothing").await.map_err(io::Error::other)?;
+    let current = Some(64);
+    setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
+    let served = target.out_of_descriptors().await;
+    assert!(served.is_ok(), "{served:?}");
+    soon(stop).await;
+    println!("served again");
+    Ok(())
+}
+
+#[test]
+fn out_of_descriptors_they_serve_again() -> io::Result<()> {
+    for name in NAMES {
+        let output = child_of(module_path!()).env(IS_CHILD, name).output()?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stdout.contains("served again"), "{name}: {stdout}{stderr}");
+        // The operator is told, and no loop spins.
+        let told = stderr.matches("cannot accept").count();
+        assert!((1..5).contains(&told), "{name}: {told} lines\n{stderr}");
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The hostile peers of the section real-world against the servers of its twins.
+
+// A test fails by a panic.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../crates/real-world/src/tests/hostile.rs"]
+mod hostile;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use catalog::workspace::Workspace;
+use futures::FutureExt as _;
+use tokio::runtime::Builder;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use hostile::{
+    BoxStream, Fault, Target, api, chat, echo, lines, one_text, target, tcp, unix, whole,
+};
+
+tests::harness!(
+    tcp_echo_server(PYTHON),
+    servers(PYTHON),
+    protocols(PYTHON),
+    line_protocol(PYTHON),
+    unix_socket(PYTHON),
+    tls(PYTHON),
+    websocket_chat(PYTHON),
+    api_server(PYTHON),
+);
+
+fn twin(name: &str) -> PathBuf {
+    tests::root().join(format!("crates/real-world/python/{name}.py"))
+}
+
+/// Runs the twin's server, attacks it, and stops it beside peers that stay.
+fn attack(name: &str, known: impl Fn(Target, &str) -> Target) -> Result<(), Fault> {
+    let python = tests::python();
+    let python = python.environment(&Workspace::open().unwrap()).unwrap();
+    let mut child = Command::new(python)
+        .arg(tests::root().join("tests/tests/host_twin.py"))
+        .arg(twin(name))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut address = String::new();
+    stdout.read_line(&mut address).unwrap();
+    let address = address.trim();
+    let mut stderr = child.stderr.take().unwrap();
+    let said = thread::spawn(move || {
+        let mut said = String::new();
+        let _ = stderr.read_to_string(&mut said);
+        said
+    });
+    let printed = thread::spawn(move || {
+        let mut printed = String::new();
+        let _ = stdout.read_to_string(&mut printed);
+        printed
+    });
+    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+    let attacked = runtime.block_on(async {
+        let target = known(target(([127, 0, 0, 1], 0).into()), address);
+        let attacked = target.attack().await;
+        let peers = target.linger().await;
+        drop(child.stdin.take());
+        // The server ends while they are still there.
+        let ended = async {
+            while child.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(40), ended).await;
+        drop(peers);
+        attacked.map(|()| ended.is_ok())
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    let (printed, said) = (printed.join().unwrap(), said.join().unwrap());
+    let last = said.lines().rev().take(20).collect::<Vec<_>>();
+    match attacked {
+        Ok(true) if printed.ends_with("stopped\n") => Ok(()),
+        Ok(stopped) => panic!("{name}: stopped {stopped}: {last:#?}"),
+        Err(fault) => {
+            eprintln!("{name}: {last:#?}");
+            Err(fault)
+        }
+    }
+}
+
+/// A twin that listens on a port of TCP.
+fn attack_tcp(name: &str, known: impl Fn(Target) -> Target) -> Result<(), Fault> {
+    attack(name, |target, port| {
+        let port: u16 = port.parse().unwrap();
+        let connect = tcp(([127, 0, 0, 1], port).into());
+        known(Target { connect, ..target })
+    })
+}
+
+fn tcp_echo_server() {
+    attack_tcp("tcp_echo_server", echo).unwrap();
+}
+
+/// It names itself before what it sends back.
+fn servers() {
+    let named = |target| Target {
+        honest: hostile::ask(b"hello", b"x: hello"),
+        ..echo(target)
+    };
+    attack_tcp("servers", named).unwrap();
+}
+
+fn protocols() {
+    attack_tcp("protocols", echo).unwrap();
+}
+
+fn line_protocol() {
+    attack_tcp("line_protocol", lines).unwrap();
+}
+
+fn unix_socket() {
+    let known = |target, path: &str| {
+        let connect = unix(path.into());
+        one_text(Target { connect, ..target })
+    };
+    attack("unix_socket", known).unwrap();
+}
+
+/// Trusts the authority that stands in the twin.
+fn client() -> Arc<ClientConfig> {
+    let source = fs::read(twin("tls")).unwrap();
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_slice_iter(&source);
+    roots.add(certificates.flatten().next().unwrap()).unwrap();
+    let provider = Arc::new(default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn tls() {
+    let connector = TlsConnector::from(client());
+    let secured = |target| Target {
+        open: Arc::new({
+            let connector = connector.clone();
+            move |stream| {
+                let host = ServerName::try_from("localhost").unwrap();
+                let connecting = connector.connect(host, stream);
+                async { Ok(Box::new(connecting.await?) as BoxStream) }.boxed()
+            }
+        }),
+        ..whole(target)
+    };
+    attack_tcp("tls", secured).unwrap();
+}
+
+fn websocket_chat() {
+    attack_tcp("websocket_chat", chat).unwrap();
+}
+
+/// aiohttp has no limit for the time until the first head: that is left to a proxy.
+fn api_server() {
+    let fault = attack_tcp("api_server", api);
+    assert_eq!(fault, Err(Fault::NotCutOff("half-open")));
+}
