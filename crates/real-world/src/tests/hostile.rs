@@ -62,6 +62,8 @@ pub struct Target {
     pub held: usize,
     /// Whether a peer is cut off that sends a byte now and then.
     pub ends_drips: bool,
+    /// Whether `open` succeeds only for a peer that is served.
+    pub opens_when_served: bool,
 }
 
 /// What an attack has found.
@@ -159,6 +161,7 @@ pub fn target(address: SocketAddr) -> Target {
         connections: CONNECTIONS,
         held: 0,
         ends_drips: true,
+        opens_when_served: false,
     }
 }
 
@@ -209,6 +212,7 @@ pub fn whole(target: Target) -> Target {
     Target {
         honest: ask(b"whole\n", b"1234"),
         request: b"whole\n".to_vec(),
+        opens_when_served: true,
         endless: vec![bytes("", "x")],
         held: 100_000,
         ..target
@@ -277,6 +281,7 @@ pub fn chat(target: Target) -> Target {
             talking.boxed()
         }),
         request: frame(0x81, &"hi".repeat(100)),
+        opens_when_served: true,
         endless: vec![
             (too_long, b"x".to_vec()),
             // A message of fragments, the last of which never comes.
@@ -535,9 +540,12 @@ impl Target {
             let Ok(mut stream) = self.opened(true).await else {
                 return;
             };
-            let _ = stream.write_all(&self.request).await;
-            let _ = stream.flush().await;
-            if stream.read(&mut [0]).await.is_ok_and(|size| size > 0) {
+            let mut is_served = self.opens_when_served;
+            if !is_served {
+                let _ = stream.write_all(&self.request).await;
+                is_served = stream.read(&mut [0]).await.is_ok_and(|size| size > 0);
+            }
+            if is_served {
                 most.fetch_max(served.fetch_add(1, SeqCst) + 1, SeqCst);
                 drain(&mut stream).await;
                 served.fetch_sub(1, SeqCst);
