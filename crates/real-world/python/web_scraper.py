@@ -15,19 +15,24 @@ import aiohttp
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
 
+# In bytes. Longer URLs are left out.
+MAX_URL = 2_000
+# In bytes, as much as RFC 9309 asks for. Of a host with a larger one nothing is fetched.
+MAX_ROBOTS = 500 * 1024
+
 
 @dataclass
 class Options:
     agent: str = "asyncio-to-tokio/0.1"
-    at_once: int = 10
-    per_host: int = 2
+    max_requests: int = 10
+    max_per_host: int = 2
     delay: float = 1
     timeout: float = 30
-    bytes: int = 2_000_000
-    depth: int = 3
-    pages: int = 1000
-    tries: int = 3
-    pause: float = 1
+    max_bytes: int = 2_000_000
+    max_depth: int = 3
+    max_pages: int = 1000
+    max_attempts: int = 3
+    initial_backoff: float = 1
 
     def client(self, connector=None):
         return aiohttp.ClientSession(
@@ -66,7 +71,7 @@ class Failure(Exception):
 
 
 async def scrape(client, first, options, report):
-    permits = asyncio.Semaphore(options.at_once)
+    permits = asyncio.Semaphore(options.max_requests)
     hosts = {urlsplit(url).netloc: Host(client, options, permits) for url in first}
     seen = set()
     # Found, and not yet reported.
@@ -75,7 +80,8 @@ async def scrape(client, first, options, report):
     def find(url, depth):
         url = urldefrag(url).url
         host = hosts.get(urlsplit(url).netloc)
-        if host and len(seen) < options.pages and url not in seen:
+        fits = len(url) <= MAX_URL and len(seen) < options.max_pages
+        if host and fits and url not in seen:
             seen.add(url)
             left.add(url)
             group.create_task(visit(host, url, depth))
@@ -87,7 +93,9 @@ async def scrape(client, first, options, report):
             links = outcome.links
         except Failure as failure:
             outcome = failure
-        if depth < options.depth:
+        except Exception as error:
+            outcome = Failure(f"crashed: {error!r}")
+        if depth < options.max_depth:
             for link in links:
                 find(link, depth + 1)
         left.remove(url)
@@ -108,7 +116,7 @@ class Host:
         self.client = client
         self.options = options
         self.permits = permits
-        self.places = asyncio.Semaphore(options.per_host)
+        self.host_permits = asyncio.Semaphore(options.max_per_host)
         self.due = 0
         self.line = asyncio.Lock()
         self.rules = None
@@ -122,14 +130,14 @@ class Host:
             raise self.rules
         if not self.rules.can_fetch(self.options.agent, url):
             raise Failure("robots.txt does not allow it")
-        return await self.get(url)
+        return await self.get(url, self.options.max_bytes)
 
     async def read_rules(self, page):
         url = urljoin(page, "/robots.txt")
         rules = RobotFileParser()
         for _ in range(6):
             try:
-                match await self.get(url):
+                match await self.get(url, MAX_ROBOTS):
                     case Page(body, _):
                         rules.parse(body.decode(errors="replace").splitlines())
                         return rules
@@ -142,24 +150,24 @@ class Host:
                 return Failure(f"robots.txt: {failure}")
         return Failure("robots.txt: more than 5 redirects")
 
-    async def get(self, url):
-        pause = self.options.pause
-        tries = 1
+    async def get(self, url, max_bytes):
+        backoff = self.options.initial_backoff
+        attempts = 1
         while True:
             try:
                 async with self.turn():
-                    return await fetch(self.client, url, self.options.bytes)
+                    return await fetch(self.client, url, max_bytes)
             except Failure as failure:
-                if not failure.may_pass or tries >= self.options.tries:
+                if not failure.may_pass or attempts >= self.options.max_attempts:
                     raise
-            await asyncio.sleep(pause)
-            tries += 1
-            pause *= 2
+            await asyncio.sleep(backoff)
+            attempts += 1
+            backoff *= 2
 
     @contextlib.asynccontextmanager
     async def turn(self):
         loop = asyncio.get_running_loop()
-        async with self.places:
+        async with self.host_permits:
             async with self.line:
                 begin = max(loop.time(), self.due)
                 await asyncio.sleep(begin - loop.time())
@@ -185,14 +193,17 @@ class Links(HTMLParser):
     def handle_starttag(self, tag, attributes):
         href = dict(attributes).get("href")
         if tag == "a" and href is not None:
-            self.found.append(urljoin(self.page, href))
+            # A URL such as http://[x is no URL.
+            with contextlib.suppress(ValueError):
+                self.found.append(urljoin(self.page, href))
 
 
-async def fetch(client, url, limit):
+async def fetch(client, url, max_bytes):
     try:
         async with client.get(url, allow_redirects=False) as response:
             if 300 <= response.status < 400 and "Location" in response.headers:
-                return Moved(urljoin(url, response.headers["Location"]))
+                with contextlib.suppress(ValueError):
+                    return Moved(urljoin(url, response.headers["Location"]))
             if response.status >= 300:
                 raise Failure(
                     f"status {response.status}",
@@ -201,8 +212,8 @@ async def fetch(client, url, limit):
                 )
             body = bytearray()
             async for chunk in response.content.iter_any():
-                if len(body) + len(chunk) > limit:
-                    raise Failure(f"larger than {limit} bytes")
+                if len(body) + len(chunk) > max_bytes:
+                    raise Failure(f"larger than {max_bytes} bytes")
                 body += chunk
     except TimeoutError:
         raise Failure("timed out", may_pass=True) from None
@@ -216,11 +227,11 @@ async def fetch(client, url, limit):
 
 SITES = """\
 news.example/robots.txt 0 disallow /private/
-news.example/ 0 page / /slow /about#us /archive /press /private /private/notes /circle
+news.example/ 0 page / /slow /about#us /old /press /private /private/x /circle /%70rivate/
 news.example/slow 60000 page
-news.example/about 0 page /team http://elsewhere.example/
+news.example/about 0 page /team http://elsewhere.example/ http://[x
 news.example/team 600 page /team/more
-news.example/archive 300 page
+news.example/old 300 page
 news.example/press 0 move /private/press
 news.example/circle 0 move /circle/back
 news.example/circle/back 0 move /circle
@@ -314,13 +325,13 @@ async def demonstration():
     connector = aiohttp.TCPConnector(resolver=Resolver(runner.addresses[0][1]))
 
     options = Options(
-        at_once=3,
+        max_requests=3,
         delay=0.2,
         timeout=0.8,
-        bytes=10_000,
-        depth=2,
-        tries=2,
-        pause=0.25,
+        max_bytes=10_000,
+        max_depth=2,
+        max_attempts=2,
+        initial_backoff=0.25,
     )
     async with options.client(connector) as client:
         first = ["http://news.example/", "http://shop.example/"]
@@ -331,7 +342,7 @@ async def demonstration():
 
         await asyncio.sleep(begin + 3.5 - loop.time())
         print("At most four pages, and stopped after 0.5 s:")
-        options.pages = 4
+        options.max_pages = 4
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await scrape_and_report(client, first[:1], options)

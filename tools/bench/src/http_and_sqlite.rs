@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::examples::real_world::async_sqlite::Database;
 use crate::examples::real_world::http_requests::{client, fetch_json};
-use crate::examples::real_world::sqlite_batch_insert::{Reading, insert_all};
+use crate::examples::real_world::sqlite_batch_insert::insert_all;
 use crate::row::{Row, Work, row, shared, timed};
 
 /// In the order of the table.
@@ -46,8 +46,6 @@ pub fn rows() -> Vec<Row> {
             )
             .ours(|n| select(1, n))
             .asyncio("sqlite.select_one_trip", None),
-        // Python's rows are tuples from the start. The twin makes them from dataclasses,
-        // which takes longer than their insertion.
         row("sqlite_insert", "real-world/sqlite_batch_insert", 100_000)
             .title("{n} rows into SQLite, in one transaction")
             .ours(insert)
@@ -156,13 +154,11 @@ async fn insert(size: u64) -> Work {
         Ok(connection)
     };
     let database = Database::open(open).await.expect("there is room");
-    let celsius = |id| f64::from(id) / 2.0;
-    let reading = |id| Reading {
-        id,
-        celsius: celsius(id),
-    };
-    let rows: Vec<Reading> = (0..size as u32).map(reading).collect();
-    let inserting = database.call(move |connection| insert_all(connection, &rows));
+    let rows: Vec<(u32, f64)> = (0..size as u32)
+        .map(|id| (id, f64::from(id) / 2.0))
+        .collect();
+    let insert = "INSERT INTO readings VALUES (?1, ?2)";
+    let inserting = database.call(move |connection| insert_all(connection, insert, rows));
     let inserted = timed(async {
         let result = inserting.await.expect("it is open");
         result.expect("they are new");
