@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use crate::Example;
-use crate::run::{Manner, run_all, run_as_told};
-use crate::transcript::{Form, print_raw};
+use crate::run::{Manner, VARIABLE, run_all, run_as_told};
+use crate::transcript::print_raw;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
@@ -25,10 +25,12 @@ enum Command {
 /// Exit code 0 when all went well, 1 when an example returned an error or panicked, 2
 /// when the call was wrong, in which case nothing has run.
 pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode {
-    if let Some(ended) = run_as_told(examples) {
-        return ended;
-    }
-    let called = parse(env::args_os().skip(1)).and_then(|command| {
+    let told = env::var(VARIABLE).ok();
+    let called = match &told {
+        Some(words) => parse(words.split(' ').map(OsString::from)),
+        None => parse(env::args_os().skip(1)),
+    };
+    let called = called.and_then(|command| {
         match command {
             Command::Help => print_raw(&help(section, title)),
             Command::List => print_raw(&list(examples)),
@@ -44,6 +46,9 @@ pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode
                     let found = names.iter().map(|name| find(name, section, examples));
                     found.collect::<Result<Vec<&Example>, String>>()?
                 };
+                if told.is_some() {
+                    return Ok(run_as_told(found[0], manner));
+                }
                 if found.len() > 1 && !arguments.is_empty() {
                     return Err("arguments behind `--` go to one example".to_owned());
                 }
@@ -63,7 +68,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut names = Vec::new();
     let mut source = None;
     let mut list = false;
-    let mut manner = Manner::PLAIN;
+    let mut manner = Manner::default();
     let mut args = args.map(|arg| {
         arg.into_string()
             .map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))
@@ -74,7 +79,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             "-h" | "--help" => return Ok(Command::Help),
             "--list" => list = true,
             "--virtual-time" => manner.virtual_time = true,
-            "--tsv" => manner.form = Form::Tsv,
+            "--tsv" => manner.tsv = true,
             "--spawn" => manner.spawn = true,
             "--source" => source = Some(args.next().transpose()?.unwrap_or_default()),
             "--" => arguments = args.by_ref().collect::<Result<_, _>>()?,
@@ -82,7 +87,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             name => names.push(name.to_owned()),
         }
     }
-    let alone = names.is_empty() && manner == Manner::PLAIN && arguments.is_empty();
+    let alone = names.is_empty() && manner == Manner::default() && arguments.is_empty();
     match (list, source) {
         (false, None) => Ok(Command::Run {
             names,
@@ -164,59 +169,29 @@ mod tests {
     use std::ffi::OsString;
 
     use super::{Command, Manner, parse};
-    use crate::transcript::Form;
 
-    fn parsed(args: &[&str]) -> Result<Command, String> {
-        parse(args.iter().map(OsString::from))
+    fn parsed(words: &str) -> Result<Command, String> {
+        parse(words.split(' ').map(OsString::from))
     }
 
+    // What is said of wrong calls is in tests/tests/cmd/section.txt.
     #[test]
     fn names_and_options_in_any_order() {
-        let everything = [
-            "b",
-            "--virtual-time",
-            "a",
-            "--tsv",
-            "--spawn",
-            "--",
-            "--x",
-            "y",
-        ];
-        assert_eq!(
-            parsed(&everything),
-            Ok(Command::Run {
-                names: vec!["b".to_owned(), "a".to_owned()],
-                manner: Manner {
-                    virtual_time: true,
-                    spawn: true,
-                    form: Form::Tsv,
-                },
-                arguments: vec!["--x".to_owned(), "y".to_owned()],
-            })
-        );
-        assert_eq!(parsed(&["--list"]), Ok(Command::List));
-        assert_eq!(
-            parsed(&["--source", "a"]),
-            Ok(Command::Source("a".to_owned()))
-        );
-        assert_eq!(parsed(&["a", "-h"]), Ok(Command::Help));
-    }
-
-    #[test]
-    fn calls_that_make_no_sense_are_refused() {
-        for args in [
-            &["--lst"][..],
-            &["-x"],
-            &["--source"],
-            &["--source", "a", "--list"],
-            &["--source", "a", "b"],
-            &["--source", "a", "--", "b"],
-            &["--list", "a"],
-            &["--list", "--virtual-time"],
-            &["a", "--timeline"],
-            &["--source", "a", "--tsv"],
-        ] {
-            assert!(parsed(args).is_err(), "{args:?} was accepted");
+        let (virtual_time, spawn, tsv) = (true, true, true);
+        let everything = Command::Run {
+            names: vec!["b".to_owned(), "a".to_owned()],
+            manner: Manner {
+                virtual_time,
+                spawn,
+                tsv,
+            },
+            arguments: vec!["--x".to_owned(), "y".to_owned()],
+        };
+        let words = "b --virtual-time a --tsv --spawn -- --x y";
+        assert_eq!(parsed(words), Ok(everything));
+        assert_eq!(parsed("a -h"), Ok(Command::Help));
+        for words in ["--source a b", "--source a -- b", "--source a --tsv"] {
+            assert!(parsed(words).is_err(), "{words}");
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn paused_runtime() -> Result<Runtime, String> {
         .map_err(|error| format!("cannot build the runtime: {error}"))
 }
 
-/// Awaits the example on a paused clock, and gives up when nothing can ever happen again.
+/// Awaits the example. On a paused clock, gives up when nothing can ever happen again.
 ///
 /// # Errors
 ///

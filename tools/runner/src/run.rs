@@ -5,54 +5,34 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, or_deadlock, paused_runtime};
-use crate::transcript::{self, Form, print_raw};
-use crate::{Example, Run};
+use crate::transcript::{self, print_raw};
+use crate::{Example, LocalFuture, Run, SendFuture};
 
-/// The environment variable that tells the section's executable to run one example, as
-/// words: those of [`Manner::words`], and the name. The arguments are the example's own.
-const VARIABLE: &str = "EXAMPLE_RUNNER_RUN";
+/// The environment variable that tells the section's executable to run one example, by the
+/// options of [`Manner::options`] and the name. The arguments are the example's own.
+pub const VARIABLE: &str = "EXAMPLE_RUNNER_RUN";
 
 /// How the examples are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manner {
     /// Skip the waits, unless the example needs the real clock.
     pub virtual_time: bool,
     /// Inside `tokio::spawn`, as code is that a reader has pasted into a server.
     pub spawn: bool,
-    pub form: Form,
+    /// Print lines for programs, rather than for people.
+    pub tsv: bool,
 }
 
 impl Manner {
-    /// What a user gets who asks for nothing.
-    pub const PLAIN: Self = Self {
-        virtual_time: false,
-        spawn: false,
-        form: Form::Plain,
-    };
-
-    fn words(self) -> [&'static str; 3] {
-        [
-            if self.virtual_time { "virtual" } else { "real" },
-            if self.spawn { "spawn" } else { "call" },
-            match self.form {
-                Form::Plain => "plain",
-                Form::Tsv => "tsv",
-            },
-        ]
-    }
-
-    fn parse(words: &[&str]) -> Self {
-        Self {
-            virtual_time: words.contains(&"virtual"),
-            spawn: words.contains(&"spawn"),
-            form: match words.contains(&"tsv") {
-                true => Form::Tsv,
-                false => Form::Plain,
-            },
-        }
+    /// Returns the options of the command line that ask for this.
+    fn options(self) -> String {
+        let virtual_time = ["", "--virtual-time "][usize::from(self.virtual_time)];
+        let spawn = ["", "--spawn "][usize::from(self.spawn)];
+        let tsv = ["", "--tsv "][usize::from(self.tsv)];
+        format!("{virtual_time}{spawn}{tsv}")
     }
 }
 
@@ -62,14 +42,14 @@ impl Manner {
 pub fn run_all(examples: &[&Example], manner: Manner, arguments: &[String]) -> ExitCode {
     let mut failed = false;
     for (index, example) in examples.iter().enumerate() {
-        if examples.len() > 1 && manner.form != Form::Tsv {
+        if examples.len() > 1 && !manner.tsv {
             let gap = if index == 0 { "" } else { "\n" };
             print_raw(&format!("{gap}# {}: {}\n", example.name, example.summary()));
         }
         let command = env::current_exe().map(|program| {
             let mut command = Command::new(program);
-            let words = [&manner.words()[..], &[example.name]].concat();
-            command.args(arguments).env(VARIABLE, words.join(" "));
+            let told = manner.options() + example.name;
+            command.args(arguments).env(VARIABLE, told);
             command
         });
         let ended = match command {
@@ -104,67 +84,45 @@ fn become_this(mut command: Command) -> io::Result<bool> {
     command.status().map(|status| status.success())
 }
 
-/// Runs the example that the environment names, if it names one.
-pub fn run_as_told(examples: &[Example]) -> Option<ExitCode> {
-    let told = env::var(VARIABLE).ok()?;
-    let words: Vec<&str> = told.split(' ').collect();
-    let (name, words) = words.split_last()?;
-    let example = examples.iter().find(|example| example.name == *name)?;
-    let manner = Manner::parse(words);
-    if manner.form == Form::Tsv {
+/// Runs this one example in this process.
+pub fn run_as_told(example: &Example, manner: Manner) -> ExitCode {
+    let name = example.name;
+    if manner.tsv {
         print_raw(&format!("# {name}\n"));
     }
-    Some(match run_one(example, manner) {
-        Ok(code) => code,
-        Err(message) => {
-            eprintln!("error: {name}: {message}");
-            ExitCode::FAILURE
-        }
+    run_one(example, manner).unwrap_or_else(|message| {
+        eprintln!("error: {name}: {message}");
+        ExitCode::FAILURE
     })
 }
 
 fn run_one(example: &Example, manner: Manner) -> Result<ExitCode, String> {
     let paused = manner.virtual_time && !example.needs_real_clock();
-    let runtime = if paused {
-        paused_runtime()?
-    } else if manner.spawn {
-        Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot build the runtime: {error}"))?
-    } else {
-        return timed(Clock::real(), manner.form, example.main);
+    if !paused && !manner.spawn {
+        return timed(Clock::real(), manner.tsv, example.main);
+    }
+    let future: LocalFuture = match (example.run, manner.spawn) {
+        (Run::Send(run), true) => Box::pin(spawned(run)),
+        (Run::Send(run), false) => Box::pin(async move { run().await }),
+        (Run::Local(_), true) => return Err("`run` is not Send".to_owned()),
+        (Run::Local(run), false) => Box::pin(async move { run().await }),
     };
-    let clock = if paused {
-        Clock::of(&runtime)
+    let (runtime, clock) = if paused {
+        let runtime = paused_runtime()?;
+        let clock = Clock::of(&runtime);
+        (runtime, clock)
     } else {
-        Clock::real()
+        let cannot = |error| format!("cannot build the runtime: {error}");
+        (Runtime::new().map_err(cannot)?, Clock::real())
     };
-    timed(clock, manner.form, || {
-        let result = match (example.run, manner.spawn) {
-            (Run::Send(run), true) => block_on(&runtime, paused, spawned(run)),
-            (Run::Send(run), false) => block_on(&runtime, paused, run()),
-            (Run::Local(_), true) => Err("`run` is not Send".to_owned()),
-            (Run::Local(run), false) => block_on(&runtime, paused, run()),
-        };
+    timed(clock, manner.tsv, || {
+        let result = runtime.block_on(or_deadlock(future));
         drop(runtime);
         result
     })
 }
 
-fn block_on(
-    runtime: &Runtime,
-    paused: bool,
-    example: impl Future<Output = Result<ExitCode, String>>,
-) -> Result<ExitCode, String> {
-    if paused {
-        runtime.block_on(or_deadlock(example))
-    } else {
-        runtime.block_on(example)
-    }
-}
-
-async fn spawned(run: fn() -> crate::SendFuture) -> Result<ExitCode, String> {
+async fn spawned(run: fn() -> SendFuture) -> Result<ExitCode, String> {
     match tokio::spawn(run()).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
@@ -177,14 +135,14 @@ async fn spawned(run: fn() -> crate::SendFuture) -> Result<ExitCode, String> {
 /// Runs the example from the start of its clock to its end; a panic becomes an error.
 fn timed(
     clock: Clock,
-    form: Form,
+    tsv: bool,
     example: impl FnOnce() -> Result<ExitCode, String>,
 ) -> Result<ExitCode, String> {
     let wall = Instant::now();
-    transcript::start(clock, form);
+    transcript::start(clock, tsv);
     let result = panic::catch_unwind(AssertUnwindSafe(example));
     let (elapsed, wall) = (transcript::stop(), wall.elapsed());
-    if form == Form::Tsv && result.is_ok() {
+    if tsv && result.is_ok() {
         let (end, wall) = (transcript::seconds(elapsed), transcript::seconds(wall));
         print_raw(&format!("# end {end} {wall}\n"));
     }

@@ -7,19 +7,12 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// How the lines of an example are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `  0.200  text`, for people and for the goldens.
-    Plain,
-    /// Seconds, who printed it and text, separated by tabs, for programs. Who is the id of
-    /// a task, `-` for the thread of the example's `main`, or `thread` for another one.
-    Tsv,
-}
-
 struct Running {
     clock: Clock,
-    form: Form,
+    /// Whether the lines are for programs: seconds, who printed it and text, separated by
+    /// tabs. Who is the id of a task, `-` for the thread of the example's `main`, or
+    /// `thread` for another one.
+    tsv: bool,
     thread: ThreadId,
 }
 
@@ -27,13 +20,10 @@ struct Running {
 static RUNNING: RwLock<Option<Running>> = RwLock::new(None);
 
 /// Lets the lines be stamped by this clock from now on.
-pub fn start(clock: Clock, form: Form) {
+pub fn start(clock: Clock, tsv: bool) {
     let thread = thread::current().id();
-    *RUNNING.write().unwrap_or_else(PoisonError::into_inner) = Some(Running {
-        clock,
-        form,
-        thread,
-    });
+    let running = Some(Running { clock, tsv, thread });
+    *RUNNING.write().unwrap_or_else(PoisonError::into_inner) = running;
 }
 
 /// Ends the example and returns how long it took on its clock.
@@ -59,27 +49,32 @@ pub fn seconds(elapsed: Duration) -> String {
 pub fn print_line(text: fmt::Arguments<'_>) {
     // Formatting runs the caller's code, which may print: no lock is held here.
     let text = text.to_string();
-    let mut stdout = io::stdout().lock();
     // The clock is read under the lock, so that times never go backwards on the page.
-    let block = render(&text);
-    let written = stdout.write_all(block.as_bytes());
-    drop(stdout);
-    or_exit(written);
+    write(|| render(&text));
 }
 
 /// Writes a line of the runner's own, without a time.
 pub fn print_raw(text: &str) {
-    or_exit(io::stdout().lock().write_all(text.as_bytes()));
+    write(|| text);
+}
+
+fn write<T: AsRef<[u8]>>(text: impl FnOnce() -> T) {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text().as_ref());
+    drop(stdout);
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(0),
+        Err(error) => {
+            eprintln!("error: cannot write to standard output: {error}");
+            process::exit(1);
+        }
+    }
 }
 
 fn render(text: &str) -> String {
     let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(Running {
-        clock,
-        form,
-        thread,
-    }) = running.as_ref()
-    else {
+    let Some(Running { clock, tsv, thread }) = running.as_ref() else {
         return format!("{text}\n");
     };
     let time = seconds(clock.elapsed());
@@ -91,22 +86,11 @@ fn render(text: &str) -> String {
     let mut block = String::new();
     for line in text.split('\n') {
         // Writing to a String cannot fail.
-        let _ = match form {
-            Form::Tsv => writeln!(block, "{time}\t{who}\t{line}"),
-            _ if line.is_empty() => writeln!(block, "{time:>7}"),
-            _ => writeln!(block, "{time:>7}  {line}"),
+        let _ = match (tsv, line) {
+            (true, _) => writeln!(block, "{time}\t{who}\t{line}"),
+            (false, "") => writeln!(block, "{time:>7}"),
+            (false, _) => writeln!(block, "{time:>7}  {line}"),
         };
     }
     block
-}
-
-fn or_exit(written: io::Result<()>) {
-    match written {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(0),
-        Err(error) => {
-            eprintln!("error: cannot write to standard output: {error}");
-            process::exit(1);
-        }
-    }
 }
