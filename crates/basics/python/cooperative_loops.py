@@ -44,7 +44,7 @@ async def main():
             total = await greedy(6, 50)
         print(f"Total: {total}")
     except TimeoutError:
-        print("Time is up")
+        print("Timed out")
 
     print("A cooperative loop with a limit of 100 ms, in short portions:")
     try:
@@ -52,7 +52,7 @@ async def main():
             total = await cooperative(30, 10)
         print(f"Total: {total}")
     except TimeoutError:
-        print("Time is up")
+        print("Timed out")
 
 
 asyncio.run(main())

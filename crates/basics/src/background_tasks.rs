@@ -14,7 +14,7 @@
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel, asyncio.run
 //! stderr: a page has a title
-//! differs: a group of asyncio raises, and what is left at the end cleans up
+//! differs: a task that is left at the end cleans up in asyncio, in Tokio it is dropped
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn fetch(page: &str, delay: Duration) -> Result<String, String> {
     }
 }
 
-/// Starts tasks of its own; whoever waits for the tracker waits for them too.
+/// Spawns tasks of its own. `wait` on the tracker waits for them, too.
 async fn crawl(site: &str, tasks: TaskTracker) {
     sleep(Duration::from_millis(100)).await;
     println!("{site} has three pages");
@@ -44,14 +44,14 @@ async fn crawl(site: &str, tasks: TaskTracker) {
     }
 }
 
-/// A bug, in a task of which nobody asks for the result.
+/// Has a bug, and runs in a task whose result is ignored.
 async fn index(page: &str, delay: Duration) {
     sleep(delay).await;
     let title = page.strip_prefix("title: ").expect("a page has a title");
     println!("Indexed {title}");
 }
 
-/// Stands for a file: dropping it closes it.
+/// Stands for a file, which is closed when it is dropped.
 struct LogFile;
 
 impl Drop for LogFile {
@@ -60,7 +60,7 @@ impl Drop for LogFile {
     }
 }
 
-/// Flushes a log now and then until it is stopped, and then once more.
+/// Flushes a log every 200 ms until the token is cancelled, and then once more.
 pub async fn flush_log(stop: CancellationToken) {
     let _file = LogFile;
     let period = Duration::from_millis(200);
@@ -88,7 +88,7 @@ pub async fn run() {
     tasks.wait().await;
     println!("All tasks have ended");
 
-    println!("A task that is asked to stop:");
+    println!("A task that is shut down:");
     let tasks = TaskTracker::new();
     let stop = CancellationToken::new();
     tasks.spawn(flush_log(stop.clone()));

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 const DOWNLOAD: Duration = Duration::from_millis(250);
 
-/// Blocks its thread for as long as the download takes.
+/// Blocks its thread until the download is complete.
 fn download_file(filename: &str) -> String {
     println!("Starting download: {filename}");
     thread::sleep(DOWNLOAD);
@@ -33,7 +33,7 @@ fn download_file(filename: &str) -> String {
     format!("Data from {filename}")
 }
 
-/// Leaves the thread to others meanwhile.
+/// Suspends until the download is complete: its thread is free meanwhile.
 async fn download_file_async(filename: &str) -> String {
     println!("Starting download: {filename}");
     sleep(DOWNLOAD).await;

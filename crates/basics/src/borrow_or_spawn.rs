@@ -22,7 +22,7 @@ use tokio::join;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// For how long a loop is busy with each answer.
+/// How long a loop is busy with each answer.
 const BUSY: Duration = Duration::from_millis(500);
 
 pub struct Client {
@@ -39,7 +39,8 @@ impl Client {
         }
     }
 
-    /// Borrows the client and the names, and so must wait for the answers itself.
+    /// Prints the answers as they come. It borrows the client and the names, and so must
+    /// await the answers itself.
     pub async fn show_all(&self, pages: &[(String, Duration)]) {
         let mut answers = FuturesUnordered::new();
         for (page, delay) in pages {
@@ -51,8 +52,9 @@ impl Client {
         }
     }
 
-    /// Starts tasks that own all they use, and may be returned or put in a struct. With
-    /// `self: &Arc<Self>` it is called on an `Arc<Client>`, and each task has a clone.
+    /// Spawns tasks that own all they use, so they may be returned or kept in a struct.
+    ///
+    /// `self: &Arc<Self>` takes an `Arc<Client>`, and each task owns a clone of it.
     pub fn start_all(
         self: &Arc<Self>,
         pages: &[(String, Duration)],

@@ -46,7 +46,7 @@ fn blocking_call(name: &str) {
     println!("The {name} call ends");
 }
 
-/// A plain function that uses both flavours: one thread, or one for each core.
+/// Uses both flavours: one thread, and one thread for each core.
 pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("One thread, the caller's:");
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -78,8 +78,8 @@ pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// From async code it takes a thread on which blocking is allowed: `block_on` panics on
-/// a thread that is running a runtime's tasks (see `call_async_from_sync`).
+/// From async code this takes a thread on which blocking is allowed. On a thread that
+/// runs tasks, `block_on` panics.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(both_flavours).await?
 }

@@ -21,13 +21,13 @@ use tokio::join;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// Stands for a computation that keeps the processor busy for so long.
+/// Stands for a computation that takes this long.
 fn compute(portion: u32, millis: u64) -> u32 {
     thread::sleep(Duration::from_millis(millis));
     portion * portion
 }
 
-/// An async function that never awaits.
+/// Computes all portions without an await.
 async fn greedy(portions: u32, millis: u64) -> u32 {
     let mut total = 0;
     for portion in 1..=portions {
@@ -36,7 +36,7 @@ async fn greedy(portions: u32, millis: u64) -> u32 {
     total
 }
 
-/// Lets the others in after each portion.
+/// Lets other tasks run after each portion.
 pub async fn cooperative(portions: u32, millis: u64) -> u32 {
     let mut total = 0;
     for portion in 1..=portions {
@@ -55,7 +55,7 @@ async fn neighbour() {
 
 pub async fn run() {
     println!("A greedy loop and its neighbour:");
-    // Without `biased`, `join!` begins each turn with another one, to be fair.
+    // Without `biased`, `join!` begins each round with another future, to be fair.
     let (total, ()) = join!(biased; greedy(6, 50), neighbour());
     println!("Total: {total}");
 
@@ -67,13 +67,13 @@ pub async fn run() {
     println!("A greedy loop with a limit of 100 ms:");
     match timeout(limit, greedy(6, 50)).await {
         Ok(total) => println!("Total: {total}"),
-        Err(_) => println!("Time is up"),
+        Err(_) => println!("Timed out"),
     }
 
     println!("A cooperative loop with a limit of 100 ms, in short portions:");
     match timeout(limit, cooperative(30, 10)).await {
         Ok(total) => println!("Total: {total}"),
-        Err(_) => println!("Time is up"),
+        Err(_) => println!("Timed out"),
     }
 }
 

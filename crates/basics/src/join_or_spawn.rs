@@ -24,9 +24,9 @@ use tokio::task::spawn_blocking;
 
 /// Counts the primes below the limit, and says which thread did it.
 ///
-/// Nobody passes the barrier before all whom it waits for are there, each on a thread of
-/// its own. So it proves how many computations run at the same moment. (A barrier blocks
-/// its thread. It serves as a proof here; between tasks use tokio's own `Barrier`.)
+/// No computation passes the barrier before all of them have reached it, each on a thread
+/// of its own. So it proves how many run at the same moment. It blocks its thread: between
+/// tasks use tokio's own `Barrier`.
 fn count_primes(limit: u32, together: &Barrier) -> (usize, ThreadId) {
     together.wait();
     let is_prime = |n: &u32| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
@@ -64,7 +64,7 @@ pub async fn count_three_ways() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// `main` builds a runtime of its own, whatever runtime this one runs on.
+/// `main` builds its own runtime, so async code calls it on a thread that may block.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(main).await?
 }

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// A plain function: the call does the work.
+/// Does its work when it is called.
 pub fn regular_function() -> &'static str {
     println!("The regular function runs");
     "Hello"
 }
 
-/// An async function: the call makes a future, and awaiting that does the work.
+/// Returns a future when it is called, and does its work when that is awaited.
 pub async fn fetch_data() -> &'static str {
     println!("The fetch starts");
     sleep(Duration::from_secs(1)).await;

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, LocalSet, spawn_local};
 use tokio::time::sleep;
 
-/// Its `Rc` is gone before it awaits, so it is a task like any other.
+/// Drops its `Rc` before it awaits, so it can be spawned as any task.
 async fn shout(word: &'static str) {
     let shouted = {
         let letters = Rc::new(word.to_uppercase());
@@ -35,8 +35,8 @@ async fn shout(word: &'static str) {
     println!("{shouted}");
 }
 
-/// Keeps the `Rc` across its await, but borrows the list from it only between awaits:
-/// while one task has what `borrow_mut` returns, another that asks panics, "RefCell
+/// Keeps the `Rc` across its await, and borrows the list only between awaits. If one
+/// task kept what `borrow_mut` returns, the next `borrow_mut` would panic: "RefCell
 /// already borrowed".
 async fn remember(name: &'static str, delay: Duration, names: Rc<RefCell<Vec<&str>>>) {
     sleep(delay).await;
@@ -66,7 +66,7 @@ pub async fn run() -> Result<(), JoinError> {
         sleep(Duration::from_millis(100)).await;
         list.borrow().len()
     };
-    // `spawn_local` may be called wherever `run_until` is at work.
+    // Inside `run_until`, `spawn_local` finds the set.
     let length = local.run_until(async { spawn_local(count).await }).await?;
     println!("Names: {length}");
     Ok(())

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-/// After a panic under the lock it is poisoned: from then on each `lock` is an error.
+/// A panic while the lock is held poisons it: from then on each `lock` is an error.
 const UNHURT: &str = "nobody panics while holding the lock";
 
 struct Prices {
@@ -39,7 +39,8 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Takes one from the stock, if there is one: looked up and taken under one lock.
+    /// Takes one item from the stock, if any is left. One lock covers the look and the
+    /// change.
     fn take(&self, item: &str) -> bool {
         let mut stock = self.stock.lock().expect(UNHURT);
         match stock.get_mut(item) {
@@ -51,7 +52,7 @@ impl Shop {
         }
     }
 
-    /// Replaces the prices for whoever asks from now on.
+    /// Replaces the prices. Holders of the old `Arc` keep the old prices.
     fn set_prices(&self, prices: Prices) {
         *self.prices.write().expect(UNHURT) = Arc::new(prices);
     }
@@ -60,7 +61,7 @@ impl Shop {
         Arc::clone(&self.prices.read().expect(UNHURT))
     }
 
-    /// Reads the till, waits, and writes it back: nobody may come in between.
+    /// Reads the till, waits, and writes it back, all under one lock.
     async fn pay(&self, name: &str, prices: &Prices) {
         let mut till = self.till.lock().await;
         let before = *till;

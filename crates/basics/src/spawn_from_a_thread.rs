@@ -38,12 +38,12 @@ async fn look_up(id: u32) -> Result<String, String> {
     }
 }
 
-/// Has async code do the work, and blocks its thread until the answer is there.
+/// Runs async code on the runtime, and blocks its thread until the answer has come.
 pub fn look_up_from_thread(handle: &Handle, id: u32) -> Result<String, Failure> {
     Ok(handle.block_on(handle.spawn(look_up(id)))??)
 }
 
-/// Sends as fast as it is read: `blocking_send` waits while the channel is full.
+/// Sends as fast as the receiver reads: `blocking_send` waits while the channel is full.
 fn send_readings(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
     for reading in [81, 14, 3, 94] {
         readings.blocking_send(reading)?;
@@ -52,7 +52,7 @@ fn send_readings(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Watches a device for as long as somebody listens.
+/// Watches a device until the receiver is dropped.
 fn watch_device(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
     for reading in 1.. {
         thread::sleep(Duration::from_millis(100));
@@ -64,7 +64,7 @@ fn watch_device(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a thread without blocking the one that this runs on.
+/// Waits for a thread without blocking the current one.
 async fn join(thread: thread::JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
     spawn_blocking(|| thread.join().expect("the thread does not panic")).await?
 }

@@ -28,14 +28,14 @@ async fn simple_coroutine() -> String {
     format!("Done after {lines} lines")
 }
 
-/// Says something while the other one is suspended.
+/// Runs while the other function is suspended.
 async fn neighbour() {
     println!("The neighbour starts");
     sleep(Duration::from_millis(500)).await;
     println!("The neighbour ends");
 }
 
-/// Async, but with nothing in it to wait for.
+/// Is async, but has nothing to wait for.
 async fn double(number: u32) -> u32 {
     number * 2
 }
