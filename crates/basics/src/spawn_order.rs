@@ -1,20 +1,19 @@
 //! A spawned task may start at once, before the line after `spawn`.
 //!
-//! In asyncio the code after `create_task` runs up to its next await, and only then
-//! does the task start. Tokio's multi-thread runtime hands the task to another thread,
-//! which starts it when it likes. A runtime of one thread (`current_thread`) keeps the
-//! order of asyncio, and so does no other. To hold a task back, give it a signal to
-//! wait for.
+//! In asyncio a new task starts at the next await of its creator, or at once with an
+//! `eager_task_factory`. Tokio's multi-thread runtime hands the task to another thread,
+//! which may start it before `spawn` returns. A runtime of one thread keeps the order of
+//! asyncio. To hold a task back, give it a signal to wait for.
 //!
-//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)`
-//! or the registration of a listener. On several threads it may come too late, and in
-//! tests on one thread it never does. Do it before the spawn.
+//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)` or
+//! the registration of a listener. On several threads it may come too late, and in tests
+//! on one thread it never does. Do it before the spawn.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!
-//! asyncio: asyncio.create_task
+//! asyncio: asyncio.create_task, asyncio.eager_task_factory
 //! clock: real
-//! differs: asyncio starts a new task at the next await, Tokio perhaps at once
+//! differs: asyncio starts a new task at the next await, Tokio may start it before
 
 use std::error::Error;
 use std::thread;
