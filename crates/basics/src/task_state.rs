@@ -2,8 +2,9 @@
 //!
 //! `is_finished` is `done`, and awaiting a finished task returns its result at once.
 //! `abort` is `cancel`. It only asks, so await the handle to learn whether the task was
-//! cancelled. A task has an id, and a name only in a `tokio_unstable` build: keep a table
-//! of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by keys of your own.
+//! cancelled. A task has an id, but a name only in builds with tokio's unstable features:
+//! keep a table of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by keys
+//! of your own.
 //!
 //! Trap: in asyncio a task that is cancelled before its first step never runs. On several
 //! threads it may have begun.
