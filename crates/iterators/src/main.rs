@@ -6,6 +6,7 @@ extern crate runner;
 // Make a stream
 mod generator;
 mod recursive_generator;
+mod two_way_generator;
 mod fetch_stream;
 mod comprehensions;
 mod async_filter;

@@ -25,3 +25,4 @@ mod stream_map;
 mod stream_processor;
 mod support;
 mod timeout_each;
+mod two_way_generator;
