@@ -15,7 +15,7 @@
 //!
 //! In production: `async-channel`'s `force_send` returns the item that it replaces.
 //!
-//! See also: `try_send`, `watch_a_value`, `rate_of_spawning`.
+//! See also: `try_send`, `watch_a_value`, `semaphore`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.put_nowait, asyncio.QueueFull
 

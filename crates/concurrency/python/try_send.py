@@ -6,7 +6,7 @@ END = None
 
 
 def put_or_drop_oldest(queue, item):
-    """Adds an item. What had to go for it, if the queue was full."""
+    """Adds an item. Returns the one that it replaces, if the queue was full."""
     oldest = queue.get_nowait() if queue.full() else None
     queue.put_nowait(item)
     return oldest

@@ -17,7 +17,6 @@ mod batches;
 // Limits
 mod semaphore;
 mod map_with_limit;
-mod rate_of_spawning;
 mod background_task;
 
 // Locks and shared state

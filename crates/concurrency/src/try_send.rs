@@ -1,86 +1,35 @@
 //! Put into a queue without waiting: `put_nowait` and `QueueFull`, or drop the oldest.
 //!
-//! `try_send` is `put_nowait`, and its error gives the item back: `Full`, as `QueueFull`,
-//! or `Closed` when the receiver is gone, of which an `asyncio.Queue` knows nothing. The
-//! trap is to treat both alike: `Full` passes, but `Closed` never does, so a loop that
-//! tries again goes on for ever. A sender cannot take the oldest item out, as
-//! `get_nowait` does: `DropOldest` is a `VecDeque` behind a lock. An item that should be
-//! fresh is made when there is room: `reserve` waits for a place before there is an item.
-//! Many receivers, each of which may miss items: `broadcast`. `full` and `empty` are
-//! `capacity() == 0` and `is_empty`: believe them where nobody else puts or takes.
+//! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
+//! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. An item that
+//! should be fresh is made when there is a free place: `reserve` waits for the place
+//! first. `full` and `empty` are `capacity() == 0` and `is_empty`: believe them only
+//! where no other task sends or receives.
+//!
+//! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
+//! does: it replaces the oldest item of a full queue, and returns it.
+//!
+//! Trap: a loop that retries after every error never ends. `Full` passes, `Closed` does
+//! not.
+//!
+//! See also: `broadcast` (every receiver may miss items), `watch_a_value`,
+//! `back_pressure`.
 //!
 //! asyncio: asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.Queue.get_nowait
 //! asyncio: asyncio.Queue.full, asyncio.Queue.empty, asyncio.Queue.maxsize
 //! asyncio: asyncio.Queue.qsize
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_channel::SendError;
 use tokio::join;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 const CAPACITY: usize = 2;
 
-/// A queue that never refuses an item and never makes a producer wait: when it is full,
-/// its oldest item goes. It has no end: whoever receives is stopped from outside.
-pub struct DropOldest<T> {
-    items: Mutex<VecDeque<T>>,
-    capacity: usize,
-    pub(crate) added: Notify,
-}
-
-impl<T> DropOldest<T> {
-    /// An empty queue for so many items.
-    ///
-    /// # Panics
-    ///
-    /// If `capacity` is 0.
-    pub fn new(capacity: usize) -> DropOldest<T> {
-        assert!(capacity > 0, "a queue for no items");
-        DropOldest {
-            items: Mutex::new(VecDeque::with_capacity(capacity)),
-            capacity,
-            added: Notify::new(),
-        }
-    }
-
-    /// Adds an item. What had to go for it, if the queue was full.
-    pub fn push(&self, item: T) -> Option<T> {
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = items.len() == self.capacity;
-        let oldest = if full { items.pop_front() } else { None };
-        items.push_back(item);
-        self.added.notify_one();
-        oldest
-    }
-
-    /// The oldest item; waits while there is none. Cancel-safe: an item is either
-    /// returned or still in the queue.
-    pub async fn recv(&self) -> T {
-        loop {
-            if let Some(item) = self.pop() {
-                return item;
-            }
-            self.added.notified().await;
-        }
-    }
-
-    pub(crate) fn pop(&self) -> Option<T> {
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-        let item = items.pop_front();
-        if !items.is_empty() {
-            // `notify_one` remembers one call only, so whoever takes an item wakes the
-            // next receiver if there is more.
-            self.added.notify_one();
-        }
-        item
-    }
-}
-
-/// Offers a number without waiting. Whether there is any use in offering more.
+/// Offers a number without waiting. Returns whether somebody may still take it.
 fn offer(number: u32, queue: &mpsc::Sender<u32>) -> bool {
     match queue.try_send(number) {
         Ok(()) => println!("{number} put"),
@@ -98,6 +47,19 @@ async fn process(number: u32) {
     sleep(Duration::from_millis(350)).await;
 }
 
+/// Offers seven numbers, each in the place of the oldest one if the queue is full.
+async fn offer_the_freshest(
+    queue: async_channel::Sender<u32>,
+) -> Result<(), SendError<u32>> {
+    for number in 0..7 {
+        if let Some(oldest) = queue.force_send(number)? {
+            println!("{oldest} dropped for {number}");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 /// Processes three numbers and leaves.
 async fn consumer_of_three(mut queue: mpsc::Receiver<u32>) {
     for _ in 0..3 {
@@ -108,14 +70,14 @@ async fn consumer_of_three(mut queue: mpsc::Receiver<u32>) {
     }
 }
 
-/// Makes four readings, each of them only when there is a place for it.
+/// Makes four readings, each only when there is a free place for it.
 async fn read_sensor(queue: mpsc::Sender<u32>) {
     for number in 0..4 {
         let Ok(place) = queue.reserve().await else {
             return;
         };
         println!("reading {number}");
-        // The place is its own, so this neither waits nor fails.
+        // The place is reserved, so this neither waits nor fails.
         place.send(number);
     }
 }
@@ -134,18 +96,10 @@ pub async fn run() {
     join!(produce, consumer_of_three(receiver));
 
     println!("The oldest goes when it is full:");
-    let queue = Arc::new(DropOldest::new(CAPACITY));
-    let shared = Arc::clone(&queue);
-    tokio::spawn(async move {
-        for number in 0..7 {
-            if let Some(oldest) = shared.push(number) {
-                println!("{oldest} dropped for {number}");
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    });
-    for _ in 0..4 {
-        process(queue.recv().await).await;
+    let (sender, receiver) = async_channel::bounded(CAPACITY);
+    tokio::spawn(offer_the_freshest(sender));
+    while let Ok(number) = receiver.recv().await {
+        process(number).await;
     }
 
     println!("Made when there is room:");

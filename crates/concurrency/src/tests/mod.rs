@@ -16,7 +16,6 @@ mod map_with_limit;
 mod priority_queue;
 mod queue_join;
 mod queue_shutdown;
-mod rate_of_spawning;
 mod rw_lock;
 mod select_all_of;
 mod semaphore;

@@ -1,112 +1,56 @@
+//! What the page says of `force_send` in async-channel 2.5.
+
 use std::collections::HashSet;
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use async_channel::bounded;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use super::support::poll_and_drop;
-use crate::try_send::DropOldest;
-
-const LIMIT: Duration = Duration::from_secs(20);
-
-#[test]
-fn the_oldest_goes() {
-    let queue = DropOldest::new(1);
-    assert_eq!(queue.push(1), None);
-    assert_eq!(queue.push(2), Some(1));
-    assert_eq!((queue.pop(), queue.pop()), (Some(2), None));
-}
-
-#[test]
-#[should_panic(expected = "a queue for no items")]
-fn a_queue_for_no_items() {
-    DropOldest::<u32>::new(0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_receiver_dropped_at_any_poll_takes_nothing_along() {
-    for polls in 1..4 {
-        for added in 0..3 {
-            let queue = Arc::new(DropOldest::new(2));
-            let shared = Arc::clone(&queue);
-            let waiting =
-                tokio::spawn(async move { (shared.recv().await, shared.recv().await) });
-            yield_now().await;
-            let dropped = {
-                let mut receiving = pin!(queue.recv());
-                let first = poll_and_drop(receiving.as_mut(), polls).await;
-                // It is woken by these, or the other is, and then it is dropped.
-                (0..added).for_each(|number| assert_eq!(queue.push(number), None));
-                first
-            };
-            assert_eq!(dropped, None);
-            (added..2).for_each(|number| assert_eq!(queue.push(number), None));
-            let got = timeout(LIMIT, waiting).await.expect("both arrive");
-            assert_eq!(got.ok(), Some((0, 1)));
+#[tokio::test]
+async fn the_oldest_is_replaced_and_returned_until_the_receiver_is_gone() {
+    for capacity in [1, 31, 129, 1000] {
+        let (sender, receiver) = bounded(capacity);
+        for number in 0..capacity {
+            assert_eq!(sender.force_send(number), Ok(None));
         }
+        assert_eq!(sender.force_send(capacity), Ok(Some(0)));
+        assert_eq!(sender.force_send(capacity + 1), Ok(Some(1)));
+        let rest: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+        assert!(rest.into_iter().eq(2..capacity + 2));
+        drop(receiver);
+        assert!(sender.force_send(7).is_err());
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_woken_and_dropped_wakes_the_next() {
-    let queue = Arc::new(DropOldest::new(2));
-    let spawn = || {
-        let queue = Arc::clone(&queue);
-        tokio::spawn(async move { queue.recv().await })
-    };
-    let (first, second) = (spawn(), spawn());
-    yield_now().await;
-    queue.push(7);
-    first.abort();
-    let got = timeout(LIMIT, second).await.expect("it is woken");
-    assert_eq!(got.ok(), Some(7));
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_that_asked_before_two_items_came_get_one_each() {
-    let queue = DropOldest::new(2);
-    // Both have seen it empty, and neither has been registered as waiting.
-    let (first, second) = (queue.added.notified(), queue.added.notified());
-    queue.push(1);
-    queue.push(2);
-    assert!(timeout(LIMIT, first).await.is_ok());
-    assert_eq!(queue.pop(), Some(1));
-    assert!(timeout(LIMIT, second).await.is_ok());
-    assert_eq!(queue.pop(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_item_is_received_or_given_back() {
-    const PRODUCERS: u32 = 4;
-    const EACH: u32 = 2_500;
-    let queue = Arc::new(DropOldest::new(8));
-    let mut receivers = JoinSet::new();
+async fn every_item_is_received_or_returned() {
+    const PRODUCERS: usize = 4;
+    const EACH: usize = 2_500;
+    let (sender, receiver) = bounded(8);
+    let mut tasks = JoinSet::new();
     for _ in 0..3 {
-        let queue = Arc::clone(&queue);
-        receivers.spawn(async move {
+        let receiver = receiver.clone();
+        tasks.spawn(async move {
             let mut got = Vec::new();
-            let mut turn = 0;
-            loop {
+            for turn in 0.. {
                 // Every other time it is dropped soon, if it waits.
-                turn += 1;
-                let limit = if turn % 2 == 0 { LIMIT } else { Duration::ZERO };
-                match timeout(limit, queue.recv()).await {
-                    Ok(u32::MAX) => return got,
-                    Ok(item) => got.push(item),
+                let limit = Duration::from_secs(if turn % 2 == 0 { 20 } else { 0 });
+                match timeout(limit, receiver.recv()).await {
+                    Ok(Ok(item)) => got.push(item),
+                    Ok(Err(_closed)) => break,
                     Err(_) => assert!(turn % 2 == 1, "it waits for ever"),
                 }
             }
+            got
         });
     }
-    let mut producers = JoinSet::new();
     for producer in 0..PRODUCERS {
-        let queue = Arc::clone(&queue);
-        producers.spawn(async move {
+        let sender = sender.clone();
+        tasks.spawn(async move {
             let mut back = Vec::new();
             for number in 0..EACH {
-                back.extend(queue.push(producer * EACH + number));
+                back.extend(sender.force_send(producer * EACH + number).unwrap());
                 if number % 4 == 0 {
                     yield_now().await;
                 }
@@ -114,13 +58,12 @@ async fn every_item_is_received_or_given_back() {
             back
         });
     }
-    let mut seen = producers.join_all().await.concat();
-    for _ in 0..3 {
-        seen.extend(queue.push(u32::MAX));
-    }
-    let got = timeout(LIMIT, receivers.join_all()).await.expect("all end");
-    seen.extend(got.concat());
-    let distinct: HashSet<u32> = seen.iter().copied().collect();
-    let all = (PRODUCERS * EACH) as usize;
-    assert_eq!((seen.len(), distinct.len()), (all, all));
+    drop(sender);
+    let seen = timeout(Duration::from_secs(60), tasks.join_all()).await;
+    let seen = seen.expect("all end").concat();
+    let distinct: HashSet<usize> = seen.iter().copied().collect();
+    assert_eq!(
+        (seen.len(), distinct.len()),
+        (PRODUCERS * EACH, PRODUCERS * EACH)
+    );
 }
