@@ -1,12 +1,17 @@
 //! A bounded queue with condition variables: one lock, `not_empty` and `not_full`.
 //!
-//! An `asyncio.Condition` is a lock and its wake-ups in one; here a std `Mutex` holds the
-//! items and two `Notify` wake who waits for an item or for room. The traps are wake-ups
-//! that are lost. One that comes between the look and the wait finds nobody, so get in
-//! line first (`enable`), then look, then wait, and look again when woken. A waiter that
-//! is woken and then dropped has to pass its wake-up on: `Notify` does that. The crate
-//! `async-channel` does more: it closes when the last sender or receiver is gone, and its
-//! receiver is a stream.
+//! An `asyncio.Condition` is a lock and its wake-ups in one. Here a std `Mutex` holds the
+//! items, and two `Notify` wake the waiting consumers and producers. If a woken waiter is
+//! dropped, `Notify` wakes the next one.
+//!
+//! Trap: wake-ups are lost between checking the condition and waiting. `notify_one` keeps
+//! one permit, so the second of two calls is lost. `notify_waiters` keeps none. Call
+//! `enable` on the `Notified` first, then check, then wait, and check again when woken.
+//!
+//! In production: `async-channel` closes when its last sender or receiver is gone, and
+//! its receiver is a stream.
+//!
+//! See also: `many_producers_many_consumers`, `queue_shutdown`, `event`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! asyncio: asyncio.Condition.notify, asyncio.Condition.wait
@@ -22,13 +27,12 @@ use tokio::sync::Notify;
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-/// A first-in, first-out queue for any number of producers and consumers, which share it
-/// by reference or in an `Arc`.
+/// A first-in, first-out queue. Any number of producers and consumers share it by
+/// reference or in an `Arc`.
 ///
-/// Items leave in the order in which they came in, each exactly once. Those who wait are
-/// woken in the order of their arrival, but a caller that comes just then may be quicker;
-/// the woken one then waits again, behind the others. The design is the bounded buffer of
-/// Hoare's monitors: one lock, and one condition for each side.
+/// Each item goes to one consumer. Waiters are woken first come, first served, but a
+/// caller that arrives at that moment may be quicker. The woken waiter then waits again,
+/// behind the others.
 #[derive(Debug)]
 pub struct ConditionQueue<T> {
     capacity: usize,
@@ -43,7 +47,7 @@ pub struct State<T> {
     closed: bool,
 }
 
-/// The queue is closed; holds the item that could not be put.
+/// The queue is closed; this is the item that was not put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
@@ -56,13 +60,13 @@ impl<T> fmt::Display for Closed<T> {
 impl<T: fmt::Debug> Error for Closed<T> {}
 
 impl<T> ConditionQueue<T> {
-    /// Makes a queue that holds up to `capacity` items.
+    /// Returns a queue that holds up to `capacity` items.
     ///
     /// # Panics
     ///
-    /// When `capacity` is 0: nothing could ever be put.
+    /// If `capacity` is 0.
     pub fn new(capacity: usize) -> Self {
-        assert!(capacity > 0, "a queue needs room for an item");
+        assert!(capacity > 0, "a queue without places takes no item");
         let state = State {
             items: VecDeque::new(),
             closed: false,
@@ -75,13 +79,13 @@ impl<T> ConditionQueue<T> {
         }
     }
 
-    /// Appends an item, once there is room for it.
+    /// Waits until there is a free place, and appends the item.
     ///
-    /// Dropped before it is ready, it has put nothing and the item is dropped with it.
+    /// Cancel safety: dropping the future drops the item, and nothing has been put.
     ///
     /// # Errors
     ///
-    /// When the queue is closed, before or during the wait; the item comes back.
+    /// Returns the item if the queue is closed before or during the wait.
     pub async fn put(&self, item: T) -> Result<(), Closed<T>> {
         let mut item = Some(item);
         self.wait_for(&self.not_full, |state| {
@@ -99,10 +103,10 @@ impl<T> ConditionQueue<T> {
         Ok(())
     }
 
-    /// Takes the oldest item, once there is one; `None` when the queue is closed and
-    /// empty.
+    /// Waits until there is an item, and returns the oldest. Returns `None` if the queue
+    /// is closed and empty.
     ///
-    /// Dropped before it is ready, it has taken nothing.
+    /// Cancel safety: dropping the future loses nothing.
     pub async fn get(&self) -> Option<T> {
         let item =
             self.wait_for(&self.not_empty, |state| match state.items.pop_front() {
@@ -115,38 +119,44 @@ impl<T> ConditionQueue<T> {
         Some(item)
     }
 
-    /// Looks, under the lock, each time the condition is notified, until the look finds
-    /// something. It must find it and take it in one; nothing is awaited after it.
+    /// Calls `check` under the lock, now and after each wake-up, until it returns
+    /// something. `check` must also take what it finds, as the caller awaits nothing
+    /// afterwards.
     pub(crate) async fn wait_for<R>(
         &self,
         condition: &Notify,
-        mut look: impl FnMut(&mut State<T>) -> Option<R>,
+        mut check: impl FnMut(&mut State<T>) -> Option<R>,
     ) -> R {
         loop {
             let mut woken = pin!(condition.notified());
-            // In line before the look: whoever changes the state after it wakes us.
+            // In line before the check: a change after the check wakes this waiter.
             woken.as_mut().enable();
-            if let Some(found) = look(&mut self.lock()) {
+            if let Some(found) = check(&mut self.lock()) {
                 return found;
             }
             woken.await;
         }
     }
 
-    /// Lets nothing more in. Who waits in [`put`](Self::put) gets the item back; what is
-    /// in the queue can still be taken. Closing twice does nothing.
+    /// Refuses further items, also those that wait in [`put`](Self::put). The items in
+    /// the queue can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.not_empty.notify_waiters();
         self.not_full.notify_waiters();
     }
 
-    /// How many items there are now.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         self.lock().items.len()
     }
 
-    /// No critical section leaves a change half-done, so a panic in one spoils nothing.
+    /// Returns whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
+    /// No critical section leaves a change half-done, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,7 +172,7 @@ async fn produce(queue: Arc<ConditionQueue<String>>) {
     queue.close();
 }
 
-/// Puts an item; whether that went well.
+/// Puts an item, and returns whether the queue took it.
 async fn produce_one(queue: &ConditionQueue<String>, item: &str) -> bool {
     match queue.put(String::from(item)).await {
         Ok(()) => println!("Produced {item}"),
@@ -219,7 +229,9 @@ pub async fn run() -> Result<(), JoinError> {
     println!("Closing with {} items", queue.len());
     queue.close();
     producer.await?;
-    consume("C", 100, queue).await;
+    if !queue.is_empty() {
+        consume("C", 100, queue).await;
+    }
     Ok(())
 }
 

@@ -1,14 +1,18 @@
 //! A priority queue: the most urgent item first, ties in order of arrival.
 //!
-//! Tokio has none. Items stand in a `BTreeMap` under (priority, number of arrival), so
-//! that equal priorities keep their order and items need not be comparable; on an
-//! `asyncio.PriorityQueue` a tie compares the items, so put a counter between. One
-//! semaphore counts the items and one the room; whoever has a permit finds an item or
-//! room at once. The trap of a bound: an urgent item that waits for room waits its turn
-//! behind less urgent ones. A stack, as `asyncio.LifoQueue`, is such a queue with the
-//! number of the arrival in `Reverse` as its priority. The crate `async-priority-channel`
-//! does more: it has a sender and a receiver, and closes by itself when the last of
-//! either is gone.
+//! Tokio has none. A `BTreeMap` holds the items by priority and number of arrival: equal
+//! priorities keep their order, and items need not be comparable. (An
+//! `asyncio.PriorityQueue` compares the items of a tie, so put a counter between.) One
+//! semaphore counts the items, another the free places. For a stack, `asyncio.LifoQueue`,
+//! use `Reverse(n)` as the priority of the nth item.
+//!
+//! Trap: with a bound, an urgent item that waits for a free place waits behind less
+//! urgent ones. Waiting producers are served first come, first served.
+//!
+//! In production: `async-priority-channel` takes the highest priority first and keeps no
+//! order among ties. It closes when the last sender or receiver is gone.
+//!
+//! See also: `condition_queue`, `many_producers_many_consumers`.
 //!
 //! asyncio: asyncio.PriorityQueue, asyncio.Queue.put, asyncio.Queue.get
 //! asyncio: asyncio.Queue.qsize, asyncio.LifoQueue
@@ -23,18 +27,18 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-/// A queue that gives the smallest priority first, for any number of producers and
-/// consumers, which share it by reference or in an `Arc`.
+/// Returns the item with the smallest priority first. Any number of producers and
+/// consumers share it by reference or in an `Arc`.
 ///
-/// Each item is given to one consumer. Consumers that wait are served in the order of
-/// their arrival, and so are producers that wait for room, whatever the priority of their
-/// items. An item of low priority can wait for ever while more urgent ones keep coming.
+/// Each item goes to one consumer. Waiting consumers are served first come, first served,
+/// and so are producers that wait for a free place, whatever the priority of their items.
+/// An item of low priority can wait for ever while more urgent ones keep coming.
 #[derive(Debug)]
 pub struct PriorityQueue<P, T> {
     state: Mutex<State<P, T>>,
-    /// A permit for each item that nobody has claimed.
+    /// A permit for each item that no consumer has claimed.
     items: Semaphore,
-    /// A permit for each place that nobody has claimed.
+    /// A permit for each place that no producer has claimed.
     room: Semaphore,
 }
 
@@ -46,7 +50,7 @@ struct State<P, T> {
     closed: bool,
 }
 
-/// The queue is closed; holds the item that could not be put.
+/// The queue is closed; this is the item that was not put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
@@ -59,14 +63,13 @@ impl<T> fmt::Display for Closed<T> {
 impl<T: fmt::Debug> Error for Closed<T> {}
 
 impl<P: Ord, T> PriorityQueue<P, T> {
-    /// Makes a queue that holds up to `capacity` items.
+    /// Returns a queue that holds up to `capacity` items.
     ///
     /// # Panics
     ///
-    /// When `capacity` is 0, for nothing could ever be put, or more than
-    /// [`Semaphore::MAX_PERMITS`].
+    /// If `capacity` is 0 or more than [`Semaphore::MAX_PERMITS`].
     pub fn bounded(capacity: usize) -> Self {
-        assert!(capacity > 0, "a queue needs room for an item");
+        assert!(capacity > 0, "a queue without places takes no item");
         let state = State {
             waiting: BTreeMap::new(),
             arrived: 0,
@@ -79,22 +82,22 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         }
     }
 
-    /// Makes a queue in which there is always room.
+    /// Returns a queue that is never full. Its memory grows with the number of items.
     pub fn unbounded() -> Self {
         Self::bounded(Semaphore::MAX_PERMITS)
     }
 
-    /// Puts an item, once there is room for it.
+    /// Waits until there is a free place, and puts the item there.
     ///
-    /// Dropped before it is ready, it has put nothing and the item is dropped with it.
+    /// Cancel safety: dropping the future drops the item, and nothing has been put.
     ///
     /// # Errors
     ///
-    /// When the queue is closed, before or during the wait; the item comes back.
+    /// Returns the item if the queue is closed before or during the wait.
     ///
     /// # Panics
     ///
-    /// When comparing the priorities does; the item is dropped and the queue goes on.
+    /// If comparing the priorities does. The item is dropped, and the queue works on.
     pub async fn put(&self, priority: P, item: T) -> Result<(), Closed<T>> {
         let Ok(place) = self.room.acquire().await else {
             return Err(Closed(item));
@@ -105,22 +108,22 @@ impl<P: Ord, T> PriorityQueue<P, T> {
             return Err(Closed(item));
         }
         let number = state.arrived;
-        state.waiting.insert((priority, number), item);
+        // Compares before it takes the item: after a panic the lock is released first.
+        state.waiting.entry((priority, number)).or_insert(item);
         state.arrived += 1;
         drop(state);
-        // The place is the item's now, and goes back when the item is taken. Until here
-        // a panic gives it back.
+        // The place is the item's now, and `get` releases it. Until here a panic does.
         place.forget();
         self.items.add_permits(1);
         Ok(())
     }
 
-    /// Takes the most urgent item and its priority, once there is one; of equally urgent
-    /// ones the oldest. `None` when the queue is closed and empty.
+    /// Waits until there is an item, and returns the most urgent one and its priority, of
+    /// equally urgent ones the oldest. Returns `None` if the queue is closed and empty.
     ///
-    /// Dropped before it is ready, it has taken nothing.
+    /// Cancel safety: dropping the future loses nothing.
     pub async fn get(&self) -> Option<(P, T)> {
-        // After the close there are no permits any more, and what is left is free to all.
+        // A closed queue has no permits: each consumer may take what is left.
         if let Ok(claim) = self.items.acquire().await {
             claim.forget();
         }
@@ -129,21 +132,25 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         Some((priority, item))
     }
 
-    /// Lets nothing more in. Who waits in [`put`](Self::put) gets the item back; what is
-    /// in the queue can still be taken. Closing twice does nothing.
+    /// Refuses further items, also those that wait in [`put`](Self::put). The items in
+    /// the queue can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.room.close();
         self.items.close();
     }
 
-    /// How many items there are now.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    /// A map whose keys panic when they are compared inserts nothing, so a poisoned lock
-    /// holds nothing half-done.
+    /// Returns whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+
+    /// A comparison that panics leaves the map as it was, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, State<P, T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,14 +204,26 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     jobs.close();
     worker.await?;
 
+    println!("Two workers, which both end:");
+    let jobs = Arc::new(Jobs::unbounded());
+    let first = tokio::spawn(work(Arc::clone(&jobs)));
+    sleep(Duration::from_millis(50)).await;
+    let second = tokio::spawn(work(Arc::clone(&jobs)));
+    submit(Arc::clone(&jobs), 1, "put the fire out").await?;
+    sleep(Duration::from_millis(100)).await;
+    jobs.close();
+    first.await?;
+    second.await?;
+
     println!("The newest first:");
     let stack = PriorityQueue::unbounded();
     for (number, page) in ["home", "news", "sport"].into_iter().enumerate() {
         stack.put(Reverse(number), page).await?;
     }
-    stack.close();
-    while let Some((_, page)) = stack.get().await {
-        println!("back to {page}");
+    while !stack.is_empty() {
+        if let Some((_, page)) = stack.get().await {
+            println!("back to {page}");
+        }
     }
     Ok(())
 }

@@ -1,13 +1,18 @@
 //! Shut a queue down: take no more items, drain what is in it, then end.
 //!
-//! Either the producers stop and drop their senders, or the consumer calls `close`, the
-//! `shutdown` of an `asyncio.Queue`: an item that waits for a place is refused, a sender
-//! that somebody forgot does no harm, and `recv` gives what is in the queue and then
-//! `None`. To stop at once, close it and take what is left, also with `recv`: `try_recv`
-//! would miss an item that has its place but is not in it yet. A common mistake in
-//! Python is an end mark that each consumer puts back for the next: it stays in the queue
-//! and is never marked done, so `join` never returns. To wait until all is done:
-//! `queue_join`.
+//! Either the producers stop and drop their senders, or the consumer calls `close`, which
+//! is `shutdown` of an `asyncio.Queue` (Python 3.13). It refuses items that wait for a
+//! place, and a forgotten sender does no harm. `recv` returns the items in the queue and
+//! then `None`. To stop at once, close the queue and take out the rest.
+//!
+//! Trap: take out the rest with `recv`. `try_recv` misses an item whose sender has
+//! reserved its place but has not sent it yet.
+//!
+//! Trap: an end mark in the queue, as is common in Python, ends one consumer. If each
+//! consumer puts it back for the next one, the mark is never marked done and `join` waits
+//! for ever.
+//!
+//! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, asyncio.Queue.shutdown(immediate=True)
 //! asyncio: asyncio.QueueShutDown
@@ -21,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 const CAPACITY: usize = 2;
 
-/// Adds items until it is stopped, or the queue is closed.
+/// Adds items until it is cancelled, or the queue is closed.
 async fn producer(stop: CancellationToken, queue: mpsc::Sender<String>) {
     for number in 0.. {
         let item = format!("item-{number}");
@@ -40,7 +45,7 @@ async fn process(item: String) {
     sleep(Duration::from_millis(350)).await;
 }
 
-/// Processes items until there are no more.
+/// Processes items until the queue is closed and empty.
 async fn consumer(queue: &mut mpsc::Receiver<String>) {
     while let Some(item) = queue.recv().await {
         process(item).await;
@@ -48,7 +53,7 @@ async fn consumer(queue: &mut mpsc::Receiver<String>) {
     println!("drained");
 }
 
-/// Closes the queue after so many items, and processes those that are in it by then.
+/// Closes the queue after `enough` items, and processes those that are in it by then.
 async fn consumer_of(enough: u32, mut queue: mpsc::Receiver<String>) {
     let mut processed = 0;
     while let Some(item) = queue.recv().await {

@@ -116,6 +116,7 @@ async fn closing_reaches_everyone_in_line_whoever_is_dropped() {
                 assert_eq!(putting.join_all().await, [Err(Closed(1)); 3]);
                 assert_eq!(full.get().await, Some(0));
                 assert_eq!(full.get().await, None);
+                assert!(full.is_empty());
             }
         }
     })
@@ -140,6 +141,19 @@ async fn those_in_line_are_served_in_order() {
         }
     })
     .await;
+}
+
+/// What the header says of wake-ups without `enable`: of two one is kept, or none.
+#[tokio::test(start_paused = true)]
+async fn of_two_wake_ups_before_the_wait_one_is_kept() {
+    let condition = Notify::new();
+    let waits = async |notified| timeout(LONG, notified).await.is_err();
+    let (first, second) = (condition.notified(), condition.notified());
+    condition.notify_one();
+    condition.notify_one();
+    assert_eq!((waits(first).await, waits(second).await), (false, true));
+    condition.notify_waiters();
+    assert!(waits(condition.notified()).await);
 }
 
 /// Two waiters have looked and found nothing, and do not wait yet, when two wake-ups

@@ -1,6 +1,6 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -170,7 +170,7 @@ async fn limits() {
             queue.put(item % 3, item).await.unwrap();
         }
         let mut taken = Vec::new();
-        while queue.len() > 0 {
+        while !queue.is_empty() {
             taken.extend(queue.get().await);
         }
         // Sorted by priority, then by item, which here is the order of arrival.
@@ -219,6 +219,57 @@ async fn a_comparison_that_panics_wedges_nothing() {
         }
     })
     .await;
+}
+
+/// An item that asks the queue when it is dropped.
+struct Asks(Arc<PriorityQueue<Unlucky, Asks>>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        assert!(self.0.len() < 9);
+    }
+}
+
+/// In a thread of its own, as it would block for ever on a lock that it holds.
+#[test]
+fn after_a_comparison_that_panics_the_lock_is_released_before_the_item_is_dropped() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let queue = Arc::new(PriorityQueue::bounded(3));
+        for (number, is_ok) in [(1, true), (13, false), (2, true)] {
+            let item = Asks(Arc::clone(&queue));
+            let put = queue.put(Unlucky(number), item).map(|put| put.is_ok());
+            let put = AssertUnwindSafe(put).catch_unwind().now_or_never();
+            assert_eq!(put.unwrap().is_ok(), is_ok);
+        }
+        while queue
+            .get()
+            .now_or_never()
+            .is_some_and(|item| item.is_some())
+        {}
+        done.send(()).unwrap();
+    });
+    assert!(ended.recv_timeout(LONG / 4).is_ok(), "blocked");
+}
+
+/// What the page says of the crate, in version 0.2.
+#[tokio::test]
+async fn async_priority_channel_takes_the_highest_first_and_ties_in_no_order() {
+    let (sender, receiver) = async_priority_channel::unbounded();
+    for (item, priority) in [2, 3, 2, 2, 2, 3, 3].into_iter().enumerate() {
+        sender.send(item, priority).await.unwrap();
+    }
+    drop(sender);
+    let mut taken = Vec::new();
+    while let Ok((item, priority)) = receiver.recv().await {
+        taken.push((priority, item));
+    }
+    assert!(taken.is_sorted_by(|a, b| a.0 >= b.0), "highest first");
+    assert!(
+        !taken.is_sorted_by(|a, b| a.0 > b.0 || a.1 < b.1),
+        "no order"
+    );
+    assert_eq!(taken.len(), 7);
 }
 
 #[tokio::test(start_paused = true)]
