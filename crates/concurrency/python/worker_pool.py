@@ -1,7 +1,5 @@
 import asyncio
 
-END = None
-
 
 class Closed(Exception):
     pass
@@ -15,6 +13,7 @@ class WorkerPool:
         self._jobs = asyncio.Queue(waiting)
         self._results = asyncio.Queue(waiting)
         self._closed = False
+        self._stopped = asyncio.Event()
         self._workers = [
             asyncio.create_task(self._worker()) for _ in range(workers)
         ]
@@ -32,19 +31,33 @@ class WorkerPool:
         """Waits until all jobs are done, and ends the results."""
         await self._jobs.join()
         await self.stop()
-        await self._results.put(END)
 
     async def stop(self):
+        """Cancels the running jobs, drops the others, and ends the results."""
         self._closed = True
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         while not self._jobs.empty():
             self._drop_job()
+        self._stopped.set()
 
     async def results(self):
-        while (result := await self._results.get()) is not END:
-            yield result
+        """Yields the results, also those that come after a `stop`, and then ends."""
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            while not (self._stopped.is_set() and self._results.empty()):
+                result = asyncio.create_task(self._results.get())
+                try:
+                    await asyncio.wait(
+                        {result, stopped}, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if result.done():
+                        yield result.result()
+                finally:
+                    result.cancel()
+        finally:
+            stopped.cancel()
 
     def _drop_job(self):
         self._jobs.get_nowait()
@@ -128,6 +141,9 @@ async def main():
     await asyncio.sleep(0.1)
     await pool.stop()
     await submitting
+    async for number, result in pool.results():
+        report(number, result)
+    print("no more results")
     await asyncio.sleep(0.5)
     print("0.5 s later")
 

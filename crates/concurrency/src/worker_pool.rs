@@ -1,14 +1,20 @@
 //! A worker pool: a few workers on one bounded queue, results as they complete.
 //!
-//! Queue, workers and the lock that they share are those of
-//! `many_producers_many_consumers`. A pool adds a second queue for the results, each with
-//! the key of its job; a panic is caught in the worker and becomes the result of its job,
-//! or the pool would shrink with each; and `stop` drops the jobs where they are and hands
-//! back the one that waits in `submit`. The trap is to submit all first and to read
-//! then: both queues fill up, and `submit` waits for ever. Where jobs are short, read the
-//! results in a task: `main` is a thread of its own beside those of the tasks, which each
-//! result has to wake. The crate `async-channel` does more: its receiver can be cloned,
-//! and needs no lock.
+//! The workers share the queue of jobs as in `many_producers_many_consumers`. A second
+//! queue holds the results, each with the key of its job. A panic becomes the result of
+//! its job, otherwise the pool would shrink with each panic. `stop` drops the running
+//! jobs, and returns a job that waits in `submit` to its caller.
+//!
+//! Bounds: `workers` jobs at once, and `waiting` jobs and results in the queues.
+//!
+//! Trap: if you submit all jobs before you read the results, both queues fill up, and
+//! `submit` waits for ever.
+//!
+//! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
+//! the results of short jobs in a task: `main` runs on a thread of its own, and each
+//! result has to wake it.
+//!
+//! See also: `job_workers`, `map_with_limit`, `drain_what_waits`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.Queue.task_done
 //! stderr: /0 has no host
@@ -24,8 +30,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// Hands jobs to the workers of a [`worker_pool`]. Clones share the queue; once all are
-/// dropped, the workers end when the jobs are done.
+/// Submits jobs to the workers of a [`worker_pool`]. Clones share the queue. When all are
+/// dropped, the workers finish the jobs and end.
 pub struct Jobs<K, J> {
     queue: mpsc::Sender<(K, J)>,
 }
@@ -37,25 +43,25 @@ impl<K, J> Clone for Jobs<K, J> {
     }
 }
 
-/// The pool was stopped. Here are the key and the job, which did not run.
+/// The pool was stopped, or its workers have died; these are the key and the job, which
+/// did not run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Closed<K, J>(pub K, pub J);
 
 impl<K, J> Jobs<K, J> {
-    /// Puts a job into the queue, and waits while the queue is full. Jobs are begun in
-    /// the order in which they came.
+    /// Waits until there is room in the queue, and puts the job there. Callers and jobs
+    /// are served first come, first served. Dropping the future drops a job that still
+    /// waits.
     ///
-    /// Dropped while it waits, it drops the job with it, which then never runs; its place
-    /// goes to the next. Who waits gets room in the order of asking.
-    ///
-    /// Not from within a job: when the queue is full all workers wait for room that only
-    /// they make, and a clone of `Jobs` held by a job keeps the pool from ending. Return
-    /// what was found as the result, and submit it where the results are read.
+    /// Do not call it from within a job: when the queue is full, all workers would wait
+    /// for room that only they make. A job that owns a clone of `Jobs` keeps the pool
+    /// from ending. Return new jobs as the result, and submit them where the results are
+    /// read.
     ///
     /// # Errors
     ///
-    /// [`Closed`] after [`Results::stop`], also for those who wait. What is in the queue
-    /// then, or is submitted while a pool is dropped, is dropped too.
+    /// [`Closed`] after [`Results::stop`], also for callers that wait. The jobs in the
+    /// queue are dropped then.
     pub async fn submit(&self, key: K, job: J) -> Result<(), Closed<K, J>> {
         let sent = self.queue.send((key, job)).await;
         sent.map_err(|mpsc::error::SendError((key, job))| Closed(key, job))
@@ -79,20 +85,19 @@ impl std::error::Error for Panicked {}
 /// Dropped, it stops the pool as [`stop`](Self::stop) does, but does not wait for it.
 pub struct Results<K, R> {
     results: mpsc::Receiver<(K, Result<R, Panicked>)>,
-    /// Aborts its tasks when it is dropped.
     workers: JoinSet<()>,
 }
 
 impl<K, R> Results<K, R> {
-    /// The next result with the key of its job, or `None` when all [`Jobs`] are dropped
-    /// and all results have been given.
+    /// Returns the next result with the key of its job, or `None` when all [`Jobs`] are
+    /// dropped and all results have been returned.
     ///
-    /// Cancel-safe: dropped while it waits, it takes nothing.
+    /// Cancel safety: dropping the future loses nothing.
     ///
     /// # Panics
     ///
-    /// After the last result, with the panic of a worker if one has died. A job that
-    /// panics does not kill its worker, unless dropping what it panics with panics too.
+    /// After the last result, if a worker has died. A job that panics does not kill its
+    /// worker, unless the drop of its panic payload panics too.
     pub async fn next(&mut self) -> Option<(K, Result<R, Panicked>)> {
         if let Some(result) = self.results.recv().await {
             return Some(result);
@@ -107,24 +112,23 @@ impl<K, R> Results<K, R> {
         None
     }
 
-    /// Stops the pool: jobs are dropped at the await where they are, and those in the
-    /// queue never run. Afterwards no job runs any more, and [`next`](Self::next) gives
-    /// the results that were in the queue already. Dropped while it waits, it has told
-    /// the workers all the same.
+    /// Stops the pool: running jobs are dropped at their current await, and jobs in the
+    /// queue never run. [`next`](Self::next) then returns the results that were in the
+    /// queue, and `None`. Dropping the future stops the workers, but does not wait for
+    /// them.
     ///
     /// To stop while another task reads, let the reader `select!` between `next` and a
-    /// token, and stop it there.
+    /// token, and call `stop` there.
     pub async fn stop(&mut self) {
         self.workers.shutdown().await;
     }
 }
 
-/// Starts as many workers, each of which does one job at a time, with `work`.
+/// Starts `workers` tasks, each of which calls `work` for one job at a time.
 ///
-/// Both queues, that of the jobs and that of the results, have room for `waiting`. So
-/// read the results while you submit: when nobody reads, the workers wait, and `submit`
-/// waits for ever. Unless the pool is stopped, each job ends in exactly one result, also
-/// if it panics.
+/// The queue of jobs and the queue of results hold up to `waiting` each. Read the results
+/// while you submit: if nobody reads, the workers wait, and `submit` waits for ever. Each
+/// job has exactly one result, also if it panics, unless the pool is stopped.
 ///
 /// # Panics
 ///
@@ -181,7 +185,7 @@ async fn worker<K, J, R, Fut>(
     }
 }
 
-/// What was panicked with: a `&str` if the text was fixed, else a `String`.
+/// Returns the message of a panic: a `&str` if the text was fixed, else a `String`.
 fn text(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
@@ -250,6 +254,10 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(Duration::from_millis(100)).await;
     results.stop().await;
     submitting.await?;
+    while let Some((number, result)) = results.next().await {
+        report(number, result);
+    }
+    println!("no more results");
     sleep(Duration::from_millis(500)).await;
     println!("0.5 s later");
     Ok(())
