@@ -23,7 +23,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::task::spawn_blocking;
 
-/// Writes each line and the end of it. A file that was there is replaced.
+/// Writes lines to a file, and replaces a file that exists.
 pub async fn write_lines(path: &Path, lines: &[&str]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path).await?);
     for line in lines {
@@ -33,7 +33,7 @@ pub async fn write_lines(path: &Path, lines: &[&str]) -> io::Result<()> {
     file.flush().await
 }
 
-/// Adds a line at the end of a file, which is made if it is not there.
+/// Appends a line to a file, and creates the file if it is missing.
 pub async fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.create(true).append(true).open(path).await?;
@@ -41,7 +41,7 @@ pub async fn append_line(path: &Path, line: &str) -> io::Result<()> {
     file.flush().await
 }
 
-/// The first line that contains `word`, with its number. Reads no further than it has to.
+/// Returns the first line that contains `word`, with its number. Reads no further.
 pub async fn find_line(path: &Path, word: &str) -> io::Result<Option<(usize, String)>> {
     let mut lines = BufReader::new(File::open(path).await?).lines();
     let mut number = 1;
@@ -55,8 +55,11 @@ pub async fn find_line(path: &Path, word: &str) -> io::Result<Option<(usize, Str
     Ok(None)
 }
 
-/// The text of a file, or `None` if there is no such file. Other errors are returned;
-/// unlike those of Python they do not name the file.
+/// Returns the text of a file, or `None` if there is no such file.
+///
+/// # Errors
+///
+/// Any other error. Unlike Python's it does not name the file.
 pub async fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path).await {
         Ok(text) => Ok(Some(text)),

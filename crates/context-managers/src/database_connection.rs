@@ -15,13 +15,14 @@
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__
+//! clock: real
+//! try: users.db Ada -> users: 1
+//! try: users.db Ada -> UNIQUE constraint failed
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -45,8 +46,8 @@ pub struct Database {
 
 impl Database {
     /// Opens a database file, and creates it if it is missing.
-    pub async fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let path = path.to_path_buf();
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        let path = path.as_ref().to_path_buf();
         let connection = spawn_blocking(|| Connection::open(path)).await??;
         let connection = Arc::new(Mutex::new(Some(connection)));
         Ok(Self { connection })
@@ -100,84 +101,23 @@ impl Database {
     }
 }
 
-async fn connect(path: &Path) -> Result<Database, DatabaseError> {
-    let database = Database::open(path).await?;
-    // Nothing here has to survive a power cut, so nobody waits for the disk.
-    let pragma =
-        |sqlite: &mut Connection| sqlite.pragma_update(None, "synchronous", "OFF");
-    database.call(pragma).await?;
-    println!("Connected");
-    Ok(database)
-}
-
-pub async fn add(database: &Database, name: &str) -> Result<usize, DatabaseError> {
-    // The thread may outlive the caller, so it owns what it uses.
-    let name = name.to_string();
-    let insert = "INSERT INTO users VALUES (?1)";
-    database
-        .call(move |sqlite| sqlite.execute(insert, [name]))
-        .await
-}
-
-pub async fn count(database: &Database) -> Result<u32, DatabaseError> {
-    let select = "SELECT count(*) FROM users";
-    database
-        .call(|sqlite| sqlite.query_one(select, (), |row| row.get(0)))
-        .await
-}
-
-/// Adds the users and returns how many there are. Opens and closes the database.
-async fn register(path: &Path, names: &[&str]) -> Result<u32, DatabaseError> {
-    let database = connect(path).await?;
-    let outcome = async {
-        let create = "CREATE TABLE IF NOT EXISTS users (name TEXT UNIQUE)";
-        database.call(|sqlite| sqlite.execute(create, ())).await?;
-        for name in names {
-            add(&database, name).await?;
-        }
-        count(&database).await
-    }
-    .await;
-    let closed = database.close().await;
-    println!("Disconnected");
-    let users = outcome?;
-    closed?;
-    Ok(users)
-}
-
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let folder = spawn_blocking(TempDir::new).await??;
-    let path = folder.path().join("users.db");
-
-    println!("Two users:");
-    println!("{} users", register(&path, &["Ada", "Grace"]).await?);
-
-    println!("The second of three users is there already:");
-    match register(&path, &["Alan", "Ada", "Edsger"]).await {
-        Ok(users) => println!("{users} users"),
-        Err(error) => println!("Error: {error}"),
-    }
-
-    println!("Opened again, for two tasks:");
-    let database = connect(&path).await?;
-    println!("{} users", count(&database).await?);
-    let other = database.clone();
-    let task = tokio::spawn(async move { add(&other, "Edsger").await });
-    let (first, second) = tokio::join!(add(&database, "Barbara"), task);
-    println!("{} rows are added", first? + second??);
-    println!("{} users", count(&database).await?);
-
-    println!("Used after it was closed:");
-    database.close().await?;
-    match count(&database).await {
-        Ok(users) => println!("{users} users"),
-        Err(error) => println!("Error: {error}"),
-    }
-    spawn_blocking(|| folder.close()).await??;
-    Ok(())
-}
-
+/// Adds a user to a database, and counts all: `cargo run -- users.db Ada`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [path, name] = args.as_slice() else {
+        return Err("usage: FILE NAME".into());
+    };
+    let database = Database::open(path).await?;
+    let name = name.clone();
+    let count: u32 = database
+        .call(move |db| {
+            db.execute_batch("CREATE TABLE IF NOT EXISTS users (name TEXT UNIQUE)")?;
+            db.execute("INSERT INTO users VALUES (?1)", [name])?;
+            db.query_one("SELECT count(*) FROM users", [], |row| row.get(0))
+        })
+        .await?;
+    database.close().await?;
+    println!("users: {count}");
+    Ok(())
 }

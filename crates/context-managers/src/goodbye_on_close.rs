@@ -1,7 +1,7 @@
 //! Say goodbye when a connection is closed or dropped: async clean-up from a destructor.
 //!
 //! A destructor cannot await. So it moves the connection to a task that sends the last
-//! message and waits for the answer. Whoever dropped the connection goes on at once and
+//! message and waits for the answer. The code that dropped the connection goes on, and
 //! learns of no failure. `close` waits for the answer, and returns an error without one.
 //!
 //! Bounds: each goodbye takes at most `limit`.
@@ -24,9 +24,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// What a client sends.
+/// What a client sends to the server.
 pub enum Message {
-    /// Some text.
     Text(String),
     /// The last message. The server answers it.
     Goodbye(oneshot::Sender<()>),
@@ -88,7 +87,7 @@ async fn goodbye(line: mpsc::Sender<Message>, limit: Duration) -> Result<(), Clo
     said.await.unwrap_or(Err(CloseError::TimedOut))
 }
 
-/// A connection that says goodbye, whatever happens to it.
+/// A connection that says goodbye when it is closed or dropped.
 pub struct Connection {
     line: Option<mpsc::Sender<Message>>,
     close_tasks: CloseTasks,

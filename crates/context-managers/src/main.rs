@@ -1,4 +1,4 @@
-//! Acquire, use, and give back whatever happens: the section's examples, in reading
+//! Acquire, use, and release whatever happens: the section's examples, in reading
 //! order.
 
 #[macro_use]

@@ -204,7 +204,7 @@ pub async fn run() -> Result<(), Failure> {
     if timeout(limit, &mut task).await.is_err() {
         println!("Timed out");
     }
-    // Whoever ends the program waits for it, or it is lost after all.
+    // Await the task before the program ends, which would drop it.
     let copied = task.await?.map_err(ScopeError::into_first)?;
     println!("{copied} files are copied");
     Ok(())

@@ -27,18 +27,16 @@ use tokio::time::{sleep, timeout};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Makes a temporary directory in `parent`, lends it to the body, and removes it with all
-/// that is in it, however the body ends. `std::env::temp_dir()` is the usual parent.
+/// Creates a temporary directory in `parent`, usually `std::env::temp_dir()`, runs the
+/// body with it, and removes it with its contents.
 ///
-/// When the body panics, or this is dropped before it is ready, the directory is removed
-/// by `Drop`: blocking, and without telling of errors. A `tokio::fs` call that the
-/// body had begun runs on in its thread: it may make the directory anew or make the
-/// removal fail, silently.
+/// If the body panics or the future is dropped, `Drop` removes the directory. That blocks
+/// the thread and loses an error.
 ///
 /// # Errors
 ///
-/// That of the body. If there is none: that of making or removing the directory, and in
-/// the second case the body's value is lost.
+/// That of the body, or of creating or removing the directory. If the removal fails, the
+/// body's value is lost.
 pub async fn with_temporary_directory<T, E: From<io::Error>>(
     parent: &Path,
     body: impl AsyncFnOnce(&Path) -> Result<T, E>,

@@ -3,23 +3,23 @@ from dataclasses import dataclass
 
 
 async def hedged(delay, request):
-    tries = [asyncio.create_task(request())]
+    attempts = [asyncio.create_task(request())]
     try:
-        await asyncio.wait(tries, timeout=delay)
-        [first] = tries
+        await asyncio.wait(attempts, timeout=delay)
+        [first] = attempts
         if first.done() and first.exception() is None:
             return first.result()
-        tries.append(asyncio.create_task(request()))
-        for ended in asyncio.as_completed(tries):
+        attempts.append(asyncio.create_task(request()))
+        for ended in asyncio.as_completed(attempts):
             try:
                 return await ended
             except ConnectionError:
                 pass  # the other one may succeed
-        raise ExceptionGroup("both tries failed", [it.exception() for it in tries])
+        raise ExceptionGroup("both attempts failed", [it.exception() for it in attempts])
     finally:
-        for it in reversed(tries):
+        for it in reversed(attempts):
             it.cancel()
-        await asyncio.wait(tries)
+        await asyncio.wait(attempts)
 
 
 async def ask(host, script):
@@ -74,7 +74,7 @@ async def main():
         except* ConnectionError as errors:
             print(f"{errors.message}: {'; '.join(map(str, errors.exceptions))}")
 
-    print("Whoever asks gives up after 0.3 s:")
+    print("The caller times out after 0.3 s:")
     prices = Prices(delay, [("alpha", (0.5, 7)), ("beta", (0.5, 9))])
     try:
         async with asyncio.timeout(0.3):

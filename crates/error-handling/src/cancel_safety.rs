@@ -29,13 +29,12 @@ use tokio::select;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// After how long without a message somebody is told.
+/// After how long without a message a line is printed.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 type Message = [u8; 4];
 
-/// What one would write. It loses the beginning of a message when it has to wait for the
-/// rest.
+/// The obvious way. It loses the beginning of a message when it waits for the rest.
 async fn careless(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
     loop {
         let mut message = Message::default();
@@ -49,7 +48,7 @@ async fn careless(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
     }
 }
 
-/// One message, or none at the end; it is an error if the end is within a message.
+/// Returns a message, or none at the end. An end inside of a message is an error.
 async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
     let mut message = Message::default();
     let (first, rest) = message.split_at_mut(1);
@@ -61,7 +60,7 @@ async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Messag
     Ok(Some(message))
 }
 
-/// One message, and the reader for the next.
+/// Returns a message, and the reader for the next.
 async fn read_message<R>(mut reader: R) -> io::Result<Option<(Message, R)>>
 where
     R: AsyncRead + Unpin,
@@ -70,8 +69,8 @@ where
     Ok(message.map(|message| (message, reader)))
 }
 
-/// One future for each message. It is pinned (fixed in its place) outside the loop, where
-/// a turn that takes the other arm leaves it as it is.
+/// Creates one future for each message, and pins it outside of the loop. So it is kept
+/// when the other arm wins.
 pub async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut reading = pin!(read_message(reader));
     loop {
@@ -88,8 +87,8 @@ pub async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     }
 }
 
-/// Reads in a task: all messages, and at last `None` or the error. It ends when nobody
-/// receives.
+/// Reads in a task: all messages, and at last `None` or the error. The task ends when the
+/// receiver is dropped.
 pub fn messages<R>(mut reader: R) -> mpsc::Receiver<io::Result<Option<Message>>>
 where
     R: AsyncRead + Send + Unpin + 'static,
@@ -111,8 +110,8 @@ where
     receiver
 }
 
-/// The pattern `Some(result)` alone would print "nothing yet" for ever once the sender is
-/// gone, as after a panic of the task.
+/// After a panic of the task the sender is dropped. The pattern `Some(result)` alone
+/// would then print "nothing yet" for ever.
 pub async fn received(
     mut messages: mpsc::Receiver<io::Result<Option<Message>>>,
 ) -> io::Result<()> {
@@ -130,17 +129,16 @@ pub async fn received(
     }
 }
 
-/// Reads messages, and keeps what it has of the next one.
+/// Reads messages, and keeps the beginning of the next one.
 struct Messages<R> {
     reader: R,
     buffer: Vec<u8>,
 }
 
 impl<R: AsyncRead + Unpin> Messages<R> {
-    /// One message, or none at the end; it is an error if the end is within a message.
+    /// Returns a message, or none at the end. An end inside of a message is an error.
     ///
-    /// Cancel-safe: dropped while it waits, it has taken nothing that the next call does
-    /// not find.
+    /// Cancel-safe: dropped while it waits, it keeps what it has read for the next call.
     async fn next(&mut self) -> io::Result<Option<Message>> {
         loop {
             if let Some(&message) = self.buffer.first_chunk() {
@@ -175,7 +173,7 @@ fn print(message: Message) {
     println!("got {}", message.escape_ascii());
 }
 
-/// Sends three messages in halves, one of them with a long pause in between.
+/// Sends three messages in halves, one with a long pause in between.
 async fn send(mut writer: DuplexStream) -> io::Result<()> {
     let halves = [(100, "AB"), (100, "CD"), (100, "EF"), (300, "GH")];
     let mut at = Instant::now();
@@ -189,7 +187,7 @@ async fn send(mut writer: DuplexStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints what is read while somebody sends, and how it ends.
+/// Prints the messages of a sender, and how the reader ends.
 async fn show<F>(
     read: impl FnOnce(DuplexStream) -> F,
 ) -> Result<(), Box<dyn Error + Send + Sync>>

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Writes the lines, and says how many there are.
+/// Writes the lines, and returns their number.
 async fn write(lines: u32) -> String {
     for line in 1..=lines {
         sleep(Duration::from_millis(100)).await;
@@ -34,7 +34,7 @@ async fn write(lines: u32) -> String {
     format!("{lines} written")
 }
 
-/// Stands for a file: dropping it closes it.
+/// A file that is closed when it is dropped.
 struct File;
 
 impl Drop for File {
@@ -48,7 +48,7 @@ async fn write_to_file(lines: u32) -> String {
     write(lines).await
 }
 
-/// Catches whatever can be caught.
+/// Catches everything that can be caught.
 async fn write_in_any_case(lines: u32) -> String {
     // try: return await write_to_file(lines) ... except: ...
     let outcome = AssertUnwindSafe(write_to_file(lines)).catch_unwind().await;
@@ -58,19 +58,19 @@ async fn write_in_any_case(lines: u32) -> String {
     })
 }
 
-/// Waits for a task of its own.
+/// Spawns a task and awaits it.
 async fn write_in_a_task(lines: u32) -> String {
     let task = tokio::spawn(write(lines));
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
-/// The same with a task that ends when nobody waits for it any more.
+/// The same with a task that is aborted when its handle is dropped.
 async fn write_in_a_bound_task(lines: u32) -> String {
     let task = AbortOnDropHandle::new(tokio::spawn(write(lines)));
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
-/// Writes until it is asked to stop, and takes its leave, which takes time.
+/// Writes until it is asked to stop, and then cleans up with an await.
 async fn write_and_take_leave(lines: u32, stop: CancellationToken) {
     if let Some(outcome) = stop.run_until_cancelled(write(lines)).await {
         println!("{outcome}");
@@ -79,7 +79,7 @@ async fn write_and_take_leave(lines: u32, stop: CancellationToken) {
     println!("goodbye");
 }
 
-/// Aborts the task after 0.25 s, and says how it ended.
+/// Cancels the task after 0.25 s, and prints how it ended.
 async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
     sleep(Duration::from_millis(250)).await;
     task.abort();

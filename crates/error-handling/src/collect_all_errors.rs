@@ -20,7 +20,7 @@ use thiserror::Error;
 use tokio::join;
 use tokio::time::sleep;
 
-/// All values, or all errors; both in the order of the results.
+/// Returns all values, or all errors, in the order of the results.
 pub fn all_or_errors<T, E>(
     results: impl IntoIterator<Item = Result<T, E>>,
 ) -> Result<Vec<T>, Vec<E>> {
@@ -43,21 +43,17 @@ const ADULT: u32 = 18;
 /// What is wrong with a field.
 #[derive(Debug, Error)]
 pub enum Invalid {
-    /// Somebody else has this name.
     #[error("the name {0} is taken")]
     NameTaken(String),
-    /// Nobody can be reached there.
     #[error("{0} is not an address")]
     NoAddress(String),
-    /// The text has to be a number.
     #[error("{0} is not a number")]
     NoNumber(String),
-    /// There is a lowest age.
     #[error("{0} is below {ADULT}")]
     TooYoung(u32),
 }
 
-/// What a user types in.
+/// The input of a user.
 pub struct Form {
     name: &'static str,
     address: &'static str,
@@ -98,7 +94,7 @@ fn check_age(age: &str) -> Result<u32, Invalid> {
     }
 }
 
-/// Stops at the first mistake.
+/// Returns the first mistake.
 async fn check_until_error(form: &Form) -> Result<User, Invalid> {
     Ok(User {
         name: check_name(form.name).await?,
@@ -107,7 +103,7 @@ async fn check_until_error(form: &Form) -> Result<User, Invalid> {
     })
 }
 
-/// All mistakes, in the order of the fields.
+/// Returns all mistakes, in the order of the fields.
 pub async fn check(form: &Form) -> Result<User, Vec<Invalid>> {
     let (name, address) = join!(check_name(form.name), check_address(form.address));
     match (name, address, check_age(form.age)) {

@@ -22,7 +22,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error as ThisError;
 use tokio::time::sleep;
 
-/// What can go wrong on the way to a server.
+/// An error of the network.
 #[derive(Debug, ThisError)]
 pub enum NetworkError {
     #[error("{host} did not answer within {} ms", .limit.as_millis())]
@@ -31,7 +31,7 @@ pub enum NetworkError {
     Refused(String),
 }
 
-/// What can go wrong with an operation.
+/// An error of an operation.
 #[derive(Debug, ThisError)]
 pub enum OperationError {
     // A field called `source` is the cause.
@@ -45,7 +45,7 @@ pub enum OperationError {
 }
 
 impl OperationError {
-    /// Whether the same may succeed later.
+    /// Returns whether the same operation may succeed later.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Network { source, .. } => {
@@ -56,21 +56,21 @@ impl OperationError {
     }
 }
 
-/// A batch that came to its end with failures.
+/// The error of a batch of operations.
 #[derive(Debug, ThisError)]
 #[error("{} of {total} operations failed", .failed.len())]
 pub struct BatchError {
     total: usize,
-    /// All of them, which one source could not hold.
+    /// All errors. A `source` could hold only one.
     failed: Vec<OperationError>,
 }
 
-/// Repeats its cause in its message. `#[from]` lets `?` make it of a `NetworkError`.
+/// Repeats its cause in its message. `#[from]` lets `?` convert a `NetworkError`.
 #[derive(Debug, ThisError)]
 #[error("no backup: {0}")]
 struct BackupError(#[from] NetworkError);
 
-/// The message of an error and those of its causes, as for a log.
+/// Returns the messages of an error and its causes, for a log.
 pub fn report(error: &(dyn Error + 'static)) -> String {
     let chain = successors(Some(error), |&error| error.source());
     let messages: Vec<String> = chain.map(ToString::to_string).collect();
@@ -101,7 +101,7 @@ async fn perform(operation: &'static str, host: &str) -> Result<String, Operatio
     Ok(format!("{operation} at {host}"))
 }
 
-/// Performs all at once and prints how each ends, as it does.
+/// Performs all concurrently, and prints each result as soon as it is there.
 async fn batch(operations: &[(&'static str, &str)]) -> Result<(), BatchError> {
     let mut running: FuturesUnordered<_> = (1..)
         .zip(operations)

@@ -24,12 +24,11 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// A moment by which all calls that it is passed to must have ended.
-///
-/// Clones, and what [`at_most`](Self::at_most) makes, are moved together.
+/// The moment by which calls must have ended. Clones, and the results of
+/// [`at_most`](Self::at_most), are moved together.
 #[derive(Clone, Debug)]
 pub struct Deadline {
-    /// Each call has a receiver, which tells it of a move.
+    /// Each call has a receiver, and so learns of a move.
     moment: watch::Sender<Instant>,
     /// Not moved with the rest.
     at_latest: Option<Instant>,
@@ -38,9 +37,9 @@ pub struct Deadline {
 /// The deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the deadline has passed")]
-pub struct TooLate;
+pub struct DeadlineExceeded;
 
-/// The moment after this time. One that the clock cannot hold lies 30 years ahead.
+/// Returns the moment at this time from now, or in 30 years if the clock cannot hold it.
 fn after(time: Duration) -> Instant {
     let now = Instant::now();
     let years = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -48,8 +47,7 @@ fn after(time: Duration) -> Instant {
 }
 
 impl Deadline {
-    /// A deadline so long from now. `Duration::ZERO` has passed, `Duration::MAX` is as
-    /// good as never.
+    /// Returns a deadline at this time from now. `Duration::MAX` practically never comes.
     pub fn after(limit: Duration) -> Self {
         Self {
             moment: watch::Sender::new(after(limit)),
@@ -57,10 +55,10 @@ impl Deadline {
         }
     }
 
-    /// The same deadline, but at most so long from now: for one call among several.
+    /// Returns the same deadline, but at most this time from now: for one of the calls.
     ///
-    /// After [`TooLate`], [`left`](Self::left) of the whole deadline tells which of the
-    /// two it was.
+    /// After [`DeadlineExceeded`], look at [`remaining`](Self::remaining) of the whole
+    /// deadline to know which of the two has passed.
     pub fn at_most(&self, limit: Duration) -> Self {
         let own = after(limit);
         let at_latest = self.at_latest.map_or(own, |latest| latest.min(own));
@@ -70,15 +68,16 @@ impl Deadline {
         }
     }
 
-    /// Moves the deadline to so long from now, sooner or later, also for the calls that
-    /// run. The limits of [`at_most`](Self::at_most) stay. One that has passed can be
-    /// moved, too, which does not bring back the calls that it ended.
+    /// Moves the deadline to this time from now, also for the calls that run.
+    ///
+    /// The limits of [`at_most`](Self::at_most) stay. A deadline that has passed can be
+    /// moved, but the calls that it ended stay ended.
     pub fn reschedule(&self, limit: Duration) {
         self.moment.send_replace(after(limit));
     }
 
-    /// How long it is until then; zero when it has passed.
-    pub fn left(&self) -> Duration {
+    /// Returns the time until the deadline, or zero after it.
+    pub fn remaining(&self) -> Duration {
         let moment = self.earlier(*self.moment.borrow());
         moment.saturating_duration_since(Instant::now())
     }
@@ -87,34 +86,33 @@ impl Deadline {
         self.at_latest.map_or(moment, |latest| latest.min(moment))
     }
 
-    /// Runs the call until the deadline, when it is dropped at the await where it is. If
-    /// the deadline has passed before, the call does not begin. If the call ends in the
-    /// very moment, its value is returned.
+    /// Runs the call until the deadline, which drops it at its current await.
     ///
-    /// Dropped, this drops the call, and is as cancel-safe as the call is. What the call
-    /// has spawned is not ended, and neither is what blocks its thread.
+    /// After the deadline, no call begins. A call that ends at that moment returns its
+    /// value. Tasks that the call has spawned go on, and so does blocking work. As
+    /// cancel-safe as the call.
     ///
     /// # Errors
     ///
-    /// [`TooLate`]. An error of the call's own is within the `Ok`.
+    /// [`DeadlineExceeded`]. An error of the call itself is inside the `Ok`.
     ///
     /// # Panics
     ///
     /// When the call does, and in a runtime whose timers are not enabled.
-    pub async fn run<F: Future>(&self, call: F) -> Result<F::Output, TooLate> {
+    pub async fn run<F: Future>(&self, call: F) -> Result<F::Output, DeadlineExceeded> {
         let mut moves = self.moment.subscribe();
         let mut call = pin!(call);
         loop {
             let moment = self.earlier(*moves.borrow_and_update());
             if moment <= Instant::now() {
-                return Err(TooLate);
+                return Err(DeadlineExceeded);
             }
             select! {
                 // First, or a call that is always busy would keep a move from being seen.
                 biased;
                 _ = moves.changed() => {}
                 outcome = timeout_at(moment, &mut call) => {
-                    // The other case goes round, as it may have been moved just now.
+                    // Otherwise check once more, as it may have been moved just now.
                     if let Ok(output) = outcome {
                         return Ok(output);
                     }
@@ -130,19 +128,19 @@ async fn fetch(part: &str, millis: u64) {
 }
 
 /// From the cache, which is given 0.1 s, or else from the database.
-async fn orders(deadline: &Deadline) -> Result<(), TooLate> {
+async fn orders(deadline: &Deadline) -> Result<(), DeadlineExceeded> {
     let cache = deadline.at_most(Duration::from_millis(100));
     match cache.run(fetch("orders from the cache", 300)).await {
         Ok(()) => Ok(()),
-        Err(TooLate) => deadline.run(fetch("orders", 200)).await,
+        Err(DeadlineExceeded) => deadline.run(fetch("orders", 200)).await,
     }
 }
 
 /// A page, with reviews if there is time.
-async fn page(deadline: &Deadline) -> Result<(), TooLate> {
+async fn page(deadline: &Deadline) -> Result<(), DeadlineExceeded> {
     deadline.run(fetch("user", 200)).await?;
     orders(deadline).await?;
-    if deadline.left() >= Duration::from_millis(400) {
+    if deadline.remaining() >= Duration::from_millis(400) {
         deadline.run(fetch("reviews", 200)).await?;
     } else {
         println!("no time for reviews");
@@ -151,7 +149,7 @@ async fn page(deadline: &Deadline) -> Result<(), TooLate> {
 }
 
 /// Ends when there is no chunk for 0.3 s.
-async fn download() -> Result<(), TooLate> {
+async fn download() -> Result<(), DeadlineExceeded> {
     let limit = Duration::from_millis(300);
     let deadline = Deadline::after(limit);
     let chunks = async {
@@ -163,7 +161,7 @@ async fn download() -> Result<(), TooLate> {
     deadline.run(chunks).await
 }
 
-fn report(outcome: Result<(), TooLate>) {
+fn report(outcome: Result<(), DeadlineExceeded>) {
     match outcome {
         Ok(()) => println!("in time"),
         Err(error) => println!("error: {error}"),
@@ -176,7 +174,7 @@ pub async fn run() -> Result<(), JoinError> {
         for part in ["user", "orders", "reviews"] {
             let limit = Duration::from_millis(250);
             let call = timeout(limit, fetch(part, 200)).await;
-            call.map_err(|_| TooLate)?;
+            call.map_err(|_| DeadlineExceeded)?;
         }
         Ok(())
     };

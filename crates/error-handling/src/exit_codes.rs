@@ -30,8 +30,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What a script can tell failures apart by; 0 is success, 1 is any failure, 2 often
-    /// a wrong call. These are from the list `sysexits`.
+    /// Returns the code by which a script can tell failures apart, from the list
+    /// `sysexits`. 0 is success, 1 any failure, and 2 often a wrong call.
     pub fn code(&self) -> u8 {
         match self {
             Self::NoPage(_) => 66,
@@ -51,7 +51,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Is written when it is dropped.
+/// Prints when it is dropped.
 struct Journal(&'static str);
 
 impl Drop for Journal {
@@ -69,7 +69,7 @@ async fn fetch(page: &str) -> Result<String, Failure> {
     }
 }
 
-/// The program. Its argument says how it ends.
+/// Runs the program, which ends as its argument says.
 pub async fn run() -> Result<ExitCode, Failure> {
     let way = env::args().nth(1);
     let _journal = Journal("main");

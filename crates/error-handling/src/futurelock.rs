@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// After how long we give up.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// A file that one writes to at a time.
+/// A file with one writer at a time.
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<&'static str>>,
@@ -45,7 +45,7 @@ impl Log {
         lines.push(line);
     }
 
-    /// Keeps everybody else waiting.
+    /// Holds the lock for a while.
     async fn back_up(&self) {
         let _lines = self.lines.lock().await;
         println!("the backup has the lock");
@@ -54,7 +54,7 @@ impl Log {
     }
 }
 
-/// What one would write. `request` is alive in the second arm, and nobody awaits it.
+/// The obvious way. In the second arm `request` is alive, and nobody awaits it.
 async fn by_reference(log: &Log) {
     let mut request = pin!(log.write("request"));
     select! {
@@ -67,7 +67,7 @@ async fn by_reference(log: &Log) {
     }
 }
 
-/// The request is a task, and goes on while something else is awaited.
+/// Spawns the request, so that it goes on while something else is awaited.
 async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     let owned = Arc::clone(log);
     let mut request = tokio::spawn(async move { owned.write("request").await });
@@ -81,7 +81,7 @@ async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     }
 }
 
-/// The request is awaited beside the note.
+/// Awaits the request beside the note.
 async fn joined(log: &Log) {
     let mut request = pin!(log.write("request"));
     select! {
@@ -93,8 +93,8 @@ async fn joined(log: &Log) {
     }
 }
 
-/// The request is dropped before the second arm begins. Its place in the queue is lost:
-/// if it is to be done all the same, it is made anew and comes last.
+/// Drops the request before the second arm begins. Its place in the queue is lost: a new
+/// request comes last.
 async fn dropped(log: &Log) {
     select! {
         () = log.write("request") => {}
@@ -106,7 +106,7 @@ async fn dropped(log: &Log) {
     }
 }
 
-/// Runs `work`, which has to wait for a backup, as has a request of somebody else.
+/// Runs `work` and another request, both of which wait for a backup.
 async fn during_backup<T>(
     log: &Arc<Log>,
     work: impl Future<Output = T>,

@@ -18,8 +18,6 @@
 //!
 //! asyncio: asyncio.wait, asyncio.as_completed, asyncio.Task.cancel, ExceptionGroup
 
-use std::error::Error;
-use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -28,36 +26,26 @@ use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-/// Both tries failed, whichever ended first.
-#[derive(Debug, PartialEq, Eq)]
+/// Both attempts failed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("both attempts failed: {first}; {second}")]
 pub struct BothFailed<E> {
-    /// The error of the try that began first.
+    /// The error of the first attempt, even if it ended last.
     pub first: E,
-    /// The error of the try that began after it.
     pub second: E,
 }
 
-impl<E: fmt::Display> fmt::Display for BothFailed<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, second } = self;
-        write!(f, "both tries failed: {first}; {second}")
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> Error for BothFailed<E> {}
-
-/// Makes a request, and a second one if the first has failed, or has not ended after
-/// `delay`. The value of the first that succeeds; the other one is dropped by then.
+/// Sends a request, and a second one when the first fails or is late. Returns the value
+/// of the first that succeeds.
 ///
-/// It asks again after any error: what asking again does not mend, such as "no such
-/// item", should be an `Ok` of the request.
+/// Any error starts the second attempt at once. Let the request return an error that
+/// would only come again, such as "no such item", as an `Ok`.
 ///
-/// Both run in the task of the caller, so neither may block. Dropped before it is ready,
-/// it drops both. A `delay` of zero asks twice in any case unless the first is ready at
-/// once; one without end, `Duration::MAX`, asks again only after an error. To limit the
-/// whole, put a `timeout` around it.
+/// A `delay` of zero sends both requests, unless the first is ready at once.
+/// `Duration::MAX` sends the second only after an error. Both run in the caller's task.
+/// Dropping the future drops both. The loser is dropped before this returns.
 ///
-/// The idea is that of J. Dean and L. A. Barroso, "The Tail at Scale", 2013.
+/// See J. Dean and L. A. Barroso, "The Tail at Scale", 2013.
 ///
 /// # Errors
 ///
@@ -65,7 +53,7 @@ impl<E: fmt::Debug + fmt::Display> Error for BothFailed<E> {}
 ///
 /// # Panics
 ///
-/// When a request does; the other one is dropped, too. And outside of a Tokio runtime.
+/// When a request does; the other one is dropped. Outside of a Tokio runtime.
 pub async fn hedged<T, E, F, Fut>(
     delay: Duration,
     mut request: F,
@@ -107,7 +95,7 @@ where
     }
 }
 
-/// Prints when it is closed, be it after an answer or because nobody waits for one.
+/// Prints when it is closed, after an answer or by a drop.
 struct Connection(&'static str);
 
 impl Connection {
@@ -142,11 +130,11 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Asks the first host, and the second one for the second try.
+    /// Sends the first attempt to the first host, and the second to the other.
     async fn price(&self) -> Result<String, BothFailed<String>> {
         let mut hosts = self.hosts.into_iter();
         let request = || {
-            let (host, script) = hosts.next().expect("there are at most two tries");
+            let (host, script) = hosts.next().expect("there are at most two attempts");
             ask(host, script)
         };
         hedged(self.delay, request).await
@@ -190,7 +178,7 @@ pub async fn run() {
         }
     }
 
-    println!("Whoever asks gives up after 0.3 s:");
+    println!("The caller times out after 0.3 s:");
     let hosts = [("alpha", (500, Ok(7))), ("beta", (500, Ok(9)))];
     let prices = Prices { delay, hosts };
     let patience = Duration::from_millis(300);
@@ -202,7 +190,7 @@ pub async fn run() {
     let servers = TaskTracker::new();
     let mut hosts = [("alpha", 400), ("beta", 100)].into_iter();
     let request = || {
-        let (host, millis) = hosts.next().expect("there are at most two tries");
+        let (host, millis) = hosts.next().expect("there are at most two attempts");
         charge(&servers, host, millis)
     };
     match hedged(delay, request).await {

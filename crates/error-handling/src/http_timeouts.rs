@@ -37,7 +37,7 @@ use tokio::time::{Instant, interval_at, sleep, timeout};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a page could not be fetched, as far as one would act on it.
+/// Why a page could not be fetched, by what a caller would do about it.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error("not a URL to ask")]
@@ -75,7 +75,7 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// One client for all requests: it keeps connections.
+/// Returns a client for all requests, which reuses its connections.
 pub fn client() -> reqwest::Result<Client> {
     Client::builder()
         .connect_timeout(Duration::from_millis(200))
@@ -86,7 +86,7 @@ pub fn client() -> reqwest::Result<Client> {
         .build()
 }
 
-/// Stands for a name server that does not answer.
+/// A name server that does not answer.
 struct NoAnswer;
 
 impl Resolve for NoAnswer {
@@ -100,7 +100,7 @@ async fn fetch(client: &Client, url: &str) -> Result<String, FetchError> {
     Ok(response.text().await?)
 }
 
-/// Sends so many pieces, so many milliseconds apart.
+/// Sends pieces, some milliseconds apart.
 async fn pieces(Path((count, millis)): Path<(u32, u64)>) -> Body {
     let period = Duration::from_millis(millis);
     let start = (1, interval_at(Instant::now() + period, period));
@@ -119,7 +119,7 @@ async fn late() -> &'static str {
     "late"
 }
 
-/// A server on a port that is free.
+/// Starts a server on a free port.
 async fn start_server(servers: &mut JoinSet<io::Result<()>>) -> io::Result<SocketAddr> {
     let app = Router::new()
         .route("/quick", get("hello"))
@@ -133,7 +133,7 @@ async fn start_server(servers: &mut JoinSet<io::Result<()>>) -> io::Result<Socke
     Ok(address)
 }
 
-/// A server that promises ten bytes, sends four and leaves.
+/// A server that promises ten bytes, sends four and closes.
 async fn start_cutting(servers: &mut JoinSet<io::Result<()>>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -150,12 +150,12 @@ async fn start_cutting(servers: &mut JoinSet<io::Result<()>>) -> io::Result<Sock
     Ok(address)
 }
 
-/// A port where nobody listens: one that was free a moment ago.
+/// Returns a port where nobody listens: it was free a moment ago.
 async fn closed_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0").await?.local_addr()
 }
 
-/// Fetches it and prints what came of it.
+/// Fetches a page and prints the result.
 async fn report(client: Client, what: &'static str, url: String) {
     match fetch(&client, &url).await {
         Ok(text) => println!("{what}: {text}"),

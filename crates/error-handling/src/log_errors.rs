@@ -44,7 +44,7 @@ async fn charge(order: u32) -> Result<(), PaymentError> {
     }
 }
 
-/// Fails without a word in the log: who calls it knows what the failure means.
+/// Returns its error and does not log it: the caller knows what the failure means.
 async fn place(order: u32) -> Result<()> {
     charge(order).await.context("the order is not placed")
 }
@@ -57,19 +57,19 @@ async fn place_noisily(order: u32) -> Result<()> {
         .inspect_err(|error| error!("{error:#}"))
 }
 
-/// Nobody awaits its result, so it logs its error itself.
+/// Logs its error itself, as nobody awaits its result.
 async fn confirm() {
     info!("sending a mail");
     sleep(Duration::from_millis(350)).await;
     error!("the mail is not sent: the server is full");
 }
 
-/// A span for all that is logged for one request.
+/// Returns a span for the events of one request.
 fn request(id: u32) -> Span {
     info_span!("request", id)
 }
 
-/// Answers a request; here its errors end.
+/// Answers a request, and handles its errors.
 async fn handle(order: u32, tasks: &TaskTracker) {
     let status = match place(order).await {
         Ok(()) => {

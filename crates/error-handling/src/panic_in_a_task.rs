@@ -30,10 +30,10 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Why the task is not started again.
+/// Why the task is not restarted.
 #[derive(Debug, Error)]
 pub enum GaveUp {
-    /// It panicked more often than it may be started again.
+    /// It panicked more often than it may be restarted.
     #[error("gave up after {panics} panics")]
     Panicked {
         /// How often it panicked.
@@ -47,20 +47,19 @@ pub enum GaveUp {
     ShutDown,
 }
 
-/// Runs what `start` makes as a task. After a panic and a pause it starts it again, at
-/// most `restarts` times in all, however long it works in between; with 0 restarts,
-/// never. Values and errors are returned.
+/// Runs the future of `start` as a task, and returns its output. Restarts the task a
+/// pause after each panic, at most `restarts` times in all.
 ///
-/// When this is dropped, the task is aborted.
+/// Dropping the future aborts the task.
 ///
 /// # Errors
 ///
-/// [`GaveUp`] after one panic more than there are restarts, or when the runtime of the
-/// task shuts down.
+/// [`GaveUp`] after one panic more than there are restarts, or when the runtime shuts
+/// down.
 ///
 /// # Panics
 ///
-/// When `start` itself does, which runs in the caller.
+/// When `start` does, which runs in the caller.
 pub async fn supervise<F>(
     restarts: u32,
     pause: Duration,
@@ -87,16 +86,15 @@ where
     }
 }
 
-/// What was panicked with: a `&str` if the text was fixed, else a `String`.
+/// Returns the text of a panic: a `&str` if it was fixed, else a `String`.
 fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref().copied())
         .unwrap_or("no text")
 }
 
-/// The task's value, or its panic, which goes on here. `None` if it was aborted.
-///
-/// When this is dropped, the task runs on.
+/// Returns the task's value, or `None` if it was aborted. Dropping the future does not
+/// stop the task.
 ///
 /// # Panics
 ///
@@ -115,11 +113,11 @@ async fn work(job: u32) {
     println!("job {job} is done");
 }
 
-/// The jobs that wait.
+/// The jobs in the queue.
 type Jobs = Arc<Mutex<VecDeque<u32>>>;
 
-/// A function of its own, as in the head of a `while let` the lock would be held
-/// during the work, too.
+/// A function of its own: in the head of a `while let` the lock would be held during the
+/// work as well.
 async fn next(jobs: &Jobs) -> Option<u32> {
     jobs.lock().await.pop_front()
 }

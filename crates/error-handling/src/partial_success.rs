@@ -23,7 +23,7 @@ use tokio::task::JoinError;
 use tokio::time::{error::Elapsed, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// What became of each input, in the order of the inputs.
+/// The outcomes, in the order of the inputs.
 #[derive(Debug)]
 pub struct Outcomes<I, T, E> {
     /// The inputs with their values.
@@ -32,12 +32,10 @@ pub struct Outcomes<I, T, E> {
     pub failed: Vec<(I, E)>,
 }
 
-/// Calls `work` with each input, and runs the futures at the same time, each as a task of
-/// its own.
+/// Calls `work` with each input, and runs each future as a task.
 ///
-/// A panic is one of the errors, by `From<JoinError>`; `Box<dyn Error + Send + Sync>` has
-/// that already, and `String` has not (`gather_errors`). When this is dropped before its
-/// end, the tasks are aborted.
+/// A panic becomes an error, by `From<JoinError>`. `Box<dyn Error + Send + Sync>` has
+/// that, a `String` has not. Dropping the future aborts the tasks.
 pub async fn try_each<I, T, E, F>(
     inputs: impl IntoIterator<Item = I>,
     mut work: impl FnMut(I) -> F,
@@ -63,18 +61,18 @@ where
     Outcomes { succeeded, failed }
 }
 
-/// Less than was needed; the outcomes come with it.
+/// Fewer calls succeeded than were needed.
 #[derive(Debug, Error)]
 #[error("{} succeeded, {needed} are needed", .outcomes.succeeded.len())]
 pub struct TooFew<I, T, E> {
-    /// How many would have been enough.
+    /// How many were needed.
     pub needed: usize,
-    /// What became of each input.
+    /// All outcomes.
     pub outcomes: Outcomes<I, T, E>,
 }
 
 impl<I, T, E> Outcomes<I, T, E> {
-    /// Refuses the outcomes if not so many succeeded.
+    /// Fails if fewer calls succeeded.
     pub fn at_least(self, needed: usize) -> Result<Self, TooFew<I, T, E>> {
         if self.succeeded.len() < needed {
             let outcomes = self;
@@ -84,16 +82,14 @@ impl<I, T, E> Outcomes<I, T, E> {
     }
 }
 
-/// Why there is no page.
+/// Why a page could not be fetched.
 #[derive(Debug, Error)]
 pub enum FetchError {
-    /// It took too long.
     #[error("no answer in time")]
     TimedOut,
-    /// The server said so.
     #[error("status {0}")]
     Status(u16),
-    /// A panic: the task of the call had a bug.
+    /// The task panicked.
     #[error("a bug")]
     Panicked(#[from] JoinError),
 }
@@ -115,7 +111,7 @@ async fn fetch(page: u32, attempt: u32) -> Result<String, FetchError> {
     }
 }
 
-/// With a limit of its own for each page.
+/// Fetches each page with a timeout of its own.
 async fn fetch_in_time(page: u32, attempt: u32) -> Result<String, FetchError> {
     timeout(Duration::from_millis(200), fetch(page, attempt)).await?
 }

@@ -26,16 +26,15 @@ use futures::future::join_all;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
 
-/// Why there are no settings.
+/// Why the settings could not be loaded.
 #[derive(Debug)]
 pub enum SettingsError {
-    /// There is no such key.
     Missing(&'static str),
-    /// Some number is none.
+    /// A text is not a number.
     NotANumber(ParseIntError),
-    /// The number of this key is none.
+    /// The text of this key is not a number.
     BadValue(&'static str, ParseIntError),
-    /// The task that was to load them panicked or was cancelled.
+    /// The task that loads them panicked or was cancelled.
     NotLoaded(JoinError),
 }
 
@@ -74,7 +73,7 @@ impl From<JoinError> for SettingsError {
     }
 }
 
-/// Holds any error, and may be moved to another thread.
+/// Any error that may be sent to another thread.
 type BoxError = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug)]
@@ -95,12 +94,12 @@ async fn text_of(user: &str, key: &'static str) -> Option<&'static str> {
     }
 }
 
-/// An `Option` has no error: `ok_or` makes it a `Result`, which has one.
+/// Converts an `Option` to a `Result` by `ok_or`.
 async fn required(user: &str, key: &'static str) -> Result<&'static str, SettingsError> {
     text_of(user, key).await.ok_or(SettingsError::Missing(key))
 }
 
-/// Which number is wrong, its error cannot tell.
+/// Returns an error that cannot tell which number is wrong.
 async fn vague_settings(user: &str) -> Result<Settings, SettingsError> {
     let port = required(user, "port").await?.parse()?;
     let retries = required(user, "retries").await?.parse()?;
@@ -119,7 +118,7 @@ async fn settings(user: &'static str) -> Result<Settings, SettingsError> {
     Ok(Settings { port, retries })
 }
 
-/// The settings from a task that loads them. The first `?` asks how the task ended.
+/// Loads the settings in a task. The first `?` asks how the task ended.
 async fn loaded(
     task: JoinHandle<Result<Settings, SettingsError>>,
 ) -> Result<Settings, SettingsError> {
@@ -127,7 +126,7 @@ async fn loaded(
     Ok(settings)
 }
 
-/// Errors of several types, and a text for one without a type.
+/// Returns errors of several types, and a text.
 async fn start(user: &'static str) -> Result<String, BoxError> {
     let Settings { port, retries } = settings(user).await?;
     if port < 1024 {

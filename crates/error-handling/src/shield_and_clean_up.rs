@@ -35,17 +35,17 @@ pub struct Shield {
 /// How work ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended<T> {
-    /// By itself, with this value.
+    /// The work returned this value.
     Done(T),
-    /// Half done: [`Shield::finish`] stopped it.
+    /// [`Shield::finish`] stopped the work half done.
     Stopped,
-    /// Not begun, as [`Shield::finish`] had come to its end.
+    /// The work has not begun, as [`Shield::finish`] was over.
     Refused,
 }
 
 impl Shield {
-    /// Runs the work as a task, and waits for it. Dropped while it waits, it stops only
-    /// the waiting. Not awaited at all, it does not begin.
+    /// Runs the work as a task, and waits for it. Dropping the future ends only the wait.
+    /// A future that was never polled does nothing.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl Shield {
         self.running.spawn(task).await
     }
 
-    /// Waits until all work has ended. What has not within the limit is stopped: dropped
-    /// at the await where it is. Returns how many that were.
+    /// Waits until all work has ended. After the limit it stops the rest, which is
+    /// dropped at its current await. Returns how many were stopped.
     pub async fn finish(&self, limit: Duration) -> usize {
         self.running.close();
         // Late or not, the rest is the same.
@@ -82,8 +82,8 @@ impl Shield {
         self.stopped.load(Relaxed)
     }
 
-    /// While calls still come, `wait` may return for a moment that is over: when one task
-    /// had ended and the next had not begun.
+    /// While new calls begin, `wait` may return for a moment that is over, in which one
+    /// task had ended and the next had not begun.
     async fn all_ended(&self) {
         while !self.running.is_empty() {
             self.running.wait().await;
@@ -112,7 +112,7 @@ async fn save(order: &'static str, rows: u32) -> Result<u32, String> {
     outcome
 }
 
-/// Runs the caller as a task, cancels it after a while, and says how it ended.
+/// Runs the caller as a task, cancels it after a while, and prints how it ended.
 async fn cancel_after(
     millis: u64,
     caller: impl Future<Output: Send> + Send + 'static,

@@ -21,13 +21,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// What several tasks failed with, in the order in which they ended. There is at least
-/// one error.
+/// The errors of several tasks, in the order in which they ended. There is at least one.
 #[derive(Debug)]
 pub struct ErrorGroup<E>(pub Vec<E>);
 
 impl<E> ErrorGroup<E> {
-    /// Succeeds if there are no errors.
+    /// Returns the errors as a group, or `Ok` if there are none.
     pub fn check(errors: Vec<E>) -> Result<(), Self> {
         if errors.is_empty() {
             return Ok(());
@@ -35,8 +34,7 @@ impl<E> ErrorGroup<E> {
         Err(Self(errors))
     }
 
-    /// Gives `handle` those of a kind, in their order, if there are any. The errors of
-    /// other kinds are returned.
+    /// Calls `handle` with the errors of a kind, if there are any. Returns the others.
     pub fn except(
         self,
         is_of_the_kind: impl FnMut(&E) -> bool,
@@ -60,16 +58,14 @@ impl<E: fmt::Display> fmt::Display for ErrorGroup<E> {
     }
 }
 
-/// It has no `source`, for that could only be one of them.
+/// It has no `source`, as that could be only one of them.
 impl<E: fmt::Debug + fmt::Display> std::error::Error for ErrorGroup<E> {}
 
-/// Waits until all tasks have ended. The first that fails or panics cancels `stop`; what
-/// the others fail with is collected all the same. As it cancels `stop`, give it a child
-/// of the program's token.
+/// Waits until all tasks have ended, and returns all their errors.
 ///
-/// A task that does not look at `stop` is waited for. A `timeout` around this aborts it:
-/// when this is dropped before its end, all tasks are aborted. For tasks that return
-/// values see `first_error_wins`.
+/// The first error or panic cancels `stop`, so pass a child of the program's token. A
+/// task that ignores `stop` is waited for. Dropping the future, as a `timeout` does,
+/// aborts all tasks.
 pub async fn run_all<E>(
     mut tasks: JoinSet<Result<(), E>>,
     stop: &CancellationToken,
@@ -90,13 +86,11 @@ where
 /// Why a worker failed.
 #[derive(Debug, Error)]
 pub enum WorkerError {
-    /// What it asked for does not exist.
     #[error("{0}: no such page")]
     NoPage(&'static str),
-    /// It could not save what it had.
     #[error("{0}: the disk is full")]
     DiskFull(&'static str),
-    /// It panicked.
+    /// The task panicked.
     #[error("a worker has a bug")]
     Bug(#[from] JoinError),
 }
@@ -129,7 +123,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Fetches and saves. Asked to stop while it fetches, it saves what it has.
+    /// Fetches and saves. If it is asked to stop while it fetches, it saves at once.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         if let Some(fetched) = stop.run_until_cancelled(self.fetch()).await {
             fetched?;
@@ -138,7 +132,7 @@ impl Worker {
     }
 }
 
-/// Runs them as tasks, which are also asked to stop when the program is.
+/// Runs the workers as tasks, which also stop when the program does.
 async fn run_workers(
     workers: &[Worker],
     program: &CancellationToken,

@@ -23,9 +23,9 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Runs the work on a thread where it may block, and hands it a flag to look at.
+/// Runs the work on a blocking thread, and passes it a flag that says when to stop.
 ///
-/// The flag is set when this is dropped. The work ends the next time that it looks, and
+/// Dropping the future sets the flag. The work ends the next time that it checks, and
 /// nobody waits for it.
 ///
 /// # Errors
@@ -39,8 +39,8 @@ pub async fn run_blocking<T: Send + 'static>(
     spawn_blocking(move || work(&stop)).await
 }
 
-/// The same with a limit, after which it waits until the work has ended: what the work
-/// has done by then is not lost.
+/// The same with a timeout, after which it sets the flag and waits until the work has
+/// ended. So the work's value is not lost.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub async fn run_blocking_for<T: Send + 'static>(
     task.await
 }
 
-/// Blocks for 100 ms a page. How many of them it has done before the flag was set.
+/// Blocks for 100 ms a page. Returns how many pages it has read before the flag was set.
 fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
     for page in 1..=pages {
         if stop.is_cancelled() {

@@ -34,13 +34,13 @@ pub enum FetchError {
     Gateway,
 }
 
-/// The page, if it is there within the limit.
+/// Fetches a page within the limit.
 pub async fn fetch_within(limit: Duration, page: &str) -> Result<String, FetchError> {
     timeout(limit, fetch(page)).await?
 }
 
-/// What the task returned, or `None` if it had to be stopped when its time was up: it has
-/// ended then. Dropped before that, this aborts the task.
+/// Waits for the task within the limit, and then aborts it and waits until it has ended.
+/// Returns `None` in that case. Dropping the future aborts the task.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub async fn join_or_stop<T>(
     }
 }
 
-/// Stands for a connection: dropping it closes it.
+/// A connection that is closed when it is dropped.
 struct Connection<'a>(&'a str);
 
 impl Drop for Connection<'_> {

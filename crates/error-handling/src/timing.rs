@@ -19,10 +19,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// Runs the future, and reports how long that took, from when it is first awaited.
+/// Runs the future, and reports how long it took from its first poll.
 ///
-/// The report comes once, also if the future returns an error, and says how it ended. A
-/// panic counts as stopped.
+/// `report` is called once, however the future ends. A panic counts as stopped.
 pub async fn timed<F: Future>(
     future: F,
     report: impl FnOnce(Ending, Duration),
@@ -45,7 +44,7 @@ pub enum Ending {
     Stopped,
 }
 
-/// Reports when it is dropped, however its function ends.
+/// Reports when it is dropped, however the function ends.
 struct Stopwatch<R: FnOnce(Ending, Duration)> {
     started: Instant,
     ending: Ending,
@@ -60,7 +59,7 @@ impl<R: FnOnce(Ending, Duration)> Drop for Stopwatch<R> {
     }
 }
 
-/// A report for `timed` that prints, to a tenth of a second.
+/// Prints a report of `timed`, to a tenth of a second.
 pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
     move |ending, took| match ending {
         Ending::Returned => println!("{name} took {:.1} s", took.as_secs_f64()),
@@ -70,7 +69,7 @@ pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
     }
 }
 
-/// Decorated, for all who call it.
+/// Is timed wherever it is called.
 async fn fetch(page: &str, millis: u64) -> Result<String, String> {
     let fetching = async {
         sleep(Duration::from_millis(millis)).await;
@@ -82,7 +81,7 @@ async fn fetch(page: &str, millis: u64) -> Result<String, String> {
     timed(fetching, print_as("fetch")).await
 }
 
-/// Up to two tries, with a pause between them.
+/// Makes up to two attempts, with a pause in between.
 async fn fetch_twice(page: &str) -> Result<String, String> {
     if let Ok(text) = fetch(page, 160).await {
         return Ok(text);

@@ -46,7 +46,7 @@ async fn name_of(user: u32) -> Result<String, ServiceError> {
     }
 }
 
-/// To a server of mail. Closing it takes a while.
+/// A connection to a mail server. Closing it takes a while.
 struct Connection;
 
 impl Connection {
@@ -70,7 +70,7 @@ impl Connection {
     }
 }
 
-/// Greets a user; one who is unknown is no error.
+/// Greets a user. An unknown user is no error.
 async fn greet(user: u32) -> Result<(), ServiceError> {
     let connection = Connection::open();
     // try:
@@ -100,7 +100,7 @@ async fn greet_carelessly(user: u32) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// The user's name. While nothing works, all are guests.
+/// Returns the user's name, or "guest" if the server does not work.
 async fn name_or_guest(user: u32) -> String {
     name_of(user)
         .await

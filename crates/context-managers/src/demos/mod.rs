@@ -1,6 +1,7 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
 pub mod connection_pool;
+pub mod database_connection;
 pub mod exit_stack;
 pub mod structured_scope;
 pub mod transaction;

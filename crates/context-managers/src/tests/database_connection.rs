@@ -6,9 +6,21 @@ use std::sync::mpsc;
 
 use futures::poll;
 
-use crate::database_connection::{Database, DatabaseError, add, count};
+use crate::database_connection::{Database, DatabaseError};
 
 type TestResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+async fn add(database: &Database, name: &'static str) -> Result<usize, DatabaseError> {
+    let insert = "INSERT INTO users VALUES (?1)";
+    database.call(move |db| db.execute(insert, [name])).await
+}
+
+async fn count(database: &Database) -> Result<u32, DatabaseError> {
+    let count = "SELECT count(*) FROM users";
+    database
+        .call(|db| db.query_one(count, [], |row| row.get(0)))
+        .await
+}
 
 async fn in_memory() -> Result<Database, DatabaseError> {
     let database = Database::open(Path::new(":memory:")).await?;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
 use super::support::poll_and_drop;
-use crate::deadlines::{Deadline, TooLate};
+use crate::deadlines::{Deadline, DeadlineExceeded};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -77,8 +77,8 @@ async fn ten_thousand_at_once() {
                 number
             };
             let outcome = deadline.run(work).await;
-            if outcome == Err(TooLate) {
-                assert_eq!(deadline.left(), Duration::ZERO);
+            if outcome == Err(DeadlineExceeded) {
+                assert_eq!(deadline.remaining(), Duration::ZERO);
             }
             (number, outcome)
         });
@@ -98,7 +98,7 @@ async fn ten_thousand_at_once() {
                     assert_eq!(value, number);
                     in_time += 1;
                 }
-                Ok((number, Err(TooLate))) => {
+                Ok((number, Err(DeadlineExceeded))) => {
                     assert_eq!(number % 2, 0, "the shared one has not passed");
                     late += 1;
                 }
@@ -125,42 +125,45 @@ async fn a_move_reaches_all_who_begin_meanwhile() {
         }
         deadline.reschedule(Duration::ZERO);
         let ends = timeout(Duration::from_secs(60), set.join_all()).await;
-        assert_eq!(ends, Ok(vec![Err(TooLate); 50]));
+        assert_eq!(ends, Ok(vec![Err(DeadlineExceeded); 50]));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn limits() {
     let passed = Deadline::after(Duration::ZERO);
-    assert_eq!(passed.left(), Duration::ZERO);
+    assert_eq!(passed.remaining(), Duration::ZERO);
     let work = async { panic!("it begins") };
-    assert_eq!(passed.run(work).await, Err::<(), _>(TooLate));
-    assert_eq!(passed.at_most(HOUR).run(async {}).await, Err(TooLate));
+    assert_eq!(passed.run(work).await, Err::<(), _>(DeadlineExceeded));
+    assert_eq!(
+        passed.at_most(HOUR).run(async {}).await,
+        Err(DeadlineExceeded)
+    );
 
     let never = Deadline::after(Duration::MAX);
-    assert!(never.left() > 1000 * HOUR);
+    assert!(never.remaining() > 1000 * HOUR);
     assert_eq!(never.run(sleep(HOUR)).await, Ok(()));
-    assert_eq!(never.at_most(Duration::ZERO).left(), Duration::ZERO);
+    assert_eq!(never.at_most(Duration::ZERO).remaining(), Duration::ZERO);
     never.reschedule(Duration::MAX);
     assert_eq!(never.run(async { 7 }).await, Ok(7));
 
     let deadline = Deadline::after(10 * TICK);
     assert_eq!(deadline.run(sleep(9 * TICK)).await, Ok(()));
-    assert_eq!(deadline.left(), TICK);
-    assert_eq!(deadline.run(sleep(2 * TICK)).await, Err(TooLate));
-    assert_eq!(deadline.left(), Duration::ZERO);
+    assert_eq!(deadline.remaining(), TICK);
+    assert_eq!(deadline.run(sleep(2 * TICK)).await, Err(DeadlineExceeded));
+    assert_eq!(deadline.remaining(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn moved_sooner_and_later_with_a_limit_that_stays() {
     let deadline = Deadline::after(10 * TICK);
     let short = deadline.at_most(8 * TICK).at_most(HOUR);
-    assert_eq!(short.left(), 8 * TICK);
+    assert_eq!(short.remaining(), 8 * TICK);
     deadline.reschedule(5 * TICK);
-    assert_eq!(short.left(), 5 * TICK);
+    assert_eq!(short.remaining(), 5 * TICK);
     short.reschedule(20 * TICK);
-    assert_eq!(short.left(), 8 * TICK);
-    assert_eq!(deadline.left(), 20 * TICK);
+    assert_eq!(short.remaining(), 8 * TICK);
+    assert_eq!(deadline.remaining(), 20 * TICK);
 
     // Twice while calls run, which end as they should.
     let started = Instant::now();
@@ -174,11 +177,14 @@ async fn moved_sooner_and_later_with_a_limit_that_stays() {
             deadline.reschedule(5 * TICK);
         }
     );
-    assert_eq!((whole, short), (Err(TooLate), Err(TooLate)));
+    assert_eq!(
+        (whole, short),
+        (Err(DeadlineExceeded), Err(DeadlineExceeded))
+    );
     assert_eq!(started.elapsed(), 27 * TICK);
 
     // A deadline that has passed opens again, but not for what it has ended.
-    assert_eq!(deadline.run(async {}).await, Err(TooLate));
+    assert_eq!(deadline.run(async {}).await, Err(DeadlineExceeded));
     deadline.reschedule(TICK);
     assert_eq!(deadline.run(async {}).await, Ok(()));
 }
@@ -227,7 +233,7 @@ fn a_call_that_is_always_busy_is_ended() {
     });
     for _ in 0..2 {
         let outcome = reported.recv_timeout(Duration::from_secs(60));
-        assert_eq!(outcome, Ok(Err(TooLate)));
+        assert_eq!(outcome, Ok(Err(DeadlineExceeded)));
     }
 }
 
@@ -241,7 +247,7 @@ async fn a_panic_wedges_nothing() {
     let caught = AssertUnwindSafe(deadline.run(work)).catch_unwind().await;
     assert!(caught.is_err());
     deadline.reschedule(TICK);
-    assert_eq!(deadline.run(sleep(HOUR)).await, Err(TooLate));
+    assert_eq!(deadline.run(sleep(HOUR)).await, Err(DeadlineExceeded));
 }
 
 #[tokio::test]
@@ -289,12 +295,12 @@ async fn in_an_axum_handler() {
         let both = async {
             let first = deadline.run(measure(&name, ticks)).await?;
             let second = deadline.run(measure(&name, ticks)).await?;
-            Ok::<_, TooLate>(first + second)
+            Ok::<_, DeadlineExceeded>(first + second)
         };
         match both.await {
             Ok(8) => StatusCode::OK,
             Ok(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Err(TooLate) => StatusCode::GATEWAY_TIMEOUT,
+            Err(DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 

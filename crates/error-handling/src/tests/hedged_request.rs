@@ -258,7 +258,7 @@ async fn in_an_axum_handler() {
         (
             "/gone",
             502,
-            "both tries failed: gone is not on alpha; gone is not on beta",
+            "both attempts failed: gone is not on alpha; gone is not on beta",
         ),
     ] {
         let request = Request::get(path).body(Body::empty()).expect("a request");
