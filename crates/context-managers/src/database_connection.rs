@@ -9,7 +9,7 @@
 //! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless
 //! somebody commits. Here each statement commits by itself. See `transaction`.
 //!
-//! In production: `deadpool-sqlite` opens several connections, so that reads run
+//! In production: `deadpool-sqlite` opens several connections, so that reads can run
 //! concurrently.
 //!
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.

@@ -11,7 +11,7 @@
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!
-//! In production: `ractor` supervises actors in trees, and keeps their mailboxes.
+//! In production: `ractor` sends a supervising actor an event for each panic.
 //!
 //! See also: `task_results`, `first_error_wins`, `drop_or_detach`.
 //!

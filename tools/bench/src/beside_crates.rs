@@ -262,7 +262,12 @@ macro_rules! use_all {
 }
 
 async fn pool(tasks: u64, size: u64, hold: bool) -> Work {
-    let pool = connection_pool::Pool::new(Manager, POOL_SIZE, HOUR);
+    let limits = connection_pool::PoolLimits {
+        max_size: POOL_SIZE,
+        acquire_timeout: HOUR,
+        connect_timeout: HOUR,
+    };
+    let pool = connection_pool::Pool::new(Manager, limits);
     use_all!(pool, acquire, tasks, size, hold).await
 }
 
@@ -270,11 +275,11 @@ impl connection_pool::Manager for Manager {
     type Connection = u64;
     type Error = Infallible;
 
-    async fn open(&self) -> Result<u64, Infallible> {
+    async fn connect(&self) -> Result<u64, Infallible> {
         Ok(0)
     }
 
-    fn is_broken(&self, uses: &u64) -> bool {
+    fn has_broken(&self, uses: &u64) -> bool {
         *uses == BROKEN
     }
 }
@@ -499,15 +504,15 @@ async fn call_all(size: u64, call: impl AsyncFn(u64) -> Option<u64>) -> Work {
 
 async fn breaker(size: u64, fails: bool) -> Work {
     let breaker = CircuitBreaker::new(THRESHOLD, HOUR, counts);
-    let call = async |number| match breaker.call(answer(number, fails)).await {
+    let call = async |number| match breaker.call(|| answer(number, fails)).await {
         Ok(number) => Some(number),
         Err(CallError::Failed(number)) => Some(2 * number),
-        Err(CallError::Rejected(_)) => None,
+        Err(CallError::Open { .. } | CallError::HalfOpen) => None,
     };
     call_all(size, call).await
 }
 
-// Ours knows calls that began before the circuit changed, and lets one trial call pass
+// Ours knows calls that began before the circuit changed, and lets one probe pass
 // where failsafe lets all of them pass.
 async fn failsafe(
     policy: impl FailurePolicy + Send + Sync,

@@ -1,5 +1,5 @@
 //~ E0382 borrow of moved value: `connection`
-//! A connection is used after it was given back to its pool.
+//! A connection is used after it was returned to its pool.
 //!
 //! example: connection_pool
 
@@ -9,7 +9,7 @@ struct Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        println!("{} is given back", self.number);
+        println!("{} is returned", self.number);
     }
 }
 
