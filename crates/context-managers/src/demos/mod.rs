@@ -3,5 +3,6 @@
 pub mod connection_pool;
 pub mod database_connection;
 pub mod exit_stack;
+pub mod lease;
 pub mod structured_scope;
 pub mod transaction;
