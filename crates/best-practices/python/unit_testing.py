@@ -4,7 +4,7 @@ from unittest.mock import AsyncMock
 
 
 class Source:
-    """Where numbers come from. The program has a source that asks a server."""
+    """A source of numbers: in the program a server or files, in a test a fake."""
 
     async def fetch(self, page):
         raise NotImplementedError
@@ -16,14 +16,14 @@ class NotFound(Exception):
 
 
 class Calculator:
-    PATIENCE = 2
+    TIMEOUT = 2
 
     def __init__(self, source):
         self.source = source
 
     async def fetch_and_add(self, page, number):
         try:
-            async with asyncio.timeout(self.PATIENCE):
+            async with asyncio.timeout(self.TIMEOUT):
                 fetched = await self.source.fetch(page)
         except TimeoutError:
             raise TimeoutError("no answer in time") from None
@@ -31,7 +31,7 @@ class Calculator:
 
 
 def fake(answer, delay):
-    """A calculator with a source that answers as it is told."""
+    """Returns a calculator whose source gives a fixed answer after a delay."""
 
     async def fetch(page):
         await asyncio.sleep(delay)
@@ -78,18 +78,18 @@ async def main():
 class Tests(unittest.IsolatedAsyncioTestCase):
     """Run by `python -m unittest unit_testing.py`, on the real clock."""
 
-    async def test_adds_to_what_the_page_says(self):
+    async def test_adds_to_the_number_on_the_page(self):
         calculator = fake(42, 0)
         self.assertEqual(await calculator.fetch_and_add("/data", 10), 52)
         calculator.source.fetch.assert_awaited_once_with("/data")
 
-    async def test_passes_on_what_the_source_reports(self):
+    async def test_returns_the_error_of_the_source(self):
         with self.assertRaisesRegex(NotFound, "/data"):
             await fake(NotFound("/data"), 0).fetch_and_add("/data", 10)
 
-    async def test_does_not_wait_for_ever(self):
+    async def test_times_out(self):
         calculator = fake(42, 60)
-        calculator.PATIENCE = 0.01
+        calculator.TIMEOUT = 0.01
         with self.assertRaises(TimeoutError):
             await calculator.fetch_and_add("/data", 10)
 

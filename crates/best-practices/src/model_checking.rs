@@ -5,8 +5,8 @@
 //! every order (`check_dfs`), or at random (`check_random`). The code under test is
 //! unchanged: in Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
-//! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. A
-//! `sleep` ends at any step, a `timeout` expires only by `trigger_timeouts`.
+//! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. It
+//! switches before `notified()`, not before the first poll: a forgotten `enable` passes.
 //!
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.
@@ -37,7 +37,7 @@ use shuttle_tokio::sync::Notify;
 #[derive(Default)]
 pub struct Queue {
     state: Mutex<State>,
-    changed: Notify,
+    pub(crate) changed: Notify,
 }
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl Queue {
         }
     }
 
-    fn look(&self) -> Option<Option<u32>> {
+    pub(crate) fn look(&self) -> Option<Option<u32>> {
         let mut state = self.state.lock().expect("nobody panics");
         let item = state.items.pop_front();
         (item.is_some() || state.closed).then_some(item)
@@ -129,7 +129,10 @@ pub struct Explored {
     pub failure: Option<(String, Option<String>)>,
 }
 
-/// Tries a model in every order until one fails. In a test, call `shuttle::check_dfs`,
+/// Tries a model in every order until one fails. In a model, a `sleep` may end at any
+/// step, and a `timeout` expires only after `trigger_timeouts`.
+///
+/// This counts the orders and keeps the schedule. In a test, call `shuttle::check_dfs`,
 /// which panics and prints the schedule. Keep the model small: one item more makes
 /// 196 orders of 37.
 ///

@@ -496,3 +496,98 @@ fn scopeguard_1_2_makes_a_guard_of_a_closure() {
     assert!(unwound.is_err());
     assert_eq!(open.into_inner(), 0);
 }
+
+mod async_broadcast_0_7 {
+    use futures::StreamExt;
+
+    use super::*;
+
+    /// Receivers are streams, and the sender waits for the slowest.
+    #[tokio::test(start_paused = true)]
+    async fn its_sender_waits_for_slow_receivers() {
+        let (sender, mut fast) = async_broadcast::broadcast(2);
+        let mut slow = fast.clone();
+        for item in [1, 2] {
+            sender.broadcast(item).await.expect("there are receivers");
+            assert_eq!(fast.next().await, Some(item));
+        }
+        assert!(timeout(DAY, sender.broadcast(3)).await.is_err());
+        assert_eq!(slow.next().await, Some(1));
+        assert!(timeout(DAY, sender.broadcast(3)).await.is_ok());
+        drop(sender);
+        assert_eq!(slow.collect::<Vec<_>>().await, [2, 3]);
+        assert_eq!(fast.collect::<Vec<_>>().await, [3]);
+    }
+}
+
+/// Its tasks may borrow, and all run in the task that awaits the scope.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn moro_0_4_runs_all_in_one_task() {
+    let scope = async {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let own = tokio::task::id();
+        let ids = moro::async_scope!(|scope| {
+            let tasks = names.iter().map(|name| {
+                scope.spawn(async move { (name.as_str(), tokio::task::id()) })
+            });
+            futures::future::join_all(tasks.collect::<Vec<_>>()).await
+        });
+        let ids = ids.await;
+        assert_eq!(ids, [("a", own), ("b", own)]);
+    };
+    tokio::spawn(scope).await.expect("it does not panic");
+}
+
+mod tokio_util_0_7 {
+    use futures::StreamExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio_util::codec::{FramedRead, LinesCodec};
+    use tokio_util::time::DelayQueue;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn delay_queue_needs_one_task_for_thousands_of_timers() {
+        let (start, mut timers) = (Instant::now(), DelayQueue::new());
+        for number in 0..5000_u32 {
+            timers.insert(number, number * Duration::from_millis(1));
+        }
+        let mut fired = 0;
+        while let Some(timer) = timers.next().await {
+            let late = start.elapsed() - timer.into_inner() * Duration::from_millis(1);
+            assert!(late <= Duration::from_millis(2), "{late:?}");
+            fired += 1;
+        }
+        assert_eq!(fired, 5000);
+        let tasks = tokio::runtime::Handle::current().metrics();
+        assert_eq!(tasks.num_alive_tasks(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn framed_read_keeps_the_bytes_of_a_dropped_read() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let codec = LinesCodec::new_with_max_length(64);
+        let mut lines = FramedRead::new(server, codec);
+        client.write_all(b"one l").await.expect("it is open");
+        assert!(timeout(TENTH, lines.next()).await.is_err());
+        client.write_all(b"ine\n").await.expect("it is open");
+        let line = lines.next().await.expect("a line");
+        assert_eq!(line.expect("not too long"), "one line");
+    }
+}
+
+/// It tells the time at work from the time of waiting.
+#[tokio::test]
+async fn tokio_metrics_0_5_tells_work_from_waiting() {
+    let monitor = tokio_metrics::TaskMonitor::new();
+    let task = async {
+        std::thread::sleep(TENTH);
+        sleep(3 * TENTH).await;
+    };
+    tokio::spawn(monitor.instrument(task))
+        .await
+        .expect("no panic");
+    let metrics = monitor.cumulative();
+    let (works, waits) = (metrics.total_poll_duration, metrics.total_idle_duration);
+    assert!(works >= TENTH && waits >= 2 * TENTH, "{works:?} {waits:?}");
+}

@@ -1,5 +1,7 @@
 use std::panic::catch_unwind;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use shuttle::scheduler::PctScheduler;
@@ -114,8 +116,8 @@ fn what_shuttle_does_not_see() {
         let limit = shuttle_tokio::time::timeout(Duration::ZERO, pending);
         let expired = future::block_on(async {
             let sleep = shuttle_tokio::time::sleep(Duration::from_secs(9));
-            let mut limit = std::pin::pin!(limit);
-            futures::future::select(limit.as_mut(), std::pin::pin!(sleep)).await;
+            let mut limit = pin!(limit);
+            futures::future::select(limit.as_mut(), pin!(sleep)).await;
             futures::poll!(limit.as_mut()).is_ready()
         });
         assert!(!expired);
@@ -127,4 +129,40 @@ fn what_shuttle_does_not_see() {
 #[should_panic(expected = "requested random data from DFS scheduler")]
 fn notify_one_under_check_dfs() {
     shuttle::check_dfs(|| model(1, 1, Queue::get), None);
+}
+
+/// Without `enable`, two wake-ups before the first poll of two waiters are one.
+async fn get_without_enable(queue: &Queue, switch: fn()) -> Option<u32> {
+    loop {
+        let woken = queue.changed.notified();
+        if let Some(found) = queue.look() {
+            return found;
+        }
+        switch();
+        woken.await;
+    }
+}
+
+/// The trap: shuttle does not switch between the look and the first poll by itself.
+#[test]
+fn a_forgotten_enable_is_found_only_with_a_switch_before_the_poll() {
+    let finds = |switch: fn()| {
+        let model = move || {
+            two_puts_for_two(async move |queue: &Queue| {
+                get_without_enable(queue, switch).await
+            })
+        };
+        catch_unwind(|| check(model)).is_err()
+    };
+    assert!(!finds(|| ()));
+    assert!(finds(|| shuttle::thread::sleep(Duration::ZERO)));
+
+    // It is a bug in Tokio's `Notify` as well.
+    let notify = tokio::sync::Notify::new();
+    let (mut first, mut second) = (pin!(notify.notified()), pin!(notify.notified()));
+    notify.notify_one();
+    notify.notify_one();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut context).is_ready());
+    assert!(second.as_mut().poll(&mut context).is_pending());
 }
