@@ -38,7 +38,7 @@ class Server:
         return web.Response()
 
     async def short(self, request):
-        return web.Response(text="hello")
+        return web.json_response("hello")
 
     async def long(self, request):
         return web.Response(text="x" * LONG)
@@ -98,7 +98,7 @@ async def main():
                     await at(tenths + number)
                     async with limited.get(server.url + path) as response:
                         if read:
-                            print(await response.text())
+                            print(await response.json())
                 print(f"connections: {len(server.connections)}")
 
             await at(14)
@@ -122,7 +122,7 @@ async def main():
                     await ask(limited, f"{a.url}/slow")
                 print("a third one came")
             except TimeoutError:
-                print("no place for a third one")
+                print("no permit for a third one")
             held.pop().close()
             await ask(limited, f"{a.url}/slow")
             print("one is dropped, and a third one came")

@@ -5,11 +5,8 @@
 import asyncio
 import contextlib
 import dataclasses
-import enum
-import fcntl
-import hashlib
 import os
-import re
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -18,301 +15,69 @@ import aiohttp
 from aiohttp import web
 
 
-class DownloadError(Exception):
-    temporary = False
-    useless = False
-
-
-class Temporary(DownloadError):
-    temporary = True
-
-
-class WrongRange(Temporary):
-    useless = True
-
-
-class Useless(DownloadError):
-    useless = True
-
-
-class Event(enum.Enum):
-    BEGUN = enum.auto()
-    RECEIVED = enum.auto()
-    FAILED = enum.auto()
-
-
-def is_temporary(status):
-    return status >= 500 or status in (408, 429)
-
-
 @dataclasses.dataclass
-class Download:
-    url: str
-    target: Path
-    sha256: bytes
-    limit: int
+class Limits:
+    max_bytes: int
     stall: float
-    retries: int
-    pause: float
-
-    async def run(self, session, report):
-        pause = self.pause
-        for _ in range(self.retries):
-            try:
-                return await self.attempt(session, report)
-            except DownloadError as error:
-                if not error.temporary:
-                    raise
-                report(Event.FAILED, error, pause)
-            await asyncio.sleep(pause)
-            pause *= 2
-        await self.attempt(session, report)
-
-    async def attempt(self, session, report):
-        try:
-            part = await Part.claim(self.target)
-        except OSError as error:
-            raise DownloadError("the file cannot be written") from error
-        async with contextlib.aclosing(part):
-            try:
-                await self.receive(session, part, report)
-                await asyncio.to_thread(part.publish, self.target, self.sha256)
-            except DownloadError as error:
-                await part.keep_or_remove(error)
-                raise
-            except TimeoutError as error:
-                await part.keep_or_remove(error)
-                raise Temporary(f"nothing came for {millis(self.stall)}") from error
-            except aiohttp.ClientError as error:
-                await part.keep_or_remove(error)
-                raise Temporary("the connection broke") from error
-            except OSError as error:
-                raise DownloadError("the file cannot be written") from error
-
-    async def receive(self, session, part, report):
-        """Adds to the file what is missing."""
-        # Of a compressed body the length and the places would be others.
-        headers = {"Accept-Encoding": "identity"}
-        received, etag = await asyncio.to_thread(part.look)
-        if etag:
-            headers |= {"Range": f"bytes={received}-", "If-Range": etag}
-        # No limit for the whole, but one for each piece.
-        limits = aiohttp.ClientTimeout(sock_connect=self.stall, sock_read=self.stall)
-        async with session.get(self.url, headers=headers, timeout=limits) as response:
-            match response.status:
-                case 200:
-                    total = response.content_length
-                    etag = response.headers.get("ETag", "")
-                    await asyncio.to_thread(part.begin_anew, etag)
-                    received = 0
-                case 206:
-                    start, total = parse_range(response.headers.get("Content-Range"))
-                    if start != received:
-                        raise WrongRange("not the range that was asked for")
-                case 416 if received:
-                    # Nothing is missing, or there is too much: the checksum tells.
-                    return
-                case status:
-                    kind = Temporary if is_temporary(status) else DownloadError
-                    raise kind(f"status {status}")
-            if total is not None and total > self.limit:
-                raise Useless(f"more than {self.limit} bytes")
-            report(Event.BEGUN, received, None)
-            async for chunk in response.content.iter_any():
-                received += len(chunk)
-                if received > self.limit:
-                    raise Useless(f"more than {self.limit} bytes")
-                await part.file.write(chunk)
-                report(Event.RECEIVED, received, total)
+    max_time: float
 
 
-def parse_range(header):
-    """From where a part begins, and how many bytes the whole has."""
-    try:
-        places, total = header.removeprefix("bytes ").split("/")
-        return int(places.split("-")[0]), None if total == "*" else int(total)
-    except (AttributeError, ValueError) as error:
-        raise WrongRange("not the range that was asked for") from error
-
-
-def is_strong(etag):
-    """A weak one, W/"...", may stand for other bytes, half a one for any."""
-    return re.fullmatch('"[!-~]*"', etag) is not None
-
-
-class Part:
-    """The file that is not whole yet, locked, and beside it one with its ETag."""
-
-    def __init__(self, file, path, etag):
-        self.file = file
-        self.path = path
-        self.etag = etag
-
-    @classmethod
-    async def claim(cls, target):
-        path = target.with_name(f"{target.name}.part")
-        etag = target.with_name(f"{target.name}.part.etag")
-        file = await aiofiles.open(path, "ab", buffering=0)
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had the lock may have renamed or removed it just now.
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return cls(file, path, etag)
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        except BaseException:
-            await asyncio.shield(file.close())
-            raise
-        await file.close()
-        raise Temporary("another download writes there")
-
-    async def aclose(self):
-        await self.file.close()
-
-    def look(self):
-        received = self.path.stat().st_size
-        try:
-            etag = self.etag.read_text(errors="replace")
-        except FileNotFoundError:
-            return received, ""
-        return received, etag if received and is_strong(etag) else ""
-
-    def begin_anew(self, etag):
-        # In this order: bytes never stand beside the ETag of others.
-        os.truncate(self.path, 0)
-        if is_strong(etag):
-            self.etag.write_text(etag)
-        else:
-            self.etag.unlink(missing_ok=True)
-
-    def publish(self, target, sha256):
-        """Gives the file its final name, if it is what was expected."""
-        with open(self.path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").digest() != sha256:
-                raise Useless("not the checksum that was expected")
-            # Else, after a power failure, the name may be there and the bytes may not.
-            os.fsync(file)
-        self.path.replace(target)
-        self.etag.unlink(missing_ok=True)
-
-    async def keep_or_remove(self, error):
-        def remove():
-            if getattr(error, "useless", False) or self.path.stat().st_size == 0:
-                self.path.unlink()
-                self.etag.unlink(missing_ok=True)
-
-        await asyncio.to_thread(remove)
-
-
-class Trouble(enum.Enum):
-    """What the server does to its next answer."""
-
-    BREAKS = enum.auto()
-    STALLS = enum.auto()
-    IGNORES_RANGE = enum.auto()
-    UNAVAILABLE = enum.auto()
-
-
-PIECE = 1000
-
-
-class Server:
-    """A server of one file, in pieces that come one after the other."""
-
-    def __init__(self, pieces, pause):
-        self.pieces = pieces
-        self.pause = pause
-        self.version = 1
-        self.trouble = []
-
-    def file(self, version):
-        return f"version {version}\n".encode() * (self.pieces * PIECE // 10)
-
-    def have_trouble(self, *trouble):
-        self.trouble = list(trouble)
-
-    @contextlib.asynccontextmanager
-    async def start(self):
-        app = web.Application()
-        app.router.add_get("/file", self.answer)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield "http://{}:{}/file".format(*runner.addresses[0])
-        finally:
-            await runner.cleanup()
-
-    async def answer(self, request):
-        trouble, after = self.trouble.pop(0) if self.trouble else (None, None)
-        file, etag = self.file(self.version), f'"v{self.version}"'
-        wanted = request.headers.get("Range")
-        condition = request.headers.get("If-Range")
-        start = 0
-        if wanted and condition == etag and trouble is not Trouble.IGNORES_RANGE:
-            start = request.http_range.start
-        if trouble is Trouble.UNAVAILABLE:
-            status = 503
-        elif start == 0:
-            status = 200
-        else:
-            status = 416 if start >= len(file) else 206
-        asked = f" {wanted} if {condition}" if wanted else ""
-        print(f"server: GET{asked}, {status}")
-        if status not in (200, 206):
-            return web.Response(status=status)
-        response = web.StreamResponse(status=status, headers={"ETag": etag})
-        response.content_length = len(file) - start
-        if start:
-            places = f"bytes {start}-{len(file) - 1}/{len(file)}"
-            response.headers["Content-Range"] = places
-        await response.prepare(request)
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for sent, place in enumerate(range(start, len(file), PIECE)):
-            await asyncio.sleep(begun + sent * self.pause - loop.time())
-            if sent == after and trouble is Trouble.BREAKS:
-                request.transport.abort()
-                return response
-            if sent == after and trouble is Trouble.STALLS:
-                await asyncio.Event().wait()
-            await response.write(file[place : place + PIECE])
-        return response
-
-
-def millis(seconds):
-    return f"{seconds * 1000:.0f}ms"
-
-
-def show_event(event, what, more):
-    match event:
-        case Event.BEGUN:
-            print(f"a body, from byte {what} on")
-        case Event.RECEIVED if more is not None:
-            print(f"{what} of {more}")
-        case Event.RECEIVED:
-            print(what)
-        case Event.FAILED:
-            print(f"{what}, again in {millis(more)}")
-
-
-def silent(event, what, more):
+class DownloadError(Exception):
     pass
 
 
-async def show_result(download):
+async def download(session, url, target, limits, progress):
+    """Replaces what had the name, and returns the number of bytes."""
+    timeout = aiohttp.ClientTimeout(
+        total=limits.max_time, sock_connect=limits.stall, sock_read=limits.stall
+    )
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    too_large = DownloadError(f"more than {limits.max_bytes} bytes")
     try:
-        await download
-        print("done")
-    except DownloadError as error:
-        print(error)
+        async with session.get(url, timeout=timeout, raise_for_status=True) as response:
+            total = response.content_length
+            if total is not None and total > limits.max_bytes:
+                raise too_large
+            async with aiofiles.open(part, "xb") as file:
+                size = 0
+                async for chunk in response.content.iter_any():
+                    size += len(chunk)
+                    if size > limits.max_bytes:
+                        raise too_large
+                    await file.write(chunk)
+                    progress(size, total)
+                await file.flush()
+                # Without it a power cut may leave the name, and no bytes.
+                await asyncio.to_thread(os.fsync, file.fileno())
+        await asyncio.to_thread(part.replace, target)
+        return size
+    except TimeoutError as error:
+        raise DownloadError("too slow") from error
+    except aiohttp.ClientError as error:
+        raise DownloadError("the connection broke") from error
+    except OSError as error:
+        raise DownloadError("the file cannot be written") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def show(folder):
-    """The names of the files, how long they are and what they begin with."""
-    for file in sorted(folder.iterdir()):
-        text = file.read_text()
-        print(f"{file.name}: {len(text)} bytes, {text.splitlines()[0]}")
+async def answer(request):
+    """Sends pieces of 1,000 bytes, one each 0.1 s."""
+    kind = request.match_info["kind"]
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    response = web.StreamResponse()
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    for number in range(1_000 if kind == "drips" else 4):
+        await asyncio.sleep(start + number / 10 - loop.time())
+        if number == 2 and kind == "breaks":
+            request.transport.abort()
+            return response
+        if number == 2 and kind == "stalls":
+            await asyncio.Event().wait()
+        await response.write(b"x" * 1_000)
+    return response
 
 
 async def download_to_final_name(session, url, target):
@@ -322,85 +87,95 @@ async def download_to_final_name(session, url, target):
             await file.write(chunk)
 
 
-async def part(start, begin, title):
-    """Begins a part of the demonstration so long after the start."""
-    await asyncio.sleep(start + begin - asyncio.get_running_loop().time())
-    print(title)
+def show(folder):
+    """Prints the names of the files, and how long they are."""
+    sizes = sorted(f"{file.name} {file.stat().st_size}" for file in folder.iterdir())
+    print(f"in the folder: {', '.join(sizes)}")
 
 
-async def demonstrate(folder, session, server, url):
-    start = asyncio.get_running_loop().time()
+async def use(folder, session, root):
+    loop = asyncio.get_running_loop()
+    start = loop.time()
 
-    def sha256(version):
-        return hashlib.sha256(server.file(version)).digest()
+    async def at(millis):
+        await asyncio.sleep(start + millis / 1000 - loop.time())
 
-    download = Download(
-        url=url,
-        target=folder / "file.txt",
-        sha256=sha256(1),
-        limit=4000,
-        stall=0.3,
-        retries=2,
-        pause=0.2,
-    )
-    breaks = (Trouble.BREAKS, 1)
-    breaks_later = (Trouble.BREAKS, 2)
+    async def report(kind, limits, name):
+        def show(size, total):
+            print(f"{size} bytes")
 
-    await part(start, 0.5, "Under its final name, and the connection breaks:")
-    server.have_trouble(breaks_later)
-    target = folder / "half.txt"
+        try:
+            url, target = f"{root}/{kind}", folder / name
+            print(f"done, {await download(session, url, target, limits, show)} bytes")
+        except DownloadError as error:
+            print(error)
+
+    limits = Limits(max_bytes=4_000, stall=0.3, max_time=1)
+
+    await at(500)
+    print("Under its final name, and the connection breaks:")
+    target = folder / "half"
     try:
-        await download_to_final_name(session, url, target)
+        await download_to_final_name(session, f"{root}/breaks", target)
+        print("failed: false")
     except aiohttp.ClientError:
-        print("the connection broke")
+        print("failed: true")
     show(folder)
     target.unlink()
 
-    await part(start, 1, "Beside it, and it breaks, and stalls:")
-    server.have_trouble(breaks_later, (Trouble.STALLS, 1))
-    await show_result(download.run(session, show_event))
-    show(folder)
-    download.target.unlink()
-
-    await part(start, 2.5, "It breaks more often than it is tried again:")
-    server.have_trouble(breaks, (Trouble.UNAVAILABLE, None), breaks)
-    await show_result(download.run(session, show_event))
+    await at(1000)
+    print("Beside it, and the connection breaks:")
+    await report("breaks", limits, "file")
     show(folder)
 
-    await part(start, 3.6, "The next call, as after a restart:")
-    await show_result(download.run(session, show_event))
+    await at(1500)
+    print("Whole:")
+    await report("whole", limits, "file")
     show(folder)
 
-    await part(start, 4.2, "It breaks, and meanwhile the file changes:")
-    newer = dataclasses.replace(download, sha256=sha256(2), retries=1)
-    server.have_trouble(breaks_later)
+    await at(2000)
+    print("It stalls:")
+    await report("stalls", limits, "file")
 
-    def change(event, what, more):
-        if event is Event.FAILED:
-            server.version = 2
-        show_event(event, what, more)
+    await at(3000)
+    print("It goes on and on:")
+    enough = dataclasses.replace(limits, max_bytes=1_000_000, max_time=0.45)
+    await report("drips", enough, "file")
 
-    await show_result(newer.run(session, change))
-    show(folder)
+    await at(3500)
+    print("Larger than allowed:")
+    less = dataclasses.replace(limits, max_bytes=3_999)
+    await report("whole", less, "file")
 
-    await part(start, 5.3, "It breaks, and the server knows no ranges:")
-    server.have_trouble(breaks_later, (Trouble.IGNORES_RANGE, None))
-    await show_result(newer.run(session, show_event))
+    await at(4000)
+    print("There is no such folder:")
+    await report("whole", limits, "nowhere/file")
 
-    await part(start, 6.4, "What is not tried again, and leaves what was there:")
-    await show_result(download.run(session, silent))
-    smaller = dataclasses.replace(newer, limit=3999)
-    await show_result(smaller.run(session, silent))
-    nowhere = dataclasses.replace(newer, target=folder / "nowhere" / "file.txt")
-    await show_result(nowhere.run(session, silent))
+    print("Dropped after 0.25 s:")
+    try:
+        async with asyncio.timeout(0.25):
+            await report("whole", limits, "file")
+        print("dropped: false")
+    except TimeoutError:
+        print("dropped: true")
+    await asyncio.sleep(0.05)
     show(folder)
 
 
 async def main():
-    server = Server(pieces=4, pause=0.1)
-    with tempfile.TemporaryDirectory() as folder:
-        async with server.start() as url, aiohttp.ClientSession() as session:
-            await demonstrate(Path(folder), session, server, url)
+    # A disk may be slow.
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    app = web.Application()
+    app.router.add_get("/{kind}", answer)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    root = "http://{}:{}".format(*runner.addresses[0])
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=memory))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        await use(Path(folder), session, root)
 
 
 asyncio.run(main())

@@ -47,14 +47,17 @@ async def process_file(convert, source, target):
     if await asyncio.to_thread(is_done):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    # With a name of its own: a run that was cancelled may still rename or remove its.
-    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    # With a random name: a run that was cancelled may still rename or remove its own.
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         async with aiofiles.open(source) as lines, aiofiles.open(part, "w") as output:
             await convert(lines, output)
 
         def rename():
             os.utime(part, ns=(modified, modified))
+            # Without it a power cut may leave an empty file, which the next run skips.
+            with open(part) as file:
+                os.fsync(file.fileno())
             part.replace(target)
 
         await asyncio.to_thread(rename)
@@ -63,7 +66,7 @@ async def process_file(convert, source, target):
     return True
 
 
-async def process(convert, source, target, files, at_once, report):
+async def process(convert, source, target, files, limit, report):
     """Converts the files, at most so many at a time, and reports each that ends."""
     files = iter(files)
 
@@ -76,7 +79,7 @@ async def process(convert, source, target, files, at_once, report):
             report(file, outcome)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
+        for _ in range(limit):
             group.create_task(worker())
 
 
@@ -84,7 +87,7 @@ class FilesFailed(Exception):
     pass
 
 
-async def process_folder(convert, source, target, at_once):
+async def process_folder(convert, source, target, limit):
     files = await asyncio.to_thread(list_files, source)
     await asyncio.to_thread(prepare, source, target)
     counts = {"written": 0, "skipped": 0, "failed": 0}
@@ -102,7 +105,7 @@ async def process_folder(convert, source, target, at_once):
         if sys.stderr.isatty():
             print(f"\r{sum(counts.values())}/{len(files)}", end="", file=sys.stderr)
 
-    await process(convert, source, target, files, at_once, report)
+    await process(convert, source, target, files, limit, report)
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
     if counts["failed"]:
         raise FilesFailed(f"{counts['failed']} of {len(files)} files failed")
@@ -177,7 +180,7 @@ async def demonstrate(folder):
     show(folder)
 
     await at(0.5)
-    print("A folder, two files at once, stopped after 0.4 s:")
+    print("A folder, two files at a time, stopped after 0.4 s:")
     print(f"stopped: {await stopped(0.4, run())}")
     await asyncio.sleep(0.1)
     print("in the folder:")
@@ -188,7 +191,7 @@ async def demonstrate(folder):
     await run()
 
     await at(2.5)
-    print("Once more, with one of them mended:")
+    print("Once more, with one of them corrected:")
     (source / "cairo.txt").write_text("24\n25.5\n26\n")
     await run()
     show(target)
@@ -202,14 +205,10 @@ async def demonstrate(folder):
 
 
 async def main():
-    match [Path(argument) for argument in sys.argv[1:]]:
-        case []:
-            with tempfile.TemporaryDirectory() as folder:
-                await demonstrate(Path(folder))
-        case [source, target]:
-            await process_folder(fahrenheit(1000, 0), source, target, 8)
-        case _:
-            sys.exit("give two folders: from where, and to where")
+    # A disk may be slow.
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        await demonstrate(Path(folder))
 
 
 asyncio.run(main())

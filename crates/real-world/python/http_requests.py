@@ -12,6 +12,9 @@ import aiohttp
 from aiohttp import web
 
 
+MAX_BODY = 2_000_000
+
+
 class FetchError(Exception):
     pass
 
@@ -21,20 +24,30 @@ def session(connect, total):
     return aiohttp.ClientSession(timeout=timeout)
 
 
-async def fetch_json(session, url, **options):
+async def read_limited(response, max_bytes):
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchError(f"a body of more than {max_bytes} bytes")
+    return bytes(body)
+
+
+async def fetch_json(session, url, method="GET", **options):
     try:
-        async with session.get(url, **options) as response:
+        async with session.request(method, url, **options) as response:
             if not response.ok:
-                message = ""
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    message = await response.text()
-                raise FetchError(f"status {response.status}: {message}")
-            return await response.json(content_type=None)
+                message = b""
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, FetchError):
+                    message = await read_limited(response, MAX_BODY)
+                text = message.decode(errors="replace")
+                raise FetchError(f"status {response.status}: {text}")
+            return json.loads(await read_limited(response, MAX_BODY))
     except TimeoutError as error:
         raise FetchError("no answer in time") from error
     except aiohttp.ClientConnectionError as error:
         raise FetchError("no connection") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise FetchError("not the JSON that was expected") from error
     except aiohttp.ClientError as error:
         raise FetchError("the request failed") from error
@@ -79,6 +92,21 @@ async def post(request):
     return web.json_response(text=text, status=404)
 
 
+async def add_post(request):
+    """Tells what it was sent."""
+    if request.headers.get("Authorization") != "Bearer secret":
+        return web.Response(status=401)
+    title = json.dumps((await request.json())["title"])
+    return web.json_response({"title": f"{title} ({request.query_string})"})
+
+
+async def endless(request):
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b"x" * 65_536)
+
+
 async def hello(request):
     return web.json_response("hello")
 
@@ -107,6 +135,8 @@ async def start_server():
 
     app = web.Application(middlewares=[note_connection])
     app.router.add_get("/posts/{id}", post)
+    app.router.add_post("/posts", add_post)
+    app.router.add_get("/endless", endless)
     app.router.add_get("/hello", hello)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
@@ -165,6 +195,30 @@ async def main():
             data = await response.json()
         print(f"data: {data['error']}")
 
+        await part(3)
+        print("A new post, with a query, without and with a token:")
+        new = {
+            "method": "POST",
+            "params": {"draft": "yes"},
+            "json": {"title": "New"},
+        }
+        for token in ({}, {"Authorization": "Bearer secret"}):
+            try:
+                post = await fetch_post(shared, posts, headers=token, **new)
+            except FetchError as error:
+                post = error
+            report(6, post)
+
+        await part(4)
+        print("A body without an end:")
+        timeout = aiohttp.ClientTimeout(total=20)
+        try:
+            url = f"http://{server.address}/endless"
+            post = await fetch_post(shared, url, timeout=timeout)
+        except FetchError as error:
+            post = error
+        report(7, post)
+
         url = f"http://{server.address}/hello"
         async with contextlib.AsyncExitStack() as stack:
             one = await stack.enter_async_context(session(*limits))
@@ -172,8 +226,8 @@ async def main():
                 await stack.enter_async_context(session(*limits)) for _ in range(4)
             ]
             for number, whose, sessions in [
-                (3, "one client", [one] * 4),
-                (4, "four clients", four),
+                (5, "one client", [one] * 4),
+                (6, "four clients", four),
             ]:
                 await part(number)
                 print(f"Four requests in a row with {whose}:")

@@ -11,6 +11,9 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+# The most bytes of a page.
+MAX_PAGE = 2_000_000
+
 
 @dataclasses.dataclass
 class Page:
@@ -29,9 +32,18 @@ class Fetched:
     page: Page | Exception
 
 
+class TooLarge(Exception):
+    pass
+
+
 async def fetch(session, url):
     async with session.get(url, raise_for_status=True) as response:
-        return Page.from_text(await response.text())
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_PAGE:
+                raise TooLarge(f"more than {MAX_PAGE} bytes")
+        return Page.from_text(body.decode(response.get_encoding(), "replace"))
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +55,7 @@ async def start_fetches(session, urls, limit):
         async with semaphore:
             try:
                 return Fetched(url, await fetch(session, url))
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except (aiohttp.ClientError, TimeoutError, TooLarge) as error:
                 return Fetched(url, error)
 
     async with asyncio.TaskGroup() as group:

@@ -4,6 +4,7 @@
 # ///
 import asyncio
 import contextlib
+import json
 
 import aiohttp
 from aiohttp import web
@@ -14,11 +15,13 @@ class PageError(Exception):
 
 
 class Source:
-    def __init__(self, session, url, retries, longest_wait):
+    def __init__(self, session, url, *, max_retries, max_wait, max_pages, max_bytes):
         self.session = session
         self.url = url
-        self.retries = retries
-        self.longest_wait = longest_wait
+        self.max_retries = max_retries
+        self.max_wait = max_wait
+        self.max_pages = max_pages
+        self.max_bytes = max_bytes
 
     async def items(self):
         seen = set()
@@ -27,37 +30,49 @@ class Source:
             while fetch is not None:
                 page = await fetch
                 fetch = None
-                again = None
+                error = None
                 # With an empty one some servers say that this was the last page.
                 if cursor := page["next"]:
                     if cursor in seen:
-                        again = cursor
+                        error = f'the cursor "{cursor}" came again'
+                    elif len(seen) + 1 >= self.max_pages:
+                        error = f"more than {self.max_pages} pages"
                     else:
                         seen.add(cursor)
                         fetch = asyncio.create_task(self.fetch(cursor))
                 for item in page["items"]:
                     yield item
-                if again is not None:
-                    raise PageError(f'the cursor "{again}" came again')
+                if error is not None:
+                    raise PageError(error)
         finally:
             if fetch is not None:
                 fetch.cancel()
 
     async def fetch(self, cursor=None):
         params = {} if cursor is None else {"cursor": cursor}
-        retries = self.retries
+        retries = self.max_retries
         while True:
             try:
                 async with self.session.get(self.url, params=params) as response:
                     if response.ok:
-                        return await response.json()
+                        return json.loads(await self.read(response))
                     wait = retry_after(response)
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise PageError("no page came") from error
-            if wait is None or not retries or wait > self.longest_wait:
+            except ValueError as error:
+                raise PageError("not the page that was expected") from error
+            if wait is None or not retries or wait > self.max_wait:
                 raise PageError(f"status {response.status} {response.reason}")
             retries -= 1
             await asyncio.sleep(wait)
+
+    async def read(self, response):
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self.max_bytes:
+                raise PageError(f"a page of more than {self.max_bytes} bytes")
+        return body
 
 
 def retry_after(response):
@@ -90,7 +105,14 @@ class Server:
             await runner.cleanup()
 
     def items(self, session, kind):
-        source = Source(session, f"{self.url}/{kind}", retries=2, longest_wait=5)
+        source = Source(
+            session,
+            f"{self.url}/{kind}",
+            max_retries=2,
+            max_wait=5,
+            max_pages=3,
+            max_bytes=1_000,
+        )
         return source.items()
 
     def requests(self):
@@ -107,9 +129,11 @@ class Server:
                 return web.Response(status=503, headers={"Retry-After": "1"})
             case "broken", 2:
                 return web.Response(status=500)
+            case "large", 2:
+                return web.Response(text="[" * 1_001)
             case "circle", 2:
                 following = "2"
-            case _, 1 | 2:
+            case ("endless", _) | (_, 1 | 2):
                 following = str(number + 1)
             case _:
                 following = None
@@ -165,6 +189,14 @@ async def main():
         await at(46)
         print("After the second page comes the second page:")
         await consume(server.items(session, "circle"))
+
+        await at(54)
+        print("Each page names another one:")
+        await consume(server.items(session, "endless"))
+
+        await at(66)
+        print("The second page is large:")
+        await consume(server.items(session, "large"))
 
 
 asyncio.run(main())

@@ -69,11 +69,11 @@ async def main():
     await asyncio.sleep(late)
     await asyncio.gather(*(call(name, limiter) for name in range(1, 6)))
 
-    print("Who gives up does not count:")
+    print("A caller that gives up does not count:")
     await asyncio.gather(call(6, limiter), gives_up(7, limiter), call(8, limiter))
 
     await asyncio.sleep(0.1)
-    print("Who does not wait is refused:")
+    print("Without waiting:")
     for name in (9, 10):
         if await limiter.try_acquire():
             print(f"call {name}")

@@ -24,6 +24,19 @@ class SlidingWindow:
                 self.calls.popleft()
             self.calls.append(loop.time())
 
+    def try_acquire(self):
+        """Counts a call, or returns after how many seconds to retry."""
+        if self.turn.locked():
+            return self.window
+        now = asyncio.get_running_loop().time()
+        if len(self.calls) == self.limit:
+            seconds = self.calls[0] + self.window - now
+            if seconds > 0:
+                return seconds
+            self.calls.popleft()
+        self.calls.append(now)
+        return 0
+
 
 async def ask_again(limiter):
     """The trap: it asks again while it still has the lock."""
@@ -75,8 +88,16 @@ async def main():
     await asyncio.sleep(window * 2 / 5)
     await asyncio.gather(*(call(name, limiter) for name in range(8, 13)))
 
-    print("Who gives up does not count:")
+    print("A caller that gives up does not count:")
     await asyncio.gather(gives_up(13, limiter), call(14, limiter))
+
+    print("Without waiting, after a pause:")
+    await asyncio.sleep(window)
+    for name in (15, 16, 17, 18):
+        if seconds := limiter.try_acquire():
+            print(f"call {name}: retry after {seconds:.1f} s")
+        else:
+            print(f"call {name}")
 
 
 asyncio.run(main())

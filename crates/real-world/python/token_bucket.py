@@ -20,6 +20,16 @@ class TokenBucket:
             await self.wait_until_there(tokens)
             self.take(tokens)
 
+    def try_acquire(self):
+        """Takes a token, or returns after how many seconds to retry."""
+        if self.turn.locked():
+            return self.interval
+        missing = self.interval * (self.burst - 1)
+        seconds = self.full_at - missing - asyncio.get_running_loop().time()
+        if seconds <= 0:
+            self.take(1)
+        return max(0, seconds)
+
     async def wait_until_there(self, tokens):
         missing = self.interval * (self.burst - tokens)
         seconds = self.full_at - missing - asyncio.get_running_loop().time()
@@ -32,7 +42,7 @@ class TokenBucket:
 
 
 async def look_sleep_take(name, bucket):
-    """The trap: nobody keeps the others from looking while it sleeps."""
+    """The trap: while it sleeps, others look as well."""
     await bucket.wait_until_there(1)
     bucket.take(1)
     print(f"call {name}")
@@ -66,17 +76,25 @@ async def main():
     await asyncio.sleep(3 * interval)
     await asyncio.gather(*(call(name, bucket) for name in range(6, 9)))
 
-    print("Who gives up takes nothing:")
+    print("A caller that gives up takes nothing:")
     await asyncio.gather(gives_up(9, bucket), call(10, bucket))
 
-    print("Who wants two keeps its place:")
+    print("A caller that wants two tokens keeps its turn:")
     await asyncio.gather(call("11, of two", bucket, 2), call(12, bucket))
 
-    print("Who wants three is told at once:")
+    print("Three tokens never fit:")
     try:
         await bucket.acquire(3)
     except ValueError as error:
         print(error)
+
+    print("Without waiting, after a pause:")
+    await asyncio.sleep(3 * interval)
+    for name in (13, 14, 15):
+        if seconds := bucket.try_acquire():
+            print(f"call {name}: retry after {seconds:.1f} s")
+        else:
+            print(f"call {name}")
 
 
 asyncio.run(main())

@@ -134,15 +134,15 @@ async def main():
     print("After 0.4 s, when it is still kept, and after 0.7 s:")
     await ask_all(users, (0.3, 1), (0.6, 1))
 
-    print("Two fit; when a third comes, the one goes that was not used for longest:")
+    print("Two fit; a third evicts the least recently used:")
     for id in [2, 1, 3, 1, 2]:
         print(f"asking for user {id}")
         await ask_all(users, (0, id))
 
-    print("A failure goes to all who wait, and is not kept:")
+    print("A failure goes to all waiting callers, and is not kept:")
     await ask_all(users, (0, 9), (0.1, 9), (0.3, 9))
 
-    print("The one who began the load leaves after 0.1 s:")
+    print("The caller that started the load leaves after 0.1 s:")
     first, second = await asyncio.gather(
         ask_for(0.1, users, 0, 4), ask(users, 0.05, 4)
     )
@@ -162,7 +162,7 @@ async def main():
     users.add(6, "Flo")
     await ask_all(users, (0, 6))
 
-    print("What expires goes, also when nobody asks:")
+    print("What expires is dropped, also without a call:")
     print(f"{len(users.cache)} in memory")
     await asyncio.sleep(0.7)
     print(f"{len(users.cache)} in memory")

@@ -1,13 +1,19 @@
 //! Run blocking code in threads: a bounded thread pool, and calls that can be stopped.
 //!
 //! `spawn_blocking` is `run_in_executor`, on up to 512 threads (`max_blocking_threads`)
-//! that `tokio::fs` shares. A semaphore makes a smaller pool of one's own. The trap:
-//! nothing cancels a call that has begun. Its caller may give up, and the thread works
-//! on; so the permit moves into the call, and is free again at its end. A call that has
-//! to stop asks a token between its steps. The end of `main` waits for what still runs;
-//! `Runtime::shutdown_timeout` does not. A call borrows nothing ("closure may outlive the
-//! current function"): give it by `move` what it needs. For calculations the crate
-//! `rayon` does more: it spreads one over all processors.
+//! that `tokio::fs` shares. A semaphore makes a smaller pool of your own. A call that has
+//! to stop asks a token between its steps.
+//!
+//! Bounds: `limit` running calls. Waiting calls are unbounded, but hold no thread.
+//!
+//! Trap: nothing cancels a call that has begun. A timeout stops the waiting, not the
+//! thread, so the permit moves into the call. The end of `main` waits for running calls;
+//! `Runtime::shutdown_timeout` does not.
+//!
+//! Trap: a call borrows nothing ("closure may outlive the current function"). Give it by
+//! `move` what it needs.
+//!
+//! In production: `rayon` spreads one calculation over all processors.
 //!
 //! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
 //! clock: real
@@ -23,32 +29,32 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Runs blocking calls in threads, at most so many at a time. Clones share the limit.
-#[derive(Clone)]
+/// Runs blocking calls in threads, at most `limit` at a time. Clones share the limit.
+#[derive(Clone, Debug)]
 pub struct BlockingPool {
     permits: Arc<Semaphore>,
 }
 
 impl BlockingPool {
-    /// A pool that runs so many calls at a time. Its threads are those of the runtime.
+    /// Returns a pool with a limit. Its threads are those of the runtime.
     ///
     /// # Panics
     ///
-    /// If it is 0.
+    /// If `limit` is 0.
     pub fn new(limit: usize) -> Self {
         assert!(limit > 0, "a pool without threads would never run a call");
         let permits = Arc::new(Semaphore::new(limit));
         Self { permits }
     }
 
-    /// Runs the call in a thread, as soon as there is room, in the order of asking.
+    /// Runs the call in a thread. First come, first served.
     ///
-    /// Dropped while it waits for room, it drops the call, which then never runs. Dropped
-    /// later, it leaves the call running; there is room again at its end.
+    /// Dropped while it waits, the call never runs. Dropped later, the call runs on and
+    /// keeps its permit.
     ///
     /// # Errors
     ///
-    /// If the call panics, or the runtime is shut down before it has begun.
+    /// If the call panics, or the runtime shuts down before it has begun.
     ///
     /// # Panics
     ///
@@ -66,12 +72,8 @@ impl BlockingPool {
         .await
     }
 
-    /// As [`run`](Self::run), for a call that asks `is_cancelled` between its steps: the
-    /// token is cancelled when this future is dropped.
-    ///
-    /// # Errors
-    ///
-    /// As `run`.
+    /// As [`run`](Self::run), for a call that asks `is_cancelled` between its steps.
+    /// Dropping the future cancels the token.
     pub async fn run_stoppable<T: Send + 'static>(
         &self,
         call: impl FnOnce(CancellationToken) -> T + Send + 'static,

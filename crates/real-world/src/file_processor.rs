@@ -1,43 +1,44 @@
-//! Process thousands of files: so many at once, resumable, each written whole or not.
+//! Process thousands of files: N at a time, resumable, each written whole or not.
 //!
-//! The trap is to write under the final name: a program that is killed half-way leaves
-//! half a file there, which looks like a whole one. Here it is written beside that, with
-//! `.part` behind its name, and renamed when it is whole. So Ctrl-C and `kill -9` need no
-//! handling: the next run goes on, and skips what is done, which it knows by the time of
-//! modification, that of the source. A bad file does not end the rest. Memory is bounded:
-//! a file is begun when another has ended, and read line by line, with a longest line.
-//! `aiofiles` and `tokio::fs` hand each call to a thread, so several calls go better into
-//! one `spawn_blocking`. A power failure may still leave an empty file, unless
-//! `File::sync_all` comes before the rename. The crate `ignore` finds files by pattern.
+//! A file is written beside its final name, as a hidden `.part` file, and renamed when it
+//! is on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the next run
+//! goes on. It skips a file whose time of modification is that of its source.
+//!
+//! Bounds: `limit` files at a time; each is read in pieces, by your [`Convert`]. The list
+//! of paths is in memory. unbounded: the time of a conversion.
+//!
+//! Trap: a program that writes under the final name and is killed leaves half a file,
+//! which looks like a whole one.
+//!
+//! Trap: `tokio::fs` hands each call to a thread. Put several calls into one
+//! `spawn_blocking`.
+//!
+//! In production: `ignore` lists files by pattern and heeds `.gitignore`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
 //! asyncio: asyncio.LimitOverrunError
+//! try: nowhere out -> nowhere: No such file or directory
 
-use std::env;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures::{Stream, StreamExt, stream};
-use indicatif::ProgressBar;
 use tempfile::TempPath;
-use tokio::fs::{self, File};
+use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::codec::{FramedRead, LinesCodec};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Any error that may move to another thread; `?` makes it from yours.
+/// Any error that can move to another thread. `?` converts every other error into it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Makes the contents of one file from those of another.
+/// Converts the contents of one file into those of another.
 pub trait Convert: Send + Sync + 'static {
-    /// Reads `input` in pieces and writes to `output`, which is flushed afterwards. An
-    /// error leaves no file.
+    /// Reads `input` in pieces and writes to `output`. The caller flushes `output`. After
+    /// an error there is no file.
     fn convert(
         &self,
         input: File,
@@ -45,23 +46,17 @@ pub trait Convert: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// What was done with a file that did not fail.
+/// The outcome for a file that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was converted.
     Written,
-    /// It was converted before, from a file with the same time of modification.
+    /// There is a file with the source's time of modification.
     Skipped,
 }
 
-/// The files in a folder and in those within it, as paths from there, sorted. Links are
-/// left out, and so is what ends in `.part`: it may be the unfinished work of others.
-///
-/// # Errors
-///
-/// If a folder cannot be read.
+/// Returns the files in a folder and its subfolders, as sorted relative paths. Links and
+/// `.part` files are left out.
 pub async fn list_files(folder: PathBuf) -> io::Result<Vec<PathBuf>> {
-    // In one piece, as each call of `tokio::fs` would go to a thread by itself.
     let listed = spawn_blocking(move || {
         let mut files = walk(&folder)?;
         files.retain(|file| !is_part(file));
@@ -95,13 +90,8 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Makes the folder `target`, and removes all files there that end in `.part`: what a
-/// killed program has left.
-///
-/// # Errors
-///
-/// If one of the folders lies within the other, or they are the same: what is written
-/// would be read, or written over what is read.
+/// Creates the folder `target`, and removes the `.part` files there, which a killed
+/// program has left. Fails if one folder lies within the other, or they are the same.
 pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
     let prepared = spawn_blocking(move || {
         std::fs::create_dir_all(&target)?;
@@ -112,7 +102,7 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
         }
         for file in walk(&target)?.iter().filter(|file| is_part(file)) {
             match std::fs::remove_file(target.join(file)) {
-                // A stream that was just dropped removes its own.
+                // A stream that was just dropped removes its own files.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -123,47 +113,45 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
 }
 
 /// Converts these files of `source` into files of the same names in `target`, at most
-/// `at_once` at a time, and tells what came of each, in the order in which they end.
+/// `limit` at a time. Returns the outcomes in the order in which the files are ready.
 ///
-/// A file in `target` is whole or absent, whatever stops the program. Two programs must
-/// not write into one folder at the same time: `std::fs::File::try_lock` keeps a second
-/// one out. Dropping the stream aborts what is in progress, and removes what it has
-/// written, a moment later; a new one need not wait for that. What a killed program has
-/// left is removed by [`prepare`].
+/// Whatever stops the program, a file in `target` is whole or absent. An error or a panic
+/// concerns only its file. Dropping the stream aborts the conversions, which remove their
+/// `.part` files a moment later.
 ///
-/// An error, or a panic of the conversion, concerns only its file.
+/// Only one program may write into a folder: `std::fs::File::try_lock` keeps others out.
 ///
 /// # Panics
 ///
-/// If `at_once` is 0; and, when the stream is read, outside of a Tokio runtime.
+/// If `limit` is 0; and, when the stream is polled, outside of a Tokio runtime.
 pub fn process<C: Convert>(
     converter: Arc<C>,
     source: PathBuf,
     target: PathBuf,
     files: Vec<PathBuf>,
-    at_once: usize,
+    limit: usize,
 ) -> impl Stream<Item = (PathBuf, Result<Outcome, Failure>)> + Send {
-    assert!(at_once > 0, "none at a time would never end");
+    assert!(limit > 0, "none at a time would never end");
     let tasks = stream::iter(files).map(move |file| {
         let (from, to) = (source.join(&file), target.join(&file));
         let task = tokio::spawn(process_file(Arc::clone(&converter), from, to));
-        // The stream moves on only when it is asked: the tasks do not wait for that.
+        // The tasks go on while nobody polls the stream.
         let task = AbortOnDropHandle::new(task);
         async move { (file, task.await.unwrap_or_else(|panic| Err(panic.into()))) }
     });
-    tasks.buffer_unordered(at_once)
+    tasks.buffer_unordered(limit)
 }
 
-/// A file that is being converted.
+/// A conversion in progress.
 struct Begun {
     input: std::fs::File,
     modified: SystemTime,
     output: std::fs::File,
-    /// Removes the unfinished file when it is dropped.
+    /// Removes the file when it is dropped.
     part: TempPath,
 }
 
-/// Opens both files, or finds that this was done before.
+/// Opens both files. Returns `None` if the conversion was done before.
 fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     let input = std::fs::File::open(source)?;
     // Before the first byte is read, so that a change in the meantime is seen next time.
@@ -176,12 +164,10 @@ fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     }
     let folder = target.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder)?;
-    // In the same folder: a file cannot be renamed into another file system. With a name
-    // of its own: a stream that was dropped may still be about to rename or remove its.
-    let mut prefix = target.file_name().unwrap_or_default().to_owned();
-    prefix.push(".");
+    // In the same folder, as a file cannot be renamed into another file system. The name
+    // is random, as a stream that was dropped may still rename or remove its own file.
     let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(&prefix).suffix(".part");
+    let builder = builder.prefix(".").suffix(".part");
     // `tempfile_in` would make a file that only its owner may read.
     let part = builder.make_in(folder, |path| std::fs::File::create_new(path))?;
     let (output, part) = part.into_parts();
@@ -206,195 +192,55 @@ async fn process_file<C: Convert>(
     let mut output = BufWriter::new(File::from_std(begun.output));
     let input = File::from_std(begun.input);
     converter.convert(input, &mut output).await?;
-    // Without it what is in the buffer is lost, as a drop cannot await.
+    // A drop cannot await, so without it the buffer is lost.
     output.flush().await?;
     let output = output.into_inner().into_std().await;
     let renamed = spawn_blocking(move || {
         output.set_modified(begun.modified)?;
+        // Without it a power cut may leave an empty file, which the next run would skip.
+        output.sync_all()?;
         begun.part.persist(target).map_err(|failed| failed.error)
     });
     renamed.await??;
     Ok(Outcome::Written)
 }
 
-/// Converts a folder, with a progress bar on a terminal, and prints what failed.
-///
-/// # Errors
-///
-/// Those of [`list_files`] and [`prepare`]; or that some files failed.
-pub async fn process_folder<C: Convert>(
-    converter: Arc<C>,
-    source: &Path,
-    target: &Path,
-    at_once: usize,
-) -> Result<(), Failure> {
-    let files = list_files(source.to_path_buf()).await?;
-    prepare(source.to_path_buf(), target.to_path_buf()).await?;
-    let (mut written, mut skipped, mut failed) = (0, 0, 0);
-    // It is on standard error, and hidden unless that is a terminal.
-    let total = files.len();
-    let bar = ProgressBar::new(total as u64);
-    let (source, target) = (source.to_path_buf(), target.to_path_buf());
-    let mut outcomes = pin!(process(converter, source, target, files, at_once));
-    while let Some((file, outcome)) = outcomes.next().await {
-        match outcome {
-            Ok(Outcome::Written) => {
-                written += 1;
-                bar.suspend(|| println!("{}: written", file.display()));
-            }
-            Ok(Outcome::Skipped) => skipped += 1,
-            Err(error) => {
-                failed += 1;
-                bar.suspend(|| println!("{}: {error}", file.display()));
-            }
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    println!("{written} written, {skipped} skipped, {failed} failed");
-    match failed {
-        0 => Ok(()),
-        _ => Err(format!("{failed} of {total} files failed").into()),
-    }
-}
+/// Removes the spaces at the end of each line.
+struct TrimLines;
 
-/// Makes degrees Fahrenheit of degrees Celsius, one in each line.
-struct Fahrenheit {
-    /// The bytes that are read at once, which bound the memory for a file.
-    longest_line: usize,
-    /// How long each line takes.
-    pause: Duration,
-}
-
-impl Convert for Fahrenheit {
+impl Convert for TrimLines {
     async fn convert(
         &self,
         input: File,
         output: &mut BufWriter<File>,
     ) -> Result<(), Failure> {
-        let codec = LinesCodec::new_with_max_length(self.longest_line);
-        let mut lines = FramedRead::new(input, codec).enumerate();
-        while let Some((number, line)) = lines.next().await {
-            let number = number + 1;
-            let line = line.map_err(|error| format!("line {number}: {error}"))?;
-            let celsius: f64 = line
-                .parse()
-                .map_err(|_| format!("line {number}: {line} is no number"))?;
-            let line = format!("{:.1}\n", celsius * 1.8 + 32.0);
-            output.write_all(line.as_bytes()).await?;
-            if !self.pause.is_zero() {
-                sleep(self.pause).await;
-            }
+        let codec = tokio_util::codec::LinesCodec::new_with_max_length(1 << 20);
+        let mut lines = tokio_util::codec::FramedRead::new(input, codec);
+        while let Some(line) = lines.next().await {
+            output.write_all(line?.trim_end().as_bytes()).await?;
+            output.write_all(b"\n").await?;
         }
         Ok(())
     }
 }
 
-/// Prints the names of all files in the folder, with what is in them.
-async fn show(folder: PathBuf) -> Result<(), Failure> {
-    let read = spawn_blocking(move || -> io::Result<_> {
-        let mut files = Vec::new();
-        for entry in folder.read_dir()? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let text = std::fs::read_to_string(entry.path())?;
-                files.push((entry.file_name(), text));
-            }
-        }
-        files.sort();
-        Ok(files)
-    });
-    for (name, text) in read.await?? {
-        let lines: Vec<_> = text.lines().collect();
-        println!("{}: {}", name.display(), lines.join(" "));
-    }
-    Ok(())
-}
-
-async fn demonstrate(folder: &Path) -> Result<(), Failure> {
-    let start = Instant::now();
-    let at = |millis| sleep_until(start + Duration::from_millis(millis));
-    let (source, target) = (folder.join("celsius"), folder.join("fahrenheit"));
-    fs::create_dir_all(source.join("north")).await?;
-    for (name, lines) in [
-        ("athens.txt", "18\n19.5\n"),
-        ("berlin.txt", "9\n9.5\n10\n11\n10.5\n10\n8\n"),
-        ("cairo.txt", "24\nwarm\n"),
-        ("delhi.txt", "25\n26\n26.00000000000000\n"),
-        ("north/oslo.txt", "5\n6\n"),
-        ("north/tromso.txt", "2\n"),
-    ] {
-        fs::write(source.join(name), lines).await?;
-    }
-    let converter = Arc::new(Fahrenheit {
-        longest_line: 16,
-        pause: Duration::from_millis(100),
-    });
-    let run = || process_folder(Arc::clone(&converter), &source, &target, 2);
-
-    println!("Seven lines under their final name, stopped after 0.25 s:");
-    let input = File::open(source.join("berlin.txt")).await?;
-    let mut output = BufWriter::new(File::create(folder.join("berlin.txt")).await?);
-    let converted = converter.convert(input, &mut output);
-    let stopped = timeout(Duration::from_millis(250), converted)
-        .await
-        .is_err();
-    output.flush().await?;
-    println!("stopped: {stopped}");
-    show(folder.to_path_buf()).await?;
-
-    at(500).await;
-    println!("A folder, two files at once, stopped after 0.4 s:");
-    let stopped = timeout(Duration::from_millis(400), run()).await.is_err();
-    println!("stopped: {stopped}");
-    // What was in progress is removed by its task, at its next await.
-    sleep(Duration::from_millis(100)).await;
-    println!("in the folder:");
-    show(target.clone()).await?;
-
-    at(1500).await;
-    println!("Once more:");
-    if let Err(error) = run().await {
-        println!("error: {error}");
-    }
-
-    at(2500).await;
-    println!("Once more, with one of them mended:");
-    fs::write(source.join("cairo.txt"), "24\n25.5\n26\n").await?;
-    if let Err(error) = run().await {
-        println!("error: {error}");
-    }
-    show(target).await?;
-
-    at(3500).await;
-    println!("Into itself:");
-    if let Err(error) = process_folder(converter, &source, &source, 2).await {
-        println!("error: {error}");
-    }
-    Ok(())
-}
-
-pub async fn run() -> Result<(), Failure> {
-    let arguments: Vec<_> = env::args_os().skip(1).map(PathBuf::from).collect();
-    match arguments.as_slice() {
-        [] => {
-            let folder = tempfile::tempdir()?;
-            demonstrate(folder.path()).await?;
-            folder.close()?;
-            Ok(())
-        }
-        [source, target] => {
-            let converter = Arc::new(Fahrenheit {
-                longest_line: 1000,
-                pause: Duration::ZERO,
-            });
-            process_folder(converter, source, target, 8).await
-        }
-        _ => Err("give two folders: from where, and to where".into()),
-    }
-}
-
+/// Trims the lines of all files of a folder: `cargo run -- texts trimmed`.
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
-    run().await
+    let args: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
+    let [source, target] = args.as_slice() else {
+        return Err("usage: SOURCE TARGET".into());
+    };
+    let files = list_files(source.clone()).await?;
+    prepare(source.clone(), target.clone()).await?;
+    let converter = Arc::new(TrimLines);
+    let outcomes = process(converter, source.clone(), target.clone(), files, 8);
+    let mut outcomes = std::pin::pin!(outcomes);
+    while let Some((file, outcome)) = outcomes.next().await {
+        match outcome {
+            Ok(outcome) => println!("{}: {outcome:?}", file.display()),
+            Err(error) => println!("{}: {error}", file.display()),
+        }
+    }
+    Ok(())
 }

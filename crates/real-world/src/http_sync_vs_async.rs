@@ -1,12 +1,16 @@
 //! Sync against async: the same HTTP downloads one after the other, and all at once.
 //!
-//! The async function is the blocking one with two awaits. At once all downloads take as
-//! long as the longest of them, not the sum. What blocks and cannot be had otherwise goes
-//! to `spawn_blocking`, which is `asyncio.to_thread`: a thread for each call. The trap is
-//! a blocking request in async code: it holds up the other tasks of its thread, and
-//! asyncio has but one. In a debug build `reqwest::blocking` panics there, with "Cannot
-//! drop a runtime in a context where blocking is not allowed". A program without async
-//! code can do with the crate `ureq`, a client that needs no runtime.
+//! The async function is the blocking one with two awaits. All at once, the downloads
+//! take as long as the longest of them, not the sum. A blocking library goes to
+//! `spawn_blocking`, which is `asyncio.to_thread`: a thread for each call.
+//!
+//! Bounds: 0.4 s for each request. unbounded: the bodies.
+//!
+//! Trap: a blocking request in async code blocks the other tasks of its thread. In a
+//! debug build `reqwest::blocking` panics there: "Cannot drop a runtime in a context
+//! where blocking is not allowed".
+//!
+//! In production: a program without async code can use `ureq`, which needs no runtime.
 //!
 //! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
 //! clock: real
@@ -58,7 +62,7 @@ async fn all_at_once(client: &Client, urls: &[String]) {
     }
 }
 
-/// For what blocks and cannot be had otherwise.
+/// The way for a library that only blocks.
 async fn on_a_thread_each(
     client: &blocking::Client,
     urls: &[String],
@@ -84,7 +88,7 @@ fn report(result: reqwest::Result<String>) {
     }
 }
 
-/// Another task, which should not be held up.
+/// Another task, which should not be blocked.
 async fn tick() {
     for _ in 0..3 {
         sleep(Duration::from_millis(150)).await;
@@ -92,7 +96,7 @@ async fn tick() {
     }
 }
 
-/// The first words of what was panicked with.
+/// Returns the first words of a panic's message.
 fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref().copied());
@@ -116,7 +120,7 @@ pub async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Res
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the one before it took.
+    // Each part begins at its time, however long the part before took.
     let first = Instant::now() + Duration::from_millis(500);
     let mut part = interval_at(first, Duration::from_secs(1));
     let (address, _server) = start_server().await?;

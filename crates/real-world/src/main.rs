@@ -11,7 +11,9 @@ mod page_fetcher;
 mod pagination;
 mod connection_limits;
 mod download_to_file;
+mod resume_download;
 mod upload;
+mod upload_server;
 
 // Rate limits
 mod token_bucket;
@@ -51,6 +53,7 @@ mod run_subprocess;
 mod subprocess_protocol;
 mod stdin_with_timeout;
 mod blocking_in_threads;
+mod write_whole_file;
 mod file_processor;
 
 // Applications

@@ -1,45 +1,40 @@
-//! Fetch web pages, so many at once: title, length, a failed page, results in order.
+//! Fetch web pages, at most N concurrently: title, length, failed pages, order.
 //!
-//! In asyncio all tasks exist from the start and wait for a semaphore; here a task begins
-//! when one has ended, so that a list of a million URLs is not a million tasks. Pages
-//! come as they end, hence each with its URL, and with its place for who wants them in
-//! the order of the list. Dropping the set stops what runs. The trap is
-//! `buffer_unordered` over plain futures: while the loop's body awaits something else
-//! they stand still, and pages that came in time fail with "operation timed out".
-//! `chars().count()` is Python's `len` of a text; Rust's counts bytes. The crate
-//! `scraper` reads HTML as browsers do. `web_scraper` also follows links, heeds
-//! robots.txt, tries again, and limits the size of a page.
+//! In asyncio all tasks exist from the start and wait for a semaphore. Here a task starts
+//! when another one has ended, so a million URLs are not a million tasks. Pages come as
+//! they are ready, each with its URL and its index.
+//!
+//! Bounds: `limit` tasks. [`MAX_PAGE`] limits a page, the client's timeout a request. The
+//! list of URLs is in memory.
+//!
+//! Trap: with `buffer_unordered` over plain futures, requests stand still while the body
+//! of the loop awaits something else. Pages that came in time fail with "operation timed
+//! out". Tasks run on.
+//!
+//! In production: `scraper` parses HTML as browsers do.
+//!
+//! See also: `web_scraper`, `map_with_limit`, `http_requests`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.as_completed, asyncio.gather
 //! clock: real
+//! try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: error sending request
 
-use std::error::Error;
-use std::io;
 use std::iter::Enumerate;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use std::vec::IntoIter;
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Html;
-use axum::routing::get;
 use reqwest::{Client, Url};
-use tokio::net::TcpListener;
 use tokio::task::JoinError;
-use tokio::time::{Instant, interval_at, sleep};
-use tokio_util::task::{AbortOnDropHandle, JoinMap};
+use tokio_util::task::JoinMap;
 
-pub type Failure = Box<dyn Error + Send + Sync>;
+/// The most bytes of a page.
+pub const MAX_PAGE: usize = 2_000_000;
 
 /// What is wanted of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// What stands between the first two tags, if they are there.
+    /// The text of the first `<title>`, if there is one.
     pub title: Option<String>,
-    /// In characters.
+    /// In characters, as `len` of a `str` in Python.
     pub length: usize,
 }
 
@@ -57,6 +52,8 @@ impl Page {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
+    #[error("more than {0} bytes")]
+    TooLarge(usize),
     /// A status such as 404 is an error, too.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
@@ -65,27 +62,25 @@ pub enum FetchError {
     Crashed(#[from] JoinError),
 }
 
-/// The end of a fetch.
+/// The result of a fetch.
 #[derive(Debug)]
 pub struct Fetched {
-    /// The place of the URL in the list, from 0 on.
-    pub place: usize,
-    /// What was fetched.
+    /// The index of the URL in the list.
+    pub index: usize,
     pub url: Url,
-    /// The page, or why there is none.
     pub page: Result<Page, FetchError>,
 }
 
-/// Fetches pages, so many at once.
+/// Fetches pages, at most `limit` concurrently. Dropping it stops the fetches.
 pub struct Pages {
     client: Client,
     urls: Enumerate<IntoIter<Url>>,
     limit: usize,
-    pub(crate) running: JoinMap<(usize, Url), reqwest::Result<Page>>,
+    pub(crate) running: JoinMap<(usize, Url), Result<Page, FetchError>>,
 }
 
 impl Pages {
-    /// Begins nothing yet.
+    /// Takes the URLs. The first fetches start with the first call of `next`.
     ///
     /// # Panics
     ///
@@ -101,156 +96,63 @@ impl Pages {
         }
     }
 
-    /// Begins as many fetches as may run, and waits for the first that ends; nothing at
-    /// the end of the list. Cancel-safe: who stops waiting for it loses no page.
+    /// Starts fetches up to the limit, and waits for the first one that ends. Returns
+    /// `None` after the last.
     ///
-    /// What runs goes on while the caller does something else; no more is begun then.
+    /// Running fetches go on while the caller does something else, but no new one starts.
+    /// Dropping the future of `next` loses no page.
     pub async fn next(&mut self) -> Option<Fetched> {
         while self.running.len() < self.limit
-            && let Some((place, url)) = self.urls.next()
+            && let Some((index, url)) = self.urls.next()
         {
             let client = self.client.clone();
-            let key = (place, url.clone());
+            let key = (index, url.clone());
             self.running
                 .spawn(key, async move { fetch(&client, url).await });
         }
         // The key outlives a task that panics.
-        let ((place, url), ended) = self.running.join_next().await?;
+        let ((index, url), ended) = self.running.join_next().await?;
         let page = ended.map_err(FetchError::from);
-        let page = page.and_then(|page| Ok(page?));
-        Some(Fetched { place, url, page })
+        let page = page.flatten();
+        Some(Fetched { index, url, page })
     }
 
-    /// All that are left, in the order of the list.
+    /// Returns the rest of the pages, in the order of the list.
     pub async fn in_order(mut self) -> Vec<Fetched> {
         let mut all = Vec::new();
         while let Some(fetched) = self.next().await {
             all.push(fetched);
         }
-        all.sort_by_key(|fetched| fetched.place);
+        all.sort_by_key(|fetched| fetched.index);
         all
     }
 }
 
-pub async fn fetch(client: &Client, url: Url) -> reqwest::Result<Page> {
-    let response = client.get(url).send().await?.error_for_status()?;
-    // Without reqwest's feature `charset` all text is taken for UTF-8.
-    Ok(Page::new(&response.text().await?))
-}
-
-fn report(fetched: &Fetched) {
-    let path = fetched.url.path();
-    match &fetched.page {
-        Ok(Page { title, length }) => {
-            let title = title.as_deref().unwrap_or("no title");
-            println!("{path}: {title}, {length} characters");
+pub async fn fetch(client: &Client, url: Url) -> Result<Page, FetchError> {
+    let mut response = client.get(url).send().await?.error_for_status()?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_PAGE {
+            return Err(FetchError::TooLarge(MAX_PAGE));
         }
-        Err(FetchError::Http(error)) => match error.status() {
-            Some(status) => println!("{path}: {status}"),
-            None if error.is_timeout() => println!("{path}: no answer in time"),
-            None => println!("{path}: {}", innermost(error)),
-        },
-        Err(error) => println!("{path}: {error}"),
+        body.extend_from_slice(&chunk);
     }
+    // With another encoding than UTF-8: `encoding_rs`, or reqwest's feature `charset`.
+    Ok(Page::new(&String::from_utf8_lossy(&body)))
 }
 
-fn innermost(mut error: &dyn Error) -> &dyn Error {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
-}
-
-/// How many pages it has sent.
-type Sent = Arc<AtomicUsize>;
-
-/// A page that comes after so many milliseconds.
-async fn page(
-    Path((name, millis)): Path<(String, u64)>,
-    State(sent): State<Sent>,
-) -> (StatusCode, Html<String>) {
-    sleep(Duration::from_millis(millis)).await;
-    sent.fetch_add(1, Ordering::Relaxed);
-    match name.as_str() {
-        "untitled" => (StatusCode::OK, Html("<p>Hello</p>".to_owned())),
-        "missing" => {
-            let text = "<title>Not found</title>".to_owned();
-            (StatusCode::NOT_FOUND, Html(text))
-        }
-        "Cafe" => (StatusCode::OK, Html("<title>Café</title>".to_owned())),
-        _ => (StatusCode::OK, Html(format!("<title>{name}</title>"))),
-    }
-}
-
-pub async fn start_server(
-    sent: Sent,
-) -> Result<(Url, AbortOnDropHandle<io::Result<()>>), Failure> {
-    let app = Router::new()
-        .route("/{name}/{millis}", get(page))
-        .with_state(sent);
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
-    let task = tokio::spawn(async { axum::serve(listener, app).await });
-    Ok((root, AbortOnDropHandle::new(task)))
-}
-
-pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_secs(1));
-    let sent = Sent::default();
-    let (root, _server) = start_server(Arc::clone(&sent)).await?;
-    let urls = |paths: &[&str]| -> Result<Vec<Url>, _> {
-        paths.iter().map(|path| root.join(path)).collect()
-    };
-    let builder = Client::builder().timeout(Duration::from_millis(500));
-    // In an example the server is on this machine, which no proxy would reach.
-    let client = builder.no_proxy().build()?;
-    let list = [
-        "Home/400",
-        "Cafe/100",
-        "missing/200",
-        "untitled/200",
-        "slow/900",
-    ];
-    let list = urls(&list)?;
-    part.tick().await;
-    println!("As they come, 2 at once:");
-    let mut pages = Pages::new(client.clone(), list.clone(), 2);
-    while let Some(fetched) = pages.next().await {
-        report(&fetched);
-    }
-
-    part.tick().await;
-    println!("In the order of the list, 3 at once:");
-    let pages = Pages::new(client.clone(), list, 3);
-    for fetched in pages.in_order().await {
-        report(&fetched);
-    }
-
-    let list = urls(&["One/100", "Two/200", "Three/300"])?;
-    part.tick().await;
-    println!("Each is stored for 0.25 s before the next:");
-    let mut pages = Pages::new(client.clone(), list.clone(), 3);
-    while let Some(fetched) = pages.next().await {
-        report(&fetched);
-        sleep(Duration::from_millis(250)).await;
-    }
-
-    part.tick().await;
-    println!("Only the first that comes:");
-    sent.store(0, Ordering::Relaxed);
-    let mut pages = Pages::new(client, list, 3);
-    if let Some(fetched) = pages.next().await {
-        report(&fetched);
-    }
-    drop(pages);
-    sleep(Duration::from_millis(400)).await;
-    println!("the server sent {} of 3", sent.load(Ordering::Relaxed));
-    Ok(())
-}
-
+/// Prints the titles of pages: `cargo run -- https://example.com/ https://example.org/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let urls = std::env::args().skip(1).map(|url| url.parse());
+    let urls: Vec<Url> = urls.collect::<Result<_, _>>()?;
+    let client = Client::builder().timeout(std::time::Duration::from_secs(30));
+    let mut pages = Pages::new(client.build()?, urls, 10);
+    while let Some(Fetched { url, page, .. }) = pages.next().await {
+        match page {
+            Ok(page) => println!("{url}: {}", page.title.unwrap_or_default()),
+            Err(error) => println!("{url}: {error}"),
+        }
+    }
+    Ok(())
 }

@@ -5,16 +5,16 @@
 //! page meanwhile. Dropping the stream stops that request; Python needs `aclosing`. If a
 //! busy server (503 or 429) sends `Retry-After`, the page is requested again then.
 //!
-//! Bounds: one page is fetched ahead. `max_retries` and `max_wait` limit max_retries, the
-//! client's timeout each request. The size of a page is unbounded.
+//! Bounds: one page is fetched ahead, at most `max_pages` in all, each of at most
+//! `max_bytes`. `max_retries` and `max_wait` limit the retries, the client's timeout each
+//! request.
 //!
 //! Trap: `try_collect` throws away all items that came before an error. Take them singly.
 //!
-//! Trap: a server that repeats a cursor would be asked for ever. Here it is an error.
+//! Trap: a server that repeats a cursor, or always has a new one, never ends. Both are
+//! errors.
 //!
 //! In production: `reqwest-retry` retries more errors. `async-stream` lets you `yield`.
-//!
-//! See also: `retry`, `http_requests`.
 //!
 //! asyncio: yield, async for, contextlib.aclosing, asyncio.create_task
 //! clock: real
@@ -35,7 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Why the stream ended before the last item.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// No connection, no answer in time, or one that is not a page.
+    /// No connection, no answer in time, or half of one.
     #[error("no page came")]
     Request(#[from] reqwest::Error),
     /// The server refused, or was busy for too long.
@@ -44,12 +44,20 @@ pub enum PageError {
     /// The server named a cursor that it had named before.
     #[error("the cursor {0:?} came again")]
     RepeatedCursor(String),
+    /// The last page that is allowed names another one.
+    #[error("more than {0} pages")]
+    TooManyPages(usize),
+    #[error("a page of more than {0} bytes")]
+    TooLarge(usize),
+    #[error("not the page that was expected")]
+    Json(#[from] serde_json::Error),
     /// A `Deserialize` of the items panicked.
     #[error("a fetch panicked")]
     Panicked(#[from] JoinError),
 }
 
-/// What the server answers.
+/// What the server answers. Other APIs name the next page in the header `Link`, or take
+/// an offset: change this and `fetch`.
 #[derive(Debug, Deserialize)]
 struct Page<T> {
     items: Vec<T>,
@@ -68,6 +76,10 @@ pub struct Source {
     pub max_retries: u32,
     /// If `Retry-After` asks for a longer wait, the stream ends with an error.
     pub max_wait: Duration,
+    /// A server that names further pages would never end.
+    pub max_pages: usize,
+    /// The largest page.
+    pub max_bytes: usize,
 }
 
 impl Source {
@@ -93,10 +105,17 @@ impl Source {
         }
         let mut retries = self.max_retries;
         loop {
-            let response = self.client.get(url.clone()).send().await?;
+            let mut response = self.client.get(url.clone()).send().await?;
             let status = response.status();
             if status.is_success() {
-                return Ok(response.json().await?);
+                let mut body = Vec::new();
+                while let Some(chunk) = response.chunk().await? {
+                    if body.len() + chunk.len() > self.max_bytes {
+                        return Err(PageError::TooLarge(self.max_bytes));
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                return Ok(serde_json::from_slice(&body)?);
             }
             match retry_after(&response) {
                 Some(wait) if retries > 0 && wait <= self.max_wait => {
@@ -146,11 +165,13 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
 
     fn fetch_ahead(&mut self, cursor: Option<String>) {
         let source = self.source.clone();
+        let is_too_many = self.seen.len() + 1 >= source.max_pages && cursor.is_some();
         let new = cursor.clone().is_none_or(|cursor| self.seen.insert(cursor));
         let fetch = tokio::spawn(async move {
             match cursor {
                 // The error follows the items of the page that named the cursor.
                 Some(cursor) if !new => Err(PageError::RepeatedCursor(cursor)),
+                _ if is_too_many => Err(PageError::TooManyPages(source.max_pages)),
                 cursor => source.fetch(cursor.as_deref()).await,
             }
         });
@@ -184,6 +205,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         url: url.parse()?,
         max_retries: 2,
         max_wait: Duration::from_secs(5),
+        max_pages: 10_000,
+        max_bytes: 2_000_000,
     };
     let mut items = std::pin::pin!(source.items::<serde_json::Value>());
     while let Some(item) = items.try_next().await? {

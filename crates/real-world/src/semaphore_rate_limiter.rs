@@ -1,13 +1,20 @@
-//! Rate limit with a semaphore: a permit comes back a while after it was taken.
+//! Rate limit with a semaphore: a permit comes back one window after it was taken.
 //!
-//! A permit that is held during the call limits how many run at once, not how many begin
-//! in a second: short calls all get through. Here the call does not give it back; a task
-//! does, one window after it was taken. (In asyncio a `call_later` does without a task.)
-//! The trap is to give all permits back at once when a period ends: up to twice the limit
-//! gets through around that moment (`RateLimit` of the crate `tower` does so). A server
-//! may refuse instead of waiting: `try_acquire`. The same limit without a task, in a
-//! static: `sliding_window`. The crate `governor` has a limit for each key, but lets
-//! nearly twice the limit through in one window, as `token_bucket` does.
+//! A permit that is held during the call limits how many calls run at once, not how many
+//! start in a second. Here the call forgets its permit, and a task adds it again one
+//! window later. In asyncio `call_later` does it without a task.
+//!
+//! | limiter | at most in any window | keeps |
+//! |---|---|---|
+//! | `token_bucket` | the burst, and the rate in addition | one moment |
+//! | `sliding_window` | the limit | a moment for each call |
+//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//!
+//! Trap: if all permits come back when a period ends, up to twice the limit gets through
+//! around that moment. `RateLimit` of `tower` does so.
+//!
+//! In production: `governor` has a limit for each key, but nearly twice the limit fits
+//! into one window.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.Semaphore.release, loop.call_later
 //! asyncio: asyncio.Semaphore.locked
@@ -20,27 +27,26 @@ use tokio::sync::{AcquireError, Semaphore, TryAcquireError, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A strict rate limit: at most so many calls in any window of that length.
+/// A strict rate limit: at most `limit` calls in any window.
 ///
-/// Who asks is served in the order of asking. A task of its own gives the permits back;
-/// it ends when the limiter is dropped.
+/// First come, first served. It has a task, which ends when the limiter is dropped.
 pub struct RateLimiter {
     permits: Arc<Semaphore>,
-    /// Tells the task when a permit was taken. There are never more in it than permits.
+    /// Tells the task when a permit was taken. It never holds more than `limit` moments.
     taken: mpsc::UnboundedSender<Instant>,
-    _gives_back: AbortOnDropHandle<()>,
+    _release: AbortOnDropHandle<()>,
 }
 
 impl RateLimiter {
-    /// At most `limit` calls in each `window`.
+    /// Returns a limiter for at most `limit` calls in each `window`.
     ///
-    /// Tokio's timers wake up to a millisecond late, so a permit comes back that much
-    /// later than it might, never earlier.
+    /// Timers wake up to a millisecond late, so a permit may come back that much later,
+    /// never earlier.
     ///
     /// # Panics
     ///
-    /// If either is zero, if `limit` is above [`Semaphore::MAX_PERMITS`] or the window
-    /// longer than an [`Instant`] can tell, and outside of a Tokio runtime.
+    /// If either is zero, if `limit` is above [`Semaphore::MAX_PERMITS`], if an
+    /// [`Instant`] cannot hold the end of the window, and outside of a Tokio runtime.
     pub fn new(limit: usize, window: Duration) -> Self {
         assert!(limit > 0, "a limit of zero lets nothing through");
         assert!(!window.is_zero(), "a window of zero is no limit");
@@ -48,44 +54,42 @@ impl RateLimiter {
         assert!(end.is_some(), "the window would never end");
         let permits = Arc::new(Semaphore::new(limit));
         let (taken, stamps) = mpsc::unbounded_channel();
-        let give_back = give_back(CloseAtEnd(Arc::clone(&permits)), stamps, window);
+        let release = release(CloseAtEnd(Arc::clone(&permits)), stamps, window);
         Self {
             permits,
             taken,
-            _gives_back: AbortOnDropHandle::new(tokio::spawn(give_back)),
+            _release: AbortOnDropHandle::new(tokio::spawn(release)),
         }
     }
 
-    /// Waits until one more call fits into the window. Returns the moment at which it
-    /// counts; the limit is for these moments. The window is without its end: a call may
-    /// come exactly one window after another.
+    /// Waits until one more call fits into the window. Returns the moment, for which the
+    /// limit holds. A call may come exactly one window after the oldest.
     ///
-    /// Cancel-safe: dropped while it waits, it counts nothing, and the next in line gets
-    /// the permit. Await it or drop it: a call that has begun to wait, and is then kept
-    /// without being awaited, keeps its permit from all others.
+    /// Dropped while it waits, it counts nothing, and the next waiter gets the permit.
+    /// Await it or drop it: a future that was polled and is kept may hold a permit.
     ///
     /// # Errors
     ///
-    /// When the runtime has ended in which the limiter was made, so that nobody gives
-    /// permits back.
+    /// If the runtime of the limiter's task has ended.
     pub async fn acquire(&self) -> Result<Instant, AcquireError> {
         let permit = self.permits.acquire().await?;
         permit.forget();
-        Ok(self.give_back_later())
+        Ok(self.release_later())
     }
 
-    /// The same for those who do not wait, such as a server that then answers with 429.
-    /// It never overtakes those who do.
+    /// Counts a call if it fits into the window, for example in a server that otherwise
+    /// answers with 429. It never overtakes callers that wait. If you need the time for
+    /// `Retry-After`, take `sliding_window`.
     ///
     /// # Errors
     ///
-    /// When the window is full, or the runtime has ended in which the limiter was made.
+    /// If the window is full, or the runtime of the limiter's task has ended.
     pub fn try_acquire(&self) -> Result<Instant, TryAcquireError> {
         self.permits.try_acquire()?.forget();
-        Ok(self.give_back_later())
+        Ok(self.release_later())
     }
 
-    fn give_back_later(&self) -> Instant {
+    fn release_later(&self) -> Instant {
         let now = Instant::now();
         // Without a receiver the semaphore is closed.
         let _ = self.taken.send(now);
@@ -93,8 +97,8 @@ impl RateLimiter {
     }
 }
 
-/// Gives each permit back one window after it was taken.
-async fn give_back(
+/// Releases each permit one window after it was taken.
+async fn release(
     permits: CloseAtEnd,
     mut taken: mpsc::UnboundedReceiver<Instant>,
     window: Duration,
@@ -114,7 +118,7 @@ impl Drop for CloseAtEnd {
     }
 }
 
-/// It limits how many run at once, and nothing else.
+/// Limits how many calls run at once, and nothing else.
 async fn hold_while_it_runs(name: u32, permits: &Semaphore) -> Result<(), AcquireError> {
     let _permit = permits.acquire().await?;
     println!("call {name}");
@@ -171,7 +175,7 @@ pub async fn run() -> Result<(), AcquireError> {
         .into_iter()
         .collect::<Result<(), _>>()?;
 
-    println!("Who gives up does not count:");
+    println!("A caller that gives up does not count:");
     let gives_up = async {
         let patience = Duration::from_millis(100);
         match timeout(patience, call(7, limiter)).await {
@@ -186,7 +190,7 @@ pub async fn run() -> Result<(), AcquireError> {
     calls.0.and(calls.1).and(calls.2)?;
 
     sleep(Duration::from_millis(100)).await;
-    println!("Who does not wait is refused:");
+    println!("Without waiting:");
     for name in [9, 10] {
         match limiter.try_acquire() {
             Ok(_) => println!("call {name}"),

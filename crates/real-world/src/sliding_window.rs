@@ -1,48 +1,53 @@
-//! Rate limit by a sliding window: never more than so many calls in any minute.
+//! Rate limit by a sliding window: never more than N calls in any minute.
 //!
-//! It keeps the moments of the last calls. When there are as many as the limit, the next
-//! call waits until the oldest is one window old. The lock is kept during that sleep, so
-//! that callers get through in the order in which they came, and those behind are not
-//! woken before. The trap is to ask again while holding the lock: in an `async fn` the
-//! compiler refuses ("recursion in an async fn requires boxing"), but with the box that
-//! it proposes the call waits for itself, and with it all others. A `token_bucket` lets
-//! nearly twice the limit through in one window, and so does the crate `governor`; but
-//! that keeps one number, not a moment for each call, and has a limit for each key. To
-//! refuse a call instead of making it wait: `semaphore_rate_limiter`.
+//! It keeps the moments of the last calls. At the limit, the next call waits until the
+//! oldest is one window old, and holds the lock meanwhile, so later callers wait in
+//! order. A server does not wait: `try_acquire` tells the time for `Retry-After`.
+//!
+//! | limiter | at most in any window | keeps |
+//! |---|---|---|
+//! | `token_bucket` | the burst, and the rate in addition | one moment |
+//! | `sliding_window` | the limit | a moment for each call |
+//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//!
+//! Trap: a caller that asks again while it holds the lock waits for itself, and blocks
+//! all others. Without a box the compiler refuses: "recursion in an async fn requires
+//! boxing".
+//!
+//! In production: `governor` has a limit for each key, but nearly twice the limit fits
+//! into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// A strict rate limit: at most so many calls in any window of that length.
+/// A strict rate limit: at most `limit` calls in any window. Known as "sliding window
+/// log".
 ///
-/// Who asks is served in the order of asking. It has no task of its own and belongs to
-/// no runtime, so it may stand in an `Arc` or in a `static`. This is the algorithm that
-/// is known as "sliding window log". With the moments under a lock of the standard
-/// library, and this one only as the line of those who wait, a call that has room would
-/// cost two thirds of what it does, and less than half on four threads at once, for a
-/// guard and a counter more.
+/// First come, first served. It has no task and belongs to no runtime, so it can be in an
+/// `Arc` or in a `static`.
 pub struct SlidingWindow {
     limit: usize,
     window: Duration,
-    /// The moments of the last calls, oldest first. The lock is the line.
+    /// The moments of the last calls, oldest first. The first waiter holds the lock.
     calls: Mutex<VecDeque<Instant>>,
 }
 
 impl SlidingWindow {
-    /// At most `limit` calls in each `window`.
+    /// Returns a limiter for at most `limit` calls in each `window`.
     ///
-    /// Tokio's timers wake up to a millisecond late, and the next window begins when this
-    /// one's calls have begun in fact: windows of ten milliseconds may take eleven.
+    /// Timers wake up to a millisecond late, so windows of ten milliseconds may take
+    /// eleven.
     ///
     /// # Panics
     ///
-    /// If either is zero, or if the window is longer than an [`Instant`] can tell.
+    /// If either is zero, or if an [`Instant`] cannot hold the end of the window.
     pub fn new(limit: usize, window: Duration) -> Self {
         assert!(limit > 0, "a limit of zero lets nothing through");
         assert!(!window.is_zero(), "a window of zero is no limit");
@@ -55,15 +60,14 @@ impl SlidingWindow {
         }
     }
 
-    /// Waits until one more call fits into the window, and counts it. Returns the moment
-    /// that it counts; the limit is for these moments. The window is without its end: a
-    /// call may come exactly one window after the oldest.
+    /// Waits until one more call fits into the window, and counts it. Returns the moment,
+    /// for which the limit holds. A call may come exactly one window after the oldest.
     ///
-    /// Cancel-safe: dropped while it waits, it counts nothing, and the next in line takes
-    /// its place. Await it or drop it: a call that has begun to wait, and is then kept
-    /// without being awaited, holds up all who come after it.
+    /// Dropped while it waits, it counts nothing, and the next waiter takes its turn.
+    /// Await it or drop it: a future that was polled and is kept blocks all later
+    /// callers.
     pub async fn acquire(&self) -> Instant {
-        // It succeeds only if nobody waits, and costs half as much as `lock`.
+        // It succeeds only if no caller waits, and costs half as much as `lock`.
         let mut calls = match self.calls.try_lock() {
             Ok(calls) => calls,
             Err(_) => self.calls.lock().await,
@@ -82,7 +86,38 @@ impl SlidingWindow {
         calls.push_back(now);
         now
     }
+
+    /// Counts a call if it fits into the window. It never overtakes callers that wait; if
+    /// there are any, the time of the error is one window.
+    pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
+        let lock = self.calls.try_lock();
+        let mut calls = lock.map_err(|_| RetryAfter(self.window))?;
+        let now = Instant::now();
+        if calls.len() == self.limit
+            && let Some(&oldest) = calls.front()
+        {
+            let leaves = oldest + self.window;
+            if now < leaves {
+                return Err(RetryAfter(leaves - now));
+            }
+            calls.pop_front();
+        }
+        calls.push_back(now);
+        Ok(now)
+    }
 }
+
+/// The window is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAfter(pub Duration);
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "retry after {:.1} s", self.0.as_secs_f64())
+    }
+}
+
+impl std::error::Error for RetryAfter {}
 
 /// The trap: it asks again while it still has the lock.
 pub async fn ask_again(limiter: &SlidingWindow) {
@@ -123,7 +158,7 @@ pub async fn run() {
     sleep(window * 2 / 5).await;
     join_all([8, 9, 10, 11, 12].map(|name| call(name, limiter))).await;
 
-    println!("Who gives up does not count:");
+    println!("A caller that gives up does not count:");
     let gives_up = async {
         let patience = Duration::from_millis(100);
         if timeout(patience, call(13, limiter)).await.is_err() {
@@ -131,6 +166,15 @@ pub async fn run() {
         }
     };
     tokio::join!(biased; gives_up, call(14, limiter));
+
+    println!("Without waiting, after a pause:");
+    sleep(window).await;
+    for name in [15, 16, 17, 18] {
+        match limiter.try_acquire() {
+            Ok(_) => println!("call {name}"),
+            Err(error) => println!("call {name}: {error}"),
+        }
+    }
 }
 
 #[tokio::main]

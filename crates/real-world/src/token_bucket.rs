@@ -1,13 +1,21 @@
-//! Rate limit with a token bucket: so many calls per second, and bursts up to a size.
+//! Rate limit with a token bucket: N calls per second, and bursts up to a size.
 //!
-//! A token comes in each interval, until the bucket is full; a call takes one or waits.
-//! The trap, in asyncio too, is to look, to sleep, and to take then: all who look before
-//! the first one takes go at once. Here whoever is first in line keeps the lock while it
-//! sleeps; those who wait for the lock are not woken before. A bucket is no limit for a
-//! window of time: with a burst of ten, and ten tokens a second, 19 calls fit into one
-//! second. So it is with the crate `governor`, which does more (a limit for each key, no
-//! lock) and less: its waiters all wake and try again, in no order. A limit that holds in
-//! each window: `sliding_window`. A limit of how many run at once: `semaphore`.
+//! A token comes in each interval, until the bucket is full. A call takes one or waits. A
+//! server does not wait: `try_acquire` tells the time for `Retry-After`.
+//!
+//! | limiter | at most in any window | keeps |
+//! |---|---|---|
+//! | `token_bucket` | the burst, and the rate in addition | one moment |
+//! | `sliding_window` | the limit | a moment for each call |
+//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//!
+//! Trap: callers that look, sleep and then take a token all look before the first one
+//! takes, in asyncio too. Here the first waiter holds the lock while it sleeps.
+//!
+//! Trap: a bucket is no limit for a window. With a burst of ten and ten tokens a second,
+//! 19 calls fit into one second. So it is with `governor`.
+//!
+//! In production: `governor` has a limit for each key. Its waiters retry in no order.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 
@@ -20,49 +28,60 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A token bucket: a limit of calls in the long run, with bursts.
 ///
-/// In any time it gives at most `burst` tokens, and one more for each whole `interval`
-/// in that time. Who asks is served in the order of asking. It has no task of its
-/// own and belongs to no runtime, so it may stand in an `Arc` or in a `static`.
+/// In any time it gives at most `burst` tokens, and one more for each whole `interval` in
+/// that time. First come, first served. It has no task and belongs to no runtime, so it
+/// can be in an `Arc` or in a `static`.
 ///
 /// It keeps one moment instead of a number of tokens, as the generic cell rate algorithm
-/// (GCRA) does: nothing is rounded, and nothing counts while nobody asks.
+/// (GCRA) does, so nothing is rounded.
 pub struct TokenBucket {
     burst: u32,
     interval: Duration,
-    /// When the bucket is full, if nobody takes a token. The lock is the line.
+    /// When the bucket is full, if nobody takes a token. The first waiter holds the lock.
     full_at: Mutex<Instant>,
 }
 
-/// More tokens were asked for than the bucket can hold, so waiting would not help.
-#[derive(Debug, PartialEq, Eq)]
-pub struct MoreThanFits {
-    /// So many were asked for.
+/// There are never so many tokens in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InsufficientCapacity {
+    /// The tokens that were requested.
     pub tokens: u32,
-    /// So many fit.
+    /// The most that the bucket holds.
     pub burst: u32,
 }
 
-impl fmt::Display for MoreThanFits {
+impl fmt::Display for InsufficientCapacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tokens, burst } = self;
         write!(f, "{tokens} tokens, and the bucket holds {burst}")
     }
 }
 
-impl std::error::Error for MoreThanFits {}
+impl std::error::Error for InsufficientCapacity {}
+
+/// There is no token now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryAfter(pub Duration);
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "retry after {:.1} s", self.0.as_secs_f64())
+    }
+}
+
+impl std::error::Error for RetryAfter {}
 
 impl TokenBucket {
-    /// A full bucket of `burst` tokens, to which one is added each `interval`. For five
-    /// in a second, `interval` is `Duration::from_secs(1) / 5`.
+    /// Returns a full bucket of `burst` tokens, to which one is added each `interval`.
+    /// For five in a second, `interval` is `Duration::from_secs(1) / 5`.
     ///
-    /// Tokio's timers wake up to a millisecond late. Tokens that come meanwhile are kept
-    /// as far as they fit: with a `burst` of 1 the lateness is lost, and with an
-    /// `interval` of few milliseconds fewer calls get through than might, never more.
+    /// Timers wake up to a millisecond late. With a `burst` of 1 that time is lost, so
+    /// with an interval of few milliseconds fewer calls get through than might, never
+    /// more.
     ///
     /// # Panics
     ///
-    /// If either is zero, or if filling the bucket takes longer than an [`Instant`] can
-    /// tell.
+    /// If either is zero, or if an [`Instant`] cannot hold the time to fill the bucket.
     pub fn new(burst: u32, interval: Duration) -> Self {
         assert!(burst > 0, "a bucket for no tokens lets nothing through");
         assert!(!interval.is_zero(), "an interval of zero is no limit");
@@ -78,28 +97,41 @@ impl TokenBucket {
         }
     }
 
-    /// Takes one token, and waits for it if there is none. Returns the moment at which it
-    /// was taken; the limit is for these moments.
+    /// Waits for a token and takes it. Returns the moment, for which the limit holds.
     ///
-    /// Cancel-safe: dropped while it waits, it takes nothing, and the next in line gets
-    /// the token. Await it or drop it: a call that has begun to wait, and is then kept
-    /// without being awaited, holds up all who come after it.
+    /// Dropped while it waits, it takes nothing, and the next waiter gets the token.
+    /// Await it or drop it: a future that was polled and is kept blocks all later
+    /// callers.
     pub async fn acquire(&self) -> Instant {
         self.take(1).await
     }
 
-    /// Takes so many tokens at once, when all of them are there. Others who ask later
-    /// wait until then, even for fewer. Otherwise as [`acquire`](Self::acquire).
-    ///
-    /// # Errors
-    ///
-    /// [`MoreThanFits`], at once, if the bucket never holds so many.
-    pub async fn acquire_many(&self, tokens: u32) -> Result<Instant, MoreThanFits> {
+    /// Waits for several tokens and takes them at once. Later callers wait, even if they
+    /// want fewer. Otherwise as [`acquire`](Self::acquire). Fails at once if the bucket
+    /// never holds so many.
+    pub async fn acquire_many(
+        &self,
+        tokens: u32,
+    ) -> Result<Instant, InsufficientCapacity> {
         let burst = self.burst;
         if tokens > burst {
-            return Err(MoreThanFits { tokens, burst });
+            return Err(InsufficientCapacity { tokens, burst });
         }
         Ok(self.take(tokens).await)
+    }
+
+    /// Takes a token if there is one. It never overtakes callers that wait; if there are
+    /// any, the time of the error is one interval.
+    pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
+        let lock = self.full_at.try_lock();
+        let mut full_at = lock.map_err(|_| RetryAfter(self.interval))?;
+        let now = Instant::now();
+        let there = *full_at - self.interval * (self.burst - 1);
+        if there > now {
+            return Err(RetryAfter(there - now));
+        }
+        *full_at = now.max(*full_at) + self.interval;
+        Ok(now)
     }
 
     async fn take(&self, tokens: u32) -> Instant {
@@ -110,7 +142,7 @@ impl TokenBucket {
         now
     }
 
-    /// Sleeps until the bucket lacks no more than what may be missing.
+    /// Sleeps until so many tokens are in the bucket.
     async fn wait_until_there(&self, full_at: Instant, tokens: u32) {
         let missing = self.interval * (self.burst - tokens);
         if full_at > Instant::now() + missing {
@@ -119,7 +151,7 @@ impl TokenBucket {
     }
 }
 
-/// The trap: nobody keeps the others from looking while it sleeps.
+/// The trap: while it sleeps, others look as well.
 async fn look_sleep_take(bucket: &TokenBucket) {
     let seen = *bucket.full_at.lock().await;
     bucket.wait_until_there(seen, 1).await;
@@ -132,7 +164,7 @@ async fn call(name: &str, bucket: &TokenBucket) {
     println!("call {name}");
 }
 
-pub async fn run() -> Result<(), MoreThanFits> {
+pub async fn run() -> Result<(), InsufficientCapacity> {
     let interval = Duration::from_millis(200);
 
     println!("Look, sleep, and take:");
@@ -151,7 +183,7 @@ pub async fn run() -> Result<(), MoreThanFits> {
     sleep(3 * interval).await;
     join_all(["6", "7", "8"].map(|name| call(name, bucket))).await;
 
-    println!("Who gives up takes nothing:");
+    println!("A caller that gives up takes nothing:");
     let gives_up = async {
         let patience = Duration::from_millis(100);
         if timeout(patience, call("9", bucket)).await.is_err() {
@@ -160,7 +192,7 @@ pub async fn run() -> Result<(), MoreThanFits> {
     };
     tokio::join!(biased; gives_up, call("10", bucket));
 
-    println!("Who wants two keeps its place:");
+    println!("A caller that wants two tokens keeps its turn:");
     let two = async {
         bucket.acquire_many(2).await?;
         println!("call 11, of two");
@@ -169,14 +201,23 @@ pub async fn run() -> Result<(), MoreThanFits> {
     let (two, ()) = tokio::join!(biased; two, call("12", bucket));
     two?;
 
-    println!("Who wants three is told at once:");
+    println!("Three tokens never fit:");
     if let Err(error) = bucket.acquire_many(3).await {
         println!("{error}");
+    }
+
+    println!("Without waiting, after a pause:");
+    sleep(3 * interval).await;
+    for name in [13, 14, 15] {
+        match bucket.try_acquire() {
+            Ok(_) => println!("call {name}"),
+            Err(error) => println!("call {name}: {error}"),
+        }
     }
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), MoreThanFits> {
+pub async fn main() -> Result<(), InsufficientCapacity> {
     run().await
 }

@@ -1,50 +1,52 @@
 //! Cache with a time to live (TTL), a capacity (LRU) and one load a key: async memoize.
 //!
-//! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once;
-//! neither asyncio nor Tokio has a cache. The traps are the same in both: all who miss at
-//! once load, a load that is cancelled with the one who began it fails the rest, failures
-//! are kept, what nobody asks for again stays in memory for ever, and a load that began
-//! before a change puts the old value back after it. Here a load runs in a task, so it
-//! owns what it uses ("borrowed data escapes outside of method"): a struct gives it an
-//! `Arc` of itself. Another task drops what expires. `OrderedDict` with `move_to_end` is
-//! a `LinkedHashMap` with `to_back`, of the crate `hashlink`. The crate `moka` does more:
-//! shards in place of one lock, admission by frequency, weights, an expiry for each
-//! entry; its clock cannot be paused in a test.
+//! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once.
+//! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it owns what it
+//! uses ("borrowed data escapes outside of method"): give it an `Arc`.
+//!
+//! Bounds: `capacity` and `ttl`. unbounded: running loads, and the time of each.
+//!
+//! Trap: without care, all callers that miss start a load, and a cancelled caller cancels
+//! the load of the others.
+//!
+//! Trap: a load that began before a change puts the old value back. `remove` prevents it.
+//!
+//! In production: `moka` shards its lock, evicts by frequency, and has weights and an
+//! expiry for each entry. Its clock cannot be paused in a test.
 //!
 //! asyncio: asyncio.shield, asyncio.create_task, loop.call_later, asyncio.timeout
+//! try: Ann Ben Ann -> Ann has 3 letters
 
 use std::collections::HashMap;
 use std::hash::{Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures::future::join_all;
 use hashlink::LinkedHashMap;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
-/// A longer time to live than this counts as this, so that the sum with now fits.
+/// The longest time to live, so that an `Instant` can hold the end.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError<E> {
-    /// The load failed with this.
+    /// The error of the load.
     #[error(transparent)]
     Failed(E),
-    /// The load ended without a result: it panicked, or its runtime was shut down.
+    /// The load panicked, or its runtime was shut down.
     #[error("the load ended without a result")]
     NoResult,
 }
 
-/// Keeps values for a time, up to a number of them, and loads those that it lacks.
+/// Keeps a number of values for a time, and loads missing ones. Clones share the entries.
 ///
-/// An entry leaves memory when its time is over, within a millisecond or so, also if
-/// nobody asks: a task waits for that while there are entries. When there are too many,
-/// the one that was not used for longest goes. Dropping the last clone drops all entries.
-/// Clones share the entries. `V` is cloned for whoever asks: put what is large into an
-/// `Arc`, and an error that is not `Clone` too. Loads in progress do not count to the
-/// capacity. Each call takes one lock, for a time that does not grow with the entries.
+/// A task drops what expires while there are entries. If there are too many, the least
+/// recently used is evicted. Callers get clones of `V`: put large values into an `Arc`,
+/// and errors that are not `Clone`. Running loads do not count to the capacity. Each call
+/// holds one lock, for a time that does not grow with the entries.
 pub struct TtlCache<K, V, E> {
     shared: Arc<Shared<K, V, E>>,
 }
@@ -58,12 +60,11 @@ struct Shared<K, V, E> {
 }
 
 struct State<K, V, E> {
-    /// From the one that was not used for longest to the last used. With the standard
-    /// library's hashing, which is safe from keys that are chosen to collide; the map's
-    /// own is faster.
+    /// Least recently used first. The standard library's hashing is safe from keys that
+    /// are chosen to collide.
     entries: LinkedHashMap<K, Entry<V>, RandomState>,
-    /// The keys by the number of their entry, from the first to expire to the last: in
-    /// the order of storing, as all are kept for the same time.
+    /// The keys by the number of their entry, first to expire first. That is the order of
+    /// storing, as all have the same time to live.
     by_expiry: LinkedHashMap<u64, K>,
     loads: HashMap<K, Load<V, E>>,
     /// The task that drops what expires, if there is one.
@@ -89,9 +90,9 @@ where
     V: Clone + Send + 'static,
     E: Clone + Send + 'static,
 {
-    /// An empty cache of at most `capacity` entries, each kept for `ttl` from when it was
-    /// stored, which is when its load ended. With a `ttl` of zero nothing is kept, and
-    /// only who asks at the same time shares a load.
+    /// Returns a cache of at most `capacity` entries. Each expires `ttl` after its load
+    /// has ended. With a `ttl` of zero nothing is kept, but concurrent callers share a
+    /// load.
     ///
     /// # Panics
     ///
@@ -116,21 +117,17 @@ where
         }
     }
 
-    /// The value of this key: the kept one, or that of the load in progress, or else that
-    /// of `load`, which is run in a task and kept if it succeeds.
+    /// Returns the value that is kept, or waits for the running load of this key, or runs
+    /// `load` in a task and keeps its result.
     ///
-    /// Cancel-safe: a load runs to its end and is kept, whoever leaves. One that never
-    /// ends keeps others from loading its key: put a deadline into it. It owns what it
-    /// uses, and sees neither task locals nor the tracing span of who began it.
-    ///
-    /// # Errors
-    ///
-    /// What the load returned, to all who wait for it. It is not kept: the next to ask
-    /// begins a new load. A load that panics gives [`LoadError::NoResult`].
+    /// Dropping the future does not stop the load. A load that never ends keeps its key
+    /// from being loaded: put a `timeout` into it. It sees neither the task locals nor
+    /// the tracing span of the caller. An error goes to all waiting callers and is not
+    /// kept.
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime, when there is something to load.
+    /// Outside of a Tokio runtime, if it starts a load.
     pub async fn get_or_load(
         &self,
         key: K,
@@ -157,7 +154,7 @@ where
                 (own, Some(flight))
             }
         };
-        // Not under the lock: what is dropped here may take it.
+        // Not under the lock: a destructor may take it.
         match flight {
             Some(flight) => {
                 tokio::spawn(async move { flight.land(load.await) });
@@ -170,13 +167,13 @@ where
         }
     }
 
-    /// The value that is kept for this key, which counts as a use of it.
+    /// Returns the value that is kept for this key, which counts as a use.
     pub fn get(&self, key: &K) -> Option<V> {
         self.shared.lock().get(key)
     }
 
-    /// Keeps this value. The result of a load that runs goes to those who wait for it
-    /// and is not kept, as it may be older.
+    /// Keeps this value. The result of a running load goes to its callers and is not
+    /// kept, as it may be older.
     ///
     /// # Panics
     ///
@@ -185,8 +182,8 @@ where
         self.shared.store(key, value, None);
     }
 
-    /// Forgets the value, and returns it. The result of a load that runs goes to those
-    /// who wait for it and is not kept: call this after the change.
+    /// Removes the value and returns it. The result of a running load goes to its callers
+    /// and is not kept. Call this after the data has changed.
     pub fn remove(&self, key: &K) -> Option<V> {
         let mut state = self.shared.lock();
         let load = state.loads.remove(key);
@@ -197,7 +194,7 @@ where
         entry.filter(fresh).map(|entry| entry.value)
     }
 
-    /// How many entries are in memory.
+    /// Returns how many entries are in memory.
     pub fn len(&self) -> usize {
         self.shared.lock().entries.len()
     }
@@ -211,8 +208,7 @@ impl<K, V, E> Clone for TtlCache<K, V, E> {
 }
 
 impl<K, V, E> Shared<K, V, E> {
-    /// The state is whole between any two of its calls, so a panic elsewhere (in a
-    /// `clone`, say) spoils nothing.
+    /// A panic, for example in a `clone`, leaves the state whole.
     fn lock(&self) -> MutexGuard<'_, State<K, V, E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,7 +220,7 @@ where
     V: Clone + Send + 'static,
     E: Clone + Send + 'static,
 {
-    /// Stores the value. That of a load only if it is the one that runs now.
+    /// Stores the value. The value of a load is stored only if no other has replaced it.
     fn store(self: &Arc<Self>, key: K, value: V, load: Option<u64>) {
         let mut gone = Vec::new();
         let mut sweeper = None;
@@ -236,7 +232,8 @@ where
             state.loads.remove(&key);
             gone.extend(state.remove(&key));
             let now = Instant::now();
-            gone.append(&mut state.take_expired(now));
+            // Two for each that comes: then it never takes long, and none stays for ever.
+            gone.append(&mut state.take_expired(now, 2));
             if !self.ttl.is_zero() {
                 if state.entries.len() >= self.capacity {
                     gone.extend(state.take_least_recent());
@@ -283,7 +280,7 @@ impl<K: Clone + Eq + Hash, V, E> State<K, V, E> {
             number,
             expires,
         };
-        // First, as a key in `by_expiry` needs its entry, even if its `hash` panics.
+        // First, as a key in `by_expiry` needs its entry, even if `hash` panics.
         self.entries.insert(key.clone(), entry);
         self.by_expiry.insert(number, key);
     }
@@ -299,9 +296,10 @@ impl<K: Clone + Eq + Hash, V, E> State<K, V, E> {
         Some(self.entries.get(key)?.expires)
     }
 
-    fn take_expired(&mut self, now: Instant) -> Vec<Entry<V>> {
+    fn take_expired(&mut self, now: Instant, max: usize) -> Vec<Entry<V>> {
         let mut gone = Vec::new();
-        while self.next_expiry().is_some_and(|expiry| expiry <= now)
+        while gone.len() < max
+            && self.next_expiry().is_some_and(|expiry| expiry <= now)
             && let Some((_, key)) = self.by_expiry.pop_front()
         {
             gone.extend(self.entries.remove(&key));
@@ -316,11 +314,10 @@ impl<K: Clone + Eq + Hash, V, E> State<K, V, E> {
     }
 }
 
-/// The load of a key, which is freed before the result is told, so that who hears of a
-/// failure and asks again begins a new load. Dropped without a result, by a panic or by
-/// the runtime, it frees its key all the same, and the sender's end tells of that.
+/// The load of a key. It frees the key before it sends the result, so that a caller that
+/// gets an error can start a new load. Dropped without a result, it frees the key too.
 struct Flight<K: Clone + Eq + Hash, V, E> {
-    /// Weak, so that a load does not keep the entries when the cache is dropped.
+    /// Weak, so that a load does not keep a dropped cache in memory.
     shared: Weak<Shared<K, V, E>>,
     key: K,
     number: u64,
@@ -343,7 +340,7 @@ where
         let sender = self.sender.clone();
         // Its key is free from here on.
         drop(self);
-        // It fails when nobody waits any more.
+        // It fails if all callers have gone.
         let _ = sender.send(result);
     }
 }
@@ -368,16 +365,17 @@ struct Sweeper<K, V, E> {
 impl<K: Clone + Eq + Hash, V, E> Sweeper<K, V, E> {
     async fn run(self, mut alive: watch::Receiver<()>) {
         while let Some(expiry) = self.sweep() {
-            // Nothing is sent, so it is an error at once when the cache is dropped.
+            // Nothing is sent: it ends with an error when the cache is dropped.
             let _ = timeout_at(expiry, alive.changed()).await;
+            yield_now().await;
         }
     }
 
-    /// Returns when to come again.
+    /// Returns when to sweep again.
     fn sweep(&self) -> Option<Instant> {
         let shared = self.shared.upgrade()?;
         let mut state = shared.lock();
-        let gone = state.take_expired(Instant::now());
+        let gone = state.take_expired(Instant::now(), 100);
         let next = state.next_expiry();
         if next.is_none() {
             state.sweeper = None;
@@ -389,7 +387,7 @@ impl<K: Clone + Eq + Hash, V, E> Sweeper<K, V, E> {
 }
 
 impl<K, V, E> Drop for Sweeper<K, V, E> {
-    /// The runtime may be gone before the cache is: the next to store makes a new task.
+    /// The runtime may end before the cache: the next `insert` starts a new task.
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
             let mut state = shared.lock();
@@ -400,118 +398,18 @@ impl<K, V, E> Drop for Sweeper<K, V, E> {
     }
 }
 
-/// There is no user with this number.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("user {0} not found")]
-pub struct NotFound(u32);
-
-/// Names of users, kept elsewhere, with a cache before them.
-pub struct Users {
-    names: Mutex<HashMap<u32, &'static str>>,
-    latency: Duration,
-    cache: TtlCache<u32, &'static str, NotFound>,
-}
-
-impl Users {
-    /// The name of the user with this number, perhaps as it was a while ago.
-    pub async fn name(
-        self: &Arc<Self>,
-        id: u32,
-    ) -> Result<&'static str, LoadError<NotFound>> {
-        let users = Arc::clone(self);
-        let load = async move { users.load(id).await };
-        self.cache.get_or_load(id, load).await
-    }
-
-    async fn load(&self, id: u32) -> Result<&'static str, NotFound> {
-        println!("loading user {id}");
-        let name = self.lock().get(&id).copied();
-        sleep(self.latency).await;
-        name.ok_or(NotFound(id))
-    }
-
-    /// The next to ask loads the new name.
-    fn rename(&self, id: u32, name: &'static str) {
-        self.lock().insert(id, name);
-        self.cache.remove(&id);
-    }
-
-    /// The next to ask need not load it.
-    fn add(&self, id: u32, name: &'static str) {
-        self.lock().insert(id, name);
-        self.cache.insert(id, name);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, &'static str>> {
-        // A map of plain values is whole between any two of its calls.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks for a name after some milliseconds, and says what came of it.
-async fn ask(users: &Arc<Users>, millis: u64, id: u32) -> String {
-    sleep(Duration::from_millis(millis)).await;
-    match users.name(id).await {
-        Ok(name) => name.to_string(),
-        Err(error) => error.to_string(),
-    }
-}
-
-/// All at once, in one line.
-async fn ask_all(users: &Arc<Users>, asked: &[(u64, u32)]) {
-    let asked = asked.iter().map(|(millis, id)| ask(users, *millis, *id));
-    println!("{}", join_all(asked).await.join(", "));
-}
-
-pub async fn run() {
-    let names = [(1, "Ann"), (2, "Ben"), (3, "Cid"), (4, "Dan"), (5, "Eve")];
-    let users = Arc::new(Users {
-        names: Mutex::new(HashMap::from(names)),
-        latency: Duration::from_millis(200),
-        cache: TtlCache::new(2, Duration::from_millis(600)),
-    });
-
-    println!("Three ask while it is loaded, one later:");
-    ask_all(&users, &[(0, 1), (50, 1), (100, 1), (300, 1)]).await;
-
-    println!("After 0.4 s, when it is still kept, and after 0.7 s:");
-    ask_all(&users, &[(300, 1), (600, 1)]).await;
-
-    println!("Two fit; when a third comes, the one goes that was not used for longest:");
-    for id in [2, 1, 3, 1, 2] {
-        println!("asking for user {id}");
-        ask_all(&users, &[(0, id)]).await;
-    }
-
-    println!("A failure goes to all who wait, and is not kept:");
-    ask_all(&users, &[(0, 9), (100, 9), (300, 9)]).await;
-
-    println!("The one who began the load leaves after 0.1 s:");
-    let first = timeout(Duration::from_millis(100), ask(&users, 0, 4));
-    let (first, second) = tokio::join!(first, ask(&users, 50, 4));
-    let first = first.unwrap_or_else(|_| "gave up".to_string());
-    println!("{first}, {second}");
-    println!("kept: {}", users.cache.get(&4).unwrap_or("nothing"));
-
-    println!("A name is changed while it is loaded:");
-    let change = async {
-        sleep(Duration::from_millis(100)).await;
-        users.rename(5, "Eva");
-    };
-    tokio::join!(ask_all(&users, &[(0, 5)]), change);
-    ask_all(&users, &[(0, 5)]).await;
-
-    println!("A new name is kept at once:");
-    users.add(6, "Flo");
-    ask_all(&users, &[(0, 6)]).await;
-
-    println!("What expires goes, also when nobody asks:");
-    println!("{} in memory", users.cache.len());
-    sleep(Duration::from_millis(700)).await;
-    println!("{} in memory", users.cache.len());
-}
-
+/// Counts the letters of its arguments, of each only once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), LoadError<std::convert::Infallible>> {
+    let cache = TtlCache::new(100, Duration::from_secs(60));
+    for name in std::env::args().skip(1) {
+        let counted = name.clone();
+        let load = async move {
+            println!("counting {counted}");
+            Ok(counted.chars().count())
+        };
+        let letters = cache.get_or_load(name.clone(), load).await?;
+        println!("{name} has {letters} letters");
+    }
+    Ok(())
 }

@@ -1,80 +1,74 @@
 //! Upload a file as a stream: level memory, progress, early refusal, stall, retry.
 //!
 //! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
-//! does with an async generator: a chunk is read when the connection takes it, so a large
-//! file needs no more memory than a small one. With a length the server can refuse it at
-//! once. reqwest's `timeout` is for the whole upload, so here it is the time without
-//! progress that counts. The trap is a second attempt: a stream is sent once. `try_clone`
-//! gives `None` for it; aiohttp sends what is left of a generator, and an empty file is
-//! stored. So each attempt opens the file anew. A server that refuses a body reads on for
-//! a while: if it closes at once, its answer may be lost. For forms, the same streams go
-//! into reqwest's `multipart`, a feature; uploads that resume need a protocol, as tus.
+//! does with an async generator. A chunk is read when the connection takes it. With a
+//! length the server can refuse the file at once. reqwest's `timeout` limits the whole
+//! upload, so here the time without progress counts.
+//!
+//! Bounds: a few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. unbounded:
+//! the whole time, if the server takes a chunk now and then.
+//!
+//! Trap: a stream is sent once. `RequestBuilder::try_clone` gives `None` for it; aiohttp
+//! sends an empty body, and an empty file is stored. Open the file for each attempt.
+//!
+//! In production: reqwest's `multipart` sends forms. `tus` is a protocol that resumes.
 //!
 //! asyncio: async for, yield, asyncio.timeout, asyncio.Timeout.reschedule
 //! clock: real
+//! try: /dev/null http://127.0.0.1:1/ -> refused
 //! differs: reqwest does not send a stream twice, aiohttp sends an empty body
 
-use std::ffi::OsStr;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path as UrlPath, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::put;
-use futures::{StreamExt, TryStreamExt};
-use reqwest::header::{CONNECTION, CONTENT_LENGTH};
-use reqwest::{Client, RequestBuilder};
-use tempfile::NamedTempFile;
+use futures::TryStreamExt;
+use reqwest::RequestBuilder;
+use reqwest::header::CONTENT_LENGTH;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::io::AsyncReadExt;
 use tokio::select;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::io::ReaderStream;
-use tokio_util::task::AbortOnDropHandle;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// In bytes. A few chunks of this size are all that is in memory.
 const CHUNK: usize = 256 * 1024;
+/// The most bytes of the server's answer.
+pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// Why a file was not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The server neither took more of it, nor answered, for so long.
+    /// The server neither took a chunk, nor answered, for so long.
     #[error("no progress for {0:?}")]
     Stalled(Duration),
-    /// The server answered, but with an error.
+    /// The server answered with an error.
     #[error("status {status}: {message}")]
     Refused { status: u16, message: String },
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The connection failed, or the file while it was sent.
+    /// The server's answer has more than this number of bytes.
+    #[error("an answer of more than {0} bytes")]
+    LongAnswer(usize),
+    /// The connection broke, or reading the file failed while it was sent.
     #[error("the request failed")]
     Http(#[from] reqwest::Error),
 }
 
-/// Whether the server is told the length in advance.
+/// Whether the request has a `Content-Length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// It is, but not that of a pipe, which has none. A file that shrinks meanwhile is an
-    /// error; what is added is not sent.
+    /// Yes, except for a pipe. If the file shrinks meanwhile, that is an error. If it
+    /// grows, the rest is not sent.
     Known,
-    /// It is not: the body ends when the file does.
+    /// No: the body ends when the file does.
     Unknown,
 }
 
-/// The file as a body, and its size if that is told to the server. `progress` is called
-/// with the size of each chunk when the connection takes it.
+/// Returns the file as a body, and its length for the header. `progress` is called with
+/// the size of each chunk when the connection takes it.
 pub async fn body(
     path: &Path,
     length: Length,
@@ -95,18 +89,18 @@ pub async fn body(
 
 /// Sends the file as the body of the request, and returns the server's answer.
 ///
-/// `progress` is called with the size of each chunk when the connection takes it. No
-/// progress for as long as `patience` ends the upload. Dropped, it closes the connection.
+/// `progress` is called with the size of each chunk when the connection takes it. Without
+/// progress for `stall`, the upload fails. Dropping the future closes the connection.
 ///
 /// # Errors
 ///
 /// [`UploadError`]. A refused upload may also end as `Http`, if the server closes the
-/// connection before its answer was read.
+/// connection before its answer is read.
 pub async fn upload(
     request: RequestBuilder,
     path: &Path,
     length: Length,
-    patience: Duration,
+    stall: Duration,
     mut progress: impl FnMut(u64) + Send + 'static,
 ) -> Result<String, UploadError> {
     let (moves, mut moved) = watch::channel(());
@@ -122,7 +116,7 @@ pub async fn upload(
     let answer = async {
         let response = request.send().await?;
         let status = response.status();
-        let message = response.text().await?;
+        let message = read_limited(response).await?;
         match status.is_success() {
             true => Ok(message),
             false => Err(UploadError::Refused {
@@ -133,272 +127,45 @@ pub async fn upload(
     };
     let stalled = async {
         loop {
-            match timeout(patience, moved.changed()).await {
+            match timeout(stall, moved.changed()).await {
                 Ok(Ok(())) => {}
                 Err(_) => return,
                 // The body has been sent.
-                Ok(Err(_)) => return sleep(patience).await,
+                Ok(Err(_)) => return sleep(stall).await,
             }
         }
     };
     select! {
         biased;
         answer = answer => answer,
-        () = stalled => Err(UploadError::Stalled(patience)),
+        () = stalled => Err(UploadError::Stalled(stall)),
     }
 }
 
-/// Where uploads are stored.
-#[derive(Clone)]
-struct Store {
-    folder: Arc<Path>,
-    /// In bytes.
-    limit: u64,
-    /// How many uploads fail at their end.
-    failing: Arc<AtomicU32>,
-}
-
-type Refusal = (StatusCode, String);
-
-impl Store {
-    async fn put(
-        State(store): State<Self>,
-        UrlPath(name): UrlPath<String>,
-        headers: HeaderMap,
-        body: Body,
-    ) -> Response {
-        let length = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok());
-        let length = length.and_then(|length| length.parse().ok());
-        let mut body = body.into_data_stream();
-        match store.write(&name, length, &mut body).await {
-            Ok(answer) => answer.into_response(),
-            Err(refusal) => {
-                // If it closed the connection now, a client that still sends might
-                // see nothing but that.
-                tokio::spawn(timeout(Duration::from_secs(1), async move {
-                    while let Some(Ok(_)) = body.next().await {}
-                }));
-                // Nor may the next request be sent on it, as it ends then.
-                ([(CONNECTION, "close")], refusal).into_response()
-            }
+async fn read_limited(mut response: reqwest::Response) -> Result<String, UploadError> {
+    let mut answer = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if answer.len() + chunk.len() > MAX_ANSWER {
+            return Err(UploadError::LongAnswer(MAX_ANSWER));
         }
+        answer.extend_from_slice(&chunk);
     }
-
-    /// Writes the body to a file beside the target, which nobody sees half written.
-    async fn write(
-        &self,
-        name: &str,
-        length: Option<u64>,
-        body: &mut BodyDataStream,
-    ) -> Result<String, Refusal> {
-        // A name such as `../a` would lead out of the folder.
-        if Path::new(name).file_name() != Some(OsStr::new(name)) {
-            return Err((StatusCode::BAD_REQUEST, "not a name".to_owned()));
-        }
-        let too_large = |read| {
-            let message = format!("{read} bytes read, {} are the most", self.limit);
-            (StatusCode::PAYLOAD_TOO_LARGE, message)
-        };
-        if length.is_some_and(|length| length > self.limit) {
-            return Err(too_large(0));
-        }
-        // Removed when it is dropped, as it is when the client leaves.
-        let part = NamedTempFile::new_in(&self.folder).map_err(broken)?;
-        let (file, part) = part.into_parts();
-        let mut file = File::from_std(file);
-        let mut size = 0;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(broken)?;
-            size += chunk.len() as u64;
-            if size > self.limit {
-                return Err(too_large(self.limit));
-            }
-            file.write_all(&chunk).await.map_err(broken)?;
-        }
-        file.flush().await.map_err(broken)?;
-        let one_less = |left: u32| left.checked_sub(1);
-        if self
-            .failing
-            .fetch_update(Relaxed, Relaxed, one_less)
-            .is_ok()
-        {
-            return Err((StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned()));
-        }
-        part.persist(self.folder.join(name)).map_err(broken)?;
-        let known = length.map_or("unknown", |_| "known");
-        Ok(format!("{size} bytes stored, length {known}"))
-    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn broken(error: impl std::error::Error) -> Refusal {
-    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-}
-
-/// Does not read the body.
-async fn stall(_body: Body) {
-    sleep(Duration::from_secs(60)).await;
-}
-
-pub struct Server {
-    pub(crate) url: String,
-    failing: Arc<AtomicU32>,
-    _task: AbortOnDropHandle<io::Result<()>>,
-}
-
-impl Server {
-    pub(crate) async fn start(folder: &Path) -> io::Result<Self> {
-        let failing = Arc::default();
-        let store = Store {
-            folder: folder.into(),
-            limit: MEGABYTE,
-            failing: Arc::clone(&failing),
-        };
-        let app = Router::new()
-            .route("/files/{name}", put(Store::put))
-            .route("/stalled", put(stall))
-            .with_state(store);
-        let socket = TcpSocket::new_v4()?;
-        // Else the system takes in many megabytes that nobody reads.
-        socket.set_recv_buffer_size(64 * 1024)?;
-        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let listener = socket.listen(128)?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let task = tokio::spawn(async { axum::serve(listener, app).await });
-        let _task = AbortOnDropHandle::new(task);
-        Ok(Self {
-            url,
-            failing,
-            _task,
-        })
-    }
-
-    pub(crate) fn url(&self, name: &str) -> String {
-        format!("{}/files/{name}", self.url)
-    }
-}
-
-pub const MEGABYTE: u64 = 1 << 20;
-
-/// Prints a line for each quarter of a megabyte.
-fn quarters() -> impl FnMut(u64) + Send + 'static {
-    let quarter = MEGABYTE / 4;
-    let mut sent = 0;
-    move |size| {
-        let before = sent / quarter;
-        sent += size;
-        if sent / quarter > before {
-            println!("{sent} bytes sent");
-        }
-    }
-}
-
-/// Counts what was read of a large file.
-#[derive(Clone, Default)]
-pub struct Count(pub(crate) Arc<AtomicU64>);
-
-impl Count {
-    pub(crate) fn progress(&self) -> impl FnMut(u64) + Send + 'static {
-        let count = Arc::clone(&self.0);
-        move |size| {
-            count.fetch_add(size, Relaxed);
-        }
-    }
-
-    fn report(&self) {
-        // More than that does not fit into the buffers of the system.
-        let most = (self.0.load(Relaxed) / (64 * MEGABYTE) + 1) * 64;
-        println!("of 256 MB less than {most} read");
-    }
-}
-
-fn report(result: Result<String, UploadError>) {
-    match result {
-        Ok(answer) => println!("{answer}"),
-        Err(error) => println!("{error}"),
-    }
-}
-
-pub fn names(folder: &Path) -> io::Result<String> {
-    let mut names = Vec::new();
-    for entry in folder.read_dir()? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names.join(", "))
-}
-
-pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the one before it took.
-    let half = Duration::from_millis(500);
-    let mut part = interval_at(Instant::now() + half, half);
-    let (folder, stored) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    let small = folder.path().join("small");
-    tokio::fs::write(&small, vec![b'x'; 1 << 20]).await?;
-    // It takes no room on the disk.
-    let large = folder.path().join("large");
-    File::create(&large).await?.set_len(256 * MEGABYTE).await?;
-
-    // Its server is on this machine, which no proxy would reach.
-    let client = Client::builder().no_proxy().build()?;
-    let server = Server::start(stored.path()).await?;
-    let patience = Duration::from_millis(300);
-    let lengths = [("known", Length::Known), ("unknown", Length::Unknown)];
-    for (name, length) in lengths {
-        part.tick().await;
-        println!("A megabyte, its length {name}:");
-        let request = client.put(server.url(name));
-        report(upload(request, &small, length, patience, quarters()).await);
-    }
-
-    for (name, length) in lengths {
-        part.tick().await;
-        println!("Too large, its length {name}:");
-        let (request, count) = (client.put(server.url("large")), Count::default());
-        report(upload(request, &large, length, patience, count.progress()).await);
-        count.report();
-    }
-
-    part.tick().await;
-    println!("A server that does not read:");
-    let (request, count) = (
-        client.put(format!("{}/stalled", server.url)),
-        Count::default(),
-    );
-    let ended = upload(request, &large, Length::Known, patience, count.progress()).await;
-    part.tick().await;
-    report(ended);
-    count.report();
-
-    println!("A server that fails at first, and the same body again:");
-    server.failing.store(1, Relaxed);
-    let (body, _) = body(&small, Length::Unknown, |_| ()).await?;
-    let request = client.put(server.url("again")).body(body);
-    let again = request.try_clone();
-    println!("{}", request.send().await?.status().as_u16());
-    match again {
-        Some(request) => println!("{}", request.send().await?.text().await?),
-        None => println!("a stream has no copy"),
-    }
-
-    part.tick().await;
-    println!("A new body for each attempt:");
-    server.failing.store(2, Relaxed);
-    for attempt in 1..=3 {
-        let request = client.put(server.url("retried"));
-        let ended = upload(request, &small, Length::Known, patience, |_| ()).await;
-        let failed = ended.is_err();
-        report(ended);
-        if !failed {
-            break;
-        }
-        sleep(Duration::from_millis(100) * attempt).await;
-    }
-    part.tick().await;
-    println!("in the folder: {}", names(stored.path())?);
-    Ok(())
-}
-
+/// Uploads a file with PUT: `cargo run -- photo.jpg https://example.com/files/photo.jpg`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [path, url] = args.as_slice() else {
+        return Err("usage: FILE URL".into());
+    };
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .build()?;
+    let stall = Duration::from_secs(30);
+    let request = client.put(url);
+    let answer = upload(request, Path::new(path), Length::Known, stall, |_| ()).await?;
+    println!("{answer}");
+    Ok(())
 }

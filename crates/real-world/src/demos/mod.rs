@@ -1,7 +1,19 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod async_sqlite;
+pub mod connection_limits;
+pub mod download_to_file;
+pub mod file_processor;
+pub mod http_requests;
 pub mod job_queue;
 pub mod job_workers;
+pub mod page_fetcher;
 pub mod pagination;
+pub mod resume_download;
 pub mod sqlite_batch_insert;
+pub mod sqlite_pool;
+pub mod ttl_cache;
+pub mod upload;
+pub mod upload_server;
 pub mod web_scraper;
+pub mod write_whole_file;

@@ -1,4 +1,4 @@
-//! Six items on three pages, from a server that is busy or broken, or repeats a cursor.
+//! Six items on three pages, from a server that is busy or broken, or does not end.
 
 use std::error::Error;
 use std::io;
@@ -52,6 +52,8 @@ impl Server {
             url: self.url.join(kind)?,
             max_retries: 2,
             max_wait: Duration::from_secs(5),
+            max_pages: 3,
+            max_bytes: 1_000,
         };
         Ok(source.items().boxed())
     }
@@ -83,11 +85,15 @@ async fn page(
         _ => {}
     }
     let next = match (kind.as_str(), number) {
-        ("circle", 2) => Some("2"),
-        (_, 1) => Some("2"),
-        (_, 2) => Some("3"),
+        ("circle", 2) => Some(2),
+        ("endless", number) => Some(number + 1),
+        (_, 1 | 2) => Some(number + 1),
         _ => None,
     };
+    if (kind.as_str(), number) == ("large", 2) {
+        return "[".repeat(1_001).into_response();
+    }
+    let next = next.map(|next| next.to_string());
     let items = [2 * number - 1, 2 * number];
     Json(json!({ "items": items, "next": next })).into_response()
 }
@@ -139,6 +145,14 @@ pub async fn run() -> Result<(), Failure> {
     at(46).await;
     println!("After the second page comes the second page:");
     consume(server.items(&client, "/circle")?).await;
+
+    at(54).await;
+    println!("Each page names another one:");
+    consume(server.items(&client, "/endless")?).await;
+
+    at(66).await;
+    println!("The second page is large:");
+    consume(server.items(&client, "/large")?).await;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -9,10 +10,30 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::support::{all_wait, assert_linear};
-use crate::async_sqlite::{Closed, Database, USERS, count, endless_query};
+use crate::async_sqlite::{Closed, Database};
 
 /// Nothing takes that long unless something is wedged.
 const LONG: Duration = Duration::from_secs(120);
+
+const USERS: &str = "CREATE TABLE users (name TEXT NOT NULL, email TEXT UNIQUE)";
+
+fn count(connection: &Connection, condition: &str) -> rusqlite::Result<u32> {
+    let query = format!("SELECT count(*) FROM users WHERE {condition}");
+    connection.query_row(&query, [], |row| row.get(0))
+}
+
+/// Rows without end, each of which takes a moment.
+fn endless_query(connection: &mut Connection) -> rusqlite::Result<usize> {
+    let mut numbers = connection.prepare(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n FROM numbers)
+         SELECT n FROM numbers",
+    )?;
+    let rows = numbers.query_map([], |_| {
+        thread::sleep(Duration::from_millis(1));
+        Ok(1)
+    })?;
+    rows.sum()
+}
 
 async fn users() -> Database {
     let open = || {
@@ -34,7 +55,7 @@ async fn all(database: &Database) -> Result<u32, Closed> {
 }
 
 #[tokio::test]
-async fn what_leaves_in_line_stops_nobody_else() {
+async fn a_caller_that_leaves_while_it_waits_stops_no_other_call() {
     let database = users().await;
     let (go_on, wait) = mpsc::channel::<()>();
     let (begun, mut has_begun) = unbounded_channel();

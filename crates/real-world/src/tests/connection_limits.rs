@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use futures::future::{join_all, try_join_all};
 use futures::stream::FuturesUnordered;
 use futures::{TryStreamExt, poll};
@@ -13,16 +14,48 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Barrier;
 use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{advance, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::child_of;
-use crate::connection_limits::{Failure, LimitedClient, Server, client};
+use crate::connection_limits::LimitedClient;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// More bytes than come in before somebody reads.
+const LONG: usize = 2 << 20;
 
-/// The free places of each host.
-fn places(client: &LimitedClient) -> Vec<usize> {
+struct Server {
+    url: Url,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Server {
+    async fn start() -> Result<Self, Failure> {
+        let slow = || sleep(SECOND / 5);
+        let app = Router::new()
+            .route("/slow", get(slow))
+            .route("/short", get("hello"))
+            .route("/long", get(|| async { "x".repeat(LONG) }));
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?).parse()?;
+        let serving = async { axum::serve(listener, app).await.expect("it serves") };
+        let _task = AbortOnDropHandle::new(tokio::spawn(serving));
+        Ok(Self { url, _task })
+    }
+
+    fn get(&self, path: &str) -> Result<Request, Failure> {
+        Ok(Request::new(Method::GET, self.url.join(path)?))
+    }
+}
+
+fn client() -> reqwest::Result<Client> {
+    Client::builder().no_proxy().timeout(5 * SECOND).build()
+}
+
+/// The permits that are free, of each host.
+fn permits(client: &LimitedClient) -> Vec<usize> {
     let hosts = client.hosts.lock().unwrap_or_else(PoisonError::into_inner);
     hosts
         .values()
@@ -56,7 +89,7 @@ async fn however_many_ask_no_more_are_let_through() -> Result<(), Failure> {
         for ended in asks.await {
             ended??;
         }
-        assert_eq!(places(&limited), [limit]);
+        assert_eq!(permits(&limited), [limit]);
     }
     Ok(())
 }
@@ -90,22 +123,52 @@ async fn at_the_server_there_are_no_more_than_the_limit() -> Result<(), Failure>
 }
 
 #[tokio::test]
-async fn a_response_keeps_its_place_until_it_is_dropped() -> Result<(), Failure> {
+async fn a_response_keeps_its_permit_until_it_is_dropped() -> Result<(), Failure> {
     let server = Server::start().await?;
     let limited = LimitedClient::new(client()?, 2);
     let read = limited.execute(server.get("/long")?).await?;
     let unread = limited.execute(server.get("/long")?).await?;
-    assert_eq!(places(&limited), [0]);
+    assert_eq!(permits(&limited), [0]);
     let read = tokio::spawn(read.text());
-    assert_eq!(read.await??.len(), crate::connection_limits::LONG);
-    assert_eq!(places(&limited), [1]);
+    assert_eq!(read.await??.len(), LONG);
+    assert_eq!(permits(&limited), [1]);
     drop(unread);
-    assert_eq!(places(&limited), [2]);
+    assert_eq!(permits(&limited), [2]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_response_can_be_used_in_all_ways() -> Result<(), Failure> {
+    let server = Server::start().await?;
+    let limited = LimitedClient::new(client()?, 1);
+    let mut response = limited.execute(server.get("/long")?).await?;
+    let mut bytes = 0;
+    while let Some(chunk) = response.chunk().await? {
+        bytes += chunk.len();
+        assert_eq!(permits(&limited), [0], "the body is still to come");
+    }
+    assert_eq!(bytes, LONG);
+    drop(response);
+
+    let response = limited.execute(server.get("/missing")?).await?;
+    let refused = response.error_for_status().map(|_| ());
+    assert!(refused.is_err_and(|error| error.is_status()));
+    assert_eq!(permits(&limited), [1]);
+    let response = limited.execute(server.get("/short")?).await?;
+    let response = response.error_for_status()?;
+    assert_eq!(permits(&limited), [0]);
+    assert!(response.json::<u32>().await.is_err(), "it is no JSON");
+    assert_eq!(permits(&limited), [1]);
+    let (response, permit) = limited.execute(server.get("/short")?).await?.into_parts();
+    assert_eq!(response.bytes().await?, "hello");
+    assert_eq!(permits(&limited), [0]);
+    drop(permit);
+    assert_eq!(permits(&limited), [1]);
     Ok(())
 }
 
 #[tokio::test]
-async fn dropped_at_each_await_it_takes_no_place() -> Result<(), Failure> {
+async fn dropped_at_each_await_it_takes_no_permit() -> Result<(), Failure> {
     let server = Server::start().await?;
     let limited = LimitedClient::new(client()?, 1);
     for others in [0, 1] {
@@ -124,9 +187,9 @@ async fn dropped_at_each_await_it_takes_no_place() -> Result<(), Failure> {
                 yield_now().await;
             }
             drop(asks);
-            assert_eq!(places(&limited), [1 - others]);
+            assert_eq!(permits(&limited), [1 - others]);
             drop(held);
-            assert_eq!(places(&limited), [1]);
+            assert_eq!(permits(&limited), [1]);
         }
         assert!(others == 1 || answered > 0);
     }
@@ -134,7 +197,7 @@ async fn dropped_at_each_await_it_takes_no_place() -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_gives_its_place_back() -> Result<(), Failure> {
+async fn a_request_that_fails_releases_its_permit() -> Result<(), Failure> {
     let limited = LimitedClient::new(client()?, 1);
     let closed = TcpSocket::new_v4()?;
     closed.bind(([127, 0, 0, 1], 0).into())?;
@@ -144,7 +207,7 @@ async fn a_request_that_fails_gives_its_place_back() -> Result<(), Failure> {
         let request = request.try_clone().expect("it has no body");
         let response = limited.execute(request).await.map(|_| ());
         assert!(response.is_err_and(|error| error.is_connect()));
-        assert_eq!(places(&limited), [1]);
+        assert_eq!(permits(&limited), [1]);
     }
     Ok(())
 }
@@ -172,13 +235,13 @@ async fn hosts_that_are_not_in_use_are_forgotten() -> Result<(), Failure> {
     let limited = LimitedClient::new(client()?, 1);
     let held = limited.execute(a.get("/long")?).await?;
     limited.execute(b.get("/slow")?).await?.text().await?;
-    assert_eq!(places(&limited).len(), 2, "a is in use");
+    assert_eq!(permits(&limited).len(), 2, "a is in use");
     drop(held);
     limited.execute(b.get("/slow")?).await?.text().await?;
-    assert_eq!(places(&limited).len(), 2, "b is known");
+    assert_eq!(permits(&limited).len(), 2, "b is known");
     let c = Server::start().await?;
     limited.execute(c.get("/slow")?).await?.text().await?;
-    assert_eq!(places(&limited), [1]);
+    assert_eq!(permits(&limited), [1]);
     Ok(())
 }
 

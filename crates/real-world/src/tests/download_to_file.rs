@@ -1,538 +1,193 @@
-use std::collections::VecDeque;
-use std::env;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
-use std::process;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::FutureExt;
-use reqwest::{Client, Url};
-use sha2::{Digest, Sha256};
+use axum::Router;
+use axum::body::Body;
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use reqwest::Client;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::support::{child_of, poll_and_drop};
-use crate::download_to_file::{
-    Download, DownloadError, Event, PIECE, Part, Server, ServerState, Trouble, is_at,
+use super::support::{poll_and_drop, soon};
+use crate::download_to_file::{DownloadError, Limits, download};
+
+const LONG: Duration = Duration::from_secs(120);
+const LIMITS: Limits = Limits {
+    max_bytes: 3_000_000,
+    stall: LONG,
+    max_time: LONG,
 };
 
-const TICK: Duration = Duration::from_millis(1);
-/// Tell the child process where to get the file and where to put it.
-const URL: &str = "DOWNLOAD_TO_FILE_TEST_URL";
-const FOLDER: &str = "DOWNLOAD_TO_FILE_TEST_FOLDER";
-
-type Task = AbortOnDropHandle<io::Result<()>>;
-
-/// A server and an empty folder.
 struct Site {
-    server: Server,
+    url: String,
     folder: TempDir,
-    url: Url,
     client: Client,
-    _task: Task,
-}
-
-fn server(pieces: usize) -> Server {
-    let state = ServerState {
-        version: 1,
-        trouble: VecDeque::new(),
-        log: drop,
-    };
-    Server {
-        pieces,
-        pause: TICK,
-        state: Arc::new(Mutex::new(state)),
-    }
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Site {
-    async fn new(pieces: usize) -> Self {
-        let server = server(pieces);
-        let (url, _task) = server.start().await.expect("there is a port");
+    async fn new(body: fn() -> Body) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let app = Router::new().fallback(move || async move { body() });
+        let serving = async { axum::serve(listener, app).await.expect("it serves") };
         Self {
-            server,
-            folder: tempfile::tempdir().expect("a folder"),
             url,
-            client: client(),
-            _task,
+            folder: tempfile::tempdir().expect("a folder"),
+            client: Client::builder().no_proxy().build().expect("a client"),
+            _task: AbortOnDropHandle::new(tokio::spawn(serving)),
         }
     }
 
-    fn download(&self) -> Download {
-        let target = self.folder.path().join("file");
-        download(self.url.clone(), target, &self.server.file(1))
+    fn target(&self) -> PathBuf {
+        self.folder.path().join("file")
     }
 
-    /// The names of the files. What has the final name is whole.
+    async fn download(&self, limits: Limits) -> Result<u64, DownloadError> {
+        let request = self.client.get(&self.url);
+        download(request, &self.target(), &limits, |_, _| ()).await
+    }
+
     fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).expect("readable");
-        let mut names = Vec::new();
-        for entry in entries {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name").to_owned();
-            if name == "file" {
-                let file = fs::read(path).expect("readable");
-                assert_eq!(file.len(), self.server.pieces * PIECE);
-                assert!(file == self.server.file(1));
-            }
-            names.push(name.into_string().expect("it is ASCII"));
+        let entries = fs::read_dir(self.folder.path()).expect("it is there");
+        let names = entries.map(|entry| entry.expect("it is there").file_name());
+        names.map(|it| it.to_string_lossy().into_owned()).collect()
+    }
+
+    /// A write that a thread has begun may end later.
+    async fn until_files(&self, expected: &[&str]) {
+        let start = Instant::now();
+        while self.files() != expected {
+            assert!(start.elapsed() < LONG, "{:?}", self.files());
+            sleep(Duration::from_millis(1)).await;
         }
-        names.sort();
-        names
-    }
-
-    fn part_length(&self) -> Option<u64> {
-        let part = fs::metadata(self.folder.path().join("file.part")).ok()?;
-        Some(part.len())
     }
 }
 
-fn client() -> Client {
-    let client = Client::builder().no_proxy().build();
-    client.expect("there is nothing to fail")
+fn endless() -> Body {
+    Body::from_stream(stream::repeat_with(|| {
+        Ok::<_, Infallible>(vec![b'x'; 65_536])
+    }))
 }
 
-fn download(url: Url, target: PathBuf, file: &[u8]) -> Download {
-    Download {
-        url,
-        target,
-        sha256: Sha256::digest(file).into(),
-        limit: file.len() as u64,
-        stall: Duration::from_secs(20),
-        // Who starts a process at this moment lends it the locks for a moment.
-        retries: 13,
-        pause: TICK,
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn files_of_all_sizes_are_whole_and_readable_as_others() {
+    let site = Site::new(|| "".into()).await;
+    assert_eq!(soon(site.download(LIMITS)).await.expect("it is there"), 0);
+    let site = Site::new(|| vec![7; 3_000_000].into()).await;
+    for limits in [LIMITS, LIMITS] {
+        let bytes = soon(site.download(limits)).await.expect("it fits");
+        assert_eq!(bytes, 3_000_000);
+        assert_eq!(
+            fs::read(site.target()).expect("it is there"),
+            vec![7; 3_000_000]
+        );
     }
+    let plain = site.folder.path().join("plain");
+    fs::write(&plain, "").expect("there is room");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions();
+    assert_eq!(mode(&site.target()), mode(&plain));
 }
 
-/// Runs a download, and returns from where each of its bodies began.
-async fn run(
-    client: &Client,
-    download: &Download,
-) -> (Result<(), DownloadError>, Vec<u64>) {
-    let mut begun = Vec::new();
-    let report = |event: Event<'_>| {
-        if let Event::Begun { from } = event {
-            begun.push(from);
-        }
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_does_not_end_or_is_too_large_or_drips_leaves_nothing() {
+    for body in [endless, || vec![7; 3_000_001].into()] {
+        let site = Site::new(body).await;
+        fs::write(site.target(), "old").expect("there is room");
+        let ended = soon(site.download(LIMITS)).await;
+        assert!(
+            matches!(ended, Err(DownloadError::TooLarge(3_000_000))),
+            "{ended:?}"
+        );
+        site.until_files(&["file"]).await;
+        assert_eq!(fs::read(site.target()).expect("it is there"), b"old");
+    }
+    let drips = || {
+        let drip = stream::repeat_with(|| Ok::<_, Infallible>("x")).then(async |piece| {
+            sleep(Duration::from_millis(50)).await;
+            piece
+        });
+        Body::from_stream(drip)
     };
-    let result = download.run(client, report).await;
-    (result, begun)
-}
-
-/// Sends each of these answers once, and closes the connection after it. Returns the
-/// requests.
-async fn raw(
-    answers: impl IntoIterator<Item = &'static str>,
-) -> (Url, Arc<Mutex<Vec<String>>>, Task) {
-    let answers: Vec<_> = answers.into_iter().collect();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("it is bound");
-    let url = Url::parse(&format!("http://{address}/")).expect("a URL");
-    let requests = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&requests);
-    let task = tokio::spawn(async move {
-        for answer in answers {
-            let (mut connection, _) = listener.accept().await?;
-            let mut request = vec![0; 4096];
-            let size = connection.read(&mut request).await?;
-            let request = String::from_utf8_lossy(&request[..size]).to_lowercase();
-            seen.lock().expect("nobody panics").push(request);
-            connection.write_all(answer.as_bytes()).await?;
-        }
-        Ok(())
-    });
-    (url, requests, AbortOnDropHandle::new(task))
+    let site = Site::new(drips).await;
+    let limits = Limits {
+        max_time: Duration::from_secs(1),
+        ..LIMITS
+    };
+    let ended = soon(site.download(limits)).await;
+    assert!(matches!(ended, Err(DownloadError::TooSlow(_))), "{ended:?}");
+    let site =
+        Site::new(|| Body::from_stream(stream::pending::<Result<Vec<u8>, Infallible>>()));
+    let site = site.await;
+    let limits = Limits {
+        stall: Duration::from_millis(100),
+        ..LIMITS
+    };
+    let ended = soon(site.download(limits)).await;
+    assert!(matches!(ended, Err(DownloadError::TooSlow(_))), "{ended:?}");
+    site.until_files(&[]).await;
 }
 
 #[tokio::test]
-async fn dropped_at_each_await_it_leaves_what_came() {
-    let site = Site::new(12).await;
-    let download = site.download();
-    let (mut polls, mut resumed) = (0, 0);
-    let mut completed = false;
-    while !completed {
-        polls += 1;
-        let dropped = poll_and_drop(run(&site.client, &download), polls).await;
-        completed = dropped.is_some();
-        // A new one may begin at once, whatever is in progress.
-        let (result, begun) = run(&site.client, &download).await;
-        assert!(result.is_ok(), "{result:?}");
-        resumed += usize::from(begun.iter().any(|from| *from > 0));
-        assert_eq!(site.files(), ["file"]);
-        fs::remove_file(&download.target).expect("it is there");
+async fn half_a_file_is_an_error() {
+    for answer in [
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nhalf",
+    ] {
+        let mut site = Site::new(|| "".into()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        site.url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = async {
+            let (mut stream, _) = listener.accept().await.expect("it asks");
+            let _size = stream.read(&mut [0; 1_000]).await;
+            stream.write_all(answer.as_bytes()).await.expect("it reads");
+        };
+        let (ended, ()) =
+            soon(async { tokio::join!(site.download(LIMITS), server) }).await;
+        assert!(matches!(ended, Err(DownloadError::Http(_))), "{ended:?}");
+        site.until_files(&[]).await;
     }
-    assert!(polls > 5 && resumed > 0, "{polls} polls, {resumed} resumed");
+}
+
+#[tokio::test]
+async fn dropped_at_each_await_it_leaves_nothing_or_all() {
+    let site = Site::new(|| vec![7; 100_000].into()).await;
+    let mut polls = 0;
+    loop {
+        polls += 1;
+        let ended = poll_and_drop(site.download(LIMITS), polls).await;
+        let start = Instant::now();
+        // A thread that renames the file does so after the drop.
+        while site.files().iter().any(|name| name != "file") {
+            assert!(start.elapsed() < LONG, "{:?}", site.files());
+            sleep(Duration::from_millis(1)).await;
+        }
+        if !site.files().is_empty() {
+            assert_eq!(
+                fs::read(site.target()).expect("it is there"),
+                vec![7; 100_000]
+            );
+            fs::remove_file(site.target()).expect("it is there");
+        }
+        if ended.is_some() {
+            break;
+        }
+    }
+    assert!(polls > 3, "{polls}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_to_one_place() {
-    let site = Site::new(3).await;
-    let mut all = JoinSet::new();
-    for number in 0..24 {
-        let (client, download) = (site.client.clone(), site.download());
-        let download = Download {
-            retries: 0,
-            ..download
-        };
-        let task = all.spawn(async move {
-            loop {
-                match run(&client, &download).await {
-                    (Err(DownloadError::Busy), _) => sleep(TICK).await,
-                    (result, _) => return result,
-                }
-            }
-        });
-        if number % 4 == 0 {
-            sleep(TICK).await;
-            task.abort();
-        }
-    }
-    while let Some(ended) = all.join_next().await {
-        match ended {
-            Ok(result) => assert!(result.is_ok(), "{result:?}"),
-            Err(error) => assert!(error.is_cancelled()),
-        }
-        site.files();
-    }
-    let (result, _) = run(&site.client, &site.download()).await;
-    assert!(result.is_ok(), "{result:?}");
-    assert_eq!(site.files(), ["file"]);
-}
-
-#[tokio::test]
-async fn as_often_as_it_may_and_no_more() {
-    let site = Site::new(2).await;
-    for (retries, troubles, is_ok) in
-        [(0, 0, true), (0, 1, false), (2, 2, true), (2, 3, false)]
-    {
-        site.server
-            .have_trouble(vec![Trouble::Unavailable; troubles]);
-        let download = Download {
-            retries,
-            ..site.download()
-        };
-        let (result, begun) = run(&site.client, &download).await;
-        assert_eq!(result.is_ok(), is_ok);
-        assert_eq!(begun.len(), usize::from(is_ok));
-        site.server
-            .change(|state| assert!(state.trouble.is_empty()));
-        // Nothing came: nothing is left.
-        assert_eq!(site.files().len(), usize::from(is_ok));
-        let _ = fs::remove_file(&download.target);
-    }
-}
-
-#[tokio::test]
-async fn a_panic_of_the_report_leaves_what_came() {
-    let site = Site::new(50).await;
-    let download = site.download();
-    let panics = download.run(&site.client, |event| {
-        assert!(!matches!(event, Event::Received { .. }), "scheduled");
-    });
-    assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
-    let length = site.part_length().expect("it is there");
-    assert!(length > 0);
-    let (result, begun) = run(&site.client, &download).await;
-    assert!(result.is_ok());
-    assert_eq!(begun, [length]);
-}
-
-#[tokio::test]
-async fn larger_than_it_may_be() {
-    // With a length, in chunks, and as the rest of a file.
-    let site = Site::new(1).await;
-    for answer in [
-        "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n1234",
-        "HTTP/1.1 200 OK\r\netag: \"1\"\r\ntransfer-encoding: chunked\r\n\r\n\
-         3\r\n123\r\n1\r\n4\r\n0\r\n\r\n",
-    ] {
-        for (limit, is_ok) in [(4, true), (3, false)] {
-            let (url, requests, _task) = raw([answer]).await;
-            let target = site.folder.path().join("small");
-            let download = Download {
-                limit,
-                ..download(url, target.clone(), b"1234")
-            };
-            let (result, _) = run(&site.client, &download).await;
-            match result {
-                Ok(()) => assert!(is_ok),
-                Err(DownloadError::TooLarge(3)) => assert!(!is_ok),
-                Err(error) => panic!("{error}"),
-            }
-            assert_eq!(requests.lock().expect("nobody panics").len(), 1);
-            let _ = fs::remove_file(target);
-            assert_eq!(site.files(), [""; 0]);
-        }
-    }
-}
-
-#[tokio::test]
-async fn without_a_strong_etag_it_begins_anew() {
-    let site = Site::new(1).await;
-    for etag in ["x: y", "etag: W/\"1\"", "etag: \"1\""] {
-        let half = format!("HTTP/1.1 200 OK\r\n{etag}\r\ncontent-length: 4\r\n\r\n12");
-        let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
-        let (url, requests, _task) = raw([&*half.leak(), whole]).await;
-        let target = site.folder.path().join("small");
-        let (result, begun) =
-            run(&site.client, &download(url, target.clone(), b"1234")).await;
-        assert!(result.is_ok(), "{result:?}");
-        assert_eq!(begun, [0, 0]);
-        let requests = requests.lock().expect("nobody panics");
-        assert!(requests[0].contains("accept-encoding: identity"));
-        let has_range = requests[1].contains("range: bytes=2-");
-        assert_eq!(has_range, etag.starts_with("etag: \""));
-        assert_eq!(requests[1].contains("if-range: \"1\""), has_range);
-        fs::remove_file(target).expect("it is there");
-        assert_eq!(site.files(), [""; 0], "no ETag is left");
-    }
-}
-
-#[tokio::test]
-async fn another_range_than_was_asked_for() {
-    let site = Site::new(1).await;
-    let half = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n12";
-    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
-    for range in [
-        "bytes 1-3/4",
-        "bytes 3-3/4",
-        "bytes */4",
-        "2-3/4",
-        "bytes 2",
-    ] {
-        let other = format!(
-            "HTTP/1.1 206 OK\r\ncontent-range: {range}\r\ncontent-length: 2\r\n\r\n34"
-        );
-        let (url, _, _task) = raw([half, &*other.leak(), whole]).await;
-        let target = site.folder.path().join("small");
-        let (result, begun) =
-            run(&site.client, &download(url, target.clone(), b"1234")).await;
-        assert!(result.is_ok(), "{result:?}");
-        assert_eq!(begun, [0, 0]);
-        assert_eq!(fs::read(target).expect("it is there"), b"1234");
-    }
-    let unknown = "HTTP/1.1 206 OK\r\ncontent-range: bytes 2-3/*\r\n\r\n34";
-    let (url, _, _task) = raw([half, unknown]).await;
-    let target = site.folder.path().join("small");
-    let (result, begun) = run(&site.client, &download(url, target, b"1234")).await;
-    assert!(result.is_ok(), "{result:?}");
-    assert_eq!(begun, [0, 2]);
-}
-
-#[tokio::test]
-async fn killed_just_before_the_name_was_given() {
-    let site = Site::new(1).await;
-    let [part, etag] =
-        ["file.part", "file.part.etag"].map(|name| site.folder.path().join(name));
-    let whole = site.server.file(1);
-    for (there, is_ok) in [(whole.clone(), true), ([&whole[..], b"x"].concat(), false)] {
-        fs::write(&part, there).expect("writable");
-        fs::write(&etag, "\"v1\"").expect("writable");
-        let (result, begun) = run(&site.client, &site.download()).await;
-        assert_eq!(begun, [0; 0]);
-        match result {
-            Ok(()) => assert!(is_ok),
-            Err(error) => assert!(!is_ok && matches!(error, DownloadError::Checksum)),
-        }
-        assert_eq!(site.files().len(), usize::from(is_ok));
-        let _ = fs::remove_file(site.folder.path().join("file"));
-    }
-    // Or just after it.
-    fs::write(site.folder.path().join("file"), whole).expect("writable");
-    fs::write(&etag, "\"v0\"").expect("writable");
-    let (result, begun) = run(&site.client, &site.download()).await;
-    assert!(result.is_ok(), "{result:?}");
-    assert_eq!((begun, site.files()), (vec![0], vec!["file".to_owned()]));
-}
-
-#[tokio::test]
-async fn an_etag_of_which_a_power_failure_left_nothing() {
-    let site = Site::new(1).await;
-    let [part, etag] =
-        ["file.part", "file.part.etag"].map(|name| site.folder.path().join(name));
-    for left in ["", "\0\0\0\0", "\"v\0\0"] {
-        fs::write(&part, "half").expect("writable");
-        fs::write(&etag, left).expect("writable");
-        let (result, begun) = run(&site.client, &site.download()).await;
-        assert!(result.is_ok(), "{left:?}: {result:?}");
-        assert_eq!((begun, site.files()), (vec![0], vec!["file".to_owned()]));
-    }
-}
-
-#[tokio::test]
-async fn disk_errors() {
-    let site = Site::new(2).await;
-    let download = site.download();
-    // A folder that is not empty has the name.
-    fs::create_dir_all(download.target.join("more")).expect("writable");
-    let (result, begun) = run(&site.client, &download).await;
-    assert!(matches!(result, Err(DownloadError::Disk(_))), "{result:?}");
-    assert_eq!(begun, [0]);
-    assert_eq!(site.part_length(), Some(2 * PIECE as u64));
-    fs::remove_dir_all(&download.target).expect("writable");
-    let (result, begun) = run(&site.client, &download).await;
-    assert!(result.is_ok() && begun.is_empty(), "{result:?}");
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_full_disk() {
-    let site = Site::new(2).await;
-    let part = site.folder.path().join("file.part");
-    std::os::unix::fs::symlink("/dev/full", &part).expect("writable");
-    let (result, begun) = run(&site.client, &site.download()).await;
-    // Neither can it be cut to nothing.
-    let Err(DownloadError::Disk(error)) = result else {
-        panic!("{result:?}");
-    };
-    assert!(begun.len() <= 1, "{error}");
-}
-
-#[tokio::test]
-async fn another_writes_there() {
-    let site = Site::new(2).await;
-    let download = site.download();
-    let part = Part::claim(&download.target).expect("it is free");
-    let (result, _) = run(
-        &site.client,
-        &Download {
-            retries: 2,
-            ..download.clone()
-        },
-    )
-    .await;
-    assert!(matches!(result, Err(DownloadError::Busy)), "{result:?}");
-    drop(part);
-    let (result, _) = run(&site.client, &download).await;
-    assert!(result.is_ok(), "{result:?}");
-
-    let path = site.folder.path().join("renamed");
-    let file = File::create(&path).expect("writable");
-    assert!(is_at(&file, &path).expect("readable"));
-    fs::rename(&path, site.folder.path().join("other")).expect("writable");
-    assert!(!is_at(&file, &path).expect("readable"), "it is gone");
-    fs::write(&path, "x").expect("writable");
-    assert!(!is_at(&file, &path).expect("readable"), "it is another");
-}
-
-#[test]
-fn who_gets_the_lock_has_the_file_of_that_name() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let target = folder.path().join("file");
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..2000 {
-                    let Ok(part) = Part::claim(&target) else {
-                        continue;
-                    };
-                    assert!(is_at(&part.file, &part.path).expect("readable"));
-                    fs::remove_file(&part.path).expect("it is there");
-                }
-            });
-        }
-    });
-}
-
-#[tokio::test]
-async fn no_answer() {
-    let site = Site::new(1).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("it is bound");
-    let url = Url::parse(&format!("http://{address}/")).expect("a URL");
-    let stall = 20 * TICK;
-    let download = Download {
-        url,
-        stall,
-        retries: 1,
-        ..site.download()
-    };
-    let (result, _) = run(&site.client, &download).await;
-    assert!(matches!(result, Err(DownloadError::Stalled(s)) if s == stall));
-    assert_eq!(site.files(), [""; 0]);
-}
-
-/// In which the child process gets the file, a millisecond for each.
-const PIECES: usize = 25;
-
-/// Not a test by itself: the process that is killed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child() {
-    let (Ok(url), Some(folder)) = (env::var(URL), env::var_os(FOLDER)) else {
-        return;
-    };
-    let url = Url::parse(&url).expect("it is a URL");
-    let target = PathBuf::from(folder).join("file");
-    let download = download(url, target, &server(PIECES).file(1));
-    let client = client();
-    let begun = |event: Event<'_>| {
-        if let Event::Begun { .. } = event {
-            std::println!("begun");
-        }
-    };
-    let result = download.run(&client, begun).await;
-    result.expect("it is completed");
-    std::println!("begun, and completed");
-}
-
-/// Starts the child process, which ends when what it prints is no longer read.
-fn start_child(site: &Site) -> (process::Child, io::Lines<impl BufRead>) {
-    let child = child_of(module_path!())
-        .env(URL, site.url.as_str())
-        .env(FOLDER, site.folder.path())
-        .stdout(process::Stdio::piped())
-        .stderr(process::Stdio::null())
-        .spawn();
-    let mut child = child.expect("it starts");
-    let output = BufReader::new(child.stdout.take().expect("it is piped"));
-    let mut lines = output.lines();
-    let begun = |line: Result<String, _>| line.is_ok_and(|l| l.contains("begun"));
-    assert!(lines.any(begun), "it begins");
-    (child, lines)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
-    let site = Site::new(PIECES).await;
-    let (mut kills, mut kept, mut completed, mut random) = (0, 0, 0, 1_u32);
-    while kills < 50 || completed == 0 {
-        assert!(kills < 1000, "none is completed");
-        let before = site.part_length().unwrap_or(0);
-        let (mut child, _output) = start_child(&site);
-        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // Longer and longer on a machine where none is completed.
-        let pause = Duration::from_micros(u64::from(random >> 17));
-        thread::sleep(pause * (1 + kills / 50));
-        child.kill().expect("it can be killed");
-        let ended = child.wait().expect("it has ended");
-        kills += u32::from(ended.code().is_none());
-        assert!(ended.code().is_none_or(|code| code == 0), "it did not fail");
-        // Here it is seen that what has the final name is whole.
-        if site.files().iter().any(|name| name == "file") {
-            completed += 1;
-            fs::remove_file(site.folder.path().join("file")).expect("it is there");
-        } else {
-            let length = site.part_length().unwrap_or(0);
-            assert!(length >= before, "what came stays");
-            kept += usize::from(length > 0);
-        }
-    }
-    assert!(kept > 10, "{kept} kept, {completed} completed");
-    let before = site.part_length().unwrap_or(0);
-    let (result, begun) = run(&site.client, &site.download()).await;
-    assert!(result.is_ok(), "{result:?}");
-    let rest = (before < (PIECES * PIECE) as u64).then_some(before);
-    assert_eq!(
-        (begun, site.files()),
-        (Vec::from_iter(rest), vec!["file".into()])
-    );
+    let site = Site::new(|| vec![7; 100_000].into()).await;
+    let all = soon(join_all((0..30).map(|_| site.download(LIMITS)))).await;
+    assert!(all.iter().all(Result::is_ok));
+    site.until_files(&["file"]).await;
 }

@@ -105,6 +105,10 @@ async fn process_all(
     outcomes.collect().await
 }
 
+fn is_part(path: &Path) -> bool {
+    path.extension() == Some("part".as_ref())
+}
+
 /// How many files there are under their final names, each of them whole, and how many
 /// are unfinished.
 fn look(source: &Path, target: &Path, pieces: usize) -> (usize, usize) {
@@ -115,7 +119,7 @@ fn look(source: &Path, target: &Path, pieces: usize) -> (usize, usize) {
             if path.is_dir() {
                 continue;
             }
-            if path.extension().is_some() {
+            if is_part(&path) {
                 parts += 1;
                 continue;
             }
@@ -164,7 +168,7 @@ async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
             .spawn();
         let mut child = child.expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        // Kept, as who closes the pipe ends the child's printing, and so the child.
+        // If it closed the pipe, the child's printing would fail.
         let mut lines = output.lines();
         let begun = |line: Result<String, _>| line.is_ok_and(|l| l.contains("begun"));
         assert!(lines.any(begun), "it begins");
@@ -319,6 +323,20 @@ async fn files_that_are_gone_and_places_that_are_taken() {
     assert_eq!(ends, [None, None, Some(Outcome::Written)]);
     assert_eq!(look(&source, &target, 1), (1, 0));
     assert!(list_files(target.join("nowhere")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_name_may_be_as_long_as_the_system_allows() {
+    let (_folder, source, target) = folders(0);
+    for length in [1, 243, 244, 255] {
+        fs::write(source.join("x".repeat(length)), "text").expect("writable");
+    }
+    let outcomes = process_all(&Slowly::new(1), &source, &target, 4).await;
+    assert_eq!(outcomes.len(), 4);
+    for (file, outcome) in outcomes {
+        assert_eq!(outcome, Ok(Outcome::Written), "{}", file.display());
+    }
+    assert_eq!(look(&source, &target, 1), (4, 0));
 }
 
 #[test]

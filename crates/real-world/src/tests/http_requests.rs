@@ -7,7 +7,9 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http_requests::{Failure, FetchError, client, fetch_json};
+use crate::http_requests::{FetchError, MAX_BODY, client, fetch_json};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 type Task = AbortOnDropHandle<io::Result<()>>;
 
@@ -21,6 +23,7 @@ enum Then {
     Resets,
     Waits,
     SendsHeaders,
+    SendsBody,
 }
 
 async fn serve(text: &str, then: Then) -> io::Result<(String, Task)> {
@@ -37,6 +40,9 @@ async fn serve(text: &str, then: Then) -> io::Result<(String, Task)> {
                 Then::Closes => {}
                 Then::Resets => connection.set_zero_linger()?,
                 Then::Waits => while connection.read(&mut request).await? > 0 {},
+                Then::SendsBody => {
+                    while connection.write_all(&[b' '; 65_536]).await.is_ok() {}
+                }
                 Then::SendsHeaders => {
                     while connection.write_all(b"x-more: more\r\n").await.is_ok() {
                         sleep(Duration::from_millis(10)).await;
@@ -53,6 +59,8 @@ async fn every_fault_is_an_error_that_tells_what_it_was() -> Result<(), Failure>
     let half = format!("{TEN}[1, ");
     let failed = TEN.replace("200 OK", "503 Busy");
     let long = format!("{OK}{}", "x-more: more\r\n".repeat(100_000));
+    let endless = format!("{OK}connection: close\r\n\r\n");
+    let endless_failure = endless.replace("200 OK", "500 Broken");
     for (text, then, expected) in [
         ("", Then::Closes, "the request failed"),
         ("", Then::Resets, "the request failed"),
@@ -68,9 +76,17 @@ async fn every_fault_is_an_error_that_tells_what_it_was() -> Result<(), Failure>
         (&failed, Then::Closes, "status 503: "),
         (&failed, Then::Resets, "status 503: "),
         (&failed, Then::Waits, "status 503: "),
+        (
+            &endless,
+            Then::SendsBody,
+            "a body of more than 2000000 bytes",
+        ),
+        (&endless_failure, Then::SendsBody, "status 500: "),
     ] {
-        let limit = match expected {
-            "no answer in time" => Duration::from_millis(150),
+        let limit = match (expected, then) {
+            ("no answer in time", _) => Duration::from_millis(150),
+            // It ends by the bytes, long before that.
+            (_, Then::SendsBody) => Duration::from_secs(60),
             _ => Duration::from_secs(2),
         };
         let client = client(60 * limit, limit)?;
@@ -99,6 +115,24 @@ async fn bad_json_and_half_a_body_are_told_apart() -> Result<(), Failure> {
             Err(FetchError::Json(_)) => !breaks_off,
             _ => false,
         });
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_read() -> Result<(), Failure> {
+    let minute = Duration::from_secs(60);
+    let client = client(minute, minute)?;
+    for (size, fits) in [(MAX_BODY, true), (MAX_BODY + 1, false)] {
+        let header = format!("{OK}content-length: {size}\r\n\r\n");
+        let text = format!("{header}{}1", " ".repeat(size - 1));
+        let (url, _server) = serve(&text, Then::Waits).await?;
+        let fetched: Result<u32, _> = fetch_json(client.get(&url)).await;
+        match fetched {
+            Ok(1) => assert!(fits),
+            Err(FetchError::TooLarge(MAX_BODY)) => assert!(!fits),
+            other => panic!("{other:?}"),
+        }
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod page_fetcher;
 mod pagination;
 mod protocols;
 mod request_handler;
+mod resume_download;
 mod router;
 #[cfg(target_os = "linux")]
 mod run_subprocess;
@@ -43,5 +44,7 @@ mod udp_ping;
 #[cfg(unix)]
 mod unix_socket;
 mod upload;
+mod upload_server;
 mod web_scraper;
 mod websocket_chat;
+mod write_whole_file;

@@ -1,13 +1,32 @@
 use std::error::Error;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
 use futures::{StreamExt, stream};
 use reqwest::{Client, Url};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::page_fetcher::{Failure, FetchError, Page, Pages, fetch, start_server};
+use crate::page_fetcher::{FetchError, Fetched, MAX_PAGE, Page, Pages, fetch};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// A server of pages `/TITLE/MILLISECONDS`.
+async fn start_server() -> Result<(Url, AbortOnDropHandle<()>), Failure> {
+    let page = async |Path((title, millis)): Path<(String, u64)>| {
+        sleep(Duration::from_millis(millis)).await;
+        format!("<title>{title}</title>")
+    };
+    let app = Router::new().route("/{title}/{millis}", get(page));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let serving = async { axum::serve(listener, app).await.expect("it serves") };
+    Ok((root, AbortOnDropHandle::new(tokio::spawn(serving))))
+}
 
 fn client() -> reqwest::Result<Client> {
     let builder = Client::builder().timeout(Duration::from_millis(700));
@@ -22,7 +41,7 @@ fn urls(root: &Url) -> Result<Vec<Url>, Failure> {
 
 #[tokio::test]
 async fn a_busy_loop_makes_pages_late_that_came_in_time() -> Result<(), Failure> {
-    let (root, _server) = start_server(Arc::default()).await?;
+    let (root, _server) = start_server().await?;
     let client = client()?;
     let fetches = stream::iter(urls(&root)?).map(|url| fetch(&client, url));
     let mut pages = pin!(fetches.buffer_unordered(3));
@@ -30,6 +49,9 @@ async fn a_busy_loop_makes_pages_late_that_came_in_time() -> Result<(), Failure>
     sleep(Duration::from_millis(800)).await;
     for _ in 0..2 {
         let error = pages.next().await.expect("another").expect_err("late");
+        let FetchError::Http(error) = error else {
+            panic!("{error:?}");
+        };
         let source = error.source().map(ToString::to_string);
         assert_eq!(source.as_deref(), Some("operation timed out"));
     }
@@ -44,13 +66,13 @@ async fn a_busy_loop_makes_pages_late_that_came_in_time() -> Result<(), Failure>
 }
 
 #[tokio::test]
-async fn who_stops_waiting_loses_no_page() -> Result<(), Failure> {
-    let (root, _server) = start_server(Arc::default()).await?;
+async fn a_caller_that_stops_waiting_loses_no_page() -> Result<(), Failure> {
+    let (root, _server) = start_server().await?;
     let mut pages = Pages::new(client()?, urls(&root)?, 2);
     let mut places = Vec::new();
     loop {
         match timeout(Duration::from_millis(7), pages.next()).await {
-            Ok(Some(fetched)) => places.push(fetched.place),
+            Ok(Some(fetched)) => places.push(fetched.index),
             Ok(None) => break,
             Err(_) => {}
         }
@@ -67,7 +89,7 @@ async fn a_fetch_that_panics_keeps_its_url() -> Result<(), Failure> {
     let crash = async { panic!("scheduled") };
     pages.running.spawn((7, url.clone()), crash);
     let fetched = pages.next().await.expect("one");
-    assert_eq!((fetched.place, fetched.url), (7, url));
+    assert_eq!((fetched.index, fetched.url), (7, url));
     assert!(matches!(fetched.page, Err(FetchError::Crashed(_))));
     assert!(pages.next().await.is_none());
     Ok(())
@@ -77,6 +99,51 @@ async fn a_fetch_that_panics_keeps_its_url() -> Result<(), Failure> {
 #[should_panic(expected = "a limit of 0 would fetch nothing")]
 async fn a_limit_of_0_is_refused() {
     Pages::new(Client::new(), Vec::new(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_endless_page_is_an_error_and_the_others_come() -> Result<(), Failure> {
+    let (root, _server) = start_server().await?;
+    let endless = || async {
+        let forever = stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 65_536]));
+        axum::body::Body::from_stream(forever)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let bad: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+    let app = Router::new().fallback(endless);
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let _server = AbortOnDropHandle::new(server);
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60));
+    let mut urls = urls(&root)?;
+    urls.insert(1, bad);
+    let pages = Pages::new(client.build()?, urls, 2).in_order().await;
+    for Fetched { index, page, .. } in pages {
+        match page {
+            Ok(_) => assert_ne!(index, 1),
+            Err(error) => {
+                assert!(matches!(error, FetchError::TooLarge(MAX_PAGE)), "{error:?}");
+                assert_eq!(index, 1);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_pages_each_comes_once() -> Result<(), Failure> {
+    let (root, _server) = start_server().await?;
+    let client = Client::builder().no_proxy().build()?;
+    for number in [0, 1, 31, 129, 1_000] {
+        let urls = (0..number).map(|number| root.join(&format!("{number}/0")));
+        let urls = urls.collect::<Result<Vec<_>, _>>()?;
+        let pages = Pages::new(client.clone(), urls, 20).in_order().await;
+        let titles = pages.into_iter().map(|it| it.page.ok()?.title);
+        let expected = (0..number).map(|number| Some(number.to_string()));
+        assert!(titles.eq(expected), "{number}");
+    }
+    Ok(())
 }
 
 #[test]

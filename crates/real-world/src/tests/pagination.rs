@@ -7,7 +7,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use futures::future::join_all;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::{Client, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -53,6 +53,8 @@ impl Server {
             url: format!("http://{}/?size=2", listener.local_addr()?).parse()?,
             max_retries: 2,
             max_wait: 5 * SECOND,
+            max_pages: 100,
+            max_bytes: 10_000,
         };
         let task = tokio::spawn(async {
             axum::serve(listener, app)
@@ -156,7 +158,7 @@ async fn an_error_comes_after_the_items_before_it() -> Result<(), Failure> {
                 assert_eq!(server.requests(), 3);
             }
             ("status", Some(PageError::Status(StatusCode::BAD_GATEWAY)))
-            | ("no page", Some(PageError::Request(_))) => assert_eq!(all, ["a", "b"]),
+            | ("no page", Some(PageError::Json(_))) => assert_eq!(all, ["a", "b"]),
             other => panic!("{other:?}"),
         }
         // What it throws away is why the header warns.
@@ -167,7 +169,7 @@ async fn an_error_comes_after_the_items_before_it() -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn who_is_busy_is_asked_again_but_not_for_ever() -> Result<(), Failure> {
+async fn a_busy_server_is_asked_again_but_not_for_ever() -> Result<(), Failure> {
     for (busy_until, asked) in [(1, 2), (2, 3), (3, 3)] {
         let server = Server::start(move |_, number| {
             if number <= busy_until {
@@ -196,6 +198,52 @@ async fn who_is_busy_is_asked_again_but_not_for_ever() -> Result<(), Failure> {
     let start = Instant::now();
     assert!(server.all().await.1.is_none());
     assert!(start.elapsed() >= SECOND);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_never_ends_is_asked_for_so_many_pages() -> Result<(), Failure> {
+    for max_pages in [0, 1, 2, 31] {
+        let mut server = Server::start(|_, number| {
+            let items: &[&str] = if number % 2 == 0 { &[] } else { &["a"] };
+            page(items, Some(&number.to_string()))
+        })
+        .await?;
+        server.source.max_pages = max_pages;
+        let (all, error) = timeout(60 * SECOND, server.all()).await?;
+        let expected = max_pages.max(1);
+        assert!(
+            matches!(error, Some(PageError::TooManyPages(_))),
+            "{error:?}"
+        );
+        assert_eq!(server.requests(), expected);
+        assert_eq!(all.len(), expected.div_ceil(2));
+    }
+    // As many as allowed, and then an end.
+    let mut server = Server::start(three_pages).await?;
+    server.source.max_pages = 3;
+    let (all, error) = server.all().await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(all, ["a", "b", "c"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_without_an_end_is_an_error() -> Result<(), Failure> {
+    let server = Server::start(|cursor, _| match cursor {
+        "" => page(&["a"], Some("2")),
+        _ => {
+            let forever = || Ok::<_, std::io::Error>(vec![b' '; 65_536]);
+            axum::body::Body::from_stream(stream::repeat_with(forever)).into_response()
+        }
+    })
+    .await?;
+    let (all, error) = timeout(60 * SECOND, server.all()).await?;
+    assert!(
+        matches!(error, Some(PageError::TooLarge(10_000))),
+        "{error:?}"
+    );
+    assert_eq!(all, ["a"]);
     Ok(())
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{
     Limiter, assert_in_order, assert_linear_in_waiters, assert_loses_no_time, callers,
     in_a_struct, moments, most_polls, poll_and_drop,
 };
-use crate::sliding_window::{SlidingWindow, ask_again};
+use crate::sliding_window::{RetryAfter, SlidingWindow, ask_again};
 
 const TICK: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -52,6 +52,47 @@ async fn dropped_at_each_await() {
             assert!(completed, "25 polls are enough");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_waiting_it_is_told_when_a_call_fits() {
+    for limit in [1, 2, 31] {
+        let limiter = SlidingWindow::new(limit, 10 * TICK);
+        for _ in 0..limit {
+            assert_eq!(limiter.try_acquire(), Ok(Instant::now()));
+        }
+        for (left, later) in [(10, 3), (7, 6), (1, 1)] {
+            assert_eq!(limiter.try_acquire(), Err(RetryAfter(left * TICK)));
+            sleep(later * TICK).await;
+        }
+        for _ in 0..limit {
+            assert_eq!(limiter.try_acquire(), Ok(Instant::now()));
+        }
+    }
+    // It does not overtake a caller that waits, also when there is room.
+    let limiter = SlidingWindow::new(1, 10 * TICK);
+    limiter.acquire().await;
+    let mut waits = Box::pin(limiter.acquire());
+    assert!(futures::poll!(waits.as_mut()).is_pending());
+    sleep(20 * TICK).await;
+    assert_eq!(limiter.try_acquire(), Err(RetryAfter(10 * TICK)));
+    waits.await;
+    assert!(limiter.try_acquire().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_get_through_without_waiting() {
+    let limiter = Arc::new(SlidingWindow::new(100, HOUR));
+    let tries = (0..1_000).map(|_| {
+        let limiter = Arc::clone(&limiter);
+        tokio::spawn(async move { u32::from(limiter.try_acquire().is_ok()) })
+    });
+    let passed = join_all(tries)
+        .await
+        .into_iter()
+        .map(|it| it.expect("no panic"));
+    // Fewer if they meet at the lock.
+    assert!((1..=100).contains(&passed.sum::<u32>()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

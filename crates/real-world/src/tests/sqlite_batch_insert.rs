@@ -67,7 +67,8 @@ fn a_batch_is_many_times_faster_than_as_many_transactions() {
     let folder = tempfile::tempdir().expect("there is room");
     let db = Connection::open(folder.path().join("db")).expect("there is room");
     db.execute_batch(
-        "PRAGMA synchronous = OFF; CREATE TABLE readings (id INTEGER PRIMARY KEY, c REAL)",
+        "PRAGMA synchronous = OFF;
+         CREATE TABLE readings (id INTEGER PRIMARY KEY, celsius REAL)",
     )
     .expect("it is new");
     let mut db = db;

@@ -1,8 +1,11 @@
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -14,7 +17,45 @@ use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::support::{poll_and_drop, soon};
-use crate::sqlite_pool::{PoolError, Settings, SqlitePool, endless_query, files, pay_in};
+use crate::sqlite_pool::{PoolError, Settings, SqlitePool};
+
+fn balance(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    let query = "SELECT balance FROM accounts WHERE name = ?1";
+    let mut query = connection.prepare_cached(query)?;
+    query.query_row([name], |row| row.get(0))
+}
+
+/// Pays in, and returns the balance. It reads and then writes.
+fn pay_in(connection: &Connection, name: &str, amount: i64) -> rusqlite::Result<i64> {
+    let balance = balance(connection, name)? + amount;
+    let update = "UPDATE accounts SET balance = ?2 WHERE name = ?1";
+    connection
+        .prepare_cached(update)?
+        .execute((name, balance))?;
+    Ok(balance)
+}
+
+/// Rows without end, each of which takes a moment.
+fn endless_query(connection: &Connection) -> rusqlite::Result<usize> {
+    let mut numbers = connection.prepare(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n FROM numbers)
+         SELECT n FROM numbers",
+    )?;
+    let rows = numbers.query_map([], |_| {
+        thread::sleep(Duration::from_millis(1));
+        Ok(1)
+    })?;
+    rows.sum()
+}
+
+/// Returns the sorted names of the files.
+fn files(folder: &Path) -> io::Result<String> {
+    let names = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
+    names.sort();
+    Ok(names.join(", "))
+}
 
 type Tested = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -24,8 +65,8 @@ const LONG: Duration = Duration::from_secs(120);
 fn settings(readers: usize, acquire: Duration) -> Settings {
     Settings {
         readers,
-        acquire,
-        busy: Duration::from_millis(100),
+        acquire_timeout: acquire,
+        busy_timeout: Duration::from_millis(100),
         pragmas: "PRAGMA synchronous = OFF",
     }
 }
@@ -46,7 +87,7 @@ async fn pool(
 }
 
 fn balances(connection: &mut Connection) -> rusqlite::Result<(i64, i64)> {
-    let balance = |name| crate::sqlite_pool::balance(connection, name);
+    let balance = |name| balance(connection, name);
     Ok((balance("Alice")?, balance("Bob")?))
 }
 
@@ -64,11 +105,11 @@ async fn dropped_at_each_await() -> Tested {
         for busy in [true, false] {
             let slow = |connection: &mut Connection| {
                 pay_in(connection, "Alice", -1)?;
-                std::thread::sleep(Duration::from_millis(4));
+                thread::sleep(Duration::from_millis(4));
                 pay_in(connection, "Bob", 1).map(drop)
             };
             let holder = pool.write(move |_| {
-                std::thread::sleep(Duration::from_millis(5 * u64::from(busy)));
+                thread::sleep(Duration::from_millis(5 * u64::from(busy)));
                 Ok::<_, rusqlite::Error>(())
             });
             let leaving = async {
@@ -351,7 +392,7 @@ async fn another_program_that_writes_when_it_is_opened_is_told_at_once() -> Test
     let other = Connection::open(&path)?;
     other.execute_batch("CREATE TABLE accounts (name TEXT); BEGIN IMMEDIATE")?;
     let patient = Settings {
-        busy: 2 * LONG,
+        busy_timeout: 2 * LONG,
         ..settings(1, LONG)
     };
     let opened = soon(SqlitePool::open(&path, patient)).await;

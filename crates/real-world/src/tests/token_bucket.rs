@@ -11,7 +11,7 @@ use super::support::{
     Limiter, assert_linear_in_waiters, assert_loses_no_time, callers, in_a_struct,
     moments, most_polls, poll_and_drop,
 };
-use crate::token_bucket::{MoreThanFits, TokenBucket};
+use crate::token_bucket::{InsufficientCapacity, RetryAfter, TokenBucket};
 
 const TICK: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -90,7 +90,7 @@ async fn a_thousand_are_exact() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_now_and_then() {
+async fn callers_that_come_now_and_then() {
     // Pauses for less than a token, for one, and for more than fit.
     let pauses = [
         0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 10, 0, 7, 100, 0,
@@ -158,6 +158,45 @@ async fn kept_without_being_polled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_waiting_it_is_told_when_a_token_comes() {
+    for burst in [1, 2, 31] {
+        let bucket = TokenBucket::new(burst, 10 * TICK);
+        for _ in 0..burst {
+            assert_eq!(bucket.try_acquire(), Ok(Instant::now()));
+        }
+        for (left, later) in [(10, 3), (7, 6), (1, 1)] {
+            assert_eq!(bucket.try_acquire(), Err(RetryAfter(left * TICK)));
+            sleep(later * TICK).await;
+        }
+        assert_eq!(bucket.try_acquire(), Ok(Instant::now()));
+    }
+    // It does not overtake a caller that waits, also when the token is there.
+    let bucket = TokenBucket::new(1, 10 * TICK);
+    bucket.acquire().await;
+    let mut waits = Box::pin(bucket.acquire());
+    assert!(futures::poll!(waits.as_mut()).is_pending());
+    sleep(20 * TICK).await;
+    assert_eq!(bucket.try_acquire(), Err(RetryAfter(10 * TICK)));
+    waits.await;
+    assert!(bucket.try_acquire().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_get_through_without_waiting() {
+    let bucket = Arc::new(TokenBucket::new(100, HOUR));
+    let tries = (0..1_000).map(|_| {
+        let bucket = Arc::clone(&bucket);
+        tokio::spawn(async move { u32::from(bucket.try_acquire().is_ok()) })
+    });
+    let passed = join_all(tries)
+        .await
+        .into_iter()
+        .map(|it| it.expect("no panic"));
+    // Fewer if they meet at the lock.
+    assert!((1..=100).contains(&passed.sum::<u32>()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn finer_than_the_timers() {
     for (burst, calls, ticks) in [(1, 11, 10), (8, 18, 3)] {
         let bucket = TokenBucket::new(burst, Duration::from_micros(300));
@@ -182,7 +221,7 @@ async fn limits() {
     assert_eq!(bucket.acquire_many(0).await, Ok(start));
     let (tokens, burst) = (3, 2);
     let error = bucket.acquire_many(tokens).await;
-    assert_eq!(error, Err(MoreThanFits { tokens, burst }));
+    assert_eq!(error, Err(InsufficientCapacity { tokens, burst }));
     assert_eq!(bucket.acquire().await, start + TICK);
 }
 

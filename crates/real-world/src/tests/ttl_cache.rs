@@ -466,3 +466,35 @@ fn ten_times_as_many_entries_cost_ten_times_as_much() {
         assert_eq!(cache.len(), 0);
     });
 }
+
+#[tokio::test]
+async fn an_insert_drops_two_of_many_that_have_expired() {
+    #[derive(Clone)]
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let cache = TtlCache::<u32, Counted, ()>::new(20_000, 20 * TICK);
+    let drops = Arc::new(AtomicUsize::new(0));
+    for key in 0..10_000 {
+        cache.insert(key, Counted(Arc::clone(&drops)));
+    }
+    // The runtime is blocked, so the task cannot drop what expires.
+    while cache.get(&9_999).is_some() {
+        std::thread::sleep(TICK);
+    }
+    let before = drops.load(SeqCst);
+    cache.insert(10_000, Counted(Arc::clone(&drops)));
+    assert!(
+        drops.load(SeqCst) - before <= 2,
+        "it holds the lock for long"
+    );
+    let all_gone = async {
+        while cache.len() > 1 {
+            sleep(TICK).await;
+        }
+    };
+    timeout(HOUR, all_gone).await.expect("the task drops them");
+}

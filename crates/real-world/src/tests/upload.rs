@@ -1,20 +1,171 @@
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::put;
+use futures::{StreamExt, stream};
+use reqwest::header::{CONNECTION, CONTENT_LENGTH};
 use reqwest::{Client, RequestBuilder};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::upload::{Count, Length, MEGABYTE, Server, UploadError, body, names, upload};
+use crate::upload::{Length, MAX_ANSWER, UploadError, body, upload};
 
 /// Much longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where uploads are stored.
+#[derive(Clone)]
+struct Store {
+    folder: Arc<Path>,
+    /// In bytes.
+    limit: u64,
+}
+
+type Refusal = (StatusCode, String);
+
+impl Store {
+    async fn put(
+        State(store): State<Self>,
+        UrlPath(name): UrlPath<String>,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Response {
+        let length = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok());
+        let length = length.and_then(|length| length.parse().ok());
+        let mut body = body.into_data_stream();
+        match store.write(&name, length, &mut body).await {
+            Ok(answer) => answer.into_response(),
+            Err(refusal) => {
+                // If it closed the connection now, a client that still sends might
+                // see nothing but that.
+                tokio::spawn(timeout(Duration::from_secs(1), async move {
+                    while let Some(Ok(_)) = body.next().await {}
+                }));
+                // Nor may the next request be sent on it, as it ends then.
+                ([(CONNECTION, "close")], refusal).into_response()
+            }
+        }
+    }
+
+    /// Writes the body to a file beside the target, which nobody sees half written.
+    async fn write(
+        &self,
+        name: &str,
+        length: Option<u64>,
+        body: &mut BodyDataStream,
+    ) -> Result<String, Refusal> {
+        // A name such as `../a` would lead out of the folder.
+        if Path::new(name).file_name() != Some(OsStr::new(name)) {
+            return Err((StatusCode::BAD_REQUEST, "not a name".to_owned()));
+        }
+        let too_large = |read| {
+            let message = format!("{read} bytes read, {} are the most", self.limit);
+            (StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
+        if length.is_some_and(|length| length > self.limit) {
+            return Err(too_large(0));
+        }
+        // Removed when it is dropped, as it is when the client leaves.
+        let part = NamedTempFile::new_in(&self.folder).map_err(broken)?;
+        let (file, part) = part.into_parts();
+        let mut file = File::from_std(file);
+        let mut size = 0;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(broken)?;
+            size += chunk.len() as u64;
+            if size > self.limit {
+                return Err(too_large(self.limit));
+            }
+            file.write_all(&chunk).await.map_err(broken)?;
+        }
+        file.flush().await.map_err(broken)?;
+        part.persist(self.folder.join(name)).map_err(broken)?;
+        let known = length.map_or("unknown", |_| "known");
+        Ok(format!("{size} bytes stored, length {known}"))
+    }
+}
+
+fn broken(error: impl std::error::Error) -> Refusal {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+/// Does not read the body.
+async fn never_read(_body: Body) {
+    sleep(Duration::from_secs(60)).await;
+}
+
+struct Server {
+    url: String,
+    _task: AbortOnDropHandle<io::Result<()>>,
+}
+
+impl Server {
+    async fn start(folder: &Path) -> io::Result<Self> {
+        let store = Store {
+            folder: folder.into(),
+            limit: MEGABYTE,
+        };
+        let app = Router::new()
+            .route("/files/{name}", put(Store::put))
+            .route("/stalled", put(never_read))
+            .with_state(store);
+        let socket = TcpSocket::new_v4()?;
+        // Else the system takes in many megabytes that nobody reads.
+        socket.set_recv_buffer_size(64 * 1024)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = socket.listen(128)?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let task = tokio::spawn(async { axum::serve(listener, app).await });
+        let _task = AbortOnDropHandle::new(task);
+        Ok(Self { url, _task })
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}/files/{name}", self.url)
+    }
+}
+
+const MEGABYTE: u64 = 1 << 20;
+
+/// Counts what was read of a large file.
+#[derive(Clone, Default)]
+struct Count(Arc<AtomicU64>);
+
+impl Count {
+    fn progress(&self) -> impl FnMut(u64) + Send + 'static {
+        let count = Arc::clone(&self.0);
+        move |size| {
+            count.fetch_add(size, Relaxed);
+        }
+    }
+}
+
+fn names(folder: &Path) -> io::Result<String> {
+    let mut names = Vec::new();
+    for entry in folder.read_dir()? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names.join(", "))
+}
 
 struct Setup {
     server: Server,
@@ -150,7 +301,7 @@ async fn limits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_answer_of_who_refuses_arrives() {
+async fn the_answer_of_a_server_that_refuses_arrives() {
     let setup = Setup::new().await;
     let path = setup.file("a", 64 * MEGABYTE);
     for _ in 0..30 {
@@ -247,4 +398,25 @@ async fn a_stream_has_no_copy() {
         .expect("it is there");
     assert!(setup.request("a").body(stream).try_clone().is_none());
     assert!(setup.request("a").body("bytes").try_clone().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_endless_answer_is_an_error() {
+    let endless = || async {
+        let forever = || Ok::<_, std::io::Error>(vec![b'x'; 65_536]);
+        Body::from_stream(stream::repeat_with(forever))
+    };
+    let app = Router::new().fallback(endless);
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let _server = AbortOnDropHandle::new(server);
+    let setup = Setup::new().await;
+    let (path, request) = (setup.file("a", 1), setup.client.put(url));
+    let ended = upload(request, &path, Length::Known, PATIENCE, |_| ()).await;
+    assert!(
+        matches!(ended, Err(UploadError::LongAnswer(MAX_ANSWER))),
+        "{ended:?}"
+    );
 }

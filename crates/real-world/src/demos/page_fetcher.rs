@@ -1,0 +1,138 @@
+//! Pages that are quick, slow, missing and without a title; and a consumer that is slow.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::get;
+use reqwest::{Client, Url};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, interval_at, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::page_fetcher::{FetchError, Fetched, Page, Pages};
+
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+fn report(fetched: &Fetched) {
+    let path = fetched.url.path();
+    match &fetched.page {
+        Ok(Page { title, length }) => {
+            let title = title.as_deref().unwrap_or("no title");
+            println!("{path}: {title}, {length} characters");
+        }
+        Err(FetchError::Http(error)) => match error.status() {
+            Some(status) => println!("{path}: {status}"),
+            None if error.is_timeout() => println!("{path}: no answer in time"),
+            None => println!("{path}: {}", innermost(error)),
+        },
+        Err(error) => println!("{path}: {error}"),
+    }
+}
+
+fn innermost(mut error: &dyn Error) -> &dyn Error {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// How many pages it has sent.
+type Sent = Arc<AtomicUsize>;
+
+/// A page that comes after so many milliseconds.
+async fn page(
+    Path((name, millis)): Path<(String, u64)>,
+    State(sent): State<Sent>,
+) -> (StatusCode, Html<String>) {
+    sleep(Duration::from_millis(millis)).await;
+    sent.fetch_add(1, Ordering::Relaxed);
+    match name.as_str() {
+        "untitled" => (StatusCode::OK, Html("<p>Hello</p>".to_owned())),
+        "missing" => {
+            let text = "<title>Not found</title>".to_owned();
+            (StatusCode::NOT_FOUND, Html(text))
+        }
+        "Cafe" => (StatusCode::OK, Html("<title>Café</title>".to_owned())),
+        _ => (StatusCode::OK, Html(format!("<title>{name}</title>"))),
+    }
+}
+
+pub async fn start_server(
+    sent: Sent,
+) -> Result<(Url, AbortOnDropHandle<io::Result<()>>), Failure> {
+    let app = Router::new()
+        .route("/{name}/{millis}", get(page))
+        .with_state(sent);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let task = tokio::spawn(async { axum::serve(listener, app).await });
+    Ok((root, AbortOnDropHandle::new(task)))
+}
+
+pub async fn run() -> Result<(), Failure> {
+    // Each part begins at its time, however long the one before it took.
+    let first = Instant::now() + Duration::from_millis(500);
+    let mut part = interval_at(first, Duration::from_secs(1));
+    let sent = Sent::default();
+    let (root, _server) = start_server(Arc::clone(&sent)).await?;
+    let urls = |paths: &[&str]| -> Result<Vec<Url>, _> {
+        paths.iter().map(|path| root.join(path)).collect()
+    };
+    let builder = Client::builder().timeout(Duration::from_millis(500));
+    // In an example the server is on this machine, which no proxy would reach.
+    let client = builder.no_proxy().build()?;
+    let list = [
+        "Home/400",
+        "Cafe/100",
+        "missing/200",
+        "untitled/200",
+        "slow/900",
+    ];
+    let list = urls(&list)?;
+    part.tick().await;
+    println!("As they come, 2 at once:");
+    let mut pages = Pages::new(client.clone(), list.clone(), 2);
+    while let Some(fetched) = pages.next().await {
+        report(&fetched);
+    }
+
+    part.tick().await;
+    println!("In the order of the list, 3 at once:");
+    let pages = Pages::new(client.clone(), list, 3);
+    for fetched in pages.in_order().await {
+        report(&fetched);
+    }
+
+    let list = urls(&["One/100", "Two/200", "Three/300"])?;
+    part.tick().await;
+    println!("Each is stored for 0.25 s before the next:");
+    let mut pages = Pages::new(client.clone(), list.clone(), 3);
+    while let Some(fetched) = pages.next().await {
+        report(&fetched);
+        sleep(Duration::from_millis(250)).await;
+    }
+
+    part.tick().await;
+    println!("Only the first that comes:");
+    sent.store(0, Ordering::Relaxed);
+    let mut pages = Pages::new(client, list, 3);
+    if let Some(fetched) = pages.next().await {
+        report(&fetched);
+    }
+    drop(pages);
+    sleep(Duration::from_millis(400)).await;
+    println!("the server sent {} of 3", sent.load(Ordering::Relaxed));
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}

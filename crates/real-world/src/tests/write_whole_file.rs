@@ -1,0 +1,97 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use super::support::soon;
+use crate::write_whole_file::write_whole;
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("it is there");
+    let names = entries.map(|entry| entry.expect("it is there").file_name());
+    names.map(|it| it.to_string_lossy().into_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_never_sees_half_a_file() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    write_whole(&path, vec![0; 100_000])
+        .await
+        .expect("there is room");
+    let done = Arc::new(AtomicBool::new(false));
+    let (stop, read) = (Arc::clone(&done), path.clone());
+    let reader = spawn_blocking(move || {
+        while !stop.load(SeqCst) {
+            let bytes = fs::read(&read).expect("it is always there");
+            assert_eq!(bytes.len(), 100_000);
+            assert!(bytes.iter().all(|byte| *byte == bytes[0]), "two versions");
+        }
+    });
+    let writes = (1..100).map(|number| {
+        let path = path.clone();
+        tokio::spawn(async move {
+            let write = write_whole(path, vec![number; 100_000]);
+            // Some leave.
+            match number % 3 {
+                0 => drop(timeout(Duration::from_micros(200), write).await),
+                _ => write.await.expect("there is room"),
+            }
+        })
+    });
+    for ended in soon(join_all(writes)).await {
+        ended.expect("no panic");
+    }
+    done.store(true, SeqCst);
+    soon(reader).await.expect("it never sees half");
+    // A write whose caller has left ends later.
+    let only_one = async {
+        while names(folder.path()) != ["file"] {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(only_one).await;
+}
+
+#[tokio::test]
+async fn an_error_leaves_the_old_file_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    fs::create_dir_all(path.join("more")).expect("there is room");
+    assert!(write_whole(&path, "text").await.is_err());
+    assert_eq!(names(folder.path()), ["file"]);
+    let nowhere = folder.path().join("nowhere/file");
+    assert!(write_whole(nowhere, "text").await.is_err());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn permissions_are_those_of_the_old_file_or_the_usual_ones() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let folder = tempfile::tempdir().expect("there is room");
+    let [path, plain, link] = ["file", "plain", "link"].map(|it| folder.path().join(it));
+    let mode = |path: &Path| {
+        let permissions = fs::metadata(path).expect("it is there").permissions();
+        permissions.mode() & 0o777
+    };
+    write_whole(&path, "").await.expect("there is room");
+    fs::write(&plain, "").expect("there is room");
+    assert_eq!(mode(&path), mode(&plain));
+    for expected in [0o600, 0o640, 0o755] {
+        let permissions = fs::Permissions::from_mode(expected);
+        fs::set_permissions(&path, permissions).expect("it is ours");
+        write_whole(&path, "text").await.expect("there is room");
+        assert_eq!(mode(&path), expected);
+    }
+    // As the page says, it replaces a link.
+    symlink(&path, &link).expect("there is room");
+    write_whole(&link, "new").await.expect("there is room");
+    assert_eq!(fs::read(&path).expect("it is there"), b"text");
+    assert_eq!(fs::read(&link).expect("it is there"), b"new");
+}

@@ -1,0 +1,241 @@
+//! Receive uploads in a server: each file whole or not at all, with limits.
+//!
+//! The body goes to a hidden file beside the target, which gets its final name when all
+//! is on the disk. So a reader, a crash and a power cut find the old file or the whole
+//! new one. If the client leaves, the hidden file is removed.
+//!
+//! Bounds: [`Limits`] for the bytes, the time and the number of uploads. unbounded:
+//! stored files; connections that send no request, for which see `api_server`.
+//!
+//! Trap: a server that refuses a body and closes the connection at once may lose its
+//! answer. Read on for a while.
+//!
+//! Trap: a name from outside may be `..`, hidden or too long, and an error of the disk
+//! contains paths. Accept few characters, and log errors instead of sending them.
+//!
+//! In production: `tower-http` has limits of time and bytes as layers for any handler.
+//!
+//! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.Semaphore.locked, async for
+//! clock: real
+//! try: uploads nowhere -> invalid socket address
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::put;
+use futures::StreamExt;
+use tempfile::TempPath;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// What one client, and all of them, may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest file.
+    pub max_bytes: u64,
+    /// The most concurrent uploads. Further ones are refused with 503.
+    pub max_uploads: usize,
+    /// The longest wait for the next piece of a body.
+    pub stall: Duration,
+    /// The longest time for a whole body.
+    pub max_time: Duration,
+}
+
+/// A folder for uploads. Clones share its limits.
+#[derive(Clone, Debug)]
+pub struct UploadStore {
+    folder: Arc<Path>,
+    limits: Limits,
+    permits: Arc<Semaphore>,
+}
+
+/// Why a file was not stored. The client is told no more than this text.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("not a name for a file")]
+    BadName,
+    #[error("more than {0} bytes")]
+    TooLarge(u64),
+    #[error("too slow")]
+    TooSlow,
+    #[error("too many uploads")]
+    Busy,
+    #[error("the body broke off")]
+    Broken(#[from] axum::Error),
+    #[error("the file cannot be stored")]
+    Disk(#[from] io::Error),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::BadName | Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Disk(ref error) => {
+                // For the operator alone, as it contains paths.
+                eprintln!("upload: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        // The rest of the body is on its way: nothing else may follow it.
+        let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
+        (status, headers, self.to_string()).into_response()
+    }
+}
+
+impl UploadStore {
+    /// Creates the folder, and removes the unfinished files of a server that was killed.
+    /// Only one server may use a folder.
+    pub async fn open(folder: PathBuf, limits: Limits) -> io::Result<Self> {
+        let opened = spawn_blocking(move || {
+            fs::create_dir_all(&folder)?;
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with('.') && name.ends_with(".part") {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(Self {
+                folder: folder.into(),
+                limits,
+                permits: Arc::new(Semaphore::new(limits.max_uploads)),
+            })
+        });
+        opened.await?
+    }
+
+    /// Returns a service for `PUT /NAME`. A file of the same name is replaced.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/{name}", put(Self::put))
+            .with_state(self)
+    }
+
+    async fn put(
+        State(store): State<Self>,
+        UrlPath(name): UrlPath<String>,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Response {
+        let Ok(permit) = Arc::clone(&store.permits).try_acquire_owned() else {
+            return Refusal::Busy.into_response();
+        };
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut body = body.into_data_stream();
+        match store.store(&name, length, &mut body).await {
+            Ok(size) => {
+                (StatusCode::CREATED, format!("{size} bytes stored")).into_response()
+            }
+            Err(refusal) => {
+                let drain = async move { while let Some(Ok(_)) = body.next().await {} };
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    timeout(Duration::from_secs(1), drain).await
+                });
+                refusal.into_response()
+            }
+        }
+    }
+
+    /// Returns the number of bytes.
+    async fn store(
+        &self,
+        name: &str,
+        length: Option<u64>,
+        body: &mut BodyDataStream,
+    ) -> Result<u64, Refusal> {
+        let limits = self.limits;
+        if !is_name(name) {
+            return Err(Refusal::BadName);
+        }
+        if length.is_some_and(|length| length > limits.max_bytes) {
+            return Err(Refusal::TooLarge(limits.max_bytes));
+        }
+        let folder = Arc::clone(&self.folder);
+        let part = spawn_blocking(move || new_part(&folder)).await;
+        let (file, part) = part.map_err(io::Error::from)??;
+        let mut file = tokio::fs::File::from_std(file);
+        let receive = async {
+            let mut size = 0;
+            while let Some(chunk) = timeout(limits.stall, body.next())
+                .await
+                .map_err(|_| Refusal::TooSlow)?
+            {
+                let chunk = chunk?;
+                size += chunk.len() as u64;
+                if size > limits.max_bytes {
+                    return Err(Refusal::TooLarge(limits.max_bytes));
+                }
+                file.write_all(&chunk).await?;
+            }
+            Ok(size)
+        };
+        let received = timeout(limits.max_time, receive).await;
+        let size = received.map_err(|_| Refusal::TooSlow)??;
+        // Without it a power cut may leave the name, and no bytes.
+        file.sync_all().await?;
+        let target = self.folder.join(name);
+        let renamed = spawn_blocking(move || part.persist(target)).await;
+        renamed
+            .map_err(io::Error::from)?
+            .map_err(|failed| failed.error)?;
+        Ok(size)
+    }
+}
+
+/// Returns a new hidden file, which is removed when its path is dropped.
+fn new_part(folder: &Path) -> io::Result<(fs::File, TempPath)> {
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(".").suffix(".part");
+    // `tempfile_in` would make a file that only its owner may read.
+    let part = builder.make_in(folder, |path| fs::File::create_new(path))?;
+    Ok(part.into_parts())
+}
+
+/// Returns whether the name is harmless in a path, a shell and a log.
+fn is_name(name: &str) -> bool {
+    let is_plain = |char: char| char.is_alphanumeric() || "-_.".contains(char);
+    (1..=200).contains(&name.len())
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(is_plain)
+}
+
+/// Stores uploads until Ctrl-C: `cargo run -- uploads 127.0.0.1:8080`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, address] = args.as_slice() else {
+        return Err("usage: FOLDER ADDRESS:PORT".into());
+    };
+    let limits = Limits {
+        max_bytes: 100_000_000,
+        max_uploads: 50,
+        stall: Duration::from_secs(30),
+        max_time: Duration::from_secs(3_600),
+    };
+    let store = UploadStore::open(folder.into(), limits).await?;
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let ctrl_c = async {
+        // Where nobody can listen for it, it ends the program as usual.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let server = axum::serve(listener, store.router());
+    Ok(server.with_graceful_shutdown(ctrl_c).await?)
+}

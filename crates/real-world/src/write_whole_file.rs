@@ -1,0 +1,72 @@
+//! Write a file whole or not at all: whoever reads it sees the old text or the new one.
+//!
+//! The text goes into a hidden file in the same folder, which is renamed when its bytes
+//! are on the disk. In Python this is `os.replace` after `os.fsync`. All in one
+//! `spawn_blocking`, because `tokio::fs` hands each call to a thread of its own.
+//!
+//! Bounds: the text is in memory. To stream it: `download_to_file`, `file_processor`.
+//!
+//! Trap: `tokio::fs::write` first empties the file. A reader, a crash and a full disk
+//! find nothing, or half.
+//!
+//! Trap: the rename replaces a link, not the file that the link leads to. Call
+//! `tokio::fs::canonicalize` on such a path before.
+//!
+//! In production: `atomic-write-file` does the same, and keeps the owner on Unix.
+//!
+//! See also: `cleanup_on_cancel`, `shield_and_clean_up`.
+//!
+//! asyncio: asyncio.to_thread, asyncio.timeout
+//! try: notes.txt tea cake -> 8 bytes
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tokio::task::spawn_blocking;
+
+/// Writes a file, with the permissions of the file that it replaces.
+///
+/// Dropping the future does not stop a write that has begun. After an error or a crash
+/// the old file is unchanged. A crash may leave a hidden file that ends in `.part`.
+pub async fn write_whole(
+    path: impl Into<PathBuf>,
+    contents: impl AsRef<[u8]> + Send + 'static,
+) -> io::Result<()> {
+    let path = path.into();
+    spawn_blocking(move || write_blocking(&path, contents.as_ref())).await?
+}
+
+fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(".").suffix(".part");
+    // `tempfile_in` would make a file that only its owner may read.
+    let mut part = builder.make_in(folder, |path| File::create_new(path))?;
+    if let Ok(old) = fs::metadata(path) {
+        part.as_file().set_permissions(old.permissions())?;
+    }
+    part.write_all(contents)?;
+    // Without it a power cut may leave the new name, and no bytes.
+    part.as_file().sync_all()?;
+    part.persist(path)?;
+    // The name is on the disk when the folder is. Windows cannot open a folder so.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// Writes its arguments into a file: `cargo run -- notes.txt tea cake`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut args = std::env::args().skip(1);
+    let path = args.next().ok_or("usage: FILE WORD...")?;
+    let text = args.collect::<Vec<_>>().join(" ");
+    let length = text.len();
+    write_whole(path, text).await?;
+    println!("{length} bytes");
+    Ok(())
+}
