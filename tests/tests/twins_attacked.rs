@@ -42,6 +42,9 @@ fn twin(name: &str) -> PathBuf {
     tests::root().join(format!("crates/real-world/python/{name}.py"))
 }
 
+/// What asyncio reads at once, before a protocol can pause it.
+const CHUNK: usize = 256 * 1024;
+
 /// Runs the twin's server, attacks it, and stops it beside peers that stay.
 fn attack(name: &str, known: impl Fn(Target, &str) -> Target) -> Result<(), Fault> {
     let python = tests::python();
@@ -71,7 +74,8 @@ fn attack(name: &str, known: impl Fn(Target, &str) -> Target) -> Result<(), Faul
     });
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let attacked = runtime.block_on(async {
-        let target = known(target(([127, 0, 0, 1], 0).into()), address);
+        let mut target = known(target(([127, 0, 0, 1], 0).into()), address);
+        target.held += CHUNK;
         let attacked = target.attack().await;
         let peers = target.linger().await;
         drop(child.stdin.take());
@@ -121,8 +125,13 @@ fn servers() {
     attack_tcp("servers", named).unwrap();
 }
 
+/// Its high-water mark is for two pieces of half a megabyte, and more.
 fn protocols() {
-    attack_tcp("protocols", echo).unwrap();
+    let high_water = |target| Target {
+        held: 1_100_000,
+        ..echo(target)
+    };
+    attack_tcp("protocols", high_water).unwrap();
 }
 
 fn line_protocol() {
@@ -150,6 +159,7 @@ fn client() -> Arc<ClientConfig> {
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// It makes the handshake with each client, and serves as many as may.
 fn tls() {
     let connector = TlsConnector::from(client());
     let secured = |target| Target {
@@ -161,6 +171,7 @@ fn tls() {
                 async { Ok(Box::new(connecting.await?) as BoxStream) }.boxed()
             }
         }),
+        opens_when_served: false,
         ..whole(target)
     };
     attack_tcp("tls", secured).unwrap();

@@ -168,8 +168,8 @@ impl Supervisor {
         Some((name, end))
     }
 
-    /// Asks all services to stop, aborts those that have not ended after the grace period,
-    /// and waits for at most a second more. Returns them in the order of their ends.
+    /// Asks all services to stop, aborts those that still run after the grace period, and
+    /// waits for at most a second more. Returns them in the order of their ends.
     ///
     /// Dropped while it waits, it aborts the rest at once.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {

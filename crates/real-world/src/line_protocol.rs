@@ -7,8 +7,8 @@
 //!
 //! Bounds: `Limits`. `LinesCodec::new` and `read_line` have no limit for a line.
 //!
-//! Trap: at the end of a connection `LinesCodec`, `read_line` and `readline` return a rest
-//! without a newline as a line. If "SET a 10" is cut, they may return "SET a 1".
+//! Trap: at the end of a connection `LinesCodec`, `read_line` and `readline` return an
+//! incomplete line as a line. If "SET a 10" is cut, they may return "SET a 1".
 //!
 //! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` has lengths.
 //!
@@ -113,9 +113,9 @@ impl Server {
         })
     }
 
-    /// Serves until the token is cancelled and all connections have ended. Each ends after
-    /// its current answer, within twice `Limits::write`. Dropped, it leaves them running
-    /// until the token is cancelled.
+    /// Serves until the token is cancelled and all connections have ended. Each ends
+    /// after its current answer, within twice `Limits::write`. Dropped, it leaves them
+    /// running until the token is cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let permits = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();

@@ -1,11 +1,11 @@
 //! A router: paths with parameters, methods, 404 and 405, middleware around handlers.
 //!
-//! An exercise in boxed futures; to serve HTTP use `axum`. Python keeps handlers in a dict
-//! as they are. In Rust each async function returns a future of its own type, so `route`
+//! An exercise in boxed futures; to serve HTTP use `axum`. Python keeps handlers in a
+//! dict as they are. In Rust each async function has a future of its own type, so `route`
 //! boxes them. Middleware is a function of the request and the next handler.
 //!
-//! Trap: a handler that borrows its request is refused: "one type is more general than the
-//! other". Here a handler owns its request.
+//! Trap: a handler that borrows its request is refused: "one type is more general than
+//! the other". Here a handler owns its request.
 //!
 //! Trap: code after `next.run` does not run if the caller gives up. Put it into a `Drop`;
 //! in Python into a `finally`.

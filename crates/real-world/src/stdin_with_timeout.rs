@@ -77,8 +77,8 @@ impl Lines {
         Ok(Self { lines })
     }
 
-    /// Returns the next line, without its end; `None` at the end of the input. Cancel-safe: what
-    /// comes after a timeout is the answer to the next call.
+    /// Returns the next line, without its end; `None` at the end of the input.
+    /// Cancel-safe: what comes after a timeout is the answer to the next call.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! A port of `SubprocessProtocol`: pipes and exit of a child as events in one `select!`.
 //!
-//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes, and
-//! `process_exited` a `wait` that returns. All three are cancel-safe, so one `select!`
-//! awaits them. Data comes in pieces of any size; a piece is no line.
+//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes,
+//! and `process_exited` a `wait` that returns. All three are cancel-safe, so one
+//! `select!` awaits them. Data comes in pieces of any size; a piece is no line.
 //!
 //! Bounds: one piece of 64 KiB for each pipe.
 //!

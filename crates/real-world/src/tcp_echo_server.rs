@@ -58,7 +58,7 @@ pub async fn serve(
             let permit = Arc::clone(&permits).acquire_owned().await;
             let permit = permit.expect("nobody closes the semaphore");
             let stream = accept(&listener).await;
-            // Finished connections must not pile up. A panic is on standard error already.
+            // Finished connections must not pile up. Standard error has the panics.
             while connections.try_join_next().is_some() {}
             connections.spawn(async move {
                 let _permit = permit;

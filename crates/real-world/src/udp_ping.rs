@@ -7,8 +7,8 @@
 //! Bounds: one ping at a time, `attempts` of `limit` each. The server sends [`LATE`]
 //! answers at once and drops further questions.
 //!
-//! Trap: an answer may be lost, late, or there twice. Put a number into each question, and
-//! ignore answers with another number. It does not protect from forged answers.
+//! Trap: an answer may be lost, late, or there twice. Put a number into each question,
+//! and ignore answers with another number. It does not protect from forged answers.
 //!
 //! Trap: `recv` silently cuts off what does not fit into the buffer.
 //!

@@ -7,8 +7,8 @@
 //!
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!
-//! Trap: if the file exists, `bind` fails with `AddrInUse`, also after its server died. To
-//! connect and then remove the file is a race with a server that starts in between.
+//! Trap: if the file exists, `bind` fails with `AddrInUse`, also after its server died.
+//! To connect and then remove the file is a race with a server that starts in between.
 //!
 //! In production: under systemd take the listener from it with `listenfd`, and bind
 //! nothing.
@@ -50,8 +50,8 @@ pub mod unix {
         Io(#[from] io::Error),
     }
 
-    /// A listener that owns its path. Dropped, it removes the socket's file. The lock file
-    /// stays: if it were removed, two servers could have the lock.
+    /// A listener that owns its path. Dropped, it removes the socket's file. The lock
+    /// file stays: if it were removed, two servers could have the lock.
     #[derive(Debug)]
     pub struct Listener {
         listener: UnixListener,
@@ -64,8 +64,8 @@ pub mod unix {
     }
 
     impl Listener {
-        /// Listens, also in the place of a server that died. The file gets this mode. Only
-        /// this user is let in, not even root.
+        /// Listens, also in the place of a server that died. The file gets this mode.
+        /// Only this user is let in, not even root.
         ///
         /// # Errors
         ///

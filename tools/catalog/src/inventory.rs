@@ -128,9 +128,10 @@ impl Problems<'_> {
         for path in entries(dir)? {
             let stem = stem(&path);
             // The twin's golden where the two differ; what lists the modules of a folder,
-            // and what its tests share.
+            // what its tests share, and what tests all servers.
             let name = stem.strip_suffix(".python").unwrap_or(&stem);
-            let is_known = extension == "rs" && ["mod", "support"].contains(&name)
+            let shared = ["mod", "support", "hostile", "all_servers"];
+            let is_known = extension == "rs" && shared.contains(&name)
                 || examples.iter().any(|example| {
                     let differs = example.header.differs.is_some();
                     example.name == name && (name == stem || differs)

@@ -1,6 +1,7 @@
 //! Tests of the examples, each in the file of its example's name.
 
-mod accept_loops;
+#[cfg(unix)]
+mod all_servers;
 mod api_server;
 mod async_sqlite;
 mod background_services;
@@ -11,8 +12,6 @@ mod file_processor;
 mod graceful_shutdown;
 #[cfg(unix)]
 mod hostile;
-#[cfg(unix)]
-mod hostile_servers;
 mod http_requests;
 mod http_sync_vs_async;
 mod job_queue;
