@@ -33,6 +33,7 @@ mod servers;
 mod line_protocol;
 mod protocols;
 mod unix_socket;
+mod udp_server;
 mod udp_ping;
 mod sockets_by_hand;
 

@@ -40,6 +40,7 @@ mod tls;
 mod token_bucket;
 mod ttl_cache;
 mod udp_ping;
+mod udp_server;
 #[cfg(unix)]
 mod unix_socket;
 mod upload;
