@@ -16,6 +16,12 @@ use crate::workspace::{Section, Workspace};
 pub struct CompileFail {
     /// The file.
     pub path: PathBuf,
+    /// The file's name without its ending.
+    pub name: String,
+    /// The whole program.
+    pub source: String,
+    /// The section of the program and of its example.
+    pub section: String,
     /// The error's code or the lint's name; nothing where rustc gives none.
     pub code: Option<String>,
     /// Words of the message that a reader would search for.
@@ -25,10 +31,6 @@ pub struct CompileFail {
 }
 
 /// Returns the programs of a section, or what is wrong with one that cannot be read.
-///
-/// # Errors
-///
-/// When the folder cannot be read.
 pub fn find(
     section: &Section,
 ) -> anyhow::Result<Vec<(PathBuf, Result<CompileFail, String>)>> {
@@ -58,6 +60,9 @@ fn parse(section: &Section, path: PathBuf) -> Result<CompileFail, String> {
         code: (code != "error").then(|| code.to_owned()),
         words: words.trim().to_owned(),
         example: example.to_owned(),
+        section: section.name.clone(),
+        name: stem(&path),
+        source: text,
         path,
     })
 }
@@ -74,11 +79,37 @@ impl CompileFail {
         }
     }
 
-    /// Compiles the program with all crates of its section.
+    /// Returns the program's comment, which says what is wrong with it.
+    pub fn summary(&self) -> String {
+        let lines = self.source.lines().skip(1);
+        let lines = lines.map_while(|line| line.strip_prefix("//! "));
+        let lines = lines.take_while(|line| !line.starts_with("example: "));
+        lines.collect::<Vec<&str>>().join(" ")
+    }
+
+    /// Returns the program without that comment.
+    pub fn program(&self) -> String {
+        let lines = self.source.lines();
+        let lines = lines.skip_while(|line| line.starts_with("//") || line.is_empty());
+        lines.collect::<Vec<&str>>().join("\n")
+    }
+
+    /// Compiles the program with all crates of its section, and returns the errors.
+    pub fn compile(
+        &self,
+        workspace: &Workspace,
+        section: &Section,
+        built: &Built,
+    ) -> anyhow::Result<Vec<Diagnostic>> {
+        let name = format!("compile-fail/{}-{}.rmeta", section.name, self.name);
+        built.compile(section, &self.path, None, &workspace.target.join(name))
+    }
+
+    /// Compiles the program.
     ///
     /// # Errors
     ///
-    /// When it compiles, or fails for another reason.
+    /// When it compiles, or fails for another reason than its first line gives.
     pub fn check(
         &self,
         workspace: &Workspace,
@@ -86,9 +117,8 @@ impl CompileFail {
         built: &Built,
     ) -> Result<(), Failure> {
         let failure = |problem| Failure::new(workspace.relative(&self.path), problem);
-        let name = format!("compile-fail/{}-{}.rmeta", section.name, stem(&self.path));
-        let errors = built
-            .compile(section, &self.path, None, &workspace.target.join(name))
+        let errors = self
+            .compile(workspace, section, built)
             .map_err(|error| failure(format!("{error:#}")))?;
         self.judge(&errors).map_err(|problem| Failure {
             details: errors.iter().filter_map(|e| e.rendered.clone()).collect(),

@@ -59,10 +59,7 @@ pub fn find(section: &Section, source: &str) -> Result<BTreeMap<String, String>>
         let line = match name.as_str() {
             "tokio" => {
                 features.retain(|feature| feature != "test-util");
-                let short = format!(
-                    "# For a shorter build: features = {features:?}
-"
-                );
+                let short = format!("# For a shorter build: features = {features:?}\n");
                 let full = ["full"]
                     .into_iter()
                     .chain(needs_test_util.then_some("test-util"));

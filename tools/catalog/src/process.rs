@@ -1,16 +1,17 @@
 //! Running a program with limits on its time, its output and its memory.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::mem;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
 /// More output than any example prints, in bytes; a runaway is stopped here.
-const MOST_OUTPUT: usize = 256 << 10;
+const MOST_OUTPUT: u64 = 256 << 10;
 
 /// More memory than any example asks for, in KiB.
 const MOST_MEMORY: &str = "8388608";
@@ -84,20 +85,8 @@ pub fn did_not_end(limit: Duration) -> String {
     format!("it did not end within {} s", limit.as_secs_f64())
 }
 
-/// What the threads that read a program's output send.
-enum Read_ {
-    Line(Duration, Vec<u8>),
-    Errors(Vec<u8>),
-    TooMuch,
-    Ended,
-}
-
 /// Runs the command to its end, or kills it after `limit` or when it prints too much.
 /// `started` is called as soon as the program has printed its first line, or has ended.
-///
-/// # Errors
-///
-/// When the command cannot be started.
 pub fn run(
     mut command: Command,
     limit: Duration,
@@ -111,77 +100,52 @@ pub fn run(
         .stderr(Stdio::piped())
         .spawn()?;
     let (sender, read) = mpsc::channel();
-    let stdout = BufReader::new(child.stdout.take().expect("it was piped"));
+    let stdout = child.stdout.take().expect("it was piped");
     let stderr = child.stderr.take().expect("it was piped");
-    let sender_of_lines = sender.clone();
-    thread::spawn(move || read_lines(stdout, start, &sender_of_lines));
-    thread::spawn(move || read_errors(stderr, &sender));
-    let (mut lines, mut errors, mut open) = (Vec::new(), Vec::new(), 2);
-    let mut killed = None;
-    while open > 0 {
-        match read.recv_timeout(limit.saturating_sub(start.elapsed())) {
-            Ok(Read_::Line(at, line)) => {
-                lines.push((at, String::from_utf8_lossy(&line).into_owned()));
-                started.take().into_iter().for_each(|started| started());
+    let pipes: [Box<dyn Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
+    for (index, pipe) in pipes.into_iter().enumerate() {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe.take(MOST_OUTPUT));
+            let mut line = Vec::new();
+            while let Ok(1..) = pipe.read_until(b'\n', &mut line) {
+                // Nobody receives once the program was killed.
+                let _ = sender.send((index, start.elapsed(), mem::take(&mut line)));
             }
-            Ok(Read_::Errors(part)) => errors.extend(part),
-            Ok(Read_::TooMuch) => {
-                killed = Some(format!("it printed more than {} KiB", MOST_OUTPUT >> 10));
-                break;
-            }
-            Ok(Read_::Ended) => open -= 1,
-            Err(_) => {
-                killed = Some(did_not_end(limit));
-                break;
-            }
-        }
+        });
     }
+    drop(sender);
+    let (mut printed, mut sizes) = ([Vec::new(), Vec::new()], [0; 2]);
+    let killed = loop {
+        match read.recv_timeout(limit.saturating_sub(start.elapsed())) {
+            Ok((index, at, line)) => {
+                let starts = started.take_if(|_| index == 0);
+                starts.into_iter().for_each(|started| started());
+                sizes[index] += line.len() as u64;
+                printed[index].push((at, String::from_utf8_lossy(&line).into_owned()));
+                if sizes[index] >= MOST_OUTPUT {
+                    break Some(format!(
+                        "it printed more than {} KiB",
+                        MOST_OUTPUT >> 10
+                    ));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) => break Some(did_not_end(limit)),
+        }
+    };
     if killed.is_some() {
         child.kill()?;
     }
     let status = child.wait()?;
     started.into_iter().for_each(|started| started());
+    let [lines, errors] = printed;
     Ok(Finished {
         status: killed.map_or(Ok(status), Err),
         lines,
-        stderr: String::from_utf8_lossy(&errors).into_owned(),
+        stderr: errors.into_iter().map(|(_, line)| line).collect(),
         elapsed: start.elapsed(),
     })
-}
-
-/// Sends each line with the time at which it arrived. Nobody receives once the program was
-/// killed; then the thread ends with the pipe.
-fn read_lines(mut from: impl BufRead, start: Instant, to: &mpsc::Sender<Read_>) {
-    let mut all = 0;
-    loop {
-        let mut line = Vec::new();
-        let rest = (MOST_OUTPUT - all) as u64;
-        let read = from.by_ref().take(rest).read_until(b'\n', &mut line);
-        let at = start.elapsed();
-        if !matches!(read, Ok(1..)) {
-            break;
-        }
-        all += line.len();
-        let _ = to.send(Read_::Line(at, line));
-        if all >= MOST_OUTPUT {
-            let _ = to.send(Read_::TooMuch);
-            break;
-        }
-    }
-    let _ = to.send(Read_::Ended);
-}
-
-fn read_errors(mut from: impl Read, to: &mpsc::Sender<Read_>) {
-    let (mut buffer, mut all) = ([0; 8192], 0);
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let _ = to.send(Read_::Errors(buffer[..count].to_vec()));
-        all += count;
-        if all > MOST_OUTPUT {
-            let _ = to.send(Read_::TooMuch);
-            break;
-        }
-    }
-    let _ = to.send(Read_::Ended);
 }
 
 #[cfg(all(test, unix))]

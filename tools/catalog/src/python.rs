@@ -97,7 +97,10 @@ impl Python {
         let requirements = workspace.root.join("tools/python/requirements.txt");
         let wanted = read(&requirements)?;
         let dir = workspace.target.join(format!("python3.{}", self.minor));
-        let python = interpreter_in(&dir);
+        let python = dir.join(match cfg!(windows) {
+            true => "Scripts/python.exe",
+            false => "bin/python",
+        });
         fs::create_dir_all(&workspace.target)?;
         let lock_path = dir.with_extension(format!("{}.lock", self.minor));
         let lock = File::create(&lock_path)
@@ -110,53 +113,16 @@ impl Python {
         if made_from.as_ref() == Some(&wanted) && python.exists() {
             return Ok(python);
         }
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
         eprintln!("Making the Python environment {}", dir.display());
-        let installer = self.installer(workspace)?;
-        self.make_environment(&dir, &["--without-pip"])?;
+        let mut make = Command::new(&self.program);
+        printed(make.args(["-m", "venv", "--clear"]).arg(&dir))?;
         let options =
-            "--quiet --disable-pip-version-check --require-hashes --requirement";
-        printed(
-            Command::new(&installer)
-                .args(["-m", "pip", "--python"])
-                .arg(&python)
-                .arg("install")
-                .args(options.split(' '))
-                .arg(&requirements)
-                .current_dir(workspace.root.join("tools/python")),
-        )?;
+            "-m pip install --quiet --disable-pip-version-check --require-hashes -r";
+        let mut install = Command::new(&python);
+        install.args(options.split(' ')).arg(&requirements);
+        printed(install.current_dir(workspace.root.join("tools/python")))?;
         fs::write(&stamp, wanted)?;
         Ok(python)
-    }
-
-    /// An interpreter with pip, in an environment of its own: pip takes seconds to set up,
-    /// so this is done once, and the environments that it fills do without.
-    fn installer(&self, workspace: &Workspace) -> Result<PathBuf> {
-        let dir = workspace.target.join(format!("python3.{}-pip", self.minor));
-        let python = interpreter_in(&dir);
-        // Made under another name, so that one that was left half-made is not taken.
-        if !python.exists() {
-            let unfinished = dir.with_extension(format!("{}-unfinished", self.minor));
-            self.make_environment(&unfinished, &["--clear"])?;
-            let _ = fs::remove_dir_all(&dir);
-            fs::rename(&unfinished, &dir)?;
-        }
-        Ok(python)
-    }
-
-    fn make_environment(&self, dir: &Path, options: &[&str]) -> Result<()> {
-        let mut command = Command::new(&self.program);
-        printed(command.args(["-m", "venv"]).args(options).arg(dir)).map(drop)
-    }
-}
-
-/// The interpreter of a virtual environment.
-fn interpreter_in(environment: &Path) -> PathBuf {
-    match cfg!(windows) {
-        true => environment.join("Scripts/python.exe"),
-        false => environment.join("bin/python"),
     }
 }
 
@@ -177,10 +143,6 @@ pub struct ForkServer {
 
 impl ForkServer {
     /// Starts the interpreter. A twin that runs for longer than `limit` is killed.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
     pub fn start(
         workspace: &Workspace,
         python: &Python,
@@ -192,13 +154,10 @@ impl ForkServer {
         let dir = workspace.target.join(name);
         fs::create_dir_all(&dir)?;
         let mut command = limited(&python.program);
-        command
-            .args(["-I", "-X", "utf8"])
-            .arg(twin_runner(workspace));
-        command
-            .args(["--tsv", "--fork"])
-            .arg(&dir)
-            .arg(limit.as_secs_f64().to_string());
+        let runner = twin_runner(workspace);
+        command.args(["-I", "-X", "utf8"]).arg(runner);
+        command.args(["--tsv", "--fork"]).arg(&dir);
+        command.arg(limit.as_secs_f64().to_string());
         command.current_dir(&workspace.root);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let server = command.spawn().context("cannot run CPython")?;
@@ -212,17 +171,11 @@ impl ForkServer {
     /// When the server has ended, or what the twin printed cannot be read.
     pub fn run(&mut self, twin: &Path, cancel_at: &str) -> Result<Finished> {
         let start = Instant::now();
-        let to = self
-            .server
-            .stdin
-            .as_mut()
-            .context("the server has no input")?;
+        let server = &mut self.server;
+        let to = server.stdin.as_mut().context("the server has no input")?;
         writeln!(to, "{}\t{cancel_at}", twin.display())?;
-        let from = self
-            .server
-            .stdout
-            .as_mut()
-            .context("the server has no output")?;
+        let from = server.stdout.as_mut();
+        let from = from.context("the server has no output")?;
         let mut ended = String::new();
         BufReader::new(from).read_line(&mut ended)?;
         let elapsed = start.elapsed();

@@ -21,10 +21,6 @@ pub struct Question<'a> {
 }
 
 /// Every question, in the order of the file, or what is wrong with its row.
-///
-/// # Errors
-///
-/// When the file cannot be read.
 pub fn find(workspace: &Workspace) -> Result<Vec<Result<Question<'_>, String>>> {
     let mut seen = BTreeMap::new();
     let rows: Vec<(String, tables::Question)> = tables::read(&workspace.root, PATH)?;

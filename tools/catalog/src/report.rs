@@ -73,10 +73,6 @@ pub struct Report {
 
 impl Report {
     /// Counts a success, or a failure and shows it.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn count(&mut self, subject: &str, result: Result<(), Failure>) -> Result<()> {
         match result {
             Ok(()) => {
@@ -91,10 +87,6 @@ impl Report {
     }
 
     /// Counts a program that failed only while the machine was busy, and shows how.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn not_judged(&mut self, mut failure: Failure) -> Result<()> {
         self.not_judged += 1;
         failure
@@ -117,10 +109,6 @@ impl Report {
     }
 
     /// Shows text that is neither a success nor a failure.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn show(&self, text: &str) -> Result<()> {
         let mut stderr = io::stderr();
         if stderr.is_terminal() {
@@ -130,10 +118,6 @@ impl Report {
     }
 
     /// Shows the summary and the count.
-    ///
-    /// # Errors
-    ///
-    /// When standard output cannot be written.
     pub fn finish(self, summary: &str) -> Result<Outcome> {
         let (passed, failed) = (self.passed, self.failed);
         let mut text = format!("{summary}\n");

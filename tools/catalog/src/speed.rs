@@ -136,10 +136,6 @@ pub fn path(workspace: &Workspace) -> PathBuf {
 }
 
 /// Reads the results; nothing if nothing was recorded.
-///
-/// # Errors
-///
-/// When the file cannot be read, or is not of this form.
 pub fn read(workspace: &Workspace) -> Result<Option<Speed>> {
     let path = path(workspace);
     if !path.exists() {

@@ -8,10 +8,6 @@ use anyhow::Result;
 use crate::process::printed;
 
 /// The compiler's, as `rustc 1.95.0`.
-///
-/// # Errors
-///
-/// When it cannot be run.
 pub fn rustc() -> Result<String> {
     let version = printed(Command::new("rustc").arg("-V"))?;
     let version = version.split(" (").next().unwrap_or_default();
@@ -19,10 +15,6 @@ pub fn rustc() -> Result<String> {
 }
 
 /// That of an interpreter, as `CPython 3.11.7`.
-///
-/// # Errors
-///
-/// When it cannot be run.
 pub fn cpython(program: impl AsRef<OsStr>) -> Result<String> {
     let version = printed(Command::new(program).arg("-V"))?;
     Ok(version.trim().replacen("Python", "CPython", 1))
