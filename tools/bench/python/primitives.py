@@ -1,6 +1,6 @@
 import asyncio
 import resource
-import time
+from functools import partial
 from time import perf_counter
 
 from run import shared, twin
@@ -15,26 +15,12 @@ async def yield_and(number):
     return number
 
 
-async def timer(number):
-    """Sleeps for a part of half a second that differs from its neighbours'."""
-    await asyncio.sleep(number * 7919 % 500 / 1000)
-    return number
-
-
-async def spawned(size, work, clock):
-    begun = clock()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work(number)) for number in range(size)]
-    results = [task.result() for task in tasks]
-    return clock() - begun, len(results), sum(results)
-
-
 async def spawn(size):
-    return await spawned(size, number, perf_counter)
-
-
-async def timers(size):
-    return await spawned(size, timer, time.process_time)
+    begun = perf_counter()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(number(n)) for n in range(size)]
+    results = [task.result() for task in tasks]
+    return perf_counter() - begun, len(results), sum(results)
 
 
 async def gather(size):
@@ -72,20 +58,9 @@ async def transfer(capacity, sides, size):
     return perf_counter() - begun, sum(items), sum(totals)
 
 
-async def queue_1_to_1(size):
-    return await transfer(2, 1, size)
-
-
-async def queue_1_to_1_for_100(size):
-    return await transfer(100, 1, size)
-
-
-async def queue_4_to_4(size):
-    return await transfer(2, 4, size)
-
-
-async def queue_4_to_4_for_100(size):
-    return await transfer(100, 4, size)
+queue_1_to_1 = partial(transfer, 2, 1)
+queue_4_to_4 = partial(transfer, 2, 4)
+queue_4_to_4_for_100 = partial(transfer, 100, 4)
 
 
 async def semaphore(size):

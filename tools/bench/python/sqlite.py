@@ -1,6 +1,7 @@
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -32,7 +33,7 @@ async def find_in_one_trip(connection, number):
     return User.from_row(row)
 
 
-async def select(size, callers, find):
+async def select(callers, find, size):
     async with aiosqlite.connect(":memory:") as connection:
         connection.row_factory = aiosqlite.Row
         await connection.execute(TABLE)
@@ -50,16 +51,9 @@ async def select(size, callers, find):
         return await shared(callers, size, find_some)
 
 
-async def select_1(size):
-    return await select(size, 1, find)
-
-
-async def select_10(size):
-    return await select(size, 10, find)
-
-
-async def select_one_trip(size):
-    return await select(size, 1, find_in_one_trip)
+select_1 = partial(select, 1, find)
+select_10 = partial(select, 10, find)
+select_one_trip = partial(select, 1, find_in_one_trip)
 
 
 async def insert(size):

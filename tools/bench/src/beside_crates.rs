@@ -24,7 +24,7 @@ use crate::examples::error_handling::circuit_breaker::{CallError, CircuitBreaker
 use crate::examples::real_world::sliding_window::SlidingWindow;
 use crate::examples::real_world::token_bucket::TokenBucket;
 use crate::examples::real_world::ttl_cache::TtlCache;
-use crate::row::{On, Results, Row, Work, clocked, row, shared, timed};
+use crate::row::{On, Results, Row, Work, clocked, for_each, row, shared, timed};
 
 /// In the order of the table.
 pub fn rows() -> Vec<Row> {
@@ -79,22 +79,20 @@ fn limiters() -> Vec<Row> {
 type Acquired<T> = Vec<(Vec<T>, u64)>;
 
 impl<T> Results for Acquired<T> {
-    fn items_and_sum(&self) -> (u64, u64) {
-        let add = |(items, sum), (moments, part): &(Vec<T>, u64)| {
-            (items + moments.len() as u64, sum + part)
-        };
-        self.iter().fold((0, 0), add)
+    fn work(self, value: f64) -> Work {
+        let count = |(moments, sum): (Vec<T>, u64)| (moments.len() as u64, sum);
+        self.into_iter().map(count).collect::<Vec<_>>().work(value)
     }
 }
 
 /// How many of the moments the fullest window holds.
-fn most_in(window: Duration, acquired: Acquired<Instant>) -> usize {
-    let moments = acquired.into_iter().flat_map(|(moments, _)| moments);
-    let mut moments: Vec<Instant> = moments.collect();
+fn most_in(window: Duration, acquired: &Acquired<Instant>) -> usize {
+    let moments = acquired.iter().flat_map(|(moments, _)| moments);
+    let mut moments: Vec<&Instant> = moments.collect();
     moments.sort();
     let mut first = 0;
     let counts = moments.iter().enumerate().map(|(last, moment)| {
-        while *moment >= moments[first] + window {
+        while **moment >= *moments[first] + window {
             first += 1;
         }
         last + 1 - first
@@ -130,23 +128,17 @@ fn new_governor(interval: Duration, burst: u32) -> Governor {
     RateLimiter::direct(quota.allow_burst(burst))
 }
 
-async fn bucket(tasks: u64, size: u64) -> Work {
+async fn bucket(tasks: u64, size: u64) -> Acquired<Instant> {
     let bucket = TokenBucket::new(BURST, INTERVAL);
-    timed(acquire_all!(it = bucket, tasks, size, it.acquire().await)).await
+    acquire_all!(it = bucket, tasks, size, it.acquire().await).await
 }
 
 // governor keeps one number, which it changes without a lock, and does not tell when the
 // caller goes on. Ours is first come, first served, and yields to other tasks when it was
 // called often.
-async fn governor(tasks: u64, size: u64) -> Work {
+async fn governor(tasks: u64, size: u64) -> Acquired<()> {
     let governor = new_governor(INTERVAL, BURST);
-    timed(acquire_all!(
-        it = governor,
-        tasks,
-        size,
-        it.until_ready().await
-    ))
-    .await
+    acquire_all!(it = governor, tasks, size, it.until_ready().await).await
 }
 
 // Ours keeps the moments of as many calls as its limit. governor need not, as it promises
@@ -155,9 +147,9 @@ async fn window(tasks: u64, size: u64) -> Work {
     let length = INTERVAL * BURST;
     let window = SlidingWindow::new(BURST as usize, length);
     let all = acquire_all!(it = window, tasks, size, it.acquire().await);
-    let (work, acquired) = clocked(ClockId::Monotonic, all).await;
-    assert!(most_in(length, acquired) <= BURST as usize, "a window");
-    work
+    let (value, acquired) = clocked(ClockId::Monotonic, all).await;
+    assert!(most_in(length, &acquired) <= BURST as usize, "a window");
+    acquired.work(value)
 }
 
 /// The limit with which ten windows are enough for all callers.
@@ -170,9 +162,12 @@ async fn waiting_for_window(size: u64) -> Work {
     let limit = limit(size) as usize;
     let window = SlidingWindow::new(limit, WINDOW);
     let all = acquire_all!(it = window, size, size, it.acquire().await);
-    let (work, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
-    assert!(most_in(WINDOW, acquired) <= limit, "too many in one window");
-    work
+    let (value, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
+    assert!(
+        most_in(WINDOW, &acquired) <= limit,
+        "too many in one window"
+    );
+    acquired.work(value)
 }
 
 // governor is a token bucket: the first window holds nearly twice the limit, the burst
@@ -184,12 +179,10 @@ async fn waiting_for_governor(size: u64) -> Work {
         it.until_ready().await;
         Instant::now()
     });
-    let (work, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
-    assert!(
-        most_in(WINDOW, acquired) > limit as usize,
-        "it has become strict"
-    );
-    work
+    let (value, acquired) = clocked(ClockId::ProcessCPUTime, all).await;
+    let most = most_in(WINDOW, &acquired);
+    assert!(most > limit as usize, "it has become strict");
+    acquired.work(value)
 }
 
 const POOL: &str = "context-managers/connection_pool";
@@ -230,35 +223,25 @@ const POOL_SIZE: usize = 8;
 
 /// Tasks that use a connection for each of their numbers, and may hold it over an await.
 macro_rules! use_all {
-    ($pool:expr, $acquire:ident, $tasks:expr, $size:expr, $hold:expr) => {
-        async {
-            let pool = $pool;
-            let all = async {
-                let tasks = shared($tasks, $size, |part| {
-                    let pool = pool.clone();
-                    async move {
-                        for _ in part {
-                            let held = pool.$acquire().await;
-                            let mut uses = held.expect("an hour is enough");
-                            *uses += 1;
-                            if $hold {
-                                yield_now().await;
-                            }
-                        }
-                    }
-                });
-                tasks.join_all().await;
-                (0, 0)
-            };
-            let work = timed(all).await;
-            let mut held = Vec::new();
-            for _ in 0..POOL_SIZE {
-                held.push(pool.$acquire().await.expect("an hour is enough"));
-            }
-            let items = held.iter().map(|uses| **uses).sum();
-            Work { items, ..work }
+    ($pool:expr, $acquire:ident, $tasks:expr, $size:expr, $hold:expr) => {{
+        let pool = $pool;
+        let all = async {
+            for_each!($tasks, $size, pool, |_| {
+                let mut uses = pool.$acquire().await.expect("an hour is enough");
+                *uses += 1;
+                if $hold {
+                    yield_now().await;
+                }
+                0
+            })
+        };
+        let (value, _) = clocked(ClockId::Monotonic, all).await;
+        let mut held = Vec::new();
+        for _ in 0..POOL_SIZE {
+            held.push(pool.$acquire().await.expect("an hour is enough"));
         }
-    };
+        (held.iter().map(|uses| **uses).sum(), 0).work(value)
+    }};
 }
 
 async fn pool(tasks: u64, size: u64, hold: bool) -> Work {
@@ -268,7 +251,7 @@ async fn pool(tasks: u64, size: u64, hold: bool) -> Work {
         connect_timeout: HOUR,
     };
     let pool = connection_pool::Pool::new(Manager, limits);
-    use_all!(pool, acquire, tasks, size, hold).await
+    use_all!(pool, acquire, tasks, size, hold)
 }
 
 impl connection_pool::Manager for Manager {
@@ -315,7 +298,7 @@ async fn deadpool(tasks: u64, size: u64, hold: bool) -> Work {
         recycle: Some(HOUR),
     });
     let pool: managed::Pool<Manager> = builder.build().expect("it has a runtime");
-    use_all!(pool, get, tasks, size, hold).await
+    use_all!(pool, get, tasks, size, hold)
 }
 
 impl bb8::ManageConnection for Manager {
@@ -341,7 +324,7 @@ impl bb8::ManageConnection for Manager {
 async fn bb8(tasks: u64, size: u64, hold: bool) -> Work {
     let builder = bb8::Pool::builder().max_size(POOL_SIZE as u32);
     let built = builder.connection_timeout(HOUR).build(Manager).await;
-    use_all!(built.expect("nothing fails"), get, tasks, size, hold).await
+    use_all!(built.expect("nothing fails"), get, tasks, size, hold)
 }
 
 // moka keeps the values that are used most often, ours those that were used last; the two
@@ -488,21 +471,18 @@ fn counts(error: &u64) -> bool {
 }
 
 /// Calls once for each number. A call returns what it adds, or nothing if it is rejected.
-async fn call_all(size: u64, call: impl AsyncFn(u64) -> Option<u64>) -> Work {
-    timed(async {
-        let (mut items, mut sum) = (0, 0);
-        for number in 0..size {
-            if let Some(result) = call(number).await {
-                items += 1;
-                sum += result;
-            }
+async fn call_all(size: u64, call: impl AsyncFn(u64) -> Option<u64>) -> (u64, u64) {
+    let (mut items, mut sum) = (0, 0);
+    for number in 0..size {
+        if let Some(result) = call(number).await {
+            items += 1;
+            sum += result;
         }
-        (items, sum)
-    })
-    .await
+    }
+    (items, sum)
 }
 
-async fn breaker(size: u64, fails: bool) -> Work {
+async fn breaker(size: u64, fails: bool) -> (u64, u64) {
     let breaker = CircuitBreaker::new(THRESHOLD, HOUR, counts);
     let call = async |number| match breaker.call(|| answer(number, fails)).await {
         Ok(number) => Some(number),
@@ -518,7 +498,7 @@ async fn failsafe(
     policy: impl FailurePolicy + Send + Sync,
     size: u64,
     fails: bool,
-) -> Work {
+) -> (u64, u64) {
     let breaker = failsafe::Config::new().failure_policy(policy).build();
     let call = async |number| match breaker.call_with(counts, answer(number, fails)).await
     {

@@ -7,6 +7,7 @@ use axum::response::Json;
 use axum::routing::get;
 use axum::{Router, serve};
 use rusqlite::Connection;
+use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -14,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::examples::real_world::async_sqlite::Database;
 use crate::examples::real_world::http_requests::{client, fetch_json};
 use crate::examples::real_world::sqlite_batch_insert::insert_all;
-use crate::row::{Row, Work, row, shared, timed};
+use crate::row::{Results as _, Row, Work, clocked, for_each, row, timed};
 
 /// In the order of the table.
 pub fn rows() -> Vec<Row> {
@@ -73,23 +74,14 @@ async fn http_requests(size: u64) -> Work {
     let _server = AbortOnDropHandle::new(server);
     let client = client(Duration::from_secs(5), Duration::from_secs(30));
     let client = client.expect("the options fit");
-    timed(async {
-        let tasks = shared(50, size, |part| {
-            let client = client.clone();
-            async move {
-                let (mut items, mut sum) = (0, 0);
-                for id in part {
-                    let request = client.get(format!("http://{address}/posts/{id}"));
-                    let post: Post = fetch_json(request).await.expect("it answers");
-                    items += 1;
-                    sum += post.id + post.title.len() as u64;
-                }
-                (items, sum)
-            }
-        });
-        tasks.join_all().await
-    })
-    .await
+    let requests = async {
+        for_each!(50, size, client, |id| {
+            let request = client.get(format!("http://{address}/posts/{id}"));
+            let post: Post = fetch_json(request).await.expect("it answers");
+            post.id + post.title.len() as u64
+        })
+    };
+    timed(requests).await
 }
 
 /// How many rows the table `users` has.
@@ -122,24 +114,15 @@ fn find(connection: &Connection, id: u32) -> rusqlite::Result<User> {
 
 async fn select(callers: u64, size: u64) -> Work {
     let database = Database::open(users).await.expect("there is memory");
-    timed(async {
-        let tasks = shared(callers, size, |part| {
-            let database = database.clone();
-            async move {
-                let (mut items, mut sum) = (0, 0);
-                for number in part {
-                    let id = (number * 7919 % ROWS) as u32;
-                    let call = database.call(move |connection| find(connection, id));
-                    let user = call.await.expect("it is open").expect("it is there");
-                    items += 1;
-                    sum += u64::from(user.age) + user.name.len() as u64;
-                }
-                (items, sum)
-            }
-        });
-        tasks.join_all().await
-    })
-    .await
+    let queries = async {
+        for_each!(callers, size, database, |number| {
+            let id = (number * 7919 % ROWS) as u32;
+            let call = database.call(move |connection| find(connection, id));
+            let user = call.await.expect("it is open").expect("it is there");
+            u64::from(user.age) + user.name.len() as u64
+        })
+    };
+    timed(queries).await
 }
 
 async fn insert(size: u64) -> Work {
@@ -159,18 +142,13 @@ async fn insert(size: u64) -> Work {
         .collect();
     let insert = "INSERT INTO readings VALUES (?1, ?2)";
     let inserting = database.call(move |connection| insert_all(connection, insert, rows));
-    let inserted = timed(async {
-        let result = inserting.await.expect("it is open");
-        result.expect("they are new");
-        (0, 0)
-    });
-    let Work { value, .. } = inserted.await;
+    let (value, inserted) = clocked(ClockId::Monotonic, inserting).await;
+    inserted.expect("it is open").expect("they are new");
     let query = "SELECT count(*), sum(id) FROM readings";
     let count = database.call(move |connection| {
         connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
     });
     let count = count.await.expect("it is open");
     let (items, sum): (u32, i64) = count.expect("the table is there");
-    let (items, sum) = (items.into(), sum.unsigned_abs());
-    Work { value, items, sum }
+    (items.into(), sum.unsigned_abs()).work(value)
 }

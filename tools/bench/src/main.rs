@@ -14,10 +14,9 @@ mod row;
 
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use catalog::speed::{self, Speed};
+use catalog::speed;
 use catalog::workspace::Workspace;
 use clap::Parser;
 
@@ -36,8 +35,9 @@ struct Options {
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
-    /// Write the results to docs/speed.json, where the book takes them from.
-    #[arg(long, conflicts_with_all = ["quick", "check"])]
+    /// Write all results, of one day and one machine, to docs/speed.json, where the book
+    /// takes them from.
+    #[arg(long, conflicts_with_all = ["quick", "check", "filter"])]
     record: bool,
     /// A small part of the work, once, to see that all contestants do the same.
     #[arg(long, hide = true)]
@@ -57,21 +57,12 @@ fn rows() -> Vec<Row> {
     rows.into_iter().flatten().flat_map(Row::split).collect()
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+fn main() -> Result<()> {
+    run(&Options::parse()).or_else(|error| match error.downcast_ref() {
         // The reader of the output has seen enough of it.
-        Err(error)
-            if error.downcast_ref().map(io::Error::kind)
-                == Some(ErrorKind::BrokenPipe) =>
-        {
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+        Some(error) if io::Error::kind(error) == ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 fn run(options: &Options) -> Result<()> {
@@ -101,42 +92,20 @@ fn run(options: &Options) -> Result<()> {
         measured.push(result);
     }
     let missed: usize = measured.iter().map(report::missed).sum();
-    let mut speed = rounds.result(measured)?;
+    let speed = rounds.result(measured)?;
     if options.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&speed)?)?;
     } else {
-        let machine = &speed.machine;
-        writeln!(
-            io::stdout(),
-            "{machine}\n{missed} agreed figures were missed"
-        )?;
+        let text = format!("{}\n{missed} agreed figures were missed", speed.machine);
+        writeln!(io::stdout(), "{text}")?;
     }
     if options.record {
-        if options.filter.is_some() {
-            keep_others(&mut speed, speed::read(&workspace)?, &rows);
-        }
         let path = speed::path(&workspace);
         let text = serde_json::to_string_pretty(&speed)? + "\n";
         fs::write(&path, text)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// Adds the results of before for rows that were not measured now.
-fn keep_others(now: &mut Speed, before: Option<Speed>, rows: &[Row]) {
-    let Some(before) = before else { return };
-    for old in before.measurements {
-        if now.measurements.iter().all(|new| new.name != old.name) {
-            now.measurements.push(old);
-        }
-    }
-    let place = |name: &str| rows.iter().position(|row| row.name == name);
-    now.measurements.retain(|it| place(&it.name).is_some());
-    now.measurements.sort_by_key(|it| place(&it.name));
-    now.versions.extend(before.versions);
-    now.versions.sort();
-    now.versions.dedup();
 }
 
 fn once(name: &str, contestant: &str, size: u64) -> Result<()> {

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::examples::concurrency::many_producers_many_consumers::SharedReceiver;
 use crate::examples::concurrency::worker_pool::worker_pool;
-use crate::row::{On, Row, Work, cpu_timed, row, shared, timed};
+use crate::row::{On, Results as _, Row, Work, for_each, row, shared};
 
 /// In the order of the table. The goals hold on one thread, which is what asyncio has. On
 /// several threads, tasks that hand over to each other at each step pay for the threads.
@@ -28,18 +28,13 @@ pub fn rows() -> Vec<Row> {
             .also_on_all_cores(),
         row("gather", "concurrency/gather", 10_000)
             .title("Await {n} futures at once, each of which yields once")
-            .ours(|n| timed(join_all((0..n).map(yield_and))))
+            .ours(|n| join_all((0..n).map(yield_and)))
             .asyncio("primitives.gather", Some((39.0, 29.0))),
-        row("queue_1_to_1", ONE_TO_ONE, 500_000)
+        row("queue_1_to_1", "concurrency/producer_consumer", 500_000)
             .title("{n} items through a queue for 2, one producer, one consumer, {on}")
-            .ours(|n| queue_1_to_1(2, n))
+            .ours(queue_1_to_1)
             .asyncio("primitives.queue_1_to_1", Some((25.0, 18.0)))
             .also_on_all_cores(),
-        // Where most calls need not wait, a put of asyncio is little more than a call.
-        row("queue_1_to_1_for_100", ONE_TO_ONE, 500_000)
-            .title("{n} items through a queue for 100, one producer, one consumer, {on}")
-            .ours(|n| queue_1_to_1(100, n))
-            .asyncio("primitives.queue_1_to_1_for_100", None),
         row("queue_4_to_4", MANY_TO_MANY, 200_000)
             .title(
                 "{n} items through a queue for 2, four producers, four consumers, {on}",
@@ -47,6 +42,7 @@ pub fn rows() -> Vec<Row> {
             .ours(|n| queue_4_to_4(2, n))
             .asyncio("primitives.queue_4_to_4", None)
             .also_on_all_cores(),
+        // Where most calls need not wait, a put of asyncio is little more than a call.
         row("queue_4_to_4_for_100", MANY_TO_MANY, 200_000)
             .title(
                 "{n} items through a queue for 100, four producers, four consumers, {on}",
@@ -85,12 +81,6 @@ pub fn rows() -> Vec<Row> {
             .on(On::AllCores)
             .ours(async |n| tokio::spawn(pool(n)).await.expect("it does not panic"))
             .asyncio("primitives.worker_pool", None),
-        row("timers", "basics/timers", 100_000)
-            .title("{n} timers at once, {on}: the processors' time")
-            .unit(Unit::CpuSeconds)
-            .ours(timers)
-            .asyncio("primitives.timers", None)
-            .also_on_all_cores(),
         row("sleepers", "basics/timers", 1_000_000)
             .title("{n} tasks that sleep for a second")
             .at_most(1.9)
@@ -106,7 +96,6 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-const ONE_TO_ONE: &str = "concurrency/producer_consumer";
 const MANY_TO_MANY: &str = "concurrency/many_producers_many_consumers";
 
 async fn number(number: u64) -> u64 {
@@ -118,12 +107,9 @@ async fn yield_and(number: u64) -> u64 {
     number
 }
 
-async fn spawn(size: u64) -> Work {
-    timed(async {
-        let tasks: JoinSet<u64> = (0..size).map(number).collect();
-        tasks.join_all().await
-    })
-    .await
+async fn spawn(size: u64) -> Vec<u64> {
+    let tasks: JoinSet<u64> = (0..size).map(number).collect();
+    tasks.join_all().await
 }
 
 async fn send_all(sender: mpsc::Sender<u64>, numbers: impl Iterator<Item = u64>) {
@@ -146,74 +132,48 @@ macro_rules! receive_all {
     };
 }
 
-async fn queue_1_to_1(capacity: usize, size: u64) -> Work {
-    timed(async {
-        let (sender, mut receiver) = mpsc::channel(capacity);
-        let producer = tokio::spawn(send_all(sender, 0..size));
-        let consumer = tokio::spawn(receive_all!(receiver));
-        producer.await.expect("it does not panic");
-        consumer.await.expect("it does not panic")
-    })
-    .await
+async fn queue_1_to_1(size: u64) -> (u64, u64) {
+    let (sender, mut receiver) = mpsc::channel(2);
+    let producer = tokio::spawn(send_all(sender, 0..size));
+    let consumer = tokio::spawn(receive_all!(receiver));
+    producer.await.expect("it does not panic");
+    consumer.await.expect("it does not panic")
 }
 
-async fn queue_4_to_4(capacity: usize, size: u64) -> Work {
-    timed(async {
-        let (sender, receiver) = mpsc::channel(capacity);
-        let receiver = SharedReceiver::new(receiver);
-        let producers = shared(4, size, |part| send_all(sender.clone(), part));
-        drop(sender);
-        let mut consumers = JoinSet::new();
-        for _ in 0..4 {
-            let receiver = receiver.clone();
-            consumers.spawn(receive_all!(receiver));
-        }
-        producers.join_all().await;
-        consumers.join_all().await
-    })
-    .await
+async fn queue_4_to_4(capacity: usize, size: u64) -> Vec<(u64, u64)> {
+    let (sender, receiver) = mpsc::channel(capacity);
+    let receiver = SharedReceiver::new(receiver);
+    let producers = shared(4, size, |part| send_all(sender.clone(), part));
+    drop(sender);
+    let mut consumers = JoinSet::new();
+    for _ in 0..4 {
+        let receiver = receiver.clone();
+        consumers.spawn(receive_all!(receiver));
+    }
+    producers.join_all().await;
+    consumers.join_all().await
 }
 
-async fn semaphore(size: u64) -> Work {
-    timed(async {
-        let semaphore = Arc::new(Semaphore::new(10));
-        let tasks = shared(100, size, |part| {
-            let semaphore = Arc::clone(&semaphore);
-            async move {
-                let (mut items, mut sum) = (0, 0);
-                for number in part {
-                    let permit = semaphore.acquire().await;
-                    let _permit = permit.expect("it is never closed");
-                    yield_now().await;
-                    items += 1;
-                    sum += number;
-                }
-                (items, sum)
-            }
-        });
-        tasks.join_all().await
+async fn semaphore(size: u64) -> Vec<(u64, u64)> {
+    let semaphore = Arc::new(Semaphore::new(10));
+    for_each!(100, size, semaphore, |number| {
+        let permit = semaphore.acquire().await;
+        let _permit = permit.expect("it is never closed");
+        yield_now().await;
+        number
     })
-    .await
 }
 
-async fn lock(size: u64) -> Work {
-    timed(async {
-        let results = Arc::new(Mutex::new((0, 0)));
-        let tasks = shared(10, size, |part| {
-            let results = Arc::clone(&results);
-            async move {
-                for number in part {
-                    let mut results = results.lock().await;
-                    yield_now().await;
-                    results.0 += 1;
-                    results.1 += number;
-                }
-            }
-        });
-        tasks.join_all().await;
-        *results.lock().await
-    })
-    .await
+async fn lock(size: u64) -> (u64, u64) {
+    let results = Arc::new(Mutex::new((0, 0)));
+    for_each!(10, size, results, |number| {
+        let mut results = results.lock().await;
+        yield_now().await;
+        results.0 += 1;
+        results.1 += number;
+        0
+    });
+    *results.lock().await
 }
 
 fn numbers(size: u64) -> impl Stream<Item = u64> {
@@ -224,65 +184,42 @@ fn numbers(size: u64) -> impl Stream<Item = u64> {
     }
 }
 
-async fn generator(size: u64) -> Work {
-    timed(async {
-        let mut numbers = pin!(numbers(size));
-        let (mut items, mut sum) = (0, 0);
-        while let Some(number) = numbers.next().await {
-            items += 1;
-            sum += number;
+async fn generator(size: u64) -> (u64, u64) {
+    let mut numbers = pin!(numbers(size));
+    let (mut items, mut sum) = (0, 0);
+    while let Some(number) = numbers.next().await {
+        items += 1;
+        sum += number;
+    }
+    (items, sum)
+}
+
+async fn pool(size: u64) -> (u64, u64) {
+    let (jobs, mut results) = worker_pool(4, 2, number);
+    let submitting = tokio::spawn(async move {
+        for number in 0..size {
+            let submitted = jobs.submit(number, number).await;
+            assert!(submitted.is_ok(), "nobody stops the pool");
         }
-        (items, sum)
-    })
-    .await
+    });
+    let (mut items, mut sum) = (0, 0);
+    while let Some((_, result)) = results.next().await {
+        items += 1;
+        sum += result.expect("no job panics");
+    }
+    submitting.await.expect("it does not panic");
+    (items, sum)
 }
 
-async fn pool(size: u64) -> Work {
-    timed(async {
-        let (jobs, mut results) = worker_pool(4, 2, number);
-        let submitting = tokio::spawn(async move {
-            for number in 0..size {
-                let submitted = jobs.submit(number, number).await;
-                assert!(submitted.is_ok(), "nobody stops the pool");
-            }
-        });
-        let (mut items, mut sum) = (0, 0);
-        while let Some((_, result)) = results.next().await {
-            items += 1;
-            sum += result.expect("no job panics");
-        }
-        submitting.await.expect("it does not panic");
-        (items, sum)
-    })
-    .await
-}
-
-/// Sleeps for a part of half a second that differs from its neighbours'.
-async fn timer(number: u64) -> u64 {
-    sleep(Duration::from_millis(number * 7919 % 500)).await;
-    number
-}
-
-async fn timers(size: u64) -> Work {
-    cpu_timed(async {
-        let tasks: JoinSet<u64> = (0..size).map(timer).collect();
-        tasks.join_all().await
-    })
-    .await
-}
-
-async fn sleepers(size: u64) -> Work {
-    timed(async {
-        let sleep = |_| tokio::spawn(sleep(Duration::from_secs(1)));
-        let tasks: Vec<_> = (0..size).map(sleep).collect();
-        let mut items = 0;
-        for task in tasks {
-            task.await.expect("it does not panic");
-            items += 1;
-        }
-        (items, 0)
-    })
-    .await
+async fn sleepers(size: u64) -> (u64, u64) {
+    let sleep = |_| tokio::spawn(sleep(Duration::from_secs(1)));
+    let tasks: Vec<_> = (0..size).map(sleep).collect();
+    let mut items = 0;
+    for task in tasks {
+        task.await.expect("it does not panic");
+        items += 1;
+    }
+    (items, 0)
 }
 
 /// The memory of this process, in bytes.
@@ -303,9 +240,5 @@ async fn sleeper_memory(size: u64) -> Work {
     let value = memory() - before;
     let items = tasks.iter().filter(|task| !task.is_finished()).count() as u64;
     tasks.iter().for_each(|task| task.abort());
-    Work {
-        value,
-        items,
-        sum: 0,
-    }
+    (items, 0).work(value)
 }

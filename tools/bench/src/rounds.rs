@@ -38,10 +38,6 @@ pub struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     /// Looks for what contestants need.
-    ///
-    /// # Errors
-    ///
-    /// When there is no CPython, or its packages cannot be installed.
     pub fn new(workspace: &'a Workspace, effort: Effort) -> Result<Self> {
         let python = Python::find().map_err(anyhow::Error::msg)?;
         Ok(Self {
@@ -127,22 +123,19 @@ impl<'a> Rounds<'a> {
     }
 
     /// The results, with the versions of what the rows use.
-    ///
-    /// # Errors
-    ///
-    /// When a tool does not tell its version.
     pub fn result(&self, measurements: Vec<Measured>) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        names.extend([
+        let used = [
             "aiohttp",
             "aiosqlite",
             "axum",
             "reqwest",
             "rusqlite",
             "tokio",
-        ]);
+        ];
+        names.extend(used);
         names.sort_unstable();
         names.dedup();
         let root = &self.workspace.root;
@@ -229,7 +222,7 @@ mod tests {
         assert_eq!((ratio.low, ratio.high), (1.0, 3.0));
         assert!(ratio.is_met());
         assert!(!compare(&peer(How::Python(""), 2.1), &ours, &theirs).is_met());
-        let of_crate = || How::Rust(Rc::new(|_, _| unreachable!("it is not run")));
+        let of_crate = || How::Rust(Rc::new(|_, _, _| unreachable!("it is not run")));
         let ratio = compare(&peer(of_crate(), 0.4), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::OursByPeer, 0.5));
         assert!(!ratio.is_met());

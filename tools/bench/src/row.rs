@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 /// The same work, done by several contestants.
+#[derive(Clone)]
 pub struct Row {
     /// The name on the command line.
     pub name: String,
@@ -77,8 +78,8 @@ pub struct Contestant {
     pub goal: Option<f64>,
 }
 
-/// Does the work with so many items.
-type Run = dyn Fn(&Runtime, u64) -> Work;
+/// Does the work with so many items, timed by this clock.
+type Run = dyn Fn(&Runtime, ClockId, u64) -> Work;
 
 /// What runs.
 #[derive(Clone)]
@@ -128,18 +129,21 @@ impl Row {
     }
 
     /// Adds ours, which comes first.
-    pub fn ours(self, work: impl AsyncFn(u64) -> Work + 'static) -> Self {
+    pub fn ours<R: Results>(self, work: impl AsyncFn(u64) -> R + 'static) -> Self {
         self.beside("ours", None, work)
     }
 
     /// Adds a crate, and which part of its cost ours may have.
-    pub fn beside(
+    pub fn beside<R: Results>(
         self,
         name: &'static str,
         goal: Option<f64>,
-        work: impl AsyncFn(u64) -> Work + 'static,
+        work: impl AsyncFn(u64) -> R + 'static,
     ) -> Self {
-        let run = move |runtime: &Runtime, n| runtime.block_on(async { work(n).await });
+        let run = move |runtime: &Runtime, clock, size| {
+            let (value, results) = runtime.block_on(clocked(clock, work(size)));
+            results.work(value)
+        };
         self.contestant(name, How::Rust(Rc::new(run)), goal)
     }
 
@@ -152,37 +156,33 @@ impl Row {
     }
 
     /// Adds the same work on a thread for each core, for which nothing is agreed.
-    pub fn also_on_all_cores(self) -> Self {
-        let also_on_all_cores = true;
-        Self {
-            also_on_all_cores,
-            ..self
-        }
+    pub fn also_on_all_cores(mut self) -> Self {
+        self.also_on_all_cores = true;
+        self
     }
 
     /// The row, or two of them, the second on a thread for each core.
     pub fn split(self) -> Vec<Self> {
-        if !self.also_on_all_cores {
-            return vec![self];
+        let mut rows = vec![self];
+        if rows[0].also_on_all_cores {
+            let mut second = rows[0].clone();
+            second.name += "_threads";
+            second.on = On::AllCores;
+            second.contestants.iter_mut().for_each(|it| it.goal = None);
+            rows.push(second);
         }
-        let mut contestants = self.contestants.clone();
-        contestants.iter_mut().for_each(|it| it.goal = None);
-        let name = format!("{}_threads", self.name);
-        let on = On::AllCores;
-        let second = Self {
-            name,
-            on,
-            contestants,
-            ..self
-        };
-        vec![self, second]
+        rows
     }
 
     /// Runs a contestant in Rust in this process.
     pub fn run(&self, contestant: &str, size: u64) -> Option<Work> {
+        let clock = match self.unit {
+            Unit::CpuSeconds => ClockId::ProcessCPUTime,
+            Unit::Seconds | Unit::Bytes => ClockId::Monotonic,
+        };
         let mut contestants = self.contestants.iter();
         match &contestants.find(|it| it.name == contestant)?.how {
-            How::Rust(run) => Some(run(&self.on.runtime(), size)),
+            How::Rust(run) => Some(run(&self.on.runtime(), clock, size)),
             How::Python(_) => None,
         }
     }
@@ -212,50 +212,50 @@ pub struct Work {
 
 /// What came of the work.
 pub trait Results {
-    /// How many items there are, and their sum.
-    fn items_and_sum(&self) -> (u64, u64);
+    /// Returns it with what it cost.
+    fn work(self, value: f64) -> Work;
 }
 
+/// The contestant has measured itself.
+impl Results for Work {
+    fn work(self, _: f64) -> Work {
+        self
+    }
+}
+
+/// How many items there are, and their sum.
 impl Results for (u64, u64) {
-    fn items_and_sum(&self) -> (u64, u64) {
-        *self
+    fn work(self, value: f64) -> Work {
+        let (items, sum) = self;
+        Work { value, items, sum }
     }
 }
 
 impl Results for Vec<u64> {
-    fn items_and_sum(&self) -> (u64, u64) {
-        (self.len() as u64, self.iter().sum())
+    fn work(self, value: f64) -> Work {
+        (self.len() as u64, self.iter().sum()).work(value)
     }
 }
 
 impl Results for Vec<(u64, u64)> {
-    fn items_and_sum(&self) -> (u64, u64) {
-        let add = |all: (u64, u64), part: &(u64, u64)| (all.0 + part.0, all.1 + part.1);
-        self.iter().fold((0, 0), add)
+    fn work(self, value: f64) -> Work {
+        let add = |all: (u64, u64), part: (u64, u64)| (all.0 + part.0, all.1 + part.1);
+        self.into_iter().fold((0, 0), add).work(value)
     }
 }
 
-/// Does the work, and times it by the clock. Returns what came of it as well.
-pub async fn clocked<T: Results>(
-    clock: ClockId,
-    work: impl Future<Output = T>,
-) -> (Work, T) {
+/// Does the work, and times it by the clock.
+pub async fn clocked<T>(clock: ClockId, work: impl Future<Output = T>) -> (f64, T) {
     let now = || Duration::try_from(clock_gettime(clock)).expect("it is not negative");
     let begun = now();
     let results = work.await;
-    let value = (now() - begun).as_secs_f64();
-    let (items, sum) = results.items_and_sum();
-    (Work { value, items, sum }, results)
+    ((now() - begun).as_secs_f64(), results)
 }
 
-/// Times the work by the wall clock.
+/// Does a part of what a contestant does, and times only that, by the wall clock.
 pub async fn timed(work: impl Future<Output = impl Results>) -> Work {
-    clocked(ClockId::Monotonic, work).await.0
-}
-
-/// Times the work by the processors' clock, which counts all threads of this process.
-pub async fn cpu_timed(work: impl Future<Output = impl Results>) -> Work {
-    clocked(ClockId::ProcessCPUTime, work).await.0
+    let (value, results) = clocked(ClockId::Monotonic, work).await;
+    results.work(value)
 }
 
 /// Every n-th number below the size.
@@ -269,3 +269,24 @@ where
     let parts = (0..tasks).map(|first| (first..size).step_by(tasks as usize));
     parts.map(task).collect()
 }
+
+/// Lets tasks do something for each of the numbers that they share, and add up what it
+/// gives. Each task has a clone of what they use.
+macro_rules! for_each {
+    ($tasks:expr, $size:expr, $used:ident, |$number:pat_param| $work:expr) => {
+        $crate::row::shared($tasks, $size, |part| {
+            let $used = $used.clone();
+            async move {
+                let (mut items, mut sum) = (0, 0);
+                for $number in part {
+                    sum += $work;
+                    items += 1;
+                }
+                (items, sum)
+            }
+        })
+        .join_all()
+        .await
+    };
+}
+pub(crate) use for_each;

@@ -3,7 +3,6 @@
 "use strict";
 
 const fs = require("fs");
-const http = require("http");
 const path = require("path");
 const { chromium } = require("playwright-core");
 
@@ -11,6 +10,9 @@ const folder = path.resolve(process.argv[2] ?? "../../../target/book");
 const repository = path.resolve(__dirname, "../../..");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
+// No server: each request is answered from the folder. A browser trusts this host with the
+// clipboard.
+const ROOT = "http://localhost/";
 const WIDTHS = [1440, 1024, 390];
 const THEMES = ["light", "dark"];
 const PAGES = [
@@ -28,30 +30,21 @@ const NAMES = `
     asyncio.Barrier asyncio.wait asyncio.CancelledError asyncio.run asyncio.open_connection
     contextlib.aclosing`.trim().split(/\s+/);
 
-const TYPES = {
-    ".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript",
-    ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
-};
 const problems = [];
 const report = (what) => problems.push(what);
 
-function serve() {
-    const server = http.createServer((request, response) => {
-        const name = decodeURIComponent(new URL(request.url, "http://x").pathname);
-        const file = path.join(folder, name.endsWith("/") ? `${name}index.html` : name);
-        fs.readFile(file, (error, bytes) => {
-            const type = TYPES[path.extname(file)] ?? "application/octet-stream";
-            response.writeHead(error ? 404 : 200, { "content-type": type });
-            response.end(error ? "" : bytes);
-        });
-    });
-    return new Promise((resolve) => {
-        server.listen(0, "127.0.0.1", () => resolve(server));
-    });
-}
-
-async function open(browser, root, options) {
+// Opens a page that gets the files of the folder, and nothing else.
+async function open(browser, options) {
     const context = await browser.newContext(options);
+    await context.route("**", (route) => {
+        const url = new URL(route.request().url());
+        if (!url.href.startsWith(ROOT)) {
+            report(`asks another host: ${url}`);
+            return route.abort();
+        }
+        const file = path.join(folder, decodeURIComponent(url.pathname));
+        return route.fulfill(fs.existsSync(file) ? { path: file } : { status: 404 });
+    });
     const page = await context.newPage();
     page.on("console", (message) => {
         if (message.type() === "error") {
@@ -59,22 +52,16 @@ async function open(browser, root, options) {
         }
     });
     page.on("pageerror", (error) => report(`${page.url()}: ${error.message}`));
-    page.on("request", (request) => {
-        const url = request.url();
-        if (!url.startsWith(root) && !url.startsWith("data:")) {
-            report(`${page.url()}: asks another host: ${url}`);
-        }
-    });
     return page;
 }
 
-async function looks(browser, root) {
+async function looks(browser) {
     for (const theme of THEMES) {
         for (const width of WIDTHS) {
             const viewport = { width, height: 900 };
-            const page = await open(browser, root, { viewport, colorScheme: theme });
+            const page = await open(browser, { viewport, colorScheme: theme });
             for (const name of PAGES) {
-                await page.goto(root + name);
+                await page.goto(ROOT + name);
                 const where = `${name}, ${width} pixels, ${theme}`;
                 const wide = await page.evaluate(
                     () => document.documentElement.scrollWidth - window.innerWidth);
@@ -102,12 +89,12 @@ async function looks(browser, root) {
     }
 }
 
-async function copies(browser, root) {
+async function copies(browser) {
     const permissions = ["clipboard-read", "clipboard-write"];
-    const page = await open(browser, root, { permissions });
+    const page = await open(browser, { permissions });
     for (const id of ["iterators/generator", "concurrency/gather", "real-world/ttl_cache"]) {
         const [section, name] = id.split("/");
-        await page.goto(`${root}${id}.html`);
+        await page.goto(`${ROOT}${id}.html`);
         await page.click(".copy-file");
         await page.waitForFunction(
             () => document.querySelector(".copied").textContent === "Copied");
@@ -120,9 +107,9 @@ async function copies(browser, root) {
     await page.context().close();
 }
 
-async function search(browser, root) {
-    const page = await open(browser, root, {});
-    await page.goto(`${root}index.html`);
+async function search(browser) {
+    const page = await open(browser, {});
+    await page.goto(`${ROOT}index.html`);
     await page.keyboard.press("/");
     const looked = NAMES.flatMap((name) => {
         const target = name.replace(/[()]/g, "");
@@ -147,9 +134,9 @@ async function search(browser, root) {
     await page.context().close();
 }
 
-async function keyboard(browser, root) {
-    const page = await open(browser, root, { viewport: { width: 1440, height: 900 } });
-    await page.goto(`${root}iterators/generator.html`);
+async function keyboard(browser) {
+    const page = await open(browser, { viewport: { width: 1440, height: 900 } });
+    await page.goto(`${ROOT}iterators/generator.html`);
     await page.focus(".copy-file");
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.press("Tab");
@@ -175,20 +162,17 @@ async function keyboard(browser, root) {
 }
 
 async function main() {
-    const server = await serve();
-    const root = `http://127.0.0.1:${server.address().port}/`;
     const browser = await chromium.launch({
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
             "--disable-sync"],
     });
-    await copies(browser, root);
-    await search(browser, root);
-    await keyboard(browser, root);
-    await looks(browser, root);
+    await copies(browser);
+    await search(browser);
+    await keyboard(browser);
+    await looks(browser);
     await browser.close();
-    server.close();
     problems.forEach((problem) => console.log(problem));
     console.log(`${problems.length} problems`);
     process.exitCode = problems.length > 0 ? 1 : 0;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
-use catalog::tables::{ApiName, Block, Guide, Question};
+use catalog::tables::{ApiName, Block, Guide};
 use catalog::workspace::Workspace;
 
 use crate::contents::meant;
@@ -20,28 +20,24 @@ pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns the rows of tables that name an example that is not there, or a guide that has
+/// Returns the blocks of guides that name an example that is not there, or whose guide has
 /// no title.
-pub fn rows(
+pub fn blocks(
     workspace: &Workspace,
     guides: &[Guide],
     blocks: &[(String, Block)],
-    questions: &[(String, Question)],
 ) -> Vec<String> {
     let mut problems = Vec::new();
-    let mut check = |place: &str, text: &str, ids: &[String]| {
-        let errors = ids.iter().filter_map(|id| workspace.example(id).err());
-        problems.extend(errors.map(|error| format!("{place}: {error}, for `{text}`")));
-    };
     for (place, row) in blocks {
-        check(place, &row.heading, &row.examples);
-    }
-    for (place, row) in questions {
-        check(place, &row.question, &row.examples);
-    }
-    for (place, row) in blocks {
-        if !guides.iter().any(|guide| guide.guide == row.guide()) {
-            let guide = row.guide();
+        let errors = row
+            .examples
+            .iter()
+            .filter_map(|id| workspace.example(id).err());
+        let errors =
+            errors.map(|error| format!("{place}: {error}, for `{}`", row.heading));
+        problems.extend(errors);
+        let guide = row.guide();
+        if !guides.iter().any(|known| known.guide == guide) {
             problems.push(format!(
                 "{place}: docs/guide-titles.tsv has no title for the guide `{guide}`"
             ));

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use catalog::compile_fail::CompileFail;
 use catalog::dependencies;
 use catalog::files::read;
 use catalog::python::Python;
+use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
-use catalog::tables::{self, ApiName, Block, Guide, Question, Status};
+use catalog::tables::{self, ApiName, Block, Guide, Status};
 use catalog::transcript::{Line, Transcript};
 use catalog::versions;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
@@ -16,8 +18,7 @@ use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
 use crate::chapters::{self, Chapter};
-use crate::compile_fail::{self, CompileFail};
-use crate::{checks, tasks};
+use crate::{checks, compile_fail, tasks};
 
 /// What programs said that were run or compiled, by their sources.
 #[derive(Debug, Default)]
@@ -32,34 +33,27 @@ impl Runs {
     /// Builds and runs the programs that are not in here yet, many at once.
     fn add(&mut self, contents: &Contents<'_>) -> Result<()> {
         let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.key());
-        let (real, fast): (Vec<_>, Vec<_>) = contents
-            .entries()
-            .filter(is_new)
-            .partition(|entry| entry.example.header.real_clock);
+        let entries: Vec<_> = contents.entries().filter(is_new).collect();
         let programs = contents.compile_fail.iter();
-        let new = programs.filter(|it| !self.refused.contains_key(&it.source));
-        let new: Vec<&CompileFail> = new.collect();
-        if real.is_empty() && fast.is_empty() && new.is_empty() {
+        let programs = programs.filter(|it| !self.refused.contains_key(&it.source));
+        let programs: Vec<_> = programs.collect();
+        if entries.is_empty() && programs.is_empty() {
             return Ok(());
         }
         let mut built = Workspace::open()?;
         built.build("")?;
+        let compile = |program: &&CompileFail| -> Result<(String, String)> {
+            let said = compile_fail::compile(&built, program)?;
+            Ok((program.source.clone(), said))
+        };
         let run = |entry: &&Entry<'_>| -> Result<(String, Vec<Line>)> {
             Ok((entry.key(), tasks::run(&built, entry.example)?))
         };
-        let compile = |program: &&CompileFail| -> Result<(String, String)> {
-            Ok((
-                program.source.clone(),
-                compile_fail::compile(&built, program)?,
-            ))
-        };
-        let refused: Result<Vec<_>> = new.par_iter().map(compile).collect();
+        let refused: Result<Vec<_>> = programs.par_iter().map(compile).collect();
         self.refused.extend(refused?);
-        let printed: Result<Vec<_>> = fast.par_iter().map(run).collect();
-        self.printed.extend(printed?);
-        // These wait more than they work.
+        // Most of them wait more than they work.
         let pool = ThreadPoolBuilder::new().num_threads(24).build()?;
-        let printed = || real.par_iter().map(run).collect::<Result<Vec<_>>>();
+        let printed = || entries.par_iter().map(run).collect::<Result<Vec<_>>>();
         self.printed.extend(pool.install(printed)?);
         Ok(())
     }
@@ -98,16 +92,13 @@ impl Entry<'_> {
 /// A section with its examples in reading order.
 #[derive(Debug)]
 pub struct Part<'a> {
-    /// The section.
     pub section: &'a Section,
-    /// Its examples.
     pub entries: Vec<Entry<'a>>,
 }
 
 /// All of it.
 #[derive(Debug)]
 pub struct Contents<'a> {
-    /// The workspace that it comes from.
     pub workspace: &'a Workspace,
     /// What everything was verified with.
     pub versions: String,
@@ -115,19 +106,17 @@ pub struct Contents<'a> {
     pub parts: Vec<Part<'a>>,
     /// The programs that must not compile.
     pub compile_fail: Vec<CompileFail>,
-    /// The rows of `docs/asyncio-api.tsv`.
+    /// The compiler's words for each of them, by their sources; nothing if it was not
+    /// asked.
+    pub said: HashMap<String, String>,
     pub names: Vec<ApiName>,
-    /// The rows of `docs/guide-titles.tsv`.
     pub guides: Vec<Guide>,
-    /// The rows of `docs/guides.tsv`.
+    /// What the guides show.
     pub blocks: Vec<Block>,
-    /// The rows of `docs/questions.tsv`.
-    pub questions: Vec<Question>,
-    /// The chapters of prose.
+    pub questions: Vec<Question<'a>>,
     pub chapters: Vec<Chapter>,
-    /// `docs/glossary.md`.
     pub glossary: String,
-    /// `docs/speed.json`, if anything was measured.
+    /// What was measured, if anything was.
     pub speed: Option<Speed>,
 }
 
@@ -144,11 +133,12 @@ impl<'a> Contents<'a> {
         let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
         let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
         let blocks = tables::read(root, "docs/guides.tsv")?;
-        let questions = tables::read(root, "docs/questions.tsv")?;
+        // The inventory says what is wrong with the others.
+        let questions = questions::find(workspace)?.into_iter().flatten();
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         let speed = speed::read(workspace)?;
         problems.extend(checks::inventory(workspace)?);
-        problems.extend(checks::rows(workspace, &guides, &blocks, &questions));
+        problems.extend(checks::blocks(workspace, &guides, &blocks));
         problems.extend(checks::headers(workspace, &names, out)?);
         problems.extend(checks::speed(workspace, speed.as_ref()));
         if !problems.is_empty() {
@@ -164,7 +154,8 @@ impl<'a> Contents<'a> {
             names,
             guides,
             blocks: rows(blocks),
-            questions: rows(questions),
+            questions: questions.collect(),
+            said: HashMap::new(),
             chapters,
             glossary: read(&root.join("docs/glossary.md"))?,
             speed,
@@ -180,9 +171,7 @@ impl<'a> Contents<'a> {
             for entry in contents.parts.iter_mut().flat_map(|part| &mut part.entries) {
                 entry.tasks = tasks::names(&entry.golden, &runs.printed[&entry.key()]);
             }
-            for program in &mut contents.compile_fail {
-                program.said = Some(runs.refused[&program.source].clone());
-            }
+            contents.said = runs.refused.clone();
         }
         Ok(contents)
     }

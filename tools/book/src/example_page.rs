@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use askama::Template;
+use catalog::compile_fail::CompileFail;
 use catalog::speed::{Measured, Of, figures};
 use catalog::transcript::{Line, Transcript};
 use catalog::workspace::Workspace;
 use similar::{ChangeTag, TextDiff};
 
-use crate::compile_fail::CompileFail;
 use crate::contents::{Contents, Entry, meant};
 use crate::markup::{anchor, block, with_code};
 use crate::speed_page::each;
@@ -51,9 +51,8 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
         Some((title, workspace.relative(path.as_ref()?), text.as_deref()?))
     };
     let (rust, python) = rows(entry);
-    let belongs = |it: &&CompileFail| {
-        it.section == example.section && it.fail.example == example.name
-    };
+    let belongs =
+        |it: &&CompileFail| it.section == example.section && it.example == example.name;
     let speed = contents.speed.iter();
     let measured = speed.flat_map(|speed| &speed.measurements);
     let page = Page {

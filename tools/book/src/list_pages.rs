@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use askama::Template;
+use catalog::compile_fail::CompileFail;
 use catalog::tables::{ApiName, Status};
 use catalog::workspace::Example;
 
-use crate::compile_fail::CompileFail;
 use crate::contents::{Contents, Entry, Part};
 use crate::markup::{anchor, with_code};
 
@@ -123,8 +123,8 @@ impl<'a> ByMessage<'a> {
     fn messages(&self) -> BTreeMap<(bool, &'a str, &'a str), Vec<&'a CompileFail>> {
         let mut messages: BTreeMap<_, Vec<&CompileFail>> = BTreeMap::new();
         for program in &self.0.compile_fail {
-            let code = program.fail.code.as_deref().unwrap_or_default();
-            let key = (code.is_empty(), code, program.fail.words.as_str());
+            let code = program.code.as_deref().unwrap_or_default();
+            let key = (code.is_empty(), code, program.words.as_str());
             messages.entry(key).or_default().push(program);
         }
         messages

@@ -19,7 +19,6 @@ mod tasks;
 mod timeline;
 
 use std::path::{PathBuf, absolute};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -48,17 +47,8 @@ struct Options {
     no_run: bool,
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(1)
-        }
-    }
-}
-
-fn run(options: &Options) -> Result<()> {
+fn main() -> Result<()> {
+    let options = Options::parse();
     let workspace = Workspace::open()?;
     let default = workspace.target.join("book");
     let out = absolute(options.out.as_ref().unwrap_or(&default))?;

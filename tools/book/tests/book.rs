@@ -276,7 +276,9 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let said = copy.refused(&[]);
     let row = questions.lines().count();
     for part in [
-        &format!("docs/questions.tsv:{row}: no example `iterators/no_such_thing`"),
+        &format!(
+            "docs/questions.tsv:{row}, `Where is it?`: no example `iterators/no_such"
+        ),
         "docs/guide-titles.tsv has no title for the guide `999`",
         "docs/chapters/99-x.md:3: a block of Rust or Python includes a checked file",
         "docs/chapters/99-x.md:7: there is no `nothing` in crates/iterators/python/gen",
