@@ -56,7 +56,7 @@ async def read_all(pages):
 async def main():
     limit = 0.5
 
-    print("A sender that was cloned:")
+    print("Nobody says that there is no more:")
     numbers = asyncio.Queue()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(produce(1, numbers))

@@ -10,6 +10,18 @@ class RwLock:
         self.readers = 0
         self.writing = False
         self.writers_waiting = 0
+        self.notifying = set()
+
+    def _notify_all(self):
+        """In a task: whoever leaves may be cancelled, and must not wait for the lock."""
+
+        async def notify():
+            async with self.changed:
+                self.changed.notify_all()
+
+        task = asyncio.create_task(notify())
+        self.notifying.add(task)
+        task.add_done_callback(self.notifying.discard)
 
     @asynccontextmanager
     async def read(self):
@@ -21,9 +33,8 @@ class RwLock:
         try:
             yield
         finally:
-            async with self.changed:
-                self.readers -= 1
-                self.changed.notify_all()
+            self.readers -= 1
+            self._notify_all()
 
     @asynccontextmanager
     async def write(self):
@@ -40,9 +51,8 @@ class RwLock:
         try:
             yield
         finally:
-            async with self.changed:
-                self.writing = False
-                self.changed.notify_all()
+            self.writing = False
+            self._notify_all()
 
 
 class Cache:

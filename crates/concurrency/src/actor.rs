@@ -1,12 +1,19 @@
 //! An actor: one task owns the state, others send it messages and await the replies.
 //!
-//! Nobody else touches the state, so it needs no lock, and each message is handled to its
-//! end before the next. A reply is a `oneshot` in the message, as a `Future` in asyncio.
-//! It ends when nobody has its address, or by a message; asked after that it gives an
-//! error. The trap is a deadline: a `timeout` drops the question, not the deed, and the
-//! message is handled all the same. Two actors that ask each other wait for ever, as does
-//! one that asks itself. The crate `ractor` does more: it tells a supervisor when an
-//! actor fails.
+//! No other task touches the state, so it needs no lock, and each message is handled to
+//! its end before the next. A reply is a `oneshot` in the message, like a `Future` in
+//! asyncio. The actor ends when all addresses are dropped, or by a message. Asking it
+//! afterwards returns an error.
+//!
+//! Bounds: `mailbox` messages; senders wait while it is full.
+//!
+//! Trap: a `timeout` around `ask` drops the wait for the reply. The message is handled
+//! all the same.
+//!
+//! Trap: two actors that ask each other wait for ever, and so does one that asks itself.
+//!
+//! In production: `ractor` tells a supervisor when an actor fails. Here, without a crate:
+//! `background_services`.
 //!
 //! asyncio: asyncio.Queue, loop.create_future, asyncio.Future.set_result, asyncio.timeout
 //! stderr: the ledger is torn
@@ -38,12 +45,12 @@ pub trait Actor: Send + 'static {
     ) -> impl Future<Output = ControlFlow<()>> + Send;
 }
 
-/// Starts an actor in a task, with a mailbox for so many messages.
+/// Starts an actor in a task. Its mailbox holds up to `mailbox` messages.
 ///
-/// It ends when all addresses are dropped and all messages are handled, or with `Break`,
-/// and then what is left in its mailbox is dropped. The handle gives the actor back;
-/// dropping the handle leaves the actor running. An actor that has an address of its own
-/// does not end by itself.
+/// The actor ends when all addresses are dropped and all messages are handled, or with
+/// `Break`; then the messages in its mailbox are dropped. The handle returns the actor.
+/// Dropping the handle leaves it running. An actor that owns its own address does not end
+/// by itself.
 ///
 /// # Panics
 ///
@@ -64,8 +71,8 @@ pub fn start<A: Actor>(
     (Address { mailbox }, task)
 }
 
-/// Where to send messages for an actor. Clones have the same mailbox, in which messages
-/// are handled in the order in which they came.
+/// Sends messages to an actor. Clones share the mailbox, whose messages are handled first
+/// come, first served.
 pub struct Address<M> {
     mailbox: mpsc::Sender<M>,
 }
@@ -99,28 +106,29 @@ impl fmt::Display for Ended {
 impl Error for Ended {}
 
 impl<M> Address<M> {
-    /// Sends a message, and waits while the mailbox is full, in the order of asking.
+    /// Waits until there is room in the mailbox, and puts the message there.
     ///
-    /// Dropped while it waits, it drops the message, which is then not handled. Not to
-    /// itself from `handle`: with a full mailbox it waits for ever.
+    /// Dropping the future drops a message that still waits. Do not call it from `handle`
+    /// for the same actor: with a full mailbox it waits for ever.
     ///
     /// # Errors
     ///
-    /// If the actor had ended before; the message comes back in the error. Without an
-    /// error the message may still be dropped unhandled, if the actor ends first.
+    /// Returns the message if the actor has ended. Without an error the message may still
+    /// be dropped unhandled, if the actor ends first.
     pub async fn tell(&self, message: M) -> Result<(), SendError<M>> {
         self.mailbox.send(message).await
     }
 
-    /// Sends the message that is made with the sender of the reply, and waits for it.
+    /// Sends the message that the closure makes with the sender of the reply, and waits
+    /// for the reply.
     ///
-    /// Dropped while the mailbox is full, it drops the message. Dropped later, it gives
-    /// up the reply only: the message is handled all the same. From `handle`, never ask
-    /// the actor itself, nor one that asks this one.
+    /// Dropping the future drops a message that waits for room. Later it drops only the
+    /// reply, and the message is handled. From `handle`, never ask the same actor, nor
+    /// one that asks this one.
     ///
     /// # Errors
     ///
-    /// [`Ended`], and with it whether the message can have been handled.
+    /// [`Ended`], which says whether the message can have been handled.
     pub async fn ask<R>(
         &self,
         message: impl FnOnce(oneshot::Sender<R>) -> M,

@@ -1,12 +1,15 @@
 //! Meet at a barrier: all tasks wait until the last one has arrived.
 //!
-//! `Barrier::new(3)` lets three pass together, again and again; exactly one of them is
-//! told `is_leader`, where asyncio gives each a number. There is no `abort` and no
-//! `n_waiting`: who fails cancels a token, and the others wait for the barrier or the
-//! token, whichever comes first; who waits is counted by hand. The trap: who stops
-//! waiting has arrived all the same. Tokio counts arrivals and lets the next ones pass
-//! although nobody is there, while asyncio takes them back. So throw the barrier away
-//! once somebody has given up.
+//! `Barrier::new(3)` lets three tasks pass together, again and again. For exactly one of
+//! them `is_leader` is true; asyncio returns a number to each. There is no `abort` and no
+//! `n_waiting`. Here a task that fails cancels a token. The others wait for the barrier
+//! or the token, whichever comes first, and a counter holds the number of waiters.
+//!
+//! Trap: a task that stops waiting has arrived all the same. Tokio counts it, and lets
+//! the next ones pass without it, while asyncio takes it back. After a timeout, throw the
+//! barrier away.
+//!
+//! See also: `event`, `wait_all`.
 //!
 //! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort, asyncio.timeout
 //! asyncio: asyncio.BrokenBarrierError, asyncio.Barrier.broken, asyncio.Barrier.parties
@@ -24,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 const WORKERS: usize = 3;
 
-/// A barrier that whoever fails can break.
+/// A barrier that a task can break when it fails.
 pub struct BreakableBarrier {
     barrier: Barrier,
     parties: usize,
@@ -32,7 +35,7 @@ pub struct BreakableBarrier {
     broken: CancellationToken,
 }
 
-/// Counts one who waits, until it is dropped.
+/// Counts a waiter, until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -42,7 +45,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl BreakableBarrier {
-    /// A barrier for so many; with 0 or 1 nobody waits.
+    /// Returns a barrier for `parties` tasks. With 0 or 1 no task waits.
     pub fn new(parties: usize) -> Self {
         Self {
             barrier: Barrier::new(parties),
@@ -52,8 +55,11 @@ impl BreakableBarrier {
         }
     }
 
-    /// Waits for the others; `None` if the barrier is broken, now or meanwhile. Not
-    /// cancel-safe: whoever is dropped here counts as arrived all the same.
+    /// Waits until all have arrived. Returns `None` if the barrier is broken before or
+    /// during the wait. An `abort` right after the last arrival, as by the leader, may
+    /// still send some home.
+    ///
+    /// Cancel safety: none. A task that is dropped here counts as arrived.
     pub async fn wait(&self) -> Option<BarrierWaitResult> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
@@ -61,22 +67,22 @@ impl BreakableBarrier {
         self.broken.run_until_cancelled(all).await
     }
 
-    /// Sends everybody home, now and later.
+    /// Breaks the barrier: `wait` returns `None`, for waiters and for later callers.
     pub fn abort(&self) {
         self.broken.cancel();
     }
 
-    /// Whether somebody has broken it.
+    /// Returns whether the barrier is broken.
     pub fn is_broken(&self) -> bool {
         self.broken.is_cancelled()
     }
 
-    /// How many have to meet.
+    /// Returns the number of tasks that have to meet.
     pub fn parties(&self) -> usize {
         self.parties
     }
 
-    /// How many are there by now.
+    /// Returns the number of tasks that wait at this moment.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

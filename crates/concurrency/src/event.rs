@@ -1,11 +1,16 @@
 //! Wait for an event that another task sets, as with `asyncio.Event`; it stays set.
 //!
-//! A `watch` channel of a `bool` is the nearest to it: whoever waits for `true` goes on
-//! when it is set, and who comes later goes on at once. Set it with `send_replace`, for
-//! `send` changes nothing while nobody waits. The trap is to set and clear in one go:
-//! asyncio's waiters go on all the same, while these look at the value when their turn
-//! comes, and wait on. To wake those who wait now, and only them, there is `Notify`.
-//! What is set once and for all is a `CancellationToken`: `cancel` sets it.
+//! A `watch` channel of a `bool` comes nearest to it. A task that waits for `true` goes
+//! on when the event is set, and a task that comes later goes on at once. Set the event
+//! with `send_replace`: `send` changes nothing if no receiver exists.
+//!
+//! To wake only the tasks that wait at this moment, use `Notify`. For an event that is
+//! set once and for all, use a `CancellationToken`: `cancel` sets it.
+//!
+//! Trap: do not set and clear the event in one go. Waiters of asyncio go on all the same.
+//! These check the value only when it is their turn to run, and keep waiting.
+//!
+//! See also: `watch_a_value`, `barrier`, `condition_queue`.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.Event.clear, asyncio.Event.wait
 //! asyncio: asyncio.Event.is_set
@@ -26,22 +31,22 @@ pub struct Event {
 }
 
 impl Event {
-    /// Lets everybody pass, now and later.
+    /// Sets the event: all waiters go on, and later callers of `wait` do not wait.
     pub fn set(&self) {
         self.flag.send_replace(true);
     }
 
-    /// Makes those wait who come from now on.
+    /// Clears the event: later callers of `wait` wait again.
     pub fn clear(&self) {
         self.flag.send_replace(false);
     }
 
-    /// Whether it is set at this moment.
+    /// Returns whether the event is set at this moment.
     pub fn is_set(&self) -> bool {
         *self.flag.borrow()
     }
 
-    /// Returns once the event is set. Nothing is lost when this is dropped half-way.
+    /// Waits until the event is set. Cancel safety: dropping the future loses nothing.
     pub async fn wait(&self) {
         let mut flag = self.flag.subscribe();
         let set = flag.wait_for(|is_set| *is_set).await;

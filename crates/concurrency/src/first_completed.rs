@@ -1,12 +1,15 @@
 //! Race tasks: take the first that completes, abort the others and wait for their end.
 //!
-//! `JoinSet::join_next` gives whatever ends first, an error as well as a value. The trap
-//! is in both languages: to cancel a task is a request, so a function that returns right
-//! after it leaves the losers' clean-up undone. `JoinSet::shutdown` aborts the rest and
-//! waits until each has dropped what it held, so here all requests are closed before the
-//! result is printed; dropping the set only aborts. `select!` races two futures of one
-//! task, of any types, and drops the loser before it goes on. To keep the rest running:
-//! `select_all_of`.
+//! `JoinSet::join_next` returns whatever ends first, an error as well as a value.
+//! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped what it
+//! held: here all requests are closed before the result is printed. `select!` races two
+//! futures of any types in one task, and drops the loser before it goes on.
+//!
+//! Trap: in both languages, cancelling a task is only a request. A function that returns
+//! right after the request leaves the clean-up of the losers undone. So does dropping the
+//! `JoinSet`.
+//!
+//! See also: `select_all_of` (keeps the rest running), `hedged_request`, `as_completed`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel, finally
 
@@ -17,11 +20,12 @@ use tokio::select;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// Any error that may move to another thread.
+/// Any error that can move to another thread.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs all futures as tasks. What the first returned that completed, or `None` if there
-/// are no futures. The others are aborted, and have ended when this returns.
+/// Runs all futures as tasks and returns the result of the first that completes, or
+/// `None` if there are no futures. The other tasks are aborted, and have ended when this
+/// returns.
 pub async fn first_completed<F>(
     futures: impl IntoIterator<Item = F>,
 ) -> Option<Result<F::Output, JoinError>>
@@ -34,9 +38,13 @@ where
     first
 }
 
-/// The same for the first that succeeds. If none does: all errors, as they came; a panic
-/// is one of them. `E` is most simply `Box<dyn Error + Send + Sync>`; an enum of your own
-/// needs `impl From<JoinError>`.
+/// Runs all futures as tasks and returns the value of the first that succeeds. The other
+/// tasks are aborted, and have ended when this returns.
+///
+/// # Errors
+///
+/// All errors in the order in which they came, if no future succeeds; a panic is one. `E`
+/// is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
 pub async fn first_success<F, T, E>(
     futures: impl IntoIterator<Item = F>,
 ) -> Result<T, Vec<E>>

@@ -1,12 +1,17 @@
-//! Map an async function over a list, n at once: limit concurrency, results in order.
+//! Map an async function over a list: at most N calls run at once, results in order.
 //!
-//! `buffer_unordered` needs no spawn: all calls run in the caller's task, may borrow what
-//! it has, and are dropped with it, but they share one thread. (As a stream it stands
-//! still while its consumer is busy: `buffered_in_order`.) With a `JoinSet` and a
-//! semaphore each call is a task, and other lists can share the limit, but calls own what
-//! they use. So take tasks for what computes, and else the stream. The first error stops
-//! the rest in both. The trap is to look for it only when there is a permit for the next
-//! call: while other lists have them all, it goes unnoticed.
+//! `map_with_limit` needs no spawn: all calls run in the caller's task, may borrow its
+//! variables, and are dropped with it. They share one thread. `map_in_tasks` spawns each
+//! call. The calls use all threads, and several lists can share one semaphore, but each
+//! call owns what it uses. The first error stops the rest in both.
+//!
+//! Trap: a computation of more than a millisecond blocks the other calls, and in a task a
+//! thread of the runtime. Use `spawn_blocking`.
+//!
+//! Trap: look for errors also while you wait for a permit. If other lists hold all
+//! permits, an error would go unnoticed.
+//!
+//! See also: `semaphore`, `buffered_in_order` (for endless sources), `cpu_bound`.
 //!
 //! asyncio: asyncio.Semaphore.acquire, asyncio.Semaphore.release, asyncio.TaskGroup
 
@@ -27,12 +32,11 @@ fn in_order<R>(mut results: Vec<(usize, R)>) -> Vec<R> {
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Calls `f` for all items at once, which only makes the futures; at most `limit` of them
-/// run, in the caller's task. What `f` does outside its `async` block is not limited. For
-/// a source without an end: `buffered_in_order`.
+/// Returns the results of all calls in the order of the items. At most `limit` calls run
+/// at once, in the caller's task.
 ///
-/// The first error drops the other calls, and so does a panic in one, which goes on in
-/// the caller.
+/// `f` is called for all items first. It only creates the futures: what it does outside
+/// its `async` block is not limited. The first error or panic drops the other calls.
 ///
 /// # Panics
 ///
@@ -58,12 +62,13 @@ where
     Ok(in_order(results))
 }
 
-/// Calls `f` for each item in a task of its own, each with a permit.
+/// Returns the results of all calls in the order of the items. Each call runs in a task
+/// of its own that holds a permit.
 ///
-/// The first error aborts the other tasks, and waits until they have ended. A panic in a
-/// call goes on in the caller and aborts them too, but does not wait. Dropped, it aborts
-/// them all. A semaphore that never has a permit makes it wait for ever: it has 0, or its
-/// permits are held by who calls this.
+/// The first error aborts the other tasks, and waits until they have ended. A panic of a
+/// call continues in the caller, and aborts the others without waiting. Dropping the
+/// future aborts all tasks. It waits for ever if the semaphore never has a permit, for
+/// example if the caller holds them.
 ///
 /// # Panics
 ///

@@ -1,12 +1,15 @@
-//! Load a value once, by whoever comes first; the others wait for it.
+//! Load a value once, in the first caller; the others wait for it.
 //!
-//! `OnceCell::get_or_try_init` runs the loader that it is given only if there is no
-//! value yet, and one at a time. If a loader fails, its caller alone gets the error,
-//! and the next one in the queue tries with its own; so it is if the caller is
-//! cancelled while loading. The trap: all wait for the one that loads, however long it
-//! takes, so give it a deadline. Tasks share the cell through an `Arc` ("use of moved
-//! value: `settings`" without it), or as a `static` made with `OnceCell::const_new()`.
-//! One load for each of many keys: `single_flight`.
+//! `OnceCell::get_or_try_init` runs its loader only if there is no value yet, and one
+//! loader at a time. If a loader fails or its caller is cancelled, the next waiter runs
+//! its own loader. Only the caller of a failed loader gets the error. Tasks share the
+//! cell through an `Arc` ("use of moved value: `settings`" without it), or as a `static`
+//! made with `OnceCell::const_new()`.
+//!
+//! Trap: all callers wait for the one that loads, however long it takes. Give the loader
+//! a timeout.
+//!
+//! See also: `single_flight` (one load for each of many keys), `lock`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout, async with
 
@@ -24,7 +27,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The region; loads it if nobody has done so yet.
+    /// Returns the region, and loads it if no caller has done so yet. A loader that asks
+    /// its own cell waits for itself for ever.
     pub async fn region(&self, caller: &str) -> Result<&str, String> {
         let region = self.region.get_or_try_init(|| load(caller)).await?;
         Ok(region)

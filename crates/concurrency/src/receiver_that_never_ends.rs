@@ -103,7 +103,7 @@ async fn read_all(pages: &mut mpsc::UnboundedReceiver<Page>) {
 pub async fn run() -> Result<(), JoinError> {
     let limit = Duration::from_millis(500);
 
-    println!("A sender that was cloned:");
+    println!("Nobody says that there is no more:");
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(produce(1, sender.clone()));
     tokio::spawn(produce(10, sender.clone()));

@@ -1,12 +1,18 @@
 //! Share one call among concurrent callers of a key: single flight, cache stampede.
 //!
-//! Whoever asks for a key that is being loaded waits for that call and makes none of its
-//! own. The call runs in a task, so it survives the caller who began it, as with
-//! `shield`, and owns what it uses ("borrowed data escapes outside of method"): a struct
-//! gives it an `Arc` of itself. The trap is a call in the body of whoever asked first:
-//! cancelled with it, it leaves the others without a result. A failure goes to all who
-//! wait, hence `Clone`; an error that is not `Clone` goes into an `Arc`. The crate `moka`
-//! does more: `Cache::try_get_with` also keeps the values, for a time and up to a number.
+//! A caller that asks for a key which is being loaded waits for that call and starts none
+//! of its own. Each call runs in a task, so it survives the caller that started it, as
+//! with `shield`. All waiters get a clone of the result; put an error that is not `Clone`
+//! into an `Arc`.
+//!
+//! Bounds: one call for each key. A call without a timeout may hold its key for ever.
+//!
+//! Trap: the task must own what it uses ("borrowed data escapes outside of method"). A
+//! struct gives it an `Arc` of itself.
+//!
+//! In production: `Cache::try_get_with` of `moka` also keeps the values, for a time and
+//! up to a number. It runs the call in the caller, and another caller starts anew if that
+//! one is cancelled.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
 //! stderr: there is no user 0
@@ -29,10 +35,11 @@ fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Recei
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// At most one call for each key at a time, whose result goes to all who asked meanwhile.
+/// Runs at most one call for each key at a time. Its result goes to all callers that
+/// asked meanwhile, as in Go's `singleflight`.
 ///
-/// Results are not kept: who asks after the end begins a new call. Clones share the
-/// calls. Keys do not wait for each other. The idea is that of Go's `singleflight`.
+/// Results are not kept: after the end of a call, the next caller starts a new one.
+/// Clones share the calls. Different keys do not wait for each other.
 pub struct SingleFlight<K, V> {
     calls: Arc<Calls<K, V>>,
 }
@@ -57,7 +64,6 @@ impl<K, V> Clone for SingleFlight<K, V> {
 }
 
 impl<K, V> Default for SingleFlight<K, V> {
-    /// Nothing runs yet.
     fn default() -> Self {
         let calls = Arc::default();
         Self { calls }
@@ -69,23 +75,24 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Nothing runs yet.
+    /// Returns a group without calls.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Runs `call` in a task, or drops it unused and waits for the call that is already
-    /// running for this key. All who wait get a clone of the result at the same time.
+    /// Runs `call` in a task. If a call for this key is running, waits for that one, and
+    /// drops `call` unused. All callers get a clone of the result.
     ///
-    /// Cancel-safe: whoever began it may be dropped, the call runs on, and the rest get
-    /// its result. With nobody left it runs to its end all the same. A call that never
-    /// ends keeps its key for ever: put a deadline into it. One that asks for its own key
-    /// waits for itself. The call sees neither task locals nor the tracing span of who
-    /// began it.
+    /// Cancel safety: if a caller is dropped, the call runs on, also when no caller is
+    /// left.
+    ///
+    /// A call that never ends keeps its key for ever: put a timeout into it. A call that
+    /// asks for its own key waits for itself. The call sees neither the task locals nor
+    /// the tracing span of its caller.
     ///
     /// # Errors
     ///
-    /// [`NoResult`] to all who wait. The next to ask begins a new call.
+    /// [`NoResult`] for all waiters. The next caller starts a new call.
     ///
     /// # Panics
     ///
@@ -126,9 +133,10 @@ where
     }
 }
 
-/// A running call. When it is dropped, be it at the end, by a panic or by the runtime, it
-/// frees its key first and tells the result then, so that who hears of the result and
-/// asks again begins a new call. Without a result the sender's end tells of that.
+/// A running call. It is dropped at the end, by a panic or by the runtime. Then it frees
+/// its key first and sends the result afterwards, so that a caller that gets the result
+/// and asks again starts a new call. Without a result, dropping the sender tells the
+/// waiters.
 struct Flight<K: Eq + Hash, V> {
     calls: Arc<Calls<K, V>>,
     key: K,
@@ -146,7 +154,7 @@ impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     fn drop(&mut self) {
         lock(&self.calls).remove(&self.key);
         if let Some(value) = self.value.take() {
-            // It fails when nobody waits any more.
+            // It fails if no waiter is left.
             let _ = self.sender.send(value);
         }
     }
@@ -159,7 +167,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// The user with this number, loaded once for all who ask meanwhile.
+    /// Returns the user with this number, loaded once for all concurrent callers.
     pub async fn get(self: &Arc<Self>, id: u32) -> Result<String, String> {
         let users = Arc::clone(self);
         let call = async move { users.load(id).await };

@@ -397,7 +397,7 @@ async fn closing_among_many_tasks_loses_nothing() {
             let got = got.into_iter().filter(|done| *done).count();
             assert_eq!(put, got + queue.len(), "round {round}");
             // `None` means that there will never be an item again.
-            assert!(got == 5 || queue.len() == 0, "round {round}");
+            assert!(got == 5 || queue.is_empty(), "round {round}");
         }
     })
     .await;
