@@ -176,7 +176,7 @@ impl Drop for Lease {
     }
 }
 
-/// Works for some milliseconds under a lease, without renewing it: `cargo run -- 500 200`.
+/// Works some milliseconds under a lease, without renewing it: `cargo run -- 500 200`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let millis = std::env::args().skip(1).map(|millis| millis.parse());
