@@ -1,45 +1,26 @@
 import asyncio
+import collections
+import logging
+import re
 import time
 
 SLOW = 0.05
 
 
-class Monitor:
-    """Counts the steps of its tasks: asyncio itself only warns of slow ones."""
+class SlowSteps(logging.Handler):
+    """Counts the steps that asyncio's debug mode reports as slow, by task."""
 
     def __init__(self):
-        self.tasks = self.polls = self.slow = 0
+        super().__init__()
+        self.counts = collections.Counter()
 
-    async def instrument(self, coroutine):
-        self.tasks += 1
-        return await Steps(coroutine, self)
-
-    def report(self, kind):
-        counts = f"tasks {self.tasks}, polls {self.polls}, of which slow {self.slow}"
-        print(f"{kind}: {counts}")
+    def emit(self, record):
+        # "Executing <Task pending name='search' coro=<..> ..> took 0.100 seconds"
+        if match := re.match(r"Executing .*name='(\w+)'.* took", record.getMessage()):
+            self.counts[match[1]] += 1
 
 
-class Steps:
-    """A coroutine whose steps are counted."""
-
-    def __init__(self, coroutine, monitor):
-        self.coroutine, self.monitor = coroutine, monitor
-
-    def __await__(self):
-        resume = self.coroutine.send, None
-        while True:
-            start = time.perf_counter()
-            try:
-                waits_for = resume[0](resume[1])
-            except StopIteration as end:
-                return end.value
-            finally:
-                self.monitor.polls += 1
-                self.monitor.slow += time.perf_counter() - start >= SLOW
-            try:
-                resume = self.coroutine.send, (yield waits_for)
-            except BaseException as error:
-                resume = self.coroutine.throw, error
+slow_steps = SlowSteps()
 
 
 async def search():
@@ -63,37 +44,24 @@ async def thumbnail_in_a_thread():
 
 
 async def three(kind, request):
-    monitor = Monitor()
+    slow_steps.counts.clear()
     loop = asyncio.get_running_loop()
     start = loop.time()
     for number in range(3):
         await asyncio.sleep(start + 0.175 * number - loop.time())
-        await asyncio.create_task(monitor.instrument(request()))
-    monitor.report(kind)
-
-
-class Flag:
-    ready = False
-
-
-async def wait_by_asking(flag):
-    while not flag.ready:
-        await asyncio.sleep(0.1)
-
-
-async def wait_to_be_woken(event):
-    await event.wait()
+        await asyncio.create_task(request(), name=kind)
+    print(f"{kind}: 3 tasks, {slow_steps.counts[kind]} slow steps")
 
 
 async def query(connection):
-    """Takes 100 ms, and then 400 ms of the one connection."""
+    """Takes 100 ms, and then holds the one connection for 400 ms."""
     await asyncio.sleep(0.1)
     async with connection:
         await asyncio.sleep(0.4)
 
 
-async def serve(places=None):
-    """A query each 200 ms. After 0.7 and 1.5 s it prints how many tasks there are."""
+async def serve(permits=None):
+    """Starts a query each 200 ms. Prints after 0.7 and 1.5 s how many tasks there are."""
     loop = asyncio.get_running_loop()
     before = len(asyncio.all_tasks())
     start = loop.time()
@@ -102,7 +70,7 @@ async def serve(places=None):
     for arrivals, at in [(range(4), 0.7), (range(4, 8), 1.5)]:
         for number in arrivals:
             await asyncio.sleep(start + 0.05 + 0.2 * number - loop.time())
-            if places is not None and len(queries) == places:
+            if permits is not None and len(queries) == permits:
                 refused += 1
                 continue
             task = asyncio.create_task(query(connection))
@@ -117,7 +85,9 @@ async def serve(places=None):
 
 
 async def main():
+    logging.getLogger("asyncio").addHandler(slow_steps)
     loop = asyncio.get_running_loop()
+    loop.slow_callback_duration = SLOW
     start = loop.time()
 
     async def part(number):
@@ -129,33 +99,15 @@ async def main():
     await three("thumbnail", thumbnail)
 
     await part(2)
-    print("What was slow, in a thread:")
+    print("The slow part in a thread:")
     await three("thumbnail", thumbnail_in_a_thread)
 
     await part(3)
-    print("A task that waits until another is ready, after 0.25 s:")
-    delay = 0.25
-    monitor, flag = Monitor(), Flag()
-    asks = asyncio.create_task(monitor.instrument(wait_by_asking(flag)))
-    await asyncio.sleep(delay)
-    flag.ready = True
-    await asks
-    monitor.report("asks")
-
-    await part(4)
-    monitor, event = Monitor(), asyncio.Event()
-    is_woken = asyncio.create_task(monitor.instrument(wait_to_be_woken(event)))
-    await asyncio.sleep(delay)
-    event.set()
-    await is_woken
-    monitor.report("is woken")
-
-    await part(5)
     print("A query each 0.2 s, and each needs the connection for 0.4 s:")
     await serve()
-    print("With two places, and who finds none is refused:")
-    await part(8)
-    await serve(places=2)
+    print("With two permits; a query without one is refused:")
+    await part(6)
+    await serve(permits=2)
 
 
-asyncio.run(main())
+asyncio.run(main(), debug=True)

@@ -19,12 +19,11 @@
 //! clock: real
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, interval, interval_at, sleep, sleep_until};
 use tokio_metrics::{RuntimeMonitor, TaskMonitor};
@@ -33,9 +32,8 @@ pub const SLOW: Duration = Duration::from_millis(50);
 
 fn report(kind: &str, monitor: &TaskMonitor) {
     let metrics = monitor.cumulative();
-    let (tasks, polls) = (metrics.instrumented_count, metrics.total_poll_count);
-    let slow = metrics.total_slow_poll_count;
-    println!("{kind}: tasks {tasks}, polls {polls}, of which slow {slow}");
+    let (tasks, slow) = (metrics.instrumented_count, metrics.total_slow_poll_count);
+    println!("{kind}: {tasks} tasks, {slow} slow steps");
 }
 
 async fn search() {
@@ -59,7 +57,7 @@ async fn thumbnail_in_a_thread() {
     spawn_blocking(draw).await.expect("it does not panic");
 }
 
-/// Three of them, each in a task of its own and at its time.
+/// Runs three requests, each in a task of its own and at its time.
 async fn three<F>(kind: &str, request: fn() -> F) -> Result<(), JoinError>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -74,25 +72,15 @@ where
     Ok(())
 }
 
-async fn wait_by_asking(ready: Arc<AtomicBool>) {
-    while !ready.load(Ordering::Acquire) {
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-pub async fn wait_to_be_woken(ready: Arc<Notify>) {
-    ready.notified().await;
-}
-
-/// Takes 100 ms, and then 400 ms of the one connection.
-async fn query(connection: Arc<Mutex<()>>, _place: Option<OwnedSemaphorePermit>) {
+/// Takes 100 ms, and then holds the one connection for 400 ms.
+async fn query(connection: Arc<Mutex<()>>, _permit: Option<OwnedSemaphorePermit>) {
     sleep(Duration::from_millis(100)).await;
     let _connection = connection.lock().await;
     sleep(Duration::from_millis(400)).await;
 }
 
-/// A query each 200 ms. After 0.7 and 1.5 s it prints how many tasks there are.
-async fn serve(places: Option<Arc<Semaphore>>) {
+/// Starts a query each 200 ms. Prints after 0.7 and 1.5 s how many tasks there are.
+async fn serve(permits: Option<Arc<Semaphore>>) {
     let mut samples = RuntimeMonitor::new(&Handle::current()).intervals();
     let mut live = || samples.next().map_or(0, |sample| sample.live_tasks_count);
     let before = live();
@@ -105,12 +93,12 @@ async fn serve(places: Option<Arc<Semaphore>>) {
     for (count, at) in [(4, 700), (4, 1500)] {
         for _ in 0..count {
             arrivals.tick().await;
-            // Or it keeps those that have ended.
+            // Otherwise the set keeps all finished tasks.
             while queries.try_join_next().is_some() {}
-            let place = places.clone().map(Semaphore::try_acquire_owned);
-            match place.transpose() {
-                Ok(place) => {
-                    queries.spawn(query(Arc::clone(&connection), place));
+            let permit = permits.clone().map(Semaphore::try_acquire_owned);
+            match permit.transpose() {
+                Ok(permit) => {
+                    queries.spawn(query(Arc::clone(&connection), permit));
                 }
                 Err(_) => refused += 1,
             }
@@ -132,34 +120,13 @@ pub async fn run() -> Result<(), JoinError> {
     three("thumbnail", thumbnail).await?;
 
     part.tick().await;
-    println!("What was slow, in a thread:");
+    println!("The slow part in a thread:");
     three("thumbnail", thumbnail_in_a_thread).await?;
-
-    part.tick().await;
-    println!("A task that waits until another is ready, after 0.25 s:");
-    let delay = Duration::from_millis(250);
-    let monitor = TaskMonitor::with_slow_poll_threshold(SLOW);
-    let ready = Arc::new(AtomicBool::new(false));
-    let asks = tokio::spawn(monitor.instrument(wait_by_asking(Arc::clone(&ready))));
-    sleep(delay).await;
-    ready.store(true, Ordering::Release);
-    asks.await?;
-    report("asks", &monitor);
-
-    part.tick().await;
-    let monitor = TaskMonitor::with_slow_poll_threshold(SLOW);
-    let ready = Arc::new(Notify::new());
-    let is_woken = monitor.instrument(wait_to_be_woken(Arc::clone(&ready)));
-    let is_woken = tokio::spawn(is_woken);
-    sleep(delay).await;
-    ready.notify_one();
-    is_woken.await?;
-    report("is woken", &monitor);
 
     part.tick().await;
     println!("A query each 0.2 s, and each needs the connection for 0.4 s:");
     serve(None).await;
-    println!("With two places, and who finds none is refused:");
+    println!("With two permits; a query without one is refused:");
     for _ in 0..3 {
         part.tick().await;
     }
