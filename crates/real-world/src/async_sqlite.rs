@@ -1,6 +1,6 @@
 //! Query SQLite without blocking the event loop: rusqlite on a thread of its own.
 //!
-//! A thread owns the connection and runs the functions that it is sent, as in `aiosqlite`.
+//! A thread owns the connection and runs the functions it is sent, as in `aiosqlite`.
 //! With `spawn_blocking` and a lock, each waiting call would hold a thread.
 //!
 //! Bounds: 100 waiting calls, then callers wait. unbounded: the time of a call; put a
