@@ -154,7 +154,12 @@ def make_app(limits, jobs):
 async def serve(listener, limits, work, stop):
     jobs = Jobs(limits, work)
     # A handler goes on when its client leaves, unless `handler_cancellation=True`.
-    runner = web.AppRunner(make_app(limits, jobs), shutdown_timeout=limits.drain)
+    runner = web.AppRunner(
+        make_app(limits, jobs),
+        shutdown_timeout=limits.drain,
+        # For so long it reads the rest of a body that is too large; 10 s by default.
+        lingering_time=limits.drain,
+    )
     await runner.setup()
     try:
         site = web.SockSite(runner, listener)

@@ -177,7 +177,7 @@ def make_app(users, running):
     async def me(request):
         return f"you are {request.user}"
 
-    @app.route("GET", "/report")
+    @app.route("GET", "/report.txt")
     async def report(request):
         await asyncio.sleep(0.3)
         return "all is well"
@@ -210,6 +210,7 @@ async def main():
 
     print("No such path, no such method:")
     await send(app, "GET", "/users/1/name")
+    await send(app, "GET", "/report-txt")
     await send(app, "DELETE", "/users/1")
 
     print("Without a token nobody learns which paths there are:")
@@ -223,13 +224,13 @@ async def main():
         await asyncio.sleep(0.05)
         print(f"{running.count} are running")
 
-    paths = ["/report", "/users/1", "/users/me"]
+    paths = ["/report.txt", "/users/1", "/users/me"]
     await asyncio.gather(*(send(app, "GET", path) for path in paths), look())
 
     print("Who asks gives up after 0.15 s:")
     try:
         async with asyncio.timeout(0.15):
-            await send(app, "GET", "/report")
+            await send(app, "GET", "/report.txt")
         print("was answered")
     except TimeoutError:
         print("gave up")

@@ -444,7 +444,7 @@ fn app(users: &Arc<Users>, running: &Arc<AtomicUsize>) -> App {
             Arc::clone(&replace).replace(request)
         })
         .route(Method::Get, "/users/me", me)
-        .route(Method::Get, "/report", report)
+        .route(Method::Get, "/report.txt", report)
         .wrap(log)
         .wrap(authenticate)
         .wrap(move |request, next| count(request, next, Arc::clone(&running)))
@@ -475,6 +475,7 @@ pub async fn run() {
 
     println!("No such path, no such method:");
     send(&app, Method::Get, "/users/1/name", "").await;
+    send(&app, Method::Get, "/report-txt", "").await;
     send(&app, Method::Delete, "/users/1", "").await;
 
     println!("Without a token nobody learns which paths there are:");
@@ -484,7 +485,7 @@ pub async fn run() {
     }
 
     println!("Three at once:");
-    let requests = ["/report", "/users/1", "/users/me"];
+    let requests = ["/report.txt", "/users/1", "/users/me"];
     let send_all = requests.map(|path| send(&app, Method::Get, path, ""));
     let look = async {
         sleep(Duration::from_millis(50)).await;
@@ -494,7 +495,7 @@ pub async fn run() {
 
     println!("Who asks gives up after 0.15 s:");
     let limit = Duration::from_millis(150);
-    let answered = timeout(limit, send(&app, Method::Get, "/report", "")).await;
+    let answered = timeout(limit, send(&app, Method::Get, "/report.txt", "")).await;
     println!("{}", answered.map_or("gave up", |()| "was answered"));
     println!("{} are running", running.load(SeqCst));
 }

@@ -5,8 +5,8 @@
 //! The library `websockets` does the rest by itself; here you do it: pings, a limit for
 //! the handshake, and close frames.
 //!
-//! Bounds: `Limits`. A client that takes `queue` messages later than the others is cut
-//! off, so choose `queue * pace / connections` longer than a healthy client may pause.
+//! Bounds: `Limits`. A client that falls `queue` messages behind is cut off. If all send
+//! as fast as they may, that takes the time `queue * pace / connections`.
 //!
 //! Trap: by default a message may have 64 MiB, and what waits to be written has no limit.
 //!

@@ -62,6 +62,8 @@ pub struct Target {
     pub held: usize,
     /// Whether a peer is cut off that sends a byte now and then.
     pub ends_drips: bool,
+    /// Whether a peer is cut off that is silent or does not read.
+    pub ends_silence: bool,
     /// Whether `open` succeeds only for a peer that is served.
     pub opens_when_served: bool,
 }
@@ -161,6 +163,7 @@ pub fn target(address: SocketAddr) -> Target {
         connections: CONNECTIONS,
         held: 0,
         ends_drips: true,
+        ends_silence: true,
         opens_when_served: false,
     }
 }
@@ -324,11 +327,6 @@ async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> usize {
     got
 }
 
-async fn ended(kind: &'static str, stream: &mut BoxStream) -> Result<(), Fault> {
-    let ended = timeout(RECOVERY, drain(stream)).await;
-    ended.map(|_| ()).map_err(|_| Fault::NotCutOff(kind))
-}
-
 impl Target {
     async fn opened(&self, resets: bool) -> io::Result<BoxStream> {
         (self.open)((self.connect)(resets).await?).await
@@ -348,6 +346,22 @@ impl Target {
         };
         let served = timeout(RECOVERY, honest).await;
         served.map_err(|_| Fault::NotServed(after))
+    }
+
+    /// Waits until a peer is cut off, if the server does that.
+    async fn cut_off<T>(
+        &self,
+        kind: &'static str,
+        ended: impl Future<Output = T>,
+    ) -> Result<(), Fault> {
+        let limit = match self.ends_silence {
+            true => RECOVERY,
+            false => Duration::from_secs(1),
+        };
+        match timeout(limit, ended).await {
+            Err(_) if self.ends_silence => Err(Fault::NotCutOff(kind)),
+            _ => Ok(()),
+        }
     }
 
     /// Runs all kinds of peers, one after the other.
@@ -406,7 +420,7 @@ impl Target {
             if number > 3 {
                 let _ = stream.shutdown().await;
             }
-            ended(KIND, &mut stream).await
+            self.cut_off(KIND, drain(&mut stream)).await
         });
         join_all(peers).await.into_iter().collect()
     }
@@ -420,10 +434,6 @@ impl Target {
             let (mut reader, mut writer) = tokio::io::split(stream);
             let (beginning, rest) = &self.endless[0];
             let mut bytes = beginning.iter().chain(rest.iter().cycle());
-            let limit = match self.ends_drips {
-                true => RECOVERY,
-                false => Duration::from_secs(2),
-            };
             let dripping = async {
                 while let Some(&byte) = bytes.next()
                     && writer.write_all(&[byte]).await.is_ok()
@@ -438,9 +448,12 @@ impl Target {
                     _ = drain(&mut reader) => {}
                 }
             };
-            match timeout(limit, both).await {
-                Err(_) if self.ends_drips => Err(Fault::NotCutOff("drip")),
-                _ => Ok(()),
+            match self.ends_drips {
+                true => self.cut_off("drip", both).await,
+                false => {
+                    let _ = timeout(Duration::from_secs(1), both).await;
+                    Ok(())
+                }
             }
         });
         join_all(peers).await.into_iter().collect()
@@ -529,14 +542,26 @@ impl Target {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        let cut_off = timeout(RECOVERY, refused).await;
-        cut_off.map_err(|_| Fault::NotCutOff(KIND))
+        self.cut_off(KIND, refused).await
     }
 
-    /// More peers than the server serves at once.
+    /// More peers than the server serves at once. A peer learns of its end later than the
+    /// server knows it, on a busy machine much later: so twice as many may seem served, and
+    /// of three crowds one has to be right.
     async fn crowd(&self) -> Result<(), Fault> {
+        let mut most = usize::MAX;
+        for _ in 0..3 {
+            most = most.min(self.most_served().await);
+            if most <= self.connections * 2 {
+                return Ok(());
+            }
+        }
+        Err(Fault::Connections(most))
+    }
+
+    async fn most_served(&self) -> usize {
         let (served, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let peers = (0..self.connections * 4 + 20).map(async |_| {
+        let peers = (0..CONNECTIONS * 4 + 20).map(async |_| {
             let Ok(mut stream) = self.opened(true).await else {
                 return;
             };
@@ -552,18 +577,14 @@ impl Target {
             }
         });
         let _ = timeout(Duration::from_secs(2), join_all(peers)).await;
-        // A peer learns of its end later than the server knows it.
-        match most.load(SeqCst) {
-            most if most > self.connections * 2 => Err(Fault::Connections(most)),
-            _ => Ok(()),
-        }
+        most.into_inner()
     }
 
     async fn panic(&self) {
         let Some(request) = &self.panics else {
             return;
         };
-        for _ in 0..self.connections + 1 {
+        for _ in 0..CONNECTIONS + 1 {
             if let Ok(mut stream) = self.opened(false).await {
                 let _ = stream.write_all(request).await;
                 let _ = timeout(Duration::from_secs(1), drain(&mut stream)).await;
@@ -586,7 +607,7 @@ impl Target {
     /// Peers that stay: some silent, some that never read.
     pub async fn linger(&self) -> Vec<BoxStream> {
         let mut peers = Vec::new();
-        for number in 0..self.connections {
+        for number in 0..CONNECTIONS {
             if let Ok(Ok(mut stream)) = timeout(RECOVERY, self.opened(false)).await {
                 if number % 2 == 0 {
                     let _ = stream.write_all(&self.request).await;

@@ -275,3 +275,28 @@ async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
     drop(silent);
     Ok(())
 }
+
+/// `start_tls`: both sides have talked over the stream before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stream_that_was_used_before_is_upgraded() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let (mut near, mut far) = duplex(4096);
+    let server = tokio::spawn(async move {
+        let mut said = [0; 9];
+        far.read_exact(&mut said).await?;
+        assert_eq!(&said, b"STARTTLS\n");
+        far.write_all(b"OK\n").await?;
+        let mut stream = TlsAcceptor::from(config).accept(far).await?;
+        stream.write_all(b"secret").await?;
+        stream.shutdown().await
+    });
+    near.write_all(b"STARTTLS\n").await?;
+    near.read_exact(&mut [0; 3]).await?;
+    let client = trust(authority.roots()?)?;
+    let mut stream = connect(&client, "localhost", near, 60 * SECOND).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    assert_eq!(answer, b"secret");
+    Ok(server.await??)
+}
