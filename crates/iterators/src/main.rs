@@ -16,6 +16,8 @@ mod next_with_default;
 // Adapters and errors
 mod zip_and_enumerate;
 mod itertools_on_streams;
+mod chunks_timeout;
+mod moving_window;
 mod fallible_stream;
 mod record_stream;
 
@@ -38,8 +40,6 @@ mod stream_map;
 mod select_all_push;
 
 // Concurrency in a stream
-mod chunks_timeout;
-mod moving_window;
 mod buffered_in_order;
 mod buffered_as_completed;
 mod bounded_fetch_with_failures;
