@@ -26,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::task::TaskTracker;
 
 type Callback<E> = BoxFuture<'static, Result<(), E>>;
@@ -115,9 +115,9 @@ impl<E: Send + 'static> ExitStack<E> {
 
     /// Pushes a resource with the function that closes it, and returns a guard for it.
     ///
-    /// Call it right after the resource was opened, with no await in between. The
-    /// resource is closed when its turn comes and its guard was dropped, so drop the
-    /// guard before [`close`](Self::close), which otherwise waits for ever.
+    /// Call it right after the resource was opened, with no await in between. If the
+    /// guard is alive when the turn of the resource comes, nobody waits: a task of the
+    /// tracker closes the resource when the guard is dropped, and an error is lost.
     ///
     /// Unlike `__aexit__`, `close` does not learn of the body's error.
     pub fn enter<R, Fut>(
@@ -129,13 +129,21 @@ impl<E: Send + 'static> ExitStack<E> {
         R: Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send,
     {
-        let (back, resource_again) = oneshot::channel();
+        let (back, mut returned) = oneshot::channel();
+        let tracker = self.tracker.clone();
         self.push(async move {
-            match resource_again.await {
-                Ok(resource) => close(resource).await,
+            match returned.try_recv() {
+                Ok(resource) => return close(resource).await,
+                Err(TryRecvError::Empty) => drop(tracker.spawn(async move {
+                    match returned.await {
+                        Ok(resource) => close(resource).await,
+                        Err(_) => Ok(()),
+                    }
+                })),
                 // The guard was forgotten, with the resource in it.
-                Err(_) => Ok(()),
+                Err(TryRecvError::Closed) => {}
             }
+            Ok(())
         });
         Entered(Some((resource, back)))
     }

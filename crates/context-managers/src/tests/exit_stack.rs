@@ -388,20 +388,30 @@ async fn a_resource_is_changed_and_then_closed() {
     }
 }
 
+/// A body may return a guard by mistake. Nobody would ever drop it if the stack waited.
 #[tokio::test(start_paused = true)]
-async fn a_guard_that_is_kept_keeps_its_resource_open() {
-    let (tracker, closed) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
-    let stack = ExitStack::<u32>::new(&tracker);
-    let count = Arc::clone(&closed);
-    let guard = stack.enter(7, async move |number| {
-        count.fetch_add(number, SeqCst);
-        Ok(())
+async fn a_guard_that_is_kept_holds_up_nothing_and_is_closed_at_last() {
+    let (tracker, log) = (TaskTracker::new(), Log::default());
+    let scope = with_exit_stack(&tracker, async |stack| {
+        let enter = |number: u32| {
+            let log = log.clone();
+            stack.enter(number, async move |number| {
+                log.add("closed", number);
+                Ok::<_, u32>(())
+            })
+        };
+        let (_first, mut second) = (enter(1), enter(2));
+        *second += 1;
+        Ok(second)
     });
-    assert!(timeout(HOUR, stack.close()).await.is_err(), "it waits");
-    assert_eq!((closed.load(SeqCst), *guard), (0, 7));
-    drop(guard);
+    let kept = timeout(HOUR, scope).await.expect("it does not hang");
+    let kept = kept.expect("none fails");
+    assert_eq!((log.take(), *kept), (vec![("closed", 1)], 3));
+    tracker.close();
+    assert!(timeout(HOUR, tracker.wait()).await.is_err(), "it is open");
+    drop(kept);
     all_closed(&tracker).await;
-    assert_eq!(closed.load(SeqCst), 7);
+    assert_eq!(log.take(), [("closed", 3)]);
 }
 
 #[tokio::test(start_paused = true)]
