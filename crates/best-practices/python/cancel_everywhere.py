@@ -77,6 +77,8 @@ async def drop_at(number, forward):
             await cancel_at(number, forward(forwarder))
             is_completed = True
         except asyncio.CancelledError:
+            if asyncio.current_task().cancelling():
+                raise  # it comes from outside
             is_completed = False
         while await forward(forwarder):
             pass

@@ -1,3 +1,4 @@
+# cancel: no (when the program is cancelled, no server answers a goodbye)
 import asyncio
 from dataclasses import dataclass
 

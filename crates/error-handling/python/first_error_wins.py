@@ -1,3 +1,4 @@
+# cancel: no (of tasks that are awaited one by one, an error may stay unseen)
 import asyncio
 
 

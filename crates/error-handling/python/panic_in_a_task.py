@@ -31,13 +31,13 @@ async def worker(jobs):
 
 
 async def report(task):
-    try:
-        await task
-        print("ended well")
-    except AssertionError as bug:
-        print(f"ended by a bug: {bug}")
-    except asyncio.CancelledError:
+    await asyncio.wait([task])
+    if task.cancelled():
         print("was cancelled")
+    elif bug := task.exception():
+        print(f"ended by a bug: {bug}")
+    else:
+        print("ended well")
 
 
 async def main():

@@ -76,15 +76,14 @@ async def settings(user):
 
 async def loaded(task):
     """The settings from a task that loads them."""
+    # To await the task itself would not tell its cancellation from that of the caller.
+    await asyncio.wait([task])
+    if task.cancelled():
+        raise NotLoaded("a task was cancelled")
     try:
-        return await task
+        return task.result()
     except AssertionError as bug:
         raise NotLoaded("a task panicked") from bug
-    except asyncio.CancelledError as error:
-        # It is also raised when this function is cancelled itself.
-        if not task.cancelled():
-            raise
-        raise NotLoaded("a task was cancelled") from error
 
 
 async def start(user):

@@ -1,3 +1,4 @@
+# cancel: no (before 3.13, a TaskGroup that ends with errors loses a cancellation)
 import asyncio
 from dataclasses import dataclass, replace
 

@@ -107,6 +107,11 @@ impl<'a> Job<'a> {
     pub fn of_cancelled(example: &'a Example) -> Vec<Self> {
         let golden = read_golden(&example.twin_golden).ok();
         let golden = golden.filter(|_| example.has_twin() && !example.header.real_clock);
+        // With the reason: `# cancel: no (why)`.
+        let is_excused = |twin: &String| twin.starts_with("# cancel: no (");
+        let golden = golden.filter(|_| {
+            !fs::read_to_string(&example.twin).is_ok_and(|it| is_excused(&it))
+        });
         let times = golden.map(|it| it.times()).unwrap_or_default();
         let between = times.windows(2).map(|pair| (pair[0] + pair[1]) / 2);
         let each = (times.len() / CANCELLED).max(1);
