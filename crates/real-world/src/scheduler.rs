@@ -1,7 +1,7 @@
 //! Scheduler for periodic jobs: every n seconds, no overlap, missed ticks, failures.
 //!
 //! Each job is a task with an `interval`, so it does not drift. It awaits each run, so
-//! runs do not overlap. After a run that is too long, `Burst` makes up for missed ticks,
+//! runs do not overlap. After a long run, `Burst` makes up for missed ticks,
 //! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
 //! error or a panic ends one run only. A single job needs just an `interval` and a loop.
 //!
