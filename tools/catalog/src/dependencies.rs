@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
-use cargo_metadata::Dependency;
+use cargo_metadata::{Dependency, DependencyKind};
 use proc_macro2::{TokenStream, TokenTree};
 
 use crate::workspace::Section;
@@ -43,6 +43,32 @@ pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
 ///
 /// When the source is not Rust.
 pub fn find(section: &Section, source: &str) -> Result<BTreeMap<String, String>> {
+    let is_of_tests = |it: &&Dependency| it.kind == DependencyKind::Development;
+    let (of_tests, others): (Vec<_>, Vec<_>) =
+        section.dependencies.iter().partition(is_of_tests);
+    find_in(others.into_iter().chain(of_tests), source)
+}
+
+/// Returns the same for tests: a crate that the section also has for its tests, with the
+/// features that they need.
+///
+/// # Errors
+///
+/// When the source is not Rust.
+pub fn find_for_tests(
+    section: &Section,
+    source: &str,
+) -> Result<BTreeMap<String, String>> {
+    let is_of_tests = |it: &&Dependency| it.kind == DependencyKind::Development;
+    let (of_tests, others): (Vec<_>, Vec<_>) =
+        section.dependencies.iter().partition(is_of_tests);
+    find_in(of_tests.into_iter().chain(others), source)
+}
+
+fn find_in<'a>(
+    dependencies: impl Iterator<Item = &'a Dependency>,
+    source: &str,
+) -> Result<BTreeMap<String, String>> {
     let paths = full_paths(source)?;
     let first = |path: &String| path.split("::").next().map(str::to_owned);
     let used: BTreeSet<String> = paths.iter().filter_map(first).collect();
@@ -50,7 +76,7 @@ pub fn find(section: &Section, source: &str) -> Result<BTreeMap<String, String>>
         .iter()
         .any(|name| source.contains(name) || paths.contains(*name));
     let mut found = BTreeMap::new();
-    for dependency in section.dependencies.iter().filter(|it| it.path.is_none()) {
+    for dependency in dependencies.filter(|it| it.path.is_none()) {
         let (name, mut features) = (code_name(dependency), dependency.features.clone());
         features.sort();
         if !used.contains(&name) || found.contains_key(&name) {
