@@ -13,7 +13,8 @@ mod rounds;
 mod row;
 
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use catalog::speed;
@@ -57,12 +58,8 @@ fn rows() -> Vec<Row> {
     rows.into_iter().flatten().flat_map(Row::split).collect()
 }
 
-fn main() -> Result<()> {
-    run(&Options::parse()).or_else(|error| match error.downcast_ref() {
-        // The reader of the output has seen enough of it.
-        Some(error) if io::Error::kind(error) == ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
-    })
+fn main() -> ExitCode {
+    catalog::ended(run(&Options::parse()).map(|()| ExitCode::SUCCESS))
 }
 
 fn run(options: &Options) -> Result<()> {

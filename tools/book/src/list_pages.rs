@@ -79,23 +79,16 @@ impl Front<'_> {
 impl<'a> ByName<'a> {
     /// Returns the names by category, in the order in which the table has the categories.
     fn categories(&self) -> Vec<(&'a str, Vec<&'a ApiName>)> {
-        let mut categories: Vec<(&str, Vec<&ApiName>)> = Vec::new();
-        for name in &self.0.names {
-            let known = categories
-                .iter()
-                .position(|(known, _)| *known == name.category);
-            let place = known.unwrap_or(categories.len());
-            if known.is_none() {
-                categories.push((&name.category, Vec::new()));
-            }
-            categories[place].1.push(name);
-        }
-        for (_, names) in &mut categories {
+        let is_same = |a: &ApiName, b: &ApiName| a.category == b.category;
+        let categories = self.0.names.chunk_by(is_same).map(|names| {
+            let category = names[0].category.as_str();
+            let mut names: Vec<&ApiName> = names.iter().collect();
             // Search does not tell `asyncio.timeout` from `asyncio.Timeout`: the first
             // wins.
             names.sort_by_key(|name| (name.name.to_lowercase(), Reverse(&name.name)));
-        }
-        categories
+            (category, names)
+        });
+        categories.collect()
     }
 }
 

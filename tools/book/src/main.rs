@@ -47,8 +47,11 @@ struct Options {
     no_run: bool,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    catalog::ended(run(&Options::parse()).map(|()| ExitCode::SUCCESS))
+}
+
+fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::open()?;
     let default = workspace.target.join("book");
     let out = absolute(options.out.as_ref().unwrap_or(&default))?;

@@ -4,6 +4,10 @@
 //! Sections are known only as a user knows them: as packages in `cargo metadata`, as the
 //! text of their sources, and as binaries that are built and run.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
 /// Returns a [`WrongCall`] with this message.
 #[macro_export]
 macro_rules! refuse {
@@ -40,7 +44,24 @@ impl std::fmt::Display for WrongCall {
     }
 }
 
-impl std::error::Error for WrongCall {}
+impl Error for WrongCall {}
+
+/// Returns the exit code of a program: 0 when all went well, 1 when something failed, 2 when
+/// the call was wrong. Prints the error, unless the reader of the output has seen enough.
+pub fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    let is_closed_pipe = |cause: &(dyn Error + 'static)| {
+        let cause = cause.downcast_ref::<io::Error>();
+        cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if error.chain().any(is_closed_pipe) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<WrongCall>() { 2 } else { 1 })
+        }
+    }
+}
 
 /// The name that is nearest to the wrong one, unless none is near.
 pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
