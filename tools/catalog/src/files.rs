@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -42,36 +41,17 @@ pub fn stem(path: &Path) -> String {
 /// When `dir` exists and is not an empty folder, or when something cannot be written.
 /// Nothing is left behind then.
 pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
-    let is_missing = |dir: &&Path| dir.symlink_metadata().is_err();
-    // The highest folder that has to be made; nothing if `dir` is there and empty.
-    let new = dir
-        .ancestors()
-        .take_while(is_missing)
-        .filter(|dir| *dir != Path::new(""));
-    let new = new.last();
-    if new.is_none() {
+    if dir.symlink_metadata().is_ok() {
         let mut entries = fs::read_dir(dir)
             .with_context(|| format!("{} is not a folder", dir.display()))?;
         if entries.next().is_some() {
             bail!("{} is not empty; nothing there was touched", dir.display());
         }
     }
-    let make = || -> io::Result<()> {
-        for (name, text) in files {
-            let path = dir.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(dir))?;
-            fs::write(&path, text)?;
-        }
-        Ok(())
-    };
-    make()
-        .inspect_err(|_| {
-            // The first error is the one to tell.
-            let _ = fs::remove_dir_all(new.unwrap_or(dir));
-            if new.is_none() {
-                let _ = fs::create_dir(dir);
-            }
-        })
+    let files = files
+        .iter()
+        .map(|(name, text)| (dir.join(name), text.clone()));
+    make_all(&files.collect::<Vec<_>>(), None)
         .with_context(|| format!("cannot make {}; nothing was made", dir.display()))
 }
 
@@ -82,22 +62,28 @@ pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
 /// When one of the new files exists already, or when something cannot be written.
 /// Everything is then as it was.
 pub fn make_files(new: &[(PathBuf, String)], changed: (&Path, &str)) -> Result<()> {
+    make_all(new, Some(changed))
+}
+
+fn make_all(new: &[(PathBuf, String)], changed: Option<(&Path, &str)>) -> Result<()> {
+    let is_missing = |path: &&Path| path.symlink_metadata().is_err();
     let mut made: Vec<&Path> = Vec::new();
     let mut make = || -> Result<()> {
         for (path, text) in new {
-            if path.symlink_metadata().is_ok() {
+            if !is_missing(&path.as_path()) {
                 bail!("there is a file {} already", path.display());
             }
-            made.push(path);
+            let before = made.len();
+            made.extend(path.ancestors().take_while(is_missing));
+            made[before..].reverse();
             replace(path, text)?;
         }
-        replace(changed.0, changed.1)
+        changed.map_or(Ok(()), |(path, text)| replace(path, text))
     };
     make().inspect_err(|_| {
-        for path in made {
-            let _ = fs::remove_file(path);
-            // Succeeds only where the folder was made for the file.
-            let _ = path.parent().map(fs::remove_dir);
+        // The highest folder was made first. The first error is the one to tell.
+        for path in made.iter().rev() {
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
         }
     })
 }
