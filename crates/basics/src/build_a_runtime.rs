@@ -12,11 +12,8 @@
 //!
 //! See also: `runtime_on_a_thread`, `call_async_from_sync`.
 //!
-//! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop, loop.run_forever
-//! asyncio: loop.run_until_complete, loop.create_task, loop.close
-//! asyncio: asyncio.run(loop_factory=), asyncio.Runner.get_loop, asyncio.Runner.close
-//! asyncio: asyncio.EventLoop, asyncio.SelectorEventLoop, loop.set_default_executor
-//! asyncio: loop.shutdown_default_executor
+//! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop
+//! asyncio: loop.run_forever, loop.run_until_complete, loop.create_task, loop.close
 //! clock: real
 
 use std::error::Error;

@@ -12,8 +12,6 @@
 //!
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result
 //! asyncio: asyncio.Future.set_exception, asyncio.Future.done, asyncio.Future.result
-//! asyncio: asyncio.Future.exception, asyncio.Future.cancelled, asyncio.Future.cancel
-//! asyncio: asyncio.InvalidStateError
 //! order: awaited: 42
 //! differs: a future whose setter has failed hangs in asyncio, in Tokio it is an error
 

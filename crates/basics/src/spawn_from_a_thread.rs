@@ -12,9 +12,8 @@
 //!
 //! See also: `runtime_on_a_thread`, `call_async_from_sync`, `blocking_in_threads`.
 //!
-//! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, loop.create_task
-//! asyncio: asyncio.AbstractEventLoop, concurrent.futures.Future, asyncio.Task.get_loop
-//! asyncio: asyncio.get_event_loop
+//! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe
+//! asyncio: loop.create_task, asyncio.AbstractEventLoop, concurrent.futures.Future
 //! clock: real
 //! stderr: ids begin with 1
 

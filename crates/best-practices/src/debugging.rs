@@ -15,8 +15,6 @@
 //!
 //! asyncio: asyncio.all_tasks, asyncio.Task.print_stack, asyncio.Task.get_stack
 //! asyncio: asyncio.print_call_graph, asyncio.format_call_graph
-//! asyncio: asyncio.capture_call_graph, asyncio.current_task
-//! asyncio: asyncio.Task.all_tasks, asyncio.Task.current_task
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,9 +11,8 @@
 //!
 //! See also: `event`, `wait_all`.
 //!
-//! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort, asyncio.timeout
-//! asyncio: asyncio.BrokenBarrierError, asyncio.Barrier.broken, asyncio.Barrier.parties
-//! asyncio: asyncio.Barrier.n_waiting
+//! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort
+//! asyncio: asyncio.timeout, asyncio.BrokenBarrierError, asyncio.Barrier.broken
 //! differs: who gave up still counts at Tokio's barrier, and asyncio's takes it back
 
 use std::sync::Arc;

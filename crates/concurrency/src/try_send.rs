@@ -17,7 +17,6 @@
 //!
 //! asyncio: asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.Queue.get_nowait
 //! asyncio: asyncio.Queue.full, asyncio.Queue.empty, asyncio.Queue.maxsize
-//! asyncio: asyncio.Queue.qsize
 
 use std::time::Duration;
 

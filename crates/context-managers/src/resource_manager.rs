@@ -15,6 +15,7 @@
 //! See also: `goodbye_on_close`, `scoped_resource`, `exit_stack`.
 //!
 //! asyncio: weakref.ref, asyncio.gather(return_exceptions=True), asyncio.Task.cancel
+//! order: 1 is open
 
 use std::error::Error;
 use std::fmt;

@@ -16,7 +16,6 @@
 //!
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readexactly, asyncio.timeout
 //! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
-//! asyncio: asyncio.StreamReader.feed_data, asyncio.StreamReader.feed_eof
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
 use std::error::Error;

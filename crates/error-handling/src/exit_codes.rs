@@ -4,11 +4,11 @@
 //! `repr`. For other words or another code, print the error and return an `ExitCode`, as
 //! with `sys.exit(code)`. Either way the values of `main` and of its tasks are dropped.
 //!
-//! Trap: `std::process::exit` is `os._exit` and not `sys.exit`. Nothing is dropped,
-//! neither in `main` nor in a task.
-//!
 //! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
 //! `error`.
+//!
+//! Trap: `std::process::exit` is `os._exit` and not `sys.exit`. Nothing is dropped,
+//! neither in `main` nor in a task.
 //!
 //! See also: `async_main_with_args`, `error_context`.
 //!

@@ -5,11 +5,11 @@
 //! `lock().await` waits for ever, without an error. In asyncio it would be a task, which
 //! goes on. The name is from Oxide's RFD 609.
 //!
-//! Trap: the same happens with the permits of a `Semaphore`, with room in a full channel,
-//! and in the body of a loop over `buffer_unordered`.
-//!
 //! To avoid it, spawn the future, keep awaiting it with `join!`, or drop it first.
 //! Without `&mut`, `select!` drops it.
+//!
+//! Trap: the same happens with the permits of a `Semaphore`, with room in a full channel,
+//! and in the body of a loop over `buffer_unordered`.
 //!
 //! See also: `cancel_safety`.
 //!

@@ -15,6 +15,7 @@
 //! asyncio: asyncio.timeout, asyncio.start_server, raise, except, asyncio.Server.sockets
 //! asyncio: asyncio.StreamWriter.write, asyncio.StreamReader.read
 //! clock: real
+//! order: a piece after 0.5 s
 
 use std::future::pending;
 use std::io;

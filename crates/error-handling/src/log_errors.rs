@@ -15,6 +15,7 @@
 //! See also: `structured_logging`, `task_locals`, `panic_in_a_task`.
 //!
 //! asyncio: logging.Logger.error, logging.Filter, contextvars.ContextVar
+//! order: sending a mail
 //! differs: a task inherits the request's id in asyncio, and no span in Tokio
 
 use std::error::Error;

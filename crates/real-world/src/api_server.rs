@@ -16,7 +16,6 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.timeout, asyncio.wait
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
-//! asyncio: asyncio.Server.serve_forever, asyncio.Server.close_clients
 //! clock: real
 
 use std::collections::{BTreeMap, VecDeque};

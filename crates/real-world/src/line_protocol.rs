@@ -14,8 +14,6 @@
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
-//! asyncio: asyncio.StreamReader.at_eof, asyncio.StreamWriter, asyncio.StreamWriter.drain
-//! asyncio: asyncio.StreamWriter.writelines, asyncio.open_connection(limit=)
 //! clock: real
 
 use std::collections::HashMap;

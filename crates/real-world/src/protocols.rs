@@ -15,16 +15,6 @@
 //!
 //! asyncio: asyncio.Protocol, loop.create_server, loop.create_connection
 //! asyncio: asyncio.BaseProtocol, asyncio.BaseProtocol.connection_made
-//! asyncio: asyncio.BaseProtocol.connection_lost, asyncio.BaseProtocol.pause_writing
-//! asyncio: asyncio.BaseProtocol.resume_writing, asyncio.Protocol.data_received
-//! asyncio: asyncio.Protocol.eof_received, asyncio.Transport, asyncio.BaseTransport
-//! asyncio: asyncio.BaseTransport.close, asyncio.BaseTransport.is_closing
-//! asyncio: asyncio.BaseTransport.get_extra_info, asyncio.ReadTransport
-//! asyncio: asyncio.ReadTransport.pause_reading, asyncio.ReadTransport.resume_reading
-//! asyncio: asyncio.WriteTransport, asyncio.WriteTransport.write
-//! asyncio: asyncio.WriteTransport.write_eof, asyncio.WriteTransport.abort
-//! asyncio: asyncio.WriteTransport.set_write_buffer_limits
-//! asyncio: asyncio.WriteTransport.get_write_buffer_size
 //! clock: real
 
 use std::io::{self, ErrorKind};

@@ -15,12 +15,6 @@
 //!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
-//! asyncio: asyncio.subprocess.Process.wait, asyncio.subprocess.Process.returncode
-//! asyncio: asyncio.subprocess.Process.pid, asyncio.subprocess.Process.kill
-//! asyncio: asyncio.subprocess.Process.terminate, asyncio.subprocess.Process.send_signal
-//! asyncio: asyncio.subprocess.Process.stdin, asyncio.subprocess.Process.stdout
-//! asyncio: asyncio.subprocess.Process.stderr, asyncio.subprocess.PIPE
-//! asyncio: asyncio.subprocess.STDOUT
 //! clock: real
 
 use std::io;

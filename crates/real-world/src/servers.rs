@@ -14,12 +14,6 @@
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
-//! asyncio: asyncio.Server.is_serving, asyncio.Server.sockets, asyncio.Server.close
-//! asyncio: asyncio.Server.wait_closed, asyncio.Server.close_clients
-//! asyncio: asyncio.AbstractServer, asyncio.AbstractServer.start_serving
-//! asyncio: asyncio.AbstractServer.serve_forever, asyncio.AbstractServer.is_serving
-//! asyncio: asyncio.AbstractServer.close, asyncio.AbstractServer.wait_closed
-//! asyncio: asyncio.AbstractServer.close_clients
 //! clock: real
 
 use std::io::{self, ErrorKind};

@@ -16,8 +16,6 @@
 //!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
-//! asyncio: loop.remove_reader, loop.add_writer, loop.remove_writer
-//! asyncio: loop.connect_accepted_socket
 //! clock: real
 
 use std::io::{self, ErrorKind};

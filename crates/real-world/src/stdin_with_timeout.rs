@@ -17,7 +17,6 @@
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)
-//! asyncio: asyncio.subprocess.DEVNULL, asyncio.subprocess.Process.returncode
 //! clock: real
 
 use std::env;

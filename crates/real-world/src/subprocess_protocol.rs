@@ -15,11 +15,6 @@
 //!
 //! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol
 //! asyncio: asyncio.SubprocessProtocol.pipe_data_received
-//! asyncio: asyncio.SubprocessProtocol.pipe_connection_lost
-//! asyncio: asyncio.SubprocessProtocol.process_exited, asyncio.SubprocessTransport
-//! asyncio: asyncio.SubprocessTransport.get_pipe_transport
-//! asyncio: asyncio.SubprocessTransport.get_returncode
-//! asyncio: asyncio.SubprocessTransport.kill
 //! clock: real
 
 use std::io;

@@ -15,8 +15,6 @@
 //! In production: `reqwest` and `hyper-rustls` do all of this for HTTPS.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
-//! asyncio: asyncio.StreamWriter.close, asyncio.StreamWriter.wait_closed
-//! asyncio: asyncio.StreamWriter.start_tls, loop.start_tls
 //! clock: real
 //! differs: asyncio takes a connection that breaks off for the end of what was sent
 //! stderr: no handshake

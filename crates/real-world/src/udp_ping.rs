@@ -16,8 +16,6 @@
 //!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
-//! asyncio: asyncio.DatagramProtocol.error_received, asyncio.DatagramTransport
-//! asyncio: asyncio.DatagramTransport.sendto, asyncio.DatagramTransport.abort
 //! clock: real
 
 use std::io;

@@ -111,6 +111,11 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
     if header.differs.is_some() && header.no_twin.is_some() {
         problems.push("`differs:` needs a twin to differ from".to_owned());
     }
+    if seen.iter().filter(|key| **key == "asyncio").count() > 2 {
+        let problem = "`asyncio:` takes two lines at most; the column `examples` of \
+                       docs/asyncio-api.tsv takes what the program merely shows";
+        problems.push(problem.to_owned());
+    }
     if !seen.contains(&"asyncio") {
         let problem = "the directive `asyncio:` is missing: which names of asyncio does \
                        this answer?";
@@ -277,7 +282,7 @@ use std::pin::pin;
     }
 
     /// What is wrong with a header in which a text is replaced by another.
-    const MISTAKES: [(&str, &str, &str); 24] = [
+    const MISTAKES: [(&str, &str, &str); 25] = [
         (GOOD, "use std::pin::pin;\n", "no summary"),
         ("//! Yield values.\n//!\n", "", "no summary"),
         ("//! Yield values.\n", "", "no summary"),
@@ -290,6 +295,11 @@ use std::pin::pin;
         ("send: no (it holds an Rc)", "send: yes", "the form is"),
         ("async for, asyncio.sleep(0)", "", "separated by commas"),
         ("asyncio: yield", "asyncio: async for", "`async for` twice"),
+        (
+            "asyncio: yield",
+            "asyncio: yield\n//! asyncio: raise",
+            "two lines",
+        ),
         ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
         ("stderr: the sky falls", "stderr:", "takes a text"),
         ("order: a line", "order:", "takes a text"),
