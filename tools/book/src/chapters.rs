@@ -61,7 +61,7 @@ pub fn read_all(
         let with_links = linked(workspace, &text, names, &mut report)?;
         chapters.push(Chapter {
             title: title.unwrap_or(page).replace('`', ""),
-            text: included(workspace, &with_links, &mut report),
+            text: included(workspace, &with_links, &mut report)?,
             page: page.to_owned(),
         });
     }
@@ -73,39 +73,32 @@ fn included(
     workspace: &Workspace,
     text: &str,
     report: &mut impl FnMut(usize, String),
-) -> String {
-    let mut result = String::new();
-    let mut lines = (1..).zip(text.lines());
-    while let Some((number, line)) = lines.next() {
-        let Some(info) = line.trim_start().strip_prefix("```") else {
-            result.push_str(&format!("{line}\n"));
-            continue;
-        };
-        let body = lines.by_ref().map(|(_, line)| line);
-        let body: Vec<&str> = body.take_while(|line| line.trim() != "```").collect();
-        let mut words = info.split_whitespace();
-        let language = words.next().unwrap_or_default();
-        if !["rust", "rs", "python", "py"].contains(&language) {
-            let body = body.join("\n");
-            result.push_str(&format!("{line}\n{body}\n```\n"));
-            continue;
-        }
-        let is_rust = language.starts_with('r');
-        let program = match body.concat().trim() {
-            "" => asked(workspace, is_rust, words),
+) -> Result<String> {
+    let blocks =
+        Regex::new(r"(?ms)^ *```(rust|rs|python|py)\b([^\n]*)\n(.*?)(^ *```\n|\z)")?;
+    let included = blocks.replace_all(text, |found: &Captures<'_>| {
+        let is_rust = found[1].starts_with('r');
+        let program = match found[3].trim() {
+            "" => asked(workspace, is_rust, found[2].split_whitespace()),
             _ => Err(
                 "a block of Rust or Python includes a checked file, and is empty itself: \
                  ```rust include=SECTION/EXAMPLE item=NAME"
                     .to_owned(),
             ),
         };
-        let language = if is_rust { "rs" } else { "python" };
-        match program {
-            Ok(program) => result.push_str(&block(language, &program).0),
-            Err(problem) => report(number, problem),
-        }
-    }
-    result
+        let program = program.map_err(|problem| {
+            report(
+                text[..found.get_match().start()].lines().count() + 1,
+                problem,
+            );
+        });
+        block(
+            ["python", "rs"][usize::from(is_rust)],
+            &program.unwrap_or_default(),
+        )
+        .0
+    });
+    Ok(included.into_owned())
 }
 
 /// Returns the program, or the part of it, that a block asks for.

@@ -77,7 +77,8 @@ impl Report {
         match result {
             Ok(()) => {
                 self.passed += 1;
-                self.progress(subject)
+                let (done, failed) = (self.passed + self.failed, self.failed);
+                last_line(&format!("{done} done, {failed} failed  {subject}"))
             }
             Err(failure) => {
                 self.failed += 1;
@@ -95,25 +96,9 @@ impl Report {
         self.show(&failure.to_string().replacen("FAIL", "BUSY", 1))
     }
 
-    fn progress(&self, subject: &str) -> Result<()> {
-        let mut stderr = io::stderr();
-        if stderr.is_terminal() {
-            let done = self.passed + self.failed;
-            write!(
-                stderr,
-                "\r\x1b[2K{done} done, {} failed  {subject}",
-                self.failed
-            )?;
-        }
-        Ok(())
-    }
-
     /// Shows text that is neither a success nor a failure.
     pub fn show(&self, text: &str) -> Result<()> {
-        let mut stderr = io::stderr();
-        if stderr.is_terminal() {
-            write!(stderr, "\r\x1b[2K")?;
-        }
+        last_line("")?;
         Ok(anstream::stdout().write_all(text.as_bytes())?)
     }
 
@@ -132,6 +117,15 @@ impl Report {
             _ => Outcome::Failed,
         })
     }
+}
+
+/// Shows progress, if standard error is a terminal.
+fn last_line(text: &str) -> Result<()> {
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        write!(stderr, "\r\x1b[2K{text}")?;
+    }
+    Ok(())
 }
 
 /// How a check ended.
