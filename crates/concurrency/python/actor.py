@@ -156,13 +156,11 @@ async def main():
     store = Store(store.apples, 1)
     await store.tell(Close())
 
-    async def take_after(wait):
-        await asyncio.sleep(wait)
+    async def take_later():
+        await asyncio.sleep(moment)
         return await take(store, 1)
 
-    first, second = await asyncio.gather(
-        take_after(moment / 2), take_after(moment)
-    )
+    first, second = await asyncio.gather(take(store, 1), take_later())
     print(first)
     print(second)
     await store.task

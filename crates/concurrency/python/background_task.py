@@ -13,10 +13,11 @@ async def quick_operation():
 
 
 async def send_mail(to):
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.1)
     assert to, "no address given"
     if to == "nobody":
         raise LookupError("unknown address")
+    await asyncio.sleep(0.1)
     print(f"mail to {to} sent")
 
 

@@ -29,9 +29,9 @@ async def main():
         report([task.result() for task in done], pending)
 
     print("Until the first error:")
-    delays = [("slow", 0.8), ("fast", 0.2), ("bad", 0.5), ("gone", 0.3)]
+    delays = [("slow", 0.8), ("fast", 0.2), ("bad", 0.5), ("gone", 0.4)]
     tasks = [asyncio.create_task(step(*delay)) for delay in delays]
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.3)
     tasks[-1].cancel()
     done, pending = await asyncio.wait(
         tasks, return_when=asyncio.FIRST_EXCEPTION

@@ -6,7 +6,7 @@ WORKERS = 5
 
 async def work(name):
     print(f"W{name} works")
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.45)
     if name == 1:
         raise RuntimeError(f"W{name} failed")
     print(f"W{name} is done")
@@ -25,7 +25,7 @@ async def limited(name, semaphore):
 
 
 async def next_request():
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
 
 
 async def main():

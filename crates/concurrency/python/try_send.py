@@ -39,7 +39,8 @@ async def read_sensor(places, queue):
     """A queue has no places to reserve, so a semaphore counts them."""
     for number in range(4):
         await places.acquire()
-        print(f"reading {number}")
+        await asyncio.sleep(0.01)
+        print(f"read {number}")
         queue.put_nowait(number)
     queue.put_nowait(END)
 

@@ -223,11 +223,11 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Ended by a message, with one in the mailbox and one that waits:");
     let (store, task) = start(store, 1);
     store.tell(Order::Close).await?;
-    let take_after = async |wait| {
-        sleep(wait).await;
+    let take_later = async {
+        sleep(moment).await;
         take(&store, 1).await
     };
-    let (first, second) = tokio::join!(take_after(moment / 2), take_after(moment));
+    let (first, second) = tokio::join!(take(&store, 1), take_later);
     println!("{first}");
     println!("{second}");
     println!("the store ends with {} apples", task.await?.apples);

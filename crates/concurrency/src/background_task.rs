@@ -30,11 +30,12 @@ async fn quick_operation() -> String {
 }
 
 async fn send_mail(to: &str) -> Result<(), String> {
-    sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(100)).await;
     assert!(!to.is_empty(), "no address given");
     if to == "nobody" {
         return Err(String::from("unknown address"));
     }
+    sleep(Duration::from_millis(100)).await;
     println!("mail to {to} sent");
     Ok(())
 }

@@ -1,12 +1,17 @@
-//! Broadcast every message to all who listen; a slow receiver lags and is told so.
+//! Broadcast every message to all listeners; a slow listener misses the oldest messages.
 //!
-//! A `broadcast` channel keeps the last messages, as many as its capacity (rounded up
-//! to a power of two), for all its receivers. The sender never waits: who is further
-//! behind gets `Lagged` with the number of messages missed, and then the oldest one
-//! kept. So a loop of `while let Ok(..)` ends at the first lag; match the error. The
-//! trap comes first: a message that is sent before anybody has subscribed is refused,
-//! and who subscribes later never sees it. Where none may be lost, give each listener
-//! an `mpsc` channel.
+//! A `broadcast` channel keeps the last messages for all its receivers: as many as its
+//! capacity, rounded up to a power of two. The sender never waits. A receiver that has
+//! missed messages gets `Lagged` with their number, and then the oldest message that is
+//! kept. If no message may be missed, give each listener an `mpsc` channel.
+//!
+//! Trap: a loop of `while let Ok(message) = receiver.recv().await` ends at the first
+//! `Lagged`. Match the error.
+//!
+//! Trap: a receiver gets only messages that are sent after `subscribe`. Without any
+//! receiver, `send` returns the message as an error.
+//!
+//! See also: `watch_a_value` (the latest value), `event_emitter`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.Queue.get_nowait
 
@@ -17,15 +22,17 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// How many messages are kept for those who are behind.
+/// How many messages are kept for listeners that are behind.
 const CAPACITY: usize = 2;
 
-/// Prints each message after the time that it takes to read one.
-async fn listen(name: &'static str, delay: u64, mut news: broadcast::Receiver<u32>) {
+/// Reads each message, which takes `millis`, and prints it.
+async fn listen(name: &'static str, millis: u64, mut news: broadcast::Receiver<u32>) {
     loop {
-        sleep(Duration::from_millis(delay)).await;
         match news.recv().await {
-            Ok(number) => println!("{name}: {number}"),
+            Ok(number) => {
+                sleep(Duration::from_millis(millis)).await;
+                println!("{name}: {number}");
+            }
             Err(RecvError::Lagged(missed)) => println!("{name}: missed {missed}"),
             Err(RecvError::Closed) => {
                 println!("{name}: the end");
@@ -48,7 +55,7 @@ pub async fn run() -> Result<(), JoinError> {
     println!("Nobody listens:");
     send(&sender, 0);
 
-    println!("A fast, a slow and a late one:");
+    println!("A fast, a slow and a late listener:");
     let mut listeners = JoinSet::new();
     listeners.spawn(listen("fast", 20, sender.subscribe()));
     listeners.spawn(listen("slow", 360, sender.subscribe()));

@@ -2,7 +2,8 @@
 //!
 //! An `asyncio.Condition` is a lock and its wake-ups in one. Here a std `Mutex` holds the
 //! items, and two `Notify` wake the waiting consumers and producers. If a woken waiter is
-//! dropped, `Notify` wakes the next one.
+//! dropped, `Notify` wakes the next one. On several threads a consumer may already work
+//! on an item when its `put` returns.
 //!
 //! Trap: wake-ups are lost between checking the condition and waiting. `notify_one` keeps
 //! one permit, so the second of two calls is lost. `notify_waiters` keeps none. Call
@@ -15,6 +16,7 @@
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! asyncio: asyncio.Condition.notify, asyncio.Condition.wait
+//! order: Produced
 
 use std::collections::VecDeque;
 use std::error::Error;

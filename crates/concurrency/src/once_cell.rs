@@ -4,7 +4,8 @@
 //! loader at a time. If a loader fails or its caller is cancelled, the next waiter runs
 //! its own loader. Only the caller of a failed loader gets the error. Tasks share the
 //! cell through an `Arc` ("use of moved value: `settings`" without it), or as a `static`
-//! made with `OnceCell::const_new()`.
+//! made with `OnceCell::const_new()`. On several threads the next loader may start before
+//! the caller that gave up goes on.
 //!
 //! Trap: all callers wait for the one that loads, however long it takes. Give the loader
 //! a timeout.
@@ -12,6 +13,8 @@
 //! See also: `single_flight` (one load for each of many keys), `lock`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout, async with
+//! order: B loads
+//! order: C got
 
 use std::sync::Arc;
 use std::time::Duration;

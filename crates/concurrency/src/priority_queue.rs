@@ -16,6 +16,7 @@
 //!
 //! asyncio: asyncio.PriorityQueue, asyncio.Queue.put, asyncio.Queue.get
 //! asyncio: asyncio.Queue.qsize, asyncio.LifoQueue
+//! order: Accepted
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

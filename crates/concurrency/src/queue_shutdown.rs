@@ -16,6 +16,8 @@
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, asyncio.Queue.shutdown(immediate=True)
 //! asyncio: asyncio.QueueShutDown
+//! order: added
+//! order: came too late
 
 use std::time::Duration;
 

@@ -93,8 +93,8 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     for (name, millis) in [("slow", 800), ("fast", 200), ("bad", 500)] {
         tasks.spawn(step(name, millis));
     }
-    let gone = tasks.spawn(step("gone", 300));
-    sleep(Duration::from_millis(250)).await;
+    let gone = tasks.spawn(step("gone", 400));
+    sleep(Duration::from_millis(300)).await;
     gone.abort();
     let mut done = Vec::new();
     if let Err(error) = first_exception(&mut tasks, &mut done).await {

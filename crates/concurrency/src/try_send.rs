@@ -69,13 +69,15 @@ async fn consumer_of_three(mut queue: mpsc::Receiver<u32>) {
     }
 }
 
-/// Makes four readings, each only when there is a free place for it.
+/// Makes four readings, each only when there is a free place for it. A reading takes
+/// 10 ms.
 async fn read_sensor(queue: mpsc::Sender<u32>) {
     for number in 0..4 {
         let Ok(place) = queue.reserve().await else {
             return;
         };
-        println!("reading {number}");
+        sleep(Duration::from_millis(10)).await;
+        println!("read {number}");
         // The place is reserved, so this neither waits nor fails.
         place.send(number);
     }
