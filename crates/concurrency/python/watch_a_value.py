@@ -1,68 +1,65 @@
 import asyncio
 
 
-class Watched:
-    def __init__(self, value):
-        self.value = value
-        self.version = 0
-        self.closed = False
-        self.condition = asyncio.Condition()
+class Thermometer:
+    """A value, and a condition that is notified of each change."""
 
-    async def send(self, value):
-        async with self.condition:
-            self.value = value
-            self.version += 1
-            self.condition.notify_all()
+    def __init__(self, degrees):
+        self.degrees = degrees
+        self.is_off = False
+        self.changed = asyncio.Condition()
 
-    async def close(self):
-        async with self.condition:
-            self.closed = True
-            self.condition.notify_all()
+    async def set(self, degrees):
+        async with self.changed:
+            self.degrees = degrees
+            self.changed.notify_all()
 
-    async def changed(self, seen):
-        """Waits for another version than the one seen; false if none will come."""
-        async with self.condition:
-            await self.condition.wait_for(lambda: self.closed or self.version != seen)
-            return self.version != seen
-
-    async def wait_for(self, predicate):
-        """The first value seen that fulfils the predicate, or None at the end."""
-        async with self.condition:
-            await self.condition.wait_for(lambda: self.closed or predicate(self.value))
-            return self.value if predicate(self.value) else None
+    async def turn_off(self):
+        async with self.changed:
+            self.is_off = True
+            self.changed.notify_all()
 
 
-async def draw(degrees):
+async def draw(thermometer):
+    """Draws the latest value, every 250 ms at most, until there is no other."""
     while True:
         await asyncio.sleep(0.25)
-        seen = degrees.version
-        print(f"drawing {degrees.value}")
-        if not await degrees.changed(seen):
+        drawn = thermometer.degrees
+        print(f"drawing {drawn}")
+        async with thermometer.changed:
+            await thermometer.changed.wait_for(
+                lambda: thermometer.is_off or thermometer.degrees != drawn
+            )
+        if thermometer.degrees == drawn:
             print("no more to draw")
             return
 
 
-async def warn_at(limit, degrees):
-    now = await degrees.wait_for(lambda now: now >= limit)
-    if now is None:
-        print(f"never reached {limit}")
-    else:
-        print(f"warning for {limit}: it is {now}")
+async def warn_at(limit, thermometer):
+    """Warns once, when the value reaches the limit."""
+    async with thermometer.changed:
+        await thermometer.changed.wait_for(
+            lambda: thermometer.is_off or thermometer.degrees >= limit
+        )
+        if thermometer.degrees >= limit:
+            print(f"warning for {limit}: it is {thermometer.degrees}")
+        else:
+            print(f"never reached {limit}")
 
 
 async def main():
-    degrees = Watched(20)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(draw(degrees))
-        tasks.create_task(warn_at(23, degrees))
-        tasks.create_task(warn_at(30, degrees))
+    thermometer = Thermometer(20)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(draw(thermometer))
+        group.create_task(warn_at(23, thermometer))
+        group.create_task(warn_at(30, thermometer))
 
-        for now in [21, 23, 24, 22]:
+        for degrees in [21, 23, 24, 22]:
             await asyncio.sleep(0.1)
-            await degrees.send(now)
+            await thermometer.set(degrees)
 
         await asyncio.sleep(0.05)
-        await degrees.close()
+        await thermometer.turn_off()
 
 
 asyncio.run(main())

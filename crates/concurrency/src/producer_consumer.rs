@@ -1,12 +1,17 @@
 //! Producer and consumer: hand items over in a bounded queue, until there are no more.
 //!
-//! `mpsc::channel(n)` is an `asyncio.Queue(n)` with two ends. `send` waits while it is
-//! full, which holds back a producer that is too fast; `asyncio.Queue()` without a number
-//! has no limit. No end mark is needed: `recv` gives `None` once every sender has
-//! been dropped and the queue is empty. That is the trap, too: a producer that fails
-//! drops its sender, and the consumer sees an ordinary end. So await the producer and
-//! look at its result. In asyncio the end mark goes into a `finally`, or the consumer
-//! waits for it in vain. A consumer that leaves: `channel_stream`.
+//! `mpsc::channel(n)` is an `asyncio.Queue(n)` with two ends. `send` waits while the
+//! queue is full, which holds back a fast producer. `asyncio.Queue()` without a number
+//! has no limit; here that is `unbounded_channel`. `recv` returns `None` once the queue
+//! is empty and all senders are dropped. In asyncio the producer calls `shutdown` in a
+//! `finally`.
+//!
+//! Bounds: 2 items in the queue.
+//!
+//! Trap: a producer that fails drops its sender, so the consumer sees an ordinary end.
+//! Await the producer, and look at its result.
+//!
+//! See also: `queue_shutdown`, `receiver_that_never_ends`, `channel_stream`, `pipeline`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, finally
 
@@ -34,7 +39,7 @@ async fn producer(end: u32, queue: mpsc::Sender<u32>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes what comes, and is busy with each for so long.
+/// Consumes all items, each in the time `busy`, and returns their number.
 async fn consumer(busy: Duration, mut queue: mpsc::Receiver<u32>) -> u32 {
     let mut consumed = 0;
     while let Some(item) = queue.recv().await {

@@ -13,7 +13,7 @@
 //!
 //! See also: `select_all_of`, `as_completed`, `gather_errors`.
 //!
-//! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.ALL_COMPLETED, asyncio.wait_for
+//! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.ALL_COMPLETED, asyncio.timeout
 
 use std::time::Duration;
 

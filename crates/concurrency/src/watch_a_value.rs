@@ -1,11 +1,16 @@
-//! Watch a value that changes: the latest one wins, or wait until it fulfils a condition.
+//! Watch a value that changes: get the latest one, or wait until it meets a condition.
 //!
-//! A `watch` channel keeps one value. A receiver that is slow misses those in between,
-//! and always gets the last one; `changed` waits for one that it has not seen, and
-//! fails once the sender is gone. `wait_for` is what `Condition.wait_for` is, without a
-//! lock to hold or anybody to notify. The trap: what `borrow` returns is the guard of a
-//! lock, which the sender needs too. Copy the value out of it before the next await;
-//! else `tokio::spawn` refuses: "future cannot be sent between threads safely".
+//! A `watch` channel keeps one value. A slow receiver misses values in between, and
+//! always gets the last one. `changed` waits for a value that this receiver has not seen,
+//! and fails once the sender is dropped. `wait_for` is `Condition.wait_for` without a
+//! lock to hold and without a call to notify. It sees only the latest value, too: a
+//! condition that holds for a moment may be missed.
+//!
+//! Trap: `borrow` returns the guard of a lock, which the sender needs too. Copy the value
+//! before the next await, or `tokio::spawn` refuses: "future cannot be sent between
+//! threads safely".
+//!
+//! See also: `broadcast` (every message), `event`, `condition_queue`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 
@@ -15,11 +20,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// Draws what is there once it has prepared for it, which takes time.
+/// Draws the latest value, every 250 ms at most, until the sender is dropped.
 async fn draw(mut degrees: watch::Receiver<u32>) {
     loop {
         sleep(Duration::from_millis(250)).await;
-        // Marks the value as seen, too: `borrow` would have it drawn twice.
+        // Marks the value as seen. After `borrow` it would be drawn twice.
         let seen = *degrees.borrow_and_update();
         println!("drawing {seen}");
         if degrees.changed().await.is_err() {
@@ -29,8 +34,9 @@ async fn draw(mut degrees: watch::Receiver<u32>) {
     }
 }
 
+/// Warns once, when the value reaches the limit.
 async fn warn_at(limit: u32, mut degrees: watch::Receiver<u32>) {
-    // The guard that `wait_for` returns is gone at the end of the `map`.
+    // The guard that `wait_for` returns is dropped at the end of `map`.
     let reached = degrees.wait_for(|now| *now >= limit).await.map(|now| *now);
     match reached {
         Ok(now) => println!("warning for {limit}: it is {now}"),
@@ -47,7 +53,7 @@ pub async fn run() -> Result<(), JoinError> {
 
     for now in [21, 23, 24, 22] {
         sleep(Duration::from_millis(100)).await;
-        // It fails if nobody watches, which does not matter here.
+        // An error means that nobody watches, which does not matter here.
         let _ = sender.send(now);
     }
 
