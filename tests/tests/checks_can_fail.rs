@@ -38,7 +38,7 @@ fn on_the_virtual_clock() {
     // What a flood prints is cut off.
     let length = output.stdout.len();
     assert!(length < 100_000, "{length} bytes");
-    let kinds = " agree with their twins, 3 differ on purpose, 2 have no twin\n";
+    let kinds = " agree with their twins, 4 differ on purpose, 2 have no twin\n";
     assert!(stdout(&output).contains(kinds), "{}", stdout(&output));
 }
 

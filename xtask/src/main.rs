@@ -7,13 +7,12 @@ mod list;
 mod new;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command as Process, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Context as _, Error, Result};
-use catalog::WrongCall;
+use anyhow::{Context as _, Result};
 use catalog::report::Outcome;
 use catalog::workspace::{Workspace, cargo};
 use clap::{Parser, Subcommand};
@@ -151,23 +150,6 @@ fn run(command: &Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exit code 0 when all went well, 1 when something failed, 2 when the call was wrong, in
-/// which case nothing was done.
 fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
-        Ok(code) => code,
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<WrongCall>() { 2 } else { 1 })
-        }
-    }
-}
-
-/// Whether whoever reads our output has seen enough of it.
-fn is_closed_pipe(error: &Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+    catalog::ended(run(&Cli::parse().command))
 }

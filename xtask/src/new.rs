@@ -8,7 +8,11 @@ use catalog::workspace::Workspace;
 const SOURCE: &str = "\
 //! TODO: say in one sentence what the reader learns here.
 //!
-//! TODO: in a few sentences, what carries over from asyncio, what does not, and the trap.
+//! TODO (two or three sentences): how it is done here, and what asyncio calls it.
+//!
+//! Trap: TODO, what goes wrong, and the words that appear.
+//!
+//! See also: TODO.
 //!
 //! asyncio: asyncio.sleep
 

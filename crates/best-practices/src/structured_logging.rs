@@ -16,6 +16,7 @@
 //! `tracing-opentelemetry` sends spans to a collector. `secrecy` hides secrets.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
+//! order: "answered"
 //! differs: a task of asyncio inherits the context, one of Tokio gets none by itself
 
 use std::error::Error;

@@ -17,6 +17,7 @@
 //!
 //! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
 //! clock: real
+//! order: begins
 
 use std::sync::Arc;
 use std::thread;

@@ -15,6 +15,8 @@
 //! See also: `async_sqlite`, `job_queue`.
 //!
 //! asyncio: asyncio.Queue, asyncio.to_thread, asyncio.timeout, loop.create_future
+//! order: UNIQUE constraint
+//! order: is stored
 //! try: tea cake tea -> tea: UNIQUE constraint failed
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -15,6 +15,7 @@
 //!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, contextlib.asynccontextmanager
 //! clock: real
+//! order: Alice has
 //! try: visits.db -> visit 1
 //! try: visits.db -> visit 2
 

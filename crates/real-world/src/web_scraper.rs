@@ -7,8 +7,7 @@
 //! Bounds: each in [`Options`]; robots.txt and URLs by constants. Ignored are
 //! `Crawl-delay`, `<base href>`, `Retry-After` and sitemaps.
 //!
-//! Trap: a client that follows redirects by itself requests pages that robots.txt
-//! forbids. Here a redirect is a link.
+//! Trap: a client that follows redirects requests pages that robots.txt forbids.
 //!
 //! Trap: names, links and redirects may lead to internal addresses, and the robots.txt of
 //! a site may redirect anywhere. A server needs a proxy or resolver that refuses them.
@@ -17,6 +16,7 @@
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Lock, asyncio.timeout, KeyboardInterrupt
 //! clock: real
+//! order: robots.txt
 //! try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: robots.txt: no answer
 
 use std::collections::{HashMap, HashSet};

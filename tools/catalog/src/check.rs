@@ -92,14 +92,15 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The copy of an example that spawns, to see in which order its lines come on several
-    /// threads. Nothing if there is no such copy.
+    /// The `main` of an example that spawns, to see in which order its lines come on
+    /// several threads. Nothing if it does not spawn.
     pub fn of_order(example: &'a Example) -> Option<Self> {
-        let spawns = fs::read_to_string(&example.source)
-            .is_ok_and(|source| source.contains("spawn"));
-        (spawns && Program::Copy.applies_to(example)).then(|| Self {
+        let sources = [Some(&example.source), example.demo.as_ref()];
+        let mut sources = sources.into_iter().flatten();
+        let spawns = |path| fs::read_to_string(path).is_ok_and(|it| it.contains("spawn"));
+        sources.any(spawns).then(|| Self {
             asks: Asks::Order,
-            ..Self::new(example, Program::Copy, true)
+            ..Self::of_main(example, true)
         })
     }
 
@@ -422,7 +423,7 @@ impl<'a> Checker<'a> {
             // Of a program that was killed after the limit, a canary that was in time says
             // enough: it would take as long again.
             Err(failure)
-                if busy && (failure.late || job.real) && job.asks != Asks::Order =>
+                if busy && (failure.late || job.real && job.asks != Asks::Order) =>
             {
                 Verdict::Again(failure, busy)
             }
@@ -454,7 +455,12 @@ impl<'a> Checker<'a> {
             let problem = problem.replace(&root, "");
             Failure::new(example.id(), problem).then("bless it", &bless)
         })?;
-        let (recording, typed) = self.record(job, server)?;
+        let recorded = self.record(job, server).map_err(|failure| Failure {
+            // Beside so many others, time limits of its own may be over.
+            late: failure.late || job.asks == Asks::Order,
+            ..failure
+        });
+        let (recording, typed) = recorded?;
         let failed = |problem: String| {
             Failure::new(example.id(), problem).then("run it again", &typed)
         };
