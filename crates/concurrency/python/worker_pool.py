@@ -1,81 +1,97 @@
 import asyncio
+import sys
+from functools import partial
 
+if sys.version_info >= (3, 13):
+    from asyncio import Queue, QueueShutDown
+else:
 
-class Closed(Exception):
-    pass
+    class QueueShutDown(Exception):
+        pass
+
+    class Queue(asyncio.Queue):
+        """Adds the `shutdown` of Python 3.13, as far as it is used here."""
+
+        is_shut_down = False
+
+        def shutdown(self):
+            self.is_shut_down = True
+            for waiters in self._getters, self._putters:
+                while waiters:
+                    self._wakeup_next(waiters)
+
+        # So that a waiting `get` or `put` goes on to `get_nowait` or `put_nowait`.
+        def empty(self):
+            return not self.is_shut_down and super().empty()
+
+        def full(self):
+            return not self.is_shut_down and super().full()
+
+        def get_nowait(self):
+            if self.is_shut_down and not self.qsize():
+                raise QueueShutDown
+            return super().get_nowait()
+
+        def put_nowait(self, item):
+            if self.is_shut_down:
+                raise QueueShutDown
+            super().put_nowait(item)
 
 
 class WorkerPool:
-    """A few workers on one queue; their results come as they complete."""
+    """A few workers on one bounded queue. As in an executor, `submit` returns a future.
+
+    Without an error the end of the `async with` waits for all jobs, else it stops them.
+    """
 
     def __init__(self, workers, waiting, work):
         self._work = work
-        self._jobs = asyncio.Queue(waiting)
-        self._results = asyncio.Queue(waiting)
-        self._closed = False
-        self._stopped = asyncio.Event()
+        self._jobs = Queue(waiting)
         self._workers = [
             asyncio.create_task(self._worker()) for _ in range(workers)
         ]
 
-    async def submit(self, key, job):
-        if self._closed:
-            raise Closed(key, job)
-        await self._jobs.put((key, job))
-        # It may have been stopped while this waited for room.
-        if self._closed:
-            self._drop_job()
-            raise Closed(key, job)
+    async def __aenter__(self):
+        return self
 
-    async def finish(self):
-        """Waits until all jobs are done, and ends the results."""
-        await self._jobs.join()
-        await self.stop()
+    async def __aexit__(self, kind, error, traceback):
+        if kind is not None:
+            await self.stop()
+        self._jobs.shutdown()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def submit(self, job):
+        """Waits until there is room, and returns a future of the result."""
+        result = asyncio.get_running_loop().create_future()
+        await self._jobs.put((job, result))
+        return result
 
     async def stop(self):
-        """Cancels the running jobs, drops the others, and ends the results."""
-        self._closed = True
+        """Cancels the running jobs, and those in the queue."""
+        self._jobs.shutdown()
+        while self._jobs.qsize():
+            _, result = self._jobs.get_nowait()
+            result.cancel()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
-        while not self._jobs.empty():
-            self._drop_job()
-        self._stopped.set()
-
-    async def results(self):
-        """Yields the results, also those that come after a `stop`, and then ends."""
-        stopped = asyncio.create_task(self._stopped.wait())
-        try:
-            while not (self._stopped.is_set() and self._results.empty()):
-                result = asyncio.create_task(self._results.get())
-                try:
-                    await asyncio.wait(
-                        {result, stopped}, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if result.done():
-                        yield result.result()
-                finally:
-                    result.cancel()
-        finally:
-            stopped.cancel()
-
-    def _drop_job(self):
-        self._jobs.get_nowait()
-        self._jobs.task_done()
 
     async def _worker(self):
         while True:
-            key, job = await self._jobs.get()
             try:
-                await self._results.put((key, await self._result(job)))
+                job, result = await self._jobs.get()
+            except QueueShutDown:
+                return
+            try:
+                value = await self._work(job)
+                if not result.cancelled():
+                    result.set_result(value)
+            except Exception as error:
+                if not result.cancelled():
+                    result.set_exception(error)
             finally:
-                self._jobs.task_done()
-
-    async def _result(self, job):
-        try:
-            return await self._work(job)
-        except Exception as error:
-            return error
+                # Only if this worker is cancelled has the future no result yet.
+                result.cancel()
 
 
 class NotFound(Exception):
@@ -96,13 +112,16 @@ async def fetch(page):
 
 
 def report(number, result):
-    match result:
-        case NotFound():
-            print(f"{number}: error {result}")
-        case Exception():
-            print(f"{number}: the job panicked: {result}")
-        case page:
-            print(f"{number}: {page}")
+    """Prints the result of a job, unless it was cancelled."""
+    if result.cancelled():
+        return
+    match result.exception():
+        case None:
+            print(f"{number}: {result.result()}")
+        case NotFound() as error:
+            print(f"{number}: error {error}")
+        case error:
+            print(f"{number}: the job panicked: {error}")
 
 
 async def submit_all(pool, pages):
@@ -111,38 +130,27 @@ async def submit_all(pool, pages):
         await asyncio.sleep(0.05)
         print(f"job {number} is ready")
         try:
-            await pool.submit(number, page)
-        except Closed as closed:
-            number, (path, _) = closed.args
-            print(f"too late for {number}: {path}")
+            result = await pool.submit(page)
+        except QueueShutDown:
+            print(f"too late for {number}: {page[0]}")
             return
-    await pool.finish()
+        result.add_done_callback(partial(report, number))
 
 
 async def main():
     print("Two workers, six jobs:")
-    pool = WorkerPool(2, 1, fetch)
     pages = [("/a", 0.55), ("/0", 0.15), ("/b", 0.2), ("/missing", 0.25)]
     pages += [("/c", 0.2), ("/d", 0.2)]
-    submitting = asyncio.create_task(submit_all(pool, pages))
-    async for number, result in pool.results():
-        report(number, result)
-    await submitting
+    async with WorkerPool(2, 1, fetch) as pool:
+        await submit_all(pool, pages)
     print("no more results")
 
-    print("Stopped 0.1 s after the first result:")
-    pool = WorkerPool(2, 1, fetch)
-    pages = [("/e", 0.2), ("/f", 0.5), ("/g", 0.4), ("/h", 0.1)]
-    pages += [("/i", 0.1)]
-    submitting = asyncio.create_task(submit_all(pool, pages))
-    async for number, result in pool.results():
-        report(number, result)
-        break
-    await asyncio.sleep(0.1)
-    await pool.stop()
-    await submitting
-    async for number, result in pool.results():
-        report(number, result)
+    print("Stopped after 0.35 s:")
+    pages = [("/e", 0.2), ("/f", 0.5), ("/g", 0.4), ("/h", 0.1), ("/i", 0.1)]
+    async with WorkerPool(2, 1, fetch) as pool, asyncio.TaskGroup() as group:
+        group.create_task(submit_all(pool, pages))
+        await asyncio.sleep(0.35)
+        await pool.stop()
     print("no more results")
     await asyncio.sleep(0.5)
     print("0.5 s later")

@@ -1,3 +1,4 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
 pub mod event_emitter;
+pub mod worker_pool;
