@@ -180,17 +180,6 @@ async fn take(store: &Address<Order>, count: u32) -> String {
     }
 }
 
-async fn deliver(
-    store: &Address<Order>,
-    counts: [u32; 3],
-) -> Result<(), SendError<Order>> {
-    for count in counts {
-        store.tell(Order::Deliver(count)).await?;
-        println!("{count} on the way");
-    }
-    Ok(())
-}
-
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let moment = Duration::from_millis(100);
 
@@ -202,7 +191,11 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Two messages fit into the mailbox, a third waits:");
     let deliver_later = async {
         sleep(moment).await;
-        deliver(&store, [10, 20, 30]).await
+        for count in [10, 20, 30] {
+            store.tell(Order::Deliver(count)).await?;
+            println!("{count} on the way");
+        }
+        Ok::<_, SendError<Order>>(())
     };
     let (took, delivered) = tokio::join!(take(&store, 1), deliver_later);
     delivered?;
@@ -237,9 +230,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     if let Err(ended) = store.ask(Order::Audit).await {
         println!("no audit: {ended}");
     }
-    if let Err(error) = task.await
-        && error.is_panic()
-    {
+    if task.await.is_err_and(|error| error.is_panic()) {
         println!("the actor panicked");
     }
     println!("{}", take(&store, 1).await);

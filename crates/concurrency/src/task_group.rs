@@ -222,8 +222,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let result = task_group(async |group| {
         group.spawn(worker("A", 100, false));
         group.spawn(worker("B", 1000, false));
-        let task3 = group.spawn(worker("C", 200, true));
-        let text = task3.await;
+        let text = group.spawn(worker("C", 200, true)).await;
         println!("Not reached, as the body is stopped too: {text:?}");
         Ok(())
     })
