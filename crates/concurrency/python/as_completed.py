@@ -24,7 +24,7 @@ async def keyed(request):
 async def main():
     requests = [(1, 0.4), (2, 0.1), (3, 0.2), (4, 0.3)]
 
-    print("Tasks, and a busy loop:")
+    print("Tasks, and a slow loop:")
     for completed in asyncio.as_completed([keyed(request) for request in requests]):
         id, result = await completed
         await use_it(id, result)
@@ -41,8 +41,8 @@ async def main():
     await asyncio.sleep(0.4)
     print("0.4 s later")
 
-    # Whatever runs at the same time is a task in asyncio, so this is the same again.
-    print("Futures that borrow, and a busy loop:")
+    # In asyncio all that runs concurrently is a task, so this is the same again.
+    print("Futures that are no tasks, and a slow loop:")
     for completed in asyncio.as_completed([keyed(request) for request in requests]):
         id, result = await completed
         await use_it(id, result)

@@ -47,12 +47,12 @@ async def main():
     print(await quick_operation())
     print(await background_task)
 
-    print("An error that nobody hears, and a panic that only standard error shows:")
+    print("Errors of tasks that nobody awaits:")
     # The list keeps the tasks alive: the loop refers to them only weakly.
     tasks = [asyncio.create_task(send_mail(to)) for to in ["Ada", "nobody", ""]]
     await asyncio.sleep(0.3)
 
-    print("On their own, errors told, waited for at the end:")
+    print("Tasks that report their errors, awaited at the end:")
     background = set()
     for to in ["Ada", "nobody"]:
         task = asyncio.create_task(send_mail_or_report(to))

@@ -37,7 +37,7 @@ async def process(events, results):
 
 
 async def main():
-    print("All of them:")
+    print("All results:")
     events = [(1, 50), (2, 30), (1, -80), (4, 10), (1, 20), (2, -40), (4, 5)]
     results = asyncio.Queue(CAPACITY)
     processing = asyncio.create_task(process(events, results))

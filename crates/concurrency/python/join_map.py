@@ -26,7 +26,7 @@ def report(name, task):
 
 
 async def report_all(tasks):
-    """Reports each as it ends."""
+    """Reports each outcome as it comes."""
     names = {task: name for name, task in tasks.items()}
     while names:
         done, _ = await asyncio.wait(names, return_when=asyncio.FIRST_COMPLETED)
@@ -35,7 +35,7 @@ async def report_all(tasks):
 
 
 async def main():
-    print("Each as it ends, one of them aborted:")
+    print("Outcomes as they come, one task aborted:")
     tasks = {
         "Ann": asyncio.create_task(load(1, 0.3)),
         "Bob": asyncio.create_task(load(404, 0.1)),
@@ -58,7 +58,7 @@ async def main():
         tasks["Ann"] = asyncio.create_task(load(100, 0.1))
     await report_all(tasks)
 
-    print("All are stopped:")
+    print("All tasks are stopped:")
     tasks = {"Ann": asyncio.create_task(load(1, 0.1))}
     for task in tasks.values():
         task.cancel()

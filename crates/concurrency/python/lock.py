@@ -61,7 +61,7 @@ async def main():
             group.create_task(count(counter))
     print(f"Final value: {counter.value}")
 
-    print("A holder that is stopped half-way:")
+    print("A holder that is cancelled half-way:")
     limit = 0.1
     accounts = Accounts(ada=100, ben=0)
     try:

@@ -28,14 +28,14 @@ async def main():
         await jobs.put(number)
         print(f"put {number}")
     await jobs.join()
-    print("all dealt with")
+    print("all processed")
 
     print("Once more, with the same queue:")
     await jobs.put(5)
     await jobs.join()
-    print("all dealt with")
+    print("all processed")
 
-    print("A worker that is stopped:")
+    print("A worker that is cancelled:")
     await jobs.put(6)
     await jobs.put(7)
     await asyncio.sleep(0.05)

@@ -56,7 +56,7 @@ async def read_all(pages):
 async def main():
     limit = 0.5
 
-    print("Nobody says that there is no more:")
+    print("The producers have ended:")
     numbers = asyncio.Queue()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(produce(1, numbers))
@@ -67,7 +67,7 @@ async def main():
         except TimeoutError:
             print("no end after 0.5 s")
 
-    print("Dropped after the last clone:")
+    print("And nothing more can come:")
     numbers = asyncio.Queue()
     summing = asyncio.create_task(total(numbers))
     async with asyncio.TaskGroup() as tasks:
@@ -76,24 +76,24 @@ async def main():
     numbers.put_nowait(END)
     print(f"total {await summing}")
 
-    print("A sender in a struct:")
+    print("A log:")
     log = Log()
     log.add("one")
     log.add("two")
     _, pending = await asyncio.wait([log.writer], timeout=limit)
     if pending:
         print("no end after 0.5 s")
-    print("Dropped by `close`:")
+    print("Closed:")
     print(f"{await log.close()} bytes written")
 
-    print("A receiver that sends itself more:")
+    print("A reader that finds more to read:")
     pages = asyncio.Queue()
     pages.put_nowait(1)
     reader = asyncio.create_task(read_all(pages))
     _, pending = await asyncio.wait([reader], timeout=limit)
     if pending:
         print("no end after 0.5 s")
-    print("Dropped:")
+    print("Ended with the last page:")
     await pages.join()
     reader.cancel()
     print("all read")

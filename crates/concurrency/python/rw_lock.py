@@ -3,7 +3,7 @@ from contextlib import asynccontextmanager
 
 
 class RwLock:
-    """Many readers or one writer; a writer that waits goes before later readers."""
+    """Many readers or one writer. A waiting writer goes before later readers."""
 
     def __init__(self):
         self.changed = asyncio.Condition()
@@ -13,7 +13,7 @@ class RwLock:
         self.notifying = set()
 
     def _notify_all(self):
-        """In a task: whoever leaves may be cancelled, and must not wait for the lock."""
+        """Notifies in a task: a holder that is cancelled must not wait for the lock."""
 
         async def notify():
             async with self.changed:
@@ -131,7 +131,7 @@ async def main():
     except TimeoutError:
         print("still waiting after 0.5 s")
 
-    print("Reading ended before:")
+    print("Asking for it after reading:")
     async with asyncio.TaskGroup() as tasks:
         for caller, start in [("A", 0), ("B", 0.05), ("C", 0.2)]:
             tasks.create_task(get_later(start, cache, caller))

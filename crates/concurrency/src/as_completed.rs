@@ -1,16 +1,18 @@
 //! Take results as they complete, with the key of each: `asyncio.as_completed`.
 //!
 //! Results come in the order in which they are ready, so each future returns its key with
-//! its value, the failed one too. Tasks in a `JoinSet` run on while the loop's body is
-//! busy. `FuturesUnordered` may borrow, for its futures stay in this task; the trap is
-//! that they move only while the loop waits for the next one: a busy body stops them.
-//! Leaving the loop early drops the set and stops the rest, where asyncio lets them run
-//! until somebody cancels them. A task that panics has no key: `join_map` keeps it. A
-//! limit: `buffered_as_completed`.
+//! its value or error. Tasks in a `JoinSet` run on while the loop's body awaits. A task
+//! that panics has no key: `join_map` keeps it. If you leave the loop early and drop the
+//! set, the other tasks are aborted. asyncio lets them run until you cancel them.
+//!
+//! Trap: the futures in a `FuturesUnordered` may borrow, because they are no tasks. They
+//! run only while the loop waits for the next one, so a slow body stops them.
+//!
+//! See also: `buffered_as_completed` (with a limit), `join_map`, `gather`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.create_task, asyncio.Task.cancel, break
 //! asyncio: asyncio.as_completed (async iteration)
-//! differs: a busy body stops `FuturesUnordered`; asyncio's tasks go on behind it
+//! differs: a slow body stops `FuturesUnordered`; asyncio's tasks go on behind it
 
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ fn print_result(id: u32, result: Result<String, String>) {
     }
 }
 
-/// What a busy loop does with each result.
+/// Prints the result, and keeps the loop busy for 250 ms.
 async fn use_it(id: u32, result: Result<String, String>) {
     print_result(id, result);
     sleep(Duration::from_millis(250)).await;
@@ -47,7 +49,7 @@ async fn use_it(id: u32, result: Result<String, String>) {
 pub async fn run() -> Result<(), JoinError> {
     let requests: [Request; 4] = [(1, 400), (2, 100), (3, 200), (4, 300)];
 
-    println!("Tasks, and a busy loop:");
+    println!("Tasks, and a slow loop:");
     // for completed in asyncio.as_completed(tasks):
     //     id, result = await completed
     let keyed = async |request: Request| (request.0, fetch_data(request).await);
@@ -70,7 +72,7 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(Duration::from_millis(400)).await;
     println!("0.4 s later");
 
-    println!("Futures that borrow, and a busy loop:");
+    println!("Futures that are no tasks, and a slow loop:");
     let mut futures = FuturesUnordered::new();
     for request in &requests {
         futures.push(async move { (request.0, fetch_data(*request).await) });

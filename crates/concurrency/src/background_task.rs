@@ -1,13 +1,19 @@
 //! Start a background task: fire and forget, wait for it later, or stop it.
 //!
-//! `tokio::spawn` starts it at once, and its handle is awaited when the result is needed.
-//! A task whose handle is dropped runs on; asyncio may collect one that nobody refers to.
-//! The trap is its error: asyncio logs "Task exception was never retrieved", Tokio says
-//! nothing of an `Err`, and only a panic leaves a message on standard error. So a task
-//! that is on its own has to report by itself. `TaskTracker` counts such tasks without
-//! keeping their results, and waits for them before the program ends. A task without an
-//! end is bound to its owner by `AbortOnDropHandle`. With clean-up that awaits:
-//! `background_services`.
+//! `tokio::spawn` starts the task at once. Await its handle when you need the result. A
+//! task whose handle is dropped runs on; asyncio may collect a task that nobody refers
+//! to.
+//!
+//! `TaskTracker` counts tasks without keeping their results, and waits for them before
+//! the program ends. `AbortOnDropHandle` binds a task without an end to its owner.
+//!
+//! Bounds: unbounded: nothing limits the number of background tasks.
+//!
+//! Trap: nobody sees the `Err` of a task whose handle is dropped; asyncio logs "Task
+//! exception was never retrieved". Only a panic leaves a message on standard error.
+//! Report errors in the task itself.
+//!
+//! See also: `background_services` (clean-up that awaits), `drop_or_detach`, `semaphore`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
 //! stderr: no address given
@@ -40,14 +46,14 @@ async fn send_mail(to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Fit for a task that nobody awaits.
+/// Reports its own error, as nobody awaits its task.
 async fn send_mail_or_report(to: &str) {
     if let Err(error) = send_mail(to).await {
         println!("mail to {to} not sent: {error}");
     }
 }
 
-/// Says that it is alive for as long as it exists.
+/// Prints that it is alive, until it is dropped.
 struct Service {
     _heartbeat: AbortOnDropHandle<()>,
 }
@@ -72,18 +78,18 @@ pub async fn run() -> Result<(), JoinError> {
     println!("{}", quick_operation().await);
     println!("{}", background_task.await?);
 
-    println!("An error that nobody hears, and a panic that only standard error shows:");
+    println!("Errors of tasks that nobody awaits:");
     tokio::spawn(send_mail("Ada"));
     tokio::spawn(send_mail("nobody"));
     tokio::spawn(send_mail(""));
     sleep(Duration::from_millis(300)).await;
 
-    println!("On their own, errors told, waited for at the end:");
+    println!("Tasks that report their errors, awaited at the end:");
     let background = TaskTracker::new();
     background.spawn(send_mail_or_report("Ada"));
     background.spawn(send_mail_or_report("nobody"));
     println!("{} in the background", background.len());
-    // A tracker that is not closed expects more tasks, and waits for ever.
+    // A tracker that is not closed expects more tasks, and `wait` never returns.
     background.close();
     background.wait().await;
     println!("{} in the background", background.len());

@@ -1,12 +1,17 @@
-//! A deadlock: two locks taken in two orders, found by a deadline, and two ways out.
+//! A deadlock: two locks taken in two orders, found by a timeout, and two ways out.
 //!
-//! A transfer locks one account and then the other. Two transfers in opposite
-//! directions each hold what the other waits for, and neither an error nor a panic says
-//! so. A `timeout` around the whole finds it. As it drops the futures it frees the
-//! locks too, and as nothing is changed before both are held, the accounts are intact.
-//! But a deadline is no cure: take the locks in the same order everywhere, or put one
-//! lock around all that changes together. One account as both sides would wait for
-//! itself, so that is refused.
+//! A transfer locks one account and then the other. Two transfers in opposite directions
+//! each hold the lock that the other waits for. Neither an error nor a panic says so.
+//!
+//! A `timeout` around both finds it. It drops the futures, which releases the locks.
+//! Nothing is changed before both locks are held, so the accounts are intact.
+//!
+//! A timeout is no cure. Take the locks in the same order everywhere, or put one lock
+//! around all values that change together.
+//!
+//! Trap: a transfer from an account to itself would wait for its own lock. Refuse it.
+//!
+//! See also: `lock`, `rw_lock`, `lost_update`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout, asyncio.gather, async with
 
@@ -18,7 +23,7 @@ use tokio::time::{sleep, timeout};
 
 type Transferred = Result<(), &'static str>;
 
-/// What a transfer has to await while it holds its first lock.
+/// Waits for a check, while the transfer holds its first lock.
 async fn check(name: &str, amount: u32) {
     sleep(Duration::from_millis(100)).await;
     println!("{amount} from {name} checked");
@@ -42,7 +47,7 @@ impl Account {
     }
 }
 
-/// The mistake: the order of the locks is that of the arguments.
+/// Deadlocks: takes the locks in the order of the arguments.
 async fn transfer(from: &Account, to: &Account, amount: u32) -> Transferred {
     let mut source = from.balance.lock().await;
     check(from.name, amount).await;
@@ -50,7 +55,7 @@ async fn transfer(from: &Account, to: &Account, amount: u32) -> Transferred {
     move_money(&mut source, &mut target, amount)
 }
 
-/// Whichever way the money goes, the account whose name comes first is locked first.
+/// Locks the account first whose name comes first, whichever way the money goes.
 async fn transfer_in_order(from: &Account, to: &Account, amount: u32) -> Transferred {
     if from.name == to.name {
         return Err("not two accounts");
@@ -68,7 +73,7 @@ async fn transfer_in_order(from: &Account, to: &Account, amount: u32) -> Transfe
     move_money(&mut source, &mut target, amount)
 }
 
-/// One lock around both; a transfer goes from the first to the second, or back.
+/// Two accounts behind one lock. A transfer goes from the first to the second, or back.
 struct Bank(Mutex<[(&'static str, u32); 2]>);
 
 impl Bank {
@@ -85,7 +90,7 @@ impl Bank {
     }
 }
 
-/// Both at once, the second a little later, so that who comes first is no accident.
+/// Runs both concurrently, the second 50 ms later, for 0.5 s at most.
 async fn both(
     first: impl Future<Output = Transferred>,
     second: impl Future<Output = Transferred>,

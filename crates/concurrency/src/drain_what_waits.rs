@@ -1,11 +1,19 @@
-//! Take everything that is waiting in a queue at once: `get_nowait` in a loop, batches.
+//! Take all items that wait in a queue at once: `get_nowait` in a loop, batches.
 //!
-//! `recv_many` waits for the first item, as `get` does, and takes with it whatever else
-//! is there, up to a limit: the batches grow with the load, and no timer is needed. It
-//! returns how many came, and 0 once the senders are gone. The traps: it appends to the
-//! buffer, which you have to clear, and a limit of 0 returns 0, which looks like the
-//! end. `try_recv` does not wait. Its error says whether the channel is empty or
-//! closed; a `while let Ok(..)` does not tell them apart.
+//! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
+//! with it, up to a limit. So the batches grow with the load, and no timer is needed. It
+//! returns the number of items, and 0 once the queue is empty and all senders are
+//! dropped.
+//!
+//! `try_recv` does not wait. Its error says whether the channel is empty or closed.
+//!
+//! Bounds: 3 items in a batch; unbounded: the queue.
+//!
+//! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
+//!
+//! Trap: with a limit of 0 it returns 0 at once, which looks like the end.
+//!
+//! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!
 //! asyncio: asyncio.Queue.get, asyncio.Queue.get_nowait, asyncio.QueueEmpty
 
@@ -15,10 +23,10 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{SendError, TryRecvError};
 use tokio::time::sleep;
 
-/// The most that is written at once.
+/// The largest batch.
 const LIMIT: usize = 3;
 
-/// Writes whatever waits, in one go each time, until the senders are gone.
+/// Writes the waiting rows as one batch, again and again until all senders are dropped.
 async fn write_batches(mut rows: mpsc::UnboundedReceiver<u32>) {
     let mut batch = Vec::with_capacity(LIMIT);
     while rows.recv_many(&mut batch, LIMIT).await > 0 {
@@ -29,7 +37,7 @@ async fn write_batches(mut rows: mpsc::UnboundedReceiver<u32>) {
     println!("all written");
 }
 
-/// What waits at this moment, and whether more can come.
+/// Returns the rows that wait now, and whether more can come.
 fn take_waiting(rows: &mut mpsc::UnboundedReceiver<u32>) -> (Vec<u32>, bool) {
     let mut taken = Vec::new();
     loop {

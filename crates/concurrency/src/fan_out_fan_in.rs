@@ -1,12 +1,19 @@
 //! Fan out to workers by key and fan in their results, over a queue for each worker.
 //!
-//! Each worker has a queue of its own, and all events of one account go to the same
-//! worker: they stay in order and need no lock, while other accounts go on beside them.
-//! Results come as they are ready. The end travels by itself, as each stage drops its
-//! senders, and so does a reader's leaving. The trap is to hand out all events before the
-//! first result is read: the bounded queues fill up, and everybody waits for ever, so the
-//! handing out is a task. A worker whose queue is full holds up the events for the others
-//! that come after: here one is idle from 0.2 s to 0.25 s. Without keys: `worker_pool`.
+//! All events of one account go to the same worker. They stay in order and need no lock,
+//! while other workers handle other accounts. Results come as they are ready. Each stage
+//! ends by dropping its senders, which ends the next stage. If the reader drops its
+//! receiver, the stages before it end too.
+//!
+//! Bounds: 2 workers; 1 event in the queue of each, and 1 result.
+//!
+//! Trap: if you send all events before you read the first result, the bounded queues fill
+//! up and all tasks wait for ever. Send the events in a task of their own.
+//!
+//! Trap: a worker whose queue is full holds up later events for the others. Here one
+//! worker is idle from 0.2 s to 0.25 s.
+//!
+//! See also: `worker_pool` (without keys), `pipeline`, `actor`.
 //!
 //! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel
 
@@ -20,13 +27,14 @@ use tokio::time::sleep;
 const WORKERS: usize = 2;
 const CAPACITY: usize = 1;
 
-/// An account, and what is paid in, or out if it is negative.
+/// An account, and the amount paid in; a negative amount is paid out.
 type Event = (usize, i32);
 
-/// The account with its new balance, or why it is unchanged.
+/// The account with its new balance, or why the balance is unchanged.
 type Outcome = Result<(usize, i32), String>;
 
-/// Keeps the balances of its accounts. Ends with its events, or when nobody reads on.
+/// Keeps the balances of its accounts, until all senders of its events are dropped, or
+/// the receiver of its results is.
 async fn worker(mut events: mpsc::Receiver<Event>, results: mpsc::Sender<Outcome>) {
     let mut balances = HashMap::new();
     while let Some((account, amount)) = events.recv().await {
@@ -53,7 +61,7 @@ async fn worker(mut events: mpsc::Receiver<Event>, results: mpsc::Sender<Outcome
     }
 }
 
-/// Hands each event to the worker of its account.
+/// Sends each event to the worker of its account.
 pub async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
     for event in events {
         if workers[event.0 % workers.len()].send(event).await.is_err() {
@@ -62,7 +70,8 @@ pub async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
     }
 }
 
-/// Starts the workers. Their queues, where their results come, and the tasks themselves.
+/// Starts the workers. Returns their queues, the receiver of their results, and their
+/// tasks.
 pub fn start_workers() -> (
     Vec<mpsc::Sender<Event>>,
     mpsc::Receiver<Outcome>,
@@ -87,7 +96,7 @@ fn print_outcome(outcome: Outcome) {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    println!("All of them:");
+    println!("All results:");
     let events = vec![
         (1, 50),
         (2, 30),

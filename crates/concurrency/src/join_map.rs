@@ -1,10 +1,15 @@
 //! Tasks by key: results with their names, abort one by its key, `JoinMap`.
 //!
-//! A dict of tasks, in one type: `spawn` takes a key, `join_next` gives the next result
-//! with its key, be it a value, an error or a panic, and `abort` ends one by its key.
-//! Dropped, the map aborts all. The trap is a key that is used twice: `JoinMap` aborts
-//! the task that had it, and its result never comes; a dict forgets that task, which runs
-//! on. Ask `contains_key` first. It needs the feature `join-map` of `tokio-util`.
+//! A `JoinMap` is a dict of tasks. `spawn` takes a key. `join_next` returns the next
+//! outcome with its key: a value, an error or a panic. `abort` stops a task by its key.
+//! Dropping the map aborts all its tasks. It needs the feature `join-map` of
+//! `tokio-util`.
+//!
+//! Trap: if you spawn with a key that is in use, `JoinMap` aborts the first task, and its
+//! outcome never comes. A dict forgets that task, which runs on. Ask `contains_key`
+//! first.
+//!
+//! See also: `as_completed`, `select_all_of`, `background_services`.
 //!
 //! asyncio: asyncio.create_task, asyncio.wait, asyncio.Task.cancel, asyncio.Task.result
 //! differs: a key used twice aborts the first task; a dict lets it run on
@@ -16,7 +21,7 @@ use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::task::JoinMap;
 
-/// The tasks by the names of the users that they load.
+/// Tasks by the names of the users that they load.
 type Loading = JoinMap<&'static str, Result<u32, String>>;
 
 async fn load(id: u32, millis: u64) -> Result<u32, String> {
@@ -38,7 +43,7 @@ fn report(name: &str, outcome: Result<Result<u32, String>, JoinError>) {
     }
 }
 
-/// Reports each as it ends.
+/// Reports each outcome as it comes.
 async fn report_all(mut tasks: Loading) {
     while let Some((name, outcome)) = tasks.join_next().await {
         report(name, outcome);
@@ -46,7 +51,7 @@ async fn report_all(mut tasks: Loading) {
 }
 
 pub async fn run() {
-    println!("Each as it ends, one of them aborted:");
+    println!("Outcomes as they come, one task aborted:");
     let mut tasks = Loading::new();
     tasks.spawn("Ann", load(1, 300));
     tasks.spawn("Bob", load(404, 100));
@@ -69,7 +74,7 @@ pub async fn run() {
     }
     report_all(tasks).await;
 
-    println!("All are stopped:");
+    println!("All tasks are stopped:");
     let mut tasks = Loading::new();
     tasks.spawn("Ann", load(1, 100));
     drop(tasks);

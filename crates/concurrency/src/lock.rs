@@ -1,16 +1,21 @@
-//! Share a value between tasks behind a lock: `asyncio.Lock`, and when to use which.
+//! Share a value between tasks behind a lock: `asyncio.Lock`, and which lock to use when.
 //!
-//! In Rust the lock holds the value: without it nobody gets at the value, and the guard
-//! that `lock` gives unlocks when it is dropped. `tokio::sync::Mutex` is for a value that
-//! stays locked across an await; waiters get it in the order in which they came. Without
-//! an await in between `std::sync::Mutex` is the right one (across one a task refuses it,
-//! "future cannot be sent between threads safely"): asyncio needs no lock there, but
-//! tasks of Tokio run on several threads. The trap is a holder that is stopped at an
-//! await: the lock opens and shows what was half done. Await first, then change the whole
-//! without an await. The lost update itself: `lost_update`; two locks: `deadlock`.
+//! In Rust the lock holds the value: a task reaches the value only through the guard that
+//! `lock` returns. The guard unlocks when it is dropped. `tokio::sync::Mutex` is for a
+//! value that stays locked across an await. Waiters get it first come, first served.
 //!
-//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.timeout, async with
-//! asyncio: asyncio.Lock.acquire, asyncio.Lock.release
+//! Without an await in between, use `std::sync::Mutex`. asyncio needs no lock there, but
+//! tasks of Tokio run on several threads.
+//!
+//! Trap: a std guard that is held across an await makes the task fail to compile: "future
+//! cannot be sent between threads safely".
+//!
+//! Trap: a holder that is cancelled at an await leaves the value half changed, and the
+//! lock is released. Await first, then make the whole change without an await.
+//!
+//! See also: `lost_update`, `deadlock` (two locks), `rw_lock`.
+//!
+//! asyncio: asyncio.Lock, asyncio.Lock.acquire, asyncio.Lock.release
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +36,7 @@ async fn increment(name: &str, start: u64, resource: Arc<Mutex<u32>>) {
     }
 }
 
-/// Ten of these begin at once, on several threads, and none awaits while it is locked: a
-/// std Mutex.
+/// Counts to 100 behind a std Mutex, as it never awaits while it holds the lock.
 async fn count(counter: Arc<std::sync::Mutex<u32>>) {
     sleep(Duration::from_millis(100)).await;
     for _ in 0..100 {
@@ -45,7 +49,7 @@ struct Accounts {
     ben: u32,
 }
 
-/// Asks the bank while one account is changed and the other is not.
+/// Moves the amount, and awaits while only one account is changed.
 async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     let mut accounts = accounts.lock().await;
     accounts.ada -= amount;
@@ -53,7 +57,7 @@ async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     accounts.ben += amount;
 }
 
-/// Asks first, and then changes both.
+/// Awaits first, and then changes both accounts.
 async fn transfer_at_once(amount: u32, accounts: &Mutex<Accounts>) {
     let mut accounts = accounts.lock().await;
     sleep(Duration::from_millis(200)).await;
@@ -78,7 +82,7 @@ pub async fn run() -> Result<(), JoinError> {
     }
     println!("Final value: {}", counter.lock().expect("no holder panics"));
 
-    println!("A holder that is stopped half-way:");
+    println!("A holder that is cancelled half-way:");
     let limit = Duration::from_millis(100);
     let accounts = Mutex::new(Accounts { ada: 100, ben: 0 });
     if timeout(limit, transfer_in_two_steps(30, &accounts))

@@ -1,12 +1,16 @@
 //! A race condition between tasks: the lost update, and three ways to mend it.
 //!
-//! Three tasks read a count, wait, and write it back, one higher: all have read the
-//! same number, and two steps are lost. Rust rules out a data race ("the trait `Send`
-//! is not implemented for `Rc<Cell<u32>>`", "cannot assign to data in an `Arc`"), but
-//! not this: each access is locked, and the wait is between them. Hold Tokio's `Mutex`
-//! over the wait, which makes the tasks queue; or read and write in one go, under a
-//! `std::sync::Mutex`; or let one task own the count. (A mere count is best an
-//! `AtomicU32`, whose `fetch_add` needs no lock; a lock serves any value.)
+//! Three tasks read a count, wait, and write back a count that is higher by one. All
+//! three have read the same number, so two steps are lost. Rust rules out a data race
+//! ("the trait `Send` is not implemented for `Rc<Cell<u32>>`", "cannot assign to data in
+//! an `Arc`"). It does not rule out this race: each access is locked, but the wait is
+//! between them.
+//!
+//! Hold Tokio's `Mutex` over the wait, so that the tasks queue up. Or read and write
+//! without an await in between, under a `std::sync::Mutex`. Or let one task own the
+//! count. A mere count is best an `AtomicU32`, whose `fetch_add` needs no lock.
+//!
+//! See also: `lock`, `deadlock`, `actor`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.TaskGroup, asyncio.Queue, await
 
@@ -19,7 +23,7 @@ use tokio::time::sleep;
 
 const TASKS: u32 = 3;
 
-/// Whatever has to be awaited for each step.
+/// Waits, as each step has to.
 async fn work() {
     sleep(Duration::from_millis(100)).await;
 }
@@ -30,9 +34,8 @@ struct Counter(Arc<Mutex<u32>>);
 
 impl Counter {
     fn get(&self) -> u32 {
-        // After a panic of a holder a std lock is poisoned: `lock` gives an error, from
-        // which `into_inner` takes the value all the same. Tokio's `Mutex` knows no
-        // poison.
+        // If a holder has panicked, a std lock is poisoned: `lock` returns an error, from
+        // which `into_inner` takes the value. Tokio's `Mutex` is never poisoned.
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,13 +43,13 @@ impl Counter {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = count;
     }
 
-    /// Reads and writes under one lock, which is free again when this returns.
+    /// Reads and writes while it holds the lock once.
     fn add(&self, amount: u32) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += amount;
     }
 }
 
-/// The mistake: others come in between the read and the write.
+/// Loses updates: other tasks run between the read and the write.
 async fn increment(counter: Counter) {
     let current = counter.get();
     work().await;
@@ -67,7 +70,7 @@ async fn increment_at_once(counter: Counter) {
 
 async fn increment_by_message(steps: mpsc::UnboundedSender<u32>) {
     work().await;
-    // Nobody reads any more if the owner has ended, and nothing is left to be counted.
+    // An error means that the owner of the count has ended.
     let _ = steps.send(1);
 }
 

@@ -1,11 +1,17 @@
-//! A pipeline: stages joined by bounded queues, with back-pressure, and an end for all.
+//! A pipeline: stages joined by bounded queues, with backpressure, and an end for all.
 //!
-//! Each stage is a task that reads one channel and writes the next. A full channel makes
-//! its writer wait, so the slowest stage sets the pace of all. The end needs no mark: a
-//! stage that returns drops its sender, and the next one's loop ends. A stage that fails
-//! ends all, as in a `TaskGroup`: the rest is aborted and awaited, and what is between
-//! two stages is lost. The trap is the failed `send`: it says that a later stage has
-//! ended, but not why, so leave it to that one to give the error.
+//! Each stage is a task that reads one channel and writes to the next. A full channel
+//! makes its writer wait, so the slowest stage sets the pace of all. A stage that returns
+//! drops its sender, which ends the loop of the next stage. No end mark is needed. If a
+//! stage fails, the others are aborted and awaited, as in a `TaskGroup`, and items in the
+//! queues are lost.
+//!
+//! Bounds: 1 item between two stages.
+//!
+//! Trap: a failed `send` says that a later stage has ended, but not why. End the stage
+//! without an error, so that the later stage reports the cause.
+//!
+//! See also: `fan_out_fan_in`, `producer_consumer`, `task_group`, `back_pressure`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
 
@@ -15,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How many items may wait between two stages.
+/// The number of items that may wait between two stages.
 const WAITING: usize = 1;
 
 async fn fetch(
@@ -25,7 +31,7 @@ async fn fetch(
     for text in texts {
         sleep(Duration::from_millis(100)).await;
         println!("fetched {text}");
-        // Nobody reads any more: why, the stage that has ended says.
+        // The stage that has ended reports why.
         if pages.send(text).await.is_err() {
             break;
         }
@@ -60,7 +66,8 @@ async fn store(mut numbers: mpsc::Receiver<u32>, limit: u32) -> Result<(), Strin
     Ok(())
 }
 
-/// Runs all stages. The first error stops the rest, and waits until it has stopped.
+/// Runs all stages until they have ended. If one fails, stops the others, and returns its
+/// error when they have ended. A panic becomes an error.
 pub async fn pipeline(texts: &'static [&'static str], limit: u32) -> Result<(), String> {
     let (page_sender, pages) = mpsc::channel(WAITING);
     let (number_sender, numbers) = mpsc::channel(WAITING);

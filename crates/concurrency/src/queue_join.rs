@@ -1,13 +1,18 @@
-//! Wait until every item of a queue has been dealt with: `task_done` and `join`.
+//! Wait until every item of a queue has been processed: `task_done` and `join`.
 //!
-//! Tokio's channels count no unfinished items. A `TaskTracker` does: a token of it
-//! travels with each item, and dropping the token is `task_done`, which can neither be
-//! forgotten nor called twice, whether the job ends well, fails or panics. A tracker
-//! that is closed from the start serves for any number of joins: `wait` returns
-//! whenever no token is left. The trap: a worker that is stopped drops its receiver,
-//! the items in it and their tokens, so `join` returns with the work undone, where
-//! asyncio's waits for ever. That the worker is gone is told by `put`, which fails from
-//! then on.
+//! Tokio's channels do not count unfinished items; a `TaskTracker` does. Each item
+//! carries a token of the tracker, and dropping the token is `task_done`. Nobody can
+//! forget it or call it twice, whether the job succeeds, fails or panics. The tracker is
+//! closed from the start, so `wait` returns whenever there is no token. You can join many
+//! times.
+//!
+//! Bounds: `capacity` items wait in the queue. Callers of `put` wait for room.
+//!
+//! Trap: a worker that is aborted drops its receiver, the items in it and their tokens.
+//! Then `join` returns with the work undone, and the next `put` fails. asyncio's `join`
+//! waits for ever.
+//!
+//! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.Queue.task_done
 //! differs: once the worker is gone `join` returns here, and in asyncio it waits for ever
@@ -20,9 +25,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// An item, which counts as unfinished until it is dropped. Move the job itself into
-/// whatever works on it: with its number alone `join` returns early. An `async move` that
-/// mentions only `job.number` takes only that; one that passes `&job` on takes the job.
+/// An item, which counts as unfinished until it is dropped.
+///
+/// Move the whole job into the task that works on it. An `async move` that mentions only
+/// `job.number` copies the number: the job is dropped outside, and `join` returns early.
 pub struct Job {
     pub number: u32,
     _unfinished: TaskTrackerToken,
@@ -35,17 +41,23 @@ pub struct Jobs {
 }
 
 impl Jobs {
+    /// Returns both halves of a queue that holds up to `capacity` items.
     pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Job>) {
         let (sender, receiver) = mpsc::channel(capacity);
         let tracker = TaskTracker::new();
-        // A tracker that is open could get more at any time: `wait` would never return.
+        // While a tracker is open, `wait` never returns.
         tracker.close();
         (Self { sender, tracker }, receiver)
     }
 
-    /// Waits for a free place. Fails once the worker is gone, and gives the job back in
-    /// the error. Dropped half-way, it puts nothing and counts nothing. While it waits,
-    /// its job counts already, unlike in asyncio: `join` waits for that too.
+    /// Waits until there is room, and puts the job. `join` waits for this job from now
+    /// on; in asyncio it does so only once the job is in the queue.
+    ///
+    /// Dropping the future puts nothing and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns the job if the worker is gone.
     pub async fn put(&self, number: u32) -> Result<(), SendError<Job>> {
         let _unfinished = self.tracker.token();
         self.sender
@@ -56,12 +68,14 @@ impl Jobs {
             .await
     }
 
-    /// Returns once all that was put has been dealt with, or dropped.
+    /// Waits until all jobs have been processed or dropped. It may return while a job
+    /// that was put meanwhile is unfinished.
     pub async fn join(&self) {
         self.tracker.wait().await;
     }
 }
 
+/// Processes a job. Number 2 is broken.
 pub async fn process(job: &Job) -> Result<(), String> {
     sleep(Duration::from_millis(100)).await;
     match job.number {
@@ -89,14 +103,14 @@ pub async fn run() -> Result<(), SendError<Job>> {
         println!("put {number}");
     }
     jobs.join().await;
-    println!("all dealt with");
+    println!("all processed");
 
     println!("Once more, with the same queue:");
     jobs.put(5).await?;
     jobs.join().await;
-    println!("all dealt with");
+    println!("all processed");
 
-    println!("A worker that is stopped:");
+    println!("A worker that is cancelled:");
     jobs.put(6).await?;
     jobs.put(7).await?;
     sleep(Duration::from_millis(50)).await;

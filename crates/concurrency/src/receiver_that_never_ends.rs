@@ -1,11 +1,17 @@
 //! A receiver that waits for ever: the sender that nobody dropped.
 //!
-//! A channel ends when its last sender is dropped, with no end mark to put. So one that
-//! was forgotten keeps `recv` waiting for ever, and nothing says so. Look at three
-//! places, each shown first as it goes wrong: the sender that was cloned for the tasks
-//! (drop it after the last clone), a sender in a struct (let the method that ends it take
-//! `self`), and the receiver's own task, if it sends itself more work. There each item
-//! brings a sender of its own: with the last item the last sender goes.
+//! A channel ends when its last sender is dropped. A forgotten sender keeps `recv`
+//! waiting, without any message. It hides in three places, each shown first as it goes
+//! wrong.
+//!
+//! If you clone the sender for tasks, drop it after the last clone. If a struct owns the
+//! sender, let the method that closes the struct take `self`. If a receiver sends itself
+//! more work, let each item carry a sender of its own. With the last item the last sender
+//! is dropped.
+//!
+//! In asyncio, `Queue.join` or `Queue.shutdown` tells that nothing more will come.
+//!
+//! See also: `producer_consumer`, `queue_shutdown`, `queue_join`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.get, asyncio.Queue.join, asyncio.wait(timeout=)
 
@@ -32,8 +38,8 @@ async fn total(mut numbers: mpsc::UnboundedReceiver<u32>) -> u32 {
     total
 }
 
-/// A log that is written by a task of its own. Dropped without `close` it is written
-/// behind the caller's back, and what is not written when the program ends is lost.
+/// A log that is written by a task of its own. If it is dropped without `close`, the task
+/// goes on writing, and lines that are not written when the program ends are lost.
 struct Log {
     lines: mpsc::UnboundedSender<String>,
     writer: JoinHandle<usize>,
@@ -54,20 +60,21 @@ impl Log {
     }
 
     fn add(&self, line: &str) {
-        // It fails once the writer has ended, and the line is lost.
+        // An error means that the writer has ended.
         if self.lines.send(String::from(line)).is_err() {
             println!("not written: {line}");
         }
     }
 
-    /// Takes the log by value: with `&mut self` the sender could not be dropped.
+    /// Waits until all lines are written, and returns their number of bytes. It takes the
+    /// log by value: with `&mut self` the sender could not be dropped.
     async fn close(self) -> Result<usize, JoinError> {
         drop(self.lines);
         self.writer.await
     }
 }
 
-/// A page to be read, and where to send the pages that it links to.
+/// A page to be read, and the sender for the pages that it links to.
 struct Page {
     number: u32,
     found: mpsc::UnboundedSender<Page>,
@@ -91,7 +98,7 @@ async fn read(page: Page) {
             println!("nobody reads page {number}");
         }
     }
-    // The page ends here, and its sender with it.
+    // The page is dropped here, and its sender with it.
 }
 
 async fn read_all(pages: &mut mpsc::UnboundedReceiver<Page>) {
@@ -103,7 +110,7 @@ async fn read_all(pages: &mut mpsc::UnboundedReceiver<Page>) {
 pub async fn run() -> Result<(), JoinError> {
     let limit = Duration::from_millis(500);
 
-    println!("Nobody says that there is no more:");
+    println!("The producers have ended:");
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(produce(1, sender.clone()));
     tokio::spawn(produce(10, sender.clone()));
@@ -112,24 +119,24 @@ pub async fn run() -> Result<(), JoinError> {
         Err(_) => println!("no end after 0.5 s"),
     }
 
-    println!("Dropped after the last clone:");
+    println!("And nothing more can come:");
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(produce(1, sender.clone()));
     tokio::spawn(produce(10, sender.clone()));
     drop(sender);
     println!("total {}", total(receiver).await);
 
-    println!("A sender in a struct:");
+    println!("A log:");
     let mut log = Log::open();
     log.add("one");
     log.add("two");
     if timeout(limit, &mut log.writer).await.is_err() {
         println!("no end after 0.5 s");
     }
-    println!("Dropped by `close`:");
+    println!("Closed:");
     println!("{} bytes written", log.close().await?);
 
-    println!("A receiver that sends itself more:");
+    println!("A reader that finds more to read:");
     let (found, mut pages) = mpsc::unbounded_channel();
     let first = Page {
         number: 1,
@@ -141,7 +148,7 @@ pub async fn run() -> Result<(), JoinError> {
     if timeout(limit, read_all(&mut pages)).await.is_err() {
         println!("no end after 0.5 s");
     }
-    println!("Dropped:");
+    println!("Ended with the last page:");
     drop(found);
     read_all(&mut pages).await;
     println!("all read");

@@ -1,13 +1,18 @@
-//! A read-write lock: many readers at once, or one writer; asyncio has none.
+//! A read-write lock: many readers at once, or one writer. asyncio has none.
 //!
-//! `RwLock` is fair: a writer that waits holds back the readers that come after it. The
-//! trap is to ask for the write lock while one still reads: nobody ever gets it. That
-//! happens unseen in a `match` on `cache.read().await.get(key)`, whose guard lives to
-//! the end of the `match`. (`if let` frees its guard before `else`, but only from edition
-//! 2024 on.) Nor read twice: a writer between the two waits for the first, and the second
-//! for the writer. Copy out what was found, in a statement of its own, and load what is
-//! missing without a lock. When the write lock is there, somebody else may have come
-//! first: `entry` looks once more. To load only once for all who wait: `single_flight`.
+//! `RwLock` is fair: a waiting writer holds up the readers that come after it. Copy the
+//! value out in a statement of its own, and load a missing value without a lock. Another
+//! task may have stored its value meanwhile, so `entry` looks once more. For one load at
+//! a time, see `single_flight`.
+//!
+//! Trap: a task that asks for the write lock while it holds a read guard waits for ever.
+//! A `match cache.read().await.get(key)` holds its guard to the end of the `match`. `if
+//! let` drops its guard before `else` only from edition 2024 on.
+//!
+//! Trap: a task that holds two read guards at once may deadlock. A writer between the two
+//! waits for the first guard, and the second waits for the writer.
+//!
+//! See also: `lock`, `once_cell`, `single_flight`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 
@@ -21,14 +26,14 @@ use tokio::time::{sleep, timeout};
 
 type Cache = RwLock<HashMap<&'static str, String>>;
 
-/// Stands for what is slow enough to be kept.
+/// Loads a value slowly, so that it is worth keeping.
 async fn load(caller: &str) -> String {
     sleep(Duration::from_millis(100)).await;
     println!("{caller} has loaded");
     format!("what {caller} has loaded")
 }
 
-/// The mistake: the `match` holds the read guard while it asks for the write lock.
+/// Waits for ever: the `match` holds the read guard while it asks for the write lock.
 async fn get_or_wait_for_ever(cache: &Cache, key: &'static str, caller: &str) -> String {
     match cache.read().await.get(key) {
         Some(value) => value.clone(),
@@ -39,6 +44,7 @@ async fn get_or_wait_for_ever(cache: &Cache, key: &'static str, caller: &str) ->
     }
 }
 
+/// Returns the value of the key, and loads it if it is missing.
 async fn get(cache: &Cache, key: &'static str, caller: &str) -> String {
     // The guard is dropped at the end of this statement.
     let found = cache.read().await.get(key).cloned();
@@ -92,7 +98,7 @@ pub async fn run() -> Result<(), JoinError> {
         Err(_) => println!("still waiting after 0.5 s"),
     }
 
-    println!("Reading ended before:");
+    println!("Asking for it after reading:");
     let cache = Arc::new(cache);
     for (caller, start) in [("A", 0), ("B", 50), ("C", 200)] {
         tasks.spawn(get_later(start, cache.clone(), caller));
