@@ -109,20 +109,18 @@ async def generator(size):
 
 async def worker_pool(size):
     WorkerPool = twin("concurrency/worker_pool").WorkerPool
+    items = total = 0
 
-    async def submit_all():
-        for n in range(size):
-            await pool.submit(n, n)
-        await pool.finish()
+    def count(result):
+        nonlocal items, total
+        items += 1
+        total += result.result()
 
     begun = perf_counter()
-    pool = WorkerPool(4, 2, number)
-    submitting = asyncio.create_task(submit_all())
-    items = total = 0
-    async for _, result in pool.results():
-        items += 1
-        total += result
-    await submitting
+    async with WorkerPool(4, 2, number) as pool:
+        for n in range(size):
+            result = await pool.submit(n)
+            result.add_done_callback(count)
     return perf_counter() - begun, items, total
 
 
