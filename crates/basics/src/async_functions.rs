@@ -9,9 +9,8 @@
 //! Trap: a plain closure that returns an async block and borrows its argument is refused,
 //! "lifetime may not live long enough". Write `async |word: &str| ..`.
 //!
-//! Trap: a function that spawns its closure takes no `AsyncFn`: "`CallRefFuture<'_>`
-//! cannot be sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut:
-//! Send`.
+//! Trap: a function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
+//! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.
 //!
 //! See also: `boxed_futures`, `send_and_local`.
 //!

@@ -3,9 +3,9 @@
 //! Derive the parser from a struct with clap, which takes the place of argparse. Parse
 //! before the first await, and give the result to async code. Results go to standard
 //! output, errors to standard error. Each page is printed when it comes, and the first
-//! error ends the program. A wrong call has exit code 2, with clap as with argparse.
+//! error ends the program. Wrong arguments end with exit code 2, as with argparse.
 //!
-//! Bounds: at most 10 requests at once, and `--timeout-ms` for all of them.
+//! Bounds: at most 10 requests at once, `--timeout-ms` for the whole run.
 //!
 //! Trap: an async main cannot return a number, "`main` has invalid return type `i32`".
 //! Return an `ExitCode`, which is made from a `u8`.

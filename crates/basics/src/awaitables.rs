@@ -2,9 +2,8 @@
 //!
 //! Whatever implements `Future` can be awaited: an async function's future, a task's
 //! handle, the receiver of a `oneshot`, or a type of your own. The runtime asks for
-//! progress by `poll`. A future that is not ready keeps the waker, and calls it when
-//! there is progress. A plain function's result cannot be awaited: it "is not a
-//! future".
+//! progress by `poll`. If not ready, it hands the waker to the event source, which later
+//! wakes the task. A plain function's result cannot be awaited: it "is not a future".
 //!
 //! Trap: a task can be awaited only once, unlike in Python. The second time is a "use
 //! of moved value". For several waiters, `shared` of `FutureExt` clones the result.
@@ -32,7 +31,7 @@ async fn my_coroutine() -> &'static str {
     "Result"
 }
 
-/// Is ready when it has been polled `left` times.
+/// Is pending for `left` polls, then ready.
 pub struct Countdown {
     left: u32,
 }

@@ -6,9 +6,9 @@
 //!
 //! Trap: without `close`, `wait` never returns.
 //!
-//! Trap: a tracker ignores panics and results, where a `TaskGroup` raises; use a
-//! `JoinSet` for them. And when `main` returns, the tasks that are left are dropped at
-//! their await. Their destructors run, and no other line.
+//! Trap: a tracker ignores panics and results, a `TaskGroup` raises. A `JoinSet` returns
+//! both. And when `main` returns, running tasks are dropped at their await. Only their
+//! destructors still run.
 //!
 //! See also: `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

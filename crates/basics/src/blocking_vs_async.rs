@@ -2,9 +2,8 @@
 //!
 //! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) stops
 //! all that shares the thread. In asyncio that is everything. In Tokio it is at least the
-//! rest of the same task, such as the other half of a `join!`. Wait with the async
-//! version of the call, or hand the call to `spawn_blocking`, which is
-//! `asyncio.to_thread`.
+//! rest of the same task, such as the other half of a `join!`. Use the async version of
+//! the call, or hand the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
 //! Trap: on several threads the rest of the program runs on, so nobody notices until all
 //! threads are blocked.

@@ -2,12 +2,12 @@
 //!
 //! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
 //! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by
-//! themselves, but must own what they use. Keep the object in an `Arc`, and clone the
-//! rest. A method that spawns with `&self` is refused: "borrowed data escapes outside of
-//! method".
+//! themselves, but must own what they use. Put `self` in an `Arc`, and clone the other
+//! values. A method that spawns with `&self` is refused: "borrowed data escapes outside
+//! of method".
 //!
-//! Trap: futures that borrow run only while their function awaits them. While a loop is
-//! busy for 500 ms, an answer that is due after 200 ms is noticed after 600 ms.
+//! Trap: futures that borrow run only while their function awaits them. If the loop is
+//! busy from 100 to 600 ms, it sees an answer due at 200 ms only at 600.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!

@@ -1,10 +1,9 @@
 //! Boxed futures: a list of different fetchers, a list of futures, a table of handlers.
 //!
 //! Each async function's future has a type of its own, and a list, a table or a field
-//! holds one type. A box makes them one. `BoxFuture<'a, T>` is any future of a `T` that
-//! is `Send` and borrows for `'a`; `.boxed()` makes it. A trait for a list of different
-//! types (`dyn Fetch`) has a plain method that returns a box. The box costs one
-//! allocation a call.
+//! holds one type. So box them all. `BoxFuture<'a, T>` is any `Send` future of a `T`; it
+//! may borrow for `'a`; `.boxed()` makes it. A trait for a list of different types (`dyn
+//! Fetch`) has a plain method that returns a box. The box costs one allocation a call.
 //!
 //! Trap: an `async fn` in the trait "is not dyn compatible".
 //!

@@ -1,9 +1,9 @@
 //! Build a runtime without the macro: one thread or many, and what each is for.
 //!
-//! By hand a runtime can be kept, used several times and dropped, like an
+//! If you build a runtime, you can keep it, use it again and drop it, like an
 //! `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread, as asyncio
 //! does, and only during `block_on`. `new_multi_thread` has threads of its own, so its
-//! tasks run on meanwhile: servers use it. Both have threads for blocking calls.
+//! tasks run all the time: servers use it. Both have threads for blocking calls.
 //!
 //! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
 //!
@@ -75,8 +75,8 @@ pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// From async code this takes a thread on which blocking is allowed. On a thread that
-/// runs tasks, `block_on` panics.
+/// Runs `both_flavours` on a thread on which blocking is allowed. On a thread that runs
+/// tasks, `block_on` panics.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(both_flavours).await?
 }

@@ -1,10 +1,10 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await; `block_on` is its `run_until_complete`. Under async
-//! code, call the function through `spawn_blocking`, on a thread where blocking is
-//! allowed. If the code in between cannot await that, use `block_in_place`, on a
-//! multi-thread runtime only. A thread of your own enters a runtime by its `Handle`.
-//! Without any runtime the compiler speaks: "expected `u32`, found future".
+//! A plain function cannot await; `block_on` is its `run_until_complete`. If async code
+//! calls the sync function, call it through `spawn_blocking`, where blocking is allowed.
+//! If the direct caller is not async, use `block_in_place`, on a multi-thread runtime
+//! only. A thread of your own enters a runtime by its `Handle`. Without `block_on` the
+//! compiler says: "expected `u32`, found future".
 //!
 //! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
 //! runtime". `asyncio.run` refuses a loop inside a loop as well.
@@ -28,7 +28,7 @@ use tokio::time::sleep;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What async code awaits.
+/// Returns the price.
 pub async fn fetch_price(item: &str) -> Result<u32, BoxError> {
     sleep(Duration::from_millis(200)).await;
     match item {

@@ -1,7 +1,7 @@
 //! Long loops: one that never awaits starves its neighbours and ignores its timeout.
 //!
 //! A task cannot be interrupted between two awaits. Until it awaits something that is not
-//! ready, its neighbours in the same task do not run. As in asyncio, the cure is a
+//! ready, other futures in its task do not run. As in asyncio, the cure is a
 //! `yield_now().await` after each portion of the work. `consume_budget().await` does it
 //! once in many portions; Tokio's own channels and sockets do so unasked.
 //!

@@ -1,15 +1,15 @@
 //! Leave a set of tasks early: dropping a `JoinSet` aborts them and does not wait.
 //!
-//! Leaving a `TaskGroup` cancels its tasks and waits until they have ended. Dropping a
-//! `JoinSet` only asks: its tasks may still write to a file when the caller goes on.
-//! `shutdown` aborts all tasks and waits for them. Call it on every way out, also when
-//! a task has panicked: collect the outcome first, shut down, then return the outcome.
+//! Leaving a `TaskGroup` cancels its tasks and waits until they have ended. A dropped
+//! `JoinSet` does not wait: its tasks may still write to a file afterwards. `shutdown`
+//! aborts all tasks and waits for them. Call it on every way out, also when a task has
+//! panicked: collect the outcome first, shut down, then return the outcome.
 //!
-//! Trap: `set.join_next().await` gives two errors, `result??`. A `?` before `shutdown`
-//! returns early on a panic, and the other tasks run on.
+//! Trap: `join_next` nests two `Result`s, hence `result??`. A `?` before `shutdown`
+//! returns early, and nobody waits for the other tasks.
 //!
-//! Trap: if the caller is cancelled itself, the set is only dropped. And `shutdown`
-//! waits for `spawn_blocking` as long as that takes.
+//! Trap: if the caller is cancelled itself, the set is only dropped. And `shutdown` waits
+//! until blocking tasks of the set end.
 //!
 //! See also: `task_group`, `drop_or_detach`, `background_tasks`.
 //!

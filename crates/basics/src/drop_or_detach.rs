@@ -5,7 +5,7 @@
 //! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for
 //! the end of the task, await its handle.
 //!
-//! Trap: a handle that is not bound to a name aborts at once: "unused
+//! Trap: an `AbortOnDropHandle` that is not bound to a name aborts at once: "unused
 //! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
 //! Trap: a `timeout` around a handle stops the waiting, and the task runs on. And

@@ -29,7 +29,7 @@ fn look(future: &SetOnce<u32>) {
     }
 }
 
-/// Fails before it can set the result; with this function its sender is gone.
+/// Fails before it sets the result. Its sender is dropped with it.
 async fn fail_to_set(_sender: oneshot::Sender<u32>) {
     sleep(Duration::from_millis(100)).await;
     println!("the setter fails");

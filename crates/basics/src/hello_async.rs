@@ -1,12 +1,12 @@
 //! Hello, world: an async main, an await, and what takes the place of `asyncio.run`.
 //!
-//! `async fn` is `async def`, and `.await` stands behind what is awaited. Rust itself has
-//! no event loop. The library Tokio brings one, called the runtime. `#[tokio::main]`
-//! makes a plain `main` of an async one: it starts a runtime, runs the body to its end,
-//! and stops the runtime. That is `asyncio.run(main())`. By default the runtime has
-//! several threads; `flavor = "current_thread"` gives it one, as asyncio has.
+//! `async fn` is `async def`, and `.await` comes after the call. Rust itself has no event
+//! loop. The library Tokio brings one, called the runtime. `#[tokio::main]` makes a plain
+//! `main` of an async one: it starts a runtime, runs the body to its end, and stops the
+//! runtime. That is `asyncio.run(main())`. By default the runtime has several threads;
+//! `flavor = "current_thread"` gives it one, as asyncio has.
 //!
-//! Trap: without that line, "`main` function is not allowed to be `async`".
+//! Trap: without the macro, "`main` function is not allowed to be `async`".
 //!
 //! See also: `lazy_futures`, `spawn_tasks`, `build_a_runtime`.
 //!

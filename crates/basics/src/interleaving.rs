@@ -7,7 +7,8 @@
 //! meanwhile. So a total needs no lock: a `Cell` holds a value that several functions
 //! may change.
 //!
-//! Trap: read the total, await, write it back. The additions of the others are lost.
+//! Trap: reading the total, awaiting and writing it back loses the additions of the
+//! others.
 //!
 //! Trap: spawned tasks run on several threads. There the compiler refuses the `Cell`,
 //! "future cannot be sent between threads safely": use an atomic and its `fetch_add`.

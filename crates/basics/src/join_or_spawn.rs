@@ -25,8 +25,8 @@ use tokio::task::spawn_blocking;
 /// Counts the primes below the limit, and says which thread did it.
 ///
 /// No computation passes the barrier before all of them have reached it, each on a thread
-/// of its own. So it proves how many run at the same moment. It blocks its thread:
-/// between tasks use tokio's own `Barrier`.
+/// of its own. So the barrier proves how many run at once. It blocks its thread: between
+/// tasks use tokio's own `Barrier`.
 fn count_primes(limit: u32, together: &Barrier) -> (usize, ThreadId) {
     together.wait();
     let is_prime = |n: &u32| (2..*n).all(|divisor| !n.is_multiple_of(divisor));

@@ -1,16 +1,15 @@
 //! Match replies to requests by number, for many requests over one connection.
 //!
-//! `Calls` gives out the numbers and keeps a `oneshot` sender for each request.
-//! Whatever reads the connection calls `reply`. When the connection ends, `fail_all`
-//! ends all calls that wait. A caller that gives up drops its `Call`, which removes the
-//! entry.
+//! `Calls` gives out the numbers and keeps a `oneshot` sender for each request. The
+//! reading task calls `reply`. When the connection ends, `fail_all` ends all calls that
+//! wait. A caller that gives up drops its `Call`, which removes the entry.
 //!
-//! Bounds: unbounded, one entry for each call that waits. Put a `timeout` around each
-//! call, as `request` does: the server may never reply.
+//! Bounds: none, one entry for each waiting call. Put a `timeout` around each call, as
+//! `request` does: the server may never reply.
 //!
 //! Trap: register the call before you send the request. An `async fn call()` registers
-//! only when it is first polled, and a reply that comes sooner is thrown away. On
-//! several threads that lost two replies in three. So `start` is a plain function.
+//! only when it is first polled, and a reply that comes sooner is thrown away. Two
+//! replies in three were lost on several threads. So `start` is a plain function.
 //!
 //! See also: `futures_by_hand`, `actor`, `line_protocol`.
 //!
@@ -137,7 +136,7 @@ impl<T> Drop for Call<T> {
 /// A request: its number, and the name of a page.
 type Request = (u64, &'static str);
 
-/// What a client has of its connection.
+/// A client's end of its connection.
 #[derive(Clone)]
 struct Client {
     calls: Arc<Calls<String>>,

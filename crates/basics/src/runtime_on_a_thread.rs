@@ -5,11 +5,11 @@
 //! `block_on` waits for the result. A `timeout` inside `block_on` limits that wait.
 //!
 //! Bounds: dropping the runtime drops its tasks at their await, and waits for
-//! `spawn_blocking` without a limit. `shutdown_timeout` waits so long at most.
+//! `spawn_blocking` without a limit. `shutdown_timeout` limits that wait.
 //!
 //! Trap: in async code `block_on` panics, and so does dropping a runtime.
 //!
-//! Trap: a library keeps its runtime in a static. That is never dropped, and to stop it
+//! Trap: a library keeps its runtime in a static. It is never dropped nor stopped:
 //! "cannot move out of a shared reference". Where it must stop, keep it in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.

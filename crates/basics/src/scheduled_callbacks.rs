@@ -1,11 +1,11 @@
 //! Call a function soon, later, or at a given time, and cancel the call.
 //!
 //! Tokio has no `call_later`: a callback is a task that sleeps first. To cancel the call,
-//! abort the task, so keep its `AbortHandle`; here it is kept beside the time. The
-//! callback must be `Send` and `'static`: it owns what it uses, by `move ||`. Calls that
-//! are due together may run in any order, on different threads.
+//! abort the task, so keep its `AbortHandle`; here `TimerHandle` holds it. The callback
+//! must be `Send` and `'static`: it owns what it uses, by `move ||`. Calls that are due
+//! together may run in any order, on different threads.
 //!
-//! Trap: dropping the handle does not cancel the call, as in asyncio.
+//! Trap: as in asyncio, dropping the handle does not cancel the call.
 //!
 //! In production: for thousands of timers, tokio-util's `DelayQueue` needs one task in
 //! all.

@@ -1,8 +1,9 @@
 //! Order and switch the branches of a `select!`: `biased` and `if`.
 //!
 //! Without `biased;`, chance decides between branches that are ready at the same time.
-//! With it, `select!` polls from the top: put what stops the loop first. `, if condition`
-//! switches a branch off for the turn. So a future that has ended is not polled again.
+//! With it, `select!` polls from the top: put the stop branch first. A false `, if
+//! condition` disables a branch for the turn. So a future that has ended is not polled
+//! again.
 //!
 //! Trap: while the body of a branch runs, no other branch is polled, and a deadline
 //! waits. Keep bodies short, or spawn the work.

@@ -5,8 +5,8 @@
 //! turns, create it outside the loop and pin it, that is, fix it in its place. The branch
 //! takes `&mut` of it. Without the pin, it "cannot be unpinned".
 //!
-//! Trap: a dropped future loses what it has taken. `recv` is safe. A future that receives
-//! an item and then awaits something else loses the item.
+//! Trap: a dropped future may lose items. A dropped `recv` loses none. A future that
+//! receives an item and then awaits something else loses the item.
 //!
 //! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
 //! as mutable more than once". Let each use a field of its own.

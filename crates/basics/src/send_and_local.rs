@@ -6,7 +6,7 @@
 //! one thread, as tasks of asyncio do. For a whole program of this kind, say
 //! `#[tokio::main(flavor = "local")]`.
 //!
-//! Trap: the message does not name the line you wrote: "future cannot be sent between
+//! Trap: the message points at `spawn`, not at the cause: "future cannot be sent between
 //! threads safely". Look for "which is not `Send`" below it.
 //!
 //! Trap: a `LocalSet` that nobody awaits runs nothing. Outside of a set, `spawn_local`

@@ -1,6 +1,6 @@
 //! Awaits in a row or at the same time: sequential against concurrent.
 //!
-//! Two awaits in a row take as long as both together, even if both futures exist before:
+//! Two awaits in a row take the sum of both times, even if both futures exist before:
 //! creating a future starts nothing. `join!` runs futures concurrently and returns all
 //! results, errors too; `join_all` does it for a list. That is
 //! `gather(return_exceptions=True)`. `try_join!` returns the first error and drops the

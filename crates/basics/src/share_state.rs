@@ -6,10 +6,10 @@
 //! holds a clone of the `Arc` keeps the old value.
 //!
 //! Trap: a task may not keep a std guard across an await: "future cannot be sent between
-//! threads safely". Nor may it keep the unnamed guard of a `match`. `drop(guard)` does
-//! not help; give the guard a block of its own.
+//! threads safely". Nor may an arm of `match x.lock()` await. `drop(guard)` does not
+//! help; give the guard a block of its own.
 //!
-//! Trap: in a `join!` or in `main` that compiles, and the second `lock` deadlocks.
+//! Trap: in `main`, a kept guard compiles, and the second `lock` deadlocks.
 //!
 //! See also: `lock`, `lost_update`, `send_and_local`.
 //!

@@ -6,8 +6,8 @@
 //! asyncio. To hold a task back, give it a signal to wait for.
 //!
 //! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)` or
-//! the registration of a listener. On several threads it may come too late, and in tests
-//! on one thread it never does. Do it before the spawn.
+//! the registration of a listener. On several threads it may come too late; tests on one
+//! thread never show that. Do it before the spawn.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!

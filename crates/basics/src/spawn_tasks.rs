@@ -9,9 +9,8 @@
 //! enough". If a block lacks `move`, the message is "async block may outlive the
 //! current function".
 //!
-//! Trap: a task may start before the line after its `spawn`, and B before A. In asyncio
-//! a new task always starts later, at the next await. Prepare what the task needs
-//! first.
+//! Trap: a task may start before the line after its `spawn`, and B before A. By default,
+//! asyncio starts a new task at the next await. Prepare what the task needs first.
 //!
 //! See also: `spawn_order`, `task_results`, `drop_or_detach`, `borrow_or_spawn`.
 //!

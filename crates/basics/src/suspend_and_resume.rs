@@ -4,9 +4,9 @@
 //! it keeps its variables and its place, and its thread is free for other work. When the
 //! result has come, the function goes on from there, as in asyncio.
 //!
-//! Trap: an await on something that never waits suspends nothing. The first loop at the
-//! end runs to its end before the second one starts, although it awaits in each turn. To
-//! let others run, call `yield_now`.
+//! Trap: an await on something that never waits suspends nothing. In the last part, loop
+//! A runs to its end before loop B starts, although A awaits in each turn. To let others
+//! run, call `yield_now`.
 //!
 //! See also: `yield_now`, `cooperative_loops`, `interleaving`.
 //!

@@ -2,8 +2,8 @@
 //!
 //! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before it
 //! does not put off the deadline. If the deadline has passed, it returns at once. An
-//! `interval` ticks at once for the first time, and then keeps to the grid. Missed
-//! ticks are made up one straight after the other.
+//! `interval` ticks at once, and then at fixed times from its start. It catches up missed
+//! ticks at once, one by one.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
 //! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and

@@ -6,9 +6,9 @@
 //! B3. Spawned tasks run in any order. In a loop of many small steps, `consume_budget`
 //! yields only now and then.
 //!
-//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next
-//! millisecond. After 250 ms, five hundred such sleeps are not done, and five hundred
-//! yields are. If a delay may be zero, call `yield_now` for it instead.
+//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
+//! Five hundred such sleeps take more than 250 ms, five hundred yields do not. If the
+//! delay is zero, call `yield_now` instead.
 //!
 //! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!

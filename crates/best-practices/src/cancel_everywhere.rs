@@ -1,10 +1,10 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
 //! A timeout or a lost `select!` may drop a future at any await. A test that cancels
-//! after some milliseconds tries one of them. So count the suspensions: drop the future
-//! at the first, make everything anew, drop it at the second, until it completes. An
-//! await that is ready at once does not suspend and is not counted. The test makes each
-//! await wait: it reads from an empty channel, writes to a full one, locks a held lock.
+//! after some milliseconds tries one of them. So drop a future at its first suspension, a
+//! new one at its second, and so on until one completes. An await that is ready at once
+//! does not suspend and is not counted. The test makes each await wait: it reads from an
+//! empty channel, writes to a full one, locks a held lock.
 //!
 //! Trap: a value in a local variable is lost with the future. Keep it in `self`, or take
 //! it after the last await: `mpsc::Sender::reserve` waits for the permit first.

@@ -3,7 +3,7 @@
 //! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). Tests of
 //! this page try what the book says of these and of other crates, with their versions.
 //!
-//! Trap: `backon` repeats every error without `when`, and counts retries, not attempts.
+//! Trap: without `when`, `backon` retries all errors. It counts retries, not attempts.
 //!
 //! Trap: `governor` lets a burst through and then the rate. Five with one more each 0.2 s
 //! are nine calls in the first 0.9 s.

@@ -7,7 +7,7 @@
 //!
 //! Bounds: one calculation a thread. unbounded: the queue; acquire a permit before `run`.
 //!
-//! Trap: `abort` does not stop a calculation that has started. It checks a flag between
+//! Trap: `abort` does not stop a calculation that has started. Check a flag between
 //! portions. `is_cancelled` takes a lock: use an `AtomicBool` in inner loops.
 //!
 //! Trap: a panic in `rayon::spawn` ends the process. It is caught here and raised again
@@ -55,8 +55,8 @@ impl CpuPool {
     /// the others' parts, it may begin another calculation, so hold no lock over that.
     ///
     /// Dropped while it waits for a thread, the calculation never runs, but keeps its
-    /// place in the line. Dropped later, it cancels the token, and the calculation keeps
-    /// its thread until it looks at that.
+    /// place in the line. Dropping it later cancels the token. The calculation runs until
+    /// it checks the token.
     ///
     /// # Panics
     ///

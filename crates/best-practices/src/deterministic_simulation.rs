@@ -5,8 +5,8 @@
 //! by seed; the seed that finds a bug repeats it. turmoil has its own sockets: write your
 //! code over any `AsyncRead + AsyncWrite`, and give hyper or tonic a connector.
 //!
-//! Trap: `partition` loses messages for good, as no real TCP does: it sends again when
-//! the network is back. Model a short cut by `hold` and `release`.
+//! Trap: `partition` loses messages for good, but real TCP sends again when the network
+//! is back. Model an outage by `hold` and `release`.
 //!
 //! Trap: other chance is not seeded: a `HashMap`'s order, the system's clock, `select!`
 //! without `biased` (seeded only under `--cfg tokio_unstable`).

@@ -60,7 +60,7 @@ async fn take_and_work(mut jobs: mpsc::Receiver<u32>) -> Vec<u32> {
     done
 }
 
-/// Only the work can be dropped: those that were done, and those to be done again.
+/// The limit drops only the work. Returns the done jobs and those to redo.
 async fn take_then_work(mut jobs: mpsc::Receiver<u32>) -> (Vec<u32>, Vec<u32>) {
     let (mut done, mut again) = (Vec::new(), Vec::new());
     while let Some(job) = jobs.recv().await {

@@ -2,13 +2,13 @@
 //!
 //! No other task touches the state, so it needs no lock, and each message is handled to
 //! its end before the next. A reply is a `oneshot` in the message, like a `Future` in
-//! asyncio. The actor ends when all addresses are dropped, or by a message. Asking it
+//! asyncio. It ends when its last sender is dropped, or by a message. Asking it
 //! afterwards returns an error.
 //!
 //! Bounds: `mailbox` messages; senders wait while it is full.
 //!
-//! Trap: a `timeout` around `ask` drops the wait for the reply. The message is handled
-//! all the same.
+//! Trap: a `timeout` around `ask` drops the wait for the reply. A message in the mailbox
+//! is handled all the same.
 //!
 //! Trap: two actors that ask each other wait for ever, and so does one that asks itself.
 //!

@@ -6,7 +6,7 @@
 //! or the token, whichever comes first, and a counter holds the number of waiters.
 //!
 //! Trap: a task that stops waiting has arrived all the same. Tokio counts it, and lets
-//! the next ones pass without it, while asyncio takes it back. After a timeout, throw the
+//! the next ones pass without it, while asyncio forgets it. After a timeout, throw the
 //! barrier away.
 //!
 //! See also: `event`, `wait_all`.
@@ -56,7 +56,7 @@ impl BreakableBarrier {
 
     /// Waits until all have arrived. Returns `None` if the barrier is broken before or
     /// during the wait. An `abort` right after the last arrival, as by the leader, may
-    /// still send some home.
+    /// give some `None`.
     ///
     /// Cancel safety: none. A task that is dropped here counts as arrived.
     pub async fn wait(&self) -> Option<BarrierWaitResult> {

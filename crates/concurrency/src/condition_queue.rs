@@ -122,8 +122,7 @@ impl<T> ConditionQueue<T> {
     }
 
     /// Calls `check` under the lock, now and after each wake-up, until it returns
-    /// something. `check` must also take what it finds, as the caller awaits nothing
-    /// afterwards.
+    /// something. `check` must take the item itself: the lock is released afterwards.
     pub(crate) async fn wait_for<R>(
         &self,
         condition: &Notify,

@@ -8,8 +8,8 @@
 //! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
 //! emitter.on(..)` unsubscribes it at once.
 //!
-//! Trap: a listener that owns a clone of the emitter in which it stands is a reference
-//! cycle. Both leak; Python's collector would free them. Give it a `WeakEmitter`.
+//! Trap: a listener that owns a clone of its own emitter is a reference cycle. Both leak;
+//! Python's collector would free them. Give it a `WeakEmitter`.
 //!
 //! In production: `async-broadcast` has no callbacks. Its receivers are streams, and
 //! its sender waits for slow ones.
@@ -40,8 +40,8 @@ type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
 /// themselves emit, subscribe and unsubscribe, through a [`WeakEmitter`].
 pub struct EventEmitter<T, E>(Arc<Shared<T, E>>);
 
-/// An emitter that does not keep its listeners alive. A listener that emits owns this and
-/// no [`EventEmitter`], which owns the listener.
+/// An emitter that does not keep its listeners alive. A listener that emits keeps this:
+/// an [`EventEmitter`] would be a cycle.
 pub struct WeakEmitter<T, E>(Weak<Shared<T, E>>);
 
 struct Shared<T, E> {

@@ -10,9 +10,9 @@
 //! Trap: the task must own what it uses ("borrowed data escapes outside of method"). A
 //! struct gives it an `Arc` of itself.
 //!
-//! In production: `Cache::try_get_with` of `moka` also keeps the values, for a time and
-//! up to a number. It runs the call in the caller, and another caller starts anew if that
-//! one is cancelled.
+//! In production: `Cache::try_get_with` of `moka` also caches the values, with a TTL and
+//! a capacity. It runs the call in the caller, and another caller starts anew if that one
+//! is cancelled.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
 //! stderr: there is no user 0
@@ -160,7 +160,7 @@ impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     }
 }
 
-/// Users as they are elsewhere, with the calls that run now.
+/// Users on a server, with the running calls.
 pub struct Users {
     flights: SingleFlight<u32, Result<String, String>>,
     latency: Duration,

@@ -1,16 +1,16 @@
-//! A task group: the first error stops the other tasks, waits for them, then is returned.
+//! A task group: the first error stops the other tasks; then the group returns it.
 //!
 //! A `JoinSet` alone is no `asyncio.TaskGroup`: an error in one task leaves the others
 //! running, and dropping the set stops them without waiting. Here the first error or
-//! panic, in a task or in the body, stops the body and all tasks and waits until they
-//! have ended. A panic then continues in the caller. A group in a task of another group
-//! ends before the outer one does.
+//! panic, in a task or the body, stops all the rest. The group waits for them. A panic
+//! then continues in the caller. A group in a task of another group ends before the outer
+//! one does.
 //!
-//! Trap: a stopped task is dropped at its current await. Its clean-up stands in a
-//! `Drop`, which cannot await.
+//! Trap: a stopped task is dropped at its current await. Put clean-up into a `Drop`,
+//! which cannot await.
 //!
-//! In production: `tokio-graceful-shutdown` drops no task. It asks the tasks to stop,
-//! and they have to look for the request, up to a timeout.
+//! In production: `tokio-graceful-shutdown` drops no task. It asks the tasks to stop.
+//! They must check for the request within a timeout.
 //!
 //! See also: `gather`, `first_completed`, `structured_scope`, `task_group_errors`.
 //!

@@ -43,8 +43,8 @@ pub trait Manager: Send + Sync + 'static {
         &self,
     ) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
 
-    /// Returns whether a connection must not be used again. May not block; a panic counts
-    /// as broken.
+    /// Returns whether a connection must not be used again. Must not block; a panic
+    /// counts as broken.
     fn has_broken(&self, connection: &Self::Connection) -> bool;
 }
 
@@ -165,8 +165,8 @@ impl<M: Manager> Pool<M> {
     /// Closes the pool, waits until all connections are back, and returns those that are
     /// not broken, for a last message.
     ///
-    /// A task that holds a connection would wait for itself. Dropped while it waits, it
-    /// has closed the pool; call it again to go on waiting.
+    /// A task that holds a connection would wait for itself. Dropping the future leaves
+    /// the pool closed. Call `close` again to wait on.
     pub async fn close(&self) -> Vec<M::Connection> {
         self.0.permits.close();
         self.0.users.close();

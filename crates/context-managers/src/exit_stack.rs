@@ -116,8 +116,8 @@ impl<E: Send + 'static> ExitStack<E> {
     /// Pushes a resource with the function that closes it, and returns a guard for it.
     ///
     /// Call it right after the resource was opened, with no await in between. If the
-    /// guard is alive when the turn of the resource comes, nobody waits: a task of the
-    /// tracker closes the resource when the guard is dropped, and an error is lost.
+    /// guard is still alive at the end, nobody waits. A tracker task closes the resource
+    /// later, and its error is lost.
     ///
     /// Unlike `__aexit__`, `close` does not learn of the body's error.
     pub fn enter<R, Fut>(

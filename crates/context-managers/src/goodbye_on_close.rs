@@ -2,7 +2,7 @@
 //!
 //! A destructor cannot await. So it moves the connection to a task that sends the last
 //! message and waits for the answer. The code that dropped the connection goes on, and
-//! learns of no failure. `close` waits for the answer, and returns an error without one.
+//! learns of no failure. `close` waits for the answer, and fails if none comes.
 //!
 //! Bounds: each goodbye takes at most `limit`.
 //!

@@ -1,8 +1,8 @@
 //! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
 //!
-//! A function opens, awaits the body, and closes. One call in the body of another is
-//! `async with a, b`. If the second does not open, the first is closed and the body never
-//! runs. After a panic nothing is closed: see `scoped_resource`.
+//! `with_connection` opens, awaits the body and closes. Nest two calls for `async with a,
+//! b`. If the second does not open, the first is closed and the body never runs. After a
+//! panic nothing is closed: see `scoped_resource`.
 //!
 //! Trap: opening both at once with `try_join!`, or `gather`, leaves one open if the other
 //! fails. Wait for both with `join!`, and close the one that is open.

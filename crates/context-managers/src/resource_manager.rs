@@ -1,15 +1,15 @@
 //! Close forgotten resources: a manager closes those that nobody holds, and reports them.
 //!
 //! The manager and the users share each resource in an `Arc`. A resource that only the
-//! manager holds, and that is not closed, was forgotten. In Python the users hold a share
-//! with a `weakref`. A close that fails, panics or hangs stops no other close.
+//! manager holds, and that is not closed, was forgotten. In Python the manager has a
+//! `weakref` to it. A close that fails, panics or hangs stops no other close.
 //!
 //! Bounds: each close takes at most `limit`. Unbounded: the number of resources.
 //!
 //! Trap: a share in a cache, or in a task that never ends, counts as use. So call
 //! `close_all` at the end.
 //!
-//! In production: use this second. A guard whose `Drop` closes in a task, as in
+//! In production: use this as a safety net. A guard whose `Drop` closes in a task, as in
 //! `goodbye_on_close`, closes at once; here a resource stays open until the next sweep.
 //!
 //! See also: `goodbye_on_close`, `scoped_resource`, `exit_stack`.

@@ -1,7 +1,7 @@
 //! Structured concurrency: tasks spawn tasks, and none outlives its scope.
 //!
 //! `scope` is a `TaskGroup` that returns the first error itself. Any task can also end
-//! the scope early with a value, as `TaskGroup.cancel` will in Python 3.15. When `scope`
+//! the scope early with a value; `TaskGroup.cancel` (3.15) has none. When `scope`
 //! returns, all its tasks have ended, and so have the tasks of scopes inside it.
 //!
 //! Bounds: unbounded: a scope runs as many tasks as it is given.

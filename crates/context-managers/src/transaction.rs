@@ -10,7 +10,7 @@
 //! Trap: a lock for each statement is too short. What another task writes between two
 //! statements of the transaction is rolled back, too.
 //!
-//! In production: `tokio-postgres` with `deadpool-postgres`. In `sqlx` 0.9.0, a cancelled
+//! In production: `deadpool-postgres` runs several at once. In `sqlx` 0.9.0, a cancelled
 //! `begin` can leave a pooled connection inside a transaction: the next writes are lost.
 //!
 //! See also: `database_connection`, `connection_pool`, `async_sqlite`.
@@ -62,9 +62,9 @@ impl Database {
 
     /// Begins a transaction, awaits the body, and commits if the body succeeds.
     ///
-    /// Dropped while the body runs, the future rolls back. Dropped while it commits, it
-    /// commits. In either case the next transaction waits for that. A body that begins a
-    /// second transaction in the same database waits for ever.
+    /// Dropping the future in the body rolls back, during the COMMIT it commits. The next
+    /// transaction waits until then. A body that begins a second transaction in the same
+    /// database waits for ever.
     ///
     /// # Errors
     ///

@@ -58,8 +58,8 @@ impl Bulkhead {
     /// If the call returns a `Result`, `bulkhead.run(call).await??` converts both errors.
     /// Tasks that the call spawns are not counted.
     ///
-    /// Cancel-safe: dropping the future drops the call and releases its permits. Left in
-    /// a `select!` and not polled, it holds up the queue (`futurelock`).
+    /// Cancel-safe: dropping the future drops the call and releases its permits. If a
+    /// `select!` stops polling it, it blocks the queue (`futurelock`).
     ///
     /// # Errors
     ///

@@ -3,8 +3,7 @@
 //! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
 //! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`
 //! drops the work, and the task goes on: it can still await. The first reason is kept in
-//! a `OnceLock`. In asyncio `Task.cancel(msg)` does not reach the children of a
-//! `TaskGroup`.
+//! a `OnceLock`. In asyncio the `msg` of `Task.cancel` does not reach the group's tasks.
 //!
 //! Trap: `clone` makes no child. It is the same token, and cancelling it stops
 //! everything.
@@ -71,7 +70,7 @@ impl<R: Clone> Stop<R> {
         }
     }
 
-    /// Cancels this token when what is returned is dropped.
+    /// Returns a guard that cancels it on drop.
     pub fn drop_guard(self, reason: R) -> StopOnDrop<R> {
         StopOnDrop { stop: self, reason }
     }

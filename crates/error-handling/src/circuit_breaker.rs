@@ -77,8 +77,8 @@ impl<E> CircuitBreaker<E> {
     /// Returns a closed circuit, which opens for `open_duration` after
     /// `failure_threshold` consecutive failures.
     ///
-    /// `is_failure` tells errors that are the service's fault. Any other error, such as
-    /// a 404, counts as a success.
+    /// `is_failure` says whether the service is at fault. Any other error, such as a 404,
+    /// counts as a success.
     ///
     /// # Panics
     ///

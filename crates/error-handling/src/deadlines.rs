@@ -1,8 +1,8 @@
 //! One deadline for several calls: a time budget that is passed down, and can be moved.
 //!
-//! Pass the moment to functions and tasks, and not a duration, which each would have to
-//! count down. A deadline can be shorter for one call, can be moved as by `reschedule`,
-//! and tells how much time is left.
+//! Pass functions and tasks the moment, not a duration, which each must count down. A
+//! deadline can be shorter for one call, can be moved as by `reschedule`, and tells how
+//! much time is left.
 //!
 //! Trap: a limit for each call adds up. Three calls of 0.25 s each may take 0.75 s.
 //!

@@ -1,10 +1,10 @@
 //! Fallback: a second source, then a cached value, then a default, and why it was used.
 //!
 //! A function decides which errors fall back. Another server may answer when one is down
-//! or slow. A user that does not exist will not exist there either. The answer comes with
-//! the errors of the sources that failed, for the log.
+//! or slow. A user unknown to one is unknown to both. The answer comes with the errors of
+//! the sources that failed, for the log.
 //!
-//! Bounds: unbounded: the cache, and the time of a source. Put a `timeout` into it.
+//! Bounds: none for the cache or a source's time. Put a `timeout` into `get`.
 //!
 //! Trap: to fall back on every error, like `except Exception`. A wrong name then gets the
 //! default, and nobody learns of it.

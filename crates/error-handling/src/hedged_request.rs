@@ -38,8 +38,8 @@ pub struct BothFailed<E> {
 /// Sends a request, and a second one when the first fails or is late. Returns the value
 /// of the first that succeeds.
 ///
-/// Any error starts the second attempt at once. Let the request return an error that
-/// would only come again, such as "no such item", as an `Ok`.
+/// Any error starts the second attempt at once. Let the request return permanent errors,
+/// such as "no such item", inside the `Ok`.
 ///
 /// A `delay` of zero sends both requests, unless the first is ready at once.
 /// `Duration::MAX` sends the second only after an error. Both run in the caller's task.

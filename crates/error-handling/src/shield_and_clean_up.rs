@@ -1,4 +1,4 @@
-//! Shield work from cancellation, tell the caller, and wait for the work at the end.
+//! Shield work from cancellation, return its result, and wait for it at the end.
 //!
 //! `asyncio.shield` becomes a task whose handle is awaited. A cancelled caller drops the
 //! handle, and the task goes on. A `TaskTracker` counts such tasks and waits for them at
@@ -8,7 +8,7 @@
 //!
 //! Trap: the end of `main` drops a task that nobody awaits, half done.
 //!
-//! Trap: if the caller has gone, nobody sees the error of the work. So the work logs it.
+//! Trap: if the caller has gone, nobody sees the error of the work. Log it in the work.
 //! Since Python 3.14 `shield` logs it by itself.
 //!
 //! See also: `cleanup_on_cancel`, `graceful_shutdown`, `cancellation`.

@@ -1,11 +1,11 @@
 //! Filter a stream by a condition that must be awaited.
 //!
 //! An `if` inside `stream!` is the simplest form: the condition may borrow the item. The
-//! adapter `filter` lends the item to its closure, but the future must not keep the loan:
+//! adapter `filter` lends the item to its closure, but the future must not borrow it:
 //! "lifetime may not live long enough". Give the future a clone. Or use `filter_map`,
 //! whose closure owns the item and returns it.
 //!
-//! Trap: all three check one item after another. Put `buffered` before `filter_map`: then
+//! Trap: each form checks one item at a time. Put `buffered` before `filter_map`: then
 //! several checks run at once, and the order stays.
 //!
 //! See also: `comprehensions`, `buffered_in_order`.

@@ -2,7 +2,7 @@
 //!
 //! `spawn_blocking` runs the iterator on a thread, and a bounded channel passes its items
 //! on. The thread reads ahead until the channel is full. Python's
-//! `asyncio.to_thread(next, items, END)` reads on demand and changes the thread for each
+//! `asyncio.to_thread(next, items, END)` reads on demand, with a thread call for each
 //! item.
 //!
 //! Bounds: `CAPACITY` items in the channel, and one more that waits for a place. One
@@ -27,14 +27,14 @@ use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-/// How many items the thread reads ahead.
+/// How many items the channel holds.
 const CAPACITY: usize = 16;
 
 /// Yields the items of an iterator that blocks. Nothing runs before the first poll.
 ///
 /// # Panics
 ///
-/// If the iterator panics. It needs a Tokio runtime.
+/// If the iterator panics, or outside of a runtime.
 pub fn blocking_stream<I>(items: I) -> impl Stream<Item = I::Item>
 where
     I: IntoIterator<Item: Send + 'static> + Send + 'static,

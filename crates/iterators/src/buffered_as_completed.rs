@@ -1,9 +1,9 @@
 //! Limit concurrency over a stream and take results as they complete.
 //!
 //! `buffer_unordered(n)` is `as_completed` with a limit. Results come in the order in
-//! which they are ready, so yield what tells them apart. A limit of 0 waits for ever.
+//! which they are ready, so yield the job with its result. A limit of 0 waits for ever.
 //!
-//! Bounds: n jobs or results.
+//! Bounds: n jobs.
 //!
 //! Trap: the futures belong to the stream and run only while the consumer waits for the
 //! next result. A busy loop body stalls them. `buffered_in_order` shows how to spawn each
@@ -32,7 +32,7 @@ pub async fn fetch((name, millis): Job) -> char {
     name
 }
 
-/// Does what the consumer does with each result.
+/// Uses a result for 300 ms.
 async fn use_it(name: char) {
     println!("using {name}");
     sleep(Duration::from_millis(300)).await;

@@ -10,7 +10,7 @@
 //! stalls them. Spawn them in the `map`: jobs that have begun then run on. Wrap the
 //! handle in `AbortOnDropHandle`, or they run on after the stream was dropped.
 //!
-//! Trap: inside `tokio::spawn`, a closure over references is refused: "implementation of
+//! Trap: inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
 //! `FnOnce` is not general enough". Map owned values.
 //!
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
@@ -38,7 +38,7 @@ async fn fetch((name, millis): Job) -> char {
     name
 }
 
-/// Does what the consumer does with each result.
+/// Uses a result for 300 ms.
 async fn use_it(name: char) {
     println!("using {name}");
     sleep(Duration::from_millis(300)).await;

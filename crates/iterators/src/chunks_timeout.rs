@@ -8,7 +8,7 @@
 //! read: if it must be, feed a channel from a task (`channel_stream`).
 //!
 //! Trap: dropping the stream, for example by a timeout around the loop, loses the batch
-//! that it has begun. `into_remainder` returns these items.
+//! that it has begun. To keep them, call `into_remainder` first.
 //!
 //! See also: `moving_window`, `batches`, `batching`, `stream_processor`.
 //!

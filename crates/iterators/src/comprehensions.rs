@@ -2,8 +2,8 @@
 //!
 //! A comprehension is a chain of adapters that ends in `collect`: a list, a set or a
 //! dictionary, by the type asked for. Without `collect` the chain is a generator
-//! expression, and as lazy. `then` awaits each element before the next. `filter` expects
-//! a future, so wrap a plain condition in `ready`. `fold` takes the place of `sum`.
+//! expression, and as lazy. `then` awaits each element before the next. The closure of
+//! `filter` returns a future: wrap a `bool` in `ready`. `fold` takes the place of `sum`.
 //!
 //! Trap: `map` with an async function collects futures, as a comprehension without
 //! `await` collects coroutines.

@@ -6,7 +6,7 @@
 //! restart the pause, while `wait_for(anext(..))` does.
 //!
 //! Trap: a generic `Counter<T>` is refused: "cannot assign to data in dereference of
-//! `Pin<&mut Counter<T>>`". Nothing in it is pinned, so add `impl<T> Unpin for Counter<T>
+//! `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for Counter<T>
 //! {}`, or bound `T: Unpin`.
 //!
 //! See also: `generator`, `record_stream`, `stream_in_a_struct`.

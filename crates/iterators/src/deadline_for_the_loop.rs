@@ -2,12 +2,13 @@
 //!
 //! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
 //! deadline the block is dropped at its current await. A list outside of the block keeps
-//! what the loop has pushed. `timeout(..).await??` asks twice: in time, and without
-//! error? For that, your error type needs a `From<Elapsed>`.
+//! what the loop has pushed. The `??` is for the timeout, then for the loop's error. For
+//! that, your error type needs a `From<Elapsed>`.
 //!
 //! Trap: `timeout` around `collect`, or around a comprehension, loses the list as well.
 //!
-//! Trap: a block with `?` ends in `Ok::<_, SumError>(())`, or "type annotations needed".
+//! Trap: end a block that has `?` in `Ok::<_, SumError>(())`, or "type annotations
+//! needed".
 //!
 //! See also: `take_until_deadline`, `timeout_each`, `timeouts`.
 //!

@@ -5,8 +5,8 @@
 //! `Result` for each item from plain `stream!`: an error is then an item like any other.
 //!
 //! Trap: both streams have the same type, so the signature does not tell which one it is.
-//! `try_next` and `try_collect` stop at the first error of either. Only the lenient
-//! stream has further items after it: say so in the doc comment.
+//! `try_next` and `try_collect` stop at the first error of either. Only plain `stream!`
+//! has further items after it: say so in the doc comment.
 //!
 //! See also: `record_stream`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -1,7 +1,7 @@
 //! Fan in: several producers send to one queue, and one loop reads them all.
 //!
 //! Each producer owns a clone of the sender. The loop ends when the last clone is
-//! dropped: no end mark, no counting of producers. Drop the original too, or the loop
+//! dropped: no sentinel, no counting of producers. Drop the original too, or the loop
 //! never ends. A failure is an item here like any other, and the consumer decides what to
 //! do.
 //!

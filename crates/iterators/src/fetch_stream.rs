@@ -1,7 +1,7 @@
 //! Fetch one address after another: an async generator driven by its consumer.
 //!
-//! The next fetch starts when the loop asks for the next page, in Tokio as in asyncio. A
-//! loop that stops early has fetched nothing in vain. `fetch_all` accepts borrowed and
+//! The next fetch starts when the loop asks for the next page, in Tokio as in asyncio. If
+//! the loop stops early, no further page is fetched. `fetch_all` accepts borrowed and
 //! owned addresses; a task needs owned ones or literals.
 //!
 //! Bounds: one fetch at a time, and one page in memory.

@@ -52,7 +52,7 @@ impl Mailer {
     }
 }
 
-/// Sends to all, and prints who refuses.
+/// Sends to all, and prints each refusal.
 pub async fn send_to_each(mailer: &Mailer, names: impl IntoIterator<Item = String>) {
     stream::iter(names)
         .for_each_concurrent(AT_ONCE, |name| async move {

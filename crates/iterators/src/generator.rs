@@ -5,8 +5,8 @@
 //! for`: loop with `while let` and `next().await`. `next` needs a pinned stream, which
 //! stays at its place in memory, hence `pin!`.
 //!
-//! Trap: without `pin!` the loop is refused: "cannot be unpinned". If a task has the
-//! loop, pin the stream inside the task.
+//! Trap: without `pin!` the loop is refused: "cannot be unpinned". If the loop is in a
+//! task, pin the stream there.
 //!
 //! Trap: `yield` moves the value to the consumer. A body that still uses it is a "borrow
 //! of moved value". In a closure, `yield` is refused: "yield syntax is experimental".

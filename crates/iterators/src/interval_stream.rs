@@ -1,4 +1,4 @@
-//! A ticker as a stream that stops when it is told to, also while its body works.
+//! A ticker as a stream that a token stops, also while the loop body works.
 //!
 //! `IntervalStream` makes a stream of an interval, and `take_until` a `CancellationToken`
 //! ends it. A token stays cancelled, as an `asyncio.Event` stays set. A stop while the

@@ -1,10 +1,10 @@
 //! Run something periodically, every so many seconds, without drift: `interval`.
 //!
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
-//! keeps to its grid. Its first tick completes at once.
+//! ticks at once, and then at fixed times from its start.
 //!
-//! Trap: missed ticks come all at once by default (`Burst`), as in a loop over deadlines
-//! of `loop.time()`. `Delay` starts a new grid at the late tick. `Skip` ticks late once
+//! Trap: missed ticks come all at once by default (`Burst`), as when a Python loop adds
+//! to its deadline. `Delay` starts a new grid at the late tick. `Skip` ticks late once
 //! and then returns to the grid.
 //!
 //! See also: `interval_stream`, `timers`, `scheduler`.

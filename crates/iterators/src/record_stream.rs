@@ -1,14 +1,14 @@
-//! Turn a cursor into a stream with `unfold` or `try_unfold`: an iterator class.
+//! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
-//! Two functions yield the same rows. `rows` is the class with `__anext__`. The closure
-//! of `try_unfold` takes the state and returns an item with the next state, or `None` at
-//! the end. `unfold` is the same without errors. `stream_records` is the generator: a `?`
-//! in `try_stream!` raises.
+//! Two functions yield the same rows. `rows` is `__anext__` in Python. The closure of
+//! `try_unfold` takes the state and returns an item with the next state, or `None` at the
+//! end. `unfold` is the same without errors. `stream_records` is the generator: a `?` in
+//! `try_stream!` raises.
 //!
 //! Trap: the state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
 //!
-//! Trap: the closure must not use local variables: "async closure does not implement
+//! Trap: an `async` closure cannot use local variables: "async closure does not implement
 //! `FnMut` because it captures state". Put what it needs into the state.
 //!
 //! See also: `counter`, `generator`, `pagination`.

@@ -49,7 +49,7 @@ pub fn walk(comment: Comment, level: usize) -> BoxStream<'static, String> {
     .boxed()
 }
 
-/// Yields the same lines in the same order, at any depth.
+/// Yields the same lines at any depth, if it is read to its end.
 pub fn walk_with_stack(comment: Comment) -> impl Stream<Item = String> {
     stream! {
         let mut stack = vec![(comment, 0)];

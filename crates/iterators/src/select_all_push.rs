@@ -1,7 +1,7 @@
 //! Merge sources that bring other sources: push to a `SelectAll` inside the loop over it.
 //!
-//! The entries of a folder are a stream, and each folder among them is a further one.
-//! `push` adds it to the merge, also from the body of the loop. All folders are read
+//! Each folder is a stream of entries; each folder among them is another stream. `push`
+//! adds it to the merge, also from the body of the loop. All folders are read
 //! concurrently. The merge ends when the last of them has ended.
 //!
 //! Bounds: unbounded: all known folders are open at once. To limit them, keep the others

@@ -2,7 +2,7 @@
 //!
 //! Two calls of `next` at once are refused: "cannot borrow `jobs` as mutable more than
 //! once at a time". Python notices at run time: "anext(): asynchronous generator is
-//! already running". Both need a lock around the `next`. Tokio's `Mutex` may be held over
+//! already running". Both languages lock around `next`. Tokio's `Mutex` may be held over
 //! an await, and an `Arc` makes each task an owner of it.
 //!
 //! Bounds: one item for each worker. Nothing is read ahead.
@@ -37,7 +37,7 @@ fn jobs(count: usize) -> Jobs {
     Arc::new(Mutex::new(jobs.boxed()))
 }
 
-/// Job 3 cannot be done.
+/// Does a job. Job 3 fails.
 async fn work(worker: &str, (number, millis): Job) -> Result<(), &'static str> {
     println!("{worker} begins {number}");
     sleep(Duration::from_millis(millis)).await;

@@ -1,9 +1,9 @@
 //! Break out of an async generator: its clean-up runs when the stream is dropped.
 //!
-//! A dropped stream takes the place of `aclose`: its body never continues, and the values
-//! that it owns are dropped. So put clean-up into a `Drop`, as in `Cursor`, rather than
-//! after the `yield`. The end of a block drops a stream that was pinned in it, as
-//! `aclosing` closes a generator.
+//! Dropping the stream replaces `aclose`: its body never continues, and the values that
+//! it owns are dropped. So put clean-up into a `Drop`, as in `Cursor`, rather than after
+//! the `yield`. The end of a block drops a stream that was pinned in it, as `aclosing`
+//! closes a generator.
 //!
 //! Trap: `break` drops nothing. The cursor of a stream that a variable still holds stays
 //! open, as in Python.

@@ -5,11 +5,11 @@
 //! stream that has ended leaves the map by itself. In asyncio, each source is a task, and
 //! a dictionary holds the tasks.
 //!
-//! Bounds: unbounded. A `next` may poll every stream, so keep it to tens of them.
+//! Bounds: unbounded. A `next` may poll every stream, so keep only tens.
 //!
 //! Trap: an empty map has ended: its `next` returns `None` at once. A `while let` then
-//! ends before the first stream has come. In `select!`, the pattern `Some(..)` disables
-//! the branch for this turn.
+//! ends before the first stream has come. In `select!`, match `Some(..)`: it skips the
+//! branch for this turn.
 //!
 //! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!

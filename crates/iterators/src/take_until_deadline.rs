@@ -1,9 +1,9 @@
 //! End a stream at a deadline and let the loop's body finish: `take_until` a sleep.
 //!
-//! `take_until(sleep(..))` ends the stream at the deadline, not the loop: the body that
-//! runs then finishes, and `collect` returns the items so far. In asyncio,
-//! `asyncio.timeout_at` around each `anext` does the same. The sleep starts when it is
-//! made, not when the loop starts.
+//! `take_until(sleep(..))` ends the stream at the deadline, not the loop: a running body
+//! finishes, and `collect` returns the items so far. In asyncio, `asyncio.timeout_at`
+//! around each `anext` does the same. The sleep starts when it is made, not when the loop
+//! starts.
 //!
 //! Trap: `timeout` around the loop drops it at its current await, also within the body.
 //! The work on that item stays half done.

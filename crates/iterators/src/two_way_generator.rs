@@ -1,9 +1,9 @@
 //! Send values into a generator and get answers back: `asend`.
 //!
 //! A stream only yields. If the caller waits for an answer to each value, write a struct
-//! with an async method. The local variables of the generator are its fields, and what
-//! `athrow` does is another method. If no answer is needed in between, write a function
-//! from stream to stream.
+//! with an async method. The generator's local variables become fields of the struct,
+//! `athrow` becomes a method. If no answer is needed in between, write a function from
+//! stream to stream.
 //!
 //! Trap: a cancelled `asend` ends the generator. A cancelled `send` leaves the struct as
 //! it is at that await: change the fields after the last await, all at once.

@@ -1,10 +1,10 @@
 //! Background services: a supervisor restarts what crashes, with back-off, and gives up.
 //!
-//! The closure makes the service anew for each run, so no run begins with what a crash
-//! left behind. The pause doubles with each failure in a row. To stop, a token asks the
+//! Your closure makes the service for each run, so no run begins with what a crash left
+//! behind. The pause doubles with each failure in a row. To stop, a token asks the
 //! services, so they can clean up and await. After a grace period they are aborted.
 //!
-//! Bounds: `Restarts`, and the grace period of `stop` and one second more.
+//! Bounds: `Restarts`; `stop` waits one second beyond its grace period.
 //!
 //! Trap: a task that crashes is gone, and the program goes on without it. asyncio does
 //! the same.
@@ -78,8 +78,8 @@ impl fmt::Display for Failure {
 pub enum End {
     /// It returned `Ok`, by itself or because it was asked to stop.
     Done,
-    /// It was given up; or it failed when it was asked to stop, or before, and was
-    /// waiting for its restart. Here is its last failure.
+    /// It failed and is not restarted: too many failures, or `stop` came first. Holds the
+    /// last failure.
     Failed(Failure),
     /// It was aborted after the grace period.
     Aborted,

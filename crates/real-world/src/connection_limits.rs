@@ -4,8 +4,8 @@
 //! `pool_max_idle_per_host` is for idle connections. A thousand requests at once make a
 //! thousand connections, until there are "Too many open files".
 //!
-//! Bounds: `limit` requests for each host, as far as no redirect leads to another one.
-//! Waiting requests are unbounded. The wait does not count for reqwest's `timeout`.
+//! Bounds: `limit` requests for each host, not counting redirects to other hosts. Waiting
+//! requests are unbounded. The wait does not count for reqwest's `timeout`.
 //!
 //! Trap: a permit that is released when `send` returns is released too early, as the body
 //! is still to come over the connection. Here the permit is part of the response.

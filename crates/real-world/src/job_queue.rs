@@ -2,12 +2,12 @@
 //!
 //! A job is a row. A worker claims it for a limited time, the lease. If the worker is
 //! killed, another one claims the job afterwards. Add a job in the transaction of your
-//! own data, and complete it in the transaction of its effect: then that effect happens
+//! own data, and complete it in the transaction that writes its result: that happens
 //! exactly once. An effect elsewhere, such as a mail, may happen twice.
 //!
 //! Bounds: one transaction at a time. The table is unbounded: delete jobs that are done.
 //!
-//! Trap: a slow worker comes back when another one has its job. Each claim therefore is a
+//! Trap: a slow worker may end after another has its job. Each claim therefore is a
 //! numbered attempt, and only the latest may change the job ("the lease was lost").
 //!
 //! In production: PostgreSQL claims concurrently (`SKIP LOCKED`); `apalis` works with it.

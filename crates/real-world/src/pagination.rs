@@ -3,13 +3,13 @@
 //! A generator of Python suspends at `yield`; here `try_unfold` passes the state on. A
 //! stream does nothing while its consumer works on an item, so a task fetches the next
 //! page meanwhile. Dropping the stream stops that request; Python needs `aclosing`. If a
-//! busy server (503 or 429) sends `Retry-After`, the page is requested again then.
+//! busy server (503 or 429) sends `Retry-After`, it is retried after that time.
 //!
 //! Bounds: one page is fetched ahead, at most `max_pages` in all, each of at most
 //! `max_bytes`. `max_retries` and `max_wait` limit the retries, the client's timeout each
 //! request.
 //!
-//! Trap: `try_collect` throws away all items that came before an error. Take them singly.
+//! Trap: `try_collect` throws away all items that came before an error. Use `try_next`.
 //!
 //! Trap: a server that repeats a cursor, or always has a new one, never ends. Both are
 //! errors.

@@ -10,8 +10,8 @@
 //! Trap: without a checksum the only proof is the length that the server names. If it
 //! names none, half a file may look like a whole one.
 //!
-//! Trap: a link at the place of the `.part` file would be followed into another file.
-//! Here it is an error.
+//! Trap: a symlink named like the `.part` file would write into another file. Here it is
+//! an error.
 //!
 //! In production: `backon` adds jitter to the retries of many clients.
 //!
@@ -122,9 +122,9 @@ impl DownloadError {
 impl Download {
     /// Downloads the file, or the rest of it.
     ///
-    /// Whatever stops the program, also a power cut: under the final name is the whole
-    /// file, or what was there before. Dropping the future keeps what has come. Dropped
-    /// during the checksum, it may still rename the file a moment later.
+    /// Even after a power cut, the final name holds the whole file or what was there
+    /// before. Dropping the future keeps what has come. Dropped during the checksum, it
+    /// may still rename the file a moment later.
     ///
     /// # Errors
     ///

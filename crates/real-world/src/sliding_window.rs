@@ -10,8 +10,8 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: a caller that asks again while it holds the lock waits for itself, and blocks
-//! all others. Without a box the compiler refuses: "recursion in an async fn requires
+//! Trap: an `acquire` that calls itself under the lock waits for itself, and blocks all
+//! others. Without a box the compiler refuses: "recursion in an async fn requires
 //! boxing".
 //!
 //! In production: `governor` has a limit for each key, but nearly twice the limit fits

@@ -4,10 +4,10 @@
 //! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it owns what it
 //! uses ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity` and `ttl`. unbounded: running loads, and the time of each.
+//! Bounds: `capacity` and `ttl`. No bound: running loads, and the time of each.
 //!
-//! Trap: without care, all callers that miss start a load, and a cancelled caller cancels
-//! the load of the others.
+//! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
+//! caller cancels it.
 //!
 //! Trap: a load that began before a change puts the old value back. `remove` prevents it.
 //!
@@ -43,7 +43,7 @@ pub enum LoadError<E> {
 
 /// Keeps a number of values for a time, and loads missing ones. Clones share the entries.
 ///
-/// A task drops what expires while there are entries. If there are too many, the least
+/// While there are entries, a task drops expired ones. If there are too many, the least
 /// recently used is evicted. Callers get clones of `V`: put large values into an `Arc`,
 /// and errors that are not `Clone`. Running loads do not count to the capacity. Each call
 /// holds one lock, for a time that does not grow with the entries.

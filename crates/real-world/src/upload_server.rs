@@ -1,8 +1,8 @@
 //! Receive uploads in a server: each file whole or not at all, with limits.
 //!
 //! The body goes to a hidden file beside the target, which gets its final name when all
-//! is on the disk. So a reader, a crash and a power cut find the old file or the whole
-//! new one. If the client leaves, the hidden file is removed.
+//! is on the disk. Even after a power cut, readers find the old file or the whole new
+//! one. If the client leaves, the hidden file is removed.
 //!
 //! Bounds: [`Limits`] for the bytes, the time and the number of uploads. unbounded:
 //! stored files; connections that send no request, for which see `api_server`.
