@@ -14,6 +14,7 @@
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
+//! order: produced
 
 use std::sync::Arc;
 use std::time::Duration;
