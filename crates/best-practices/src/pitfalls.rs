@@ -4,11 +4,11 @@
 //! - A blocking call stops the other tasks of its thread (`blocking_vs_async`).
 //! - A cancelled future loses the item that it has received. Keep the item outside of the
 //!   part that a limit can drop (`cancel_safety`).
-//! - A server takes so many requests at once. Batches wait for their slowest member, a
-//!   limit does not (`batches`, `map_with_limit`).
+//! - A server takes N requests at once. A batch waits for its slowest one, a semaphore
+//!   does not (`batches`, `map_with_limit`).
 //! - A value that was read before an await may be stale after it (`lost_update`, `lock`).
-//! - A timeout that each turn of a loop makes anew never ends the loop
-//!   (`select_in_a_loop`, `deadline_for_the_loop`).
+//! - A timeout made anew in each turn may never end the loop (`select_in_a_loop`,
+//!   `deadline_for_the_loop`).
 //!
 //! See also: `dos_and_donts`, `cancellation`.
 //!

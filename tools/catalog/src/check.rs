@@ -358,10 +358,9 @@ impl<'a> Checker<'a> {
         let mut told = BTreeSet::new();
         let repeat = self.settings.repeat.get();
         // Apart from each other, so that those on the real clock have the machine to
-        // themselves, and many of them wait at once. For the order of lines, the more
-        // there are, the better.
+        // themselves, and many of them wait at once.
         for (real, order, at_once) in
-            [(false, false, 1), (true, false, 16), (true, true, 64)]
+            [(false, false, 1), (true, false, 16), (true, true, 24)]
         {
             let is_meant =
                 |job: &Job<'_>| job.real == real && (job.asks == Asks::Order) == order;
@@ -422,9 +421,7 @@ impl<'a> Checker<'a> {
         match result {
             // Of a program that was killed after the limit, a canary that was in time says
             // enough: it would take as long again.
-            Err(failure)
-                if busy && (failure.late || job.real && job.asks != Asks::Order) =>
-            {
+            Err(failure) if busy && (failure.late || job.real) => {
                 Verdict::Again(failure, busy)
             }
             Err(failure) if failure.late && started.elapsed() < self.settings.limit => {
