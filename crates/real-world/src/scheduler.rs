@@ -17,10 +17,11 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.timeout_at, asyncio.Event, loop.time
 //! stderr: no template for mail 3
+//! try: 60 -> usage
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::Display;
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,27 +31,19 @@ use futures::FutureExt;
 use futures::future::join_all;
 use tokio::select;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
-use tokio::time::{interval_at, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Why a run failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It returned this error.
+    #[error("failed: {0}")]
     Error(String),
     /// It panicked with this text.
+    #[error("crashed: {0}")]
     Crash(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Error(error) => write!(f, "failed: {error}"),
-            Self::Crash(text) => write!(f, "crashed: {text}"),
-        }
-    }
 }
 
 /// Why a job was not added.
@@ -159,7 +152,7 @@ impl Scheduler {
     where
         F: FnMut() -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display + Send + 'static,
+        E: Display + Send + 'static,
     {
         let name = name.into();
         let mut ticks = interval_at(Instant::now() + first, period);
@@ -245,7 +238,7 @@ async fn repeat<Fut, E>(
     stop: CancellationToken,
 ) where
     Fut: Future<Output = Result<(), E>>,
-    E: fmt::Display,
+    E: Display,
 {
     loop {
         select! {
@@ -275,97 +268,27 @@ fn text(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// A run of a job.
-async fn work(name: &str, number: u32, millis: u64) -> Result<(), String> {
-    println!("{name} {number} begins");
-    sleep(Duration::from_millis(millis)).await;
-    println!("{name} {number} is done");
-    Ok(())
-}
-
-async fn send_mail(number: u32) -> Result<(), String> {
-    assert!(number != 3, "no template for mail {number}");
-    if number == 2 {
-        return Err("no address".to_owned());
-    }
-    println!("mail {number} sent");
-    Ok(())
-}
-
-pub async fn run() -> Result<(), AddError> {
-    let millis = Duration::from_millis;
-    let period = millis(200);
-    let scheduler = Scheduler::new(|name, failure| println!("{name} {failure}"));
-
-    for missed in [
-        MissedTickBehavior::Burst,
-        MissedTickBehavior::Delay,
-        MissedTickBehavior::Skip,
-    ] {
-        println!("{missed:?}, each 200 ms, and the second run takes 450:");
-        let mut number = 0;
-        scheduler.add("report", Duration::ZERO, period, missed, move || {
-            number += 1;
-            work("report", number, if number == 2 { 450 } else { 20 })
-        })?;
-        sleep(millis(950)).await;
-        scheduler.remove("report").await;
-    }
-
-    println!("A run that fails, one that crashes, and another job:");
-    let skip = MissedTickBehavior::Skip;
-    let mut mail = 0;
-    scheduler.add("mail", Duration::ZERO, period, skip, move || {
-        mail += 1;
-        send_mail(mail)
-    })?;
-    sleep(millis(100)).await;
-    scheduler.add("backup", Duration::ZERO, period, skip, async || {
-        println!("backup");
-        Ok::<(), String>(())
-    })?;
-    sleep(millis(550)).await;
-    scheduler.remove("mail").await;
-    scheduler.remove("backup").await;
-
-    println!("Removed while it runs, with a handle:");
-    let handle = scheduler.clone();
-    handle.add("report", Duration::ZERO, period, skip, || {
-        work("report", 1, 300)
-    })?;
-    sleep(millis(100)).await;
-    if let Err(error) = handle.add("report", Duration::ZERO, period, skip, || {
-        work("report", 2, 300)
-    }) {
-        println!("{error}");
-    }
-    for _ in 0..2 {
-        match handle.remove("report").await {
-            true => println!("removed"),
-            false => println!("there is no job named report"),
-        }
-    }
-
-    println!("Stopped, with 200 ms for what runs:");
-    scheduler.add("short", Duration::ZERO, period, skip, || {
-        work("short", 1, 350)
-    })?;
-    sleep(millis(100)).await;
-    scheduler.add("long", Duration::ZERO, period, skip, || {
-        work("long", 1, 5000)
-    })?;
-    sleep(millis(150)).await;
-    let unfinished = scheduler.stop(millis(200)).await;
-    println!("aborted: {}", unfinished.join(", "));
-    if let Err(error) =
-        handle.add("late", Duration::ZERO, period, skip, || work("late", 1, 0))
-    {
-        println!("{error}");
-    }
-    Ok(())
-}
-
+/// Runs a command periodically until Ctrl-C: `cargo run -- 60 sh backup.sh`.
 #[tokio::main]
-pub async fn main() -> Result<(), AddError> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let usage = "usage: SECONDS COMMAND [ARGUMENT...]";
+    let mut arguments = std::env::args().skip(1);
+    let seconds: std::num::NonZeroU64 = arguments.next().ok_or(usage)?.parse()?;
+    let program = arguments.next().ok_or(usage)?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    let scheduler = Scheduler::new(|name, failure| eprintln!("{name} {failure}"));
+    let period = Duration::from_secs(seconds.get());
+    let skip = MissedTickBehavior::Skip;
+    scheduler.add("command", Duration::ZERO, period, skip, move || {
+        let run = command.status();
+        async {
+            let status = run.await?;
+            let failed = || std::io::Error::other(status.to_string());
+            status.success().then_some(()).ok_or_else(failed)
+        }
+    })?;
+    tokio::signal::ctrl_c().await?;
+    scheduler.stop(Duration::from_secs(10)).await;
+    Ok(())
 }

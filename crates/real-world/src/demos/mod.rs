@@ -10,6 +10,7 @@ pub mod job_workers;
 pub mod page_fetcher;
 pub mod pagination;
 pub mod resume_download;
+pub mod scheduler;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
 pub mod ttl_cache;
