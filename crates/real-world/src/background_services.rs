@@ -6,8 +6,7 @@
 //!
 //! Bounds: `Restarts`; `stop` waits one second beyond its grace period.
 //!
-//! Trap: a task that crashes is gone, and the program goes on without it. asyncio does
-//! the same.
+//! Trap: a task that crashes is gone, and the program goes on, as in asyncio.
 //!
 //! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
@@ -18,16 +17,17 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
 //! stderr: no template for mail 3
+//! try: false -> false failed: exit status: 1; again in 100ms
 
 use std::any::Any;
-use std::fmt;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinError;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
 
@@ -56,21 +56,14 @@ impl Restarts {
 const ABORT: Duration = Duration::from_secs(1);
 
 /// Why a run of a service ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It returned this error.
+    #[error("failed: {0}")]
     Error(String),
     /// It panicked with this text.
+    #[error("crashed: {0}")]
     Crash(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Error(error) => write!(f, "failed: {error}"),
-            Self::Crash(text) => write!(f, "crashed: {text}"),
-        }
-    }
 }
 
 /// How a service ended for good.
@@ -145,7 +138,7 @@ impl Supervisor {
     where
         F: FnMut(CancellationToken) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display + Send + 'static,
+        E: Display + Send + 'static,
     {
         let name = name.into();
         if self.services.contains_key(&name) {
@@ -201,7 +194,7 @@ async fn supervise<Fut, E>(
 ) -> End
 where
     Fut: Future<Output = Result<(), E>>,
-    E: fmt::Display,
+    E: Display,
 {
     let mut in_a_row = 0;
     loop {
@@ -240,128 +233,39 @@ fn text(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Counts every 200 ms, and saves the sum before it ends.
-async fn metrics(stop: CancellationToken) -> Result<(), String> {
-    let mut ticks = interval(Duration::from_millis(200));
-    let mut requests = 0;
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        requests += 5;
-        println!("metrics: {requests} requests");
-    }
-    println!("metrics: saving");
-    sleep(Duration::from_millis(100)).await;
-    println!("metrics: {requests} saved");
-    Ok(())
-}
-
-/// Checks every 300 ms. A check that has begun is finished.
-async fn health_check(stop: CancellationToken) -> Result<(), String> {
-    let mut ticks = interval(Duration::from_millis(300));
-    // After a check that took too long, do not make up for those that were missed.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut check = 0;
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        check += 1;
-        println!("health check {check} begins");
-        sleep(Duration::from_millis(100)).await;
-        println!("health check {check} completed");
-    }
-    Ok(())
-}
-
-/// Sends a mail every 100 ms, and cannot send the third.
-async fn mailer(stop: CancellationToken) -> Result<(), String> {
-    let mut ticks = interval(Duration::from_millis(100));
-    let mut mail = 0;
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        mail += 1;
-        assert!(mail < 3, "no template for mail {mail}");
-        println!("mail {mail} sent");
-    }
-    Ok(())
-}
-
-/// Tries to connect for 100 ms.
-async fn exporter(_stop: CancellationToken) -> Result<(), String> {
-    sleep(Duration::from_millis(100)).await;
-    Err("connection refused".to_string())
-}
-
-/// Does not look at its token.
-async fn poller(_stop: CancellationToken) -> Result<(), String> {
-    loop {
-        sleep(Duration::from_secs(1)).await;
-        println!("polled");
-    }
-}
-
-fn report((name, end): (String, End)) {
-    match end {
-        End::Done => println!("{name} is done"),
-        End::Failed(failure) => println!("{name} is down: it {failure}"),
-        End::Aborted => println!("{name} was aborted"),
-        End::Blocked => println!("{name} cannot be aborted"),
-    }
-}
-
-pub async fn run() -> Result<(), NameTaken> {
-    let millis = Duration::from_millis;
+/// Runs shell commands until one ends for good, or until Ctrl-C, and restarts those that
+/// fail: `cargo run -- 'sh web.sh' 'sh worker.sh'`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let restarts = Restarts {
         limit: 3,
-        pause: millis(100),
-        longest_pause: millis(300),
-        good_run: millis(150),
+        pause: Duration::from_millis(100),
+        longest_pause: Duration::from_secs(10),
+        good_run: Duration::from_secs(60),
     };
-    let log = |name: &str, failure: &Failure, pause: Duration| {
-        println!("{name} {failure}; again in {pause:?}");
-    };
-    let grace = millis(200);
-    // Each part begins at its time, however late the one before it ended.
-    let start = Instant::now();
-
-    println!("Nobody supervises it:");
-    tokio::spawn(mailer(CancellationToken::new()));
-    sleep_until(start + millis(500)).await;
-    println!("no mail for a while, and nobody knows why");
-
-    println!("Two services, stopped in the middle of a check:");
-    let mut supervisor = Supervisor::new(restarts, log);
-    supervisor.start("metrics", metrics)?;
-    sleep(millis(50)).await;
-    supervisor.start("health check", health_check)?;
-    sleep(millis(650)).await;
-    println!("stopping");
-    supervisor.stop(grace).await.into_iter().for_each(report);
-
-    sleep_until(start + millis(1500)).await;
-    println!("One fails each time, one crashes after a good run:");
-    let mut supervisor = Supervisor::new(restarts, log);
-    supervisor.start("exporter", exporter)?;
-    sleep(millis(50)).await;
-    supervisor.start("mailer", mailer)?;
-    if let Some(end) = supervisor.next().await {
-        report(end);
+    let mut supervisor = Supervisor::new(restarts, |name, failure, pause| {
+        eprintln!("{name} {failure}; again in {pause:?}");
+    });
+    for command in std::env::args().skip(1) {
+        supervisor.start(command.clone(), move |stop| {
+            let mut shell = tokio::process::Command::new("sh");
+            let run = shell.arg("-c").arg(&command).kill_on_drop(true).status();
+            async move {
+                match stop.run_until_cancelled(run).await {
+                    Some(Ok(status)) if !status.success() => Err(status.to_string()),
+                    Some(Err(error)) => Err(error.to_string()),
+                    _ => Ok(()),
+                }
+            }
+        })?;
     }
-    sleep(millis(100)).await;
-    println!("stopping");
-    supervisor.stop(grace).await.into_iter().for_each(report);
-
-    sleep_until(start + millis(3000)).await;
-    println!("One waits for its restart, one does not listen:");
-    let mut supervisor = Supervisor::new(restarts, log);
-    supervisor.start("exporter", exporter)?;
-    supervisor.start("poller", poller)?;
-    sleep(millis(150)).await;
-    println!("stopping");
-    supervisor
-        .stop(grace / 2)
-        .await
-        .into_iter()
-        .for_each(report);
+    let first = tokio::select! {
+        end = supervisor.next() => end,
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let others = supervisor.stop(Duration::from_secs(10)).await;
+    for (name, end) in first.into_iter().chain(others) {
+        println!("{name}: {end:?}");
+    }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), NameTaken> {
-    run().await
 }

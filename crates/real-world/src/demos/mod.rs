@@ -1,6 +1,7 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
 pub mod async_sqlite;
+pub mod background_services;
 pub mod connection_limits;
 pub mod download_to_file;
 pub mod file_processor;
