@@ -16,6 +16,7 @@
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
 //! clock: real
+//! try: echo tea -> out: tea
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -25,7 +26,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -237,132 +238,24 @@ pub async fn run_to_end(
     Err(RunError::TimedOut(group.leader.wait().await?))
 }
 
-pub fn sh(script: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(script);
-    command
-}
-
-fn show(line: Line) {
-    match line {
+/// Runs a command for at most a minute, and marks its lines: `cargo run -- ls /tmp`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut arguments = std::env::args().skip(1);
+    let program = arguments.next().ok_or("usage: COMMAND [ARGUMENT...]")?;
+    let limits = Limits {
+        run: Duration::from_secs(60),
+        grace: Duration::from_secs(5),
+    };
+    let show = |line| match line {
         Line::Out(line) => println!("out: {line}"),
         Line::Err(line) => println!("err: {line}"),
-    }
-}
-
-fn report(ended: Result<ExitStatus, RunError>) {
-    match ended {
-        Ok(status) => println!("{status}"),
-        Err(RunError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-            println!("there is no such program");
-        }
-        Err(error) => println!("{error}"),
-    }
-}
-
-/// Shows lines for at most half a second.
-async fn show_lines(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
-    let all = lines.try_for_each(async |line| {
-        show(line);
-        Ok(())
-    });
-    timeout(Duration::from_millis(500), all).await?
-}
-
-async fn show_all(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
-    show_lines(lines).await?;
-    println!("the end of the output");
-    Ok(())
-}
-
-pub async fn run() -> Result<(), RunError> {
-    let millis = Duration::from_millis;
-    let limits = Limits {
-        run: millis(300),
-        grace: millis(200),
     };
-    // Each part begins at its time, however long the one before it took.
-    let mut part = interval(millis(700));
-
-    part.tick().await;
-    println!("Lines as they come, and the exit status:");
-    let script = "(sleep 0.2; echo careful >&2) & echo one; sleep 0.4; echo two; exit 3";
-    let long = Limits {
-        run: millis(600),
-        ..limits
-    };
-    report(run_to_end(&mut sh(script), Vec::new(), long, show).await);
-
-    part.tick().await;
-    println!("A million bytes, and nobody reads before the program has ended:");
-    let mut command = sh("head -c 1000000 /dev/zero");
-    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-    if timeout(millis(200), child.wait()).await.is_err() {
-        println!("it stands still, the pipe is full");
-    }
-    let output = child.wait_with_output().await?;
-    println!("{} bytes; {}", output.stdout.len(), output.status);
-
-    println!("Both outputs in one pipe, which keeps their order:");
-    #[cfg(unix)]
-    {
-        let mut command = sh("echo one; echo careful >&2; echo two");
-        let (mut group, output) = spawn_merged(&mut command)?;
-        show_lines(output).await?;
-        println!("{}", group.leader.wait().await?);
-    }
-
-    println!("A program that does not exist:");
-    let mut command = Command::new("no-such-program");
-    report(run_to_end(&mut command, Vec::new(), limits, show).await);
-
-    part.tick().await;
-    println!("Input, and its end:");
-    let mut command = Command::new("sort");
-    let mut group = Group::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-    let mut sorted = lines(&mut group.leader);
-    if let Some(mut stdin) = group.leader.stdin.take() {
-        stdin.write_all(b"pear\napple\n").await?;
-        if timeout(millis(200), sorted.next()).await.is_err() {
-            println!("sort waits for more");
-        }
-        // Here it is dropped, which closes it.
-    }
-    show_all(sorted).await?;
-    println!("{}", group.leader.wait().await?);
-
-    part.tick().await;
-    println!("Too slow, and it stops when it is asked to:");
-    let script = "trap 'echo saving; exit 0' TERM
-                  echo working; sleep 5 & wait";
-    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
-
-    part.tick().await;
-    println!("Too slow, and deaf:");
-    let script = "trap '' TERM; echo working; sleep 5";
-    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
-
-    let script = "(sleep 0.3; echo the child of the child) & wait";
-    part.tick().await;
-    println!("Killed alone:");
-    let mut command = sh(script);
-    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-    let output = lines(&mut child);
-    sleep(millis(100)).await;
-    drop(child);
-    show_all(output).await?;
-
-    part.tick().await;
-    println!("Killed as a group:");
-    let mut group = Group::spawn(sh(script).stdout(Stdio::piped()))?;
-    let output = lines(&mut group.leader);
-    sleep(millis(100)).await;
-    drop(group);
-    show_all(output).await?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    println!(
+        "{}",
+        run_to_end(&mut command, Vec::new(), limits, show).await?
+    );
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), RunError> {
-    run().await
 }

@@ -11,6 +11,7 @@ pub mod job_workers;
 pub mod page_fetcher;
 pub mod pagination;
 pub mod resume_download;
+pub mod run_subprocess;
 pub mod scheduler;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::run_subprocess::{
-    LONGEST_LINE, Limits, Line, RunError, run_to_end, sh, spawn_merged,
+    LONGEST_LINE, Limits, Line, RunError, run_to_end, spawn_merged,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -29,6 +29,12 @@ const SHORT: Limits = Limits {
     run: Duration::from_millis(100),
     grace: Duration::from_millis(100),
 };
+
+fn sh(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script);
+    command
+}
 
 /// A script that hands a mark down to all that it starts.
 fn marked(script: &str, mark: &str) -> Command {
