@@ -9,8 +9,7 @@
 //! Trap: once `Signals` are made, SIGINT and SIGTERM never end the program by themselves
 //! again. Dropping `Signals` does not help; `remove_signal_handler` of asyncio would.
 //!
-//! Trap: a task that blocks its thread holds up the end of `main`, however short the
-//! limit is.
+//! Trap: a task that blocks its thread delays the end of `main`, whatever the limit.
 //!
 //! In production: `tokio-graceful-shutdown` stops trees of subsystems, each in its time.
 //!
@@ -18,15 +17,16 @@
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel
 //! clock: real
+//! try: -> usage: MILLISECONDS
 
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::select;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::{Instant, interval_at, sleep, sleep_until};
-use tokio::{join, select};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
 
@@ -208,105 +208,21 @@ async fn keep_log(stop: CancellationToken) {
     println!("the log is written");
 }
 
-/// Sends the orders, 300 ms apart, as long as they are taken.
-async fn send(orders: mpsc::Sender<Order>, first: u32, millis: &[u64]) {
-    let pause = Duration::from_millis(300);
-    let mut ticks = interval_at(Instant::now() + pause, pause);
-    for (number, &millis) in (first..).zip(millis) {
-        ticks.tick().await;
-        if orders.send(Order { number, millis }).await.is_err() {
-            println!("order {number} is refused");
-        }
-    }
-    // The sender lives on, as the program's other half would.
-    orders.closed().await;
-}
-
-/// Sends this process a signal, as `kill` does, and a terminal at Ctrl-C.
-#[cfg(unix)]
-async fn send_signal(after: u64, signal: &str) -> io::Result<()> {
-    use rustix::process::{Signal, getpid, kill_process};
-
-    sleep(Duration::from_millis(after)).await;
-    let signal = match signal {
-        "SIGINT" => Signal::INT,
-        _ => Signal::TERM,
-    };
-    Ok(kill_process(getpid(), signal)?)
-}
-
-#[cfg(not(unix))]
-async fn send_signal(_after: u64, _signal: &str) -> io::Result<()> {
-    println!("press Ctrl-C");
-    Ok(())
-}
-
-/// Longer than anyone waits.
-const STUCK: u64 = 10_000;
-
-fn report_end(served: Result<(), Unfinished>) {
-    match served {
-        Ok(()) => println!("all has ended"),
-        Err(unfinished) => println!("{unfinished}"),
-    }
-}
-
-pub async fn run() -> io::Result<()> {
-    // Each part begins at its time, however long the one before it took.
-    let begin = Instant::now();
-    let part = |millis| sleep_until(begin + Duration::from_millis(millis));
-    let limit = Duration::from_millis(400);
-
-    println!("Once listened for, a signal ends nothing by itself:");
-    let signals = Signals::listen()?;
-    send_signal(0, "SIGINT").await?;
-    sleep(Duration::from_millis(100)).await;
-    println!("still here");
-    drop(signals);
-    send_signal(0, "SIGINT").await?;
-    sleep(Duration::from_millis(100)).await;
-    println!("still here, with nobody who listens");
-    let mut signals = Signals::listen()?;
-
-    part(400).await;
-    println!("SIGTERM, and all work ends in time:");
-    let (sender, orders) = mpsc::channel(1);
-    let (served, (), signal) = join!(
-        serve(orders, &mut signals, limit),
-        send(sender, 1, &[500, 100, 500, 500]),
-        send_signal(1100, "SIGTERM"),
-    );
-    signal?;
-    report_end(served);
-
-    part(2000).await;
-    println!("SIGINT, and two orders do not end in time:");
-    let (sender, orders) = mpsc::channel(1);
-    let (served, (), signal) = join!(
-        serve(orders, &mut signals, limit),
-        send(sender, 5, &[STUCK, STUCK]),
-        send_signal(700, "SIGINT"),
-    );
-    signal?;
-    report_end(served);
-
-    part(3300).await;
-    println!("SIGINT twice:");
-    let (sender, orders) = mpsc::channel(1);
-    let (served, (), signals) = join!(
-        serve(orders, &mut signals, limit),
-        send(sender, 7, &[STUCK]),
-        async {
-            send_signal(400, "SIGINT").await?;
-            send_signal(100, "SIGINT").await
-        },
-    );
-    signals?;
-    report_end(served);
-    Ok(())
-}
-
+/// Handles orders that take so many milliseconds, until Ctrl-C: `cargo run -- 500 9000`.
 #[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let times = std::env::args().skip(1).map(|millis| millis.parse());
+    let times: Vec<u64> = times.collect::<Result<_, _>>()?;
+    if times.is_empty() {
+        return Err("usage: MILLISECONDS...".into());
+    }
+    let mut signals = Signals::listen()?;
+    let (sender, orders) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for (number, millis) in (1..).zip(times) {
+            // It fails after a signal: no more orders are taken.
+            let _ = sender.send(Order { number, millis }).await;
+        }
+    });
+    Ok(serve(orders, &mut signals, Duration::from_secs(10)).await?)
 }

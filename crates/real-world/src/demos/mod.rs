@@ -5,6 +5,7 @@ pub mod background_services;
 pub mod connection_limits;
 pub mod download_to_file;
 pub mod file_processor;
+pub mod graceful_shutdown;
 pub mod http_requests;
 pub mod job_queue;
 pub mod job_workers;
