@@ -16,10 +16,8 @@
 //! asyncio: asyncio.start_unix_server, asyncio.open_unix_connection
 //! asyncio: asyncio.StreamWriter.get_extra_info
 //! clock: real
+//! try: nowhere/socket hello -> NotFound
 //! differs: asyncio binds where a live server listens, and clients reach the new one
-
-#[cfg(unix)]
-pub use self::unix::run;
 
 #[cfg(unix)]
 pub mod unix {
@@ -31,11 +29,10 @@ pub mod unix {
     use std::time::Duration;
 
     use rustix::fs::OFlags;
-    use rustix::process::geteuid;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
     use tokio::net::{UnixListener, UnixStream};
     use tokio::sync::Semaphore;
-    use tokio::task::{JoinHandle, JoinSet};
+    use tokio::task::JoinSet;
     use tokio::time::{sleep, timeout};
     use tokio_util::sync::CancellationToken;
 
@@ -209,107 +206,31 @@ pub mod unix {
         // Each ends within its time limit.
         while connections.join_next().await.is_some() {}
     }
+}
 
-    /// Starts a server, which ends when the token is cancelled.
-    fn start(
-        listener: Listener,
-        text: &'static str,
-    ) -> (CancellationToken, JoinHandle<()>) {
-        let limits = Limits {
-            connections: 100,
-            write: Duration::from_secs(10),
-        };
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, text, limits, stop.clone()));
-        (stop, server)
-    }
-
-    /// Ends a server, and waits until its file is gone.
-    async fn stop((token, server): (CancellationToken, JoinHandle<()>)) {
-        token.cancel();
-        let _ended = server.await;
-    }
-
-    async fn visit(path: &Path) {
-        let answer = async {
-            let mut stream = UnixStream::connect(path).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            io::Result::Ok(answer)
-        };
-        match answer.await {
-            Ok(answer) if answer.is_empty() => println!("client: the end"),
-            Ok(answer) => println!("client: {answer}"),
-            Err(error) => println!("client: {}", error.kind()),
-        }
-    }
-
-    /// The names of the files in a folder.
-    fn files(folder: &Path) -> io::Result<String> {
-        let names = fs::read_dir(folder)?.map(|file| Ok(file?.file_name()));
-        let mut names = names.collect::<io::Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names.join(", ".as_ref()).to_string_lossy().into_owned())
-    }
-
-    pub async fn run() -> Result<(), BindError> {
-        let folder = tempfile::tempdir()?;
-        let path = &folder.path().join("socket");
-        let me = geteuid().as_raw();
-
-        println!("A server:");
-        let listener = Listener::bind(path, 0o600, me).await?;
-        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
-        println!("mode {mode:o}, files: {}", files(folder.path())?);
-        let server = start(listener, "hello from the first");
-        visit(path).await;
-        if let Err(error) = Listener::bind(path, 0o600, me).await {
-            println!("second: {error}");
-        }
-        visit(path).await;
-
-        println!("It ends:");
-        stop(server).await;
-        println!("files: {}", files(folder.path())?);
-        visit(path).await;
-
-        println!("A server that died:");
-        // As the end of a process would, this leaves the file.
-        drop(UnixListener::bind(path)?);
-        println!("files: {}", files(folder.path())?);
-        visit(path).await;
-        let listener = Listener::bind(path, 0o600, me).await?;
-        let server = start(listener, "hello from the next");
-        visit(path).await;
-        stop(server).await;
-
-        println!("A server for another user:");
-        let listener = Listener::bind(path, 0o600, me + 1).await?;
-        let server = start(listener, "hello");
-        visit(path).await;
-        stop(server).await;
-
-        println!("Without the lock, at the path of a live server:");
-        let listener = Listener::bind(path, 0o600, me).await?;
-        let server = start(listener, "hello from the first");
-        match UnixListener::bind(path) {
-            Ok(_) => println!("second: listens"),
-            Err(error) => println!("second: {}", error.kind()),
-        }
-        visit(path).await;
-        stop(server).await;
-        Ok(())
-    }
+/// Sends each client a text, until Ctrl-C: `cargo run -- /run/user/1000/hello tea`.
+#[cfg(unix)]
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(path), Some(text)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: PATH TEXT".into());
+    };
+    let limits = unix::Limits {
+        connections: 100,
+        write: std::time::Duration::from_secs(10),
+    };
+    let user = rustix::process::geteuid().as_raw();
+    let listener = unix::Listener::bind(path, 0o600, user).await?;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let server = unix::serve(listener, text.leak(), limits, stop.clone());
+    let server = tokio::spawn(server);
+    tokio::signal::ctrl_c().await?;
+    stop.cancel();
+    Ok(server.await?)
 }
 
 #[cfg(not(unix))]
-pub async fn run() -> std::io::Result<()> {
-    let why =
-        "UnixListener is for Unix alone; here use TCP on 127.0.0.1, or a named pipe";
-    Err(std::io::Error::new(std::io::ErrorKind::Unsupported, why))
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Ok(run().await?)
+pub fn main() {
+    eprintln!("Tokio has `UnixListener` on Unix alone: use TCP, or a named pipe");
 }

@@ -17,6 +17,7 @@ pub mod scheduler;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
 pub mod ttl_cache;
+pub mod unix_socket;
 pub mod upload;
 pub mod upload_server;
 pub mod web_scraper;
