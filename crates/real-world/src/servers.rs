@@ -15,6 +15,7 @@
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
 //! clock: real
+//! try: -> usage: ADDRESS
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -23,10 +24,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -184,120 +184,30 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Sends back what comes, after the server's name.
-async fn answer(name: &'static str, mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = [0; 100];
-    loop {
-        let size = stream.read(&mut buffer).await?;
-        if size == 0 {
-            return Ok(());
-        }
-        let answer = [name.as_bytes(), b": ", &buffer[..size]].concat();
-        stream.write_all(&answer).await?;
-    }
-}
-
-pub fn start(name: &'static str, sockets: Vec<TcpSocket>) -> io::Result<Server> {
-    Server::start_serving(sockets, 1000, move |stream| async move {
-        if let Err(error) = answer(name, stream).await {
-            println!("{name}: {}", error.kind());
-        }
-    })
-}
-
-async fn ask(stream: &mut TcpStream, text: &str) -> io::Result<()> {
-    stream.write_all(text.as_bytes()).await?;
-    let mut buffer = [0; 100];
-    let size = stream.read(&mut buffer).await?;
-    println!("{}", buffer[..size].escape_ascii());
-    Ok(())
-}
-
-async fn visit(address: SocketAddr) -> io::Result<()> {
-    match TcpStream::connect(address).await {
-        Ok(mut stream) => ask(&mut stream, "hello").await,
-        Err(error) => {
-            println!("{}", error.kind());
-            Ok(())
-        }
-    }
-}
-
-pub async fn run() -> io::Result<()> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(200);
-    let mut part = interval_at(first, Duration::from_millis(600));
-    let tenth = Duration::from_millis(100);
-    // A Mac has to be told of the second one: ifconfig lo0 alias 127.0.0.2
-    let addresses = ["127.0.0.1:0", "127.0.0.2:0"]
-        .map(|address| address.parse().expect("an address"));
-
-    part.tick().await;
-    println!("Bound to two addresses, and started later:");
-    let sockets = bind(&addresses, true)?;
-    let bound: Vec<SocketAddr> = sockets
-        .iter()
-        .map(TcpSocket::local_addr)
-        .collect::<io::Result<_>>()?;
-    visit(bound[0]).await?;
-    let old = start("old", sockets)?;
-    println!("is serving: {}", old.is_serving());
-    for address in old.addresses() {
-        println!("at {}", address.ip());
-        visit(*address).await?;
-    }
-
-    part.tick().await;
-    println!("Another server takes over the first address:");
-    match bind(&bound[..1], false) {
-        Ok(_) => println!("without reuse_port: bound"),
-        Err(error) => println!("without reuse_port: {}", error.kind()),
-    }
-    let sockets = bind(&bound[..1], true)?;
-    println!("with reuse_port: bound");
-    let mut client = TcpStream::connect(bound[0]).await?;
-    ask(&mut client, "hello").await?;
-    let new = start("new", sockets)?;
-    old.close().await;
-    println!("the old one is serving: {}", old.is_serving());
-    visit(bound[0]).await?;
-    ask(&mut client, "the rest").await?;
-    if timeout(tenth, old.wait_closed()).await.is_err() {
-        println!("the old one has a client");
-    }
-    drop(client);
-    old.wait_closed().await;
-    println!("the old one is closed");
-
-    part.tick().await;
-    println!("Closed together with its clients:");
-    let mut client = TcpStream::connect(bound[0]).await?;
-    ask(&mut client, "hello").await?;
-    new.close().await;
-    visit(bound[0]).await?;
-    sleep(tenth).await;
-    new.close_clients();
-    new.wait_closed().await;
-    let size = client.read(&mut [0; 100]).await?;
-    println!("the client got {size} bytes and the end");
-
-    part.tick().await;
-    println!("Served for 0.2 s:");
-    let last = start("last", bind(&addresses[..1], false)?)?;
-    let address = last.addresses()[0];
-    let serving = timeout(2 * tenth, last.serve_forever());
-    let visits = async {
-        visit(address).await?;
-        sleep(3 * tenth).await;
-        visit(address).await
-    };
-    let (served, visited) = tokio::join!(serving, visits);
-    visited?;
-    println!("cancelled: {}", served.is_err());
-    Ok(())
-}
-
+/// Sends back what comes, at each address: `cargo run -- 127.0.0.1:8000 [::1]:8000`.
 #[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let addresses = std::env::args().skip(1).map(|address| address.parse());
+    let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        return Err("usage: ADDRESS...".into());
+    }
+    let echo = |mut stream: TcpStream| async move {
+        let (mut reader, mut writer) = stream.split();
+        let copying = tokio::io::copy(&mut reader, &mut writer);
+        let _ended = tokio::time::timeout(Duration::from_secs(600), copying).await;
+    };
+    let server = Server::start_serving(bind(&addresses, false)?, 1000, echo)?;
+    println!("at {:?}", server.addresses());
+    tokio::signal::ctrl_c().await?;
+    server.close().await;
+    let grace = Duration::from_secs(10);
+    if tokio::time::timeout(grace, server.wait_closed())
+        .await
+        .is_err()
+    {
+        server.close_clients();
+    }
+    server.wait_closed().await;
+    Ok(())
 }

@@ -14,6 +14,7 @@ pub mod pagination;
 pub mod resume_download;
 pub mod run_subprocess;
 pub mod scheduler;
+pub mod servers;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
 pub mod ttl_cache;

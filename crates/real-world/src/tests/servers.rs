@@ -6,13 +6,26 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::servers::{Server, bind, start};
+use crate::servers::{Server, bind};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TENTH: Duration = Duration::from_millis(100);
+
+/// Starts a server that sends back what comes, after its name.
+fn start(name: &'static str, sockets: Vec<TcpSocket>) -> io::Result<Server> {
+    Server::start_serving(sockets, 1000, move |mut stream| async move {
+        let mut buffer = [0; 100];
+        while let Ok(size @ 1..) = stream.read(&mut buffer).await {
+            let answer = [name.as_bytes(), b": ", &buffer[..size]].concat();
+            if stream.write_all(&answer).await.is_err() {
+                break;
+            }
+        }
+    })
+}
 
 fn local(count: usize) -> Vec<SocketAddr> {
     vec!["127.0.0.1:0".parse().expect("an address"); count]
