@@ -15,6 +15,7 @@ pub mod resume_download;
 pub mod run_subprocess;
 pub mod scheduler;
 pub mod servers;
+pub mod sockets_by_hand;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
 pub mod ttl_cache;

@@ -9,9 +9,15 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use crate::sockets_by_hand::{add_reader, adopt, pair, send};
+use crate::sockets_by_hand::{add_reader, adopt, connect, listen, send};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+async fn pair(send_buffer: u32) -> io::Result<(TcpStream, TcpStream)> {
+    let listener = listen("127.0.0.1:0".parse().expect("an address"), true)?;
+    let client = connect(listener.local_addr()?, send_buffer).await?;
+    Ok((client, listener.accept().await?.0))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_sent_while_there_is_room_comes_whole_and_in_order() -> io::Result<()> {
