@@ -15,6 +15,7 @@
 //!
 //! asyncio: asyncio.start_server, asyncio.timeout, asyncio.CancelledError
 //! clock: real
+//! order: the handler has ended
 //! differs: a panic gives no answer, and a handler is dropped when its client leaves
 //! stderr: the bug
 //! try: /ada -> hello ada

@@ -16,6 +16,7 @@
 //! See also: `job_workers`, `map_with_limit`, `drain_what_waits`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, loop.create_future
+//! order: fetching
 //! stderr: /0 has no host
 //! try: Cargo.toml missing.txt -> missing.txt: No such file
 

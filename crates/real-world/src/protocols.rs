@@ -16,6 +16,7 @@
 //! asyncio: asyncio.Protocol, loop.create_server, loop.create_connection
 //! asyncio: asyncio.BaseProtocol, asyncio.BaseProtocol.connection_made
 //! clock: real
+//! order: is lost
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -3,13 +3,14 @@
 //! The obvious cache looks a response up, computes it and stores it. A request that
 //! comes meanwhile misses too and computes it again. Here the map holds calls: requests
 //! for the same endpoint wait for one call, and later ones get its response at once.
-//! asyncio awaits a task in the map through `shield`. Here the call is a `Shared` future
-//! with a task of its own, so it survives the caller that began it.
+//! asyncio awaits a task in the map through `shield`. Here a task runs the call, so that
+//! it survives the caller that began it, and a `watch` hands its response to all.
 //!
-//! Bounds: failed calls are removed. unbounded: one entry for each endpoint that
-//! succeeded, and no entry expires.
+//! Bounds: none for endpoints that succeed. No entry expires; failed calls are removed.
 //!
 //! Trap: a cache that keeps failures grows with every wrong path that a client makes up.
+//!
+//! Trap: a `Shared` of futures can lose a wake-up when a waiter is dropped. Others hang.
 //!
 //! In production: `moka` limits the number of entries and their age, and its
 //! `try_get_with` runs one call for a key.
@@ -25,7 +26,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared, join_all};
+use futures::future::join_all;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// What a request is answered with: cheap to clone, as a cached one has many readers.
@@ -45,7 +47,8 @@ pub enum ApiError {
     Panicked,
 }
 
-type Call = Shared<BoxFuture<'static, Result<Response, ApiError>>>;
+/// `None` while the call runs.
+type Call = watch::Receiver<Option<Result<Response, ApiError>>>;
 
 type Calls = HashMap<String, Call>;
 
@@ -78,38 +81,36 @@ impl CallCache {
         endpoint: &str,
         call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let call = {
-            let mut calls = lock(&self.calls);
-            match calls.get(endpoint) {
-                Some(running) => running.clone(),
-                None => {
-                    let call = self.begin(endpoint, call);
-                    calls.insert(endpoint.to_owned(), call.clone());
-                    call
-                }
-            }
-        };
-        call.await
+        let mut call = self.join_or_begin(endpoint, call);
+        let ended = call.wait_for(Option::is_some).await;
+        // Without a sender the runtime is shutting down.
+        let ended = ended.ok().and_then(|ended| ended.clone());
+        ended.unwrap_or(Err(ApiError::Panicked))
     }
 
-    /// Starts a call that removes its own entry if it fails.
-    fn begin(
+    /// Returns the call that runs or has succeeded, or else starts this one in a task,
+    /// which removes its entry if it fails.
+    fn join_or_begin(
         &self,
         endpoint: &str,
         call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
     ) -> Call {
-        let (calls, endpoint) = (Arc::clone(&self.calls), endpoint.to_owned());
-        let call = async move {
-            let ended = AssertUnwindSafe(call).catch_unwind().await;
+        let mut calls = lock(&self.calls);
+        if let Some(running) = calls.get(endpoint) {
+            return running.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        let (all, key) = (Arc::clone(&self.calls), endpoint.to_owned());
+        tokio::spawn(async move {
+            let ended = AssertUnwindSafe(async { call.await }).catch_unwind().await;
             let ended = ended.unwrap_or(Err(ApiError::Panicked));
             if ended.is_err() {
-                lock(&calls).remove(&endpoint);
+                lock(&all).remove(&key);
             }
-            ended
-        };
-        let call = call.boxed().shared();
-        tokio::spawn(call.clone());
-        call
+            sender.send_replace(Some(ended));
+        });
+        calls.insert(endpoint.to_owned(), receiver.clone());
+        receiver
     }
 }
 

@@ -22,7 +22,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::select_all;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -83,6 +84,10 @@ impl Server {
     /// # Errors
     ///
     /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Without a socket, or if `limit` is 0.
     pub fn start_serving<H, F>(
         sockets: Vec<TcpSocket>,
         limit: usize,
@@ -92,6 +97,7 @@ impl Server {
         H: Fn(TcpStream) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        assert!(!sockets.is_empty() && limit > 0, "nobody would be served");
         let listeners = sockets.into_iter().map(|socket| socket.listen(1024));
         let listeners: Vec<TcpListener> = listeners.collect::<io::Result<_>>()?;
         let addresses = listeners.iter().map(TcpListener::local_addr);
@@ -105,12 +111,18 @@ impl Server {
             // Dropped last, when the listeners are closed.
             let _closed = is_closed.drop_guard();
             let listeners = listeners;
-            // One loop for each listener, all of them in this task.
-            let loops = listeners.iter().map(async |listener| {
+            let mut next = 0;
+            let serve = async {
                 loop {
+                    // One permit for the next client, whichever address it comes to.
                     let permit = Arc::clone(&permits).acquire_owned().await;
                     let permit = permit.expect("nobody closes the semaphore");
-                    let stream = accept(listener).await;
+                    // Each time another listener comes first.
+                    let (before, after) = listeners.split_at(next);
+                    let accepting =
+                        after.iter().chain(before).map(|it| accept(it).boxed());
+                    let (stream, index, _) = select_all(accepting).await;
+                    next = (next + index + 1) % listeners.len();
                     let (stop, handle) = (stop.clone(), Arc::clone(&handle));
                     tracker.spawn(async move {
                         let _permit = permit;
@@ -118,8 +130,8 @@ impl Server {
                         stop.run_until_cancelled(handle(stream)).await
                     });
                 }
-            });
-            close.run_until_cancelled(join_all(loops)).await;
+            };
+            close.run_until_cancelled(serve).await;
         });
         Ok(Self {
             addresses,

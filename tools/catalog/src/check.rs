@@ -402,6 +402,11 @@ impl<'a> Checker<'a> {
                         again.push((*job, failure, judged, reruns + 1));
                         Ok(())
                     }
+                    Some(Verdict::Again(..) | Verdict::Final(Err(_)))
+                        if job.asks != Asks::Golden && !told.insert(job.example.id()) =>
+                    {
+                        Ok(())
+                    }
                     Some(Verdict::Again(failure, _)) => {
                         totals.count(job, *reruns, Err(failure), report)
                     }

@@ -1,7 +1,10 @@
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
@@ -88,4 +91,36 @@ async fn no_failure_is_kept_for_keys_that_never_come_again() {
     let call = async { Ok("kept".into()) };
     assert!(calls.get("/", call).await.is_ok());
     assert_eq!(kept(&calls), 1);
+}
+
+/// The first caller leaves when the call has been woken within its own poll.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_that_leaves_takes_no_wake_up_with_it() {
+    for _ in 0..20 {
+        let (calls, has_ended) = (CallCache::default(), Arc::new(AtomicBool::new(false)));
+        let (ended, mut is_woken) = (Arc::clone(&has_ended), false);
+        let woken_early = poll_fn(move |context| {
+            if is_woken {
+                return Poll::Ready(());
+            }
+            is_woken = true;
+            // Unlike `yield_now`, which wakes when the poll is over.
+            context.waker().wake_by_ref();
+            std::thread::sleep(Duration::from_millis(10));
+            Poll::Pending
+        });
+        let call = calls.get("/", async move {
+            woken_early.await;
+            ended.store(true, SeqCst);
+            Ok("x".into())
+        });
+        assert_eq!(call.now_or_never(), None);
+        let ends = async {
+            while !has_ended.load(SeqCst) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let ends = timeout(Duration::from_secs(60), ends).await;
+        assert!(ends.is_ok(), "nobody wakes the call");
+    }
 }

@@ -16,7 +16,15 @@ const TENTH: Duration = Duration::from_millis(100);
 
 /// Starts a server that sends back what comes, after its name.
 fn start(name: &'static str, sockets: Vec<TcpSocket>) -> io::Result<Server> {
-    Server::start_serving(sockets, 1000, move |mut stream| async move {
+    start_with(1000, name, sockets)
+}
+
+fn start_with(
+    limit: usize,
+    name: &'static str,
+    sockets: Vec<TcpSocket>,
+) -> io::Result<Server> {
+    Server::start_serving(sockets, limit, move |mut stream| async move {
         let mut buffer = [0; 100];
         while let Ok(size @ 1..) = stream.read(&mut buffer).await {
             let answer = [name.as_bytes(), b": ", &buffer[..size]].concat();
@@ -143,5 +151,15 @@ async fn closed_from_elsewhere_it_serves_no_longer() -> io::Result<()> {
     assert!(timeout(TENTH, server.wait_closed()).await.is_err());
     drop(client);
     timeout(MINUTE, server.wait_closed()).await?;
+    Ok(())
+}
+
+/// A listener without a client keeps no permit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_a_limit_of_one_each_of_three_addresses_is_served() -> io::Result<()> {
+    let server = start_with(1, "x", bind(&local(3), false)?)?;
+    for address in server.addresses().iter().rev().cycle().take(9) {
+        ask(&mut TcpStream::connect(address).await?).await?;
+    }
     Ok(())
 }
