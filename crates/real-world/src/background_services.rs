@@ -233,8 +233,8 @@ fn text(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Runs shell commands until one ends for good, or until Ctrl-C, and restarts those that
-/// fail: `cargo run -- 'sh web.sh' 'sh worker.sh'`.
+/// Runs programs until one ends for good, or until Ctrl-C, and restarts those that fail:
+/// `cargo run -- ./web ./worker`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let restarts = Restarts {
@@ -246,10 +246,10 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut supervisor = Supervisor::new(restarts, |name, failure, pause| {
         eprintln!("{name} {failure}; again in {pause:?}");
     });
-    for command in std::env::args().skip(1) {
-        supervisor.start(command.clone(), move |stop| {
-            let mut shell = tokio::process::Command::new("sh");
-            let run = shell.arg("-c").arg(&command).kill_on_drop(true).status();
+    for program in std::env::args().skip(1) {
+        supervisor.start(program.clone(), move |stop| {
+            let mut command = tokio::process::Command::new(&program);
+            let run = command.kill_on_drop(true).status();
             async move {
                 match stop.run_until_cancelled(run).await {
                     Some(Ok(status)) if !status.success() => Err(status.to_string()),

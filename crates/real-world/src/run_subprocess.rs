@@ -253,9 +253,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let mut command = Command::new(program);
     command.args(arguments);
-    println!(
-        "{}",
-        run_to_end(&mut command, Vec::new(), limits, show).await?
-    );
+    let status = run_to_end(&mut command, Vec::new(), limits, show).await?;
+    println!("{status}");
     Ok(())
 }
