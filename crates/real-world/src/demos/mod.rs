@@ -1,5 +1,6 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod api_server;
 pub mod async_sqlite;
 pub mod background_services;
 pub mod connection_limits;

@@ -22,7 +22,7 @@ use super::hostile::{
 };
 use super::support::{child_of, soon, tasks};
 use crate::{
-    api_server, line_protocol, protocols, servers, tcp_echo_server, tls, unix_socket,
+    api_server, demos, line_protocol, protocols, servers, tcp_echo_server, tls, unix_socket,
     websocket_chat,
 };
 
@@ -240,7 +240,7 @@ async fn api_server() -> Started {
     };
     let work = |text: String| {
         assert_ne!(text, "panic", "scheduled");
-        api_server::count_words(text)
+        demos::api_server::count_words(text)
     };
     let stop = CancellationToken::new();
     let task = tokio::spawn(api_server::serve(listener, limits, work, stop.clone()));
