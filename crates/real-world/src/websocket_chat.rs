@@ -11,39 +11,33 @@
 //! Trap: by default a message may have 64 MiB, and what waits to be written has no limit.
 //!
 //! Trap: without `pace` one client's burst fills all queues, and nearly all are cut off.
-//! `yield_now` after each message does not help on several threads.
 //!
 //! In production: check `Origin` (`accept_hdr_async`), else any web page can connect with
 //! its visitor's cookies. `axum` with `ws` serves the same socket beside other routes.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.timeout
 //! clock: real
+//! try: nowhere -> invalid socket address
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::error::Error;
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::stream::SplitSink;
 use futures::{Sink, SinkExt, Stream, StreamExt, TryStreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{
-    Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout,
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async};
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 /// What the server allows. None of the limits may be zero.
 #[derive(Clone, Debug)]
@@ -321,7 +315,8 @@ where
                 if let Some(members) = &*room.members() {
                     tell(members, format!("{name}: {text}"));
                 }
-                // The queues must not be full before one member had time to read.
+                // The queues must not be full before one member had time to read. On
+                // several threads `yield_now` does not give it that time.
                 sleep(room.limits.pace).await;
             }
             // Reading answers a ping, and a close frame too, after which nothing comes.
@@ -371,162 +366,30 @@ where
     }
 }
 
-pub type Failure = Box<dyn Error + Send + Sync>;
-pub type Socket = WebSocketStream<TcpStream>;
-
-/// Connects, with a small buffer for what comes, and says the name.
-async fn enter(server: SocketAddr, name: &str) -> Result<Socket, Failure> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    let stream = socket.connect(server).await?;
-    let (mut socket, _) = client_async(format!("ws://{server}/"), stream).await?;
-    socket.send(Message::text(name)).await?;
-    Ok(socket)
-}
-
-/// Reads all the time, so that pings are answered.
-struct Client {
-    name: &'static str,
-    outgoing: SplitSink<Socket, Message>,
-    heard: mpsc::UnboundedReceiver<String>,
-    _reader: AbortOnDropHandle<()>,
-}
-
-impl Client {
-    async fn join(server: SocketAddr, name: &'static str) -> Result<Self, Failure> {
-        let (outgoing, mut incoming) = enter(server, name).await?.split();
-        let (sender, heard) = mpsc::unbounded_channel();
-        let reader = tokio::spawn(async move {
-            while let Some(Ok(message)) = incoming.next().await {
-                let text = match message {
-                    Message::Text(text) => text.to_string(),
-                    Message::Close(Some(end)) => format!("({})", end.code),
-                    _ => continue,
-                };
-                if sender.send(text).is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Self {
-            name,
-            outgoing,
-            heard,
-            _reader: AbortOnDropHandle::new(reader),
-        })
-    }
-
-    async fn say(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), Failure> {
-        Ok(self.outgoing.send(Message::Text(text.into())).await?)
-    }
-
-    async fn hear(&mut self) {
-        let text = self.heard.recv().await.unwrap_or_default();
-        match text.split_once(": ") {
-            Some((who, said)) if said.len() > 20 => {
-                println!("{} hears {who}: {} bytes", self.name, said.len());
-            }
-            _ => println!("{} hears {text}", self.name),
-        }
-    }
-}
-
-/// For what the system keeps of a connection; far less than the longest message.
-const BUFFER: u32 = 16 * 1024;
-
-fn listen() -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    socket.listen(16)
-}
-
-pub async fn run() -> Result<(), Failure> {
-    let limits = Limits {
-        connections: 10,
-        joining: Duration::from_millis(300),
-        message: 256 * 1024,
-        queue: 3,
-        pace: Duration::from_millis(10),
-        ping: Duration::from_millis(300),
-        silence: Duration::from_millis(800),
-        closing: Duration::from_millis(300),
-    };
-    let longest = "x".repeat(limits.message);
-    let start = Instant::now();
-    let at = |tenths: u32| sleep_until(start + tenths * Duration::from_millis(100));
-    let listener = listen()?;
-    let server = listener.local_addr()?;
-    let stop = CancellationToken::new();
-    let serving =
-        AbortOnDropHandle::new(tokio::spawn(serve(listener, limits, stop.clone())));
-
-    at(2).await;
-    println!("Two join; a name that is taken is refused, and one that is none:");
-    let mut ana = Client::join(server, "ana").await?;
-    ana.hear().await;
-    let mut ben = Client::join(server, "ben").await?;
-    ana.hear().await;
-    ben.hear().await;
-    for name in ["ana", "ana: I"] {
-        Client::join(server, name).await?.hear().await;
-    }
-
-    at(4).await;
-    println!("All hear it; one leaves:");
-    ben.say("hello").await?;
-    ana.hear().await;
-    ben.hear().await;
-    ben.outgoing.close().await?;
-    ana.hear().await;
-
-    at(6).await;
-    println!("The longest message, and one byte more:");
-    let mut carl = Client::join(server, "carl").await?;
-    ana.hear().await;
-    carl.hear().await;
-    carl.say(longest.as_str()).await?;
-    ana.hear().await;
-    carl.hear().await;
-    carl.say(format!("{longest}x")).await?;
-    carl.hear().await;
-    ana.hear().await;
-
-    at(8).await;
-    println!("Dan does not read; one message is on its way, and three wait:");
-    let dan = enter(server, "dan").await?;
-    ana.hear().await;
-    for message in 1..=5 {
-        at(8 + message).await;
-        ana.say(longest.as_str()).await?;
-        ana.hear().await;
-    }
-    ana.hear().await;
-    drop(dan);
-
-    at(15).await;
-    println!("Eve answers no ping, and the request of another never ends:");
-    let eve = enter(server, "eve").await?;
-    ana.hear().await;
-    let mut endless = TcpStream::connect(server).await?;
-    endless.write_all(b"GET / HTTP/1.1\r\n").await?;
-    let _closed = endless.read(&mut [0]).await;
-    println!("the other is cut off");
-    ana.hear().await;
-    drop(eve);
-
-    at(25).await;
-    println!("The server stops, and Fay does not answer:");
-    let fay = enter(server, "fay").await?;
-    ana.hear().await;
-    stop.cancel();
-    ana.hear().await;
-    println!("cut off: {}", serving.await?);
-    drop(fay);
-    Ok(())
-}
-
+/// Serves a chat until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
+    let listener = TcpListener::bind(address).await?;
+    let limits = Limits {
+        connections: 200,
+        joining: Duration::from_secs(10),
+        message: 4_096,
+        queue: 1_000,
+        pace: Duration::from_millis(100),
+        ping: Duration::from_secs(20),
+        silence: Duration::from_secs(50),
+        closing: Duration::from_secs(5),
+    };
+    let stop = CancellationToken::new();
+    let serving = serve(listener, limits, stop.clone());
+    let ctrl_c = async {
+        // Where nobody can listen for it, it ends the program as usual.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    };
+    let (cut_off, ()) = tokio::join!(serving, ctrl_c);
+    println!("cut off: {cut_off}");
+    Ok(())
 }

@@ -25,4 +25,5 @@ pub mod unix_socket;
 pub mod upload;
 pub mod upload_server;
 pub mod web_scraper;
+pub mod websocket_chat;
 pub mod write_whole_file;

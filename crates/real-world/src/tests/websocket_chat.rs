@@ -19,7 +19,10 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 
 use super::support::child_of;
-use crate::websocket_chat::{Failure, Limits, Room, Socket, serve, serve_client, tell};
+use crate::websocket_chat::{Limits, Room, serve, serve_client, tell};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Socket = WebSocketStream<TcpStream>;
 
 const TICK: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
