@@ -4,8 +4,7 @@
 //! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
 //! authority ("CaUsedAsEndEntity"), as `openssl req -x509` makes it; Python takes it.
 //!
-//! Bounds: `Limits`, for each connection from the handshake to its end. What a handler
-//! reads needs its own limit, as in `answer`.
+//! Bounds: `Limits`. A handler that keeps what it reads needs a limit in bytes as well.
 //!
 //! Trap: dropping a connection sends no close_notify; `shutdown` does. Without it the
 //! other side reports "peer closed connection without sending TLS close_notify".
@@ -18,21 +17,19 @@
 //! clock: real
 //! differs: asyncio takes a connection that breaks off for the end of what was sent
 //! stderr: no handshake
+//! try: nowhere a b -> invalid socket address
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::io::BufStream;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{
@@ -43,7 +40,6 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -90,10 +86,7 @@ impl From<io::Error> for TlsError {
 }
 
 /// Returns the configuration of a client that trusts these authorities. Make it once.
-///
-/// # Errors
-///
-/// Does not happen with this provider.
+/// With this provider it does not fail.
 pub fn trust(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
     // `ClientConfig::builder` panics if the features of other crates leave open which
     // provider to take.
@@ -105,11 +98,8 @@ pub fn trust(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
 }
 
 /// Returns the configuration of a client that trusts whom the system trusts, as
-/// `ssl.create_default_context()` does. Make it once.
-///
-/// # Errors
-///
-/// If the system's certificates cannot be read.
+/// `ssl.create_default_context()` does. Make it once. Fails if the system's certificates
+/// cannot be read.
 pub fn trust_system() -> Result<Arc<ClientConfig>, rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
@@ -119,13 +109,10 @@ pub fn trust_system() -> Result<Arc<ClientConfig>, rustls::Error> {
 }
 
 /// Returns the configuration of a server with this certificate chain and private key,
-/// both in PEM: the contents of `fullchain.pem` and `privkey.pem`.
+/// both in PEM: the contents of `fullchain.pem` and `privkey.pem`. Fails if one cannot be
+/// parsed, or the key does not belong to the certificate.
 ///
 /// For ALPN set `alpn_protocols` before the `Arc`.
-///
-/// # Errors
-///
-/// If one cannot be parsed, or the key does not belong to the certificate.
 pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> {
     // The server's own certificate comes first.
     let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>()?;
@@ -138,11 +125,8 @@ pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> 
 }
 
 /// Makes a TLS connection of a connection to `host`, within the limit. The stream may
-/// have been used before, so this is `start_tls` as well.
-///
-/// # Errors
-///
-/// [`TlsError`]. Nothing but the handshake was sent to the other side.
+/// have been used before, so this is `start_tls` as well. If it fails, nothing but the
+/// handshake was sent to the other side.
 pub async fn connect<S>(
     config: &Arc<ClientConfig>,
     host: &str,
@@ -239,147 +223,36 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// The longest question in bytes.
-const LONGEST: u64 = 1000;
-
-/// Answers "whole" with four bytes and a proper end, and "half" with half of that.
-pub async fn answer(stream: server::TlsStream<TcpStream>) -> io::Result<()> {
-    let mut stream = BufStream::new(stream);
-    let mut question = String::new();
-    // Without `take` a client that never ends its line fills the memory.
-    (&mut stream).take(LONGEST).read_line(&mut question).await?;
-    if question == "whole\n" {
-        stream.write_all(b"1234").await?;
-        stream.shutdown().await
-    } else {
-        stream.write_all(b"12").await?;
-        stream.flush().await
-    }
-}
-
-async fn ask(
-    mut connection: client::TlsStream<TcpStream>,
-    question: &str,
-) -> io::Result<()> {
-    connection.write_all(question.as_bytes()).await?;
-    connection.write_all(b"\n").await?;
-    connection.flush().await?;
-    let mut answer = Vec::new();
-    let end = connection.read_to_end(&mut answer).await;
-    let answer = String::from_utf8_lossy(&answer);
-    match end {
-        Ok(_) => println!("{question}: {answer}"),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            println!("{question}: cut off after {answer}");
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-/// Whoever signs certificates; here it is the example itself.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub(crate) fn new() -> Result<Self, rcgen::Error> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate()?;
-        Ok(Self(CertifiedIssuer::self_signed(params, key)?))
-    }
-
-    pub(crate) fn roots(&self) -> Result<RootCertStore, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone())?;
-        Ok(roots)
-    }
-
-    /// A server's identity, valid until the beginning of that year.
-    pub(crate) fn identity(
-        &self,
-        host: &str,
-        year: i32,
-    ) -> Result<Arc<ServerConfig>, Failure> {
-        let mut params = CertificateParams::new([host.to_owned()])?;
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.0)?;
-        identify(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
-    }
-}
-
-const LIMIT: Duration = Duration::from_millis(300);
-
-/// Starts a server, which runs until the second value is dropped.
-async fn start(
-    config: Arc<ServerConfig>,
-) -> io::Result<(SocketAddr, AbortOnDropHandle<usize>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let limits = Limits {
-        connections: 100,
-        handshake: LIMIT,
-        connection: Duration::from_secs(10),
-        drain: LIMIT,
-    };
-    let serving = serve(listener, config, limits, CancellationToken::new(), answer);
-    Ok((address, AbortOnDropHandle::new(tokio::spawn(serving))))
-}
-
-pub async fn run() -> Result<(), Failure> {
-    let start_time = Instant::now();
-    let at = |tenths: u32| sleep_until(start_time + tenths * LIMIT / 3);
-    let authority = Authority::new()?;
-    let (server, _task) = start(authority.identity("localhost", 4000)?).await?;
-    let (old_server, _old_task) = start(authority.identity("localhost", 2025)?).await?;
-    let client = trust(authority.roots()?)?;
-    let as_the_system = trust_system()?;
-
-    at(4).await;
-    println!("Two answers, one of them cut off:");
-    for (tenths, question) in [(4, "whole"), (5, "half")] {
-        at(tenths).await;
-        let stream = TcpStream::connect(server).await?;
-        ask(
-            connect(&client, "localhost", stream, LIMIT).await?,
-            question,
-        )
-        .await?;
-    }
-
-    at(7).await;
-    println!("Certificates that are refused:");
-    for (tenths, client, host, server) in [
-        (7, &as_the_system, "localhost", server),
-        (8, &client, "localhost", old_server),
-        (9, &client, "example.com", server),
-    ] {
-        at(tenths).await;
-        let stream = TcpStream::connect(server).await?;
-        match connect(client, host, stream, LIMIT).await {
-            Ok(_) => println!("connected"),
-            Err(error) => println!("{error}"),
-        }
-    }
-
-    at(11).await;
-    println!("A client who says nothing does not hold up the others:");
-    let mut silent = TcpStream::connect(server).await?;
-    let stream = TcpStream::connect(server).await?;
-    ask(connect(&client, "localhost", stream, LIMIT).await?, "whole").await?;
-    println!("the silent one gets {} bytes", silent.read(&mut [0]).await?);
-
-    at(16).await;
-    println!("A server that says nothing:");
-    let nobody = TcpListener::bind("127.0.0.1:0").await?;
-    let stream = TcpStream::connect(nobody.local_addr()?).await?;
-    if let Err(error) = connect(&client, "localhost", stream, LIMIT).await {
-        println!("{error}");
-    }
-    Ok(())
-}
-
+/// Sends back what it gets: `cargo run -- 127.0.0.1:8443 fullchain.pem privkey.pem`.
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
-    run().await
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [address, chain, key] = args.as_slice() else {
+        return Err("usage: ADDRESS:PORT CHAIN KEY".into());
+    };
+    let listener = TcpListener::bind(address).await?;
+    let config = identify(&std::fs::read(chain)?, &std::fs::read(key)?)?;
+    let limits = Limits {
+        connections: 1_000,
+        handshake: Duration::from_secs(10),
+        connection: Duration::from_secs(600),
+        drain: Duration::from_secs(10),
+    };
+    let echo = |stream| async {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        tokio::io::copy(&mut reader, &mut writer).await?;
+        // Sends close_notify.
+        tokio::io::AsyncWriteExt::shutdown(&mut writer).await
+    };
+    let stop = CancellationToken::new();
+    let serving = serve(listener, config, limits, stop.clone(), echo);
+    let ctrl_c = async {
+        // Where nobody can listen for it, it ends the program as usual.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    };
+    let (cut_off, ()) = tokio::join!(serving, ctrl_c);
+    println!("cut off: {cut_off}");
+    Ok(())
 }

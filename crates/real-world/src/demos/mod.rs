@@ -19,6 +19,7 @@ pub mod servers;
 pub mod sockets_by_hand;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
+pub mod tls;
 pub mod ttl_cache;
 pub mod udp_ping;
 pub mod unix_socket;

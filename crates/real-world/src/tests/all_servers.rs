@@ -22,8 +22,8 @@ use super::hostile::{
 };
 use super::support::{child_of, soon, tasks};
 use crate::{
-    api_server, demos, line_protocol, protocols, servers, tcp_echo_server, tls, unix_socket,
-    websocket_chat,
+    api_server, demos, line_protocol, protocols, servers, tcp_echo_server, tls,
+    unix_socket, websocket_chat,
 };
 
 /// All limits in time.
@@ -161,7 +161,7 @@ async fn unix_socket() -> Started {
 async fn tls() -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let authority = tls::Authority::new().map_err(io::Error::other)?;
+    let authority = demos::tls::Authority::new().map_err(io::Error::other)?;
     let config = authority.identity("localhost", 4000);
     let config = config.map_err(io::Error::other)?;
     let roots = authority.roots().map_err(io::Error::other)?;
@@ -173,7 +173,7 @@ async fn tls() -> Started {
         drain: SHORT,
     };
     let stop = CancellationToken::new();
-    let serving = tls::serve(listener, config, limits, stop.clone(), tls::answer);
+    let serving = tls::serve(listener, config, limits, stop.clone(), demos::tls::answer);
     let task = tokio::spawn(serving);
     let stop = async move {
         stop.cancel();

@@ -3,19 +3,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, server};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::tls::{
-    Authority, Failure, Limits, TlsError, connect, identify, serve, trust, trust_system,
+    Failure, Limits, TlsError, connect, identify, serve, trust, trust_system,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +25,33 @@ const LIMITS: Limits = Limits {
     connection: Duration::from_secs(60),
     drain: Duration::from_secs(1),
 };
+
+/// Whoever signs certificates; here it is the test itself.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Result<Self, rcgen::Error> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        Ok(Self(CertifiedIssuer::self_signed(params, key)?))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone())?;
+        Ok(roots)
+    }
+
+    /// A server's identity, valid until the beginning of that year.
+    fn identity(&self, host: &str, year: i32) -> Result<Arc<ServerConfig>, Failure> {
+        let mut params = CertificateParams::new([host.to_owned()])?;
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.0)?;
+        identify(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
+    }
+}
 
 type Accepted = io::Result<server::TlsStream<DuplexStream>>;
 
