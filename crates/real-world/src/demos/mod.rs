@@ -12,6 +12,7 @@ pub mod job_queue;
 pub mod job_workers;
 pub mod page_fetcher;
 pub mod pagination;
+pub mod protocols;
 pub mod resume_download;
 pub mod run_subprocess;
 pub mod scheduler;

@@ -9,12 +9,19 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use crate::protocols::{Connection, OUTBOX, rest};
+use crate::protocols::{Connection, OUTBOX};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TENTH: Duration = Duration::from_millis(100);
 /// More than the system takes of anybody who does not read.
 const MUCH: usize = 20_000_000;
+
+/// What a client reads to the end.
+async fn rest(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut data = Vec::new();
+    stream.read_to_end(&mut data).await?;
+    Ok(data)
+}
 
 async fn pair() -> io::Result<(TcpStream, Connection)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
