@@ -15,21 +15,19 @@
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
 //! clock: real
+//! try: nowhere -> invalid socket address
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::io::{self, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::io::{BufReader, Lines};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::{AnyDelimiterCodec, Decoder, FramedRead};
 use tokio_util::sync::CancellationToken;
@@ -139,10 +137,7 @@ impl Server {
     }
 
     /// Answers a client, line by line, until it ends its side, quits, or breaks a limit.
-    ///
-    /// # Errors
-    ///
-    /// `Stalled` and `Broken`. The client is told of all other failures.
+    /// Returns the errors `Stalled` and `Broken`. The client is told of all others.
     pub(crate) async fn talk<S>(&self, stream: S) -> Result<(), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -229,113 +224,26 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-struct Client {
-    lines: Lines<BufReader<OwnedReadHalf>>,
-    writer: OwnedWriteHalf,
-}
-
-impl Client {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let (reader, writer) = TcpStream::connect(address).await?.into_split();
-        let lines = BufReader::new(reader).lines();
-        Ok(Self { lines, writer })
-    }
-
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.writer.write_all(bytes.as_ref()).await
-    }
-
-    /// Prints so many answers.
-    async fn print(&mut self, count: usize) -> io::Result<()> {
-        for _ in 0..count {
-            match self.lines.next_line().await? {
-                Some(line) => println!("{line}"),
-                None => println!("the end"),
-            }
-        }
-        Ok(())
-    }
-}
-
-pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(200);
-    let mut part = interval_at(first, Duration::from_millis(500));
-    let pause = Duration::from_millis(100);
-    let limits = Limits {
-        connections: 10,
-        line: 1000,
-        names: 1000,
-        idle: Duration::from_millis(400),
-        write: Duration::from_millis(300),
-    };
-    let socket = TcpSocket::new_v4()?;
-    // The system holds so much for a client that does not read; otherwise some megabytes.
-    socket.set_send_buffer_size(262_144)?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let listener = socket.listen(1024)?;
-    let address = listener.local_addr()?;
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(Server::new(limits, stop.clone()).serve(listener));
-
-    part.tick().await;
-    println!("Two lines in three pieces:");
-    let mut client = Client::connect(address).await?;
-    client.send("SE").await?;
-    sleep(pause).await;
-    client.send("T a 10\nGE").await?;
-    client.print(1).await?;
-    sleep(pause).await;
-    client.send("T a\n").await?;
-    client.print(1).await?;
-
-    part.tick().await;
-    println!("Four lines in one piece:");
-    client = Client::connect(address).await?;
-    let lines = [&b"GET a\n"[..], b"GET \xff\n", b"PUT a 2\r\n", b"QUIT\n"];
-    client.send(lines.concat()).await?;
-    client.print(5).await?;
-
-    part.tick().await;
-    println!("A line of 1000 bytes, and one of 1001:");
-    client = Client::connect(address).await?;
-    client.send(format!("SET b {}\n", "x".repeat(994))).await?;
-    client.print(1).await?;
-    client.send(format!("SET b {}\n", "x".repeat(995))).await?;
-    client.print(2).await?;
-
-    part.tick().await;
-    println!("A last line without its end:");
-    client = Client::connect(address).await?;
-    client.send("GET a\nSET a 1").await?;
-    client.writer.shutdown().await?;
-    client.print(3).await?;
-
-    part.tick().await;
-    println!("Half a line, and then nothing:");
-    client = Client::connect(address).await?;
-    client.send("GET ").await?;
-    client.print(2).await?;
-
-    part.tick().await;
-    println!("A client that does not read:");
-    client = Client::connect(address).await?;
-    client.send("GET b\n".repeat(2000)).await?;
-
-    part.tick().await;
-    println!("The server stops:");
-    client = Client::connect(address).await?;
-    client.send("GET a\nGET").await?;
-    client.print(1).await?;
-    stop.cancel();
-    client.print(1).await?;
-    drop(client);
-    server.await?;
-    println!("all connections have ended");
-    Ok(())
-}
-
+/// Keeps values until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    run().await
+    let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
+    let listener = TcpListener::bind(address).await?;
+    let limits = Limits {
+        connections: 1_000,
+        line: 1_000,
+        names: 100_000,
+        idle: Duration::from_secs(60),
+        write: Duration::from_secs(10),
+    };
+    let stop = CancellationToken::new();
+    let serving = Server::new(limits, stop.clone()).serve(listener);
+    let ctrl_c = async {
+        // Where nobody can listen for it, it ends the program as usual.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    };
+    tokio::join!(serving, ctrl_c);
+    Ok(())
 }

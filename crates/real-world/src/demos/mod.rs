@@ -10,6 +10,7 @@ pub mod graceful_shutdown;
 pub mod http_requests;
 pub mod job_queue;
 pub mod job_workers;
+pub mod line_protocol;
 pub mod page_fetcher;
 pub mod pagination;
 pub mod protocols;
