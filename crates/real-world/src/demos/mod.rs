@@ -19,6 +19,7 @@ pub mod run_subprocess;
 pub mod scheduler;
 pub mod servers;
 pub mod sockets_by_hand;
+pub mod router;
 pub mod sqlite_batch_insert;
 pub mod sqlite_pool;
 pub mod tls;

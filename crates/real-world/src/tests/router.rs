@@ -8,9 +8,25 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use super::support::poll_and_drop;
-use crate::router::{App, Method, Next, Request, Response, Router, count};
+use crate::router::{App, Method, Next, Request, Response, Router};
 
 const TICK: Duration = Duration::from_millis(1);
+
+/// Middleware: counts the requests that are being answered.
+async fn count(request: Request, next: Next, running: Arc<AtomicUsize>) -> Response {
+    running.fetch_add(1, SeqCst);
+    let _running = Running(running);
+    next.run(request).await
+}
+
+/// Counts down however a request ends: answered, dropped or by a panic.
+struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
 
 async fn echo(request: Request) -> String {
     request.param("text").to_owned()
