@@ -46,8 +46,8 @@ pub struct Limits {
     pub idle: Duration,
 }
 
-/// Writes to a connection and ends it: what is left of a transport. Dropped, it leaves the
-/// connection open.
+/// Writes to a connection and ends it: what is left of a transport. Dropped, it leaves
+/// the connection open.
 pub struct Connection {
     outbox: Sender<Vec<u8>>,
     closing: CancellationToken,
