@@ -8,8 +8,7 @@
 //! Trap: `axum::serve(listener, app)` tells handlers no address of the client, so they
 //! answer 500. `MockConnectInfo` hides that in a test without a socket.
 //!
-//! Trap: a panic in a handler ends a test that calls it. On a server it closes only its
-//! own connection, without an answer.
+//! Trap: a panic in a handler ends a test; on a server it closes only its connection.
 //!
 //! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `api_server`.
 //!

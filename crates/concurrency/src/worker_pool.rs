@@ -7,8 +7,7 @@
 //!
 //! Bounds: `workers` jobs at once, and `waiting` jobs and results in the queues.
 //!
-//! Trap: if you submit all jobs before you read the results, both queues fill up, and
-//! `submit` waits for ever.
+//! Trap: submit all jobs before you read a result, and `submit` waits for ever.
 //!
 //! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
 //! the results of short jobs in a spawned task, which is woken faster than `main`.
