@@ -3,10 +3,10 @@
 //! `perf` and `samply`, as py-spy, show where the processor works, not what waits. A
 //! `TaskMonitor` counts how often and how long tasks are polled. Give each kind of task
 //! (a route, a worker) its own monitor, and compare:
-//! - slow polls keep their thread from other tasks: look for a blocking call;
-//! - long delays are the victims: they were woken and found no thread;
-//! - many polls for little work: the task asks again and again instead of being woken;
-//! - live tasks that grow from sample to sample are an unbounded queue.
+//! - Slow polls keep their thread from other tasks: look for a blocking call.
+//! - Long delays are the victims: they were woken and found no thread.
+//! - Many polls for little work: the task asks again and again instead of being woken.
+//! - Live tasks that grow from sample to sample are an unbounded queue.
 //!
 //! Trap: by default a poll is slow from 50 microseconds on, which names too many.
 //!

@@ -1,9 +1,9 @@
 //! Share one queue between many producers and many consumers, and end them all.
 //!
 //! Each producer has a clone of the sender. A Tokio channel has one receiver ("no method
-//! named `clone` found"), so the consumers share it behind a lock, and take turns in
-//! waiting for the next item. When all senders are dropped, each consumer gets `None`: no
-//! end marks to count, and no timeout to guess.
+//! named `clone` found"). The consumers share it behind a lock, and take turns in waiting
+//! for the next item. When all senders are dropped, each consumer gets `None`: no
+//! sentinels to count, and no timeout to guess.
 //!
 //! Trap: in `while let Some(item) = receiver.lock().await.recv().await` the guard lives
 //! through the body of the loop. The consumers then work one after the other.

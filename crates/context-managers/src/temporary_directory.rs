@@ -4,8 +4,8 @@
 //! thread and without reporting an error. So `with_temporary_directory` calls `close` on
 //! a blocking thread and returns its error, unless it panics or is cancelled.
 //!
-//! Trap: `tempdir()?.path().to_path_buf()` drops the guard at once. What is left is a
-//! path without a directory. Keep the guard, as in Python.
+//! Trap: `tempdir()?.path().to_path_buf()` drops the guard at once. The path then names
+//! no directory. Keep the guard, as in Python.
 //!
 //! Trap: a call of `tokio::fs` that was dropped goes on in its thread. It may create the
 //! directory again, or make its removal fail.

@@ -6,7 +6,7 @@
 //!
 //! Bounds: `max_rows` rows a batch; as many wait for the next. Further callers wait.
 //!
-//! Trap: whoever answers before the commit loses rows in a crash. `insert` returns after
+//! Trap: a server that answers before the commit loses rows in a crash. `insert` returns after
 //! the commit.
 //!
 //! Trap: a row that violates a constraint fails alone. But a full disk or `ON CONFLICT
