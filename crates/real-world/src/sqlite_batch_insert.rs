@@ -6,8 +6,8 @@
 //!
 //! Bounds: `max_rows` rows a batch; as many wait for the next. Further callers wait.
 //!
-//! Trap: a server that answers before the commit loses rows in a crash. `insert` returns after
-//! the commit.
+//! Trap: a server that answers before the commit loses rows in a crash. `insert` returns
+//! after the commit.
 //!
 //! Trap: a row that violates a constraint fails alone. But a full disk or `ON CONFLICT
 //! ROLLBACK` ends the transaction: then no row of the batch is stored, and all fail.
