@@ -75,6 +75,9 @@ tokio::task_local! {
 /// another group, that group waits. So do not return the future of an inner group from
 /// the body: the outer group would wait for tasks that nobody stops.
 ///
+/// If `E` is `Box<dyn Error + Send + Sync>`, a spawned task refuses the group:
+/// "implementation of `AsyncFnOnce` is not general enough". Call `.boxed()` before `.await`.
+///
 /// # Errors
 ///
 /// The errors of the tasks that failed, and of the body. A stopped task has none.

@@ -67,7 +67,8 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for ExitError<E> {}
 /// Runs the body with a stack, and then what the body has pushed onto it.
 ///
 /// Dropped at any await, it moves the callbacks that have not ended to a task of the
-/// tracker.
+/// tracker. Their errors are lost then. A guard of `enter` must not leave the body: the
+/// stack would wait for it without end.
 ///
 /// # Errors
 ///
@@ -140,7 +141,7 @@ impl<E: Send + 'static> ExitStack<E> {
                         Err(_) => Ok(()),
                     }
                 })),
-                // The guard was forgotten, with the resource in it.
+                // The resource went with the guard.
                 Err(TryRecvError::Closed) => {}
             }
             Ok(())

@@ -68,7 +68,8 @@ pub enum CallError<E> {
     /// The call was not made, as the probe is running.
     #[error("the circuit is half-open")]
     HalfOpen,
-    /// The call failed. Not each such error counts as a failure of the service.
+    /// The call failed. Some of these errors do not count as failures of the service. `?`
+    /// into `anyhow` keeps no causes of this error: take it out by a `match` first.
     #[error("{0}")]
     Failed(E),
 }

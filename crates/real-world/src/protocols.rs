@@ -116,7 +116,8 @@ impl Connection {
         self.outbox.max_capacity() - self.outbox.capacity()
     }
 
-    /// Reads nothing more, and ends the connection when all that waits is written.
+    /// Reads nothing more, and ends the connection when all that waits is written. If the
+    /// client still sends, the system resets the connection, and the end may be lost.
     pub fn close(&self) {
         self.closing.cancel();
     }
