@@ -76,7 +76,7 @@ tokio::task_local! {
 /// the body: the outer group would wait for tasks that nobody stops.
 ///
 /// If `E` is `Box<dyn Error + Send + Sync>`, a spawned task refuses the group:
-/// "implementation of `AsyncFnOnce` is not general enough". Call `.boxed()` before `.await`.
+/// "implementation of `AsyncFnOnce` is not general enough". Then await `.boxed()` of it.
 ///
 /// # Errors
 ///
