@@ -102,7 +102,7 @@ impl CallCache {
         let (sender, receiver) = watch::channel(None);
         let (all, key) = (Arc::clone(&self.calls), endpoint.to_owned());
         tokio::spawn(async move {
-            let ended = AssertUnwindSafe(async { call.await }).catch_unwind().await;
+            let ended = AssertUnwindSafe(call).catch_unwind().await;
             let ended = ended.unwrap_or(Err(ApiError::Panicked));
             if ended.is_err() {
                 lock(&all).remove(&key);
