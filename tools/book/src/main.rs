@@ -19,6 +19,7 @@ mod tasks;
 mod timeline;
 
 use std::path::{PathBuf, absolute};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
