@@ -1,7 +1,7 @@
 //! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
 //!
 //! `prometheus-client` is Python's prometheus_client in Rust. It writes OpenMetrics: it
-//! appends `_total` to a counter's name, and the page needs the right content type.
+//! appends "_total" to a counter's name, and the page needs the right content type.
 //!
 //! Trap: a gauge that is decremented after the await stays up for each call that failed,
 //! was cancelled, or panicked. Decrement it in a guard's `Drop`.

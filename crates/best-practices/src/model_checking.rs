@@ -2,7 +2,7 @@
 //!
 //! asyncio switches tasks at an await only, Tokio's threads between any two lines.
 //! shuttle runs a model on one thread and chooses before each step which task runs: in
-//! every order (`check_dfs`), or at random (`check_random`). The code under test is
+//! every order (`check_dfs`), or at random (check_random). The code under test is
 //! unchanged: in Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
 //! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. It

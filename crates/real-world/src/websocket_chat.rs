@@ -12,7 +12,7 @@
 //!
 //! Trap: without `pace` one client's burst fills all queues, and nearly all are cut off.
 //!
-//! In production: check `Origin` (`accept_hdr_async`), else any web page can connect with
+//! In production: check `Origin` (accept_hdr_async), else any web page can connect with
 //! its visitor's cookies. `axum` with `ws` serves the same socket beside other routes.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.timeout
