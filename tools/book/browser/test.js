@@ -157,7 +157,7 @@ async function keyboard(browser) {
     }
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press("ArrowRight");
-    await page.waitForURL(/fetch_stream\.html/);
+    await page.waitForURL(/recursive_generator\.html/);
     await page.context().close();
 }
 
