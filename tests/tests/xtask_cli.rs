@@ -149,11 +149,11 @@ fn outside_of_a_workspace() {
 fn from_outside() {
     let (fixture, elsewhere) = (fixture(), tempfile::tempdir().unwrap());
     let mut command = Command::new(tests::xtask());
-    command.args(["list", "pair"]).current_dir(&elsewhere);
+    command.args(["find", "pair"]).current_dir(&elsewhere);
     let output = command
         .env("CARGO_MANIFEST_DIR", fixture.dir.join("crates/fresh"))
         .output();
-    assert!(stdout(&output.unwrap()).starts_with("fresh/first   Await a pair.\n"));
+    assert!(stdout(&output.unwrap()).starts_with("fresh/first  "));
 }
 
 fn without_a_python_on_the_path() {

@@ -3,6 +3,7 @@
 mod bless;
 mod check;
 mod copy;
+mod find;
 mod list;
 mod new;
 
@@ -76,12 +77,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<OsString>,
     },
-    /// Print every example with its summary, or find examples by words.
-    List {
-        /// Find what has all of these words: examples (by name, summary, asyncio names),
-        /// questions, and messages of the compiler, each with the command that runs it.
+    /// Find examples by your own words: a question, a name of Python or Rust, a message.
+    Find {
+        /// Any words, or a whole sentence; without words, standard input is read, such as a
+        /// traceback.
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
         words: Vec<String>,
     },
+    /// Print every example with its summary.
+    List,
     /// Print an example: header, both programs, transcript.
     Show {
         /// The example, with or without its section.
@@ -143,7 +147,8 @@ fn run(command: &Command) -> Result<ExitCode> {
             }
         }
         Command::New { example } => new::new(&workspace, example)?,
-        Command::List { words } => list::list(&workspace, words)?,
+        Command::Find { words } => find::find(&workspace, words)?,
+        Command::List => list::list(&workspace),
         Command::Show { example } => list::show(&workspace, workspace.example(example)?)?,
     };
     io::stdout().lock().write_all(text.as_bytes())?;

@@ -28,6 +28,7 @@ pub mod python;
 pub mod questions;
 pub mod report;
 pub mod rustc;
+pub mod search;
 pub mod speed;
 pub mod tables;
 pub mod transcript;

@@ -82,6 +82,31 @@ pub struct Question {
     pub examples: Vec<String>,
 }
 
+/// A word that readers type, and the words of the examples that mean the same: a row of
+/// `docs/synonyms.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Synonym {
+    /// What is typed.
+    pub word: String,
+    /// What is searched besides.
+    pub others: String,
+}
+
+/// What a library or the compiler prints when something is wrong: a row of
+/// `docs/messages.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Message {
+    /// Who prints it: `Python`, `tokio`, `reqwest`.
+    pub from: String,
+    /// Its words, without those that differ from program to program.
+    pub message: String,
+    /// What it means, and what to do.
+    pub meaning: String,
+    /// The examples that show it or the cure, the best one first.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
+}
+
 fn words<'de, D: Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> {
     let column = String::deserialize(column)?;
     Ok(column.split_whitespace().map(str::to_owned).collect())

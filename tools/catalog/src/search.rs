@@ -1,0 +1,456 @@
+//! One ranked search over everything that leads to an example: names, summaries, questions,
+//! names of asyncio, messages of the compiler, the guides' headings, headers and programs.
+//!
+//! The ranking is BM25 over stemmed words, for each kind of entry by itself, as their texts
+//! differ in length. An example's score is the weighted sum of its best entry of each kind.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+
+use anyhow::Result;
+use bm25::{Embedder, EmbedderBuilder, Scorer, Tokenizer};
+use rust_stemmers::{Algorithm, Stemmer};
+use serde::de::DeserializeOwned;
+
+use crate::tables::{self, API_NAMES, ApiName, Block, Message, Synonym};
+use crate::workspace::{Example, Workspace};
+use crate::{compile_fail, questions};
+
+/// Words that say nothing of what is searched.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "after", "all", "an", "and", "any", "are", "as", "asyncio", "at", "be",
+    "before", "but", "by", "can", "could", "do", "does", "doing", "for", "from", "get",
+    "has", "have", "how", "i", "if", "in", "instead", "into", "is", "it", "its", "just",
+    "like", "me", "my", "need", "no", "not", "of", "on", "one", "or", "our", "out",
+    "python", "rust", "s", "should", "so", "some", "t", "that", "the", "their", "them",
+    "then", "there", "these", "they", "this", "to", "tokio", "up", "use", "using",
+    "want", "was", "we", "what", "when", "where", "which", "while", "why", "will",
+    "with", "without", "would", "you",
+];
+
+/// Returns the words of a text, in lower case, without those that say nothing. A name such
+/// as `asyncio.wait_for` or `JoinSet` gives its parts and itself.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    for name in text.split(|c| !is_name(c)).filter(|name| !name.is_empty()) {
+        let mut parts = String::new();
+        let mut was_lower = false;
+        for c in name.chars() {
+            if c == '_' || (c.is_uppercase() && was_lower) {
+                parts.push(' ');
+            }
+            was_lower = c.is_lowercase();
+            parts.extend(c.to_lowercase().filter(|c| *c != '_'));
+        }
+        if parts.contains(' ') {
+            words.push(parts.replace(' ', ""));
+        }
+        words.extend(parts.split_whitespace().map(str::to_owned));
+    }
+    words.retain(|word| !STOP_WORDS.contains(&word.as_str()));
+    words
+}
+
+/// Text that was cut and stemmed before: its words stand between blanks.
+struct Stemmed;
+
+impl Tokenizer for Stemmed {
+    fn tokenize(&self, text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// What an entry is, and how much its match counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The name of an example.
+    Example,
+    /// Its first line, its section and the heading that it stands under.
+    Summary,
+    /// A question of `docs/questions.tsv`.
+    Question,
+    /// A name of asyncio, with its counterpart.
+    Name,
+    /// What the compiler says.
+    Message,
+    /// A heading of a guide.
+    Guide,
+    /// The prose of a header.
+    Header,
+    /// The words of a program and of its twin.
+    Program,
+}
+
+impl Kind {
+    const ALL: [Self; 8] = [
+        Self::Example,
+        Self::Summary,
+        Self::Question,
+        Self::Name,
+        Self::Message,
+        Self::Guide,
+        Self::Header,
+        Self::Program,
+    ];
+
+    /// Found by trying: more for what is short and written for being found.
+    fn weight(self) -> f32 {
+        match self {
+            Self::Example => 1.0,
+            Self::Summary => 1.0,
+            Self::Question => 1.3,
+            Self::Name => 0.8,
+            Self::Message => 0.8,
+            Self::Guide => 0.3,
+            Self::Header => 0.8,
+            Self::Program => 0.4,
+        }
+    }
+
+    /// Returns what a hit says of an entry of this kind, unless the example's own line does.
+    fn reason(self, text: &str) -> Option<String> {
+        match self {
+            Self::Question => Some(text.to_owned()),
+            Self::Name => Some(format!("Python: {text}")),
+            Self::Message => Some(format!("the compiler: {text}")),
+            Self::Guide => Some(format!("a guide: {text}")),
+            Self::Example | Self::Summary | Self::Header | Self::Program => None,
+        }
+    }
+}
+
+/// Something that can be found.
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    text: String,
+    /// What a query that means this entry alone says: its text, a name without its
+    /// counterpart.
+    key: String,
+    /// The stems of its words, between blanks.
+    stems: String,
+    /// Places in [`Index::examples`], the best first.
+    examples: Vec<usize>,
+}
+
+/// Stems of names, each found once; and for each stem a word that has it.
+struct Stems {
+    stemmer: Stemmer,
+    of: HashMap<String, String>,
+    known: HashMap<String, String>,
+}
+
+impl Stems {
+    /// Returns the stems of a text's words, and knows them from now on.
+    fn learn(&mut self, text: &str) -> String {
+        let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+        let mut stems = String::new();
+        for name in text.split(is_end).filter(|name| !name.is_empty()) {
+            if !self.of.contains_key(name) {
+                let found = words(name).into_iter().map(|word| {
+                    let stem = self.stemmer.stem(&word).into_owned();
+                    self.known.entry(stem.clone()).or_insert(word);
+                    stem + " "
+                });
+                let found: String = found.collect();
+                self.of.insert(name.to_owned(), found);
+            }
+            stems += &self.of[name];
+        }
+        stems
+    }
+}
+
+/// Everything that can be found.
+#[expect(missing_debug_implementations, reason = "bm25's types have none")]
+pub struct Index<'a> {
+    examples: Vec<&'a Example>,
+    entries: Vec<Entry>,
+    fields: BTreeMap<Kind, (Embedder<u32, Stemmed>, Scorer<usize>)>,
+    stems: Stems,
+    /// Stems of words that readers type, each with stems that mean the same here.
+    synonyms: HashMap<String, String>,
+}
+
+/// An example that was found.
+#[derive(Debug)]
+pub struct Hit<'a> {
+    /// The example; nothing where the entry that was found has none.
+    pub example: Option<&'a Example>,
+    /// The entry that matched best, if it was not the example itself.
+    pub reason: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found<'a> {
+    /// The nearest first, at most as many as were asked for.
+    pub hits: Vec<Hit<'a>>,
+    /// Words that nothing has, each with the word that was searched in its place.
+    pub corrected: Vec<(String, String)>,
+}
+
+/// What a hit is of: an example, or an entry that has none. Both are places in the index.
+type Id = Result<usize, usize>;
+
+impl<'a> Index<'a> {
+    /// Reads everything that can be found. The inventory names rows and files that are wrong.
+    ///
+    /// # Errors
+    ///
+    /// When a table or a program cannot be read.
+    pub fn of(workspace: &'a Workspace) -> Result<Self> {
+        let mut index = Self {
+            examples: workspace.examples().collect(),
+            entries: Vec::new(),
+            fields: BTreeMap::new(),
+            stems: Stems {
+                stemmer: Stemmer::create(Algorithm::English),
+                of: HashMap::new(),
+                known: HashMap::new(),
+            },
+            synonyms: HashMap::new(),
+        };
+        for (at, example) in index.examples.clone().into_iter().enumerate() {
+            let header = &example.header;
+            index.add(Kind::Example, example.name.clone(), vec![at]);
+            let (section, group) = (&example.section, &example.group);
+            let summary = format!("{} {section} {group}", header.summary);
+            index.add(Kind::Summary, summary, vec![at]);
+            index.add(Kind::Header, header.prose.join("\n"), vec![at]);
+            index.add(Kind::Program, names(example), vec![at]);
+        }
+        for question in questions::find(workspace)?.into_iter().flatten() {
+            let ids = question.examples.iter().map(|example| example.id());
+            let places = index.places(&ids.collect::<Vec<String>>());
+            index.add(Kind::Question, question.text, places);
+        }
+        for (_, row) in rows::<ApiName>(workspace, API_NAMES)? {
+            // Examples that are about the name come before those that merely show it.
+            let merely = index.places(&row.examples);
+            let shows =
+                |at: &usize| index.examples[*at].header.asyncio.contains(&row.name);
+            let mut places: Vec<usize> =
+                (0..index.examples.len()).filter(shows).collect();
+            places.sort_by_key(|at| merely.contains(at));
+            index.add(
+                Kind::Name,
+                format!("{} = {}", row.name, row.counterpart),
+                places,
+            );
+        }
+        for section in &workspace.sections {
+            for fail in compile_fail::find(section)?
+                .into_iter()
+                .flat_map(|(_, fail)| fail)
+            {
+                let places =
+                    index.places(&[format!("{}/{}", fail.section, fail.example)]);
+                index.add(Kind::Message, fail.message(), places);
+            }
+        }
+        for (_, row) in rows::<Message>(workspace, "docs/messages.tsv")? {
+            let places = index.places(&row.examples);
+            index.add(
+                Kind::Message,
+                format!("{}: {}", row.message, row.meaning),
+                places,
+            );
+        }
+        for (_, row) in rows::<Block>(workspace, "docs/guides.tsv")? {
+            let places = index.places(&row.examples);
+            index.add(Kind::Guide, row.heading, places);
+        }
+        for (_, row) in rows::<Synonym>(workspace, "docs/synonyms.tsv")? {
+            let (word, others) =
+                (index.stems.learn(&row.word), index.stems.learn(&row.others));
+            index.synonyms.insert(word, others);
+        }
+        for kind in Kind::ALL {
+            let own = index.entries.iter().enumerate();
+            let own: Vec<(usize, &str)> = own
+                .filter(|(_, entry)| entry.kind == kind)
+                .map(|(at, entry)| (at, entry.stems.as_str()))
+                .collect();
+            let texts: Vec<&str> = own.iter().map(|(_, stems)| *stems).collect();
+            let embedder: Embedder<u32, Stemmed> =
+                EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Stemmed, &texts)
+                    .build();
+            let mut scorer = Scorer::new();
+            for (at, stems) in own {
+                scorer.upsert(&at, embedder.embed(stems));
+            }
+            index.fields.insert(kind, (embedder, scorer));
+        }
+        Ok(index)
+    }
+
+    fn places(&self, ids: &[String]) -> Vec<usize> {
+        let place = |id: &String| self.examples.iter().position(|own| own.id() == *id);
+        ids.iter().filter_map(place).collect()
+    }
+
+    fn add(&mut self, kind: Kind, text: String, examples: Vec<usize>) {
+        let known = self
+            .entries
+            .iter_mut()
+            .find(|own| own.kind == kind && own.text == text);
+        if let Some(known) = known.filter(|_| kind == Kind::Message) {
+            known.examples.extend(examples);
+            return;
+        }
+        let stems = self.stems.learn(&text);
+        let key = whole(text.split(" = ").next().unwrap_or(&text));
+        self.entries.push(Entry {
+            kind,
+            text,
+            key,
+            stems,
+            examples,
+        });
+    }
+
+    /// Returns the nearest examples, at most as many as `most`.
+    pub fn find(&self, query: &str, most: usize) -> Found<'a> {
+        let (mut corrected, mut stems) = (Vec::new(), Vec::new());
+        for word in words(query) {
+            let stem = self.stems.stemmer.stem(&word).into_owned();
+            if self.stems.known.contains_key(&stem) {
+                stems.push(stem);
+            } else if let Some(near) = self.near(&word) {
+                corrected.push((word, near.to_owned()));
+                stems.push(self.stems.stemmer.stem(near).into_owned());
+            }
+        }
+        let mut hits = self.rank(&whole(query), &stems);
+        hits.truncate(most);
+        Found { hits, corrected }
+    }
+
+    /// Returns the known word that is a typing error away, or two in a long word.
+    fn near(&self, word: &str) -> Option<&str> {
+        let most = word.len() / 4;
+        let known = self.stems.known.values();
+        let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+        let near = near.filter(|(distance, _)| *distance <= most.min(2)).min();
+        near.map(|(_, known)| known.as_str())
+    }
+
+    fn rank(&self, query: &str, stems: &[String]) -> Vec<Hit<'a>> {
+        let others = stems.iter().filter_map(|stem| self.synonyms.get(stem));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        let queries = [(stems.join(" "), 1.0), (others.join(" "), SYNONYM)];
+        // The sum of the scores, the best of them, and the entry that has it.
+        let mut totals: BTreeMap<Id, (f32, f32, usize)> = BTreeMap::new();
+        for (kind, (embedder, scorer)) in &self.fields {
+            let mut scores: BTreeMap<usize, f32> = BTreeMap::new();
+            for (text, weight) in &queries {
+                for hit in scorer.matches(&embedder.embed(text)) {
+                    *scores.entry(hit.id).or_default() += weight * hit.score;
+                }
+            }
+            let mut best: BTreeMap<Id, (f32, usize)> = BTreeMap::new();
+            for (at, score) in scores {
+                let entry = &self.entries[at];
+                let mut score = score * kind.weight();
+                if entry.key == query {
+                    score += EXACT;
+                }
+                let mut ids: Vec<Id> = entry.examples.iter().copied().map(Ok).collect();
+                if ids.is_empty() {
+                    ids.push(Err(at));
+                    score *= NOT_SHOWN;
+                }
+                for id in ids {
+                    let slot = best.entry(id).or_insert((0.0, at));
+                    if score > slot.0 {
+                        *slot = (score, at);
+                    }
+                    score *= LATER;
+                }
+            }
+            for (id, (score, at)) in best {
+                let slot = totals.entry(id).or_insert((0.0, 0.0, at));
+                slot.0 += score;
+                if score > slot.1 {
+                    (slot.1, slot.2) = (score, at);
+                }
+            }
+        }
+        let mut ranked: Vec<(Id, (f32, f32, usize))> = totals.into_iter().collect();
+        ranked.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
+        let hit = |(id, (_, _, at)): (Id, (f32, f32, usize))| Hit {
+            example: id.ok().map(|at| self.examples[at]),
+            reason: self.entries[at].kind.reason(&self.entries[at].text),
+        };
+        ranked.into_iter().map(hit).collect()
+    }
+
+    /// Returns every text that was written to be found, each with the ids of the examples
+    /// that it leads to: questions, names, messages.
+    pub fn written(&self) -> impl Iterator<Item = (Kind, &str, Vec<String>)> {
+        let written = [Kind::Question, Kind::Name, Kind::Message, Kind::Example];
+        let entries = self
+            .entries
+            .iter()
+            .filter(move |own| written.contains(&own.kind));
+        entries.map(|entry| {
+            let ids = entry.examples.iter().map(|at| self.examples[*at].id());
+            (entry.kind, entry.text.as_str(), ids.collect())
+        })
+    }
+}
+
+/// Returns the rows of a table; none where there is no table.
+fn rows<T: DeserializeOwned>(
+    workspace: &Workspace,
+    path: &str,
+) -> Result<Vec<(String, T)>> {
+    if workspace.root.join(path).exists() {
+        tables::read(&workspace.root, path)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Returns a text as it is compared as a whole: capital letters, blanks and the marks at its
+/// end make no difference.
+fn whole(text: &str) -> String {
+    let text = text
+        .trim()
+        .trim_end_matches(['?', '.', '(', ')'])
+        .to_lowercase();
+    let text = text.strip_prefix("asyncio.").unwrap_or(&text);
+    // Before a message the compiler says what it is: `error[E0277]: `.
+    let message = text
+        .strip_prefix("error")
+        .and_then(|text| text.split_once(": "));
+    let text = message.map_or(text, |(_, message)| message);
+    text.split_whitespace().collect::<Vec<&str>>().join(" ")
+}
+
+/// Returns the names that an example's programs use, each once: how often a program says one
+/// tells nothing.
+fn names(example: &Example) -> String {
+    let twin = example.has_twin().then_some(&example.twin);
+    let files = [Some(&example.source), example.demo.as_ref(), twin];
+    let mut names = BTreeSet::new();
+    for path in files.into_iter().flatten() {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines = text.lines().filter(|line| !line.starts_with("//!"));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = lines.flat_map(|line| line.split(|c| !is_name(c)));
+        names.extend(words.filter(|word| word.len() > 2).map(str::to_owned));
+    }
+    names.into_iter().collect::<Vec<String>>().join(" ")
+}
+
+/// How much a synonym counts beside the word itself.
+const SYNONYM: f32 = 0.5;
+/// How much is added where the query is the entry, word for word.
+const EXACT: f32 = 1000.0;
+/// How much an entry counts that no example shows.
+const NOT_SHOWN: f32 = 0.5;
+/// How much an entry's second example counts beside its first.
+const LATER: f32 = 0.8;
