@@ -23,9 +23,10 @@ fn what_is_written_to_be_found_is_found_first() {
     let index = Index::of(&workspace).expect("the tables can be read");
     let (mut total, mut missed) = (0, Vec::new());
     for (kind, text, examples) in index.written() {
-        // A name is searched as it is called, without its counterpart.
+        // A name is searched without its counterpart, a message without what it means.
         let query = match kind {
             Kind::Name => text.split(" = ").next().unwrap_or(text),
+            Kind::Message => text.split(" (").next().unwrap_or(text),
             _ => text,
         };
         if examples.is_empty() {

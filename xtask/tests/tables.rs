@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use catalog::questions;
-use catalog::tables::{self, ApiName, Block, Guide, Status};
+use catalog::tables::{self, ApiName, Block, Guide, Message, Status};
 use catalog::workspace::{Workspace, read_golden};
 use serde::de::DeserializeOwned;
 
@@ -53,6 +53,31 @@ fn every_block_of_the_guides_has_its_examples() {
         titles.iter().eq(last.keys()),
         "{titles:?} are not those of {last:?}"
     );
+}
+
+/// Each message stands once and leads to examples that are there.
+#[test]
+fn every_message_leads_to_its_examples() {
+    let workspace = workspace();
+    let mut seen = BTreeSet::new();
+    for Message {
+        from,
+        message,
+        meaning,
+        examples,
+    } in table("docs/messages.tsv")
+    {
+        assert!(!meaning.is_empty() && !examples.is_empty(), "{message}");
+        assert!(
+            seen.insert((from, message.clone())),
+            "{message} is there twice"
+        );
+        for id in examples {
+            let example = workspace.example(&id);
+            let example = example.unwrap_or_else(|e| panic!("{message}: {e}"));
+            assert_eq!(example.id(), id, "{message}");
+        }
+    }
 }
 
 /// A name whose counterpart is said to be the same is shown by an example, or the row says

@@ -72,7 +72,7 @@ pub enum Kind {
     Question,
     /// A name of asyncio, with its counterpart.
     Name,
-    /// What the compiler says.
+    /// What the compiler says, and what is printed when something is wrong.
     Message,
     /// A heading of a guide.
     Guide,
@@ -113,7 +113,7 @@ impl Kind {
         match self {
             Self::Question => Some(text.to_owned()),
             Self::Name => Some(format!("Python: {text}")),
-            Self::Message => Some(format!("the compiler: {text}")),
+            Self::Message => Some(format!("message: {text}")),
             Self::Guide => Some(format!("a guide: {text}")),
             Self::Example | Self::Summary | Self::Header | Self::Program => None,
         }
@@ -213,18 +213,23 @@ impl<'a> Index<'a> {
             synonyms: HashMap::new(),
         };
         for (at, example) in index.examples.clone().into_iter().enumerate() {
-            let header = &example.header;
-            index.add(Kind::Example, example.name.clone(), vec![at]);
-            let (section, group) = (&example.section, &example.group);
-            let summary = format!("{} {section} {group}", header.summary);
-            index.add(Kind::Summary, summary, vec![at]);
-            index.add(Kind::Header, header.prose.join("\n"), vec![at]);
-            index.add(Kind::Program, names(example), vec![at]);
+            let Example {
+                section,
+                group,
+                name,
+                header,
+                ..
+            } = example;
+            index.add(Kind::Example, name, "", vec![at]);
+            let place = format!(" {section} {group}");
+            index.add(Kind::Summary, &header.summary, &place, vec![at]);
+            index.add(Kind::Header, &header.prose.join("\n"), "", vec![at]);
+            index.add(Kind::Program, &names(example), "", vec![at]);
         }
         for question in questions::find(workspace)?.into_iter().flatten() {
             let ids = question.examples.iter().map(|example| example.id());
             let places = index.places(&ids.collect::<Vec<String>>());
-            index.add(Kind::Question, question.text, places);
+            index.add(Kind::Question, &question.text, "", places);
         }
         for (_, row) in rows::<ApiName>(workspace, API_NAMES)? {
             // Examples that are about the name come before those that merely show it.
@@ -236,7 +241,8 @@ impl<'a> Index<'a> {
             places.sort_by_key(|at| merely.contains(at));
             index.add(
                 Kind::Name,
-                format!("{} = {}", row.name, row.counterpart),
+                &row.name,
+                &format!(" = {}", row.counterpart),
                 places,
             );
         }
@@ -247,20 +253,17 @@ impl<'a> Index<'a> {
             {
                 let places =
                     index.places(&[format!("{}/{}", fail.section, fail.example)]);
-                index.add(Kind::Message, fail.message(), places);
+                index.add(Kind::Message, &fail.message(), "", places);
             }
         }
         for (_, row) in rows::<Message>(workspace, "docs/messages.tsv")? {
             let places = index.places(&row.examples);
-            index.add(
-                Kind::Message,
-                format!("{}: {}", row.message, row.meaning),
-                places,
-            );
+            let rest = format!(" ({}): {}", row.from, row.meaning);
+            index.add(Kind::Message, &row.message, &rest, places);
         }
         for (_, row) in rows::<Block>(workspace, "docs/guides.tsv")? {
             let places = index.places(&row.examples);
-            index.add(Kind::Guide, row.heading, places);
+            index.add(Kind::Guide, &row.heading, "", places);
         }
         for (_, row) in rows::<Synonym>(workspace, "docs/synonyms.tsv")? {
             let (word, others) =
@@ -291,7 +294,9 @@ impl<'a> Index<'a> {
         ids.iter().filter_map(place).collect()
     }
 
-    fn add(&mut self, kind: Kind, text: String, examples: Vec<usize>) {
+    /// `key` is what a query says that means this entry alone; `rest` is found with it.
+    fn add(&mut self, kind: Kind, key: &str, rest: &str, examples: Vec<usize>) {
+        let text = format!("{key}{rest}");
         let known = self
             .entries
             .iter_mut()
@@ -301,11 +306,10 @@ impl<'a> Index<'a> {
             return;
         }
         let stems = self.stems.learn(&text);
-        let key = whole(text.split(" = ").next().unwrap_or(&text));
         self.entries.push(Entry {
             kind,
+            key: whole(key),
             text,
-            key,
             stems,
             examples,
         });
@@ -356,6 +360,10 @@ impl<'a> Index<'a> {
                 let mut score = score * kind.weight();
                 if entry.key == query {
                     score += EXACT;
+                } else if *kind == Kind::Message {
+                    // It stands in the midst of a traceback, or only a part of it is typed.
+                    let run = common_run(&entry.key, query);
+                    score += if run > 2 { IN_A_ROW * run as f32 } else { 0.0 };
                 }
                 let mut ids: Vec<Id> = entry.examples.iter().copied().map(Ok).collect();
                 if ids.is_empty() {
@@ -427,7 +435,30 @@ fn whole(text: &str) -> String {
         .strip_prefix("error")
         .and_then(|text| text.split_once(": "));
     let text = message.map_or(text, |(_, message)| message);
-    text.split_whitespace().collect::<Vec<&str>>().join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace(['`', '\''], "")
+}
+
+/// Returns how many words the two texts have in common, one after the other.
+fn common_run(one: &str, other: &str) -> usize {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let (one, other) = (words(one), words(other));
+    let (mut longest, mut last) = (0, vec![0; other.len() + 1]);
+    for word in &one {
+        let mut runs = vec![0; other.len() + 1];
+        for at in (0..other.len()).filter(|at| other[*at] == *word) {
+            runs[at + 1] = last[at] + 1;
+            longest = longest.max(runs[at + 1]);
+        }
+        last = runs;
+    }
+    longest
 }
 
 /// Returns the names that an example's programs use, each once: how often a program says one
@@ -450,6 +481,8 @@ fn names(example: &Example) -> String {
 const SYNONYM: f32 = 0.5;
 /// How much is added where the query is the entry, word for word.
 const EXACT: f32 = 1000.0;
+/// How much each word of a message is worth that the query has in a row.
+const IN_A_ROW: f32 = 20.0;
 /// How much an entry counts that no example shows.
 const NOT_SHOWN: f32 = 0.5;
 /// How much an entry's second example counts beside its first.
