@@ -246,7 +246,13 @@ impl Workspace {
         sections.dedup();
         let mut command = Command::new(cargo());
         command.args(["build", "--message-format=json-render-diagnostics"]);
-        command.args(sections.iter().flat_map(|section| ["--package", section]));
+        if filter.is_empty() {
+            // What `cargo test` builds: otherwise half of the libraries would be compiled
+            // again, with fewer features.
+            command.args(["--bins", "--tests"]);
+        } else {
+            command.args(sections.iter().flat_map(|section| ["--package", section]));
+        }
         if !io::stderr().is_terminal() {
             // Nobody watches the progress; warnings and errors are told all the same.
             command.arg("--quiet");
