@@ -2,6 +2,7 @@
 
 use std::env;
 use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -215,7 +216,17 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
             examples.iter().copied().filter(copied).collect()
         }
     };
-    let compiled = checker.compile_copies(&copies, &mut report)?;
+    let compiled = thread::scope(|scope| {
+        // Meanwhile the environment for packages is made. If that fails, it fails again
+        // where the reason is reported.
+        scope.spawn(|| {
+            let Some(python) = &python else { return };
+            for job in jobs.iter().filter(|job| job.program == Program::Twin) {
+                drop(python.interpreter_for(workspace, &job.example.twin));
+            }
+        });
+        checker.compile_copies(&copies, &mut report)
+    })?;
     if does(Kind::Copies) {
         let compiled = examples
             .iter()

@@ -1,5 +1,6 @@
 //! Every program against its golden, and every file against what it says of itself.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
@@ -294,20 +295,19 @@ impl<'a> Checker<'a> {
     ///
     /// When standard output cannot be written.
     pub fn try_copies(&self, examples: &[&Example], report: &mut Report) -> Result<()> {
-        for example in examples
-            .iter()
-            .filter(|example| !example.header.tries.is_empty())
-        {
-            report.count(&example.id(), self.try_copy(example))?;
-        }
-        Ok(())
+        let tries = |example: &&Example| !example.header.tries.is_empty();
+        let examples: Vec<&Example> = examples.iter().copied().filter(tries).collect();
+        let run = |example: &&Example, _: &mut _| self.try_copy(example);
+        in_parallel(8 * cores(), &examples, run, |example, result| {
+            report.count(&example.id(), result)
+        })
     }
 
     fn try_copy(&self, example: &Example) -> Result<(), Failure> {
         let failed = |problem: String| Failure::new(example.id(), problem);
         let cannot_run =
             |error: std::io::Error| failed(format!("its copy cannot be run: {error}"));
-        let dir = self.workspace.target.join("tried").join(&example.name);
+        let dir = self.workspace.target.join("tried").join(example.id());
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).map_err(cannot_run)?;
         for (arguments, text) in &example.header.tries {
@@ -344,14 +344,6 @@ impl<'a> Checker<'a> {
     ///
     /// When standard output cannot be written.
     pub fn run_all(&self, jobs: &[Job<'_>], report: &mut Report) -> Result<String> {
-        // The environment for packages is made now, as making it takes longer than any
-        // program may. If that fails, it fails again where the reason is reported.
-        for job in jobs.iter().filter(|job| job.program == Program::Twin) {
-            let python = self.python.iter();
-            python.for_each(|it| {
-                drop(it.interpreter_for(self.workspace, &job.example.twin))
-            });
-        }
         let started = Instant::now();
         let mut totals = Totals::default();
         let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
@@ -365,7 +357,14 @@ impl<'a> Checker<'a> {
             let is_meant =
                 |job: &Job<'_>| job.real == real && (job.asks == Asks::Order) == order;
             let group = jobs.iter().copied().filter(is_meant);
-            let group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
+            let mut group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
+            if real {
+                // The longest first, so that none is left alone at the end.
+                group.sort_by_cached_key(|job| {
+                    let golden = read_golden(job.program.golden(job.example));
+                    Reverse(golden.map_or(0, |golden| golden.end))
+                });
+            }
             let at_once = at_once * cores();
             let workers = self.settings.jobs.map_or(at_once, NonZero::get);
             let run =
