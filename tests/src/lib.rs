@@ -2,15 +2,13 @@
 
 mod fixture;
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use catalog::python::Python;
 use catalog::rustc::Built;
 use catalog::workspace::cargo;
-use libtest_mimic::{Arguments, Trial};
 use snapbox::Data;
 
 pub use fixture::Fixture;
@@ -50,25 +48,13 @@ pub fn xtask() -> &'static Path {
     &XTASK
 }
 
-/// Returns the CPython that runs the twins, or why there is none.
-///
-/// # Panics
-///
-/// When there is none, although the variable `REQUIRE_CPYTHON` is set.
-pub fn find_python() -> Result<Python, String> {
-    let found = Python::find();
-    let is_required = env::var_os("REQUIRE_CPYTHON").is_some();
-    assert!(found.is_ok() || !is_required, "REQUIRE_CPYTHON: {found:?}");
-    found
-}
-
-/// The CPython of this machine, for tests that need one and say so.
+/// The CPython of this machine.
 ///
 /// # Panics
 ///
 /// When there is none.
 pub fn python() -> Python {
-    Python::find().expect("the test says that it needs a Python")
+    Python::find().expect("these tests need a Python")
 }
 
 /// What a program wrote to standard output.
@@ -116,41 +102,4 @@ pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Output) {
         }
     }
     snapbox::assert_data_eq!(came, transcript.clone());
-}
-
-/// A test: its name, its function, and whether it needs a CPython.
-pub type Test = (&'static str, fn(), bool);
-
-/// For tests that need a CPython; see [`harness!`].
-pub const PYTHON: bool = true;
-
-/// Writes the `main` of a test program: `harness!(one, another(PYTHON))`.
-///
-/// Without a CPython the tests that need one are ignored, and the reason stands before
-/// their names.
-#[macro_export]
-macro_rules! harness {
-    ($($test:ident $(($needs:ident))?),* $(,)?) => {
-        fn main() -> std::process::ExitCode {
-            $crate::run(&[$((stringify!($test), $test, false $(|| $crate::$needs)?)),*])
-        }
-    };
-}
-
-/// Runs the tests that the command line selects.
-pub fn run(tests: &[Test]) -> ExitCode {
-    let missing = find_python().err();
-    let trials = tests.iter().map(|&(name, test, needs_python)| {
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        match &missing {
-            Some(reason) if needs_python => {
-                trial.with_ignored_flag(true).with_kind(reason)
-            }
-            _ => trial,
-        }
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }

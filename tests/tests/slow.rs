@@ -9,18 +9,13 @@ use std::process::{Command, Output};
 use catalog::workspace::cargo;
 use tests::{Fixture, stderr, stdout};
 
-tests::harness!(
-    a_twin_with_a_package(PYTHON),
-    projects,
-    a_project_that_does_not_compile
-);
-
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// A twin that declares a package runs in a virtual environment that has it. The package
 /// is a wheel that the test makes.
+#[test]
 fn a_twin_with_a_package() {
     let fixture = fixture();
     let path = "crates/fresh/python/first.py";
@@ -86,6 +81,7 @@ print(path, "--hash=sha256:" + hashlib.sha256(pathlib.Path(path).read_bytes()).h
 }
 
 /// What `copy` makes compiles, runs, and passes the tests that it takes along.
+#[test]
 fn projects() {
     let fixture = fixture();
     for (words, command, said) in [
@@ -116,6 +112,7 @@ fn projects() {
     }
 }
 
+#[test]
 fn a_project_that_does_not_compile() {
     let fixture = fixture();
     let output = fixture.xtask(&["check-all", "--only", "projects", "not_alone"]);

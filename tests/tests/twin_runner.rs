@@ -12,15 +12,6 @@ use snapbox::assert_data_eq;
 use tempfile::TempDir;
 use tests::{stderr, stdout};
 
-tests::harness!(
-    what_twins_print(PYTHON),
-    forked_twins_print_what_they_print_alone(PYTHON),
-    a_late_twin_is_killed_and_the_next_one_runs(PYTHON),
-    a_closed_pipe_ends_it_quietly(PYTHON),
-    wrong_calls(PYTHON),
-    the_public_names_of_asyncio(PYTHON),
-);
-
 fn command() -> Command {
     let mut command = Command::new(tests::python().program());
     command.arg(tests::root().join("tools/python/run_twin.py"));
@@ -59,6 +50,7 @@ fn twins() -> Vec<(String, String, String)> {
     entries.collect()
 }
 
+#[test]
 fn what_twins_print() {
     let dir = tempfile::tempdir().unwrap();
     for (options, program, expected) in twins() {
@@ -98,6 +90,7 @@ fn fork(dir: &TempDir, limit: &str, programs: &[&str]) -> Vec<(String, String)> 
     forked
 }
 
+#[test]
 fn forked_twins_print_what_they_print_alone() {
     let dir = tempfile::tempdir().unwrap();
     let twins = twins();
@@ -118,6 +111,7 @@ fn forked_twins_print_what_they_print_alone() {
     }
 }
 
+#[test]
 fn a_late_twin_is_killed_and_the_next_one_runs() {
     let dir = tempfile::tempdir().unwrap();
     let late = "print('starts')\nfor _ in range(4 * 10**8): pass\nprint('ends')\n";
@@ -129,6 +123,7 @@ fn a_late_twin_is_killed_and_the_next_one_runs() {
     );
 }
 
+#[test]
 fn a_closed_pipe_ends_it_quietly() {
     let dir = tempfile::tempdir().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -140,6 +135,7 @@ fn a_closed_pipe_ends_it_quietly() {
     assert_eq!(output.status.code(), Some(0));
 }
 
+#[test]
 fn wrong_calls() {
     for words in [
         &[][..],
@@ -159,6 +155,7 @@ fn wrong_calls() {
 
 /// `tools/python/asyncio-all.tsv` says what this CPython says, if it is one of those that
 /// the table is about.
+#[test]
 fn the_public_names_of_asyncio() {
     let program = "import asyncio, sys; print('3.%d' % sys.version_info[1]); \
                    print(*asyncio.__all__, sep='\\n')";

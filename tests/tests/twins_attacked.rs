@@ -27,17 +27,6 @@ use hostile::{
     BoxStream, Fault, Target, api, chat, echo, lines, one_text, target, tcp, unix, whole,
 };
 
-tests::harness!(
-    tcp_echo_server(PYTHON),
-    servers(PYTHON),
-    protocols(PYTHON),
-    line_protocol(PYTHON),
-    unix_socket(PYTHON),
-    tls(PYTHON),
-    websocket_chat(PYTHON),
-    api_server(PYTHON),
-);
-
 fn twin(name: &str) -> PathBuf {
     tests::root().join(format!("crates/real-world/python/{name}.py"))
 }
@@ -112,11 +101,13 @@ fn attack_tcp(name: &str, known: impl Fn(Target) -> Target) -> Result<(), Fault>
     })
 }
 
+#[test]
 fn tcp_echo_server() {
     attack_tcp("tcp_echo_server", echo).unwrap();
 }
 
 /// It names itself before what it sends back.
+#[test]
 fn servers() {
     let named = |target| Target {
         honest: hostile::ask(b"hello", b"x: hello"),
@@ -126,6 +117,7 @@ fn servers() {
 }
 
 /// Its high-water mark is for two pieces of half a megabyte, and more.
+#[test]
 fn protocols() {
     let high_water = |target| Target {
         held: 1_100_000,
@@ -134,10 +126,12 @@ fn protocols() {
     attack_tcp("protocols", high_water).unwrap();
 }
 
+#[test]
 fn line_protocol() {
     attack_tcp("line_protocol", lines).unwrap();
 }
 
+#[test]
 fn unix_socket() {
     let known = |target, path: &str| {
         let connect = unix(path.into());
@@ -160,6 +154,7 @@ fn client() -> Arc<ClientConfig> {
 }
 
 /// It makes the handshake with each client, and serves as many as may.
+#[test]
 fn tls() {
     let connector = TlsConnector::from(client());
     let secured = |target| Target {
@@ -177,12 +172,14 @@ fn tls() {
     attack_tcp("tls", secured).unwrap();
 }
 
+#[test]
 fn websocket_chat() {
     attack_tcp("websocket_chat", chat).unwrap();
 }
 
 /// aiohttp limits neither connections nor the time of a head or a response: it leaves that
 /// to a proxy. What it throws away while it lingers counts here.
+#[test]
 fn api_server() {
     let alone = |target| Target {
         connections: 1000,

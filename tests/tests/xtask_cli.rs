@@ -10,24 +10,11 @@ use catalog::transcript::Transcript;
 use snapbox::file;
 use tests::{Fixture, assert_transcript, stderr, stdout};
 
-tests::harness!(
-    what_is_refused_changes_nothing,
-    what_needs_only_text_builds_nothing,
-    checks(PYTHON),
-    bless(PYTHON),
-    bless_on_the_real_clock(PYTHON),
-    a_new_example(PYTHON),
-    a_renamed_source,
-    a_closed_pipe_ends_it_quietly,
-    outside_of_a_workspace,
-    from_outside,
-    without_a_python_on_the_path,
-);
-
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
+#[test]
 fn what_is_refused_changes_nothing() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/refused.txt"], |words| {
@@ -40,6 +27,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 /// Also where nothing can be built.
+#[test]
 fn what_needs_only_text_builds_nothing() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/text.txt"], |words| fixture.xtask(words));
@@ -48,12 +36,14 @@ fn what_needs_only_text_builds_nothing() {
     assert_eq!(fixture.read("copied/tested/src/good.rs"), source);
 }
 
+#[test]
 fn checks() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/checks.txt"], |words| fixture.xtask(words));
     assert!(fixture.is_untouched());
 }
 
+#[test]
 fn bless() {
     let fixture = fixture();
     let golden =
@@ -68,6 +58,7 @@ fn bless() {
 
 /// An example that needs the real clock runs there without being asked to, and its times
 /// are recorded on a grid. A busy machine may shift them: then it is tried again.
+#[test]
 fn bless_on_the_real_clock() {
     let fixture = fixture();
     let path = "crates/sample-more/golden/real.txt";
@@ -83,6 +74,7 @@ fn bless_on_the_real_clock() {
 }
 
 /// What `new` makes fails until it is written and blessed, and passes then.
+#[test]
 fn a_new_example() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/new.txt"], |words| {
@@ -98,6 +90,7 @@ fn a_new_example() {
 }
 
 /// What the text of `main.rs` and the files beside it do not agree on.
+#[test]
 fn a_renamed_source() {
     let fixture = fixture();
     let main = "crates/fresh/src/main.rs";
@@ -112,6 +105,7 @@ fn a_renamed_source() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+#[test]
 fn a_closed_pipe_ends_it_quietly() {
     let fixture = fixture();
     for words in [
@@ -132,6 +126,7 @@ fn a_closed_pipe_ends_it_quietly() {
     }
 }
 
+#[test]
 fn outside_of_a_workspace() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(tests::xtask());
@@ -146,6 +141,7 @@ fn outside_of_a_workspace() {
 }
 
 /// Called through `--manifest-path`, from anywhere.
+#[test]
 fn from_outside() {
     let (fixture, elsewhere) = (fixture(), tempfile::tempdir().unwrap());
     let mut command = Command::new(tests::xtask());
@@ -156,6 +152,7 @@ fn from_outside() {
     assert!(stdout(&output.unwrap()).starts_with("fresh/first  "));
 }
 
+#[test]
 fn without_a_python_on_the_path() {
     let (fixture, bin) = (fixture(), tempfile::tempdir().unwrap());
     let said = || {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use catalog::check::{Checker, Job, Program, Settings};
+use catalog::check::{Checker, Job, LIMIT, Program};
 use catalog::python::Python;
 use catalog::report::{Outcome, Report, counted};
-use catalog::transcript::{Transcript, diff};
+use catalog::transcript::{SLACK, Transcript, diff};
 use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
 
@@ -25,17 +25,9 @@ const GRID: Duration = Duration::from_millis(50);
 ///
 /// [`WrongCall`] when the filter selects nothing, or there is no Python for a twin; any
 /// other error when a golden or standard output cannot be written.
-pub fn bless(
-    workspace: &mut Workspace,
-    filter: &str,
-    limit: Duration,
-) -> Result<Outcome> {
+pub fn bless(workspace: &mut Workspace, filter: &str) -> Result<Outcome> {
     let needs_rust =
         |example: &&Example| !example.has_twin() || example.header.differs.is_some();
-    let settings = Settings {
-        limit,
-        ..Settings::default()
-    };
     if workspace.matching(filter)?.iter().any(needs_rust) {
         workspace.build(filter)?;
     }
@@ -45,7 +37,7 @@ pub fn bless(
         true => Some(Python::find().map_err(WrongCall)?),
         false => None,
     };
-    let checker = Checker::new(workspace, python.as_ref(), &settings);
+    let checker = Checker::new(workspace, python.as_ref(), LIMIT);
     let mut report = Report::default();
     let mut recorded = 0;
     for example in examples {
@@ -85,9 +77,8 @@ fn write(
     if example.header.real_clock {
         // Order within a group and small delays differ from run to run: a golden that
         // this run meets is as good as what this run would give.
-        let slack = Settings::default().slack;
         let before = read_golden(golden);
-        if before.is_ok_and(|it| it.match_loosely(&transcript, slack).is_ok()) {
+        if before.is_ok_and(|it| it.match_loosely(&transcript, SLACK).is_ok()) {
             return Ok(None);
         }
         let grid = u64::try_from(GRID.as_millis()).unwrap_or(1);

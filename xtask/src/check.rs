@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use catalog::WrongCall;
-use catalog::check::{Checker, Job, Program, Settings, kinds};
+use catalog::check::{Checker, Job, Program, kinds};
 use catalog::python::Python;
 use catalog::report::{Outcome, Report};
 use catalog::workspace::{Example, Workspace};
@@ -67,14 +67,6 @@ pub struct Options {
     /// Check only this; may be given several times.
     #[arg(long, value_name = "KIND", value_enum)]
     only: Vec<Kind>,
-    /// How late a line may be on the real clock [default: 0.05].
-    #[arg(long, value_name = "SECONDS")]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    slack: Option<Duration>,
-    /// How many programs run at once [default: the number of cores, and 16 times as many
-    /// on the real clock].
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    jobs: Option<NonZero<usize>>,
     /// Run each program N times, to find the ones that fail now and then [default: 1, and
     /// 50 for the order].
     #[arg(long, value_name = "N")]
@@ -84,15 +76,10 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
     limit: Duration,
-    /// For how long programs run again that failed while the machine was busy
-    /// [default: 180].
-    #[arg(long, value_name = "SECONDS")]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    judge_for: Option<Duration>,
 }
 
 /// Reads a number of seconds on the command line.
-pub fn seconds(text: &str) -> Result<Duration, String> {
+fn seconds(text: &str) -> Result<Duration, String> {
     let day = Duration::from_secs(24 * 3600);
     text.parse()
         .ok()
@@ -142,14 +129,6 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         }
     };
     let filter = &options.filter;
-    let default = Settings::default();
-    let settings = Settings {
-        slack: options.slack.unwrap_or(default.slack),
-        jobs: options.jobs,
-        repeat: options.repeat.unwrap_or(default.repeat),
-        limit: options.limit,
-        judge_for: options.judge_for.unwrap_or(default.judge_for),
-    };
     let programs = [
         (Kind::Run, Program::Rust),
         (Kind::Spawn, Program::Spawned),
@@ -182,13 +161,14 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         jobs.chain(both.then(|| Job::of_main(example, true)))
     };
     let mut jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();
-    if does(Kind::Order) {
-        let runs = options.repeat.map_or(ORDER_RUNS, |_| 1);
-        let order = examples.iter().copied().filter_map(Job::of_order);
-        jobs.extend(order.collect::<Vec<_>>().repeat(runs));
-    }
     if does(Kind::Cancelled) {
         jobs.extend(examples.iter().copied().flat_map(Job::of_cancelled));
+    }
+    let repeat = |default| options.repeat.map_or(default, NonZero::get);
+    let mut jobs = jobs.repeat(repeat(1));
+    if does(Kind::Order) {
+        let order = examples.iter().copied().filter_map(Job::of_order);
+        jobs.extend(order.collect::<Vec<_>>().repeat(repeat(ORDER_RUNS)));
     }
     if jobs.is_empty() && (does(Kind::Order) || !programs.is_empty()) {
         let lack = match programs.contains(&Program::Twin) {
@@ -201,7 +181,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         );
     }
 
-    let checker = Checker::new(workspace, python.as_ref(), &settings);
+    let checker = Checker::new(workspace, python.as_ref(), options.limit);
     let mut report = Report::default();
     if does(Kind::Files) {
         checker.check_files(filter, &mut report)?;
@@ -243,8 +223,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         }
     }
     // What does not compile was told.
-    let compiles = |job: &Job<'_>| !is_copy(job) || compiled.contains(&job.example.id());
-    let jobs = jobs.into_iter().filter(compiles);
-    let summary = checker.run_all(&jobs.collect::<Vec<_>>(), &mut report)?;
+    jobs.retain(|job| !is_copy(job) || compiled.contains(&job.example.id()));
+    let summary = checker.run_all(&jobs, &mut report)?;
     report.finish(&format!("{summary}\n{}", kinds(&examples)))
 }

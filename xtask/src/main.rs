@@ -11,7 +11,6 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command as Process, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use catalog::report::Outcome;
@@ -37,10 +36,6 @@ enum Command {
     Bless {
         /// The example, with or without its section, or a part of SECTION/EXAMPLE.
         filter: String,
-        /// Kill a program that runs for longer than this.
-        #[arg(long, value_name = "SECONDS", default_value = "30")]
-        #[arg(value_parser = check::seconds, allow_negative_numbers = true)]
-        limit: Duration,
     },
     /// Make a Cargo project from one example, with only the dependencies that it uses.
     Copy {
@@ -124,8 +119,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::CheckAll(options) => {
             return check::check_all(&mut workspace, options).map(code);
         }
-        Command::Bless { filter, limit } => {
-            return bless::bless(&mut workspace, filter, *limit).map(code);
+        Command::Bless { filter } => {
+            return bless::bless(&mut workspace, filter).map(code);
         }
         Command::Bench { arguments } => return tool("bench", true, arguments),
         Command::Book { arguments } => return tool("book", false, arguments),

@@ -16,7 +16,7 @@ use crate::compile_fail::{self, CompileFail};
 use crate::process::{Finished, limited};
 use crate::python::{ForkServer, Python, twin_runner};
 use crate::report::{Failure, Report, counted};
-use crate::transcript::{Mismatch, Recording, first_lines};
+use crate::transcript::{Mismatch, Recording, SLACK, first_lines};
 use crate::workspace::{Example, Section, Workspace, read_golden};
 use crate::{canary, dependencies, inventory, process};
 
@@ -135,34 +135,11 @@ impl<'a> Job<'a> {
     }
 }
 
-/// How the programs are run and judged.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How late a line may be on the real clock; by default far less than any example
-    /// waits or blocks.
-    pub slack: Duration,
-    /// How many programs run at once; by default as many as there are cores on the virtual
-    /// clock, and 16 times as many on the real one, where they hardly do anything but wait.
-    pub jobs: Option<NonZero<usize>>,
-    /// How often each program runs.
-    pub repeat: NonZero<usize>,
-    /// A program that runs for longer is killed.
-    pub limit: Duration,
-    /// For how long programs run again that failed while the machine was busy.
-    pub judge_for: Duration,
-}
+/// How long a program may run, unless somebody says otherwise.
+pub const LIMIT: Duration = Duration::from_secs(30);
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            slack: Duration::from_millis(50),
-            jobs: None,
-            repeat: NonZero::<usize>::MIN,
-            limit: Duration::from_secs(30),
-            judge_for: Duration::from_secs(180),
-        }
-    }
-}
+/// For how many times as long programs run again that failed while the machine was busy.
+const AGAIN: u32 = 6;
 
 /// More wall time than a run on the virtual clock takes that does not block.
 const BLOCKING: Duration = Duration::from_millis(100);
@@ -183,25 +160,24 @@ const STARTING: Duration = Duration::from_millis(100);
 pub struct Checker<'a> {
     workspace: &'a Workspace,
     python: Option<&'a Python>,
-    settings: &'a Settings,
+    limit: Duration,
     /// Held while a program starts, so that the start of one makes no other late.
     starting: Mutex<()>,
 }
 
 impl<'a> Checker<'a> {
-    /// `python` is needed for twins.
+    /// `python` is needed for twins. A program that runs for longer than `limit` is killed.
     pub fn new(
         workspace: &'a Workspace,
         python: Option<&'a Python>,
-        settings: &'a Settings,
+        limit: Duration,
     ) -> Self {
         canary::start();
-        let starting = Mutex::new(());
         Self {
             workspace,
             python,
-            settings,
-            starting,
+            limit,
+            starting: Mutex::new(()),
         }
     }
 
@@ -314,7 +290,7 @@ impl<'a> Checker<'a> {
             let mut command = limited(self.copy_of(example));
             command.args(arguments.split_whitespace()).current_dir(&dir);
             let finished =
-                process::run(command, self.settings.limit, || ()).map_err(cannot_run)?;
+                process::run(command, self.limit, || ()).map_err(cannot_run)?;
             let printed = finished.stdout() + &finished.stderr;
             // A `main` may return an error, but not panic or run for too long.
             let crash = finished
@@ -334,88 +310,50 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Runs each job as often as the settings say, and counts the results.
+    /// Runs each job, counts the results, and returns a summary.
     ///
     /// A program that fails while the canary is late proves nothing: it runs again, alone,
-    /// when all others are through, as long as [`Settings::judge_for`] lasts, and is then
-    /// reported as not judged.
+    /// when all others are through. After six times the limit of one run, it is reported
+    /// as not judged.
     ///
     /// # Errors
     ///
     /// When standard output cannot be written.
     pub fn run_all(&self, jobs: &[Job<'_>], report: &mut Report) -> Result<String> {
         let started = Instant::now();
-        let mut totals = Totals::default();
-        let mut again: Vec<(Job<'_>, Failure, usize, usize)> = Vec::new();
-        let mut told = BTreeSet::new();
-        let repeat = self.settings.repeat.get();
+        let mut results = Results::new(report);
         // Apart from each other, so that those on the real clock have the machine to
         // themselves, and many of them wait at once.
         for (real, order, at_once) in
             [(false, false, 1), (true, false, 16), (true, true, 24)]
         {
             let is_meant =
-                |job: &Job<'_>| job.real == real && (job.asks == Asks::Order) == order;
-            let group = jobs.iter().copied().filter(is_meant);
-            let mut group: Vec<Job<'_>> = group.collect::<Vec<_>>().repeat(repeat);
+                |job: &&Job<'_>| job.real == real && (job.asks == Asks::Order) == order;
+            let mut group: Vec<Run<'_>> =
+                jobs.iter().filter(is_meant).map(Run::first).collect();
             if real {
                 // The longest first, so that none is left alone at the end.
-                group.sort_by_cached_key(|job| {
+                group.sort_by_cached_key(|Run { job, .. }| {
                     let golden = read_golden(job.program.golden(job.example));
                     Reverse(golden.map_or(0, |golden| golden.end))
                 });
             }
-            let at_once = at_once * cores();
-            let workers = self.settings.jobs.map_or(at_once, NonZero::get);
-            let run =
-                |job: &Job<'_>, server: &mut Option<ForkServer>| self.judge(*job, server);
-            in_parallel(workers, &group, run, |job, verdict| match verdict {
-                // That the order is open, or what a cancellation breaks, is told once.
-                Verdict::Final(Err(_))
-                    if job.asks != Asks::Golden && !told.insert(job.example.id()) =>
-                {
-                    Ok(())
-                }
-                Verdict::Final(result) => totals.count(job, 0, result, report),
-                Verdict::Again(failure, busy) => {
-                    again.push((*job, failure, usize::from(!busy), 1));
-                    Ok(())
-                }
+            let judge = |run: &Run<'_>, server: &mut _| Some(self.judge(run.job, server));
+            in_parallel(at_once * cores(), &group, judge, |run, verdict| {
+                results.take(run, verdict)
             })?;
         }
-        let deadline = Instant::now() + self.settings.judge_for;
-        while !again.is_empty() {
-            let round = std::mem::take(&mut again);
-            let run = |(job, ..): &(Job<'_>, _, _, _),
-                       server: &mut Option<ForkServer>| {
-                (Instant::now() < deadline).then(|| self.judge(*job, server))
+        let deadline = Instant::now() + AGAIN * self.limit;
+        while !results.again.is_empty() {
+            let round = std::mem::take(&mut results.again);
+            let judge = |run: &Run<'_>, server: &mut _| {
+                (Instant::now() < deadline).then(|| self.judge(run.job, server))
             };
-            in_parallel(
-                AGAIN_AT_ONCE,
-                &round,
-                run,
-                |(job, last, judged, reruns), verdict| match verdict {
-                    None => report.not_judged(last.clone()),
-                    Some(Verdict::Again(failure, busy)) if busy || *judged < RERUNS => {
-                        let judged = judged + usize::from(!busy);
-                        again.push((*job, failure, judged, reruns + 1));
-                        Ok(())
-                    }
-                    Some(Verdict::Again(..) | Verdict::Final(Err(_)))
-                        if job.asks != Asks::Golden && !told.insert(job.example.id()) =>
-                    {
-                        Ok(())
-                    }
-                    Some(Verdict::Again(failure, _)) => {
-                        totals.count(job, *reruns, Err(failure), report)
-                    }
-                    Some(Verdict::Final(result)) => {
-                        totals.count(job, *reruns, result, report)
-                    }
-                },
-            )?;
+            in_parallel(AGAIN_AT_ONCE, &round, judge, |run, verdict| {
+                results.take(run, verdict)
+            })?;
         }
-        Ok(totals.summary(repeat * jobs.len(), started.elapsed()))
+        Ok(results.summary(jobs.len(), started.elapsed()))
     }
 
     fn judge(&self, job: Job<'_>, server: &mut Option<ForkServer>) -> Verdict {
@@ -428,7 +366,7 @@ impl<'a> Checker<'a> {
             Err(failure) if busy && (failure.late || job.real) => {
                 Verdict::Again(failure, busy)
             }
-            Err(failure) if failure.late && started.elapsed() < self.settings.limit => {
+            Err(failure) if failure.late && started.elapsed() < self.limit => {
                 Verdict::Again(failure, busy)
             }
             result => Verdict::Final(result),
@@ -479,7 +417,7 @@ impl<'a> Checker<'a> {
             );
         }
         let compared = match job.real {
-            true => golden.match_loosely(printed, self.settings.slack),
+            true => golden.match_loosely(printed, SLACK),
             false => golden.match_exactly(printed),
         };
         if let Err(Mismatch { late, diff }) = compared {
@@ -613,7 +551,7 @@ impl<'a> Checker<'a> {
         job: Job<'_>,
         server: &mut Option<ForkServer>,
     ) -> Result<(Finished, String)> {
-        let limit = self.settings.limit;
+        let limit = self.limit;
         let Example {
             section,
             name,
@@ -679,12 +617,12 @@ impl<'a> Checker<'a> {
 
     fn run_one_start_at_a_time(&self, command: Command, alone: bool) -> Result<Finished> {
         if !alone {
-            return Ok(process::run(command, self.settings.limit, || ())?);
+            return Ok(process::run(command, self.limit, || ())?);
         }
         let (started, has_started) = mpsc::channel();
         scope(|scope| {
             let starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-            let limit = self.settings.limit;
+            let limit = self.limit;
             let running = scope.spawn(move || {
                 process::run(command, limit, || {
                     // The other side may have waited long enough.
@@ -803,29 +741,82 @@ fn cores() -> usize {
     available_parallelism().map_or(1, NonZero::get)
 }
 
-#[derive(Default)]
-struct Totals {
+/// A job, and how its runs so far have ended.
+struct Run<'a> {
+    job: Job<'a>,
+    failure: Option<Failure>,
+    /// How often it has run.
+    count: usize,
+    /// How often the machine had time for it.
+    judged: usize,
+}
+
+impl<'a> Run<'a> {
+    fn first(job: &Job<'a>) -> Self {
+        Self {
+            job: *job,
+            failure: None,
+            count: 0,
+            judged: 0,
+        }
+    }
+}
+
+struct Results<'a, 'r> {
+    report: &'r mut Report,
+    /// What has to run again.
+    again: Vec<Run<'a>>,
+    /// That the order is open, or what a cancellation breaks, is told once.
+    told: BTreeSet<String>,
     virtual_time: Duration,
     /// How often each example ran again.
     reruns: BTreeMap<String, usize>,
 }
 
-impl Totals {
-    fn count(
-        &mut self,
-        job: &Job<'_>,
-        reruns: usize,
-        result: Result<Duration, Failure>,
-        report: &mut Report,
-    ) -> Result<()> {
-        let id = job.example.id();
+impl<'a, 'r> Results<'a, 'r> {
+    fn new(report: &'r mut Report) -> Self {
+        Self {
+            report,
+            again: Vec::new(),
+            told: BTreeSet::new(),
+            virtual_time: Duration::ZERO,
+            reruns: BTreeMap::new(),
+        }
+    }
+
+    /// Counts what a run has shown, or keeps it for another one. Without a verdict, the
+    /// time for runs is over.
+    fn take(&mut self, run: &Run<'a>, verdict: Option<Verdict>) -> Result<()> {
+        let result = match verdict {
+            None => {
+                return run
+                    .failure
+                    .iter()
+                    .try_for_each(|failure| self.report.not_judged(failure.clone()));
+            }
+            Some(Verdict::Again(failure, busy)) if busy || run.judged < RERUNS => {
+                self.again.push(Run {
+                    job: run.job,
+                    failure: Some(failure),
+                    count: run.count + 1,
+                    judged: run.judged + usize::from(!busy),
+                });
+                return Ok(());
+            }
+            Some(Verdict::Again(failure, _)) => Err(failure),
+            Some(Verdict::Final(result)) => result,
+        };
+        let (job, id) = (run.job, run.job.example.id());
+        if result.is_err() && job.asks != Asks::Golden && !self.told.insert(id.clone()) {
+            return Ok(());
+        }
         if !job.real {
             self.virtual_time += result.as_ref().copied().unwrap_or_default();
         }
-        if reruns > 0 {
-            *self.reruns.entry(id.clone()).or_default() += reruns;
+        if run.count > 0 {
+            *self.reruns.entry(id.clone()).or_default() += run.count;
         }
-        report.count(&id, result.map(drop))
+        self.report.count(&id, result.map(drop))
     }
 
     fn summary(&self, count: usize, wall: Duration) -> String {
@@ -840,9 +831,7 @@ impl Totals {
                 .iter()
                 .map(|(id, count)| format!("{id} {count}"));
             let each = each.collect::<Vec<String>>().join(", ");
-            text.push_str(&format!(
-                "; {again} again, when the others were through: {each}"
-            ));
+            text += &format!("; {again} again, when the others were through: {each}");
         }
         text
     }

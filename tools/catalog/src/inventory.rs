@@ -3,21 +3,18 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::files::{entries, read, stem};
 use crate::report::Failure;
 use crate::tables::{self, API_NAMES, ApiName};
+use crate::transcript::SLACK;
 use crate::workspace::{Example, Section, Workspace, read_golden};
 use crate::{compile_fail, dependencies, nearest, questions};
 
 /// The widest line of an example or a twin, in columns.
 const WIDEST: usize = 90;
-
-/// How far apart times are that differ on the real clock as well.
-const SLACK: Duration = Duration::from_millis(50);
 
 /// What a paused clock would run ahead of, or does not see: an example that names one of
 /// these says `clock: real`.

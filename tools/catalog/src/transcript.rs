@@ -9,6 +9,9 @@ use similar::TextDiff;
 /// The text of a golden's last line, whose time is that of the example's end.
 const END: &str = "(end)";
 
+/// How late a line may be on the real clock: far less than any example waits or blocks.
+pub const SLACK: Duration = Duration::from_millis(50);
+
 /// How many lines of a diff are shown.
 const MOST_LINES: usize = 100;
 
