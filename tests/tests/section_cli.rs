@@ -29,13 +29,6 @@ fn what_it_says() {
 }
 
 #[test]
-fn the_source_is_the_file() {
-    let good = tests::root().join("tests/fixture/good.rs");
-    let output = run(&["--source", "plain"]);
-    assert_eq!(stdout(&output), std::fs::read_to_string(good).unwrap());
-}
-
-#[test]
 fn without_a_name_all_run_also_behind_those_that_fail() {
     let output = run(&["--virtual-time"]);
     let stdout = stdout(&output);

@@ -89,22 +89,6 @@ fn a_new_example() {
     });
 }
 
-/// What the text of `main.rs` and the files beside it do not agree on.
-#[test]
-fn a_renamed_source() {
-    let fixture = fixture();
-    let main = "crates/fresh/src/main.rs";
-    fixture.write(main, &fixture.read(main).replace("first", "frist"));
-    let output = fixture.xtask(&["list"]);
-    assert_eq!(
-        stderr(&output),
-        "error: crates/fresh/src/main.rs lists `frist`, but there is no \
-         crates/fresh/src/frist.rs; is it now crates/fresh/src/first.rs? Then list \
-         `first`\n"
-    );
-    assert_eq!(output.status.code(), Some(1));
-}
-
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let fixture = fixture();
@@ -130,26 +114,14 @@ fn a_closed_pipe_ends_it_quietly() {
 fn outside_of_a_workspace() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(tests::xtask());
-    command
+    let output = command
         .arg("list")
         .current_dir(&elsewhere)
-        .env_remove("CARGO_MANIFEST_DIR");
-    let output = command.output().unwrap();
+        .output()
+        .unwrap();
     let said = "error: cargo finds no workspace to work on: could not find `Cargo.toml`";
     assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(1));
-}
-
-/// Called through `--manifest-path`, from anywhere.
-#[test]
-fn from_outside() {
-    let (fixture, elsewhere) = (fixture(), tempfile::tempdir().unwrap());
-    let mut command = Command::new(tests::xtask());
-    command.args(["find", "pair"]).current_dir(&elsewhere);
-    let output = command
-        .env("CARGO_MANIFEST_DIR", fixture.dir.join("crates/fresh"))
-        .output();
-    assert!(stdout(&output.unwrap()).starts_with("fresh/first  "));
 }
 
 #[test]
@@ -166,9 +138,10 @@ fn without_a_python_on_the_path() {
         assert_eq!(output.status.code(), Some(2));
         stderr(&output)
     };
-    let needs = "error: the twins need CPython 3.11 or later; install it, or name it in the \
-                 variable PYTHON";
-    assert_eq!(said(), format!("{needs}\n"));
+    let missing = "error: the twins need CPython 3.11 or later; install it, or name it in \
+                   the variable PYTHON; python3: there is no such program; python: there \
+                   is no such program\n";
+    assert_eq!(said(), missing);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -176,7 +149,7 @@ fn without_a_python_on_the_path() {
         let python = bin.path().join("python3");
         fs::write(&python, "#!/bin/sh\necho cpython 3 10\n").unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-        let found = "python3: it is cpython 3.10, not CPython 3.11 or later";
-        assert_eq!(said(), format!("{needs} (found: {found})\n"));
+        let found = "; python3: it is cpython 3.10, not CPython 3.11 or later; ";
+        assert!(said().contains(found), "{}", said());
     }
 }

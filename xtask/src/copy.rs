@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use catalog::files::{make_folder, read};
 use catalog::process::printed;
 use catalog::report::Failure;
-use catalog::workspace::{Example, Section, Workspace, cargo};
+use catalog::workspace::{Example, Workspace, cargo};
 use catalog::{dependencies, refuse};
 
 /// A file of a project: its path and its text.
@@ -157,13 +157,13 @@ fn block(
     tests: &[&str],
 ) -> Result<String> {
     let section = workspace.section(&example.section)?;
-    type Find = fn(&Section, &str) -> Result<BTreeMap<String, String>>;
-    let find = |sources: &[&str], find: Find| -> Result<BTreeMap<String, String>> {
+    let find = |sources: &[&str], is_test| -> Result<BTreeMap<String, String>> {
         let mut lines = BTreeMap::new();
         for source in sources {
-            let found = find(section, source).with_context(|| {
-                format!("{} is not Rust", workspace.relative(&example.source))
-            })?;
+            let found =
+                dependencies::find(section, source, is_test).with_context(|| {
+                    format!("{} is not Rust", workspace.relative(&example.source))
+                })?;
             for (name, line) in found {
                 let known: &mut String = lines.entry(name).or_default();
                 // The one with more features.
@@ -174,8 +174,8 @@ fn block(
         }
         Ok(lines)
     };
-    let needed = find(sources, dependencies::find)?;
-    let mut only_tests = find(tests, dependencies::find_for_tests)?;
+    let needed = find(sources, false)?;
+    let mut only_tests = find(tests, true)?;
     only_tests.retain(|name, line| needed.get(name) != Some(line));
     let mut text = format!(
         "[package]\nedition = \"{}\"\n\n[dependencies]\n{}",

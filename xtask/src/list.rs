@@ -43,10 +43,7 @@ pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     let (summary, prose) = (&header.summary, header.prose.join("\n"));
     let mut text = format!("{id}\n{summary}\n\n{prose}\n\nasyncio: {names}\n");
     let twin = example.has_twin().then_some(&example.twin);
-    for path in [Some(&example.source), example.demo.as_ref(), twin]
-        .into_iter()
-        .flatten()
-    {
+    for path in example.sources().chain(twin) {
         let source = read(path)?;
         let is_header = |line: &&str| line.starts_with("//!") || line.is_empty();
         let code: Vec<&str> = source.lines().skip_while(is_header).collect();

@@ -1,7 +1,7 @@
 //! `cargo xtask new`: the files of a new example, ready to be filled in.
 
 use anyhow::Result;
-use catalog::files::{make_files, read};
+use catalog::files::{make_files, read, replace};
 use catalog::refuse;
 use catalog::workspace::Workspace;
 
@@ -56,7 +56,8 @@ const KEYWORDS: &str = "abstract as async await become box break const continue 
 /// # Errors
 ///
 /// [`WrongCall`](catalog::WrongCall) when the section is unknown or the name is taken or
-/// not one of a module; any other error when a file cannot be written. Everything is then as it was.
+/// not one of a module; nothing has changed then. Any other error when a file cannot be
+/// written.
 pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
     let Some((section, name)) = id.split_once('/') else {
         refuse!("`{id}` is not of the form SECTION/EXAMPLE");
@@ -75,7 +76,8 @@ pub fn new(workspace: &Workspace, id: &str) -> Result<String> {
     let main = section.dir.join("src/main.rs");
     let listed = list(&read(&main)?, name);
     let new = [(source, SOURCE.to_owned()), (twin, TWIN.to_owned())];
-    make_files(&new, (&main, &listed))?;
+    make_files(&new)?;
+    replace(&main, &listed)?;
     let [source, twin, main] =
         [&new[0].0, &new[1].0, &main].map(|p| workspace.relative(p));
     Ok(format!(

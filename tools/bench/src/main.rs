@@ -33,9 +33,6 @@ struct Options {
     /// A tenth of the work, and three rounds: for a look.
     #[arg(long)]
     quick: bool,
-    /// Print the results as JSON.
-    #[arg(long)]
-    json: bool,
     /// Write all results, of one day and one machine, to docs/speed.json, where the book
     /// takes them from.
     #[arg(long, conflicts_with_all = ["quick", "check", "filter"])]
@@ -83,19 +80,13 @@ fn run(options: &Options) -> Result<()> {
     let mut measured = Vec::new();
     for row in rows.iter().filter(wanted) {
         let result = rounds.measure(row)?;
-        if !options.json {
-            writeln!(io::stdout(), "{}", report::measured(&result))?;
-        }
+        writeln!(io::stdout(), "{}", report::measured(&result))?;
         measured.push(result);
     }
     let missed: usize = measured.iter().map(report::missed).sum();
     let speed = rounds.result(measured)?;
-    if options.json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&speed)?)?;
-    } else {
-        let text = format!("{}\n{missed} agreed figures were missed", speed.machine);
-        writeln!(io::stdout(), "{text}")?;
-    }
+    let text = format!("{}\n{missed} agreed figures were missed", speed.machine);
+    writeln!(io::stdout(), "{text}")?;
     if options.record {
         let path = speed::path(&workspace);
         let text = serde_json::to_string_pretty(&speed)? + "\n";

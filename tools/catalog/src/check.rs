@@ -96,10 +96,8 @@ impl<'a> Job<'a> {
     /// The `main` of an example that spawns, to see in which order its lines come on
     /// several threads. Nothing if it does not spawn.
     pub fn of_order(example: &'a Example) -> Option<Self> {
-        let sources = [Some(&example.source), example.demo.as_ref()];
-        let mut sources = sources.into_iter().flatten();
         let spawns = |path| fs::read_to_string(path).is_ok_and(|it| it.contains("spawn"));
-        sources.any(spawns).then(|| Self {
+        example.sources().any(spawns).then(|| Self {
             asks: Asks::Order,
             ..Self::of_main(example, true)
         })
@@ -107,14 +105,14 @@ impl<'a> Job<'a> {
 
     /// The twin, cancelled between the times of its lines, on the virtual clock.
     pub fn of_cancelled(example: &'a Example) -> Vec<Self> {
-        let golden = read_golden(&example.twin_golden).ok();
-        let golden = golden.filter(|_| example.has_twin() && !example.header.real_clock);
+        let twin = fs::read_to_string(&example.twin).unwrap_or_default();
         // With the reason: `# cancel: no (why)`.
-        let is_excused = |twin: &String| twin.starts_with("# cancel: no (");
-        let golden = golden.filter(|_| {
-            !fs::read_to_string(&example.twin).is_ok_and(|it| is_excused(&it))
-        });
-        let times = golden.map(|it| it.times()).unwrap_or_default();
+        let is_excused = twin.starts_with("# cancel: no (");
+        if !example.has_twin() || example.header.real_clock || is_excused {
+            return Vec::new();
+        }
+        let golden = read_golden(&example.twin_golden).unwrap_or_default();
+        let times = golden.times();
         let between = times.windows(2).map(|pair| (pair[0] + pair[1]) / 2);
         let each = (times.len() / CANCELLED).max(1);
         let job = |at| Self {
@@ -212,8 +210,11 @@ impl<'a> Checker<'a> {
             |problem| Failure::new(self.workspace.relative(&example.source), problem);
         let compile = || {
             let section = self.workspace.section(&example.section)?;
-            let uses =
-                dependencies::find(section, &fs::read_to_string(&example.source)?)?;
+            let uses = dependencies::find(
+                section,
+                &fs::read_to_string(&example.source)?,
+                false,
+            )?;
             let crates = uses.into_keys().collect();
             let program = self.copy_of(example);
             let built = self.workspace.built();
@@ -546,77 +547,70 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Runs a program to its end. Returns also the command line that a user types for it.
     fn finish(
         &self,
         job: Job<'_>,
         server: &mut Option<ForkServer>,
     ) -> Result<(Finished, String)> {
-        let limit = self.limit;
-        let Example {
-            section,
-            name,
-            twin,
-            ..
-        } = job.example;
-        let (mut command, typed) = if job.program == Program::Copy {
-            (
-                limited(self.copy_of(job.example)),
-                format!("cargo run -p {section} -- {name}"),
-            )
-        } else if job.program != Program::Twin {
-            let binary = self.workspace.binary(section).context("it was not built")?;
-            let clock = if job.real { "" } else { "--virtual-time " };
-            let spawn = if job.program == Program::Spawned {
-                "--spawn "
-            } else {
-                ""
-            };
-            let options = format!("{clock}{spawn}{name}");
-            let mut command = limited(binary);
-            command.arg("--tsv").args(options.split(' '));
-            (command, format!("cargo run -p {section} -- {options}"))
-        } else {
-            let python = self.python.context("a twin needs a Python")?;
-            let interpreter = python.interpreter_for(self.workspace, twin)?;
-            let runner = twin_runner(self.workspace);
-            let cancel_at = match job.asks {
-                Asks::Cancelled(at) => {
-                    Duration::from_millis(at).as_secs_f64().to_string()
-                }
-                _ => String::new(),
-            };
-            let clock = match (job.real, cancel_at.as_str()) {
-                (true, _) => " --real-time".to_owned(),
-                (false, "") => String::new(),
-                (false, at) => format!(" --cancel-at {at}"),
-            };
-            let typed = format!(
-                "{} {}{clock} {}",
-                interpreter.display(),
-                self.workspace.relative(&runner),
-                self.workspace.relative(twin)
-            );
-            if !job.real && cfg!(unix) && interpreter == python.program() {
-                let server = match server {
-                    Some(server) => server,
-                    None => {
-                        server.insert(ForkServer::start(self.workspace, python, limit)?)
-                    }
-                };
-                return Ok((server.run(twin, &cancel_at)?, typed));
+        let Example { section, name, .. } = job.example;
+        let (mut command, typed) = match job.program {
+            Program::Twin => return self.finish_twin(job, server),
+            Program::Copy => (limited(self.copy_of(job.example)), name.clone()),
+            Program::Rust | Program::Spawned => {
+                let clock = if job.real { "" } else { "--virtual-time " };
+                let is_spawned = job.program == Program::Spawned;
+                let spawn = if is_spawned { "--spawn " } else { "" };
+                let options = format!("{clock}{spawn}{name}");
+                let binary =
+                    self.workspace.binary(section).context("it was not built")?;
+                let mut command = limited(binary);
+                command.arg("--tsv").args(options.split(' '));
+                (command, options)
             }
-            let mut command = limited(&interpreter);
-            command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
-            command.args(clock.split_whitespace()).arg(twin);
-            (command, typed)
         };
         command.current_dir(&self.workspace.root);
-        let alone = job.real && job.asks != Asks::Order;
-        Ok((self.run_one_start_at_a_time(command, alone)?, typed))
+        let typed = format!("cargo run -p {section} -- {typed}");
+        Ok((self.run_to_its_end(command, job)?, typed))
     }
 
-    fn run_one_start_at_a_time(&self, command: Command, alone: bool) -> Result<Finished> {
-        if !alone {
+    fn finish_twin(
+        &self,
+        job: Job<'_>,
+        server: &mut Option<ForkServer>,
+    ) -> Result<(Finished, String)> {
+        let (workspace, twin) = (self.workspace, &job.example.twin);
+        let python = self.python.context("a twin needs a Python")?;
+        let interpreter = python.interpreter_for(workspace, twin)?;
+        let cancel_at = match job.asks {
+            Asks::Cancelled(at) => Duration::from_millis(at).as_secs_f64().to_string(),
+            Asks::Golden | Asks::Order => String::new(),
+        };
+        let clock = match (job.real, cancel_at.as_str()) {
+            (true, _) => " --real-time".to_owned(),
+            (false, "") => String::new(),
+            (false, at) => format!(" --cancel-at {at}"),
+        };
+        let (runner, program) = (twin_runner(workspace), interpreter.display());
+        let [script, path] = [&runner, twin].map(|path| workspace.relative(path));
+        let typed = format!("{program} {script}{clock} {path}");
+        if !job.real && cfg!(unix) && interpreter == python.program() {
+            let server = match server {
+                Some(server) => server,
+                None => server.insert(ForkServer::start(workspace, python, self.limit)?),
+            };
+            return Ok((server.run(twin, &cancel_at)?, typed));
+        }
+        let mut command = limited(&interpreter);
+        command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
+        command.args(clock.split_whitespace()).arg(twin);
+        command.current_dir(&workspace.root);
+        Ok((self.run_to_its_end(command, job)?, typed))
+    }
+
+    /// On the real clock, no other program starts until this one has started.
+    fn run_to_its_end(&self, command: Command, job: Job<'_>) -> Result<Finished> {
+        if !job.real || job.asks == Asks::Order {
             return Ok(process::run(command, self.limit, || ())?);
         }
         let (started, has_started) = mpsc::channel();

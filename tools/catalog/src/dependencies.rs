@@ -39,39 +39,24 @@ pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
 /// in code, each with its line for a manifest. Tokio has all features, as its own
 /// documentation recommends to begin with, and the features of the section in a comment.
 ///
-/// # Errors
-///
-/// When the source is not Rust.
-pub fn find(section: &Section, source: &str) -> Result<BTreeMap<String, String>> {
-    let is_of_tests = |it: &&Dependency| it.kind == DependencyKind::Development;
-    let (of_tests, others): (Vec<_>, Vec<_>) =
-        section.dependencies.iter().partition(is_of_tests);
-    find_in(others.into_iter().chain(of_tests), source)
-}
-
-/// Returns the same for tests: a crate that the section also has for its tests, with the
-/// features that they need.
+/// A crate that the section has twice, also for its tests, comes with the features that the
+/// tests need if the source is one.
 ///
 /// # Errors
 ///
 /// When the source is not Rust.
-pub fn find_for_tests(
+pub fn find(
     section: &Section,
     source: &str,
+    is_test: bool,
 ) -> Result<BTreeMap<String, String>> {
-    let is_of_tests = |it: &&Dependency| it.kind == DependencyKind::Development;
-    let (of_tests, others): (Vec<_>, Vec<_>) =
-        section.dependencies.iter().partition(is_of_tests);
-    find_in(of_tests.into_iter().chain(others), source)
-}
-
-fn find_in<'a>(
-    dependencies: impl Iterator<Item = &'a Dependency>,
-    source: &str,
-) -> Result<BTreeMap<String, String>> {
+    let is_first = |it: &&Dependency| (it.kind == DependencyKind::Development) == is_test;
+    let (first, others): (Vec<_>, Vec<_>) =
+        section.dependencies.iter().partition(is_first);
+    let dependencies = first.into_iter().chain(others);
     let paths = full_paths(source)?;
-    let first = |path: &String| path.split("::").next().map(str::to_owned);
-    let used: BTreeSet<String> = paths.iter().filter_map(first).collect();
+    let name = |path: &String| path.split("::").next().map(str::to_owned);
+    let used: BTreeSet<String> = paths.iter().filter_map(name).collect();
     let needs_test_util = TEST_UTIL
         .iter()
         .any(|name| source.contains(name) || paths.contains(*name));

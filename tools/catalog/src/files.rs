@@ -48,28 +48,23 @@ pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
             bail!("{} is not empty; nothing there was touched", dir.display());
         }
     }
-    let files = files
-        .iter()
-        .map(|(name, text)| (dir.join(name), text.clone()));
-    make_all(&files.collect::<Vec<_>>(), None)
+    let files = files.iter();
+    let files = files.map(|(name, text)| (dir.join(name), text.clone()));
+    make_files(&files.collect::<Vec<_>>())
         .with_context(|| format!("cannot make {}; nothing was made", dir.display()))
 }
 
-/// Makes the new files and gives one existing file a new text.
+/// Makes the files, and the folders above them.
 ///
 /// # Errors
 ///
-/// When one of the new files exists already, or when something cannot be written.
-/// Everything is then as it was.
-pub fn make_files(new: &[(PathBuf, String)], changed: (&Path, &str)) -> Result<()> {
-    make_all(new, Some(changed))
-}
-
-fn make_all(new: &[(PathBuf, String)], changed: Option<(&Path, &str)>) -> Result<()> {
+/// When one of the files exists already, or when something cannot be written. None of them
+/// is left behind then.
+pub fn make_files(files: &[(PathBuf, String)]) -> Result<()> {
     let is_missing = |path: &&Path| path.symlink_metadata().is_err();
     let mut made: Vec<&Path> = Vec::new();
     let mut make = || -> Result<()> {
-        for (path, text) in new {
+        for (path, text) in files {
             if !is_missing(&path.as_path()) {
                 bail!("there is a file {} already", path.display());
             }
@@ -78,7 +73,7 @@ fn make_all(new: &[(PathBuf, String)], changed: Option<(&Path, &str)>) -> Result
             made[before..].reverse();
             replace(path, text)?;
         }
-        changed.map_or(Ok(()), |(path, text)| replace(path, text))
+        Ok(())
     };
     make().inspect_err(|_| {
         // The highest folder was made first. The first error is the one to tell.
@@ -140,24 +135,17 @@ mod tests {
     fn files_are_made_all_or_none() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        fs::write(at("main.rs"), "before").unwrap();
         fs::write(at("old.py"), "mine").unwrap();
-        let make = |names: [&str; 2], changed: &str| {
-            let new = names.map(|name| (at(name), "text".to_owned()));
-            make_files(&new, (&at(changed), "after"))
+        let make = |names: [&str; 2]| {
+            make_files(&names.map(|name| (at(name), "text".to_owned())))
         };
-        // The second is there already; the second is no place for a file; the text that
-        // changes cannot be written.
-        assert!(make(["x.rs", "old.py"], "main.rs").is_err());
-        assert!(make(["p/x.rs", "main.rs/x"], "main.rs").is_err());
-        assert!(make(["x.rs", "p/x.py"], "main.rs/x").is_err());
-        assert_eq!(everything_in(dir.path()), ["main.rs", "old.py"]);
+        // The second is there already; the second is no place for a file.
+        assert!(make(["x.rs", "old.py"]).is_err());
+        assert!(make(["p/x.rs", "old.py/x"]).is_err());
+        assert_eq!(everything_in(dir.path()), ["old.py"]);
         assert_eq!(fs::read_to_string(at("old.py")).unwrap(), "mine");
-        assert_eq!(fs::read_to_string(at("main.rs")).unwrap(), "before");
 
-        make(["x.rs", "p/x.py"], "main.rs").unwrap();
-        let all = ["main.rs", "old.py", "p", "x.rs"];
-        assert_eq!(everything_in(dir.path()), all);
-        assert_eq!(fs::read_to_string(at("main.rs")).unwrap(), "after");
+        make(["x.rs", "p/x.py"]).unwrap();
+        assert_eq!(everything_in(dir.path()), ["old.py", "p", "x.rs"]);
     }
 }

@@ -240,29 +240,32 @@ mod tests {
     use super::parse;
 
     const GOOD: &str = "\
-//! Yield values.
-//!
-//! What carries over: everything. Mind the trap.
-//! A second line.
-//!
-//! asyncio: async for, asyncio.sleep(0)
-//! asyncio: yield
-//! clock: real
-//! exit: 1 no such file
-//! order: a line
-//! send: no (it holds an Rc)
-//! stderr: the sky falls
-//! stderr: and the sea rises
-//! try: add tea -> 1 job
-//! try: -> usage
-//! twin: none (there is no such thing)
+Yield values.
 
-use std::pin::pin;
-";
+What carries over: everything. Mind the trap.
+A second line.
+
+asyncio: async for, asyncio.sleep(0)
+asyncio: yield
+clock: real
+exit: 1 no such file
+order: a line
+send: no (it holds an Rc)
+stderr: the sky falls
+stderr: and the sea rises
+try: add tea -> 1 job
+try: -> usage
+twin: none (there is no such thing)";
+
+    /// The text as a header, with a program behind it.
+    fn source(header: &str) -> String {
+        let lines = header.lines().map(|line| format!("//! {line}\n"));
+        lines.collect::<String>() + "\nuse std::pin::pin;\n"
+    }
 
     #[test]
     fn a_good_header() {
-        let (header, problems) = parse(GOOD);
+        let (header, problems) = parse(&source(GOOD));
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(header.summary, "Yield values.");
         let prose = "What carries over: everything. Mind the trap.|A second line.";
@@ -281,64 +284,44 @@ use std::pin::pin;
         assert_eq!(header.no_twin.as_deref(), Some("there is no such thing"));
     }
 
-    /// What is wrong with a header in which a text is replaced by another.
-    const MISTAKES: [(&str, &str, &str); 25] = [
-        (GOOD, "use std::pin::pin;\n", "no summary"),
-        ("//! Yield values.\n//!\n", "", "no summary"),
-        ("//! Yield values.\n", "", "no summary"),
-        ("Yield values.", "Yield values", "full stop"),
-        ("clock: real", "clok: real", "unknown directive `clok:`"),
-        ("clock: real", "clock: fast", "the only value is `real`"),
-        ("clock: real", "in real time", "is not a directive"),
-        ("none (there is no such thing)", "none", "the form is"),
-        ("none (there is no such thing)", "none ()", "the form is"),
-        ("send: no (it holds an Rc)", "send: yes", "the form is"),
-        ("async for, asyncio.sleep(0)", "", "separated by commas"),
-        ("asyncio: yield", "asyncio: async for", "`async for` twice"),
-        (
-            "asyncio: yield",
-            "asyncio: yield\n//! asyncio: raise",
-            "two lines",
-        ),
-        ("exit: 1 no", "exit: no", "the form is `exit: 1 TEXT`"),
-        ("stderr: the sky falls", "stderr:", "takes a text"),
-        ("order: a line", "order:", "takes a text"),
-        ("stderr: the sky falls", "differs: so", "needs a twin"),
-        (
-            "try: -> usage",
-            "try: usage",
-            "the form is `try: ARGS -> TEXT`",
-        ),
-        (
-            "//! asyncio: async for, asyncio.sleep(0)\n//! asyncio: yield\n",
-            "",
-            "is missing",
-        ),
-        ("clock: real", "clock: real\n//! clock: real", "twice"),
-        ("A second line.", "clock: real", "last paragraph"),
-        (PROSE, "", "needs prose"),
-        (SECOND, "//!\n//! Traps: two.\n", "begins with `Traps:`"),
-        (
-            SECOND,
-            "//!\n//! See also: x.\n//!\n//! Trap: y.\n",
-            "in this order",
-        ),
-        (SECOND, LONG, "20 are the most"),
-    ];
-
-    const LONG: &str = "//! 1\n//! 2\n//! 3\n//! 4\n//! 5\n//! 6\n//! 7\n";
-    const SECOND: &str = "//! A second line.\n";
-
-    const PROSE: &str =
-        "//! What carries over: everything. Mind the trap.\n//! A second line.\n//!\n";
+    /// A text of the good header, what replaces it, and what is wrong then; `|` ends a line.
+    const MISTAKES: &str = "\
+Yield values.|| => :: no summary
+Yield values.| => :: no summary
+Yield values. => Yield values :: full stop
+clock: real => clok: real :: unknown directive `clok:`
+clock: real => clock: fast :: the only value is `real`
+clock: real => in real time :: is not a directive
+none (there is no such thing) => none :: the form is
+none (there is no such thing) => none () :: the form is
+send: no (it holds an Rc) => send: yes :: the form is
+async for, asyncio.sleep(0) => :: separated by commas
+asyncio: yield => asyncio: async for :: `async for` twice
+asyncio: yield => asyncio: yield|asyncio: raise :: two lines
+exit: 1 no => exit: no :: the form is `exit: 1 TEXT`
+stderr: the sky falls => stderr: :: takes a text
+order: a line => order: :: takes a text
+stderr: the sky falls => differs: so :: needs a twin
+try: -> usage => try: usage :: the form is `try: ARGS -> TEXT`
+asyncio: async for, asyncio.sleep(0)|asyncio: yield| => :: is missing
+clock: real => clock: real|clock: real :: twice
+A second line. => clock: real :: last paragraph
+What carries over: everything. Mind the trap.|A second line.|| => :: needs prose
+A second line. => |Traps: two. :: begins with `Traps:`
+A second line. => |See also: x.||Trap: y. :: in this order
+A second line. => 1|2|3|4|5|6|7 :: 20 are the most";
 
     #[test]
     fn each_mistake_is_named() {
-        for (from, to, expected) in MISTAKES {
-            assert!(GOOD.contains(from), "{from} is not in the good header");
-            let (_, problems) = parse(&GOOD.replace(from, to));
-            assert_eq!(problems.len(), 1, "{problems:?}");
-            assert!(problems[0].contains(expected), "{problems:?}");
+        for mistake in MISTAKES.lines() {
+            let (change, expected) = mistake.split_once(":: ").expect("what is wrong");
+            let (from, to) = change.split_once(" =>").expect("what is replaced");
+            let [from, to] = [from, to.trim()].map(|it| it.replace('|', "\n"));
+            assert!(GOOD.contains(&from), "{from} is not in the good header");
+            let (_, problems) = parse(&source(&GOOD.replace(&from, &to)));
+            assert_eq!(problems.len(), 1, "{mistake}: {problems:?}");
+            assert!(problems[0].contains(expected), "{mistake}: {problems:?}");
         }
+        assert!(parse("use std::pin::pin;\n").1[0].contains("no summary"));
     }
 }

@@ -189,10 +189,7 @@ impl Problems<'_> {
         for problem in problems {
             self.report(&id, &example.source, problem);
         }
-        for path in [Some(&example.source), example.demo.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for path in example.sources() {
             self.check_width(&id, path)?;
         }
         if let Some(tests) = &example.tests {

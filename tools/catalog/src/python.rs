@@ -33,39 +33,24 @@ impl fmt::Display for Python {
 }
 
 impl Python {
-    /// The interpreter that the variable `PYTHON` names, or else the first of the usual
-    /// names on the path that is CPython 3.11 or later; or a message that says what was
-    /// looked for and what was found instead.
+    /// The interpreter that the variable `PYTHON` names, or else `python3` or `python` if
+    /// that is CPython 3.11 or later; or a message that says what was found instead.
     pub fn find() -> Result<Self, String> {
         if let Some(program) = env::var_os("PYTHON") {
-            return probe(&program).map_err(|problem| {
-                let shown = program.display();
-                let hint = match program.to_string_lossy().contains(' ') {
-                    true => "; the variable names a program, without arguments",
-                    false => "",
-                };
-                format!("PYTHON={shown}: {problem}{hint}")
-            });
+            return probe(&program)
+                .map_err(|problem| format!("PYTHON={}: {problem}", program.display()));
         }
-        let mut names = vec!["python3".to_owned(), "python".to_owned()];
-        let versions = (OLDEST_MINOR..OLDEST_MINOR + 10).rev();
-        names.extend(versions.map(|minor| format!("python3.{minor}")));
-        let mut problems = Vec::new();
-        for name in names {
+        let mut problems = String::new();
+        for name in ["python3", "python"] {
             match probe(name.as_ref()) {
                 Ok(python) => return Ok(python),
-                Err(problem) if problem == NOT_FOUND => {}
-                Err(problem) => problems.push(format!("{name}: {problem}")),
+                Err(problem) => problems += &format!("; {name}: {problem}"),
             }
         }
-        let mut message = format!(
+        Err(format!(
             "the twins need CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
-             the variable PYTHON"
-        );
-        if !problems.is_empty() {
-            message.push_str(&format!(" (found: {})", problems.join(", ")));
-        }
-        Err(message)
+             the variable PYTHON{problems}"
+        ))
     }
 
     /// The interpreter itself.
@@ -219,14 +204,12 @@ fn exit_status(_: i32) -> std::process::ExitStatus {
     unreachable!("only Unix can fork")
 }
 
-const NOT_FOUND: &str = "there is no such program";
-
 fn probe(program: &OsStr) -> Result<Python, String> {
     let script = "import sys; print(sys.implementation.name, *sys.version_info[:2])";
     let output = Command::new(program)
         .args(["-I", "-c", script])
         .output()
-        .map_err(|_| NOT_FOUND.to_owned())?;
+        .map_err(|_| "there is no such program")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let words: Vec<&str> = stdout.split_whitespace().collect();
     let &[implementation, major, minor] = words.as_slice() else {

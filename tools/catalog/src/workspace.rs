@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Dependency, Edition, MetadataCommand, Target};
 
-use crate::files::{entries, read, stem};
+use crate::files::read;
 use crate::header::{self, Header};
 use crate::rustc::Built;
 use crate::tables::{self, API_NAMES, ApiName};
@@ -20,7 +20,7 @@ use crate::{WrongCall, nearest};
 /// The crate that makes a package a section, by being depended upon.
 const RUNNER: &str = "runner";
 
-/// The workspace that the current directory is in, or that this xtask is a part of.
+/// The workspace that the current directory is in.
 #[derive(Debug)]
 pub struct Workspace {
     /// Where `Cargo.lock` is.
@@ -88,6 +88,13 @@ impl Example {
         self.header.no_twin.is_none()
     }
 
+    /// The Rust program, and its demonstration where that is a file of its own.
+    pub fn sources(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.source), self.demo.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+
     /// The program of this example that still says TODO somewhere, as `new` makes it.
     pub fn unwritten(&self) -> Option<&Path> {
         let mut programs = [self.source.as_path(), &self.twin].into_iter();
@@ -140,13 +147,55 @@ impl Workspace {
     /// When there is no workspace with sections here, or when a section lists an example
     /// that has no source.
     pub fn open() -> Result<Self> {
-        let here = env::current_dir().context("there is no current directory")?;
-        let in_a_package = here.ancestors().any(|dir| dir.join("Cargo.toml").exists());
-        match env::var_os("CARGO_MANIFEST_DIR") {
-            // Called through `--manifest-path`, cargo says where the xtask is.
-            Some(xtask) if !in_a_package => open_at(Path::new(&xtask)),
-            _ => open_at(&here),
+        let mut command = MetadataCommand::new();
+        let metadata = command.no_deps().exec();
+        let metadata = metadata.map_err(|error| match error {
+            cargo_metadata::Error::CargoMetadata { stderr } => {
+                let said = stderr.trim().trim_start_matches("error: ");
+                anyhow::anyhow!("cargo finds no workspace to work on: {said}")
+            }
+            other => anyhow::Error::new(other).context("cannot run cargo metadata"),
+        })?;
+        let root = metadata.workspace_root.clone().into_std_path_buf();
+        let mut sections = Vec::new();
+        for package in metadata.workspace_packages() {
+            let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
+            if !uses_runner || !package.targets.iter().any(Target::is_bin) {
+                continue;
+            }
+            let manifest = package.manifest_path.as_std_path();
+            let dir = manifest.parent().context("a manifest is in a folder")?;
+            let name = package.name.to_string();
+            let main = dir.join("src/main.rs");
+            let listed = listed(&read(&main)?);
+            let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
+            sections.push(Section {
+                examples: examples.collect::<Result<_>>()?,
+                description: package.description.clone().unwrap_or_default(),
+                dir: dir.to_owned(),
+                edition: package.edition,
+                dependencies: package.dependencies.clone(),
+                name,
+            });
         }
+        let table: Vec<(String, ApiName)> = tables::read(&root, API_NAMES)?;
+        for (_, row) in table {
+            let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
+            for example in examples.filter(|it| row.examples.contains(&it.id())) {
+                example.header.asyncio.push(row.name.clone());
+            }
+        }
+        ensure!(
+            !sections.is_empty(),
+            "no package of {} is a section",
+            root.display()
+        );
+        Ok(Self {
+            target: metadata.target_directory.into_std_path_buf(),
+            root,
+            sections,
+            built: Built::default(),
+        })
     }
 
     /// Every example, section by section.
@@ -214,18 +263,6 @@ impl Workspace {
 
     /// An error that names what was asked for and says what comes near to it.
     fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
-        let name = wrong.rsplit('/').next().unwrap_or(wrong);
-        let unlisted = self.sections.iter().find(|section| {
-            let source = section.dir.join("src").join(format!("{name}.rs"));
-            !name.is_empty() && name != "main" && source.exists()
-        });
-        if let Some(section) = unlisted {
-            let src = self.relative(&section.dir.join("src"));
-            return WrongCall(format!(
-                "{what} `{wrong}`: there is {src}/{name}.rs, but {src}/main.rs does not \
-                 list `{name}`"
-            ));
-        }
         let ids: Vec<String> = self.examples().map(Example::id).collect();
         let names = self.examples().map(|example| example.name.as_str());
         let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
@@ -285,59 +322,6 @@ impl Workspace {
     }
 }
 
-fn open_at(dir: &Path) -> Result<Workspace> {
-    let mut command = MetadataCommand::new();
-    let metadata = command.no_deps().current_dir(dir).exec();
-    let metadata = metadata.map_err(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => {
-            let said = stderr.trim().trim_start_matches("error: ");
-            anyhow::anyhow!("cargo finds no workspace to work on: {said}")
-        }
-        other => anyhow::Error::new(other).context("cannot run cargo metadata"),
-    })?;
-    let root = metadata.workspace_root.clone().into_std_path_buf();
-    let mut sections = Vec::new();
-    for package in metadata.workspace_packages() {
-        let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
-        if !uses_runner || !package.targets.iter().any(Target::is_bin) {
-            continue;
-        }
-        let manifest = package.manifest_path.as_std_path();
-        let dir = manifest.parent().context("a manifest is in a folder")?;
-        let name = package.name.to_string();
-        let main = dir.join("src/main.rs");
-        let listed = listed(&read(&main)?);
-        check_sources(&root, dir, &listed)?;
-        let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
-        sections.push(Section {
-            examples: examples.collect::<Result<_>>()?,
-            description: package.description.clone().unwrap_or_default(),
-            dir: dir.to_owned(),
-            edition: package.edition,
-            dependencies: package.dependencies.clone(),
-            name,
-        });
-    }
-    let table: Vec<(String, ApiName)> = tables::read(&root, API_NAMES)?;
-    for (_, row) in table {
-        let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
-        for example in examples.filter(|it| row.examples.contains(&it.id())) {
-            example.header.asyncio.push(row.name.clone());
-        }
-    }
-    ensure!(
-        !sections.is_empty(),
-        "no package of {} is a section",
-        root.display()
-    );
-    Ok(Workspace {
-        target: metadata.target_directory.into_std_path_buf(),
-        root,
-        sections,
-        built: Built::default(),
-    })
-}
-
 /// Returns the examples that a section's `main.rs` lists, each behind its heading: the
 /// `mod` lines, and the comments above them.
 fn listed(main: &str) -> Vec<(String, String)> {
@@ -354,24 +338,6 @@ fn listed(main: &str) -> Vec<(String, String)> {
         }
     }
     listed
-}
-
-/// Refuses a listed example that has no source; a file of another name may be the one.
-fn check_sources(root: &Path, dir: &Path, listed: &[(String, String)]) -> Result<()> {
-    let src = dir.join("src");
-    let is_missing =
-        |(_, name): &&(String, String)| !src.join(format!("{name}.rs")).exists();
-    let Some((_, name)) = listed.iter().find(is_missing) else {
-        return Ok(());
-    };
-    let mut stems: Vec<String> = entries(&src)?.iter().map(|path| stem(path)).collect();
-    stems.retain(|stem| stem != "main" && !listed.iter().any(|(_, name)| name == stem));
-    let src = src.strip_prefix(root).unwrap_or(&src).display();
-    let near = nearest(name, stems.iter().map(String::as_str));
-    let hint = near.map_or(String::new(), |other| {
-        format!("; is it now {src}/{other}.rs? Then list `{other}`")
-    });
-    bail!("{src}/main.rs lists `{name}`, but there is no {src}/{name}.rs{hint}")
 }
 
 /// The cargo that called us, or the one on the path.

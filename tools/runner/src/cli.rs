@@ -11,7 +11,6 @@ use crate::transcript::print_raw;
 enum Command {
     Help,
     List,
-    Source(String),
     Run {
         names: Vec<String>,
         manner: Manner,
@@ -34,7 +33,6 @@ pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode
         match command {
             Command::Help => print_raw(&help(section, title)),
             Command::List => print_raw(&list(examples)),
-            Command::Source(name) => print_raw(find(&name, section, examples)?.source),
             Command::Run {
                 names,
                 manner,
@@ -66,7 +64,6 @@ pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode
 
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut names = Vec::new();
-    let mut source = None;
     let mut list = false;
     let mut manner = Manner::default();
     let mut args = args.map(|arg| {
@@ -81,25 +78,20 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
             "--virtual-time" => manner.virtual_time = true,
             "--tsv" => manner.tsv = true,
             "--spawn" => manner.spawn = true,
-            "--source" => source = Some(args.next().transpose()?.unwrap_or_default()),
             "--" => arguments = args.by_ref().collect::<Result<_, _>>()?,
             arg if arg.starts_with('-') => return Err(format!("no option `{arg}`")),
             name => names.push(name.to_owned()),
         }
     }
     let alone = names.is_empty() && manner == Manner::default() && arguments.is_empty();
-    match (list, source) {
-        (false, None) => Ok(Command::Run {
+    match list {
+        true if alone => Ok(Command::List),
+        true => Err("--list goes with nothing else".to_owned()),
+        false => Ok(Command::Run {
             names,
             manner,
             arguments,
         }),
-        (true, None) if alone => Ok(Command::List),
-        (false, Some(name)) if alone && !name.is_empty() => Ok(Command::Source(name)),
-        (true, _) => Err("--list goes with nothing else".to_owned()),
-        (false, _) => {
-            Err("--source takes one example and goes with nothing else".to_owned())
-        }
     }
 }
 
@@ -145,7 +137,6 @@ Options:
       --tsv             Print seconds, task id and text, separated by tabs, between lines
                         that begin with #: the example's name, and its end
       --list            Print every example with its summary
-      --source EXAMPLE  Print the source file, a complete program
   -h, --help            Print this help
 
 Each line shows the seconds since the start of its example.
@@ -190,8 +181,5 @@ mod tests {
         let words = "b --virtual-time a --tsv --spawn -- --x y";
         assert_eq!(parsed(words), Ok(everything));
         assert_eq!(parsed("a -h"), Ok(Command::Help));
-        for words in ["--source a b", "--source a -- b", "--source a --tsv"] {
-            assert!(parsed(words).is_err(), "{words}");
-        }
     }
 }
