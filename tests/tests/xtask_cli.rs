@@ -79,6 +79,8 @@ fn a_new_example() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/new.txt"], |words| {
         if words == ["write"] {
+            let numbers = fixture.read("docs/traps.tsv") + "T006\tfresh/second\n";
+            fixture.write("docs/traps.tsv", &numbers);
             for path in ["src/second.rs", "python/second.py"] {
                 let path = format!("crates/fresh/{path}");
                 fixture.write(&path, &fixture.read(&path).replace("TODO", "Done"));

@@ -40,8 +40,17 @@ pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
             .with_context(|| format!("cannot read {}", workspace.relative(path)))
     };
     let (id, names) = (example.id(), header.asyncio.join(", "));
-    let (summary, prose) = (&header.summary, header.prose.join("\n"));
-    let mut text = format!("{id}\n{summary}\n\n{prose}\n\nasyncio: {names}\n");
+    let mut text = format!("{id}\n{}\n\n", header.summary);
+    for paragraph in &header.paragraphs {
+        text += &match paragraph.title() {
+            Some(title) => {
+                let boxed = format!("| {title}: {}", paragraph.text);
+                boxed.replace('\n', "\n| ") + "\n\n"
+            }
+            None => format!("{}\n\n", paragraph.text),
+        };
+    }
+    text += &format!("asyncio: {names}\n");
     let twin = example.has_twin().then_some(&example.twin);
     for path in example.sources().chain(twin) {
         let source = read(path)?;

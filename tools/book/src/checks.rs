@@ -76,7 +76,8 @@ pub fn headers(
     };
     let mut problems = Vec::new();
     for example in workspace.examples() {
-        let prose = example.header.prose.join(" ");
+        let texts = example.header.paragraphs.iter().map(|it| it.text.as_str());
+        let prose = texts.collect::<Vec<&str>>().join("\n");
         for word in prose.split('`').skip(1).step_by(2) {
             let is_name = word.split('/').all(|part| {
                 !part.is_empty()

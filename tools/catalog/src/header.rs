@@ -5,8 +5,8 @@
 pub struct Header {
     /// The first line.
     pub summary: String,
-    /// The prose between the summary and the directives, as lines.
-    pub prose: Vec<String>,
+    /// The prose between the summary and the directives.
+    pub paragraphs: Vec<Paragraph>,
     /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python
     /// that the example answers.
     pub asyncio: Vec<String>,
@@ -27,6 +27,39 @@ pub struct Header {
     pub stderr: Vec<String>,
     /// `try: ARGS -> TEXT`: with these arguments the `main` of a copy prints this text.
     pub tries: Vec<(String, String)>,
+}
+
+/// A paragraph of a header's prose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paragraph {
+    /// One of [`LABELS`], if it begins with one.
+    pub label: Option<&'static str>,
+    /// The number of a trap, if `docs/traps.tsv` has one for it.
+    pub number: Option<String>,
+    /// What follows the label, with its line breaks.
+    pub text: String,
+}
+
+impl Paragraph {
+    fn new(lines: &[&str]) -> Self {
+        let text = lines.join("\n");
+        let labelled = LABELS.into_iter().find_map(|label| {
+            let text = text.strip_prefix(label)?.strip_prefix(": ")?;
+            Some((label, text.to_owned()))
+        });
+        let (label, text) = labelled.map_or((None, text), |(it, text)| (Some(it), text));
+        Self {
+            label,
+            number: None,
+            text,
+        }
+    }
+
+    /// Returns the label with the number, as in `Trap T001`.
+    pub fn title(&self) -> Option<String> {
+        let number = self.number.iter().map(|number| format!(" {number}"));
+        Some(self.label?.to_owned() + &number.collect::<String>())
+    }
 }
 
 const DIRECTIVES: [&str; 9] = [
@@ -81,8 +114,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
         problems.push(problem);
     }
     problems.extend(label_problems(&paragraphs));
-    let prose = paragraphs.join(&"").into_iter();
-    header.prose = prose.map(str::to_owned).collect();
+    header.paragraphs = paragraphs.iter().map(|it| Paragraph::new(it)).collect();
     for line in paragraphs.concat() {
         let directive = directive(line);
         if let Some((key, _)) = directive.filter(|(key, _)| DIRECTIVES.contains(key)) {
@@ -163,6 +195,12 @@ fn label_problems(paragraphs: &[&[&str]]) -> Option<String> {
 }
 
 impl Header {
+    /// Returns the paragraphs with this label.
+    pub fn labelled(&self, label: &str) -> impl Iterator<Item = &Paragraph> {
+        let has = move |it: &&Paragraph| it.label == Some(label);
+        self.paragraphs.iter().filter(has)
+    }
+
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
         match (key, value) {
             ("asyncio", names) => {
@@ -268,8 +306,15 @@ twin: none (there is no such thing)";
         let (header, problems) = parse(&source(GOOD));
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(header.summary, "Yield values.");
-        let prose = "What carries over: everything. Mind the trap.|A second line.";
-        assert_eq!(header.prose.join("|"), prose);
+        let prose = "What carries over: everything. Mind the trap.";
+        assert_eq!(
+            header.paragraphs[0].text,
+            format!("{prose}\nA second line.")
+        );
+        let (labelled, _) = parse(&GOOD.replace(SECOND, "//!\n//! Trap: it\n//! is.\n"));
+        let texts = labelled.paragraphs.iter();
+        let texts = texts.map(|it| (it.label, it.text.as_str()));
+        assert!(texts.eq([(None, prose), (Some("Trap"), "it\nis.")]));
         assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
         assert_eq!(header.exit.as_deref(), Some("no such file"));
         assert_eq!(header.order, ["a line"]);

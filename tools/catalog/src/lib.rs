@@ -32,6 +32,7 @@ pub mod search;
 pub mod speed;
 pub mod tables;
 pub mod transcript;
+pub mod traps;
 pub mod versions;
 pub mod workspace;
 

@@ -44,6 +44,15 @@ pub enum Status {
     None,
 }
 
+/// The number of a trap: a row of `docs/traps.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Trap {
+    /// `T001`.
+    pub number: String,
+    /// The example whose header has the trap; or `retired`, and why.
+    pub example: String,
+}
+
 /// A code block or an exercise of a guide: a row of `docs/guides.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Block {

@@ -13,9 +13,9 @@ use cargo_metadata::{Dependency, Edition, MetadataCommand, Target};
 use crate::files::read;
 use crate::header::{self, Header};
 use crate::rustc::Built;
-use crate::tables::{self, API_NAMES, ApiName};
+use crate::tables::{self, API_NAMES, ApiName, Trap};
 use crate::transcript::Transcript;
-use crate::{WrongCall, nearest};
+use crate::{WrongCall, nearest, traps};
 
 /// The crate that makes a package a section, by being depended upon.
 const RUNNER: &str = "runner";
@@ -184,6 +184,10 @@ impl Workspace {
             for example in examples.filter(|it| row.examples.contains(&it.id())) {
                 example.header.asyncio.push(row.name.clone());
             }
+        }
+        let numbers: Vec<(String, Trap)> = tables::read(&root, traps::PATH)?;
+        for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
+            traps::number(&numbers, example);
         }
         ensure!(
             !sections.is_empty(),
