@@ -15,6 +15,7 @@
 //! See also: `gather`, `first_completed`, `structured_scope`, `task_group_errors`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.TaskGroup.create_task, except*, ExceptionGroup
+//! try: nowhere.txt -> NotFound
 
 use std::any::Any;
 use std::error::Error;
@@ -22,12 +23,10 @@ use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::select;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,14 +53,13 @@ struct Shared<E> {
     stop: CancellationToken,
     /// Cancelled when the group has ended or is dropped.
     ended: CancellationToken,
-    /// Counts the tasks of this group; behind it, those of the groups around it.
+    /// Count the tasks: for the groups around this one, and for this one.
     trackers: Vec<TaskTracker>,
-    errors: Mutex<Vec<E>>,
-    panics: Mutex<Vec<Box<dyn Any + Send>>>,
+    errors_and_panics: Mutex<(Vec<E>, Vec<Box<dyn Any + Send>>)>,
 }
 
 tokio::task_local! {
-    /// Those of the group in which this task or body runs.
+    /// The trackers of the group in which the current code runs.
     static TRACKERS: Vec<TaskTracker>;
 }
 
@@ -75,9 +73,6 @@ tokio::task_local! {
 /// another group, that group waits. So do not return the future of an inner group from
 /// the body: the outer group would wait for tasks that nobody stops.
 ///
-/// If `E` is `Box<dyn Error + Send + Sync>`, a spawned task refuses the group:
-/// "implementation of `AsyncFnOnce` is not general enough". Then await `.boxed()` of it.
-///
 /// # Errors
 ///
 /// The errors of the tasks that failed, and of the body. A stopped task has none.
@@ -86,28 +81,28 @@ tokio::task_local! {
 ///
 /// When the body or a task does, with the same payload, after the rest has ended. The
 /// errors are lost then.
-pub async fn task_group<T, E>(
-    body: impl AsyncFnOnce(TaskGroup<E>) -> Result<T, E>,
+pub async fn task_group<T, E, Fut>(
+    body: impl FnOnce(TaskGroup<E>) -> Fut,
 ) -> Result<T, TaskErrors<E>>
 where
     E: Send + 'static,
+    Fut: Future<Output = Result<T, E>>,
 {
     let tasks = TaskTracker::new();
     tasks.close();
-    let mut trackers = vec![tasks.clone()];
-    let _ = TRACKERS.try_with(|outer| trackers.extend_from_slice(outer));
-    let group = TaskGroup(Arc::new(Shared {
+    let mut trackers = TRACKERS.try_with(Vec::clone).unwrap_or_default();
+    trackers.push(tasks.clone());
+    let shared = Arc::new(Shared {
         stop: CancellationToken::new(),
         ended: CancellationToken::new(),
         trackers: trackers.clone(),
-        errors: Mutex::default(),
-        panics: Mutex::default(),
-    }));
-    let shared = Arc::clone(&group.0);
+        errors_and_panics: Mutex::default(),
+    });
     // For the case that this future is dropped.
     let _stop = shared.stop.clone().drop_guard();
     let _ended = shared.ended.clone().drop_guard();
 
+    let group = TaskGroup(Arc::clone(&shared));
     let body = TRACKERS.scope(trackers, async move { body(group).await });
     let value = shared.run(body).await;
     tasks.wait().await;
@@ -115,12 +110,11 @@ where
     shared.stop.cancel();
     tasks.wait().await;
 
-    let mut panics = mem::take(&mut *lock(&shared.panics)).into_iter();
-    if let Some(first) = panics.next() {
-        drop(panics);
-        resume_unwind(first);
+    let (errors, panics) = mem::take(&mut *shared.lock());
+    let first_panic = panics.into_iter().next();
+    if let Some(panic) = first_panic {
+        resume_unwind(panic);
     }
-    let errors = mem::take(&mut *lock(&shared.errors));
     match value {
         Some(value) if errors.is_empty() => Ok(value),
         _ => Err(TaskErrors(errors)),
@@ -131,8 +125,9 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// Starts a task of the group, from the body or from another task.
     ///
     /// The receiver returns the value. If the task failed or was stopped, the receiver
-    /// waits until the group has ended, and returns an error. If the group has ended or
-    /// is being stopped, the future is dropped instead of started.
+    /// waits until the group has ended, and returns an error. So a task of the group must
+    /// not block its thread on it (`block_in_place`): both would wait for ever. If the
+    /// group has ended or is being stopped, the future is dropped instead of started.
     pub fn spawn<T, F>(&self, future: F) -> oneshot::Receiver<T>
     where
         T: Send + 'static,
@@ -145,14 +140,19 @@ impl<E: Send + 'static> TaskGroup<E> {
         // After it is counted: whoever ends the group in this moment waits for it.
         if !shared.stop.is_cancelled() {
             tokio::spawn(TRACKERS.scope(trackers, async move {
-                match shared.run(future).await {
-                    Some(value) => drop(sender.send(value)),
-                    None => {
-                        drop(counted);
-                        // Otherwise a body that awaits this task could see the sender
-                        // dropped, and go on, in the moment before it is stopped.
-                        shared.ended.cancelled().await;
-                    }
+                let mut sender = Some(sender);
+                let task = async {
+                    let value = future.await?;
+                    // If nobody receives the value, it is dropped here, and may panic.
+                    let _ = sender.take().map(|sender| sender.send(value));
+                    Ok(())
+                };
+                shared.run(task).await;
+                drop(counted);
+                if sender.is_some() {
+                    // Otherwise a body that awaits this task could see the sender
+                    // dropped, and go on, in the moment before it is stopped.
+                    shared.ended.cancelled().await;
                 }
             }));
         }
@@ -180,74 +180,30 @@ impl<E> Shared<E> {
         match AssertUnwindSafe(until_stopped).catch_unwind().await {
             Ok(None) => return None,
             Ok(Some(Ok(value))) => return Some(value),
-            Ok(Some(Err(error))) => lock(&self.errors).push(error),
-            Err(panic) => lock(&self.panics).push(panic),
+            Ok(Some(Err(error))) => self.lock().0.push(error),
+            Err(panic) => self.lock().1.push(panic),
         }
         self.stop.cancel();
         None
     }
-}
 
-/// Nothing that can panic runs while the lock is held.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Prints when it is dropped.
-struct CleanUp(&'static str);
-
-impl Drop for CleanUp {
-    fn drop(&mut self) {
-        println!("{}: cleaned up", self.0);
+    fn lock(&self) -> MutexGuard<'_, (Vec<E>, Vec<Box<dyn Any + Send>>)> {
+        // Nothing that can panic runs while the lock is held.
+        let lock = self.errors_and_panics.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn worker(name: &'static str, millis: u64, fails: bool) -> Result<String, String> {
-    let _clean_up = CleanUp(name);
-    sleep(Duration::from_millis(millis)).await;
-    if fails {
-        return Err(format!("Worker {name} failed"));
-    }
-    Ok(format!("Success: {name}"))
-}
-
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    println!("All succeed:");
-    let (task1, task2) = task_group(async |group| {
-        let task1 = group.spawn(worker("A", 200, false));
-        let task2 = group.spawn(worker("B", 100, false));
-        Ok((task1, task2))
-    })
-    .await?;
-    println!("{}, {}", task1.await?, task2.await?);
-
-    println!("A task fails:");
-    let result = task_group(async |group| {
-        group.spawn(worker("A", 100, false));
-        group.spawn(worker("B", 1000, false));
-        let text = group.spawn(worker("C", 200, true)).await;
-        println!("Not reached, as the body is stopped too: {text:?}");
-        Ok(())
-    })
-    .await;
-    if let Err(errors) = result {
-        println!("{errors}");
-    }
-
-    println!("The body fails:");
-    let result = task_group(async |group| {
-        group.spawn(worker("D", 1000, false));
-        sleep(Duration::from_millis(100)).await;
-        Err::<(), _>(String::from("The body failed"))
-    })
-    .await;
-    if let Err(errors) = result {
-        println!("{errors}");
-    }
-    Ok(())
-}
-
+/// Reads all files at the same time, or none: `cargo run -- a.txt b.txt`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
+    let names = std::env::args().skip(1);
+    let read = task_group(async |group| {
+        let read = |name: String| group.spawn(tokio::fs::read(name));
+        Ok(names.map(read).collect::<Vec<_>>())
+    });
+    for contents in read.await? {
+        println!("{} bytes", contents.await?.len());
+    }
+    Ok(())
 }

@@ -60,9 +60,12 @@ tokio::task_local! {
 /// # Panics
 ///
 /// When the body or a task does, with the same payload, after the rest has ended.
-pub async fn scope<T: Send + 'static, E: Send + 'static>(
-    body: impl AsyncFnOnce(Scope<T, E>) -> Result<T, E>,
-) -> Result<T, E> {
+pub async fn scope<T, E, Fut>(body: impl FnOnce(Scope<T, E>) -> Fut) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    Fut: Future<Output = Result<T, E>>,
+{
     let tracker = TaskTracker::new();
     let mut trackers = TRACKERS.try_with(Vec::clone).unwrap_or_default();
     trackers.push(tracker.clone());
@@ -111,7 +114,8 @@ impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
         });
     }
 
-    /// Ends the scope with a value, unless an error or a value came before.
+    /// Ends the scope with a value. Drops the value if an error or a value came before,
+    /// or the scope has ended.
     ///
     /// Its tasks and its body are cancelled, and so is the caller at its next await.
     pub fn end(&self, value: T) {
@@ -143,7 +147,9 @@ impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
         let is_panic = outcome.is_err();
         let mut outcome = Some(outcome);
         let mut first = self.lock();
-        if first.is_none() || is_panic && matches!(*first, Some(Ok(_))) {
+        // An outcome after the end would stay as long as a clone of the scope.
+        let is_first = first.is_none() && !self.0.stop.is_cancelled();
+        if is_first || is_panic && matches!(*first, Some(Ok(_))) {
             mem::swap(&mut *first, &mut outcome);
         }
         // Before the other outcome is dropped, whose destructor may use the scope.

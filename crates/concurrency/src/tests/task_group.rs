@@ -343,6 +343,84 @@ async fn a_panic_stops_the_rest_and_goes_on_in_the_caller() {
     .await;
 }
 
+/// Of a stopped task, of its value that nobody receives, and of a body that is stopped.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_destructor_goes_on_in_the_caller() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a bomb");
+        }
+    }
+    for kind in ["stopped", "value", "body"] {
+        let live = Live::default();
+        let group = task_group(async |group: TaskGroup<u64>| {
+            group.spawn(live.job().run(100_000_000, Ok(1)));
+            group.spawn(async move {
+                if kind == "value" {
+                    return Ok(Some(Bomb));
+                }
+                let _bomb = (kind == "stopped").then_some(Bomb);
+                sleep(LONG * 1000).await;
+                Ok(None)
+            });
+            group.spawn(async move {
+                sleep(Duration::from_millis(1)).await;
+                if kind == "value" { Ok(()) } else { Err(7) }
+            });
+            let _bomb = (kind == "body").then_some(Bomb);
+            sleep(LONG * 1000).await;
+            Ok(())
+        });
+        let panics = timeout(LONG, AssertUnwindSafe(group).catch_unwind()).await;
+        let panic = panics.expect("not stopped").expect_err(kind);
+        assert_eq!(panic.downcast_ref(), Some(&"a bomb"), "{kind}");
+        assert_eq!(live.count(), 0);
+    }
+}
+
+/// As an error, most programs have a trait object, which is not `'static` by its name.
+#[tokio::test(start_paused = true)]
+async fn errors_of_any_type_in_a_task() {
+    #[derive(Debug, PartialEq)]
+    struct Mine;
+
+    impl From<std::num::ParseIntError> for Mine {
+        fn from(_: std::num::ParseIntError) -> Self {
+            Self
+        }
+    }
+
+    async fn parse<E>(text: &str) -> Result<u64, TaskErrors<E>>
+    where
+        E: From<std::num::ParseIntError> + Send + 'static,
+    {
+        let mut calls = 0;
+        let number = task_group(async |group: TaskGroup<E>| {
+            calls += 1;
+            text_len(text.len()).await?;
+            let text = text.to_owned();
+            let number = group.spawn(async move { Ok(text.parse::<u64>()?) });
+            Ok(number)
+        });
+        Ok(number.await?.await.expect("no error") + calls)
+    }
+
+    async fn text_len(length: usize) -> Result<usize, std::num::ParseIntError> {
+        Ok(length)
+    }
+
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let boxed = tokio::spawn(async { parse::<Boxed>(&String::from("7")).await });
+    assert_eq!(boxed.await.unwrap().unwrap(), 8);
+    let boxed = tokio::spawn(async { parse::<Boxed>("seven").await });
+    let error: Boxed = boxed.await.unwrap().unwrap_err().into();
+    assert_eq!(error.to_string(), "1 failed: invalid digit found in string");
+    let mine = tokio::spawn(async { parse::<Mine>("seven").await });
+    assert_eq!(mine.await.unwrap().unwrap_err().0, [Mine]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn values_and_errors_need_only_be_send() {
     soon(async {

@@ -297,6 +297,55 @@ async fn limits() {
     assert_eq!(live.count(), 0, "a scope that has ended starts nothing");
 }
 
+/// The value may own the scope.
+#[tokio::test(start_paused = true)]
+async fn a_value_after_the_end_is_dropped() {
+    let value = Arc::new(());
+    let (sender, mut outside) = mpsc::channel::<Scope<Arc<()>, u32>>(1);
+    let ended = scope(async |scope| {
+        let _ = sender.send(scope).await;
+        Ok(Arc::new(()))
+    });
+    ended.await.expect("it ends well");
+    let left = outside.recv().await.expect("it was sent");
+    left.end(Arc::clone(&value));
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+/// As an error, most programs have a trait object, which is not `'static` by its name.
+#[tokio::test(start_paused = true)]
+async fn errors_of_any_type_in_a_task() {
+    async fn parse<E>(text: &str) -> Result<u64, E>
+    where
+        E: From<std::num::ParseIntError> + Send + 'static,
+    {
+        let mut number = 0;
+        scope(async |scope| {
+            number = text.parse()?;
+            let ending = scope.clone();
+            scope.spawn(async move {
+                ending.end(number);
+                Ok(())
+            });
+            sleep(HOUR).await;
+            Ok(number)
+        })
+        .await
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("mine")]
+    struct Mine(#[from] std::num::ParseIntError);
+
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    let boxed = tokio::spawn(async { parse::<Boxed>(&String::from("7")).await });
+    assert_eq!(boxed.await.expect("no panic").expect("a number"), 7);
+    let boxed = tokio::spawn(async { parse::<Boxed>("seven").await });
+    assert!(boxed.await.expect("no panic").is_err());
+    let mine = tokio::spawn(async { parse::<Mine>("seven").await });
+    assert!(mine.await.expect("no panic").is_err());
+}
+
 #[tokio::test]
 async fn in_a_struct_in_tasks_with_what_is_only_send() {
     struct Service {
