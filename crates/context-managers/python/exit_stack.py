@@ -32,21 +32,15 @@ async def connected(name):
         print(f"{name} closed after {connection.requests} requests")
 
 
-async def open_all(names):
-    """Opens all, or none: if one fails, those that are open are closed."""
-    async with AsyncExitStack() as stack:
-        connections = [
-            await stack.enter_async_context(connected(name)) for name in names
-        ]
-        return connections, stack.pop_all()
+async def open_all(stack, names):
+    """Opens connections that the caller's stack closes."""
+    return [await stack.enter_async_context(connected(name)) for name in names]
 
 
 async def work(names, error=None):
     """Opens connections, uses the first of them, and closes them."""
     async with AsyncExitStack() as stack:
-        connections = [
-            await stack.enter_async_context(connected(name)) for name in names
-        ]
+        connections = await open_all(stack, names)
         await connections[0].request()
         if error is not None:
             raise error
@@ -77,11 +71,6 @@ async def main():
     except ConnectionError as error:
         print(message(error))
 
-    print("Moved to the caller:")
-    connections, stack = await open_all(["disk", "mail"])
-    async with stack:
-        await connections[1].request()
-
     print("Cancelled when two of three are open:")
     task = asyncio.create_task(work(["disk", "mail", "clock"]))
     await asyncio.sleep(LATENCY / 2)
@@ -91,11 +80,12 @@ async def main():
         print("cancelled, and all is closed")
 
     print("Forgotten, and not closed:")
-    connections, stack = await open_all(["disk", "mail"])
+    stack = AsyncExitStack()
+    connections = await open_all(stack, ["disk", "mail", "tape"])
     # The collector gives the generators to the loop, which closes each in a task.
     del connections, stack
     print("the program continues")
-    await asyncio.sleep(2 * LATENCY)
+    await asyncio.sleep(3 * LATENCY)
 
 
 asyncio.run(main())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::exit_stack::{Entered, ExitError, ExitStack, with_exit_stack};
+use crate::exit_stack::{Entered, ExitErrors, ExitStack};
 
 const LATENCY: Duration = Duration::from_millis(100);
 
@@ -42,22 +42,17 @@ impl Connection {
     }
 }
 
-type Connections = Vec<Entered<Connection>>;
-
-/// Opens all, or none: if one fails, those that are open are closed.
-async fn open_all(
-    tracker: &TaskTracker,
+/// Opens connections that the caller's stack closes.
+async fn open_all<'a>(
+    stack: &'a ExitStack<String>,
     names: &[&'static str],
-) -> Result<(Connections, ExitStack<String>), ExitError<String>> {
-    with_exit_stack(tracker, async |stack| {
-        let mut connections = Vec::new();
-        for name in names {
-            let connection = Connection::open(name).await?;
-            connections.push(stack.enter(connection, Connection::close));
-        }
-        Ok((connections, stack.pop_all()))
-    })
-    .await
+) -> Result<Vec<Entered<'a, Connection>>, String> {
+    let mut connections = Vec::new();
+    for name in names {
+        let connection = Connection::open(name).await?;
+        connections.push(stack.enter(connection, Connection::close));
+    }
+    Ok(connections)
 }
 
 /// Opens connections, uses the first of them, and closes them.
@@ -65,20 +60,18 @@ async fn work(
     tracker: &TaskTracker,
     names: &[&'static str],
     result: Result<u32, String>,
-) -> Result<u32, ExitError<String>> {
-    with_exit_stack(tracker, async |stack| {
-        let mut connections = Vec::new();
-        for name in names {
-            let connection = Connection::open(name).await?;
-            connections.push(stack.enter(connection, Connection::close));
-        }
+) -> Result<u32, ExitErrors<String>> {
+    let stack = ExitStack::new(tracker);
+    let body = async {
+        let mut connections = open_all(&stack, names).await?;
         connections[0].request().await;
         result
-    })
-    .await
+    };
+    let result = body.await;
+    stack.close(result).await
 }
 
-pub async fn run() -> Result<(), ExitError<String>> {
+pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let tracker = TaskTracker::new();
 
     println!("Closed in reverse:");
@@ -96,12 +89,6 @@ pub async fn run() -> Result<(), ExitError<String>> {
         println!("{error}");
     }
 
-    println!("Moved to the caller:");
-    let (mut connections, stack) = open_all(&tracker, &["disk", "mail"]).await?;
-    connections[1].request().await;
-    drop(connections);
-    stack.close().await?;
-
     println!("Cancelled when two of three are open:");
     let closings = tracker.clone();
     let names = ["disk", "mail", "clock"];
@@ -115,14 +102,16 @@ pub async fn run() -> Result<(), ExitError<String>> {
     }
 
     println!("Forgotten, and not closed:");
-    let (connections, stack) = open_all(&tracker, &["disk", "mail"]).await?;
-    drop((connections, stack));
+    let stack = ExitStack::new(&tracker);
+    let connections = open_all(&stack, &["disk", "mail", "tape"]).await?;
+    drop(connections);
+    drop(stack);
     println!("the program continues");
     tracker.wait().await;
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), ExitError<String>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     run().await
 }
