@@ -3,68 +3,64 @@ import asyncio
 
 class Database:
     async def __aenter__(self):
-        print("Opening")
         await asyncio.sleep(0.1)
+        print("opened")
         return self
 
-    async def query(self, sql):
-        print(sql)
-        assert ";" not in sql, "one query at a time"
+    async def count(self, table):
         await asyncio.sleep(0.2)
-        match sql.split():
-            case ["count", count]:
-                return int(count)
-        raise ValueError(f'syntax error in "{sql}"')
+        assert table != ";", "no table is called ;"
+        match table:
+            case "orders":
+                return 6
+            case "users":
+                return 3
+            case "guests":
+                return 0
+        raise ValueError(f"no table {table}")
 
     async def __aexit__(self, exc_type, error, traceback):
-        if isinstance(error, ValueError):
-            print(f"It failed: {error}")
-        print("Closing")
         await asyncio.sleep(0.1)
-        print("Closed")
+        print("closed")
 
 
-async def sum_of(first, second):
+async def ratio(orders, users):
     async with Database() as database:
-        count = await database.query(first)
-        if count == 0:
+        users = await database.count(users)
+        if users == 0:
             return 0
-        return count + await database.query(second)
+        return await database.count(orders) // users
 
 
-async def print_sum(first, second):
+async def report(orders, users):
     try:
-        print(f"Sum: {await sum_of(first, second)}")
+        print(f"{await ratio(orders, users)} for each")
     except ValueError as error:
-        print(f"Error: {error}")
+        print(f"error: {error}")
 
 
 async def main():
-    print("All goes well:")
-    await print_sum("count 3", "count 4")
-
-    print("An early return:")
-    await print_sum("count 0", "count 4")
-
-    print("The second query fails:")
-    await print_sum("count 3", "cuont 4")
+    print("Success, an early return and an error:")
+    await report("orders", "users")
+    await report("orders", "guests")
+    await report("odrers", "users")
 
     # There is no way to leave an `async with` without its end.
-    print("It fails without a block around the queries:")
-    await print_sum("count 3", "cuont 4")
+    print("An error without a block around the queries:")
+    await report("odrers", "users")
 
-    print("A bug in a query:")
+    print("A bug:")
     try:
-        await print_sum("count 3", "count 4; count 5")
+        await report("orders", ";")
     except AssertionError:
-        print("Ended by a bug")
+        print("ended by a bug")
 
-    print("A timeout of 0.4 s:")
+    print("A timeout of 0.2 s:")
     try:
-        async with asyncio.timeout(0.4):
-            await print_sum("count 3", "count 4")
+        async with asyncio.timeout(0.2):
+            await report("orders", "users")
     except TimeoutError:
-        print("Timed out")
+        print("timed out")
 
 
 asyncio.run(main())

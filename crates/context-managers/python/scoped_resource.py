@@ -34,25 +34,6 @@ async def connection_to(name):
             raise BrokenPipeError(f"{name} did not answer")
 
 
-@asynccontextmanager
-async def database_stopped():
-    await asyncio.sleep(0.1)
-    print("Database stopped")
-    try:
-        yield
-    finally:
-        await asyncio.sleep(0.1)
-        print("Database started")
-
-
-async def back_up():
-    async with database_stopped():
-        for file in range(1, 4):
-            await asyncio.sleep(0.2)
-            print(f"File {file} is copied")
-        return 3
-
-
 async def letters(database, pages):
     async with connection_to(database) as connection:
         if not pages:
@@ -95,18 +76,18 @@ async def main():
     print("A timeout of 0.4 s:")
     try:
         async with asyncio.timeout(limit):
-            await back_up()
+            await print_length("PostgreSQL", ["home", "news"])
     except TimeoutError:
         print("Timed out")
 
     print("A timeout, and the scope is a task:")
-    task = asyncio.create_task(back_up())
+    task = asyncio.create_task(print_length("PostgreSQL", ["home", "news"]))
     try:
         async with asyncio.timeout(limit):
             await asyncio.shield(task)
     except TimeoutError:
         print("Timed out")
-    print(f"{await task} files are copied")
+    await task
 
 
 asyncio.run(main())

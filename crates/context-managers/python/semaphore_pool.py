@@ -1,4 +1,9 @@
 import asyncio
+from contextlib import asynccontextmanager
+
+
+class UserError(Exception):
+    pass
 
 
 class Pool:
@@ -6,103 +11,73 @@ class Pool:
         self.free = size
         self._semaphore = asyncio.Semaphore(size)
 
-    async def __aenter__(self):
-        await self._semaphore.acquire()
-        self.free -= 1
-        return self
-
-    async def __aexit__(self, *_):
-        self.free += 1
-        self._semaphore.release()
-
-
-class UserError(Exception):
-    pass
+    @asynccontextmanager
+    async def enter(self, user):
+        async with self._semaphore:
+            self.free -= 1
+            print(f"{user} enters")
+            try:
+                yield
+            finally:
+                self.free += 1
 
 
-async def some_operation(name):
-    print(f"{name} works")
-    await asyncio.sleep(0.4)
-    match name:
+async def work(user):
+    await asyncio.sleep(0.35)
+    match user:
         case "E":
-            raise UserError(f"{name} failed")
+            raise UserError(f"{user} failed")
         case "F":
-            raise AssertionError(f"user {name} has a bug")
-    print(f"{name} is done")
+            raise AssertionError(f"{user} has a bug")
 
 
-async def use_pool(pool, name):
-    async with pool:
-        await some_operation(name)
+async def use_pool(pool, user):
+    async with pool.enter(user):
+        await work(user)
 
 
-class ByHand:
-    def __init__(self, size):
-        self._semaphore = asyncio.Semaphore(size)
-
-    async def acquire(self):
-        await self._semaphore.acquire()
-
-    def release(self):
-        self._semaphore.release()
-
-
-async def use_by_hand(pool, name):
-    await pool.acquire()
-    await some_operation(name)
-    pool.release()
-
-
-async def describe(user):
-    await asyncio.wait([user])
-    if user.cancelled():
-        return "cancelled"
-    match user.exception():
-        case None:
-            return "done"
-        case UserError() as error:
-            return str(error)
-        case AssertionError():
-            return "a bug"
+async def release_by_hand(semaphore, user):
+    await semaphore.acquire()
+    await work(user)
+    semaphore.release()
 
 
 async def main():
     moment = 0.1
     pool = Pool(3)
 
-    print("Four users, three permits:")
-    async with asyncio.TaskGroup() as users:
-        for name in "ABCD":
-            users.create_task(use_pool(pool, name))
-            await asyncio.sleep(moment)
-    print(f"{pool.free} permits are free")
-
-    print("A user fails, one has a bug, one is cancelled:")
+    print("Three permits: D waits, E fails, F has a bug, G is cancelled:")
     users = []
-    for name in "EFG":
-        users.append(asyncio.create_task(use_pool(pool, name)))
+    for user in "AEFDG":
+        users.append(asyncio.create_task(use_pool(pool, user)))
         await asyncio.sleep(moment)
     print(f"{pool.free} permits are free")
-    users[2].cancel()
+    users[4].cancel()
     for user in users:
-        print(await describe(user))
-    print(f"{pool.free} permits are free")
-
-    print("A permit in a struct:")
-    async with pool:
-        print(f"H is in, {pool.free} permits are free")
+        await asyncio.wait([user])
+        if user.cancelled():
+            print("cancelled")
+            continue
+        match user.exception():
+            case None:
+                print("done")
+            case UserError() as error:
+                print(error)
+            case AssertionError():
+                print("a bug")
     print(f"{pool.free} permits are free")
 
     print("Two permits, released by hand if the work succeeds:")
-    pool = ByHand(2)
-    for name in "AEEB":
+    semaphore = asyncio.Semaphore(2)
+    for user in "AEEB":
         try:
             async with asyncio.timeout(1):
-                await use_by_hand(pool, name)
+                await release_by_hand(semaphore, user)
+                print(f"{user} is done")
         except UserError as error:
             print(error)
         except TimeoutError:
-            print(f"{name} timed out")
+            print(f"{user} timed out, no permit is left")
 
 
 asyncio.run(main())

@@ -17,70 +17,53 @@ class LetterError(Exception):
     pass
 
 
-async def write_letter(folder, kind):
-    head = folder / "head.txt"
-    await asyncio.to_thread(head.write_text, kind)
-    await asyncio.sleep(0.2)
-    match kind:
-        case "reminder":
-            raise LetterError("no address for the reminder")
-        case "invoice":
-            raise AssertionError("no template for an invoice")
-    text = await asyncio.to_thread(head.read_text) + ", text"
-    letter = folder / "letter.txt"
-    await asyncio.to_thread(letter.write_text, text)
-    return (await asyncio.to_thread(letter.stat)).st_size
+async def write(parent, kind):
+    async with temporary_directory(parent) as directory:
+        await asyncio.to_thread((directory / "letter.txt").write_text, kind)
+        await print_count(parent)
+        await asyncio.sleep(0.2)
+        match kind:
+            case "reminder":
+                raise LetterError("no address for the reminder")
+            case "invoice":
+                raise AssertionError("no template for an invoice")
 
 
-async def print_folders(parent):
-    def count_files():
-        return [len(list(folder.iterdir())) for folder in Path(parent).iterdir()]
-
-    print(f"files in each folder: {await asyncio.to_thread(count_files)}")
-
-
-async def letter(parent, kind):
-    async with temporary_directory(parent) as folder:
-        size = await write_letter(folder, kind)
-        await print_folders(parent)
-    print(f"{kind}: {size} bytes")
+async def print_count(parent):
+    entries = await asyncio.to_thread(lambda: list(parent.iterdir()))
+    print(f"temporary directories: {len(entries)}")
 
 
 async def main():
     async with temporary_directory(None) as parent:
-        print("All goes well:")
-        await letter(parent, "thanks")
-        await print_folders(parent)
-
-        print("The body fails:")
+        print("Success, and an error of the body:")
+        await write(parent, "thanks")
+        await print_count(parent)
         try:
-            await letter(parent, "reminder")
+            await write(parent, "reminder")
         except LetterError as error:
-            print(f"Error: {error}")
-        await print_folders(parent)
+            print(f"error: {error}")
+        await print_count(parent)
 
         print("The body has a bug:")
         try:
-            await letter(parent, "invoice")
+            await write(parent, "invoice")
         except AssertionError:
-            print("Ended by a bug")
-        await print_folders(parent)
+            await print_count(parent)
 
         print("A timeout of 0.1 s:")
         try:
             async with asyncio.timeout(0.1):
-                await letter(parent, "thanks")
+                await write(parent, "thanks")
         except TimeoutError:
-            print("Timed out")
-        await print_folders(parent)
+            await print_count(parent)
 
         print("The guard is not kept:")
-        folder = Path(TemporaryDirectory(dir=parent).name)
-        await print_folders(parent)
+        path = Path(TemporaryDirectory(dir=parent).name) / "letter.txt"
         try:
-            await asyncio.to_thread((folder / "head.txt").write_text, "thanks")
+            await asyncio.to_thread(path.write_text, "thanks")
         except FileNotFoundError:
-            print("Nowhere to write to")
+            print("no directory to write to")
 
 
 asyncio.run(main())

@@ -12,113 +12,101 @@
 //!
 //! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
 //! differs: asyncio closes in the last three cases as well
-//! stderr: one query at a time
+//! stderr: no table is called ;
 
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// A connection that has to tell its server when it opens and closes.
-pub struct Database {
+/// A connection that has to tell its server when it closes.
+struct Database {
     is_open: bool,
 }
 
 impl Database {
     /// Opens the database, as `__aenter__` does.
-    pub async fn open() -> Self {
-        println!("Opening");
+    async fn open() -> Self {
         sleep(Duration::from_millis(100)).await;
+        println!("opened");
         Self { is_open: true }
     }
 
-    async fn query(&self, sql: &str) -> Result<u32, QueryError> {
-        println!("{sql}");
-        assert!(!sql.contains(';'), "one query at a time");
+    async fn count(&self, table: &str) -> Result<u32, String> {
         sleep(Duration::from_millis(200)).await;
-        let count = sql.strip_prefix("count ").and_then(|of| of.parse().ok());
-        count.ok_or_else(|| QueryError(sql.to_string()))
+        assert!(table != ";", "no table is called ;");
+        match table {
+            "orders" => Ok(6),
+            "users" => Ok(3),
+            "guests" => Ok(0),
+            _ => Err(format!("no table {table}")),
+        }
     }
 
-    /// Closes the database, as `__aexit__` does. It takes the database by value, so that
-    /// nobody can use it afterwards.
-    pub async fn close(mut self) {
-        println!("Closing");
+    /// Closes the database, as `__aexit__` does. Nobody can use it afterwards.
+    async fn close(mut self) {
         sleep(Duration::from_millis(100)).await;
         self.is_open = false;
-        println!("Closed");
+        println!("closed");
     }
 }
 
 impl Drop for Database {
-    /// Runs also if nobody has called `close`.
     fn drop(&mut self) {
         if self.is_open {
-            println!("Dropped, not closed");
+            println!("dropped, not closed");
         }
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("syntax error in \"{0}\"")]
-pub struct QueryError(String);
-
-/// Runs two queries and adds their results; if the first gives 0, the second is not run.
-pub async fn sum_of(first: &str, second: &str) -> Result<u32, QueryError> {
+/// Returns how many orders there are for each user, or 0 if there is no user.
+async fn ratio(orders: &str, users: &str) -> Result<u32, String> {
     let database = Database::open().await;
-    let outcome = async {
-        let count = database.query(first).await?;
-        if count == 0 {
+    let result = async {
+        let users = database.count(users).await?;
+        if users == 0 {
             return Ok(0);
         }
-        Ok(count + database.query(second).await?)
+        Ok(database.count(orders).await? / users)
     }
     .await;
-    if let Err(error) = &outcome {
-        println!("It failed: {error}");
-    }
     database.close().await;
-    outcome
+    result
 }
 
 /// The same without a block around the queries.
-pub async fn sum_or_leave(first: &str, second: &str) -> Result<u32, QueryError> {
+async fn careless_ratio(orders: &str, users: &str) -> Result<u32, String> {
     let database = Database::open().await;
-    let sum = database.query(first).await? + database.query(second).await?;
+    let ratio = database.count(orders).await? / database.count(users).await?;
     database.close().await;
-    Ok(sum)
+    Ok(ratio)
 }
 
-fn print_sum(outcome: Result<u32, QueryError>) {
-    match outcome {
-        Ok(sum) => println!("Sum: {sum}"),
-        Err(error) => println!("Error: {error}"),
+fn report(result: Result<u32, String>) {
+    match result {
+        Ok(ratio) => println!("{ratio} for each"),
+        Err(error) => println!("error: {error}"),
     }
 }
 
 pub async fn run() {
-    println!("All goes well:");
-    print_sum(sum_of("count 3", "count 4").await);
+    println!("Success, an early return and an error:");
+    report(ratio("orders", "users").await);
+    report(ratio("orders", "guests").await);
+    report(ratio("odrers", "users").await);
 
-    println!("An early return:");
-    print_sum(sum_of("count 0", "count 4").await);
+    println!("An error without a block around the queries:");
+    report(careless_ratio("odrers", "users").await);
 
-    println!("The second query fails:");
-    print_sum(sum_of("count 3", "cuont 4").await);
-
-    println!("It fails without a block around the queries:");
-    print_sum(sum_or_leave("count 3", "cuont 4").await);
-
-    println!("A bug in a query:");
-    let task = tokio::spawn(sum_of("count 3", "count 4; count 5"));
+    println!("A bug:");
+    let task = tokio::spawn(ratio("orders", ";"));
     if task.await.is_err_and(|error| error.is_panic()) {
-        println!("Ended by a bug");
+        println!("ended by a bug");
     }
 
-    println!("A timeout of 0.4 s:");
-    let limit = Duration::from_millis(400);
-    match timeout(limit, sum_of("count 3", "count 4")).await {
-        Ok(outcome) => print_sum(outcome),
-        Err(_) => println!("Timed out"),
+    println!("A timeout of 0.2 s:");
+    let limit = Duration::from_millis(200);
+    if timeout(limit, ratio("orders", "users")).await.is_err() {
+        println!("timed out");
     }
 }
 

@@ -86,16 +86,12 @@ impl Database {
     /// That of SQLite. The connection is then still open.
     pub async fn close(&self) -> Result<(), DatabaseError> {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        spawn_blocking(move || {
-            let Some(open) = connection.take() else {
-                return Ok(());
-            };
-            let (still_open, error) = match open.close() {
-                Ok(()) => return Ok(()),
-                Err(failed) => failed,
-            };
-            *connection = Some(still_open);
-            Err(error.into())
+        spawn_blocking(move || match connection.take().map(Connection::close) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err((still_open, error))) => {
+                *connection = Some(still_open);
+                Err(error.into())
+            }
         })
         .await?
     }
@@ -104,12 +100,11 @@ impl Database {
 /// Adds a user to a database, and counts all: `cargo run -- users.db Ada`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [path, name] = args.as_slice() else {
+    let mut args = std::env::args().skip(1);
+    let (Some(path), Some(name)) = (args.next(), args.next()) else {
         return Err("usage: FILE NAME".into());
     };
     let database = Database::open(path).await?;
-    let name = name.clone();
     let count: u32 = database
         .call(move |db| {
             db.execute_batch("CREATE TABLE IF NOT EXISTS users (name TEXT UNIQUE)")?;

@@ -19,7 +19,7 @@ mod semaphore_pool;
 // Clean-up
 mod cleanup_on_cancel;
 mod goodbye_on_close;
-mod resource_manager;
+mod unclosed_resources;
 mod exit_stack;
 
 // Transactions and pools

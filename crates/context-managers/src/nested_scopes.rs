@@ -14,150 +14,104 @@
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.gather
 
-use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// How long each request of a connection takes.
-pub const LATENCY: Duration = Duration::from_millis(100);
-/// How many rows fit into a table.
-const CAPACITY: u32 = 2;
-
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// The server has refused to open a connection of this name.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} refused")]
-pub struct Refused(&'static str);
-
 /// Opens a connection, runs the body with it, and closes it, also when the body fails.
 pub async fn with_connection<T, E: From<Refused>>(
-    server: &Arc<Server>,
+    server: &Server,
     name: &'static str,
-    body: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
+    body: impl AsyncFnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut connection = server.open(name).await?;
-    let result = body(&mut connection).await;
-    connection.close().await;
+    let connection = server.connect(name).await?;
+    let result = body(&connection).await;
+    server.close(connection).await;
     result
 }
 
 /// Opens both at once. If one is refused, the other is closed. Dropping the future closes
 /// nothing.
 pub async fn open_both(
-    server: &Arc<Server>,
+    server: &Server,
     names: [&'static str; 2],
-) -> Result<(Connection, Connection), Refused> {
-    match tokio::join!(server.open(names[0]), server.open(names[1])) {
-        (Ok(first), Ok(second)) => Ok((first, second)),
+) -> Result<[Connection; 2], Refused> {
+    match tokio::join!(server.connect(names[0]), server.connect(names[1])) {
+        (Ok(first), Ok(second)) => Ok([first, second]),
         (Ok(opened), Err(refused)) | (Err(refused), Ok(opened)) => {
-            opened.close().await;
+            server.close(opened).await;
             Err(refused)
         }
         (Err(refused), Err(_)) => Err(refused),
     }
 }
 
-/// Copies rows from one table to another, and returns their number.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} refused")]
+pub struct Refused(&'static str);
+
+/// A connection that the server keeps open if it is only dropped.
+pub struct Connection(&'static str);
+
+/// Counts its open connections.
+#[derive(Default)]
+pub struct Server {
+    pub open: AtomicU32,
+}
+
+impl Server {
+    /// Opens a connection after 0.1 or 0.2 s.
+    async fn connect(&self, name: &'static str) -> Result<Connection, Refused> {
+        let millis = if name == "cellar" { 100 } else { 200 };
+        sleep(Duration::from_millis(millis)).await;
+        if name == "attic" {
+            return Err(Refused(name));
+        }
+        self.open.fetch_add(1, Relaxed);
+        println!("{name} opened");
+        Ok(Connection(name))
+    }
+
+    async fn close(&self, connection: Connection) {
+        sleep(Duration::from_millis(100)).await;
+        self.open.fetch_sub(1, Relaxed);
+        println!("{} closed", connection.0);
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Copies from one connection to another, which has room for two rows.
 pub async fn copy(
-    server: &Arc<Server>,
+    server: &Server,
     names: [&'static str; 2],
     rows: u32,
-) -> Result<u32, Failure> {
+) -> Result<(), Failure> {
     // async with server.open(names[0]) as source, server.open(names[1]) as target:
     with_connection(server, names[0], async |source| {
         with_connection(server, names[1], async |target| {
-            for row in 1..=rows {
-                target.write(source.read(row).await).await?;
+            sleep(Duration::from_millis(100)).await;
+            if rows > 2 {
+                return Err(format!("{} is full", target.0).into());
             }
-            Ok(rows)
+            println!("copied {rows} rows from {} to {}", source.0, target.0);
+            Ok(())
         })
         .await
     })
     .await
 }
 
-/// Knows which connections are open.
-#[derive(Default)]
-pub struct Server {
-    open: Mutex<Vec<&'static str>>,
+fn report<T, E: std::fmt::Display>(server: &Server, result: Result<T, E>) {
+    if let Err(error) = result {
+        println!("{error}");
+    }
+    println!("still open: {}", server.open.load(Relaxed));
 }
 
-impl Server {
-    async fn open(self: &Arc<Self>, name: &'static str) -> Result<Connection, Refused> {
-        let latency = if name == "cellar" {
-            LATENCY
-        } else {
-            2 * LATENCY
-        };
-        sleep(latency).await;
-        if name == "attic" {
-            return Err(Refused(name));
-        }
-        println!("{name} opened");
-        self.names().push(name);
-        let server = Arc::clone(self);
-        Ok(Connection {
-            server,
-            name,
-            rows: 0,
-        })
-    }
-
-    pub(crate) fn names(&self) -> MutexGuard<'_, Vec<&'static str>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection that the server keeps open if it is only dropped.
-pub struct Connection {
-    server: Arc<Server>,
-    name: &'static str,
-    rows: u32,
-}
-
-impl Connection {
-    async fn read(&mut self, row: u32) -> String {
-        format!("row {row} of {}", self.name)
-    }
-
-    async fn write(&mut self, row: String) -> Result<(), String> {
-        sleep(LATENCY).await;
-        if self.rows == CAPACITY {
-            return Err(format!("{} is full", self.name));
-        }
-        self.rows += 1;
-        println!("{row} written to {}", self.name);
-        Ok(())
-    }
-
-    pub(crate) async fn close(self) {
-        sleep(LATENCY).await;
-        {
-            let mut names = self.server.names();
-            if let Some(place) = names.iter().position(|name| *name == self.name) {
-                names.remove(place);
-            }
-        }
-        println!("{} closed", self.name);
-    }
-}
-
-fn report(server: &Server, result: Result<u32, Failure>) {
-    match result {
-        Ok(rows) => println!("{rows} rows copied"),
-        Err(error) => println!("{error}"),
-    }
-    match server.names().join(", ") {
-        names if names.is_empty() => println!("none is open"),
-        names => println!("still open: {names}"),
-    }
-}
-
-pub async fn run() -> Result<(), Failure> {
-    let server = Arc::new(Server::default());
+pub async fn run() {
+    let server = Server::default();
 
     println!("Opened in order, closed in reverse:");
     report(&server, copy(&server, ["cellar", "kitchen"], 2).await);
@@ -168,24 +122,15 @@ pub async fn run() -> Result<(), Failure> {
     println!("The second does not open:");
     report(&server, copy(&server, ["cellar", "attic"], 2).await);
 
-    println!("Both opened at once:");
-    let (cellar, kitchen) = open_both(&server, ["cellar", "kitchen"]).await?;
-    kitchen.close().await;
-    cellar.close().await;
+    println!("Both are opened at once, and one is closed as the other fails:");
+    report(&server, open_both(&server, ["cellar", "attic"]).await);
 
-    println!("Opened at once, and closed as the other fails:");
-    if let Err(refused) = open_both(&server, ["cellar", "attic"]).await {
-        report(&server, Err(refused.into()));
-    }
-
-    println!("Opened at once, and left open as the other fails:");
-    if let Err(refused) = tokio::try_join!(server.open("cellar"), server.open("attic")) {
-        report(&server, Err(refused.into()));
-    }
-    Ok(())
+    println!("Both are opened at once, and one is left open as the other fails:");
+    let both = tokio::try_join!(server.connect("cellar"), server.connect("attic"));
+    report(&server, both);
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() {
+    run().await;
 }

@@ -1,7 +1,8 @@
 //! A pool as a context manager: a permit is released when its guard is dropped.
 //!
 //! A permit is a value, and its `Drop` releases it: on return, on an error, in a panic
-//! and when the task is aborted. The release awaits nothing and cannot be forgotten.
+//! and when the task is aborted. The release awaits nothing and cannot be forgotten. An
+//! owned permit can be kept in a struct, as a `Session` here.
 //!
 //! Trap: a permit that is released by hand, after the work, is lost if a `?` comes
 //! before. Python only warns of an `async def release` that `__aexit__` does not await.
@@ -13,159 +14,84 @@
 //!
 //! asyncio: asyncio.Semaphore, async with, __aenter__, __aexit__, asyncio.timeout
 //! asyncio: asyncio.BoundedSemaphore, asyncio.BoundedSemaphore.release
-//! stderr: user F has a bug
+//! stderr: F has a bug
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-/// A number of permits. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    semaphore: Arc<Semaphore>,
-}
-
-/// A permit, which is released when this is dropped. It borrows nothing, so it can be
-/// kept in a struct or moved into a task.
-#[derive(Debug)]
-#[must_use = "a permit without a name is released at once"]
-pub struct Permit {
+/// A user of the pool, who has a permit until the session is dropped.
+struct Session {
+    user: &'static str,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Pool {
-    /// Returns a pool of `size` permits.
-    ///
-    /// # Panics
-    ///
-    /// If `size` is 0, or more than [`Semaphore::MAX_PERMITS`].
-    pub fn new(size: usize) -> Self {
-        assert!(size > 0, "a pool needs a permit");
-        let semaphore = Arc::new(Semaphore::new(size));
-        Self { semaphore }
-    }
-
-    /// Waits for a permit, first come, first served. Cancel-safe.
-    pub async fn acquire(&self) -> Permit {
-        let permit = Arc::clone(&self.semaphore).acquire_owned().await;
-        let _permit = permit.expect("the pool never closes its semaphore");
-        Permit { _permit }
-    }
-
-    /// Returns how many permits are free.
-    pub fn available_permits(&self) -> usize {
-        self.semaphore.available_permits()
-    }
-}
-
-async fn some_operation(name: &str) -> Result<(), String> {
-    println!("{name} works");
-    sleep(Duration::from_millis(400)).await;
-    match name {
-        "E" => Err(format!("{name} failed")),
-        "F" => panic!("user {name} has a bug"),
-        _ => {
-            println!("{name} is done");
-            Ok(())
-        }
-    }
-}
-
-async fn use_pool(pool: Pool, name: &'static str) -> Result<(), String> {
-    let _permit = pool.acquire().await;
-    some_operation(name).await
-}
-
-/// Keeps its permit as long as it exists.
-struct Session {
+/// Waits for a permit. The error is that of a semaphore that was closed.
+async fn enter(
+    pool: Arc<Semaphore>,
     user: &'static str,
-    _permit: Permit,
+) -> Result<Session, AcquireError> {
+    let _permit = pool.acquire_owned().await?;
+    println!("{user} enters");
+    Ok(Session { user, _permit })
 }
 
-/// A pool whose permits are released by hand.
-struct ByHand {
-    semaphore: Semaphore,
-}
-
-impl ByHand {
-    async fn acquire(&self) {
-        let permit = self.semaphore.acquire().await;
-        permit.expect("the semaphore is never closed").forget();
-    }
-
-    fn release(&self) {
-        self.semaphore.add_permits(1);
+async fn work(user: &str) -> Result<(), String> {
+    sleep(Duration::from_millis(350)).await;
+    match user {
+        "E" => Err(format!("{user} failed")),
+        "F" => panic!("{user} has a bug"),
+        _ => Ok(()),
     }
 }
 
-async fn use_by_hand(pool: &ByHand, name: &str) -> Result<(), String> {
-    pool.acquire().await;
-    some_operation(name).await?;
-    pool.release();
+/// Works with a permit. The session is dropped at the end, however that is reached.
+async fn use_pool(pool: Arc<Semaphore>, user: &'static str) -> Result<(), String> {
+    let session = enter(pool, user).await.map_err(|error| error.to_string())?;
+    work(session.user).await
+}
+
+/// Releases its permit only if the work succeeds.
+async fn release_by_hand(pool: &Semaphore, user: &str) -> Result<(), String> {
+    let permit = pool.acquire().await.map_err(|error| error.to_string())?;
+    permit.forget();
+    work(user).await?;
+    pool.add_permits(1);
     Ok(())
-}
-
-fn describe(outcome: Result<Result<(), String>, JoinError>) -> String {
-    match outcome {
-        Ok(Ok(())) => String::from("done"),
-        Ok(Err(error)) => error,
-        Err(error) if error.is_panic() => String::from("a bug"),
-        Err(_) => String::from("cancelled"),
-    }
 }
 
 pub async fn run() {
     let moment = Duration::from_millis(100);
-    let pool = Pool::new(3);
+    let pool = Arc::new(Semaphore::new(3));
 
-    println!("Four users, three permits:");
-    let mut users = JoinSet::new();
-    for name in ["A", "B", "C", "D"] {
-        users.spawn(use_pool(pool.clone(), name));
-        sleep(moment).await;
-    }
-    users.join_all().await;
-    println!("{} permits are free", pool.available_permits());
-
-    println!("A user fails, one has a bug, one is cancelled:");
+    println!("Three permits: D waits, E fails, F has a bug, G is cancelled:");
     let mut users = Vec::new();
-    for name in ["E", "F", "G"] {
-        users.push(tokio::spawn(use_pool(pool.clone(), name)));
+    for user in ["A", "E", "F", "D", "G"] {
+        users.push(tokio::spawn(use_pool(Arc::clone(&pool), user)));
         sleep(moment).await;
     }
     println!("{} permits are free", pool.available_permits());
-    users[2].abort();
+    users[4].abort();
     for user in users {
-        println!("{}", describe(user.await));
+        match user.await {
+            Ok(Ok(())) => println!("done"),
+            Ok(Err(error)) => println!("{error}"),
+            Err(error) if error.is_panic() => println!("a bug"),
+            Err(_) => println!("cancelled"),
+        }
     }
-    println!("{} permits are free", pool.available_permits());
-
-    println!("A permit in a struct:");
-    let session = Session {
-        user: "H",
-        _permit: pool.acquire().await,
-    };
-    println!(
-        "{} is in, {} permits are free",
-        session.user,
-        pool.available_permits()
-    );
-    drop(session);
     println!("{} permits are free", pool.available_permits());
 
     println!("Two permits, released by hand if the work succeeds:");
-    let pool = ByHand {
-        semaphore: Semaphore::new(2),
-    };
-    for name in ["A", "E", "E", "B"] {
+    let pool = Semaphore::new(2);
+    for user in ["A", "E", "E", "B"] {
         let limit = Duration::from_secs(1);
-        match timeout(limit, use_by_hand(&pool, name)).await {
-            Ok(Ok(())) => {}
+        match timeout(limit, release_by_hand(&pool, user)).await {
+            Ok(Ok(())) => println!("{user} is done"),
             Ok(Err(error)) => println!("{error}"),
-            Err(_) => println!("{name} timed out"),
+            Err(_) => println!("{user} timed out, no permit is left"),
         }
     }
 }

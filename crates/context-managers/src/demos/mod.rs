@@ -1,8 +1,10 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod cleanup_on_cancel;
 pub mod connection_pool;
 pub mod database_connection;
 pub mod exit_stack;
 pub mod lease;
+pub mod scoped_resource;
 pub mod structured_scope;
 pub mod transaction;

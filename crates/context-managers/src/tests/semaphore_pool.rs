@@ -1,20 +1,25 @@
-use std::panic::catch_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::semaphore_pool::Pool;
+#[tokio::test(start_paused = true)]
+async fn by_hand_more_is_released_than_was_acquired() {
+    let semaphore = Semaphore::new(1);
+    semaphore.add_permits(1);
+    assert_eq!(semaphore.available_permits(), 2);
+}
 
 #[tokio::test(start_paused = true)]
-async fn limits() {
-    assert!(catch_unwind(|| Pool::new(0)).is_err(), "it would hang");
-    let pool = Pool::new(1);
+async fn a_guard_releases_once_and_can_be_kept() {
+    let semaphore = Arc::new(Semaphore::new(1));
     for _ in 0..3 {
-        let permit = pool.acquire().await;
-        assert_eq!(pool.available_permits(), 0);
-        let second = timeout(Duration::from_secs(3600), pool.acquire()).await;
-        assert!(second.is_err(), "one at a time");
-        drop(permit);
-        assert_eq!(pool.available_permits(), 1, "released once");
+        let permit = Arc::clone(&semaphore).acquire_owned().await;
+        let kept = [permit.expect("it is not closed")];
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, semaphore.acquire()).await.is_err());
+        drop(kept);
+        assert_eq!(semaphore.available_permits(), 1);
     }
 }

@@ -1,0 +1,110 @@
+//! Find resources that nobody closed: a registry of weak references, and a destructor.
+//!
+//! The registry has a `Weak` to each connection, as a `weakref.WeakSet` in Python. It
+//! counts the open connections and closes them at the end, but keeps none alive. `Drop`
+//! reports a connection that was never closed, as `__del__` does.
+//!
+//! Bounds: unbounded: the number of connections.
+//!
+//! Trap: two values that hold an `Arc` of each other are never dropped, and so never
+//! reported. Rust has no collector for such cycles. Make one of the two a `Weak`.
+//!
+//! In production: a guard that closes by itself is better: see `goodbye_on_close`.
+//!
+//! See also: `goodbye_on_close`, `drop_guard`, `exit_stack`.
+//!
+//! asyncio: weakref.ref, asyncio.gather
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::sleep;
+
+/// A connection. Closing it takes a while.
+#[derive(Debug)]
+pub struct Connection {
+    name: String,
+    is_closed: AtomicBool,
+}
+
+impl Connection {
+    pub async fn close(&self) {
+        sleep(Duration::from_millis(100)).await;
+        println!("{} closed", self.name);
+        self.is_closed.store(true, Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !*self.is_closed.get_mut() {
+            println!("{} was never closed", self.name);
+        }
+    }
+}
+
+/// Knows all connections that somebody holds.
+#[derive(Debug, Default)]
+pub struct Registry {
+    connections: Mutex<Vec<Weak<Connection>>>,
+}
+
+impl Registry {
+    pub fn connect(&self, name: &str) -> Arc<Connection> {
+        let connection = Arc::new(Connection {
+            name: name.to_string(),
+            is_closed: AtomicBool::new(false),
+        });
+        let all = self.connections.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        // Otherwise the list would grow for ever.
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&connection));
+        connection
+    }
+
+    /// Returns the connections that somebody holds and that are not closed.
+    pub fn open(&self) -> Vec<Arc<Connection>> {
+        let all = self.connections.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        let held = all.iter().filter_map(Weak::upgrade);
+        held.filter(|connection| !connection.is_closed.load(Relaxed))
+            .collect()
+    }
+
+    /// Closes all open connections at the same time.
+    pub async fn close_all(&self) {
+        let open = self.open();
+        join_all(open.iter().map(|connection| connection.close())).await;
+    }
+}
+
+async fn use_connection(registry: &Registry, name: &str, has_work: bool) {
+    let connection = registry.connect(name);
+    sleep(Duration::from_millis(100)).await;
+    if has_work {
+        connection.close().await;
+    }
+}
+
+pub async fn run() {
+    let registry = Registry::default();
+
+    println!("One user closes its connection, another forgets to:");
+    use_connection(&registry, "A", true).await;
+    use_connection(&registry, "B", false).await;
+    println!("{} are open", registry.open().len());
+
+    println!("Two connections are held until the end:");
+    let _held = ["C", "D"].map(|name| registry.connect(name));
+    println!("{} are open", registry.open().len());
+    registry.close_all().await;
+    println!("{} are open", registry.open().len());
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
