@@ -56,19 +56,6 @@ class Lease:
             raise Expired("the lease has expired")
         self._lock.begin()
 
-    async def hold(self, work):
-        """Awaits the work, and renews at each third of the time."""
-        task = asyncio.create_task(work)
-        try:
-            self.renew()
-            while not task.done():
-                await asyncio.wait([task], timeout=self._lock.time / 3)
-                self.renew()
-            return task.result()
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
 
 class Stale(Exception):
     pass
@@ -115,21 +102,16 @@ async def edit(name, lock, pages, before, after):
         await asyncio.sleep(after)
 
 
-async def edit_slowly(name, lock, pages):
+async def edit_in_steps(name, lock):
     async with await lock.acquire() as lease:
         print(f"{name} has lease {lease.token}")
-
-        async def slow():
-            await asyncio.sleep(0.8)
-            pages.with_tokens.write(lease.token, name)
-
-        try:
-            await lease.hold(slow())
-            print(f"{name} writes")
-        except Stale as stale:
-            print(f"{name}: {stale}")
-        except Expired as expired:
-            print(f"{name} stops: {expired}")
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            try:
+                lease.renew()
+            except Expired as expired:
+                print(f"{name} stops: {expired}")
+        print(f"{name} is done")
 
 
 async def main():
@@ -159,15 +141,15 @@ async def main():
     await ben
     await cid
 
-    print("Ann needs 0.8 s, and renews:")
-    ann = asyncio.create_task(edit_slowly("Ann", lock, pages))
+    print("Ann needs 0.9 s, and renews:")
+    ann = asyncio.create_task(edit_in_steps("Ann", lock))
     await asyncio.sleep(moment)
     ben = start("Ben", 0.1, 0)
     await ann
     await ben
 
     print("Ann renews, and is cancelled after 0.2 s:")
-    ann = asyncio.create_task(edit_slowly("Ann", lock, pages))
+    ann = asyncio.create_task(edit_in_steps("Ann", lock))
     await asyncio.sleep(moment)
     ben = start("Ben", 0.1, 0)
     await asyncio.sleep(moment)

@@ -7,11 +7,11 @@
 //! `let _seat`.
 //!
 //! Trap: `drop` does not run after `mem::forget`, `process::exit` or `process::abort`,
-//! and it cannot await: see `goodbye_on_close`.
+//! and it cannot await: see `async_drop`.
 //!
 //! In production: `scopeguard` makes a guard of any closure, without a struct.
 //!
-//! See also: `goodbye_on_close`, `cleanup_on_cancel`, `exit_stack`.
+//! See also: `async_drop`, `cleanup_on_cancel`, `exit_stack`.
 //!
 //! asyncio: with, finally, asyncio.Task.cancel
 //! stderr: the card is torn

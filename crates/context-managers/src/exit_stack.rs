@@ -12,7 +12,7 @@
 //! Trap: a body cannot return a guard: "cannot move out of `stack` because it is
 //! borrowed". Let the function that opens resources take the `&ExitStack` of its caller.
 //!
-//! See also: `cleanup_on_cancel`, `goodbye_on_close`, `drop_guard`, `nested_scopes`.
+//! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!
 //! asyncio: contextlib.AsyncExitStack, asyncio.Task.cancel, asyncio.create_task
 //! stderr: tape is stuck

@@ -1,7 +1,7 @@
 //! A lease: a lock with a time limit, which is released if its holder does not renew it.
 //!
-//! A task that hangs keeps an ordinary lock for ever. A lease expires. `hold` renews it
-//! while some work runs; put a `timeout` into work that may hang.
+//! A task that hangs keeps an ordinary lock for ever. A lease expires, unless its holder
+//! renews it between two steps of its work.
 //!
 //! Trap: a holder may be delayed at any await, not notice that its lease has expired, and
 //! overwrite what the next holder wrote. So each lease has a fencing token, higher than
@@ -16,13 +16,12 @@
 //! try: 5000 50 -> lease 1 is still held
 //! try: 50 200 -> Expired
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::{self, Notify};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// A lock that one holder at a time has, for a limited time. Clones are the same lock.
 #[derive(Clone)]
@@ -142,28 +141,6 @@ impl Lease {
             _ => Err(Expired),
         }
     }
-
-    /// Awaits the work, and renews the lease before, after, and at each third of `ttl`.
-    ///
-    /// # Errors
-    ///
-    /// [`Expired`] if it could not be renewed in time, because something blocked the task
-    /// or the thread. The work is then dropped at its current await. If it has ended, its
-    /// output is lost.
-    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Result<T, Expired> {
-        let mut work = pin!(work);
-        loop {
-            self.renew()?;
-            select! {
-                biased;
-                () = sleep(self.lock.0.ttl / 3) => {}
-                output = &mut work => {
-                    self.renew()?;
-                    return Ok(output);
-                }
-            }
-        }
-    }
 }
 
 impl Drop for Lease {
@@ -186,7 +163,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let lock = LeaseLock::new(Duration::from_millis(*ttl));
     let lease = lock.acquire().await;
-    sleep(Duration::from_millis(*work)).await;
+    tokio::time::sleep(Duration::from_millis(*work)).await;
     lease.renew()?;
     println!("lease {} is still held", lease.token());
     Ok(())

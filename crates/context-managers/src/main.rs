@@ -18,7 +18,7 @@ mod semaphore_pool;
 
 // Clean-up
 mod cleanup_on_cancel;
-mod goodbye_on_close;
+mod async_drop;
 mod unclosed_resources;
 mod exit_stack;
 

@@ -9,9 +9,9 @@
 //! Trap: two values that hold an `Arc` of each other are never dropped, and so never
 //! reported. Rust has no collector for such cycles. Make one of the two a `Weak`.
 //!
-//! In production: a guard that closes by itself is better: see `goodbye_on_close`.
+//! In production: a guard that closes by itself is better: see `async_drop`.
 //!
-//! See also: `goodbye_on_close`, `drop_guard`, `exit_stack`.
+//! See also: `async_drop`, `drop_guard`, `exit_stack`.
 //!
 //! asyncio: weakref.ref, asyncio.gather
 

@@ -75,19 +75,17 @@ async fn edit(
     sleep(Duration::from_millis(after)).await;
 }
 
-/// Writes after 0.8 s, and renews the lease meanwhile.
-async fn edit_slowly(name: &'static str, lock: LeaseLock, pages: Arc<Pages>) {
+/// Works for 0.9 s in three steps, and renews the lease after each.
+async fn edit_in_steps(name: &'static str, lock: LeaseLock) {
     let lease = lock.acquire().await;
     println!("{name} has lease {}", lease.token());
-    let slow = async {
-        sleep(Duration::from_millis(800)).await;
-        pages.with_tokens.write(lease.token(), name)
-    };
-    match lease.hold(slow).await {
-        Ok(Ok(())) => println!("{name} writes"),
-        Ok(Err(stale)) => println!("{name}: {stale}"),
-        Err(expired) => println!("{name} stops: {expired}"),
+    for _ in 0..3 {
+        sleep(Duration::from_millis(300)).await;
+        if let Err(expired) = lease.renew() {
+            println!("{name} stops: {expired}");
+        }
     }
+    println!("{name} is done");
 }
 
 pub async fn run() -> Result<(), JoinError> {
@@ -116,15 +114,15 @@ pub async fn run() -> Result<(), JoinError> {
     ben.await?;
     cid.await?;
 
-    println!("Ann needs 0.8 s, and renews:");
-    let ann = tokio::spawn(edit_slowly("Ann", lock.clone(), Arc::clone(&pages)));
+    println!("Ann needs 0.9 s, and renews:");
+    let ann = tokio::spawn(edit_in_steps("Ann", lock.clone()));
     sleep(moment).await;
     let ben = start("Ben", [100, 0]);
     ann.await?;
     ben.await?;
 
     println!("Ann renews, and is cancelled after 0.2 s:");
-    let ann = tokio::spawn(edit_slowly("Ann", lock.clone(), Arc::clone(&pages)));
+    let ann = tokio::spawn(edit_in_steps("Ann", lock.clone()));
     sleep(moment).await;
     let ben = start("Ben", [100, 0]);
     sleep(moment).await;

@@ -1,5 +1,6 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod async_drop;
 pub mod cleanup_on_cancel;
 pub mod connection_pool;
 pub mod database_connection;

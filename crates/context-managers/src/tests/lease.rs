@@ -1,11 +1,9 @@
-use std::future::pending;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{Instant, advance, sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 
 use super::support::poll_and_drop;
 use crate::lease::{Expired, Lease, LeaseLock};
@@ -49,26 +47,6 @@ async fn acquire_dropped_at_each_await() {
             assert_eq!(last.token(), next + 1);
         }
         assert!(completed, "60 polls are enough");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn hold_dropped_at_each_await() {
-    for polls in 1..40 {
-        let lock = LeaseLock::new(6 * TICK);
-        let lease = lock.acquire().await;
-        let work = async {
-            for _ in 0..25 {
-                sleep(TICK).await;
-            }
-        };
-        let held = poll_and_drop(lease.hold(work), 20 * polls).await;
-        assert_ne!(held, Some(Err(Expired)));
-        let start = Instant::now();
-        let next = timeout(HOUR, lock.acquire()).await;
-        assert_eq!(next.expect("it runs out").token(), 2);
-        assert!(start.elapsed() <= 6 * TICK, "it is renewed no more");
-        drop(lease);
     }
 }
 
@@ -133,42 +111,6 @@ async fn over_at_its_time_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_blocks_for_too_long_is_dropped() {
-    let lock = LeaseLock::new(9 * TICK);
-    let lease = lock.acquire().await;
-    let blocks = |ticks: u32| async move {
-        for _ in 0..4 {
-            advance(ticks * TICK).await;
-        }
-        ticks
-    };
-    assert_eq!(lease.hold(blocks(8)).await, Ok(8));
-    assert_eq!(lease.hold(blocks(10)).await, Err(Expired));
-    assert_eq!(lease.hold(blocks(1)).await, Err(Expired), "at once");
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_blocks_and_ends_is_too_late() {
-    let lock = LeaseLock::new(9 * TICK);
-    let lease = lock.acquire().await;
-    let blocks = |ticks: u32| async move {
-        // The clock moves on, but its timers have no turn, as if the thread slept.
-        let _ = futures::poll!(pin!(advance(ticks * TICK)));
-    };
-    assert_eq!(lease.hold(blocks(8)).await, Ok(()));
-    assert_eq!(lease.hold(blocks(18)).await, Err(Expired));
-}
-
-#[tokio::test(start_paused = true)]
-async fn work_that_hangs_is_renewed_for_ever() {
-    let lock = LeaseLock::new(9 * TICK);
-    let lease = lock.acquire().await;
-    let hangs = lease.hold(pending::<()>());
-    let both = async { tokio::join!(hangs, lock.acquire()) };
-    assert!(timeout(1000 * TICK, both).await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_line_is_served_in_order() {
     let lock = LeaseLock::new(5 * TICK);
     let mut set = JoinSet::new();
@@ -211,47 +153,37 @@ async fn a_holder_that_panics_gives_it_back() {
         let lock = lock.clone();
         async move {
             let lease = lock.acquire().await;
-            let work = async {
-                sleep(TICK).await;
-                panic!("scheduled");
-            };
-            lease.hold(work).await
+            sleep(TICK).await;
+            lease.renew().expect("it is held");
+            panic!("scheduled");
         }
     });
-    let failed: Result<Result<(), Expired>, _> = task.await;
+    let failed: Result<(), _> = task.await;
     assert!(failed.expect_err("it panics").is_panic());
     assert!(timeout(TICK, lock.acquire()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_struct_in_a_task_with_work_that_borrows() {
+async fn in_a_struct_in_tasks() {
+    #[derive(Clone)]
     struct Service {
         lock: LeaseLock,
-        name: String,
+        lease: Option<Arc<Lease>>,
     }
+
     impl Service {
-        async fn run(&self, lease: &Lease) -> Result<usize, Expired> {
-            let mut total = 0;
-            let work = async {
-                sleep(5 * TICK).await;
-                total += self.name.len();
-            };
-            lease.hold(work).await?;
-            Ok(total)
+        async fn run(mut self) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+            let lease = self.lease.insert(Arc::new(self.lock.acquire().await));
+            for _ in 0..4 {
+                sleep(TICK).await;
+                lease.renew()?;
+            }
+            Ok(lease.token())
         }
     }
-    let lock = LeaseLock::new(3 * TICK);
-    let name = "four".to_string();
-    let service = Arc::new(Service { lock, name });
-    let tasks = (0..4).map(|_| {
-        let service = Arc::clone(&service);
-        tokio::spawn(async move {
-            let lease = service.lock.acquire().await;
-            service.run(&lease).await
-        })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        let ended = timeout(HOUR, task).await.expect("nobody hangs");
-        assert_eq!(ended.expect("it is Send"), Ok(4));
-    }
+    let (lock, lease) = (LeaseLock::new(3 * TICK), None);
+    let service = Service { lock, lease };
+    let tasks = JoinSet::from_iter((0..4).map(|_| service.clone().run()));
+    let ended = timeout(HOUR, tasks.join_all()).await.expect("nobody hangs");
+    assert!(ended.iter().all(Result::is_ok));
 }

@@ -1,12 +1,12 @@
 //! Tests of the examples, each in the file of its example's name.
 
+mod async_drop;
 mod async_files;
 mod cleanup_on_cancel;
 mod connection_pool;
 mod database_connection;
 mod drop_guard;
 mod exit_stack;
-mod goodbye_on_close;
 mod lease;
 mod nested_scopes;
 mod scoped_resource;

@@ -1,0 +1,165 @@
+//! Async drop: close a value with an await when it is dropped, from its destructor.
+//!
+//! A destructor cannot await. So it moves the value to a task that closes it. The code
+//! that dropped the value goes on, and learns of no failure. `close` waits for the task
+//! and returns its error.
+//!
+//! Bounds: each close takes at most `limit`.
+//!
+//! Trap: the end of `main` drops the tasks that close. Call `CloseTasks::wait` before.
+//!
+//! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
+//!
+//! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
+//! differs: a block that is left waits for the close
+//! try: log.txt hello -> log.txt: hello
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// A value whose close has to await.
+pub trait AsyncClose: Send + 'static {
+    type Error: Send + 'static;
+
+    fn close(self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Why a value was not closed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError<E> {
+    #[error("{0}")]
+    Failed(E),
+    #[error("the close timed out")]
+    TimedOut,
+    /// The close panicked, or the runtime was shut down.
+    #[error("the close was lost")]
+    Lost,
+}
+
+/// Closes values in tasks. Clones share the tasks.
+#[derive(Clone, Debug)]
+pub struct CloseTasks {
+    tasks: TaskTracker,
+    runtime: Handle,
+    limit: Duration,
+}
+
+impl CloseTasks {
+    /// Returns a set of tasks, each of which takes at most `limit`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            runtime: Handle::current(),
+            limit,
+        }
+    }
+
+    /// Returns a guard that closes the value when it is dropped.
+    pub fn guard<T: AsyncClose>(&self, value: T) -> CloseOnDrop<T> {
+        CloseOnDrop {
+            value: Some(value),
+            _open: self.tasks.token(),
+            close_tasks: self.clone(),
+        }
+    }
+
+    /// Waits until all guards are dropped and all values are closed. Call it at the end
+    /// of the program. A task that holds a guard would wait for itself.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn spawn<T: AsyncClose>(
+        &self,
+        value: T,
+    ) -> JoinHandle<Result<(), CloseError<T::Error>>> {
+        let limit = self.limit;
+        let close = async move {
+            let closed = timeout(limit, value.close()).await;
+            let closed = closed.map_err(|_| CloseError::TimedOut)?;
+            closed.map_err(CloseError::Failed)
+        };
+        // A destructor may run on a thread without a runtime.
+        self.tasks.spawn_on(close, &self.runtime)
+    }
+}
+
+/// A value that is closed when it is dropped.
+#[derive(Debug)]
+pub struct CloseOnDrop<T: AsyncClose> {
+    value: Option<T>,
+    close_tasks: CloseTasks,
+    /// Ends after the task of the close has begun.
+    _open: TaskTrackerToken,
+}
+
+impl<T: AsyncClose> CloseOnDrop<T> {
+    /// Closes the value and waits for that. Dropping the future ends only the wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CloseError`].
+    pub async fn close(mut self) -> Result<(), CloseError<T::Error>> {
+        let value = self.value.take().ok_or(CloseError::Lost)?;
+        let closed = self.close_tasks.spawn(value);
+        closed.await.unwrap_or(Err(CloseError::Lost))
+    }
+}
+
+impl<T: AsyncClose> Drop for CloseOnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            drop(self.close_tasks.spawn(value));
+        }
+    }
+}
+
+impl<T: AsyncClose> Deref for CloseOnDrop<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("only the end takes it")
+    }
+}
+
+impl<T: AsyncClose> DerefMut for CloseOnDrop<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("only the end takes it")
+    }
+}
+
+impl AsyncClose for tokio::io::BufWriter<tokio::fs::File> {
+    type Error = std::io::Error;
+
+    async fn close(mut self) -> std::io::Result<()> {
+        tokio::io::AsyncWriteExt::flush(&mut self).await
+    }
+}
+
+/// Writes to a buffer that is flushed as it is dropped: `cargo run -- log.txt hello`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(path), Some(text)) = (args.next(), args.next()) else {
+        return Err("usage: FILE TEXT".into());
+    };
+    let close_tasks = CloseTasks::new(Duration::from_secs(5));
+    let file = tokio::fs::File::create(&path).await?;
+    let mut file = close_tasks.guard(tokio::io::BufWriter::new(file));
+    tokio::io::AsyncWriteExt::write_all(&mut *file, text.as_bytes()).await?;
+    drop(file);
+    close_tasks.wait().await;
+    println!("{path}: {}", tokio::fs::read_to_string(&path).await?);
+    Ok(())
+}
