@@ -32,33 +32,32 @@ async def ratio(orders, users):
         return await database.count(orders) // users
 
 
-async def report(orders, users):
+async def main():
+    print("Success, an early return and an error:")
+    print(f"{await ratio('orders', 'users')} for each user")
+    print(f"{await ratio('orders', 'guests')} for each guest")
     try:
-        print(f"{await ratio(orders, users)} for each")
+        await ratio("odrers", "users")
     except ValueError as error:
         print(f"error: {error}")
 
-
-async def main():
-    print("Success, an early return and an error:")
-    await report("orders", "users")
-    await report("orders", "guests")
-    await report("odrers", "users")
-
     # There is no way to leave an `async with` without its end.
     print("An error without a block around the queries:")
-    await report("odrers", "users")
+    try:
+        await ratio("odrers", "users")
+    except ValueError as error:
+        print(f"error: {error}")
 
     print("A bug:")
     try:
-        await report("orders", ";")
+        await ratio("orders", ";")
     except AssertionError:
         print("ended by a bug")
 
     print("A timeout of 0.2 s:")
     try:
         async with asyncio.timeout(0.2):
-            await report("orders", "users")
+            await ratio("orders", "users")
     except TimeoutError:
         print("timed out")
 

@@ -1,7 +1,8 @@
 import asyncio
+from dataclasses import dataclass
 
 
-class Taken(Exception):
+class NoSeat(Exception):
     pass
 
 
@@ -9,44 +10,45 @@ class PaymentError(Exception):
     pass
 
 
+@dataclass
+class Seats:
+    free: int
+
+
+@dataclass
 class Reservation:
     """A seat that is free again at the end, unless it was bought."""
 
-    def __init__(self, seats, seat):
-        self._seats = seats
-        self._seat = seat
-        self._is_bought = False
+    seats: Seats
+    guest: str
+    is_bought: bool = False
 
     def __enter__(self):
-        if self._seat not in self._seats:
-            raise Taken(f"{self._seat} is taken")
-        self._seats.remove(self._seat)
+        if self.seats.free == 0:
+            raise NoSeat("no seat is free")
+        self.seats.free -= 1
         return self
 
-    def buy(self):
-        self._is_bought = True
-
     def __exit__(self, *exception):
-        if not self._is_bought:
-            self._seats.add(self._seat)
-            print(f"{self._seat} is free again")
+        if not self.is_bought:
+            self.seats.free += 1
+            print(f"the seat of {self.guest} is free again")
 
 
 async def book(seats, card):
-    with Reservation(seats, "A1") as first, Reservation(seats, "A2") as second:
+    with Reservation(seats, "Ann") as ann, Reservation(seats, "Bob") as bob:
         await asyncio.sleep(0.3)
         match card:
             case "torn":
                 raise AssertionError("the card is torn")
             case "expired":
                 raise PaymentError("the card has expired")
-        first.buy()
-        second.buy()
+        ann.is_bought = bob.is_bought = True
         print("both are bought")
 
 
 async def main():
-    seats = {"A1", "A2", "B1"}
+    seats = Seats(3)
 
     print("The payment fails:")
     try:
@@ -73,10 +75,10 @@ async def main():
 
     print("A reservation without a name, and one that is never dropped:")
     # The name makes no difference here; what counts is what stands in the block.
-    with Reservation(seats, "B1"):
+    with Reservation(seats, "Cid"):
         pass
-    Reservation(seats, "B1").__enter__()
-    print(f"free seats: {len(seats)}")
+    Reservation(seats, "Cid").__enter__()
+    print(f"free seats: {seats.free}")
 
 
 asyncio.run(main())

@@ -18,13 +18,11 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-/// A connection that has to tell its server when it closes.
 struct Database {
     is_open: bool,
 }
 
 impl Database {
-    /// Opens the database, as `__aenter__` does.
     async fn open() -> Self {
         sleep(Duration::from_millis(100)).await;
         println!("opened");
@@ -33,8 +31,8 @@ impl Database {
 
     async fn count(&self, table: &str) -> Result<u32, String> {
         sleep(Duration::from_millis(200)).await;
-        assert!(table != ";", "no table is called ;");
         match table {
+            ";" => panic!("no table is called ;"),
             "orders" => Ok(6),
             "users" => Ok(3),
             "guests" => Ok(0),
@@ -42,7 +40,7 @@ impl Database {
         }
     }
 
-    /// Closes the database, as `__aexit__` does. Nobody can use it afterwards.
+    /// Takes the database by value, so that nobody can use it afterwards.
     async fn close(mut self) {
         sleep(Duration::from_millis(100)).await;
         self.is_open = false;
@@ -58,7 +56,6 @@ impl Drop for Database {
     }
 }
 
-/// Returns how many orders there are for each user, or 0 if there is no user.
 async fn ratio(orders: &str, users: &str) -> Result<u32, String> {
     let database = Database::open().await;
     let result = async {
@@ -73,7 +70,6 @@ async fn ratio(orders: &str, users: &str) -> Result<u32, String> {
     result
 }
 
-/// The same without a block around the queries.
 async fn careless_ratio(orders: &str, users: &str) -> Result<u32, String> {
     let database = Database::open().await;
     let ratio = database.count(orders).await? / database.count(users).await?;
@@ -81,21 +77,18 @@ async fn careless_ratio(orders: &str, users: &str) -> Result<u32, String> {
     Ok(ratio)
 }
 
-fn report(result: Result<u32, String>) {
-    match result {
-        Ok(ratio) => println!("{ratio} for each"),
-        Err(error) => println!("error: {error}"),
-    }
-}
-
-pub async fn run() {
+pub async fn run() -> Result<(), String> {
     println!("Success, an early return and an error:");
-    report(ratio("orders", "users").await);
-    report(ratio("orders", "guests").await);
-    report(ratio("odrers", "users").await);
+    println!("{} for each user", ratio("orders", "users").await?);
+    println!("{} for each guest", ratio("orders", "guests").await?);
+    if let Err(error) = ratio("odrers", "users").await {
+        println!("error: {error}");
+    }
 
     println!("An error without a block around the queries:");
-    report(careless_ratio("odrers", "users").await);
+    if let Err(error) = careless_ratio("odrers", "users").await {
+        println!("error: {error}");
+    }
 
     println!("A bug:");
     let task = tokio::spawn(ratio("orders", ";"));
@@ -104,13 +97,14 @@ pub async fn run() {
     }
 
     println!("A timeout of 0.2 s:");
-    let limit = Duration::from_millis(200);
-    if timeout(limit, ratio("orders", "users")).await.is_err() {
+    let ratio = ratio("orders", "users");
+    if timeout(Duration::from_millis(200), ratio).await.is_err() {
         println!("timed out");
     }
+    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), String> {
+    run().await
 }

@@ -33,44 +33,36 @@ pub enum DatabaseError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the database is closed")]
     Closed,
-    /// The call panicked, or the runtime was shut down.
+    /// The work panicked, or the runtime was shut down.
     #[error("the call was lost")]
     Lost(#[from] JoinError),
 }
 
 /// A connection that runs one call at a time, first come, first served. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Database {
-    connection: Arc<Mutex<Option<Connection>>>,
-}
+pub struct Database(Arc<Mutex<Option<Connection>>>);
 
 impl Database {
     /// Opens a database file, and creates it if it is missing.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
         let path = path.as_ref().to_path_buf();
-        let connection = spawn_blocking(|| Connection::open(path)).await??;
-        let connection = Arc::new(Mutex::new(Some(connection)));
-        Ok(Self { connection })
+        let connection = Some(spawn_blocking(|| Connection::open(path)).await??);
+        Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
     /// Runs `work` with the connection, on a blocking thread.
     ///
-    /// Dropped while it waits for the connection, it does nothing. Dropped later, it does
-    /// not stop `work`, and the next call waits for its end.
-    ///
-    /// Work with an error type of its own returns its `Result` as the value:
-    /// `Ok(check(connection))`. The caller then writes `database.call(..).await??`.
+    /// Dropping the future stops the wait for the connection, but not `work`. Work with
+    /// an error type of its own returns its `Result` as the value: `Ok(check(db))`.
     ///
     /// # Errors
     ///
-    /// The error of `work`, `Closed` after `close`, or `Lost` if `work` panics. The
-    /// connection can be used after a panic.
-    pub async fn call<T, F>(&self, work: F) -> Result<T, DatabaseError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+    /// Those of [`DatabaseError`]. The connection can be used after a panic.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let mut connection = Arc::clone(&self.0).lock_owned().await;
         spawn_blocking(move || {
             let connection = connection.as_mut().ok_or(DatabaseError::Closed)?;
             Ok(work(connection)?)
@@ -78,14 +70,13 @@ impl Database {
         .await?
     }
 
-    /// Closes the connection for all clones, after the calls that wait for it. Does
-    /// nothing if it is closed.
+    /// Closes the connection for all clones, after the calls that wait for it.
     ///
     /// # Errors
     ///
     /// That of SQLite. The connection is then still open.
     pub async fn close(&self) -> Result<(), DatabaseError> {
-        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        let mut connection = Arc::clone(&self.0).lock_owned().await;
         spawn_blocking(move || match connection.take().map(Connection::close) {
             None | Some(Ok(())) => Ok(()),
             Some(Err((still_open, error))) => {

@@ -3,8 +3,8 @@
 //! `drop` runs wherever the guard's scope ends, as a `finally` does. It also runs when a
 //! task is aborted at an await. Several guards are dropped in reverse order.
 //!
-//! Trap: `let _ = seats.reserve(..)` drops the guard at once. Bind it to a name, as in
-//! `let _seat`.
+//! Trap: `let _ = Reservation::new(..)` drops the guard at once. Bind it to a name, as in
+//! `let _guard`.
 //!
 //! Trap: `drop` does not run after `mem::forget`, `process::exit` or `process::abort`,
 //! and it cannot await: see `async_drop`.
@@ -16,77 +16,63 @@
 //! asyncio: with, finally, asyncio.Task.cancel
 //! stderr: the card is torn
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// The free seats. Clones share them.
-#[derive(Clone, Debug)]
-pub struct Seats(Arc<Mutex<BTreeSet<&'static str>>>);
-
-impl Seats {
-    pub fn new(names: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(Arc::new(Mutex::new(names.into_iter().collect())))
-    }
-
-    /// Takes a free seat until the reservation is dropped, or for good if it is bought.
-    pub fn reserve(&self, seat: &'static str) -> Option<Reservation> {
-        let is_free = self.lock().remove(seat);
-        is_free.then(|| Reservation {
-            seats: self.clone(),
-            unsold: Some(seat),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
-        // No panic here: a second one, in a `drop`, would abort the process.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A seat that is free again when this is dropped, unless it was bought.
 #[must_use = "a reservation without a name ends at once"]
 pub struct Reservation {
-    seats: Seats,
-    unsold: Option<&'static str>,
+    free_seats: Arc<AtomicU32>,
+    guest: &'static str,
+    is_bought: bool,
 }
 
 impl Reservation {
+    /// Takes a free seat until this is dropped, or for good if the seat is bought.
+    pub fn new(free_seats: &Arc<AtomicU32>, guest: &'static str) -> Option<Self> {
+        let taken = free_seats.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1));
+        taken.ok().map(|_| Self {
+            free_seats: Arc::clone(free_seats),
+            guest,
+            is_bought: false,
+        })
+    }
+
     pub fn buy(mut self) {
-        self.unsold = None;
+        self.is_bought = true;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(seat) = self.unsold {
+        if !self.is_bought {
             // First of all, as `println!` may panic.
-            self.seats.lock().insert(seat);
-            println!("{seat} is free again");
+            self.free_seats.fetch_add(1, SeqCst);
+            println!("the seat of {} is free again", self.guest);
         }
     }
 }
 
-/// Books both seats or none.
-async fn book(seats: Seats, card: &str) -> Result<(), &'static str> {
-    let first = seats.reserve("A1").ok_or("A1 is taken")?;
-    let second = seats.reserve("A2").ok_or("A2 is taken")?;
+async fn book(seats: Arc<AtomicU32>, card: &str) -> Result<(), &'static str> {
+    let ann = Reservation::new(&seats, "Ann").ok_or("no seat is free")?;
+    let bob = Reservation::new(&seats, "Bob").ok_or("no seat is free")?;
     sleep(Duration::from_millis(300)).await;
     match card {
         "torn" => panic!("the card is torn"),
         "expired" => return Err("the card has expired"),
         _ => {}
     }
-    first.buy();
-    second.buy();
+    ann.buy();
+    bob.buy();
     println!("both are bought");
     Ok(())
 }
 
 pub async fn run() -> Result<(), &'static str> {
-    let seats = Seats::new(["A1", "A2", "B1"]);
+    let seats = Arc::new(AtomicU32::new(3));
 
     println!("The payment fails:");
     if let Err(error) = book(seats.clone(), "expired").await {
@@ -111,9 +97,9 @@ pub async fn run() -> Result<(), &'static str> {
     book(seats.clone(), "valid").await?;
 
     println!("A reservation without a name, and one that is never dropped:");
-    let _ = seats.reserve("B1");
-    std::mem::forget(seats.reserve("B1"));
-    println!("free seats: {}", seats.lock().len());
+    let _ = Reservation::new(&seats, "Cid");
+    std::mem::forget(Reservation::new(&seats, "Cid"));
+    println!("free seats: {}", seats.load(SeqCst));
     Ok(())
 }
 

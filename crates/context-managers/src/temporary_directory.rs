@@ -30,8 +30,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Creates a temporary directory in `parent`, usually `std::env::temp_dir()`, runs the
 /// body with it, and removes it with its contents.
 ///
-/// If the body panics or the future is dropped, `Drop` removes the directory. That blocks
-/// the thread and loses an error.
+/// If the body panics or the future is dropped, `Drop` removes the directory.
 ///
 /// # Errors
 ///
@@ -51,7 +50,6 @@ pub async fn with_temporary_directory<T, E: From<io::Error>>(
     Ok(value)
 }
 
-/// Writes a file into a temporary directory.
 async fn write(parent: &Path, kind: &str) -> Result<(), Failure> {
     with_temporary_directory(parent, async |directory| {
         fs::write(directory.join("letter.txt"), kind).await?;
