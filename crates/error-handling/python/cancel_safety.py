@@ -1,16 +1,16 @@
 import asyncio
 
-PATIENCE = 0.25
+QUIET = 0.25
 LENGTH = 4
 
 
 async def careless(reader):
     while True:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(QUIET):
                 message = await reader.readexactly(LENGTH)
         except TimeoutError:
-            print("nothing yet")
+            print("no message for 0.25 s")
         else:
             print(f"got {message.decode()}")
 
@@ -19,29 +19,10 @@ async def kept(reader):
     while True:
         reading = asyncio.create_task(reader.readexactly(LENGTH))
         while not reading.done():
-            await asyncio.wait([reading], timeout=PATIENCE)
+            await asyncio.wait([reading], timeout=QUIET)
             if not reading.done():
-                print("nothing yet")
+                print("no message for 0.25 s")
         print(f"got {reading.result().decode()}")
-
-
-async def put_messages(reader, messages):
-    while True:
-        await messages.put(await reader.readexactly(LENGTH))
-
-
-async def received(reader):
-    messages = asyncio.Queue(1)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(put_messages(reader, messages))
-        while True:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    message = await messages.get()
-            except TimeoutError:
-                print("nothing yet")
-            else:
-                print(f"got {message.decode()}")
 
 
 async def send(reader):
@@ -61,9 +42,8 @@ async def show(read):
         group.create_task(send(reader))
         try:
             await read(reader)
-        except* asyncio.IncompleteReadError as group:
-            partial = group.exceptions[0].partial
-            print("unexpected end of file" if partial else "the end")
+        except asyncio.IncompleteReadError:
+            print("the end: unexpected end of file")
 
 
 async def main():
@@ -72,9 +52,6 @@ async def main():
 
     print("A read that is kept:")
     await show(kept)
-
-    print("A task that reads:")
-    await show(received)
 
     # It is what a StreamReader does.
     print("A struct that keeps the bytes:")

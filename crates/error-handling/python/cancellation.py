@@ -26,7 +26,7 @@ async def write_in_any_case(lines):
     try:
         return await write_to_file(lines)
     except:  # which is wrong: `except Exception` lets the cancellation through
-        print("something happened, which is ignored")
+        print("an error is ignored")
         return "none written"
 
 
@@ -39,12 +39,12 @@ async def write_in_a_task(lines):
 write_in_a_bound_task = write_in_a_task
 
 
-async def write_and_take_leave(lines):
+async def write_and_clean_up(lines):
     try:
-        print(await write(lines))
+        await write(lines)
     finally:
         await asyncio.sleep(0.1)
-        print("goodbye")
+        print("cleaned up")
 
 
 async def cancel(task):
@@ -61,24 +61,20 @@ async def main():
     print("At an await:")
     await cancel(asyncio.create_task(write_to_file(4)))
 
-    print("After its end:")
-    await cancel(asyncio.create_task(write_to_file(2)))
-
-    print("Within a handler of everything:")
+    print("Inside of code that catches everything:")
     await cancel(asyncio.create_task(write_in_any_case(4)))
 
-    print("While it waits for a task of its own:")
+    print("While it awaits a task that it has spawned:")
     await cancel(asyncio.create_task(write_in_a_task(4)))
 
-    print("While it waits for a task that is bound to it:")
+    print("While it awaits a task that is aborted with it:")
     await cancel(asyncio.create_task(write_in_a_bound_task(4)))
 
-    print("With a farewell:")
-    for lines in [1, 4]:
-        task = asyncio.create_task(write_and_take_leave(lines))
-        await asyncio.sleep(0.25)
-        task.cancel()
-        await asyncio.wait([task])
+    print("Asked to stop by a token, with a clean-up that awaits:")
+    task = asyncio.create_task(write_and_clean_up(4))
+    await asyncio.sleep(0.25)
+    task.cancel()
+    await asyncio.wait([task])
 
 
 asyncio.run(main())

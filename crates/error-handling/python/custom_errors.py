@@ -18,18 +18,9 @@ class Refused(NetworkError):
 class OperationError(Exception):
     """What can go wrong with an operation; perhaps because of a NetworkError."""
 
-    def __init__(self, operation, problem="failed"):
-        super().__init__(f"operation {operation} {problem}")
-
     @property
     def is_temporary(self):
         return isinstance(self.__cause__, TimedOut)
-
-
-class BatchError(Exception):
-    def __init__(self, total, failed):
-        super().__init__(f"{len(failed)} of {total} operations failed")
-        self.failed = failed
 
 
 class BackupError(Exception):
@@ -48,11 +39,10 @@ def report(error):
 
 
 async def connect(host):
-    await asyncio.sleep(0.1)
+    limit = 0.1
+    await asyncio.sleep(limit)
     match host:
         case "slow.com":
-            limit = 0.45
-            await asyncio.sleep(limit)
             raise TimedOut(host, limit)
         case "closed.com":
             raise Refused(host)
@@ -62,31 +52,9 @@ async def perform(operation, host):
     try:
         await connect(host)
     except NetworkError as error:
-        raise OperationError(operation) from error
-    if operation == "op5":
-        raise OperationError(operation, "is not allowed")
-    return f"{operation} at {host}"
-
-
-async def perform_later(delay, operation, host):
-    await asyncio.sleep(delay)
-    return await perform(operation, host)
-
-
-async def batch(operations):
-    tasks = [
-        asyncio.create_task(perform_later(0.1 * number, operation, host))
-        for number, (operation, host) in enumerate(operations, 1)
-    ]
-    failed = []
-    for task in asyncio.as_completed(tasks):
-        try:
-            print(f"SUCCESS: {await task}")
-        except OperationError as error:
-            print(f"ERROR: {report(error)}")
-            failed.append(error)
-    if failed:
-        raise BatchError(len(operations), failed)
+        raise OperationError(f"{operation} failed") from error
+    if operation == "delete":
+        raise OperationError(f"{operation} is not allowed")
 
 
 async def back_up(host):
@@ -97,27 +65,23 @@ async def back_up(host):
 
 
 async def main():
-    print("Each with its cause:")
-    operations = [
-        ("op1", "fast.com"),
-        ("op2", "slow.com"),
-        ("op3", "fast.com"),
-        ("op4", "closed.com"),
-        ("op5", "fast.com"),
-    ]
-    try:
-        await batch(operations)
-    except BatchError as error:
-        print(f"{error}:")
-        for error in error.failed:
-            advice = "try again" if error.is_temporary else "give up"
-            print(f"  {error}: {advice}")
+    print("Each error with its cause, and what to do:")
+    for operation, host in [
+        ("upload", "slow.com"),
+        ("upload", "closed.com"),
+        ("delete", "fast.com"),
+    ]:
+        try:
+            await perform(operation, host)
+        except OperationError as error:
+            advice = "retry" if error.is_temporary else "give up"
+            print(f"{advice}: {report(error)}")
 
     print("A message that repeats its cause:")
     try:
         await back_up("closed.com")
     except BackupError as error:
-        print(f"ERROR: {report(error)}")
+        print(report(error))
 
 
 asyncio.run(main())

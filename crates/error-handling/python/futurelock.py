@@ -1,6 +1,6 @@
 import asyncio
 
-PATIENCE = 0.2
+SLOW = 0.2
 LIMIT = 1
 
 
@@ -24,45 +24,32 @@ class Log:
 
 async def spawned(log):
     request = asyncio.create_task(log.write("request"))
-    await asyncio.wait([request], timeout=PATIENCE)
+    await asyncio.wait([request], timeout=SLOW)
     if not request.done():
-        print("the request is slow, which is noted in the log")
+        print("the request is slow")
         await log.write("note")
     await request
 
 
-async def joined(log):
-    request = asyncio.create_task(log.write("request"))
-    await asyncio.wait([request], timeout=PATIENCE)
-    if not request.done():
-        print("the request is slow, which is noted in the log")
-        await asyncio.gather(request, log.write("note"))
-
-
 async def dropped(log):
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(SLOW):
             await log.write("request")
     except TimeoutError:
-        print("the request is slow, which is noted in the log")
+        print("the request is slow")
         await log.write("note")
         await log.write("request")
 
 
 async def during_backup(log, work):
-    async def somebody_else():
-        await asyncio.sleep(0.1)
-        await log.write("request of somebody else")
-
     async with asyncio.TaskGroup() as group:
         group.create_task(log.back_up())
-        group.create_task(somebody_else())
         await asyncio.sleep(0.05)
         try:
             async with asyncio.timeout(LIMIT):
                 await work
         except TimeoutError:
-            print("nothing happens any more")
+            print("deadlock: nothing happens for 1 s")
 
 
 async def main():
@@ -71,13 +58,10 @@ async def main():
     # In asyncio there is no such future: whatever runs beside this is a task.
     print("A future awaited by reference:")
     await during_backup(log, spawned(log))
-    print("in the log: [" + ", ".join(f'"{line}"' for line in log.lines) + "]")
+    print(f"lines in the log: {len(log.lines)}")
 
     print("A task:")
     await during_backup(log, spawned(log))
-
-    print("Awaited beside the note:")
-    await during_backup(log, joined(log))
 
     print("Dropped before the note:")
     await during_backup(log, dropped(log))

@@ -49,13 +49,5 @@ async def main():
             case _:
                 print(f"{number}: error: a bug")
 
-    print("Each result as soon as it is there:")
-    jobs = [(1, 0.3), (2, 0.1), (3, 0.2)]
-    for task in asyncio.as_completed([job(*each) for each in jobs]):
-        try:
-            print(await task)
-        except JobError as error:
-            print(f"error: {error}")
-
 
 asyncio.run(main())

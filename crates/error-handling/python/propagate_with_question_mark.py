@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import dataclass
 
 
 class SettingsError(Exception):
@@ -21,24 +20,15 @@ class NotLoaded(SettingsError):
     pass
 
 
-@dataclass
-class Settings:
-    port: int
-    retries: int
-
-
 async def text_of(user, key):
     await asyncio.sleep(0.1)
-    assert user != "Eve", "a bug"
     match user, key:
         case "Bob", "retries":
             return "many"
         case "Cy", "retries":
             return None
-        case "Dan", "port":
-            return "1024"
-        case _, "port":
-            return "1023"
+        case "Dan", "retries":
+            raise AssertionError("a bug")
         case _:
             return "3"
 
@@ -50,14 +40,14 @@ async def required(user, key):
     return text
 
 
-async def vague_settings(user):
-    """Which number is wrong, its error cannot tell."""
+async def vague_sum(user):
+    """Raises an error that cannot tell which number is wrong."""
     try:
         port = int(await required(user, "port"))
         retries = int(await required(user, "retries"))
     except ValueError as error:
         raise NotANumber from error
-    return Settings(port, retries)
+    return port + retries
 
 
 async def number(user, key):
@@ -68,67 +58,47 @@ async def number(user, key):
         raise NotANumber(key) from error
 
 
-async def settings(user):
-    port = await number(user, "port")
-    retries = await number(user, "retries")
-    return Settings(port, retries)
-
-
-async def loaded(task):
-    """The settings from a task that loads them."""
-    # To await the task itself would not tell its cancellation from that of the caller.
-    await asyncio.wait([task])
-    if task.cancelled():
-        raise NotLoaded("a task was cancelled")
+async def in_a_task(user):
+    task = asyncio.create_task(number(user, "retries"))
     try:
-        return task.result()
+        return await task
     except AssertionError as bug:
-        raise NotLoaded("a task panicked") from bug
+        raise NotLoaded("the task has ended by a bug or was cancelled") from bug
 
 
 async def start(user):
-    found = await settings(user)
-    if found.port < 1024:
-        raise RuntimeError(f"port {found.port} is reserved")
-    return f"started at port {found.port} with {found.retries} retries"
+    retries = await number(user, "retries")
+    if user == "Ada":
+        raise RuntimeError(f"{retries} retries are too few")
+    return retries
 
 
-async def describe(settings):
+async def report(user, loading):
     try:
-        found = await settings
-    except SettingsError as error:
-        return str(error)
-    return f"port {found.port}, {found.retries} retries"
+        print(f"{user}: {await loading}")
+    except (SettingsError, RuntimeError) as error:
+        print(f"{user}: {error}")
 
 
 async def main():
-    print("One rule for all numbers:")
-    users = ("Ada", "Bob", "Cy")
-    texts = await asyncio.gather(*(describe(vague_settings(user)) for user in users))
-    for user, text in zip(users, texts):
-        print(f"{user}: {text}")
+    print("One conversion for all numbers:")
+    for user in ["Ada", "Bob", "Cy"]:
+        await report(user, vague_sum(user))
 
-    print("Each number for itself:")
-    print(f"Bob: {await describe(settings('Bob'))}")
+    print("An error that names the number:")
+    await report("Bob", number("Bob", "retries"))
 
     print("Out of tasks:")
-    users = ("Ada", "Bob", "Dan", "Eve")
-    tasks = [asyncio.create_task(settings(user)) for user in users]
-    tasks[2].cancel()
-    for user, task in zip(users, tasks):
-        print(f"{user}: {await describe(loaded(task))}")
+    for user in ["Ada", "Bob", "Dan"]:
+        await report(user, in_a_task(user))
 
     print("Errors of any type:")
-    users = ("Ada", "Bob", "Cy", "Dan")
-    tasks = [asyncio.create_task(start(user)) for user in users]
-    for user, task in zip(users, tasks):
-        try:
-            text = await task
-        except Missing as error:
-            text = f"please set {error.key}"
-        except Exception as error:
-            text = f"not started: {error}"
-        print(f"{user}: {text}")
+    for user in ["Ada", "Bob"]:
+        await report(user, start(user))
+    try:
+        await start("Cy")
+    except Missing as error:
+        print(f"Cy: please set {error.key}")
 
 
 asyncio.run(main())

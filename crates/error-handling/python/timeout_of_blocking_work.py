@@ -43,7 +43,7 @@ async def main():
             pages = index_pages(3, never)
         print(f"indexed {pages}")
     except TimeoutError:
-        print("time is up")
+        print("timed out")
 
     print("Around blocking code on another thread:")
     try:
@@ -51,20 +51,20 @@ async def main():
             pages = await asyncio.to_thread(index_pages, 3, never)
         print(f"indexed {pages}")
     except TimeoutError:
-        print("time is up")
+        print("timed out")
     await asyncio.sleep(rest)
 
-    print("Around blocking code that looks at a flag:")
+    print("Around blocking code that checks a stop flag:")
     for pages in [1, 3]:
         try:
             async with asyncio.timeout(limit):
                 done = await run_blocking(lambda stop, n=pages: index_pages(n, stop))
             print(f"indexed {done}")
         except TimeoutError:
-            print("time is up")
+            print("timed out")
     await asyncio.sleep(rest)
 
-    print("And what was done by then:")
+    print("A limit after which the pages so far are returned:")
     for pages in [1, 3]:
         done = await run_blocking_for(
             limit, lambda stop, n=pages: index_pages(n, stop)

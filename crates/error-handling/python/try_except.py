@@ -33,17 +33,17 @@ class Connection:
     """To a server of mail. Closing it takes a while."""
 
     def __init__(self):
-        print("  opened")
+        print("opened")
 
     async def send(self, name):
         await asyncio.sleep(0.1)
         if name == "Bob":
             raise NotFound("mailbox")
-        print(f"  sent to {name}")
+        print(f"sent to {name}")
 
     async def close(self):
         await asyncio.sleep(0.1)
-        print("  closed")
+        print("closed")
 
 
 async def greet(user):
@@ -52,7 +52,7 @@ async def greet(user):
     try:
         name = await name_of(user)
     except NotFound as error:
-        print(f"  caught: {error}")
+        print(f"caught: {error}")
     else:
         await connection.send(name)
     finally:

@@ -1,9 +1,9 @@
-//! Cancel safety: `select!` around `read_exact` loses bytes; three ways that do not.
+//! Cancel safety: `select!` around `read_exact` loses bytes; two ways that do not.
 //!
 //! `select!` drops the futures of its other arms, and `timeout` a late one. Whatever a
 //! dropped future has read of a message is lost. asyncio's `StreamReader` keeps these
-//! bytes. Keep the future and await it by `&mut`, or read in a task, or keep the bytes in
-//! a struct.
+//! bytes. Keep the future and await it by `&mut`, or keep the bytes in a struct. Or read
+//! in a task that sends each message to a channel.
 //!
 //! Trap: `read_exact`, `read_line` and `write_all` are not cancel-safe; `read`,
 //! `read_buf`, `next_line` and `recv` are. Look for "cancel safety" in a method's
@@ -15,21 +15,20 @@
 //! See also: `futurelock`, `timeouts`, `protocols`.
 //!
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readexactly, asyncio.timeout
-//! asyncio: asyncio.IncompleteReadError, asyncio.IncompleteReadError.partial
+//! asyncio: asyncio.IncompleteReadError
 //! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
 
-use std::error::Error;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::select;
-use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// After how long without a message a line is printed.
-const PATIENCE: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(250);
 
 type Message = [u8; 4];
 
@@ -42,30 +41,16 @@ async fn careless(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
                 result?;
                 print(message);
             }
-            () = sleep(PATIENCE) => println!("nothing yet"),
+            () = sleep(QUIET) => println!("no message for 0.25 s"),
         }
     }
 }
 
-/// Returns a message, or none at the end. An end inside of a message is an error.
-async fn read(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
-    let mut message = Message::default();
-    let (first, rest) = message.split_at_mut(1);
-    // `read_exact` alone does not tell the one end from the other.
-    if reader.read(first).await? == 0 {
-        return Ok(None);
-    }
-    reader.read_exact(rest).await?;
-    Ok(Some(message))
-}
-
 /// Returns a message, and the reader for the next.
-async fn read_message<R>(mut reader: R) -> io::Result<Option<(Message, R)>>
-where
-    R: AsyncRead + Unpin,
-{
-    let message = read(&mut reader).await?;
-    Ok(message.map(|message| (message, reader)))
+async fn read_message<R: AsyncRead + Unpin>(mut reader: R) -> io::Result<(Message, R)> {
+    let mut message = Message::default();
+    reader.read_exact(&mut message).await?;
+    Ok((message, reader))
 }
 
 /// Creates one future for each message, and pins it outside of the loop. So it is kept
@@ -75,55 +60,11 @@ pub async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     loop {
         select! {
             result = &mut reading => {
-                let Some((message, reader)) = result? else {
-                    return Ok(());
-                };
+                let (message, reader) = result?;
                 print(message);
                 reading.set(read_message(reader));
             }
-            () = sleep(PATIENCE) => println!("nothing yet"),
-        }
-    }
-}
-
-/// Reads in a task: all messages, and at last `None` or the error. The task ends when the
-/// receiver is dropped.
-pub fn messages<R>(mut reader: R) -> mpsc::Receiver<io::Result<Option<Message>>>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-{
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        loop {
-            // This loses bytes as well, but nobody wants them any more.
-            let result = select! {
-                result = read(&mut reader) => result,
-                () = sender.closed() => return,
-            };
-            let is_last = !matches!(result, Ok(Some(_)));
-            if sender.send(result).await.is_err() || is_last {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// After a panic of the task the sender is dropped. The pattern `Some(result)` alone
-/// would then print "nothing yet" for ever.
-pub async fn received(
-    mut messages: mpsc::Receiver<io::Result<Option<Message>>>,
-) -> io::Result<()> {
-    loop {
-        select! {
-            result = messages.recv() => match result {
-                Some(result) => match result? {
-                    Some(message) => print(message),
-                    None => return Ok(()),
-                },
-                None => return Err(io::ErrorKind::BrokenPipe.into()),
-            },
-            () = sleep(PATIENCE) => println!("nothing yet"),
+            () = sleep(QUIET) => println!("no message for 0.25 s"),
         }
     }
 }
@@ -135,20 +76,17 @@ struct Messages<R> {
 }
 
 impl<R: AsyncRead + Unpin> Messages<R> {
-    /// Returns a message, or none at the end. An end inside of a message is an error.
+    /// Returns a message.
     ///
     /// Cancel-safe: dropped while it waits, it keeps what it has read for the next call.
-    async fn next(&mut self) -> io::Result<Option<Message>> {
+    async fn next(&mut self) -> io::Result<Message> {
         loop {
             if let Some(&message) = self.buffer.first_chunk() {
                 self.buffer.drain(..message.len());
-                return Ok(Some(message));
+                return Ok(message);
             }
             if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                return match self.buffer.is_empty() {
-                    true => Ok(None),
-                    false => Err(io::ErrorKind::UnexpectedEof.into()),
-                };
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
@@ -159,11 +97,8 @@ pub async fn buffered(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut messages = Messages { reader, buffer };
     loop {
         select! {
-            result = messages.next() => match result? {
-                Some(message) => print(message),
-                None => return Ok(()),
-            },
-            () = sleep(PATIENCE) => println!("nothing yet"),
+            result = messages.next() => print(result?),
+            () = sleep(QUIET) => println!("no message for 0.25 s"),
         }
     }
 }
@@ -173,51 +108,45 @@ fn print(message: Message) {
 }
 
 /// Sends three messages in halves, one with a long pause in between.
-async fn send(mut writer: DuplexStream) -> io::Result<()> {
+async fn send(mut writer: DuplexStream) {
     let halves = [(100, "AB"), (100, "CD"), (100, "EF"), (300, "GH")];
     let mut at = Instant::now();
     for (millis, half) in halves.into_iter().chain([(50, "IJ"), (100, "KL")]) {
         at += Duration::from_millis(millis);
         sleep_until(at).await;
         println!("sending {half}");
-        writer.write_all(half.as_bytes()).await?;
+        if let Err(error) = writer.write_all(half.as_bytes()).await {
+            println!("not sent: {error}");
+        }
     }
-    sleep_until(at + Duration::from_millis(50)).await;
-    Ok(())
+    sleep(Duration::from_millis(50)).await;
 }
 
-/// Prints the messages of a sender, and how the reader ends.
-async fn show<F>(
-    read: impl FnOnce(DuplexStream) -> F,
-) -> Result<(), Box<dyn Error + Send + Sync>>
+/// Reads the messages of a sender to their end.
+async fn show<F>(read: impl FnOnce(DuplexStream) -> F) -> Result<(), JoinError>
 where
     F: Future<Output = io::Result<()>>,
 {
     let (writer, reader) = tokio::io::duplex(64);
     let sending = tokio::spawn(send(writer));
-    match read(reader).await {
-        Ok(()) => println!("the end"),
-        Err(error) => println!("{}", error.kind()),
+    if let Err(error) = read(reader).await {
+        println!("the end: {}", error.kind());
     }
-    Ok(sending.await??)
+    sending.await
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn run() -> Result<(), JoinError> {
     println!("A read that is dropped:");
     show(careless).await?;
 
     println!("A read that is kept:");
     show(kept).await?;
 
-    println!("A task that reads:");
-    show(|reader| received(messages(reader))).await?;
-
     println!("A struct that keeps the bytes:");
-    show(buffered).await?;
-    Ok(())
+    show(buffered).await
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn main() -> Result<(), JoinError> {
     run().await
 }

@@ -25,7 +25,6 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Writes the lines, and returns their number.
 async fn write(lines: u32) -> String {
     for line in 1..=lines {
         sleep(Duration::from_millis(100)).await;
@@ -34,7 +33,6 @@ async fn write(lines: u32) -> String {
     format!("{lines} written")
 }
 
-/// A file that is closed when it is dropped.
 struct File;
 
 impl Drop for File {
@@ -48,35 +46,31 @@ async fn write_to_file(lines: u32) -> String {
     write(lines).await
 }
 
-/// Catches everything that can be caught.
 async fn write_in_any_case(lines: u32) -> String {
     // try: return await write_to_file(lines) ... except: ...
     let outcome = AssertUnwindSafe(write_to_file(lines)).catch_unwind().await;
     outcome.unwrap_or_else(|_| {
-        println!("something happened, which is ignored");
+        println!("an error is ignored");
         "none written".to_string()
     })
 }
 
-/// Spawns a task and awaits it.
 async fn write_in_a_task(lines: u32) -> String {
     let task = tokio::spawn(write(lines));
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
-/// The same with a task that is aborted when its handle is dropped.
+/// The task is aborted when its handle is dropped.
 async fn write_in_a_bound_task(lines: u32) -> String {
     let task = AbortOnDropHandle::new(tokio::spawn(write(lines)));
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
 /// Writes until it is asked to stop, and then cleans up with an await.
-async fn write_and_take_leave(lines: u32, stop: CancellationToken) {
-    if let Some(outcome) = stop.run_until_cancelled(write(lines)).await {
-        println!("{outcome}");
-    }
+async fn write_and_clean_up(lines: u32, stop: CancellationToken) {
+    stop.run_until_cancelled(write(lines)).await;
     sleep(Duration::from_millis(100)).await;
-    println!("goodbye");
+    println!("cleaned up");
 }
 
 /// Cancels the task after 0.25 s, and prints how it ended.
@@ -85,7 +79,7 @@ async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
     task.abort();
     match task.await {
         Err(error) if error.is_cancelled() => println!("the task was cancelled"),
-        outcome => println!("the task returned: {}", outcome?),
+        outcome => println!("{}", outcome?),
     }
     sleep(Duration::from_millis(250)).await;
     Ok(())
@@ -95,27 +89,21 @@ pub async fn run() -> Result<(), JoinError> {
     println!("At an await:");
     cancel(tokio::spawn(write_to_file(4))).await?;
 
-    println!("After its end:");
-    cancel(tokio::spawn(write_to_file(2))).await?;
-
-    println!("Within a handler of everything:");
+    println!("Inside of code that catches everything:");
     cancel(tokio::spawn(write_in_any_case(4))).await?;
 
-    println!("While it waits for a task of its own:");
+    println!("While it awaits a task that it has spawned:");
     cancel(tokio::spawn(write_in_a_task(4))).await?;
 
-    println!("While it waits for a task that is bound to it:");
+    println!("While it awaits a task that is aborted with it:");
     cancel(tokio::spawn(write_in_a_bound_task(4))).await?;
 
-    println!("With a farewell:");
-    for lines in [1, 4] {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(write_and_take_leave(lines, stop.clone()));
-        sleep(Duration::from_millis(250)).await;
-        stop.cancel();
-        task.await?;
-    }
-    Ok(())
+    println!("Asked to stop by a token, with a clean-up that awaits:");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(write_and_clean_up(4, stop.clone()));
+    sleep(Duration::from_millis(250)).await;
+    stop.cancel();
+    task.await
 }
 
 #[tokio::main]

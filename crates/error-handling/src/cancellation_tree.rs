@@ -14,12 +14,10 @@
 //! See also: `cancellation`, `graceful_shutdown`, `structured_scope`.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.wait, asyncio.FIRST_COMPLETED
+//! try: 5000 50 -> stopped, the time limit
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled for a reason. Clones are the same token.
@@ -123,66 +121,25 @@ impl<R: Clone> Drop for StopOnDrop<R> {
     }
 }
 
-type Why = &'static str;
-
-/// Works for so many milliseconds. If it is stopped, its clean-up takes some, too.
-async fn request(name: &'static str, work: u64, clean_up: u64, stop: Stop<Why>) {
-    match stop.run(sleep(Duration::from_millis(work))).await {
-        Ok(()) => println!("{name}: done"),
-        Err(stopped) => {
-            sleep(Duration::from_millis(clean_up)).await;
-            println!("{name}: {stopped}");
-        }
-    }
-}
-
-pub async fn run() {
-    let pause = Duration::from_millis(200);
-    let server = Stop::new();
-    let mut requests = JoinSet::new();
-
-    println!("Two connections with three requests each:");
-    let first = server.child();
-    let client = first.child();
-    requests.spawn(request("1a", 900, 50, client.clone()));
-    requests.spawn(request("1b", 900, 100, first.child()));
-    requests.spawn(request("1c", 900, 150, first.child()));
-    let second = server.child();
-    requests.spawn(request("2a", 100, 50, second.child()));
-    requests.spawn(request("2b", 900, 50, second.child()));
-    requests.spawn(request("2c", 900, 100, second.child()));
-    let guard = second.drop_guard("the connection is lost");
-    sleep(pause).await;
-
-    println!("One request is stopped:");
-    client.cancel("the client left");
-    sleep(pause).await;
-
-    println!("The owner of a connection goes:");
-    drop(guard);
-    sleep(pause).await;
-
-    println!("A clone of the first connection's token stops all its requests:");
-    let no_child = first.clone();
-    no_child.cancel("too many errors");
-    sleep(pause).await;
-
-    println!("The server is stopped, with one new connection, and with one too late:");
-    requests.spawn(request("3a", 900, 50, server.child()));
-    sleep(pause).await;
-    server.cancel("shutting down");
-    sleep(pause).await;
-    requests.spawn(request("4a", 900, 50, server.child()));
-    requests.join_all().await;
-
-    println!("The first reason stays:");
-    for stop in [client, first, server] {
-        stop.cancel("later");
-        println!("{}", stop.reason().unwrap_or("none"));
-    }
-}
-
+/// Works some milliseconds, within a time limit: `cargo run -- 5000 50`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let millis = std::env::args().skip(1).map(|millis| millis.parse());
+    let millis: Vec<u64> = millis.collect::<Result<_, _>>()?;
+    let [work, limit] = millis.as_slice() else {
+        return Err("usage: WORK LIMIT, both in milliseconds".into());
+    };
+    let sleep =
+        |millis: &u64| tokio::time::sleep(std::time::Duration::from_millis(*millis));
+    let program = Stop::new();
+    let (job, time_limit) = (program.child(), sleep(limit));
+    tokio::spawn(async move {
+        time_limit.await;
+        program.cancel("the time limit");
+    });
+    match job.run(sleep(work)).await {
+        Ok(()) => println!("done"),
+        Err(stopped) => println!("{stopped}"),
+    }
+    Ok(())
 }

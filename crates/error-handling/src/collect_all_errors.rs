@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use thiserror::Error;
-use tokio::join;
 use tokio::time::sleep;
 
 /// Returns all values, or all errors, in the order of the results.
@@ -38,34 +37,13 @@ pub fn all_or_errors<T, E>(
     }
 }
 
-const ADULT: u32 = 18;
-
 /// What is wrong with a field.
 #[derive(Debug, Error)]
-pub enum Invalid {
+enum Invalid {
     #[error("the name {0} is taken")]
     NameTaken(String),
-    #[error("{0} is not an address")]
-    NoAddress(String),
     #[error("{0} is not a number")]
-    NoNumber(String),
-    #[error("{0} is below {ADULT}")]
-    TooYoung(u32),
-}
-
-/// The input of a user.
-pub struct Form {
-    name: &'static str,
-    address: &'static str,
-    age: &'static str,
-}
-
-/// A form without mistakes.
-#[derive(Debug)]
-pub struct User {
-    name: String,
-    address: String,
-    age: u32,
+    NotANumber(String),
 }
 
 /// Asks a database.
@@ -78,94 +56,50 @@ async fn check_name(name: &str) -> Result<String, Invalid> {
 }
 
 /// Asks another service.
-async fn check_address(address: &str) -> Result<String, Invalid> {
+async fn check_age(age: &str) -> Result<u32, Invalid> {
     sleep(Duration::from_millis(100)).await;
-    if !address.contains('@') {
-        return Err(Invalid::NoAddress(address.to_string()));
-    }
-    Ok(address.to_string())
-}
-
-fn check_age(age: &str) -> Result<u32, Invalid> {
-    match age.parse() {
-        Ok(age @ ADULT..) => Ok(age),
-        Ok(age) => Err(Invalid::TooYoung(age)),
-        Err(_) => Err(Invalid::NoNumber(age.to_string())),
-    }
+    age.parse()
+        .map_err(|_| Invalid::NotANumber(age.to_string()))
 }
 
 /// Returns the first mistake.
-async fn check_until_error(form: &Form) -> Result<User, Invalid> {
-    Ok(User {
-        name: check_name(form.name).await?,
-        address: check_address(form.address).await?,
-        age: check_age(form.age)?,
-    })
+async fn first_mistake(name: &str, age: &str) -> Result<(String, u32), Vec<Invalid>> {
+    let name = check_name(name).await.map_err(|error| vec![error])?;
+    let age = check_age(age).await.map_err(|error| vec![error])?;
+    Ok((name, age))
 }
 
 /// Returns all mistakes, in the order of the fields.
-pub async fn check(form: &Form) -> Result<User, Vec<Invalid>> {
-    let (name, address) = join!(check_name(form.name), check_address(form.address));
-    match (name, address, check_age(form.age)) {
-        (Ok(name), Ok(address), Ok(age)) => Ok(User { name, address, age }),
-        (name, address, age) => {
-            let errors = [name.err(), address.err(), age.err()];
-            Err(errors.into_iter().flatten().collect())
-        }
+async fn all_mistakes(name: &str, age: &str) -> Result<(String, u32), Vec<Invalid>> {
+    match tokio::join!(check_name(name), check_age(age)) {
+        (Ok(name), Ok(age)) => Ok((name, age)),
+        (name, age) => Err([name.err(), age.err()].into_iter().flatten().collect()),
     }
 }
 
-fn print_errors(errors: &[Invalid]) {
-    for error in errors {
-        println!("- {error}");
-    }
-}
-
-fn report(result: Result<User, Vec<Invalid>>) {
+fn report<T>(result: Result<T, Vec<Invalid>>) {
     match result {
-        Ok(User { name, address, age }) => println!("{name}, {address}, {age}"),
-        Err(errors) => print_errors(&errors),
+        Ok(_) => println!("valid"),
+        Err(errors) => errors.iter().for_each(|error| println!("- {error}")),
     }
 }
 
 pub async fn run() {
-    let (name, address, age) = ("Ann", "at home", "old");
-
     println!("One mistake at a time:");
-    for name in ["Ann", "Anna"] {
-        let form = Form { name, address, age };
-        let result = check_until_error(&form).await;
-        report(result.map_err(|error| vec![error]));
-    }
+    report(first_mistake("Ann", "old").await);
+    report(first_mistake("Anna", "old").await);
 
     println!("All mistakes at once:");
-    report(check(&Form { name, address, age }).await);
+    report(all_mistakes("Ann", "old").await);
+    report(all_mistakes("Anna", "18").await);
 
-    println!("Corrected, the age twice:");
-    for age in ["17", "18"] {
-        let (name, address) = ("Anna", "anna@home");
-        report(check(&Form { name, address, age }).await);
-    }
-
-    println!("A list of names, and the first mistake in it:");
-    let names = ["Bob", "Joe", "Eve", "Ann"];
-    let results = join_all(names.map(check_name)).await;
-    match results.into_iter().collect::<Result<Vec<_>, _>>() {
-        Ok(names) => println!("all free: {}", names.join(", ")),
-        Err(error) => print_errors(&[error]),
-    }
-
-    println!("All mistakes in it:");
-    match all_or_errors(join_all(names.map(check_name)).await) {
-        Ok(names) => println!("all free: {}", names.join(", ")),
-        Err(errors) => print_errors(&errors),
-    }
-
-    println!("Without them:");
-    match all_or_errors(join_all(["Bob", "Eve"].map(check_name)).await) {
-        Ok(names) => println!("all free: {}", names.join(", ")),
-        Err(errors) => print_errors(&errors),
-    }
+    println!("All mistakes in a list of names:");
+    report(all_or_errors(
+        join_all(["Bob", "Joe", "Ann"].map(check_name)).await,
+    ));
+    report(all_or_errors(
+        join_all(["Bob", "Eve", "Dan"].map(check_name)).await,
+    ));
 }
 
 #[tokio::main]

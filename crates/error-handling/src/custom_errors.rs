@@ -12,13 +12,12 @@
 //!
 //! See also: `error_context`, `propagate_with_question_mark`.
 //!
-//! asyncio: raise, except, asyncio.as_completed, BaseException.__cause__
+//! asyncio: raise, except, BaseException.__cause__
 
 use std::error::Error;
 use std::iter::successors;
 use std::time::Duration;
 
-use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error as ThisError;
 use tokio::time::sleep;
 
@@ -34,35 +33,17 @@ pub enum NetworkError {
 /// An error of an operation.
 #[derive(Debug, ThisError)]
 pub enum OperationError {
-    // A field called `source` is the cause.
-    #[error("operation {operation} failed")]
-    Network {
-        operation: &'static str,
-        source: NetworkError,
-    },
-    #[error("operation {operation} is not allowed")]
-    Forbidden { operation: &'static str },
+    #[error("{0} failed")]
+    Network(&'static str, #[source] NetworkError),
+    #[error("{0} is not allowed")]
+    Forbidden(&'static str),
 }
 
 impl OperationError {
     /// Returns whether the same operation may succeed later.
     pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Network { source, .. } => {
-                matches!(source, NetworkError::TimedOut { .. })
-            }
-            Self::Forbidden { .. } => false,
-        }
+        matches!(self, Self::Network(_, NetworkError::TimedOut { .. }))
     }
-}
-
-/// The error of a batch of operations.
-#[derive(Debug, ThisError)]
-#[error("{} of {total} operations failed", .failed.len())]
-pub struct BatchError {
-    total: usize,
-    /// All errors. A `source` could hold only one.
-    failed: Vec<OperationError>,
 }
 
 /// Repeats its cause in its message. `#[from]` lets `?` convert a `NetworkError`.
@@ -78,84 +59,46 @@ pub fn report(error: &(dyn Error + 'static)) -> String {
 }
 
 async fn connect(host: &str) -> Result<(), NetworkError> {
-    sleep(Duration::from_millis(100)).await;
-    match host {
-        "slow.com" => {
-            let limit = Duration::from_millis(450);
-            sleep(limit).await;
-            let host = host.to_owned();
-            Err(NetworkError::TimedOut { host, limit })
-        }
-        "closed.com" => Err(NetworkError::Refused(host.to_owned())),
+    let limit = Duration::from_millis(100);
+    sleep(limit).await;
+    let host = host.to_owned();
+    match host.as_str() {
+        "slow.com" => Err(NetworkError::TimedOut { host, limit }),
+        "closed.com" => Err(NetworkError::Refused(host)),
         _ => Ok(()),
     }
 }
 
-async fn perform(operation: &'static str, host: &str) -> Result<String, OperationError> {
-    connect(host)
-        .await
-        .map_err(|source| OperationError::Network { operation, source })?;
-    if operation == "op5" {
-        return Err(OperationError::Forbidden { operation });
+async fn perform(operation: &'static str, host: &str) -> Result<(), OperationError> {
+    let connected = connect(host).await;
+    connected.map_err(|error| OperationError::Network(operation, error))?;
+    match operation {
+        "delete" => Err(OperationError::Forbidden(operation)),
+        _ => Ok(()),
     }
-    Ok(format!("{operation} at {host}"))
-}
-
-/// Performs all concurrently, and prints each result as soon as it is there.
-async fn batch(operations: &[(&'static str, &str)]) -> Result<(), BatchError> {
-    let mut running: FuturesUnordered<_> = (1..)
-        .zip(operations)
-        .map(|(number, (operation, host))| async move {
-            sleep(Duration::from_millis(100 * number)).await;
-            perform(operation, host).await
-        })
-        .collect();
-    let mut failed = Vec::new();
-    while let Some(ended) = running.next().await {
-        match ended {
-            Ok(done) => println!("SUCCESS: {done}"),
-            Err(error) => {
-                println!("ERROR: {}", report(&error));
-                failed.push(error);
-            }
-        }
-    }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let total = operations.len();
-    Err(BatchError { total, failed })
 }
 
 async fn back_up(host: &str) -> Result<(), BackupError> {
-    connect(host).await?;
-    Ok(())
+    Ok(connect(host).await?)
 }
 
 pub async fn run() {
-    println!("Each with its cause:");
-    let operations = [
-        ("op1", "fast.com"),
-        ("op2", "slow.com"),
-        ("op3", "fast.com"),
-        ("op4", "closed.com"),
-        ("op5", "fast.com"),
-    ];
-    if let Err(error) = batch(&operations).await {
-        println!("{error}:");
-        for error in &error.failed {
+    println!("Each error with its cause, and what to do:");
+    let hosts = ["slow.com", "closed.com", "fast.com"];
+    for (operation, host) in ["upload", "upload", "delete"].into_iter().zip(hosts) {
+        if let Err(error) = perform(operation, host).await {
             let advice = if error.is_temporary() {
-                "try again"
+                "retry"
             } else {
                 "give up"
             };
-            println!("  {error}: {advice}");
+            println!("{advice}: {}", report(&error));
         }
     }
 
     println!("A message that repeats its cause:");
     if let Err(error) = back_up("closed.com").await {
-        println!("ERROR: {}", report(&error));
+        println!("{}", report(&error));
     }
 }
 

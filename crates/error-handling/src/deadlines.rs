@@ -15,14 +15,14 @@
 //!
 //! asyncio: asyncio.timeout, asyncio.timeout_at, asyncio.Timeout.reschedule
 //! asyncio: asyncio.Timeout, asyncio.Timeout.when
+//! try: 0 127.0.0.1:1 -> DeadlineExceeded
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::watch;
-use tokio::task::JoinError;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// The moment by which calls must have ended. Clones, and the results of
 /// [`at_most`](Self::at_most), are moved together.
@@ -122,89 +122,17 @@ impl Deadline {
     }
 }
 
-async fn fetch(part: &str, millis: u64) {
-    sleep(Duration::from_millis(millis)).await;
-    println!("{part}");
-}
-
-/// From the cache, which is given 0.1 s, or else from the database.
-async fn orders(deadline: &Deadline) -> Result<(), DeadlineExceeded> {
-    let cache = deadline.at_most(Duration::from_millis(100));
-    match cache.run(fetch("orders from the cache", 300)).await {
-        Ok(()) => Ok(()),
-        Err(DeadlineExceeded) => deadline.run(fetch("orders", 200)).await,
-    }
-}
-
-/// A page, with reviews if there is time.
-async fn page(deadline: &Deadline) -> Result<(), DeadlineExceeded> {
-    deadline.run(fetch("user", 200)).await?;
-    orders(deadline).await?;
-    if deadline.remaining() >= Duration::from_millis(400) {
-        deadline.run(fetch("reviews", 200)).await?;
-    } else {
-        println!("no time for reviews");
-    }
-    Ok(())
-}
-
-/// Ends when there is no chunk for 0.3 s.
-async fn download() -> Result<(), DeadlineExceeded> {
-    let limit = Duration::from_millis(300);
-    let deadline = Deadline::after(limit);
-    let chunks = async {
-        for (number, millis) in (1..).zip([200, 200, 500]) {
-            fetch(&format!("chunk {number}"), millis).await;
-            deadline.reschedule(limit);
-        }
-    };
-    deadline.run(chunks).await
-}
-
-fn report(outcome: Result<(), DeadlineExceeded>) {
-    match outcome {
-        Ok(()) => println!("in time"),
-        Err(error) => println!("error: {error}"),
-    }
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    println!("0.25 s for each of three calls:");
-    let calls = async {
-        for part in ["user", "orders", "reviews"] {
-            let limit = Duration::from_millis(250);
-            let call = timeout(limit, fetch(part, 200)).await;
-            call.map_err(|_| DeadlineExceeded)?;
-        }
-        Ok(())
-    };
-    report(calls.await);
-
-    for millis in [1000, 800, 400] {
-        println!("{millis} ms for all of them:");
-        let deadline = Deadline::after(Duration::from_millis(millis));
-        report(page(&deadline).await);
-    }
-
-    println!("Moved by each chunk:");
-    report(download().await);
-
-    println!("Moved by another task:");
-    let deadline = Deadline::after(Duration::from_secs(1));
-    let calls = [("upload", 150), ("upload of everything", 800)].map(|(name, millis)| {
-        let deadline = deadline.clone();
-        tokio::spawn(async move { deadline.run(fetch(name, millis)).await })
-    });
-    sleep(Duration::from_millis(100)).await;
-    println!("closing in 0.1 s");
-    deadline.reschedule(Duration::from_millis(100));
-    for call in calls {
-        report(call.await?);
-    }
-    Ok(())
-}
-
+/// Connects to all hosts within some milliseconds: `cargo run -- 500 localhost:5432`.
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut args = std::env::args().skip(1);
+    let millis = args.next().ok_or("usage: MILLISECONDS HOST:PORT...")?;
+    let deadline = Deadline::after(Duration::from_millis(millis.parse()?));
+    for host in args {
+        match deadline.run(tokio::net::TcpStream::connect(&host)).await? {
+            Ok(_) => println!("{host}: connected, {:?} left", deadline.remaining()),
+            Err(error) => println!("{host}: {error}"),
+        }
+    }
+    Ok(())
 }

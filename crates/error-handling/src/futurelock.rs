@@ -26,9 +26,9 @@ use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
 /// After how long a request is called slow.
-const PATIENCE: Duration = Duration::from_millis(200);
+const SLOW: Duration = Duration::from_millis(200);
 
-/// After how long we give up.
+/// After how long nothing is waited for any more.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// A file with one writer at a time.
@@ -59,8 +59,8 @@ async fn by_reference(log: &Log) {
     let mut request = pin!(log.write("request"));
     select! {
         () = &mut request => {}
-        () = sleep(PATIENCE) => {
-            println!("the request is slow, which is noted in the log");
+        () = sleep(SLOW) => {
+            println!("the request is slow");
             log.write("note").await;
             request.await;
         }
@@ -73,58 +73,39 @@ async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     let mut request = tokio::spawn(async move { owned.write("request").await });
     select! {
         ended = &mut request => ended,
-        () = sleep(PATIENCE) => {
-            println!("the request is slow, which is noted in the log");
+        () = sleep(SLOW) => {
+            println!("the request is slow");
             log.write("note").await;
             request.await
         }
     }
 }
 
-/// Awaits the request beside the note.
-async fn joined(log: &Log) {
-    let mut request = pin!(log.write("request"));
-    select! {
-        () = &mut request => {}
-        () = sleep(PATIENCE) => {
-            println!("the request is slow, which is noted in the log");
-            tokio::join!(request, log.write("note"));
-        }
-    }
-}
-
-/// Drops the request before the second arm begins. Its place in the queue is lost: a new
-/// request comes last.
+/// Drops the request before the second arm begins. Its place in the queue is lost.
 async fn dropped(log: &Log) {
     select! {
         () = log.write("request") => {}
-        () = sleep(PATIENCE) => {
-            println!("the request is slow, which is noted in the log");
+        () = sleep(SLOW) => {
+            println!("the request is slow");
             log.write("note").await;
             log.write("request").await;
         }
     }
 }
 
-/// Runs `work` and another request, both of which wait for a backup.
+/// Runs `work`, which has to wait for a backup.
 async fn during_backup<T>(
     log: &Arc<Log>,
     work: impl Future<Output = T>,
 ) -> Result<Option<T>, JoinError> {
     let owned = Arc::clone(log);
     let backup = tokio::spawn(async move { owned.back_up().await });
-    let owned = Arc::clone(log);
-    let other = tokio::spawn(async move {
-        sleep(Duration::from_millis(100)).await;
-        owned.write("request of somebody else").await;
-    });
     sleep(Duration::from_millis(50)).await;
     let done = timeout(LIMIT, work).await.ok();
     if done.is_none() {
-        println!("nothing happens any more");
+        println!("deadlock: nothing happens for 1 s");
     }
     backup.await?;
-    other.await?;
     Ok(done)
 }
 
@@ -133,15 +114,12 @@ pub async fn run() -> Result<(), JoinError> {
 
     println!("A future awaited by reference:");
     during_backup(&log, by_reference(&log)).await?;
-    println!("in the log: {:?}", log.lines.lock().await);
+    println!("lines in the log: {}", log.lines.lock().await.len());
 
     println!("A task:");
     if let Some(ended) = during_backup(&log, spawned(&log)).await? {
         ended?;
     }
-
-    println!("Awaited beside the note:");
-    during_backup(&log, joined(&log)).await?;
 
     println!("Dropped before the note:");
     during_backup(&log, dropped(&log)).await?;

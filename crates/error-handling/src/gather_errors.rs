@@ -13,17 +13,14 @@
 //!
 //! See also: `first_error_wins`, `gather`, `task_group_errors`, `partial_success`.
 //!
-//! asyncio: asyncio.gather, asyncio.gather(return_exceptions=True), asyncio.as_completed
+//! asyncio: asyncio.gather, asyncio.gather(return_exceptions=True)
 //! differs: asyncio's gather leaves the others running, a dropped future stops
 //! stderr: job 4 has no steps
-
-use std::time::Duration;
+//! try: 127.0.0.1:1 -> 127.0.0.1:1: Connection refused
 
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use thiserror::Error;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Awaits all futures at the same time, and returns their values in their order.
@@ -63,74 +60,18 @@ where
     outcomes.into_iter().map(flatten).collect()
 }
 
-/// Why a job has no result.
-#[derive(Debug, Error)]
-pub enum JobError {
-    #[error("job {0} failed")]
-    Failed(u32),
-    /// The task panicked or was aborted.
-    #[error("a bug")]
-    Bug(#[from] JoinError),
-}
-
-/// Succeeds if its number is odd.
-async fn job(number: u32, millis: u64) -> Result<String, JobError> {
-    sleep(Duration::from_millis(millis)).await;
-    assert!(number != 4, "job {number} has no steps");
-    if number.is_multiple_of(2) {
-        println!("job {number} fails");
-        return Err(JobError::Failed(number));
-    }
-    println!("job {number} is done");
-    Ok(format!("result {number}"))
-}
-
-fn print_results(results: Result<Vec<String>, JobError>) {
-    match results {
-        Ok(results) => println!("{}", results.join(", ")),
-        Err(error) => println!("error: {error}"),
-    }
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    let jobs = [(1, 300), (2, 100), (6, 200)];
-
-    println!("The first error:");
-    // results = await asyncio.gather(*(job(*each) for each in jobs))
-    let futures = jobs.map(|(number, millis)| job(number, millis));
-    print_results(try_gather(futures).await);
-    sleep(Duration::from_millis(300)).await;
-
-    println!("The first error, where each is a task:");
-    let tasks = jobs.map(|(number, millis)| tokio::spawn(job(number, millis)));
-    print_results(try_gather(tasks.map(async |task| task.await?)).await);
-    sleep(Duration::from_millis(300)).await;
-
-    println!("All results, errors among them:");
-    let jobs = [(1, 300), (2, 100), (3, 200), (4, 400)];
-    let futures = jobs.map(|(number, millis)| job(number, millis));
-    // results = await asyncio.gather(*jobs, return_exceptions=True)
-    let results = gather_all(futures).await;
-    for (number, result) in (1..).zip(results) {
-        match result {
-            Ok(result) => println!("{number}: {result}"),
-            Err(error) => println!("{number}: error: {error}"),
-        }
-    }
-
-    println!("Each result as soon as it is there:");
-    let jobs = [(1, 300), (2, 100), (3, 200)];
-    let mut tasks = JoinSet::from_iter(jobs.map(|(number, millis)| job(number, millis)));
-    while let Some(outcome) = tasks.join_next().await {
-        match outcome? {
-            Ok(result) => println!("{result}"),
-            Err(error) => println!("error: {error}"),
-        }
-    }
-    Ok(())
-}
-
+/// Connects to each host, and prints all results: `cargo run -- localhost:5432`.
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    let hosts: Vec<String> = std::env::args().skip(1).collect();
+    let connects = hosts
+        .clone()
+        .into_iter()
+        .map(tokio::net::TcpStream::connect);
+    for (host, result) in hosts.iter().zip(gather_all(connects).await) {
+        match result {
+            Ok(_) => println!("{host}: connected"),
+            Err(error) => println!("{host}: {error}"),
+        }
+    }
 }

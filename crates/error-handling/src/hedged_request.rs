@@ -17,14 +17,13 @@
 //! See also: `retry`, `fallback`.
 //!
 //! asyncio: asyncio.wait, asyncio.as_completed, asyncio.Task.cancel, ExceptionGroup
+//! try: 127.0.0.1:1 127.0.0.1:1 -> BothFailed
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::select;
-use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
-use tokio_util::task::TaskTracker;
+use tokio::time::sleep;
 
 /// Both attempts failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,113 +94,12 @@ where
     }
 }
 
-/// Prints when it is closed, after an answer or by a drop.
-struct Connection(&'static str);
-
-impl Connection {
-    fn open(host: &'static str) -> Self {
-        println!("{host} is asked");
-        Self(host)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        println!("{} closed", self.0);
-    }
-}
-
-/// What a host says, and after how many milliseconds.
-type Script = (u64, Result<u32, &'static str>);
-
-async fn ask(host: &'static str, (millis, answer): Script) -> Result<String, String> {
-    let _connection = Connection::open(host);
-    sleep(Duration::from_millis(millis)).await;
-    match answer {
-        Ok(price) => Ok(format!("{price} from {host}")),
-        Err(error) => Err(format!("{host}: {error}")),
-    }
-}
-
-/// The same service on two hosts.
-pub struct Prices {
-    delay: Duration,
-    hosts: [(&'static str, Script); 2],
-}
-
-impl Prices {
-    /// Sends the first attempt to the first host, and the second to the other.
-    async fn price(&self) -> Result<String, BothFailed<String>> {
-        let mut hosts = self.hosts.into_iter();
-        let request = || {
-            let (host, script) = hosts.next().expect("there are at most two attempts");
-            ask(host, script)
-        };
-        hedged(self.delay, request).await
-    }
-}
-
-/// Asks a server to charge a card. It does so in a task of its own, as servers do.
-async fn charge(
-    servers: &TaskTracker,
-    host: &'static str,
-    millis: u64,
-) -> Result<String, JoinError> {
-    let server = servers.spawn(async move {
-        sleep(Duration::from_millis(millis)).await;
-        println!("the card is charged by {host}");
-        format!("receipt from {host}")
-    });
-    server.await
-}
-
-pub async fn run() {
-    let delay = Duration::from_millis(200);
-    let scripts: [(&str, Script, Script); 6] = [
-        ("The first answers in time:", (100, Ok(7)), (0, Ok(9))),
-        ("The second is quicker:", (500, Ok(7)), (100, Ok(9))),
-        (
-            "The first is late and still quicker:",
-            (300, Ok(7)),
-            (200, Ok(9)),
-        ),
-        ("The first fails:", (100, Err("unreachable")), (100, Ok(9))),
-        ("The second fails:", (400, Ok(7)), (100, Err("busy"))),
-        ("Both fail:", (400, Err("unreachable")), (100, Err("busy"))),
-    ];
-    for (phase, first, second) in scripts {
-        println!("{phase}");
-        let hosts = [("alpha", first), ("beta", second)];
-        match (Prices { delay, hosts }).price().await {
-            Ok(price) => println!("{price}"),
-            Err(error) => println!("{error}"),
-        }
-    }
-
-    println!("The caller times out after 0.3 s:");
-    let hosts = [("alpha", (500, Ok(7))), ("beta", (500, Ok(9)))];
-    let prices = Prices { delay, hosts };
-    let patience = Duration::from_millis(300);
-    if timeout(patience, prices.price()).await.is_err() {
-        println!("gave up");
-    }
-
-    println!("What should not be done twice:");
-    let servers = TaskTracker::new();
-    let mut hosts = [("alpha", 400), ("beta", 100)].into_iter();
-    let request = || {
-        let (host, millis) = hosts.next().expect("there are at most two attempts");
-        charge(&servers, host, millis)
-    };
-    match hedged(delay, request).await {
-        Ok(receipt) => println!("{receipt}"),
-        Err(error) => println!("{error}"),
-    }
-    servers.close();
-    servers.wait().await;
-}
-
+/// Connects to a host, and after 0.2 s to another: `cargo run -- HOST:PORT HOST:PORT`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut hosts = std::env::args().skip(1);
+    let connect = || tokio::net::TcpStream::connect(hosts.next().unwrap_or_default());
+    let first = hedged(Duration::from_millis(200), connect).await?;
+    println!("connected to {}", first.peer_addr()?);
+    Ok(())
 }

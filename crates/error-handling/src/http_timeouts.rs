@@ -4,6 +4,8 @@
 //! `connect_timeout` includes the name lookup. `read_timeout` limits each wait, so a slow
 //! drip stays within it. `timeout` limits the whole request with its body.
 //!
+//! Bounds: the time of a request. Unbounded: the size of a page.
+//!
 //! Trap: `send` returns when the headers have arrived. A `timeout` around `send` alone
 //! does not cover the body.
 //!
@@ -12,35 +14,18 @@
 //!
 //! See also: `timeouts`, `retry`, `http_requests`.
 //!
-//! asyncio: asyncio.timeout, asyncio.start_server, raise, except, asyncio.Server.sockets
-//! asyncio: asyncio.StreamWriter.write, asyncio.StreamReader.read
+//! asyncio: asyncio.timeout, asyncio.start_server, raise, except
 //! clock: real
 //! order: a piece after 0.5 s
+//! try: http://127.0.0.1:1/ -> NotConnected
 
-use std::future::pending;
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Path;
-use axum::http::StatusCode;
-use axum::response::Redirect;
-use axum::routing::get;
-use futures::stream;
-use reqwest::Client;
-use reqwest::dns::{Name, Resolve, Resolving};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at, sleep, timeout};
-
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+use reqwest::{Client, ClientBuilder};
 
 /// Why a page could not be fetched, by what a caller would do about it.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub enum FetchError {
     #[error("not a URL to ask")]
     NoUrl(#[source] reqwest::Error),
     #[error("too many redirects")]
@@ -76,162 +61,26 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// Returns a client for all requests, which reuses its connections.
-pub fn client() -> reqwest::Result<Client> {
+/// Returns the beginnings of a client for all requests. The limits are those for
+/// connecting, for each read and for the whole request.
+pub fn client_builder([connect, read, total]: [Duration; 3]) -> ClientBuilder {
     Client::builder()
-        .connect_timeout(Duration::from_millis(200))
-        .read_timeout(Duration::from_millis(350))
-        .timeout(Duration::from_millis(700))
-        .dns_resolver(NoAnswer)
-        .no_proxy()
-        .build()
+        .connect_timeout(connect)
+        .read_timeout(read)
+        .timeout(total)
 }
 
-/// A name server that does not answer.
-struct NoAnswer;
-
-impl Resolve for NoAnswer {
-    fn resolve(&self, _name: Name) -> Resolving {
-        Box::pin(pending())
-    }
-}
-
-async fn fetch(client: &Client, url: &str) -> Result<String, FetchError> {
+/// Returns the text of a page.
+pub async fn fetch(client: &Client, url: &str) -> Result<String, FetchError> {
     let response = client.get(url).send().await?.error_for_status()?;
     Ok(response.text().await?)
 }
 
-/// Sends pieces, some milliseconds apart.
-async fn pieces(Path((count, millis)): Path<(u32, u64)>) -> Body {
-    let period = Duration::from_millis(millis);
-    let start = (1, interval_at(Instant::now() + period, period));
-    let pieces = stream::unfold(start, move |(number, mut interval)| async move {
-        if number > count {
-            return None;
-        }
-        interval.tick().await;
-        Some((io::Result::Ok(number.to_string()), (number + 1, interval)))
-    });
-    Body::from_stream(pieces)
-}
-
-async fn late() -> &'static str {
-    sleep(Duration::from_millis(500)).await;
-    "late"
-}
-
-/// Starts a server on a free port.
-async fn start_server(servers: &mut JoinSet<io::Result<()>>) -> io::Result<SocketAddr> {
-    let app = Router::new()
-        .route("/quick", get("hello"))
-        .route("/late", get(late))
-        .route("/pieces/{count}/{millis}", get(pieces))
-        .route("/loop", get(async || Redirect::to("/loop")))
-        .route("/broken", get(StatusCode::INTERNAL_SERVER_ERROR));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    servers.spawn(async { axum::serve(listener, app).await });
-    Ok(address)
-}
-
-/// A server that promises ten bytes, sends four and closes.
-async fn start_cutting(servers: &mut JoinSet<io::Result<()>>) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    servers.spawn(async move {
-        loop {
-            let (mut connection, _) = listener.accept().await?;
-            let mut request = [0; 1024];
-            let _size = connection.read(&mut request).await?;
-            let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n";
-            connection.write_all(head.as_bytes()).await?;
-            connection.write_all(b"half").await?;
-        }
-    });
-    Ok(address)
-}
-
-/// Returns a port where nobody listens: it was free a moment ago.
-async fn closed_port() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0").await?.local_addr()
-}
-
-/// Fetches a page and prints the result.
-async fn report(client: Client, what: &'static str, url: String) {
-    match fetch(&client, &url).await {
-        Ok(text) => println!("{what}: {text}"),
-        Err(error) => println!("{what}: {error}"),
-    }
-}
-
-pub async fn run() -> Result<(), Failure> {
-    // Each part begins at a full second, whatever the one before it took.
-    let first = Instant::now() + Duration::from_millis(100);
-    let mut part = interval_at(first, Duration::from_secs(1));
-    let mut servers = JoinSet::new();
-    let server = start_server(&mut servers).await?;
-    let cutting = start_cutting(&mut servers).await?;
-    let closed = closed_port().await?;
-    let client = client()?;
-
-    part.tick().await;
-    println!("What is over at once:");
-    let broken = format!("http://{server}/broken");
-    let status = client.get(&broken).send().await?.status();
-    println!("no error: {status}");
-    for (what, url) in [
-        ("after a look at the status", broken),
-        ("a page", format!("http://{server}/quick")),
-        ("no scheme", "example.com/page".to_string()),
-        (
-            "a page that leads to itself",
-            format!("http://{server}/loop"),
-        ),
-        ("a closed port", format!("http://{closed}/")),
-        ("4 bytes of 10", format!("http://{cutting}/")),
-    ] {
-        report(client.clone(), what, url).await;
-    }
-
-    part.tick().await;
-    println!("0.2 s to connect, 0.35 s for each read, 0.7 s in all:");
-    let mut requests = JoinSet::new();
-    for (what, url) in [
-        (
-            "a name that nobody resolves",
-            "http://nowhere.test/".to_string(),
-        ),
-        ("headers after 0.5 s", format!("http://{server}/late")),
-        (
-            "a piece after 0.5 s",
-            format!("http://{server}/pieces/1/500"),
-        ),
-        ("3 pieces in 0.6 s", format!("http://{server}/pieces/3/200")),
-        ("4 pieces in 0.8 s", format!("http://{server}/pieces/4/200")),
-    ] {
-        requests.spawn(report(client.clone(), what, url));
-    }
-    while let Some(ended) = requests.join_next().await {
-        ended?;
-    }
-
-    part.tick().await;
-    println!("2 s in all for one request:");
-    let url = format!("http://{server}/pieces/4/200");
-    let request = client.get(&url).timeout(Duration::from_secs(2));
-    println!("{}", request.send().await?.text().await?);
-
-    part.tick().await;
-    println!("A limit of 0.35 s, but for the headers only:");
-    let unlimited = Client::builder().no_proxy().build()?;
-    let send = unlimited.get(&url).send();
-    let response = timeout(Duration::from_millis(350), send).await??;
-    println!("the headers are there");
-    println!("{}", response.text().await?);
-    Ok(())
-}
-
+/// Fetches a page: `cargo run -- http://localhost:8080/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::args().nth(1).ok_or("usage: URL")?;
+    let limits = [5, 10, 30].map(Duration::from_secs);
+    println!("{}", fetch(&client_builder(limits).build()?, &url).await?);
+    Ok(())
 }

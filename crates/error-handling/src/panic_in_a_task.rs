@@ -17,15 +17,13 @@
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise
 //! stderr: job 0 has no work
+//! try: 1 x 3 -> 3 squared is 9
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::Mutex;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -87,7 +85,7 @@ where
 }
 
 /// Returns the text of a panic: a `&str` if it was fixed, else a `String`.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
+pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref().copied())
         .unwrap_or("no text")
@@ -107,74 +105,20 @@ pub async fn join<T>(task: JoinHandle<T>) -> Option<T> {
     }
 }
 
-async fn work(job: u32) {
-    sleep(Duration::from_millis(100)).await;
-    assert!(job > 0, "job {job} has no work");
-    println!("job {job} is done");
-}
-
-/// The jobs in the queue.
-type Jobs = Arc<Mutex<VecDeque<u32>>>;
-
-/// A function of its own: in the head of a `while let` the lock would be held during the
-/// work as well.
-async fn next(jobs: &Jobs) -> Option<u32> {
-    jobs.lock().await.pop_front()
-}
-
-/// Works until there are no more jobs.
-pub async fn worker(jobs: Jobs) {
-    println!("a worker begins");
-    while let Some(job) = next(&jobs).await {
-        work(job).await;
-    }
-}
-
-fn report(outcome: Result<(), JoinError>) {
-    match outcome.map_err(JoinError::try_into_panic) {
-        Ok(()) => println!("ended well"),
-        Err(Ok(payload)) => println!("ended by a bug: {}", panic_text(&*payload)),
-        Err(Err(_)) => println!("was cancelled"),
-    }
-}
-
-pub async fn run() {
-    println!("Nobody awaits the task:");
-    drop(tokio::spawn(work(0)));
-    sleep(Duration::from_millis(200)).await;
-    println!("0.2 s later");
-
-    println!("The task is awaited, and then one that was cancelled:");
-    report(tokio::spawn(work(0)).await);
-    let task = tokio::spawn(work(1));
-    task.abort();
-    report(task.await);
-
-    println!("The error is passed on to the caller, a task as well:");
-    let caller = tokio::spawn(async {
-        join(tokio::spawn(work(1))).await;
-        join(tokio::spawn(work(0))).await;
-        join(tokio::spawn(work(2))).await;
-    });
-    report(caller.await);
-
-    let pause = Duration::from_millis(200);
-    for numbers in [[1, 0, 2, 3], [0, 1, 0, 2]] {
-        println!("With one restart, the jobs {numbers:?}:");
-        let jobs = Arc::new(Mutex::new(VecDeque::from(numbers)));
-        match supervise(1, pause, || worker(Arc::clone(&jobs))).await {
-            Ok(()) => println!("all jobs are taken"),
-            Err(error) => {
-                println!("{error}; jobs left: {}", jobs.lock().await.len());
-                if let GaveUp::Panicked { last, .. } = error {
-                    report(Err(last));
-                }
+/// Squares numbers, and goes on after a text that is none: `cargo run -- 1 x 3`.
+#[tokio::main]
+pub async fn main() -> Result<(), GaveUp> {
+    let jobs: Vec<String> = std::env::args().skip(1).collect();
+    let jobs = std::sync::Arc::new(std::sync::Mutex::new(jobs.into_iter()));
+    let worker = || {
+        let jobs = std::sync::Arc::clone(&jobs);
+        let next = move || jobs.lock().ok().and_then(|mut jobs| jobs.next());
+        async move {
+            while let Some(job) = next() {
+                let number: u32 = job.parse().expect("a number");
+                println!("{number} squared is {}", number.pow(2));
             }
         }
-    }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
+    };
+    supervise(3, Duration::from_millis(10), worker).await
 }

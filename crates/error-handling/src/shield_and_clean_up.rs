@@ -14,13 +14,14 @@
 //! See also: `cleanup_on_cancel`, `graceful_shutdown`, `cancellation`.
 //!
 //! asyncio: asyncio.shield, asyncio.wait(timeout=), asyncio.Task.cancel
+//! try: 10 -> saved
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +36,6 @@ pub struct Shield {
 /// How work ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended<T> {
-    /// The work returned this value.
     Done(T),
     /// [`Shield::finish`] stopped the work half done.
     Stopped,
@@ -75,7 +75,6 @@ impl Shield {
     /// dropped at its current await. Returns how many were stopped.
     pub async fn finish(&self, limit: Duration) -> usize {
         self.running.close();
-        // Late or not, the rest is the same.
         let _in_time = timeout(limit, self.all_ended()).await;
         self.stop.cancel();
         self.all_ended().await;
@@ -91,91 +90,18 @@ impl Shield {
     }
 }
 
-/// Takes 0.1 s a row.
-async fn write(order: &'static str, rows: u32) -> Result<u32, String> {
-    for row in 1..=rows {
-        sleep(Duration::from_millis(100)).await;
-        println!("{order}: row {row} of {rows}");
-    }
-    if order == "Bob" {
-        return Err("the disk is full".to_string());
-    }
-    Ok(rows)
-}
-
-/// Reports its error, as the caller may have left.
-async fn save(order: &'static str, rows: u32) -> Result<u32, String> {
-    let outcome = write(order, rows).await;
-    if let Err(error) = &outcome {
-        println!("{order}: not saved, {error}");
-    }
-    outcome
-}
-
-/// Runs the caller as a task, cancels it after a while, and prints how it ended.
-async fn cancel_after(
-    millis: u64,
-    caller: impl Future<Output: Send> + Send + 'static,
-) -> Result<(), JoinError> {
-    let caller = tokio::spawn(caller);
-    sleep(Duration::from_millis(millis)).await;
-    caller.abort();
-    match caller.await {
-        Err(error) if error.is_cancelled() => println!("the caller is cancelled"),
-        outcome => drop(outcome?),
-    }
-    Ok(())
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    let shield = Shield::default();
-    let rest = Duration::from_millis(250);
-    let call = |order, rows| {
-        let shield = shield.clone();
-        async move { shield.run(save(order, rows)).await }
-    };
-
-    println!("No shield:");
-    cancel_after(150, save("Ada", 3)).await?;
-    sleep(rest).await;
-
-    println!("A shield:");
-    cancel_after(150, call("Ada", 3)).await?;
-    sleep(rest).await;
-
-    println!("A shield, and an error after the caller has left:");
-    cancel_after(150, call("Bob", 2)).await?;
-    sleep(rest).await;
-
-    println!("A shield, and nobody leaves:");
-    for order in ["Ada", "Bob"] {
-        match call(order, 1).await? {
-            Ended::Done(Ok(rows)) => println!("the caller has saved {rows}"),
-            Ended::Done(Err(error)) => println!("the caller has failed: {error}"),
-            unsaved => println!("the caller has saved nothing: {unsaved:?}"),
-        }
-    }
-
-    println!("At the end, two are left, which get 0.2 s more:");
-    cancel_after(50, call("Cyd", 2)).await?;
-    let caller = tokio::spawn(call("Dan", 4));
-    sleep(Duration::from_millis(50)).await;
-    println!(
-        "stopped: {}",
-        shield.finish(Duration::from_millis(200)).await
-    );
-    for (order, outcome) in [("Dan", caller.await??), ("Eve", call("Eve", 1).await?)] {
-        match outcome {
-            Ended::Done(outcome) => println!("{order}: {outcome:?}"),
-            Ended::Stopped => println!("{order}: stopped half done"),
-            Ended::Refused => println!("{order}: not begun"),
-        }
-    }
-    sleep(rest).await;
-    Ok(())
-}
-
+/// Saves for 50 ms, of which the caller waits for some: `cargo run -- 10`.
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let millis = std::env::args().nth(1).ok_or("usage: MILLISECONDS")?;
+    let save = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        println!("saved");
+    };
+    let (shield, limit) = (Shield::default(), Duration::from_millis(millis.parse()?));
+    if timeout(limit, shield.run(save)).await.is_err() {
+        println!("the caller timed out");
+    }
+    println!("stopped: {}", shield.finish(Duration::from_secs(5)).await);
+    Ok(())
 }

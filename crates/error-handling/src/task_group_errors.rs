@@ -12,13 +12,11 @@
 //! See also: `first_error_wins`, `collect_all_errors`, `task_group`.
 //!
 //! asyncio: asyncio.TaskGroup, ExceptionGroup, except*, ExceptionGroup.split
+//! try: 127.0.0.1:1 127.0.0.1:1 -> connections refused: 2
 
 use std::fmt;
-use std::time::Duration;
 
-use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// The errors of several tasks, in the order in which they ended. There is at least one.
@@ -83,122 +81,17 @@ where
     ErrorGroup::check(errors)
 }
 
-/// Why a worker failed.
-#[derive(Debug, Error)]
-pub enum WorkerError {
-    #[error("{0}: no such page")]
-    NoPage(&'static str),
-    #[error("{0}: the disk is full")]
-    DiskFull(&'static str),
-    /// The task panicked.
-    #[error("a worker has a bug")]
-    Bug(#[from] JoinError),
-}
-
-/// A worker: how long its two steps take, in milliseconds, and whether they fail.
-#[derive(Clone, Copy)]
-pub struct Worker {
-    pub name: &'static str,
-    pub fetch_millis: u64,
-    pub save_millis: u64,
-    pub no_page: bool,
-    pub disk_full: bool,
-}
-
-impl Worker {
-    async fn fetch(self) -> Result<(), WorkerError> {
-        sleep(Duration::from_millis(self.fetch_millis)).await;
-        if self.no_page {
-            return Err(WorkerError::NoPage(self.name));
-        }
-        Ok(())
-    }
-
-    async fn save(self) -> Result<(), WorkerError> {
-        sleep(Duration::from_millis(self.save_millis)).await;
-        if self.disk_full {
-            return Err(WorkerError::DiskFull(self.name));
-        }
-        println!("{} has saved", self.name);
-        Ok(())
-    }
-
-    /// Fetches and saves. If it is asked to stop while it fetches, it saves at once.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
-        if let Some(fetched) = stop.run_until_cancelled(self.fetch()).await {
-            fetched?;
-        }
-        self.save().await
-    }
-}
-
-/// Runs the workers as tasks, which also stop when the program does.
-async fn run_workers(
-    workers: &[Worker],
-    program: &CancellationToken,
-) -> Result<(), ErrorGroup<WorkerError>> {
-    let stop = program.child_token();
-    let tasks = workers.iter().map(|worker| worker.run(stop.clone()));
-    run_all(tasks.collect(), &stop).await
-}
-
-fn report(result: Result<(), ErrorGroup<WorkerError>>) {
-    match result {
-        Ok(()) => println!("nothing is left to handle"),
-        Err(errors) => println!("{errors}"),
-    }
-}
-
-fn is_disk_full(error: &WorkerError) -> bool {
-    matches!(error, WorkerError::DiskFull(_))
-}
-
-fn is_no_page(error: &WorkerError) -> bool {
-    matches!(error, WorkerError::NoPage(_))
-}
-
-fn save_elsewhere(errors: Vec<WorkerError>) {
-    println!("{} to be saved elsewhere", errors.len());
-}
-
-pub async fn run() {
-    let program = CancellationToken::new();
-    let worker = |name, fetch_millis, save_millis| Worker {
-        name,
-        fetch_millis,
-        save_millis,
-        no_page: name == "B",
-        disk_full: name == "C",
-    };
-    let (a, b, c) = (
-        worker("A", 300, 100),
-        worker("B", 100, 100),
-        worker("C", 400, 200),
-    );
-
-    println!("A worker fails, and the other is stopped, and saves:");
-    report(run_workers(&[a, b], &program).await);
-
-    println!("Others fail as they stop:");
-    let a = Worker {
-        disk_full: true,
-        ..a
-    };
-    report(run_workers(&[a, b, c], &program).await);
-
-    println!("One kind is handled, the rest is passed on:");
-    let result = run_workers(&[a, b, c], &program).await;
-    // except* DiskFull as errors:
-    report(result.or_else(|errors| errors.except(is_disk_full, save_elsewhere)));
-
-    println!("Both kinds are handled:");
-    let result = run_workers(&[a, b, c], &program).await;
-    let result = result.or_else(|errors| errors.except(is_disk_full, save_elsewhere));
-    let go_without = |errors: Vec<_>| println!("{} to go without", errors.len());
-    report(result.or_else(|errors| errors.except(is_no_page, go_without)));
-}
-
+/// Connects to all hosts: `cargo run -- localhost:5432 localhost:6379`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), ErrorGroup<std::io::Error>> {
+    let mut tasks = JoinSet::new();
+    for host in std::env::args().skip(1) {
+        tasks.spawn(async { tokio::net::TcpStream::connect(host).await.map(drop) });
+    }
+    let result = run_all(tasks, &CancellationToken::new()).await;
+    let is_refused =
+        |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    let report = |errors: Vec<_>| println!("connections refused: {}", errors.len());
+    // except* ConnectionRefusedError as errors:
+    result.or_else(|errors| errors.except(is_refused, report))
 }

@@ -25,8 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs the work on a blocking thread, and passes it a flag that says when to stop.
 ///
-/// Dropping the future sets the flag. The work ends the next time that it checks, and
-/// nobody waits for it.
+/// Dropping the future sets the flag. The work ends the next time that it checks.
 ///
 /// # Errors
 ///
@@ -41,10 +40,6 @@ pub async fn run_blocking<T: Send + 'static>(
 
 /// The same with a timeout, after which it sets the flag and waits until the work has
 /// ended. So the work's value is not lost.
-///
-/// # Errors
-///
-/// If the work panicked.
 pub async fn run_blocking_for<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
@@ -73,14 +68,13 @@ fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    let limit = Duration::from_millis(150);
-    let rest = Duration::from_millis(250);
+    let [limit, rest] = [150, 250].map(Duration::from_millis);
     let never = CancellationToken::new();
 
     println!("A limit of 0.15 s around blocking code in the same task:");
     match timeout(limit, async { index_pages(3, &never) }).await {
         Ok(pages) => println!("indexed {pages}"),
-        Err(_) => println!("time is up"),
+        Err(_) => println!("timed out"),
     }
 
     println!("Around blocking code on another thread:");
@@ -88,21 +82,21 @@ pub async fn run() -> Result<(), JoinError> {
     let abort = task.abort_handle();
     match timeout(limit, task).await {
         Ok(pages) => println!("indexed {}", pages?),
-        Err(_) => println!("time is up"),
+        Err(_) => println!("timed out"),
     }
     abort.abort();
     sleep(rest).await;
 
-    println!("Around blocking code that looks at a flag:");
+    println!("Around blocking code that checks a stop flag:");
     for pages in [1, 3] {
         match timeout(limit, run_blocking(move |stop| index_pages(pages, stop))).await {
             Ok(pages) => println!("indexed {}", pages?),
-            Err(_) => println!("time is up"),
+            Err(_) => println!("timed out"),
         }
     }
     sleep(rest).await;
 
-    println!("And what was done by then:");
+    println!("A limit after which the pages so far are returned:");
     for pages in [1, 3] {
         let done = run_blocking_for(limit, move |stop| index_pages(pages, stop)).await?;
         println!("indexed {done} of {pages}");

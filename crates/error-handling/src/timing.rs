@@ -14,10 +14,11 @@
 //! which it waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
+//! try: 127.0.0.1:1 -> connect took 0.0 s
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
 /// Runs the future, and reports how long it took from its first poll.
 ///
@@ -69,65 +70,10 @@ pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
     }
 }
 
-/// Is timed wherever it is called.
-async fn fetch(page: &str, millis: u64) -> Result<String, String> {
-    let fetching = async {
-        sleep(Duration::from_millis(millis)).await;
-        if page == "/broken" {
-            return Err(format!("{page} is broken"));
-        }
-        Ok(format!("the page {page}"))
-    };
-    timed(fetching, print_as("fetch")).await
-}
-
-/// Makes up to two attempts, with a pause in between.
-async fn fetch_twice(page: &str) -> Result<String, String> {
-    if let Ok(text) = fetch(page, 160).await {
-        return Ok(text);
-    }
-    sleep(Duration::from_millis(260)).await;
-    fetch(page, 160).await
-}
-
-pub async fn run() {
-    println!("The call, and then its await:");
-    let started = Instant::now();
-    let future = fetch("/a", 260);
-    print_as("the call")(Ending::Returned, started.elapsed());
-    match future.await {
-        Ok(text) => println!("got {text}"),
-        Err(error) => println!("error: {error}"),
-    }
-
-    println!("A failure:");
-    if let Err(error) = fetch("/broken", 260).await {
-        println!("error: {error}");
-    }
-
-    println!("Stopped by a timeout, and by a cancellation:");
-    let limit = Duration::from_millis(160);
-    if timeout(limit, fetch("/slow", 500)).await.is_err() {
-        println!("time is up");
-    }
-    let task = tokio::spawn(fetch("/slow", 500));
-    sleep(Duration::from_millis(60)).await;
-    task.abort();
-    if let Err(error) = task.await
-        && error.is_cancelled()
-    {
-        println!("cancelled");
-    }
-
-    println!("Two tries, each measured, and both together:");
-    // Around the call, where only this caller wants it.
-    let tries = timed(fetch_twice("/broken"), print_as("fetch_twice"));
-    if let Err(error) = tries.await {
-        println!("error: {error}");
-    }
-}
-
+/// Times a connection to a host: `cargo run -- localhost:5432`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> std::io::Result<()> {
+    let host = std::env::args().nth(1).unwrap_or_default();
+    let connect = tokio::net::TcpStream::connect(host);
+    timed(connect, print_as("connect")).await.map(drop)
 }

@@ -13,34 +13,24 @@
 //!
 //! asyncio: try, except, else, finally, raise, contextlib.suppress
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::time::sleep;
 
-#[derive(Debug)]
+#[derive(Debug, Error)]
 enum ServiceError {
+    #[error("no {0}")]
     NotFound(&'static str),
+    #[error("the service is unavailable")]
     Unavailable,
 }
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound(what) => write!(f, "no {what}"),
-            Self::Unavailable => f.write_str("the service is unavailable"),
-        }
-    }
-}
-
-impl Error for ServiceError {}
 
 async fn name_of(user: u32) -> Result<String, ServiceError> {
     sleep(Duration::from_millis(100)).await;
     match user {
-        1 => Ok(String::from("Ada")),
-        2 => Ok(String::from("Bob")),
+        1 => Ok("Ada".to_string()),
+        2 => Ok("Bob".to_string()),
         3 => Err(ServiceError::NotFound("user")),
         _ => Err(ServiceError::Unavailable),
     }
@@ -51,7 +41,7 @@ struct Connection;
 
 impl Connection {
     fn open() -> Self {
-        println!("  opened");
+        println!("opened");
         Self
     }
 
@@ -60,13 +50,13 @@ impl Connection {
         if name == "Bob" {
             return Err(ServiceError::NotFound("mailbox"));
         }
-        println!("  sent to {name}");
+        println!("sent to {name}");
         Ok(())
     }
 
     async fn close(self) {
         sleep(Duration::from_millis(100)).await;
-        println!("  closed");
+        println!("closed");
     }
 }
 
@@ -79,7 +69,7 @@ async fn greet(user: u32) -> Result<(), ServiceError> {
             // else:
             Ok(name) => connection.send(&name).await?,
             // except NotFound as error:
-            Err(error @ ServiceError::NotFound(_)) => println!("  caught: {error}"),
+            Err(error @ ServiceError::NotFound(_)) => println!("caught: {error}"),
             // Whatever else there is:
             Err(other) => return Err(other),
         }
@@ -102,9 +92,7 @@ async fn greet_carelessly(user: u32) -> Result<(), ServiceError> {
 
 /// Returns the user's name, or "guest" if the server does not work.
 async fn name_or_guest(user: u32) -> String {
-    name_of(user)
-        .await
-        .unwrap_or_else(|_| String::from("guest"))
+    name_of(user).await.unwrap_or_else(|_| "guest".to_string())
 }
 
 fn report(user: u32, result: Result<(), ServiceError>) {

@@ -1,16 +1,13 @@
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream,
-    ReadBuf, duplex,
+    AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::cancel_safety::{buffered, kept, messages, received};
+use crate::cancel_safety::{buffered, kept};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -79,34 +76,6 @@ async fn these_lose_nothing() {
     assert_eq!(receiver.recv().await, Some(1));
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_task_ends_when_nobody_receives() {
-    let (mut writer, reader) = duplex(64);
-    drop(messages(reader));
-    tokio::task::yield_now().await;
-    let written = writer.write_all(b"AB").await;
-    assert!(written.is_err(), "the reader is gone");
-}
-
-struct Panics;
-
-impl AsyncRead for Panics {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        panic!("scheduled")
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_panic_of_the_task_is_an_error() {
-    let ended = timeout(1000 * TICK, received(messages(Panics))).await;
-    let error = ended.expect("it ends").expect_err("a panic");
-    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-}
-
 #[tokio::test]
 async fn an_end_within_a_message_is_an_error() {
     async fn torn() -> DuplexStream {
@@ -114,11 +83,7 @@ async fn an_end_within_a_message_is_an_error() {
         writer.write_all(b"ABCDEF").await.expect("there is room");
         reader
     }
-    for ended in [
-        kept(torn().await).await,
-        received(messages(torn().await)).await,
-        buffered(torn().await).await,
-    ] {
+    for ended in [kept(torn().await).await, buffered(torn().await).await] {
         let error = ended.expect_err("half a message");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     }

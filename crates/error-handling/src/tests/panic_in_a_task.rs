@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::error::Error;
 use std::future::pending;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::panic_in_a_task::{GaveUp, join, supervise, worker};
+use crate::panic_in_a_task::{GaveUp, join, supervise};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -137,12 +136,4 @@ async fn dropped_join_lets_the_task_run_on() {
     assert_eq!(Arc::strong_count(&held), 2);
     sleep(PAUSE).await;
     assert_eq!(Arc::strong_count(&held), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_workers_work_at_the_same_time() {
-    let start = Instant::now();
-    let jobs = Arc::new(Mutex::new(VecDeque::from([1, 2, 3, 4])));
-    tokio::join!(worker(Arc::clone(&jobs)), worker(jobs));
-    assert_eq!(start.elapsed(), Duration::from_millis(200));
 }

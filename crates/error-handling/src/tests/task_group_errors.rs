@@ -3,33 +3,36 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::task_group_errors::{ErrorGroup, Worker, WorkerError, run_all};
+use crate::task_group_errors::{ErrorGroup, run_all};
 
-const A: Worker = Worker {
-    name: "A",
-    fetch_millis: 300,
-    save_millis: 100,
-    no_page: false,
-    disk_full: true,
-};
-const B: Worker = Worker {
-    name: "B",
-    fetch_millis: 100,
-    no_page: true,
-    ..A
-};
+#[derive(Debug, thiserror::Error)]
+enum WorkerError {
+    #[error("no page")]
+    NoPage,
+    #[error("the disk is full")]
+    DiskFull,
+    #[error("a bug")]
+    Bug(#[from] JoinError),
+}
+
+/// Fails when it is asked to stop.
+async fn fails_late(stop: CancellationToken) -> Result<(), WorkerError> {
+    stop.cancelled().await;
+    Err(WorkerError::DiskFull)
+}
 
 #[tokio::test(start_paused = true)]
 async fn an_aborted_task_has_no_error_of_its_own() {
     let stop = CancellationToken::new();
-    let workers = [A, B].map(|worker| worker.run(stop.clone()));
-    let mut tasks = JoinSet::from_iter(workers);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(fails_late(stop));
+    tasks.spawn(async { Err(WorkerError::NoPage) });
     let first = tasks.join_next().await.expect("there are two");
-    assert!(matches!(first, Ok(Err(WorkerError::NoPage("B")))));
+    assert!(matches!(first, Ok(Err(WorkerError::NoPage))));
     tasks.abort_all();
     let second = tasks.join_next().await.expect("there are two");
     assert!(second.is_err_and(|error| error.is_cancelled()));
@@ -39,13 +42,10 @@ async fn an_aborted_task_has_no_error_of_its_own() {
 async fn a_panic_stops_the_others_as_an_error_does() {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(A.run(stop.clone()));
-    tasks.spawn(async {
-        assert_eq!(1, 2, "a bug");
-        Ok(())
-    });
+    tasks.spawn(fails_late(stop.clone()));
+    tasks.spawn(async { panic!("a bug") });
     let ErrorGroup(errors) = run_all(tasks, &stop).await.expect_err("both fail");
-    let [WorkerError::Bug(bug), WorkerError::DiskFull("A")] = &errors[..] else {
+    let [WorkerError::Bug(bug), WorkerError::DiskFull] = &errors[..] else {
         panic!("{errors:?}");
     };
     assert!(bug.is_panic());
@@ -55,10 +55,10 @@ async fn a_panic_stops_the_others_as_an_error_does() {
 async fn who_does_not_look_at_the_token_is_waited_for() {
     let long = Duration::from_secs(3600);
     let mut tasks = JoinSet::new();
-    tasks.spawn(async { Err(WorkerError::NoPage("B")) });
+    tasks.spawn(async { Err(WorkerError::NoPage) });
     tasks.spawn(async move {
         sleep(long).await;
-        Err(WorkerError::DiskFull("A"))
+        Err(WorkerError::DiskFull)
     });
     let start = Instant::now();
     let result = run_all(tasks, &CancellationToken::new()).await;
