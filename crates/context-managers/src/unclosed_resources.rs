@@ -2,14 +2,13 @@
 //!
 //! The registry has a `Weak` to each connection, as a `weakref.WeakSet` in Python. It
 //! counts the open connections and closes them at the end, but keeps none alive. `Drop`
-//! reports a connection that was never closed, as `__del__` does.
+//! reports a connection that was never closed, as `__del__` does. A guard that closes by
+//! itself is better: see `async_drop`.
 //!
 //! Bounds: unbounded: the number of connections.
 //!
 //! Trap: two values that hold an `Arc` of each other are never dropped, and so never
 //! reported. Rust has no collector for such cycles. Make one of the two a `Weak`.
-//!
-//! In production: a guard that closes by itself is better: see `async_drop`.
 //!
 //! See also: `async_drop`, `drop_guard`, `exit_stack`.
 //!
