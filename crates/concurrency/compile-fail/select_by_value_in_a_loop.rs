@@ -1,7 +1,7 @@
 //~ E0382 use of moved value: `work`
 //! `select!` takes a future by value, and the loop comes round again.
 //!
-//! example: select_all_of
+//! example: wait_for_first
 
 use std::time::Duration;
 

@@ -139,7 +139,7 @@ async def main():
     took, _ = await asyncio.gather(take(store, 1), deliver_later())
     print(took)
 
-    print("Who asks gives up after 0.1 s:")
+    print("A caller gives up after 0.1 s:")
     await asyncio.sleep(7 * moment)
     try:
         async with asyncio.timeout(moment):
@@ -148,11 +148,11 @@ async def main():
         print("gave up")
 
     # An actor ends in asyncio only when it is told to.
-    print("Nobody has its address any more:")
+    print("The last caller leaves:")
     await store.stop()
     print(f"the store ends with {store.apples} apples")
 
-    print("Ended by a message, with one in the mailbox and one that waits:")
+    print("Stopped by a message, with one more in the mailbox and one that waits:")
     store = Store(store.apples, 1)
     await store.tell(Close())
 
@@ -166,7 +166,7 @@ async def main():
     await store.task
     print(f"the store ends with {store.apples} apples")
 
-    print("Ended by a panic:")
+    print("Stopped by a panic:")
     store = Store(5, 1)
     try:
         await store.ask(Audit())

@@ -28,19 +28,6 @@ async def send_mail_or_report(to):
         print(f"mail to {to} not sent: {error}")
 
 
-class Service:
-    def __init__(self):
-        self._heartbeat = asyncio.create_task(self._beat())
-
-    async def _beat(self):
-        while True:
-            print("alive")
-            await asyncio.sleep(0.1)
-
-    def close(self):
-        self._heartbeat.cancel()
-
-
 async def main():
     print("Awaited when it is needed:")
     background_task = asyncio.create_task(long_running_process())
@@ -61,13 +48,6 @@ async def main():
     print(f"{len(background)} in the background")
     await asyncio.gather(*background)
     print(f"{len(background)} in the background")
-
-    print("Bound to its owner:")
-    service = Service()
-    await asyncio.sleep(0.25)
-    service.close()
-    await asyncio.sleep(0.25)
-    print("0.25 s later")
 
 
 asyncio.run(main())

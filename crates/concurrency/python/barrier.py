@@ -1,7 +1,5 @@
 import asyncio
 
-WORKERS = 3
-
 
 async def work(name, delays, barrier):
     for step, delay in zip(["loaded", "computed"], delays):
@@ -11,38 +9,33 @@ async def work(name, delays, barrier):
             print(f"all have {step}")
 
 
-async def load(name, delay, barrier):
-    await asyncio.sleep(delay)
-    if name == "B":
-        print(f"B fails while {barrier.n_waiting} of {barrier.parties} wait")
-        await barrier.abort()
-        return
+async def wait(barrier):
     try:
         await barrier.wait()
-        print(f"{name} goes on")
+        print("A passes")
     except asyncio.BrokenBarrierError:
-        # To tell them apart in the transcript.
-        await asyncio.sleep(delay)
-        print(f"{name} goes home")
+        print("A stops waiting: the barrier is broken")
+
+
+async def fail(barrier):
+    await asyncio.sleep(0.2)
+    print("B fails")
+    await barrier.abort()
 
 
 async def main():
-    print("Two steps:")
-    barrier = asyncio.Barrier(WORKERS)
+    print("Three workers, two steps:")
+    barrier = asyncio.Barrier(3)
     async with asyncio.TaskGroup() as workers:
         workers.create_task(work("A", [0.1, 0.3], barrier))
         workers.create_task(work("B", [0.3, 0.1], barrier))
         workers.create_task(work("C", [0.2, 0.2], barrier))
 
-    print("One fails:")
-    barrier = asyncio.Barrier(WORKERS)
-    async with asyncio.TaskGroup() as workers:
-        for name, delay in [("A", 0.1), ("B", 0.3), ("C", 0.2)]:
-            workers.create_task(load(name, delay, barrier))
-    if barrier.broken:
-        print("the barrier is broken")
+    print("A worker fails, and breaks the barrier:")
+    barrier = asyncio.Barrier(2)
+    await asyncio.gather(wait(barrier), fail(barrier))
 
-    print("One gives up:")
+    print("A worker gives up, and another one comes:")
     barrier = asyncio.Barrier(2)
     for name in ["A", "B"]:
         try:

@@ -66,7 +66,7 @@ async def produce_one(queue, item):
     try:
         await queue.put(item)
     except Closed:
-        print(f"Nobody takes {item} any more")
+        print(f"{item} refused: the queue is closed")
         return False
     print(f"Produced {item}")
     return True
@@ -97,7 +97,7 @@ async def main():
     await consumer_a
     await consumer_b
 
-    print("The first in line gives up:")
+    print("The first of two waiting consumers times out:")
     queue = ConditionQueue(2)
     first = asyncio.create_task(get_or_give_up(queue))
     await asyncio.sleep(0.05)
@@ -108,11 +108,11 @@ async def main():
     await queue.close()
     await second
 
-    print("A producer that waits for room when the queue is closed:")
+    print("Closed while the producer waits for room:")
     queue = ConditionQueue(2)
     producer = asyncio.create_task(produce(queue))
     await asyncio.sleep(0.5)
-    print(f"Closing with {len(queue.items)} items")
+    print("Closing")
     await queue.close()
     await producer
     await consume("C", 0.1, queue)

@@ -39,13 +39,6 @@ async def transfer_in_two_steps(amount, accounts):
         accounts.ben += amount
 
 
-async def transfer_at_once(amount, accounts):
-    async with accounts.lock:
-        await asyncio.sleep(0.2)
-        accounts.ada -= amount
-        accounts.ben += amount
-
-
 async def main():
     print("Locked across an await:")
     shared_resource = Resource()
@@ -70,16 +63,6 @@ async def main():
     except TimeoutError:
         async with accounts.lock:
             print(f"Out of time: Ada {accounts.ada}, Ben {accounts.ben}")
-    accounts = Accounts(ada=100, ben=0)
-    try:
-        async with asyncio.timeout(limit):
-            await transfer_at_once(30, accounts)
-    except TimeoutError:
-        async with accounts.lock:
-            print(f"Out of time: Ada {accounts.ada}, Ben {accounts.ben}")
-    await transfer_at_once(30, accounts)
-    async with accounts.lock:
-        print(f"Done: Ada {accounts.ada}, Ben {accounts.ben}")
 
 
 asyncio.run(main())

@@ -1,7 +1,6 @@
 import asyncio
 
 TASKS = 3
-END = None
 
 
 async def work():
@@ -29,18 +28,6 @@ class Counter:
         self.count += 1
 
 
-async def increment_by_message(steps):
-    await work()
-    steps.put_nowait(1)
-
-
-async def own(steps):
-    count = 0
-    while (step := await steps.get()) is not END:
-        count += step
-    return count
-
-
 async def main():
     print("Read, wait, write:")
     counter = Counter()
@@ -62,15 +49,6 @@ async def main():
         for _ in range(TASKS):
             tasks.create_task(counter.increment_at_once())
     print(counter.count)
-
-    print("One task owns it:")
-    steps = asyncio.Queue()
-    owner = asyncio.create_task(own(steps))
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(TASKS):
-            tasks.create_task(increment_by_message(steps))
-    steps.put_nowait(END)
-    print(await owner)
 
 
 asyncio.run(main())

@@ -14,10 +14,8 @@ else:
 
         is_shut_down = False
 
-        def shutdown(self, immediate=False):
+        def shutdown(self):
             self.is_shut_down = True
-            while immediate and self.qsize():
-                self._get()
             for waiters in self._getters, self._putters:
                 while waiters:
                     self._wakeup_next(waiters)
@@ -44,7 +42,7 @@ CAPACITY = 2
 
 
 async def producer(queue):
-    """Adds items until it is cancelled, or the queue is shut down."""
+    """Adds items until the queue is shut down."""
     for number in count():
         item = f"item-{number}"
         try:
@@ -52,9 +50,6 @@ async def producer(queue):
         except QueueShutDown:
             print(f"{item} came too late")
             return
-        except asyncio.CancelledError:
-            print(f"{item} came too late")
-            raise
         print(f"{item} added")
         await asyncio.sleep(0.1)
 
@@ -65,7 +60,11 @@ async def process(item):
 
 
 async def consumer(queue):
-    """Processes items until the queue is shut down and empty."""
+    """Shuts the queue down after two items, and processes those that are left."""
+    for _ in range(2):
+        await process(await queue.get())
+    print("closing the queue")
+    queue.shutdown()
     try:
         while True:
             await process(await queue.get())
@@ -73,44 +72,22 @@ async def consumer(queue):
         print("drained")
 
 
-async def consumer_of(enough, queue):
-    """Shuts the queue down after `enough` items, and processes those that are left."""
-    for _ in range(enough):
-        await process(await queue.get())
-    print("closing the queue")
-    queue.shutdown()
-    await consumer(queue)
-
-
 async def main():
-    print("The producer is stopped:")
+    print("Closed, and drained:")
     queue = Queue(CAPACITY)
     async with asyncio.TaskGroup() as group:
-        producer_task = group.create_task(producer(queue))
-        group.create_task(consumer(queue))
-        await asyncio.sleep(0.6)
-        print("stopping the producer")
-        producer_task.cancel()
+        group.create_task(producer(queue))
+        await consumer(queue)
+
+    print("Closed, and the rest taken out:")
+    queue = Queue(CAPACITY)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(producer(queue))
+        await process(await queue.get())
+        # `shutdown(immediate=True)` would drop what is left.
         queue.shutdown()
-
-    print("The consumer closes the queue:")
-    queue = Queue(CAPACITY)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(producer(queue))
-        await consumer_of(2, queue)
-
-    print("At once:")
-    queue = Queue(CAPACITY)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(producer(queue))
-        try:
-            async with asyncio.timeout(0.5):
-                await consumer(queue)
-        except TimeoutError:
-            # `shutdown(immediate=True)` would drop what is left.
-            queue.shutdown()
-    while queue.qsize():
-        print(f"{queue.get_nowait()} is left")
+        while queue.qsize():
+            print(f"{queue.get_nowait()} is left")
 
 
 asyncio.run(main())

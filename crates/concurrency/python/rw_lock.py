@@ -64,7 +64,7 @@ class Cache:
 async def load(caller):
     await asyncio.sleep(0.1)
     print(f"{caller} has loaded")
-    return f"what {caller} has loaded"
+    return f"the value of {caller}"
 
 
 async def get_or_wait_for_ever(cache, key, caller):
@@ -85,11 +85,6 @@ async def get(cache, key, caller):
         return cache.values.setdefault(key, value)
 
 
-async def get_later(start, cache, caller):
-    await asyncio.sleep(start)
-    print(f"{caller} got {await get(cache, 'key', caller)}")
-
-
 class Shared:
     def __init__(self, value):
         self.value = value
@@ -99,17 +94,14 @@ class Shared:
 async def reader(name, start, shared):
     await asyncio.sleep(start)
     async with shared.lock.read():
-        print(f"{name} begins to read {shared.value}")
+        print(f"{name} reads {shared.value}")
         await asyncio.sleep(0.3)
-        print(f"{name} has read {shared.value}")
 
 
 async def writer(start, shared):
     await asyncio.sleep(start)
-    print("the writer asks")
+    print("the writer waits")
     async with shared.lock.write():
-        print("the writer begins")
-        await asyncio.sleep(0.2)
         shared.value += 1
         print("the writer has written")
 
@@ -127,14 +119,18 @@ async def main():
     cache = Cache()
     try:
         async with asyncio.timeout(0.5):
-            print(f"A got {await get_or_wait_for_ever(cache, 'key', 'A')}")
+            await get_or_wait_for_ever(cache, "key", "A")
     except TimeoutError:
         print("still waiting after 0.5 s")
 
     print("Asking for it after reading:")
-    async with asyncio.TaskGroup() as tasks:
-        for caller, start in [("A", 0), ("B", 0.05), ("C", 0.2)]:
-            tasks.create_task(get_later(start, cache, caller))
+
+    async def later():
+        await asyncio.sleep(0.05)
+        return await get(cache, "key", "B")
+
+    a, b = await asyncio.gather(get(cache, "key", "A"), later())
+    print(f"A got {a}, B got {b}")
 
 
 asyncio.run(main())

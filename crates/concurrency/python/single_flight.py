@@ -45,7 +45,7 @@ class Users:
 
 async def ask(users, delay, id):
     await asyncio.sleep(delay)
-    print(f"somebody asks for user {id}")
+    print(f"a caller asks for user {id}")
     try:
         return await users.get(id)
     except NotFound as error:
@@ -63,7 +63,7 @@ async def ask_for(users, seconds, delay, id):
         async with asyncio.timeout(seconds):
             return await ask(users, delay, id)
     except TimeoutError:
-        return "gave up"
+        return "timed out"
 
 
 async def main():
@@ -73,14 +73,14 @@ async def main():
     names = await ask_all(users, [(0, 1), (0.1, 1), (0.2, 2), (0.3, 1)])
     print(", ".join(names))
 
-    print("Once more, as nothing is kept:")
+    print("Once more: the result was not kept:")
     print(await ask(users, 0, 1))
 
-    print("A failure is shared, and not kept either:")
+    print("An error is shared, and not kept either:")
     errors = await ask_all(users, [(0, 404), (0.1, 404), (0.6, 404)])
     print(", ".join(errors))
 
-    print("The one who began it leaves after 0.2 s:")
+    print("The first caller times out after 0.2 s:")
     first, second = await asyncio.gather(
         ask_for(users, 0.2, 0, 3), ask(users, 0.1, 3)
     )

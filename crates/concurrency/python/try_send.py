@@ -2,7 +2,6 @@ import asyncio
 from itertools import count
 
 CAPACITY = 2
-END = None
 
 
 def put_or_drop_oldest(queue, item):
@@ -35,16 +34,6 @@ async def consumer_of_three(queue):
         await process(await queue.get())
 
 
-async def read_sensor(places, queue):
-    """A queue has no places to reserve, so a semaphore counts them."""
-    for number in range(4):
-        await places.acquire()
-        await asyncio.sleep(0.01)
-        print(f"read {number}")
-        queue.put_nowait(number)
-    queue.put_nowait(END)
-
-
 async def produce(queue):
     for number in range(7):
         if (oldest := put_or_drop_oldest(queue, number)) is not None:
@@ -53,7 +42,7 @@ async def produce(queue):
 
 
 async def main():
-    print("Refused when it is full:")
+    print("Refused when the queue is full:")
     queue = asyncio.Queue(CAPACITY)
     consumer_task = asyncio.create_task(consumer_of_three(queue))
     for number in count():
@@ -61,30 +50,12 @@ async def main():
             break
         await asyncio.sleep(0.2)
 
-    print("The oldest goes when it is full:")
+    print("The oldest is dropped when the queue is full:")
     queue = asyncio.Queue(CAPACITY)
     producer_task = asyncio.create_task(produce(queue))
     for _ in range(4):
         await process(await queue.get())
     await producer_task
-
-    print("Made when there is room:")
-    places = asyncio.Semaphore(CAPACITY)
-    queue = asyncio.Queue()
-    sensor_task = asyncio.create_task(read_sensor(places, queue))
-    await asyncio.sleep(0.1)
-    while (number := await queue.get()) is not END:
-        places.release()
-        await process(number)
-    await sensor_task
-
-    print("Filled and emptied by one alone:")
-    queue = asyncio.Queue(CAPACITY)
-    while not queue.full():
-        queue.put_nowait(queue.qsize())
-        print(f"{queue.qsize()} of {queue.maxsize} places taken")
-    while not queue.empty():
-        print(f"{queue.get_nowait()} taken out")
 
 
 asyncio.run(main())

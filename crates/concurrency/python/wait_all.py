@@ -3,9 +3,9 @@ import asyncio
 
 async def task(name, delay):
     await asyncio.sleep(delay)
-    if name == "Task-2":
-        raise ValueError(f"{name} failed")
-    return f"{name} completed"
+    if name == "2":
+        raise ValueError(f"Task-{name} failed")
+    return f"Task-{name} completed"
 
 
 async def wait(tasks, timeout=None):
@@ -28,10 +28,8 @@ def print_outcome(ended):
 
 
 async def main():
-    limit = 0.25
-
     print("Until all have ended:")
-    jobs = [("Task-1", 0.2), ("Task-2", 0.1), ("Task-3", 0.3)]
+    jobs = [("1", 0.2), ("2", 0.1), ("3", 0.3)]
     tasks = [asyncio.create_task(task(*job)) for job in jobs]
     done, pending = await wait(tasks)
     # `done` is a set, in no order.
@@ -39,9 +37,9 @@ async def main():
         print_outcome(ended)
 
     print("For 0.25 s at most:")
-    jobs = [("Task-1", 0.1), ("Task-2", 0.2), ("Task-3", 0.3)]
+    jobs = [("1", 0.1), ("2", 0.2), ("3", 0.3)]
     tasks = [asyncio.create_task(task(*job)) for job in jobs]
-    done, pending = await wait(tasks, timeout=limit)
+    done, pending = await wait(tasks, timeout=0.25)
     for ended in tasks:
         if ended in done:
             print_outcome(ended)
@@ -50,14 +48,6 @@ async def main():
     for ended in tasks:
         if ended in pending:
             print_outcome(ended)
-
-    print("All results or none:")
-    tasks = [task(*job) for job in jobs]
-    try:
-        async with asyncio.timeout(limit):
-            print(await asyncio.gather(*tasks, return_exceptions=True))
-    except TimeoutError:
-        print("Out of time")
 
 
 asyncio.run(main())

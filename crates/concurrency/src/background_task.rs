@@ -1,11 +1,11 @@
-//! Start a background task: fire and forget, wait for it later, or stop it.
+//! Start a background task: fire and forget, or wait for it later.
 //!
 //! `tokio::spawn` starts the task at once. Await its handle when you need the result. A
 //! task whose handle is dropped runs on; asyncio may collect a task that nobody refers
 //! to.
 //!
 //! `TaskTracker` counts tasks without keeping their results, and waits for them before
-//! the program ends. `AbortOnDropHandle` binds a task without an end to its owner.
+//! the program ends. To stop a task with its owner, see `drop_or_detach`.
 //!
 //! Bounds: unbounded: nothing limits the number of background tasks.
 //!
@@ -13,7 +13,7 @@
 //! exception was never retrieved". Only a panic leaves a message on standard error.
 //! Report errors in the task itself.
 //!
-//! See also: `background_services` (clean-up that awaits), `drop_or_detach`, `semaphore`.
+//! See also: `background_services` (clean-up that awaits), `semaphore`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
 //! stderr: no address given
@@ -21,8 +21,8 @@
 use std::time::Duration;
 
 use tokio::task::JoinError;
-use tokio::time::{interval, sleep};
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 async fn long_running_process() -> String {
     sleep(Duration::from_millis(300)).await;
@@ -53,25 +53,6 @@ async fn send_mail_or_report(to: &str) {
     }
 }
 
-/// Prints that it is alive, until it is dropped.
-struct Service {
-    _heartbeat: AbortOnDropHandle<()>,
-}
-
-impl Service {
-    fn start() -> Service {
-        let heartbeat = tokio::spawn(async {
-            let mut ticks = interval(Duration::from_millis(100));
-            loop {
-                ticks.tick().await;
-                println!("alive");
-            }
-        });
-        let _heartbeat = AbortOnDropHandle::new(heartbeat);
-        Service { _heartbeat }
-    }
-}
-
 pub async fn run() -> Result<(), JoinError> {
     println!("Awaited when it is needed:");
     let background_task = tokio::spawn(long_running_process());
@@ -94,12 +75,6 @@ pub async fn run() -> Result<(), JoinError> {
     background.wait().await;
     println!("{} in the background", background.len());
 
-    println!("Bound to its owner:");
-    let service = Service::start();
-    sleep(Duration::from_millis(250)).await;
-    drop(service);
-    sleep(Duration::from_millis(250)).await;
-    println!("0.25 s later");
     Ok(())
 }
 

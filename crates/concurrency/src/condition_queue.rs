@@ -17,25 +17,19 @@
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! asyncio: asyncio.Condition.notify, asyncio.Condition.wait
 //! order: Produced
+//! try: a b -> worker 1 got b
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
+use tokio::sync::mpsc::error::SendError;
 
-/// A first-in, first-out queue. Any number of producers and consumers share it by
-/// reference or in an `Arc`.
+/// A first-in, first-out queue for any number of producers and consumers.
 ///
-/// Each item goes to one consumer. Waiters are woken first come, first served, but a
-/// caller that arrives at that moment may be quicker. The woken waiter then waits again,
-/// behind the others.
-#[derive(Debug)]
+/// Waiters are woken first come, first served, but a caller that arrives at that moment
+/// may be quicker. The woken waiter then waits again, behind the others.
 pub struct ConditionQueue<T> {
     capacity: usize,
     state: Mutex<State<T>>,
@@ -43,23 +37,10 @@ pub struct ConditionQueue<T> {
     not_full: Notify,
 }
 
-#[derive(Debug)]
 pub struct State<T> {
     items: VecDeque<T>,
     closed: bool,
 }
-
-/// The queue is closed; this is the item that was not put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed<T>(pub T);
-
-impl<T> fmt::Display for Closed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the queue is closed")
-    }
-}
-
-impl<T: fmt::Debug> Error for Closed<T> {}
 
 impl<T> ConditionQueue<T> {
     /// Returns a queue that holds up to `capacity` items.
@@ -83,16 +64,16 @@ impl<T> ConditionQueue<T> {
 
     /// Waits until there is a free place, and appends the item.
     ///
-    /// Cancel safety: dropping the future drops the item, and nothing has been put.
+    /// Dropping the future drops the item, and nothing has been put.
     ///
     /// # Errors
     ///
     /// Returns the item if the queue is closed before or during the wait.
-    pub async fn put(&self, item: T) -> Result<(), Closed<T>> {
+    pub async fn put(&self, item: T) -> Result<(), SendError<T>> {
         let mut item = Some(item);
         self.wait_for(&self.not_full, |state| {
             if state.closed {
-                return item.take().map(|item| Err(Closed(item)));
+                return item.take().map(|item| Err(SendError(item)));
             }
             if state.items.len() >= self.capacity {
                 return None;
@@ -110,12 +91,10 @@ impl<T> ConditionQueue<T> {
     ///
     /// Cancel safety: dropping the future loses nothing.
     pub async fn get(&self) -> Option<T> {
-        let item =
-            self.wait_for(&self.not_empty, |state| match state.items.pop_front() {
-                Some(item) => Some(Some(item)),
-                None if state.closed => Some(None),
-                None => None,
-            });
+        let item = self.wait_for(&self.not_empty, |state| {
+            let item = state.items.pop_front();
+            (item.is_some() || state.closed).then_some(item)
+        });
         let item = item.await?;
         self.not_full.notify_one();
         Some(item)
@@ -147,96 +126,28 @@ impl<T> ConditionQueue<T> {
         self.not_full.notify_waiters();
     }
 
-    /// Returns the number of items.
-    pub fn len(&self) -> usize {
-        self.lock().items.len()
-    }
-
-    /// Returns whether there is no item.
-    pub fn is_empty(&self) -> bool {
-        self.lock().items.is_empty()
-    }
-
     /// No critical section leaves a change half-done, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn produce(queue: Arc<ConditionQueue<String>>) {
-    for number in 0..6 {
-        sleep(Duration::from_millis(100)).await;
-        if !produce_one(&queue, &format!("item-{number}")).await {
-            return;
-        }
-    }
-    queue.close();
-}
-
-/// Puts an item, and returns whether the queue took it.
-async fn produce_one(queue: &ConditionQueue<String>, item: &str) -> bool {
-    match queue.put(String::from(item)).await {
-        Ok(()) => println!("Produced {item}"),
-        Err(Closed(item)) => {
-            println!("Nobody takes {item} any more");
-            return false;
-        }
-    }
-    true
-}
-
-async fn consume(name: &'static str, busy: u64, queue: Arc<ConditionQueue<String>>) {
-    while let Some(item) = queue.get().await {
-        println!("Consumer {name} got {item}");
-        sleep(Duration::from_millis(busy)).await;
-    }
-    println!("Consumer {name} is done");
-}
-
-async fn get_or_give_up(queue: Arc<ConditionQueue<String>>) {
-    if timeout(Duration::from_millis(100), queue.get())
-        .await
-        .is_err()
-    {
-        println!("Consumer A timed out");
-    }
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    println!("Slow consumers hold the producer up:");
-    let queue = Arc::new(ConditionQueue::new(2));
-    let consumer_a = tokio::spawn(consume("A", 500, Arc::clone(&queue)));
-    sleep(Duration::from_millis(50)).await;
-    let consumer_b = tokio::spawn(consume("B", 350, Arc::clone(&queue)));
-    produce(queue).await;
-    consumer_a.await?;
-    consumer_b.await?;
-
-    println!("The first in line gives up:");
-    let queue = Arc::new(ConditionQueue::new(2));
-    let first = tokio::spawn(get_or_give_up(Arc::clone(&queue)));
-    sleep(Duration::from_millis(50)).await;
-    let second = tokio::spawn(consume("B", 100, Arc::clone(&queue)));
-    first.await?;
-    sleep(Duration::from_millis(100)).await;
-    produce_one(&queue, "late item").await;
-    queue.close();
-    second.await?;
-
-    println!("A producer that waits for room when the queue is closed:");
-    let queue = Arc::new(ConditionQueue::new(2));
-    let producer = tokio::spawn(produce(Arc::clone(&queue)));
-    sleep(Duration::from_millis(500)).await;
-    println!("Closing with {} items", queue.len());
-    queue.close();
-    producer.await?;
-    if !queue.is_empty() {
-        consume("C", 100, queue).await;
-    }
-    Ok(())
-}
-
+/// Hands each argument to one of two workers: `cargo run -- a b`.
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() -> Result<(), SendError<String>> {
+    let queue = ConditionQueue::new(1);
+    let work = async |worker: u32| {
+        while let Some(item) = queue.get().await {
+            println!("worker {worker} got {item}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let put_all = async {
+        for item in std::env::args().skip(1) {
+            queue.put(item).await?;
+        }
+        queue.close();
+        Ok(())
+    };
+    tokio::join!(put_all, work(0), work(1)).0
 }

@@ -1,4 +1,4 @@
-//! A deadlock: two locks taken in two orders, found by a timeout, and two ways out.
+//! A deadlock: two locks taken in two orders, found by a timeout, and the way out.
 //!
 //! A transfer locks one account and then the other. Two transfers in opposite directions
 //! each hold the lock that the other waits for. Neither an error nor a panic says so.
@@ -17,16 +17,18 @@
 
 use std::time::Duration;
 
-use tokio::join;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
+use tokio::try_join;
+
+/// How long a check takes, between the first lock and the second.
+const CHECK: Duration = Duration::from_millis(100);
 
 type Transferred = Result<(), &'static str>;
 
-/// Waits for a check, while the transfer holds its first lock.
-async fn check(name: &str, amount: u32) {
-    sleep(Duration::from_millis(100)).await;
-    println!("{amount} from {name} checked");
+struct Account {
+    name: &'static str,
+    balance: Mutex<u32>,
 }
 
 fn move_money(source: &mut u32, target: &mut u32, amount: u32) -> Transferred {
@@ -35,22 +37,10 @@ fn move_money(source: &mut u32, target: &mut u32, amount: u32) -> Transferred {
     Ok(())
 }
 
-struct Account {
-    name: &'static str,
-    balance: Mutex<u32>,
-}
-
-impl Account {
-    fn new(name: &'static str) -> Self {
-        let balance = Mutex::new(100);
-        Self { name, balance }
-    }
-}
-
 /// Deadlocks: takes the locks in the order of the arguments.
 async fn transfer(from: &Account, to: &Account, amount: u32) -> Transferred {
     let mut source = from.balance.lock().await;
-    check(from.name, amount).await;
+    sleep(CHECK).await;
     let mut target = to.balance.lock().await;
     move_money(&mut source, &mut target, amount)
 }
@@ -58,55 +48,37 @@ async fn transfer(from: &Account, to: &Account, amount: u32) -> Transferred {
 /// Locks the account first whose name comes first, whichever way the money goes.
 async fn transfer_in_order(from: &Account, to: &Account, amount: u32) -> Transferred {
     if from.name == to.name {
-        return Err("not two accounts");
+        return Err("an account cannot pay itself");
     }
     let (mut source, mut target);
     if from.name < to.name {
         source = from.balance.lock().await;
-        check(from.name, amount).await;
+        sleep(CHECK).await;
         target = to.balance.lock().await;
     } else {
         target = to.balance.lock().await;
-        check(from.name, amount).await;
+        sleep(CHECK).await;
         source = from.balance.lock().await;
     }
     move_money(&mut source, &mut target, amount)
 }
 
-/// Two accounts behind one lock. A transfer goes from the first to the second, or back.
-struct Bank(Mutex<[(&'static str, u32); 2]>);
-
-impl Bank {
-    async fn transfer(&self, back: bool, amount: u32) -> Transferred {
-        let mut accounts = self.0.lock().await;
-        let [first, second] = &mut *accounts;
-        let (source, target) = if back {
-            (second, first)
-        } else {
-            (first, second)
-        };
-        check(source.0, amount).await;
-        move_money(&mut source.1, &mut target.1, amount)
-    }
-}
-
-/// Runs both concurrently, the second 50 ms later, for 0.5 s at most.
+/// Runs both concurrently, for 0.5 s at most.
 async fn both(
     first: impl Future<Output = Transferred>,
     second: impl Future<Output = Transferred>,
 ) -> Transferred {
-    let later = async {
-        sleep(Duration::from_millis(50)).await;
-        second.await
-    };
-    match timeout(Duration::from_millis(500), async { join!(first, later) }).await {
-        Ok((first, second)) => first.and(second),
-        Err(_) => Err("still waiting after 0.5 s"),
-    }
+    let both = async { try_join!(first, second) };
+    let ended = timeout(Duration::from_millis(500), both).await;
+    ended.unwrap_or(Err("still waiting after 0.5 s")).map(drop)
 }
 
 pub async fn run() -> Transferred {
-    let (a, b) = (Account::new("A"), Account::new("B"));
+    let account = |name| Account {
+        name,
+        balance: Mutex::new(100),
+    };
+    let (a, b) = (account("A"), account("B"));
 
     println!("Two orders:");
     if let Err(error) = both(transfer(&a, &b, 10), transfer(&b, &a, 30)).await {
@@ -117,17 +89,9 @@ pub async fn run() -> Transferred {
     println!("One order:");
     both(transfer_in_order(&a, &b, 10), transfer_in_order(&b, &a, 30)).await?;
     println!("A {}, B {}", a.balance.lock().await, b.balance.lock().await);
-    for (to, amount) in [(&b, 500), (&a, 10)] {
-        if let Err(error) = transfer_in_order(&a, to, amount).await {
-            println!("{amount} from A to {}: {error}", to.name);
-        }
+    if let Err(error) = transfer_in_order(&a, &a, 10).await {
+        println!("From A to A: {error}");
     }
-
-    println!("One lock:");
-    let bank = Bank(Mutex::new([("A", 100), ("B", 100)]));
-    both(bank.transfer(false, 10), bank.transfer(true, 30)).await?;
-    let [(_, a), (_, b)] = *bank.0.lock().await;
-    println!("A {a}, B {b}");
     Ok(())
 }
 

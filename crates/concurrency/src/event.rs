@@ -4,8 +4,9 @@
 //! on when the event is set, and a task that comes later goes on at once. Set the event
 //! with `send_replace`: `send` changes nothing if no receiver exists.
 //!
-//! To wake only the tasks that wait at this moment, use `Notify`. For an event that is
-//! set once and for all, use a `CancellationToken`: `cancel` sets it.
+//! To wake only the tasks that wait at this moment, call `notify_waiters` of a `Notify`.
+//! For an event that is set once and for all, use a `CancellationToken`: `cancel` sets
+//! it.
 //!
 //! Trap: do not set and clear the event in one go. Waiters of asyncio go on all the same.
 //! These check the value only when it is their turn to run, and keep waiting.
@@ -20,50 +21,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::join;
-use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
 /// A flag that any number of tasks can wait for.
 #[derive(Default)]
-pub struct Event {
-    flag: watch::Sender<bool>,
-}
+pub struct Event(watch::Sender<bool>);
 
 impl Event {
     /// Sets the event: all waiters go on, and later callers of `wait` do not wait.
     pub fn set(&self) {
-        self.flag.send_replace(true);
+        self.0.send_replace(true);
     }
 
     /// Clears the event: later callers of `wait` wait again.
     pub fn clear(&self) {
-        self.flag.send_replace(false);
+        self.0.send_replace(false);
     }
 
     /// Returns whether the event is set at this moment.
     pub fn is_set(&self) -> bool {
-        *self.flag.borrow()
+        *self.0.borrow()
     }
 
     /// Waits until the event is set. Cancel safety: dropping the future loses nothing.
     pub async fn wait(&self) {
-        let mut flag = self.flag.subscribe();
+        let mut flag = self.0.subscribe();
         let set = flag.wait_for(|is_set| *is_set).await;
         set.expect("the sender lives as long as the event");
     }
 }
 
-/// Waits for the gate and walks through it.
 async fn pass(name: &'static str, walk: u64, gate: Arc<Event>) {
     gate.wait().await;
     sleep(Duration::from_millis(walk)).await;
     println!("{name} is through");
-}
-
-fn look(gate: &Event) {
-    let state = if gate.is_set() { "open" } else { "shut" };
-    println!("the gate is {state}");
 }
 
 pub async fn run() -> Result<(), JoinError> {
@@ -71,25 +64,22 @@ pub async fn run() -> Result<(), JoinError> {
     let gate = Arc::new(Event::default());
 
     println!("Two wait, and one comes later:");
-    let mut tasks = JoinSet::new();
-    tasks.spawn(pass("A", 50, gate.clone()));
-    tasks.spawn(pass("B", 100, gate.clone()));
+    let a = tokio::spawn(pass("A", 50, gate.clone()));
+    let b = tokio::spawn(pass("B", 100, gate.clone()));
     sleep(millis(300)).await;
     println!("the gate opens");
     gate.set();
-    sleep(millis(200)).await;
+    a.await?;
+    b.await?;
     pass("C", 0, gate.clone()).await;
 
-    println!("Cleared, and set again while nobody waits:");
+    println!("Cleared, and set again later:");
     gate.clear();
-    match timeout(millis(200), pass("D", 0, gate.clone())).await {
-        Ok(()) => {}
-        Err(_) => println!("D has waited for 0.2 s"),
+    println!("{}", if gate.is_set() { "open" } else { "shut" });
+    if timeout(millis(200), gate.wait()).await.is_err() {
+        println!("D has waited for 0.2 s");
     }
-    look(&gate);
     gate.set();
-    look(&gate);
-    sleep(millis(100)).await;
     pass("D", 0, gate.clone()).await;
 
     println!("Set and cleared in one go:");
@@ -100,32 +90,9 @@ pub async fn run() -> Result<(), JoinError> {
         gate.clear();
     };
     // `join!` runs both in one task, so that the waiter's turn comes after the `clear`.
-    let (waited, ()) = join!(
-        timeout(millis(300), pass("E", 0, gate.clone())),
-        open_and_shut
-    );
-    if waited.is_err() {
+    let passing = timeout(millis(300), pass("E", 0, gate.clone()));
+    if join!(passing, open_and_shut).0.is_err() {
         println!("E has waited for 0.3 s");
-    }
-
-    println!("Only those who wait now:");
-    let bell = Arc::new(Notify::new());
-    let early = bell.clone();
-    tasks.spawn(async move {
-        early.notified().await;
-        println!("F has heard it");
-    });
-    sleep(millis(100)).await;
-    bell.notify_waiters();
-    sleep(millis(100)).await;
-    match timeout(millis(200), bell.notified()).await {
-        Ok(()) => println!("G has heard it"),
-        Err(_) => println!("G came later, and has waited for 0.2 s"),
-    }
-
-    // Those who wait end with the set.
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! An event emitter: async listeners (callbacks) by event, unsubscribing, a time limit.
+//! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
 //! A dict of lists of callbacks becomes a map of boxed functions that return a future.
 //! Each listener runs in a task of its own: one that is slow, fails or panics does not
 //! keep the event from the others. `emit` waits for all listeners and returns their
 //! errors, like `gather(return_exceptions=True)`.
+//!
+//! Bounds: unbounded: a listener may take for ever. Put a `timeout` into it.
 //!
 //! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
 //! emitter.on(..)` unsubscribes it at once.
@@ -14,19 +16,16 @@
 //! In production: `async-broadcast` has no callbacks. Its receivers are streams, and
 //! its sender waits for slow ones.
 //!
-//! asyncio: asyncio.gather(return_exceptions=True), asyncio.wait_for, lambda
+//! asyncio: asyncio.gather(return_exceptions=True), lambda
 //! try: Ann Bo -> Bo is too short
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use tokio::task::JoinError;
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 type Listener<T, E> = Arc<dyn Fn(T) -> BoxFuture<'static, Result<(), E>> + Send + Sync>;
@@ -37,7 +36,8 @@ type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
 /// Calls async listeners when something happens. Clones share the listeners.
 ///
 /// Each listener gets a clone of the data; put large data into an `Arc`. Listeners may
-/// themselves emit, subscribe and unsubscribe, through a [`WeakEmitter`].
+/// themselves emit, subscribe and unsubscribe, through a [`WeakEmitter`]. `E` is most
+/// simply `Box<dyn Error + Send + Sync>`.
 pub struct EventEmitter<T, E>(Arc<Shared<T, E>>);
 
 /// An emitter that does not keep its listeners alive. A listener that emits keeps this:
@@ -47,7 +47,6 @@ pub struct WeakEmitter<T, E>(Weak<Shared<T, E>>);
 struct Shared<T, E> {
     listeners: Mutex<Listeners<T, E>>,
     subscribed: AtomicU64,
-    limit: Duration,
 }
 
 /// Keeps a listener subscribed; dropping it unsubscribes the listener. Calls that are
@@ -55,44 +54,11 @@ struct Shared<T, E> {
 #[must_use = "dropping it unsubscribes the listener at once"]
 pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
 
-/// What went wrong in one listener.
-#[derive(Debug)]
-pub enum ListenerError<E> {
-    /// It returned an error.
-    Failed(E),
-    /// It took longer than the emitter's limit, and was dropped at its current await.
-    TooSlow,
-    /// It panicked; the message went to standard error.
-    Panicked(JoinError),
-}
-
-impl<E: fmt::Display> fmt::Display for ListenerError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(error) => write!(f, "failed: {error}"),
-            Self::TooSlow => f.write_str("too slow"),
-            Self::Panicked(error) => write!(f, "panicked: {error}"),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> std::error::Error for ListenerError<E> {}
-
 impl<T, E> EventEmitter<T, E>
 where
     T: Clone + Send + 'static,
-    E: Send + 'static,
+    E: From<JoinError> + Send + 'static,
 {
-    /// Returns an emitter that stops listeners which take longer than `limit`.
-    /// [`Duration::MAX`] is no limit.
-    pub fn new(limit: Duration) -> Self {
-        Self(Arc::new(Shared {
-            listeners: Mutex::default(),
-            subscribed: AtomicU64::new(0),
-            limit,
-        }))
-    }
-
     /// Subscribes the listener to the event until the subscription is dropped.
     pub fn on<F, Fut>(&self, event: &str, listener: F) -> Subscription
     where
@@ -111,42 +77,41 @@ where
         // Weak: a subscription that is kept somewhere does not keep the emitter alive.
         let weak = self.downgrade();
         let unsubscribe = move || {
-            if let Some(emitter) = weak.upgrade() {
-                let removed = remove(&mut emitter.0.lock(), &event, number);
-                // Not before the lock is released: what the listener owns may be another
-                // subscription, which takes the lock when it is dropped.
-                drop(removed);
+            let Some(emitter) = weak.upgrade() else {
+                return;
+            };
+            let mut listeners = emitter.0.lock();
+            let Some(of_event) = listeners.get_mut(&event) else {
+                return;
+            };
+            let removed = of_event.remove(&number);
+            if of_event.is_empty() {
+                listeners.remove(&event);
             }
+            // The lock first: what the listener owns may be another subscription, which
+            // takes the lock when it is dropped.
+            drop(listeners);
+            drop(removed);
         };
         Subscription(Some(Box::new(unsubscribe)))
     }
 
     /// Calls all listeners of the event concurrently, waits for them, and returns their
-    /// errors in the order of subscription.
-    ///
-    /// A listener that subscribes or unsubscribes meanwhile changes nothing for the
-    /// calls that are running. Dropping the future aborts them; to let them finish,
-    /// spawn the call in a task.
+    /// errors in the order of subscription. A panic is one. Dropping the future aborts
+    /// the listeners.
     #[must_use = "the listeners' errors are not told elsewhere"]
-    pub async fn emit(&self, event: &str, data: T) -> Vec<ListenerError<E>> {
+    pub async fn emit(&self, event: &str, data: T) -> Vec<E> {
         let listeners: Vec<_> = match self.0.lock().get(event) {
             Some(listeners) => listeners.values().cloned().collect(),
             None => Vec::new(),
         };
-        let limit = self.0.limit;
         let calls = listeners.into_iter().map(|listener| {
             let data = data.clone();
-            let call = async move { timeout(limit, listener(data)).await };
-            AbortOnDropHandle::new(tokio::spawn(call))
+            AbortOnDropHandle::new(tokio::spawn(async move { listener(data).await }))
         });
         let mut errors = Vec::new();
         for ended in join_all(calls).await {
-            match ended {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(error))) => errors.push(ListenerError::Failed(error)),
-                Ok(Err(_elapsed)) => errors.push(ListenerError::TooSlow),
-                Err(panic) => errors.push(ListenerError::Panicked(panic)),
-            }
+            errors.extend(ended.unwrap_or_else(|panic| Err(panic.into())).err());
         }
         errors
     }
@@ -163,6 +128,15 @@ impl<T, E> WeakEmitter<T, E> {
     /// Returns the emitter, or `None` when its last clone was dropped.
     pub fn upgrade(&self) -> Option<EventEmitter<T, E>> {
         self.0.upgrade().map(EventEmitter)
+    }
+}
+
+impl<T, E> Default for EventEmitter<T, E> {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            listeners: Mutex::default(),
+            subscribed: AtomicU64::new(0),
+        }))
     }
 }
 
@@ -203,36 +177,23 @@ impl<T, E> Shared<T, E> {
     }
 }
 
-fn remove<T, E>(
-    listeners: &mut Listeners<T, E>,
-    event: &str,
-    number: u64,
-) -> Option<Listener<T, E>> {
-    let of_event = listeners.get_mut(event)?;
-    let removed = of_event.remove(&number);
-    if of_event.is_empty() {
-        listeners.remove(event);
-    }
-    removed
-}
-
 /// Emits each argument to two listeners: `cargo run -- Ann Bo`.
 #[tokio::main]
 pub async fn main() {
-    let emitter = EventEmitter::new(Duration::from_secs(1));
-    let greet = async |name: String| {
+    let emitter = EventEmitter::<_, Box<dyn std::error::Error + Send + Sync>>::default();
+    let greet = async |name| {
         println!("Hello, {name}!");
         Ok(())
     };
     let check = async |name: String| match name.len() {
         3.. => Ok(()),
-        _ => Err(format!("{name} is too short")),
+        _ => Err(format!("{name} is too short").into()),
     };
     emitter.on("name", greet).keep();
     emitter.on("name", check).keep();
     for name in std::env::args().skip(1) {
         for error in emitter.emit("name", name).await {
-            println!("A listener {error}");
+            println!("A listener failed: {error}");
         }
     }
 }

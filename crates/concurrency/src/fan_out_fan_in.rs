@@ -15,17 +15,14 @@
 //!
 //! See also: `worker_pool` (without keys), `pipeline`, `actor`.
 //!
-//! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel
+//! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.TaskGroup, asyncio.Task.cancel
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
-
-const WORKERS: usize = 2;
-const CAPACITY: usize = 1;
 
 /// An account, and the amount paid in; a negative amount is paid out.
 type Event = (usize, i32);
@@ -39,18 +36,11 @@ async fn worker(mut events: mpsc::Receiver<Event>, results: mpsc::Sender<Outcome
     let mut balances = HashMap::new();
     while let Some((account, amount)) = events.recv().await {
         // The odd accounts are slow.
-        sleep(Duration::from_millis(if account % 2 == 1 {
-            250
-        } else {
-            100
-        }))
-        .await;
+        let millis = if account % 2 == 1 { 250 } else { 100 };
+        sleep(Duration::from_millis(millis)).await;
         let balance = balances.entry(account).or_insert(0);
         let outcome = if *balance + amount < 0 {
-            Err(format!(
-                "account {account} has only {balance}, not {}",
-                -amount
-            ))
+            Err(format!("account {account} has only {balance}"))
         } else {
             *balance += amount;
             Ok((account, *balance))
@@ -70,64 +60,39 @@ pub async fn fan_out(events: Vec<Event>, workers: Vec<mpsc::Sender<Event>>) {
     }
 }
 
-/// Starts the workers. Returns their queues, the receiver of their results, and their
+/// Starts two workers. Returns their queues, the receiver of their results, and their
 /// tasks.
 pub fn start_workers() -> (
     Vec<mpsc::Sender<Event>>,
     mpsc::Receiver<Outcome>,
     JoinSet<()>,
 ) {
-    let (result_sender, results) = mpsc::channel(CAPACITY);
+    let (result_sender, results) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
     let mut workers = Vec::new();
-    for _ in 0..WORKERS {
-        let (sender, events) = mpsc::channel(CAPACITY);
+    for _ in 0..2 {
+        let (sender, events) = mpsc::channel(1);
         workers.push(sender);
         tasks.spawn(worker(events, result_sender.clone()));
     }
     (workers, results, tasks)
 }
 
-fn print_outcome(outcome: Outcome) {
-    match outcome {
-        Ok((account, balance)) => println!("account {account} has {balance}"),
-        Err(error) => println!("{error}"),
-    }
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    println!("All results:");
-    let events = vec![
-        (1, 50),
-        (2, 30),
-        (1, -80),
-        (4, 10),
-        (1, 20),
-        (2, -40),
-        (4, 5),
-    ];
-    let (workers, mut results, mut tasks) = start_workers();
-    tasks.spawn(fan_out(events.clone(), workers));
-    while let Some(outcome) = results.recv().await {
-        print_outcome(outcome);
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
-    }
-
-    println!("Left after the first result:");
+pub async fn run() {
+    let mut events = vec![(1, 50), (2, 30), (1, -80), (4, 10)];
+    events.extend([(1, 20), (2, -40), (4, 5)]);
     let (workers, mut results, mut tasks) = start_workers();
     tasks.spawn(fan_out(events, workers));
-    if let Some(outcome) = results.recv().await {
-        print_outcome(outcome);
+    while let Some(outcome) = results.recv().await {
+        match outcome {
+            Ok((account, balance)) => println!("account {account} has {balance}"),
+            Err(error) => println!("{error}"),
+        }
     }
-    tasks.shutdown().await;
-    sleep(Duration::from_millis(300)).await;
-    println!("0.3 s later");
-    Ok(())
+    tasks.join_all().await;
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

@@ -2,26 +2,22 @@
 //!
 //! `JoinSet::join_next` returns whatever ends first, an error as well as a value.
 //! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped what it
-//! held: here all requests are closed before the result is printed. `select!` races two
-//! futures of any types in one task, and drops the loser before it goes on.
+//! held: here all requests are closed before the result is printed. To race two futures
+//! of different types, use `select!`, which drops the loser before it goes on.
 //!
 //! Trap: in both languages, cancelling a task is only a request. A function that returns
 //! right after the request leaves the clean-up of the losers undone. So does dropping the
 //! `JoinSet`.
 //!
-//! See also: `select_all_of` (keeps the rest running), `hedged_request`, `as_completed`.
+//! See also: `first_success`, `wait_for_first` (keeps the rest running),
+//! `hedged_request`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel, finally
 
-use std::error::Error;
 use std::time::Duration;
 
-use tokio::select;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
-
-/// Any error that can move to another thread.
-pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Runs all futures as tasks and returns the result of the first that completes, or
 /// `None` if there are no futures. The other tasks are aborted, and have ended when this
@@ -38,35 +34,6 @@ where
     first
 }
 
-/// Runs all futures as tasks and returns the value of the first that succeeds. The other
-/// tasks are aborted, and have ended when this returns.
-///
-/// # Errors
-///
-/// All errors in the order in which they came, if no future succeeds; a panic is one. `E`
-/// is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
-pub async fn first_success<F, T, E>(
-    futures: impl IntoIterator<Item = F>,
-) -> Result<T, Vec<E>>
-where
-    F: Future<Output = Result<T, E>> + Send + 'static,
-    T: Send + 'static,
-    E: From<JoinError> + Send + 'static,
-{
-    let mut tasks = JoinSet::from_iter(futures);
-    let mut errors = Vec::new();
-    while let Some(outcome) = tasks.join_next().await {
-        match outcome.unwrap_or_else(|panic| Err(panic.into())) {
-            Ok(value) => {
-                tasks.shutdown().await;
-                return Ok(value);
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    Err(errors)
-}
-
 /// A request that is open. However its function ends, it is dropped and closed.
 struct Request(&'static str);
 
@@ -76,66 +43,38 @@ impl Drop for Request {
     }
 }
 
-async fn fetch_data(url: &'static str, millis: u64) -> Result<String, Failure> {
+async fn fetch_data(url: &'static str, millis: u64) -> Result<String, String> {
     let _request = Request(url);
     sleep(Duration::from_millis(millis)).await;
     if url.starts_with("broken") {
-        return Err(format!("{url} does not answer").into());
+        return Err(format!("{url} does not answer"));
     }
     Ok(format!("Data from {url}"))
 }
 
-fn print_result(result: Result<String, Failure>) {
+fn print_result(result: Result<String, String>) {
     match result {
         Ok(data) => println!("{data}"),
         Err(error) => println!("Error: {error}"),
     }
 }
 
-pub async fn run() -> Result<(), Failure> {
+pub async fn run() -> Result<(), JoinError> {
     println!("The first that completes:");
-    let requests = [("slow.com", 300), ("fast.com", 100)];
-    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    let fetches = [fetch_data("slow.com", 300), fetch_data("fast.com", 100)];
     if let Some(first) = first_completed(fetches).await {
         print_result(first?);
     }
 
     println!("An error completes, too:");
-    let requests = [("slow.com", 300), ("broken.com", 100)];
-    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    let fetches = [fetch_data("slow.com", 300), fetch_data("broken.com", 100)];
     if let Some(first) = first_completed(fetches).await {
         print_result(first?);
-    }
-
-    println!("The first that succeeds:");
-    let requests = [("slow.com", 300), ("broken.com", 100), ("fast.com", 200)];
-    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
-    match first_success(fetches).await {
-        Ok(data) => println!("{data}"),
-        Err(errors) => errors
-            .into_iter()
-            .for_each(|error| print_result(Err(error))),
-    }
-
-    println!("None succeeds:");
-    let requests = [("broken.org", 200), ("broken.com", 100)];
-    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
-    match first_success(fetches).await {
-        Ok(data) => println!("{data}"),
-        Err(errors) => errors
-            .into_iter()
-            .for_each(|error| print_result(Err(error))),
-    }
-
-    println!("Two futures of one task:");
-    select! {
-        result = fetch_data("slow.com", 300) => print_result(result),
-        result = fetch_data("fast.com", 100) => print_result(result),
     }
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+pub async fn main() -> Result<(), JoinError> {
     run().await
 }

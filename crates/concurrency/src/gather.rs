@@ -5,17 +5,15 @@
 //! a task. It returns the values in the order of the list, or the first error as soon
 //! as it comes. As in asyncio, the other tasks then run on.
 //!
-//! Bare futures in a `FuturesUnordered` are dropped at the first error, as a
-//! `TaskGroup` cancels its tasks. It yields values in the order of completion, all on
-//! one thread.
+//! To stop the other tasks at the first error, as a `TaskGroup` does, see `task_group`.
 //!
 //! Trap: `try_join_all` returns the first error at once only for up to 30 futures. A
 //! longer list is read in its order: an error behind a future that hangs is never
 //! returned.
 //!
-//! See also: `gather_errors`, `task_group`, `map_with_limit`, `first_error_wins`.
+//! See also: `gather_errors`, `batches`, `map_with_limit`, `first_error_wins`.
 //!
-//! asyncio: asyncio.gather, asyncio.create_task, asyncio.TaskGroup, except*
+//! asyncio: asyncio.gather, asyncio.create_task
 
 use std::error::Error;
 use std::time::Duration;
@@ -31,8 +29,7 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 /// Runs all futures concurrently, each as a task, and returns their values in the order
 /// of the list.
 ///
-/// Dropping the future of `gather` leaves the tasks running, where asyncio cancels
-/// them: `task_group` stops them.
+/// Dropping the future of `gather` leaves the tasks running; asyncio cancels them.
 ///
 /// # Errors
 ///
@@ -56,12 +53,7 @@ where
     Ok(values.into_iter().map(|(_, value)| value).collect())
 }
 
-async fn user_name(id: u32) -> String {
-    sleep(Duration::from_millis(200)).await;
-    format!("User {id}")
-}
-
-async fn unread(_id: u32) -> usize {
+async fn count_messages() -> usize {
     sleep(Duration::from_millis(100)).await;
     7
 }
@@ -77,32 +69,20 @@ async fn fetch_data(id: u32, millis: u64) -> Result<String, Failure> {
 
 pub async fn run() -> Result<(), Failure> {
     println!("Results of different types:");
-    // name, count = await asyncio.gather(user_name(1), unread(1))
-    let (name, count) = join!(user_name(1), unread(1));
-    println!("{name} has {count} messages");
+    // data, count = await asyncio.gather(fetch_data(1, 0.2), count_messages())
+    let (data, count) = join!(fetch_data(1, 200), count_messages());
+    println!("{}, {count} messages", data?);
 
     println!("A list, its results in its order:");
-    let requests = [(1, 200), (2, 100), (3, 300)];
-    let results = gather(requests.map(|(id, millis)| fetch_data(id, millis))).await?;
-    println!("{}", results.join(", "));
+    let fetches = [fetch_data(1, 200), fetch_data(2, 100), fetch_data(3, 300)];
+    println!("{}", gather(fetches).await?.join(", "));
 
     println!("The first error, while the others run on:");
-    let requests = [(1, 200), (0, 100), (3, 300)];
-    match gather(requests.map(|(id, millis)| fetch_data(id, millis))).await {
-        Ok(results) => println!("{}", results.join(", ")),
-        Err(error) => println!("Error: {error}"),
+    let fetches = [fetch_data(1, 200), fetch_data(0, 100), fetch_data(3, 300)];
+    if let Err(error) = gather(fetches).await {
+        println!("Error: {error}");
     }
     sleep(Duration::from_millis(300)).await;
-
-    println!("The first error, which stops the others:");
-    let fetches = requests.map(|(id, millis)| fetch_data(id, millis));
-    let fetches = FuturesUnordered::from_iter(fetches);
-    match fetches.try_collect::<Vec<_>>().await {
-        Ok(results) => println!("{}", results.join(", ")),
-        Err(error) => println!("Error: {error}"),
-    }
-    sleep(Duration::from_millis(300)).await;
-    println!("0.3 s later");
     Ok(())
 }
 

@@ -9,7 +9,7 @@
 //! outcome never comes. A dict forgets that task, which runs on. Ask `contains_key`
 //! first.
 //!
-//! See also: `as_completed`, `select_all_of`, `background_services`.
+//! See also: `as_completed`, `wait_for_first`, `background_services`.
 //!
 //! asyncio: asyncio.create_task, asyncio.wait, asyncio.Task.cancel, asyncio.Task.result
 //! differs: a key used twice aborts the first task; a dict lets it run on

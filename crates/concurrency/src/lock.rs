@@ -57,21 +57,15 @@ async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     accounts.ben += amount;
 }
 
-/// Awaits first, and then changes both accounts.
-async fn transfer_at_once(amount: u32, accounts: &Mutex<Accounts>) {
-    let mut accounts = accounts.lock().await;
-    sleep(Duration::from_millis(200)).await;
-    accounts.ada -= amount;
-    accounts.ben += amount;
-}
-
 pub async fn run() -> Result<(), JoinError> {
     println!("Locked across an await:");
     let shared_resource = Arc::new(Mutex::new(0));
-    let worker1 = tokio::spawn(increment("Worker1", 0, Arc::clone(&shared_resource)));
-    let worker2 = tokio::spawn(increment("Worker2", 50, Arc::clone(&shared_resource)));
-    worker1.await?;
-    worker2.await?;
+    let tasks = [("Worker1", 0), ("Worker2", 50)].map(|(name, start)| {
+        tokio::spawn(increment(name, start, Arc::clone(&shared_resource)))
+    });
+    for task in tasks {
+        task.await?;
+    }
     println!("Final value: {}", shared_resource.lock().await);
 
     println!("No await in between:");
@@ -85,24 +79,11 @@ pub async fn run() -> Result<(), JoinError> {
     println!("A holder that is cancelled half-way:");
     let limit = Duration::from_millis(100);
     let accounts = Mutex::new(Accounts { ada: 100, ben: 0 });
-    if timeout(limit, transfer_in_two_steps(30, &accounts))
-        .await
-        .is_err()
-    {
+    let transfer = transfer_in_two_steps(30, &accounts);
+    if timeout(limit, transfer).await.is_err() {
         let accounts = accounts.lock().await;
         println!("Out of time: Ada {}, Ben {}", accounts.ada, accounts.ben);
     }
-    let accounts = Mutex::new(Accounts { ada: 100, ben: 0 });
-    if timeout(limit, transfer_at_once(30, &accounts))
-        .await
-        .is_err()
-    {
-        let accounts = accounts.lock().await;
-        println!("Out of time: Ada {}, Ben {}", accounts.ada, accounts.ben);
-    }
-    transfer_at_once(30, &accounts).await;
-    let accounts = accounts.lock().await;
-    println!("Done: Ada {}, Ben {}", accounts.ada, accounts.ben);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A race condition between tasks: the lost update, and three ways to mend it.
+//! A race condition between tasks: the lost update, and two ways to mend it.
 //!
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
 //! three have read the same number, so two steps are lost. Rust rules out a data race
@@ -7,18 +7,17 @@
 //! between them.
 //!
 //! Hold Tokio's `Mutex` over the wait, so that the tasks queue up. Or read and write
-//! without an await in between, under a `std::sync::Mutex`. Or let one task own the
-//! count. A mere count is best an `AtomicU32`, whose `fetch_add` needs no lock.
+//! without an await in between, under a `std::sync::Mutex`. A mere count is best an
+//! `AtomicU32`, whose `fetch_add` needs no lock.
 //!
-//! See also: `lock`, `deadlock`, `actor`.
+//! See also: `lock`, `deadlock`, `actor` (one task owns the count).
 //!
-//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.TaskGroup, asyncio.Queue, await
+//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.TaskGroup, await
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const TASKS: u32 = 3;
@@ -33,27 +32,18 @@ async fn work() {
 struct Counter(Arc<Mutex<u32>>);
 
 impl Counter {
-    fn get(&self) -> u32 {
+    fn lock(&self) -> MutexGuard<'_, u32> {
         // If a holder has panicked, a std lock is poisoned: `lock` returns an error, from
-        // which `into_inner` takes the value. Tokio's `Mutex` is never poisoned.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, count: u32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = count;
-    }
-
-    /// Reads and writes while it holds the lock once.
-    fn add(&self, amount: u32) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += amount;
+        // which `into_inner` takes the guard. Tokio's `Mutex` is never poisoned.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Loses updates: other tasks run between the read and the write.
 async fn increment(counter: Counter) {
-    let current = counter.get();
+    let current = *counter.lock();
     work().await;
-    counter.set(current + 1);
+    *counter.lock() = current + 1;
 }
 
 async fn increment_locked(counter: Arc<tokio::sync::Mutex<u32>>) {
@@ -65,21 +55,15 @@ async fn increment_locked(counter: Arc<tokio::sync::Mutex<u32>>) {
 
 async fn increment_at_once(counter: Counter) {
     work().await;
-    counter.add(1);
+    *counter.lock() += 1;
 }
 
-async fn increment_by_message(steps: mpsc::UnboundedSender<u32>) {
-    work().await;
-    // An error means that the owner of the count has ended.
-    let _ = steps.send(1);
-}
-
-pub async fn run() -> Result<(), JoinError> {
+pub async fn run() {
     println!("Read, wait, write:");
     let counter = Counter::default();
     let tasks: JoinSet<()> = (0..TASKS).map(|_| increment(counter.clone())).collect();
     tasks.join_all().await;
-    println!("{}", counter.get());
+    println!("{}", counter.lock());
 
     println!("Locked over the wait:");
     let counter = Arc::new(tokio::sync::Mutex::new(0));
@@ -93,26 +77,10 @@ pub async fn run() -> Result<(), JoinError> {
     let at_once = |_| increment_at_once(counter.clone());
     let tasks: JoinSet<()> = (0..TASKS).map(at_once).collect();
     tasks.join_all().await;
-    println!("{}", counter.get());
-
-    println!("One task owns it:");
-    let (sender, mut steps) = mpsc::unbounded_channel();
-    let owner = tokio::spawn(async move {
-        let mut count = 0;
-        while let Some(step) = steps.recv().await {
-            count += step;
-        }
-        count
-    });
-    for _ in 0..TASKS {
-        tokio::spawn(increment_by_message(sender.clone()));
-    }
-    drop(sender);
-    println!("{}", owner.await?);
-    Ok(())
+    println!("{}", counter.lock());
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

@@ -8,8 +8,9 @@ extern crate runner;
 mod gather;
 mod wait_all;
 mod first_completed;
+mod first_success;
 mod as_completed;
-mod select_all_of;
+mod wait_for_first;
 mod task_group;
 mod join_map;
 mod batches;
@@ -17,6 +18,7 @@ mod batches;
 // Limits
 mod semaphore;
 mod map_with_limit;
+mod map_in_tasks;
 mod background_task;
 
 // Locks and shared state

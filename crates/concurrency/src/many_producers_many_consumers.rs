@@ -20,32 +20,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-const CAPACITY: usize = 2;
-const CONSUMERS: u32 = 3;
-
-/// A receiver that can be cloned: each item goes to one of the clones, to the one that
-/// has waited longest.
+/// A receiver that can be cloned. Each item goes to the clone that has waited longest.
 pub struct SharedReceiver<T>(Arc<Mutex<mpsc::Receiver<T>>>);
 
 impl<T> SharedReceiver<T> {
     /// Shares the receiver.
-    pub fn new(receiver: mpsc::Receiver<T>) -> SharedReceiver<T> {
-        SharedReceiver(Arc::new(Mutex::new(receiver)))
+    pub fn new(receiver: mpsc::Receiver<T>) -> Self {
+        Self(Arc::new(Mutex::new(receiver)))
     }
 
-    /// The next item, or `None` when all senders have been dropped and the channel is
-    /// empty. Cancel-safe: whoever is dropped while waiting loses only the place.
+    /// Returns the next item, or `None` when all senders are dropped and the channel is
+    /// empty. Dropping the future loses nothing.
     pub async fn recv(&self) -> Option<T> {
         self.0.lock().await.recv().await
     }
 }
 
 impl<T> Clone for SharedReceiver<T> {
-    fn clone(&self) -> SharedReceiver<T> {
-        SharedReceiver(Arc::clone(&self.0))
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -53,7 +49,6 @@ async fn producer(id: u32, start: u64, queue: mpsc::Sender<String>) {
     sleep(Duration::from_millis(start)).await;
     for number in 0..3 {
         let item = format!("Item-{id}-{number}");
-        // The error is that all receivers are gone: nobody is left to work for.
         if queue.send(item.clone()).await.is_err() {
             return;
         }
@@ -62,46 +57,31 @@ async fn producer(id: u32, start: u64, queue: mpsc::Sender<String>) {
     }
 }
 
-async fn process(item: &str) -> Result<(), String> {
-    sleep(Duration::from_millis(400)).await;
-    if item == "Item-1-0" {
-        return Err(format!("{item} is broken"));
-    }
-    Ok(())
-}
-
 async fn consumer(id: u32, queue: SharedReceiver<String>) {
     while let Some(item) = queue.recv().await {
         println!("Consumer {id} consuming {item}");
-        match process(&item).await {
-            Ok(()) => println!("Consumer {id} has done {item}"),
-            // One bad item ends neither the consumer nor the others.
-            Err(error) => println!("Consumer {id}: {error}"),
-        }
+        sleep(Duration::from_millis(400)).await;
     }
-    println!("Consumer {id} has ended");
 }
 
-pub async fn run() -> Result<(), JoinError> {
-    let (sender, receiver) = mpsc::channel(CAPACITY);
+pub async fn run() {
+    let (sender, receiver) = mpsc::channel(2);
     let receiver = SharedReceiver::new(receiver);
     let mut tasks = JoinSet::new();
-    for id in 0..CONSUMERS {
+    for id in 0..3 {
         tasks.spawn(consumer(id, receiver.clone()));
-        // They line up one after the other.
+        // So that they wait in this order.
         sleep(Duration::from_millis(50)).await;
     }
     tasks.spawn(producer(0, 0, sender.clone()));
     tasks.spawn(producer(1, 50, sender.clone()));
-    // What stays here would keep the consumers waiting, and the producers sending.
+    // A sender that stays here would keep the consumers waiting.
     drop((sender, receiver));
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
-    }
-    Ok(())
+    tasks.join_all().await;
+    println!("All consumers have ended");
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

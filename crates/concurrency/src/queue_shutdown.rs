@@ -23,16 +23,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 const CAPACITY: usize = 2;
 
-/// Adds items until it is cancelled, or the queue is closed.
-async fn producer(stop: CancellationToken, queue: mpsc::Sender<String>) {
+/// Adds items until the queue is closed.
+async fn producer(queue: mpsc::Sender<String>) {
     for number in 0.. {
         let item = format!("item-{number}");
-        let Some(Ok(place)) = stop.run_until_cancelled(queue.reserve()).await else {
+        let Ok(place) = queue.reserve().await else {
             println!("{item} came too late");
             return;
         };
@@ -47,21 +46,13 @@ async fn process(item: String) {
     sleep(Duration::from_millis(350)).await;
 }
 
-/// Processes items until the queue is closed and empty.
-async fn consumer(queue: &mut mpsc::Receiver<String>) {
-    while let Some(item) = queue.recv().await {
-        process(item).await;
-    }
-    println!("drained");
-}
-
-/// Closes the queue after `enough` items, and processes those that are in it by then.
-async fn consumer_of(enough: u32, mut queue: mpsc::Receiver<String>) {
+/// Closes the queue after two items, and processes those that are in it by then.
+async fn consumer(mut queue: mpsc::Receiver<String>) {
     let mut processed = 0;
     while let Some(item) = queue.recv().await {
         process(item).await;
         processed += 1;
-        if processed == enough {
+        if processed == 2 {
             println!("closing the queue");
             queue.close();
         }
@@ -70,37 +61,25 @@ async fn consumer_of(enough: u32, mut queue: mpsc::Receiver<String>) {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    println!("The producer is stopped:");
-    let stop = CancellationToken::new();
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    let producer_task = tokio::spawn(producer(stop.clone(), sender));
-    let consumer_task = tokio::spawn(async move { consumer(&mut receiver).await });
-    sleep(Duration::from_millis(600)).await;
-    println!("stopping the producer");
-    stop.cancel();
-    producer_task.await?;
-    consumer_task.await?;
-
-    println!("The consumer closes the queue:");
+    println!("Closed, and drained:");
     let (sender, receiver) = mpsc::channel(CAPACITY);
-    let producer_task = tokio::spawn(producer(CancellationToken::new(), sender.clone()));
-    consumer_of(2, receiver).await;
+    let producer_task = tokio::spawn(producer(sender.clone()));
+    consumer(receiver).await;
     producer_task.await?;
     // It has lived until here, and the consumer has ended all the same.
     drop(sender);
 
-    println!("At once:");
+    println!("Closed, and the rest taken out:");
     let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    let producer_task = tokio::spawn(producer(CancellationToken::new(), sender));
-    let limit = Duration::from_millis(500);
-    if timeout(limit, consumer(&mut receiver)).await.is_err() {
-        receiver.close();
-        producer_task.await?;
-        while let Some(item) = receiver.recv().await {
-            println!("{item} is left");
-        }
+    let producer_task = tokio::spawn(producer(sender));
+    if let Some(item) = receiver.recv().await {
+        process(item).await;
     }
-    Ok(())
+    receiver.close();
+    while let Some(item) = receiver.recv().await {
+        println!("{item} is left");
+    }
+    producer_task.await
 }
 
 #[tokio::main]

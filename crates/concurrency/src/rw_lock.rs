@@ -20,8 +20,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::join;
 use tokio::sync::RwLock;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 type Cache = RwLock<HashMap<&'static str, String>>;
@@ -30,7 +31,7 @@ type Cache = RwLock<HashMap<&'static str, String>>;
 async fn load(caller: &str) -> String {
     sleep(Duration::from_millis(100)).await;
     println!("{caller} has loaded");
-    format!("what {caller} has loaded")
+    format!("the value of {caller}")
 }
 
 /// Waits for ever: the `match` holds the read guard while it asks for the write lock.
@@ -55,30 +56,21 @@ async fn get(cache: &Cache, key: &'static str, caller: &str) -> String {
     cache.write().await.entry(key).or_insert(value).clone()
 }
 
-async fn get_later(start: u64, cache: Arc<Cache>, caller: &str) {
-    sleep(Duration::from_millis(start)).await;
-    println!("{caller} got {}", get(&cache, "key", caller).await);
-}
-
 async fn reader(name: &'static str, start: u64, lock: Arc<RwLock<u32>>) {
     sleep(Duration::from_millis(start)).await;
     let value = lock.read().await;
-    println!("{name} begins to read {value}");
+    println!("{name} reads {value}");
     sleep(Duration::from_millis(300)).await;
-    println!("{name} has read {value}");
 }
 
 async fn writer(start: u64, lock: Arc<RwLock<u32>>) {
     sleep(Duration::from_millis(start)).await;
-    println!("the writer asks");
-    let mut value = lock.write().await;
-    println!("the writer begins");
-    sleep(Duration::from_millis(200)).await;
-    *value += 1;
+    println!("the writer waits");
+    *lock.write().await += 1;
     println!("the writer has written");
 }
 
-pub async fn run() -> Result<(), JoinError> {
+pub async fn run() {
     println!("Two readers, a writer, and a late reader:");
     let lock = Arc::new(RwLock::new(7));
     let mut tasks = JoinSet::new();
@@ -86,30 +78,25 @@ pub async fn run() -> Result<(), JoinError> {
     tasks.spawn(reader("B", 100, lock.clone()));
     tasks.spawn(writer(150, lock.clone()));
     tasks.spawn(reader("C", 200, lock.clone()));
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
-    }
+    tasks.join_all().await;
 
     println!("Asking for the write lock while reading:");
     let cache = Cache::default();
-    let deadline = Duration::from_millis(500);
-    match timeout(deadline, get_or_wait_for_ever(&cache, "key", "A")).await {
-        Ok(value) => println!("A got {value}"),
-        Err(_) => println!("still waiting after 0.5 s"),
+    let waiting = get_or_wait_for_ever(&cache, "key", "A");
+    if timeout(Duration::from_millis(500), waiting).await.is_err() {
+        println!("still waiting after 0.5 s");
     }
 
     println!("Asking for it after reading:");
-    let cache = Arc::new(cache);
-    for (caller, start) in [("A", 0), ("B", 50), ("C", 200)] {
-        tasks.spawn(get_later(start, cache.clone(), caller));
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
-    }
-    Ok(())
+    let later = async {
+        sleep(Duration::from_millis(50)).await;
+        get(&cache, "key", "B").await
+    };
+    let (a, b) = join!(get(&cache, "key", "A"), later);
+    println!("A got {a}, B got {b}");
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

@@ -16,16 +16,14 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
 //! stderr: there is no user 0
+//! try: Cargo.lock -> reading Cargo.lock
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::sync::broadcast;
-use tokio::time::{sleep, timeout};
 
 /// The calls that run now. Each has a receiver of its result, for others to copy.
 type Calls<K, V> = Mutex<HashMap<K, broadcast::Receiver<V>>>;
@@ -35,11 +33,8 @@ fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Recei
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs at most one call for each key at a time. Its result goes to all callers that
-/// asked meanwhile, as in Go's `singleflight`.
-///
-/// Results are not kept: after the end of a call, the next caller starts a new one.
-/// Clones share the calls. Different keys do not wait for each other.
+/// Runs at most one call for each key at a time, as Go's `singleflight`. Clones share the
+/// calls. Results are not kept: after the end of a call, the next caller starts another.
 pub struct SingleFlight<K, V> {
     calls: Arc<Calls<K, V>>,
 }
@@ -84,11 +79,8 @@ where
     /// drops `call` unused. All callers get a clone of the result.
     ///
     /// Cancel safety: if a caller is dropped, the call runs on, also when no caller is
-    /// left.
-    ///
-    /// A call that never ends keeps its key for ever: put a timeout into it. A call that
-    /// asks for its own key waits for itself. The call sees neither the task locals nor
-    /// the tracing span of its caller.
+    /// left. A call that asks for its own key waits for itself. It sees neither the task
+    /// locals nor the tracing span of its caller.
     ///
     /// # Errors
     ///
@@ -102,130 +94,71 @@ where
         key: K,
         call: impl Future<Output = V> + Send + 'static,
     ) -> Result<V, NoResult> {
-        let (mut result, flight) = {
+        let (sender, mut result) = broadcast::channel(1);
+        let running = {
             let mut calls = lock(&self.calls);
-            if let Some(running) = calls.get(&key) {
-                (running.resubscribe(), None)
-            } else {
-                let (sender, result) = broadcast::channel(1);
+            let running = calls.get(&key).map(broadcast::Receiver::resubscribe);
+            if running.is_none() {
                 calls.insert(key.clone(), result.resubscribe());
-                let (calls, value) = (Arc::clone(&self.calls), None);
-                (
-                    result,
-                    Some(Flight {
-                        calls,
-                        key,
-                        value,
-                        sender,
-                    }),
-                )
             }
+            running
         };
         // Not under the lock: a runtime that is being shut down drops the task within
         // `spawn`, and the flight takes the lock when it is dropped.
-        match flight {
-            Some(flight) => {
-                tokio::spawn(async move { flight.land(call.await) });
-            }
-            None => drop(call),
+        if let Some(running) = running {
+            drop(call);
+            result = running;
+        } else {
+            let calls = Arc::clone(&self.calls);
+            let flight = Flight { calls, key, sender };
+            tokio::spawn(async move {
+                let value = call.await;
+                // Frees the key first, so that a caller that gets the result and asks
+                // again starts a new call.
+                let sender = flight.sender.clone();
+                drop(flight);
+                // It fails if no waiter is left.
+                let _ = sender.send(value);
+            });
         }
         result.recv().await.map_err(|_| NoResult)
     }
 }
 
-/// A running call. It is dropped at the end, by a panic or by the runtime. Then it frees
-/// its key first and sends the result afterwards, so that a caller that gets the result
-/// and asks again starts a new call. Without a result, dropping the sender tells the
-/// waiters.
+/// A running call. Dropping it frees its key: at the end, by a panic, or by the runtime.
+/// Then the sender is dropped, which tells the waiters that there is no result.
 struct Flight<K: Eq + Hash, V> {
     calls: Arc<Calls<K, V>>,
     key: K,
-    value: Option<V>,
     sender: broadcast::Sender<V>,
-}
-
-impl<K: Eq + Hash, V> Flight<K, V> {
-    fn land(mut self, value: V) {
-        self.value = Some(value);
-    }
 }
 
 impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     fn drop(&mut self) {
         lock(&self.calls).remove(&self.key);
-        if let Some(value) = self.value.take() {
-            // It fails if no waiter is left.
-            let _ = self.sender.send(value);
-        }
     }
 }
 
-/// Users on a server, with the running calls.
-pub struct Users {
-    flights: SingleFlight<u32, Result<String, String>>,
-    latency: Duration,
-}
-
-impl Users {
-    /// Returns the user with this number, loaded once for all concurrent callers.
-    pub async fn get(self: &Arc<Self>, id: u32) -> Result<String, String> {
-        let users = Arc::clone(self);
-        let call = async move { users.load(id).await };
-        let result = self.flights.run(id, call).await;
-        result.unwrap_or_else(|no_result| Err(no_result.to_string()))
-    }
-
-    async fn load(&self, id: u32) -> Result<String, String> {
-        println!("loading user {id}");
-        sleep(self.latency).await;
-        match id {
-            0 => panic!("there is no user 0"),
-            404 => Err(format!("user {id} not found")),
-            _ => Ok(format!("User_{id}")),
-        }
-    }
-}
-
-/// Asks for the user after some milliseconds, and says what came of it.
-async fn ask(users: &Arc<Users>, millis: u64, id: u32) -> String {
-    sleep(Duration::from_millis(millis)).await;
-    println!("somebody asks for user {id}");
-    users.get(id).await.unwrap_or_else(|error| error)
-}
-
-pub async fn run() {
-    let users = Arc::new(Users {
-        flights: SingleFlight::new(),
-        latency: Duration::from_millis(500),
-    });
-
-    println!("Three ask for user 1, one for user 2:");
-    let asked = [(0, 1), (100, 1), (200, 2), (300, 1)];
-    let names = join_all(asked.map(|(millis, id)| ask(&users, millis, id))).await;
-    println!("{}", names.join(", "));
-
-    println!("Once more, as nothing is kept:");
-    println!("{}", ask(&users, 0, 1).await);
-
-    println!("A failure is shared, and not kept either:");
-    let asked = [(0, 404), (100, 404), (600, 404)];
-    let errors = join_all(asked.map(|(millis, id)| ask(&users, millis, id))).await;
-    println!("{}", errors.join(", "));
-
-    println!("The one who began it leaves after 0.2 s:");
-    let patience = Duration::from_millis(200);
-    let first = timeout(patience, ask(&users, 0, 3));
-    let (first, second) = tokio::join!(first, ask(&users, 100, 3));
-    let first = first.unwrap_or_else(|_| "gave up".to_string());
-    println!("{first}, {second}");
-
-    println!("The call panics:");
-    let asked = [(0, 0), (100, 0)];
-    let ends = join_all(asked.map(|(millis, id)| ask(&users, millis, id))).await;
-    println!("{}", ends.join(", "));
-}
-
+/// Reads a file once for three callers: `cargo run -- Cargo.toml`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), NoResult> {
+    let files = SingleFlight::new();
+    let path = std::env::args().nth(1).unwrap_or_default();
+    let read = async || {
+        let wanted = path.clone();
+        let call = async move {
+            println!("reading {wanted}");
+            let text = tokio::fs::read_to_string(wanted).await;
+            text.map(Arc::<str>::from).map_err(Arc::new)
+        };
+        files.run(path.clone(), call).await
+    };
+    let (first, second, third) = tokio::try_join!(read(), read(), read())?;
+    for text in [first, second, third] {
+        match text {
+            Ok(text) => println!("{} bytes", text.len()),
+            Err(error) => println!("{error}"),
+        }
+    }
+    Ok(())
 }

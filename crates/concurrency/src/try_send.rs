@@ -1,10 +1,9 @@
 //! Put into a queue without waiting: `put_nowait` and `QueueFull`, or drop the oldest.
 //!
 //! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
-//! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. An item that
-//! should be fresh is made when there is a free place: `reserve` waits for the place
-//! first. `full` and `empty` are `capacity() == 0` and `is_empty`: believe them only
-//! where no other task sends or receives.
+//! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. `try_recv` is
+//! `get_nowait`. For `full` and `empty` ask `capacity() == 0` and `is_empty`; the answer
+//! is true only until another task sends or receives.
 //!
 //! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
 //! does: it replaces the oldest item of a full queue, and returns it.
@@ -16,7 +15,7 @@
 //! `back_pressure`.
 //!
 //! asyncio: asyncio.Queue.put_nowait, asyncio.QueueFull, asyncio.Queue.get_nowait
-//! asyncio: asyncio.Queue.full, asyncio.Queue.empty, asyncio.Queue.maxsize
+//! asyncio: asyncio.Queue.full, asyncio.Queue.empty
 
 use std::time::Duration;
 
@@ -59,33 +58,16 @@ async fn offer_the_freshest(
     Ok(())
 }
 
-/// Processes three numbers and leaves.
-async fn consumer_of_three(mut queue: mpsc::Receiver<u32>) {
-    for _ in 0..3 {
-        let Some(number) = queue.recv().await else {
-            return;
-        };
-        process(number).await;
-    }
-}
-
-/// Makes four readings, each only when there is a free place for it. A reading takes
-/// 10 ms.
-async fn read_sensor(queue: mpsc::Sender<u32>) {
-    for number in 0..4 {
-        let Ok(place) = queue.reserve().await else {
-            return;
-        };
-        sleep(Duration::from_millis(10)).await;
-        println!("read {number}");
-        // The place is reserved, so this neither waits nor fails.
-        place.send(number);
-    }
-}
-
 pub async fn run() {
-    println!("Refused when it is full:");
-    let (sender, receiver) = mpsc::channel(CAPACITY);
+    println!("Refused when the queue is full:");
+    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let consume_three = async move {
+        for _ in 0..3 {
+            if let Some(number) = receiver.recv().await {
+                process(number).await;
+            }
+        }
+    };
     let produce = async {
         for number in 0.. {
             if !offer(number, &sender) {
@@ -94,36 +76,13 @@ pub async fn run() {
             sleep(Duration::from_millis(200)).await;
         }
     };
-    join!(produce, consumer_of_three(receiver));
+    join!(produce, consume_three);
 
-    println!("The oldest goes when it is full:");
+    println!("The oldest is dropped when the queue is full:");
     let (sender, receiver) = async_channel::bounded(CAPACITY);
     tokio::spawn(offer_the_freshest(sender));
     while let Ok(number) = receiver.recv().await {
         process(number).await;
-    }
-
-    println!("Made when there is room:");
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    tokio::spawn(read_sensor(sender));
-    sleep(Duration::from_millis(100)).await;
-    while let Some(number) = receiver.recv().await {
-        process(number).await;
-    }
-
-    println!("Filled and emptied by one alone:");
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    // while not queue.full():
-    while sender.capacity() > 0 {
-        if sender.try_send(receiver.len()).is_ok() {
-            let (taken, places) = (receiver.len(), sender.max_capacity());
-            println!("{taken} of {places} places taken");
-        }
-    }
-    while !receiver.is_empty() {
-        if let Ok(number) = receiver.try_recv() {
-            println!("{number} taken out");
-        }
     }
 }
 

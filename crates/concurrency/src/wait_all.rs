@@ -11,7 +11,7 @@
 //! pending. After 128 results Tokio makes a task yield, and the deadline may be over
 //! then. `unconstrained` turns that off.
 //!
-//! See also: `select_all_of`, `as_completed`, `gather_errors`.
+//! See also: `wait_for_first`, `as_completed`, `gather_errors`.
 //!
 //! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.ALL_COMPLETED, asyncio.timeout
 
@@ -44,10 +44,10 @@ pub async fn wait<T: 'static>(
 
 async fn task(name: &'static str, millis: u64) -> Result<String, String> {
     sleep(Duration::from_millis(millis)).await;
-    if name == "Task-2" {
-        return Err(format!("{name} failed"));
+    if name == "2" {
+        return Err(format!("Task-{name} failed"));
     }
-    Ok(format!("{name} completed"))
+    Ok(format!("Task-{name} completed"))
 }
 
 fn print_outcome(outcome: Result<String, String>) {
@@ -58,22 +58,18 @@ fn print_outcome(outcome: Result<String, String>) {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    let limit = Duration::from_millis(250);
-
     println!("Until all have ended:");
-    let jobs = [("Task-1", 200), ("Task-2", 100), ("Task-3", 300)];
     // done, pending = await asyncio.wait(tasks)
-    let done =
-        join_all(jobs.map(|(name, millis)| tokio::spawn(task(name, millis)))).await;
-    for task in done {
+    let tasks = [task("1", 200), task("2", 100), task("3", 300)];
+    for task in join_all(tasks.map(tokio::spawn)).await {
         print_outcome(task?);
     }
 
     println!("For 0.25 s at most:");
-    let jobs = [("Task-1", 100), ("Task-2", 200), ("Task-3", 300)];
-    let mut tasks = JoinSet::from_iter(jobs.map(|(name, millis)| task(name, millis)));
+    let tasks = [task("1", 100), task("2", 200), task("3", 300)];
+    let mut tasks = JoinSet::from_iter(tasks);
     // done, pending = await asyncio.wait(tasks, timeout=0.25)
-    for task in wait(&mut tasks, limit).await {
+    for task in wait(&mut tasks, Duration::from_millis(250)).await {
         print_outcome(task?);
     }
     println!("{} pending", tasks.len());
@@ -81,12 +77,6 @@ pub async fn run() -> Result<(), JoinError> {
         print_outcome(task?);
     }
 
-    println!("All results or none:");
-    let all = join_all(jobs.map(|(name, millis)| task(name, millis)));
-    match timeout(limit, all).await {
-        Ok(outcomes) => outcomes.into_iter().for_each(print_outcome),
-        Err(_) => println!("Out of time"),
-    }
     Ok(())
 }
 

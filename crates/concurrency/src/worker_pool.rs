@@ -2,12 +2,12 @@
 //!
 //! The workers share the queue of jobs as in `many_producers_many_consumers`. A second
 //! queue holds the results, each with the key of its job. A panic becomes the result of
-//! its job, otherwise each panic would cost a worker. `stop` drops the running jobs, and
-//! a caller that waits in `submit` gets its job back.
+//! its job, otherwise each panic would cost a worker. The pool ends when all senders of
+//! jobs are dropped, or with `stop`.
 //!
 //! Bounds: `workers` jobs at once, and `waiting` jobs and results in the queues.
 //!
-//! Trap: submit all jobs before you read a result, and `submit` waits for ever.
+//! Trap: if you send all jobs before you read a result, `send` waits for ever.
 //!
 //! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
 //! the results of short jobs in a spawned task, which is woken faster than `main`.
@@ -28,44 +28,6 @@ use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-/// Submits jobs to the workers of a [`worker_pool`]. Clones share the queue. When all are
-/// dropped, the workers finish the jobs and end.
-pub struct Jobs<K, J> {
-    queue: mpsc::Sender<(K, J)>,
-}
-
-impl<K, J> Clone for Jobs<K, J> {
-    fn clone(&self) -> Self {
-        let queue = self.queue.clone();
-        Self { queue }
-    }
-}
-
-/// The pool was stopped, or its workers have died. Holds the key and the job, which did
-/// not run.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Closed<K, J>(pub K, pub J);
-
-impl<K, J> Jobs<K, J> {
-    /// Waits until there is room in the queue, and puts the job there. Callers and jobs
-    /// are served first come, first served. Dropping the future drops a job that still
-    /// waits.
-    ///
-    /// Do not call it from within a job: when the queue is full, all workers would wait
-    /// for room that only they make. A job that owns a clone of `Jobs` keeps the pool
-    /// from ending. Return new jobs as the result, and submit them where the results are
-    /// read.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] after [`Results::stop`], also for callers that wait. The jobs in the
-    /// queue are dropped then.
-    pub async fn submit(&self, key: K, job: J) -> Result<(), Closed<K, J>> {
-        let sent = self.queue.send((key, job)).await;
-        sent.map_err(|mpsc::error::SendError((key, job))| Closed(key, job))
-    }
-}
-
 /// The job panicked, with this text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panicked(pub String);
@@ -80,22 +42,20 @@ impl std::error::Error for Panicked {}
 
 /// The results of a [`worker_pool`], in the order in which the jobs complete.
 ///
-/// Dropped, it stops the pool as [`stop`](Self::stop) does, but does not wait for it.
+/// Dropping it stops the pool without waiting.
 pub struct Results<K, R> {
     results: mpsc::Receiver<(K, Result<R, Panicked>)>,
     workers: JoinSet<()>,
 }
 
 impl<K, R> Results<K, R> {
-    /// Returns the next result with the key of its job, or `None` when all [`Jobs`] are
-    /// dropped and all results have been returned.
-    ///
-    /// Cancel safety: dropping the future loses nothing.
+    /// Returns the next result with the key of its job, or `None` when all senders of
+    /// jobs are dropped and all results have been returned. Dropping the future loses
+    /// nothing.
     ///
     /// # Panics
     ///
-    /// After the last result, if a worker has died. A job that panics does not kill its
-    /// worker, unless the drop of its panic payload panics too.
+    /// After the last result, if dropping the payload of a job's panic has panicked too.
     pub async fn next(&mut self) -> Option<(K, Result<R, Panicked>)> {
         if let Some(result) = self.results.recv().await {
             return Some(result);
@@ -110,23 +70,20 @@ impl<K, R> Results<K, R> {
         None
     }
 
-    /// Stops the pool: running jobs are dropped at their current await, and jobs in the
-    /// queue never run. [`next`](Self::next) then returns the results that were in the
-    /// queue, and `None`. Dropping the future stops the workers, but does not wait for
-    /// them.
-    ///
-    /// To stop while another task reads, let the reader `select!` between `next` and a
-    /// token, and call `stop` there.
+    /// Stops the pool: running jobs are dropped at their current await, jobs in the queue
+    /// never run, and senders get their jobs back. [`next`](Self::next) then returns the
+    /// results that were in the queue, and `None`.
     pub async fn stop(&mut self) {
         self.workers.shutdown().await;
     }
 }
 
-/// Starts `workers` tasks, each of which calls `work` for one job at a time.
+/// Starts `workers` tasks, each of which calls `work` for one job at a time. Returns the
+/// sender of the jobs, each with a key, and their results.
 ///
-/// The queue of jobs and the queue of results hold up to `waiting` each. Read the results
-/// while you submit: if nobody reads, the workers wait, and `submit` waits for ever. Each
-/// job has exactly one result, also if it panics, unless the pool is stopped.
+/// Read the results while you send. Each job has exactly one result, also if it panics,
+/// unless the pool is stopped. A job that sends jobs may wait for ever, and keeps the
+/// pool from ending: return them as its result, and send them where results are read.
 ///
 /// # Panics
 ///
@@ -135,7 +92,7 @@ pub fn worker_pool<K, J, R, F, Fut>(
     workers: usize,
     waiting: usize,
     work: F,
-) -> (Jobs<K, J>, Results<K, R>)
+) -> (mpsc::Sender<(K, J)>, Results<K, R>)
 where
     K: Send + 'static,
     J: Send + 'static,
@@ -151,13 +108,8 @@ where
     for _ in 0..workers {
         set.spawn(worker(Arc::clone(&jobs), Arc::clone(&work), done.clone()));
     }
-    (
-        Jobs { queue },
-        Results {
-            results,
-            workers: set,
-        },
-    )
+    let workers = set;
+    (queue, Results { results, workers })
 }
 
 async fn worker<K, J, R, Fut>(
@@ -172,11 +124,10 @@ async fn worker<K, J, R, Fut>(
         let next = jobs.lock().await.recv().await;
         let Some((key, job)) = next else { return };
         // In a block, for `work` may panic before there is a future.
-        let work = AssertUnwindSafe(async { work(job).await });
-        let result = work
+        let result = AssertUnwindSafe(async { work(job).await })
             .catch_unwind()
-            .await
-            .map_err(|payload| Panicked(text(payload)));
+            .await;
+        let result = result.map_err(|payload| Panicked(text(payload)));
         if done.send((key, result)).await.is_err() {
             return;
         }
@@ -187,10 +138,7 @@ async fn worker<K, J, R, Fut>(
 fn text(payload: Box<dyn Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
-        Err(other) => other
-            .downcast_ref::<&str>()
-            .unwrap_or(&"no text")
-            .to_string(),
+        Err(other) => other.downcast_ref::<&str>().unwrap_or(&"").to_string(),
     }
 }
 
@@ -205,7 +153,7 @@ pub async fn main() {
     // In a task of its own, as it waits for room while the results are read.
     tokio::spawn(async move {
         for path in paths {
-            if jobs.submit(path.clone(), path).await.is_err() {
+            if jobs.send((path.clone(), path)).await.is_err() {
                 return;
             }
         }

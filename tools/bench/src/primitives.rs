@@ -198,7 +198,7 @@ async fn pool(size: u64) -> (u64, u64) {
     let (jobs, mut results) = worker_pool(4, 2, number);
     let submitting = tokio::spawn(async move {
         for number in 0..size {
-            let submitted = jobs.submit(number, number).await;
+            let submitted = jobs.send((number, number)).await;
             assert!(submitted.is_ok(), "nobody stops the pool");
         }
     });

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-use crate::worker_pool::{Closed, Jobs, Results, worker_pool};
+use crate::worker_pool::{Results, worker_pool};
 
 /// A path, and how many milliseconds its page takes.
 type Page = (&'static str, u64);
@@ -32,11 +34,11 @@ async fn report_all(results: &mut Results<usize, Result<String, String>>) {
 }
 
 /// Submits the pages, 50 ms apart, and ends when the pool is stopped.
-async fn submit_all(jobs: Jobs<usize, Page>, pages: Vec<Page>) {
+async fn submit_all(jobs: mpsc::Sender<(usize, Page)>, pages: Vec<Page>) {
     for (number, page) in pages.into_iter().enumerate() {
         sleep(Duration::from_millis(50)).await;
         println!("job {number} is ready");
-        if let Err(Closed(number, (path, _))) = jobs.submit(number, page).await {
+        if let Err(SendError((number, (path, _)))) = jobs.send((number, page)).await {
             println!("too late for {number}: {path}");
             return;
         }

@@ -8,12 +8,14 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::support::{most_memory, poll_and_drop, soon};
-use crate::event_emitter::{EventEmitter, ListenerError, Subscription};
+use crate::event_emitter::{EventEmitter, Subscription};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Nothing takes that long unless something is wedged.
 const LONG: Duration = Duration::from_secs(120);
 
-type Emitter = EventEmitter<u32, String>;
+type Emitter = EventEmitter<u32, Failure>;
 
 /// What a listener has received.
 type Log = Arc<Mutex<Vec<u32>>>;
@@ -39,7 +41,7 @@ fn note(emitter: &Emitter, millis: u64) -> (Log, Subscription) {
 async fn a_dropped_emit_stops_its_listeners_and_harms_no_other() {
     soon(async {
         for polls in 1..8 {
-            let emitter = Emitter::new(LONG);
+            let emitter = Emitter::default();
             let (quick, _quick) = note(&emitter, 1);
             let (slow, _slow) = note(&emitter, 4);
             let (slower, slower_kept) = note(&emitter, 1000);
@@ -64,19 +66,10 @@ async fn a_dropped_emit_stops_its_listeners_and_harms_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits() {
+async fn a_listener_may_take_any_time() {
     soon(async {
-        let emitter = Emitter::new(Duration::ZERO);
+        let emitter = Emitter::default();
         assert!(emitter.emit("number", 1).await.is_empty(), "nobody listens");
-        let ready = emitter.on("number", async |_| Ok(()));
-        assert!(emitter.emit("number", 1).await.is_empty(), "ready at once");
-        let (log, _noting) = note(&emitter, 1);
-        let errors = emitter.emit("number", 1).await;
-        assert!(matches!(errors[..], [ListenerError::TooSlow]), "{errors:?}");
-        assert_eq!(*log.lock().unwrap(), []);
-        drop(ready);
-
-        let emitter = Emitter::new(Duration::MAX);
         let (log, noting) = note(&emitter, 10_000);
         assert!(emitter.emit("number", 1).await.is_empty());
         assert_eq!(*log.lock().unwrap(), [1]);
@@ -89,8 +82,8 @@ async fn limits() {
 #[tokio::test(start_paused = true)]
 async fn a_subscription_lasts_as_long_as_it_is_kept() {
     soon(async {
-        let emitter = Emitter::new(LONG);
-        let fails = async |_| Err(String::from("called"));
+        let emitter = Emitter::default();
+        let fails = async |_| Err("called".into());
         let _ = emitter.on("number", fails);
         assert_eq!(emitter.emit("number", 1).await.len(), 0);
         let kept = emitter.on("number", fails);
@@ -105,7 +98,7 @@ async fn a_subscription_lasts_as_long_as_it_is_kept() {
 
 /// Makes an emitter with listeners that emit, each of which owns `held`.
 fn with_listeners_that_emit(held: &Arc<()>, weak: bool, keep: bool) -> Vec<Subscription> {
-    let emitter = Emitter::new(LONG);
+    let emitter = Emitter::default();
     let mut subscriptions = Vec::new();
     for _ in 0..3 {
         let held = Arc::clone(held);
@@ -158,21 +151,20 @@ async fn an_emitter_is_freed_although_its_listeners_emit() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_a_listener_is_an_error() {
-    let emitter = Emitter::new(LONG);
-    emitter.on("number", async |_| Err("no".to_owned())).keep();
+    let emitter = Emitter::default();
+    emitter.on("number", async |_| Err("no".into())).keep();
     for number in [0, 1, 31, 129, 1000] {
-        let emitter = Emitter::new(LONG);
+        let emitter = Emitter::default();
         for _ in 0..number {
             emitter.on("number", async |_| Ok(())).keep();
         }
-        emitter.on("number", async |_| Err("no".to_owned())).keep();
+        emitter.on("number", async |_| Err("no".into())).keep();
         let errors = emitter.emit("number", 1).await;
         assert_eq!(errors.len(), 1, "beside {number}");
     }
     let weak = emitter.downgrade();
     let error = emitter.emit("number", 1).await.remove(0);
-    let error: Box<dyn std::error::Error + Send + Sync> = error.into();
-    assert_eq!(error.to_string(), "failed: no");
+    assert_eq!(error.to_string(), "no");
     drop(emitter);
     assert!(weak.upgrade().is_none());
 }
@@ -181,7 +173,7 @@ async fn an_error_of_a_listener_is_an_error() {
 fn names_without_listeners_do_not_pile_up() {
     let memory = |names: u32| {
         most_memory(async move {
-            let emitter = Emitter::new(LONG);
+            let emitter = Emitter::default();
             for number in 0..names {
                 drop(emitter.on(&number.to_string(), async |_| Ok(())));
             }
@@ -194,21 +186,20 @@ fn names_without_listeners_do_not_pile_up() {
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_panics_is_told_and_the_others_are_called() {
     soon(async {
-        let emitter = Emitter::new(LONG);
+        let emitter = Emitter::default();
         let _first = emitter.on("number", async |_| panic!("in the listener"));
         // This one panics before it has made a future.
         let _second = emitter.on("number", |number| {
             assert!(number != 1, "in the closure");
-            async { Err(String::from("not today")) }
+            async { Err("not today".into()) }
         });
         let (log, _noting) = note(&emitter, 1);
         let errors = timeout(LONG, emitter.emit("number", 1)).await.unwrap();
-        let panicked =
-            |error: &ListenerError<String>| error.to_string().contains("panic");
+        let panicked = |error: &Failure| error.to_string().contains("panic");
         assert_eq!(errors.iter().filter(|error| panicked(error)).count(), 2);
         let errors = timeout(LONG, emitter.emit("number", 2)).await.unwrap();
         assert!(panicked(&errors[0]));
-        assert!(matches!(&errors[1], ListenerError::Failed(text) if text == "not today"));
+        assert_eq!(errors[1].to_string(), "not today");
         assert_eq!(*log.lock().unwrap(), [1, 2]);
     })
     .await;
@@ -233,7 +224,7 @@ fn listeners_may_subscribe_unsubscribe_and_emit() {
 }
 
 async fn listeners_that_use_their_emitter() {
-    let emitter = Emitter::new(LONG);
+    let emitter = Emitter::default();
     let calls = Arc::new(AtomicUsize::new(0));
     let (_log, noting) = note(&emitter, 0);
     // A listener that owns the subscription of another one.
@@ -251,7 +242,7 @@ async fn listeners_that_use_their_emitter() {
             calls.fetch_add(1, Ordering::Relaxed);
             let emitter = emitter.clone();
             async move {
-                let added = emitter.on("inner", async |_| Err(String::from("inner")));
+                let added = emitter.on("inner", async |_| Err("inner".into()));
                 let errors = emitter.emit("inner", number).await;
                 drop(added);
                 assert_eq!(errors.len(), 1);
@@ -268,9 +259,10 @@ async fn listeners_that_use_their_emitter() {
 #[tokio::test(start_paused = true)]
 async fn data_need_only_be_send() {
     soon(async {
-        let emitter = EventEmitter::<Cell<u32>, String>::new(LONG);
-        let _listening =
-            emitter.on("cell", async |cell: Cell<u32>| Err(cell.get().to_string()));
+        let emitter = EventEmitter::<Cell<u32>, Failure>::default();
+        let _listening = emitter.on("cell", async |cell: Cell<u32>| {
+            Err(cell.get().to_string().into())
+        });
         let errors =
             tokio::spawn(async move { emitter.emit("cell", Cell::new(7)).await.len() });
         assert_eq!(errors.await.unwrap(), 1);
@@ -283,7 +275,7 @@ async fn data_need_only_be_send() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_tasks_at_once() {
     soon(async {
-        let emitter = Emitter::new(LONG);
+        let emitter = Emitter::default();
         let (first, _first) = note(&emitter, 0);
         let (mut passing, held) = (JoinSet::new(), Arc::new(()));
         for _ in 0..4 {

@@ -6,22 +6,27 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::support::poll_and_drop;
-use crate::first_completed::{Failure, first_completed, first_success};
+use crate::first_completed::first_completed;
 
 #[tokio::test]
 async fn of_nothing_nothing_completes() {
     assert!(first_completed(empty::<Ready<u32>>()).await.is_none());
-    let errors = first_success(empty::<Ready<Result<u32, Failure>>>()).await;
-    assert_eq!(errors.expect_err("no success").len(), 0);
 }
 
-#[tokio::test]
-async fn a_panic_is_one_of_the_errors() {
-    let errors = first_success([1, 2].map(async |bug| {
-        assert_eq!(bug, 1, "a bug");
-        Err::<u32, Failure>("no luck".into())
-    }));
-    assert_eq!(errors.await.expect_err("no success").len(), 2);
+#[tokio::test(start_paused = true)]
+async fn the_losers_have_ended_when_it_returns() {
+    for number in [1, 31, 129, 1000] {
+        let held = Arc::new(());
+        let tasks = (0..number).map(|number| {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(Duration::from_secs(1 + number)).await;
+                drop(held);
+            }
+        });
+        assert!(matches!(first_completed(tasks).await, Some(Ok(()))));
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{assert_linear, poll_and_drop};
-use crate::worker_pool::{Closed, Jobs, Panicked, Results, worker_pool};
+use crate::worker_pool::{Panicked, Results, worker_pool};
+
+type Jobs<K, J> = mpsc::Sender<(K, J)>;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -43,12 +46,12 @@ async fn submit_dropped_at_each_await() {
             let mut others = JoinSet::new();
             for number in 0..before {
                 let jobs = jobs.clone();
-                others.spawn(async move { jobs.submit(number, 5).await });
+                others.spawn(async move { jobs.send((number, 5)).await });
                 tokio::task::yield_now().await;
             }
-            let submitted = poll_and_drop(jobs.submit(100, 5), polls).await;
+            let submitted = poll_and_drop(jobs.send((100, 5)), polls).await;
             completed |= submitted.is_some();
-            let next = timeout(HOUR, jobs.submit(101, 5)).await;
+            let next = timeout(HOUR, jobs.send((101, 5))).await;
             assert_eq!(next, Ok(Ok(())), "the next gets through");
             timeout(HOUR, others.join_all())
                 .await
@@ -69,7 +72,7 @@ async fn next_dropped_at_each_await() {
         let (jobs, mut results) = worker_pool(2, 1, after_ticks);
         let submitting = tokio::spawn(async move {
             for number in 0..8 {
-                let _ = jobs.submit(number, 3).await;
+                let _ = jobs.send((number, 3)).await;
             }
         });
         let first = poll_and_drop(results.next(), polls).await;
@@ -98,7 +101,7 @@ async fn stopped_at_each_moment() {
         let waits = jobs.clone();
         let waiting = tokio::spawn(async move {
             for number in 0.. {
-                if let Err(closed) = waits.submit(number, 4).await {
+                if let Err(closed) = waits.send((number, 4)).await {
                     return closed;
                 }
             }
@@ -107,7 +110,7 @@ async fn stopped_at_each_moment() {
         sleep(ticks * TICK).await;
         if ticks % 2 == 0 {
             timeout(HOUR, results.stop()).await.expect("it stops");
-            assert_eq!(jobs.submit(7, 8).await, Err(Closed(7, 8)));
+            assert_eq!(jobs.send((7, 8)).await, Err(SendError((7, 8))));
             assert_eq!(Arc::strong_count(&running), 1, "no job runs on");
             // What was in the queue, and then the end.
             assert!(rest(results).await.len() <= 1);
@@ -116,12 +119,12 @@ async fn stopped_at_each_moment() {
         }
         let closed = timeout(HOUR, waiting).await.expect("it is woken");
         assert_eq!(
-            closed.expect("it does not panic").1,
+            closed.expect("it does not panic").0.1,
             4,
             "the job comes back"
         );
         sleep(TICK).await;
-        assert_eq!(jobs.submit(7, 8).await, Err(Closed(7, 8)));
+        assert_eq!(jobs.send((7, 8)).await, Err(SendError((7, 8))));
         assert_eq!(Arc::strong_count(&running), 1, "no job runs on");
     }
 }
@@ -131,7 +134,7 @@ async fn as_many_jobs_at_once_as_there_are_workers() {
     for workers in 1..5 {
         let (jobs, results) = worker_pool(workers, 20, after_ticks);
         for number in 0..12 {
-            jobs.submit(number, 10).await.expect("there is room");
+            jobs.send((number, 10)).await.expect("there is room");
         }
         drop(jobs);
         let start = Instant::now();
@@ -168,13 +171,13 @@ async fn ahead_by_the_queues_and_the_workers() {
     for waiting in [1, 3] {
         let (jobs, mut results) = worker_pool(2, waiting, after_ticks);
         let mut submitted = 0;
-        while submitted < 100 && timeout(HOUR, jobs.submit(submitted, 1)).await.is_ok() {
+        while submitted < 100 && timeout(HOUR, jobs.send((submitted, 1))).await.is_ok() {
             submitted += 1;
         }
         // With nobody who reads: in both queues, and one held by each worker.
         assert_eq!(submitted, 2 * waiting + 2);
         assert!(results.next().await.is_some());
-        assert_eq!(timeout(HOUR, jobs.submit(99, 1)).await, Ok(Ok(())));
+        assert_eq!(timeout(HOUR, jobs.send((99, 1))).await, Ok(Ok(())));
     }
 }
 
@@ -200,7 +203,7 @@ async fn ten_thousand_at_once() {
     for number in 0..10_000 {
         let jobs = jobs.clone();
         let task = submitting.spawn(async move {
-            let submit = jobs.submit(number, number);
+            let submit = jobs.send((number, number));
             match number % 3 {
                 0 => timeout(Duration::from_micros(300), submit).await.is_ok(),
                 _ => submit.await.is_ok(),
@@ -260,9 +263,9 @@ async fn panics_do_not_shrink_the_pool() {
     let (jobs, results) = worker_pool(1, 10, early);
     let (late_jobs, late_results) = worker_pool(1, 10, late);
     for number in 0..10 {
-        jobs.submit(number, number).await.expect("there is room");
+        jobs.send((number, number)).await.expect("there is room");
         late_jobs
-            .submit(number, number)
+            .send((number, number))
             .await
             .expect("there is room");
     }
@@ -279,7 +282,7 @@ async fn panics_do_not_shrink_the_pool() {
 async fn results_that_were_ready_are_there_after_a_stop() {
     let (jobs, mut results) = worker_pool(2, 3, after_ticks);
     for (number, ticks) in [1, 2, 100].into_iter().enumerate() {
-        assert!(jobs.submit(number, ticks).await.is_ok());
+        assert!(jobs.send((number, ticks)).await.is_ok());
     }
     sleep(10 * TICK).await;
     timeout(HOUR, results.stop()).await.expect("it stops");
@@ -295,12 +298,12 @@ async fn a_job_that_submits_waits_for_ever() {
         let (jobs, mut results) = worker_pool(1, 1, move |job: Job| async move {
             for number in 0..more {
                 if let Some(jobs) = &job.0 {
-                    let _ = jobs.submit(number, Job(None)).await;
+                    let _ = jobs.send((number, Job(None))).await;
                 }
             }
         });
         let job = Job(Some(jobs.clone()));
-        assert!(jobs.submit(7, job).await.is_ok());
+        assert!(jobs.send((7, job)).await.is_ok());
         drop(jobs);
         let first = timeout(HOUR, results.next()).await;
         assert_eq!(first.is_ok(), ended);
@@ -316,7 +319,7 @@ async fn jobs_held_by_a_job_keep_the_pool_from_ending() {
     let (jobs, mut results) = worker_pool(1, 1, async |job: Job| job);
     let _jobs = jobs.clone();
     let job = Job { _jobs };
-    assert!(jobs.submit(7, job).await.is_ok());
+    assert!(jobs.send((7, job)).await.is_ok());
     drop(jobs);
     let first = timeout(HOUR, results.next()).await.ok().flatten();
     assert!(timeout(HOUR, results.next()).await.is_err(), "no end");
@@ -341,7 +344,7 @@ async fn a_worker_that_dies_is_told_after_the_last_result() {
             number
         });
         for number in 0..3 {
-            assert!(jobs.submit(number, number).await.is_ok());
+            assert!(jobs.send((number, number)).await.is_ok());
         }
         drop(jobs);
         let mut done = 0;
@@ -368,7 +371,7 @@ async fn limits() {
 
     let (jobs, mut results) = worker_pool(1, 1, after_ticks);
     drop(jobs.clone());
-    assert_eq!(timeout(HOUR, jobs.submit('a', 1)).await, Ok(Ok(())));
+    assert_eq!(timeout(HOUR, jobs.send(('a', 1))).await, Ok(Ok(())));
     assert_eq!(timeout(HOUR, results.next()).await, Ok(Some(('a', Ok(1)))));
     drop(jobs);
     assert_eq!(timeout(HOUR, results.next()).await, Ok(None));
@@ -393,7 +396,7 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
         let service = Arc::clone(&service);
         tokio::spawn(async move {
             let (key, job) = (number.to_string(), Only::new(number));
-            let _ = service.jobs.submit(key, job).await;
+            let _ = service.jobs.send((key, job)).await;
             service.results.lock().await.next().await
         })
     });
@@ -412,7 +415,7 @@ async fn in_a_struct_in_a_task_with_what_is_only_send() {
     assert!(
         service
             .jobs
-            .submit("late".into(), Only::new(1))
+            .send(("late".into(), Only::new(1)))
             .await
             .is_err()
     );
@@ -424,7 +427,7 @@ fn ten_times_as_many_workers_cost_ten_times_as_much() {
         let (jobs, results) = worker_pool(number as usize, 100, after_ticks);
         let reading = tokio::spawn(rest(results));
         for job in 0..number {
-            assert!(jobs.submit(job, 0).await.is_ok());
+            assert!(jobs.send((job, 0)).await.is_ok());
         }
         drop(jobs);
         assert_eq!(reading.await.unwrap().len(), number as usize);

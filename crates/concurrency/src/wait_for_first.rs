@@ -1,12 +1,9 @@
-//! Wait for the first of several tasks and keep the rest: first completed, first error.
+//! Wait for the first of several tasks, or for the first error, and keep the rest.
 //!
 //! A `JoinSet` holds the pending tasks, like the second set that `asyncio.wait` returns.
 //! `join_next` takes out the first task that has ended. The rest run on, to be awaited
 //! later or aborted. For `FIRST_EXCEPTION`, take tasks out until one has failed; in both
 //! languages an aborted task does not count as failed.
-//!
-//! Trap: `select_all` on bare futures returns the rest, but they stand still until you
-//! await them again. Handles of tasks go on.
 //!
 //! Trap: `select!` in a loop takes its future only once, "use of moved value", unless the
 //! future is pinned outside: `select_in_a_loop`.
@@ -14,14 +11,11 @@
 //! See also: `first_completed`, `wait_all`, `select_in_a_loop`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION
-//! differs: the rest of `select_all` stands still; tasks of asyncio go on by themselves
 
 use std::error::Error;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::select_all;
 use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
@@ -43,10 +37,9 @@ pub async fn first_completed<T: 'static>(
 }
 
 /// Waits until a task fails or all have ended, and adds the values to `done`. The rest
-/// stay in the set. An aborted task is left out.
+/// stay in the set. An aborted task is left out; a panic continues in the caller.
 ///
-/// Cancel safety: what was taken out of the set is in `done`. A panic of a task continues
-/// in the caller.
+/// Cancel safety: what was taken out of the set is in `done`.
 pub async fn first_exception<T: 'static, E: 'static>(
     tasks: &mut JoinSet<Result<T, E>>,
     done: &mut Vec<T>,
@@ -61,58 +54,38 @@ pub async fn first_exception<T: 'static, E: 'static>(
     Ok(())
 }
 
-/// Works in two steps, and says when it is half-way.
-async fn step(name: &'static str, millis: u64) -> Result<&'static str, String> {
-    sleep(Duration::from_millis(millis / 2)).await;
-    println!("{name} is half-way");
-    sleep(Duration::from_millis(millis / 2)).await;
+async fn work(name: &'static str, millis: u64) -> Result<&'static str, String> {
+    sleep(Duration::from_millis(millis)).await;
     match name {
         "bad" => Err(format!("{name} failed")),
         _ => Ok(name),
     }
 }
 
-/// Prints the names of the finished tasks and the number of the pending ones.
-fn report(done: &[&str], pending: usize) {
-    println!("done: {}; pending: {pending}", done.join(", "));
-}
-
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    println!("Until the first is done:");
-    let mut tasks = JoinSet::new();
-    for (name, millis) in [("slow", 800), ("fast", 200), ("middle", 600)] {
-        tasks.spawn(step(name, millis));
-    }
+    println!("Until the first has completed, again and again:");
+    let works = [work("slow", 400), work("fast", 100), work("middle", 300)];
+    let mut tasks = JoinSet::from_iter(works);
     while !tasks.is_empty() {
         for outcome in first_completed(&mut tasks).await {
-            report(&[outcome??], tasks.len());
+            println!("{}; {} pending", outcome??, tasks.len());
         }
     }
 
     println!("Until the first error:");
-    for (name, millis) in [("slow", 800), ("fast", 200), ("bad", 500)] {
-        tasks.spawn(step(name, millis));
-    }
-    let gone = tasks.spawn(step("gone", 400));
-    sleep(Duration::from_millis(300)).await;
-    gone.abort();
+    let mut tasks = JoinSet::from_iter([work("slow", 400), work("fast", 100)]);
+    tasks.spawn(work("bad", 200));
+    tasks.spawn(work("cancelled", 100)).abort();
     let mut done = Vec::new();
     if let Err(error) = first_exception(&mut tasks, &mut done).await {
-        println!("{error}");
+        println!(
+            "{error}; done: {}; {} pending",
+            done.join(", "),
+            tasks.len()
+        );
     }
-    report(&done, tasks.len());
-    println!("The rest:");
     first_exception(&mut tasks, &mut done).await?;
-    report(&done, tasks.len());
-
-    println!("The rest of futures that are no tasks:");
-    let steps = [step("slow", 800).boxed(), step("fast", 200).boxed()];
-    let (first, _index, rest) = select_all(steps).await;
-    report(&[first?], rest.len());
-    sleep(Duration::from_millis(500)).await;
-    println!("0.5 s later");
-    let (second, _index, rest) = select_all(rest).await;
-    report(&[second?], rest.len());
+    println!("done: {}", done.join(", "));
     Ok(())
 }
 

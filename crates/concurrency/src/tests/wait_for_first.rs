@@ -2,12 +2,11 @@ use std::future::{pending, ready};
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::select_all;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, coop};
 use tokio::time::{sleep, timeout};
 
-use crate::select_all_of::{first_completed, first_exception};
+use crate::wait_for_first::{first_completed, first_exception};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -43,15 +42,6 @@ async fn takes_all_that_have_ended_on_several_threads() {
     tokio::spawn(takes_all_that_have_ended())
         .await
         .expect("no panic");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_rest_of_the_handles_go_on() {
-    let tasks = [1, 5].map(|ticks| tokio::spawn(sleep(ticks * TICK)));
-    let (_, _, rest) = select_all(tasks).await;
-    sleep(9 * TICK).await;
-    assert!(rest.iter().all(|task| task.is_finished()));
-    assert_eq!(rest.len(), 1);
 }
 
 #[tokio::test]

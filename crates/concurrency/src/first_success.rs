@@ -1,0 +1,78 @@
+//! Take the first task that succeeds, abort the others; all errors if none succeeds.
+//!
+//! Tasks in a `JoinSet` are taken out as they complete. An error is kept, and the race
+//! goes on. `JoinSet::shutdown` aborts the losers and waits until each has dropped what
+//! it held. JavaScript calls it `Promise.any`.
+//!
+//! Trap: `futures::future::select_ok` races in the caller's task, and returns only the
+//! last error.
+//!
+//! See also: `first_completed`, `hedged_request`.
+//!
+//! asyncio: asyncio.as_completed, asyncio.Task.cancel, finally
+
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// Any error that can move to another thread.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs all futures as tasks and returns the value of the first that succeeds. The other
+/// tasks are aborted, and have ended when this returns.
+///
+/// # Errors
+///
+/// All errors in the order in which they came, if no future succeeds; a panic is one. `E`
+/// is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
+pub async fn first_success<F, T, E>(
+    futures: impl IntoIterator<Item = F>,
+) -> Result<T, Vec<E>>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<JoinError> + Send + 'static,
+{
+    let mut tasks = JoinSet::from_iter(futures);
+    let mut errors = Vec::new();
+    while let Some(outcome) = tasks.join_next().await {
+        match outcome.unwrap_or_else(|panic| Err(panic.into())) {
+            Ok(value) => {
+                tasks.shutdown().await;
+                return Ok(value);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Err(errors)
+}
+
+async fn fetch_data(url: &str, millis: u64) -> Result<String, Failure> {
+    sleep(Duration::from_millis(millis)).await;
+    if url.starts_with("broken") {
+        return Err(format!("{url} does not answer").into());
+    }
+    println!("{url} answers");
+    Ok(format!("Data from {url}"))
+}
+
+pub async fn run() {
+    println!("The first that succeeds:");
+    let requests = [("slow.com", 300), ("broken.com", 100), ("fast.com", 200)];
+    let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
+    if let Ok(data) = first_success(fetches).await {
+        println!("{data}");
+    }
+
+    println!("None succeeds:");
+    let fetches = [fetch_data("broken.org", 200), fetch_data("broken.com", 100)];
+    for error in first_success(fetches).await.err().unwrap_or_default() {
+        println!("Error: {error}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

@@ -1,0 +1,43 @@
+use std::future::Ready;
+use std::iter::empty;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::first_success::{Failure, first_success};
+
+#[tokio::test]
+async fn of_nothing_nothing_succeeds() {
+    let errors = first_success(empty::<Ready<Result<u32, Failure>>>()).await;
+    assert_eq!(errors.expect_err("no success").len(), 0);
+}
+
+#[tokio::test]
+async fn a_panic_is_one_of_the_errors() {
+    let errors = first_success([1, 2].map(async |bug| {
+        assert_eq!(bug, 1, "a bug");
+        Err::<u32, Failure>("no luck".into())
+    }));
+    assert_eq!(errors.await.expect_err("no success").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_losers_have_ended_when_it_returns() {
+    for number in [1, 31, 129, 1000] {
+        let held = Arc::new(());
+        let start = Instant::now();
+        let tasks = (0..=number).map(|index| {
+            let held = Arc::clone(&held);
+            async move {
+                let seconds = if index == number { 1 } else { 100 };
+                sleep(Duration::from_secs(seconds)).await;
+                drop(held);
+                Ok::<_, Failure>(index)
+            }
+        });
+        assert!(matches!(first_success(tasks).await, Ok(index) if index == number));
+        assert_eq!(Arc::strong_count(&held), 1);
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+    }
+}
