@@ -1,6 +1,6 @@
 """Runs an asyncio program and prints its transcript, as the Rust examples do.
 
-    python3 tools/python/run_twin.py crates/iterators/python/counter.py
+    python3 tools/python/run_twin.py crates/iterators/python/generator.py
     python3 tools/python/run_twin.py --tsv --real-time TWIN.py
     python3 tools/python/run_twin.py --tsv --fork DIR SECONDS
 

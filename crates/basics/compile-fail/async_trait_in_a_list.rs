@@ -1,7 +1,7 @@
 //~ E0038 is not dyn compatible
 //! A list of different types that share a trait with an async method.
 //!
-//! example: boxed_futures
+//! example: dyn_async_trait
 
 trait Fetch {
     async fn fetch(&self) -> String;

@@ -1,7 +1,7 @@
 //~ E0277 the trait bound `Box<dyn Fetch>: Fetch` is not satisfied
 //! A generic function gets a box: pass `fetcher.as_ref()`, and let it take `?Sized`.
 //!
-//! example: boxed_futures
+//! example: dyn_async_trait
 
 use futures::future::{BoxFuture, FutureExt};
 

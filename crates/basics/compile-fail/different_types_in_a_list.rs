@@ -1,7 +1,7 @@
 //~ E0308 expected `Cache`, found `Server`
 //! A list of boxes takes its type from the first: write `Vec<Box<dyn Fetch>>`.
 //!
-//! example: boxed_futures
+//! example: dyn_async_trait
 
 trait Fetch {
     fn fetch(&self) -> String;

@@ -1,7 +1,7 @@
 //~ E0382 use of moved value: `sender`
 //! A result cannot be set twice: `send` takes the sender.
 //!
-//! example: futures_by_hand
+//! example: oneshot_and_set_once
 
 use tokio::sync::oneshot;
 

@@ -2,17 +2,9 @@ import asyncio
 from typing import Protocol
 
 
-async def fetch_data():
+async def fetch_data(name):
     await asyncio.sleep(1)
-    return "data"
-
-
-async def process_data(name, delay):
-    print(f"Starting {name}")
-    data = await fetch_data()
-    await asyncio.sleep(delay)
-    print(f"Finished {name}")
-    return f"{name}: {data.upper()}"
+    return f"data of {name}"
 
 
 class Fetch(Protocol):
@@ -46,7 +38,7 @@ async def print_all(words, change):
 
 async def main():
     print("Function:")
-    print(await process_data("test", delay=0.5))
+    print(await fetch_data("test"))
 
     print("Method:")
     fetcher = DataFetcher("Page")

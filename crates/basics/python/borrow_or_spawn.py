@@ -36,11 +36,6 @@ async def main():
     client = Client("example.com")
     pages = [("home", 0.1), ("missing", 0.2)]
 
-    print("Two futures that borrow:")
-    reports = [client.report(page, delay) for page, delay in pages]
-    for report in await asyncio.gather(*reports):
-        print(report)
-
     print("Tasks that own, in a busy loop:")
     for report in asyncio.as_completed(client.start_all(pages)):
         print(await report)

@@ -21,17 +21,8 @@ def price_in_place(item):
         return executor.submit(price, item).result()
 
 
-def look():
-    try:
-        asyncio.get_running_loop()
-        print("there is a loop here")
-    except RuntimeError:
-        print("there is no loop here")
-
-
 async def under_async_code():
     print("Under async code, on a thread where blocking is allowed:")
-    look()
     print(f"Tea costs {await asyncio.to_thread(price, 'tea')}")
 
     print("Under async code, in place:")
@@ -39,7 +30,6 @@ async def under_async_code():
 
 
 def with_loop(loop):
-    look()
     task = asyncio.run_coroutine_threadsafe(fetch_price("tea"), loop)
     print(f"Tea costs {task.result()}")
 

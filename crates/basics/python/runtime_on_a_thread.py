@@ -52,14 +52,6 @@ def synchronous():
     except ValueError as error:
         print(f"Error: {error}")
 
-    print("A task that takes too long:")
-    slow = background.spawn(work("slow", 3600))
-    try:
-        slow.result(timeout=0.1)
-    except TimeoutError:
-        print("Timed out")
-        slow.cancel()
-
     print("Stopped while a task and a blocking call run:")
     background.spawn(work("endless", 3600))
     time.sleep(0.1)

@@ -12,8 +12,6 @@ class Shop:
         self.visitors = 0
         self.stock = stock
         self.prices = prices
-        self.till = 0
-        self.till_lock = asyncio.Lock()
 
     def take(self, item):
         if self.stock.get(item, 0) == 0:
@@ -21,20 +19,14 @@ class Shop:
         self.stock[item] -= 1
         return True
 
-    async def pay(self, name, prices):
-        async with self.till_lock:
-            before = self.till
-            await asyncio.sleep(0.3)
-            self.till = before + prices.apple
-            print(f"{name} has paid {prices.apple}, in the till: {self.till}")
-
     async def buy_apple(self, name, arrival):
         await asyncio.sleep(arrival)
         self.visitors += 1
         prices = self.prices
         if self.take("apple"):
-            print(f"{name} takes an apple")
-            await self.pay(name, prices)
+            # The customer pays the price of the moment of arrival.
+            await asyncio.sleep(0.3)
+            print(f"{name} has paid {prices.apple}")
         else:
             print(f"{name} finds none left")
 
@@ -54,7 +46,6 @@ async def main():
 
     await asyncio.gather(*customers)
     print(f"Visitors: {shop.visitors}")
-    print(f"In the till: {shop.till}")
 
 
 asyncio.run(main())

@@ -1,7 +1,5 @@
 import asyncio
 import threading
-import time
-from itertools import count
 
 
 async def look_up(number):
@@ -36,15 +34,6 @@ def send_readings(loop, readings):
     asyncio.run_coroutine_threadsafe(readings.put(None), loop).result()
 
 
-def watch_device(loop, readings, stopped):
-    for reading in count(1):
-        time.sleep(0.1)
-        if stopped.is_set():
-            print(f"Nobody listens at reading {reading}")
-            break
-        loop.call_soon_threadsafe(readings.put_nowait, reading)
-
-
 async def main():
     print("A thread that starts tasks and waits for their results:")
     loop = asyncio.get_running_loop()
@@ -59,18 +48,6 @@ async def main():
     while (reading := await readings.get()) is not None:
         await asyncio.sleep(0.2)
         print(f"Stored {reading}")
-    await asyncio.to_thread(thread.join)
-
-    print("A thread that nobody listens to any more:")
-    readings = asyncio.Queue()
-    stopped = threading.Event()
-    thread = threading.Thread(target=watch_device, args=(loop, readings, stopped))
-    thread.start()
-    while reading := await readings.get():
-        print(f"Reading {reading}")
-        if reading == 3:
-            break
-    stopped.set()
     await asyncio.to_thread(thread.join)
 
 

@@ -20,17 +20,6 @@ async def handle(request, delay):
     log("Finished")
 
 
-async def handle_with_subrequest(request):
-    request_id.set(request)
-    log("Before")
-    token = request_id.set(30)
-    try:
-        await query(0.1)
-    finally:
-        request_id.reset(token)
-    log("After")
-
-
 async def handle_with_tasks(request):
     request_id.set(request)
     print("A task, and a call on another thread:")
@@ -41,9 +30,6 @@ async def handle_with_tasks(request):
 async def main():
     print("Two requests at the same time:")
     await asyncio.gather(handle(1, 0.2), handle(2, 0.1))
-
-    print("Another id for a part of it:")
-    await asyncio.create_task(handle_with_subrequest(3))
 
     print("Outside of a request:")
     log("Nothing is set")

@@ -12,7 +12,7 @@
 //! Trap: a function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
 //! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.
 //!
-//! See also: `boxed_futures`, `send_and_local`.
+//! See also: `dyn_async_trait`, `boxed_futures`, `send_and_local`.
 //!
 //! asyncio: async def, await, asyncio.sleep, asyncio.create_task, return
 //! asyncio: asyncio.coroutine (decorator)
@@ -23,18 +23,9 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
 
 /// Stands for a request that takes a second.
-pub async fn fetch_data() -> String {
+pub async fn fetch_data(name: &str) -> String {
     sleep(Duration::from_secs(1)).await;
-    String::from("data")
-}
-
-/// An async function that awaits another one, and has arguments.
-pub async fn process_data(name: &str, delay: Duration) -> String {
-    println!("Starting {name}");
-    let data = fetch_data().await;
-    sleep(delay).await;
-    println!("Finished {name}");
-    format!("{name}: {}", data.to_uppercase())
+    format!("data of {name}")
 }
 
 /// A source of data, for tasks too: its futures are `Send`.
@@ -79,7 +70,7 @@ pub async fn print_all(words: &[&str], change: impl AsyncFn(&str) -> String) {
 
 pub async fn run() -> Result<(), JoinError> {
     println!("Function:");
-    println!("{}", process_data("test", Duration::from_millis(500)).await);
+    println!("{}", fetch_data("test").await);
 
     println!("Method:");
     let mut fetcher = DataFetcher {

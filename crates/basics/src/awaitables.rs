@@ -11,7 +11,7 @@
 //! Trap: `shared` needs a result that can be cloned, and `io::Error` cannot: "the trait
 //! `Clone` is not implemented for `std::io::Error`". Put the error into an `Arc`.
 //!
-//! See also: `futures_by_hand`, `done_callbacks`, `yield_now`.
+//! See also: `oneshot_and_set_once`, `done_callbacks`, `yield_now`.
 //!
 //! asyncio: await, loop.create_future, asyncio.Future.set_result, __await__
 //! asyncio: asyncio.Future

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::join;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
@@ -81,12 +80,6 @@ pub async fn run() -> Result<(), JoinError> {
     });
     let pages = [("home", 100), ("missing", 200)]
         .map(|(page, delay)| (String::from(page), Duration::from_millis(delay)));
-
-    println!("Two futures that borrow:");
-    let [(home, short), (missing, long)] = &pages;
-    let (first, second) = join!(client.fetch(home, *short), client.fetch(missing, *long));
-    show(first);
-    show(second);
 
     println!("Tasks that own, in a busy loop:");
     let mut tasks = client.start_all(&pages);

@@ -1,16 +1,13 @@
-//! Boxed futures: a list of different fetchers, a list of futures, a table of handlers.
+//! Boxed futures: a list of different futures, a table of async handlers.
 //!
 //! Each async function's future has a type of its own, and a list, a table or a field
 //! holds one type. So box them all. `BoxFuture<'a, T>` is any `Send` future of a `T`; it
-//! may borrow for `'a`; `.boxed()` makes it. A trait for a list of different types (`dyn
-//! Fetch`) has a plain method that returns a box. The box costs one allocation a call.
-//!
-//! Trap: an `async fn` in the trait "is not dyn compatible".
+//! may borrow for `'a`; `.boxed()` makes it. The box costs one allocation a call.
 //!
 //! Trap: without boxes, a list of futures of two functions says "expected future, found a
 //! different future". A table of closures says "expected fn pointer, found closure".
 //!
-//! See also: `async_functions`, `recursion`, `router`.
+//! See also: `dyn_async_trait`, `recursion`, `router`.
 //!
 //! asyncio: async def, await, asyncio.gather
 
@@ -19,42 +16,6 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 use tokio::time::sleep;
-
-/// A source of pages. `'_` says that the future borrows the fetcher.
-pub trait Fetch: Send + Sync {
-    fn fetch(&self) -> BoxFuture<'_, String>;
-}
-
-struct Cache {
-    page: String,
-}
-
-impl Fetch for Cache {
-    fn fetch(&self) -> BoxFuture<'_, String> {
-        async { format!("{} from the cache", self.page) }.boxed()
-    }
-}
-
-struct Server {
-    delay: Duration,
-}
-
-impl Fetch for Server {
-    fn fetch(&self) -> BoxFuture<'_, String> {
-        async {
-            sleep(self.delay).await;
-            String::from("A page from the server")
-        }
-        .boxed()
-    }
-}
-
-/// Prints the page of each fetcher, one after another.
-pub async fn fetch_from(fetchers: &[Box<dyn Fetch>]) {
-    for fetcher in fetchers {
-        println!("{}", fetcher.fetch().await);
-    }
-}
 
 async fn add(x: i32, y: i32) -> Result<i32, String> {
     sleep(Duration::from_millis(100)).await;
@@ -89,11 +50,6 @@ fn show(result: Result<i32, String>) {
 }
 
 pub async fn run() {
-    println!("A list of different types:");
-    let page = String::from("A page");
-    let delay = Duration::from_millis(300);
-    fetch_from(&[Box::new(Cache { page }), Box::new(Server { delay })]).await;
-
     println!("A list of different futures:");
     // for result in await asyncio.gather(add(1, 2), divide(6, 3)):
     for result in join_all([add(1, 2).boxed(), divide(6, 3).boxed()]).await {
@@ -102,23 +58,13 @@ pub async fn run() {
 
     println!("A table of async functions:");
     let limit = 7;
-    let handlers = HashMap::from([
-        ("add", handler(add)),
-        ("divide", handler(divide)),
-        // A handler with state.
-        (
-            "limited",
-            handler(move |x, y| async move { Ok((x + y).min(limit)) }),
-        ),
-    ]);
-    for (name, x, y) in [
-        ("divide", 7, 0),
-        ("add", 7, 1),
-        ("limited", 7, 1),
-        ("multiply", 7, 1),
-    ] {
+    // A handler with state.
+    let limited = handler(move |x, y| async move { Ok((x + y).min(limit)) });
+    let mut handlers = HashMap::from([("add", handler(add)), ("limited", limited)]);
+    handlers.insert("divide", handler(divide));
+    for (name, y) in [("divide", 0), ("add", 1), ("limited", 1), ("multiply", 1)] {
         match handlers.get(name) {
-            Some(handler) => show(handler(x, y).await),
+            Some(handler) => show(handler(7, y).await),
             None => println!("No handler {name}"),
         }
     }

@@ -57,17 +57,8 @@ pub fn price_in_place(item: &str) -> Result<u32, BoxError> {
     block_in_place(|| Handle::current().block_on(fetch_price(item)))
 }
 
-/// Says whether this code runs under a runtime. A thread of `spawn_blocking` does, too.
-fn look() {
-    match Handle::try_current() {
-        Ok(_) => println!("there is a loop here"),
-        Err(_) => println!("there is no loop here"),
-    }
-}
-
 async fn under_async_code() -> Result<(), BoxError> {
     println!("Under async code, on a thread where blocking is allowed:");
-    look();
     println!("Tea costs {}", spawn_blocking(|| price("tea")).await??);
 
     println!("Under async code, in place:");
@@ -90,7 +81,6 @@ pub fn from_sync_code() -> Result<(), BoxError> {
     println!("On a thread that has a handle:");
     let handle = runtime.handle().clone();
     let thread = thread::spawn(move || {
-        look();
         // Until the guard is dropped, `tokio::spawn` and timers find the runtime on this
         // thread. Bound to `_` it would be dropped at once.
         let _guard = handle.enter();

@@ -15,23 +15,21 @@
 //!
 //! asyncio: async def, await, asyncio.TaskGroup
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A folder, its own size, and the folders in it.
 pub struct Folder {
     pub name: &'static str,
     pub size: u32,
-    pub folders: Vec<Arc<Folder>>,
+    pub folders: Vec<Folder>,
 }
 
 impl Folder {
     fn new<const N: usize>(name: &'static str, size: u32, folders: [Folder; N]) -> Self {
-        let folders = folders.map(Arc::new).into();
+        let folders = folders.into();
         Self {
             name,
             size,
@@ -72,26 +70,6 @@ pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     Ok(total)
 }
 
-/// Reads each folder in a task of its own, which owns its share of the tree. The first
-/// error drops the set, and so aborts the other tasks.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an `async fn` does not promise `Send`"
-)]
-pub fn total_size_in_tasks(
-    folder: Arc<Folder>,
-) -> impl Future<Output = Result<u32, String>> + Send {
-    async move {
-        let mut total = folder.read().await?;
-        let inner = folder.folders.iter().map(Arc::clone);
-        let mut tasks: JoinSet<_> = inner.map(total_size_in_tasks).collect();
-        while let Some(outcome) = tasks.join_next().await {
-            total += outcome.map_err(|error| error.to_string())??;
-        }
-        Ok(total)
-    }
-}
-
 fn show(total: Result<u32, String>) {
     match total {
         Ok(total) => println!("Total: {total}"),
@@ -106,13 +84,9 @@ pub async fn run() {
     println!("One after another:");
     show(total_size(&home).await);
 
-    println!("All at once:");
-    show(total_size_at_once(&home).await);
-
-    println!("All at once, in tasks, and one of them is unreadable:");
+    println!("All at once, and one of them is unreadable:");
     let backup = Folder::new("backup", 50, [Folder::new("secret", 150, [])]);
-    let disk = Folder::new("disk", 100, [home, backup]);
-    show(total_size_in_tasks(Arc::new(disk)).await);
+    show(total_size_at_once(&Folder::new("disk", 100, [home, backup])).await);
 }
 
 #[tokio::main]

@@ -11,7 +11,7 @@
 //! only when it is first polled, and a reply that comes sooner is thrown away. Two
 //! replies in three were lost on several threads. So `start` is a plain function.
 //!
-//! See also: `futures_by_hand`, `actor`, `line_protocol`.
+//! See also: `oneshot_and_set_once`, `actor`, `line_protocol`.
 //!
 //! asyncio: loop.create_future, asyncio.Future.set_result, asyncio.Future.set_exception
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 async fn work(name: &str, millis: u64) -> Result<String, String> {
     println!("Task {name} starts");
@@ -59,18 +59,6 @@ pub fn synchronous() -> Result<(), Box<dyn Error + Send + Sync>> {
     match runtime.block_on(broken)? {
         Ok(result) => println!("{result}"),
         Err(error) => println!("Error: {error}"),
-    }
-
-    println!("A task that takes too long:");
-    let mut slow = runtime.spawn(work("slow", 3_600_000));
-    let limit = Duration::from_millis(100);
-    // slow.result(timeout=0.1)
-    if runtime
-        .block_on(async { timeout(limit, &mut slow).await })
-        .is_err()
-    {
-        println!("Timed out");
-        slow.abort();
     }
 
     println!("Stopped while a task and a blocking call run:");

@@ -38,20 +38,12 @@ impl TimerHandle {
     }
 }
 
-/// Calls back as soon as the runtime gets to it.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
+/// Calls back as soon as the runtime gets to it. Panics outside of a runtime.
 pub fn call_soon(callback: impl FnOnce() + Send + 'static) -> AbortHandle {
     tokio::spawn(async { callback() }).abort_handle()
 }
 
-/// Calls back after the delay.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
+/// Calls back after the delay. Panics outside of a runtime.
 pub fn call_later(
     delay: Duration,
     callback: impl FnOnce() + Send + 'static,
@@ -62,11 +54,7 @@ pub fn call_later(
     call_at(when.unwrap_or_else(far_future), callback)
 }
 
-/// Calls back at that time of the runtime's clock.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
+/// Calls back at that time of the runtime's clock. Panics outside of a runtime.
 pub fn call_at(when: Instant, callback: impl FnOnce() + Send + 'static) -> TimerHandle {
     let call = async move {
         sleep_until(when).await;

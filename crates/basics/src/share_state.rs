@@ -1,9 +1,9 @@
-//! Share state between tasks: a std Mutex, a tokio Mutex, an atomic, a swapped `Arc`.
+//! Share state between tasks: a std Mutex, an atomic, an `Arc` that is replaced.
 //!
 //! Tasks run on several threads, so shared data needs a lock even between two awaits: a
-//! std `Mutex`. Across awaits use tokio's `Mutex`, which is `asyncio.Lock`. A number is
-//! an atomic. A value that is replaced whole is an `Arc` behind an `RwLock`. A task that
-//! holds a clone of the `Arc` keeps the old value.
+//! std `Mutex`. Across awaits use Tokio's `Mutex` (`lock`). A number is an atomic. A
+//! value that is replaced whole is an `Arc` behind an `RwLock`. A task that holds a clone
+//! of the `Arc` keeps the old value.
 //!
 //! Trap: a task may not keep a std guard across an await: "future cannot be sent between
 //! threads safely". Nor may an arm of `match x.lock()` await. `drop(guard)` does not
@@ -13,7 +13,7 @@
 //!
 //! See also: `lock`, `lost_update`, `send_and_local`.
 //!
-//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.gather
+//! asyncio: asyncio.create_task, asyncio.gather
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,7 +35,6 @@ pub struct Shop {
     visitors: AtomicU32,
     stock: Mutex<HashMap<&'static str, u32>>,
     prices: RwLock<Arc<Prices>>,
-    till: tokio::sync::Mutex<u32>,
 }
 
 impl Shop {
@@ -61,22 +60,14 @@ impl Shop {
         Arc::clone(&self.prices.read().expect(UNHURT))
     }
 
-    /// Reads the till, waits, and writes it back, all under one lock.
-    async fn pay(&self, name: &str, prices: &Prices) {
-        let mut till = self.till.lock().await;
-        let before = *till;
-        sleep(Duration::from_millis(300)).await;
-        *till = before + prices.apple;
-        println!("{name} has paid {}, in the till: {till}", prices.apple);
-    }
-
     async fn buy_apple(&self, name: &str, arrival: Duration) {
         sleep(arrival).await;
         self.visitors.fetch_add(1, Ordering::Relaxed);
         let prices = self.prices();
         if self.take("apple") {
-            println!("{name} takes an apple");
-            self.pay(name, &prices).await;
+            // The customer pays the price of the moment of arrival.
+            sleep(Duration::from_millis(300)).await;
+            println!("{name} has paid {}", prices.apple);
         } else {
             println!("{name} finds none left");
         }
@@ -88,16 +79,14 @@ pub async fn run() -> Result<(), JoinError> {
         visitors: AtomicU32::new(0),
         stock: Mutex::new(HashMap::from([("apple", 3)])),
         prices: RwLock::new(Arc::new(Prices { apple: 5 })),
-        till: tokio::sync::Mutex::new(0),
     });
 
-    let mut customers = Vec::new();
-    for (name, arrival) in [("Ada", 100), ("Ben", 200), ("Cleo", 500), ("Dan", 600)] {
+    let arrivals = [("Ada", 100), ("Ben", 200), ("Cleo", 500), ("Dan", 600)];
+    let customers = arrivals.map(|(name, arrival)| {
         let shop = Arc::clone(&shop);
-        customers.push(tokio::spawn(async move {
-            shop.buy_apple(name, Duration::from_millis(arrival)).await;
-        }));
-    }
+        let arrival = Duration::from_millis(arrival);
+        tokio::spawn(async move { shop.buy_apple(name, arrival).await })
+    });
 
     sleep(Duration::from_millis(300)).await;
     shop.set_prices(Prices { apple: 7 });
@@ -107,7 +96,6 @@ pub async fn run() -> Result<(), JoinError> {
         customer.await?;
     }
     println!("Visitors: {}", shop.visitors.load(Ordering::Relaxed));
-    println!("In the till: {}", shop.till.lock().await);
     Ok(())
 }
 

@@ -51,18 +51,6 @@ fn send_readings(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Watches a device until the receiver is dropped.
-fn watch_device(readings: mpsc::Sender<u32>) -> Result<(), Failure> {
-    for reading in 1.. {
-        thread::sleep(Duration::from_millis(100));
-        if readings.blocking_send(reading).is_err() {
-            println!("Nobody listens at reading {reading}");
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Waits for a thread without blocking the current one.
 async fn join(thread: thread::JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
     spawn_blocking(|| thread.join().expect("the thread does not panic")).await?
@@ -91,18 +79,6 @@ pub async fn run() -> Result<(), Failure> {
         sleep(Duration::from_millis(200)).await;
         println!("Stored {reading}");
     }
-    join(thread).await?;
-
-    println!("A thread that nobody listens to any more:");
-    let (sender, mut receiver) = mpsc::channel(1);
-    let thread = thread::spawn(|| watch_device(sender));
-    while let Some(reading) = receiver.recv().await {
-        println!("Reading {reading}");
-        if reading == 3 {
-            break;
-        }
-    }
-    drop(receiver);
     join(thread).await
 }
 

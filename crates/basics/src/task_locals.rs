@@ -46,14 +46,6 @@ async fn handle(delay: Duration) {
     log("Finished");
 }
 
-async fn handle_with_subrequest() {
-    log("Before");
-    REQUEST_ID
-        .scope(30, query(Duration::from_millis(100)))
-        .await;
-    log("After");
-}
-
 /// Spawns a task that has the request id of its caller, if there is one.
 pub fn spawn_with_id<F>(future: F) -> JoinHandle<F::Output>
 where
@@ -65,8 +57,7 @@ where
     }
 }
 
-/// Runs blocking work on another thread, with the request id of its caller, if there is
-/// one.
+/// Runs blocking work on another thread, with the request id of its caller.
 pub fn spawn_blocking_with_id<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
@@ -92,9 +83,6 @@ pub async fn run() -> Result<(), JoinError> {
         REQUEST_ID.scope(1, handle(Duration::from_millis(200))),
         REQUEST_ID.scope(2, handle(Duration::from_millis(100))),
     );
-
-    println!("Another id for a part of it:");
-    REQUEST_ID.scope(3, handle_with_subrequest()).await;
 
     println!("Outside of a request:");
     log("Nothing is set");

@@ -1,7 +1,7 @@
 //~ E0594 cannot assign to data in dereference of `Pin<&mut Repeat<T>>`
 //! A stream by hand that is generic over its item.
 //!
-//! example: counter
+//! example: stream_by_hand
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 //~ E0599 no method named `as_mut` found for struct `Sleep`
 //! A stream by hand whose sleep is a plain field.
 //!
-//! example: counter
+//! example: stream_by_hand
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -44,14 +44,5 @@ async def main():
         for task in start(jobs, group):
             await use_it(await task)
 
-    print("Left after the first:")
-    async with asyncio.TaskGroup() as group:
-        tasks = start(jobs, group)
-        print(f"got {await tasks[0]}")
-        for task in tasks:
-            task.cancel()
-    await asyncio.sleep(0.3)
-    print("0.3 s later")
-
 
 asyncio.run(main())

@@ -57,19 +57,5 @@ async def main():
             print("that is enough")
             producer.cancel()
 
-    print("Two producers:")
-    queue = asyncio.Queue(CAPACITY)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(produce(range(1, 3), 0.2, queue))
-        group.create_task(produce(range(11, 13), 0.3, queue))
-        try:
-            while True:
-                print(f"got {await asyncio.wait_for(queue.get(), busy)}")
-        except TimeoutError:
-            print("nothing for 0.4 s, and no end")
-    await queue.put(END)
-    if await queue.get() is END:
-        print("the end")
-
 
 asyncio.run(main())

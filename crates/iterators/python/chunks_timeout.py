@@ -79,10 +79,5 @@ async def main():
     except TimeoutError:
         print(f"left: {batches.pending}")
 
-    print("While a batch is written, 0.3 s each, the source stands still:")
-    async for batch in Batcher(numbers(steady), SIZE, LIMIT):
-        print(f"batch {batch}")
-        await asyncio.sleep(0.3)
-
 
 asyncio.run(main())

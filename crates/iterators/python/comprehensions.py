@@ -12,19 +12,11 @@ async def async_range(count, delay):
         yield number
 
 
-async def parse(text):
-    await asyncio.sleep(0.1)
-    return int(text)
-
-
 async def main():
     delay = 0.05
     numbers = [1, 2, 3, 4, 5]
     squares = [await square(number) for number in numbers]
     print(f"Squared (sequential): {squares}")
-
-    squares = [await square(number) async for number in async_range(3, delay)]
-    print(f"Squared from a stream: {squares}")
 
     doubled = {number: 2 * number async for number in async_range(3, delay)}
     print(f"Doubled, in a dictionary: {doubled}")
@@ -38,11 +30,6 @@ async def main():
     squares = [square(number) for number in numbers]
     print(f"Without await, not squared: {len(squares)}")
     print(f"Squared (at once): {await asyncio.gather(*squares)}")
-
-    try:
-        print(f"Parsed: {[await parse(text) for text in ['7', 'x', '9']]}")
-    except ValueError:
-        print("Not parsed")
 
     lazy = (await square(number) async for number in async_range(3, delay))
     print("Nothing has been squared yet")

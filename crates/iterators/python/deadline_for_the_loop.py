@@ -16,17 +16,13 @@ async def pages(first, last=None):
             break
 
 
-def check(page):
-    if page == 8:
-        raise Torn("page 8 is torn")
-    return page
-
-
 async def total(pages):
     result = 0
     async with asyncio.timeout(LIMIT):
         async for page in pages:
-            result += check(page)
+            if page == 8:
+                raise Torn("page 8 is torn")
+            result += page
     return result
 
 
@@ -48,14 +44,6 @@ async def main():
                 found.append(page)
     except TimeoutError:
         print(f"until the deadline: {found}")
-
-    print("Around a comprehension:")
-    try:
-        async with asyncio.timeout(LIMIT):
-            found = [page async for page in pages(1)]
-        print(f"all: {found}")
-    except TimeoutError:
-        print("the deadline, and no list")
 
 
 asyncio.run(main())

@@ -24,41 +24,28 @@ async def work(number):
     print(f"worked on {number}")
 
 
-def call_later(seconds, function):
+def stop_after(seconds):
+    """Returns an event that is set after a delay."""
+    event = asyncio.Event()
+
     def stop():
         print("stop!")
-        function()
+        event.set()
 
     asyncio.get_running_loop().call_later(seconds, stop)
+    return event
 
 
 async def main():
     print("Stopped while the body works:")
-    stop = asyncio.Event()
-    call_later(0.5, stop.set)
-    async for number in ticks(stop):
+    async for number in ticks(stop_after(0.5)):
         await work(number)
     print("the end")
 
     print("Stopped between two ticks:")
-    stop = asyncio.Event()
-    call_later(2.3, stop.set)
-    async for number in ticks(stop):
+    async for number in ticks(stop_after(2.3)):
         await work(number)
     print("the end")
-
-    print("A signal that only wakes waiters, and one that is kept:")
-    stop = asyncio.Event()
-
-    def wake_waiters():
-        stop.set()
-        stop.clear()
-
-    call_later(0.1, wake_waiters)
-    call_later(0.5, stop.set)
-    async for number in ticks(stop):
-        await work(number)
-    print("the end, at the second signal")
 
 
 asyncio.run(main())

@@ -21,10 +21,6 @@ async def main():
     async for window in windows(prices([40, 46, 43, 55]), 3):
         print(f"window {window}")
 
-    print("Rises:")
-    pairs = windows(prices([40, 46, 43, 55]), 2)
-    print(sum([after > before async for before, after in pairs]))
-
     print("A moving average:")
     slices = windows(prices([40, 46, 43, 55]), 3)
     async for average in (sum(window) // 3 async for window in slices):

@@ -29,11 +29,9 @@ async def main():
     for _ in range(2):
         print(await anext(names, "nobody"))
 
-    print("No next, no result:")
-    count = await rows_below_header(rows(["name", "Ada", "Eve"]))
-    print(f"{count} rows")
-    count = await rows_below_header(rows([]))
-    print(f"{count} rows")
+    print("Leave the function if there is no next, else count the rest:")
+    print(await rows_below_header(rows(["name", "Ada", "Eve"])))
+    print(await rows_below_header(rows([])))
 
     print("A loop with an else:")
     for name in ["Eve", "Zoe"]:
@@ -45,11 +43,7 @@ async def main():
             greeted = "stranger"
         print(f"hello, {greeted}")
 
-    print("A default that is awaited, as an argument:")
-    names = rows(["Ada"])
-    print(await anext(names, await ask_the_archive()))
-
-    print("And only where it is needed:")
+    print("A default that must be awaited:")
     names = rows(["Ada"])
     for _ in range(2):
         try:

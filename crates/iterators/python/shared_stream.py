@@ -14,8 +14,6 @@ async def work(worker, job):
     number, seconds = job
     print(f"{worker} begins {number}")
     await asyncio.sleep(seconds)
-    if number == 3:
-        raise ValueError("it cannot be done")
     print(f"{worker} has done {number}")
 
 
@@ -25,10 +23,7 @@ async def worker(name, jobs, lock):
             job = await anext(jobs, None)
         if job is None:
             break
-        try:
-            await work(name, job)
-        except ValueError as error:
-            print(f"{name} gives up {job[0]}: {error}")
+        await work(name, job)
     print(f"{name} goes home")
 
 
@@ -38,10 +33,7 @@ async def greedy_worker(name, jobs, lock):
             job = await anext(jobs, None)
             if job is None:
                 break
-            try:
-                await work(name, job)
-            except ValueError as error:
-                print(f"{name} gives up {job[0]}: {error}")
+            await work(name, job)
 
 
 async def main():

@@ -80,15 +80,5 @@ async def main():
     await asyncio.sleep(0)
     print(f"left: {drain(orders)}")
 
-    print("Cancelled while it waits for an order:")
-    orders = open_shop(1)
-    never = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(handle_until(never, orders))
-        stop_after(0.4, task.cancel)
-    orders.put_nowait(2)
-    await asyncio.sleep(0)
-    print(f"left: {drain(orders)}")
-
 
 asyncio.run(main())

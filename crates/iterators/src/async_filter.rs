@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
 #[derive(Debug, thiserror::Error)]
@@ -78,18 +78,6 @@ pub async fn run() {
         .collect()
         .await;
     println!("{}", found.join(", "));
-
-    println!("The first failure ends it:");
-    let found = users(["Ada", "Mallory", "Eve"])
-        .filter_map(|user| async move {
-            let active = is_active(&user).await;
-            active.map(|active| active.then_some(user)).transpose()
-        })
-        .try_collect::<Vec<String>>();
-    match found.await {
-        Ok(found) => println!("{}", found.join(", ")),
-        Err(error) => println!("{error}, and no list"),
-    }
 
     println!("Two checks at once:");
     let found: Vec<String> = users(["Mallory", "Joe", "Zoe", "Ann"])

@@ -26,6 +26,7 @@ use async_stream::stream;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// How many items the channel holds.
 const CAPACITY: usize = 16;
@@ -67,29 +68,27 @@ fn lines() -> impl Iterator<Item = String> + Send {
     })
 }
 
-async fn read() {
-    let mut lines = pin!(blocking_stream(lines()));
-    while let Some(line) = lines.next().await {
-        println!("{line}");
-    }
-    println!("the end");
-}
-
-async fn work() {
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    println!("something else");
-}
-
 pub async fn run() {
     println!("Nothing else has to wait:");
-    tokio::join!(read(), work());
+    let read = async {
+        let mut lines = pin!(blocking_stream(lines()));
+        while let Some(line) = lines.next().await {
+            println!("{line}");
+        }
+        println!("the end");
+    };
+    let work = async {
+        sleep(Duration::from_millis(150)).await;
+        println!("something else");
+    };
+    tokio::join!(read, work);
 
     println!("Only the first line:");
     let mut first = pin!(blocking_stream(lines()).take(1));
     while let Some(line) = first.next().await {
         println!("{line}");
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
     println!("0.2 s later");
 }
 

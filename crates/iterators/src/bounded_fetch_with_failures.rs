@@ -7,8 +7,8 @@
 //!
 //! Bounds: `limit` fetches at once. The lists of pages and failures are unbounded.
 //!
-//! Trap: to stop at the first `Err`, with `?` or `try_collect`, drops the stream. The
-//! pages so far and the fetches in flight are lost, as with a `TaskGroup`.
+//! Trap: a `?` or `try_collect` stops at the first `Err` and drops the stream. The pages
+//! so far and the fetches in flight are lost, as with a `TaskGroup`.
 //!
 //! Trap: with a limit of 0, `buffer_unordered` waits for ever. Here it panics.
 //!
@@ -16,11 +16,10 @@
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.gather(return_exceptions=True)
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +28,20 @@ pub struct FetchError {
     status: u16,
 }
 
-/// Stands for an HTTP client: how long an answer takes, and its status.
+/// Stands for an HTTP client.
 pub struct Client {
-    pub answers: HashMap<&'static str, (u64, u16)>,
+    pub latency: Duration,
 }
 
 impl Client {
     pub async fn fetch(&self, url: &str) -> Result<String, FetchError> {
         println!("fetching {url}");
-        let (millis, status) = *self.answers.get(url).unwrap_or(&(200, 200));
-        sleep(Duration::from_millis(millis)).await;
-        if status != 200 {
-            return Err(FetchError { status });
+        sleep(self.latency).await;
+        match url {
+            "/b" => Err(FetchError { status: 404 }),
+            "/d" => Err(FetchError { status: 500 }),
+            _ => Ok(format!("page {url}")),
         }
-        println!("fetched {url}");
-        Ok(format!("page {url}"))
     }
 }
 
@@ -75,49 +73,14 @@ pub async fn fetch_all(
     (pages, failures)
 }
 
-/// Fetches all, at most `limit` at once, and stops at the first failure.
-///
-/// # Errors
-///
-/// The first failure.
-///
-/// # Panics
-///
-/// If `limit` is 0.
-pub async fn fetch_all_or_none(
-    client: &Client,
-    urls: impl IntoIterator<Item = String>,
-    limit: usize,
-) -> Result<Vec<String>, FetchError> {
-    assert!(limit > 0, "a limit of 0 would wait for ever");
-    stream::iter(urls)
-        .map(|url| async move { client.fetch(&url).await })
-        .buffer_unordered(limit)
-        .try_collect()
-        .await
-}
-
 pub async fn run() {
-    let slow = [("/a", (300, 200)), ("/c", (700, 200))];
-    let failing = [("/b", (100, 404)), ("/d", (100, 500))];
-    let answers = slow.into_iter().chain(failing).collect();
-    let client = Client { answers };
-
-    println!("Failures are noted, the rest goes on:");
+    let latency = Duration::from_millis(200);
+    let client = Client { latency };
     let urls = ["/a", "/b", "/c", "/d", "/e"].map(str::to_owned);
     let (pages, failures) = fetch_all(&client, urls, 2).await;
     println!("pages: {}", pages.join(", "));
     let failed: Vec<&str> = failures.iter().map(|(url, _)| url.as_str()).collect();
     println!("failed: {}", failed.join(", "));
-
-    println!("The first failure ends everything:");
-    let urls = ["/e", "/c", "/b"].map(str::to_owned);
-    match fetch_all_or_none(&client, urls, 2).await {
-        Ok(pages) => println!("pages: {}", pages.join(", ")),
-        Err(error) => println!("{error}, and no pages"),
-    }
-    sleep(Duration::from_millis(500)).await;
-    println!("0.5 s later");
 }
 
 #[tokio::main]

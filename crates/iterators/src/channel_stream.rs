@@ -8,7 +8,7 @@
 //! Bounds: `CAPACITY` items in the channel, and one more that waits in `send`.
 //!
 //! Trap: a sender that is only kept to be cloned keeps the stream open: the loop never
-//! ends. Drop it once the producers have their clones.
+//! ends. Drop it once the producers have their clones (`receiver_that_never_ends`).
 //!
 //! See also: `fan_in`, `buffered_in_order`, `pipeline`.
 //!
@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
 const CAPACITY: usize = 2;
@@ -63,19 +63,6 @@ pub async fn run() -> Result<(), JoinError> {
         println!("that is enough");
         drop(receiver);
         producer.await?;
-    }
-
-    println!("Two producers:");
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
-    tokio::spawn(produce(1..3, 200, sender.clone()));
-    tokio::spawn(produce(11..13, 300, sender.clone()));
-    while let Ok(Some(number)) = timeout(busy, receiver.recv()).await {
-        println!("got {number}");
-    }
-    println!("nothing for 0.4 s, and no end");
-    drop(sender);
-    if receiver.recv().await.is_none() {
-        println!("the end");
     }
     Ok(())
 }

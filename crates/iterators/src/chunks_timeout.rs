@@ -72,13 +72,6 @@ pub async fn run() {
         println!("batch {batch:?}");
     }
     println!("left: {:?}", batches.into_remainder());
-
-    println!("While a batch is written, 0.3 s each, the source stands still:");
-    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, LIMIT));
-    while let Some(batch) = batches.next().await {
-        println!("batch {batch:?}");
-        sleep(Duration::from_millis(300)).await;
-    }
 }
 
 #[tokio::main]

@@ -8,7 +8,7 @@
 //! Trap: wait for that task on every path, also after a `?`. The end of `main` drops an
 //! unawaited task half-way.
 //!
-//! See also: `stop_early`, `cleanup_on_cancel`, `async_resource`.
+//! See also: `break_and_clean_up`, `cleanup_on_cancel`, `async_resource`.
 //!
 //! asyncio: aclose, contextlib.aclosing, finally, break, raise
 

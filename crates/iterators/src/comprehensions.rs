@@ -17,12 +17,11 @@
 
 use std::collections::BTreeMap;
 use std::future::ready;
-use std::num::ParseIntError;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
 async fn square(number: u32) -> u32 {
@@ -38,11 +37,6 @@ pub fn async_range(count: u32, delay: Duration) -> impl Stream<Item = u32> {
     })
 }
 
-async fn parse(text: &str) -> Result<u32, ParseIntError> {
-    sleep(Duration::from_millis(100)).await;
-    text.parse()
-}
-
 pub async fn run() {
     // [await square(n) for n in numbers]
     let delay = Duration::from_millis(50);
@@ -50,15 +44,9 @@ pub async fn run() {
     let squares: Vec<u32> = stream::iter(numbers).then(square).collect().await;
     println!("Squared (sequential): {squares:?}");
 
-    // [await square(n) async for n in async_range(3, delay)]
-    let squares: Vec<u32> = async_range(3, delay).then(square).collect().await;
-    println!("Squared from a stream: {squares:?}");
-
     // {n: 2 * n async for n in async_range(3, delay)}
-    let doubled: BTreeMap<u32, u32> = async_range(3, delay)
-        .map(|number| (number, 2 * number))
-        .collect()
-        .await;
+    let pairs = async_range(3, delay).map(|number| (number, 2 * number));
+    let doubled: BTreeMap<u32, u32> = pairs.collect().await;
     println!("Doubled, in a dictionary: {doubled:?}");
 
     // sum([n async for n in async_range(4, delay)])
@@ -66,25 +54,14 @@ pub async fn run() {
     println!("The sum: {}", sum.await);
 
     // [await square(n) for n in numbers if n % 2 == 0]
-    let even: Vec<u32> = stream::iter(numbers)
-        .filter(|number| ready(number % 2 == 0))
-        .then(square)
-        .collect()
-        .await;
+    let even = stream::iter(numbers).filter(|number| ready(number % 2 == 0));
+    let even: Vec<u32> = even.then(square).collect().await;
     println!("Even squared: {even:?}");
 
     // [square(n) for n in numbers], and then await gather(*squares)
     let squares: Vec<_> = stream::iter(numbers).map(square).collect().await;
     println!("Without await, not squared: {}", squares.len());
     println!("Squared (at once): {:?}", join_all(squares).await);
-
-    // [await parse(text) for text in ["7", "x", "9"]], and except ValueError
-    let texts = stream::iter(["7", "x", "9"]);
-    let parsed: Result<Vec<u32>, _> = texts.then(parse).try_collect().await;
-    match parsed {
-        Ok(parsed) => println!("Parsed: {parsed:?}"),
-        Err(_) => println!("Not parsed"),
-    }
 
     // (await square(n) async for n in async_range(3, delay))
     let mut lazy = pin!(async_range(3, delay).then(square));

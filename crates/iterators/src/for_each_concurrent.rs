@@ -28,68 +28,55 @@ pub struct Refused {
     name: String,
 }
 
-/// Stands for a connection to a mail server.
-pub struct Mailer {
-    pub sender: String,
-}
-
-impl Mailer {
-    /// Takes 300 ms, or 500 for Ada. Bob refuses after 100.
-    pub async fn send(&self, name: &str) -> Result<(), Refused> {
-        println!("{} to {name}", self.sender);
-        let millis = match name {
-            "Ada" => 500,
-            "Bob" => 100,
-            _ => 300,
-        };
-        sleep(Duration::from_millis(millis)).await;
-        if name == "Bob" {
-            let name = name.to_owned();
-            return Err(Refused { name });
-        }
-        println!("{name} has it");
-        Ok(())
+/// Takes 300 ms, or 500 for Ada. Bob refuses after 100.
+async fn send(text: &str, name: &str) -> Result<(), Refused> {
+    println!("{text} to {name}");
+    let millis = match name {
+        "Ada" => 500,
+        "Bob" => 100,
+        _ => 300,
+    };
+    sleep(Duration::from_millis(millis)).await;
+    if name == "Bob" {
+        let name = name.to_owned();
+        return Err(Refused { name });
     }
+    println!("{name} has it");
+    Ok(())
 }
 
 /// Sends to all, and prints each refusal.
-pub async fn send_to_each(mailer: &Mailer, names: impl IntoIterator<Item = String>) {
-    stream::iter(names)
+pub async fn send_to_each(text: &str, names: impl IntoIterator<Item = String>) {
+    let names = stream::iter(names);
+    names
         .for_each_concurrent(AT_ONCE, |name| async move {
-            if let Err(error) = mailer.send(&name).await {
+            if let Err(error) = send(text, &name).await {
                 println!("{error}");
             }
         })
         .await;
 }
 
-/// Sends until somebody refuses.
-///
-/// # Errors
-///
-/// The first refusal.
+/// Sends to all, and returns the first refusal.
 pub async fn send_to_all(
-    mailer: &Mailer,
+    text: &str,
     names: impl IntoIterator<Item = String>,
 ) -> Result<(), Refused> {
-    stream::iter(names)
-        // The adapter expects a source that may fail, so its items are `Result`s.
-        .map(Ok)
-        .try_for_each_concurrent(AT_ONCE, |name| async move { mailer.send(&name).await })
+    // The adapter expects a source that may fail, so its items are `Result`s.
+    let names = stream::iter(names).map(Ok);
+    names
+        .try_for_each_concurrent(AT_ONCE, |name| async move { send(text, &name).await })
         .await
 }
 
 pub async fn run() {
-    let sender = "news".to_owned();
-    let mailer = Mailer { sender };
-
     println!("Each failure by itself:");
     let names = ["Ada", "Bob", "Cy", "Dan"].map(str::to_owned);
-    send_to_each(&mailer, names).await;
+    send_to_each("news", names).await;
 
     println!("The first failure ends it:");
     let names = ["Ada", "Cy", "Bob"].map(str::to_owned);
-    match send_to_all(&mailer, names).await {
+    match send_to_all("news", names).await {
         Ok(()) => println!("all have it"),
         Err(error) => println!("{error}"),
     }

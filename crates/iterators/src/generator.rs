@@ -11,7 +11,7 @@
 //! Trap: `yield` moves the value to the consumer. A body that still uses it is a "borrow
 //! of moved value". In a closure, `yield` is refused: "yield syntax is experimental".
 //!
-//! See also: `fetch_stream`, `stream_in_a_struct`, `counter`, `stop_early`.
+//! See also: `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!
 //! asyncio: async def, yield, async for, asyncio.create_task
 

@@ -5,20 +5,13 @@
 //! body works ends the loop at the next turn; a stop between two ticks ends the wait.
 //! Missed ticks come all at once unless told otherwise (`interval_ticks`).
 //!
-//! Trap: `Notify::notify_waiters` wakes only tasks that wait just then. In a `select!`
-//! that makes `notified()` anew in each turn, nobody waits while the body works, and the
-//! signal is lost. `notify_one` stores a permit for the next waiter.
-//!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!
-//! asyncio: asyncio.Event, asyncio.Event.clear, asyncio.timeout_at, loop.time
+//! asyncio: asyncio.Event, asyncio.timeout_at, loop.time
 
-use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::IntervalStream;
 use tokio_util::sync::CancellationToken;
@@ -38,56 +31,31 @@ pub fn ticks(stop: CancellationToken) -> impl Stream<Item = usize> {
 /// Works for half a period, and for two and a half of them on 2.
 async fn work(number: usize) {
     println!("tick {number}");
-    sleep(if number == 2 {
-        PERIOD * 5 / 2
-    } else {
-        PERIOD / 2
-    })
-    .await;
+    let halves = if number == 2 { 5 } else { 1 };
+    sleep(PERIOD / 2 * halves).await;
     println!("worked on {number}");
 }
 
-/// Calls the function after a delay, as `loop.call_later` does.
-fn call_later(millis: u64, function: impl FnOnce() + Send + 'static) {
+/// Returns a token that is cancelled after a delay.
+fn stop_after(millis: u64) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let token = stop.clone();
     tokio::spawn(async move {
         sleep(Duration::from_millis(millis)).await;
         println!("stop!");
-        function();
+        token.cancel();
     });
+    stop
 }
 
 pub async fn run() {
     println!("Stopped while the body works:");
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    call_later(500, move || token.cancel());
-    let mut numbers = pin!(ticks(stop));
-    while let Some(number) = numbers.next().await {
-        work(number).await;
-    }
+    ticks(stop_after(500)).for_each(work).await;
     println!("the end");
 
     println!("Stopped between two ticks:");
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    call_later(2300, move || token.cancel());
-    ticks(stop).for_each(work).await;
+    ticks(stop_after(2300)).for_each(work).await;
     println!("the end");
-
-    println!("A signal that only wakes waiters, and one that is kept:");
-    let stop = Arc::new(Notify::new());
-    let notify = stop.clone();
-    call_later(100, move || notify.notify_waiters());
-    let notify = stop.clone();
-    call_later(500, move || notify.notify_one());
-    let mut interval = interval(PERIOD);
-    for number in 0.. {
-        tokio::select! {
-            () = stop.notified() => break,
-            _ = interval.tick() => work(number).await,
-        }
-    }
-    println!("the end, at the second signal");
 }
 
 #[tokio::main]

@@ -19,10 +19,10 @@ mod itertools_on_streams;
 mod chunks_timeout;
 mod moving_window;
 mod fallible_stream;
-mod record_stream;
+mod unfold_a_cursor;
 
 // End and time out
-mod stop_early;
+mod break_and_clean_up;
 mod close_a_stream;
 mod timeout_each;
 mod deadline_for_the_loop;
@@ -48,7 +48,7 @@ mod for_each_concurrent;
 // Components
 mod stream_processor;
 mod shared_stream;
-mod counter;
+mod stream_by_hand;
 
 #[cfg(test)]
 mod tests;

@@ -61,14 +61,6 @@ pub async fn run() {
         println!("window {window:?}");
     }
 
-    println!("Rises:");
-    let pairs = windows(prices(&[40, 46, 43, 55]), 2);
-    let rises = pairs.map(|pair| pair[1] > pair[0]);
-    println!(
-        "{}",
-        rises.filter(|rise| std::future::ready(*rise)).count().await
-    );
-
     println!("A moving average:");
     let slices = windows(prices(&[40, 46, 43, 55]), 3);
     let mut averages = pin!(slices.map(|window| window.iter().sum::<u32>() / 3));

@@ -53,11 +53,9 @@ pub async fn run() {
         println!("{}", names.next().await.unwrap_or("nobody"));
     }
 
-    println!("No next, no result:");
-    let count = rows_below_header(rows(&["name", "Ada", "Eve"])).await;
-    println!("{count} rows");
-    let count = rows_below_header(rows(&[])).await;
-    println!("{count} rows");
+    println!("Leave the function if there is no next, else count the rest:");
+    println!("{}", rows_below_header(rows(&["name", "Ada", "Eve"])).await);
+    println!("{}", rows_below_header(rows(&[])).await);
 
     println!("A loop with an else:");
     for name in ["Eve", "Zoe"] {
@@ -74,11 +72,7 @@ pub async fn run() {
         println!("hello, {greeted}");
     }
 
-    println!("A default that is awaited, as an argument:");
-    let mut names = pin!(rows(&["Ada"]));
-    println!("{}", names.next().await.unwrap_or(ask_the_archive().await));
-
-    println!("And only where it is needed:");
+    println!("A default that must be awaited:");
     let mut names = pin!(rows(&["Ada"]));
     for _ in 0..2 {
         let name = match names.next().await {

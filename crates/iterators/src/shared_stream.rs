@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Mutex;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A number, and how many milliseconds the job takes.
@@ -37,15 +37,10 @@ fn jobs(count: usize) -> Jobs {
     Arc::new(Mutex::new(jobs.boxed()))
 }
 
-/// Does a job. Job 3 fails.
-async fn work(worker: &str, (number, millis): Job) -> Result<(), &'static str> {
+async fn work(worker: &str, (number, millis): Job) {
     println!("{worker} begins {number}");
     sleep(Duration::from_millis(millis)).await;
-    if number == 3 {
-        return Err("it cannot be done");
-    }
     println!("{worker} has done {number}");
-    Ok(())
 }
 
 /// Returns the next job. The lock is released when this function returns.
@@ -56,9 +51,7 @@ async fn next(jobs: &Jobs) -> Option<Job> {
 /// Works on one job after another until the stream ends.
 pub async fn worker(name: &'static str, jobs: Jobs) {
     while let Some(job) = next(&jobs).await {
-        if let Err(error) = work(name, job).await {
-            println!("{name} gives up {}: {error}", job.0);
-        }
+        work(name, job).await;
     }
     println!("{name} goes home");
 }
@@ -66,13 +59,11 @@ pub async fn worker(name: &'static str, jobs: Jobs) {
 /// Does the same, but holds the lock while it works.
 async fn greedy_worker(name: &'static str, jobs: Jobs) {
     while let Some(job) = jobs.lock().await.next().await {
-        if let Err(error) = work(name, job).await {
-            println!("{name} gives up {}: {error}", job.0);
-        }
+        work(name, job).await;
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+pub async fn run() {
     println!("Two workers:");
     let five = jobs(5);
     let mut workers = JoinSet::new();
@@ -81,24 +72,20 @@ pub async fn run() -> Result<(), JoinError> {
         // Ada is the first to ask.
         sleep(Duration::from_millis(50)).await;
     }
-    while let Some(done) = workers.join_next().await {
-        done?;
-    }
+    workers.join_all().await;
 
     println!("Two that hold the lock while they work:");
     let two = jobs(2);
+    let mut workers = JoinSet::new();
     for name in ["Ada", "Bob"] {
         workers.spawn(greedy_worker(name, Arc::clone(&two)));
         sleep(Duration::from_millis(50)).await;
     }
-    while let Some(done) = workers.join_next().await {
-        done?;
-    }
+    workers.join_all().await;
     println!("all done");
-    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

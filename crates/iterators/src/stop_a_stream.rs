@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::sleep;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -53,10 +53,8 @@ fn stop_after(millis: u64) -> CancellationToken {
     stop
 }
 
-type Orders = UnboundedReceiverStream<u32>;
-
 /// Returns a queue that holds the orders up to this one, and the sender for more.
-fn open_shop(last: u32) -> (mpsc::UnboundedSender<u32>, Orders) {
+fn open_shop(last: u32) -> (UnboundedSender<u32>, UnboundedReceiverStream<u32>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     for order in 1..=last {
         let sent = sender.send(order);
@@ -68,13 +66,9 @@ fn open_shop(last: u32) -> (mpsc::UnboundedSender<u32>, Orders) {
 pub async fn run() {
     println!("Cancelled as a whole, the loop loses order 2:");
     let (_, mut orders) = open_shop(3);
-    stop_after(400)
-        .run_until_cancelled(async {
-            while let Some(order) = orders.next().await {
-                handle(order).await;
-            }
-        })
-        .await;
+    let never = CancellationToken::new();
+    let whole_loop = handle_until(&never, &mut orders);
+    stop_after(400).run_until_cancelled(whole_loop).await;
     println!("left: {:?}", orders.collect::<Vec<_>>().await);
 
     println!("Stopped between two orders:");
@@ -85,16 +79,6 @@ pub async fn run() {
     println!("Stopped while it waits for an order:");
     let (sender, mut orders) = open_shop(1);
     handle_until(&stop_after(400), &mut orders).await;
-    sender.send(2).expect("the receiver is still here");
-    drop(sender);
-    println!("left: {:?}", orders.collect::<Vec<_>>().await);
-
-    println!("Cancelled while it waits for an order:");
-    let (sender, mut orders) = open_shop(1);
-    let never = CancellationToken::new();
-    stop_after(400)
-        .run_until_cancelled(handle_until(&never, &mut orders))
-        .await;
     sender.send(2).expect("the receiver is still here");
     drop(sender);
     println!("left: {:?}", orders.collect::<Vec<_>>().await);

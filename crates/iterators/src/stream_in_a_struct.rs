@@ -3,7 +3,7 @@
 //! In Python any attribute holds a generator. A field in Rust needs a type with a name,
 //! and the type of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`,
 //! which fits into a field, a return type and a task. A struct that is generic over the
-//! stream, as `Highest`, needs no box.
+//! stream, as `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
 //! Trap: `'static` means that the stream borrows nothing. Copy what it needs out of
 //! `self`, or a task is refused: "borrowed data escapes outside of method".
@@ -11,9 +11,9 @@
 //! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, it is
 //! refused: "future cannot be sent between threads safely". Take `&mut self`.
 //!
-//! See also: `generator`, `counter`, `stop_early`.
+//! See also: `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!
-//! asyncio: asyncio.create_task, async for, yield, itertools.islice
+//! asyncio: asyncio.create_task, async for, yield
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -74,41 +74,17 @@ impl Watcher {
     }
 }
 
-/// Finds the highest price. It is generic over the stream, so nothing is boxed.
-pub struct Highest<S> {
-    pub prices: S,
-}
-
-impl<S: Stream<Item = u32> + Unpin> Highest<S> {
-    /// Returns the highest of the next `count` prices, or 0 after the last.
-    pub async fn of_the_next(&mut self, count: usize) -> u32 {
-        let next = (&mut self.prices).take(count);
-        next.fold(0, async |highest, price| price.max(highest))
-            .await
-    }
-}
-
 pub async fn run() -> Result<(), JoinError> {
-    let quotes = [("gold".to_owned(), 40), ("silver".to_owned(), 7)];
-    let market = Market {
-        quotes: HashMap::from(quotes),
-    };
+    let quotes = HashMap::from([("gold".to_owned(), 40)]);
+    let market = Market { quotes };
 
     println!("From a method into a struct, and into a task:");
     let gold = Watcher::new("gold", market.prices("gold").take(2));
     println!("{}", tokio::spawn(gold.watch()).await?);
 
-    println!("Any other stream fits, and an empty one:");
+    println!("Any other stream fits:");
     let fixed = Watcher::new("bread", stream::iter([2, 3]));
     println!("{}", fixed.watch().await);
-    let unknown = Watcher::new("tin", market.prices("tin"));
-    println!("{}", unknown.watch().await);
-
-    println!("In a struct of any type of stream:");
-    let prices = stream::iter([2, 4, 3, 1]);
-    let mut highest = Highest { prices };
-    println!("{}", highest.of_the_next(3).await);
-    println!("{}", highest.of_the_next(3).await);
     Ok(())
 }
 

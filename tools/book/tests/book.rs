@@ -184,11 +184,11 @@ fn pages_change_with_their_files_and_others_do_not() {
     );
     let twin = "crates/iterators/python/generator.py";
     copy.replace(twin, "def show(", "def present(");
-    copy.replace("crates/iterators/src/counter.rs", "use std::", "use  std::");
+    copy.replace("crates/iterators/src/stream_by_hand.rs", "use std::", "use  std::");
     let after = copy.made();
     let page = &after["iterators/generator.html"];
     assert!(page.contains("Nothing is there yet") && page.contains("def present("));
-    assert!(after["iterators/counter.html"].contains("use  std::"));
+    assert!(after["iterators/stream_by_hand.html"].contains("use  std::"));
     // The index of the search is new, and so is its name in each page.
     let index = Regex::new("searchindex-[0-9a-f]+").unwrap();
     let without = |page| index.replace_all(page, "");
@@ -199,7 +199,7 @@ fn pages_change_with_their_files_and_others_do_not() {
     let changed: Vec<&String> = changed.map(|(path, _)| path).collect();
     assert_eq!(
         changed,
-        ["iterators/counter.html", "iterators/generator.html"]
+        ["iterators/generator.html", "iterators/stream_by_hand.html"]
     );
 }
 
@@ -254,7 +254,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let guides = copy.read("docs/guides.tsv");
     copy.write(
         "docs/guides.tsv",
-        &format!("{guides}999-01\tX\titerators/counter\n"),
+        &format!("{guides}999-01\tX\titerators/stream_by_hand\n"),
     );
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\

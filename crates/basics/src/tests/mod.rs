@@ -8,7 +8,7 @@ mod cooperative_loops;
 mod done_callbacks;
 mod drop_a_join_set;
 mod drop_or_detach;
-mod futures_by_hand;
+mod oneshot_and_set_once;
 mod recursion;
 mod replies_by_number;
 mod runtime_on_a_thread;

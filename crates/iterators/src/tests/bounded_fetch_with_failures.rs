@@ -1,17 +1,15 @@
-use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::support::{SIZES, unknown_size};
-use crate::bounded_fetch_with_failures::{Client, fetch_all, fetch_all_or_none};
+use crate::bounded_fetch_with_failures::{Client, fetch_all};
 
-/// Answers each address at once, but for the one that fails.
-fn client(failing: &'static str) -> Client {
-    let answers = HashMap::from([("/fails", (1, 404)), (failing, (50, 500))]);
-    Client { answers }
+fn client() -> Client {
+    let latency = Duration::from_millis(200);
+    Client { latency }
 }
 
 fn urls(count: u32) -> impl Iterator<Item = String> + Send {
@@ -21,13 +19,13 @@ fn urls(count: u32) -> impl Iterator<Item = String> + Send {
 #[tokio::test]
 #[should_panic(expected = "would wait for ever")]
 async fn a_limit_of_0_is_refused() {
-    fetch_all(&client(""), urls(1), 0).await;
+    fetch_all(&client(), urls(1), 0).await;
 }
 
 /// In a task, as on several threads it must be `Send`, also over an unknown number.
 #[tokio::test(start_paused = true)]
 async fn any_number_of_addresses() {
-    let client = Arc::new(client(""));
+    let client = Arc::new(client());
     for size in SIZES {
         let start = Instant::now();
         let shared = Arc::clone(&client);
@@ -42,19 +40,14 @@ async fn any_number_of_addresses() {
     }
 }
 
-/// The first failure is told although the fetches before it take longer, and a caller
-/// with any error type may use `?`.
 #[tokio::test(start_paused = true)]
-async fn the_first_failure_does_not_wait_for_the_others() {
-    async fn fetch(size: u32) -> Result<usize, Box<dyn Error + Send + Sync>> {
-        let urls = urls(size).chain(["/fails".to_owned()]);
-        let pages = fetch_all_or_none(&client(""), urls, 2000).await?;
-        Ok(pages.len())
-    }
-
-    for size in SIZES {
-        let told = timeout(Duration::from_millis(20), fetch(size)).await;
-        let error = told.expect("at once").expect_err("it fails");
-        assert_eq!(error.to_string(), "status 404");
-    }
+async fn failures_are_told_with_their_addresses() {
+    let urls = ["/b", "/a", "/d"].map(str::to_owned);
+    let (pages, failures) = fetch_all(&client(), urls, 9).await;
+    let failed: Vec<_> = failures.iter().map(|(url, _)| url.as_str()).collect();
+    assert_eq!((pages.len(), failed), (1, vec!["/b", "/d"]));
+    // A caller with any error type may use `?`.
+    let error: Box<dyn Error + Send + Sync> =
+        failures.into_iter().next().unwrap().1.into();
+    assert_eq!(error.to_string(), "status 404");
 }

@@ -1,9 +1,8 @@
 //! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
-//! Two functions yield the same rows. `rows` is `__anext__` in Python. The closure of
-//! `try_unfold` takes the state and returns an item with the next state, or `None` at the
-//! end. `unfold` is the same without errors. `stream_records` is the generator: a `?` in
-//! `try_stream!` raises.
+//! The closure of `try_unfold` is `__anext__` in Python. It takes the state and returns
+//! an item with the next state, or `None` at the end. `unfold` is the same without
+//! errors. A generator does as well: `try_stream!` with a loop over `fetch`.
 //!
 //! Trap: the state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
@@ -11,14 +10,13 @@
 //! Trap: an `async` closure cannot use local variables: "async closure does not implement
 //! `FnMut` because it captures state". Put what it needs into the state.
 //!
-//! See also: `counter`, `generator`, `pagination`.
+//! See also: `stream_by_hand`, `generator`, `pagination`.
 //!
-//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for, yield
+//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
 
 use std::pin::pin;
 use std::time::Duration;
 
-use async_stream::try_stream;
 use futures::{Stream, TryStreamExt, stream};
 use tokio::time::sleep;
 
@@ -35,8 +33,9 @@ pub struct Cursor {
 
 impl Cursor {
     pub fn new(rows: u32, broken_at: Option<u32>) -> Self {
+        let row = 0;
         Self {
-            row: 0,
+            row,
             rows,
             broken_at,
         }
@@ -56,23 +55,12 @@ impl Cursor {
     }
 }
 
-/// Yields the rows by `try_unfold`, whose state is the cursor.
+/// Yields the rows. The cursor is the state of `try_unfold`.
 pub fn rows(cursor: Cursor) -> impl Stream<Item = Result<String, ConnectionLost>> {
     stream::try_unfold(cursor, async |mut cursor| {
         let row = cursor.fetch().await?;
         Ok(row.map(|row| (row, cursor)))
     })
-}
-
-/// Yields the same rows by a generator.
-pub fn stream_records(
-    mut cursor: Cursor,
-) -> impl Stream<Item = Result<String, ConnectionLost>> {
-    try_stream! {
-        while let Some(row) = cursor.fetch().await? {
-            yield row;
-        }
-    }
 }
 
 async fn show(
@@ -87,15 +75,10 @@ async fn show(
 }
 
 pub async fn run() -> Result<(), ConnectionLost> {
-    println!("Rows by a state:");
+    println!("All rows:");
     show(rows(Cursor::new(3, None))).await?;
+    println!("The connection breaks at the third row:");
     if let Err(error) = show(rows(Cursor::new(3, Some(2)))).await {
-        println!("failed: {error}");
-    }
-
-    println!("Rows by a generator:");
-    show(stream_records(Cursor::new(3, None))).await?;
-    if let Err(error) = show(stream_records(Cursor::new(3, Some(2)))).await {
         println!("failed: {error}");
     }
     Ok(())

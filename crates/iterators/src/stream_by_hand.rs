@@ -1,4 +1,4 @@
-//! Write an async iterator class by hand: a struct that counts and implements `Stream`.
+//! Write an async iterator class by hand: implement `Stream` for a struct.
 //!
 //! `__anext__` becomes `poll_next`, which cannot await. It polls its pause and returns
 //! `Pending` until the pause is over. The pause is a field, because it must outlive one
@@ -9,11 +9,12 @@
 //! `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for Counter<T>
 //! {}`, or bound `T: Unpin`.
 //!
-//! See also: `generator`, `record_stream`, `stream_in_a_struct`.
+//! See also: `generator`, `unfold_a_cursor`, `stream_in_a_struct`.
 //!
 //! asyncio: __aiter__, __anext__, StopAsyncIteration, async for, asyncio.wait_for
 //! differs: `wait_for` restarts the pause of a number; a `timeout` on `next` does not
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -21,22 +22,21 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Yields the numbers from `next` up to but not including `end`, each after a delay.
+/// Yields the numbers of a range, each after a delay.
 pub struct Counter {
-    next: u32,
-    end: u32,
+    numbers: Range<u32>,
     delay: Duration,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Counter {
     /// Returns a counter. It is polled within a Tokio runtime, whose timer it needs.
-    pub fn new(start: u32, end: u32, delay: Duration) -> Self {
+    pub fn new(numbers: Range<u32>, delay: Duration) -> Self {
+        let pause = None;
         Self {
-            next: start,
-            end,
+            numbers,
             delay,
-            pause: None,
+            pause,
         }
     }
 }
@@ -45,7 +45,7 @@ impl Stream for Counter {
     type Item = u32;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
-        if self.next >= self.end {
+        if self.numbers.is_empty() {
             return Poll::Ready(None);
         }
         let delay = self.delay;
@@ -53,34 +53,19 @@ impl Stream for Counter {
         // Returns Pending from here until the pause is over. The sleep wakes the task.
         ready!(pause.as_mut().poll(cx));
         self.pause = None;
-        let number = self.next;
-        self.next += 1;
-        Poll::Ready(Some(number))
+        Poll::Ready(self.numbers.next())
     }
 }
 
 pub async fn run() {
     println!("From 1 to 3:");
-    let mut to_three = Counter::new(1, 4, Duration::from_millis(100));
+    let mut to_three = Counter::new(1..4, Duration::from_millis(100));
     while let Some(number) = to_three.next().await {
         println!("{number}");
     }
 
-    println!("From 1 to 4, half a second apart:");
-    let mut slower = Counter::new(1, 5, Duration::from_millis(500));
-    while let Some(number) = slower.next().await {
-        println!("number {number}");
-        if number == 2 {
-            println!("leaving the loop");
-            break;
-        }
-    }
-    // The counter is a value like any other: it continues where the loop left it.
-    let rest: Vec<u32> = slower.collect().await;
-    println!("the rest: {rest:?}");
-
     println!("A timeout of 0.3 s, three times:");
-    let mut slow = Counter::new(1, 5, Duration::from_millis(500));
+    let mut slow = Counter::new(1..5, Duration::from_millis(500));
     for _ in 0..3 {
         match timeout(Duration::from_millis(300), slow.next()).await {
             Ok(Some(number)) => println!("number {number}"),

@@ -13,11 +13,6 @@ async def set_later(future):
     future.set_result(42)
 
 
-async def set_error(future):
-    await asyncio.sleep(0.1)
-    future.set_exception(LookupError("no such page"))
-
-
 async def fail_to_set(future):
     await asyncio.sleep(0.1)
     print("the setter fails")
@@ -38,14 +33,6 @@ async def main():
     except asyncio.InvalidStateError:
         print("43 is refused: a result is set")
     look(future)
-
-    print("An error:")
-    future = loop.create_future()
-    setter = asyncio.create_task(set_error(future))
-    try:
-        print(f"awaited: {await future}")
-    except LookupError as error:
-        print(f"error: {error}")
 
     print("The waiter gives up:")
     future = loop.create_future()

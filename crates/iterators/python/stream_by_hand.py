@@ -26,16 +26,6 @@ async def main():
     async for number in Counter(1, 4, delay=0.1):
         print(number)
 
-    print("From 1 to 4, half a second apart:")
-    slower = Counter(1, 5, delay=0.5)
-    async for number in slower:
-        print(f"number {number}")
-        if number == 2:
-            print("leaving the loop")
-            break
-    rest = [number async for number in slower]
-    print(f"the rest: {rest}")
-
     print("A timeout of 0.3 s, three times:")
     slow = Counter(1, 5, delay=0.5)
     for _ in range(3):

@@ -1,0 +1,69 @@
+//! A list of objects with an async method: a trait object, `dyn`, with a boxed future.
+//!
+//! In Python any objects with an async `fetch` go into one list. A `Vec<Box<dyn Fetch>>`
+//! holds different types, but each async method's future has a type of its own. So the
+//! trait has a plain method that returns a `BoxFuture`, and each implementation wraps its
+//! body in `async { .. }.boxed()`. The box costs one allocation a call.
+//!
+//! Trap: a trait with an `async fn` "is not dyn compatible".
+//!
+//! Trap: a list of boxes takes its type from the first, "expected `Cache`, found
+//! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.
+//!
+//! See also: `async_functions` (a trait without `dyn`), `boxed_futures`.
+//!
+//! asyncio: async def, await
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use tokio::time::sleep;
+
+/// A source of pages. `'_` says that the future borrows the fetcher.
+pub trait Fetch: Send + Sync {
+    fn fetch(&self) -> BoxFuture<'_, String>;
+}
+
+struct Cache {
+    page: String,
+}
+
+impl Fetch for Cache {
+    fn fetch(&self) -> BoxFuture<'_, String> {
+        async { format!("{} from the cache", self.page) }.boxed()
+    }
+}
+
+struct Server {
+    delay: Duration,
+}
+
+impl Fetch for Server {
+    fn fetch(&self) -> BoxFuture<'_, String> {
+        async {
+            sleep(self.delay).await;
+            String::from("A page from the server")
+        }
+        .boxed()
+    }
+}
+
+/// Prints the page of each fetcher, one after another.
+pub async fn fetch_from(fetchers: &[Box<dyn Fetch>]) {
+    for fetcher in fetchers {
+        println!("{}", fetcher.fetch().await);
+    }
+}
+
+pub async fn run() {
+    let page = String::from("A page");
+    let delay = Duration::from_millis(300);
+    let fetchers: Vec<Box<dyn Fetch>> =
+        vec![Box::new(Cache { page }), Box::new(Server { delay })];
+    fetch_from(&fetchers).await;
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
