@@ -61,7 +61,7 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
 /// and drops the other futures.
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
-    let inner = folder.folders.iter().map(|inner| total_size_at_once(inner));
+    let inner = folder.folders.iter().map(total_size_at_once);
     // Not `try_join_all`: of more than 30 futures it tells an error only in list order.
     let mut sizes: FuturesUnordered<_> = inner.map(Box::pin).collect();
     while let Some(size) = sizes.try_next().await? {

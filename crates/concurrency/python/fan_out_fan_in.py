@@ -2,7 +2,7 @@ import asyncio
 from collections import defaultdict
 
 
-async def worker(events):
+async def worker(events, results):
     balances = defaultdict(int)
     while True:
         account, amount = await events.get()
@@ -10,10 +10,10 @@ async def worker(events):
         await asyncio.sleep(0.25 if account % 2 == 1 else 0.1)
         balance = balances[account]
         if balance + amount < 0:
-            print(f"account {account} has only {balance}")
+            await results.put(f"account {account} has only {balance}")
         else:
             balances[account] += amount
-            print(f"account {account} has {balances[account]}")
+            await results.put(f"account {account} has {balances[account]}")
         events.task_done()
 
 
@@ -22,15 +22,23 @@ async def fan_out(events, queues):
         await queues[event[0] % len(queues)].put(event)
 
 
+async def print_all(results):
+    while True:
+        print(await results.get())
+        results.task_done()
+
+
 async def main():
     events = [(1, 50), (2, 30), (1, -80), (4, 10), (1, 20), (2, -40), (4, 5)]
     queues = [asyncio.Queue(1), asyncio.Queue(1)]
+    results = asyncio.Queue(1)
     async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(worker(queue)) for queue in queues]
+        tasks = [group.create_task(worker(queue, results)) for queue in queues]
+        tasks.append(group.create_task(print_all(results)))
         await fan_out(events, queues)
-        for queue in queues:
+        for queue in [*queues, results]:
             await queue.join()
-        for task in workers:
+        for task in tasks:
             task.cancel()
 
 
