@@ -1,8 +1,6 @@
 import asyncio
 from itertools import count
 
-CAPACITY = 2
-
 
 def put_or_drop_oldest(queue, item):
     """Adds an item. Returns the one that it replaces, if the queue was full."""
@@ -43,7 +41,7 @@ async def produce(queue):
 
 async def main():
     print("Refused when the queue is full:")
-    queue = asyncio.Queue(CAPACITY)
+    queue = asyncio.Queue(2)
     consumer_task = asyncio.create_task(consumer_of_three(queue))
     for number in count():
         if not offer(number, queue, consumer_task):
@@ -51,7 +49,7 @@ async def main():
         await asyncio.sleep(0.2)
 
     print("The oldest is dropped when the queue is full:")
-    queue = asyncio.Queue(CAPACITY)
+    queue = asyncio.Queue(2)
     producer_task = asyncio.create_task(produce(queue))
     for _ in range(4):
         await process(await queue.get())

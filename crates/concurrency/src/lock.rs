@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::task::JoinError;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 async fn increment(name: &str, start: u64, resource: Arc<Mutex<u32>>) {
@@ -57,37 +57,31 @@ async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     accounts.ben += amount;
 }
 
-pub async fn run() -> Result<(), JoinError> {
+pub async fn run() {
     println!("Locked across an await:");
     let shared_resource = Arc::new(Mutex::new(0));
-    let tasks = [("Worker1", 0), ("Worker2", 50)].map(|(name, start)| {
-        tokio::spawn(increment(name, start, Arc::clone(&shared_resource)))
-    });
-    for task in tasks {
-        task.await?;
-    }
+    let mut workers = JoinSet::new();
+    workers.spawn(increment("Worker1", 0, Arc::clone(&shared_resource)));
+    workers.spawn(increment("Worker2", 50, Arc::clone(&shared_resource)));
+    workers.join_all().await;
     println!("Final value: {}", shared_resource.lock().await);
 
     println!("No await in between:");
     let counter = Arc::new(std::sync::Mutex::new(0));
-    let counts = [0; 10].map(|_| tokio::spawn(count(Arc::clone(&counter))));
-    for task in counts {
-        task.await?;
-    }
+    let counts: JoinSet<()> = (0..10).map(|_| count(Arc::clone(&counter))).collect();
+    counts.join_all().await;
     println!("Final value: {}", counter.lock().expect("no holder panics"));
 
     println!("A holder that is cancelled half-way:");
-    let limit = Duration::from_millis(100);
     let accounts = Mutex::new(Accounts { ada: 100, ben: 0 });
     let transfer = transfer_in_two_steps(30, &accounts);
-    if timeout(limit, transfer).await.is_err() {
+    if timeout(Duration::from_millis(100), transfer).await.is_err() {
         let accounts = accounts.lock().await;
         println!("Out of time: Ada {}, Ben {}", accounts.ada, accounts.ben);
     }
-    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

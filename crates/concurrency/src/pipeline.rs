@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-async fn fetch(
-    texts: &'static [&str],
-    pages: mpsc::Sender<&'static str>,
-) -> Result<(), String> {
+type Page = &'static str;
+type Outcome = Result<(), String>;
+
+async fn fetch(texts: &'static [Page], pages: mpsc::Sender<Page>) -> Outcome {
     for text in texts {
         sleep(Duration::from_millis(100)).await;
         println!("fetched {text}");
@@ -36,10 +36,7 @@ async fn fetch(
     Ok(())
 }
 
-async fn parse(
-    mut pages: mpsc::Receiver<&'static str>,
-    numbers: mpsc::Sender<u32>,
-) -> Result<(), String> {
+async fn parse(mut pages: mpsc::Receiver<Page>, numbers: mpsc::Sender<u32>) -> Outcome {
     while let Some(page) = pages.recv().await {
         sleep(Duration::from_millis(50)).await;
         let number = page.parse();
@@ -51,7 +48,7 @@ async fn parse(
     Ok(())
 }
 
-async fn store(mut numbers: mpsc::Receiver<u32>) -> Result<(), String> {
+async fn store(mut numbers: mpsc::Receiver<u32>) -> Outcome {
     while let Some(number) = numbers.recv().await {
         sleep(Duration::from_millis(400)).await;
         println!("stored {number}");
@@ -61,7 +58,7 @@ async fn store(mut numbers: mpsc::Receiver<u32>) -> Result<(), String> {
 
 /// Runs all stages until they have ended. If one fails, stops the others, and returns its
 /// error when they have ended. A panic becomes an error.
-pub async fn pipeline(texts: &'static [&'static str]) -> Result<(), String> {
+pub async fn pipeline(texts: &'static [Page]) -> Outcome {
     let (page_sender, pages) = mpsc::channel(1);
     let (number_sender, numbers) = mpsc::channel(1);
     let mut stages = JoinSet::new();
@@ -78,7 +75,7 @@ pub async fn pipeline(texts: &'static [&'static str]) -> Result<(), String> {
     Ok(())
 }
 
-fn report(outcome: Result<(), String>) {
+fn report(outcome: Outcome) {
     match outcome {
         Ok(()) => println!("all stored"),
         Err(error) => println!("failed: {error}"),

@@ -25,8 +25,6 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::sleep;
 
-const CAPACITY: usize = 2;
-
 /// Offers a number without waiting. Returns whether somebody may still take it.
 fn offer(number: u32, queue: &mpsc::Sender<u32>) -> bool {
     match queue.try_send(number) {
@@ -60,7 +58,7 @@ async fn offer_the_freshest(
 
 pub async fn run() {
     println!("Refused when the queue is full:");
-    let (sender, mut receiver) = mpsc::channel(CAPACITY);
+    let (sender, mut receiver) = mpsc::channel(2);
     let consume_three = async move {
         for _ in 0..3 {
             if let Some(number) = receiver.recv().await {
@@ -79,7 +77,7 @@ pub async fn run() {
     join!(produce, consume_three);
 
     println!("The oldest is dropped when the queue is full:");
-    let (sender, receiver) = async_channel::bounded(CAPACITY);
+    let (sender, receiver) = async_channel::bounded(2);
     tokio::spawn(offer_the_freshest(sender));
     while let Ok(number) = receiver.recv().await {
         process(number).await;

@@ -56,10 +56,10 @@ pub async fn first_exception<T: 'static, E: 'static>(
 
 async fn work(name: &'static str, millis: u64) -> Result<&'static str, String> {
     sleep(Duration::from_millis(millis)).await;
-    match name {
-        "bad" => Err(format!("{name} failed")),
-        _ => Ok(name),
+    if name == "bad" {
+        return Err(format!("{name} failed"));
     }
+    Ok(name)
 }
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
