@@ -11,9 +11,8 @@ class Fetch(Protocol):
     async def fetch(self) -> str: ...
 
 
-class DataFetcher:
-    def __init__(self, prefix):
-        self.prefix = prefix
+class Pages:
+    def __init__(self):
         self.fetched = 0
 
     async def fetch_twice(self):
@@ -24,7 +23,7 @@ class DataFetcher:
     async def fetch(self):
         await asyncio.sleep(0.1)
         self.fetched += 1
-        return f"{self.prefix} {self.fetched}"
+        return f"Page {self.fetched}"
 
 
 def start(fetcher: Fetch):
@@ -41,11 +40,11 @@ async def main():
     print(await fetch_data("test"))
 
     print("Method:")
-    fetcher = DataFetcher("Page")
-    print(await fetcher.fetch_twice())
+    pages = Pages()
+    print(await pages.fetch_twice())
 
     print("Through an interface, in a task:")
-    print(await start(fetcher))
+    print(await start(pages))
 
     print("Closure:")
     delay = 0.2

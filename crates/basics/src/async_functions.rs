@@ -33,12 +33,11 @@ pub trait Fetch {
     fn fetch(&mut self) -> impl Future<Output = String> + Send;
 }
 
-struct DataFetcher {
-    prefix: String,
+struct Pages {
     fetched: u32,
 }
 
-impl DataFetcher {
+impl Pages {
     /// An async method.
     async fn fetch_twice(&mut self) -> String {
         let first = self.fetch().await;
@@ -47,11 +46,11 @@ impl DataFetcher {
     }
 }
 
-impl Fetch for DataFetcher {
+impl Fetch for Pages {
     async fn fetch(&mut self) -> String {
         sleep(Duration::from_millis(100)).await;
         self.fetched += 1;
-        format!("{} {}", self.prefix, self.fetched)
+        format!("Page {}", self.fetched)
     }
 }
 
@@ -73,14 +72,11 @@ pub async fn run() -> Result<(), JoinError> {
     println!("{}", fetch_data("test").await);
 
     println!("Method:");
-    let mut fetcher = DataFetcher {
-        prefix: String::from("Page"),
-        fetched: 0,
-    };
-    println!("{}", fetcher.fetch_twice().await);
+    let mut pages = Pages { fetched: 0 };
+    println!("{}", pages.fetch_twice().await);
 
     println!("Through an interface, in a task:");
-    println!("{}", start(fetcher).await?);
+    println!("{}", start(pages).await?);
 
     println!("Closure:");
     let delay = Duration::from_millis(200);

@@ -11,7 +11,7 @@
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!
-//! asyncio: asyncio.gather, asyncio.as_completed, asyncio.create_task
+//! asyncio: asyncio.as_completed, asyncio.create_task
 //! differs: what Tokio borrows runs only while its owner waits, tasks of asyncio run on
 
 use std::sync::Arc;
@@ -29,13 +29,10 @@ pub struct Client {
 }
 
 impl Client {
-    async fn fetch(&self, page: &str, delay: Duration) -> Result<String, String> {
+    async fn fetch(&self, page: &str, delay: Duration) -> String {
         sleep(delay).await;
         println!("An answer for {page}");
-        match page {
-            "missing" => Err(format!("{}: no page {page}", self.host)),
-            _ => Ok(format!("{}: page {page}", self.host)),
-        }
+        format!("{}: page {page}", self.host)
     }
 
     /// Prints the answers as they come. It borrows the client and the names, and so must
@@ -46,7 +43,7 @@ impl Client {
             answers.push(self.fetch(page, *delay));
         }
         while let Some(answer) = answers.next().await {
-            show(answer);
+            println!("{answer}");
             sleep(BUSY).await;
         }
     }
@@ -54,10 +51,7 @@ impl Client {
     /// Spawns tasks that own all they use, so they may be returned or kept in a struct.
     ///
     /// `self: &Arc<Self>` takes an `Arc<Client>`, and each task owns a clone of it.
-    pub fn start_all(
-        self: &Arc<Self>,
-        pages: &[(String, Duration)],
-    ) -> JoinSet<Result<String, String>> {
+    pub fn start_all(self: &Arc<Self>, pages: &[(String, Duration)]) -> JoinSet<String> {
         let mut tasks = JoinSet::new();
         for (page, delay) in pages.iter().cloned() {
             let client = Arc::clone(self);
@@ -67,24 +61,17 @@ impl Client {
     }
 }
 
-fn show(answer: Result<String, String>) {
-    match answer {
-        Ok(text) => println!("{text}"),
-        Err(error) => println!("Error: {error}"),
-    }
-}
-
 pub async fn run() -> Result<(), JoinError> {
     let client = Arc::new(Client {
         host: String::from("example.com"),
     });
-    let pages = [("home", 100), ("missing", 200)]
+    let pages = [("home", 100), ("news", 200)]
         .map(|(page, delay)| (String::from(page), Duration::from_millis(delay)));
 
     println!("Tasks that own, in a busy loop:");
     let mut tasks = client.start_all(&pages);
     while let Some(answer) = tasks.join_next().await {
-        show(answer?);
+        println!("{}", answer?);
         sleep(BUSY).await;
     }
 
