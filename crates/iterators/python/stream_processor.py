@@ -7,15 +7,15 @@ from itertools import count
 async def records():
     for number in count():
         await asyncio.sleep(0.1)
-        yield {"id": number, "value": 1 + (number * 37 + 10) % 100}
+        yield number
 
 
 async def process(record):
-    await asyncio.sleep(0.85 if record["id"] == 3 else 0.6)
-    if record["id"] == 15:
-        raise ValueError(f"record {record['id']}: no use for {record['value']}")
-    print(f"record {record['id']} done")
-    return {**record, "doubled_value": 2 * record["value"]}
+    await asyncio.sleep(0.85 if record == 3 else 0.6)
+    if record == 15:
+        raise ValueError(f"no use for record {record}")
+    print(f"record {record} done")
+    return 2 * record
 
 
 async def buffered(items, limit):
@@ -33,11 +33,6 @@ async def buffered(items, limit):
             task.cancel()
 
 
-def save(batch):
-    print(f"saved: records {[result['id'] for result in batch]}")
-    print(f"doubled: {[result['doubled_value'] for result in batch]}")
-
-
 async def main():
     batch = []
     try:
@@ -45,11 +40,11 @@ async def main():
             async for result in results:
                 batch.append(result)
                 if len(batch) == 10:
-                    save(batch)
+                    print(f"saved: {batch}")
                     batch = []
     except ValueError as error:
         print(f"failed: {error}")
-    save(batch)
+    print(f"saved the rest: {batch}")
     await asyncio.sleep(0.6)
     print("0.6 s later")
 

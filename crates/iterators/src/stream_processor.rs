@@ -18,59 +18,42 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use async_stream::stream;
-use futures::stream::TryChunksError;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryChunksError, TryStreamExt};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-#[derive(Debug)]
-pub struct Record {
-    pub id: u32,
-    pub value: u32,
-}
-
-#[derive(Debug)]
-pub struct Processed {
-    pub id: u32,
-    pub doubled_value: u32,
-}
-
 /// Why a record could not be processed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("record {id}: no use for {value}")]
-    NoUse { id: u32, value: u32 },
+    #[error("no use for record {0}")]
+    NoUse(u32),
     #[error("a task panicked")]
     Panicked(#[from] JoinError),
 }
 
 /// Yields records without end, each 100 ms after it was asked for.
-pub fn records() -> impl Stream<Item = Record> {
-    stream! {
-        for id in 0.. {
-            sleep(Duration::from_millis(100)).await;
-            yield Record { id, value: 1 + (id * 37 + 10) % 100 };
-        }
-    }
+pub fn records() -> impl Stream<Item = u32> {
+    stream::iter(0..).then(async |record| {
+        sleep(Duration::from_millis(100)).await;
+        record
+    })
 }
 
-/// Takes 600 ms, and for record 3 longer. Record 15 cannot be processed.
-async fn process(Record { id, value }: Record) -> Result<Processed, Failure> {
-    sleep(Duration::from_millis(if id == 3 { 850 } else { 600 })).await;
-    if id == 15 {
-        return Err(Failure::NoUse { id, value });
+/// Doubles a record in 600 ms, and record 3 more slowly. Record 15 cannot be doubled.
+async fn process(record: u32) -> Result<u32, Failure> {
+    sleep(Duration::from_millis(if record == 3 { 850 } else { 600 })).await;
+    if record == 15 {
+        return Err(Failure::NoUse(record));
     }
-    println!("record {id} done");
-    let doubled_value = 2 * value;
-    Ok(Processed { id, doubled_value })
+    println!("record {record} done");
+    Ok(2 * record)
 }
 
 /// Processes five records at once, and yields the results in the order of the records.
 pub fn processed(
-    records: impl Stream<Item = Record>,
-) -> impl Stream<Item = Result<Processed, Failure>> {
+    records: impl Stream<Item = u32>,
+) -> impl Stream<Item = Result<u32, Failure>> {
     records
         .map(|record| AbortOnDropHandle::new(tokio::spawn(process(record))))
         .buffered(5)
@@ -78,22 +61,15 @@ pub fn processed(
         .map(|joined| joined?)
 }
 
-fn save(batch: &[Processed]) {
-    let ids: Vec<_> = batch.iter().map(|processed| processed.id).collect();
-    println!("saved: records {ids:?}");
-    let doubled: Vec<_> = batch.iter().map(|one| one.doubled_value).collect();
-    println!("doubled: {doubled:?}");
-}
-
 pub async fn run() {
     {
         let mut batches = pin!(processed(records()).try_chunks(10));
         while let Some(batch) = batches.next().await {
             match batch {
-                Ok(batch) => save(&batch),
+                Ok(batch) => println!("saved: {batch:?}"),
                 Err(TryChunksError(rest, error)) => {
                     println!("failed: {error}");
-                    save(&rest);
+                    println!("saved the rest: {rest:?}");
                     break;
                 }
             }
