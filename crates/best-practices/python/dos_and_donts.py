@@ -5,13 +5,11 @@ STEP = 0.1
 
 
 class NotFound(Exception):
-    def __init__(self):
-        super().__init__("nobody sells it")
+    pass
 
 
 class Busy(Exception):
-    def __init__(self):
-        super().__init__("the server is busy")
+    pass
 
 
 async def price(article):
@@ -22,54 +20,17 @@ async def price(article):
             return 3
         case "pot":
             return 20
-        case "cup":
-            return 5
         case "sugar":
-            raise Busy
-    raise NotFound
+            raise Busy("the server is busy")
+    raise NotFound("nobody sells it")
 
 
-async def one_after_another(articles):
-    return sum([await price(article) for article in articles])
-
-
-async def together(articles):
-    return sum(await asyncio.gather(*map(price, articles)))
-
-
-async def with_a_coroutine(other_work):
-    coroutine = price("tea")
-    await asyncio.sleep(other_work)
-    return await coroutine
-
-
-async def with_a_task(other_work):
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(price("tea"))
-        await asyncio.sleep(other_work)
-    return task.result()
-
-
-async def total_whatever_fails(articles):
-    async def price_or_nothing(article):
-        try:
-            return await price(article)
-        except Exception:
-            return 0
-
-    return sum(await asyncio.gather(*map(price_or_nothing, articles)))
-
-
-async def total(articles):
-    """What nobody sells costs nothing; any other error is the caller's."""
-
-    async def price_if_sold(article):
-        try:
-            return await price(article)
-        except NotFound:
-            return 0
-
-    return sum(await asyncio.gather(*map(price_if_sold, articles)))
+async def price_if_sold(article):
+    """Returns 0 for an article that nobody sells; any other error is the caller's."""
+    try:
+        return await price(article)
+    except NotFound:
+        return 0
 
 
 class Connection:
@@ -83,7 +44,7 @@ class Connection:
 
 
 async def closed_by_hand():
-    """Closes by hand, and the exception goes past it."""
+    """The mistake: the exception leaves before the connection is closed."""
     Connection.open += 1
     found = await price("sugar")
     Connection.open -= 1
@@ -111,31 +72,6 @@ async def write_file():
     print("the file is written")
 
 
-async def send_log():
-    await asyncio.sleep(STEP)
-    print("the log is sent")
-
-
-tasks = set()
-
-
-async def save():
-    """Leaves a task behind."""
-    task = asyncio.create_task(send_log())
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
-    print("saved")
-
-
-def save_on_a_loop_of_its_own():
-    """For code that is not async. With the loop ends what was created on it."""
-    asyncio.run(save())
-
-
-def save_on_the_loop(loop):
-    asyncio.run_coroutine_threadsafe(save(), loop).result()
-
-
 async def main():
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -143,43 +79,40 @@ async def main():
     async def part(number):
         await asyncio.sleep(start + 8 * STEP * number - loop.time())
 
-    articles = ["tea", "pot", "cup"]
-    print("Don't await one after another:")
-    print(f"total: {await one_after_another(articles)}")
-    print("Do await together:")
-    print(f"total: {await together(articles)}")
+    print("Don't await one call after the other:")
+    print(f"total: {await price('tea') + await price('pot')}")
+    print("Do await them together:")
+    print(f"total: {sum(await asyncio.gather(price('tea'), price('pot')))}")
 
     await part(1)
-    print("Don't take a future for a task:")
-    print(f"price: {await with_a_coroutine(2 * STEP)}")
-    print("Do spawn what is to run meanwhile:")
-    print(f"price: {await with_a_task(2 * STEP)}")
+    print("Don't swallow all errors:")
+    try:
+        sugar = await price("sugar")
+    except Exception:
+        sugar = 0
+    print(f"sugar: {sugar}")
+    print("Do handle the error that you know, and return the others:")
+    for article in ("unicorn", "sugar"):
+        try:
+            print(f"{article}: {await price_if_sold(article)}")
+        except Busy as error:
+            print(f"{article}: {error}")
 
     await part(2)
-    articles = ["tea", "unicorn", "sugar"]
-    print("Don't swallow errors:")
-    print(f"total: {await total_whatever_fails(articles)}")
-    print("Do handle the one you know, and pass on the rest:")
-    for some in (articles[:2], articles):
+    for heading, fetch in [
+        ("Don't close by hand:", closed_by_hand),
+        ("Do close in a guard:", closed_by_with),
+    ]:
+        print(heading)
+        failed = False
         try:
-            print(f"total: {await total(some)}")
-        except Busy as error:
-            print(f"error: {error}")
+            await fetch()
+        except Busy:
+            failed = True
+        print(f"failed: {str(failed).lower()}, still open: {Connection.open}")
+        Connection.open = 0
 
     await part(3)
-    print("Don't release by hand:")
-    try:
-        await closed_by_hand()
-    except Busy as error:
-        print(f"{error}, and open: {Connection.open}")
-    Connection.open = 0
-    print("Do release by a guard:")
-    try:
-        await closed_by_with()
-    except Busy as error:
-        print(f"{error}, and open: {Connection.open}")
-
-    await part(4)
     print("Don't block:")
 
     async def blocking():
@@ -189,28 +122,24 @@ async def main():
     print("Do block in a thread:")
     await asyncio.gather(heartbeat(), asyncio.to_thread(blocking_call))
 
-    await part(5)
-    print("Don't spawn what is awaited at once:")
+    await part(4)
+    print("Don't spawn what you await at once:")
     try:
         async with asyncio.timeout(STEP):
             await asyncio.create_task(write_file())
     except TimeoutError:
-        print("given up")
+        print("timed out")
     await asyncio.sleep(2 * STEP)
     print("Do await it:")
     try:
         async with asyncio.timeout(STEP):
             await write_file()
     except TimeoutError:
-        print("given up")
-
-    await part(6)
-    print("Don't make a runtime for a call:")
-    await asyncio.to_thread(save_on_a_loop_of_its_own)
-    await asyncio.sleep(2 * STEP)
-    print("Do give it the handle of the one there is:")
-    await asyncio.to_thread(save_on_the_loop, loop)
-    await asyncio.sleep(2 * STEP)
+        print("timed out")
+    print("Do spawn what has to run beside other work:")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write_file())
+        print(f"price of tea: {await price('tea')}")
 
 
 asyncio.run(main())

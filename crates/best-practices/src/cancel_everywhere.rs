@@ -12,18 +12,11 @@
 //! See also: `cancel_safety`, `property_test`, `batching`.
 //!
 //! asyncio: asyncio.CancelledError, asyncio.Queue.get, asyncio.Queue.put, __await__
+//! try: -> dropped at await 2: the item is lost
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
-
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendError;
-use tokio::task::JoinError;
-use tokio::time::sleep;
 
 /// Drops the future when it suspends for that time, counted from one; `None` then. Await
 /// it alone in its task: in a `join!` it is also polled for others, and that counts too.
@@ -60,95 +53,29 @@ where
     Ok(number - 1)
 }
 
-/// Passes items on from one queue to the next.
-pub struct Forwarder {
-    pub(crate) from: mpsc::Receiver<u32>,
-    pub(crate) to: mpsc::Sender<u32>,
-    pub(crate) taken: Option<u32>,
-}
-
-impl Forwarder {
-    /// The bug: an item that was taken and waits for room is lost with the future.
-    pub async fn forward_or_lose(&mut self) -> bool {
-        let Some(item) = self.from.recv().await else {
-            return false;
-        };
-        self.to.send(item).await.is_ok()
-    }
-
-    /// Passes an item on; `false` when either queue is closed.
-    ///
-    /// Cancel-safe: what it has taken is kept for the next call.
-    pub async fn forward(&mut self) -> bool {
-        if self.taken.is_none() {
-            self.taken = self.from.recv().await;
-        }
-        if self.taken.is_none() {
-            return false;
-        }
-        let Ok(place) = self.to.reserve().await else {
-            return false;
-        };
-        if let Some(item) = self.taken.take() {
-            place.send(item);
-        }
-        true
-    }
-}
-
-type Forward = fn(&mut Forwarder) -> BoxFuture<'_, bool>;
-
-/// An item comes after 0.1 s, and there is room for it after 0.3 s: both awaits wait.
-async fn drop_at(number: usize, forward: Forward) -> Result<bool, JoinError> {
-    let (source, from) = mpsc::channel(1);
-    let (to, mut target) = mpsc::channel(1);
-    let producer = tokio::spawn(async move {
-        sleep(Duration::from_millis(100)).await;
-        for item in 2..=3 {
-            source.send(item).await?;
-        }
-        Ok::<_, SendError<u32>>(())
-    });
-    let consumer = tokio::spawn(async move {
-        sleep(Duration::from_millis(300)).await;
-        let mut items = Vec::new();
-        while let Some(item) = target.recv().await {
-            items.push(item);
-        }
-        items
-    });
-    let _ = to.send(1).await;
-    let mut forwarder = Forwarder {
-        from,
-        to,
-        taken: None,
-    };
-
-    let is_completed = cancel_at(number, forward(&mut forwarder)).await.is_some();
-    while forward(&mut forwarder).await {}
-    drop(forwarder);
-    let _ = producer.await?;
-    let items = consumer.await?;
-    match is_completed {
-        true => println!("completed: {items:?}"),
-        false => println!("dropped at await {number}: {items:?}"),
-    }
-    Ok(is_completed)
-}
-
-pub async fn run() -> Result<(), JoinError> {
-    println!("An item in a local variable:");
-    at_each_await(|number| drop_at(number, |queue| queue.forward_or_lose().boxed()))
-        .await?;
-
-    println!("Kept in `self`:");
-    let awaits =
-        at_each_await(|number| drop_at(number, |queue| queue.forward().boxed())).await?;
-    println!("it was dropped at {awaits} awaits");
-    Ok(())
-}
-
+/// Drops a future at each of its awaits: the second await loses the item.
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() -> Result<(), std::convert::Infallible> {
+    let delay = std::time::Duration::from_millis(10);
+    let awaits = at_each_await(async |number| {
+        let (sender, mut items) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            sender.send("an item").await
+        });
+        let receive_and_work = async {
+            let item = items.recv().await;
+            tokio::time::sleep(delay).await;
+            item
+        };
+        let is_completed = cancel_at(number, receive_and_work).await.is_some();
+        match (is_completed, items.recv().await) {
+            (true, _) => println!("completed"),
+            (false, Some(_)) => println!("dropped at await {number}: nothing is lost"),
+            (false, None) => println!("dropped at await {number}: the item is lost"),
+        }
+        Ok::<_, std::convert::Infallible>(is_completed)
+    });
+    println!("{} awaits", awaits.await?);
+    Ok(())
 }

@@ -1,9 +1,8 @@
 //! Model checking with shuttle: find a race or a lost wake-up by trying every order.
 //!
 //! asyncio switches tasks at an await only, Tokio's threads between any two lines.
-//! shuttle runs a model on one thread and chooses before each step which task runs: in
-//! every order (`check_dfs`), or at random (check_random). The code under test is
-//! unchanged: in Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
+//! shuttle tries every order of a model's steps (`check_dfs`), or orders at random. In
+//! Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
 //! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. It
 //! switches before `notified()`, not before the first poll: a forgotten `enable` passes.
@@ -11,25 +10,21 @@
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.
 //!
-//! In production: `loom` also tries weak memory orderings. See also: `property_test`.
+//! In production: `loom` also tries weak memory orderings.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! stderr: deadlock
 //! stderr: fail
 //! stderr: panicked
 //! twin: none (asyncio switches only at an await, so there are no such orders to try)
+//! try: -> 1000 orders pass
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shuttle::scheduler::DfsScheduler;
+use shuttle::future;
 use shuttle::sync::Mutex;
-use shuttle::{Config, FailurePersistence, Runner, future};
 // In a crate of yours, `use tokio::..` as ever.
 use shuttle_tokio::sync::Notify;
 
@@ -119,84 +114,8 @@ pub fn model(
     );
 }
 
-/// The outcome of a model.
-pub struct Explored {
-    /// How many orders were tried, up to the one that failed.
-    pub orders: usize,
-    /// The message of that one, and its schedule for `shuttle::replay`. If a task has
-    /// panicked, there is a schedule only for the first model of a process, as shuttle
-    /// sets its panic hook once.
-    pub failure: Option<(String, Option<String>)>,
-}
-
-/// Tries a model in every order until one fails. In a model, a `sleep` may end at any
-/// step, and a `timeout` expires only after `trigger_timeouts`.
-///
-/// This counts the orders and keeps the schedule. In a test, call `shuttle::check_dfs`,
-/// which panics and prints the schedule. Keep the model small: one item more makes
-/// 196 orders of 37.
-///
-/// # Errors
-///
-/// If no temporary folder can be made, through which the schedule comes.
-pub fn explore(model: impl Fn() + Send + Sync + 'static) -> io::Result<Explored> {
-    let dir = tempfile::tempdir()?;
-    let mut config = Config::new();
-    config.failure_persistence = FailurePersistence::File(Some(dir.path().into()));
-    let orders = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&orders);
-    let runner = Runner::new(DfsScheduler::new(None, true), config);
-    let tried = catch_unwind(AssertUnwindSafe(|| {
-        runner.run(move || {
-            count.fetch_add(1, Ordering::Relaxed);
-            model();
-        })
-    }));
-    let failure = match tried {
-        Ok(_) => None,
-        Err(payload) => {
-            // A message without values is a `&str`.
-            let literal = payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned());
-            let message = payload.downcast_ref().cloned().or(literal);
-            let schedule = fs::read_to_string(dir.path().join("schedule000.txt"));
-            Some((message.unwrap_or_default(), schedule.ok()))
-        }
-    };
-    let orders = orders.load(Ordering::Relaxed);
-    Ok(Explored { orders, failure })
-}
-
-fn report(explored: Explored) -> Option<String> {
-    let Explored { orders, failure } = explored;
-    let Some((message, schedule)) = failure else {
-        println!("{orders} orders, and none fails");
-        return None;
-    };
-    println!("order {orders}: {message}");
-    let schedule = schedule?;
-    println!("its schedule: {schedule}");
-    Some(schedule)
-}
-
-pub async fn run() -> io::Result<()> {
-    println!("Look, then wait:");
-    let explored = explore(|| model(1, 0, Queue::look_then_wait))?;
-    if let Some(schedule) = report(explored) {
-        println!("The same schedule again:");
-        let model = || model(1, 0, Queue::look_then_wait);
-        if catch_unwind(|| shuttle::replay(model, &schedule)).is_err() {
-            println!("the consumer waits for ever");
-        }
-    }
-
-    println!("In line before the look:");
-    report(explore(|| model(1, 0, Queue::get))?);
-    Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
+/// What a test does: 1000 orders at random. It panics at the first that fails.
+pub fn main() {
+    shuttle::check_random(|| model(2, 4, Queue::get), 1000);
+    println!("1000 orders pass");
 }

@@ -1,203 +1,135 @@
-//! Common mistakes: a forgotten await, blocking, a lost item, too many at once, a race.
+//! Common mistakes: a forgotten await, a lost item, too many requests, a race.
 //!
 //! - A future that is not awaited does nothing (`lazy_futures`).
-//! - A blocking call stops the other tasks of its thread (`blocking_vs_async`).
-//! - A cancelled future loses the item that it has received. Keep the item outside of the
-//!   part that a limit can drop (`cancel_safety`).
-//! - A server takes N requests at once. A batch waits for its slowest one, a semaphore
-//!   does not (`batches`, `map_with_limit`).
+//! - A timeout drops the future, and with it an item that the future has received.
+//!   Receive outside of the timeout (`cancel_safety`).
+//! - A server refuses most of a thousand requests at once. Limit how many run
+//!   (`map_with_limit`, `batches`).
 //! - A value that was read before an await may be stale after it (`lost_update`, `lock`).
-//! - A timeout made anew in each turn may never end the loop (`select_in_a_loop`,
-//!   `deadline_for_the_loop`).
+//!
+//! Other pages show what else surprises people from asyncio. A task whose handle is
+//! dropped runs on (`drop_or_detach`). A timeout in each turn of a loop may never end the
+//! loop (`select_in_a_loop`). Code that blocks stops the tasks of its thread
+//! (`blocking_vs_async`).
 //!
 //! See also: `dos_and_donts`, `cancellation`.
 //!
-//! asyncio: await, asyncio.gather, asyncio.timeout, asyncio.Semaphore, asyncio.Lock
-//! clock: real
+//! asyncio: await, asyncio.timeout, asyncio.Semaphore, asyncio.Lock, asyncio.gather
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 const STEP: Duration = Duration::from_millis(100);
 
-async fn save(saved: &AtomicU32) {
+pub async fn save(saved: &AtomicU32) {
     sleep(STEP).await;
-    saved.fetch_add(1, Ordering::Relaxed);
+    saved.fetch_add(1, Relaxed);
 }
 
-async fn read_and_block() {
-    thread::sleep(STEP);
-}
-
-async fn read() {
-    sleep(STEP).await;
-}
-
-/// The second takes longer than the limit.
+/// Takes too long with each second job.
 async fn work(job: u32) {
-    sleep(if job == 2 { 3 * STEP } else { STEP / 2 }).await;
+    sleep(if job % 2 == 0 { 3 * STEP } else { STEP / 2 }).await;
 }
 
-/// The limit drops the job with the work.
-async fn take_and_work(mut jobs: mpsc::Receiver<u32>) -> Vec<u32> {
-    let mut done = Vec::new();
+/// The mistake: a late job is dropped with the future. Returns the finished jobs.
+pub async fn timeout_for_both(mut jobs: mpsc::Receiver<u32>) -> Vec<u32> {
+    let mut finished = Vec::new();
     while !jobs.is_empty() {
-        let take = async {
+        let both = async {
             let job = jobs.recv().await?;
             work(job).await;
             Some(job)
         };
-        if let Ok(Some(job)) = timeout(STEP, take).await {
-            done.push(job);
-        }
+        finished.extend(timeout(STEP, both).await.ok().flatten());
     }
-    done
+    finished
 }
 
-/// The limit drops only the work. Returns the done jobs and those to redo.
-async fn take_then_work(mut jobs: mpsc::Receiver<u32>) -> (Vec<u32>, Vec<u32>) {
-    let (mut done, mut again) = (Vec::new(), Vec::new());
+/// Returns the finished jobs and the late ones.
+pub async fn timeout_for_work(mut jobs: mpsc::Receiver<u32>) -> (Vec<u32>, Vec<u32>) {
+    let (mut finished, mut late) = (Vec::new(), Vec::new());
     while let Some(job) = jobs.recv().await {
         match timeout(STEP, work(job)).await {
-            Ok(()) => done.push(job),
-            Err(_) => again.push(job),
+            Ok(()) => finished.push(job),
+            Err(_) => late.push(job),
         }
     }
-    (done, again)
+    (finished, late)
 }
 
-async fn three_jobs() -> mpsc::Receiver<u32> {
-    let (sender, jobs) = mpsc::channel(3);
-    for job in 1..=3 {
-        // The channel has room for all, and its receiver is here.
-        let _ = sender.send(job).await;
+/// Returns a closed channel with so many jobs.
+pub fn jobs(count: u32) -> mpsc::Receiver<u32> {
+    let (sender, jobs) = mpsc::channel(count.max(1) as usize);
+    for job in 1..=count {
+        // There is room for all.
+        let _ = sender.try_send(job);
     }
     jobs
 }
 
-/// Takes five requests at a time, and refuses more.
-#[derive(Default)]
-struct Server {
-    open: AtomicU32,
+/// Sends a request to a server that answers five at a time. Returns whether it did.
+pub async fn request(open: &AtomicU32) -> bool {
+    let answered = open.fetch_add(1, Relaxed) < 5;
+    sleep(if answered { STEP } else { Duration::ZERO }).await;
+    open.fetch_sub(1, Relaxed);
+    answered
 }
 
-impl Server {
-    /// Whether it was answered. The third takes longer.
-    async fn answer(&self, request: u32) -> bool {
-        let answers = self.open.fetch_add(1, Ordering::Relaxed) < 5;
-        if answers {
-            sleep(if request == 3 { 3 * STEP } else { STEP }).await;
-        }
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        answers
-    }
-}
-
-fn report(answers: &[bool]) {
-    let refused = answers.iter().filter(|answered| !**answered).count();
-    println!("answered {}, refused {refused}", answers.len() - refused);
-}
-
-/// Another may have written between the read and the write.
-async fn increment(count: &AtomicU32) {
-    let current = count.load(Ordering::Relaxed);
+/// The mistake: another task may write between the read and the write.
+pub async fn increment(count: &AtomicU32) {
+    let current = count.load(Relaxed);
     sleep(STEP).await;
-    count.store(current + 1, Ordering::Relaxed);
+    count.store(current + 1, Relaxed);
 }
 
-async fn increment_locked(count: &Mutex<u32>) {
+pub async fn increment_locked(count: &Mutex<u32>) {
     let mut count = count.lock().await;
     let current = *count;
     sleep(STEP).await;
     *count = current + 1;
 }
 
-async fn event() {
-    sleep(STEP).await;
+fn print_answered(answers: &[bool]) {
+    let answered = answers.iter().filter(|answered| **answered).count();
+    println!("answered {answered} of {}", answers.len());
 }
 
 pub async fn run() {
-    // Each part begins at its time, however long the one before it took.
-    let mut part = interval(8 * STEP);
-
-    part.tick().await;
-    println!("Forgotten await:");
+    println!("A forgotten await:");
     let saved = AtomicU32::new(0);
     let _save = save(&saved);
     sleep(2 * STEP).await;
-    println!("saved {}", saved.load(Ordering::Relaxed));
-    println!("Awaited:");
+    println!("saved {}", saved.load(Relaxed));
+    println!("With the await:");
     save(&saved).await;
-    println!("saved {}", saved.load(Ordering::Relaxed));
+    println!("saved {}", saved.load(Relaxed));
 
-    part.tick().await;
-    println!("Three that block, together:");
-    join_all((0..3).map(|_| read_and_block())).await;
-    println!("Three that await:");
-    join_all((0..3).map(|_| read())).await;
-    println!("read");
+    println!("A timeout around receiving a job and working on it:");
+    println!("finished {:?}", timeout_for_both(jobs(3)).await);
+    println!("A timeout around the work alone:");
+    let (finished, late) = timeout_for_work(jobs(3)).await;
+    println!("finished {finished:?}, late {late:?}");
 
-    part.tick().await;
-    println!("A limit around taking a job and doing it:");
-    println!("done {:?}", take_and_work(three_jobs().await).await);
-    println!("Around doing it:");
-    let (done, again) = take_then_work(three_jobs().await).await;
-    println!("done {done:?}, again {again:?}");
-
-    part.tick().await;
-    let server = Server::default();
     println!("Twelve requests at once:");
-    let answers = join_all((1..=12).map(|request| server.answer(request))).await;
-    report(&answers);
+    let open = AtomicU32::new(0);
+    print_answered(&join_all((0..12).map(|_| request(&open))).await);
+    println!("Five at a time:");
+    let requests = stream::iter(0..12).map(|_| request(&open));
+    print_answered(&requests.buffer_unordered(5).collect::<Vec<_>>().await);
 
-    part.tick().await;
-    println!("Five at a time, in batches:");
-    let mut answers = Vec::new();
-    for batch in (1..=12).collect::<Vec<u32>>().chunks(5) {
-        answers.extend(join_all(batch.iter().map(|id| server.answer(*id))).await);
-    }
-    report(&answers);
-
-    part.tick().await;
-    println!("Five at a time, the next as soon as one has ended:");
-    let requests = stream::iter(1..=12).map(|request| server.answer(request));
-    let answers: Vec<bool> = requests.buffer_unordered(5).collect().await;
-    report(&answers);
-
-    part.tick().await;
-    println!("Three read a count, wait, and write it:");
+    println!("Three tasks read a count, wait, and write it:");
     let count = AtomicU32::new(0);
     join_all((0..3).map(|_| increment(&count))).await;
-    println!("count {}", count.load(Ordering::Relaxed));
+    println!("count {}", count.load(Relaxed));
     println!("With a lock:");
     let count = Mutex::new(0);
     join_all((0..3).map(|_| increment_locked(&count))).await;
     println!("count {}", count.lock().await);
-
-    part.tick().await;
-    let limit = STEP * 5 / 2;
-    println!("A limit of 0.25 s in each turn of a loop:");
-    let mut events = 0;
-    while events < 4 && timeout(limit, event()).await.is_ok() {
-        events += 1;
-    }
-    println!("events {events}");
-    println!("Around the loop:");
-    events = 0;
-    let all = async {
-        while events < 4 {
-            event().await;
-            events += 1;
-        }
-    };
-    let _ = timeout(limit, all).await;
-    println!("events {events}");
 }
 
 #[tokio::main]

@@ -1,12 +1,11 @@
 //! Share an HTTP client between tests: "runtime dropped the dispatch task", and the cure.
 //!
-//! Each `#[tokio::test]` has a runtime of its own. A reqwest `Client` in a static
-//! outlives them, but tasks of a test's runtime drive its connections. When that test
-//! ends, requests of other tests on its connections fail. `cargo test` runs tests in
-//! parallel, so the failure is intermittent. Make a client for each test, or set
-//! `pool_max_idle_per_host(0)`. Keep an expensive resource in one runtime for all tests:
-//! `RUNTIME.block_on(..)` in a plain `#[test]`, as pytest-asyncio's
-//! `loop_scope="session"`.
+//! Each `#[tokio::test]` has a runtime, whose tasks drive the connections that the test
+//! opens. If tests share a reqwest `Client` and one test ends, requests of other tests on
+//! its connections fail. `cargo test` runs tests in parallel, so the failure is
+//! intermittent. Make a client for each test, or set `pool_max_idle_per_host(0)`. Keep an
+//! expensive resource in one runtime for all tests: `RUNTIME.block_on(..)` in a plain
+//! `#[test]`, as pytest-asyncio's `loop_scope="session"`.
 //!
 //! Trap: the error says "error sending request". Print its sources for the reason.
 //!
@@ -18,29 +17,15 @@
 //! asyncio: asyncio.Runner, asyncio.run, loop.close, asyncio.to_thread
 //! clock: real
 //! differs: an aiohttp session fails in each test but the first, and tells it at once
+//! try: http://127.0.0.1:1/ -> refused
 
 use std::error::Error;
-use std::io;
 use std::iter::successors;
-use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
-use axum::serve::ListenerExt;
 use reqwest::Client;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval_at, sleep};
-use tokio_util::task::AbortOnDropHandle;
-
-type BoxError = Box<dyn Error + Send + Sync>;
-
-/// The mistake: a client that outlives the runtimes of the tests.
-static CLIENT: LazyLock<Client> = LazyLock::new(client);
 
 /// Returns a client for a test. It keeps connections, and shares them with its clones.
 ///
@@ -68,120 +53,13 @@ pub fn with_sources(error: &dyn Error) -> String {
     texts.join(": ")
 }
 
-/// Runs a test as `#[tokio::test]` does: on a runtime that ends with it.
-pub fn test(body: impl Future<Output = ()>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(body);
-    Ok(())
-}
-
-pub async fn fetch(client: &Client, url: &str) -> reqwest::Result<String> {
-    let response = client.get(url).send().await?;
-    response.error_for_status()?.text().await
-}
-
-async fn fetch_and_print(name: &str, client: &Client, url: &str) {
-    match fetch(client, url).await {
-        Ok(text) => println!("{name}: {text}"),
-        Err(error) => println!("{name}: {}", with_sources(&error.without_url())),
-    }
-}
-
-pub async fn run() -> Result<(), BoxError> {
-    let part = Duration::from_millis(400);
-    let mut part = interval_at(Instant::now() + part, part);
-    let server = Server::start().await?;
-    let url = format!("{}/hello", server.url);
-
-    part.tick().await;
-    println!("One client, one test after the other:");
-    for name in ["first", "second"] {
-        let url = url.clone();
-        let body = move || test(fetch_and_print(name, &CLIENT, &url));
-        spawn_blocking(body).await??;
-    }
-
-    part.tick().await;
-    println!("One client, and the first test ends before the second:");
-    server.new_connections();
-    let url_of_first = url.clone();
-    let first = spawn_blocking(move || {
-        test(async {
-            fetch_and_print("first", &CLIENT, &url_of_first).await;
-            sleep(Duration::from_millis(200)).await;
-        })
-    });
-    sleep(Duration::from_millis(100)).await;
-    let slow = format!("{}/slow", server.url);
-    let second = spawn_blocking(move || test(fetch_and_print("second", &CLIENT, &slow)));
-    first.await??;
-    second.await??;
-    println!("connections: {}", server.new_connections());
-
-    part.tick().await;
-    println!("A client for each test:");
-    for name in ["first", "second"] {
-        let url = url.clone();
-        let body = move || test(async { fetch_and_print(name, &client(), &url).await });
-        spawn_blocking(body).await??;
-    }
-    println!("connections: {}", server.new_connections());
-
-    part.tick().await;
-    println!("One client, and one runtime for all tests:");
-    let shared = client();
-    for name in ["first", "second"] {
-        let (url, client) = (url.clone(), shared.clone());
-        let body = async move {
-            fetch_and_print(name, &client, &url).await;
-            // The connection can be used again a moment after the answer.
-            sleep(Duration::from_millis(100)).await;
-        };
-        spawn_blocking(|| RUNTIME.block_on(body)).await?;
-    }
-    println!("connections: {}", server.new_connections());
-    Ok(())
-}
-
-/// A server that counts its connections.
-pub struct Server {
-    pub url: String,
-    connections: Arc<AtomicUsize>,
-    _task: AbortOnDropHandle<io::Result<()>>,
-}
-
-impl Server {
-    pub async fn start() -> io::Result<Self> {
-        let app = Router::new().route("/hello", get("hello")).route(
-            "/slow",
-            get(async || {
-                sleep(Duration::from_millis(200)).await;
-                "slow"
-            }),
-        );
-        let connections = Arc::new(AtomicUsize::new(0));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let count = Arc::clone(&connections);
-        let listener = listener.tap_io(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        let task = tokio::spawn(async { axum::serve(listener, app).await });
-        let _task = AbortOnDropHandle::new(task);
-        Ok(Self {
-            url,
-            connections,
-            _task,
-        })
-    }
-
-    /// Returns how many connections were made since the last call.
-    pub fn new_connections(&self) -> usize {
-        self.connections.swap(0, Ordering::Relaxed)
-    }
-}
-
+/// Fetches a page, and prints the reason if it fails: `cargo run -- http://localhost/`.
 #[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
-    run().await
+pub async fn main() -> Result<(), &'static str> {
+    let url = std::env::args().nth(1).ok_or("usage: URL")?;
+    match client().get(url).send().await {
+        Ok(response) => println!("{}", response.status()),
+        Err(error) => println!("{}", with_sources(&error)),
+    }
+    Ok(())
 }

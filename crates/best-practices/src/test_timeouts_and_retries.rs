@@ -14,14 +14,12 @@
 //! See also: `unit_testing`, `retry`, `timers`.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, loop.time, asyncio.Runner
+//! try: -> no answer after 9s
 
-use std::future::pending;
-use std::io;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking, yield_now};
-use tokio::time::{Instant, advance, sleep, timeout};
+use tokio::task::yield_now;
+use tokio::time::{advance, sleep, timeout};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -65,93 +63,11 @@ pub async fn settle() {
     }
 }
 
-/// The first call hangs, the second fails, and the third succeeds.
-async fn call(number: u32, start: Instant) -> Option<&'static str> {
-    println!("{:>2} s: call {number}", start.elapsed().as_secs());
-    match number {
-        1 => pending().await,
-        2 => None,
-        _ => Some("the answer"),
-    }
-}
-
-fn spawn_retry() -> JoinHandle<Option<&'static str>> {
-    let start = Instant::now();
-    tokio::spawn(retry(move |number| call(number, start)))
-}
-
-fn report<T>(task: &JoinHandle<T>) {
-    let not = if task.is_finished() { "" } else { "not " };
-    println!("{not}finished");
-}
-
-/// What `#[tokio::test(start_paused = true)]` does.
-fn paused(test: impl Future<Output = Result<(), JoinError>>) -> io::Result<()> {
-    let mut runtime = Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build()?;
-    Ok(runtime.block_on(test)?)
-}
-
-fn tests() -> io::Result<()> {
-    println!("All wait, so the clock moves by itself:");
-    paused(async {
-        println!("{}", spawn_retry().await?.unwrap_or("no answer"));
-        Ok(())
-    })?;
-
-    println!("Moved by 10 s before the task has begun:");
-    paused(async {
-        let task = spawn_retry();
-        advance(10 * SECOND).await;
-        println!("{}", task.await?.unwrap_or("no answer"));
-        Ok(())
-    })?;
-
-    println!("Moved by 10 s in one step:");
-    paused(async {
-        let task = spawn_retry();
-        settle().await;
-        advance(10 * SECOND).await;
-        println!("{}", task.await?.unwrap_or("no answer"));
-        Ok(())
-    })?;
-
-    println!("Moved by 10 s in ten steps:");
-    paused(async {
-        let task = spawn_retry();
-        settle().await;
-        advance_in_steps(10, SECOND).await;
-        report(&task);
-        println!("{}", task.await?.unwrap_or("no answer"));
-        Ok(())
-    })?;
-
-    println!("A sleep of 10 s instead:");
-    paused(async {
-        let task = spawn_retry();
-        sleep(10 * SECOND).await;
-        report(&task);
-        Ok(())
-    })?;
-
-    println!("Due, and not run yet:");
-    paused(async {
-        let task = tokio::spawn(sleep(SECOND));
-        settle().await;
-        advance(SECOND).await;
-        report(&task);
-        settle().await;
-        report(&task);
-        Ok(())
-    })
-}
-
-pub async fn run() -> io::Result<()> {
-    // A runtime cannot be started inside of another one's task, but in a thread of it.
-    spawn_blocking(tests).await?
-}
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
+/// Tests three calls that hang. `#[tokio::test(start_paused = true)]` makes such a clock.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+pub async fn main() {
+    let start = tokio::time::Instant::now();
+    let answer = retry(|_| std::future::pending::<Option<&str>>()).await;
+    let answer = answer.unwrap_or("no answer");
+    println!("{answer} after {:?}", start.elapsed());
 }

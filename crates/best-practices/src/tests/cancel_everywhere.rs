@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::cancel_everywhere::{Forwarder, at_each_await, cancel_at};
+use crate::cancel_everywhere::{at_each_await, cancel_at};
 
 #[tokio::test(start_paused = true)]
 async fn each_suspension_counts_once() {
@@ -83,49 +82,4 @@ async fn inside_of_a_task() {
     }));
     assert!(task.await.is_ok_and(|awaits| awaits.is_ok()));
     assert!(count.load(Ordering::Relaxed) > 10);
-}
-
-/// Nothing is lost, comes twice, or is passed on after the end.
-#[tokio::test(start_paused = true)]
-async fn forward_dropped_at_each_await() {
-    let awaits = at_each_await(async |number| {
-        let (source, from) = mpsc::channel(3);
-        let (to, mut target) = mpsc::channel(1);
-        to.try_send(0)?;
-        let taken = None;
-        let mut forwarder = Forwarder { from, to, taken };
-        let items = tokio::spawn(async move {
-            sleep(Duration::from_secs(1)).await;
-            source.try_send(1)?;
-            source.try_send(2)?;
-            drop(source);
-            sleep(Duration::from_secs(1)).await;
-            let mut items = Vec::new();
-            while let Some(item) = target.recv().await {
-                items.push(item);
-            }
-            Ok::<_, TrySendError<u32>>(items)
-        });
-        let output = cancel_at(number, forwarder.forward()).await;
-        let mut calls = 0;
-        while calls < 9 && forwarder.forward().await {
-            calls += 1;
-        }
-        drop(forwarder);
-        let items = items.await.expect("it does not panic")?;
-        assert_eq!(items, [0, 1, 2], "dropped at {number}");
-        Ok::<_, TrySendError<u32>>(output.is_some())
-    });
-    assert_eq!(awaits.await, Ok(2));
-}
-
-#[tokio::test]
-async fn closed_while_an_item_waits() {
-    let (source, from) = mpsc::channel(1);
-    let (to, target) = mpsc::channel(1);
-    let taken = Some(1);
-    let mut forwarder = Forwarder { from, to, taken };
-    drop((source, target));
-    assert!(!forwarder.forward().await);
-    assert_eq!(forwarder.taken, Some(1), "the item is still there");
 }

@@ -9,16 +9,9 @@ use futures::{FutureExt, poll};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use crate::cpu_bound::{CpuPool, is_prime};
+use crate::cpu_bound::CpuPool;
 
 const LONG: Duration = Duration::from_secs(120);
-
-#[test]
-fn knows_the_smallest_and_the_largest_prime() {
-    let primes: Vec<u32> = (0..14).filter(is_prime).collect();
-    assert_eq!(primes, [2, 3, 5, 7, 11, 13]);
-    assert!(is_prime(&4_294_967_291) && !is_prime(&u32::MAX));
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn never_more_than_its_threads_though_callers_give_up() {

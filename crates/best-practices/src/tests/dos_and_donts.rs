@@ -1,37 +1,45 @@
-use std::future::pending;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
-use futures::{FutureExt, poll};
-use tokio::runtime::Handle;
-use tokio::task::yield_now;
+use futures::poll;
+use tokio::time::{Instant, timeout};
+use tokio::try_join;
 
-use crate::dos_and_donts::{PriceError, STEP, together, with_a_task};
+use crate::dos_and_donts::{
+    PriceError, closed_by_a_guard, closed_by_hand, price, price_if_sold,
+};
+
+const LIMIT: Duration = Duration::from_millis(50);
 
 #[tokio::test(start_paused = true)]
-async fn its_task_ends_with_it() {
-    let mut price = Box::pin(with_a_task(STEP));
-    assert!(poll!(price.as_mut()).is_pending());
-    yield_now().await;
-    let tasks = || Handle::current().metrics().num_alive_tasks();
-    assert_eq!(tasks(), 1);
-    drop(price);
-    yield_now().await;
-    assert_eq!(tasks(), 0);
+async fn together_takes_the_time_of_one() {
+    let start = Instant::now();
+    assert_eq!(try_join!(price("tea"), price("pot")), Ok((3, 20)));
+    assert_eq!(start.elapsed(), 2 * LIMIT);
 }
 
-/// An error is returned at once, also behind a request that hangs.
 #[tokio::test(start_paused = true)]
-async fn an_error_among_many() {
-    for count in [0, 1, 31, 129, 1000] {
-        let total = together((0..count).map(|_| async { Ok(1) })).await;
-        assert_eq!(total.ok(), Some(count));
-        let hangs = std::iter::repeat_with(|| pending().boxed()).take(count as usize);
-        let fails = async {
-            tokio::time::sleep(STEP).await;
-            Err(PriceError::Busy)
-        };
-        // `filter` hides how many there are.
-        let requests = hangs.chain([fails.boxed()]).filter(|_| true);
-        let total = tokio::time::timeout(10 * STEP, together(requests)).await;
-        assert!(total.expect("the error is returned").is_err(), "{count}");
+async fn only_the_error_that_is_known_is_handled() {
+    assert_eq!(price_if_sold("tea").await, Ok(3));
+    assert_eq!(price_if_sold("unicorn").await, Ok(0));
+    assert_eq!(price_if_sold("sugar").await, Err(PriceError::Busy));
+}
+
+/// After an error, and after a cancellation.
+#[tokio::test(start_paused = true)]
+async fn a_guard_closes_and_a_hand_does_not() {
+    let open = AtomicU32::new(0);
+    assert!(closed_by_a_guard(&open).await.is_err());
+    assert!(timeout(LIMIT, closed_by_a_guard(&open)).await.is_err());
+    assert_eq!(open.load(Relaxed), 0);
+    {
+        let mut call = pin!(closed_by_a_guard(&open));
+        assert!(poll!(call.as_mut()).is_pending());
+        assert_eq!(open.load(Relaxed), 1, "open during the call");
     }
+    assert_eq!(open.load(Relaxed), 0);
+    assert!(closed_by_hand(&open).await.is_err());
+    assert!(timeout(LIMIT, closed_by_hand(&open)).await.is_err());
+    assert_eq!(open.load(Relaxed), 2);
 }

@@ -11,6 +11,7 @@ mod dos_and_donts;
 mod file_io_speed;
 mod metrics;
 mod model_checking;
+mod pitfalls;
 mod profiling;
 mod property_test;
 mod shared_client_in_tests;

@@ -1,13 +1,62 @@
 use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use crate::shared_client_in_tests::{RUNTIME, Server, client, fetch, test, with_sources};
+use crate::shared_client_in_tests::{RUNTIME, client, with_sources};
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Serves for as long as the runtime lives, and counts its connections.
+struct Server {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start() -> io::Result<Self> {
+        let slow = async || {
+            sleep(Duration::from_millis(200)).await;
+            "slow"
+        };
+        let app = Router::new().route("/hello", get("hello"));
+        let app = app.route("/slow", get(slow));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let listener = listener.tap_io(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        tokio::spawn(async { axum::serve(listener, app).await });
+        Ok(Self { url, connections })
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> reqwest::Result<String> {
+    client.get(url).send().await?.text().await
+}
+
+/// Runs a test as `#[tokio::test]` does: on a runtime that ends with it.
+fn test(body: impl Future<Output = ()>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(body);
+    Ok(())
+}
 
 // As a reader would write it: a client for each test.
 #[tokio::test]
@@ -53,7 +102,7 @@ fn the_runtime_of_the_connection_ends() -> Result<(), BoxError> {
     })?;
     assert!(start.elapsed() < Duration::from_secs(4));
     first.join().expect("it does not panic")?;
-    assert_eq!(server.new_connections(), 2);
+    assert_eq!(server.connections(), 2);
     Ok(())
 }
 
@@ -99,6 +148,6 @@ fn a_client_without_idle_connections() -> Result<(), BoxError> {
             assert_eq!(text.ok().as_deref(), Some("hello"));
         })?;
     }
-    assert_eq!(server.new_connections(), 2);
+    assert_eq!(server.connections(), 2);
     Ok(())
 }
