@@ -591,3 +591,234 @@ async fn tokio_metrics_0_5_tells_work_from_waiting() {
     let (works, waits) = (metrics.total_poll_duration, metrics.total_idle_duration);
     assert!(works >= TENTH && waits >= 2 * TENTH, "{works:?} {waits:?}");
 }
+
+mod tower_http_0_6 {
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::http::{Request, StatusCode};
+    use axum::routing::{get, post};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+    use tower_http::limit::RequestBodyLimitLayer;
+    use tower_http::timeout::TimeoutLayer;
+
+    use super::*;
+
+    async fn panics() {
+        panic!("as scheduled");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_layers_limit_time_and_bytes_and_catch_a_panic() {
+        let upload = async |body: Bytes| body.len().to_string();
+        let app = Router::new()
+            .route("/slow", get(async || sleep(DAY).await))
+            .route("/panics", get(panics))
+            .route("/upload", post(upload))
+            .layer(CatchPanicLayer::new())
+            .layer(RequestBodyLimitLayer::new(10))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::GATEWAY_TIMEOUT,
+                TENTH,
+            ));
+        for (method, path, bytes, expected) in [
+            ("GET", "/slow", 0, StatusCode::GATEWAY_TIMEOUT),
+            ("GET", "/panics", 0, StatusCode::INTERNAL_SERVER_ERROR),
+            ("POST", "/upload", 10, StatusCode::OK),
+            ("POST", "/upload", 11, StatusCode::PAYLOAD_TOO_LARGE),
+        ] {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::from(vec![b'a'; bytes])).expect("valid");
+            let response = app.clone().oneshot(request).await.expect("infallible");
+            assert_eq!(response.status(), expected, "{path} {bytes}");
+        }
+    }
+}
+
+mod tokio_graceful_shutdown_0_20 {
+    use std::sync::Arc;
+
+    use tokio::time::sleep_until;
+    use tokio_graceful_shutdown::errors::GracefulShutdownError;
+    use tokio_graceful_shutdown::{SubsystemBuilder, SubsystemHandle, Toplevel};
+
+    use super::*;
+
+    type Done = Result<(), &'static str>;
+
+    /// Runs a parent with a child that takes so long to stop, beside one that fails.
+    async fn stop(child_takes: Duration, limit: Duration) -> (bool, usize) {
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&stopped);
+        let child = async move |child: &mut SubsystemHandle| -> Done {
+            child.on_shutdown_requested().await;
+            sleep(child_takes).await;
+            count.fetch_add(1, Relaxed);
+            Ok(())
+        };
+        let parent = async move |parent: &mut SubsystemHandle| -> Done {
+            parent.start(SubsystemBuilder::new("child", child));
+            parent.on_shutdown_requested().await;
+            Ok(())
+        };
+        let fails = async |_: &mut SubsystemHandle| -> Done {
+            sleep(TENTH).await;
+            Err("as scheduled")
+        };
+        let tree: Toplevel = Toplevel::new(
+            async move |tree: &mut SubsystemHandle| {
+                tree.start(SubsystemBuilder::new("parent", parent));
+                tree.start(SubsystemBuilder::new("fails", fails));
+            },
+        );
+        let start = Instant::now();
+        let ended = tree.handle_shutdown_requests(limit).await;
+        let timed_out = matches!(ended, Err(GracefulShutdownError::ShutdownTimeout(_)));
+        assert!(ended.is_err());
+        sleep_until(start + DAY).await;
+        (timed_out, stopped.load(Relaxed))
+    }
+
+    /// One failure asks the whole tree to stop; after the limit it drops what still runs.
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_stops_the_tree_within_a_limit() {
+        assert_eq!(stop(2 * TENTH, 5 * TENTH).await, (false, 1));
+        assert_eq!(stop(6 * TENTH, 5 * TENTH).await, (true, 0));
+    }
+}
+
+/// It tries again after a status that may pass, and not after others.
+#[tokio::test]
+async fn reqwest_retry_0_9_retries_what_may_pass() {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::extract::{Path, State};
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use reqwest_retry::RetryTransientMiddleware;
+    use reqwest_retry::policies::ExponentialBackoff;
+
+    let calls = Arc::new(AtomicUsize::new(0));
+    let answer = async |State(calls): State<Arc<AtomicUsize>>,
+                        Path(status): Path<u16>| {
+        calls.fetch_add(1, Relaxed);
+        StatusCode::from_u16(status).expect("a status")
+    };
+    let app = Router::new().route("/{status}", get(answer));
+    let app = app.with_state(Arc::clone(&calls));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async { axum::serve(listener, app).await });
+
+    let milli = Duration::from_millis(1);
+    let policy = ExponentialBackoff::builder().retry_bounds(milli, 2 * milli);
+    let retry =
+        RetryTransientMiddleware::new_with_policy(policy.build_with_max_retries(3));
+    let client = reqwest::Client::builder().no_proxy().build();
+    let client = reqwest_middleware::ClientBuilder::new(client.expect("no TLS"));
+    let client = client.with(retry).build();
+    for (status, expected) in [(200, 1), (404, 1), (429, 4), (503, 4)] {
+        calls.store(0, Relaxed);
+        let response = client
+            .get(format!("http://{address}/{status}"))
+            .send()
+            .await;
+        assert_eq!(response.expect("it answers").status(), status);
+        assert_eq!(calls.load(Relaxed), expected, "{status}");
+    }
+}
+
+#[test]
+fn garde_0_23_reports_each_field_that_breaks_its_attribute() {
+    use garde::Validate;
+
+    #[derive(Validate)]
+    struct Order {
+        #[garde(length(min = 1))]
+        article: String,
+        #[garde(range(min = 1, max = 9))]
+        pieces: u32,
+    }
+
+    let order = |article: &str, pieces| Order {
+        article: article.to_owned(),
+        pieces,
+    };
+    assert!(order("tea", 9).validate().is_ok());
+    let report = order("", 10).validate().expect_err("both are wrong");
+    let fields: Vec<_> = report.iter().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(fields, ["article", "pieces"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn atomic_write_file_0_3_keeps_the_owner() -> std::io::Result<()> {
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+    use atomic_write_file::AtomicWriteFile;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("settings");
+    fs::write(&path, "old")?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
+    // Only root may give a file away.
+    let _ = chown(&path, Some(1), Some(1));
+    let before = fs::metadata(&path)?;
+
+    let mut file = AtomicWriteFile::open(&path)?;
+    file.write_all(b"half")?;
+    drop(file);
+    assert_eq!(fs::read(&path)?, b"old");
+
+    let mut file = AtomicWriteFile::open(&path)?;
+    file.write_all(b"new")?;
+    file.commit()?;
+    let after = fs::metadata(&path)?;
+    assert_eq!(fs::read(&path)?, b"new");
+    assert_ne!(after.ino(), before.ino(), "it is another file");
+    let kept = |file: &fs::Metadata| (file.mode(), file.uid(), file.gid());
+    assert_eq!(kept(&after), kept(&before));
+    Ok(())
+}
+
+#[test]
+fn secrecy_0_10_hides_a_secret_in_debug() {
+    let password = secrecy::SecretString::from("hunter2");
+    assert!(!format!("{password:?}").contains("hunter2"));
+}
+
+/// The thread that writes is held up, and the buffer has room for one line.
+#[test]
+fn tracing_appender_0_2_drops_lines_when_it_is_full() {
+    use std::io::Write;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
+    struct Blocked(Receiver<()>);
+
+    impl Write for Blocked {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (release, released) = channel();
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(1);
+    let (mut writer, _guard) = builder.finish(Blocked(released));
+    for _ in 0..10 {
+        writer.write_all(b"a line\n").expect("it never fails");
+    }
+    let dropped = writer.error_counter().dropped_lines();
+    assert!((8..10).contains(&dropped), "{dropped}");
+    drop(release);
+}
