@@ -21,7 +21,6 @@
 
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
 use tokio::join;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::error::TrySendError;
@@ -48,24 +47,17 @@ impl Report {
     }
 
     fn print(self) {
-        let Self {
-            stored,
-            dropped,
-            waited,
-        } = self;
+        let (stored, dropped, waited) = (self.stored, self.dropped, self.waited);
         println!("{stored} stored, {dropped} dropped, at most {waited} waited");
     }
 }
 
-/// A reading every 200 ms, or later if it is asked for later.
-fn readings(count: usize) -> impl Stream<Item = usize> + Unpin + Send {
-    let readings = stream::iter(0..count).then(|number| async move {
-        if number > 0 {
-            sleep(Duration::from_millis(200)).await;
-        }
-        number
-    });
-    readings.boxed()
+/// Waits for the next reading. One comes every 200 ms, or later if it is asked for later.
+async fn next_reading(number: usize) -> usize {
+    if number > 0 {
+        sleep(Duration::from_millis(200)).await;
+    }
+    number
 }
 
 /// The slow stage, which takes three and a half times as long.
@@ -73,12 +65,12 @@ async fn store(_reading: usize) {
     sleep(Duration::from_millis(700)).await;
 }
 
-/// The queue grows.
+/// The queue grows without a limit.
 pub async fn unbounded(count: usize) -> Report {
     let (queue, mut receiver) = mpsc::unbounded_channel();
     let source = async move {
-        let mut readings = readings(count);
-        while let Some(reading) = readings.next().await {
+        for number in 0..count {
+            let reading = next_reading(number).await;
             // Each of these sends fails only when the stage is gone.
             if queue.send(reading).is_err() {
                 return;
@@ -97,12 +89,12 @@ pub async fn unbounded(count: usize) -> Report {
     join!(source, stage).1
 }
 
-/// The source waits.
+/// The source waits while the queue is full.
 pub async fn bounded(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
-        let mut readings = readings(count);
-        while let Some(reading) = readings.next().await {
+        for number in 0..count {
+            let reading = next_reading(number).await;
             if queue.send(reading).await.is_err() {
                 return;
             }
@@ -121,13 +113,13 @@ async fn store_all(mut queue: mpsc::Receiver<usize>) -> Report {
     report
 }
 
-/// What finds no place is dropped.
+/// A reading is dropped when the queue is full.
 pub async fn newest_dropped(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
         let mut dropped = 0;
-        let mut readings = readings(count);
-        while let Some(reading) = readings.next().await {
+        for number in 0..count {
+            let reading = next_reading(number).await;
             match queue.try_send(reading) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => dropped += 1,
@@ -141,14 +133,14 @@ pub async fn newest_dropped(count: usize) -> Report {
     Report { dropped, ..report }
 }
 
-/// What has waited for longest is dropped.
+/// The oldest reading in the queue is dropped.
 pub async fn oldest_dropped(count: usize) -> Report {
-    // What `channel` would make of it, too.
+    // `channel` rounds up as well.
     let capacity = CAPACITY.next_power_of_two();
     let (queue, mut receiver) = broadcast::channel(capacity);
     let source = async move {
-        let mut readings = readings(count);
-        while let Some(reading) = readings.next().await {
+        for number in 0..count {
+            let reading = next_reading(number).await;
             if queue.send(reading).is_err() {
                 return;
             }
@@ -161,7 +153,7 @@ pub async fn oldest_dropped(count: usize) -> Report {
             match receiver.recv().await {
                 Ok(reading) => {
                     store(reading).await;
-                    // `len` counts those that are lost, too.
+                    // `len` counts the lost readings as well.
                     report.note(reading, receiver.len().min(capacity));
                 }
                 // The next `recv` goes on with the oldest that is left.

@@ -19,9 +19,10 @@
 //! clock: real
 //! differs: moka loads in the first caller, async-lru in a task that others keep alive
 
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -34,25 +35,17 @@ use tokio::time::{interval, sleep, timeout};
 const TENTH: Duration = Duration::from_millis(100);
 const BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not 0");
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum CallError {
-    #[error("busy")]
-    Busy,
-    #[error("refused")]
-    Refused,
-}
+type Answer = Result<(), &'static str>;
 
 /// Three retries, 0.1, 0.2 and 0.4 s apart; `with_jitter` spreads them.
-async fn with_backon(result: Result<(), CallError>) -> Result<(), CallError> {
+async fn with_backon(answer: Answer) -> Answer {
     let delays = ExponentialBuilder::default();
     let delays = delays.with_min_delay(TENTH).with_max_times(3);
     let call = || async move {
         println!("called");
-        result
+        answer
     };
-    call.retry(delays)
-        .when(|error| *error == CallError::Busy)
-        .await
+    call.retry(delays).when(|error| *error == "busy").await
 }
 
 /// Returns how many of twenty calls get through in 0.9 s.
@@ -62,52 +55,39 @@ async fn with_governor() -> usize {
     let through = AtomicUsize::new(0);
     let calls = join_all((0..20).map(|_| async {
         limiter.until_ready().await;
-        through.fetch_add(1, Ordering::Relaxed)
+        through.fetch_add(1, Relaxed)
     }));
     // Twenty take longer, so it always times out.
     let _ = timeout(9 * TENTH, calls).await;
     through.into_inner()
 }
 
-/// Returns a price, from the cache or loaded. Failures are not kept.
-async fn price(
-    cache: &Cache<u32, u32>,
-    loads: &AtomicUsize,
-) -> Result<u32, Arc<CallError>> {
-    let load = async {
-        loads.fetch_add(1, Ordering::Relaxed);
-        sleep(2 * TENTH).await;
-        Ok(250)
+/// Returns how often three concurrent callers load a price, if the first gives up.
+async fn with_moka(gives_up: Duration) -> Result<usize, Arc<Infallible>> {
+    let cache = Cache::builder().max_capacity(100).time_to_live(600 * TENTH);
+    let (cache, loads) = (&cache.build(), &AtomicUsize::new(0));
+    let price = || {
+        cache.try_get_with("tea", async {
+            loads.fetch_add(1, Relaxed);
+            sleep(2 * TENTH).await;
+            Ok::<_, Infallible>(250)
+        })
     };
-    cache.try_get_with(1, load).await
-}
-
-/// Returns how often three concurrent callers load the price, if the first gives up.
-async fn with_moka(gives_up: Duration) -> Result<usize, Arc<CallError>> {
-    let minute = Duration::from_secs(60);
-    let builder = Cache::builder().max_capacity(100).time_to_live(minute);
-    let (cache, loads) = (&builder.build(), &AtomicUsize::new(0));
-    let (first, second, third) = join!(
-        biased;
-        timeout(gives_up, price(cache, loads)),
-        price(cache, loads),
-        price(cache, loads),
-    );
-    match first {
-        Ok(price) => println!("prices: {}, {}, {}", price?, second?, third?),
-        Err(_) => println!("prices: gave up, {}, {}", second?, third?),
+    match join!(biased; timeout(gives_up, price()), price(), price()) {
+        (Ok(a), b, c) => println!("prices: {}, {}, {}", a?, b?, c?),
+        (Err(_), b, c) => println!("prices: gave up, {}, {}", b?, c?),
     }
-    Ok(loads.load(Ordering::Relaxed))
+    Ok(loads.load(Relaxed))
 }
 
 pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Each part begins at its time, however late the one before it ended.
     let mut part = interval(Duration::from_secs(1));
 
-    for answer in [Err(CallError::Busy), Err(CallError::Refused)] {
+    for answer in ["busy", "refused"] {
         part.tick().await;
         println!("Three retries:");
-        if let Err(error) = with_backon(answer).await {
+        if let Err(error) = with_backon(Err(answer)).await {
             println!("{error}");
         }
     }

@@ -10,8 +10,6 @@
 //! not escape values: a `"` spoils the page. A label of type `&'static str` takes a route
 //! and refuses the text of a request ("expected `&str`, found `String`").
 //!
-//! In production: the crate `metrics` is a facade for libraries. `opentelemetry` pushes.
-//!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!
 //! asyncio: finally, asyncio.CancelledError, asyncio.wait_for, asyncio.TaskGroup

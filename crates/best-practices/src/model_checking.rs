@@ -10,7 +10,7 @@
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.
 //!
-//! In production: `loom` also tries weak memory orderings.
+//! See also: `property_test`, `deterministic_simulation`, `lost_update`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
 //! stderr: deadlock
@@ -20,12 +20,10 @@
 //! try: -> 1000 orders pass
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
 
 use shuttle::future;
 use shuttle::sync::Mutex;
-// In a crate of yours, `use tokio::..` as ever.
 use shuttle_tokio::sync::Notify;
 
 /// A queue for many consumers, which can be closed.
@@ -44,15 +42,13 @@ struct State {
 impl Queue {
     /// Appends an item and wakes one consumer.
     pub fn put(&self, item: u32) {
-        let mut state = self.state.lock().expect("nobody panics");
-        state.items.push_back(item);
-        drop(state);
+        self.state.lock().expect("no panic").items.push_back(item);
         self.changed.notify_one();
     }
 
     /// Tells all waiting consumers that no more items come.
     pub fn close(&self) {
-        self.state.lock().expect("nobody panics").closed = true;
+        self.state.lock().expect("no panic").closed = true;
         self.changed.notify_waiters();
     }
 
@@ -60,7 +56,7 @@ impl Queue {
     pub async fn get(&self) -> Option<u32> {
         loop {
             // In line before the look: a wake-up after it is not lost.
-            let mut woken = pin!(self.changed.notified());
+            let mut woken = std::pin::pin!(self.changed.notified());
             woken.as_mut().enable();
             if let Some(found) = self.look() {
                 return found;
@@ -80,38 +76,31 @@ impl Queue {
     }
 
     pub(crate) fn look(&self) -> Option<Option<u32>> {
-        let mut state = self.state.lock().expect("nobody panics");
+        let mut state = self.state.lock().expect("no panic");
         let item = state.items.pop_front();
         (item.is_some() || state.closed).then_some(item)
     }
 }
 
-/// The model: the items are put, the queue is closed, and each consumer gets once.
-///
-/// # Panics
-///
-/// If an item is lost or comes twice, or a newer one is taken before an older one. If the
-/// tasks wait for ever, shuttle panics.
+/// The model: each consumer gets one item. It panics if an item is lost or comes twice, or
+/// a newer one before an older one. If all tasks wait for ever, shuttle panics.
 pub fn model(
     consumers: u32,
     items: u32,
     get: impl AsyncFn(&Queue) -> Option<u32> + Copy + 'static,
 ) {
     let queue = Arc::new(Queue::default());
-    let mut tasks = Vec::new();
-    for _ in 0..consumers {
+    let spawn = |_| {
         let queue = Arc::clone(&queue);
-        tasks.push(future::spawn_local(async move { get(&queue).await }));
-    }
+        future::spawn_local(async move { get(&queue).await })
+    };
+    let tasks: Vec<_> = (0..consumers).map(spawn).collect();
     (0..items).for_each(|item| queue.put(item));
     queue.close();
     let taken = tasks.into_iter().map(future::block_on);
     let mut taken: Vec<_> = taken.flatten().flatten().collect();
     taken.sort_unstable();
-    assert!(
-        taken.into_iter().eq(0..items.min(consumers)),
-        "an item is lost or came twice"
-    );
+    assert!(taken.into_iter().eq(0..items.min(consumers)));
 }
 
 /// What a test does: 1000 orders at random. It panics at the first that fails.

@@ -33,7 +33,12 @@ pub async fn save(saved: &AtomicU32) {
 
 /// Takes too long with each second job.
 async fn work(job: u32) {
-    sleep(if job % 2 == 0 { 3 * STEP } else { STEP / 2 }).await;
+    sleep(if job.is_multiple_of(2) {
+        3 * STEP
+    } else {
+        STEP / 2
+    })
+    .await;
 }
 
 /// The mistake: a late job is dropped with the future. Returns the finished jobs.

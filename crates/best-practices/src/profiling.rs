@@ -10,8 +10,7 @@
 //!
 //! Trap: by default a poll is slow from 50 microseconds on, which names too many.
 //!
-//! In production: a runtime's own poll times need `--cfg tokio_unstable`. The feature
-//! `metrics-rs-integration` exports a monitor's numbers to `metrics`.
+//! In production: a runtime's own poll times need `--cfg tokio_unstable`.
 //!
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!

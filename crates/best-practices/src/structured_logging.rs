@@ -13,7 +13,7 @@
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
 //!
 //! In production: `tracing-appender`'s non-blocking writer drops lines when it is full.
-//! `tracing-opentelemetry` sends spans to a collector. `secrecy` hides secrets.
+//! `secrecy` hides secrets in `Debug`.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
 //! order: "answered"

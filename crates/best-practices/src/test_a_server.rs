@@ -104,10 +104,7 @@ pub async fn main() -> Result<(), BoxError> {
     let server = TestServer::start(app).await?;
     let url = format!("http://{}{path}", server.address);
     let response = reqwest::get(url).await?;
-    println!(
-        "with a socket: {}, {}",
-        response.status(),
-        response.text().await?
-    );
+    let (status, body) = (response.status(), response.text().await?);
+    println!("with a socket: {status}, {body}");
     server.shut_down().await
 }

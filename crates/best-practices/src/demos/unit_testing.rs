@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::unit_testing::{Calculator, CalculatorError, Source, SourceError};
+use crate::unit_testing::{Calculator, FetchError, Source};
 
 /// Returns a fixed answer after a delay, and records the pages that it is asked for.
 /// Clones share the record.
 #[derive(Clone)]
 struct FakeSource {
-    answer: Result<u32, SourceError>,
+    answer: Result<u32, FetchError>,
     delay: Duration,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Source for FakeSource {
-    async fn fetch(&self, page: &str) -> Result<u32, SourceError> {
+    async fn fetch(&self, page: &str) -> Result<u32, FetchError> {
         self.asked
             .lock()
             .expect("nobody panics")
@@ -28,7 +28,7 @@ impl Source for FakeSource {
 }
 
 impl FakeSource {
-    fn new(answer: Result<u32, SourceError>, millis: u64) -> Self {
+    fn new(answer: Result<u32, FetchError>, millis: u64) -> Self {
         Self {
             answer,
             delay: Duration::from_millis(millis),
@@ -42,11 +42,10 @@ impl FakeSource {
     }
 }
 
-async fn fetch_and_print(answer: Result<u32, SourceError>, millis: u64) {
+async fn fetch_and_print(answer: Result<u32, FetchError>, millis: u64) {
     let source = FakeSource::new(answer, millis);
     let calculator = Calculator::new(source.clone());
-    let sum: Result<u32, CalculatorError> = calculator.fetch_and_add("/data", 10).await;
-    match sum {
+    match calculator.fetch_and_add("/data", 10).await {
         Ok(sum) => println!("sum: {sum}"),
         Err(error) => println!("error: {error}"),
     }
@@ -58,7 +57,7 @@ pub async fn run() {
     fetch_and_print(Ok(42), 1000).await;
 
     println!("It has no such page:");
-    fetch_and_print(Err(SourceError::NotFound("/data".to_owned())), 100).await;
+    fetch_and_print(Err(FetchError::NotFound("/data".to_owned())), 100).await;
 
     println!("It answers just before the limit of 2 s, and too late:");
     fetch_and_print(Ok(42), 1900).await;

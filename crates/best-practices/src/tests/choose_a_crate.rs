@@ -240,49 +240,6 @@ mod deadpool_0_13 {
     }
 }
 
-mod bb8_0_9 {
-    use bb8::{ManageConnection, Pool, RunError};
-
-    use super::*;
-
-    impl ManageConnection for Connections {
-        type Connection = Connection;
-        type Error = std::io::Error;
-
-        async fn connect(&self) -> Result<Connection, std::io::Error> {
-            Ok(self.open())
-        }
-
-        async fn is_valid(
-            &self,
-            connection: &mut Connection,
-        ) -> Result<(), std::io::Error> {
-            match connection.broken {
-                true => Err(std::io::Error::other("broken")),
-                false => Ok(()),
-            }
-        }
-
-        fn has_broken(&self, _connection: &mut Connection) -> bool {
-            false
-        }
-    }
-
-    #[tokio::test]
-    async fn it_tests_a_connection_before_its_next_use() {
-        let builder = Pool::builder().max_size(1).connection_timeout(TENTH);
-        let pool = builder.build(Connections::default()).await;
-        let pool = pool.expect("nothing fails");
-        pool.get().await.expect("it opens").broken = true;
-        assert_eq!(pool.get().await.expect("another").number, 2);
-        let held = pool.get().await.expect("the same");
-        assert_eq!(held.number, 2);
-        // Unlike deadpool it has a timeout by default, 30 s.
-        let late = pool.get().await.err();
-        assert!(matches!(late, Some(RunError::TimedOut)), "{late:?}");
-    }
-}
-
 mod tower_0_5 {
     use std::convert::Infallible;
 
@@ -665,12 +622,10 @@ mod tokio_graceful_shutdown_0_20 {
             sleep(TENTH).await;
             Err("as scheduled")
         };
-        let tree: Toplevel = Toplevel::new(
-            async move |tree: &mut SubsystemHandle| {
-                tree.start(SubsystemBuilder::new("parent", parent));
-                tree.start(SubsystemBuilder::new("fails", fails));
-            },
-        );
+        let tree: Toplevel = Toplevel::new(async move |tree: &mut SubsystemHandle| {
+            tree.start(SubsystemBuilder::new("parent", parent));
+            tree.start(SubsystemBuilder::new("fails", fails));
+        });
         let start = Instant::now();
         let ended = tree.handle_shutdown_requests(limit).await;
         let timed_out = matches!(ended, Err(GracefulShutdownError::ShutdownTimeout(_)));

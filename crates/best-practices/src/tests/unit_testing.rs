@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::unit_testing::{Calculator, Source, SourceError};
+use crate::unit_testing::{Calculator, FetchError, Source};
 
 const MILLI: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 struct Answers42(Arc<Mutex<u32>>);
 
 impl Source for Answers42 {
-    async fn fetch(&self, _page: &str) -> Result<u32, SourceError> {
+    async fn fetch(&self, _page: &str) -> Result<u32, FetchError> {
         *self.0.lock().expect("nobody panics") += 1;
         sleep(MILLI).await;
         Ok(42)
