@@ -4,7 +4,8 @@
 //! take as long as the longest of them, not the sum. A blocking library goes to
 //! `spawn_blocking`, which is `asyncio.to_thread`: a thread for each call.
 //!
-//! Bounds: 0.4 s for each request. unbounded: the bodies.
+//! Bounds: 30 s for a blocking request, which is reqwest's own limit. unbounded: the
+//! time of an async request, and the bodies; see `http_requests`.
 //!
 //! Trap: a blocking request in async code blocks the other tasks of its thread. In a
 //! debug build `reqwest::blocking` panics there: "Cannot drop a runtime in a context
@@ -14,28 +15,15 @@
 //!
 //! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
 //! clock: real
+//! try: http://127.0.0.1:1/ -> refused
 //! stderr: Cannot drop a runtime in a context where blocking is not allowed
 //! differs: a blocking request in async code stops asyncio's loop; here it panics
 
-use std::any::Any;
-use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::Instant;
 
-use axum::Router;
-use axum::extract::Path;
-use axum::routing::get;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use reqwest::{Client, blocking};
-use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval_at, sleep};
-use tokio_util::task::AbortOnDropHandle;
-
-pub type Failure = Box<dyn Error + Send + Sync>;
-
-const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Downloads a page and blocks the thread until it is there.
 pub fn fetch_blocking(client: &blocking::Client, url: &str) -> reqwest::Result<String> {
@@ -48,118 +36,24 @@ pub async fn fetch(client: &Client, url: &str) -> reqwest::Result<String> {
     response.error_for_status()?.text().await
 }
 
-/// What a program without async code does.
-fn one_after_the_other(client: &blocking::Client, urls: &[String]) {
-    for url in urls {
-        report(fetch_blocking(client, url));
-    }
-}
-
-/// All in this one task: the sum of the waits becomes the longest of them.
-async fn all_at_once(client: &Client, urls: &[String]) {
-    for result in join_all(urls.iter().map(|url| fetch(client, url))).await {
-        report(result);
-    }
-}
-
-/// The way for a library that only blocks.
-async fn on_a_thread_each(
-    client: &blocking::Client,
-    urls: &[String],
-) -> Result<(), Failure> {
-    let fetches = urls.iter().map(|url| {
-        let (client, url) = (client.clone(), url.clone());
-        spawn_blocking(move || fetch_blocking(&client, &url))
-    });
-    for result in join_all(fetches).await {
-        report(result?);
-    }
-    Ok(())
-}
-
-fn report(result: reqwest::Result<String>) {
-    match result {
-        Ok(text) => println!("Fetched {} characters", text.chars().count()),
-        Err(error) => match error.status() {
-            Some(status) => println!("The server says {status}"),
-            None if error.is_timeout() => println!("No answer in time"),
-            None => println!("Failed: {}", error.without_url()),
-        },
-    }
-}
-
-/// Another task, which should not be blocked.
-async fn tick() {
-    for _ in 0..3 {
-        sleep(Duration::from_millis(150)).await;
-        println!("tick");
-    }
-}
-
-/// Returns the first words of a panic's message.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref().copied());
-    text.and_then(|text| text.split('.').next())
-        .unwrap_or("no text")
-}
-
-/// Answers after so many milliseconds, with as many characters.
-async fn delay(Path(millis): Path<u64>) -> String {
-    sleep(Duration::from_millis(millis)).await;
-    (0..millis).map(|_| 'x').collect()
-}
-
-pub async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<()>>)>
-{
-    let app = Router::new().route("/delay/{millis}", get(delay));
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let task = tokio::spawn(async { axum::serve(listener, app).await });
-    Ok((address, AbortOnDropHandle::new(task)))
-}
-
-pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the part before took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_secs(1));
-    let (address, _server) = start_server().await?;
-    let paths = ["delay/200", "missing", "delay/300", "delay/700"];
-    let urls = paths
-        .map(|path| format!("http://{address}/{path}"))
-        .to_vec();
-    // In an example the server is on this machine, which no proxy would reach.
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-    let builder = blocking::Client::builder().no_proxy().timeout(TIMEOUT);
-    let blocking = spawn_blocking(|| builder.build()).await??;
-
-    part.tick().await;
-    println!("Blocking, one after the other:");
-    let (own, all) = (blocking.clone(), urls.clone());
-    spawn_blocking(move || one_after_the_other(&own, &all)).await?;
-
-    part.tick().await;
-    println!("Async, all at once:");
-    all_at_once(&client, &urls).await;
-
-    part.tick().await;
-    println!("Blocking, on a thread each:");
-    on_a_thread_each(&blocking, &urls).await?;
-
-    part.tick().await;
-    println!("Blocking, in a task, beside another one:");
-    let ticks = tokio::spawn(tick());
-    let (own, url) = (blocking.clone(), format!("http://{address}/delay/300"));
-    let fetch = tokio::spawn(async move { fetch_blocking(&own, &url) });
-    ticks.await?;
-    match fetch.await {
-        Ok(result) => report(result),
-        Err(error) => println!("{}", panic_text(&*error.into_panic())),
-    }
-    Ok(())
-}
-
+/// Downloads its arguments one after the other, and then all at once:
+/// `cargo run -- https://example.com/ https://example.org/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let urls: Vec<String> = std::env::args().skip(1).collect();
+    let (own, start) = (urls.clone(), Instant::now());
+    let sum = spawn_blocking(move || {
+        let client = blocking::Client::new();
+        let texts = own.iter().map(|url| fetch_blocking(&client, url));
+        texts
+            .map(|text| Ok(text?.len()))
+            .sum::<reqwest::Result<usize>>()
+    });
+    println!("{} bytes in {:?}", sum.await??, start.elapsed());
+
+    let (client, start) = (Client::new(), Instant::now());
+    let texts = try_join_all(urls.iter().map(|url| fetch(&client, url))).await?;
+    let sum: usize = texts.iter().map(String::len).sum();
+    println!("{sum} bytes in {:?}", start.elapsed());
+    Ok(())
 }

@@ -1,10 +1,9 @@
 //! An API request handler with a cache that does no work twice: no cache stampede.
 //!
 //! The obvious cache looks a response up, computes it and stores it. A request that
-//! comes meanwhile misses too and computes it again. Here the map holds calls: requests
-//! for the same endpoint wait for one call, and later ones get its response at once.
-//! asyncio awaits a task in the map through `shield`. Here a task runs the call, so that
-//! it survives the caller that began it, and a `watch` hands its response to all.
+//! comes meanwhile computes it again. Here the map holds calls: requests for the same
+//! endpoint wait for one call. A task runs the call, so it survives its caller, as with
+//! `shield` in asyncio. A `watch` hands its response to all.
 //!
 //! Bounds: none for endpoints that succeed. No entry expires; failed calls are removed.
 //!
@@ -18,17 +17,14 @@
 //! See also: `ttl_cache`, `single_flight`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
+//! try: Ann Ben Ann -> Ann has 3 letters
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::join_all;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
 
 /// What a request is answered with: cheap to clone, as a cached one has many readers.
 pub type Response = Arc<str>;
@@ -114,116 +110,17 @@ impl CallCache {
     }
 }
 
-/// Does the work, and says so.
-#[derive(Default)]
-struct Database {
-    queries: AtomicU32,
-}
-
-impl Database {
-    async fn query(&self, endpoint: &str) -> Result<Response, ApiError> {
-        let number = self.queries.fetch_add(1, Relaxed) + 1;
-        println!("query {number}, for {endpoint}");
-        sleep(Duration::from_millis(800)).await;
-        println!("query {number} ends");
-        match (endpoint, number) {
-            // The first for this endpoint.
-            ("/flaky", 4) => Err(ApiError::Database),
-            _ => Ok(format!("result of query {number}").into()),
-        }
-    }
-}
-
-/// Handles requests. A server shares it in an `Arc` and calls it in a task for each.
-#[derive(Default)]
-struct ApiHandler {
-    database: Arc<Database>,
-    responses: Mutex<HashMap<String, Response>>,
-    calls: CallCache,
-}
-
-impl ApiHandler {
-    async fn handle(&self, endpoint: &str) -> Result<Response, ApiError> {
-        match endpoint {
-            "/fast" => {
-                sleep(Duration::from_millis(150)).await;
-                Ok("quick".into())
-            }
-            "/error" => {
-                sleep(Duration::from_millis(500)).await;
-                Err(ApiError::Database)
-            }
-            "/stampede" => self.look_up_then_store(endpoint).await,
-            "/report" | "/flaky" | "/users" => {
-                // The call owns what it uses.
-                let (database, name) = (Arc::clone(&self.database), endpoint.to_owned());
-                let call = async move { database.query(&name).await };
-                self.calls.get(endpoint, call).await
-            }
-            _ => Err(ApiError::NotFound(endpoint.to_owned())),
-        }
-    }
-
-    fn responses(&self) -> MutexGuard<'_, HashMap<String, Response>> {
-        self.responses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The obvious cache.
-    async fn look_up_then_store(&self, endpoint: &str) -> Result<Response, ApiError> {
-        if let Some(response) = self.responses().get(endpoint) {
-            return Ok(Arc::clone(response));
-        }
-        let response = self.database.query(endpoint).await?;
-        let stored = Arc::clone(&response);
-        self.responses().insert(endpoint.to_owned(), stored);
-        Ok(response)
-    }
-}
-
-/// Requests the endpoints, 0.1 s apart, each without waiting for the one before.
-async fn request(api: &ApiHandler, first: usize, endpoints: &[&str]) {
-    let mut requests = Vec::new();
-    for (delay, endpoint) in (0..).step_by(100).zip(endpoints) {
-        let number = first + requests.len();
-        requests.push(async move {
-            sleep(Duration::from_millis(delay)).await;
-            println!("[{number}] {endpoint}");
-            match api.handle(endpoint).await {
-                Ok(response) => println!("[{number}] {response}"),
-                Err(error) => println!("[{number}] error: {error}"),
-            }
-        });
-    }
-    join_all(requests).await;
-}
-
-pub async fn run() {
-    let api = ApiHandler::default();
-
-    println!("A cache of responses, looked up and then stored, queries twice:");
-    request(&api, 1, &["/stampede", "/stampede"]).await;
-
-    println!("A cache of calls queries once, and nobody waits who need not:");
-    let endpoints = ["/fast", "/report", "/report", "/error", "/nothing", "/fast"];
-    request(&api, 3, &endpoints).await;
-
-    println!("Later the response is there at once:");
-    request(&api, 9, &["/report"]).await;
-
-    println!("A failure is shared, but not kept:");
-    request(&api, 10, &["/flaky", "/flaky"]).await;
-    request(&api, 12, &["/flaky"]).await;
-
-    println!("The caller who began the call gives up after 0.3 s:");
-    let begun = timeout(Duration::from_millis(300), request(&api, 13, &["/users"])).await;
-    println!("{}", begun.map_or("gave up", |()| "was answered"));
-    sleep(Duration::from_millis(600)).await;
-    request(&api, 14, &["/users"]).await;
-}
-
+/// Counts the letters of its arguments, of each once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
-pub async fn main() {
-    run().await;
+pub async fn main() -> Result<(), ApiError> {
+    let calls = CallCache::default();
+    for name in std::env::args().skip(1) {
+        let counted = name.clone();
+        let call = async move {
+            println!("counting {counted}");
+            Ok(counted.chars().count().to_string().into())
+        };
+        println!("{name} has {} letters", calls.get(&name, call).await?);
+    }
+    Ok(())
 }

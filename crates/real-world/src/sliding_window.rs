@@ -10,22 +10,20 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: an `acquire` that calls itself under the lock waits for itself, and blocks all
-//! others. Without a box the compiler refuses: "recursion in an async fn requires
-//! boxing".
+//! Trap: an `acquire` that calls itself under the lock waits for itself. Without a box
+//! the compiler refuses: "recursion in an async fn requires boxing".
 //!
 //! In production: `governor` has a limit for each key, but nearly twice the limit fits
 //! into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
+//! try: tea cake pie -> pie
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// A strict rate limit: at most `limit` calls in any window. Known as "sliding window
 /// log".
@@ -108,76 +106,16 @@ impl SlidingWindow {
 }
 
 /// The window is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("retry after {:.1} s", .0.as_secs_f64())]
 pub struct RetryAfter(pub Duration);
 
-impl fmt::Display for RetryAfter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "retry after {:.1} s", self.0.as_secs_f64())
-    }
-}
-
-impl std::error::Error for RetryAfter {}
-
-/// The trap: it asks again while it still has the lock.
-pub async fn ask_again(limiter: &SlidingWindow) {
-    let mut calls = limiter.calls.lock().await;
-    if calls.len() < limiter.limit {
-        calls.push_back(Instant::now());
-        return;
-    }
-    if let Some(oldest) = calls.pop_front() {
-        sleep_until(oldest + limiter.window).await;
-    }
-    Box::pin(ask_again(limiter)).await;
-}
-
-async fn call(name: u32, limiter: &SlidingWindow) {
-    limiter.acquire().await;
-    println!("call {name}");
-}
-
-pub async fn run() {
-    let window = Duration::from_millis(500);
-
-    println!("Asking again with the lock, at most 3 in 0.5 s:");
-    let limiter = &SlidingWindow::new(3, window);
-    let calls = join_all([1, 2, 3, 4, 5].map(|name| async move {
-        ask_again(limiter).await;
-        println!("call {name}");
-    }));
-    if timeout(2 * window, calls).await.is_err() {
-        println!("the others still wait");
-    }
-
-    println!("At most 3 in 0.5 s:");
-    let limiter = &SlidingWindow::new(3, window);
-    join_all([1, 2, 3, 4, 5, 6, 7].map(|name| call(name, limiter))).await;
-
-    println!("Calls leave the window one by one, as they came:");
-    sleep(window * 2 / 5).await;
-    join_all([8, 9, 10, 11, 12].map(|name| call(name, limiter))).await;
-
-    println!("A caller that gives up does not count:");
-    let gives_up = async {
-        let patience = Duration::from_millis(100);
-        if timeout(patience, call(13, limiter)).await.is_err() {
-            println!("call 13 gave up");
-        }
-    };
-    tokio::join!(biased; gives_up, call(14, limiter));
-
-    println!("Without waiting, after a pause:");
-    sleep(window).await;
-    for name in [15, 16, 17, 18] {
-        match limiter.try_acquire() {
-            Ok(_) => println!("call {name}"),
-            Err(error) => println!("call {name}: {error}"),
-        }
-    }
-}
-
+/// Prints its arguments, at most two in a second: `cargo run -- a b c d`.
 #[tokio::main]
 pub async fn main() {
-    run().await;
+    let limiter = SlidingWindow::new(2, Duration::from_secs(1));
+    for name in std::env::args().skip(1) {
+        limiter.acquire().await;
+        println!("{name}");
+    }
 }

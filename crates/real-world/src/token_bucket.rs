@@ -10,21 +10,19 @@
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
 //! Trap: callers that look, sleep and then take a token all look before the first one
-//! takes, in asyncio too. Here the first waiter holds the lock while it sleeps.
+//! takes. Here the first waiter holds the lock while it sleeps.
 //!
-//! Trap: a bucket is no limit for a window. With a burst of ten and ten tokens a second,
-//! 19 calls fit into one second. So it is with `governor`.
+//! Trap: with a burst of ten and ten tokens a second, 19 calls fit into one second.
 //!
 //! In production: `governor` has a limit for each key. Its waiters retry in no order.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
+//! try: tea cake pie -> pie
 
-use std::fmt;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// A token bucket: a limit of calls in the long run, with bursts.
 ///
@@ -42,7 +40,8 @@ pub struct TokenBucket {
 }
 
 /// There are never so many tokens in the bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{tokens} tokens, and the bucket holds {burst}")]
 pub struct InsufficientCapacity {
     /// The tokens that were requested.
     pub tokens: u32,
@@ -50,26 +49,10 @@ pub struct InsufficientCapacity {
     pub burst: u32,
 }
 
-impl fmt::Display for InsufficientCapacity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tokens, burst } = self;
-        write!(f, "{tokens} tokens, and the bucket holds {burst}")
-    }
-}
-
-impl std::error::Error for InsufficientCapacity {}
-
 /// There is no token now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("retry after {:.1} s", .0.as_secs_f64())]
 pub struct RetryAfter(pub Duration);
-
-impl fmt::Display for RetryAfter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "retry after {:.1} s", self.0.as_secs_f64())
-    }
-}
-
-impl std::error::Error for RetryAfter {}
 
 impl TokenBucket {
     /// Returns a full bucket of `burst` tokens, to which one is added each `interval`.
@@ -136,88 +119,22 @@ impl TokenBucket {
 
     async fn take(&self, tokens: u32) -> Instant {
         let mut full_at = self.full_at.lock().await;
-        self.wait_until_there(*full_at, tokens).await;
+        let missing = self.interval * (self.burst - tokens);
+        if *full_at > Instant::now() + missing {
+            sleep_until(*full_at - missing).await;
+        }
         let now = Instant::now();
         *full_at = now.max(*full_at) + self.interval * tokens;
         now
     }
-
-    /// Sleeps until so many tokens are in the bucket.
-    async fn wait_until_there(&self, full_at: Instant, tokens: u32) {
-        let missing = self.interval * (self.burst - tokens);
-        if full_at > Instant::now() + missing {
-            sleep_until(full_at - missing).await;
-        }
-    }
 }
 
-/// The trap: while it sleeps, others look as well.
-async fn look_sleep_take(bucket: &TokenBucket) {
-    let seen = *bucket.full_at.lock().await;
-    bucket.wait_until_there(seen, 1).await;
-    let mut full_at = bucket.full_at.lock().await;
-    *full_at = Instant::now().max(*full_at) + bucket.interval;
-}
-
-async fn call(name: &str, bucket: &TokenBucket) {
-    bucket.acquire().await;
-    println!("call {name}");
-}
-
-pub async fn run() -> Result<(), InsufficientCapacity> {
-    let interval = Duration::from_millis(200);
-
-    println!("Look, sleep, and take:");
-    let bucket = &TokenBucket::new(2, interval);
-    join_all(["1", "2", "3", "4", "5"].map(|name| async move {
-        look_sleep_take(bucket).await;
-        println!("call {name}");
-    }))
-    .await;
-
-    println!("One after the other:");
-    let bucket = &TokenBucket::new(2, interval);
-    join_all(["1", "2", "3", "4", "5"].map(|name| call(name, bucket))).await;
-
-    println!("After a pause of three intervals, for two tokens:");
-    sleep(3 * interval).await;
-    join_all(["6", "7", "8"].map(|name| call(name, bucket))).await;
-
-    println!("A caller that gives up takes nothing:");
-    let gives_up = async {
-        let patience = Duration::from_millis(100);
-        if timeout(patience, call("9", bucket)).await.is_err() {
-            println!("call 9 gave up");
-        }
-    };
-    tokio::join!(biased; gives_up, call("10", bucket));
-
-    println!("A caller that wants two tokens keeps its turn:");
-    let two = async {
-        bucket.acquire_many(2).await?;
-        println!("call 11, of two");
-        Ok(())
-    };
-    let (two, ()) = tokio::join!(biased; two, call("12", bucket));
-    two?;
-
-    println!("Three tokens never fit:");
-    if let Err(error) = bucket.acquire_many(3).await {
-        println!("{error}");
-    }
-
-    println!("Without waiting, after a pause:");
-    sleep(3 * interval).await;
-    for name in [13, 14, 15] {
-        match bucket.try_acquire() {
-            Ok(_) => println!("call {name}"),
-            Err(error) => println!("call {name}: {error}"),
-        }
-    }
-    Ok(())
-}
-
+/// Prints its arguments, two at once and then five in a second: `cargo run -- a b c d`.
 #[tokio::main]
-pub async fn main() -> Result<(), InsufficientCapacity> {
-    run().await
+pub async fn main() {
+    let bucket = TokenBucket::new(2, Duration::from_secs(1) / 5);
+    for name in std::env::args().skip(1) {
+        bucket.acquire().await;
+        println!("{name}");
+    }
 }

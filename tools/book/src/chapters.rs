@@ -123,9 +123,12 @@ fn asked<'a>(
     let shown = workspace.relative(&path);
     let text = read(&path).map_err(|_| format!("there is no {shown}"))?;
     match item {
-        Some(item) => {
-            cut(&text, item, is_rust).ok_or(format!("there is no `{item}` in {shown}"))
-        }
+        Some(item) => cut(&text, item, is_rust)
+            .or_else(|| {
+                let demo = workspace.example(name).ok()?.demo.as_deref()?;
+                cut(&read(demo).ok()?, item, is_rust).filter(|_| is_rust)
+            })
+            .ok_or(format!("there is no `{item}` in {shown}")),
         None => {
             let comment = |line: &&str| line.starts_with("//") || line.is_empty();
             let lines = text.lines().skip_while(|line| is_rust && comment(line));

@@ -11,7 +11,7 @@ use super::support::{
     Limiter, assert_in_order, assert_linear_in_waiters, assert_loses_no_time, callers,
     in_a_struct, moments, most_polls, poll_and_drop,
 };
-use crate::sliding_window::{RetryAfter, SlidingWindow, ask_again};
+use crate::sliding_window::{RetryAfter, SlidingWindow};
 
 const TICK: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -197,13 +197,6 @@ async fn kept_without_being_polled() {
     assert!(timeout(HOUR, limiter.acquire()).await.is_err());
     drop(kept);
     assert!(timeout(TICK, limiter.acquire()).await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn asking_again_waits_for_ever() {
-    let limiter = SlidingWindow::new(1, TICK);
-    ask_again(&limiter).await;
-    assert!(timeout(HOUR, ask_again(&limiter)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
