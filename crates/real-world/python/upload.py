@@ -28,11 +28,11 @@ async def body(path, progress):
             yield chunk
 
 
-async def upload(session, url, path, known, patience, progress):
+async def upload(session, url, path, patience, progress):
     """Gives up after so many seconds without progress."""
     loop = asyncio.get_running_loop()
     headers = {}
-    if known and path.is_file():
+    if path.is_file():
         headers["Content-Length"] = str(path.stat().st_size)
 
     def note(size):
@@ -196,27 +196,25 @@ async def use(folder, stored):
         start_server(stored) as server,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
-        lengths = [("known", True), ("unknown", False)]
-        for number, (name, known) in enumerate(lengths, 1):
-            await part(number)
-            print(f"A megabyte, its length {name}:")
-            url = server.url(name)
-            await report(upload(session, url, small, known, patience, quarters()))
+        await part(1)
+        print("A megabyte:")
+        await report(
+            upload(session, server.url("stored"), small, patience, quarters())
+        )
 
-        for number, (name, known) in enumerate(lengths, 3):
-            await part(number)
-            print(f"Too large, its length {name}:")
-            url, count = server.url("large"), Count()
-            await report(upload(session, url, large, known, patience, count.progress))
-            count.report()
+        await part(2)
+        print("Too large:")
+        url, count = server.url("large"), Count()
+        await report(upload(session, url, large, patience, count.progress))
+        count.report()
 
-        await part(5)
+        await part(3)
         print("A server that does not read:")
         url, count = f"{server.address}/stalled", Count()
         try:
-            await upload(session, url, large, True, patience, count.progress)
+            await upload(session, url, large, patience, count.progress)
         except UploadError as error:
-            await part(6)
+            await part(4)
             print(error)
         count.report()
 
@@ -228,16 +226,16 @@ async def use(folder, stored):
         async with session.put(server.url("again"), data=again) as response:
             print(await response.text())
 
-        await part(7)
+        await part(5)
         print("A new body for each attempt:")
         server.store.failing = 2
         for attempt in range(1, 4):
             url, count = server.url("retried"), Count()
-            sending = upload(session, url, small, True, patience, count.progress)
+            sending = upload(session, url, small, patience, count.progress)
             if await report(sending):
                 break
             await asyncio.sleep(attempt / 10)
-        await part(8)
+        await part(6)
         print(f"in the folder: {', '.join(sorted(os.listdir(stored)))}")
 
 

@@ -10,14 +10,14 @@
 //! Trap: a permit that is released when `send` returns is released too early, as the body
 //! is still to come over the connection. Here the permit is part of the response.
 //!
-//! Trap: a caller that holds a response and requests from the same host again may wait
-//! for ever, in both languages. Read the response or drop it.
+//! Trap: a caller that holds a response and requests from its host again may wait for
+//! ever. Read the response or drop it.
 //!
 //! See also: `semaphore` limits all hosts together; `tcp_echo_server` limits a server.
 //!
 //! asyncio: asyncio.Semaphore, async with, asyncio.gather, asyncio.timeout
 //! clock: real
-//! try: 2 http://127.0.0.1:1/ -> refused
+//! try: http://127.0.0.1:1/ -> refused
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -43,11 +43,10 @@ impl LimitedClient {
     /// If the limit is 0: no request would ever be sent.
     pub fn new(client: Client, limit: usize) -> Self {
         assert!(limit > 0, "a limit of 0 would send nothing");
-        let hosts = Arc::default();
         Self {
             client,
             limit,
-            hosts,
+            hosts: Arc::default(),
         }
     }
 
@@ -77,8 +76,7 @@ impl LimitedClient {
     }
 }
 
-/// A response with its permit, which is released when this is dropped. Use it as the
-/// [`Response`]: `response.chunk()` reads the body piece by piece.
+/// A [`Response`] with its permit, which is released when this is dropped.
 #[derive(Debug)]
 pub struct LimitedResponse {
     response: Response,
@@ -126,25 +124,17 @@ impl DerefMut for LimitedResponse {
     }
 }
 
-/// Requests URLs, at most 2 of a host at once: `cargo run -- 2 https://example.com/`.
+/// Requests URLs, at most 2 of a host at once: `cargo run -- https://example.com/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut args = std::env::args().skip(1);
-    let limit = args.next().ok_or("usage: LIMIT URL...")?.parse()?;
+pub async fn main() -> reqwest::Result<()> {
     // Without a timeout a server that stalls keeps its permits for ever.
-    let client = Client::builder().timeout(std::time::Duration::from_secs(30));
-    let client = LimitedClient::new(client.build()?, limit);
-    let requests = args.map(|url| {
-        let client = client.clone();
-        tokio::spawn(async move {
-            let request = Request::new(reqwest::Method::GET, url.parse()?);
-            let text = client.execute(request).await?.text().await?;
-            println!("{url}: {} bytes", text.len());
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-        })
+    let timeout = std::time::Duration::from_secs(30);
+    let client = Client::builder().timeout(timeout).build()?;
+    let limited = LimitedClient::new(client.clone(), 2);
+    let requests = std::env::args().skip(1).map(|url| async {
+        let response = limited.execute(client.get(url).build()?).await?;
+        reqwest::Result::Ok(response.text().await?.len())
     });
-    for request in requests.collect::<Vec<_>>() {
-        request.await??;
-    }
+    println!("{:?} bytes", futures::future::try_join_all(requests).await?);
     Ok(())
 }

@@ -57,6 +57,9 @@ impl From<reqwest::Error> for FetchError {
 
 /// Returns a client whose requests time out: `connect` limits the connection, `total`
 /// everything up to the end of the body.
+///
+/// Three more features of reqwest: `cookies` (then add `.cookie_store(true)` here),
+/// `gzip` (then answers are decompressed), `form` (then `request.form(&fields)`).
 pub fn client(connect: Duration, total: Duration) -> reqwest::Result<Client> {
     let builder = Client::builder().connect_timeout(connect);
     builder.timeout(total).build()

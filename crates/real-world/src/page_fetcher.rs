@@ -62,15 +62,6 @@ pub enum FetchError {
     Crashed(#[from] JoinError),
 }
 
-/// The result of a fetch.
-#[derive(Debug)]
-pub struct Fetched {
-    /// The index of the URL in the list.
-    pub index: usize,
-    pub url: Url,
-    pub page: Result<Page, FetchError>,
-}
-
 /// Fetches pages, at most `limit` concurrently. Dropping it stops the fetches.
 pub struct Pages {
     client: Client,
@@ -96,12 +87,12 @@ impl Pages {
         }
     }
 
-    /// Starts fetches up to the limit, and waits for the first one that ends. Returns
-    /// `None` after the last.
+    /// Starts fetches up to the limit, and waits for the first one that ends. Returns the
+    /// index of the URL in the list, the URL and the page; `None` after the last.
     ///
     /// Running fetches go on while the caller does something else, but no new one starts.
     /// Dropping the future of `next` loses no page.
-    pub async fn next(&mut self) -> Option<Fetched> {
+    pub async fn next(&mut self) -> Option<(usize, Url, Result<Page, FetchError>)> {
         while self.running.len() < self.limit
             && let Some((index, url)) = self.urls.next()
         {
@@ -112,19 +103,8 @@ impl Pages {
         }
         // The key outlives a task that panics.
         let ((index, url), ended) = self.running.join_next().await?;
-        let page = ended.map_err(FetchError::from);
-        let page = page.flatten();
-        Some(Fetched { index, url, page })
-    }
-
-    /// Returns the rest of the pages, in the order of the list.
-    pub async fn in_order(mut self) -> Vec<Fetched> {
-        let mut all = Vec::new();
-        while let Some(fetched) = self.next().await {
-            all.push(fetched);
-        }
-        all.sort_by_key(|fetched| fetched.index);
-        all
+        let page = ended.map_err(FetchError::from).flatten();
+        Some((index, url, page))
     }
 }
 
@@ -148,7 +128,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let urls: Vec<Url> = urls.collect::<Result<_, _>>()?;
     let client = Client::builder().timeout(std::time::Duration::from_secs(30));
     let mut pages = Pages::new(client.build()?, urls, 10);
-    while let Some(Fetched { url, page, .. }) = pages.next().await {
+    while let Some((_, url, page)) = pages.next().await {
         match page {
             Ok(page) => println!("{url}: {}", page.title.unwrap_or_default()),
             Err(error) => println!("{url}: {error}"),

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::io::ReaderStream;
 
-/// In bytes. A few chunks of this size are all that is in memory.
+/// In bytes.
 const CHUNK: usize = 256 * 1024;
 /// The most bytes of the server's answer.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -49,7 +49,6 @@ pub enum UploadError {
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The server's answer has more than this number of bytes.
     #[error("an answer of more than {0} bytes")]
     LongAnswer(usize),
     /// The connection broke, or reading the file failed while it was sent.
@@ -57,40 +56,12 @@ pub enum UploadError {
     Http(#[from] reqwest::Error),
 }
 
-/// Whether the request has a `Content-Length`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// Yes, except for a pipe. If the file shrinks meanwhile, that is an error. If it
-    /// grows, the rest is not sent.
-    Known,
-    /// No: the body ends when the file does.
-    Unknown,
-}
-
-/// Returns the file as a body, and its length for the header. `progress` is called with
-/// the size of each chunk when the connection takes it.
-pub async fn body(
-    path: &Path,
-    length: Length,
-    mut progress: impl FnMut(u64) + Send + 'static,
-) -> io::Result<(reqwest::Body, Option<u64>)> {
-    let file = File::open(path).await?;
-    let size = match length {
-        Length::Known => {
-            let it = file.metadata().await?;
-            it.is_file().then_some(it.len())
-        }
-        Length::Unknown => None,
-    };
-    let chunks = ReaderStream::with_capacity(file.take(size.unwrap_or(u64::MAX)), CHUNK);
-    let chunks = chunks.inspect_ok(move |chunk| progress(chunk.len() as u64));
-    Ok((reqwest::Body::wrap_stream(chunks), size))
-}
-
 /// Sends the file as the body of the request, and returns the server's answer.
 ///
 /// `progress` is called with the size of each chunk when the connection takes it. Without
 /// progress for `stall`, the upload fails. Dropping the future closes the connection.
+/// `Content-Length` is the size of the file, unless it is a pipe. If the file shrinks
+/// meanwhile, that is an error. If it grows, the rest is not sent.
 ///
 /// # Errors
 ///
@@ -99,24 +70,33 @@ pub async fn body(
 pub async fn upload(
     request: RequestBuilder,
     path: &Path,
-    length: Length,
     stall: Duration,
     mut progress: impl FnMut(u64) + Send + 'static,
 ) -> Result<String, UploadError> {
+    let file = File::open(path).await?;
+    let metadata = file.metadata().await?;
+    let size = metadata.is_file().then_some(metadata.len());
     let (moves, mut moved) = watch::channel(());
-    let progress = move |size| {
-        progress(size);
+    let chunks = ReaderStream::with_capacity(file.take(size.unwrap_or(u64::MAX)), CHUNK);
+    let chunks = chunks.inspect_ok(move |chunk| {
+        progress(chunk.len() as u64);
         moves.send_replace(());
-    };
-    let (body, size) = body(path, length, progress).await?;
-    let mut request = request.body(body);
+    });
+    let mut request = request.body(reqwest::Body::wrap_stream(chunks));
     if let Some(size) = size {
         request = request.header(CONTENT_LENGTH, size);
     }
     let answer = async {
-        let response = request.send().await?;
+        let mut response = request.send().await?;
         let status = response.status();
-        let message = read_limited(response).await?;
+        let mut message = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if message.len() + chunk.len() > MAX_ANSWER {
+                return Err(UploadError::LongAnswer(MAX_ANSWER));
+            }
+            message.extend_from_slice(&chunk);
+        }
+        let message = String::from_utf8_lossy(&message).into_owned();
         match status.is_success() {
             true => Ok(message),
             false => Err(UploadError::Refused {
@@ -142,17 +122,6 @@ pub async fn upload(
     }
 }
 
-async fn read_limited(mut response: reqwest::Response) -> Result<String, UploadError> {
-    let mut answer = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if answer.len() + chunk.len() > MAX_ANSWER {
-            return Err(UploadError::LongAnswer(MAX_ANSWER));
-        }
-        answer.extend_from_slice(&chunk);
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
 /// Uploads a file with PUT: `cargo run -- photo.jpg https://example.com/files/photo.jpg`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -165,7 +134,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         .build()?;
     let stall = Duration::from_secs(30);
     let request = client.put(url);
-    let answer = upload(request, Path::new(path), Length::Known, stall, |_| ()).await?;
+    let answer = upload(request, Path::new(path), stall, |_| ()).await?;
     println!("{answer}");
     Ok(())
 }

@@ -32,11 +32,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use futures::StreamExt;
-use tempfile::TempPath;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 /// What one client, and all of them, may use.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +66,7 @@ enum Refusal {
     #[error("more than {0} bytes")]
     TooLarge(u64),
     #[error("too slow")]
-    TooSlow,
+    TooSlow(#[from] Elapsed),
     #[error("too many uploads")]
     Busy,
     #[error("the body broke off")]
@@ -81,7 +80,7 @@ impl IntoResponse for Refusal {
         let status = match self {
             Self::BadName | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Disk(ref error) => {
                 // For the operator alone, as it contains paths.
@@ -167,15 +166,18 @@ impl UploadStore {
             return Err(Refusal::TooLarge(limits.max_bytes));
         }
         let folder = Arc::clone(&self.folder);
-        let part = spawn_blocking(move || new_part(&folder)).await;
-        let (file, part) = part.map_err(io::Error::from)??;
+        let part = spawn_blocking(move || {
+            let mut builder = tempfile::Builder::new();
+            let builder = builder.prefix(".").suffix(".part");
+            // `tempfile_in` would make a file that only its owner may read.
+            builder.make_in(folder, |path| fs::File::create_new(path))
+        });
+        // It is removed when its path is dropped.
+        let (file, path) = part.await.map_err(io::Error::from)??.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let receive = async {
             let mut size = 0;
-            while let Some(chunk) = timeout(limits.stall, body.next())
-                .await
-                .map_err(|_| Refusal::TooSlow)?
-            {
+            while let Some(chunk) = timeout(limits.stall, body.next()).await? {
                 let chunk = chunk?;
                 size += chunk.len() as u64;
                 if size > limits.max_bytes {
@@ -185,26 +187,14 @@ impl UploadStore {
             }
             Ok(size)
         };
-        let received = timeout(limits.max_time, receive).await;
-        let size = received.map_err(|_| Refusal::TooSlow)??;
+        let size = timeout(limits.max_time, receive).await??;
         // Without it a power cut may leave the name, and no bytes.
         file.sync_all().await?;
         let target = self.folder.join(name);
-        let renamed = spawn_blocking(move || part.persist(target)).await;
-        renamed
-            .map_err(io::Error::from)?
-            .map_err(|failed| failed.error)?;
+        let renamed = spawn_blocking(move || path.persist(target)).await;
+        renamed.map_err(io::Error::from)?.map_err(io::Error::from)?;
         Ok(size)
     }
-}
-
-/// Returns a new hidden file, which is removed when its path is dropped.
-fn new_part(folder: &Path) -> io::Result<(fs::File, TempPath)> {
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(".").suffix(".part");
-    // `tempfile_in` would make a file that only its owner may read.
-    let part = builder.make_in(folder, |path| fs::File::create_new(path))?;
-    Ok(part.into_parts())
 }
 
 /// Returns whether the name is harmless in a path, a shell and a log.

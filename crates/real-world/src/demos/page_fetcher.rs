@@ -16,13 +16,13 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, interval_at, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::page_fetcher::{FetchError, Fetched, Page, Pages};
+use crate::page_fetcher::{FetchError, Page, Pages};
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-fn report(fetched: &Fetched) {
-    let path = fetched.url.path();
-    match &fetched.page {
+fn report(url: &Url, page: Result<Page, FetchError>) {
+    let path = url.path();
+    match page {
         Ok(Page { title, length }) => {
             let title = title.as_deref().unwrap_or("no title");
             println!("{path}: {title}, {length} characters");
@@ -30,7 +30,7 @@ fn report(fetched: &Fetched) {
         Err(FetchError::Http(error)) => match error.status() {
             Some(status) => println!("{path}: {status}"),
             None if error.is_timeout() => println!("{path}: no answer in time"),
-            None => println!("{path}: {}", innermost(error)),
+            None => println!("{path}: {}", innermost(&error)),
         },
         Err(error) => println!("{path}: {error}"),
     }
@@ -99,23 +99,28 @@ pub async fn run() -> Result<(), Failure> {
     part.tick().await;
     println!("As they come, 2 at once:");
     let mut pages = Pages::new(client.clone(), list.clone(), 2);
-    while let Some(fetched) = pages.next().await {
-        report(&fetched);
+    while let Some((_, url, page)) = pages.next().await {
+        report(&url, page);
     }
 
     part.tick().await;
     println!("In the order of the list, 3 at once:");
-    let pages = Pages::new(client.clone(), list, 3);
-    for fetched in pages.in_order().await {
-        report(&fetched);
+    let mut pages = Pages::new(client.clone(), list, 3);
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await {
+        all.push(page);
+    }
+    all.sort_by_key(|(index, ..)| *index);
+    for (_, url, page) in all {
+        report(&url, page);
     }
 
     let list = urls(&["One/100", "Two/200", "Three/300"])?;
     part.tick().await;
     println!("Each is stored for 0.25 s before the next:");
     let mut pages = Pages::new(client.clone(), list.clone(), 3);
-    while let Some(fetched) = pages.next().await {
-        report(&fetched);
+    while let Some((_, url, page)) = pages.next().await {
+        report(&url, page);
         sleep(Duration::from_millis(250)).await;
     }
 
@@ -123,8 +128,8 @@ pub async fn run() -> Result<(), Failure> {
     println!("Only the first that comes:");
     sent.store(0, Ordering::Relaxed);
     let mut pages = Pages::new(client, list, 3);
-    if let Some(fetched) = pages.next().await {
-        report(&fetched);
+    if let Some((_, url, page)) = pages.next().await {
+        report(&url, page);
     }
     drop(pages);
     sleep(Duration::from_millis(400)).await;

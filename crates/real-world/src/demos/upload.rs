@@ -22,9 +22,10 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio_util::io::ReaderStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::upload::{Length, UploadError, body, upload};
+use crate::upload::{UploadError, upload};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -222,21 +223,16 @@ pub async fn run() -> Result<(), Failure> {
     let client = Client::builder().no_proxy().build()?;
     let server = Server::start(stored.path()).await?;
     let stall = Duration::from_millis(300);
-    let lengths = [("known", Length::Known), ("unknown", Length::Unknown)];
-    for (name, length) in lengths {
-        part.tick().await;
-        println!("A megabyte, its length {name}:");
-        let request = client.put(server.url(name));
-        report(upload(request, &small, length, stall, quarters()).await);
-    }
+    part.tick().await;
+    println!("A megabyte:");
+    let request = client.put(server.url("stored"));
+    report(upload(request, &small, stall, quarters()).await);
 
-    for (name, length) in lengths {
-        part.tick().await;
-        println!("Too large, its length {name}:");
-        let (request, count) = (client.put(server.url("large")), Count::default());
-        report(upload(request, &large, length, stall, count.progress()).await);
-        count.report();
-    }
+    part.tick().await;
+    println!("Too large:");
+    let (request, count) = (client.put(server.url("large")), Count::default());
+    report(upload(request, &large, stall, count.progress()).await);
+    count.report();
 
     part.tick().await;
     println!("A server that does not read:");
@@ -244,14 +240,15 @@ pub async fn run() -> Result<(), Failure> {
         client.put(format!("{}/stalled", server.url)),
         Count::default(),
     );
-    let ended = upload(request, &large, Length::Known, stall, count.progress()).await;
+    let ended = upload(request, &large, stall, count.progress()).await;
     part.tick().await;
     report(ended);
     count.report();
 
     println!("A server that fails at first, and the same body again:");
     server.failing.store(1, Relaxed);
-    let (body, _) = body(&small, Length::Unknown, |_| ()).await?;
+    let chunks = ReaderStream::new(File::open(&small).await?);
+    let body = reqwest::Body::wrap_stream(chunks);
     let request = client.put(server.url("again")).body(body);
     let again = request.try_clone();
     println!("{}", request.send().await?.status().as_u16());
@@ -265,7 +262,7 @@ pub async fn run() -> Result<(), Failure> {
     server.failing.store(2, Relaxed);
     for attempt in 1..=3 {
         let request = client.put(server.url("retried"));
-        let ended = upload(request, &small, Length::Known, stall, |_| ()).await;
+        let ended = upload(request, &small, stall, |_| ()).await;
         let failed = ended.is_err();
         report(ended);
         if !failed {

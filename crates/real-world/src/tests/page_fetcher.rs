@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::page_fetcher::{FetchError, Fetched, MAX_PAGE, Page, Pages, fetch};
+use crate::page_fetcher::{FetchError, MAX_PAGE, Page, Pages, fetch};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -58,8 +58,8 @@ async fn a_busy_loop_makes_pages_late_that_came_in_time() -> Result<(), Failure>
 
     let mut pages = Pages::new(client.clone(), urls(&root)?, 3);
     for _ in 0..3 {
-        let fetched = pages.next().await.expect("another");
-        assert!(fetched.page.is_ok());
+        let (_, _, page) = pages.next().await.expect("another");
+        assert!(page.is_ok());
         sleep(Duration::from_millis(400)).await;
     }
     Ok(())
@@ -72,7 +72,7 @@ async fn a_caller_that_stops_waiting_loses_no_page() -> Result<(), Failure> {
     let mut places = Vec::new();
     loop {
         match timeout(Duration::from_millis(7), pages.next()).await {
-            Ok(Some(fetched)) => places.push(fetched.index),
+            Ok(Some((index, ..))) => places.push(index),
             Ok(None) => break,
             Err(_) => {}
         }
@@ -88,9 +88,9 @@ async fn a_fetch_that_panics_keeps_its_url() -> Result<(), Failure> {
     let mut pages = Pages::new(client()?, Vec::new(), 2);
     let crash = async { panic!("scheduled") };
     pages.running.spawn((7, url.clone()), crash);
-    let fetched = pages.next().await.expect("one");
-    assert_eq!((fetched.index, fetched.url), (7, url));
-    assert!(matches!(fetched.page, Err(FetchError::Crashed(_))));
+    let (index, found, page) = pages.next().await.expect("one");
+    assert_eq!((index, found), (7, url));
+    assert!(matches!(page, Err(FetchError::Crashed(_))));
     assert!(pages.next().await.is_none());
     Ok(())
 }
@@ -118,8 +118,8 @@ async fn an_endless_page_is_an_error_and_the_others_come() -> Result<(), Failure
         .timeout(Duration::from_secs(60));
     let mut urls = urls(&root)?;
     urls.insert(1, bad);
-    let pages = Pages::new(client.build()?, urls, 2).in_order().await;
-    for Fetched { index, page, .. } in pages {
+    let mut pages = Pages::new(client.build()?, urls, 2);
+    while let Some((index, _, page)) = pages.next().await {
         match page {
             Ok(_) => assert_ne!(index, 1),
             Err(error) => {
@@ -138,10 +138,14 @@ async fn however_many_pages_each_comes_once() -> Result<(), Failure> {
     for number in [0, 1, 31, 129, 1_000] {
         let urls = (0..number).map(|number| root.join(&format!("{number}/0")));
         let urls = urls.collect::<Result<Vec<_>, _>>()?;
-        let pages = Pages::new(client.clone(), urls, 20).in_order().await;
-        let titles = pages.into_iter().map(|it| it.page.ok()?.title);
+        let mut pages = Pages::new(client.clone(), urls, 20);
+        let mut titles = vec![None; number];
+        while let Some((index, _, page)) = pages.next().await {
+            assert!(titles[index].is_none(), "each comes once");
+            titles[index] = page?.title;
+        }
         let expected = (0..number).map(|number| Some(number.to_string()));
-        assert!(titles.eq(expected), "{number}");
+        assert!(titles.into_iter().eq(expected), "{number}");
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::upload::{Length, MAX_ANSWER, UploadError, body, upload};
+use crate::upload::{MAX_ANSWER, UploadError, upload};
 
 /// Much longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -200,13 +200,8 @@ impl Setup {
         self.client.put(self.server.url(name))
     }
 
-    async fn upload(
-        &self,
-        name: &str,
-        path: &Path,
-        length: Length,
-    ) -> Result<String, UploadError> {
-        upload(self.request(name), path, length, PATIENCE, |_| ()).await
+    async fn upload(&self, name: &str, path: &Path) -> Result<String, UploadError> {
+        upload(self.request(name), path, PATIENCE, |_| ()).await
     }
 
     fn stored(&self) -> String {
@@ -236,7 +231,7 @@ async fn dropped_at_each_await_nothing_is_left() {
     let path = setup.file("a", MEGABYTE);
     for polls in [0, 1, 2, 3, 4, 5, 6, 8, 10, 15] {
         {
-            let mut upload = pin!(setup.upload("a", &path, Length::Known));
+            let mut upload = pin!(setup.upload("a", &path));
             for _ in 0..polls {
                 if let Poll::Ready(ended) = futures::poll!(upload.as_mut()) {
                     assert_eq!(status(ended), 200);
@@ -265,8 +260,7 @@ async fn many_at_once() {
             let name = number.to_string();
             let path = setup.source.path().join(&name);
             fs::write(&path, [number; 200_000]).expect("there is room");
-            let length = [Length::Known, Length::Unknown][usize::from(number % 2)];
-            assert_eq!(status(setup.upload(&name, &path, length).await), 200);
+            assert_eq!(status(setup.upload(&name, &path).await), 200);
             let stored = fs::read(setup.stored.path().join(&name));
             assert_eq!(stored.expect("it is there"), [number; 200_000]);
         });
@@ -279,23 +273,19 @@ async fn many_at_once() {
 #[tokio::test]
 async fn limits() {
     let setup = Setup::new().await;
-    for length in [Length::Known, Length::Unknown] {
-        for (size, expected) in [(0, 200), (MEGABYTE, 200), (MEGABYTE + 1, 413)] {
-            let path = setup.file("a", size);
-            assert_eq!(status(setup.upload("a", &path, length).await), expected);
-            let stored = fs::metadata(setup.stored.path().join("a"));
-            assert_eq!(stored.expect("it is there").len(), size.min(MEGABYTE));
-        }
+    for (size, expected) in [(0, 200), (MEGABYTE, 200), (MEGABYTE + 1, 413)] {
+        let path = setup.file("a", size);
+        assert_eq!(status(setup.upload("a", &path).await), expected);
+        let stored = fs::metadata(setup.stored.path().join("a"));
+        assert_eq!(stored.expect("it is there").len(), size.min(MEGABYTE));
     }
     assert_eq!(setup.stored(), "a");
     for name in ["..%2Fa", "..", "%2Fa"] {
         let path = setup.file("a", 1);
-        let ended = setup.upload(name, &path, Length::Known).await;
+        let ended = setup.upload(name, &path).await;
         assert!([400, 404, 405].contains(&status(ended)), "{name}");
     }
-    let none = setup
-        .upload("b", Path::new("/no/such/file"), Length::Known)
-        .await;
+    let none = setup.upload("b", Path::new("/no/such/file")).await;
     assert!(matches!(none, Err(UploadError::File(_))));
     assert_eq!(setup.stored(), "a");
 }
@@ -305,9 +295,7 @@ async fn the_answer_of_a_server_that_refuses_arrives() {
     let setup = Setup::new().await;
     let path = setup.file("a", 64 * MEGABYTE);
     for _ in 0..30 {
-        for length in [Length::Known, Length::Unknown] {
-            assert_eq!(status(setup.upload("a", &path, length).await), 413);
-        }
+        assert_eq!(status(setup.upload("a", &path).await), 413);
     }
     assert_eq!(setup.stored(), "");
 }
@@ -327,7 +315,7 @@ async fn a_file_that_changes_meanwhile() {
         file.set_len(2 * MEGABYTE).expect("there is room");
     };
     let request = setup.request("a");
-    let ended = upload(request, &path, Length::Known, PATIENCE, grow).await;
+    let ended = upload(request, &path, PATIENCE, grow).await;
     assert_eq!(status(ended), 200);
     assert_eq!(count.0.load(Relaxed), MEGABYTE - 1);
 
@@ -338,7 +326,7 @@ async fn a_file_that_changes_meanwhile() {
         .expect("it is there");
     let shrink = move |_| file.set_len(0).expect("it can be less");
     let request = setup.request("b");
-    let ended = upload(request, &path, Length::Known, PATIENCE, shrink).await;
+    let ended = upload(request, &path, PATIENCE, shrink).await;
     assert!(matches!(ended, Err(UploadError::Http(_))), "{ended:?}");
     setup.until_stored("a").await;
 }
@@ -354,7 +342,7 @@ async fn what_has_no_size() {
     writer.write_all(b"from a pipe").expect("it has room");
     drop(writer);
     let path = format!("/dev/fd/{}", reader.as_raw_fd());
-    let ended = setup.upload("a", Path::new(&path), Length::Known).await;
+    let ended = setup.upload("a", Path::new(&path)).await;
     assert_eq!(status(ended), 200);
     let stored = fs::read(setup.stored.path().join("a"));
     assert_eq!(stored.expect("it is there"), b"from a pipe");
@@ -366,10 +354,10 @@ async fn after_a_panic() {
     let path = setup.file("a", MEGABYTE);
     let request = setup.request("a");
     let panics = |_| panic!("scheduled");
-    let ended = upload(request, &path, Length::Known, PATIENCE, panics).await;
+    let ended = upload(request, &path, PATIENCE, panics).await;
     assert!(matches!(ended, Err(UploadError::Http(_))), "{ended:?}");
     setup.until_stored("").await;
-    assert_eq!(status(setup.upload("a", &path, Length::Known).await), 200);
+    assert_eq!(status(setup.upload("a", &path).await), 200);
 }
 
 #[tokio::test]
@@ -382,22 +370,11 @@ async fn stalled_before_and_after_the_end_of_the_body() {
         let request = setup.client.put(&url);
         let begun = Instant::now();
         let progress = count.progress();
-        let ended = upload(request, &path, Length::Known, patience, progress).await;
+        let ended = upload(request, &path, patience, progress).await;
         assert!(matches!(ended, Err(UploadError::Stalled(_))), "{ended:?}");
         assert!(begun.elapsed() >= patience);
         assert!((least..=64 * MEGABYTE).contains(&count.0.load(Relaxed)));
     }
-}
-
-#[tokio::test]
-async fn a_stream_has_no_copy() {
-    let setup = Setup::new().await;
-    let path = setup.file("a", 1);
-    let (stream, _) = body(&path, Length::Known, |_| ())
-        .await
-        .expect("it is there");
-    assert!(setup.request("a").body(stream).try_clone().is_none());
-    assert!(setup.request("a").body("bytes").try_clone().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -414,7 +391,7 @@ async fn an_endless_answer_is_an_error() {
     let _server = AbortOnDropHandle::new(server);
     let setup = Setup::new().await;
     let (path, request) = (setup.file("a", 1), setup.client.put(url));
-    let ended = upload(request, &path, Length::Known, PATIENCE, |_| ()).await;
+    let ended = upload(request, &path, PATIENCE, |_| ()).await;
     assert!(
         matches!(ended, Err(UploadError::LongAnswer(MAX_ANSWER))),
         "{ended:?}"
