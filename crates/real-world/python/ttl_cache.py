@@ -1,70 +1,67 @@
 import asyncio
+import math
 from collections import OrderedDict
 
 
 class TtlCache:
-    """Keeps values for a time, up to a number of them, and loads those that it lacks."""
+    """Keeps values for a time, up to a number of them, and loads missing ones."""
 
     def __init__(self, capacity, ttl):
         if capacity < 1:
             raise ValueError("a cache needs room for one entry")
         self._capacity = capacity
         self._ttl = ttl
-        # From the key that was not used for longest to the last used.
+        # Tasks and when their results expire, least recently used first.
         self._entries = OrderedDict()
-        self._loads = {}
 
     async def get_or_load(self, key, load, *args):
-        if key in self._entries:
-            return self.get(key)
-        task = self._loads.get(key)
-        if task is None:
+        task, expires = self._entries.get(key, (None, None))
+        if task is None or (task.done() and expires <= self._now()):
             task = asyncio.create_task(self._load(key, load, *args))
-            self._loads[key] = task
+            # Until it is loaded.
+            self._store(key, task, math.inf)
+        self._entries.move_to_end(key)
         return await asyncio.shield(task)
 
     def get(self, key):
-        value, _ = self._entries[key]
+        task, expires = self._entries[key]
+        if not task.done() or expires <= self._now():
+            raise KeyError(key)
         self._entries.move_to_end(key)
-        return value
+        return task.result()
 
     def insert(self, key, value):
-        self._loads.pop(key, None)
-        self._store(key, value)
+        loaded = asyncio.get_running_loop().create_future()
+        loaded.set_result(value)
+        self._store(key, loaded, self._now() + self._ttl)
 
     def remove(self, key):
-        self._loads.pop(key, None)
-        self._drop(key)
-
-    def __len__(self):
-        return len(self._entries)
+        self._entries.pop(key, None)
 
     async def _load(self, key, load, *args):
         task = asyncio.current_task()
         try:
             value = await load(*args)
         except BaseException:
-            if self._loads.get(key) is task:
-                del self._loads[key]
+            if self._is_current(key, task):
+                del self._entries[key]
             raise
         # Unless the value was changed meanwhile.
-        if self._loads.get(key) is task:
-            del self._loads[key]
-            self._store(key, value)
+        if self._is_current(key, task):
+            self._entries[key] = task, self._now() + self._ttl
         return value
 
-    def _store(self, key, value):
-        self._drop(key)
-        if len(self._entries) == self._capacity:
-            self._drop(next(iter(self._entries)))
-        loop = asyncio.get_running_loop()
-        expiry = loop.call_later(self._ttl, self._drop, key)
-        self._entries[key] = value, expiry
+    def _is_current(self, key, task):
+        return self._entries.get(key, (None,))[0] is task
 
-    def _drop(self, key):
-        if key in self._entries:
-            _, expiry = self._entries.pop(key)
-            expiry.cancel()
+    def _store(self, key, task, expires):
+        self._entries.pop(key, None)
+        if len(self._entries) == self._capacity:
+            self._entries.popitem(last=False)
+        self._entries[key] = task, expires
+
+    def _now(self):
+        return asyncio.get_running_loop().time()
 
 
 class NotFound(Exception):
@@ -161,11 +158,6 @@ async def main():
     print("A new name is kept at once:")
     users.add(6, "Flo")
     await ask_all(users, (0, 6))
-
-    print("What expires is dropped, also without a call:")
-    print(f"{len(users.cache)} in memory")
-    await asyncio.sleep(0.7)
-    print(f"{len(users.cache)} in memory")
 
 
 asyncio.run(main())

@@ -4,7 +4,7 @@
 //! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it owns what it
 //! uses ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity` and `ttl`. No bound: running loads, and the time of each.
+//! Bounds: `capacity`, with running loads and expired values. unbounded: a load's time.
 //!
 //! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
@@ -14,21 +14,18 @@
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
 //! expiry for each entry. Its clock cannot be paused in a test.
 //!
-//! asyncio: asyncio.shield, asyncio.create_task, loop.call_later, asyncio.timeout
+//! See also: `single_flight`, `request_handler`.
+//!
+//! asyncio: asyncio.shield, asyncio.create_task, asyncio.timeout
 //! try: Ann Ben Ann -> Ann has 3 letters
 
-use std::collections::HashMap;
 use std::hash::{Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
-use tokio::sync::{broadcast, watch};
-use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
-
-/// The longest time to live, so that an `Instant` can hold the end.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,77 +40,40 @@ pub enum LoadError<E> {
 
 /// Keeps a number of values for a time, and loads missing ones. Clones share the entries.
 ///
-/// While there are entries, a task drops expired ones. If there are too many, the least
-/// recently used is evicted. Callers get clones of `V`: put large values into an `Arc`,
-/// and errors that are not `Clone`. Running loads do not count to the capacity. Each call
-/// holds one lock, for a time that does not grow with the entries.
+/// If there are too many, the least recently used is evicted. Callers get clones of `V`:
+/// put large values into an `Arc`, and errors that are not `Clone`.
+#[derive(Clone)]
 pub struct TtlCache<K, V, E> {
-    shared: Arc<Shared<K, V, E>>,
-}
-
-struct Shared<K, V, E> {
     capacity: usize,
     ttl: Duration,
-    state: Mutex<State<K, V, E>>,
-    /// Its receivers learn when the cache is dropped.
-    alive: watch::Sender<()>,
+    entries: Arc<Mutex<Entries<K, V, E>>>,
 }
 
-struct State<K, V, E> {
-    /// Least recently used first. The standard library's hashing is safe from keys that
-    /// are chosen to collide.
-    entries: LinkedHashMap<K, Entry<V>, RandomState>,
-    /// The keys by the number of their entry, first to expire first. That is the order of
-    /// storing, as all have the same time to live.
-    by_expiry: LinkedHashMap<u64, K>,
-    loads: HashMap<K, Load<V, E>>,
-    /// The task that drops what expires, if there is one.
-    sweeper: Option<u64>,
-    last_number: u64,
-}
+/// Least recently used first. The standard library's hashing is safe from keys that are
+/// chosen to collide.
+type Entries<K, V, E> = LinkedHashMap<K, Load<V, E>, RandomState>;
 
-struct Entry<V> {
-    value: V,
-    number: u64,
-    expires: Instant,
-}
-
-/// A load in progress, and a receiver of its result for others to copy.
-struct Load<V, E> {
-    number: u64,
-    result: broadcast::Receiver<Result<V, E>>,
-}
+/// `None` while the load runs. A value has the moment when it expires, if it ever does.
+type Load<V, E> = watch::Receiver<Option<Result<(V, Option<Instant>), E>>>;
 
 impl<K, V, E> TtlCache<K, V, E>
 where
-    K: Clone + Eq + Hash + Send + 'static,
-    V: Clone + Send + 'static,
-    E: Clone + Send + 'static,
+    K: Clone + Eq + Hash,
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
 {
     /// Returns a cache of at most `capacity` entries. Each expires `ttl` after its load
-    /// has ended. With a `ttl` of zero nothing is kept, but concurrent callers share a
-    /// load.
+    /// has ended. With a `ttl` of zero, concurrent callers still share a load.
     ///
     /// # Panics
     ///
     /// If `capacity` is 0.
     pub fn new(capacity: usize, ttl: Duration) -> Self {
         assert!(capacity > 0, "a cache needs room for one entry");
-        let state = State {
-            entries: LinkedHashMap::default(),
-            by_expiry: LinkedHashMap::new(),
-            loads: HashMap::new(),
-            sweeper: None,
-            last_number: 0,
-        };
-        let shared = Shared {
-            capacity,
-            ttl: ttl.min(CENTURY),
-            state: Mutex::new(state),
-            alive: watch::channel(()).0,
-        };
         Self {
-            shared: Arc::new(shared),
+            capacity,
+            ttl,
+            entries: Arc::default(),
         }
     }
 
@@ -133,269 +93,101 @@ where
         key: K,
         load: impl Future<Output = Result<V, E>> + Send + 'static,
     ) -> Result<V, LoadError<E>> {
-        let (mut result, flight) = {
-            let mut state = self.shared.lock();
-            if let Some(value) = state.get(&key) {
-                return Ok(value);
-            }
-            if let Some(running) = state.loads.get(&key) {
-                (running.result.resubscribe(), None)
-            } else {
-                let (sender, result) = broadcast::channel(1);
-                let number = state.next_number();
-                let own = result.resubscribe();
-                state.loads.insert(key.clone(), Load { number, result });
-                let flight = Flight {
-                    shared: Arc::downgrade(&self.shared),
-                    key,
-                    number,
-                    sender,
-                };
-                (own, Some(flight))
+        let (mut result, started, replaced) = {
+            let mut entries = self.lock();
+            match entries.to_back(&key) {
+                Some(entry) if is_usable(entry) => (entry.clone(), None, None),
+                _ => {
+                    let (sender, result) = watch::channel(None);
+                    let replaced = self.store(&mut entries, key.clone(), result.clone());
+                    (result, Some(sender), Some(replaced))
+                }
             }
         };
-        // Not under the lock: a destructor may take it.
-        match flight {
-            Some(flight) => {
-                tokio::spawn(async move { flight.land(load.await) });
+        // Not under the lock: the destructor of a value may use the cache.
+        drop(replaced);
+        match started {
+            Some(sender) => {
+                let ttl = self.ttl;
+                tokio::spawn(async move {
+                    let result = load.await;
+                    let result = result.map(|it| (it, Instant::now().checked_add(ttl)));
+                    sender.send_replace(Some(result));
+                });
             }
             None => drop(load),
         }
-        match result.recv().await {
-            Ok(result) => result.map_err(LoadError::Failed),
-            Err(_) => Err(LoadError::NoResult),
+        let ended = result.wait_for(Option::is_some).await;
+        let ended = ended.ok().and_then(|ended| ended.clone());
+        let error = match ended {
+            Some(Ok((value, _))) => return Ok(value),
+            Some(Err(error)) => LoadError::Failed(error),
+            None => LoadError::NoResult,
+        };
+        let mut entries = self.lock();
+        if entries.get(&key).is_some_and(|it| it.same_channel(&result)) {
+            entries.remove(&key);
         }
+        Err(error)
     }
 
     /// Returns the value that is kept for this key, which counts as a use.
     pub fn get(&self, key: &K) -> Option<V> {
-        self.shared.lock().get(key)
+        let entry = self.lock().to_back(key)?.clone();
+        match &*entry.borrow() {
+            Some(Ok((value, expires))) if !is_past(*expires) => Some(value.clone()),
+            _ => None,
+        }
     }
 
     /// Keeps this value. The result of a running load goes to its callers and is not
     /// kept, as it may be older.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime, unless the time to live is zero.
     pub fn insert(&self, key: K, value: V) {
-        self.shared.store(key, value, None);
+        let expires = Instant::now().checked_add(self.ttl);
+        let entry = watch::channel(Some(Ok((value, expires)))).1;
+        let replaced = self.store(&mut self.lock(), key, entry);
+        drop(replaced);
     }
 
-    /// Removes the value and returns it. The result of a running load goes to its callers
-    /// and is not kept. Call this after the data has changed.
-    pub fn remove(&self, key: &K) -> Option<V> {
-        let mut state = self.shared.lock();
-        let load = state.loads.remove(key);
-        let entry = state.remove(key);
-        drop(state);
-        drop(load);
-        let fresh = |entry: &Entry<V>| Instant::now() < entry.expires;
-        entry.filter(fresh).map(|entry| entry.value)
+    /// Removes the value. The result of a running load goes to its callers and is not
+    /// kept. Call this after the data has changed.
+    pub fn remove(&self, key: &K) {
+        let removed = self.lock().remove(key);
+        drop(removed);
     }
 
-    /// Returns how many entries are in memory.
-    pub fn len(&self) -> usize {
-        self.shared.lock().entries.len()
+    /// Returns what gives way to the new entry.
+    fn store(
+        &self,
+        entries: &mut Entries<K, V, E>,
+        key: K,
+        entry: Load<V, E>,
+    ) -> [Option<Load<V, E>>; 2] {
+        let replaced = entries.insert(key, entry);
+        let is_full = entries.len() > self.capacity;
+        let evicted = is_full.then(|| entries.pop_front()).flatten();
+        [replaced, evicted.map(|(_, entry)| entry)]
     }
-}
 
-impl<K, V, E> Clone for TtlCache<K, V, E> {
-    fn clone(&self) -> Self {
-        let shared = Arc::clone(&self.shared);
-        Self { shared }
-    }
-}
-
-impl<K, V, E> Shared<K, V, E> {
-    /// A panic, for example in a `clone`, leaves the state whole.
-    fn lock(&self) -> MutexGuard<'_, State<K, V, E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic, for example in a `hash`, leaves the map whole.
+    fn lock(&self) -> MutexGuard<'_, Entries<K, V, E>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, V, E> Shared<K, V, E>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    V: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
-    /// Stores the value. The value of a load is stored only if no other has replaced it.
-    fn store(self: &Arc<Self>, key: K, value: V, load: Option<u64>) {
-        let mut gone = Vec::new();
-        let mut sweeper = None;
-        {
-            let mut state = self.lock();
-            if load.is_some() && load != state.load_number(&key) {
-                return;
-            }
-            state.loads.remove(&key);
-            gone.extend(state.remove(&key));
-            let now = Instant::now();
-            // Two for each that comes: then it never takes long, and none stays for ever.
-            gone.append(&mut state.take_expired(now, 2));
-            if !self.ttl.is_zero() {
-                if state.entries.len() >= self.capacity {
-                    gone.extend(state.take_least_recent());
-                }
-                state.insert(key, value, now + self.ttl);
-                if state.sweeper.is_none() {
-                    let number = state.next_number();
-                    state.sweeper = Some(number);
-                    let shared = Arc::downgrade(self);
-                    sweeper = Some(Sweeper { shared, number });
-                }
-            }
-        }
-        if let Some(sweeper) = sweeper {
-            tokio::spawn(sweeper.run(self.alive.subscribe()));
-        }
-        // Not under the lock: the destructor of a value may use the cache.
-        drop(gone);
+/// Returns whether there is a value, or will be one.
+fn is_usable<V, E>(entry: &Load<V, E>) -> bool {
+    // A load that panicked has dropped its sender.
+    let is_running = entry.has_changed().is_ok();
+    match &*entry.borrow() {
+        Some(Ok((_, expires))) => !is_past(*expires),
+        Some(Err(_)) => false,
+        None => is_running,
     }
 }
 
-impl<K: Clone + Eq + Hash, V, E> State<K, V, E> {
-    fn next_number(&mut self) -> u64 {
-        self.last_number += 1;
-        self.last_number
-    }
-
-    fn load_number(&self, key: &K) -> Option<u64> {
-        self.loads.get(key).map(|load| load.number)
-    }
-
-    fn get(&mut self, key: &K) -> Option<V>
-    where
-        V: Clone,
-    {
-        let entry = self.entries.to_back(key)?;
-        (Instant::now() < entry.expires).then(|| entry.value.clone())
-    }
-
-    fn insert(&mut self, key: K, value: V, expires: Instant) {
-        let number = self.next_number();
-        let entry = Entry {
-            value,
-            number,
-            expires,
-        };
-        // First, as a key in `by_expiry` needs its entry, even if `hash` panics.
-        self.entries.insert(key.clone(), entry);
-        self.by_expiry.insert(number, key);
-    }
-
-    fn remove(&mut self, key: &K) -> Option<Entry<V>> {
-        let entry = self.entries.remove(key)?;
-        self.by_expiry.remove(&entry.number);
-        Some(entry)
-    }
-
-    fn next_expiry(&self) -> Option<Instant> {
-        let (_, key) = self.by_expiry.front()?;
-        Some(self.entries.get(key)?.expires)
-    }
-
-    fn take_expired(&mut self, now: Instant, max: usize) -> Vec<Entry<V>> {
-        let mut gone = Vec::new();
-        while gone.len() < max
-            && self.next_expiry().is_some_and(|expiry| expiry <= now)
-            && let Some((_, key)) = self.by_expiry.pop_front()
-        {
-            gone.extend(self.entries.remove(&key));
-        }
-        gone
-    }
-
-    fn take_least_recent(&mut self) -> Option<Entry<V>> {
-        let (_, entry) = self.entries.pop_front()?;
-        self.by_expiry.remove(&entry.number);
-        Some(entry)
-    }
-}
-
-/// The load of a key. It frees the key before it sends the result, so that a caller that
-/// gets an error can start a new load. Dropped without a result, it frees the key too.
-struct Flight<K: Clone + Eq + Hash, V, E> {
-    /// Weak, so that a load does not keep a dropped cache in memory.
-    shared: Weak<Shared<K, V, E>>,
-    key: K,
-    number: u64,
-    sender: broadcast::Sender<Result<V, E>>,
-}
-
-impl<K, V, E> Flight<K, V, E>
-where
-    K: Clone + Eq + Hash + Send + 'static,
-    V: Clone + Send + 'static,
-    E: Clone + Send + 'static,
-{
-    fn land(self, result: Result<V, E>) {
-        if let Ok(value) = &result
-            && let Some(shared) = self.shared.upgrade()
-        {
-            let (key, value) = (self.key.clone(), value.clone());
-            shared.store(key, value, Some(self.number));
-        }
-        let sender = self.sender.clone();
-        // Its key is free from here on.
-        drop(self);
-        // It fails if all callers have gone.
-        let _ = sender.send(result);
-    }
-}
-
-impl<K: Clone + Eq + Hash, V, E> Drop for Flight<K, V, E> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            let mut state = shared.lock();
-            if state.load_number(&self.key) == Some(self.number) {
-                state.loads.remove(&self.key);
-            }
-        }
-    }
-}
-
-/// Drops what expires, until there are no entries or no cache.
-struct Sweeper<K, V, E> {
-    shared: Weak<Shared<K, V, E>>,
-    number: u64,
-}
-
-impl<K: Clone + Eq + Hash, V, E> Sweeper<K, V, E> {
-    async fn run(self, mut alive: watch::Receiver<()>) {
-        while let Some(expiry) = self.sweep() {
-            // Nothing is sent: it ends with an error when the cache is dropped.
-            let _ = timeout_at(expiry, alive.changed()).await;
-            yield_now().await;
-        }
-    }
-
-    /// Returns when to sweep again.
-    fn sweep(&self) -> Option<Instant> {
-        let shared = self.shared.upgrade()?;
-        let mut state = shared.lock();
-        let gone = state.take_expired(Instant::now(), 100);
-        let next = state.next_expiry();
-        if next.is_none() {
-            state.sweeper = None;
-        }
-        drop(state);
-        drop(gone);
-        next
-    }
-}
-
-impl<K, V, E> Drop for Sweeper<K, V, E> {
-    /// The runtime may end before the cache: the next `insert` starts a new task.
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            let mut state = shared.lock();
-            if state.sweeper == Some(self.number) {
-                state.sweeper = None;
-            }
-        }
-    }
+fn is_past(expires: Option<Instant>) -> bool {
+    expires.is_some_and(|expires| expires <= Instant::now())
 }
 
 /// Counts the letters of its arguments, of each only once: `cargo run -- Ann Ben Ann`.

@@ -113,11 +113,6 @@ pub async fn run() {
     println!("A new name is kept at once:");
     users.add(6, "Flo");
     ask_all(&users, &[(0, 6)]).await;
-
-    println!("What expires is dropped, also without a call:");
-    println!("{} in memory", users.cache.len());
-    sleep(Duration::from_millis(700)).await;
-    println!("{} in memory", users.cache.len());
 }
 
 #[tokio::main]
