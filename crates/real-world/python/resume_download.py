@@ -4,13 +4,12 @@
 # ///
 import asyncio
 import contextlib
-import dataclasses
 import enum
 import fcntl
-import hashlib
 import os
 import re
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 
 import aiofiles
@@ -18,132 +17,21 @@ import aiohttp
 from aiohttp import web
 
 
-class DownloadError(Exception):
-    temporary = False
-    useless = False
+class Incomplete(Exception):
+    pass
 
 
-class Temporary(DownloadError):
-    temporary = True
-
-
-class WrongRange(Temporary):
-    useless = True
-
-
-class Useless(DownloadError):
-    useless = True
-
-
-class Event(enum.Enum):
-    BEGUN = enum.auto()
-    RECEIVED = enum.auto()
-    FAILED = enum.auto()
-
-
-def is_temporary(status):
-    return status >= 500 or status in (408, 429)
-
-
-@dataclasses.dataclass
-class Download:
-    url: str
-    target: Path
-    sha256: bytes | None
-    max_bytes: int
-    stall: float
-    max_time: float
-    max_retries: int
-    initial_backoff: float
-
-    async def run(self, session, report):
-        try:
-            async with asyncio.timeout(self.max_time):
-                await self.attempts(session, report)
-        except TimeoutError as error:
-            raise DownloadError(f"not done within {millis(self.max_time)}") from error
-
-    async def attempts(self, session, report):
-        backoff = self.initial_backoff
-        for _ in range(self.max_retries):
-            try:
-                return await self.attempt(session, report)
-            except DownloadError as error:
-                if not error.temporary:
-                    raise
-                report(Event.FAILED, error, backoff)
-            await asyncio.sleep(backoff)
-            backoff *= 2
-        await self.attempt(session, report)
-
-    async def attempt(self, session, report):
-        try:
-            part = await Part.claim(self.target)
-        except OSError as error:
-            raise DownloadError("the file cannot be written") from error
-        async with contextlib.aclosing(part):
-            try:
-                await self.receive(session, part, report)
-                await asyncio.to_thread(part.publish, self.target, self.sha256)
-            except DownloadError as error:
-                await part.keep_or_remove(error)
-                raise
-            except TimeoutError as error:
-                await part.keep_or_remove(error)
-                raise Temporary(f"nothing came for {millis(self.stall)}") from error
-            except aiohttp.ClientError as error:
-                await part.keep_or_remove(error)
-                raise Temporary("the connection broke") from error
-            except OSError as error:
-                raise DownloadError("the file cannot be written") from error
-
-    async def receive(self, session, part, report):
-        """Adds to the file what is missing."""
-        # In a compressed body, length and ranges would be others.
-        headers = {"Accept-Encoding": "identity"}
-        received, etag = await asyncio.to_thread(part.look)
-        if etag:
-            headers |= {"Range": f"bytes={received}-", "If-Range": etag}
-        # No limit for the whole, but one for each piece.
-        limits = aiohttp.ClientTimeout(sock_connect=self.stall, sock_read=self.stall)
-        async with session.get(self.url, headers=headers, timeout=limits) as response:
-            match response.status:
-                case 200:
-                    total = response.content_length
-                    etag = response.headers.get("ETag", "")
-                    await asyncio.to_thread(part.begin_anew, etag)
-                    received = 0
-                case 206:
-                    start, total = parse_range(response.headers.get("Content-Range"))
-                    if start != received:
-                        raise WrongRange("not the range that was asked for")
-                case 416 if received:
-                    # Nothing is missing, or there is too much: `bytes */1000`.
-                    whole = response.headers.get("Content-Range")
-                    if self.sha256 is None and whole != f"bytes */{received}":
-                        raise WrongRange("not the range that was asked for")
-                    return
-                case status:
-                    kind = Temporary if is_temporary(status) else DownloadError
-                    raise kind(f"status {status}")
-            if total is not None and total > self.max_bytes:
-                raise Useless(f"more than {self.max_bytes} bytes")
-            report(Event.BEGUN, received, None)
-            async for chunk in response.content.iter_any():
-                received += len(chunk)
-                if received > self.max_bytes:
-                    raise Useless(f"more than {self.max_bytes} bytes")
-                await part.file.write(chunk)
-                report(Event.RECEIVED, received, total)
+class TooLarge(Exception):
+    pass
 
 
 def parse_range(header):
-    """From where a part begins, and how many bytes the whole has."""
-    try:
-        places, total = header.removeprefix("bytes ").split("/")
-        return int(places.split("-")[0]), None if total == "*" else int(total)
-    except (AttributeError, ValueError) as error:
-        raise WrongRange("not the range that was asked for") from error
+    """Returns the first byte of a part, and the length of the whole."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", header)
+    if found is None:
+        return None, None
+    total = found[2]
+    return int(found[1]), None if total == "*" else int(total)
 
 
 def is_strong(etag):
@@ -152,43 +40,62 @@ def is_strong(etag):
 
 
 class Part:
-    """The file that is not whole yet, locked, and beside it one with its ETag."""
+    """The locked file that is not whole yet. A second file has its ETag."""
 
-    def __init__(self, file, path, etag):
-        self.file = file
-        self.path = path
-        self.etag = etag
+    def __init__(self, target):
+        self.target = target
+        self.path = target.with_name(f"{target.name}.part")
+        self.etag = target.with_name(f"{target.name}.part.etag")
 
-    @classmethod
-    async def claim(cls, target):
-        path = target.with_name(f"{target.name}.part")
-        etag = target.with_name(f"{target.name}.part.etag")
-        if path.is_symlink():
+    async def __aenter__(self):
+        if self.path.is_symlink():
             raise OSError("the .part file is a link")
-        file = await aiofiles.open(path, "ab", buffering=0)
+        self.file = await aiofiles.open(self.path, "ab", buffering=0)
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The holder of the lock may have renamed or removed it just now.
-            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):
-                return cls(file, path, etag)
-        except (BlockingIOError, FileNotFoundError):
-            pass
+            fcntl.flock(self.file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder of the lock may have renamed the file just now.
+            if not os.path.samestat(os.fstat(self.file.fileno()), self.path.lstat()):
+                raise BlockingIOError("another download writes there")
         except BaseException:
-            await asyncio.shield(file.close())
+            await asyncio.shield(self.file.close())
             raise
-        await file.close()
-        raise Temporary("another download writes there")
+        return self
 
-    async def aclose(self):
+    async def __aexit__(self, *exc):
         await self.file.close()
 
-    def look(self):
+    async def fetch(self, session, url, max_bytes, progress):
+        """Adds to the file what is missing."""
+        # In a compressed body, length and ranges would be others.
+        headers = {"Accept-Encoding": "identity"}
         received = self.path.stat().st_size
-        try:
-            etag = self.etag.read_text(errors="replace")
-        except FileNotFoundError:
-            return received, ""
-        return received, etag if received and is_strong(etag) else ""
+        etag = self.etag.read_text(errors="replace") if self.etag.exists() else ""
+        if received and is_strong(etag):
+            headers |= {"Range": f"bytes={received}-", "If-Range": etag}
+        async with session.get(url, headers=headers) as response:
+            content_range = response.headers.get("Content-Range", "")
+            first, total = parse_range(content_range)
+            if response.status != 416:
+                response.raise_for_status()
+            if response.status == 200:
+                await asyncio.to_thread(
+                    self.begin_anew, response.headers.get("ETag", "")
+                )
+                received, total = 0, response.content_length
+            elif content_range == f"bytes */{received}":
+                return
+            elif response.status != 206 or first != received:
+                await asyncio.to_thread(self.begin_anew, "")
+                raise Incomplete("not all has come")
+            async for chunk in response.content.iter_any():
+                if max(total or 0, received + len(chunk)) > max_bytes:
+                    await asyncio.to_thread(self.begin_anew, "")
+                    raise TooLarge(f"more than {max_bytes} bytes")
+                await self.file.write(chunk)
+                received += len(chunk)
+                progress(received, total)
+        if total not in (None, received):
+            raise Incomplete("not all has come")
 
     def begin_anew(self, etag):
         # The bytes first, so that none is ever beside the ETag of others.
@@ -199,23 +106,12 @@ class Part:
             with open(self.etag, "x") as file:
                 file.write(etag)
 
-    def publish(self, target, sha256):
-        """Gives the file its final name, if it is what was expected."""
-        with open(self.path, "rb") as file:
-            if sha256 and hashlib.file_digest(file, "sha256").digest() != sha256:
-                raise Useless("not the checksum that was expected")
-            # Without it a power cut may leave the name, and no bytes.
-            os.fsync(file)
-        self.path.replace(target)
+    async def publish(self):
+        """Gives the file its final name."""
+        # Without it a power cut may leave the name, and no bytes.
+        await asyncio.to_thread(os.fsync, self.file.fileno())
+        self.path.replace(self.target)
         self.etag.unlink(missing_ok=True)
-
-    async def keep_or_remove(self, error):
-        def remove():
-            if getattr(error, "useless", False) or self.path.stat().st_size == 0:
-                self.path.unlink()
-                self.etag.unlink(missing_ok=True)
-
-        await asyncio.to_thread(remove)
 
 
 class Trouble(enum.Enum):
@@ -224,23 +120,14 @@ class Trouble(enum.Enum):
     BREAKS = enum.auto()
     STALLS = enum.auto()
     IGNORES_RANGE = enum.auto()
-    UNAVAILABLE = enum.auto()
-
-
-PIECE = 1000
 
 
 class Server:
-    """A server of one file, in pieces that come one after the other."""
+    """A server of one file, in four pieces that come 0.1 s apart."""
 
-    def __init__(self, pieces, pause):
-        self.pieces = pieces
-        self.pause = pause
+    def __init__(self):
         self.version = 1
         self.trouble = []
-
-    def file(self, version):
-        return f"version {version}\n".encode() * (self.pieces * PIECE // 10)
 
     def have_trouble(self, *trouble):
         self.trouble = list(trouble)
@@ -259,22 +146,16 @@ class Server:
 
     async def answer(self, request):
         trouble, after = self.trouble.pop(0) if self.trouble else (None, None)
-        file, etag = self.file(self.version), f'"v{self.version}"'
+        file = f"version {self.version}\n".encode() * 400
+        etag = f'"v{self.version}"'
         wanted = request.headers.get("Range")
         condition = request.headers.get("If-Range")
         start = 0
         if wanted and condition == etag and trouble is not Trouble.IGNORES_RANGE:
             start = request.http_range.start
-        if trouble is Trouble.UNAVAILABLE:
-            status = 503
-        elif start == 0:
-            status = 200
-        else:
-            status = 416 if start >= len(file) else 206
+        status = HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK
         asked = f" {wanted} if {condition}" if wanted else ""
-        print(f"server: GET{asked}, {status}")
-        if status not in (200, 206):
-            return web.Response(status=status)
+        print(f"server: GET{asked}, {status} {status.phrase}")
         response = web.StreamResponse(status=status, headers={"ETag": etag})
         response.content_length = len(file) - start
         if start:
@@ -283,50 +164,45 @@ class Server:
         await response.prepare(request)
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        for sent, place in enumerate(range(start, len(file), PIECE)):
-            await asyncio.sleep(begun + sent * self.pause - loop.time())
+        for sent, place in enumerate(range(start, len(file), 1000)):
+            await asyncio.sleep(begun + sent * 0.1 - loop.time())
             if sent == after and trouble is Trouble.BREAKS:
                 request.transport.abort()
                 return response
             if sent == after and trouble is Trouble.STALLS:
                 await asyncio.Event().wait()
-            await response.write(file[place : place + PIECE])
+            await response.write(file[place : place + 1000])
         return response
 
 
-def millis(seconds):
-    return f"{seconds * 1000:.0f}ms"
+def show_progress(received, total):
+    print(f"{received} of {total}" if total else received)
 
 
-def show_event(event, what, more):
-    match event:
-        case Event.BEGUN:
-            print(f"a body, from byte {what} on")
-        case Event.RECEIVED if more is not None:
-            print(f"{what} of {more}")
-        case Event.RECEIVED:
-            print(what)
-        case Event.FAILED:
-            print(f"{what}, again in {millis(more)}")
-
-
-def silent(event, what, more):
-    pass
-
-
-async def show_result(download):
-    try:
-        await download
-        print("done")
-    except DownloadError as error:
-        print(error)
+async def download(session, url, target, max_bytes, retries):
+    """Downloads with retries, 0.2 s apart."""
+    async with Part(target) as part:
+        for retries_left in reversed(range(retries + 1)):
+            try:
+                await part.fetch(session, url, max_bytes, show_progress)
+                break
+            except (aiohttp.ClientError, TimeoutError):
+                print("the request failed")
+            except (Incomplete, TooLarge) as error:
+                print(error)
+            if not retries_left:
+                return
+            await asyncio.sleep(0.2)
+        await part.publish()
+    print("done")
 
 
 def show(folder):
     """The names of the files, how long they are and what they begin with."""
     for file in sorted(folder.iterdir()):
         text = file.read_text()
-        print(f"{file.name}: {len(text)} bytes, {text.splitlines()[0]}")
+        first = text and ", " + text.splitlines()[0]
+        print(f"{file.name}: {len(text)} bytes{first}")
 
 
 async def part(start, begin, title):
@@ -337,77 +213,61 @@ async def part(start, begin, title):
 
 async def demonstrate(folder, session, server, url):
     start = asyncio.get_running_loop().time()
+    target = folder / "file.txt"
 
-    def sha256(version):
-        return hashlib.sha256(server.file(version)).digest()
+    def get(max_bytes, retries):
+        return download(session, url, target, max_bytes, retries)
 
-    download = Download(
-        url=url,
-        target=folder / "file.txt",
-        sha256=sha256(1),
-        max_bytes=4000,
-        stall=0.3,
-        max_time=10,
-        max_retries=2,
-        initial_backoff=0.2,
-    )
-    breaks = (Trouble.BREAKS, 1)
-    breaks_later = (Trouble.BREAKS, 2)
+    breaks = (Trouble.BREAKS, 2)
 
-    await part(start, 1, "The connection breaks, and stalls:")
-    server.have_trouble(breaks_later, (Trouble.STALLS, 1))
-    await show_result(download.run(session, show_event))
-    show(folder)
-    download.target.unlink()
-
-    await part(start, 2.5, "It breaks more often than there are retries:")
-    server.have_trouble(breaks, (Trouble.UNAVAILABLE, None), breaks)
-    await show_result(download.run(session, show_event))
+    await part(start, 0.5, "The connection breaks, and then it stalls:")
+    server.have_trouble(breaks, (Trouble.STALLS, 1))
+    await get(4000, 2)
     show(folder)
 
-    await part(start, 3.6, "The next call, as after a restart:")
-    await show_result(download.run(session, show_event))
+    await part(start, 2, "It breaks, and there is no retry:")
+    target.unlink()
+    server.have_trouble(breaks)
+    await get(4000, 0)
     show(folder)
 
-    await part(start, 4.2, "It breaks, and meanwhile the file changes:")
-    newer = dataclasses.replace(download, sha256=sha256(2), max_retries=1)
-    server.have_trouble(breaks_later)
-
-    def change(event, what, more):
-        if event is Event.FAILED:
-            server.version = 2
-        show_event(event, what, more)
-
-    await show_result(newer.run(session, change))
+    await part(start, 2.5, "The next program goes on:")
+    await get(4000, 0)
     show(folder)
 
-    await part(start, 5.3, "It breaks, and the server knows no ranges:")
-    server.have_trouble(breaks_later, (Trouble.IGNORES_RANGE, None))
-    await show_result(newer.run(session, show_event))
-
-    await part(start, 6.4, "Without a retry, and the old file stays:")
-    await show_result(download.run(session, silent))
-    smaller = dataclasses.replace(newer, max_bytes=3999)
-    await show_result(smaller.run(session, silent))
-    nowhere = dataclasses.replace(newer, target=folder / "nowhere" / "file.txt")
-    await show_result(nowhere.run(session, silent))
+    await part(start, 3, "It breaks, and then the file is another one:")
+    server.have_trouble(breaks)
+    await get(4000, 0)
+    server.version = 2
+    await get(4000, 0)
     show(folder)
 
-    await part(start, 7.1, "No checksum is known; and too slow in all:")
-    unchecked = dataclasses.replace(download, sha256=None, max_retries=1)
-    server.have_trouble(breaks_later)
-    await show_result(unchecked.run(session, show_event))
-    slow = dataclasses.replace(unchecked, max_time=0.15)
-    await show_result(slow.run(session, show_event))
+    await part(start, 4, "It breaks, and the server ignores the range:")
+    server.have_trouble(breaks, (Trouble.IGNORES_RANGE, None))
+    await get(4000, 1)
+
+    await part(start, 5, "Too large, and the old file stays:")
+    await get(3999, 0)
+    show(folder)
+
+    await part(start, 5.5, "Stopped after 0.15 s:")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.15):
+            await get(4000, 0)
     show(folder)
 
 
 async def main():
     # A disk may be slow.
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    server = Server(pieces=4, pause=0.1)
+    server = Server()
+    # No limit for the whole, but one for each piece.
+    stall = aiohttp.ClientTimeout(total=None, sock_read=0.3)
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        async with server.start() as url, aiohttp.ClientSession() as session:
+        async with (
+            server.start() as url,
+            aiohttp.ClientSession(timeout=stall) as session,
+        ):
             await demonstrate(Path(folder), session, server, url)
 
 

@@ -19,16 +19,15 @@ use axum::serve::ListenerExt;
 use futures::{FutureExt, StreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::support::{child_of, poll_and_drop};
-use crate::resume_download::{Download, DownloadError, Event, Part, is_at};
+use super::support::{child_of, poll_and_drop, soon};
+use crate::resume_download::{DownloadError, Part, is_at};
 
 const TICK: Duration = Duration::from_millis(1);
 /// Tell the child process where to get the file and where to put it.
@@ -52,18 +51,16 @@ struct Server {
 }
 
 struct ServerState {
-    version: u32,
     trouble: VecDeque<Trouble>,
-    log: fn(String),
+    /// Where the bodies began.
+    begun: Vec<u64>,
 }
 
 const PIECE: usize = 1000;
 
 impl Server {
-    fn file(&self, version: u32) -> Vec<u8> {
-        format!("version {version}\n")
-            .repeat(self.pieces * PIECE / 10)
-            .into_bytes()
+    fn file(&self) -> Vec<u8> {
+        "version 1\n".repeat(self.pieces * PIECE / 10).into_bytes()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut ServerState) -> T) -> T {
@@ -89,12 +86,11 @@ impl Server {
     }
 
     async fn answer(State(server): State<Self>, headers: HeaderMap) -> Response {
-        let (version, trouble, log) =
-            server.change(|state| (state.version, state.trouble.pop_front(), state.log));
-        let (file, etag) = (server.file(version), format!("\"v{version}\""));
+        let trouble = server.change(|state| state.trouble.pop_front());
+        let (file, etag) = (server.file(), "\"v1\"");
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (range, condition) = (header(RANGE), header(IF_RANGE));
-        let wanted = range.filter(|_| condition == Some(&etag));
+        let wanted = range.filter(|_| condition == Some(etag));
         let wanted =
             wanted.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         let from: usize = wanted.and_then(|from| from.parse().ok()).unwrap_or(0);
@@ -104,19 +100,17 @@ impl Server {
             (_, from) if from >= file.len() => StatusCode::RANGE_NOT_SATISFIABLE,
             _ => StatusCode::PARTIAL_CONTENT,
         };
-        let asked = range.zip(condition);
-        let asked = asked.map(|(range, etag)| format!(" {range} if {etag}"));
-        log(format!(
-            "server: GET{}, {}",
-            asked.unwrap_or_default(),
-            status.as_u16()
-        ));
+        if status == StatusCode::RANGE_NOT_SATISFIABLE {
+            let whole = value(&format!("bytes */{}", file.len()));
+            return (status, [(CONTENT_RANGE, whole)]).into_response();
+        }
         if !status.is_success() {
             return status.into_response();
         }
+        server.change(|state| state.begun.push(from as u64));
         let length = file.len();
         let mut headers = HeaderMap::new();
-        headers.insert(ETAG, value(&etag));
+        headers.insert(ETAG, value(etag));
         headers.insert(CONTENT_LENGTH, (length - from).into());
         if from > 0 {
             let range = format!("bytes {from}-{}/{length}", length - 1);
@@ -148,9 +142,8 @@ struct Site {
 
 fn server(pieces: usize) -> Server {
     let state = ServerState {
-        version: 1,
         trouble: VecDeque::new(),
-        log: drop,
+        begun: Vec::new(),
     };
     Server {
         pieces,
@@ -174,7 +167,12 @@ impl Site {
 
     fn download(&self) -> Download {
         let target = self.folder.path().join("file");
-        download(self.url.clone(), target, &self.server.file(1))
+        download(self.url.clone(), target, self.server.file().len())
+    }
+
+    /// Where the bodies began since the last call.
+    fn begun(&self) -> Vec<u64> {
+        self.server.change(|state| std::mem::take(&mut state.begun))
     }
 
     /// The names of the files. What has the final name is whole.
@@ -187,7 +185,7 @@ impl Site {
             if name == "file" {
                 let file = fs::read(path).expect("readable");
                 assert_eq!(file.len(), self.server.pieces * PIECE);
-                assert!(file == self.server.file(1));
+                assert!(file == self.server.file());
             }
             names.push(name.into_string().expect("it is ASCII"));
         }
@@ -206,34 +204,60 @@ fn client() -> Client {
     client.expect("there is nothing to fail")
 }
 
-fn download(url: Url, target: PathBuf, file: &[u8]) -> Download {
+/// What `run` downloads, and how often it tries.
+#[derive(Clone)]
+struct Download {
+    url: Url,
+    target: PathBuf,
+    max_bytes: u64,
+    max_retries: u32,
+}
+
+fn download(url: Url, target: PathBuf, max_bytes: usize) -> Download {
     Download {
         url,
         target,
-        sha256: Some(Sha256::digest(file).into()),
-        max_bytes: file.len() as u64,
-        stall: Duration::from_secs(20),
-        max_time: Duration::from_secs(600),
-        // A process that starts at this moment holds the locks for a moment.
+        max_bytes: max_bytes as u64,
         max_retries: 13,
-        initial_backoff: TICK,
     }
 }
 
-/// Runs a download, and returns from where each of its bodies began.
+/// A process that starts at this moment holds the locks for a moment.
+async fn open(target: &std::path::Path) -> io::Result<Part> {
+    for _ in 0..1000 {
+        match Part::open(target).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(TICK).await,
+            opened => return opened,
+        }
+    }
+    Part::open(target).await
+}
+
 async fn run(
     client: &Client,
     download: &Download,
-) -> (Result<(), DownloadError>, Vec<u64>) {
-    let mut begun = Vec::new();
-    let report = |event: Event<'_>| {
-        if let Event::Begun { from } = event {
-            begun.push(from);
+    mut progress: impl FnMut(u64, Option<u64>),
+) -> Result<(), DownloadError> {
+    let mut part = open(&download.target).await?;
+    for retries_left in (0..=download.max_retries).rev() {
+        let request = client.get(download.url.clone());
+        let fetched = part.fetch(request, download.max_bytes, &mut progress);
+        match fetched.await {
+            Err(DownloadError::Http(_) | DownloadError::Incomplete)
+                if retries_left > 0 =>
+            {
+                sleep(TICK).await;
+            }
+            ended => {
+                ended?;
+                break;
+            }
         }
-    };
-    let result = download.run(client, report).await;
-    (result, begun)
+    }
+    Ok(part.publish().await?)
 }
+
+fn quiet(_: u64, _: Option<u64>) {}
 
 /// Sends each of these answers once, and closes the connection after it. Returns the
 /// requests.
@@ -262,18 +286,19 @@ async fn raw(
 
 #[tokio::test]
 async fn dropped_at_each_await_it_leaves_what_came() {
-    let site = Site::new(12).await;
+    let site = Site::new(40).await;
     let download = site.download();
     let (mut polls, mut resumed) = (0, 0);
     let mut completed = false;
     while !completed {
         polls += 1;
-        let dropped = poll_and_drop(run(&site.client, &download), polls).await;
+        let dropped = poll_and_drop(run(&site.client, &download, quiet), polls).await;
         completed = dropped.is_some();
+        site.begun();
         // A new one may begin at once, whatever is in progress.
-        let (result, begun) = run(&site.client, &download).await;
+        let result = run(&site.client, &download, quiet).await;
         assert!(result.is_ok(), "{result:?}");
-        resumed += usize::from(begun.iter().any(|from| *from > 0));
+        resumed += usize::from(site.begun().iter().any(|from| *from > 0));
         assert_eq!(site.files(), ["file"]);
         fs::remove_file(&download.target).expect("it is there");
     }
@@ -286,18 +311,7 @@ async fn many_at_once_to_one_place() {
     let mut all = JoinSet::new();
     for number in 0..24 {
         let (client, download) = (site.client.clone(), site.download());
-        let download = Download {
-            max_retries: 0,
-            ..download
-        };
-        let task = all.spawn(async move {
-            loop {
-                match run(&client, &download).await {
-                    (Err(DownloadError::Busy), _) => sleep(TICK).await,
-                    (result, _) => return result,
-                }
-            }
-        });
+        let task = all.spawn(async move { run(&client, &download, quiet).await });
         if number % 4 == 0 {
             sleep(TICK).await;
             task.abort();
@@ -310,52 +324,65 @@ async fn many_at_once_to_one_place() {
         }
         site.files();
     }
-    let (result, _) = run(&site.client, &site.download()).await;
+    let result = run(&site.client, &site.download(), quiet).await;
     assert!(result.is_ok(), "{result:?}");
     assert_eq!(site.files(), ["file"]);
 }
 
 #[tokio::test]
-async fn as_often_as_it_may_and_no_more() {
+async fn an_error_of_the_server_changes_nothing() {
     let site = Site::new(2).await;
-    for (retries, troubles, is_ok) in
-        [(0, 0, true), (0, 1, false), (2, 2, true), (2, 3, false)]
-    {
+    let part = site.folder.path().join("file.part");
+    for (retries, troubles, is_ok) in [(0, 1, false), (2, 2, true), (2, 3, false)] {
+        fs::write(&part, &site.server.file()[..PIECE]).expect("writable");
+        fs::write(part.with_extension("part.etag"), "\"v1\"").expect("writable");
         site.server
             .have_trouble(vec![Trouble::Unavailable; troubles]);
         let download = Download {
             max_retries: retries,
             ..site.download()
         };
-        let (result, begun) = run(&site.client, &download).await;
+        let result = run(&site.client, &download, quiet).await;
         assert_eq!(result.is_ok(), is_ok);
-        assert_eq!(begun.len(), usize::from(is_ok));
-        site.server
-            .change(|state| assert!(state.trouble.is_empty()));
-        // Nothing came: nothing is left.
-        assert_eq!(site.files().len(), usize::from(is_ok));
+        match is_ok {
+            true => assert_eq!(site.begun(), [PIECE as u64]),
+            false => assert_eq!(site.part_length(), Some(PIECE as u64)),
+        }
         let _ = fs::remove_file(&download.target);
     }
 }
 
 #[tokio::test]
-async fn a_panic_of_the_report_leaves_what_came() {
+async fn a_panic_of_the_progress_leaves_what_came() {
     let site = Site::new(50).await;
     let download = site.download();
-    let panics = download.run(&site.client, |event| {
-        assert!(!matches!(event, Event::Received { .. }), "scheduled");
-    });
+    let panics = run(&site.client, &download, |_, _| panic!("scheduled"));
     assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+    // Its last write may still be on the way.
+    drop(open(&download.target).await.expect("it is free"));
     let length = site.part_length().expect("it is there");
     assert!(length > 0);
-    let (result, begun) = run(&site.client, &download).await;
+    site.begun();
+    let result = run(&site.client, &download, quiet).await;
     assert!(result.is_ok());
-    assert_eq!(begun, [length]);
+    assert_eq!(site.begun(), [length]);
+}
+
+#[tokio::test]
+async fn what_the_progress_says() {
+    let site = Site::new(3).await;
+    let mut seen = Vec::new();
+    let report = |bytes, total| seen.push((bytes, total));
+    let result = run(&site.client, &site.download(), report).await;
+    assert!(result.is_ok());
+    let total = 3 * PIECE as u64;
+    assert!(seen.is_sorted() && seen.iter().all(|(_, of)| *of == Some(total)));
+    assert_eq!(seen.last(), Some(&(total, Some(total))));
 }
 
 #[tokio::test]
 async fn larger_than_it_may_be() {
-    // With a length, in chunks, and as the rest of a file.
+    // With a length, and in chunks.
     let site = Site::new(1).await;
     for answer in [
         "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n1234",
@@ -364,19 +391,20 @@ async fn larger_than_it_may_be() {
     ] {
         for (limit, is_ok) in [(4, true), (3, false)] {
             let (url, requests, _task) = raw([answer]).await;
-            let target = site.folder.path().join("small");
-            let download = Download {
-                max_bytes: limit,
-                ..download(url, target.clone(), b"1234")
-            };
-            let (result, _) = run(&site.client, &download).await;
+            let target = site.folder.path().join("file");
+            let result =
+                run(&site.client, &download(url, target.clone(), limit), quiet).await;
             match result {
                 Ok(()) => assert!(is_ok),
-                Err(DownloadError::TooLarge(3)) => assert!(!is_ok),
+                Err(DownloadError::TooLarge(3)) => {
+                    assert!(!is_ok);
+                    assert_eq!(site.part_length(), Some(0));
+                }
                 Err(error) => panic!("{error}"),
             }
             assert_eq!(requests.lock().expect("nobody panics").len(), 1);
             let _ = fs::remove_file(target);
+            let _ = fs::remove_file(site.folder.path().join("file.part"));
             assert_eq!(site.files(), [""; 0]);
         }
     }
@@ -390,10 +418,10 @@ async fn without_a_strong_etag_it_begins_anew() {
         let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
         let (url, requests, _task) = raw([&*half.leak(), whole]).await;
         let target = site.folder.path().join("small");
-        let (result, begun) =
-            run(&site.client, &download(url, target.clone(), b"1234")).await;
+        let download = download(url, target.clone(), 4);
+        let result = run(&site.client, &download, quiet).await;
         assert!(result.is_ok(), "{result:?}");
-        assert_eq!(begun, [0, 0]);
+        assert_eq!(fs::read(&target).expect("it is there"), b"1234");
         let requests = requests.lock().expect("nobody panics");
         assert!(requests[0].contains("accept-encoding: identity"));
         let has_range = requests[1].contains("range: bytes=2-");
@@ -405,34 +433,49 @@ async fn without_a_strong_etag_it_begins_anew() {
 }
 
 #[tokio::test]
-async fn another_range_than_was_asked_for() {
-    let site = Site::new(1).await;
+async fn other_bytes_than_were_requested() {
     let half = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n12";
     let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
-    for range in [
-        "bytes 1-3/4",
-        "bytes 3-3/4",
-        "bytes */4",
-        "2-3/4",
-        "bytes 2",
+    let range = |range: &str, body: &str| {
+        let length = format!("content-length: {}", body.len());
+        let head = format!("HTTP/1.1 206 OK\r\ncontent-range: {range}\r\n{length}\r\n");
+        &*format!("{head}\r\n{body}").leak()
+    };
+    let no_range = |range: &str| {
+        let head = "HTTP/1.1 416 No\r\ncontent-length: 0\r\n";
+        &*format!("{head}{range}\r\n").leak()
+    };
+    for (answers, expected) in [
+        (vec![whole], "1234"),
+        (vec![half, range("bytes 2-3/4", "34")], "1234"),
+        (vec![half, range("bytes 2-3/*", "34")], "1234"),
+        // Less than the rest.
+        (
+            vec![half, range("bytes 2-2/4", "3"), range("bytes 3-3/4", "4")],
+            "1234",
+        ),
+        (vec![half, range("bytes 1-3/4", "234"), whole], "1234"),
+        (vec![half, range("bytes 3-3/4", "4"), whole], "1234"),
+        (vec![half, range("bytes */4", "34"), whole], "1234"),
+        (vec![half, range("2-3/4", "34"), whole], "1234"),
+        (vec![half, range("bytes 2", "34"), whole], "1234"),
+        (vec![half, no_range("content-range: bytes */2\r\n")], "12"),
+        (
+            vec![half, no_range("content-range: bytes */1\r\n"), whole],
+            "1234",
+        ),
+        (vec![half, no_range(""), whole], "1234"),
     ] {
-        let other = format!(
-            "HTTP/1.1 206 OK\r\ncontent-range: {range}\r\ncontent-length: 2\r\n\r\n34"
-        );
-        let (url, _, _task) = raw([half, &*other.leak(), whole]).await;
+        let site = Site::new(1).await;
+        let number = answers.len();
+        let (url, requests, _task) = raw(answers).await;
         let target = site.folder.path().join("small");
-        let (result, begun) =
-            run(&site.client, &download(url, target.clone(), b"1234")).await;
+        let download = download(url, target.clone(), 4);
+        let result = run(&site.client, &download, quiet).await;
         assert!(result.is_ok(), "{result:?}");
-        assert_eq!(begun, [0, 0]);
-        assert_eq!(fs::read(target).expect("it is there"), b"1234");
+        assert_eq!(fs::read(target).expect("it is there"), expected.as_bytes());
+        assert_eq!(requests.lock().expect("nobody panics").len(), number);
     }
-    let unknown = "HTTP/1.1 206 OK\r\ncontent-range: bytes 2-3/*\r\n\r\n34";
-    let (url, _, _task) = raw([half, unknown]).await;
-    let target = site.folder.path().join("small");
-    let (result, begun) = run(&site.client, &download(url, target, b"1234")).await;
-    assert!(result.is_ok(), "{result:?}");
-    assert_eq!(begun, [0, 2]);
 }
 
 #[tokio::test]
@@ -440,25 +483,28 @@ async fn killed_just_before_the_name_was_given() {
     let site = Site::new(1).await;
     let [part, etag] =
         ["file.part", "file.part.etag"].map(|name| site.folder.path().join(name));
-    let whole = site.server.file(1);
-    for (there, is_ok) in [(whole.clone(), true), ([&whole[..], b"x"].concat(), false)] {
+    let whole = site.server.file();
+    let too_much = [&whole[..], b"x"].concat();
+    for (there, bodies) in [(whole.clone(), vec![]), (too_much, vec![0])] {
         fs::write(&part, there).expect("writable");
         fs::write(&etag, "\"v1\"").expect("writable");
-        let (result, begun) = run(&site.client, &site.download()).await;
-        assert_eq!(begun, [0; 0]);
-        match result {
-            Ok(()) => assert!(is_ok),
-            Err(error) => assert!(!is_ok && matches!(error, DownloadError::Checksum)),
-        }
-        assert_eq!(site.files().len(), usize::from(is_ok));
-        let _ = fs::remove_file(site.folder.path().join("file"));
+        let result = run(&site.client, &site.download(), quiet).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert_eq!(
+            (site.begun(), site.files()),
+            (bodies, vec!["file".to_owned()])
+        );
+        fs::remove_file(site.folder.path().join("file")).expect("it is there");
     }
     // Or just after it.
     fs::write(site.folder.path().join("file"), whole).expect("writable");
     fs::write(&etag, "\"v0\"").expect("writable");
-    let (result, begun) = run(&site.client, &site.download()).await;
+    let result = run(&site.client, &site.download(), quiet).await;
     assert!(result.is_ok(), "{result:?}");
-    assert_eq!((begun, site.files()), (vec![0], vec!["file".to_owned()]));
+    assert_eq!(
+        (site.begun(), site.files()),
+        (vec![0], vec!["file".to_owned()])
+    );
 }
 
 #[tokio::test]
@@ -469,9 +515,12 @@ async fn an_etag_of_which_a_power_failure_left_nothing() {
     for left in ["", "\0\0\0\0", "\"v\0\0"] {
         fs::write(&part, "half").expect("writable");
         fs::write(&etag, left).expect("writable");
-        let (result, begun) = run(&site.client, &site.download()).await;
+        let result = run(&site.client, &site.download(), quiet).await;
         assert!(result.is_ok(), "{left:?}: {result:?}");
-        assert_eq!((begun, site.files()), (vec![0], vec!["file".to_owned()]));
+        assert_eq!(
+            (site.begun(), site.files()),
+            (vec![0], vec!["file".to_owned()])
+        );
     }
 }
 
@@ -481,13 +530,13 @@ async fn disk_errors() {
     let download = site.download();
     // A folder that is not empty has the name.
     fs::create_dir_all(download.target.join("more")).expect("writable");
-    let (result, begun) = run(&site.client, &download).await;
+    let result = run(&site.client, &download, quiet).await;
     assert!(matches!(result, Err(DownloadError::Disk(_))), "{result:?}");
-    assert_eq!(begun, [0]);
+    assert_eq!(site.begun(), [0]);
     assert_eq!(site.part_length(), Some(2 * PIECE as u64));
     fs::remove_dir_all(&download.target).expect("writable");
-    let (result, begun) = run(&site.client, &download).await;
-    assert!(result.is_ok() && begun.is_empty(), "{result:?}");
+    let result = run(&site.client, &download, quiet).await;
+    assert!(result.is_ok() && site.begun().is_empty(), "{result:?}");
 }
 
 #[cfg(unix)]
@@ -499,26 +548,26 @@ async fn a_link_at_its_place_is_not_followed() {
     fs::write(&victim, "precious").expect("writable");
     for leads_to in [&victim, &new, std::path::Path::new("/dev/null")] {
         std::os::unix::fs::symlink(leads_to, &part).expect("writable");
-        let (result, begun) = run(&site.client, &site.download()).await;
+        let result = run(&site.client, &site.download(), quiet).await;
         let Err(DownloadError::Disk(error)) = result else {
             panic!("{result:?}");
         };
         assert_eq!(error.to_string(), "the .part file is a link");
-        assert_eq!(begun, [0; 0]);
+        assert_eq!(site.begun(), [0; 0]);
         assert_eq!(fs::read(&victim).expect("it is there"), b"precious");
         assert!(!new.exists());
         fs::remove_file(&part).expect("it is there");
     }
     // A link at the place of the ETag is replaced.
     std::os::unix::fs::symlink(&victim, &etag).expect("writable");
-    let (result, _) = run(&site.client, &site.download()).await;
+    let result = run(&site.client, &site.download(), quiet).await;
     assert!(result.is_ok(), "{result:?}");
     assert_eq!(fs::read(&victim).expect("it is there"), b"precious");
     assert_eq!(site.files(), ["file", "victim"]);
 }
 
 #[tokio::test]
-async fn a_server_that_drips_is_too_slow_and_the_rest_comes_later() {
+async fn a_server_that_drips_is_timed_out_and_the_rest_comes_later() {
     let mut site = Site::new(1).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
@@ -534,67 +583,25 @@ async fn a_server_that_drips_is_too_slow_and_the_rest_comes_later() {
         io::Result::Ok(())
     };
     let download = Download {
-        max_time: 2_000 * TICK,
         max_bytes: 1 << 20,
         ..site.download()
     };
-    let both = futures::future::join(run(&site.client, &download), drips);
-    let ((result, begun), _) = super::support::soon(both).await;
-    assert!(
-        matches!(result, Err(DownloadError::TooSlow(_))),
-        "{result:?}"
-    );
-    assert_eq!(begun, [0]);
+    let limited = timeout(2_000 * TICK, run(&site.client, &download, quiet));
+    let (result, _) = soon(futures::future::join(limited, drips)).await;
+    assert!(result.is_err(), "{result:?}");
     assert!(site.part_length().is_some_and(|length| length > 0));
-}
-
-#[tokio::test]
-async fn without_a_checksum_the_length_is_the_proof() {
-    let half = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n12";
-    let rest =
-        "HTTP/1.1 206 OK\r\ncontent-range: bytes 2-3/4\r\ncontent-length: 2\r\n\r\n34";
-    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n1234";
-    let no_more =
-        "HTTP/1.1 416 No\r\ncontent-range: bytes */2\r\ncontent-length: 0\r\n\r\n";
-    let much_more =
-        "HTTP/1.1 416 No\r\ncontent-range: bytes */1\r\ncontent-length: 0\r\n\r\n";
-    let unknown = "HTTP/1.1 416 No\r\ncontent-length: 0\r\n\r\n";
-    for (answers, expected) in [
-        (vec![whole], "1234"),
-        (vec![half, rest], "1234"),
-        (vec![half, no_more], "12"),
-        (vec![half, much_more, whole], "1234"),
-        (vec![half, unknown, whole], "1234"),
-    ] {
-        let site = Site::new(1).await;
-        let (url, _, _task) = raw(answers).await;
-        let target = site.folder.path().join("small");
-        let download = Download {
-            sha256: None,
-            ..download(url, target.clone(), b"1234")
-        };
-        let (result, _) = run(&site.client, &download).await;
-        assert!(result.is_ok(), "{result:?}");
-        assert_eq!(fs::read(target).expect("it is there"), expected.as_bytes());
-    }
 }
 
 #[tokio::test]
 async fn another_writes_there() {
     let site = Site::new(2).await;
     let download = site.download();
-    let part = Part::claim(&download.target).expect("it is free");
-    let (result, _) = run(
-        &site.client,
-        &Download {
-            max_retries: 2,
-            ..download.clone()
-        },
-    )
-    .await;
-    assert!(matches!(result, Err(DownloadError::Busy)), "{result:?}");
+    let part = Part::open(&download.target).await.expect("it is free");
+    let second = Part::open(&download.target).await;
+    let kind = second.map(drop).map_err(|error| error.kind());
+    assert_eq!(kind, Err(io::ErrorKind::WouldBlock));
     drop(part);
-    let (result, _) = run(&site.client, &download).await;
+    let result = run(&site.client, &download, quiet).await;
     assert!(result.is_ok(), "{result:?}");
 
     let path = site.folder.path().join("renamed");
@@ -609,17 +616,25 @@ async fn another_writes_there() {
 #[test]
 fn who_gets_the_lock_has_the_file_of_that_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let target = folder.path().join("file");
+    let (target, path) = (folder.path().join("file"), folder.path().join("file.part"));
     thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..2000 {
-                    let Ok(part) = Part::claim(&target) else {
-                        continue;
-                    };
-                    assert!(is_at(&part.file, &part.path).expect("readable"));
-                    fs::remove_file(&part.path).expect("it is there");
-                }
+        for thread in 0..4 {
+            let (target, path) = (&target, &path);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                runtime.expect("a runtime").block_on(async {
+                    for number in 0..1000 {
+                        let Ok(part) = Part::open(target).await else {
+                            continue;
+                        };
+                        let mine = format!("{thread} {number}");
+                        fs::write(path, &mine).expect("it is there");
+                        thread::yield_now();
+                        let there = fs::read_to_string(path).expect("it is there");
+                        assert_eq!(there, mine, "nobody else writes there");
+                        part.publish().await.expect("it is there");
+                    }
+                });
             });
         }
     });
@@ -630,17 +645,19 @@ async fn no_answer() {
     let site = Site::new(1).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound");
-    let url = Url::parse(&format!("http://{address}/")).expect("a URL");
-    let stall = 20 * TICK;
     let download = Download {
-        url,
-        stall,
+        url: Url::parse(&format!("http://{address}/")).expect("a URL"),
         max_retries: 1,
         ..site.download()
     };
-    let (result, _) = run(&site.client, &download).await;
-    assert!(matches!(result, Err(DownloadError::Stalled(s)) if s == stall));
-    assert_eq!(site.files(), [""; 0]);
+    let client = Client::builder().no_proxy().read_timeout(20 * TICK);
+    let client = client.build().expect("a client");
+    let result = run(&client, &download, quiet).await;
+    assert!(
+        matches!(&result, Err(DownloadError::Http(error)) if error.is_timeout()),
+        "{result:?}"
+    );
+    assert_eq!(site.part_length(), Some(0));
 }
 
 /// In which the child process gets the file, a millisecond for each.
@@ -654,14 +671,9 @@ async fn child() {
     };
     let url = Url::parse(&url).expect("it is a URL");
     let target = PathBuf::from(folder).join("file");
-    let download = download(url, target, &server(PIECES).file(1));
-    let client = client();
-    let begun = |event: Event<'_>| {
-        if let Event::Begun { .. } = event {
-            std::println!("begun");
-        }
-    };
-    let result = download.run(&client, begun).await;
+    let download = download(url, target, PIECES * PIECE);
+    let begun = |_, _| std::println!("begun");
+    let result = run(&client(), &download, begun).await;
     result.expect("it is completed");
     std::println!("begun, and completed");
 }
@@ -710,11 +722,12 @@ async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
     }
     assert!(kept > 10, "{kept} kept, {completed} completed");
     let before = site.part_length().unwrap_or(0);
-    let (result, begun) = run(&site.client, &site.download()).await;
+    site.begun();
+    let result = run(&site.client, &site.download(), quiet).await;
     assert!(result.is_ok(), "{result:?}");
     let rest = (before < (PIECES * PIECE) as u64).then_some(before);
     assert_eq!(
-        (begun, site.files()),
+        (site.begun(), site.files()),
         (Vec::from_iter(rest), vec!["file".into()])
     );
 }
