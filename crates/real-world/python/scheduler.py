@@ -21,7 +21,7 @@ class JobError(Exception):
     pass
 
 
-class AddError(Exception):
+class NameTaken(Exception):
     pass
 
 
@@ -45,13 +45,10 @@ class Scheduler:
     def __init__(self, log):
         self._log = log
         self._jobs = {}
-        self._stopped = False
 
     def add(self, name, period, missed, job):
-        if self._stopped:
-            raise AddError("no more jobs are taken")
         if name in self._jobs and not self._jobs[name].task.done():
-            raise AddError(f"there is a job named {name} already")
+            raise NameTaken(f"there is a job named {name} already")
         stop = asyncio.Event()
         task = asyncio.create_task(self._repeat(name, period, missed, job, stop))
         self._jobs[name] = Job(stop, task)
@@ -68,18 +65,15 @@ class Scheduler:
 
     async def remove(self, name):
         """Waits until the run has ended, and tells whether there was such a job."""
-        if name not in self._jobs:
+        job = self._jobs.pop(name, None)
+        if job is None:
             return False
-        job = self._jobs[name]
         job.stop.set()
         await asyncio.wait([job.task])
-        if self._jobs.get(name) is job:
-            del self._jobs[name]
         return True
 
     async def stop(self, grace):
         """Returns the names of the jobs whose runs did not end in time."""
-        self._stopped = True
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
             job.stop.set()
@@ -145,16 +139,15 @@ async def main():
     await scheduler.remove("mail")
     await scheduler.remove("backup")
 
-    print("Removed while it runs, with a handle:")
-    handle = scheduler
-    handle.add("report", period, skip, lambda: work("report", 1, 0.3))
+    print("Removed while it runs:")
+    scheduler.add("report", period, skip, lambda: work("report", 1, 0.3))
     await asyncio.sleep(0.1)
     try:
-        handle.add("report", period, skip, lambda: work("report", 2, 0.3))
-    except AddError as error:
+        scheduler.add("report", period, skip, lambda: work("report", 2, 0.3))
+    except NameTaken as error:
         print(error)
     for _ in range(2):
-        if await handle.remove("report"):
+        if await scheduler.remove("report"):
             print("removed")
         else:
             print("there is no job named report")
@@ -166,10 +159,6 @@ async def main():
     await asyncio.sleep(0.15)
     unfinished = await scheduler.stop(0.2)
     print(f"aborted: {', '.join(unfinished)}")
-    try:
-        handle.add("late", period, skip, lambda: work("late", 1, 0))
-    except AddError as error:
-        print(error)
 
 
 asyncio.run(main())

@@ -45,8 +45,8 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// The pause after so many restarts in a row.
-    pub(crate) fn pause_after(&self, restarts: u32) -> Duration {
+    /// Returns the pause after so many restarts in a row.
+    pub fn pause_after(&self, restarts: u32) -> Duration {
         let factor = 2_u32.saturating_pow(restarts);
         self.pause.saturating_mul(factor).min(self.longest_pause)
     }
@@ -55,28 +55,16 @@ impl Restarts {
 /// The time for aborted tasks to be dropped. Only one that blocks takes longer.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Why a run of a service ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// It returned this error.
-    #[error("failed: {0}")]
-    Error(String),
-    /// It panicked with this text.
-    #[error("crashed: {0}")]
-    Crash(String),
-}
-
 /// How a service ended for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// It returned `Ok`, by itself or because it was asked to stop.
     Done,
-    /// It failed and is not restarted: too many failures, or `stop` came first. Holds the
-    /// last failure.
-    Failed(Failure),
+    /// It failed too often, or `stop` came first: "failed: ..." or "crashed: ...".
+    Failed(String),
     /// It was aborted after the grace period.
     Aborted,
-    /// It blocks its thread, so it could not even be aborted.
+    /// It blocks its thread, so it cannot be aborted.
     Blocked,
 }
 
@@ -85,8 +73,7 @@ pub enum End {
 #[error("there is a service named {0} already")]
 pub struct NameTaken(pub String);
 
-/// Called before each restart, with the name, the failure and the length of the pause.
-type Log = dyn Fn(&str, &Failure, Duration) + Send + Sync;
+type Log = dyn Fn(&str, &str, Duration) + Send + Sync;
 
 /// Runs services in tasks, restarts those that fail, and stops them all.
 ///
@@ -100,14 +87,15 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Returns a supervisor without services.
+    /// Returns a supervisor. Before a restart it calls `log` with the name, the failure
+    /// and the pause.
     ///
     /// # Panics
     ///
     /// If one of the two pauses is 0: a service that fails at once would spin.
     pub fn new(
         restarts: Restarts,
-        log: impl Fn(&str, &Failure, Duration) + Send + Sync + 'static,
+        log: impl Fn(&str, &str, Duration) + Send + Sync + 'static,
     ) -> Self {
         let shortest = restarts.pause.min(restarts.longest_pause);
         assert!(!shortest.is_zero(), "a restart needs a pause before it");
@@ -155,7 +143,7 @@ impl Supervisor {
     pub async fn next(&mut self) -> Option<(String, End)> {
         let (name, ended) = self.services.join_next().await?;
         let end = ended.unwrap_or_else(|error| match JoinError::try_into_panic(error) {
-            Ok(payload) => End::Failed(Failure::Crash(text(payload))),
+            Ok(payload) => End::Failed(crash(&*payload)),
             Err(_aborted) => End::Aborted,
         });
         Some((name, end))
@@ -204,8 +192,8 @@ where
         let failure = match run.catch_unwind().await {
             Ok(Ok(())) => return End::Done,
             // With `#`, errors of the crate `anyhow` name their causes too.
-            Ok(Err(error)) => Failure::Error(format!("{error:#}")),
-            Err(payload) => Failure::Crash(text(payload)),
+            Ok(Err(error)) => format!("failed: {error:#}"),
+            Err(payload) => crash(&*payload),
         };
         if begun.elapsed() >= restarts.good_run {
             in_a_row = 0;
@@ -222,19 +210,14 @@ where
     }
 }
 
-/// Returns the text of a panic: a `&str` if it was fixed, otherwise a `String`.
-fn text(payload: Box<dyn Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(other) => other
-            .downcast_ref::<&str>()
-            .unwrap_or(&"no text")
-            .to_string(),
-    }
+/// Says what was panicked with: a `&str` if the text was fixed, otherwise a `String`.
+fn crash(payload: &(dyn Any + Send)) -> String {
+    let fixed = payload.downcast_ref::<&str>().copied();
+    let text = payload.downcast_ref().map(String::as_str).or(fixed);
+    format!("crashed: {}", text.unwrap_or("no text"))
 }
 
-/// Runs programs until one ends for good, or until Ctrl-C, and restarts those that fail:
-/// `cargo run -- ./web ./worker`.
+/// Runs programs, and restarts those that fail: `cargo run -- ./web ./worker`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let restarts = Restarts {
@@ -251,21 +234,17 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             let mut command = tokio::process::Command::new(&program);
             let run = command.kill_on_drop(true).status();
             async move {
-                match stop.run_until_cancelled(run).await {
-                    Some(Ok(status)) if !status.success() => Err(status.to_string()),
-                    Some(Err(error)) => Err(error.to_string()),
-                    _ => Ok(()),
+                match stop.run_until_cancelled(run).await.transpose() {
+                    Ok(Some(status)) if !status.success() => Err(status.to_string()),
+                    ended => ended.map(drop).map_err(|error| error.to_string()),
                 }
             }
         })?;
     }
-    let first = tokio::select! {
-        end = supervisor.next() => end,
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    let others = supervisor.stop(Duration::from_secs(10)).await;
-    for (name, end) in first.into_iter().chain(others) {
-        println!("{name}: {end:?}");
+    tokio::select! {
+        end = supervisor.next() => println!("{end:?}"),
+        _ = tokio::signal::ctrl_c() => {}
     }
+    println!("{:?}", supervisor.stop(Duration::from_secs(10)).await);
     Ok(())
 }

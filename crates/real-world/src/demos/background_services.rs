@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::background_services::{End, Failure, NameTaken, Restarts, Supervisor};
+use crate::background_services::{End, NameTaken, Restarts, Supervisor};
 
 /// Counts every 200 ms, and saves the sum before it ends.
 async fn metrics(stop: CancellationToken) -> Result<(), String> {
@@ -79,7 +79,7 @@ pub async fn run() -> Result<(), NameTaken> {
         longest_pause: millis(300),
         good_run: millis(150),
     };
-    let log = |name: &str, failure: &Failure, pause: Duration| {
+    let log = |name: &str, failure: &str, pause: Duration| {
         println!("{name} {failure}; again in {pause:?}");
     };
     let grace = millis(200);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, sleep};
 
-use crate::scheduler::{AddError, Scheduler};
+use crate::scheduler::{NameTaken, Scheduler};
 
 /// A run of a job.
 async fn work(name: &str, number: u32, millis: u64) -> Result<(), String> {
@@ -23,10 +23,10 @@ async fn send_mail(number: u32) -> Result<(), String> {
     Ok(())
 }
 
-pub async fn run() -> Result<(), AddError> {
+pub async fn run() -> Result<(), NameTaken> {
     let millis = Duration::from_millis;
     let period = millis(200);
-    let scheduler = Scheduler::new(|name, failure| println!("{name} {failure}"));
+    let mut scheduler = Scheduler::new(|name, failure| println!("{name} {failure}"));
 
     for missed in [
         MissedTickBehavior::Burst,
@@ -59,19 +59,18 @@ pub async fn run() -> Result<(), AddError> {
     scheduler.remove("mail").await;
     scheduler.remove("backup").await;
 
-    println!("Removed while it runs, with a handle:");
-    let handle = scheduler.clone();
-    handle.add("report", Duration::ZERO, period, skip, || {
+    println!("Removed while it runs:");
+    scheduler.add("report", Duration::ZERO, period, skip, || {
         work("report", 1, 300)
     })?;
     sleep(millis(100)).await;
-    if let Err(error) = handle.add("report", Duration::ZERO, period, skip, || {
+    if let Err(error) = scheduler.add("report", Duration::ZERO, period, skip, || {
         work("report", 2, 300)
     }) {
         println!("{error}");
     }
     for _ in 0..2 {
-        match handle.remove("report").await {
+        match scheduler.remove("report").await {
             true => println!("removed"),
             false => println!("there is no job named report"),
         }
@@ -88,15 +87,10 @@ pub async fn run() -> Result<(), AddError> {
     sleep(millis(150)).await;
     let unfinished = scheduler.stop(millis(200)).await;
     println!("aborted: {}", unfinished.join(", "));
-    if let Err(error) =
-        handle.add("late", Duration::ZERO, period, skip, || work("late", 1, 0))
-    {
-        println!("{error}");
-    }
     Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), AddError> {
+pub async fn main() -> Result<(), NameTaken> {
     run().await
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{assert_linear, poll_and_drop};
-use crate::background_services::{End, Failure, NameTaken, Restarts, Supervisor};
+use crate::background_services::{End, NameTaken, Restarts, Supervisor};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -26,11 +26,11 @@ fn supervisor(restarts: Restarts) -> Supervisor {
 }
 
 fn failed(text: &str) -> End {
-    End::Failed(Failure::Error(text.to_string()))
+    End::Failed(format!("failed: {text}"))
 }
 
 fn crashed(text: &str) -> End {
-    End::Failed(Failure::Crash(text.to_string()))
+    End::Failed(format!("crashed: {text}"))
 }
 
 async fn fails(_stop: CancellationToken) -> Result<(), String> {
@@ -249,7 +249,7 @@ async fn limits() {
 
 #[tokio::test(start_paused = true)]
 async fn not_restarted_when_it_is_asked_to_stop() {
-    let log = |_: &str, _: &Failure, _| panic!("no restart is announced");
+    let log = |_: &str, _: &str, _| panic!("no restart is announced");
     let mut supervisor = Supervisor::new(RESTARTS, log);
     let service = async |stop: CancellationToken| {
         stop.cancelled().await;

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{assert_linear, most_memory, poll_and_drop, tasks};
-use crate::scheduler::{AddError, Failure, Scheduler};
+use super::support::{assert_linear, poll_and_drop, tasks};
+use crate::scheduler::{NameTaken, Scheduler};
 
 const BURST: MissedTickBehavior = MissedTickBehavior::Burst;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -22,7 +21,12 @@ fn scheduler() -> Scheduler {
 }
 
 /// Adds a job that counts the runs that begin, each of which takes so long.
-fn add(scheduler: &Scheduler, name: &str, period: Duration, takes: Duration) -> Count {
+fn add(
+    scheduler: &mut Scheduler,
+    name: &str,
+    period: Duration,
+    takes: Duration,
+) -> Count {
     let count = Count::default();
     let runs = Arc::clone(&count.0);
     let added = scheduler.add(name, Duration::ZERO, period, BURST, move || {
@@ -47,116 +51,67 @@ impl Count {
 
 #[tokio::test(start_paused = true)]
 async fn without_drift() {
-    let scheduler = scheduler();
-    let count = add(&scheduler, "a", 10 * TICK, 3 * TICK);
+    let mut scheduler = scheduler();
+    let count = add(&mut scheduler, "a", 10 * TICK, 3 * TICK);
     sleep(10_000 * TICK + TICK).await;
     assert_eq!(count.get(), 1001);
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_while_it_waits_it_has_stopped_all_the_same() {
+async fn dropped_while_it_waits_it_aborts_the_run() {
     for polls in 1..12 {
-        let scheduler = scheduler();
-        let count = add(&scheduler, "a", TICK, 10 * TICK);
+        let held = Arc::new(());
+        let scheduler = || {
+            let mut scheduler = scheduler();
+            for name in ["a", "b"] {
+                let held = Arc::clone(&held);
+                let job = move || {
+                    let held = Arc::clone(&held);
+                    async move {
+                        sleep(10 * TICK).await;
+                        drop(held);
+                        Ok::<(), String>(())
+                    }
+                };
+                let added = scheduler.add(name, Duration::ZERO, TICK, BURST, job);
+                added.expect("a new name");
+            }
+            scheduler
+        };
+        let mut one = scheduler();
         sleep(TICK).await;
-        let removed = poll_and_drop(scheduler.remove("a"), polls).await;
+        let removed = poll_and_drop(one.remove("a"), polls).await;
         assert_eq!(removed, (polls > 10).then_some(true));
-        // After the last poll it has waited a millisecond more.
-        let again = scheduler.add(
-            "a",
-            Duration::ZERO,
-            TICK,
-            BURST,
-            pending::<Result<(), String>>,
-        );
-        match polls {
-            10.. => assert_eq!(again, Ok(())),
-            _ => assert_eq!(again, Err(AddError::NameTaken("a".to_owned()))),
-        }
-        sleep(50 * TICK).await;
-        assert_eq!(count.get(), 1);
-
-        let scheduler = self::scheduler();
-        let count = add(&scheduler, "a", TICK, 10 * TICK);
+        assert_eq!(add(&mut one, "a", HOUR, TICK).get(), 0, "its name is free");
+        drop(one);
         sleep(TICK).await;
-        poll_and_drop(scheduler.stop(HOUR), polls).await;
-        let again = scheduler.add(
-            "b",
-            Duration::ZERO,
-            TICK,
-            BURST,
-            pending::<Result<(), String>>,
-        );
-        assert_eq!(again, Err(AddError::Stopped));
-        sleep(50 * TICK).await;
-        assert_eq!(count.get(), 1);
-        assert!(
-            scheduler.stop(Duration::ZERO).await.is_empty(),
-            "it had ended"
-        );
-    }
-}
+        assert_eq!((Arc::strong_count(&held), tasks()), (1, 0), "{polls} polls");
 
-#[tokio::test(start_paused = true)]
-async fn a_job_that_removes_or_stops_itself() {
-    let scheduler = scheduler();
-    for how in ["now", "await", "stop"] {
-        let (own, count) = (scheduler.clone(), Count::default());
-        let runs = Arc::clone(&count.0);
-        let added = scheduler.add(how, Duration::ZERO, TICK, BURST, move || {
-            let own = own.clone();
-            runs.fetch_add(1, SeqCst);
-            async move {
-                match how {
-                    "now" => drop(own.remove(how).now_or_never()),
-                    "await" => drop(own.remove(how).await),
-                    _ => drop(own.stop(HOUR).await),
-                }
-                Ok::<(), String>(())
-            }
-        });
-        assert_eq!(added, Ok(()));
-        sleep(10 * TICK).await;
-        assert_eq!(count.get(), 1);
+        let two = scheduler();
+        sleep(TICK).await;
+        let stopped = poll_and_drop(two.stop(HOUR), polls).await;
+        assert_eq!(stopped, (polls > 10).then(Vec::new));
+        sleep(TICK).await;
+        assert_eq!((Arc::strong_count(&held), tasks()), (1, 0), "{polls} polls");
     }
-    assert_eq!(tasks(), 2, "two wait");
-    sleep(HOUR).await;
-    assert_eq!(tasks(), 0, "they were aborted");
-}
-
-#[test]
-fn removals_that_were_given_up_leave_no_jobs() {
-    let memory = |jobs: u32| {
-        most_memory(async move {
-            let scheduler = scheduler();
-            for number in 0..jobs {
-                let name = number.to_string();
-                add(&scheduler, &name, HOUR, 10 * TICK);
-                sleep(TICK).await;
-                assert!(poll_and_drop(scheduler.remove(&name), 1).await.is_none());
-                sleep(20 * TICK).await;
-            }
-        })
-    };
-    let (few, many) = (memory(10), memory(1000));
-    assert!(many < 2 * few, "{many} bytes for many, {few} for few");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_name_is_free_again() {
-    let scheduler = scheduler();
-    let old = add(&scheduler, "a", HOUR, 5 * TICK);
+    let mut scheduler = scheduler();
+    let old = add(&mut scheduler, "a", HOUR, 5 * TICK);
     sleep(TICK).await;
-    assert!(poll_and_drop(scheduler.remove("a"), 2).await.is_none());
-    let mut late = pin!(scheduler.remove("a"));
-    assert!(futures::poll!(late.as_mut()).is_pending());
-    sleep(10 * TICK).await;
-    let new = add(&scheduler, "a", HOUR, 5 * TICK);
-    assert!(late.await);
-    assert!(
-        scheduler.remove("a").await,
-        "the new one is not the old one"
+    let taken = scheduler.add(
+        "a",
+        Duration::ZERO,
+        TICK,
+        BURST,
+        pending::<Result<(), String>>,
     );
+    assert_eq!(taken, Err(NameTaken("a".to_owned())));
+    assert!(scheduler.remove("a").await);
+    let new = add(&mut scheduler, "a", HOUR, 5 * TICK);
+    assert!(scheduler.remove("a").await);
     assert!(!scheduler.remove("a").await);
     // The new one was removed before its first poll.
     assert_eq!((old.get(), new.get()), (1, 0));
@@ -165,8 +120,8 @@ async fn a_removed_name_is_free_again() {
 #[tokio::test(start_paused = true)]
 async fn at_the_moment_of_a_tick_no_run_begins() {
     for _ in 0..20 {
-        let scheduler = scheduler();
-        let count = add(&scheduler, "a", 10 * TICK, 10 * TICK);
+        let mut scheduler = scheduler();
+        let count = add(&mut scheduler, "a", 10 * TICK, 10 * TICK);
         sleep(5 * TICK).await;
         // It ends when the next tick is due.
         assert!(scheduler.stop(HOUR).await.is_empty());
@@ -186,15 +141,14 @@ async fn at_the_moment_of_a_tick_no_run_begins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_jobs_come_and_go() {
-    let scheduler = scheduler();
-    let running: Arc<Vec<AtomicUsize>> = Arc::new((0..50).map(|_| 0.into()).collect());
+    let running: Arc<Vec<AtomicUsize>> = Arc::new((0..200).map(|_| 0.into()).collect());
     let runs = Arc::new(AtomicU32::new(0));
     let mut set = JoinSet::new();
     for task in 0..200 {
-        let (scheduler, running) = (scheduler.clone(), Arc::clone(&running));
-        let runs = Arc::clone(&runs);
+        let (running, runs) = (Arc::clone(&running), Arc::clone(&runs));
         set.spawn(async move {
-            let name = task % 50;
+            let mut scheduler = scheduler();
+            let name = task % 200;
             let job = move || {
                 let (running, runs) = (Arc::clone(&running), Arc::clone(&runs));
                 async move {
@@ -207,7 +161,7 @@ async fn many_jobs_come_and_go() {
             };
             for _ in 0..5 {
                 let _ = scheduler.add(
-                    name.to_string(),
+                    &name.to_string(),
                     Duration::ZERO,
                     TICK,
                     BURST,
@@ -216,12 +170,12 @@ async fn many_jobs_come_and_go() {
                 sleep(3 * TICK).await;
                 scheduler.remove(&name.to_string()).await;
             }
-            let _ = scheduler.add(name.to_string(), Duration::ZERO, TICK, BURST, job);
+            let _ = scheduler.add(&name.to_string(), Duration::ZERO, TICK, BURST, job);
+            assert!(scheduler.stop(HOUR).await.is_empty());
         });
     }
     let all = async { while set.join_next().await.is_some_and(|one| one.is_ok()) {} };
     timeout(HOUR, all).await.expect("nobody hangs");
-    assert!(scheduler.stop(HOUR).await.is_empty());
     let after = runs.load(SeqCst);
     assert!(after > 200);
     assert!(running.iter().all(|running| running.load(SeqCst) == 0));
@@ -237,7 +191,7 @@ async fn limits() {
     }));
     assert!(zero.is_err());
 
-    let scheduler = scheduler();
+    let mut scheduler = scheduler();
     assert!(!scheduler.remove("a").await);
     let held = Arc::new(());
     for name in ["b", "a", "c"] {
@@ -261,17 +215,15 @@ async fn limits() {
     assert_eq!(begun.elapsed(), 5 * TICK);
     sleep(TICK).await;
     assert_eq!(Arc::strong_count(&held), 1, "they are gone");
-    assert!(scheduler.stop(HOUR).await.is_empty());
-    assert_eq!(begun.elapsed(), 6 * TICK);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_panic() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&log);
-    let scheduler = Scheduler::new(move |name, failure: &Failure| {
+    let mut scheduler = Scheduler::new(move |name, failure| {
         assert!(name != "log", "the disk is full");
-        seen.lock().expect("no panic").push(failure.clone());
+        seen.lock().expect("no panic").push(failure.to_owned());
     });
     let mut number = 0;
     let job = move || {
@@ -289,11 +241,7 @@ async fn after_a_panic() {
         Ok(())
     );
     sleep(20 * TICK).await;
-    let expected = [
-        Failure::Crash("closure".to_owned()),
-        Failure::Crash("future 3".to_owned()),
-        Failure::Error("error".to_owned()),
-    ];
+    let expected = ["crashed: closure", "crashed: future 3", "failed: error"];
     assert_eq!(*log.lock().expect("no panic"), expected);
     assert_eq!(
         scheduler.add("log", Duration::ZERO, TICK, BURST, fails),
@@ -304,65 +252,54 @@ async fn after_a_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_handle_aborts_the_jobs() {
-    let scheduler = scheduler();
-    let count = add(&scheduler, "a", TICK, Duration::ZERO);
-    let clone = scheduler.clone();
-    drop(scheduler);
+async fn dropping_it_aborts_the_jobs() {
+    let mut scheduler = scheduler();
+    let count = add(&mut scheduler, "a", TICK, Duration::ZERO);
     sleep(10 * TICK).await;
     let runs = count.get();
     assert!(runs >= 10);
-    drop(clone);
+    drop(scheduler);
     sleep(10 * TICK).await;
     assert_eq!(count.get(), runs);
 }
 
 #[tokio::test]
-async fn in_a_struct_in_a_task_with_jobs_that_add_jobs() {
+async fn in_a_struct_in_a_task_with_an_error_of_ones_own() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("mine")]
+    struct Mine;
     struct App {
         scheduler: Scheduler,
-        added: AtomicU32,
+        log: Arc<Mutex<Vec<String>>>,
     }
-    let app = Arc::new(App {
-        scheduler: scheduler(),
-        added: AtomicU32::new(0),
-    });
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let mut app = App {
+        scheduler: Scheduler::new(move |_, failure| {
+            seen.lock().expect("no panic").push(failure.to_owned());
+        }),
+        log,
+    };
     let task = tokio::spawn(async move {
-        let shared = Arc::clone(&app);
-        let added = app
-            .scheduler
-            .add("a", Duration::ZERO, TICK, BURST, move || {
-                let app = Arc::clone(&shared);
-                async move {
-                    let number = app.added.fetch_add(1, SeqCst);
-                    let job = async || Ok::<(), String>(());
-                    app.scheduler.add(
-                        number.to_string(),
-                        Duration::ZERO,
-                        HOUR,
-                        BURST,
-                        job,
-                    )
-                }
-            });
+        let mine = async || Err(Mine);
+        let added = app.scheduler.add("a", Duration::ZERO, HOUR, BURST, mine);
         added.expect("a new name");
-        while app.added.load(SeqCst) < 5 {
+        while app.log.lock().expect("no panic").is_empty() {
             sleep(TICK).await;
         }
         assert!(app.scheduler.remove("a").await);
-        assert!(app.scheduler.remove("4").await);
-        app.scheduler.stop(HOUR).await
+        app.log.lock().expect("no panic").clone()
     });
-    assert!(task.await.expect("it is Send").is_empty());
+    assert_eq!(task.await.expect("it is Send"), ["failed: mine"]);
 }
 
 #[test]
 fn ten_times_as_many_jobs_cost_ten_times_as_much() {
     assert_linear(async |number| {
-        let scheduler = scheduler();
+        let mut scheduler = scheduler();
         let names: Vec<String> = (0..number).map(|number| number.to_string()).collect();
         for half in names.chunks(names.len() / 2) {
-            let add = |name| add(&scheduler, name, HOUR, Duration::ZERO);
+            let mut add = |name| add(&mut scheduler, name, HOUR, Duration::ZERO);
             let counts: Vec<Count> = half.iter().map(|name| add(name)).collect();
             sleep(TICK).await;
             assert!(counts.iter().all(|count| count.get() == 1));
@@ -376,7 +313,7 @@ fn ten_times_as_many_jobs_cost_ten_times_as_much() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_run_may_come_later() {
-    let scheduler = scheduler();
+    let mut scheduler = scheduler();
     let count = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&count);
     let job = move || {
