@@ -59,6 +59,7 @@ mod file_processor;
 
 // Applications
 mod ttl_cache;
+mod robots_txt;
 mod web_scraper;
 
 mod demos;

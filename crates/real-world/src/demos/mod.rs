@@ -17,6 +17,7 @@ pub mod pagination;
 pub mod protocols;
 pub mod request_handler;
 pub mod resume_download;
+pub mod robots_txt;
 pub mod router;
 pub mod run_subprocess;
 pub mod scheduler;

@@ -22,6 +22,7 @@ mod pagination;
 mod protocols;
 mod request_handler;
 mod resume_download;
+mod robots_txt;
 mod router;
 #[cfg(target_os = "linux")]
 mod run_subprocess;
