@@ -184,7 +184,11 @@ fn pages_change_with_their_files_and_others_do_not() {
     );
     let twin = "crates/iterators/python/generator.py";
     copy.replace(twin, "def show(", "def present(");
-    copy.replace("crates/iterators/src/stream_by_hand.rs", "use std::", "use  std::");
+    copy.replace(
+        "crates/iterators/src/stream_by_hand.rs",
+        "use std::",
+        "use  std::",
+    );
     let after = copy.made();
     let page = &after["iterators/generator.html"];
     assert!(page.contains("Nothing is there yet") && page.contains("def present("));

@@ -223,7 +223,12 @@ impl<'a> Index<'a> {
             index.add(Kind::Example, name, "", vec![at]);
             let place = format!(" {section} {group}");
             index.add(Kind::Summary, &header.summary, &place, vec![at]);
-            index.add(Kind::Header, &header.prose.join("\n"), "", vec![at]);
+            let prose: Vec<&str> = header
+                .paragraphs
+                .iter()
+                .map(|it| it.text.as_str())
+                .collect();
+            index.add(Kind::Header, &prose.join("\n"), "", vec![at]);
             index.add(Kind::Program, &names(example), "", vec![at]);
         }
         for question in questions::find(workspace)?.into_iter().flatten() {
