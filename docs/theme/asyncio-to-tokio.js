@@ -19,6 +19,63 @@
     });
 })();
 
+// Which of the two programs is shown, as the reader chose last; both by themselves only
+// where they fit beside each other.
+(() => {
+    const tabs = document.querySelectorAll(".tabs button");
+    const show = (shown) => {
+        document.documentElement.dataset.shown = shown;
+        tabs.forEach((tab) => tab.setAttribute("aria-pressed", tab.value === shown));
+    };
+    let chosen = null;
+    try {
+        chosen = localStorage.getItem("shown");
+    } catch { /* Not from a file, in some browsers. */ }
+    const fits = document.querySelector("main").clientWidth >= 1450;
+    show(chosen ?? (fits ? "both" : "rust"));
+    for (const tab of tabs) {
+        tab.addEventListener("click", () => {
+            show(tab.value);
+            try {
+                localStorage.setItem("shown", tab.value);
+            } catch { /* The choice lasts for this page. */ }
+        });
+    }
+})();
+
+// On a phone, what is worth less than the programs is folded.
+(() => {
+    const more = document.querySelector(".more");
+    if (more && matchMedia("(max-width: 600px)").matches) {
+        more.open = false;
+    }
+})();
+
+// Whoever types into the box on the first page goes on in the search bar of every page.
+document.querySelector(".search input")?.addEventListener("input", ({ target }) => {
+    const bar = document.getElementById("mdbook-searchbar");
+    if (document.getElementById("mdbook-search-wrapper").classList.contains("hidden")) {
+        document.getElementById("mdbook-search-toggle").click();
+    }
+    bar.value = target.value;
+    target.value = "";
+    bar.focus();
+    bar.setSelectionRange(bar.value.length, bar.value.length);
+    bar.dispatchEvent(new Event("keyup"));
+});
+
+// A part that is folded opens when a link leads to it.
+(() => {
+    const open = () => {
+        const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+        if (part?.tagName === "DETAILS") {
+            part.open = true;
+        }
+    };
+    addEventListener("hashchange", open);
+    open();
+})();
+
 // What scrolls within itself can be scrolled by keyboard too.
 for (const block of document.querySelectorAll("main pre > code, .timeline-box")) {
     if (block.scrollWidth > block.clientWidth) {

@@ -18,9 +18,12 @@ const THEMES = ["light", "dark"];
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
     "by-difference.html", "by-message.html", "by-guide.html", "speed.html",
-    "iterators/generator.html", "concurrency/gather.html",
+    "traps.html", "crates.html", "iterators/generator.html", "concurrency/gather.html",
     "basics/blocking_vs_async.html", "real-world/ttl_cache.html",
 ];
+// What the first screen of an example shows, in whatever window.
+const FIRST = [".name", ".copy-file", ".take pre", ".answer > p", ".box.trap", ".tabs"];
+const SCREENS = [{ width: 1440, height: 900 }, { width: 390, height: 844 }];
 // Looked for with and without what is in brackets.
 const NAMES = `
     (asyncio.)as_completed (asyncio.)wait_for (asyncio.)gather (asyncio.)to_thread
@@ -107,8 +110,86 @@ async function copies(browser) {
     await page.context().close();
 }
 
+async function firstScreen(browser) {
+    for (const viewport of SCREENS) {
+        const page = await open(browser, { viewport });
+        for (const name of PAGES.filter((name) => name.includes("/"))) {
+            await page.goto(ROOT + name);
+            for (const part of FIRST) {
+                const box = await page.locator(part).first().boundingBox();
+                if (!box || box.y + box.height > viewport.height) {
+                    report(`${name}, ${viewport.width} pixels: ${part} is not in sight`);
+                }
+            }
+        }
+        await page.context().close();
+    }
+}
+
+// Each program by itself, and both beside each other where neither has to be scrolled. The
+// next page shows what was chosen last.
+async function tabs(browser) {
+    const page = await open(browser, { viewport: { width: 1440, height: 900 } });
+    const shown = async (where, expected) => {
+        const visible = [];
+        for (const program of ["rust", "python"]) {
+            const is_visible = await page.locator(`.programs > .${program}`).isVisible();
+            visible.push(...(is_visible ? [program] : []));
+        }
+        if (visible.join() !== expected) {
+            report(`${where}: shows ${visible.join()}, not ${expected}`);
+        }
+    };
+    await page.goto(`${ROOT}iterators/generator.html`);
+    await shown("at first", "rust");
+    await page.click(".tabs [value=python]");
+    await shown("Python", "python");
+    await page.goto(`${ROOT}concurrency/gather.html`);
+    await shown("the next page", "python");
+    await page.click(".tabs [value=both]");
+    await shown("both", "rust,python");
+    await page.context().close();
+    const wide = await open(browser, { viewport: { width: 1920, height: 900 } });
+    await wide.goto(`${ROOT}concurrency/gather.html`);
+    const [rust, python] = await Promise.all(["rust", "python"].map(
+        (program) => wide.locator(`.programs > .${program}`).boundingBox()));
+    if (!rust || !python || rust.y !== python.y) {
+        report("1920 pixels: the programs do not stand beside each other");
+    }
+    const long = await wide.evaluate(() => [...document.querySelectorAll(".programs code")]
+        .filter((code) => code.scrollWidth > code.clientWidth).length);
+    if (long > 0) {
+        report(`1920 pixels: ${long} programs have to be scrolled sideways`);
+    }
+    await wide.context().close();
+}
+
+async function anchors(browser) {
+    const page = await open(browser, {});
+    for (const id of ["demonstration", "transcript", "timeline", "tests", "refused", "T283"]) {
+        await page.goto(ROOT + "index.html");
+        await page.goto(`${ROOT}real-world/ttl_cache.html#${id}`);
+        const part = page.locator(`#${id}`);
+        const is_open = await part.evaluate((it) => it.tagName !== "DETAILS" || it.open);
+        const { y } = await part.boundingBox();
+        if (!is_open || y < 0 || y > 900) {
+            report(`#${id}: open: ${is_open}, at ${y}`);
+        }
+    }
+    await page.context().close();
+}
+
 async function search(browser) {
     const page = await open(browser, {});
+    // The box on the first page.
+    await page.goto(`${ROOT}index.html`);
+    await page.focus(".search input");
+    await page.keyboard.type("gather");
+    await page.waitForSelector("#mdbook-searchresults a");
+    const typed = await page.inputValue("#mdbook-searchbar");
+    if (typed !== "gather") {
+        report(`the first page searches for ${typed}, not gather`);
+    }
     await page.goto(`${ROOT}index.html`);
     await page.keyboard.press("/");
     const looked = NAMES.flatMap((name) => {
@@ -150,10 +231,10 @@ async function keyboard(browser) {
     if (await page.locator("#mdbook-sidebar").getAttribute("aria-hidden") !== "true") {
         report("the table of contents does not close by keyboard");
     }
-    await page.focus("details summary");
+    await page.focus("#transcript summary");
     await page.keyboard.press("Enter");
-    if (await page.locator("details").first().getAttribute("open") !== null) {
-        report("a program does not fold away by keyboard");
+    if (await page.locator("#transcript").getAttribute("open") !== null) {
+        report("a transcript does not fold away by keyboard");
     }
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press("ArrowRight");
@@ -169,6 +250,9 @@ async function main() {
             "--disable-sync"],
     });
     await copies(browser);
+    await firstScreen(browser);
+    await tabs(browser);
+    await anchors(browser);
     await search(browser);
     await keyboard(browser);
     await looks(browser);

@@ -7,10 +7,10 @@ use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
-use catalog::tables::{ApiName, Block, Guide};
+use catalog::tables::{ApiName, Block, Crate, Guide};
 use catalog::workspace::Workspace;
 
-use crate::contents::meant;
+use crate::contents::{in_production, meant};
 
 /// Returns what is wrong with the files of the sections.
 pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
@@ -40,6 +40,38 @@ pub fn blocks(
         if !guides.iter().any(|known| known.guide == guide) {
             problems.push(format!(
                 "{place}: docs/guide-titles.tsv has no title for the guide `{guide}`"
+            ));
+        }
+    }
+    problems
+}
+
+/// Returns the crates that headers name under `In production:` and `docs/crates.tsv` does
+/// not have, and its rows that no header names.
+pub fn crates(workspace: &Workspace, crates: &[(String, Crate)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    for example in workspace.examples() {
+        let is_new = |word: &&str| {
+            word.starts_with(is_letter)
+                && word.chars().all(|c| is_letter(c) || c == '-')
+                && !crates.iter().any(|(_, row)| row.name == *word)
+                && workspace.example(word).is_err()
+        };
+        let new = in_production(example).filter(is_new).map(|word| {
+            let place = workspace.relative(&example.source);
+            format!(
+                "{place}: docs/crates.tsv does not say what the crate `{word}` is for; if \
+                 it is no crate, add it with an empty second column"
+            )
+        });
+        problems.extend(new);
+    }
+    for (place, Crate { name, .. }) in crates {
+        let mut words = workspace.examples().flat_map(in_production);
+        if !words.any(|word| word == name) {
+            problems.push(format!(
+                "{place}: no paragraph `In production:` names `{name}`; remove the row"
             ));
         }
     }

@@ -10,8 +10,9 @@ use catalog::files::read;
 use catalog::python::Python;
 use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
-use catalog::tables::{self, ApiName, Block, Guide, Status};
+use catalog::tables::{self, ApiName, Block, Crate, Guide, Status, Trap};
 use catalog::transcript::{Line, Transcript};
+use catalog::traps;
 use catalog::versions;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
 use rayon::ThreadPoolBuilder;
@@ -80,6 +81,8 @@ pub struct Entry<'a> {
     pub tasks: Vec<String>,
     /// What it needs of a manifest: the edition and the dependencies.
     pub manifest: String,
+    /// The commands that add the dependencies to a project.
+    pub cargo_add: String,
 }
 
 impl Entry<'_> {
@@ -114,6 +117,12 @@ pub struct Contents<'a> {
     /// What the guides show.
     pub blocks: Vec<Block>,
     pub questions: Vec<Question<'a>>,
+    /// What headers name under `In production:`.
+    pub crates: Vec<Crate>,
+    /// The versions of the crates that the tests of best-practices try, by their names.
+    pub tried: HashMap<String, String>,
+    /// The numbers of the traps.
+    pub traps: Vec<Trap>,
     pub chapters: Vec<Chapter>,
     pub glossary: String,
     /// What was measured, if anything was.
@@ -133,12 +142,14 @@ impl<'a> Contents<'a> {
         let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
         let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
         let blocks = tables::read(root, "docs/guides.tsv")?;
+        let crates = tables::read(root, "docs/crates.tsv")?;
         // The inventory says what is wrong with the others.
         let questions = questions::find(workspace)?.into_iter().flatten();
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         let speed = speed::read(workspace)?;
         problems.extend(checks::inventory(workspace)?);
         problems.extend(checks::blocks(workspace, &guides, &blocks));
+        problems.extend(checks::crates(workspace, &crates));
         problems.extend(checks::headers(workspace, &names, out)?);
         problems.extend(checks::speed(workspace, speed.as_ref()));
         if !problems.is_empty() {
@@ -155,6 +166,9 @@ impl<'a> Contents<'a> {
             guides,
             blocks: rows(blocks),
             questions: questions.collect(),
+            crates: rows(crates),
+            tried: tried(workspace)?,
+            traps: rows(tables::read(root, traps::PATH)?),
             said: HashMap::new(),
             chapters,
             glossary: read(&root.join("docs/glossary.md"))?,
@@ -188,6 +202,19 @@ impl<'a> Contents<'a> {
         examples.filter(shows).collect()
     }
 
+    /// Returns the examples that name the crate under `In production:`.
+    pub fn examples_with(&self, name: &str) -> Vec<&'a Example> {
+        let examples = self.workspace.examples();
+        let names = |it: &&Example| in_production(it).any(|word| word == name);
+        examples.filter(names).collect()
+    }
+
+    /// Returns the numbers whose traps are gone.
+    pub fn retired(&self) -> impl Iterator<Item = &Trap> {
+        let traps = self.traps.iter();
+        traps.filter(|trap| trap.example.starts_with("retired"))
+    }
+
     /// Returns the names that have a counterpart which no example shows.
     pub fn open_names(&self) -> Vec<&str> {
         let open = self.names.iter().filter(|name| {
@@ -199,6 +226,23 @@ impl<'a> Contents<'a> {
 
 fn rows<T>(rows: Vec<(String, T)>) -> Vec<T> {
     rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Returns what stands in backticks in the paragraphs `In production:` of a header.
+pub fn in_production(example: &Example) -> impl Iterator<Item = &str> {
+    let paragraphs = example.header.labelled("In production");
+    paragraphs.flat_map(|it| it.text.split('`').skip(1).step_by(2))
+}
+
+/// Returns the locked versions of the crates that best-practices depends on.
+fn tried(workspace: &Workspace) -> Result<HashMap<String, String>> {
+    let lock = read(&workspace.root.join("Cargo.lock"))?;
+    let dependencies = workspace.section("best-practices")?.dependencies.iter();
+    let versions = dependencies.filter_map(|it| {
+        let version = versions::locked_for(&lock, it)?;
+        Some((it.name.clone(), version.to_owned()))
+    });
+    Ok(versions.collect())
 }
 
 /// Returns what the examples were verified with, as one line.
@@ -227,6 +271,7 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
         manifest: format!(
             "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
         ),
+        cargo_add: dependencies::cargo_add(section, &source)?,
         demo: demo.transpose()?,
         tests: tests.transpose()?,
         tasks: tasks::names(&golden, &[]),

@@ -1,10 +1,9 @@
 //! The page of an example.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
+use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, figures};
 use catalog::transcript::{Line, Transcript};
 use catalog::workspace::Workspace;
@@ -20,12 +19,11 @@ use crate::timeline::Timeline;
 struct Page<'a> {
     contents: &'a Contents<'a>,
     entry: &'a Entry<'a>,
-    /// The header's prose, in which the names of other examples are links.
-    prose: String,
-    /// Title, language, path and text of each program.
-    programs: Vec<(&'static str, &'static str, String, &'a str)>,
-    /// Title, path and text of the demonstration and the tests.
-    beside: Vec<(&'static str, String, &'a str)>,
+    /// The header's prose, in which the names of other examples are links: each paragraph
+    /// with its text.
+    paragraphs: Vec<(&'a Paragraph, String)>,
+    /// The Rust program without its header.
+    program: &'a str,
     rust: Vec<Row>,
     /// Where it differs.
     python: Option<Vec<Row>>,
@@ -37,19 +35,8 @@ struct Page<'a> {
 /// Returns the page's Markdown.
 pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<String> {
     let (workspace, example) = (contents.workspace, entry.example);
-    let program = after_header(&entry.source);
-    let path = workspace.relative(&example.source);
-    let mut programs = vec![("Rust", "rs", path, program)];
-    if let Some(twin) = &entry.twin {
-        programs.push(("Python", "python", workspace.relative(&example.twin), twin));
-    }
-    let beside = [
-        ("Its demonstration", &example.demo, &entry.demo),
-        ("Its tests", &example.tests, &entry.tests),
-    ];
-    let file = |(title, path, text): (_, &Option<PathBuf>, &'a Option<String>)| {
-        Some((title, workspace.relative(path.as_ref()?), text.as_deref()?))
-    };
+    let paragraphs = example.header.paragraphs.iter();
+    let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, &it.text)));
     let (rust, python) = rows(entry);
     let belongs =
         |it: &&CompileFail| it.section == example.section && it.example == example.name;
@@ -58,9 +45,8 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let page = Page {
         contents,
         entry,
-        prose: prose(workspace, entry),
-        programs,
-        beside: beside.into_iter().filter_map(file).collect(),
+        paragraphs: paragraphs.collect(),
+        program: after_header(&entry.source),
         rust,
         python,
         timeline: Timeline::new(&example.name, &entry.golden, &entry.tasks).render()?,
@@ -71,7 +57,7 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
 }
 
 /// Returns the program without the comment at its beginning.
-fn after_header(source: &str) -> &str {
+pub fn after_header(source: &str) -> &str {
     let mut rest = source;
     while rest.starts_with("//!") || rest.starts_with('\n') {
         rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
@@ -79,9 +65,9 @@ fn after_header(source: &str) -> &str {
     rest
 }
 
-fn prose(workspace: &Workspace, entry: &Entry<'_>) -> String {
+/// Returns the text with the names of other examples as links.
+fn linked(workspace: &Workspace, entry: &Entry<'_>, prose: &str) -> String {
     let example = entry.example;
-    let prose = example.header.prose.join("\n");
     let code = entry.source.lines();
     let code = code.filter(|line| !line.trim_start().starts_with("//"));
     let words = code

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
+use catalog::speed::{Unit, figures};
 use catalog::tables::{ApiName, Status};
 use catalog::workspace::Example;
 
 use crate::contents::{Contents, Entry, Part};
-use crate::markup::{anchor, with_code};
+use crate::example_page::after_header;
+use crate::markup::{anchor, block, with_code};
 
 /// Declares the pages, each with the template that it is made by.
 macro_rules! pages {
@@ -30,6 +32,8 @@ pages! {
     ByDifference Contents "by-difference.md"
     ByMessage Contents "by-message.md"
     ByGuide Contents "by-guide.md"
+    Traps Contents "traps.md"
+    Crates Contents "crates.md"
 }
 
 /// Returns the first page.
@@ -44,7 +48,7 @@ pub fn section(part: &Part<'_>) -> Result<String> {
 
 /// Returns the others, in the order of the table of contents: the name without an ending,
 /// the title, and the Markdown of each.
-pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String); 6]> {
+pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String); 8]> {
     Ok([
         ("by-question", "By question", ByQuestion(all).render()?),
         ("by-name", "By asyncio name", ByName(all).render()?),
@@ -60,6 +64,8 @@ pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String)
             ByMessage(all).render()?,
         ),
         ("by-guide", "By guide", ByGuide(all).render()?),
+        ("traps", "Traps", Traps(all).render()?),
+        ("crates", "Crates", Crates(all).render()?),
     ])
 }
 
@@ -74,6 +80,45 @@ impl Front<'_> {
         let entries = self.0.entries();
         entries.filter(|entry| entry.twin_golden.is_some()).count()
     }
+}
+
+impl<'a> Front<'a> {
+    /// Returns the median length of what readers paste, in lines.
+    fn pasted(&self) -> usize {
+        let lines = self.0.entries().map(|entry| entry.source.lines().count());
+        let mut lines: Vec<usize> = lines.collect();
+        lines.sort_unstable();
+        lines[lines.len() / 2]
+    }
+
+    /// Returns how many times the time of Rust asyncio needs: least, median and most.
+    fn faster(&self) -> Option<[f64; 3]> {
+        let all = self.0.speed.iter().flat_map(|speed| &speed.measurements);
+        let of_time = all.filter(|it| it.unit == Unit::Seconds);
+        let peers = of_time.flat_map(|it| &it.peers);
+        let peers = peers.filter(|it| it.name == "asyncio");
+        let mut ratios: Vec<f64> = peers.map(|peer| peer.ratio.median).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        Some([*ratios.first()?, ratios[ratios.len() / 2], *ratios.last()?])
+    }
+
+    /// Returns the shortest example that agrees with its twin, and the twin.
+    fn shortest(&self) -> Option<(&'a Entry<'a>, &'a str)> {
+        let agrees = |it: &&Entry<'_>| it.twin.is_some() && it.twin_golden.is_none();
+        let agreeing = self.0.entries().filter(agrees);
+        let shortest = agreeing.min_by_key(|entry| entry.source.lines().count())?;
+        Some((shortest, shortest.twin.as_deref()?))
+    }
+}
+
+/// Returns the first sentence of a text; words in backticks belong together.
+fn first_sentence(text: &str) -> &str {
+    let is_end = |(at, _): &(usize, &str)| {
+        let is_last = text[at + 1..].starts_with([' ', '\n']);
+        is_last && text[..*at].matches('`').count().is_multiple_of(2)
+    };
+    let end = text.match_indices('.').find(is_end);
+    &text[..end.map_or(text.len(), |(at, _)| at + 1)]
 }
 
 impl<'a> ByName<'a> {

@@ -172,6 +172,103 @@ fn the_text_to_copy_is_the_file() {
     assert!(count > 100);
 }
 
+/// What cargo makes of these commands in an empty project: lines of a manifest.
+fn added(commands: &str) -> BTreeSet<String> {
+    let project = tempfile::tempdir().unwrap();
+    let manifest = project.path().join("Cargo.toml");
+    fs::create_dir(project.path().join("src")).unwrap();
+    fs::write(project.path().join("src/main.rs"), "fn main() {}").unwrap();
+    fs::write(&manifest, "[package]\nname = \"x\"\n\n[dependencies]\n").unwrap();
+    for line in commands.lines() {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["--offline", "--quiet"]);
+        let output = command.current_dir(&project).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {stderr}");
+    }
+    needed(&fs::read_to_string(manifest).unwrap())
+}
+
+/// The lines of a manifest that name a crate.
+fn needed(manifest: &str) -> BTreeSet<String> {
+    let (_, lines) = manifest.split_once("[dependencies]\n").unwrap();
+    let lines = lines.lines().filter(|line| line.contains(" = "));
+    lines
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_commands_add_what_the_manifest_names() {
+    let (_, pages) = unchanged();
+    let block = |page: &str, language: &str| {
+        let start = format!("<code class=\"language-{language}\">");
+        let (_, code) = page.split_once(&start).expect(language);
+        code.split("</code>")
+            .next()
+            .unwrap()
+            .replace("&quot;", "\"")
+    };
+    let mut known = BTreeMap::new();
+    for (path, page) in pages
+        .iter()
+        .filter(|(_, page)| page.contains("class=\"take\""))
+    {
+        let mut all = BTreeSet::new();
+        for line in block(page, "sh").lines() {
+            let lines = known.entry(line.to_owned()).or_insert_with(|| added(line));
+            all.append(&mut lines.clone());
+        }
+        assert_eq!(all, needed(&block(page, "toml")), "{path}");
+    }
+    assert!(known.len() > 20);
+}
+
+#[test]
+fn each_trap_and_each_crate_has_its_row_and_its_box() {
+    let copy = Copy::new();
+    let mut numbers = copy.read("docs/traps.tsv");
+    let retired = format!("T{:03}", numbers.lines().count());
+    numbers.push_str(&format!("{retired}\tretired: it was <none>\n"));
+    copy.write("docs/traps.tsv", &numbers);
+    let pages = copy.made();
+    let ids = |page: &str| -> BTreeSet<String> {
+        let ids = attributes(&pages[page], "id").into_iter();
+        ids.map(|(_, id)| id.to_owned()).collect()
+    };
+    for row in numbers.lines().skip(1) {
+        let (number, example) = row.split_once('\t').unwrap();
+        assert!(ids("traps.html").contains(number), "{row}");
+        if number == retired {
+            assert!(pages["traps.html"].contains("retired: it was &lt;none&gt;"));
+        } else {
+            let page = format!("{example}.html");
+            assert!(
+                pages["traps.html"].contains(&format!("\"{page}#{number}\"")),
+                "{row}"
+            );
+            assert!(ids(&page).contains(number), "{row}");
+        }
+    }
+    let lock = copy.read("Cargo.lock");
+    assert!(lock.contains("name = \"moka\""));
+    let row = pages["crates.html"]
+        .split("<tr id=\"moka\">")
+        .nth(1)
+        .unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    let (_, tried) = lock.split_once("name = \"moka\"\nversion = \"").unwrap();
+    assert!(
+        row.contains(&format!(">{}</td>", tried.split('"').next().unwrap())),
+        "{row}"
+    );
+    assert!(row.contains("href=\"real-world/ttl_cache.html\""), "{row}");
+    let page = &pages["real-world/ttl_cache.html"];
+    assert!(page.contains("<div class=\"box in-production\">"));
+}
+
 #[test]
 fn pages_change_with_their_files_and_others_do_not() {
     let copy = Copy::new();
@@ -265,6 +362,8 @@ fn mistakes_in_tables_and_chapters_are_named() {
                    ```rust include=iterators/compile-fail/nothing\n```\n\n\
                    [it](example:nothing) [it](asyncio:asyncio.nothing)\n";
     copy.write("docs/chapters/99-x.md", chapter);
+    let crates = copy.read("docs/crates.tsv");
+    copy.write("docs/crates.tsv", &crates.replace("moka\t", "mocca\t"));
     let said = copy.refused(&[]);
     let row = questions.lines().count();
     for part in [
@@ -277,11 +376,14 @@ fn mistakes_in_tables_and_chapters_are_named() {
         "docs/chapters/99-x.md:10: there is no crates/iterators/compile-fail/nothing.rs",
         "docs/chapters/99-x.md:13: no example `nothing`",
         "docs/chapters/99-x.md:13: `asyncio.nothing` is not in docs/asyncio-api.tsv",
+        "ttl_cache.rs: docs/crates.tsv does not say what the crate `moka` is for",
+        "no paragraph `In production:` names `mocca`; remove the row",
     ] {
         assert!(said.contains(part), "{part} is not said in:\n{said}");
     }
 
     copy.write("docs/questions.tsv", "question\texamples\n");
+    copy.write("docs/crates.tsv", &crates);
     copy.write("docs/guides.tsv", &guides);
     let chapter = "# A chapter\n\n\
                    ```rust include=iterators/generator item=async_range\n```\n\n\

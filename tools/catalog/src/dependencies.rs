@@ -50,10 +50,56 @@ pub fn find(
     source: &str,
     is_test: bool,
 ) -> Result<BTreeMap<String, String>> {
-    let is_first = |it: &&Dependency| (it.kind == DependencyKind::Development) == is_test;
-    let (first, others): (Vec<_>, Vec<_>) =
-        section.dependencies.iter().partition(is_first);
-    let dependencies = first.into_iter().chain(others);
+    let used = used(section, source, is_test)?.into_iter();
+    let lines = used.map(|(name, (dependency, features))| {
+        let line = entry(dependency, &features);
+        if name != "tokio" {
+            return (name, line);
+        }
+        let mut few = dependency.features.clone();
+        few.sort();
+        few.retain(|feature| feature != "test-util");
+        let line = format!("# For a shorter build: features = {few:?}\n{line}");
+        (name, line)
+    });
+    Ok(lines.collect())
+}
+
+/// Returns the commands that add those crates to a project, with the same features.
+///
+/// # Errors
+///
+/// When the source is not Rust.
+pub fn cargo_add(section: &Section, source: &str) -> Result<String> {
+    let (mut plain, mut others) = (String::new(), String::new());
+    for (dependency, features) in used(section, source, false)?.values() {
+        let crate_name = format!(" {}@{}", dependency.name, version(dependency));
+        let mut options = String::new();
+        if !dependency.uses_default_features {
+            options += " --no-default-features";
+        }
+        if !features.is_empty() {
+            options += &format!(" --features {}", features.join(","));
+        }
+        match options.as_str() {
+            "" => plain += &crate_name,
+            options => others += &format!("cargo add{crate_name}{options}\n"),
+        }
+    }
+    if !plain.is_empty() {
+        others += &format!("cargo add{plain}\n");
+    }
+    Ok(others)
+}
+
+/// Returns the dependencies that the source uses, each with its features.
+fn used<'a>(
+    section: &'a Section,
+    source: &str,
+    is_test: bool,
+) -> Result<BTreeMap<String, (&'a Dependency, Vec<String>)>> {
+    let mut dependencies: Vec<&Dependency> = section.dependencies.iter().collect();
+    dependencies.sort_by_key(|it| (it.kind == DependencyKind::Development) != is_test);
     let paths = full_paths(source)?;
     let name = |path: &String| path.split("::").next().map(str::to_owned);
     let used: BTreeSet<String> = paths.iter().filter_map(name).collect();
@@ -61,24 +107,22 @@ pub fn find(
         .iter()
         .any(|name| source.contains(name) || paths.contains(*name));
     let mut found = BTreeMap::new();
-    for dependency in dependencies.filter(|it| it.path.is_none()) {
-        let (name, mut features) = (code_name(dependency), dependency.features.clone());
-        features.sort();
+    for dependency in dependencies.into_iter().filter(|it| it.path.is_none()) {
+        let name = code_name(dependency);
         if !used.contains(&name) || found.contains_key(&name) {
             continue;
         }
-        let line = match name.as_str() {
-            "tokio" => {
-                features.retain(|feature| feature != "test-util");
-                let short = format!("# For a shorter build: features = {features:?}\n");
-                let full = ["full"]
-                    .into_iter()
-                    .chain(needs_test_util.then_some("test-util"));
-                short + &entry(dependency, &full.map(str::to_owned).collect::<Vec<_>>())
-            }
-            _ => entry(dependency, &features),
-        };
-        found.insert(name, line);
+        let mut features = dependency.features.clone();
+        if name == "tokio" {
+            let test_util = needs_test_util.then_some("test-util");
+            features = ["full"]
+                .into_iter()
+                .chain(test_util)
+                .map(str::to_owned)
+                .collect();
+        }
+        features.sort();
+        found.insert(name, (dependency, features));
     }
     Ok(found)
 }
@@ -89,11 +133,15 @@ pub fn code_name(dependency: &Dependency) -> String {
     key.replace('-', "_")
 }
 
+fn version(dependency: &Dependency) -> String {
+    let version = dependency.req.to_string();
+    version.trim_start_matches('^').to_owned()
+}
+
 /// Returns the line of a manifest for the dependency, with these features.
 fn entry(dependency: &Dependency, features: &[String]) -> String {
     let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
-    let version = dependency.req.to_string();
-    let version = version.trim_start_matches('^');
+    let version = version(dependency);
     let mut parts = vec![format!("version = \"{version}\"")];
     if !dependency.uses_default_features {
         parts.push("default-features = false".to_owned());

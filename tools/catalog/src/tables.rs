@@ -53,6 +53,15 @@ pub struct Trap {
     pub example: String,
 }
 
+/// A crate: a row of `docs/crates.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Crate {
+    /// As the headers name it.
+    pub name: String,
+    /// What it is for; empty where the name is none of a crate.
+    pub purpose: String,
+}
+
 /// A code block or an exercise of a guide: a row of `docs/guides.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Block {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::process::Command;
 
 use anyhow::Result;
+use cargo_metadata::Dependency;
 
 use crate::process::printed;
 
@@ -22,6 +23,20 @@ pub fn cpython(program: impl AsRef<OsStr>) -> Result<String> {
 
 /// That of a package, in the text of a `Cargo.lock`.
 pub fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
-    let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
-    after.split('"').next()
+    all_locked(lock, package).first().copied()
+}
+
+/// That of a dependency, in the text of a `Cargo.lock`, which may have several of its
+/// package.
+pub fn locked_for<'a>(lock: &'a str, dependency: &Dependency) -> Option<&'a str> {
+    let is_meant = |it: &&str| it.parse().is_ok_and(|it| dependency.req.matches(&it));
+    all_locked(lock, &dependency.name)
+        .into_iter()
+        .find(is_meant)
+}
+
+fn all_locked<'a>(lock: &'a str, package: &str) -> Vec<&'a str> {
+    let start = format!("name = \"{package}\"\nversion = \"");
+    let after = lock.split(&start).skip(1);
+    after.filter_map(|it| it.split('"').next()).collect()
 }
