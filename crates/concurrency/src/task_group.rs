@@ -48,6 +48,9 @@ impl<E: fmt::Debug + fmt::Display> Error for TaskErrors<E> {}
 /// tasks.
 pub struct TaskGroup<E>(Arc<Shared<E>>);
 
+/// Errors, and what tasks panicked with.
+type Failures<E> = (Vec<E>, Vec<Box<dyn Any + Send>>);
+
 struct Shared<E> {
     /// Cancelled by the first failure, and when the group ends or is dropped.
     stop: CancellationToken,
@@ -55,7 +58,7 @@ struct Shared<E> {
     ended: CancellationToken,
     /// Count the tasks: for the groups around this one, and for this one.
     trackers: Vec<TaskTracker>,
-    errors_and_panics: Mutex<(Vec<E>, Vec<Box<dyn Any + Send>>)>,
+    errors_and_panics: Mutex<Failures<E>>,
 }
 
 tokio::task_local! {
@@ -187,7 +190,7 @@ impl<E> Shared<E> {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Vec<E>, Vec<Box<dyn Any + Send>>)> {
+    fn lock(&self) -> MutexGuard<'_, Failures<E>> {
         // Nothing that can panic runs while the lock is held.
         let lock = self.errors_and_panics.lock();
         lock.unwrap_or_else(PoisonError::into_inner)

@@ -258,7 +258,10 @@ fn versions(root: &Path) -> Result<String> {
 
 fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let source = read(&example.source)?;
-    let (edition, lines) = (section.edition, dependencies::find(section, &source)?);
+    let (edition, lines) = (
+        section.edition,
+        dependencies::find(section, &source, false)?,
+    );
     let lines: String = lines.into_values().collect();
     let demo = example.demo.as_deref().map(read);
     let tests = example.tests.as_deref().map(read);

@@ -311,7 +311,9 @@ twin: none (there is no such thing)";
             header.paragraphs[0].text,
             format!("{prose}\nA second line.")
         );
-        let (labelled, _) = parse(&GOOD.replace(SECOND, "//!\n//! Trap: it\n//! is.\n"));
+        let (labelled, _) = parse(&source(
+            &GOOD.replace("A second line.\n", "\nTrap: it\nis.\n"),
+        ));
         let texts = labelled.paragraphs.iter();
         let texts = texts.map(|it| (it.label, it.text.as_str()));
         assert!(texts.eq([(None, prose), (Some("Trap"), "it\nis.")]));
