@@ -72,7 +72,7 @@ async def insert_all(batches, store):
         except Broken as error:
             if failed:
                 raise
-            print(f"once more: {error}")
+            print(f"retrying: {error}")
             failed = True
         else:
             batches.written()
@@ -123,7 +123,7 @@ async def main():
     await run_batches(3, [0] * 4)
 
     await part(2)
-    print("They come slowly, and wait for 400 ms at most:")
+    print("Items come slowly; a batch waits for at most 400 ms:")
     await run_batches(3, [0, 0.1, 0.7])
 
     await part(3)
@@ -131,7 +131,7 @@ async def main():
     await run_batches(3, [0] * 4, failing=2)
 
     await part(4)
-    print("Cancelled while it waits, and while it inserts:")
+    print("Cancelled while waiting for items, and while inserting:")
     queue = asyncio.Queue(100)
     batches = Batches(queue, 3, LINGER)
     store = Store()

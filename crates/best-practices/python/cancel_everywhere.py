@@ -94,9 +94,9 @@ async def main():
     print("An item in a local variable:")
     await at_each_await(lambda number: drop_at(number, Forwarder.forward_or_lose))
 
-    print("Kept in `self`:")
+    print("An item that is kept in the struct:")
     awaits = await at_each_await(lambda number: drop_at(number, Forwarder.forward))
-    print(f"it was dropped at {awaits} awaits")
+    print(f"dropped at {awaits} awaits in all")
 
 
 asyncio.run(main())

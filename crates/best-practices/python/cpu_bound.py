@@ -97,8 +97,9 @@ async def main():
 
         for number, looks in [(5, False), (6, True)]:
             await part(number)
-            ignores = "looks at" if looks else "ignores"
-            print(f"Given up after 0.25 s, it {ignores} the flag, and another waits:")
+            calculation = "looks at" if looks else "ignores"
+            calculation = f"the calculation {calculation} the flag:"
+            print("The caller gives up after 0.25 s;", calculation)
             count = count_until_stopped if looks else count_primes
             try:
                 async with asyncio.timeout(0.25):
@@ -107,7 +108,7 @@ async def main():
                 print("gave up")
                 flag.set()
             primes = await loop.run_in_executor(single, count_primes, range(1))
-            print(f"the other: {primes}")
+            print(f"next calculation, primes: {primes}")
             flag.clear()
 
 

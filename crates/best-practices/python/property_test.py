@@ -146,8 +146,8 @@ def try_many(gives_up, make_limiter):
 lines = []
 for heading, gives_up, make_limiter in [
     ("Fixed window, two calls in 100 ms:", SOME_GIVE_UP, FixedWindow),
-    ("A window that forgets, and nobody gives up:", st.none(), ForgetfulWindow),
-    ("The same, and some give up:", SOME_GIVE_UP, ForgetfulWindow),
+    ("Forgetful window, no caller gives up:", st.none(), ForgetfulWindow),
+    ("Forgetful window, some callers give up:", SOME_GIVE_UP, ForgetfulWindow),
     ("Sliding window:", SOME_GIVE_UP, SlidingWindow),
 ]:
     lines += [heading, *try_many(gives_up, make_limiter)]

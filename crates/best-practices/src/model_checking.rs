@@ -82,7 +82,7 @@ impl Queue {
     }
 }
 
-/// The model: each consumer gets one item. It panics if an item is lost or comes twice, or
+/// The model: each consumer gets one item. Panics if an item is lost or comes twice, or
 /// a newer one before an older one. If all tasks wait for ever, shuttle panics.
 pub fn model(
     consumers: u32,

@@ -47,7 +47,7 @@ async fn insert_all(batches: &mut Batches<u32>, store: &mut Store) -> Result<(),
             Ok(()) => batches.written(),
             Err(error) if failed => return Err(error),
             Err(error) => {
-                println!("once more: {error}");
+                println!("retrying: {error}");
                 failed = true;
             }
         }
@@ -107,7 +107,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     run_batches(3, &[0; 4], None).await?;
 
     part.tick().await;
-    println!("They come slowly, and wait for 400 ms at most:");
+    println!("Items come slowly; a batch waits for at most 400 ms:");
     run_batches(3, &[0, 100, 700], None).await?;
 
     part.tick().await;
@@ -115,7 +115,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     run_batches(3, &[0; 4], Some(2)).await?;
 
     part.tick().await;
-    println!("Cancelled while it waits, and while it inserts:");
+    println!("Cancelled while waiting for items, and while inserting:");
     let (queue, items) = mpsc::channel(100);
     let mut batches = Batches::new(items, 3, LINGER);
     let mut store = Store::default();

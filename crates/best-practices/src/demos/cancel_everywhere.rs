@@ -92,10 +92,10 @@ pub async fn run() -> Result<(), JoinError> {
     at_each_await(|number| drop_at(number, |queue| queue.forward_or_lose().boxed()))
         .await?;
 
-    println!("Kept in `self`:");
+    println!("An item that is kept in the struct:");
     let awaits =
         at_each_await(|number| drop_at(number, |queue| queue.forward().boxed())).await?;
-    println!("it was dropped at {awaits} awaits");
+    println!("dropped at {awaits} awaits in all");
     Ok(())
 }
 

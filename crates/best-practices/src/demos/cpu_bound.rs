@@ -87,7 +87,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     for looks in [false, true] {
         part.tick().await;
         let ignores = if looks { "looks at" } else { "ignores" };
-        println!("Given up after 0.25 s, it {ignores} the flag, and another waits:");
+        println!("The caller gives up after 0.25 s; the calculation {ignores} the flag:");
         let never = CancellationToken::new();
         let calculation = pool.run(move |stop| {
             count_primes(0..4, if looks { stop } else { &never });
@@ -96,7 +96,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             println!("gave up");
         }
         let primes = pool.run(|stop| count_primes(0..1, stop)).await;
-        println!("the other: {primes}");
+        println!("next calculation, primes: {primes}");
     }
     Ok(())
 }

@@ -68,12 +68,12 @@ fn report(explored: Explored) -> Option<String> {
     };
     println!("order {orders}: {message}");
     let schedule = schedule?;
-    println!("its schedule: {schedule}");
+    println!("schedule: {schedule}");
     Some(schedule)
 }
 
 pub async fn run() -> io::Result<()> {
-    println!("Look, then wait:");
+    println!("A consumer that looks for an item, then waits:");
     let explored = explore(|| model(1, 0, Queue::look_then_wait))?;
     if let Some(schedule) = report(explored) {
         println!("The same schedule again:");
@@ -83,7 +83,7 @@ pub async fn run() -> io::Result<()> {
         }
     }
 
-    println!("In line before the look:");
+    println!("A consumer that joins the waiters before it looks:");
     report(explore(|| model(1, 0, Queue::get))?);
     Ok(())
 }

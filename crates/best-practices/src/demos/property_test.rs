@@ -77,9 +77,9 @@ fn try_all() -> String {
     [
         "Fixed window, two calls in 100 ms:".to_owned(),
         try_many(&anybody, fixed_window),
-        "A window that forgets, and nobody gives up:".to_owned(),
+        "Forgetful window, no caller gives up:".to_owned(),
         try_many(&patient, forgetful_window),
-        "The same, and some give up:".to_owned(),
+        "Forgetful window, some callers give up:".to_owned(),
         try_many(&anybody, forgetful_window),
         "Sliding window:".to_owned(),
         try_many(&anybody, sliding_window),

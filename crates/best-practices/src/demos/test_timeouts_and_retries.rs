@@ -37,13 +37,13 @@ fn paused(test: impl Future<Output = Result<(), JoinError>>) -> io::Result<()> {
 }
 
 fn tests() -> io::Result<()> {
-    println!("All wait, so the clock moves by itself:");
+    println!("All tasks wait, so the clock moves by itself:");
     paused(async {
         println!("{}", spawn_retry().await?.unwrap_or("no answer"));
         Ok(())
     })?;
 
-    println!("Moved by 10 s before the task has begun:");
+    println!("The clock is moved by 10 s before the task has begun:");
     paused(async {
         let task = spawn_retry();
         advance(10 * SECOND).await;
@@ -51,7 +51,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("Moved by 10 s in one step:");
+    println!("The clock is moved by 10 s in one step:");
     paused(async {
         let task = spawn_retry();
         settle().await;
@@ -60,7 +60,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("Moved by 10 s in ten steps:");
+    println!("The clock is moved by 10 s in ten steps:");
     paused(async {
         let task = spawn_retry();
         settle().await;
@@ -70,7 +70,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("A sleep of 10 s instead:");
+    println!("The test sleeps for 10 s instead:");
     paused(async {
         let task = spawn_retry();
         sleep(10 * SECOND).await;
@@ -78,7 +78,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("Due, and not run yet:");
+    println!("A timer is due, but its task has not run yet:");
     paused(async {
         let task = tokio::spawn(sleep(SECOND));
         settle().await;
