@@ -31,14 +31,6 @@ async def lenient(lines):
         yield item
 
 
-async def total(numbers):
-    result = 0
-    async for number in numbers:
-        print(f"adding {number}")
-        result += number
-    return result
-
-
 async def show_strict(numbers):
     try:
         async for number in numbers:
@@ -49,11 +41,11 @@ async def show_strict(numbers):
 
 async def main():
     lines = ["10", "x", "30", "y"]
-    print("A sum stops at the first error:")
+    print("Collecting stops at the first error:")
     try:
-        print(f"the sum is {await total(strict(lines))}")
+        print([number async for number in strict(lines)])
     except NotANumber as error:
-        print(f"no sum: {error}")
+        print(f"no list: {error}")
 
     print("A strict stream ends at the error:")
     await show_strict(strict(lines))

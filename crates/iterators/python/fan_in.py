@@ -10,6 +10,8 @@ async def produce(sensor, queue):
         if name == "west":
             raise RuntimeError("no sensor in the west")
         await queue.put((name, number))
+    # Switches the sensor off.
+    await asyncio.sleep(0.1)
     print(f"{name} has sent all")
 
 

@@ -50,18 +50,6 @@ pub fn lenient(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     }
 }
 
-async fn sum(
-    numbers: impl Stream<Item = Result<u32, NotANumber>>,
-) -> Result<u32, NotANumber> {
-    let mut numbers = pin!(numbers);
-    let mut sum = 0;
-    while let Some(number) = numbers.try_next().await? {
-        println!("adding {number}");
-        sum += number;
-    }
-    Ok(sum)
-}
-
 async fn show_all(numbers: impl Stream<Item = Result<u32, NotANumber>>) {
     let mut numbers = pin!(numbers);
     while let Some(number) = numbers.next().await {
@@ -74,10 +62,10 @@ async fn show_all(numbers: impl Stream<Item = Result<u32, NotANumber>>) {
 
 pub async fn run() {
     let lines = ["10", "x", "30", "y"];
-    println!("A sum stops at the first error:");
-    match sum(strict(&lines)).await {
-        Ok(sum) => println!("the sum is {sum}"),
-        Err(error) => println!("no sum: {error}"),
+    println!("Collecting stops at the first error:");
+    match strict(&lines).try_collect::<Vec<u32>>().await {
+        Ok(numbers) => println!("{numbers:?}"),
+        Err(error) => println!("no list: {error}"),
     }
 
     println!("A strict stream ends at the error:");

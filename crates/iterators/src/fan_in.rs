@@ -38,6 +38,8 @@ async fn produce((name, millis): Sensor, readings: mpsc::Sender<(&'static str, u
             return;
         }
     }
+    // Switches the sensor off.
+    sleep(Duration::from_millis(100)).await;
     println!("{name} has sent all");
 }
 
