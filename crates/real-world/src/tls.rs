@@ -32,9 +32,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName,
-};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
 };
@@ -43,45 +41,11 @@ use tokio_util::sync::CancellationToken;
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Why there is no TLS connection.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The chain of signatures ends with nobody whom this side trusts.
-    #[error("the certificate is signed by nobody we trust")]
-    UnknownIssuer(#[source] io::Error),
-    #[error("the certificate has expired")]
-    Expired(#[source] io::Error),
-    #[error("the certificate is for another host")]
-    WrongHost(#[source] io::Error),
-    #[error("no handshake in time")]
-    TimedOut,
-    /// The host to connect to is neither a name nor an address.
-    #[error(transparent)]
-    NoHost(#[from] InvalidDnsNameError),
-    /// All else: no TLS on the other side, another version, a connection that was lost.
-    #[error("the handshake failed")]
-    Failed(#[source] io::Error),
-}
-
-impl From<io::Error> for TlsError {
-    fn from(error: io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        let Some(rustls::Error::InvalidCertificate(refused)) = inner else {
-            return Self::Failed(error);
-        };
-        match refused {
-            // The second is for an issuer who has the name of another.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                Self::UnknownIssuer(error)
-            }
-            // Each has a variant with more to say, and that is what comes.
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                Self::Expired(error)
-            }
-            CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. } => Self::WrongHost(error),
-            _ => Self::Failed(error),
-        }
+/// Returns why this side has refused the other side's certificate, if it has.
+pub fn refusal(error: &io::Error) -> Option<&CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(refusal) => Some(refusal),
+        _ => None,
     }
 }
 
@@ -127,21 +91,24 @@ pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> 
 /// Makes a TLS connection of a connection to `host`, within the limit. The stream may
 /// have been used before, so this is `start_tls` as well. If it fails, nothing but the
 /// handshake was sent to the other side.
+///
+/// # Errors
+///
+/// `TimedOut` after the limit, `InvalidInput` if `host` is neither a name nor an address.
+/// [`refusal`] knows whether the certificate was refused.
 pub async fn connect<S>(
     config: &Arc<ClientConfig>,
     host: &str,
     stream: S,
     limit: Duration,
-) -> Result<client::TlsStream<S>, TlsError>
+) -> io::Result<client::TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let host = ServerName::try_from(host.to_owned())?;
+    let host = ServerName::try_from(host.to_owned())
+        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
     let connector = TlsConnector::from(Arc::clone(config));
-    match timeout(limit, connector.connect(host, stream)).await {
-        Ok(connected) => Ok(connected?),
-        Err(_) => Err(TlsError::TimedOut),
-    }
+    timeout(limit, connector.connect(host, stream)).await?
 }
 
 /// What a server allows.

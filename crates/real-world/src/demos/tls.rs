@@ -14,7 +14,9 @@ use tokio_rustls::{client, server};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::tls::{Failure, Limits, connect, identify, serve, trust, trust_system};
+use crate::tls::{
+    Failure, Limits, connect, identify, refusal, serve, trust, trust_system,
+};
 
 /// The longest question in bytes.
 const LONGEST: u64 = 1000;
@@ -52,6 +54,23 @@ async fn ask(
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// Why there is no connection.
+fn explain(error: &io::Error) -> &'static str {
+    use rustls::CertificateError as Refusal;
+
+    match refusal(error) {
+        Some(Refusal::UnknownIssuer | Refusal::BadSignature) => {
+            "the certificate is signed by nobody we trust"
+        }
+        Some(Refusal::ExpiredContext { .. }) => "the certificate has expired",
+        Some(Refusal::NotValidForNameContext { .. }) => {
+            "the certificate is for another host"
+        }
+        _ if error.kind() == ErrorKind::TimedOut => "no handshake in time",
+        _ => "the handshake failed",
+    }
 }
 
 /// Whoever signs certificates; here it is the example itself.
@@ -135,7 +154,7 @@ pub async fn run() -> Result<(), Failure> {
         let stream = TcpStream::connect(server).await?;
         match connect(client, host, stream, LIMIT).await {
             Ok(_) => println!("connected"),
-            Err(error) => println!("{error}"),
+            Err(error) => println!("{}", explain(&error)),
         }
     }
 
@@ -151,7 +170,7 @@ pub async fn run() -> Result<(), Failure> {
     let nobody = TcpListener::bind("127.0.0.1:0").await?;
     let stream = TcpStream::connect(nobody.local_addr()?).await?;
     if let Err(error) = connect(&client, "localhost", stream, LIMIT).await {
-        println!("{error}");
+        println!("{}", explain(&error));
     }
     Ok(())
 }
