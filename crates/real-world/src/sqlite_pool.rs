@@ -19,27 +19,21 @@
 //! try: visits.db -> visit 1
 //! try: visits.db -> visit 2
 
-use std::mem;
-use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// After about this number of its own steps, SQLite asks whether the call was dropped.
-const STEPS: i32 = 100;
-
 /// How many connections, and how long to wait.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// The most concurrent readers. There is one writer.
+    /// The most concurrent readers; not 0. There is one writer.
     pub readers: usize,
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
@@ -54,148 +48,104 @@ pub struct Settings {
 /// Why there is no result. `E` is the error of the caller's own work.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError<E = rusqlite::Error> {
-    /// No connection was free within [`Settings::acquire_timeout`]. Nothing was done.
     #[error("no connection is free")]
     Timeout,
-    /// The pool was closed. Nothing was done.
     #[error("the pool is closed")]
     Closed,
-    /// Another program held the lock for [`Settings::busy_timeout`], or while the file
-    /// got its WAL. Nothing was done.
-    #[error("another program writes")]
-    Busy,
     /// The database is in memory or on a file system where there is no WAL.
-    #[error("no write-ahead log is possible, the journal mode is {0}")]
-    NoWal(String),
+    #[error("no write-ahead log is possible")]
+    NoWal,
     /// Opening, beginning or committing failed. Nothing has changed.
     #[error(transparent)]
-    Sqlite(rusqlite::Error),
-    /// The work ended its transaction itself, for example with `COMMIT` or `INSERT OR
-    /// ROLLBACK`, and returned `Ok`. What is stored is unknown.
+    Sqlite(#[from] rusqlite::Error),
+    /// For example with `COMMIT` or `INSERT OR ROLLBACK`. What is stored is unknown.
     #[error("the work ended its transaction itself")]
     Ended,
-    /// The work failed, and was rolled back.
     #[error("{0}")]
     Work(E),
 }
 
-/// Connections to one SQLite file. Clones share them.
-///
-/// Connections are opened when they are needed. Dropping the last clone closes them and
-/// blocks its thread meanwhile; [`close`](Self::close) does not. A broken connection is
-/// replaced. What the work sets stays for the next call: a `PRAGMA`, an attached
-/// database, temporary tables.
+/// Connections to one SQLite file. Clones share them. Dropping the last clone closes them
+/// and blocks its thread meanwhile; [`close`](Self::close) does not.
 #[derive(Clone)]
-pub struct SqlitePool(Arc<Shared>);
-
-struct Shared {
-    path: PathBuf,
-    settings: Settings,
-    // Dropped in this order: the writer then empties the log into the file.
-    readers: Side,
-    writers: Side,
-    /// Counts the calls, and what they have left running.
-    calls: TaskTracker,
-    opened: AtomicUsize,
-}
-
-/// The connections that read, or the one that writes.
-struct Side {
-    begin: &'static str,
-    flags: OpenFlags,
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Side {
-    fn new(begin: &'static str, flags: OpenFlags, permits: usize) -> Self {
-        Self {
-            begin,
-            flags: flags | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            permits: Arc::new(Semaphore::new(permits)),
-            idle: Mutex::default(),
-        }
-    }
+pub struct SqlitePool {
+    /// Transactions that read, and see one state of the database.
+    pub readers: Connections,
+    /// The only transaction that writes. Closed last, it puts the log into the file.
+    pub writer: Connections,
 }
 
 impl SqlitePool {
     /// Opens or creates the file, and gives it a WAL. Not for `:memory:`, which is
     /// another database for each connection.
-    ///
-    /// # Panics
-    ///
-    /// If `readers` is 0.
     pub async fn open(
         path: impl Into<PathBuf>,
         settings: Settings,
     ) -> Result<Self, PoolError> {
-        assert!(
-            settings.readers > 0,
-            "a pool without readers would read nothing"
-        );
+        assert!(settings.readers > 0, "without readers nobody could read");
+        let path = path.into();
+        let connections = |begin, flags, permits| {
+            Connections(Arc::new(Shared {
+                path: path.clone(),
+                settings,
+                begin,
+                flags: flags | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                permits: Arc::new(Semaphore::new(permits)),
+                idle: Mutex::default(),
+                calls: TaskTracker::new(),
+            }))
+        };
         let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let readers =
-            Side::new("BEGIN", OpenFlags::SQLITE_OPEN_READ_ONLY, settings.readers);
-        let pool = Self(Arc::new(Shared {
-            path: path.into(),
-            settings,
-            readers,
-            writers: Side::new("BEGIN IMMEDIATE", create, 1),
-            calls: TaskTracker::new(),
-            opened: AtomicUsize::new(0),
-        }));
-        pool.write(|_| Ok(())).await?;
+        let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        // Until it reads, a plain BEGIN does nothing.
+        let read = "BEGIN; SELECT 1 FROM sqlite_schema";
+        let pool = Self {
+            readers: connections(read, read_only, settings.readers),
+            writer: connections("BEGIN IMMEDIATE", create, 1),
+        };
+        pool.writer.run(|_| Ok(())).await?;
         Ok(pool)
     }
 
-    /// Runs `work` in a transaction that reads, and sees one state of the database. First
-    /// come, first served.
-    ///
-    /// `work` runs on a thread for blocking calls, hence `'static`. Dropped while it
-    /// waits, it never starts. Dropped later, each of its long statements fails from then
-    /// on; the call uses the progress handler of the connection.
-    ///
-    /// In `work`, `connection.transaction()` fails; use `connection.savepoint()`.
-    ///
-    /// # Panics
-    ///
-    /// If `work` panics. The connection is replaced.
-    pub async fn read<T, E, F>(&self, work: F) -> Result<T, PoolError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.run(|shared| &shared.readers, work).await
+    /// Refuses new and waiting calls, waits for running ones, and closes the connections.
+    /// Returns the first error of SQLite. Dropped while it waits, it can be called again.
+    pub async fn close(&self) -> Result<(), PoolError> {
+        self.writer.0.permits.close();
+        self.readers.close().await?;
+        self.writer.close().await
     }
+}
 
-    /// Runs `work` in a transaction of the only writer. Commits if it returns `Ok`, and
-    /// rolls back if it fails or panics. Otherwise as [`read`](Self::read).
+/// Connections of one kind. They are opened when they are needed.
+#[derive(Clone)]
+pub struct Connections(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    settings: Settings,
+    begin: &'static str,
+    flags: OpenFlags,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    calls: TaskTracker,
+}
+
+impl Connections {
+    /// Runs `work` in a transaction, on a thread. First come, first served. Commits if
+    /// `work` returns `Ok`, and rolls back if it fails or panics.
     ///
-    /// Dropped before `work` has returned, the transaction is rolled back. Dropped later,
-    /// it is committed.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, PoolError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.run(|shared| &shared.writers, work).await
-    }
-
-    async fn run<T, E, F>(
+    /// Dropped while it waits, `work` never starts. Dropped later, each of its long
+    /// statements fails, and it is rolled back; dropped after `work`, it is committed.
+    ///
+    /// In `work` use `savepoint`, not `transaction`. Pragmas that it sets stay. If it
+    /// panics, so does this, and the connection is closed.
+    pub async fn run<T: Send + 'static, E: Send + 'static>(
         &self,
-        side: fn(&Shared) -> &Side,
-        work: F,
-    ) -> Result<T, PoolError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-    {
+        work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, PoolError<E>> {
         let shared = Arc::clone(&self.0);
         let counted = shared.calls.token();
-        let permit = Arc::clone(&side(&shared).permits).acquire_owned();
+        let permit = Arc::clone(&shared.permits).acquire_owned();
         let permit = timeout(shared.settings.acquire_timeout, permit).await;
         let permit = permit.map_err(|_| PoolError::Timeout)?;
         let permit = permit.map_err(|_| PoolError::Closed)?;
@@ -204,161 +154,77 @@ impl SqlitePool {
         let ended = spawn_blocking(move || {
             // Held until the work has ended, also if the caller has gone.
             let _held = (counted, permit);
-            shared.call(side(&shared), &dropped, work)
+            shared.call(&dropped, work)
         });
-        // The other error is a runtime that shuts down.
-        ended
-            .await
-            .unwrap_or_else(|error| match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_) => Err(PoolError::Closed),
-            })
+        match ended.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => {
+                std::panic::resume_unwind(error.into_panic())
+            }
+            Err(_runtime_shuts_down) => Err(PoolError::Closed),
+        }
     }
 
-    /// Refuses new and waiting calls, waits for running ones, and closes the connections.
-    /// The log is written to the file. Returns the first error of SQLite.
-    ///
-    /// Dropped while it waits, it has refused the calls. Call it again.
-    pub async fn close(&self) -> Result<(), PoolError> {
+    async fn close(&self) -> Result<(), PoolError> {
         let shared = Arc::clone(&self.0);
-        shared.readers.permits.close();
-        shared.writers.permits.close();
+        shared.permits.close();
         shared.calls.close();
         shared.calls.wait().await;
         let closed = spawn_blocking(move || {
-            let mut idle = mem::take(&mut *lock(&shared.readers.idle));
-            let writer = lock(&shared.writers.idle).pop();
-            // It is closed last: readers cannot empty the log.
-            let writer = match writer {
-                None if !idle.is_empty() => shared.connect(&shared.writers).map(Some),
-                writer => Ok(writer),
-            };
-            idle.extend(writer?);
-            for connection in idle {
-                connection.close().map_err(|(_, error)| error)?;
-            }
-            Ok(())
+            let mut idle = std::mem::take(&mut *shared.idle()).into_iter();
+            idle.try_for_each(|connection| connection.close().map_err(|(_, error)| error))
         });
-        closed.await.map_err(|_| PoolError::Closed)?
-    }
-
-    /// Returns how many connections were opened so far.
-    pub fn opened(&self) -> usize {
-        self.0.opened.load(Ordering::Relaxed)
+        Ok(closed.await.map_err(|_| PoolError::Closed)??)
     }
 }
 
 impl Shared {
-    /// Runs on a thread. A panic drops the connection, which rolls back and closes it.
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs on a thread. Closes a connection that fails to begin, or whose work panics.
     fn call<T, E>(
         &self,
-        side: &Side,
         dropped: &CancellationToken,
         work: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, PoolError<E>> {
-        let mut connection = self.begin(side).map_err(PoolError::without_work)?;
-        let result = if dropped.is_cancelled() {
-            Err(PoolError::Closed)
-        } else {
-            let stop = dropped.clone();
-            connection
-                .progress_handler(STEPS, Some(move || stop.is_cancelled()))
-                .map_err(PoolError::Sqlite)
-                .and_then(|()| work(&mut connection).map_err(PoolError::Work))
+        // A statement of its own, so that the lock is not held while a connection opens.
+        let idle = self.idle().pop();
+        let mut connection = idle.map_or_else(|| self.connect(), Ok)?;
+        connection.execute_batch(self.begin)?;
+        let stop = dropped.clone();
+        // After about 100 of its own steps, SQLite asks whether the caller has gone.
+        connection.progress_handler(100, Some(move || stop.is_cancelled()))?;
+        let result = match dropped.is_cancelled() {
+            true => Err(PoolError::Closed),
+            false => work(&mut connection).map_err(PoolError::Work),
         };
-        // From here on nothing is stopped. Removing it needs no memory, so it cannot
-        // fail.
         let _ = connection.progress_handler(0, None::<fn() -> bool>);
         let result = match result {
             // The caller has gone.
             Ok(_) if dropped.is_cancelled() => Err(PoolError::Closed),
             Ok(_) if connection.is_autocommit() => Err(PoolError::Ended),
-            Ok(value) => connection
-                .execute_batch("COMMIT")
-                .map(|()| value)
-                .map_err(PoolError::Sqlite),
-            Err(error) => Err(error),
+            Ok(value) => Ok(connection.execute_batch("COMMIT").map(|()| value)?),
+            failed => failed,
         };
-        if !connection.is_autocommit() {
-            // If it fails, there still is a transaction: see below.
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        if connection.is_autocommit() {
-            lock(&side.idle).push(connection);
+        let is_free = connection.is_autocommit();
+        if is_free || connection.execute_batch("ROLLBACK").is_ok() {
+            self.idle().push(connection);
         }
         result
     }
 
-    /// Returns a connection in a transaction.
-    fn begin(&self, side: &Side) -> Result<Connection, PoolError> {
-        // Reads a little, for until then a plain BEGIN does nothing.
-        let begin = format!("{}; SELECT count(*) FROM sqlite_schema", side.begin);
-        // A statement of its own, so that the lock is not held while a connection opens.
-        let idle = lock(&side.idle).pop();
-        let is_new = idle.is_none();
-        let connection = idle.map_or_else(|| self.connect(side), Ok)?;
-        match connection.execute_batch(&begin) {
-            Ok(()) => Ok(connection),
-            Err(error) => match PoolError::from(error) {
-                PoolError::Busy => {
-                    if connection.is_autocommit() {
-                        lock(&side.idle).push(connection);
-                    }
-                    Err(PoolError::Busy)
-                }
-                error if is_new => Err(error),
-                _broken => {
-                    drop(connection);
-                    let connection = self.connect(side)?;
-                    connection.execute_batch(&begin)?;
-                    Ok(connection)
-                }
-            },
-        }
-    }
-
-    fn connect(&self, side: &Side) -> Result<Connection, PoolError> {
-        let connection = Connection::open_with_flags(&self.path, side.flags)?;
+    fn connect<E>(&self) -> Result<Connection, PoolError<E>> {
+        let connection = Connection::open_with_flags(&self.path, self.flags)?;
         connection.busy_timeout(self.settings.busy_timeout)?;
         connection.execute_batch(self.settings.pragmas)?;
-        if side.flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-            let wal = "PRAGMA journal_mode = WAL";
-            let mode: String = connection.query_row(wal, [], |row| row.get(0))?;
-            if mode != "wal" {
-                return Err(PoolError::NoWal(mode));
-            }
-        }
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(connection)
-    }
-}
-
-impl From<rusqlite::Error> for PoolError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy) => Self::Busy,
-            _ => Self::Sqlite(error),
+        let wal = "PRAGMA journal_mode = WAL";
+        match connection.query_row(wal, [], |row| row.get::<_, String>(0))? {
+            mode if mode == "wal" => Ok(connection),
+            _ => Err(PoolError::NoWal),
         }
     }
-}
-
-impl PoolError {
-    /// Returns the same error for a call whose work has not started.
-    fn without_work<E>(self) -> PoolError<E> {
-        match self {
-            Self::Timeout => PoolError::Timeout,
-            Self::Closed => PoolError::Closed,
-            Self::Busy => PoolError::Busy,
-            Self::NoWal(mode) => PoolError::NoWal(mode),
-            Self::Ended => PoolError::Ended,
-            Self::Sqlite(error) | Self::Work(error) => PoolError::Sqlite(error),
-        }
-    }
-}
-
-/// A panic leaves what is locked here whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts its runs in a database: `cargo run -- visits.db`.
@@ -376,9 +242,9 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         db.execute_batch("CREATE TABLE IF NOT EXISTS visits (time TEXT)")?;
         db.execute("INSERT INTO visits VALUES (datetime())", [])
     };
-    pool.write(visit).await?;
+    pool.writer.run(visit).await?;
     let count = "SELECT count(*) FROM visits";
-    let visits = pool.read(move |db| db.query_row(count, [], |row| row.get::<_, u32>(0)));
-    println!("visit {}", visits.await?);
+    let count = |db: &mut Connection| db.query_row(count, [], |row| row.get::<_, u32>(0));
+    println!("visit {}", pool.readers.run(count).await?);
     Ok(pool.close().await?)
 }

@@ -140,17 +140,20 @@ pub async fn run() -> Result<(), Failure> {
         pragmas: "PRAGMA synchronous = OFF",
     };
     let pool = SqlitePool::open(&path, settings).await?;
-    pool.write(|connection| {
-        connection.execute_batch(
-            "CREATE TABLE accounts (name TEXT PRIMARY KEY, balance INTEGER NOT NULL);
+    pool.writer
+        .run(|connection| {
+            connection.execute_batch(
+                "CREATE TABLE accounts (name TEXT PRIMARY KEY, balance INTEGER NOT NULL);
              INSERT INTO accounts VALUES ('Alice', 100), ('Bob', 0)",
-        )
-    })
-    .await?;
+            )
+        })
+        .await?;
 
     part(start, 100, "Two may read at once, each for 0.4 s:").await;
     let read = async |name, begin| {
-        let reading = pool.read(move |connection| slow_read(connection, ms(400)));
+        let reading = pool
+            .readers
+            .run(move |connection| slow_read(connection, ms(400)));
         report(
             name,
             after(begin, reading).await.map(|(balance, _)| balance),
@@ -159,18 +162,27 @@ pub async fn run() -> Result<(), Failure> {
     join!(read("A", 0), read("B", 250), read("C", 300), read("D", 350));
 
     part(start, 1000, "A read goes on while there is a write:").await;
-    let pay = || pool.write(|connection| pay_in(connection, "Alice", 50));
+    let pay = || {
+        pool.writer
+            .run(|connection| pay_in(connection, "Alice", 50))
+    };
     let pay_and_report = async || report("Alice has", pay().await);
-    let reading = pool.read(move |connection| slow_read(connection, ms(200)));
+    let reading = pool
+        .readers
+        .run(move |connection| slow_read(connection, ms(200)));
     let (read, ()) = join!(reading, after(100, pay_and_report()));
     println!("read before and after: {:?}", read?);
 
     part(start, 1300, "A transfer fails when one half is done:").await;
-    let transferred = pool.write(|connection| transfer(connection, "Alice", "Bob", 151));
+    let transferred = pool
+        .writer
+        .run(|connection| transfer(connection, "Alice", "Bob", 151));
     report("transfer of 151", transferred.await.map(|()| "done"));
     report(
         "Bob has",
-        pool.read(|connection| balance(connection, "Bob")).await,
+        pool.readers
+            .run(|connection| balance(connection, "Bob"))
+            .await,
     );
 
     println!("Two transactions read, then write, outside of the pool:");
@@ -197,7 +209,7 @@ pub async fn run() -> Result<(), Failure> {
     )
     .await;
     let endless = async {
-        let paying = pool.write(|connection| {
+        let paying = pool.writer.run(|connection| {
             pay_in(connection, "Alice", 1000)?;
             endless_query(connection)
         });
@@ -207,18 +219,12 @@ pub async fn run() -> Result<(), Failure> {
     };
     join!(biased; endless, after(100, pay_and_report()));
 
-    part(start, 2400, "A caller leaves its connection read-only:").await;
-    let pragma = "PRAGMA query_only = TRUE";
-    pool.write(|connection| connection.execute_batch(pragma))
-        .await?;
-    println!("{} opened so far", pool.opened());
-    pay_and_report().await;
-    println!("{} opened so far", pool.opened());
-
-    println!("Closed while one reads:");
-    let reading = pool.read(move |connection| slow_read(connection, ms(200)));
+    part(start, 2400, "Closed while one reads:").await;
+    let reading = pool
+        .readers
+        .run(move |connection| slow_read(connection, ms(200)));
     let late = async || {
-        let reading = pool.read(|connection| balance(connection, "Alice"));
+        let reading = pool.readers.run(|connection| balance(connection, "Alice"));
         report("another", reading.await);
     };
     println!("{}", files(folder.path())?);
