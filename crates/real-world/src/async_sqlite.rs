@@ -19,8 +19,6 @@
 //! clock: real
 //! try: :memory: SELECT 1 + 1 -> 2
 
-use std::error::Error;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
@@ -51,16 +49,9 @@ enum Message {
 }
 
 /// The database was closed before the call began.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the database is closed")]
 pub struct Closed;
-
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the database is closed")
-    }
-}
-
-impl Error for Closed {}
 
 impl Database {
     /// Starts the thread, on which `open` opens the connection and sets it up. Returns
@@ -156,7 +147,7 @@ fn serve(mut connection: Connection, mut messages: mpsc::Receiver<Message>) {
 
 /// Prints a number: `cargo run -- users.db SELECT count(*) FROM users`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: FILE SQL")?;
     let sql = args.collect::<Vec<_>>().join(" ");

@@ -54,14 +54,6 @@ pub fn lines(child: &mut Child) -> BoxStream<'static, io::Result<Line>> {
 
 /// Starts a program with both outputs in one pipe, which keeps their order, as
 /// `stderr=asyncio.subprocess.STDOUT` does. The lines end like those of [`lines`].
-///
-/// # Errors
-///
-/// If there is no such program, or no pipe.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
 #[cfg(unix)]
 pub fn spawn_merged(
     command: &mut Command,
@@ -117,14 +109,6 @@ impl Group {
     ///
     /// A program in a group of its own that reads from the terminal is stopped by the
     /// system: give it another `stdin`.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such program, or it cannot be started.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
         command.process_group(0);
@@ -133,10 +117,6 @@ impl Group {
     }
 
     /// Sends the signal to the group, unless the child was waited for already.
-    ///
-    /// # Errors
-    ///
-    /// If this process may not signal them.
     #[cfg(unix)]
     pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
         use rustix::process::{Pid, Signal as Number, kill_process_group};
@@ -153,11 +133,7 @@ impl Group {
         }
     }
 
-    /// Ends the child.
-    ///
-    /// # Errors
-    ///
-    /// If it has ended.
+    /// Kills the child.
     #[cfg(not(unix))]
     pub fn signal(&mut self, _signal: Signal) -> io::Result<()> {
         self.leader.start_kill()
@@ -198,10 +174,7 @@ pub enum RunError {
 /// error of reading, it kills the group at once, and the runtime waits for the child
 /// later. A grandchild that has closed the pipes and ignores SIGTERM runs on.
 ///
-/// # Errors
-///
-/// [`RunError::TimedOut`] if it was stopped; [`RunError::Io`] if there is no such
-/// program, or a line is too long. An exit code other than 0 is no error.
+/// An exit code other than 0 is no error. A line that is too long is one.
 pub async fn run_to_end(
     command: &mut Command,
     input: Vec<u8>,

@@ -35,10 +35,6 @@ use tokio_util::sync::CancellationToken;
 ///
 /// `AddrInUse` if another socket listens there. Without `reuse` also if a connection of
 /// the previous listener ended less than a minute ago.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
 pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -53,10 +49,6 @@ pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
 }
 
 /// Connects with options that have to be set before.
-///
-/// # Errors
-///
-/// What the system says.
 pub async fn connect(address: SocketAddr, send_buffer: u32) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -69,14 +61,6 @@ pub async fn connect(address: SocketAddr, send_buffer: u32) -> io::Result<TcpStr
 }
 
 /// Takes over a connection that code without Tokio has accepted.
-///
-/// # Errors
-///
-/// What the system says.
-///
-/// # Panics
-///
-/// Outside of a Tokio runtime.
 pub fn adopt(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
     accepted.set_nonblocking(true)?;
     TcpStream::from_std(accepted)
