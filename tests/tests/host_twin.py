@@ -109,7 +109,7 @@ async def tls(twin):
 
 
 @contextlib.asynccontextmanager
-async def websocket_chat(twin):
+async def websocket_server(twin):
     limits = twin.Limits(
         connections=CONNECTIONS,
         joining=SHORT,
@@ -127,17 +127,14 @@ async def websocket_chat(twin):
 
 @contextlib.asynccontextmanager
 async def api_server(twin):
-    limits = twin.Limits(
-        running=2, waiting=2, kept=10, body=1000, request=SHORT, leave=0, drain=SHORT
-    )
-
     async def work(text):
         assert text != "panic", "scheduled"
         return await twin.count_words(text)
 
     listener, stop = listen(), asyncio.Event()
     address = listener.getsockname()
-    async with running(twin.serve(listener, limits, work, stop), stop):
+    jobs = twin.Jobs(2, 10, work)
+    async with running(twin.serve(listener, jobs, SHORT, stop), stop):
         yield address[1]
 
 

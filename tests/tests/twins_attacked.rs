@@ -173,8 +173,8 @@ fn tls() {
 }
 
 #[test]
-fn websocket_chat() {
-    attack_tcp("websocket_chat", chat).unwrap();
+fn websocket_server() {
+    attack_tcp("websocket_server", chat).unwrap();
 }
 
 /// aiohttp limits neither connections nor the time of a head or a response: it leaves that

@@ -6,23 +6,9 @@ import asyncio
 import json
 import socket
 from collections import deque
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-
-
-@dataclass
-class Limits:
-    """What the server allows."""
-
-    running: int
-    waiting: int
-    kept: int
-    body: int
-    request: float
-    leave: float
-    drain: float
 
 
 class ApiError(Exception):
@@ -34,12 +20,12 @@ class ApiError(Exception):
 class Jobs:
     """The jobs of the server."""
 
-    def __init__(self, limits, work):
+    def __init__(self, running, kept, work):
+        self._running = running
+        self._kept = kept
         self._work = work
-        self._limits = limits
         self._jobs = {}
         self._ended = deque()
-        self._permits = asyncio.Semaphore(limits.running)
         # Held here, as the loop itself holds tasks weakly.
         self._tasks = set()
         self.is_stopping = False
@@ -48,27 +34,25 @@ class Jobs:
     def submit(self, text):
         if self.is_stopping:
             raise ApiError(503, "the server is about to stop")
-        if len(self._tasks) == self._limits.running + self._limits.waiting:
-            raise ApiError(503, "there are too many jobs")
+        if len(self._tasks) >= self._running:
+            raise ApiError(503, "too many jobs are running")
         self._last += 1
-        self._jobs[self._last] = {"status": "waiting"}
+        self._jobs[self._last] = {"status": "running"}
         task = asyncio.create_task(self._run(self._last, text))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return self._last
 
     async def _run(self, id, text):
-        async with self._permits:
-            self._jobs[id] = {"status": "running"}
-            try:
-                ended = {"status": "done", "words": await self._work(text)}
-            except ValueError as error:
-                ended = {"status": "failed", "error": str(error)}
-            except Exception:
-                ended = {"status": "failed", "error": "internal error"}
+        try:
+            ended = {"status": "done", "result": await self._work(text)}
+        except ValueError as error:
+            ended = {"status": "failed", "error": str(error)}
+        except Exception:
+            ended = {"status": "failed", "error": "internal error"}
         self._jobs[id] = ended
         self._ended.append(id)
-        if len(self._ended) > self._limits.kept:
+        if len(self._ended) > self._kept:
             del self._jobs[self._ended.popleft()]
 
     def find(self, id):
@@ -77,10 +61,11 @@ class Jobs:
         except (KeyError, ValueError):
             raise ApiError(404, f"there is no job {id}") from None
 
-    async def drain(self):
-        """Waits for the jobs, and cancels those that are left after the deadline."""
+    async def drain(self, limit):
+        """Waits for the jobs, and cancels those that are left after the limit."""
+        self.is_stopping = True
         if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=self._limits.drain)
+            _, left = await asyncio.wait(self._tasks, timeout=limit)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -112,37 +97,18 @@ class Api:
         return web.json_response({"status": "ready"})
 
 
-REASONS = {
-    404: "there is no such path",
-    405: "the path has not this method",
-    413: "the body is too large",
-}
-
-
-def guard(limit):
-    @web.middleware
-    async def middleware(request, handler):
-        """A deadline for each request, and JSON for each error."""
-        try:
-            async with asyncio.timeout(limit):
-                return await handler(request)
-        except TimeoutError:
-            error = ApiError(504, "it takes too long")
-        except ApiError as api_error:
-            error = api_error
-        except web.HTTPException as http:
-            error = ApiError(http.status, REASONS.get(http.status, http.reason))
+@web.middleware
+async def errors_are_json(request, handler):
+    try:
+        return await handler(request)
+    except ApiError as error:
         headers = {"Retry-After": "1"} if error.status == 503 else {}
         body = {"error": str(error)}
         return web.json_response(body, status=error.status, headers=headers)
 
-    return middleware
 
-
-def make_app(limits, jobs):
-    app = web.Application(
-        middlewares=[guard(limits.request)], client_max_size=limits.body
-    )
+def make_app(jobs):
+    app = web.Application(middlewares=[errors_are_json], client_max_size=1000)
     api = Api(jobs)
     app.router.add_post("/jobs", api.submit)
     app.router.add_get("/jobs/{id}", api.status)
@@ -151,25 +117,15 @@ def make_app(limits, jobs):
     return app
 
 
-async def serve(listener, limits, work, stop):
-    jobs = Jobs(limits, work)
-    # A handler goes on when its client leaves, unless `handler_cancellation=True`.
-    runner = web.AppRunner(
-        make_app(limits, jobs),
-        shutdown_timeout=limits.drain,
-        # For so long it reads the rest of a body that is too large; 10 s by default.
-        lingering_time=limits.drain,
-    )
+async def serve(listener, jobs, limit, stop):
+    """For limits of time and size see `http_server`."""
+    runner = web.AppRunner(make_app(jobs), shutdown_timeout=limit)
     await runner.setup()
     try:
-        site = web.SockSite(runner, listener)
-        await site.start()
+        await web.SockSite(runner, listener).start()
         await stop.wait()
-        jobs.is_stopping = True
-        await asyncio.sleep(limits.leave)
     finally:
-        _, dropped = await asyncio.gather(runner.cleanup(), jobs.drain())
-    return dropped
+        await runner.cleanup()
 
 
 async def count_words(text):
@@ -204,19 +160,11 @@ async def main():
     async def at(moments):
         await asyncio.sleep(start + moments * moment - loop.time())
 
-    limits = Limits(
-        running=1,
-        waiting=1,
-        kept=2,
-        body=100,
-        request=5 * moment,
-        leave=5 * moment,
-        drain=4 * moment,
-    )
     listener = socket.create_server(("127.0.0.1", 0))
     root = "http://{}:{}".format(*listener.getsockname())
+    jobs = Jobs(2, 2, count_words)
     stop = asyncio.Event()
-    server = asyncio.create_task(serve(listener, limits, count_words, stop))
+    server = asyncio.create_task(serve(listener, jobs, 4 * moment, stop))
     timeout = aiohttp.ClientTimeout(total=50 * moment)
     async with aiohttp.ClientSession(root, timeout=timeout) as session:
 
@@ -236,51 +184,40 @@ async def main():
         await get("/jobs/1")
         await at(9)
         await get("/jobs/1")
-        await get("/jobs/9")
-
-        await at(10)
-        print("One job runs, one waits, one more is too many:")
-        await submit("these are six words, one each")
         await submit("")
-        await submit("too much")
-        await at(12)
+        await at(10)
         await get("/jobs/2")
-        await get("/jobs/3")
 
-        await at(19)
-        print("Of those that have ended two are kept:")
-        for path in ["/jobs/1", "/jobs/2", "/jobs/3"]:
+        await at(11)
+        print("Two jobs run, one more is too many:")
+        await submit("three words here")
+        await submit("takes four tenths more")
+        await submit("too much")
+
+        await at(16)
+        print("The results of the last two are kept:")
+        for path in ["/jobs/2", "/jobs/3", "/jobs/4"]:
             await get(path)
 
-        await at(21)
-        print("Errors are JSON too:")
-        await submit("x" * 90)
-        headers = {"Content-Type": "application/json"}
-        await post(data="{", headers=headers)
-        await get("/jobs")
-        await get("/nothing")
+        await at(17)
+        print("A body that is no JSON:")
+        await post(data="{", headers={"Content-Type": "application/json"})
 
-        await at(23)
-        print("A request has 0.5 s, and half of this one never comes:")
-
-        async def half_a_body():
-            yield b'{"text":'
-            await asyncio.Event().wait()
-
-        await post(data=half_a_body(), headers=headers)
-
-        await at(30)
+        await at(20)
         print("The server is told to stop, with two jobs:")
         await submit("this is soon done")
-        await submit("it takes so long that it is dropped")
-        stop.set()
-        await at(32)
+        await submit("it takes so long that in the end it is dropped")
+        jobs.is_stopping = True
+        await at(22)
         await get("/health")
         await get("/ready")
         await submit("no more")
-        await at(38)
+        await at(23)
+        stop.set()
+        await at(24)
         await get("/health")
-        print(f"dropped are the jobs {await server}")
+    await server
+    print(f"dropped are the jobs {await jobs.drain(4 * moment)}")
 
 
 asyncio.run(main())

@@ -39,9 +39,11 @@ mod sockets_by_hand;
 
 // Servers
 mod tls;
-mod websocket_chat;
+mod chat_room;
+mod websocket_server;
 mod request_handler;
 mod router;
+mod http_server;
 mod api_server;
 
 // Services

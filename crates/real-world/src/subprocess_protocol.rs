@@ -16,15 +16,14 @@
 //! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol
 //! asyncio: asyncio.SubprocessProtocol.pipe_data_received
 //! clock: real
+//! try: echo tea -> 1: tea
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::select;
-use tokio::time::{Instant, interval_at, sleep};
 
 /// What happens to a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +49,6 @@ pub struct Process {
 
 impl Process {
     /// Starts the program.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such program, or it cannot be started.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a Tokio runtime.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
         command.stdin(Stdio::piped()).kill_on_drop(true);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -74,10 +65,6 @@ impl Process {
 
     /// Returns the next event; `None` after the exit and the end of both pipes.
     /// Cancel-safe.
-    ///
-    /// # Errors
-    ///
-    /// What the system says of a pipe or the child.
     pub async fn next(&mut self) -> io::Result<Option<Event>> {
         let [out, err] = &mut self.buffers;
         let event = select! {
@@ -93,19 +80,11 @@ impl Process {
     }
 
     /// Returns the exit status if the child has ended.
-    ///
-    /// # Errors
-    ///
-    /// What the system says of the child.
     pub fn status(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
     /// Kills the child, but not its own children.
-    ///
-    /// # Errors
-    ///
-    /// If the child was waited for already.
     pub fn kill(&mut self) -> io::Result<()> {
         self.child.start_kill()
     }
@@ -128,64 +107,20 @@ async fn read(
     Ok(Event::Data(number, buffer[..size].to_vec()))
 }
 
-/// What the callbacks of a protocol would do.
-async fn show(process: &mut Process) -> io::Result<()> {
+/// Shows the events of a program: `cargo run -- ls /tmp`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut arguments = std::env::args().skip(1);
+    let program = arguments.next().ok_or("usage: COMMAND [ARGUMENT...]")?;
+    let mut process = Process::spawn(Command::new(program).args(arguments))?;
+    // Otherwise the program may wait for input.
+    process.stdin = None;
     while let Some(event) = process.next().await? {
         match event {
-            Event::Data(number, data) => {
-                println!("{number}: {}", data.trim_ascii_end().escape_ascii());
-            }
-            Event::PipeLost(number) => println!("{number}: the end"),
-            Event::Exited(status) => match status.code() {
-                Some(code) => println!("exit code {code}"),
-                None => println!("ended by a signal"),
-            },
+            Event::Data(pipe, data) => println!("{pipe}: {}", data.escape_ascii()),
+            Event::PipeLost(pipe) => println!("{pipe}: closed"),
+            Event::Exited(status) => println!("{status}"),
         }
     }
-    println!("all has ended");
     Ok(())
-}
-
-pub async fn run() -> io::Result<()> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(200);
-    let mut part = interval_at(first, Duration::from_millis(1000));
-    let tenth = Duration::from_millis(100);
-
-    part.tick().await;
-    println!("Output, the end of one pipe, the exit, and output after that:");
-    let script = "read name; echo hello $name; sleep 0.2; exec >&-; sleep 0.2
-                  (sleep 0.2; echo late >&2) & exit 3";
-    let mut process = Process::spawn(Command::new("sh").arg("-c").arg(script))?;
-    if let Some(stdin) = &mut process.stdin {
-        // transport.get_pipe_transport(0).write(b"world\n")
-        stdin.write_all(b"world\n").await?;
-    }
-    show(&mut process).await?;
-
-    part.tick().await;
-    println!("Killed while it waits for more input:");
-    let mut process = Process::spawn(&mut Command::new("cat"))?;
-    if let Some(stdin) = &mut process.stdin {
-        stdin.write_all(b"some input\n").await?;
-    }
-    if let Some(Event::Data(number, data)) = process.next().await? {
-        println!("{number}: {}", data.trim_ascii_end().escape_ascii());
-    }
-    sleep(tenth).await;
-    println!("has ended: {}", process.status()?.is_some());
-    process.kill()?;
-    // Exit and ends come in any order.
-    while process.next().await?.is_some() {}
-    let status = process.status()?;
-    println!("has ended: {}", status.is_some());
-    if status.is_some_and(|status| status.code().is_none()) {
-        println!("ended by a signal");
-    }
-    Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
 }

@@ -1,19 +1,19 @@
-//! Jobs that are submitted, polled, refused and dropped, and requests with errors.
+//! Jobs that are submitted, polled, refused and dropped, behind `http_server`.
 
-use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header;
-use futures::stream;
-use futures::{FutureExt, StreamExt};
-use reqwest::{Body, RequestBuilder};
+use futures::FutureExt;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::api_server::{Limits, Work, serve};
+use crate::api_server::{Jobs, Work};
+use crate::http_server::{Limits, serve};
 
 /// Counts the words of a text, and takes 0.1 s for each.
 pub fn count_words(text: String) -> Work {
@@ -22,13 +22,13 @@ pub fn count_words(text: String) -> Work {
         sleep(Duration::from_millis(100) * words as u32).await;
         match words {
             0 => Err("the text is empty".to_owned()),
-            _ => Ok(words),
+            _ => Ok(json!(words)),
         }
     };
     work.boxed()
 }
 
-/// Asks the server, and prints what it answers.
+/// Sends a request, and prints what the server answers.
 async fn ask(request: RequestBuilder) -> reqwest::Result<()> {
     let (client, request) = request.build_split();
     let request = request?;
@@ -56,20 +56,18 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let at = |moments| sleep_until(start + moments * moment);
     let limits = Limits {
         connections: 100,
-        running: 1,
-        waiting: 1,
-        kept: 2,
-        body: 100,
+        body: 1000,
         head: 20 * moment,
         request: 5 * moment,
         connection: 600 * moment,
-        leave: 5 * moment,
         drain: 4 * moment,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let root = format!("http://{}", listener.local_addr()?);
+    let jobs = Jobs::new(2, 2, count_words);
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, limits, count_words, stop.clone()));
+    let serving = serve(listener, Arc::clone(&jobs).routes(), limits, stop.clone());
+    let server = tokio::spawn(serving);
     let client = reqwest::Client::builder().no_proxy().timeout(50 * moment);
     // Sooner than the server closes it: what is sent on a connection in the moment in
     // which it is closed gets no answer.
@@ -85,49 +83,42 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     get("/jobs/1").await?;
     at(9).await;
     get("/jobs/1").await?;
-    get("/jobs/9").await?;
-
-    at(10).await;
-    println!("One job runs, one waits, one more is too many:");
-    submit("these are six words, one each").await?;
     submit("").await?;
-    submit("too much").await?;
-    at(12).await;
+    at(10).await;
     get("/jobs/2").await?;
-    get("/jobs/3").await?;
 
-    at(19).await;
-    println!("Of those that have ended two are kept:");
-    for path in ["/jobs/1", "/jobs/2", "/jobs/3"] {
+    at(11).await;
+    println!("Two jobs run, one more is too many:");
+    submit("three words here").await?;
+    submit("takes four tenths more").await?;
+    submit("too much").await?;
+
+    at(16).await;
+    println!("The results of the last two are kept:");
+    for path in ["/jobs/2", "/jobs/3", "/jobs/4"] {
         get(path).await?;
     }
 
-    at(21).await;
-    println!("Errors are JSON too:");
-    submit(&"x".repeat(90)).await?;
-    let json = || post().header(header::CONTENT_TYPE, "application/json");
-    ask(json().body("{")).await?;
-    get("/jobs").await?;
-    get("/nothing").await?;
+    at(17).await;
+    println!("A body that is no JSON:");
+    let json = post().header(header::CONTENT_TYPE, "application/json");
+    ask(json.body("{")).await?;
 
-    at(23).await;
-    println!("A request has 0.5 s, and half of this one never comes:");
-    let half = stream::iter([Ok::<_, Infallible>("{\"text\":")]);
-    let half_a_body = Body::wrap_stream(half.chain(stream::pending()));
-    ask(json().body(half_a_body)).await?;
-
-    at(30).await;
+    at(20).await;
     println!("The server is told to stop, with two jobs:");
     submit("this is soon done").await?;
-    submit("it takes so long that it is dropped").await?;
-    stop.cancel();
-    at(32).await;
+    submit("it takes so long that in the end it is dropped").await?;
+    jobs.stop();
+    at(22).await;
     get("/health").await?;
     get("/ready").await?;
     submit("no more").await?;
-    at(38).await;
+    at(23).await;
+    stop.cancel();
+    at(24).await;
     get("/health").await?;
-    println!("dropped are the jobs {:?}", server.await?);
+    server.await?;
+    println!("dropped are the jobs {:?}", jobs.drain(4 * moment).await);
     Ok(())
 }
 

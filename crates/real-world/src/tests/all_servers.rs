@@ -22,8 +22,8 @@ use super::hostile::{
 };
 use super::support::{child_of, soon, tasks};
 use crate::{
-    api_server, demos, line_protocol, protocols, servers, tcp_echo_server, tls,
-    unix_socket, websocket_chat,
+    api_server, chat_room, demos, http_server, line_protocol, protocols, servers,
+    tcp_echo_server, tls, unix_socket, websocket_server,
 };
 
 /// All limits in time.
@@ -198,23 +198,30 @@ async fn tls() -> Started {
     })
 }
 
-async fn websocket_chat() -> Started {
+/// With the room of `chat_room`.
+async fn websocket_server() -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let limits = websocket_chat::Limits {
+    let limits = websocket_server::Limits {
         connections: CONNECTIONS,
-        joining: SHORT,
+        origins: &[],
+        handshake: SHORT,
         message: 1000,
-        queue: 64,
-        pace: Duration::from_millis(1),
         ping: SHORT / 3,
         silence: SHORT,
         closing: SHORT,
     };
+    let room = chat_room::Room::new(64, Duration::from_millis(1));
+    let entered = Arc::clone(&room);
+    let handle = move |connection| {
+        demos::websocket_server::take_part(Arc::clone(&entered), connection)
+    };
     let stop = CancellationToken::new();
-    let task = tokio::spawn(websocket_chat::serve(listener, limits, stop.clone()));
+    let serving = websocket_server::serve(listener, limits, stop.clone(), handle);
+    let task = tokio::spawn(serving);
     let stop = async move {
         stop.cancel();
+        room.close();
         task.await.expect("no panic");
     };
     Ok(Running {
@@ -223,30 +230,31 @@ async fn websocket_chat() -> Started {
     })
 }
 
-async fn api_server() -> Started {
+/// With the routes of `api_server`.
+async fn http_server() -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let limits = api_server::Limits {
+    let limits = http_server::Limits {
         connections: CONNECTIONS,
-        running: 2,
-        waiting: 2,
-        kept: 10,
         body: 1000,
         head: SHORT,
         request: SHORT,
         connection: 3 * SHORT,
-        leave: Duration::ZERO,
         drain: SHORT,
     };
     let work = |text: String| {
         assert_ne!(text, "panic", "scheduled");
         demos::api_server::count_words(text)
     };
+    let jobs = api_server::Jobs::new(2, 10, work);
+    let routes = Arc::clone(&jobs).routes();
     let stop = CancellationToken::new();
-    let task = tokio::spawn(api_server::serve(listener, limits, work, stop.clone()));
+    let serving = http_server::serve(listener, routes, limits, stop.clone());
+    let task = tokio::spawn(serving);
     let stop = async move {
         stop.cancel();
         task.await.expect("no panic");
+        jobs.drain(SHORT).await;
     };
     Ok(Running {
         target: api(target(address)),
@@ -296,8 +304,8 @@ macro_rules! servers {
 }
 
 servers!(
-    tcp_echo_server servers protocols line_protocol unix_socket tls websocket_chat
-    api_server
+    tcp_echo_server servers protocols line_protocol unix_socket tls websocket_server
+    http_server
 );
 
 const IS_CHILD: &str = "SERVER_OUT_OF_DESCRIPTORS";

@@ -9,10 +9,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::tcp_echo_server::{Limits, echo, exchange, serve};
+use crate::tcp_echo_server::{Limits, echo, serve};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TENTH: Duration = Duration::from_millis(100);
+
+/// Sends a text, and waits for as many bytes.
+async fn exchange(stream: &mut TcpStream, text: &str) -> io::Result<String> {
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = vec![0; text.len()];
+    stream.read_exact(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
 
 struct Server {
     address: SocketAddr,
@@ -134,8 +142,7 @@ mod out_of_descriptors {
     use tokio::time::timeout;
 
     use super::super::support::child_of;
-    use super::{MINUTE, Server, TENTH};
-    use crate::tcp_echo_server::exchange;
+    use super::{MINUTE, Server, TENTH, exchange};
 
     const IS_CHILD: &str = "ECHO_SERVER_OUT_OF_DESCRIPTORS";
 

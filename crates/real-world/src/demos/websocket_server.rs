@@ -1,8 +1,10 @@
-//! Members that join, talk and leave, and clients that are slow, silent or too loud.
+//! A chat in the room of `chat_room`: members that join, talk and leave, and clients
+//! that are slow, silent or too loud.
 
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::SplitSink;
@@ -10,16 +12,51 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::websocket_chat::{Limits, serve};
+use crate::chat_room::{Refused, Room};
+use crate::websocket_server::{Connection, Limits, serve};
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 type Socket = WebSocketStream<TcpStream>;
+
+/// Serves one member. Its first message is its name.
+pub async fn take_part(
+    room: Arc<Room<Utf8Bytes>>,
+    mut connection: Connection<TcpStream>,
+) {
+    // Not as long as a member may be silent.
+    let Ok(Ok(name)) = timeout(Duration::from_millis(300), connection.next()).await
+    else {
+        return;
+    };
+    let mut seat = match room.join(&name) {
+        Ok(seat) => seat,
+        Err(Refused::Closed) => return connection.close(CloseCode::Away, "").await,
+        Err(_) => return connection.close(CloseCode::Policy, "not a free name").await,
+    };
+    let (voice, too_slow) = (seat.voice(), seat.too_slow.clone());
+    let talking = connection.converse(&mut seat.messages, |text| voice(&text));
+    let ended = too_slow.run_until_cancelled(talking).await;
+    seat.farewell = match ended {
+        None => "was too slow",
+        Some(CloseCode::Normal) => "left",
+        Some(CloseCode::Error) => "gave no sign of life",
+        Some(CloseCode::Size) => "sent too much at once",
+        Some(_) => "was cut off",
+    };
+    drop(seat);
+    if let Some(code) = ended {
+        connection.close(code, "").await;
+    }
+}
 
 /// Connects, with a small buffer for what comes, and says the name.
 async fn enter(server: SocketAddr, name: &str) -> Result<Socket, Failure> {
@@ -91,10 +128,9 @@ fn listen() -> io::Result<TcpListener> {
 pub async fn run() -> Result<(), Failure> {
     let limits = Limits {
         connections: 10,
-        joining: Duration::from_millis(300),
+        origins: &["https://chat.example"],
+        handshake: Duration::from_millis(300),
         message: 256 * 1024,
-        queue: 3,
-        pace: Duration::from_millis(10),
         ping: Duration::from_millis(300),
         silence: Duration::from_millis(800),
         closing: Duration::from_millis(300),
@@ -105,8 +141,12 @@ pub async fn run() -> Result<(), Failure> {
     let listener = listen()?;
     let server = listener.local_addr()?;
     let stop = CancellationToken::new();
-    let serving =
-        AbortOnDropHandle::new(tokio::spawn(serve(listener, limits, stop.clone())));
+    // Three messages may wait for a member, and each may say something every 10 ms.
+    let room = Room::new(3, Duration::from_millis(10));
+    let entered = Arc::clone(&room);
+    let handle = move |connection| take_part(Arc::clone(&entered), connection);
+    let serving = serve(listener, limits, stop.clone(), handle);
+    let serving = AbortOnDropHandle::new(tokio::spawn(serving));
 
     at(2).await;
     println!("Two join; a name that is taken is refused, and one that is none:");
@@ -151,6 +191,16 @@ pub async fn run() -> Result<(), Failure> {
     ana.hear().await;
     drop(dan);
 
+    at(14).await;
+    println!("A page of another site may not connect:");
+    let mut request = format!("ws://{server}/").into_client_request()?;
+    let origin = HeaderValue::from_static("https://evil.example");
+    request.headers_mut().insert("origin", origin);
+    let stream = TcpStream::connect(server).await?;
+    if let Err(tungstenite::Error::Http(refused)) = client_async(request, stream).await {
+        println!("status {}", refused.status().as_u16());
+    }
+
     at(15).await;
     println!("Eve answers no ping, and the request of another never ends:");
     let eve = enter(server, "eve").await?;
@@ -167,8 +217,10 @@ pub async fn run() -> Result<(), Failure> {
     let fay = enter(server, "fay").await?;
     ana.hear().await;
     stop.cancel();
+    room.close();
     ana.hear().await;
-    println!("cut off: {}", serving.await?);
+    serving.await?;
+    println!("all connections are closed");
     drop(fay);
     Ok(())
 }

@@ -1,9 +1,9 @@
 //~ E0308 expected fn item, found a different fn item
 //! Two async functions as handlers in one map, as they are.
 //!
-//! Each returns a future of its own type. Box the futures, as `route` does there.
+//! Each returns a future of its own type. Box the futures.
 //!
-//! example: router
+//! example: boxed_futures
 
 use std::collections::HashMap;
 

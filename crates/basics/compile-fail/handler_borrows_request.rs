@@ -4,7 +4,7 @@
 //! The future of such a handler has the lifetime of the request in its type, so there is
 //! no one type `Fut` for all requests. Give the handler the request itself.
 //!
-//! example: router
+//! example: boxed_futures
 
 use std::collections::HashMap;
 

@@ -11,7 +11,11 @@ import socket
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidStatus,
+)
 
 
 @dataclasses.dataclass
@@ -52,8 +56,6 @@ class Room:
     def __init__(self, limits):
         self.limits = limits
         self.members = {}
-        self.stopping = False
-        self.cut_off = 0
 
     def tell(self, text):
         for member in self.members.values():
@@ -96,7 +98,6 @@ class Room:
             end = "left"
         except ConnectionClosedError as error:
             end = member.why_closed(error)
-            self.cut_off += self.stopping
         finally:
             writer.cancel()
             del self.members[name]
@@ -111,6 +112,8 @@ class Room:
             sock=listener,
             process_request=self.refuse,
             compression=None,
+            # A client that is no browser sends none.
+            origins=["https://chat.example", None],
             open_timeout=self.limits.joining,
             max_size=self.limits.message,
             ping_interval=self.limits.ping,
@@ -118,7 +121,6 @@ class Room:
             close_timeout=self.limits.closing,
         ) as server:
             yield server
-            self.stopping = True
 
 
 def tcp_socket():
@@ -248,6 +250,13 @@ async def main():
         await ana.hear()
         dan.transport.abort()
 
+        await at(14)
+        print("A page of another site may not connect:")
+        try:
+            await connect("ws://{}:{}/".format(*server), origin="https://evil.example")
+        except InvalidStatus as refused:
+            print(f"status {refused.response.status_code}")
+
         await at(15)
         print("Eve answers no ping, and the request of another never ends:")
         eve = await enter_and_not_read(server, "eve")
@@ -264,11 +273,10 @@ async def main():
         print("The server stops, and Fay does not answer:")
         fay = await enter_and_not_read(server, "fay")
         await ana.hear()
-        room.stopping = True
         serving.close(code=1001, reason="the server stops")
         await ana.hear()
         await serving.wait_closed()
-        print(f"cut off: {room.cut_off}")
+        print("all connections are closed")
         fay.transport.abort()
 
 

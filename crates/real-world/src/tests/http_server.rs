@@ -1,0 +1,512 @@
+use std::io;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::http_server::{Limits, serve};
+
+const LONG: Duration = Duration::from_secs(120);
+const SHORT: Duration = Duration::from_millis(100);
+
+/// No limit in time but that of the shutdown.
+const LIMITS: Limits = Limits {
+    connections: 10_000,
+    body: 1000,
+    head: LONG,
+    request: LONG,
+    connection: LONG,
+    drain: SHORT,
+};
+
+/// Says hello, counts bytes, sleeps, panics.
+fn routes() -> Router {
+    let nap = async |Path(millis): Path<u64>| sleep(Duration::from_millis(millis)).await;
+    let fails = async || -> &'static str { panic!("scheduled") };
+    Router::new()
+        .route("/hello", get(async || "hello"))
+        .route("/nap/{millis}", get(nap))
+        .route("/length", post(async |body: String| body.len().to_string()))
+        .route("/panic", get(fails))
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    tasks_before: usize,
+}
+
+impl Server {
+    async fn start(limits: Limits, routes: Router) -> Self {
+        let tasks_before = Handle::current().metrics().num_alive_tasks();
+        let bound = TcpListener::bind("127.0.0.1:0").await;
+        let listener = bound.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, routes, limits, stop.clone()));
+        Self {
+            address,
+            stop,
+            task,
+            tasks_before,
+        }
+    }
+
+    /// Sends the text, and leaves the connection open.
+    async fn send(&self, text: &str) -> TcpStream {
+        let connected = TcpStream::connect(self.address).await;
+        let mut stream = connected.expect("it listens");
+        let written = stream.write_all(text.as_bytes()).await;
+        written.expect("there is room for a little");
+        stream
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = read(self.send(&head("GET", path, 0)).await).await;
+        answer.expect("it answers")
+    }
+
+    /// Stops it, with a limit, and sees that then no task is left.
+    async fn stop(self) {
+        self.stop.cancel();
+        let ended = timeout(LONG / 2, self.task).await;
+        ended.expect("it ends").expect("it does not panic");
+        no_more_than(self.tasks_before).await;
+    }
+}
+
+/// Waits until there are no more tasks than that. A task that has ended still counts
+/// for a moment, while another thread puts it away.
+async fn no_more_than(tasks: usize) {
+    let metrics = Handle::current().metrics();
+    let all_end = async {
+        while metrics.num_alive_tasks() > tasks {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LONG / 4, all_end).await.expect("a task is left");
+}
+
+fn head(method: &str, path: &str, length: usize) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// What comes until the server closes the connection.
+async fn read(mut stream: TcpStream) -> io::Result<(u16, String)> {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let status = text.get(9..12).and_then(|status| status.parse().ok());
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+    Ok((
+        status.unwrap_or_default(),
+        body.unwrap_or_default().to_owned(),
+    ))
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends() {
+    for limits in [
+        Limits {
+            head: SHORT,
+            ..LIMITS
+        },
+        LIMITS,
+    ] {
+        let server = Server::start(limits, routes()).await;
+        let stream = server.send("GET /hello HTTP/1.1\r\nX-Never-").await;
+        let text = head("GET", "/hello", 0).replace("close", "keep-alive");
+        let idle = server.send(&text).await;
+        if limits.head == SHORT {
+            let end = timeout(LONG / 2, read(idle)).await;
+            let (status, _) = end.expect("its time is over").expect("it is closed");
+            assert_eq!(status, 200);
+            let end = timeout(LONG / 2, read(stream)).await;
+            assert!(end.is_ok(), "its time is over");
+            server.stop().await;
+        } else {
+            sleep(SHORT).await;
+            server.stop().await;
+            drop(stream);
+        }
+    }
+}
+
+#[tokio::test]
+async fn axum_alone_waits_for_a_head_that_never_ends() {
+    let bound = TcpListener::bind("127.0.0.1:0").await;
+    let listener = bound.expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let serve = axum::serve(listener, Router::new()).with_graceful_shutdown(stopped);
+    let mut server = tokio::spawn(serve.into_future());
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let written = stream.write_all(b"GET /hello HTTP/1.1\r\nX-Never-").await;
+    written.expect("there is room for a little");
+    sleep(SHORT).await;
+    stop.cancel();
+    assert!(timeout(5 * SHORT, &mut server).await.is_err());
+    drop(stream);
+    let ended = timeout(LONG, server).await.expect("the client has left");
+    assert!(ended.is_ok_and(|ended| ended.is_ok()));
+}
+
+#[tokio::test]
+async fn half_a_body() {
+    let limits = Limits {
+        request: SHORT,
+        ..LIMITS
+    };
+    let server = Server::start(limits, routes()).await;
+    let half = head("POST", "/length", 100) + "half";
+    let stays = server.send(&half).await;
+    let (status, body) = read(stays).await.expect("it answers");
+    assert_eq!((status, &*body), (504, "the request took too long"));
+    let mut closes = server.send(&half).await;
+    closes.shutdown().await.expect("it is open");
+    let _ = timeout(LONG, read(closes)).await.expect("it is closed");
+    let resets = server.send(&half).await;
+    resets.set_zero_linger().expect("it is open");
+    drop(resets);
+    assert_eq!(server.get("/hello").await.0, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_too_large() {
+    let server = Server::start(LIMITS, routes()).await;
+    let chunked = "POST /length HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+                   Content-Type: application/json\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n";
+    let mut stream = server.send(chunked).await;
+    let chunk = format!("c8\r\n{}\r\n", " ".repeat(200));
+    for _ in 0..6 {
+        stream.write_all(chunk.as_bytes()).await.expect("it reads");
+    }
+    let mut status = [0; 12];
+    let read = timeout(LONG / 2, stream.read_exact(&mut status)).await;
+    assert!(read.expect("it answers").is_ok());
+    assert_eq!(&status, b"HTTP/1.1 413");
+    drop(stream);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading() {
+    let server = Server::start(LIMITS, routes()).await;
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.set_recv_buffer_size(4096).expect("it can be set");
+    let connected = socket.connect(server.address).await;
+    let mut stream = connected.expect("it listens");
+    let requests = "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n".repeat(1000);
+    let write = async {
+        loop {
+            stream
+                .write_all(requests.as_bytes())
+                .await
+                .expect("it is open");
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // The loop ends only by the server, which waits to be read and reads no more.
+    let mut writing = Box::pin(write);
+    while timeout(3 * SHORT, &mut writing).await.is_ok() {}
+    assert_eq!(server.get("/hello").await.0, 200, "others are answered");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_and_every_fault() {
+    let limits = Limits {
+        drain: LONG / 4,
+        ..LIMITS
+    };
+    let server = Server::start(limits, routes()).await;
+    let address = server.address;
+    // Both ends of a connection count as files, of which a process may open 1024.
+    let permits = Arc::new(Semaphore::new(300));
+    let mut set = JoinSet::new();
+    for number in 0..1000 {
+        let permits = Arc::clone(&permits);
+        set.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            let body = number.to_string();
+            let mut text = head("POST", "/length", body.len()) + &body;
+            let fault = number % 5;
+            if fault > 2 {
+                text.truncate(if fault == 3 { text.len() - 1 } else { 30 });
+            }
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(text.as_bytes()).await?;
+            if fault > 1 {
+                // Left at once: with the request whole, half a body, half a head.
+                stream.set_zero_linger()?;
+                return Ok(None);
+            }
+            read(stream).await.map(|answer| Some((answer, body.len())))
+        });
+    }
+    let mut answered = 0;
+    while let Some(ended) = set.join_next().await {
+        let answer: io::Result<_> = ended.expect("no client panics");
+        if let Some((answer, length)) = answer.expect("each is answered") {
+            assert_eq!(answer, (200, length.to_string()));
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 400);
+    assert_eq!(server.get("/hello").await.0, 200);
+    server.stop().await;
+}
+
+/// What the process holds in memory, in kB; 0 where the system does not say.
+fn memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// In a process of its own, as the memory of other tests would count.
+#[test]
+fn ten_thousand_in_turn_and_a_thousand_at_once() {
+    const ALONE: &str = "HTTP_SERVER_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("it needs no thread");
+        return runtime.block_on(many());
+    }
+    let (_, module) = module_path!().split_once("::").expect("it is in a crate");
+    let output = Command::new(std::env::current_exe().expect("it runs"))
+        .args([
+            &format!("{module}::ten_thousand_in_turn_and_a_thousand_at_once"),
+            "--exact",
+        ])
+        .env(ALONE, "1")
+        .output()
+        .expect("it can be run again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+/// So many open files, of which each end of a connection is one.
+#[cfg(unix)]
+fn allow_files(count: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.current.map(|current| current.max(count));
+    setrlimit(Resource::Nofile, limit).expect("the system allows it");
+}
+
+#[cfg(not(unix))]
+fn allow_files(_count: u64) {}
+
+async fn many() {
+    let server = Server::start(LIMITS, routes()).await;
+    let (mut answered, mut before) = (0, 0);
+    for number in 0..10_000 {
+        if number == 1000 {
+            before = memory();
+        }
+        // Half a head, half a body; then the client leaves, or breaks off.
+        let (text, resets) = match number % 10 {
+            1 => ("GET /hello HTTP/1.1\r\nX-Never-".to_owned(), false),
+            2 => (head("POST", "/length", 10) + "{", true),
+            _ => {
+                assert_eq!(server.get("/hello").await.0, 200);
+                answered += 1;
+                continue;
+            }
+        };
+        let stream = server.send(&text).await;
+        if resets {
+            stream.set_zero_linger().expect("it is open");
+        }
+    }
+    no_more_than(server.tasks_before + 1).await;
+    let grown = memory().saturating_sub(before);
+    assert_eq!(answered, 8000);
+    assert!(grown < 1000, "{grown} kB more than after 1000");
+
+    allow_files(2100);
+    let mut open = Vec::new();
+    for _ in 0..1000 {
+        open.push(server.send(&head("GET", "/hello", 0)[..20]).await);
+    }
+    for stream in &mut open {
+        let rest = &head("GET", "/hello", 0)[20..];
+        stream.write_all(rest.as_bytes()).await.expect("it is open");
+    }
+    for stream in open {
+        let (status, _) = read(stream).await.expect("it answers");
+        assert_eq!(status, 200);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_has_begun_is_answered_at_the_end() {
+    let limits = Limits {
+        drain: LONG / 4,
+        ..LIMITS
+    };
+    let server = Server::start(limits, routes()).await;
+    let mut begun = server.send(&head("POST", "/length", 3)).await;
+    sleep(SHORT).await;
+    let rest = async {
+        sleep(SHORT).await;
+        begun.write_all(b"one").await.expect("it is open");
+        read(begun).await.expect("it answers")
+    };
+    let ((), (status, body)) = tokio::join!(server.stop(), rest);
+    assert_eq!((status, &*body), (200, "3"));
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_the_drain_is_dropped() {
+    let server = Server::start(LIMITS, routes()).await;
+    let _open = server.send(&head("GET", "/nap/100000", 0)).await;
+    sleep(SHORT).await;
+    let start = Instant::now();
+    server.stop().await;
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_response() {
+    let server = Server::start(LIMITS, routes()).await;
+    let answer = server.get("/panic").await;
+    assert_eq!(answer, (500, "internal error".to_owned()));
+    assert_eq!(server.get("/hello").await.0, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn dropped_it_leaves_nothing_running() {
+    for stage in 1..4 {
+        let server = Server::start(LIMITS, routes()).await;
+        let mut open = Vec::new();
+        if stage > 1 {
+            open.push(server.send(&head("POST", "/length", 10)).await);
+            open.push(server.send(&head("GET", "/nap/100000", 0)).await);
+            open.push(server.send("GET /").await);
+            sleep(Duration::from_millis(20)).await;
+        }
+        if stage > 2 {
+            server.stop.cancel();
+            sleep(Duration::from_millis(20)).await;
+        }
+        server.task.abort();
+        let ended = server.task.await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+        no_more_than(server.tasks_before).await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_connection_is_closed_though_its_client_would_go_on() {
+    let connection = SHORT;
+    let server = Server::start(
+        Limits {
+            connection,
+            ..LIMITS
+        },
+        routes(),
+    )
+    .await;
+    let text = head("GET", "/hello", 0).replace("close", "keep-alive");
+    let old = server.send(&text).await;
+    let read = timeout(LONG / 2, read(old)).await.expect("it is old");
+    assert_eq!(read.expect("it is answered").0, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_ends_although_its_client_has_left() {
+    for finishes in [false, true] {
+        let (begun, ended) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        let ended_now = Arc::new(Notify::new());
+        let (begin, end, wake) = (
+            Arc::clone(&begun),
+            Arc::clone(&ended),
+            Arc::clone(&ended_now),
+        );
+        let handler = async move || {
+            begin.notify_one();
+            sleep(SHORT).await;
+            end.store(true, SeqCst);
+            wake.notify_one();
+        };
+        let routes = Router::new().route("/", get(handler));
+        let bound = TcpListener::bind("127.0.0.1:0").await;
+        let listener = bound.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let server = match finishes {
+            true => {
+                tokio::spawn(serve(listener, routes, LIMITS, CancellationToken::new()))
+            }
+            false => {
+                tokio::spawn(async { axum::serve(listener, routes).await.expect("") })
+            }
+        };
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let sent = client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        sent.expect("there is room");
+        timeout(LONG, begun.notified()).await.expect("it begins");
+        drop(client);
+        if finishes {
+            timeout(LONG, ended_now.notified()).await.expect("it ends");
+        } else {
+            sleep(5 * SHORT).await;
+            assert!(!ended.load(SeqCst), "hyper drops it");
+        }
+        server.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_head_has_a_limit_in_bytes() {
+    let server = Server::start(LIMITS, routes()).await;
+    let mut client = server.send("GET / HTTP/1.1\r\nx: ").await;
+    let mut sent = 0;
+    let (mut reader, mut writer) = client.split();
+    let sending = async {
+        while sent < 10_000_000 && writer.write_all(&[b'x'; 1000]).await.is_ok() {
+            sent += 1000;
+            sleep(Duration::from_micros(100)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let reading =
+        async { while reader.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
+    let both = async {
+        tokio::select! {
+            () = sending => {}
+            () = reading => {}
+        }
+    };
+    timeout(LONG, both).await.expect("it ends");
+    assert!(answer.starts_with(b"HTTP/1.1 431"), "after {sent}");
+    assert!(sent < 200_000, "{sent} bytes of one head");
+    server.stop().await;
+}

@@ -1,0 +1,250 @@
+//! WebSocket server with tokio-tungstenite: limits, `Origin`, pings, close frames.
+//!
+//! The library `websockets` does most of this by itself; here you do it: a limit for the
+//! handshake, pings, an end for silent clients, and the close handshake. Reading and
+//! writing run side by side, so that a client that does not read is still heard.
+//!
+//! Bounds: `Limits`; the library allows messages of 64 MiB. What waits to be sent is in
+//! the caller's queue.
+//!
+//! Trap: any web page can open a WebSocket to your server, with its visitor's cookies.
+//! The browser tells in `Origin` which page it is: refuse all but yours.
+//!
+//! In production: `axum` with `ws` serves the same socket beside other routes.
+//!
+//! See also: `chat_room` (the demonstration is a chat), `tls`.
+//!
+//! asyncio: asyncio.Queue, asyncio.timeout
+//! clock: real
+//! try: nowhere -> invalid socket address
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt, TryStreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep, timeout};
+use tokio_tungstenite::tungstenite::Error::{Capacity, Protocol, Utf8};
+use tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    ErrorResponse, Request, Response,
+};
+use tokio_tungstenite::tungstenite::http::{StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::{
+    CloseFrame, WebSocketConfig, frame::coding::CloseCode,
+};
+use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+use tokio_util::sync::CancellationToken;
+
+/// What the server allows. No number may be zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most open connections. Further clients wait in the system's backlog.
+    pub connections: usize,
+    /// The sites whose pages may connect. So may a client that sends no `Origin`.
+    pub origins: &'static [&'static str],
+    /// The time for the handshake.
+    pub handshake: Duration,
+    /// The length of one message in bytes.
+    pub message: usize,
+    /// The time from one ping to the next.
+    pub ping: Duration,
+    /// The longest time until a message has come or gone, or a ping is answered.
+    pub silence: Duration,
+    /// The time for a client to answer a close frame.
+    pub closing: Duration,
+}
+
+/// Calls the handler with each connection, in a task of its own, until the token is
+/// cancelled. Then the connections have twice `Limits::closing` to end. Dropped, it cuts
+/// all clients off.
+pub async fn serve<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    limits: Limits,
+    stop: CancellationToken,
+    handle: impl Fn(Connection<TcpStream>) -> F + Clone + Send + 'static,
+) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut clients = JoinSet::new();
+    let accepting = async {
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            let permit = permit.expect("nobody closes the semaphore");
+            let stream = accept(&listener).await;
+            // Finished connections must not pile up, nor small messages wait.
+            while clients.try_join_next().is_some() {}
+            let _ = stream.set_nodelay(true);
+            let handle = handle.clone();
+            clients.spawn(async move {
+                let _permit = permit;
+                if let Some(connection) = Connection::accept(stream, limits).await {
+                    handle(connection).await;
+                }
+            });
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    drop(listener);
+    let all = async { while clients.join_next().await.is_some() {} };
+    let _ = timeout(limits.closing.saturating_mul(2), all).await;
+    clients.shutdown().await;
+}
+
+/// Returns the next connection, however long that takes. Cancel-safe.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // The client left before it was accepted.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // Out of file descriptors or memory: without a pause this would spin.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// A connection after its handshake. Dropped, it sends no close frame.
+pub struct Connection<S> {
+    socket: WebSocketStream<S>,
+    limits: Limits,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Makes the handshake over TCP, TLS or any other stream. Returns `None` if the
+    /// client is too slow, speaks another protocol, or belongs to another site's page.
+    pub async fn accept(stream: S, limits: Limits) -> Option<Self> {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            // Else the answers to pings would pile up when the client reads none of them.
+            .max_write_buffer_size(limits.message.saturating_add(256 * 1024))
+            .max_frame_size(Some(limits.message))
+            .max_message_size(Some(limits.message));
+        #[expect(clippy::result_large_err, reason = "the library asks for it")]
+        let check = |request: &Request, response: Response| {
+            let origin = request.headers().get(header::ORIGIN);
+            if origin.is_none_or(|origin| limits.origins.iter().any(|it| origin == *it)) {
+                return Ok(response);
+            }
+            let mut refused = ErrorResponse::new(None);
+            *refused.status_mut() = StatusCode::FORBIDDEN;
+            Err(refused)
+        };
+        let handshake = accept_hdr_async_with_config(stream, check, Some(config));
+        let socket = timeout(limits.handshake, handshake).await.ok()?.ok()?;
+        Some(Self { socket, limits })
+    }
+
+    /// Returns the next text, or why there is none, as [`converse`](Self::converse) does.
+    pub async fn next(&mut self) -> Result<Utf8Bytes, CloseCode> {
+        read(&mut self.socket, self.limits.silence).await
+    }
+
+    /// Sends the outgoing texts and calls `on_text` with each text that comes, side by
+    /// side. Awaits the future of `on_text` before it reads on. Ignores binary messages.
+    ///
+    /// Returns `Away` if the sender of the outgoing texts was dropped, `Normal` if the
+    /// client has left, `Abnormal` if the connection broke, `Error` if the client is
+    /// silent or does not read, and otherwise the rule that it has broken.
+    pub async fn converse<F: Future>(
+        &mut self,
+        outgoing: &mut mpsc::Receiver<Utf8Bytes>,
+        mut on_text: impl FnMut(Utf8Bytes) -> F,
+    ) -> CloseCode {
+        let (mut writer, mut reader) = (&mut self.socket).split();
+        let reading = async {
+            loop {
+                match read(&mut reader, self.limits.silence).await {
+                    Ok(text) => on_text(text).await,
+                    Err(end) => return end,
+                };
+            }
+        };
+        let writing = async {
+            let mut pings = interval(self.limits.ping);
+            loop {
+                let message = select! {
+                    _ = pings.tick() => Message::Ping(Bytes::new()),
+                    text = outgoing.recv() => match text {
+                        Some(text) => Message::Text(text),
+                        None => return CloseCode::Away,
+                    },
+                };
+                match timeout(self.limits.silence, writer.send(message)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return CloseCode::Abnormal,
+                    Err(_) => return CloseCode::Error,
+                }
+            }
+        };
+        select! { end = reading => end, end = writing => end }
+    }
+
+    /// Sends a close frame and waits for the answer. Returns if the client has left.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
+        let reason = Utf8Bytes::from_static(reason);
+        let closing = async {
+            self.socket.close(Some(CloseFrame { code, reason })).await?;
+            while self.socket.try_next().await?.is_some() {}
+            // With bytes unread the system would reset the connection.
+            let stream = self.socket.get_mut();
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+            Ok::<(), tungstenite::Error>(())
+        };
+        let _ = timeout(self.limits.closing, closing).await;
+    }
+}
+
+/// Returns the next text, within the time for a message or an answer to a ping.
+async fn read(
+    reader: &mut (impl TryStreamExt<Ok = Message, Error = tungstenite::Error> + Unpin),
+    silence: Duration,
+) -> Result<Utf8Bytes, CloseCode> {
+    loop {
+        let message = timeout(silence, reader.try_next()).await;
+        return Err(match message.map_err(|_| CloseCode::Error)? {
+            Ok(Some(Message::Text(text))) => return Ok(text),
+            // Reading answers a ping, and a close frame too, after which nothing comes.
+            Ok(Some(_)) => continue,
+            Ok(None) => CloseCode::Normal,
+            Err(Capacity(_)) => CloseCode::Size,
+            Err(Utf8(_)) => CloseCode::Invalid,
+            Err(Protocol(ResetWithoutClosingHandshake)) => CloseCode::Abnormal,
+            Err(Protocol(_)) => CloseCode::Protocol,
+            Err(_) => CloseCode::Abnormal,
+        });
+    }
+}
+
+/// Sends back what it gets, until it is killed: `cargo run -- 127.0.0.1:8080`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
+    let listener = TcpListener::bind(address).await?;
+    let limits = Limits {
+        connections: 200,
+        origins: &["https://example.com"],
+        handshake: Duration::from_secs(10),
+        message: 4_096,
+        ping: Duration::from_secs(20),
+        silence: Duration::from_secs(50),
+        closing: Duration::from_secs(5),
+    };
+    let echo = |mut connection: Connection<TcpStream>| async move {
+        let (sender, mut replies) = mpsc::channel(16);
+        let reply = |text| sender.send(text);
+        let code = connection.converse(&mut replies, reply).await;
+        connection.close(code, "").await;
+    };
+    serve(listener, limits, CancellationToken::new(), echo).await;
+    Ok(())
+}
