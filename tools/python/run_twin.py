@@ -13,9 +13,9 @@ where WALL is how many seconds it took by the machine's clock.
 With --cancel-at the main task is cancelled then, on the virtual clock.
 
 With --fork the twins are read from standard input, one a line, its path, a tab and when
-to cancel it, if at all.  Each runs in a process forked from this one, which has imported asyncio already.  What a twin prints
-goes to DIR/out and DIR/err; when it has ended, its wait status is printed here, or "late"
-if it was killed after SECONDS.
+to cancel it, if at all.  Each runs in a process forked from this one, which has imported
+asyncio already.  What a twin prints goes to DIR/out and DIR/err; when it has ended, its
+wait status is printed here, or "late" if it was killed after SECONDS.
 
 Works on CPython 3.11 and later, with the standard library alone.
 """

@@ -2,15 +2,15 @@
 
 use std::env;
 use std::num::NonZero;
-use std::thread;
 use std::time::Duration;
+use std::{ptr, thread};
 
 use anyhow::Result;
-use catalog::WrongCall;
 use catalog::check::{Checker, Job, Program, kinds};
 use catalog::python::Python;
 use catalog::report::{Outcome, Report};
 use catalog::workspace::{Example, Workspace};
+use catalog::{WrongCall, inventory};
 use clap::{Parser, ValueEnum};
 
 use crate::copy;
@@ -91,10 +91,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn at_least_one(text: &str) -> Result<NonZero<usize>, String> {
     text.parse()
         .map_err(|_| "it is a whole number, and at least 1".to_owned())
-}
-
-fn is_copy(job: &Job<'_>) -> bool {
-    job.program == Program::Copy
 }
 
 /// Checks what the options select. The last line is `N passed, N failed`.
@@ -184,18 +180,17 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
     let checker = Checker::new(workspace, python.as_ref(), options.limit);
     let mut report = Report::default();
     if does(Kind::Files) {
-        checker.check_files(filter, &mut report)?;
-    }
-    let copies: Vec<&Example> = match does(Kind::Copies) {
-        true => examples.clone(),
-        false => {
-            let copied = |it: &&Example| {
-                jobs.iter()
-                    .any(|job| is_copy(job) && std::ptr::eq(job.example, *it))
-            };
-            examples.iter().copied().filter(copied).collect()
+        for failure in inventory::check(workspace, filter)? {
+            report.count("", Err(failure))?;
         }
+    }
+    let is_run = |copy: &Example| {
+        let mut jobs = jobs.iter().filter(|job| job.program == Program::Copy);
+        jobs.any(|job| ptr::eq(job.example, copy))
     };
+    let copies = examples.iter().copied();
+    let copies = copies.filter(|it| does(Kind::Copies) || is_run(it));
+    let copies: Vec<&Example> = copies.collect();
     let compiled = thread::scope(|scope| {
         // Meanwhile the environment for packages is made. If that fails, it fails again
         // where the reason is reported.
@@ -208,11 +203,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         checker.compile_copies(&copies, &mut report)
     })?;
     if does(Kind::Copies) {
-        let compiled = examples
-            .iter()
-            .copied()
-            .filter(|it| compiled.contains(&it.id()));
-        checker.try_copies(&compiled.collect::<Vec<_>>(), &mut report)?;
+        checker.try_copies(&compiled, &mut report)?;
     }
     if does(Kind::CompileFail) {
         checker.compile_fail(&examples, &mut report)?;
@@ -223,7 +214,10 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         }
     }
     // What does not compile was told.
-    jobs.retain(|job| !is_copy(job) || compiled.contains(&job.example.id()));
+    jobs.retain(|job| {
+        job.program != Program::Copy
+            || compiled.iter().any(|it| ptr::eq(*it, job.example))
+    });
     let summary = checker.run_all(&jobs, &mut report)?;
     report.finish(&format!("{summary}\n{}", kinds(&examples)))
 }

@@ -18,7 +18,7 @@ use crate::python::{ForkServer, Python, twin_runner};
 use crate::report::{Failure, Report, counted};
 use crate::transcript::{Mismatch, Recording, SLACK, first_lines};
 use crate::workspace::{Example, Section, Workspace, read_golden};
-use crate::{canary, dependencies, inventory, process};
+use crate::{canary, dependencies, process};
 
 /// Which of an example's programs is run, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,23 +185,17 @@ impl<'a> Checker<'a> {
     /// # Errors
     ///
     /// When standard output cannot be written.
-    pub fn compile_copies(
+    pub fn compile_copies<'b>(
         &self,
-        examples: &[&Example],
+        examples: &[&'b Example],
         report: &mut Report,
-    ) -> Result<BTreeSet<String>> {
-        let mut compiled = BTreeSet::new();
-        in_parallel(
-            cores(),
-            examples,
-            |example, _| self.compile_copy(example),
-            |example, result| {
-                if result.is_ok() {
-                    compiled.insert(example.id());
-                }
-                report.count(&example.id(), result)
-            },
-        )?;
+    ) -> Result<Vec<&'b Example>> {
+        let mut compiled = Vec::new();
+        let compile = |example: &&'b Example, _: &mut _| self.compile_copy(example);
+        in_parallel(cores(), examples, compile, |example, result| {
+            compiled.extend(result.is_ok().then_some(*example));
+            report.count(&example.id(), result)
+        })?;
         Ok(compiled)
     }
 
@@ -629,18 +623,6 @@ impl<'a> Checker<'a> {
             let finished = running.join();
             Ok(finished.map_err(|_| Error::msg("the thread that ran it panicked"))??)
         })
-    }
-
-    /// Reports everything that is wrong with the files that the filter selects.
-    ///
-    /// # Errors
-    ///
-    /// When files cannot be read, or standard output cannot be written.
-    pub fn check_files(&self, filter: &str, report: &mut Report) -> Result<()> {
-        for failure in inventory::check(self.workspace, filter)? {
-            report.count("", Err(failure))?;
-        }
-        Ok(())
     }
 }
 

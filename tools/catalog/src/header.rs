@@ -168,26 +168,22 @@ pub fn label(line: &str) -> Option<&str> {
 }
 
 fn label_problems(paragraphs: &[&[&str]]) -> Option<String> {
-    let firsts = paragraphs.iter().filter_map(|paragraph| paragraph.first());
+    let known = LABELS.map(|label| format!("`{label}:`")).join(", ");
     let mut last = None;
-    for label in firsts.map(|line| label(line)) {
-        let place = match label {
-            None => None,
-            Some(label) => match LABELS.iter().position(|known| *known == label) {
-                None => {
-                    let known = LABELS.map(|label| format!("`{label}:`")).join(", ");
-                    let problem =
-                        format!("no paragraph begins with `{label}:`; there are {known}");
-                    return Some(problem);
-                }
-                place => place,
-            },
-        };
-        if place < last || place == last && place.is_some_and(|it| LABELS[it] != "Trap") {
-            let order = LABELS.map(|label| format!("`{label}:`")).join(", ");
-            let problem =
-                format!("the paragraphs of the header come in this order: text, {order}");
-            return Some(problem);
+    for line in paragraphs.iter().filter_map(|paragraph| paragraph.first()) {
+        let label = label(line);
+        let place = LABELS.iter().position(|known| label == Some(known));
+        if let (Some(label), None) = (label, place) {
+            return Some(format!(
+                "no paragraph begins with `{label}:`; there are {known}"
+            ));
+        }
+        // Only a trap may follow another one.
+        let repeats = place == last && place.is_some_and(|it| LABELS[it] != "Trap");
+        if place < last || repeats {
+            return Some(format!(
+                "the paragraphs of the header come in this order: text, {known}"
+            ));
         }
         last = place;
     }
