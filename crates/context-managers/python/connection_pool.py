@@ -9,10 +9,9 @@ class Closed(Exception):
 class Pool:
     """Opens connections when they are first needed, and reuses them."""
 
-    def __init__(self, manager, max_size, acquire_timeout, connect_timeout):
+    def __init__(self, manager, max_size, acquire_timeout):
         self._manager = manager
         self._acquire_timeout = acquire_timeout
-        self._connect_timeout = connect_timeout
         self._permits = asyncio.Semaphore(max_size)
         self._idle = []
         self._tasks = set()
@@ -41,7 +40,7 @@ class Pool:
                 return connection
             connection.close()
         # A connection that is open too late for this caller is there for the next.
-        task = asyncio.create_task(self._connect())
+        task = asyncio.create_task(self._manager.connect())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -53,10 +52,6 @@ class Pool:
             self._release(connection)
             raise Closed("the pool is closed")
         return connection
-
-    async def _connect(self):
-        async with asyncio.timeout(self._connect_timeout):
-            return await self._manager.connect()
 
     def _release_late(self, task):
         failed = task.cancelled() or task.exception()
@@ -110,7 +105,7 @@ class Database:
 
 
 def new_pool(max_size):
-    return Pool(Database(), max_size, acquire_timeout=0.4, connect_timeout=1)
+    return Pool(Database(), max_size, acquire_timeout=0.4)
 
 
 async def work(pool, name, delay):

@@ -4,8 +4,8 @@
 //! pool when it is dropped, also if its task fails, panics or is cancelled. The compiler
 //! refuses to use it afterwards ("borrow of moved value: `connection`").
 //!
-//! Bounds: `max_size` connections; `acquire_timeout` and `connect_timeout` limit the
-//! waits. Idle connections stay open without a limit of time.
+//! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
+//! into `connect`: one that hangs keeps its permit. Idle connections stay open.
 //!
 //! Trap: a task that is cancelled during a query returns its connection with the answer
 //! still on the way. The next user would read that answer as its own. So the pool calls
@@ -19,85 +19,71 @@
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.Semaphore
 //! try: 127.0.0.1:1 -> ConnectionRefused
 
+use std::error::Error;
 use std::fmt;
+use std::iter;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Opens the connections of a [`Pool`].
-pub trait Manager: Send + Sync + 'static {
-    /// What the pool holds. Dropping a connection closes it.
-    type Connection: Send + 'static;
-    /// Why a connection could not be opened.
-    type Error: Send + 'static;
-
-    /// Opens a connection. Dropped after `connect_timeout`.
-    fn connect(
-        &self,
-    ) -> impl Future<Output = Result<Self::Connection, Self::Error>> + Send;
-
-    /// Returns whether a connection must not be used again. Must not block; a panic
-    /// counts as broken.
-    fn has_broken(&self, connection: &Self::Connection) -> bool;
-}
-
-/// The limits of a [`Pool`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolLimits {
-    /// How many connections there are at most.
-    pub max_size: usize,
-    /// How long `acquire` waits for a connection.
-    pub acquire_timeout: Duration,
-    /// How long opening a connection may take. It may take longer than a caller waits:
-    /// the next caller then finds the connection open.
-    pub connect_timeout: Duration,
-}
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Opens connections when they are first needed, and reuses them. Clones share them.
-pub struct Pool<M: Manager>(Arc<Shared<M>>);
+pub struct Pool<C>(Arc<Shared<C>>);
 
-struct Shared<M: Manager> {
-    manager: M,
-    limits: PoolLimits,
+struct Shared<C> {
+    acquire_timeout: Duration,
+    connect: Box<dyn Fn() -> BoxFuture<'static, Result<C, BoxError>> + Send + Sync>,
+    has_broken: Box<dyn Fn(&C) -> bool + Send + Sync>,
     permits: Arc<Semaphore>,
     /// Everybody who holds a connection, opens one or waits for a permit.
     users: TaskTracker,
-    idle: Mutex<Vec<M::Connection>>,
+    idle: Mutex<Vec<C>>,
 }
 
 /// Why there is no connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PoolError<E> {
-    /// `acquire_timeout` or `connect_timeout` has elapsed.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
     #[error("no connection in time")]
     TimedOut,
-    /// The pool is closed.
+    /// Also for callers that waited when the pool was closed.
     #[error("the pool is closed")]
     Closed,
-    /// The error of the manager.
-    #[error("cannot connect: {0}")]
-    Connect(E),
+    #[error("cannot connect")]
+    Connect(#[source] BoxError),
 }
 
-impl<M: Manager> Pool<M> {
-    /// Returns a pool, without a connection so far.
+impl<C: Send + 'static> Pool<C> {
+    /// Returns a pool for `max_size` connections, without a connection so far.
     ///
-    /// # Panics
-    ///
-    /// If `max_size` is 0, or more than a semaphore counts.
-    pub fn new(manager: M, limits: PoolLimits) -> Self {
-        assert!(limits.max_size > 0, "a pool needs a connection");
+    /// `connect` opens a connection; dropping a connection closes it. `has_broken` says
+    /// whether a connection must not be reused. It must not block, and a panic counts as
+    /// broken. `new` panics if `max_size` is 0 or more than a semaphore counts.
+    pub fn new<Fut>(
+        max_size: usize,
+        acquire_timeout: Duration,
+        connect: impl Fn() -> Fut + Send + Sync + 'static,
+        has_broken: impl Fn(&C) -> bool + Send + Sync + 'static,
+    ) -> Self
+    where
+        Fut: Future<Output = Result<C, BoxError>> + Send + 'static,
+    {
+        assert!(max_size > 0, "a pool needs a connection");
         Self(Arc::new(Shared {
-            manager,
-            limits,
-            permits: Arc::new(Semaphore::new(limits.max_size)),
+            acquire_timeout,
+            connect: Box::new(move || connect().boxed()),
+            has_broken: Box::new(has_broken),
+            permits: Arc::new(Semaphore::new(max_size)),
             users: TaskTracker::new(),
             idle: Mutex::default(),
         }))
@@ -106,25 +92,18 @@ impl<M: Manager> Pool<M> {
     /// Returns the idle connection that was used last, or else opens one. Waiters are
     /// served first come, first served.
     ///
+    /// If the time runs out while `connect` runs, the next caller finds the connection
+    /// open. A panic of `connect` continues here.
+    ///
     /// Cancel-safe: dropped while it waits, it leaves the queue. Left in a `select!` and
     /// not polled, it holds up the queue and `close` (`futurelock`). A task that holds a
     /// connection and acquires another may wait for itself.
-    ///
-    /// # Errors
-    ///
-    /// [`PoolError::TimedOut`]; with an `acquire_timeout` of 0, if it had to wait.
-    /// [`PoolError::Closed`] after [`close`](Self::close), at once also for waiters.
-    /// [`PoolError::Connect`] with the manager's error; the next caller tries again.
-    ///
-    /// # Panics
-    ///
-    /// When the manager panics while it opens the connection.
-    pub async fn acquire(&self) -> Result<Pooled<M>, PoolError<M::Error>> {
-        let acquired = timeout(self.0.limits.acquire_timeout, self.wait_or_connect());
+    pub async fn acquire(&self) -> Result<Pooled<C>, PoolError> {
+        let acquired = timeout(self.0.acquire_timeout, self.wait_or_connect());
         acquired.await.unwrap_or(Err(PoolError::TimedOut))
     }
 
-    async fn wait_or_connect(&self) -> Result<Pooled<M>, PoolError<M::Error>> {
+    async fn wait_or_connect(&self) -> Result<Pooled<C>, PoolError> {
         let shared = Arc::clone(&self.0);
         // Before the permit, so that `close` knows of everybody who has one.
         let _user = shared.users.token();
@@ -132,8 +111,8 @@ impl<M: Manager> Pool<M> {
         let _permit = permit.map_err(|_| PoolError::Closed)?;
         let mut pooled = Pooled {
             connection: shared.take_idle(),
-            _permit,
             shared,
+            _permit,
             _user,
         };
         if pooled.connection.is_some() {
@@ -142,165 +121,130 @@ impl<M: Manager> Pool<M> {
         // In a task, so that a connection which is open too late for this caller is there
         // for the next: the output of a task that nobody awaits is dropped.
         let connecting = tokio::spawn(async move {
-            let shared = &pooled.shared;
-            let connecting = shared.manager.connect();
-            let connected = timeout(shared.limits.connect_timeout, connecting).await;
-            let connected = connected.map_err(|_| PoolError::TimedOut)?;
+            let connected = (pooled.shared.connect)().await;
             pooled.connection = Some(connected.map_err(PoolError::Connect)?);
             Ok(pooled)
         });
-        let pooled = connecting.await.unwrap_or_else(|error| {
-            // Otherwise the runtime is being shut down.
-            Err(error
-                .try_into_panic()
-                .map_or(PoolError::Closed, |panic| resume_unwind(panic)))
-        })?;
-        // It may have been closed meanwhile.
-        match self.0.permits.is_closed() {
-            true => Err(PoolError::Closed),
-            false => Ok(pooled),
+        match connecting.await.map_err(JoinError::try_into_panic) {
+            // It may have been closed meanwhile, or the runtime is being shut down.
+            Ok(Ok(_)) if self.0.permits.is_closed() => Err(PoolError::Closed),
+            Err(Err(_)) => Err(PoolError::Closed),
+            Err(Ok(panic)) => resume_unwind(panic),
+            Ok(connected) => connected,
         }
     }
 
     /// Closes the pool, waits until all connections are back, and returns those that are
     /// not broken, for a last message.
     ///
-    /// A task that holds a connection would wait for itself. Dropping the future leaves
-    /// the pool closed. Call `close` again to wait on.
-    pub async fn close(&self) -> Vec<M::Connection> {
+    /// A task that holds a connection would wait for itself. After a drop the pool stays
+    /// closed.
+    pub async fn close(&self) -> Vec<C> {
         self.0.permits.close();
         self.0.users.close();
         self.0.users.wait().await;
         let mut connections = mem::take(&mut *self.0.lock());
-        connections.retain(|connection| !self.0.has_broken(connection));
+        connections.retain(|connection| !self.0.is_broken(connection));
         connections
     }
 }
 
-impl<M: Manager> Clone for Pool<M> {
+impl<C> Clone for Pool<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<M: Manager> fmt::Debug for Pool<M> {
+impl<C> fmt::Debug for Pool<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limits = &self.0.limits;
-        f.debug_tuple("Pool").field(limits).finish_non_exhaustive()
+        f.write_str("Pool")
     }
 }
 
-impl<M: Manager> Shared<M> {
-    fn lock(&self) -> MutexGuard<'_, Vec<M::Connection>> {
+impl<C> Shared<C> {
+    fn lock(&self) -> MutexGuard<'_, Vec<C>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_idle(&self) -> Option<M::Connection> {
-        loop {
-            // The manager is asked when the lock is free again.
-            let connection = self.lock().pop()?;
-            if !self.has_broken(&connection) {
-                return Some(connection);
-            }
-        }
+    fn take_idle(&self) -> Option<C> {
+        // `has_broken` is called when the lock is free again.
+        iter::from_fn(|| self.lock().pop()).find(|idle| !self.is_broken(idle))
     }
 
     /// A second panic in a destructor would abort the program.
-    fn has_broken(&self, connection: &M::Connection) -> bool {
-        let asked = AssertUnwindSafe(|| self.manager.has_broken(connection));
-        catch_unwind(asked).unwrap_or(true)
+    fn is_broken(&self, connection: &C) -> bool {
+        catch_unwind(AssertUnwindSafe(|| (self.has_broken)(connection))).unwrap_or(true)
     }
 }
 
 /// A connection in use. Dropping it, on whatever thread, returns it to its pool.
 #[must_use = "a connection without a name is returned at once"]
-pub struct Pooled<M: Manager> {
+pub struct Pooled<C> {
     /// `None` while it is opened.
-    connection: Option<M::Connection>,
-    shared: Arc<Shared<M>>,
+    connection: Option<C>,
+    shared: Arc<Shared<C>>,
     // Dropped in this order, after `drop`: the next waiter then finds the connection.
     _permit: OwnedSemaphorePermit,
     _user: TaskTrackerToken,
 }
 
-const HELD: &str = "only `drop` takes it away";
+impl<C> Deref for Pooled<C> {
+    type Target = C;
 
-impl<M: Manager> Deref for Pooled<M> {
-    type Target = M::Connection;
-
-    fn deref(&self) -> &Self::Target {
-        self.connection.as_ref().expect(HELD)
+    fn deref(&self) -> &C {
+        self.connection.as_ref().expect("only `drop` takes it")
     }
 }
 
-impl<M: Manager> DerefMut for Pooled<M> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        self.connection.as_mut().expect(HELD)
+impl<C> DerefMut for Pooled<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        self.connection.as_mut().expect("only `drop` takes it")
     }
 }
 
-impl<M: Manager> Drop for Pooled<M> {
+impl<C> Drop for Pooled<C> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take()
-            && !self.shared.has_broken(&connection)
+            && !self.shared.is_broken(&connection)
         {
             self.shared.lock().push(connection);
         }
     }
 }
 
-impl<M: Manager> fmt::Debug for Pooled<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pooled").finish_non_exhaustive()
-    }
-}
-
-/// Sends pings to a Redis server: `cargo run -- localhost:6379`.
+/// Sends a ping to a Redis server: `cargo run -- localhost:6379`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub async fn main() -> Result<(), BoxError> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    struct Redis(String);
 
     struct Connection {
         stream: tokio::net::TcpStream,
         in_request: bool,
     }
 
-    impl Manager for Redis {
-        type Connection = Connection;
-        type Error = std::io::Error;
+    async fn connect(address: String) -> Result<Connection, BoxError> {
+        let connecting = tokio::net::TcpStream::connect(address);
+        let stream = timeout(Duration::from_secs(2), connecting).await??;
+        let in_request = false;
+        Ok(Connection { stream, in_request })
+    }
 
-        async fn connect(&self) -> std::io::Result<Connection> {
-            let stream = tokio::net::TcpStream::connect(&self.0).await?;
-            let in_request = false;
-            Ok(Connection { stream, in_request })
-        }
-
-        fn has_broken(&self, connection: &Connection) -> bool {
-            // Between two requests there is nothing to read, not even the end.
-            let read = connection.stream.try_read(&mut [0]);
-            let is_idle = read.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
-            connection.in_request || !is_idle
-        }
+    fn has_broken(connection: &Connection) -> bool {
+        // Between two requests there is nothing to read, not even the end.
+        let read = connection.stream.try_read(&mut [0]);
+        let is_idle = read.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
+        connection.in_request || !is_idle
     }
 
     let address = std::env::args().nth(1).ok_or("usage: HOST:PORT")?;
-    let limits = PoolLimits {
-        max_size: 2,
-        acquire_timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(2),
-    };
-    let pool = Pool::new(Redis(address), limits);
-    let ping = async || {
-        let mut connection = pool.acquire().await?;
-        connection.in_request = true;
-        connection.stream.write_all(b"PING\r\n").await?;
-        let mut answer = [0; 7];
-        connection.stream.read_exact(&mut answer).await?;
-        connection.in_request = false;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(answer == *b"+PONG\r\n")
-    };
-    println!("{:?}", tokio::try_join!(ping(), ping(), ping())?);
+    let connect = move || connect(address.clone());
+    let pool = Pool::new(10, Duration::from_secs(5), connect, has_broken);
+    let mut connection = pool.acquire().await?;
+    connection.in_request = true;
+    connection.stream.write_all(b"PING\r\n").await?;
+    let mut answer = [0; 7];
+    connection.stream.read_exact(&mut answer).await?;
+    connection.in_request = false;
+    println!("{}", answer.escape_ascii());
     Ok(())
 }

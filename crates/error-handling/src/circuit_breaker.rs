@@ -56,22 +56,17 @@ pub enum State {
     HalfOpen,
 }
 
-/// Why a call returns no value.
+/// Why a call was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError<E> {
-    /// The call was not made.
+pub enum Rejected {
     #[error("the circuit is open")]
     Open {
         /// For how long it stays open. `retry` takes this as `Retryable::After`.
         retry_after: Duration,
     },
-    /// The call was not made, as the probe is running.
+    /// The probe is running.
     #[error("the circuit is half-open")]
     HalfOpen,
-    /// The call failed. Some of these errors do not count as failures of the service. `?`
-    /// into `anyhow` keeps no causes of this error: take it out by a `match` first.
-    #[error("{0}")]
-    Failed(E),
 }
 
 impl<E> CircuitBreaker<E> {
@@ -107,9 +102,11 @@ impl<E> CircuitBreaker<E> {
     /// meanwhile. A call that is dropped or panics does not count. If it was the probe,
     /// the next call is the probe. A probe that never ends keeps all other calls out.
     ///
+    /// `breaker.call(call).await??` converts both errors: the rejection and the call's.
+    ///
     /// # Errors
     ///
-    /// [`CallError`]: a rejection, or the error of the call.
+    /// [`Rejected`], at once. The closure was not called.
     ///
     /// # Panics
     ///
@@ -117,7 +114,7 @@ impl<E> CircuitBreaker<E> {
     pub async fn call<T, Fut>(
         &self,
         call: impl FnOnce() -> Fut,
-    ) -> Result<T, CallError<E>>
+    ) -> Result<Result<T, E>, Rejected>
     where
         Fut: Future<Output = Result<T, E>>,
     {
@@ -125,7 +122,7 @@ impl<E> CircuitBreaker<E> {
         let result = call().await;
         let failed = result.as_ref().is_err_and(|error| (self.is_failure)(error));
         admitted.record(failed);
-        result.map_err(CallError::Failed)
+        Ok(result)
     }
 
     /// Returns the state, for logs and health checks.
@@ -139,15 +136,15 @@ impl<E> CircuitBreaker<E> {
         }
     }
 
-    fn admit(&self) -> Result<Admitted<'_, E>, CallError<E>> {
+    fn admit(&self) -> Result<Admitted<'_, E>, Rejected> {
         let mut circuit = self.lock();
         if let Phase::Open { since, probing } = &mut circuit.phase {
             let retry_after = self.open_duration.saturating_sub(since.elapsed());
             if !retry_after.is_zero() {
-                return Err(CallError::Open { retry_after });
+                return Err(Rejected::Open { retry_after });
             }
             if *probing {
-                return Err(CallError::HalfOpen);
+                return Err(Rejected::HalfOpen);
             }
             *probing = true;
         }
@@ -222,8 +219,9 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
             tokio::time::timeout(Duration::from_secs(2), connect).await?
         };
         match breaker.call(connect).await {
-            Ok(_) => println!("connected"),
-            Err(error) => println!("{error}"),
+            Ok(Ok(_)) => println!("connected"),
+            Ok(Err(error)) => println!("{error}"),
+            Err(rejected) => println!("{rejected}"),
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::examples::context_managers::connection_pool;
-use crate::examples::error_handling::circuit_breaker::{CallError, CircuitBreaker};
+use crate::examples::error_handling::circuit_breaker::CircuitBreaker;
 use crate::examples::real_world::sliding_window::SlidingWindow;
 use crate::examples::real_world::token_bucket::TokenBucket;
 use crate::examples::real_world::ttl_cache::TtlCache;
@@ -245,26 +245,10 @@ macro_rules! use_all {
 }
 
 async fn pool(tasks: u64, size: u64, hold: bool) -> Work {
-    let limits = connection_pool::PoolLimits {
-        max_size: POOL_SIZE,
-        acquire_timeout: HOUR,
-        connect_timeout: HOUR,
-    };
-    let pool = connection_pool::Pool::new(Manager, limits);
+    let connect = async || Ok(0);
+    let has_broken = |uses: &u64| *uses == BROKEN;
+    let pool = connection_pool::Pool::new(POOL_SIZE, HOUR, connect, has_broken);
     use_all!(pool, acquire, tasks, size, hold)
-}
-
-impl connection_pool::Manager for Manager {
-    type Connection = u64;
-    type Error = Infallible;
-
-    async fn connect(&self) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-
-    fn has_broken(&self, uses: &u64) -> bool {
-        *uses == BROKEN
-    }
 }
 
 impl managed::Manager for Manager {
@@ -485,9 +469,9 @@ async fn call_all(size: u64, call: impl AsyncFn(u64) -> Option<u64>) -> (u64, u6
 async fn breaker(size: u64, fails: bool) -> (u64, u64) {
     let breaker = CircuitBreaker::new(THRESHOLD, HOUR, counts);
     let call = async |number| match breaker.call(|| answer(number, fails)).await {
-        Ok(number) => Some(number),
-        Err(CallError::Failed(number)) => Some(2 * number),
-        Err(CallError::Open { .. } | CallError::HalfOpen) => None,
+        Ok(Ok(number)) => Some(number),
+        Ok(Err(number)) => Some(2 * number),
+        Err(_) => None,
     };
     call_all(size, call).await
 }

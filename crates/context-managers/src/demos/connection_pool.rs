@@ -1,18 +1,13 @@
 //! A database that numbers its connections, and workers that share them.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::connection_pool::{Manager, Pool, PoolLimits};
-
-#[derive(Default)]
-struct Database {
-    opened: AtomicU32,
-}
+use crate::connection_pool::Pool;
 
 struct Connection {
     number: u32,
@@ -34,33 +29,25 @@ impl Drop for Connection {
     }
 }
 
-impl Manager for Database {
-    type Connection = Connection;
-    type Error = Infallible;
-
-    async fn connect(&self) -> Result<Connection, Infallible> {
-        sleep(Duration::from_millis(100)).await;
-        let number = 1 + self.opened.fetch_add(1, Ordering::Relaxed);
-        let in_query = false;
-        Ok(Connection { number, in_query })
-    }
-
-    fn has_broken(&self, connection: &Connection) -> bool {
-        connection.in_query
-    }
-}
-
-fn pool(max_size: usize) -> Pool<Database> {
-    let limits = PoolLimits {
-        max_size,
-        acquire_timeout: Duration::from_millis(400),
-        connect_timeout: Duration::from_secs(1),
+fn pool(max_size: usize) -> Pool<Connection> {
+    let opened = Arc::new(AtomicU32::new(0));
+    let connect = move || {
+        let opened = Arc::clone(&opened);
+        async move {
+            sleep(Duration::from_millis(100)).await;
+            let number = 1 + opened.fetch_add(1, Ordering::Relaxed);
+            let in_query = false;
+            Ok(Connection { number, in_query })
+        }
     };
-    Pool::new(Database::default(), limits)
+    let acquire_timeout = Duration::from_millis(400);
+    Pool::new(max_size, acquire_timeout, connect, |connection| {
+        connection.in_query
+    })
 }
 
 /// Makes a query of so many milliseconds, and pauses for 0.1 s.
-async fn work(pool: Pool<Database>, name: &str, millis: u64) {
+async fn work(pool: Pool<Connection>, name: &str, millis: u64) {
     match pool.acquire().await {
         Ok(mut connection) => {
             println!("{name} has connection {}", connection.number);
@@ -73,7 +60,7 @@ async fn work(pool: Pool<Database>, name: &str, millis: u64) {
 }
 
 /// Cancels a worker after so many milliseconds.
-async fn cancel(pool: &Pool<Database>, name: &'static str, millis: u64) {
+async fn cancel(pool: &Pool<Connection>, name: &'static str, millis: u64) {
     let task = tokio::spawn(work(pool.clone(), name, 200));
     sleep(Duration::from_millis(millis)).await;
     task.abort();

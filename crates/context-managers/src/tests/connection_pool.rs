@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{all_wait, assert_linear, poll_and_drop};
-use crate::connection_pool::{Manager, Pool, PoolError, PoolLimits, Pooled};
+use crate::connection_pool::{Pool, PoolError, Pooled};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -39,11 +40,13 @@ impl Drop for Line {
     }
 }
 
-impl Manager for Arc<Server> {
-    type Connection = Line;
-    type Error = usize;
+/// The number of a connection that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("refused")]
+struct Refused(usize);
 
-    async fn connect(&self) -> Result<Line, usize> {
+impl Server {
+    async fn connect(self: Arc<Self>) -> Result<Line, Box<dyn Error + Send + Sync>> {
         let number = 1 + self.tried.fetch_add(1, SeqCst);
         // It counts while it is opened.
         let alive = 1 + self.alive.fetch_add(1, SeqCst);
@@ -60,34 +63,35 @@ impl Manager for Arc<Server> {
         }
         assert_ne!(self.panics_at, Some(number), "scheduled");
         match self.fails_each {
-            Some(each) if number.is_multiple_of(each) => Err(number),
+            Some(each) if number.is_multiple_of(each) => Err(Refused(number).into()),
             _ => Ok(line),
         }
     }
 
-    fn has_broken(&self, line: &Line) -> bool {
+    fn has_broken(line: &Line) -> bool {
         assert!(!line.panics, "scheduled");
         line.is_broken
     }
 }
 
-fn pool(server: Server, size: usize) -> (Pool<Arc<Server>>, Arc<Server>) {
+fn pool(server: Server, size: usize) -> (Pool<Line>, Arc<Server>) {
     let server = Arc::new(server);
     (pool_with(&server, size, HOUR, HOUR), server)
 }
 
+/// With a limit in `connect`, as the page advises.
 fn pool_with(
     server: &Arc<Server>,
     max_size: usize,
     acquire_timeout: Duration,
     connect_timeout: Duration,
-) -> Pool<Arc<Server>> {
-    let limits = PoolLimits {
-        max_size,
-        acquire_timeout,
-        connect_timeout,
+) -> Pool<Line> {
+    let server = Arc::clone(server);
+    let connect = move || {
+        let connecting = Arc::clone(&server).connect();
+        async move { timeout(connect_timeout, connecting).await? }
     };
-    Pool::new(Arc::clone(server), limits)
+    Pool::new(max_size, acquire_timeout, connect, Server::has_broken)
 }
 
 fn takes(ticks: u32) -> Server {
@@ -98,7 +102,7 @@ fn takes(ticks: u32) -> Server {
 }
 
 /// As many as the pool may have, at once and not one more.
-async fn all_of(pool: &Pool<Arc<Server>>, size: usize) -> Vec<Pooled<Arc<Server>>> {
+async fn all_of(pool: &Pool<Line>, size: usize) -> Vec<Pooled<Line>> {
     let mut all = Vec::new();
     while all.len() < size {
         match pool.acquire().await {
@@ -162,8 +166,8 @@ async fn close_dropped_at_each_await() {
         tokio::task::yield_now().await;
         assert!(poll_and_drop(pool.close(), polls).await.is_none());
         let waited = timeout(HOUR, waits).await.expect("it is woken");
-        assert_eq!(waited.expect("no panic"), Err(PoolError::Closed));
-        assert_eq!(pool.acquire().await.map(drop), Err(PoolError::Closed));
+        assert!(matches!(waited.expect("no panic"), Err(PoolError::Closed)));
+        assert!(matches!(pool.acquire().await, Err(PoolError::Closed)));
         drop(held);
         assert_eq!(pool.close().await.len(), 2, "two went back");
         assert_eq!(pool.close().await.len(), 0, "they are given once");
@@ -189,8 +193,9 @@ async fn ten_thousand_at_once() {
         let task = set.spawn(async move {
             let mut line = match pool.acquire().await {
                 Ok(line) => line,
-                Err(PoolError::Connect(tried)) => {
-                    assert_eq!(tried % 7, 0, "the others do not fail");
+                Err(PoolError::Connect(error)) => {
+                    let tried = error.downcast_ref().map(|Refused(tried)| tried % 7);
+                    assert_eq!(tried, Some(0), "the others do not fail");
                     return;
                 }
                 Err(error) => panic!("{error}"),
@@ -268,11 +273,11 @@ async fn no_time_at_all() {
     let server = Arc::new(Server::default());
     let pool = pool_with(&server, 1, Duration::ZERO, HOUR);
     // It is opened for the next caller.
-    assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+    assert!(matches!(pool.acquire().await, Err(PoolError::TimedOut)));
     sleep(TICK).await;
     let held = pool.acquire().await.expect("one is idle");
     let start = Instant::now();
-    assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+    assert!(matches!(pool.acquire().await, Err(PoolError::TimedOut)));
     assert_eq!(start.elapsed(), Duration::ZERO);
     drop(held);
     assert!(pool.acquire().await.is_ok());
@@ -286,7 +291,7 @@ async fn an_opening_that_hangs_costs_no_permit() {
     });
     let pool = pool_with(&server, 1, HOUR, 5 * TICK);
     for _ in 0..3 {
-        assert_eq!(pool.acquire().await.map(drop), Err(PoolError::TimedOut));
+        assert!(matches!(pool.acquire().await, Err(PoolError::Connect(_))));
         assert_eq!(server.alive.load(SeqCst), 0);
     }
     assert!(pool.acquire().await.is_ok(), "there is a permit");
@@ -330,45 +335,38 @@ async fn a_broken_one_is_closed_when_it_comes_back() {
 async fn errors_of_any_type_and_in_a_struct() {
     #[derive(Clone, Debug)]
     struct AppState {
-        pool: Pool<Refuses>,
+        pool: Pool<Line>,
     }
 
-    struct Refuses;
-
-    impl Manager for Refuses {
-        type Connection = ();
-        type Error = Box<dyn std::error::Error + Send + Sync>;
-
-        async fn connect(&self) -> Result<(), Self::Error> {
-            Err("refused".into())
-        }
-
-        fn has_broken(&self, (): &()) -> bool {
-            false
-        }
+    #[derive(Debug, thiserror::Error)]
+    enum Mine {
+        #[error("no database")]
+        Pool(#[from] PoolError),
     }
 
-    async fn use_it(
-        state: AppState,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn use_it<E: From<PoolError>>(state: AppState) -> Result<(), E> {
         let _connection = state.pool.acquire().await?;
         Ok(())
     }
 
-    let pool = Pool::new(
-        Refuses,
-        PoolLimits {
-            max_size: 1,
-            acquire_timeout: HOUR,
-            connect_timeout: HOUR,
+    let (pool, _server) = pool(
+        Server {
+            fails_each: Some(1),
+            ..Server::default()
         },
+        1,
     );
     let state = AppState { pool };
-    let error = tokio::spawn(use_it(state.clone())).await.expect("no panic");
-    let error = error.expect_err("it refuses").to_string();
-    assert_eq!(error, "cannot connect: refused");
-    let error = state.pool.acquire().await.expect_err("it refuses");
-    assert!(format!("{error:?} {state:?}").contains("refused"));
+    let boxed = use_it::<Box<dyn Error + Send + Sync>>(state.clone());
+    let error = tokio::spawn(boxed).await.expect("no panic");
+    let error = error.expect_err("it refuses");
+    assert_eq!(error.to_string(), "cannot connect");
+    assert!(error.source().is_some_and(|cause| cause.is::<Refused>()));
+    let mine = tokio::spawn(use_it::<Mine>(state.clone())).await;
+    let error = mine.expect("no panic").expect_err("it refuses");
+    let cause = error.source().and_then(|error| error.source());
+    assert!(cause.is_some_and(|cause| cause.is::<Refused>()));
+    assert!(format!("{state:?}").contains("Pool"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,7 +379,7 @@ async fn closed_during_an_opening() {
     sleep(TICK).await;
     assert_eq!(pool.close().await.len(), 1, "for a last word");
     let opened = opens.await.expect("no panic");
-    assert_eq!(opened, Err(PoolError::Closed));
+    assert!(matches!(opened, Err(PoolError::Closed)));
     assert_eq!(server.alive.load(SeqCst), 0);
 }
 
@@ -428,7 +426,7 @@ async fn panics_cost_no_permit() {
 #[tokio::test]
 async fn in_a_struct_in_a_task_and_longer_than_the_pool() {
     struct Service {
-        pool: Pool<Arc<Server>>,
+        pool: Pool<Line>,
         names: Vec<String>,
     }
     impl Service {

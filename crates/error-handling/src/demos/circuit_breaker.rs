@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::circuit_breaker::{CallError, CircuitBreaker};
+use crate::circuit_breaker::{CircuitBreaker, Rejected};
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum ServiceError {
@@ -62,14 +62,15 @@ impl Client {
     async fn call_wrongly(&self, response: Response) {
         let limit = Duration::from_millis(150);
         let call = timeout(limit, self.0.call(|| get(response))).await;
-        self.print(call.unwrap_or(Err(CallError::Failed(ServiceError::Timeout))));
+        self.print(call.unwrap_or(Ok(Err(ServiceError::Timeout))));
     }
 
-    fn print(&self, result: Result<&str, CallError<ServiceError>>) {
+    fn print(&self, result: Result<Result<&str, ServiceError>, Rejected>) {
         let state = self.0.state();
         match result {
-            Ok(value) => println!("{value} ({state:?})"),
-            Err(error) => println!("{error} ({state:?})"),
+            Ok(Ok(value)) => println!("{value} ({state:?})"),
+            Ok(Err(error)) => println!("{error} ({state:?})"),
+            Err(rejected) => println!("{rejected} ({state:?})"),
         }
     }
 }

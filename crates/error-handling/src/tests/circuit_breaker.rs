@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::sync::{Barrier, oneshot};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::support::{all_wait, assert_linear, poll_and_drop};
-use crate::circuit_breaker::{CallError, CircuitBreaker, State};
+use crate::circuit_breaker::{CircuitBreaker, Rejected, State};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -25,11 +26,11 @@ fn breaker(threshold: u32, ticks: u32) -> CircuitBreaker<u32> {
 async fn fail(breaker: &CircuitBreaker<u32>, times: u32) {
     for _ in 0..times {
         let failed = breaker.call(|| ready(Err::<(), _>(503))).await;
-        assert_eq!(failed, Err(CallError::Failed(503)));
+        assert_eq!(failed, Ok(Err(503)));
     }
 }
 
-async fn succeed(breaker: &CircuitBreaker<u32>) -> Result<u32, CallError<u32>> {
+async fn succeed(breaker: &CircuitBreaker<u32>) -> Result<Result<u32, u32>, Rejected> {
     breaker.call(|| ready(Ok(200))).await
 }
 
@@ -66,8 +67,8 @@ async fn dropped_at_each_await() {
                     succeed(&half_open).await
                 };
                 let ends = tokio::join!(trial, second);
-                let rejected = Err(CallError::HalfOpen);
-                assert_eq!(ends, (Ok(200), rejected));
+                let rejected = Err(Rejected::HalfOpen);
+                assert_eq!(ends, (Ok(Ok(200)), rejected));
                 assert_eq!(half_open.state(), State::Closed);
             }
         }
@@ -107,9 +108,9 @@ async fn one_probe_of_four_at_once() {
                     Ok::<_, u32>(round)
                 });
                 match trial.await {
-                    Ok(ended) => assert_eq!(ended, round),
+                    Ok(ended) => assert_eq!(ended, Ok(round)),
                     Err(error) => {
-                        let rejected = CallError::HalfOpen;
+                        let rejected = Rejected::HalfOpen;
                         assert_eq!(error, rejected);
                         asked.fetch_add(1, SeqCst);
                     }
@@ -154,17 +155,15 @@ async fn ten_thousand_at_once() {
     let all = async {
         while let Some(outcome) = set.join_next().await {
             match outcome {
-                Ok((number, Ok(value))) => {
+                Ok((number, Ok(Ok(value)))) => {
                     assert_eq!(value, number);
                     ended += 1;
                 }
-                Ok((number, Err(CallError::Failed(503)))) => {
+                Ok((number, Ok(Err(503)))) => {
                     assert!((4000..8000).contains(&number));
                     ended += 1;
                 }
-                Ok((_, Err(CallError::Open { .. } | CallError::HalfOpen))) => {
-                    rejected += 1
-                }
+                Ok((_, Err(Rejected::Open { .. } | Rejected::HalfOpen))) => rejected += 1,
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => stopped += 1,
             }
@@ -177,7 +176,7 @@ async fn ten_thousand_at_once() {
     let begun = begun.load(SeqCst);
     assert!(rejected > 0 && ended <= begun && begun <= ended + stopped);
     sleep(2 * TICK).await;
-    assert_eq!(succeed(&breaker).await, Ok(200), "it closes again");
+    assert_eq!(succeed(&breaker).await, Ok(Ok(200)), "it closes again");
     assert_eq!(breaker.state(), State::Closed);
 }
 
@@ -192,7 +191,7 @@ async fn limits() {
         fail(&breaker, 1).await;
         for left in (1..=5).rev() {
             let retry_after = left * TICK;
-            let rejected = CallError::Open { retry_after };
+            let rejected = Rejected::Open { retry_after };
             assert_eq!(succeed(&breaker).await, Err(rejected));
             assert_eq!(breaker.state(), State::Open);
             sleep(TICK).await;
@@ -201,7 +200,7 @@ async fn limits() {
         fail(&breaker, 1).await;
         assert_eq!(breaker.state(), State::Open, "one failure is enough");
         sleep(5 * TICK).await;
-        assert_eq!(succeed(&breaker).await, Ok(200));
+        assert_eq!(succeed(&breaker).await, Ok(Ok(200)));
         fail(&breaker, threshold - 1).await;
         assert_eq!(breaker.state(), State::Closed, "a new row");
     }
@@ -210,7 +209,7 @@ async fn limits() {
     fail(&for_ever, 1).await;
     sleep(HOUR).await;
     let retry_after = Duration::MAX - HOUR;
-    let rejected = CallError::Open { retry_after };
+    let rejected = Rejected::Open { retry_after };
     assert_eq!(succeed(&for_ever).await, Err(rejected));
 }
 
@@ -227,7 +226,7 @@ async fn a_probe_that_never_ends_keeps_all_others_out() {
     tokio::select! {
         _ = trial => panic!("it never ends"),
         second = second => {
-            let rejected = CallError::HalfOpen;
+            let rejected = Rejected::HalfOpen;
             assert_eq!(second, Err(rejected));
         }
     }
@@ -246,7 +245,7 @@ async fn what_began_before_a_change_does_not_count() {
                 sleep(5 * TICK).await;
                 // The trial runs from tick 6 on.
                 let trial = breaker.call(|| after(4, Ok(200))).await;
-                assert_eq!(trial, Ok(200), "it was let through");
+                assert_eq!(trial, Ok(Ok(200)), "it was let through");
                 fail(&breaker, 1).await;
             };
             let observe = async {
@@ -281,8 +280,8 @@ async fn an_earlier_call_that_is_dropped_makes_no_way_beside_the_probe() {
     };
     let (earlier, trial, second) = tokio::join!(earlier, others, second);
     assert!(earlier.is_err(), "it is dropped while the trial runs");
-    assert_eq!(trial, Ok(200));
-    let rejected = CallError::HalfOpen;
+    assert_eq!(trial, Ok(Ok(200)));
+    let rejected = Rejected::HalfOpen;
     assert_eq!(second, Err(rejected));
 }
 
@@ -292,13 +291,13 @@ async fn what_is_no_failure_ends_the_row_and_the_probe() {
     for _ in 0..3 {
         fail(&breaker, 1).await;
         let answer = breaker.call(|| ready(Err::<(), _>(404))).await;
-        assert_eq!(answer, Err(CallError::Failed(404)));
+        assert_eq!(answer, Ok(Err(404)));
         assert_eq!(breaker.state(), State::Closed);
     }
     fail(&breaker, 2).await;
     sleep(5 * TICK).await;
     let answer = breaker.call(|| ready(Err::<(), _>(404))).await;
-    assert_eq!(answer, Err(CallError::Failed(404)));
+    assert_eq!(answer, Ok(Err(404)));
     assert_eq!(breaker.state(), State::Closed);
 }
 
@@ -318,7 +317,7 @@ async fn a_rejected_call_is_not_begun() {
         }
     };
     let retry_after = 5 * TICK;
-    let rejected = CallError::Open { retry_after };
+    let rejected = Rejected::Open { retry_after };
     assert_eq!(breaker.call(order).await, Err(rejected));
     assert!(dropped.await.is_err(), "it is dropped");
     drop(breaker.call(async || Ok(1)));
@@ -326,7 +325,11 @@ async fn a_rejected_call_is_not_begun() {
     assert_eq!(orders.load(SeqCst), 0);
     drop(breaker.call(async || Ok(1)));
     let polled = succeed(&breaker).await;
-    assert_eq!(polled, Ok(200), "the call that was not polled is no probe");
+    assert_eq!(
+        polled,
+        Ok(Ok(200)),
+        "the call that was not polled is no probe"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,7 +361,7 @@ async fn a_panic_wedges_nothing() {
         }
     }
     assert_eq!(panicking.state(), State::HalfOpen);
-    assert_eq!(succeed(&panicking).await, Ok(200));
+    assert_eq!(succeed(&panicking).await, Ok(Ok(200)));
     assert_eq!(panicking.state(), State::Closed);
 }
 
@@ -384,7 +387,7 @@ impl Service {
     }
 
     /// Borrows the service and the path.
-    async fn get(&self, path: &str) -> Result<String, CallError<u32>> {
+    async fn get(&self, path: &str) -> Result<Result<String, u32>, Rejected> {
         self.breaker.call(|| self.fetch(path)).await
     }
 }
@@ -403,11 +406,11 @@ async fn in_a_spawned_task() {
         (shared.breaker.call(call).await, calls)
     });
     let ended = timeout(HOUR, task).await.expect("it ends");
-    let value = Ok("api.com/a".to_string());
+    let value = Ok(Ok("api.com/a".to_string()));
     assert_eq!(ended.expect("no panic"), (value, 1));
     let task = tokio::spawn(async move { service.get(&String::from("missing")).await });
     let ended = timeout(HOUR, task).await.expect("it ends");
-    assert_eq!(ended.expect("no panic"), Err(CallError::Failed(404)));
+    assert_eq!(ended.expect("no panic"), Ok(Err(404)));
 }
 
 #[tokio::test]
@@ -415,7 +418,7 @@ async fn errors_of_any_type() {
     type Boxed = Box<dyn Error + Send + Sync>;
 
     async fn parse(breaker: &CircuitBreaker<Boxed>, text: &str) -> Result<u8, Boxed> {
-        Ok(breaker.call(async || Ok(text.parse()?)).await?)
+        breaker.call(async || Ok(text.parse()?)).await?
     }
 
     let boxed = CircuitBreaker::new(1, HOUR, |error: &Boxed| {
@@ -426,14 +429,37 @@ async fn errors_of_any_type() {
         assert_eq!(error.to_string(), "invalid digit found in string");
     }
     let torn = boxed.call(async || Err::<(), _>("torn".into())).await;
-    assert!(matches!(torn, Err(CallError::Failed(_))));
+    assert!(matches!(torn, Ok(Err(_))));
     let error = parse(&boxed, "7").await.expect_err("it is open");
     assert_eq!(error.to_string(), "the circuit is open");
     let anyhow: CircuitBreaker<anyhow::Error> = CircuitBreaker::new(1, HOUR, |_| true);
     let read = async || -> anyhow::Result<u8> {
-        Ok(anyhow.call(async || anyhow::bail!("torn")).await?)
+        let disk = || Err(std::io::Error::other("the disk"));
+        let call = async || Ok(disk().context("torn")?);
+        anyhow.call(call).await?
     };
-    assert_eq!(read().await.expect_err("it fails").to_string(), "torn");
+    let error = read().await.expect_err("it fails");
+    assert_eq!(format!("{error:#}"), "torn: the disk");
+    let rejected = read().await.expect_err("it is open");
+    assert!(rejected.is::<Rejected>());
+
+    #[derive(Debug, thiserror::Error)]
+    enum Mine {
+        #[error(transparent)]
+        Rejected(#[from] Rejected),
+        #[error("cannot read")]
+        Io(#[from] std::io::Error),
+    }
+    let io = CircuitBreaker::new(1, HOUR, |_: &std::io::Error| true);
+    let read = async || -> Result<u8, Mine> {
+        Ok(io
+            .call(async || Err(std::io::Error::other("the disk")))
+            .await??)
+    };
+    let error = read().await.expect_err("it fails");
+    let cause = error.source().expect("the error of the call");
+    assert_eq!(cause.to_string(), "the disk");
+    assert!(matches!(read().await, Err(Mine::Rejected(_))));
 }
 
 #[test]
