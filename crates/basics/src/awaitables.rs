@@ -5,11 +5,12 @@
 //! progress by `poll`. If not ready, it hands the waker to the event source, which later
 //! wakes the task. A plain function's result cannot be awaited: it "is not a future".
 //!
-//! Trap: a task can be awaited only once, unlike in Python. The second time is a "use
-//! of moved value". For several waiters, `shared` of `FutureExt` clones the result.
+//! Trap: a task can be awaited only once ("use of moved value"). For several waiters,
+//! `shared` of `FutureExt` clones the result. `io::Error` needs an `Arc`: "the trait
+//! `Clone` is not implemented for `std::io::Error`".
 //!
-//! Trap: `shared` needs a result that can be cloned, and `io::Error` cannot: "the trait
-//! `Clone` is not implemented for `std::io::Error`". Put the error into an `Arc`.
+//! Trap: if a waiter of a `Shared` is dropped, another may never be woken
+//! (rust-lang/futures-rs#2706). If waiters can be cancelled, use a `watch` channel.
 //!
 //! See also: `oneshot_and_set_once`, `done_callbacks`, `yield_now`.
 //!

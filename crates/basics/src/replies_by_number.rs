@@ -17,6 +17,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -95,8 +96,10 @@ impl<T> Calls<T> {
     pub fn fail_all(&self) {
         let mut waiting = self.lock();
         waiting.is_lost = true;
-        // A dropped sender is an error for its receiver.
-        waiting.senders.clear();
+        let senders = mem::take(&mut waiting.senders);
+        drop(waiting);
+        // A dropped sender is an error for its receiver, and wakes it: not under the lock.
+        drop(senders);
     }
 
     /// Returns how many calls wait.
@@ -129,7 +132,8 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        self.calls.lock().senders.remove(&self.number);
+        // The sender is dropped when the lock is free again, as it wakes the receiver.
+        let _sender = self.calls.lock().senders.remove(&self.number);
     }
 }
 

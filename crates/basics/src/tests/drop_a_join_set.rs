@@ -95,3 +95,33 @@ async fn a_dropped_set_is_not_waited_for() {
     };
     assert!(timeout(Duration::from_secs(60), gone).await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_blocking_task_goes_on_after_an_abort() {
+    for shuts_down in [false, true] {
+        let ended = Arc::new(AtomicUsize::new(0));
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let count = Arc::clone(&ended);
+        let mut tasks = JoinSet::new();
+        tasks.spawn_blocking(move || {
+            begun.send(()).expect("it is awaited");
+            thread::sleep(Duration::from_millis(300));
+            count.fetch_add(1, SeqCst);
+            io::Result::Ok(())
+        });
+        has_begun.await.expect("it begins");
+        tasks.spawn(async { Err(io::Error::other("scheduled")) });
+        if shuts_down {
+            assert!(join_or_shut_down(tasks).await.is_err());
+            assert_eq!(ended.load(SeqCst), 1);
+        } else {
+            assert!(join_or_drop(tasks).await.is_err());
+            let goes_on = async {
+                while ended.load(SeqCst) == 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(60), goes_on).await.is_ok());
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Tests of the examples, each in the file of its example's name.
 
 mod async_main_with_args;
+mod awaitables;
 mod background_tasks;
 mod build_a_runtime;
 mod call_async_from_sync;

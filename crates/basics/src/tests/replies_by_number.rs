@@ -1,8 +1,10 @@
 //! No reply is lost however soon it comes, and no entry stays behind.
 
 use std::sync::Arc;
+use std::task::{Context, Wake};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::join_all;
 use tokio::sync::{Barrier, mpsc};
 use tokio::time::timeout;
@@ -106,6 +108,36 @@ async fn a_call_is_forgotten_when_it_is_dropped_and_a_reply_is_given_once() {
     assert_eq!(calls.reply(number, "second"), Err("second"));
     assert_eq!(call.await, Ok("first"));
     assert_eq!(calls.pending(), 0);
+}
+
+/// A waker that asks the calls, as that of some other runtime may.
+struct Asks(Arc<Calls<u64>>);
+
+impl Wake for Asks {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.pending();
+    }
+}
+
+/// In a thread of its own, as it would block for ever on a lock that it holds.
+#[test]
+fn nobody_is_woken_under_the_lock() {
+    for fails_all in [true, false] {
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let calls = Arc::new(Calls::default());
+            let (_, mut call) = calls.start();
+            let waker = Arc::new(Asks(Arc::clone(&calls))).into();
+            let mut context = Context::from_waker(&waker);
+            assert!(call.poll_unpin(&mut context).is_pending());
+            if fails_all {
+                calls.fail_all();
+            }
+            drop(call);
+            done.send(()).expect("it is waited for");
+        });
+        assert!(ended.recv_timeout(LIMIT).is_ok(), "blocked");
+    }
 }
 
 /// In a struct, with `?` into an error of any type.
