@@ -98,19 +98,24 @@ impl<P: Ord, T> PriorityQueue<P, T> {
     ///
     /// # Panics
     ///
-    /// If comparing the priorities does. The item is dropped, and the queue works on.
+    /// If comparing the priorities does. The item is dropped, and the queue works on. `Ord`
+    /// of a priority runs while the queue is locked, so it must not use the queue.
     pub async fn put(&self, priority: P, item: T) -> Result<(), Closed<T>> {
         let Ok(place) = self.room.acquire().await else {
             return Err(Closed(item));
         };
+        let mut key = (priority, 0);
         let mut state = self.lock();
         // It may have been closed, and emptied, since there was room.
         if state.closed {
             return Err(Closed(item));
         }
-        let number = state.arrived;
-        // Compares before it takes the item: after a panic the lock is released first.
-        state.waiting.entry((priority, number)).or_insert(item);
+        key.1 = state.arrived;
+        // Compares before it takes anything: after a panic the lock is released first, and
+        // then `Drop` of the priority and of the item may use the queue.
+        if !state.waiting.contains_key(&key) {
+            state.waiting.insert(key, item);
+        }
         state.arrived += 1;
         drop(state);
         // The place is the item's now, and `get` releases it. Until here a panic does.

@@ -252,6 +252,55 @@ fn after_a_comparison_that_panics_the_lock_is_released_before_the_item_is_droppe
     assert!(ended.recv_timeout(LONG / 4).is_ok(), "blocked");
 }
 
+/// A priority that asks the queue when it is dropped.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct AsksToo(Unlucky, ByAddress);
+
+struct ByAddress(Arc<PriorityQueue<AsksToo, u32>>);
+
+impl PartialEq for ByAddress {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for ByAddress {}
+
+impl PartialOrd for ByAddress {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByAddress {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
+impl Drop for ByAddress {
+    fn drop(&mut self) {
+        assert!(self.0.len() < 9);
+    }
+}
+
+#[test]
+fn after_a_comparison_that_panics_the_lock_is_released_before_the_priority_is_dropped() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let queue = Arc::new(PriorityQueue::bounded(3));
+        for (number, is_ok) in [(1, true), (13, false), (2, true)] {
+            let priority = AsksToo(Unlucky(number), ByAddress(Arc::clone(&queue)));
+            let put = queue.put(priority, number).map(|put| put.is_ok());
+            let put = AssertUnwindSafe(put).catch_unwind().now_or_never();
+            assert_eq!(put.unwrap().is_ok(), is_ok);
+        }
+        while let Some(Some(_)) = queue.get().now_or_never() {}
+        done.send(()).unwrap();
+    });
+    assert!(ended.recv_timeout(LONG / 4).is_ok(), "blocked");
+}
+
 /// What the page says of the crate, in version 0.2.
 #[tokio::test]
 async fn async_priority_channel_takes_the_highest_first_and_ties_in_no_order() {
