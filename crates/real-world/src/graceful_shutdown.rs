@@ -4,7 +4,7 @@
 //! the signal the tasks get time to end. Tasks that do not end in time are named and
 //! aborted. A second signal ends the waiting at once, so listen until the end.
 //!
-//! Bounds: [`AT_ONCE`] orders run at once, and the drain has a time limit.
+//! Bounds: [`MAX_ORDERS`] orders run at once, and the drain has a time limit.
 //!
 //! Trap: once `Signals` are made, SIGINT and SIGTERM never end the program by themselves
 //! again. Dropping `Signals` does not help; `remove_signal_handler` of asyncio would.
@@ -136,8 +136,8 @@ fn report(name: &str, ended: Result<(), JoinError>) {
     }
 }
 
-/// How many tasks there may be. Further orders wait in their queue.
-pub const AT_ONCE: usize = 100;
+/// How many orders run at once. Further orders wait in their queue.
+pub const MAX_ORDERS: usize = 100;
 
 /// Work for a task.
 pub struct Order {
@@ -167,7 +167,8 @@ pub async fn serve(
     drain(&mut tasks, limit, signals.next()).await
 }
 
-/// Starts a task for each order until the signal comes, and returns the signal.
+/// Starts a task for each order until the signal comes, and returns the signal. The log
+/// is in the map already.
 pub async fn take_orders(
     orders: &mut mpsc::Receiver<Order>,
     tasks: &mut JoinMap<String, ()>,
@@ -180,7 +181,10 @@ pub async fn take_orders(
             signal = &mut signal => return signal,
             // Before the orders: under load finished tasks would pile up otherwise.
             Some((name, ended)) = tasks.join_next() => report(&name, ended),
-            Some(order) = orders.recv(), if tasks.len() < AT_ONCE => start(tasks, order),
+            // `<=`, as one of the tasks is the log.
+            Some(order) = orders.recv(), if tasks.len() <= MAX_ORDERS => {
+                start(tasks, order);
+            }
         }
     }
 }

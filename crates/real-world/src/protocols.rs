@@ -6,7 +6,7 @@
 //! Other tasks write through a bounded channel: its capacity is the high-water mark, and
 //! a full channel is `pause_writing`. To call `pause_reading`, stop reading.
 //!
-//! Bounds: `Limits`, and [`OUTBOX`] pieces of 64 KiB for each connection.
+//! Bounds: connections, idle time, and [`OUTBOX`] pieces of 64 KiB for each connection.
 //!
 //! Trap: `transport.write` never waits. A protocol that answers a client which does not
 //! read fills the memory, unless it pauses reading. Here `send` waits for room.
@@ -20,34 +20,24 @@
 //! try: nowhere -> invalid socket address
 
 use std::io::{self, ErrorKind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::select;
 use tokio::sync::mpsc::error::{SendError, TrySendError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio::{select, try_join};
 use tokio_util::sync::CancellationToken;
 
 /// How many pieces may wait to be written, beside the one that is being written.
 pub const OUTBOX: usize = 2;
 
-/// What clients may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
-    pub connections: usize,
-    /// How long a client may send nothing, and how long it may take to read a piece.
-    pub idle: Duration,
-}
-
-/// Writes to a connection and ends it: what is left of a transport. Dropped, it leaves
-/// the connection open.
+/// Writes to a connection and ends it, as a transport does. Dropped, it leaves it open.
 pub struct Connection {
     outbox: Sender<Vec<u8>>,
     closing: CancellationToken,
@@ -57,7 +47,7 @@ pub struct Connection {
 
 impl Connection {
     /// Starts the task of a connection, which releases the permit when it ends. Fails if
-    /// the client has reset the connection already.
+    /// the client has gone already.
     pub fn start(
         number: u64,
         stream: TcpStream,
@@ -116,8 +106,8 @@ impl Connection {
         self.outbox.max_capacity() - self.outbox.capacity()
     }
 
-    /// Reads nothing more, and ends the connection when all that waits is written. If the
-    /// client still sends, the system resets the connection, and the end may be lost.
+    /// Answers nothing more, and ends the connection when all that waits is written. What
+    /// the client still sends is thrown away, for at most `idle` after that.
     pub fn close(&self) {
         self.closing.cancel();
     }
@@ -150,32 +140,35 @@ async fn talk(
 ) -> io::Result<()> {
     let (mut reader, mut writer) = stream.split();
     let reading = async {
-        let mut buffer = vec![0; 65_536];
-        loop {
-            let size = timeout(idle, reader.read(&mut buffer)).await??;
-            let data = if size == 0 {
-                // def eof_received(self):
-                println!("connection {number} has sent all");
-                b"bye".to_vec()
-            } else {
-                // def data_received(self, data):
-                buffer[..size].to_vec()
-            };
-            // While the outbox is full this waits, so nothing more is read.
-            if answers.send(data).await.is_err() || size == 0 {
-                return io::Result::Ok(());
+        let answering = async {
+            let mut buffer = vec![0; 65_536];
+            loop {
+                let size = timeout(idle, reader.read(&mut buffer)).await??;
+                let data = if size == 0 {
+                    // def eof_received(self):
+                    println!("connection {number} has sent all");
+                    b"bye".to_vec()
+                } else {
+                    // def data_received(self, data):
+                    buffer[..size].to_vec()
+                };
+                // While the outbox is full this waits, so nothing more is read.
+                if answers.send(data).await.is_err() || size == 0 {
+                    return io::Result::Ok(());
+                }
             }
-        }
-    };
-    let reading = async {
-        // `run_until_cancelled` would read what is there already.
-        let read = select! {
-            biased;
-            () = closing.cancelled() => Ok(()),
-            read = reading => read,
         };
+        // `run_until_cancelled` would read what is there already.
+        select! {
+            biased;
+            () = closing.cancelled() => {}
+            read = answering => read?,
+        }
         closing.cancel();
-        read
+        // Reads 16 MiB at most: the system would reset a connection that is closed with
+        // unread data, and the client would lose what it has not read yet.
+        let mut unread = (&mut reader).take(16 << 20);
+        tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
     };
     let writing = async {
         loop {
@@ -194,34 +187,53 @@ async fn talk(
             }
         }
     };
-    // The first error ends both.
-    try_join!(reading, writing)?;
-    Ok(())
+    let (mut reading, mut writing) = (pin!(reading), pin!(writing));
+    select! {
+        read = &mut reading => {
+            read?;
+            writing.await
+        }
+        written = &mut writing => {
+            written?;
+            // Nobody needs what the client still sends, nor its error.
+            let _ = timeout(idle, reading).await;
+            Ok(())
+        }
+    }
 }
 
 /// Makes a connection of each client and hands it out, as `loop.create_server` does.
-/// Returns when nobody receives the connections any more; those that are open go on.
-pub async fn serve(listener: TcpListener, limits: Limits, made: Sender<Connection>) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+/// `idle` limits how long a client may send nothing, and how long it may take to read a
+/// piece. Returns when nobody receives the connections any more; the open ones go on.
+pub async fn serve(
+    listener: TcpListener,
+    max_connections: usize,
+    idle: Duration,
+    made: Sender<Connection>,
+) {
+    let permits = Arc::new(Semaphore::new(max_connections));
     for number in 1.. {
-        let permit = Arc::clone(&permits).acquire_owned().await;
-        let permit = permit.expect("nobody closes the semaphore");
-        let stream = accept(&listener).await;
-        let connection = Connection::start(number, stream, limits.idle, permit);
+        let (permit, stream) = select! {
+            () = made.closed() => return,
+            next = accept(&listener, &permits) => next,
+        };
         // A client that is gone already must not end the server.
-        if let Ok(connection) = connection
-            && made.send(connection).await.is_err()
-        {
-            break;
+        if let Ok(connection) = Connection::start(number, stream, idle, permit) {
+            let _ = made.send(connection).await;
         }
     }
 }
 
 /// Returns the next connection, however long that takes. Cancel-safe.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (OwnedSemaphorePermit, TcpStream) {
+    let permit = Arc::clone(permits).acquire_owned().await;
+    let permit = permit.expect("nobody closes the semaphore");
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, _)) => return (permit, stream),
             // The client left before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // Out of file descriptors or memory: without a pause this would spin.
@@ -238,12 +250,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
-    let limits = Limits {
-        connections: 1_000,
-        idle: Duration::from_secs(60),
-    };
     let (made, mut connections) = mpsc::channel(1);
-    tokio::spawn(serve(listener, limits, made));
+    tokio::spawn(serve(listener, 1_000, Duration::from_secs(60), made));
     while let Some(connection) = connections.recv().await {
         // It may come after the first answer. It fails if the client has left already.
         let _ = connection.write(b"welcome\n".to_vec());

@@ -61,6 +61,8 @@ fn insert_each<P: Params>(
         match insert.execute(row) {
             // Without a transaction each further row would be stored by itself.
             Err(error) if transaction.is_autocommit() => return Err(error),
+            // Of a `RETURNING`: the row is inserted, though this is an error.
+            Err(error @ rusqlite::Error::ExecuteReturnedResults) => return Err(error),
             result => results.push(result),
         }
     }
@@ -104,11 +106,13 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
     /// has waited for `max_wait`. It ends when all clones are dropped and their rows are
     /// written.
     ///
-    /// `sql` inserts one row; `P` are its parameters, for example `(u32, f64)`.
+    /// `sql` inserts one row, without `RETURNING`; `P` are its parameters, for example
+    /// `(u32, f64)`.
     ///
     /// # Panics
     ///
-    /// If `max_rows` is 0, and outside of a Tokio runtime.
+    /// If `max_rows` is 0 or more than `Semaphore::MAX_PERMITS`, and outside of a Tokio
+    /// runtime.
     pub fn start(
         db: Arc<Mutex<Connection>>,
         sql: &'static str,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, interval_at, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::protocols::{Limits, serve};
+use crate::protocols::serve;
 
 const PIECE: usize = 500_000;
 
@@ -51,12 +51,9 @@ pub async fn run() -> io::Result<()> {
     socket.bind("127.0.0.1:0".parse().expect("an address"))?;
     let listener = socket.listen(128)?;
     let address = listener.local_addr()?;
-    let limits = Limits {
-        connections: 10,
-        idle: Duration::from_secs(5),
-    };
     let (made, mut connections) = mpsc::channel(1);
-    let _server = AbortOnDropHandle::new(tokio::spawn(serve(listener, limits, made)));
+    let server = tokio::spawn(serve(listener, 10, Duration::from_secs(5), made));
+    let _server = AbortOnDropHandle::new(server);
     let mut accepted = async || connections.recv().await.ok_or(ErrorKind::NotFound);
 
     part.tick().await;

@@ -87,13 +87,9 @@ async fn servers() -> Started {
 async fn protocols() -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let limits = protocols::Limits {
-        connections: CONNECTIONS,
-        idle: SHORT,
-    };
     let (made, mut connections) = mpsc::channel(1);
     tokio::spawn(async move { while connections.recv().await.is_some() {} });
-    let task = tokio::spawn(protocols::serve(listener, limits, made));
+    let task = tokio::spawn(protocols::serve(listener, CONNECTIONS, SHORT, made));
     let stop = async move {
         task.abort();
         let _cancelled = task.await;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use crate::protocols::{Connection, OUTBOX};
+use crate::protocols::{Connection, OUTBOX, serve};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TENTH: Duration = Duration::from_millis(100);
@@ -24,11 +24,15 @@ async fn rest(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 async fn pair() -> io::Result<(TcpStream, Connection)> {
+    pair_with(MINUTE).await
+}
+
+async fn pair_with(idle: Duration) -> io::Result<(TcpStream, Connection)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;
     let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
     let permit = permit.expect("there is one");
-    let connection = Connection::start(0, listener.accept().await?.0, MINUTE, permit)?;
+    let connection = Connection::start(0, listener.accept().await?.0, idle, permit)?;
     Ok((client, connection))
 }
 
@@ -55,7 +59,68 @@ async fn what_waits_when_it_is_closed_is_written_in_order() -> io::Result<()> {
     assert!(connection.is_closing());
     let data = timeout(MINUTE, rest(&mut client)).await??;
     assert_eq!(data[MUCH..], [1, 2]);
+    drop(client);
     timeout(MINUTE, connection.lost()).await?;
+    Ok(())
+}
+
+/// The system would reset a connection that is closed with unread data.
+#[tokio::test]
+async fn closed_while_the_client_sends_it_loses_nothing() -> io::Result<()> {
+    for sends in [1, 100_000, MUCH / 2] {
+        let (mut client, connection) = pair().await?;
+        connection.write(vec![0; MUCH]).expect("there is room");
+        taken(&connection).await;
+        connection.close();
+        let sent = vec![1; sends];
+        timeout(MINUTE, client.write_all(&sent)).await??;
+        assert_eq!(timeout(MINUTE, rest(&mut client)).await??.len(), MUCH);
+        // The end of the client ends the connection at once.
+        drop(client);
+        timeout(MINUTE / 4, connection.lost()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_sending_is_closed_at_last() -> io::Result<()> {
+    for drips in [false, true] {
+        let (client, connection) = pair_with(TENTH).await?;
+        let (mut reader, mut writer) = client.into_split();
+        connection.close();
+        let sending = tokio::spawn(async move {
+            let data = vec![0; if drips { 1 } else { 1_000_000 }];
+            while writer.write_all(&data).await.is_ok() {
+                sleep(Duration::from_millis(if drips { 20 } else { 0 })).await;
+            }
+        });
+        // It fails if the system has reset the connection.
+        let _ = reader.read_to_end(&mut Vec::new()).await;
+        timeout(MINUTE / 4, connection.lost()).await?;
+        timeout(MINUTE / 4, sending).await?.expect("no panic");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_nobody_receives_ends_at_once() -> io::Result<()> {
+    for clients in 0..=2 {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (made, mut connections) = mpsc::channel(1);
+        let server = tokio::spawn(serve(listener, 1, MINUTE, made));
+        let mut streams = Vec::new();
+        for _ in 0..clients {
+            streams.push(TcpStream::connect(address).await?);
+        }
+        // With two clients it waits for a permit.
+        let _first = match clients {
+            0 => None,
+            _ => connections.recv().await,
+        };
+        drop(connections);
+        timeout(MINUTE / 4, server).await?.expect("no panic");
+    }
     Ok(())
 }
 
@@ -143,6 +208,7 @@ async fn a_hundred_that_are_closed_at_any_time_end() -> io::Result<()> {
         };
         // The client may or may not have got all.
         let (_, ()) = tokio::join!(talk, end);
+        drop(client);
         timeout(MINUTE, connection.lost()).await?;
         io::Result::Ok(())
     });

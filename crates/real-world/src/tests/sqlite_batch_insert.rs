@@ -161,6 +161,19 @@ async fn the_error_that_ended_the_transaction_is_told_to_all() {
 }
 
 #[tokio::test]
+async fn rows_that_are_reported_as_failed_by_a_returning_are_not_stored() {
+    const RETURNING: &str = "INSERT INTO readings VALUES (?1, ?2) RETURNING id";
+    let db = plain();
+    let (writer, _task) = BatchWriter::start(Arc::clone(&db), RETURNING, 2, LONG);
+    let batch = soon(join_all(rows([1, 2]).map(|row| writer.insert(row)))).await;
+    assert!(batch.iter().all(Result::is_err), "{batch:?}");
+    assert!(ids(&db).is_empty());
+    let inserted = insert_all(&mut db.lock().expect("no panic"), RETURNING, rows([1]));
+    assert!(inserted.is_err());
+    assert!(ids(&db).is_empty());
+}
+
+#[tokio::test]
 async fn a_transaction_that_cannot_begin_is_an_error_for_all() {
     let folder = tempfile::tempdir().expect("there is room");
     let path = folder.path().join("db");
@@ -259,6 +272,9 @@ async fn no_caller_waits_for_a_task_that_was_aborted() {
     assert!(matches!(ended, Ok(Err(InsertError::Stopped))));
     let ended = timeout(LONG, again.insert((2, 1.0))).await;
     assert!(matches!(ended, Ok(Err(InsertError::Stopped))));
-    let none = catch_unwind(|| BatchWriter::<Row>::start(plain(), INSERT, 0, LONG));
-    assert!(none.is_err(), "batches of no rows");
+    for rows in [0, usize::MAX] {
+        let none =
+            catch_unwind(|| BatchWriter::<Row>::start(plain(), INSERT, rows, LONG));
+        assert!(none.is_err(), "batches of {rows} rows");
+    }
 }
