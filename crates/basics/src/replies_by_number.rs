@@ -98,7 +98,7 @@ impl<T> Calls<T> {
         waiting.is_lost = true;
         let senders = mem::take(&mut waiting.senders);
         drop(waiting);
-        // A dropped sender is an error for its receiver, and wakes it: not under the lock.
+        // A dropped sender is an error for its receiver and wakes it: not under a lock.
         drop(senders);
     }
 

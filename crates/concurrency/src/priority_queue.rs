@@ -98,8 +98,8 @@ impl<P: Ord, T> PriorityQueue<P, T> {
     ///
     /// # Panics
     ///
-    /// If comparing the priorities does. The item is dropped, and the queue works on. `Ord`
-    /// of a priority runs while the queue is locked, so it must not use the queue.
+    /// If comparing the priorities does. The item is dropped, and the queue works on.
+    /// `Ord` of a priority runs while the queue is locked, so it must not use the queue.
     pub async fn put(&self, priority: P, item: T) -> Result<(), Closed<T>> {
         let Ok(place) = self.room.acquire().await else {
             return Err(Closed(item));
@@ -111,8 +111,8 @@ impl<P: Ord, T> PriorityQueue<P, T> {
             return Err(Closed(item));
         }
         key.1 = state.arrived;
-        // Compares before it takes anything: after a panic the lock is released first, and
-        // then `Drop` of the priority and of the item may use the queue.
+        // Compares before it takes anything: after a panic the lock is released first,
+        // and `Drop` of the priority and of the item may use the queue.
         if !state.waiting.contains_key(&key) {
             state.waiting.insert(key, item);
         }
