@@ -79,19 +79,19 @@ async def main():
     print("The clean-up follows the body, which fails:")
     await followed_by_clean_up("A")
 
-    print("It follows, and the task is cancelled:")
+    print("The clean-up follows, and the task is cancelled:")
     await cancel(asyncio.create_task(followed_by_clean_up("B")), 1)
 
-    print("It follows, and the task is cancelled twice:")
+    print("The clean-up follows, and the task is cancelled twice:")
     await cancel(asyncio.create_task(followed_by_clean_up("C")), 2)
 
-    print("It has a task of its own, and the body fails:")
+    print("The clean-up has a task of its own, and the body fails:")
     await build_and_clean_up("D")
 
-    print("It has its own, and the body's task is cancelled twice:")
+    print("The clean-up has its own task; the body's is cancelled twice:")
     await cancel(asyncio.create_task(build_and_clean_up("E")), 2)
 
-    print("It has its own, and a group is cancelled with the body's task in it:")
+    print("The clean-up has its own task; the body's group is cancelled:")
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(build_and_clean_up("F"))
@@ -100,7 +100,7 @@ async def main():
     except* Stop:
         await asyncio.sleep(0.3)
 
-    print("The program ends meanwhile:")
+    print("The program ends during the clean-up:")
     task = asyncio.create_task(build_and_clean_up("G"))
     await asyncio.sleep(0.1)
     task.cancel()

@@ -136,8 +136,8 @@ async def main():
     await asyncio.sleep(5 * moment)
     cid = start("Cid", 0.1, 0)
     await ann
-    print(f"with tokens: {pages.with_tokens.author}")
-    print(f"without: {pages.without.author}")
+    print(f"last author, with tokens: {pages.with_tokens.author}")
+    print(f"last author, without tokens: {pages.without.author}")
     await ben
     await cid
 

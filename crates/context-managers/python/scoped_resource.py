@@ -53,7 +53,7 @@ async def print_length(database, pages):
 
 
 async def main():
-    print("All goes well:")
+    print("Success:")
     await print_length("PostgreSQL", ["home", "news"])
 
     print("An early return:")

@@ -47,10 +47,10 @@ async def show(read):
 
 
 async def main():
-    print("A read that is dropped:")
+    print("A read that is cancelled half-way:")
     await show(careless)
 
-    print("A read that is kept:")
+    print("A read that goes on meanwhile:")
     await show(kept)
 
     # It is what a StreamReader does.

@@ -58,16 +58,16 @@ async def cancel(task):
 
 
 async def main():
-    print("At an await:")
+    print("Cancelled at an await:")
     await cancel(asyncio.create_task(write_to_file(4)))
 
-    print("Inside of code that catches everything:")
+    print("Cancelled inside of code that catches everything:")
     await cancel(asyncio.create_task(write_in_any_case(4)))
 
-    print("While it awaits a task that it has spawned:")
+    print("Cancelled while it awaits a task that it has spawned:")
     await cancel(asyncio.create_task(write_in_a_task(4)))
 
-    print("While it awaits a task that is aborted with it:")
+    print("Cancelled while it awaits a task that is aborted with it:")
     await cancel(asyncio.create_task(write_in_a_bound_task(4)))
 
     print("Asked to stop by a token, with a clean-up that awaits:")

@@ -90,7 +90,7 @@ async def main():
             client.cancel("the client left")
             await asyncio.sleep(pause)
 
-            print("The owner of a connection goes:")
+            print("The owner of a connection is dropped:")
         await asyncio.sleep(pause)
 
         print("A clone of the first connection's token stops all its requests:")

@@ -56,14 +56,14 @@ async def main():
     log = Log()
 
     # In asyncio there is no such future: whatever runs beside this is a task.
-    print("A future awaited by reference:")
+    print("A request that nobody polls meanwhile:")
     await during_backup(log, spawned(log))
     print(f"lines in the log: {len(log.lines)}")
 
-    print("A task:")
+    print("The request as a task:")
     await during_backup(log, spawned(log))
 
-    print("Dropped before the note:")
+    print("The request is dropped before the note, and sent again:")
     await during_backup(log, dropped(log))
 
 

@@ -80,9 +80,9 @@ async def main():
         async with asyncio.timeout(0.3):
             print(await prices.price())
     except TimeoutError:
-        print("gave up")
+        print("timed out")
 
-    print("What should not be done twice:")
+    print("A request that is not idempotent:")
     servers = []
     hosts = iter([("alpha", 0.4), ("beta", 0.1)])
     print(await hedged(delay, lambda: charge(servers, *next(hosts))))

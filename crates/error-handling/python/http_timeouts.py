@@ -133,15 +133,15 @@ async def main():
         ) as session,
     ):
         await part(0)
-        print("What is over at once:")
+        print("Errors that come at once:")
         broken_url = f"http://{address}/broken"
         async with session.get(broken_url) as response:
             print(f"no error: {response.status} {response.reason}")
         for what, url in [
-            ("after a look at the status", broken_url),
+            ("with a check of the status", broken_url),
             ("a page", f"http://{address}/quick"),
             ("no scheme", "example.com/page"),
-            ("a page that leads to itself", f"http://{address}/loop"),
+            ("a page that redirects to itself", f"http://{address}/loop"),
             ("a closed port", f"http://{closed_port()}/"),
             ("4 bytes of 10", f"http://{cutting}/"),
         ]:

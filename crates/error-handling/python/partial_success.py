@@ -72,7 +72,7 @@ def report(outcomes):
 
 
 async def main():
-    print("The errors are left out of five results:")
+    print("Errors silently dropped from five results:")
     results = await asyncio.gather(
         *(fetch_in_time(page, 1) for page in range(1, 6)), return_exceptions=True
     )
@@ -83,12 +83,12 @@ async def main():
     outcomes = await try_each(range(1, 7), lambda page: fetch_in_time(page, 1))
     report(outcomes)
 
-    print("What failed is tried again:")
+    print("The failed pages are retried:")
     failed = [page for page, _ in outcomes.failed]
     outcomes = await try_each(failed, lambda page: fetch_in_time(page, 2))
     report(outcomes)
 
-    print("As many as are needed, and one less:")
+    print("Three pages are needed:")
     for pages in [range(1, 6), range(2, 6)]:
         outcomes = await try_each(pages, lambda page: fetch_in_time(page, 2))
         try:

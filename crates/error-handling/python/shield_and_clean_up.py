@@ -81,18 +81,18 @@ async def main():
     await cancel_after(0.15, call("Ada", 3))
     await asyncio.sleep(rest)
 
-    print("A shield, and an error after the caller has left:")
+    print("A shield, and an error after the cancellation:")
     await cancel_after(0.15, call("Bob", 2))
     await asyncio.sleep(rest)
 
-    print("A shield, and nobody leaves:")
+    print("A shield, and no cancellation:")
     for order in ["Ada", "Bob"]:
         try:
             print(f"the caller has saved {await call(order, 1)}")
         except OSError as error:
             print(f"the caller has failed: {error}")
 
-    print("At the end, two are left, which get 0.2 s more:")
+    print("At the end two are running, and get 0.2 s more:")
     await cancel_after(0.05, call("Cyd", 2))
     caller = asyncio.create_task(call("Dan", 4))
     await asyncio.sleep(0.05)

@@ -55,13 +55,13 @@ async def main():
     b = Worker("B", 0.1, 0.1, no_page=True)
     c = Worker("C", 0.4, 0.2, disk_full=True)
 
-    print("A worker fails, and the other is stopped, and saves:")
+    print("A worker fails, and the other stops after it has saved:")
     try:
         await run_workers([a, b])
     except ExceptionGroup as errors:
         report(errors)
 
-    print("Others fail as they stop:")
+    print("Others fail while they stop:")
     a = replace(a, disk_full=True)
     try:
         await run_workers([a, b, c])
@@ -83,7 +83,7 @@ async def main():
     except* DiskFull as errors:
         print(f"{len(errors.exceptions)} to be saved elsewhere")
     except* NoPage as errors:
-        print(f"{len(errors.exceptions)} to go without")
+        print(f"{len(errors.exceptions)} ignored")
     print("nothing is left to handle")
 
 

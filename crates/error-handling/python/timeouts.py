@@ -58,14 +58,14 @@ async def pay(steps):
 async def main():
     limit = 0.25
 
-    print("Around a call:")
+    print("A timeout around a call:")
     for page in ["/quick", "/missing", "/busy", "/slow"]:
         try:
             print(f"got {await fetch_within(limit, page)}")
         except (TooLate, NotFound, TimeoutError) as error:
             print(f"error: {error}")
 
-    print("Around a task, whose wait alone ends:")
+    print("Around a task: the wait ends, and the task goes on:")
     task = asyncio.create_task(pay(4))
     try:
         await asyncio.wait_for(asyncio.shield(task), limit)
@@ -73,7 +73,7 @@ async def main():
         print("timed out, but the payment goes on")
         print(f"paid in {await task} steps")
 
-    print("Around a task, which is stopped:")
+    print("Around a task, which is then cancelled:")
     for steps in [2, 4]:
         steps = await join_or_stop(limit, asyncio.create_task(pay(steps)))
         print("stopped" if steps is None else f"paid in {steps} steps")

@@ -40,7 +40,7 @@ async def fetch_twice(page):
 
 
 async def main():
-    print("The call, and then its await:")
+    print("The call alone, and with its await:")
     started = time.perf_counter()
     coroutine = fetch("/a", 0.26)
     print(f"the call took {time.perf_counter() - started:.1f} s")
@@ -57,7 +57,7 @@ async def main():
         async with asyncio.timeout(0.16):
             await fetch("/slow", 0.5)
     except TimeoutError:
-        print("time is up")
+        print("timed out")
     task = asyncio.create_task(fetch("/slow", 0.5))
     await asyncio.sleep(0.06)
     task.cancel()
@@ -65,7 +65,7 @@ async def main():
     if task.cancelled():
         print("cancelled")
 
-    print("Two tries, each measured, and both together:")
+    print("Two attempts, each timed, and both together:")
     try:
         await fetch_twice("/broken")
     except ConnectionError as error:

@@ -83,15 +83,15 @@ async def report(user, greeting):
 
 
 async def main():
-    print("Closed whatever happens:")
+    print("Closed after success and after errors:")
     for user in range(1, 5):
         await report(user, greet(user))
 
-    print("Two are left open:")
+    print("Left open after two errors:")
     for user in range(2, 4):
         await report(user, greet_carelessly(user))
 
-    print("The same default for a stranger and for a failure:")
+    print("A default instead of an error:")
     for user in range(3, 5):
         print(f"User {user}: {await name_or_guest(user)}")
 

@@ -136,10 +136,10 @@ where
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    println!("A read that is dropped:");
+    println!("A read that is cancelled half-way:");
     show(careless).await?;
 
-    println!("A read that is kept:");
+    println!("A read that goes on meanwhile:");
     show(kept).await?;
 
     println!("A struct that keeps the bytes:");

@@ -86,16 +86,16 @@ async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    println!("At an await:");
+    println!("Cancelled at an await:");
     cancel(tokio::spawn(write_to_file(4))).await?;
 
-    println!("Inside of code that catches everything:");
+    println!("Cancelled inside of code that catches everything:");
     cancel(tokio::spawn(write_in_any_case(4))).await?;
 
-    println!("While it awaits a task that it has spawned:");
+    println!("Cancelled while it awaits a task that it has spawned:");
     cancel(tokio::spawn(write_in_a_task(4))).await?;
 
-    println!("While it awaits a task that is aborted with it:");
+    println!("Cancelled while it awaits a task that is aborted with it:");
     cancel(tokio::spawn(write_in_a_bound_task(4))).await?;
 
     println!("Asked to stop by a token, with a clean-up that awaits:");

@@ -112,16 +112,16 @@ async fn during_backup<T>(
 pub async fn run() -> Result<(), JoinError> {
     let log = Arc::new(Log::default());
 
-    println!("A future awaited by reference:");
+    println!("A request that nobody polls meanwhile:");
     during_backup(&log, by_reference(&log)).await?;
     println!("lines in the log: {}", log.lines.lock().await.len());
 
-    println!("A task:");
+    println!("The request as a task:");
     if let Some(ended) = during_backup(&log, spawned(&log)).await? {
         ended?;
     }
 
-    println!("Dropped before the note:");
+    println!("The request is dropped before the note, and sent again:");
     during_backup(&log, dropped(&log)).await?;
     Ok(())
 }

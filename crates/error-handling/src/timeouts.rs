@@ -92,7 +92,7 @@ async fn pay(steps: u32) -> u32 {
 pub async fn run() -> Result<(), JoinError> {
     let limit = Duration::from_millis(250);
 
-    println!("Around a call:");
+    println!("A timeout around a call:");
     for page in ["/quick", "/missing", "/busy", "/slow"] {
         match fetch_within(limit, page).await {
             Ok(text) => println!("got {text}"),
@@ -100,7 +100,7 @@ pub async fn run() -> Result<(), JoinError> {
         }
     }
 
-    println!("Around a task, whose wait alone ends:");
+    println!("Around a task: the wait ends, and the task goes on:");
     let mut task = tokio::spawn(pay(4));
     // await asyncio.wait_for(asyncio.shield(task), limit)
     if timeout(limit, &mut task).await.is_err() {
@@ -108,7 +108,7 @@ pub async fn run() -> Result<(), JoinError> {
         println!("paid in {} steps", task.await?);
     }
 
-    println!("Around a task, which is stopped:");
+    println!("Around a task, which is then cancelled:");
     for steps in [2, 4] {
         match join_or_stop(limit, tokio::spawn(pay(steps))).await? {
             Some(steps) => println!("paid in {steps} steps"),

@@ -103,17 +103,17 @@ fn report(user: u32, result: Result<(), ServiceError>) {
 }
 
 pub async fn run() {
-    println!("Closed whatever happens:");
+    println!("Closed after success and after errors:");
     for user in 1..=4 {
         report(user, greet(user).await);
     }
 
-    println!("Two are left open:");
+    println!("Left open after two errors:");
     for user in 2..=3 {
         report(user, greet_carelessly(user).await);
     }
 
-    println!("The same default for a stranger and for a failure:");
+    println!("A default instead of an error:");
     for user in 3..=4 {
         println!("User {user}: {}", name_or_guest(user).await);
     }

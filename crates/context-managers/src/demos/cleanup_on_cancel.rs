@@ -66,27 +66,27 @@ pub async fn run() {
     println!("The clean-up follows the body, which fails:");
     followed_by_clean_up("A").await;
 
-    println!("It follows, and the task is cancelled:");
+    println!("The clean-up follows, and the task is cancelled:");
     cancel(tokio::spawn(followed_by_clean_up("B")), 1).await;
 
-    println!("It follows, and the task is cancelled twice:");
+    println!("The clean-up follows, and the task is cancelled twice:");
     cancel(tokio::spawn(followed_by_clean_up("C")), 2).await;
 
-    println!("It has a task of its own, and the body fails:");
+    println!("The clean-up has a task of its own, and the body fails:");
     let tasks = TaskTracker::new();
     build_and_clean_up("D", tasks.clone()).await;
 
-    println!("It has its own, and the body's task is cancelled twice:");
+    println!("The clean-up has its own task; the body's is cancelled twice:");
     cancel(tokio::spawn(build_and_clean_up("E", tasks.clone())), 2).await;
 
-    println!("It has its own, and a group is cancelled with the body's task in it:");
+    println!("The clean-up has its own task; the body's group is cancelled:");
     let mut group = JoinSet::new();
     group.spawn(build_and_clean_up("F", tasks.clone()));
     sleep(Duration::from_millis(100)).await;
     group.shutdown().await;
     sleep(Duration::from_millis(300)).await;
 
-    println!("The program ends meanwhile:");
+    println!("The program ends during the clean-up:");
     let task = tokio::spawn(build_and_clean_up("G", tasks.clone()));
     sleep(Duration::from_millis(100)).await;
     task.abort();

@@ -109,8 +109,8 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(5 * moment).await;
     let cid = start("Cid", [100, 0]);
     ann.await?;
-    println!("with tokens: {}", pages.with_tokens.author());
-    println!("without: {}", pages.without.author());
+    println!("last author, with tokens: {}", pages.with_tokens.author());
+    println!("last author, without tokens: {}", pages.without.author());
     ben.await?;
     cid.await?;
 

@@ -71,7 +71,7 @@ async fn letters(database: &str, pages: &[&str]) -> Result<usize, ScopeError<Str
 }
 
 pub async fn run() -> Result<(), Failure> {
-    println!("All goes well:");
+    println!("Success:");
     print_length(letters("PostgreSQL", &["home", "news"]).await);
 
     println!("An early return:");

@@ -42,7 +42,7 @@ pub async fn run() {
     client.cancel("the client left");
     sleep(pause).await;
 
-    println!("The owner of a connection goes:");
+    println!("The owner of a connection is dropped:");
     drop(guard);
     sleep(pause).await;
 

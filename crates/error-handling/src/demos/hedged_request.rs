@@ -94,12 +94,12 @@ pub async fn run() {
     println!("The caller times out after 0.3 s:");
     let hosts = [("alpha", (500, Ok(7))), ("beta", (500, Ok(9)))];
     let prices = Prices { delay, hosts };
-    let patience = Duration::from_millis(300);
-    if timeout(patience, prices.price()).await.is_err() {
-        println!("gave up");
+    let limit = Duration::from_millis(300);
+    if timeout(limit, prices.price()).await.is_err() {
+        println!("timed out");
     }
 
-    println!("What should not be done twice:");
+    println!("A request that is not idempotent:");
     let servers = TaskTracker::new();
     let mut hosts = [("alpha", 400), ("beta", 100)].into_iter();
     let request = || {

@@ -108,16 +108,16 @@ pub async fn run() -> Result<(), Failure> {
     let client = client.build()?;
 
     part.tick().await;
-    println!("What is over at once:");
+    println!("Errors that come at once:");
     let broken = format!("http://{server}/broken");
     let status = client.get(&broken).send().await?.status();
     println!("no error: {status}");
     for (what, url) in [
-        ("after a look at the status", broken),
+        ("with a check of the status", broken),
         ("a page", format!("http://{server}/quick")),
         ("no scheme", "example.com/page".to_string()),
         (
-            "a page that leads to itself",
+            "a page that redirects to itself",
             format!("http://{server}/loop"),
         ),
         ("a closed port", format!("http://{closed}/")),

@@ -53,7 +53,7 @@ fn report(outcomes: &Outcomes<u32, String, FetchError>) {
 }
 
 pub async fn run() {
-    println!("The errors are left out of five results:");
+    println!("Errors silently dropped from five results:");
     let results = join_all((1..=5).map(|page| fetch_in_time(page, 1))).await;
     let texts: Vec<String> = results.into_iter().flatten().collect();
     println!("{} of 5: {}", texts.len(), texts.join(", "));
@@ -62,12 +62,12 @@ pub async fn run() {
     let outcomes = try_each(1..=6, |page| fetch_in_time(page, 1)).await;
     report(&outcomes);
 
-    println!("What failed is tried again:");
+    println!("The failed pages are retried:");
     let failed = outcomes.failed.into_iter().map(|(page, _)| page);
     let outcomes = try_each(failed, |page| fetch_in_time(page, 2)).await;
     report(&outcomes);
 
-    println!("As many as are needed, and one less:");
+    println!("Three pages are needed:");
     for pages in [1..=5, 2..=5] {
         let outcomes = try_each(pages, |page| fetch_in_time(page, 2)).await;
         match outcomes.at_least(3) {

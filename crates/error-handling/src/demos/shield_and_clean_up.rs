@@ -59,11 +59,11 @@ pub async fn run() -> Result<(), JoinError> {
     cancel_after(150, call("Ada", 3)).await?;
     sleep(rest).await;
 
-    println!("A shield, and an error after the caller has left:");
+    println!("A shield, and an error after the cancellation:");
     cancel_after(150, call("Bob", 2)).await?;
     sleep(rest).await;
 
-    println!("A shield, and nobody leaves:");
+    println!("A shield, and no cancellation:");
     for order in ["Ada", "Bob"] {
         match call(order, 1).await? {
             Ended::Done(Ok(rows)) => println!("the caller has saved {rows}"),
@@ -72,7 +72,7 @@ pub async fn run() -> Result<(), JoinError> {
         }
     }
 
-    println!("At the end, two are left, which get 0.2 s more:");
+    println!("At the end two are running, and get 0.2 s more:");
     cancel_after(50, call("Cyd", 2)).await?;
     let caller = tokio::spawn(call("Dan", 4));
     sleep(Duration::from_millis(50)).await;

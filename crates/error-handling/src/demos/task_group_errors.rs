@@ -102,10 +102,10 @@ pub async fn run() {
         worker("C", 400, 200),
     );
 
-    println!("A worker fails, and the other is stopped, and saves:");
+    println!("A worker fails, and the other stops after it has saved:");
     report(run_workers(&[a, b], &program).await);
 
-    println!("Others fail as they stop:");
+    println!("Others fail while they stop:");
     let a = Worker {
         disk_full: true,
         ..a
@@ -120,7 +120,7 @@ pub async fn run() {
     println!("Both kinds are handled:");
     let result = run_workers(&[a, b, c], &program).await;
     let result = result.or_else(|errors| errors.except(is_disk_full, save_elsewhere));
-    let go_without = |errors: Vec<_>| println!("{} to go without", errors.len());
+    let go_without = |errors: Vec<_>| println!("{} ignored", errors.len());
     report(result.or_else(|errors| errors.except(is_no_page, go_without)));
 }
 

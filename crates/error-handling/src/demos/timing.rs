@@ -28,7 +28,7 @@ async fn fetch_twice(page: &str) -> Result<String, String> {
 }
 
 pub async fn run() {
-    println!("The call, and then its await:");
+    println!("The call alone, and with its await:");
     let started = Instant::now();
     let future = fetch("/a", 260);
     print_as("the call")(Ending::Returned, started.elapsed());
@@ -45,7 +45,7 @@ pub async fn run() {
     println!("Stopped by a timeout, and by a cancellation:");
     let limit = Duration::from_millis(160);
     if timeout(limit, fetch("/slow", 500)).await.is_err() {
-        println!("time is up");
+        println!("timed out");
     }
     let task = tokio::spawn(fetch("/slow", 500));
     sleep(Duration::from_millis(60)).await;
@@ -56,7 +56,7 @@ pub async fn run() {
         println!("cancelled");
     }
 
-    println!("Two tries, each measured, and both together:");
+    println!("Two attempts, each timed, and both together:");
     // Around the call, where only this caller wants it.
     let tries = timed(fetch_twice("/broken"), print_as("fetch_twice"));
     if let Err(error) = tries.await {
