@@ -44,7 +44,8 @@ async fn a_panic_stops_the_others_as_an_error_does() {
     let mut tasks = JoinSet::new();
     tasks.spawn(fails_late(stop.clone()));
     tasks.spawn(async { panic!("a bug") });
-    let ErrorGroup(errors) = run_all(tasks, &stop).await.expect_err("both fail");
+    let all = timeout(Duration::from_secs(60), run_all(tasks, &stop)).await;
+    let ErrorGroup(errors) = all.expect("it ends").expect_err("both fail");
     let [WorkerError::Bug(bug), WorkerError::DiskFull] = &errors[..] else {
         panic!("{errors:?}");
     };
