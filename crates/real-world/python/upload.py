@@ -164,7 +164,7 @@ class Count:
     def report(self):
         # More than that does not fit into the buffers of the system.
         most = (self.read // (64 * MEGABYTE) + 1) * 64
-        print(f"of 256 MB less than {most} read")
+        print(f"less than {most} of 256 MB were read")
 
 
 async def report(upload):
@@ -222,7 +222,7 @@ async def use(folder, stored):
         server.store.failing = 1
         again = body(small, Count().progress)
         async with session.put(server.url("again"), data=again) as response:
-            print(response.status)
+            print(f"status {response.status}")
         async with session.put(server.url("again"), data=again) as response:
             print(await response.text())
 

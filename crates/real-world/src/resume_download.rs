@@ -7,8 +7,8 @@
 //! Bounds: `max_bytes`; the client's `read_timeout` for each wait. unbounded: the whole
 //! time. Put a `timeout` around `fetch`: what has come is kept.
 //!
-//! Trap: without a checksum the only proof is the length that the server names. If it
-//! names none, half a file may look like a whole one. Compare it before `publish`.
+//! Trap: if the server names no length, half a file may look like a whole one. Compare a
+//! checksum before `publish`.
 //!
 //! Trap: a symlink named like the `.part` file would write into another file. Here it is
 //! an error.

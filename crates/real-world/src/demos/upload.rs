@@ -188,7 +188,7 @@ impl Count {
     fn report(&self) {
         // More than that does not fit into the buffers of the system.
         let most = (self.0.load(Relaxed) / (64 * MEGABYTE) + 1) * 64;
-        println!("of 256 MB less than {most} read");
+        println!("less than {most} of 256 MB were read");
     }
 }
 
@@ -251,10 +251,10 @@ pub async fn run() -> Result<(), Failure> {
     let body = reqwest::Body::wrap_stream(chunks);
     let request = client.put(server.url("again")).body(body);
     let again = request.try_clone();
-    println!("{}", request.send().await?.status().as_u16());
+    println!("status {}", request.send().await?.status().as_u16());
     match again {
         Some(request) => println!("{}", request.send().await?.text().await?),
-        None => println!("a stream has no copy"),
+        None => println!("a stream cannot be sent twice"),
     }
 
     part.tick().await;

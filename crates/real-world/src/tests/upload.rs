@@ -20,7 +20,7 @@ use reqwest::header::{CONNECTION, CONTENT_LENGTH};
 use reqwest::{Client, RequestBuilder};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -375,6 +375,35 @@ async fn stalled_before_and_after_the_end_of_the_body() {
         assert!(begun.elapsed() >= patience);
         assert!((least..=64 * MEGABYTE).contains(&count.0.load(Relaxed)));
     }
+}
+
+#[tokio::test]
+async fn a_slow_upload_that_makes_progress_is_not_stalled() {
+    let setup = Setup::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let stall = Duration::from_secs(3);
+    // It takes more than `stall`, in steps that are much shorter.
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        for _ in 0..8 {
+            sleep(stall / 6).await;
+            stream
+                .read_exact(&mut vec![0; 4 * MEGABYTE as usize])
+                .await?;
+        }
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
+        stream.write_all(answer.as_bytes()).await?;
+        // What is left of the body.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    let server = AbortOnDropHandle::new(server);
+    let path = setup.file("a", 32 * MEGABYTE);
+    let begun = Instant::now();
+    let ended = upload(setup.client.put(url), &path, stall, |_| ()).await;
+    assert_eq!(ended.expect("it is not stalled"), "done");
+    assert!(begun.elapsed() > stall);
+    drop(server);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -153,6 +153,29 @@ async fn the_delay_is_kept_and_all_hosts_share_the_permits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_page_is_not_made_up_for() {
+    let limits = Limits {
+        delay: 20 * TICK,
+        ..LIMITS
+    };
+    let first = parse("http://a.example/0");
+    let mut crawl = Crawl::new(vec![first], limits, |url| async move {
+        let start = Instant::now();
+        if url.path() == "/0" {
+            sleep(90 * TICK).await;
+        }
+        Ok::<_, JoinError>((start, dense(&url)))
+    });
+    let mut starts = Vec::new();
+    while let Some((_, start)) = crawl.next().await {
+        starts.push(start.expect("no panic"));
+    }
+    for pair in starts.windows(2) {
+        assert!(pair[1] - pair[0] >= limits.delay, "{pair:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_further_than_the_limits() {
     for (max_depth, max_pages, expected) in [
         (0, 1000, 3),
