@@ -9,7 +9,8 @@
 //!
 //! `include=SECTION/EXAMPLE` is the program or, for `python`, its twin, and
 //! `include=SECTION/compile-fail/NAME` a program that must not compile; `item=NAME` is one
-//! function, type or class of it. A link `[text](example:SECTION/EXAMPLE)` goes to an
+//! function, type or class of it or of its demonstration. A link
+//! `[text](example:SECTION/EXAMPLE)` goes to an
 //! example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
 
 use std::path::PathBuf;
