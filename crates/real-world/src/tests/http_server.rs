@@ -508,7 +508,11 @@ async fn a_head_has_a_limit_in_bytes() {
     timeout(LONG, both).await.expect("it ends");
     // A client that goes on sending may be reset before it has read the answer.
     let is_refused = answer.is_empty() || answer.starts_with(b"HTTP/1.1 431");
-    assert!(is_refused, "after {sent}: {}", String::from_utf8_lossy(&answer));
+    assert!(
+        is_refused,
+        "after {sent}: {}",
+        String::from_utf8_lossy(&answer)
+    );
     assert!(sent < 200_000, "{sent} bytes of one head");
     server.stop().await;
 }
