@@ -113,13 +113,8 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         key.1 = state.arrived;
         // Compares before it takes anything: after a panic the lock is released first,
         // and `Drop` of the priority and of the item may use the queue.
-        #[expect(
-            clippy::map_entry,
-            reason = "`entry` would own the key while it compares"
-        )]
-        if !state.waiting.contains_key(&key) {
-            state.waiting.insert(key, item);
-        }
+        assert!(!state.waiting.contains_key(&key), "each has its number");
+        state.waiting.insert(key, item);
         state.arrived += 1;
         drop(state);
         // The place is the item's now, and `get` releases it. Until here a panic does.

@@ -48,8 +48,7 @@ impl<E: fmt::Debug + fmt::Display> Error for TaskErrors<E> {}
 /// tasks.
 pub struct TaskGroup<E>(Arc<Shared<E>>);
 
-/// Errors, and what tasks panicked with.
-type Failures<E> = (Vec<E>, Vec<Box<dyn Any + Send>>);
+type ErrorsAndPanics<E> = (Vec<E>, Vec<Box<dyn Any + Send>>);
 
 struct Shared<E> {
     /// Cancelled by the first failure, and when the group ends or is dropped.
@@ -58,7 +57,7 @@ struct Shared<E> {
     ended: CancellationToken,
     /// Count the tasks: for the groups around this one, and for this one.
     trackers: Vec<TaskTracker>,
-    errors_and_panics: Mutex<Failures<E>>,
+    errors_and_panics: Mutex<ErrorsAndPanics<E>>,
 }
 
 tokio::task_local! {
@@ -190,7 +189,7 @@ impl<E> Shared<E> {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Failures<E>> {
+    fn lock(&self) -> MutexGuard<'_, ErrorsAndPanics<E>> {
         // Nothing that can panic runs while the lock is held.
         let lock = self.errors_and_panics.lock();
         lock.unwrap_or_else(PoisonError::into_inner)
