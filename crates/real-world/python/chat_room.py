@@ -78,7 +78,6 @@ async def main():
     await ann.say("the last")
     room.members.clear()
     print_waiting(ann)
-    print(f"the end: {str(ann.messages.empty()).lower()}")
 
 
 asyncio.run(main())

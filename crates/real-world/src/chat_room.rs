@@ -13,6 +13,7 @@
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.QueueFull
+//! try: hello -> Bob: hello
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -153,46 +154,18 @@ impl<T: Clone + From<String>> Drop for Seat<T> {
     }
 }
 
-/// Prints what waits for a member.
-fn print_waiting(seat: &mut Seat<String>) {
-    while let Ok(text) = seat.messages.try_recv() {
-        println!("{} reads: {text}", seat.name);
-    }
-}
-
-pub async fn run() -> Result<(), Refused> {
-    let room = Room::new(3, Duration::from_millis(100));
-    println!("Two join; a name that is taken is refused, and one that is none:");
-    let mut ann = room.join("Ann")?;
-    let mut bob = room.join("Bob")?;
-    for name in ["Ann", "Ann: I"] {
-        if let Err(refused) = room.join(name) {
-            println!("{name}: {refused}");
-        }
-    }
-    print_waiting(&mut ann);
-    print_waiting(&mut bob);
-
-    println!("Bob does not read, and three messages may wait for him:");
-    let say = ann.voice();
-    for text in ["one", "two", "three", "four"] {
-        say(text).await;
-        print_waiting(&mut ann);
-    }
-    println!("Bob is too slow: {}", bob.too_slow.is_cancelled());
-    bob.farewell = "was too slow";
-    drop(bob);
-    print_waiting(&mut ann);
-
-    println!("The room is closed, and what waits is still read:");
-    say("the last").await;
-    room.close();
-    print_waiting(&mut ann);
-    println!("the end: {}", ann.messages.recv().await.is_none());
-    Ok(())
-}
-
+/// Prints what Ann reads while Bob speaks: `cargo run -- hello everybody`.
 #[tokio::main]
 pub async fn main() -> Result<(), Refused> {
-    run().await
+    let room = Room::<String>::new(100, Duration::from_millis(100));
+    let (mut ann, bob) = (room.join("Ann")?, room.join("Bob")?);
+    let say = bob.voice();
+    for text in std::env::args().skip(1) {
+        say(&text).await;
+    }
+    room.close();
+    while let Some(message) = ann.messages.recv().await {
+        println!("{message}");
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ pub mod api_server;
 pub mod async_sqlite;
 pub mod background_services;
 pub mod blocking_in_threads;
+pub mod chat_room;
 pub mod connection_limits;
 pub mod download_to_file;
 pub mod file_processor;
