@@ -188,9 +188,8 @@ async fn who_answers_pings_stays_and_who_does_not_is_cut_off() -> Result<(), Fai
 async fn who_sends_and_does_not_read_is_cut_off() -> Result<(), Failure> {
     let (stream, task) = connection(LIMITS, 4096);
     let (mut socket, _) = client_async("ws://chat/", stream).await?;
-    let sending = async {
-        while socket.send(Message::text("x".repeat(500))).await.is_ok() {}
-    };
+    let sending =
+        async { while socket.send(Message::text("x".repeat(500))).await.is_ok() {} };
     timeout(3600 * SECOND, sending).await?;
     assert_eq!(task.await?, Some(CloseCode::Error));
     Ok(())
