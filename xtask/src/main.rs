@@ -4,6 +4,7 @@ mod bless;
 mod check;
 mod copy;
 mod find;
+mod guide;
 mod list;
 mod new;
 
@@ -79,6 +80,12 @@ enum Command {
         #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
         words: Vec<String>,
     },
+    /// Print the blocks of a guide to asyncio in their order, with the examples that answer
+    /// them; without a number, the guides.
+    Guide {
+        /// The number of the guide.
+        guide: Option<usize>,
+    },
     /// Print every example with its summary.
     List,
     /// Print an example: header, both programs, transcript.
@@ -143,6 +150,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         }
         Command::New { example } => new::new(&workspace, example)?,
         Command::Find { words } => find::find(&workspace, words)?,
+        Command::Guide { guide } => guide::guide(&workspace, *guide)?,
         Command::List => list::list(&workspace),
         Command::Show { example } => list::show(&workspace, workspace.example(example)?)?,
     };

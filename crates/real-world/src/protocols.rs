@@ -13,8 +13,7 @@
 //!
 //! See also: `line_protocol` (plainer, if no other task writes), `tcp_echo_server`.
 //!
-//! asyncio: asyncio.Protocol, loop.create_server, loop.create_connection
-//! asyncio: asyncio.BaseProtocol, asyncio.BaseProtocol.connection_made
+//! asyncio: asyncio.Protocol, asyncio.BaseProtocol, loop.create_server
 //! clock: real
 //! order: is lost
 //! try: nowhere -> invalid socket address
@@ -34,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How many pieces may wait to be written, beside the one that is being written.
+/// How many pieces may wait while another one is being written.
 pub const OUTBOX: usize = 2;
 
 /// Writes to a connection and ends it, as a transport does. Dropped, it leaves it open.
@@ -42,12 +41,12 @@ pub struct Connection {
     outbox: Sender<Vec<u8>>,
     closing: CancellationToken,
     aborting: CancellationToken,
-    task: JoinHandle<()>,
+    /// Ends when the connection is lost.
+    pub task: JoinHandle<()>,
 }
 
 impl Connection {
-    /// Starts the task of a connection, which releases the permit when it ends. Fails if
-    /// the client has gone already.
+    /// Starts the task of a connection. Fails if the client has gone already.
     pub fn start(
         number: u64,
         stream: TcpStream,
@@ -60,8 +59,7 @@ impl Connection {
         let peer = stream.peer_addr()?;
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         let (closing, aborting) = (CancellationToken::new(), CancellationToken::new());
-        let (answers, close) = (outbox.clone(), closing.clone());
-        let abort = aborting.clone();
+        let (answers, close, abort) = (outbox.clone(), closing.clone(), aborting.clone());
         let task = tokio::spawn(async move {
             let _permit = permit;
             // def connection_made(self, transport):
@@ -83,8 +81,8 @@ impl Connection {
         })
     }
 
-    /// Writes the data if the outbox has room. The error is `Full` between
-    /// `pause_writing` and `resume_writing`, and `Closed` once the connection is closing.
+    /// Writes the data if the outbox has room. The error is `Full`, or `Closed` once the
+    /// connection is closing.
     pub fn write(&self, data: Vec<u8>) -> Result<(), TrySendError<Vec<u8>>> {
         if self.is_closing() {
             return Err(TrySendError::Closed(data));
@@ -106,8 +104,8 @@ impl Connection {
         self.outbox.max_capacity() - self.outbox.capacity()
     }
 
-    /// Answers nothing more, and ends the connection when all that waits is written. What
-    /// the client still sends is thrown away, for at most `idle` after that.
+    /// Answers nothing more, and ends the connection when all data that waits is written.
+    /// Discards what the client still sends, for at most `idle` after that.
     pub fn close(&self) {
         self.closing.cancel();
     }
@@ -121,15 +119,9 @@ impl Connection {
     pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled() || self.outbox.is_closed()
     }
-
-    /// Waits until the connection is lost.
-    pub async fn lost(self) {
-        self.task.await.expect("a connection does not panic");
-    }
 }
 
-/// Sends back what comes, and what other tasks write, until the client has sent all, or
-/// the connection is closed.
+/// Sends back what comes, and what others write, until the client or `close` ends it.
 async fn talk(
     number: u64,
     mut stream: TcpStream,
@@ -158,7 +150,7 @@ async fn talk(
                 }
             }
         };
-        // `run_until_cancelled` would read what is there already.
+        // In this order, or it would read data that is there already.
         select! {
             biased;
             () = closing.cancelled() => {}
@@ -167,8 +159,7 @@ async fn talk(
         closing.cancel();
         // Reads 16 MiB at most: the system would reset a connection that is closed with
         // unread data, and the client would lose what it has not read yet.
-        let mut unread = (&mut reader).take(16 << 20);
-        tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
+        tokio::io::copy(&mut reader.take(16 << 20), &mut tokio::io::sink()).await
     };
     let writing = async {
         loop {
@@ -202,9 +193,8 @@ async fn talk(
     }
 }
 
-/// Makes a connection of each client and hands it out, as `loop.create_server` does.
-/// `idle` limits how long a client may send nothing, and how long it may take to read a
-/// piece. Returns when nobody receives the connections any more; the open ones go on.
+/// Makes a connection of each client and hands it out, until nobody receives them any
+/// more. `idle` limits the wait for a client that sends nothing, or reads nothing.
 pub async fn serve(
     listener: TcpListener,
     max_connections: usize,
@@ -213,27 +203,27 @@ pub async fn serve(
 ) {
     let permits = Arc::new(Semaphore::new(max_connections));
     for number in 1.. {
-        let (permit, stream) = select! {
-            () = made.closed() => return,
-            next = accept(&listener, &permits) => next,
+        let next = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, accept(&listener).await)
         };
-        // A client that is gone already must not end the server.
-        if let Ok(connection) = Connection::start(number, stream, idle, permit) {
-            let _ = made.send(connection).await;
+        select! {
+            () = made.closed() => return,
+            (Ok(permit), stream) = next => {
+                // A client that is gone already must not end the server.
+                if let Ok(connection) = Connection::start(number, stream, idle, permit) {
+                    let _ = made.send(connection).await;
+                }
+            }
         }
     }
 }
 
 /// Returns the next connection, however long that takes. Cancel-safe.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (OwnedSemaphorePermit, TcpStream) {
-    let permit = Arc::clone(permits).acquire_owned().await;
-    let permit = permit.expect("nobody closes the semaphore");
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (permit, stream),
+            Ok((stream, _)) => return stream,
             // The client left before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             // Out of file descriptors or memory: without a pause this would spin.

@@ -10,7 +10,7 @@ use catalog::files::read;
 use catalog::python::Python;
 use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
-use catalog::tables::{self, ApiName, Block, Crate, Guide, Status, Trap};
+use catalog::tables::{self, ApiName, Block, Crate, Guide, Message, Status, Trap};
 use catalog::transcript::{Line, Transcript};
 use catalog::traps;
 use catalog::versions;
@@ -116,6 +116,8 @@ pub struct Contents<'a> {
     pub guides: Vec<Guide>,
     /// What the guides show.
     pub blocks: Vec<Block>,
+    /// What Python and the libraries print when something is wrong.
+    pub printed: Vec<Message>,
     pub questions: Vec<Question<'a>>,
     /// What headers name under `In production:`.
     pub crates: Vec<Crate>,
@@ -165,6 +167,7 @@ impl<'a> Contents<'a> {
             names,
             guides,
             blocks: rows(blocks),
+            printed: rows(tables::read(root, "docs/messages.tsv")?),
             questions: questions.collect(),
             crates: rows(crates),
             tried: tried(workspace)?,

@@ -58,11 +58,7 @@ pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String)
             "By difference",
             ByDifference(all).render()?,
         ),
-        (
-            "by-message",
-            "By the compiler's words",
-            ByMessage(all).render()?,
-        ),
+        ("by-message", "By message", ByMessage(all).render()?),
         ("by-guide", "By guide", ByGuide(all).render()?),
         ("traps", "Traps", Traps(all).render()?),
         ("crates", "Crates", Crates(all).render()?),

@@ -355,7 +355,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let guides = copy.read("docs/guides.tsv");
     copy.write(
         "docs/guides.tsv",
-        &format!("{guides}999-01\tX\titerators/stream_by_hand\n"),
+        &format!("{guides}999-01\tX\titerators/stream_by_hand\t\n"),
     );
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\

@@ -72,6 +72,8 @@ pub struct Block {
     /// The examples that answer it.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
+    /// What the block gets wrong; may be empty.
+    pub wrong: String,
 }
 
 impl Block {

@@ -64,7 +64,7 @@ pub async fn run() -> io::Result<()> {
     sleep(tenth).await;
     client.shutdown().await?;
     report("the client", &rest(&mut client).await?);
-    connection.lost().await;
+    connection.task.await?;
 
     part.tick().await;
     println!("Others write half a megabyte each 0.1 s, and the client reads late:");
@@ -89,7 +89,7 @@ pub async fn run() -> io::Result<()> {
         println!("closing: nothing more is taken");
     }
     reader.await??;
-    connection.lost().await;
+    connection.task.await?;
 
     part.tick().await;
     println!("The client writes 2.5 megabytes, and reads late:");
@@ -107,7 +107,7 @@ pub async fn run() -> io::Result<()> {
     read?;
     report("the client", &answer);
     drop(client);
-    connection.lost().await;
+    connection.task.await?;
 
     part.tick().await;
     println!("A client that vanishes:");
@@ -117,7 +117,7 @@ pub async fn run() -> io::Result<()> {
     client.read_exact(&mut [0; 5]).await?;
     client.set_zero_linger()?;
     drop(client);
-    connection.lost().await;
+    connection.task.await?;
 
     part.tick().await;
     println!("Aborted while half a megabyte is being written:");
@@ -127,7 +127,7 @@ pub async fn run() -> io::Result<()> {
     written.map_err(io::Error::other)?;
     sleep(tenth).await;
     connection.abort();
-    connection.lost().await;
+    connection.task.await?;
     if rest(&mut client).await?.len() < PIECE {
         println!("the client got a part and the end");
     }

@@ -60,7 +60,7 @@ async fn what_waits_when_it_is_closed_is_written_in_order() -> io::Result<()> {
     let data = timeout(MINUTE, rest(&mut client)).await??;
     assert_eq!(data[MUCH..], [1, 2]);
     drop(client);
-    timeout(MINUTE, connection.lost()).await?;
+    timeout(MINUTE, connection.task).await??;
     Ok(())
 }
 
@@ -77,7 +77,7 @@ async fn closed_while_the_client_sends_it_loses_nothing() -> io::Result<()> {
         assert_eq!(timeout(MINUTE, rest(&mut client)).await??.len(), MUCH);
         // The end of the client ends the connection at once.
         drop(client);
-        timeout(MINUTE / 4, connection.lost()).await?;
+        timeout(MINUTE / 4, connection.task).await??;
     }
     Ok(())
 }
@@ -96,7 +96,7 @@ async fn a_client_that_goes_on_sending_is_closed_at_last() -> io::Result<()> {
         });
         // It fails if the system has reset the connection.
         let _ = reader.read_to_end(&mut Vec::new()).await;
-        timeout(MINUTE / 4, connection.lost()).await?;
+        timeout(MINUTE / 4, connection.task).await??;
         timeout(MINUTE / 4, sending).await?.expect("no panic");
     }
     Ok(())
@@ -141,7 +141,7 @@ async fn closed_it_does_not_read_what_is_there() -> io::Result<()> {
         connection.close();
         let read = timeout(MINUTE, rest(&mut client)).await??;
         assert_eq!(read, b"", "a good-bye after {polls}");
-        timeout(MINUTE, connection.lost()).await?;
+        timeout(MINUTE, connection.task).await??;
     }
     Ok(())
 }
@@ -163,7 +163,7 @@ async fn who_waits_for_room_is_told_that_it_was_aborted() -> io::Result<()> {
     written.expect_err("it was aborted");
     assert!(connection.is_closing());
     assert!(timeout(MINUTE, rest(&mut client)).await??.len() < MUCH);
-    timeout(MINUTE, connection.lost()).await?;
+    timeout(MINUTE, connection.task).await??;
     Ok(())
 }
 
@@ -183,7 +183,7 @@ async fn a_client_that_has_sent_all_still_gets_its_answers() -> io::Result<()> {
     client.shutdown().await?;
     let data = timeout(MINUTE, rest(&mut client)).await??;
     assert_eq!((data.len(), &data[50_000..]), (50_003, &b"bye"[..]));
-    timeout(MINUTE, connection.lost()).await?;
+    timeout(MINUTE, connection.task).await??;
     Ok(())
 }
 
@@ -209,7 +209,7 @@ async fn a_hundred_that_are_closed_at_any_time_end() -> io::Result<()> {
         // The client may or may not have got all.
         let (_, ()) = tokio::join!(talk, end);
         drop(client);
-        timeout(MINUTE, connection.lost()).await?;
+        timeout(MINUTE, connection.task).await??;
         io::Result::Ok(())
     });
     try_join_all(connections).await?;
