@@ -7,7 +7,7 @@ use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, figures};
 use catalog::transcript::{Line, Transcript};
 use catalog::workspace::Workspace;
-use similar::{ChangeTag, TextDiff};
+use similar::TextDiff;
 
 use crate::contents::{Contents, Entry, meant};
 use crate::markup::{anchor, block, with_code};
@@ -101,40 +101,58 @@ struct Row {
 
 /// Returns the lines of the Rust program, and those of the twin where they differ.
 fn rows(entry: &Entry<'_>) -> (Vec<Row>, Option<Vec<Row>>) {
-    let rust = &entry.golden;
-    let Some(python) = &entry.twin_golden else {
-        return (rows_of(rust, &entry.tasks, |_| true), None);
+    let rust = with_end(&entry.golden);
+    let Some(python) = entry.twin_golden.as_ref().map(with_end) else {
+        let is_shared = vec![true; rust.len()];
+        return (rows_of(&rust, &entry.tasks, &is_shared), None);
     };
-    let [texts, others] = [rust, python].map(Transcript::to_string);
-    let diff = TextDiff::from_lines(&texts, &others);
-    let without = |left_out: ChangeTag| -> Vec<bool> {
-        let changes = diff.iter_all_changes().map(|change| change.tag());
-        let changes = changes.filter(|tag| *tag != left_out);
-        changes.map(|tag| tag == ChangeTag::Equal).collect()
-    };
-    let (ours, theirs) = (without(ChangeTag::Insert), without(ChangeTag::Delete));
-    let rust = rows_of(rust, &entry.tasks, |index| ours[index]);
-    (rust, Some(rows_of(python, &[], |index| theirs[index])))
+    let (ours, theirs) = shared(&rust, &python);
+    let python = rows_of(&python, &[], &theirs);
+    (rows_of(&rust, &entry.tasks, &ours), Some(python))
 }
 
-fn rows_of(
-    transcript: &Transcript,
-    tasks: &[String],
-    is_shared: impl Fn(usize) -> bool,
-) -> Vec<Row> {
+fn with_end(transcript: &Transcript) -> Vec<Line> {
     let end = Line {
         millis: Some(transcript.end),
         text: "(end)".to_owned(),
         task: None,
     };
-    let lines = transcript.lines.iter().chain([&end]).enumerate();
+    transcript.lines.iter().cloned().chain([end]).collect()
+}
+
+/// Returns which lines of each transcript the other one has too, as long after the line
+/// before that both have: a later time that only follows from an earlier difference is none.
+fn shared(ours: &[Line], theirs: &[Line]) -> (Vec<bool>, Vec<bool>) {
+    let texts = |lines: &[Line]| -> Vec<String> {
+        lines.iter().map(|line| line.text.clone()).collect()
+    };
+    let (texts, others) = (texts(ours), texts(theirs));
+    let [texts, others] = [&texts, &others].map(|it| it.iter().map(String::as_str));
+    let (texts, others): (Vec<&str>, Vec<&str>) = (texts.collect(), others.collect());
+    let (mut in_ours, mut in_theirs) =
+        (vec![false; ours.len()], vec![false; theirs.len()]);
+    let (mut last_of_ours, mut last_of_theirs) = (0, 0);
+    for change in TextDiff::from_slices(&texts, &others).iter_all_changes() {
+        let (Some(own), Some(other)) = (change.old_index(), change.new_index()) else {
+            continue;
+        };
+        let time = ours[own].millis.unwrap_or(last_of_ours);
+        let time_of_other = theirs[other].millis.unwrap_or(last_of_theirs);
+        let is_shared = time - last_of_ours == time_of_other - last_of_theirs;
+        (in_ours[own], in_theirs[other]) = (is_shared, is_shared);
+        (last_of_ours, last_of_theirs) = (time, time_of_other);
+    }
+    (in_ours, in_theirs)
+}
+
+fn rows_of(lines: &[Line], tasks: &[String], is_shared: &[bool]) -> Vec<Row> {
     let row = |(index, line): (usize, &Line)| Row {
         time: line.millis.as_ref().map(seconds).unwrap_or_default(),
         task: tasks.get(index).cloned(),
         text: line.text.clone(),
-        is_shared: is_shared(index),
+        is_shared: is_shared[index],
     };
-    lines.map(row).collect()
+    lines.iter().enumerate().map(row).collect()
 }
 
 /// Returns a time in seconds.

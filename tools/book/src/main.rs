@@ -13,6 +13,7 @@ mod example_page;
 mod list_pages;
 mod markup;
 mod render;
+mod search;
 mod serve;
 mod speed_page;
 mod tasks;

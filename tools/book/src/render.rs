@@ -10,7 +10,7 @@ use mdbook_renderer::config::Config;
 use mdbook_renderer::{RenderContext, Renderer as _};
 
 use crate::contents::Contents;
-use crate::{example_page, list_pages, speed_page};
+use crate::{example_page, list_pages, search, speed_page};
 
 /// Makes the pages in `out`.
 pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
@@ -26,7 +26,8 @@ pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let config = Config::from_disk(root.join("book.toml"))?;
     let context = RenderContext::new(root, book(contents)?, config, out);
     let rendered = HtmlHandlebars::new().render(&context);
-    rendered.with_context(|| format!("mdBook cannot make {}", out.display()))
+    rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
+    search::replace(contents, out)
 }
 
 fn book(contents: &Contents<'_>) -> Result<Book> {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use bm25::{Embedder, EmbedderBuilder, Scorer, Tokenizer};
@@ -229,7 +230,14 @@ impl<'a> Index<'a> {
                 .map(|it| it.text.as_str())
                 .collect();
             index.add(Kind::Header, &prose.join("\n"), "", vec![at]);
-            index.add(Kind::Program, &names(example), "", vec![at]);
+            let twin = example.has_twin().then_some(&example.twin);
+            let files = [Some(&example.source), example.demo.as_ref(), twin];
+            index.add(
+                Kind::Program,
+                &names(files.into_iter().flatten()),
+                "",
+                vec![at],
+            );
         }
         for question in questions::find(workspace)?.into_iter().flatten() {
             let ids = question.examples.iter().map(|example| example.id());
@@ -466,13 +474,10 @@ fn common_run(one: &str, other: &str) -> usize {
     longest
 }
 
-/// Returns the names that an example's programs use, each once: how often a program says one
-/// tells nothing.
-fn names(example: &Example) -> String {
-    let twin = example.has_twin().then_some(&example.twin);
-    let files = [Some(&example.source), example.demo.as_ref(), twin];
+/// Returns the names that programs use, each once: how often a program says one tells nothing.
+pub fn names<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
     let mut names = BTreeSet::new();
-    for path in files.into_iter().flatten() {
+    for path in files {
         let text = fs::read_to_string(path).unwrap_or_default();
         let lines = text.lines().filter(|line| !line.starts_with("//!"));
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

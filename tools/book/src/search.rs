@@ -1,0 +1,145 @@
+//! The search of the pages: mdBook's own, with an index of our own.
+//!
+//! mdBook indexes every word of every page, programs and transcripts too. Here an example is
+//! one entry, and so is each question, name of asyncio and message. Names such as
+//! `mpsc::channel` are found by their parts.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use catalog::search::{Index, Kind, names};
+use elasticlunr::IndexBuilder;
+use serde_json::{Value, json};
+
+use crate::contents::Contents;
+
+const START: &str = "window.search = Object.assign(window.search, JSON.parse('";
+const END: &str = "'));";
+
+/// Replaces the index that mdBook has written to `out`.
+pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
+    let is_index = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("searchindex") && name.ends_with(".js"))
+    };
+    let files = fs::read_dir(out)?
+        .filter_map(Result::ok)
+        .map(|file| file.path());
+    let path = files.into_iter().find(|path| is_index(path));
+    let path = path.context("mdBook has written no search index")?;
+    let text = fs::read_to_string(&path)?;
+    let text = text
+        .strip_prefix(START)
+        .and_then(|text| text.strip_suffix(END));
+    let text = text.context("mdBook has written its search index in another form")?;
+    let mut search: Value =
+        serde_json::from_str(&text.replace("\\'", "'").replace("\\\\", "\\"))?;
+    let mut entries = pages(&search, contents);
+    entries.extend(own(contents)?);
+    let mut index = IndexBuilder::new();
+    for field in ["title", "body", "breadcrumbs"] {
+        index = index.add_field_with_tokenizer(field, Box::new(words));
+    }
+    let mut index = index.build();
+    for (number, [_, title, body, place]) in entries.iter().enumerate() {
+        index.add_doc(&number.to_string(), [title, body, place]);
+    }
+    let urls: Vec<&String> = entries.iter().map(|[url, ..]| url).collect();
+    search["doc_urls"] = json!(urls);
+    search["index"] = serde_json::to_value(index)?;
+    let text = search
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace('\'', "\\'");
+    fs::write(&path, format!("{START}{text}{END}"))?;
+    Ok(())
+}
+
+/// Pages that say again what the entries of examples say.
+const LISTS: [&str; 7] = [
+    "front.html",
+    "by-question.html",
+    "by-message.html",
+    "by-section.html",
+    "by-difference.html",
+    "by-guide.html",
+    "traps.html",
+];
+
+/// The address, title, text and place of an entry.
+type Entry = [String; 4];
+
+/// Returns mdBook's entries of the chapters, the names and other pages that have their own.
+fn pages(search: &Value, contents: &Contents<'_>) -> Vec<Entry> {
+    let urls = search["doc_urls"].as_array().into_iter().flatten();
+    let entries = urls.enumerate().filter_map(|(number, url)| {
+        let url = url.as_str()?;
+        let is_of = |section: &str| {
+            url.starts_with(section) && url[section.len()..].starts_with('/')
+        };
+        let is_example = contents.parts.iter().any(|part| is_of(&part.section.name));
+        if is_example || LISTS.iter().any(|list| url.starts_with(list)) {
+            return None;
+        }
+        let doc = &search["index"]["documentStore"]["docs"][number.to_string()];
+        let field = |name: &str| doc[name].as_str().unwrap_or_default().to_owned();
+        Some([
+            url.to_owned(),
+            field("title"),
+            field("body"),
+            field("breadcrumbs"),
+        ])
+    });
+    entries.collect()
+}
+
+/// Returns an entry for each example, question and message.
+fn own(contents: &Contents<'_>) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in contents.entries() {
+        let example = entry.example;
+        let header = &example.header;
+        let prose: Vec<&str> = header
+            .paragraphs
+            .iter()
+            .map(|it| it.text.as_str())
+            .collect();
+        let body = format!("{}\n{}", prose.join("\n"), names([&example.source]));
+        let title = format!("{}: {}", example.name, header.summary);
+        entries.push([format!("{}.html", example.id()), title, body, example.id()]);
+    }
+    let index = Index::of(contents.workspace)?;
+    for (kind, text, examples) in index.written() {
+        let Some(first) = examples.first() else {
+            continue;
+        };
+        let place = match kind {
+            Kind::Question => "Questions",
+            Kind::Message => "Messages",
+            _ => continue,
+        };
+        let url = format!("{first}.html");
+        entries.push([url, text.to_owned(), examples.join(" "), place.to_owned()]);
+    }
+    Ok(entries)
+}
+
+/// Cuts as the page cuts what is typed, at blanks and hyphens; and the parts of names besides.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in text
+        .to_lowercase()
+        .split(|c: char| c.is_whitespace() || c == '-')
+    {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+        let parts = word.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        if parts.len() > 1 {
+            words.push(word.to_owned());
+        }
+        words.extend(parts.into_iter().map(str::to_owned));
+    }
+    words.retain(|word| word.len() <= 80);
+    words
+}
