@@ -1,16 +1,16 @@
 //! An actor: one task owns the state, others send it messages and await the replies.
 //!
-//! No other task touches the state, so it needs no lock, and each message is handled to
-//! its end before the next. A reply is a `oneshot` in the message, like a `Future` in
-//! asyncio. It ends when its last sender is dropped, or by a message. Asking it
-//! afterwards returns an error.
+//! No other task touches the state, so it needs no lock. The actor finishes each message
+//! before it takes the next. A reply is a `oneshot` in the message, like a `Future` in
+//! asyncio. The actor ends when its last address is dropped, or by a message. After that,
+//! `ask` returns an error.
 //!
-//! Bounds: `mailbox` messages; senders wait while it is full.
+//! Bounds: `mailbox` messages. Senders wait while the mailbox is full.
 //!
-//! Trap: a `timeout` around `ask` drops the wait for the reply. A message in the mailbox
-//! is handled all the same.
+//! Trap: a `timeout` around `ask` stops only the wait. A message that is already in the
+//! mailbox is still handled.
 //!
-//! Trap: two actors that ask each other wait for ever, and so does one that asks itself.
+//! Trap: two actors that ask each other deadlock, and so does an actor that asks itself.
 //!
 //! In production: `ractor` tells a supervisor when an actor fails. Here, without a crate:
 //! `background_services`.
@@ -27,14 +27,14 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// A state, and what it does with a message.
+/// The state of an actor, and how it handles a message.
 pub trait Actor: Send + 'static {
-    /// Most often an enum. A message that asks carries a `oneshot::Sender` for the reply.
+    /// Most often an enum. A message that expects a reply carries a `oneshot::Sender`.
     type Message: Send + 'static;
 
     /// Handles one message; `Break` or a panic ends the actor. Implement it as an `async
-    /// fn`. Sending a reply fails if the caller no longer waits, which is no error;
-    /// `reply.is_closed()` tells so before long work.
+    /// fn`. Sending a reply fails if the caller no longer waits: ignore that. Before long
+    /// work, ask `reply.is_closed()`.
     fn handle(
         &mut self,
         message: Self::Message,
@@ -44,8 +44,8 @@ pub trait Actor: Send + 'static {
 /// Starts an actor in a task. Its mailbox holds up to `mailbox` messages.
 ///
 /// The actor ends when all addresses are dropped and all messages are handled. With
-/// `Break` it ends at once, and the messages in its mailbox are dropped. The handle
-/// returns the actor. An actor that owns its own address does not end by itself.
+/// `Break` it ends at once, and the messages in its mailbox are dropped. Await the handle
+/// to get the actor back. An actor that owns its own address does not end by itself.
 ///
 /// # Panics
 ///
@@ -81,7 +81,7 @@ impl<M> Clone for Address<M> {
 /// Why there is no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The message is not handled.
+    /// The actor had ended, and the message was not handled.
     Before,
     /// The actor has ended, or dropped the reply. The message may have been handled.
     Meanwhile,
@@ -101,20 +101,20 @@ impl Error for Ended {}
 impl<M> Address<M> {
     /// Waits until there is room in the mailbox, and puts the message there.
     ///
-    /// Dropping the future drops a message that still waits. An actor that tells itself
-    /// waits for ever if its mailbox is full.
+    /// Dropping the future drops a message that still waits. An actor that calls `tell`
+    /// on itself deadlocks if its mailbox is full.
     ///
     /// # Errors
     ///
-    /// Returns the message if the actor has ended. Without an error the message may still
-    /// be dropped unhandled, if the actor ends first.
+    /// Returns the message if the actor has ended. A message that was accepted is still
+    /// dropped if the actor ends before its turn.
     pub async fn tell(&self, message: M) -> Result<(), SendError<M>> {
         self.mailbox.send(message).await
     }
 
-    /// Sends the message that the closure makes with the sender of the reply, and waits
-    /// for the reply. Dropping the future drops a message that waits for room; later it
-    /// drops only the reply.
+    /// Sends the message that the closure returns, and waits for the reply. The closure
+    /// puts the sender of the reply into the message. Dropping the future drops a message
+    /// that waits for room; later it drops only the reply.
     ///
     /// # Errors
     ///

@@ -1,12 +1,12 @@
 //! Take results as they complete, with the key of each: `asyncio.as_completed`.
 //!
 //! Results come in the order in which they are ready, so each future returns its key with
-//! its value or error. Tasks in a `JoinSet` run on while the loop's body awaits. A task
-//! that panics has no key: `join_map` keeps it. If you leave the loop early and drop the
-//! set, the other tasks are aborted. asyncio lets them run until you cancel them.
+//! its value or error. Tasks in a `JoinSet` run on while the loop's body awaits. A panic
+//! comes without its key: `join_map` keeps the key. If you leave the loop early and drop
+//! the set, the other tasks are aborted. asyncio lets them run until you cancel them.
 //!
-//! Trap: the futures in a `FuturesUnordered` may borrow, because they are no tasks. They
-//! run only while the loop waits for the next one, so a slow body stops them.
+//! Trap: futures in a `FuturesUnordered` may borrow, because they are no tasks. They run
+//! only while the loop waits for the next result, so a slow body stops them.
 //!
 //! See also: `buffered_as_completed` (with a limit), `join_map`, `gather`.
 //!
@@ -21,7 +21,7 @@ use futures::stream::FuturesUnordered;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// A key, and how many milliseconds it takes.
+/// A key, and how many milliseconds its fetch takes.
 type Request = (u32, u64);
 
 async fn fetch_data((id, millis): Request) -> Result<String, String> {

@@ -1,11 +1,11 @@
 //! Start a background task: fire and forget, or wait for it later.
 //!
 //! `tokio::spawn` starts the task at once. Await its handle when you need the result. A
-//! task whose handle is dropped runs on; asyncio may collect a task that nobody refers
-//! to.
+//! task whose handle is dropped runs on. asyncio may garbage-collect a task to which
+//! nobody keeps a reference.
 //!
-//! `TaskTracker` counts tasks without keeping their results, and waits for them before
-//! the program ends. To stop a task with its owner, see `drop_or_detach`.
+//! A `TaskTracker` counts tasks without keeping their results. Close it and await its
+//! `wait` before the program ends. To stop a task with its owner, see `drop_or_detach`.
 //!
 //! Bounds: unbounded: nothing limits the number of background tasks.
 //!
@@ -46,7 +46,7 @@ async fn send_mail(to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reports its own error, as nobody awaits its task.
+/// Reports the error itself, because nobody awaits this task.
 async fn send_mail_or_report(to: &str) {
     if let Err(error) = send_mail(to).await {
         println!("mail to {to} not sent: {error}");

@@ -1,19 +1,18 @@
 //! Meet at a barrier: all tasks wait until the last one has arrived.
 //!
 //! `Barrier::new(3)` lets three tasks pass together, again and again. For exactly one of
-//! them `is_leader` is true; asyncio returns a number to each. There is no `abort`: a
-//! task that fails cancels a token instead, and the others wait for the barrier or the
-//! token, whichever comes first.
+//! them `is_leader` is true; asyncio returns a number to each. There is no `abort`.
+//! Instead, a task that fails cancels a token, and the others wait for the barrier or the
+//! token.
 //!
-//! Trap: a task that stops waiting has arrived all the same. Tokio counts it, and lets
-//! the next ones pass without it, while asyncio forgets it. After a timeout, throw the
-//! barrier away.
+//! Trap: Tokio still counts a waiter that has timed out, so the barrier opens one task
+//! too early. asyncio forgets that waiter. After a timeout, use a new barrier.
 //!
 //! See also: `event`, `wait_all`.
 //!
 //! asyncio: asyncio.Barrier, asyncio.Barrier.wait, asyncio.Barrier.abort
 //! asyncio: asyncio.timeout, asyncio.BrokenBarrierError
-//! differs: a waiter that gave up still counts for Tokio's barrier; asyncio forgets it
+//! differs: Tokio's barrier still counts a waiter that timed out; asyncio's forgets it
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Run a long list in batches: N at once, then the next N, results in order.
 //!
-//! `chunks` cuts up the list, and `join_all` runs one batch: ten thousand items never
-//! mean more than one batch of futures. Results come in the order of the list. If an
-//! item can fail, a `FuturesUnordered` returns the first error at once. The rest of the
-//! batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
+//! `chunks` cuts up the list, and `join_all` runs one batch. However long the list is,
+//! only one batch of futures exists at a time. Results come in the order of the list. If
+//! an item can fail, a `FuturesUnordered` returns the first error at once. The rest of
+//! the batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
 //!
 //! Trap: the slowest item holds up its whole batch, as item 2 does here. To start the
 //! next item as soon as any item has ended, use `map_with_limit`.
@@ -27,7 +27,7 @@ async fn io_bound_task(item: u32) -> u32 {
     item * item
 }
 
-/// Fails for what is larger than 20.
+/// Fails if the item is larger than 20.
 async fn checked_task(item: u32) -> Result<u32, String> {
     let result = io_bound_task(item).await;
     if item > 20 {

@@ -2,8 +2,9 @@
 //!
 //! A `broadcast` channel keeps the last messages for all its receivers: as many as its
 //! capacity, rounded up to a power of two. The sender never waits. A receiver that has
-//! missed messages gets `Lagged` with their number, and then the oldest message that is
-//! kept. If no message may be missed, give each listener an `mpsc` channel.
+//! missed messages gets `Lagged` with the number of missed messages, and then the oldest
+//! message that is kept. If no message may be missed, give each listener an `mpsc`
+//! channel.
 //!
 //! Trap: a loop of `while let Ok(message) = receiver.recv().await` ends at the first
 //! `Lagged`. Match the error.

@@ -2,8 +2,8 @@
 //!
 //! An `asyncio.Condition` is a lock and its wake-ups in one. Here a std `Mutex` holds the
 //! items, and two `Notify` wake the waiting consumers and producers. If a woken waiter is
-//! dropped, `Notify` wakes the next one. On several threads a consumer may already work
-//! on an item when its `put` returns.
+//! dropped, `Notify` wakes the next one. On several threads, a consumer may take an item
+//! before the `put` of this item returns.
 //!
 //! Trap: wake-ups are lost between checking the condition and waiting. `notify_one` keeps
 //! one permit, so the second of two calls is lost. `notify_waiters` keeps none. Call
@@ -64,7 +64,7 @@ impl<T> ConditionQueue<T> {
 
     /// Waits until there is a free place, and appends the item.
     ///
-    /// Dropping the future drops the item, and nothing has been put.
+    /// Dropping the future drops the item and leaves the queue unchanged.
     ///
     /// # Errors
     ///
@@ -100,8 +100,8 @@ impl<T> ConditionQueue<T> {
         Some(item)
     }
 
-    /// Calls `check` under the lock, now and after each wake-up, until it returns
-    /// something. `check` must take the item itself: the lock is released afterwards.
+    /// Calls `check` under the lock, now and after each wake-up, until it returns `Some`.
+    /// `check` must add or take the item itself: the lock is released afterwards.
     pub(crate) async fn wait_for<R>(
         &self,
         condition: &Notify,
@@ -109,7 +109,7 @@ impl<T> ConditionQueue<T> {
     ) -> R {
         loop {
             let mut woken = pin!(condition.notified());
-            // In line before the check: a change after the check wakes this waiter.
+            // Registers this waiter before the check, so that a later change wakes it.
             woken.as_mut().enable();
             if let Some(found) = check(&mut self.lock()) {
                 return found;
@@ -118,8 +118,8 @@ impl<T> ConditionQueue<T> {
         }
     }
 
-    /// Refuses further items, also those that wait in [`put`](Self::put). The items in
-    /// the queue can still be taken.
+    /// Closes the queue. It refuses further items, also those of callers that wait in
+    /// [`put`](Self::put). Items in the queue can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.not_empty.notify_waiters();

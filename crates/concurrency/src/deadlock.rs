@@ -1,10 +1,10 @@
 //! A deadlock: two locks taken in two orders, found by a timeout, and the way out.
 //!
 //! A transfer locks one account and then the other. Two transfers in opposite directions
-//! each hold the lock that the other waits for. Neither an error nor a panic says so.
+//! each hold the lock that the other waits for. No error and no panic reports it.
 //!
-//! A `timeout` around both finds it. It drops the futures, which releases the locks.
-//! Nothing is changed before both locks are held, so the accounts are intact.
+//! A `timeout` around both finds the deadlock and drops the futures, which releases the
+//! locks. A transfer changes nothing before it holds both locks.
 //!
 //! A timeout is no cure. Take the locks in the same order everywhere, or put one lock
 //! around all values that change together.
@@ -45,7 +45,7 @@ async fn transfer(from: &Account, to: &Account, amount: u32) -> Transferred {
     move_money(&mut source, &mut target, amount)
 }
 
-/// Locks the account first whose name comes first, whichever way the money goes.
+/// Locks the accounts in the order of their names, whichever way the money goes.
 async fn transfer_in_order(from: &Account, to: &Account, amount: u32) -> Transferred {
     if from.name == to.name {
         return Err("an account cannot pay itself");

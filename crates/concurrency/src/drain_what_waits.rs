@@ -1,9 +1,9 @@
 //! Take all items that wait in a queue at once: `get_nowait` in a loop, batches.
 //!
 //! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
-//! with it, up to a limit. So the batches grow with the load, and no timer is needed. It
-//! returns the number of items, and 0 once the queue is empty and all senders are
-//! dropped.
+//! with it, up to a limit. So the batches grow with the load, and no timer is needed.
+//! `recv_many` returns the number of items, and 0 once the queue is empty and all senders
+//! are dropped.
 //!
 //! `try_recv` does not wait. Its error says whether the channel is empty or closed.
 //!
@@ -11,7 +11,7 @@
 //!
 //! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
 //!
-//! Trap: with a limit of 0 it returns 0 at once, which looks like the end.
+//! Trap: with a limit of 0, `recv_many` returns 0 at once, which looks like the end.
 //!
 //! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!
