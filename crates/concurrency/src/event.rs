@@ -1,15 +1,15 @@
 //! Wait for an event that another task sets, as with `asyncio.Event`; it stays set.
 //!
-//! A `watch` channel of a `bool` comes nearest to it. A task that waits for `true` goes
-//! on when the event is set, and a task that comes later goes on at once. Set the event
-//! with `send_replace`: `send` changes nothing if no receiver exists.
+//! A `watch` channel of a `bool` comes nearest to `asyncio.Event`. A task that waits for
+//! `true` goes on when the event is set. A task that asks later goes on at once. Set the
+//! event with `send_replace`: `send` changes nothing if no receiver exists.
 //!
 //! To wake only the tasks that wait at this moment, call `notify_waiters` of a `Notify`.
 //! For an event that is set once and for all, use a `CancellationToken`: `cancel` sets
 //! it.
 //!
-//! Trap: do not set and clear the event in one go. Waiters of asyncio go on all the same.
-//! These check the value only when it is their turn to run, and keep waiting.
+//! Trap: do not set and clear the event in one go. asyncio wakes its waiters all the
+//! same. Waiters here check the value only when they run, so they keep waiting.
 //!
 //! See also: `watch_a_value`, `barrier`, `condition_queue`.
 //!

@@ -1,20 +1,20 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
 //! A dict of lists of callbacks becomes a map of boxed functions that return a future.
-//! Each listener runs in a task of its own: one that is slow, fails or panics does not
-//! keep the event from the others. `emit` waits for all listeners and returns their
-//! errors, like `gather(return_exceptions=True)`.
+//! Each listener runs in a task of its own, so a slow, failing or panicking listener does
+//! not stop the others. `emit` waits for all listeners and returns their errors, like
+//! `gather(return_exceptions=True)`.
 //!
-//! Bounds: unbounded: a listener may take for ever. Put a `timeout` into it.
+//! Bounds: unbounded: a listener may run for ever. Put a `timeout` into it.
 //!
 //! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
 //! emitter.on(..)` unsubscribes it at once.
 //!
 //! Trap: a listener that owns a clone of its own emitter is a reference cycle. Both leak;
-//! Python's collector would free them. Give it a `WeakEmitter`.
+//! Python's collector would free them. Give the listener a `WeakEmitter`.
 //!
-//! In production: `async-broadcast` has no callbacks. Its receivers are streams, and
-//! its sender waits for slow ones.
+//! In production: `async-broadcast` has no callbacks. Its receivers are streams, and its
+//! sender waits for slow receivers.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), lambda
 //! try: Ann Bo -> Bo is too short
@@ -40,8 +40,8 @@ type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
 /// simply `Box<dyn Error + Send + Sync>`.
 pub struct EventEmitter<T, E>(Arc<Shared<T, E>>);
 
-/// An emitter that does not keep its listeners alive. A listener that emits keeps this:
-/// an [`EventEmitter`] would be a cycle.
+/// A handle that does not keep the emitter alive. Give it to a listener that emits: an
+/// [`EventEmitter`] would be a reference cycle.
 pub struct WeakEmitter<T, E>(Weak<Shared<T, E>>);
 
 struct Shared<T, E> {
@@ -49,8 +49,8 @@ struct Shared<T, E> {
     subscribed: AtomicU64,
 }
 
-/// Keeps a listener subscribed; dropping it unsubscribes the listener. Calls that are
-/// already under way go on.
+/// Keeps a listener subscribed; dropping it unsubscribes the listener. A running call
+/// goes on.
 #[must_use = "dropping it unsubscribes the listener at once"]
 pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
 
@@ -88,8 +88,8 @@ where
             if of_event.is_empty() {
                 listeners.remove(&event);
             }
-            // The lock first: what the listener owns may be another subscription, which
-            // takes the lock when it is dropped.
+            // The lock first: the listener may own another subscription, and dropping
+            // that one takes the lock.
             drop(listeners);
             drop(removed);
         };
@@ -97,8 +97,8 @@ where
     }
 
     /// Calls all listeners of the event concurrently, waits for them, and returns their
-    /// errors in the order of subscription. A panic is one. Dropping the future aborts
-    /// the listeners.
+    /// errors in the order of subscription. A panic counts as an error. Dropping the
+    /// future aborts the listeners.
     #[must_use = "the listeners' errors are not told elsewhere"]
     pub async fn emit(&self, event: &str, data: T) -> Vec<E> {
         let listeners: Vec<_> = match self.0.lock().get(event) {
@@ -169,7 +169,7 @@ impl Drop for Subscription {
 }
 
 impl<T, E> Shared<T, E> {
-    /// No code of others runs while the lock is held, so nothing is left half-done.
+    /// No caller's code runs while the lock is held, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, Listeners<T, E>> {
         self.listeners
             .lock()

@@ -5,7 +5,7 @@
 //! ends by dropping its senders, which ends the next stage. If the reader drops its
 //! receiver, the stages before it end too.
 //!
-//! Bounds: 2 workers; 1 event in the queue of each, and 1 result.
+//! Bounds: 2 workers; 1 event in the queue of each worker; 1 result in the shared queue.
 //!
 //! Trap: if you send all events before you read the first result, the bounded queues fill
 //! up and all tasks wait for ever. Send the events in a task of their own.
@@ -30,8 +30,8 @@ type Event = (usize, i32);
 /// The account with its new balance, or why the balance is unchanged.
 type Outcome = Result<(usize, i32), String>;
 
-/// Keeps the balances of its accounts, until all senders of its events are dropped, or
-/// the receiver of its results is.
+/// Keeps the balances of its accounts. Ends when all senders of its events are dropped,
+/// or the receiver of its results.
 async fn worker(mut events: mpsc::Receiver<Event>, results: mpsc::Sender<Outcome>) {
     let mut balances = HashMap::new();
     while let Some((account, amount)) = events.recv().await {

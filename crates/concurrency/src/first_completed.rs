@@ -1,13 +1,12 @@
 //! Race tasks: take the first that completes, abort the others and wait for their end.
 //!
 //! `JoinSet::join_next` returns whatever ends first, an error as well as a value.
-//! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped what it
-//! held: here all requests are closed before the result is printed. To race two futures
+//! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped its
+//! values. Here all requests are closed before the result is printed. To race two futures
 //! of different types, use `select!`, which drops the loser before it goes on.
 //!
-//! Trap: in both languages, cancelling a task is only a request. A function that returns
-//! right after the request leaves the clean-up of the losers undone. So does dropping the
-//! `JoinSet`.
+//! Trap: in both languages, cancelling a task is only a request. If a function returns
+//! right after it, or only drops the `JoinSet`, the losers may still be cleaning up.
 //!
 //! See also: `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.
@@ -34,7 +33,7 @@ where
     first
 }
 
-/// A request that is open. However its function ends, it is dropped and closed.
+/// An open request. It is closed when it is dropped, however its function ends.
 struct Request(&'static str);
 
 impl Drop for Request {

@@ -1,8 +1,8 @@
 //! Take the first task that succeeds, abort the others; all errors if none succeeds.
 //!
 //! Tasks in a `JoinSet` are taken out as they complete. An error is kept, and the race
-//! goes on. `JoinSet::shutdown` aborts the losers and waits until each has dropped what
-//! it held. JavaScript calls it `Promise.any`.
+//! goes on. `JoinSet::shutdown` aborts the losers and waits until each has dropped its
+//! values. JavaScript calls this race `Promise.any`.
 //!
 //! Trap: `futures::future::select_ok` races in the caller's task, and returns only the
 //! last error.
@@ -24,8 +24,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// All errors in the order in which they came, if no future succeeds; a panic is one. `E`
-/// is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
+/// All errors in the order in which they came, if no future succeeds; a panic counts as
+/// one. `E` is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl
+/// From<JoinError>`.
 pub async fn first_success<F, T, E>(
     futures: impl IntoIterator<Item = F>,
 ) -> Result<T, Vec<E>>

@@ -2,12 +2,12 @@
 //!
 //! A `JoinMap` is a dict of tasks. `spawn` takes a key. `join_next` returns the next
 //! outcome with its key: a value, an error or a panic. `abort` stops a task by its key.
-//! Dropping the map aborts all its tasks. It needs the feature `join-map` of
+//! Dropping the map aborts all its tasks. `JoinMap` needs the feature `join-map` of
 //! `tokio-util`.
 //!
 //! Trap: if you spawn with a key that is in use, `JoinMap` aborts the first task, and its
-//! outcome never comes. A dict forgets that task, which runs on. Ask `contains_key`
-//! first.
+//! outcome never comes. A dict only forgets the first task, which runs on. Ask
+//! `contains_key` first.
 //!
 //! See also: `as_completed`, `wait_for_first`, `background_services`.
 //!

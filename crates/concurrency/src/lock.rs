@@ -4,7 +4,7 @@
 //! `lock` returns. The guard unlocks when it is dropped. `tokio::sync::Mutex` is for a
 //! value that stays locked across an await. Waiters get it first come, first served.
 //!
-//! Without an await in between, use `std::sync::Mutex`. asyncio needs no lock there, but
+//! If the holder never awaits, use `std::sync::Mutex`. asyncio needs no lock there, but
 //! tasks of Tokio run on several threads.
 //!
 //! Trap: a std guard that is held across an await makes the task fail to compile: "future
@@ -49,7 +49,7 @@ struct Accounts {
     ben: u32,
 }
 
-/// Moves the amount, and awaits while only one account is changed.
+/// Moves the amount, but awaits after it has changed only one account.
 async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     let mut accounts = accounts.lock().await;
     accounts.ada -= amount;

@@ -3,8 +3,8 @@
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
 //! three have read the same number, so two steps are lost. Rust rules out a data race
 //! ("the trait `Send` is not implemented for `Rc<Cell<u32>>`", "cannot assign to data in
-//! an `Arc`"). It does not rule out this race: each access is locked, but the wait is
-//! between them.
+//! an `Arc`"). Rust does not rule out this race: each access is locked, but the task
+//! waits between them.
 //!
 //! Hold Tokio's `Mutex` over the wait, so that the tasks queue up. Or read and write
 //! without an await in between, under a `std::sync::Mutex`. A mere count is best an
@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 const TASKS: u32 = 3;
 
-/// Waits, as each step has to.
+/// Waits: the slow part of each step.
 async fn work() {
     sleep(Duration::from_millis(100)).await;
 }

@@ -1,15 +1,15 @@
 //! Share one queue between many producers and many consumers, and end them all.
 //!
 //! Each producer has a clone of the sender. A Tokio channel has one receiver ("no method
-//! named `clone` found"). The consumers share it behind a lock, and take turns in waiting
-//! for the next item. When all senders are dropped, each consumer gets `None`: no
-//! sentinels to count, and no timeout to guess.
+//! named `clone` found"). The consumers share the receiver behind a lock, and take turns
+//! in waiting for the next item. When all senders are dropped, each consumer gets `None`:
+//! no sentinels to count, and no timeout to guess.
 //!
 //! Trap: in `while let Some(item) = receiver.lock().await.recv().await` the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
-//! In production: the receiver of `async-channel` can be cloned and needs no lock. From
-//! four tasks to four tasks it took a third of the time.
+//! In production: the receiver of `async-channel` can be cloned and needs no lock. With
+//! four producers and four consumers, it took a third of the time.
 //!
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!
@@ -70,7 +70,7 @@ pub async fn run() {
     let mut tasks = JoinSet::new();
     for id in 0..3 {
         tasks.spawn(consumer(id, receiver.clone()));
-        // So that they wait in this order.
+        // So that the consumers wait in this order.
         sleep(Duration::from_millis(50)).await;
     }
     tasks.spawn(producer(0, 0, sender.clone()));

@@ -1,11 +1,11 @@
 //! Map an async function over a list in tasks, limited by a semaphore that lists share.
 //!
-//! Each call is a task, so the calls use all threads, and each owns what it uses. Several
+//! Each call is a task, so the calls use all threads, and each must own its data. Several
 //! lists can share one semaphore. The first error stops the other calls of its list.
 //! Results come in the order of the list.
 //!
-//! Trap: look for errors also while you wait for a permit. If other lists hold all
-//! permits, an error would go unnoticed.
+//! Trap: look for errors also while you wait for a permit. Otherwise an error goes
+//! unnoticed as long as other lists hold all permits.
 //!
 //! Trap: a computation of more than a millisecond blocks a thread of the runtime. Use
 //! `spawn_blocking` for it.
@@ -28,9 +28,9 @@ use tokio::time::sleep;
 /// Returns the results of all calls in the order of the items. Each call runs in a task
 /// of its own that holds a permit.
 ///
-/// The first error aborts the other tasks, and waits until they have ended. A panic of a
-/// call continues in the caller. Dropping the future aborts all tasks. It waits for ever
-/// if the semaphore never has a permit.
+/// The first error aborts the other tasks, and is returned when they have ended. A panic
+/// of a call continues in the caller. Dropping the future aborts all tasks. A semaphore
+/// that never has a permit makes the caller wait for ever.
 ///
 /// # Panics
 ///
@@ -56,7 +56,7 @@ where
     let outcome = async {
         for (index, item) in items.into_iter().enumerate() {
             // Before the spawn, so that there are no more tasks than permits. An error
-            // ends the wait for one.
+            // ends the wait for a permit.
             let mut permit = pin!(Arc::clone(permits).acquire_owned());
             let permit = loop {
                 select! {

@@ -20,8 +20,8 @@ use tokio::time::sleep;
 /// Returns the results of all calls in the order of the items. At most `limit` calls run
 /// at once, in the caller's task.
 ///
-/// `f` is called for all items first: what it does outside its `async` block is not
-/// limited. The first error or panic drops the other calls.
+/// `f` is called for all items first, so code outside its `async` block is not limited.
+/// The first error or panic drops the other calls.
 ///
 /// # Panics
 ///
@@ -35,8 +35,8 @@ where
     Fut: Future<Output = Result<R, E>>,
 {
     assert!(limit > 0, "with a limit of 0 no call would ever run");
-    // Nothing runs yet. They are collected, as a closure over references that is kept
-    // across an await cannot be spawned: "`FnOnce` is not general enough".
+    // Nothing runs yet. The calls are collected first: a closure over references that is
+    // kept across an await cannot be spawned, "`FnOnce` is not general enough".
     let calls: Vec<_> = (items.into_iter().enumerate())
         .map(|(index, item)| f(item).map_ok(move |result| (index, result)))
         .collect();

@@ -1,4 +1,4 @@
-//! A pipeline: stages joined by bounded queues, with backpressure, and an end for all.
+//! A pipeline: stages joined by bounded queues, with backpressure and an orderly end.
 //!
 //! Each stage is a task that reads one channel and writes to the next. A full channel
 //! makes its writer wait, so the slowest stage sets the pace of all. A stage that returns
@@ -28,7 +28,7 @@ async fn fetch(texts: &'static [Page], pages: mpsc::Sender<Page>) -> Outcome {
     for text in texts {
         sleep(Duration::from_millis(100)).await;
         println!("fetched {text}");
-        // The stage that has ended reports why.
+        // The later stage has ended, and reports why.
         if pages.send(text).await.is_err() {
             break;
         }

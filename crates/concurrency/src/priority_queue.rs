@@ -2,14 +2,14 @@
 //!
 //! Tokio has none. A `BTreeMap` holds the items by priority and number of arrival: equal
 //! priorities keep their order, and items need not be comparable. (An
-//! `asyncio.PriorityQueue` compares the items of a tie, so put a counter between.) One
-//! semaphore counts the items, another the free places. For a stack, `asyncio.LifoQueue`,
-//! use `Reverse(n)` as the priority of the nth item.
+//! `asyncio.PriorityQueue` compares the items of a tie, so Python programs put a counter
+//! before the item.) One semaphore counts the items, another the free places. For a
+//! stack, `asyncio.LifoQueue`, use `Reverse(n)` as the priority of the nth item.
 //!
-//! Trap: with a bound, an urgent item that waits for a free place waits behind less
-//! urgent ones. Waiting producers are served first come, first served.
+//! Trap: if a bounded queue is full, an urgent item waits for a place behind less urgent
+//! ones. Waiting producers are served first come, first served.
 //!
-//! In production: `async-priority-channel` takes the highest priority first and keeps no
+//! In production: `async-priority-channel` takes the largest priority first and keeps no
 //! order among ties. It closes when the last sender or receiver is gone.
 //!
 //! See also: `condition_queue`, `many_producers_many_consumers`.
@@ -28,12 +28,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-/// Returns the item with the smallest priority first. Any number of producers and
-/// consumers share it by reference or in an `Arc`.
+/// A queue that returns the item with the smallest priority first. Any number of
+/// producers and consumers share it by reference or in an `Arc`.
 ///
 /// Each item goes to one consumer. Waiting consumers are served first come, first served,
 /// and so are producers that wait for a free place, whatever the priority of their items.
-/// An item of low priority can wait for ever while more urgent ones keep coming.
+/// An item can wait for ever while more urgent ones keep coming.
 #[derive(Debug)]
 pub struct PriorityQueue<P, T> {
     state: Mutex<State<P, T>>,
@@ -51,7 +51,7 @@ struct State<P, T> {
     closed: bool,
 }
 
-/// The queue is closed; this is the item that was not put.
+/// The queue is closed. Holds the item that was not put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
@@ -90,7 +90,7 @@ impl<P: Ord, T> PriorityQueue<P, T> {
 
     /// Waits until there is a free place, and puts the item there.
     ///
-    /// Cancel safety: dropping the future drops the item, and nothing has been put.
+    /// Cancel safety: dropping the future drops the item and leaves the queue unchanged.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         };
         let mut key = (priority, 0);
         let mut state = self.lock();
-        // It may have been closed, and emptied, since there was room.
+        // The queue may have been closed, and emptied, since the permit was acquired.
         if state.closed {
             return Err(Closed(item));
         }
@@ -117,18 +117,18 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         state.waiting.insert(key, item);
         state.arrived += 1;
         drop(state);
-        // The place is the item's now, and `get` releases it. Until here a panic does.
+        // From here on `get` releases the place. Until here a panic does.
         place.forget();
         self.items.add_permits(1);
         Ok(())
     }
 
-    /// Waits until there is an item, and returns the most urgent one and its priority, of
-    /// equally urgent ones the oldest. Returns `None` if the queue is closed and empty.
+    /// Waits for an item. Returns the most urgent one with its priority; of equals, the
+    /// oldest. Returns `None` if the queue is closed and empty.
     ///
     /// Cancel safety: dropping the future loses nothing.
     pub async fn get(&self) -> Option<(P, T)> {
-        // A closed queue has no permits: each consumer may take what is left.
+        // A closed semaphore has no permits: each consumer may take an item that is left.
         if let Ok(claim) = self.items.acquire().await {
             claim.forget();
         }
@@ -137,8 +137,8 @@ impl<P: Ord, T> PriorityQueue<P, T> {
         Some((priority, item))
     }
 
-    /// Refuses further items, also those that wait in [`put`](Self::put). The items in
-    /// the queue can still be taken.
+    /// Closes the queue. It refuses further items, also those of callers that wait in
+    /// [`put`](Self::put). Items in the queue can still be taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.room.close();

@@ -39,7 +39,7 @@ async fn producer(end: u32, queue: mpsc::Sender<u32>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Consumes all items, each in the time `busy`, and returns their number.
+/// Consumes all items, which takes `busy` for each, and returns how many there were.
 async fn consumer(busy: Duration, mut queue: mpsc::Receiver<u32>) -> u32 {
     let mut consumed = 0;
     while let Some(item) = queue.recv().await {

@@ -1,10 +1,10 @@
 //! Wait until every item of a queue has been processed: `task_done` and `join`.
 //!
 //! Tokio's channels do not count unfinished items; a `TaskTracker` does. Send each item
-//! with a token of the tracker; dropping the token is `task_done`. So nobody can forget
-//! it or call it twice, whether the job succeeds, fails or panics. Close the tracker at
-//! the start: `wait` then returns whenever there is no token, as often as you like. A
-//! sender that waits for room counts already; in asyncio it does not yet.
+//! with a token of the tracker; dropping the token is `task_done`. So each item is marked
+//! done exactly once, whether the job succeeds, fails or panics. Close the tracker at the
+//! start: then each `wait` returns as soon as no token is left. An item that waits for
+//! room is counted already; asyncio counts it later.
 //!
 //! Trap: the token must move with its item. If a spawned task takes only the number, the
 //! loop drops the token, and `wait` returns early.
@@ -16,7 +16,7 @@
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.Queue.task_done
-//! differs: once the worker is gone `wait` returns here, and in asyncio it waits for ever
+//! differs: once the worker is gone, `wait` returns here; asyncio's `join` waits for ever
 
 use std::time::Duration;
 

@@ -1,16 +1,16 @@
 //! Shut a queue down: take no more items, drain what is in it, then end.
 //!
 //! Either the producers stop and drop their senders, or the consumer calls `close`, which
-//! is `shutdown` of an `asyncio.Queue` (Python 3.13). It refuses items that wait for a
-//! place, and a forgotten sender does no harm. `recv` returns the items in the queue and
-//! then `None`. To stop at once, close the queue and take out the rest.
+//! is `shutdown` of an `asyncio.Queue` (Python 3.13). `close` refuses items that wait for
+//! a place, and makes a forgotten sender harmless. `recv` returns the items in the queue
+//! and then `None`. To stop at once, close the queue and take out the rest.
 //!
 //! Trap: take out the rest with `recv`. `try_recv` misses an item whose sender has
 //! reserved its place but has not sent it yet.
 //!
-//! Trap: an end mark in the queue, as is common in Python, ends one consumer. If each
-//! consumer puts it back for the next one, the mark is never marked done and `join` waits
-//! for ever.
+//! Trap: a sentinel in the queue, as is common in Python, ends only one consumer. If each
+//! consumer puts it back for the next one, it stays in the queue, and `join` waits for
+//! ever.
 //!
 //! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.
 //!
@@ -46,7 +46,7 @@ async fn process(item: String) {
     sleep(Duration::from_millis(350)).await;
 }
 
-/// Closes the queue after two items, and processes those that are in it by then.
+/// Closes the queue after two items, and processes the items that are left in it.
 async fn consumer(mut queue: mpsc::Receiver<String>) {
     let mut processed = 0;
     while let Some(item) = queue.recv().await {
@@ -66,7 +66,7 @@ pub async fn run() -> Result<(), JoinError> {
     let producer_task = tokio::spawn(producer(sender.clone()));
     consumer(receiver).await;
     producer_task.await?;
-    // It has lived until here, and the consumer has ended all the same.
+    // This sender has lived until here, and the consumer has ended all the same.
     drop(sender);
 
     println!("Closed, and the rest taken out:");

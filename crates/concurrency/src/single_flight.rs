@@ -1,18 +1,17 @@
 //! Share one call among concurrent callers of a key: single flight, cache stampede.
 //!
-//! A caller that asks for a key which is being loaded waits for that call and starts none
-//! of its own. Each call runs in a task, so it survives the caller that started it, as
-//! with `shield`. All waiters get a clone of the result; put an error that is not `Clone`
-//! into an `Arc`.
+//! A caller whose key is being loaded waits for the running call, and starts no other.
+//! Each call runs in a task, so it survives the caller that started it, as with `shield`.
+//! All waiters get a clone of the result; put an error that is not `Clone` into an `Arc`.
 //!
 //! Bounds: one call for each key. A call without a timeout may hold its key for ever.
 //!
-//! Trap: the task must own what it uses ("borrowed data escapes outside of method"). A
-//! struct gives it an `Arc` of itself.
+//! Trap: the task must own its data ("borrowed data escapes outside of method"). To load
+//! in a method, give the task an `Arc` of the struct.
 //!
 //! In production: `Cache::try_get_with` of `moka` also caches the values, with a TTL and
-//! a capacity. It runs the call in the caller, and another caller starts anew if that one
-//! is cancelled.
+//! a capacity. `moka` runs the call in the first caller. If that caller is cancelled,
+//! another one starts a new call.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
 //! stderr: there is no user 0
@@ -25,16 +24,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-/// The calls that run now. Each has a receiver of its result, for others to copy.
+/// The running calls. Each has a receiver of its result, which later callers copy.
 type Calls<K, V> = Mutex<HashMap<K, broadcast::Receiver<V>>>;
 
 fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Receiver<V>>> {
-    // The map is whole between any two of its calls, so a panic elsewhere spoils nothing.
+    // Each change of the map is a single call, so a poisoned lock is harmless.
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs at most one call for each key at a time, as Go's `singleflight`. Clones share the
-/// calls. Results are not kept: after the end of a call, the next caller starts another.
+/// Runs at most one call for each key at a time, like Go's `singleflight`. Clones share
+/// the calls. Results are not kept: the next caller starts another call.
 pub struct SingleFlight<K, V> {
     calls: Arc<Calls<K, V>>,
 }
@@ -79,12 +78,12 @@ where
     /// drops `call` unused. All callers get a clone of the result.
     ///
     /// Cancel safety: if a caller is dropped, the call runs on, also when no caller is
-    /// left. A call that asks for its own key waits for itself. It sees neither the task
+    /// left. A call that asks for its own key deadlocks. The call sees neither the task
     /// locals nor the tracing span of its caller.
     ///
     /// # Errors
     ///
-    /// [`NoResult`] for all waiters. The next caller starts a new call.
+    /// [`NoResult`] for all waiters, if the call panics. The next caller starts another.
     ///
     /// # Panics
     ///
@@ -117,7 +116,7 @@ where
                 // again starts a new call.
                 let sender = flight.sender.clone();
                 drop(flight);
-                // It fails if no waiter is left.
+                // Sending fails if no waiter is left, which is no error.
                 let _ = sender.send(value);
             });
         }
@@ -125,8 +124,8 @@ where
     }
 }
 
-/// A running call. Dropping it frees its key: at the end, by a panic, or by the runtime.
-/// Then the sender is dropped, which tells the waiters that there is no result.
+/// A running call. Dropping it frees its key: at the end, after a panic, or at a shutdown
+/// of the runtime. Then the dropped sender tells the waiters that no result comes.
 struct Flight<K: Eq + Hash, V> {
     calls: Arc<Calls<K, V>>,
     key: K,

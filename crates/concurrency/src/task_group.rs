@@ -10,7 +10,7 @@
 //! which cannot await.
 //!
 //! In production: `tokio-graceful-shutdown` drops no task. It asks the tasks to stop.
-//! They must check for the request within a timeout.
+//! Each task must see the request and end within a timeout.
 //!
 //! See also: `gather`, `first_completed`, `structured_scope`, `task_group_errors`.
 //!
@@ -55,7 +55,7 @@ struct Shared<E> {
     stop: CancellationToken,
     /// Cancelled when the group has ended or is dropped.
     ended: CancellationToken,
-    /// Count the tasks: for the groups around this one, and for this one.
+    /// Each tracker counts this group's tasks: one for each outer group, and its own.
     trackers: Vec<TaskTracker>,
     errors_and_panics: Mutex<ErrorsAndPanics<E>>,
 }
@@ -65,15 +65,15 @@ tokio::task_local! {
     static TRACKERS: Vec<TaskTracker>;
 }
 
-/// Runs the body, which spawns tasks into the group, and waits for it and for them.
+/// Runs the body, which spawns tasks into the group, and waits until all have ended.
 ///
 /// When the body or a task fails or panics, the others are stopped: each is dropped at
 /// its current await. They, and the tasks of groups within them, have ended when this
 /// returns. A task started by `tokio::spawn` does not belong to the group.
 ///
-/// Dropping the future stops all tasks but cannot wait for them. If it runs within
-/// another group, that group waits. So do not return the future of an inner group from
-/// the body: the outer group would wait for tasks that nobody stops.
+/// Dropping the future stops all tasks but cannot wait for them. An outer group waits for
+/// the tasks of an inner one. So do not return the future of an inner group from the
+/// body: the outer group would wait for tasks that nobody stops.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ tokio::task_local! {
 ///
 /// # Panics
 ///
-/// When the body or a task does, with the same payload, after the rest has ended. The
+/// If the body or a task panics: with the same payload, after all tasks have ended. The
 /// errors are lost then.
 pub async fn task_group<T, E, Fut>(
     body: impl FnOnce(TaskGroup<E>) -> Fut,
@@ -100,7 +100,7 @@ where
         trackers: trackers.clone(),
         errors_and_panics: Mutex::default(),
     });
-    // For the case that this future is dropped.
+    // Stop the tasks if this future is dropped.
     let _stop = shared.stop.clone().drop_guard();
     let _ended = shared.ended.clone().drop_guard();
 
@@ -108,7 +108,7 @@ where
     let body = TRACKERS.scope(trackers, async move { body(group).await });
     let value = shared.run(body).await;
     tasks.wait().await;
-    // A task that was spawned from outside the group just now does not start any more.
+    // After this, a task that is spawned from outside the group no longer starts.
     shared.stop.cancel();
     tasks.wait().await;
 
@@ -128,7 +128,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// The receiver returns the value. If the task failed or was stopped, the receiver
     /// waits until the group has ended, and returns an error. So a task of the group must
-    /// not block its thread on it (`block_in_place`): both would wait for ever. If the
+    /// not block its thread on the receiver (`block_in_place`): it would deadlock. If the
     /// group has ended or is being stopped, the future is dropped instead of started.
     pub fn spawn<T, F>(&self, future: F) -> oneshot::Receiver<T>
     where
@@ -139,21 +139,22 @@ impl<E: Send + 'static> TaskGroup<E> {
         let shared = Arc::clone(&self.0);
         let trackers = shared.trackers.clone();
         let counted: Vec<_> = trackers.iter().map(TaskTracker::token).collect();
-        // After it is counted: whoever ends the group in this moment waits for it.
+        // After it is counted: a group that ends at this moment waits for the task.
         if !shared.stop.is_cancelled() {
             tokio::spawn(TRACKERS.scope(trackers, async move {
                 let mut sender = Some(sender);
                 let task = async {
                     let value = future.await?;
-                    // If nobody receives the value, it is dropped here, and may panic.
+                    // If nobody receives the value, it is dropped here; its drop may
+                    // panic.
                     let _ = sender.take().map(|sender| sender.send(value));
                     Ok(())
                 };
                 shared.run(task).await;
                 drop(counted);
                 if sender.is_some() {
-                    // Otherwise a body that awaits this task could see the sender
-                    // dropped, and go on, in the moment before it is stopped.
+                    // Otherwise a body that awaits this task could see the dropped
+                    // sender, and go on for a moment before it is stopped.
                     shared.ended.cancelled().await;
                 }
             }));
@@ -169,8 +170,8 @@ impl<E> Clone for TaskGroup<E> {
 }
 
 impl<E> Shared<E> {
-    /// Runs the body or a task until it ends or the group is stopped. Returns its
-    /// value; notes its error or panic, and stops the group then.
+    /// Runs the body or a task until it ends or the group is stopped. Returns its value.
+    /// Records its error or panic, and then stops the group.
     async fn run<T>(&self, future: impl Future<Output = Result<T, E>>) -> Option<T> {
         let until_stopped = async move {
             select! {

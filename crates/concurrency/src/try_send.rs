@@ -2,14 +2,14 @@
 //!
 //! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
 //! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. `try_recv` is
-//! `get_nowait`. For `full` and `empty` ask `capacity() == 0` and `is_empty`; the answer
-//! is true only until another task sends or receives.
+//! `get_nowait`. For `full` and `empty` ask `capacity() == 0` and `is_empty`. The answer
+//! holds only until another task sends or receives.
 //!
 //! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
 //! does: it replaces the oldest item of a full queue, and returns it.
 //!
-//! Trap: a loop that retries after every error never ends. `Full` passes, `Closed` does
-//! not.
+//! Trap: a loop that retries after every error never ends. Retry only after `Full`:
+//! `Closed` is final.
 //!
 //! See also: `broadcast` (every receiver may miss items), `watch_a_value`,
 //! `back_pressure`.
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::sleep;
 
-/// Offers a number without waiting. Returns whether somebody may still take it.
+/// Offers a number without waiting. Returns whether the receiver still exists.
 fn offer(number: u32, queue: &mpsc::Sender<u32>) -> bool {
     match queue.try_send(number) {
         Ok(()) => println!("{number} put"),
@@ -43,7 +43,7 @@ async fn process(number: u32) {
     sleep(Duration::from_millis(350)).await;
 }
 
-/// Offers seven numbers, each in the place of the oldest one if the queue is full.
+/// Offers seven numbers. If the queue is full, each replaces the oldest one.
 async fn offer_the_freshest(
     queue: async_channel::Sender<u32>,
 ) -> Result<(), SendError<u32>> {

@@ -1,15 +1,15 @@
 //! Wait until all tasks have ended, or a timeout expires: `asyncio.wait` and its `done`.
 //!
 //! `asyncio.wait` raises nothing: it returns when the tasks have ended, and you look at
-//! each outcome afterwards. So does `join_all` over the handles of tasks. With a
+//! each outcome afterwards. `join_all` over the handles of tasks does the same. With a
 //! timeout, put the tasks into a `JoinSet`. `wait` takes the finished tasks out of it;
 //! the pending ones stay in the set and run on.
 //!
 //! Trap: `timeout` around a `join_all` loses the results that were ready.
 //!
 //! Trap: `timeout_at(deadline, tasks.join_next())` in a loop reports finished tasks as
-//! pending. After 128 results Tokio makes a task yield, and the deadline may be over
-//! then. `unconstrained` turns that off.
+//! pending. After 128 results Tokio makes the task yield, and by then the deadline may
+//! have passed. `unconstrained` turns that off.
 //!
 //! See also: `wait_for_first`, `as_completed`, `gather_errors`.
 //!
@@ -23,8 +23,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// Waits until every task of the set has ended, or the timeout expires. Returns the
-/// outcomes of the tasks that have ended, in the order of their ends; the others stay
-/// in the set. [`Duration::MAX`] is no limit.
+/// outcomes of the tasks that have ended, in the order in which they ended; the others
+/// stay in the set. [`Duration::MAX`] is no limit.
 ///
 /// Dropping the future loses the outcomes that it has taken out.
 pub async fn wait<T: 'static>(
@@ -37,7 +37,7 @@ pub async fn wait<T: 'static>(
             done.push(outcome);
         }
     };
-    // What has come until the timeout is in `done`.
+    // `done` holds the outcomes that came before the timeout.
     let _ = timeout(limit, all).await;
     done
 }

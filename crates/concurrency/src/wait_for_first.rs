@@ -5,8 +5,8 @@
 //! later or aborted. For `FIRST_EXCEPTION`, take tasks out until one has failed; in both
 //! languages an aborted task does not count as failed.
 //!
-//! Trap: `select!` in a loop takes its future only once, "use of moved value", unless the
-//! future is pinned outside: `select_in_a_loop`.
+//! Trap: `select!` in a loop moves its future in the first round ("use of moved value").
+//! Pin the future before the loop, as in `select_in_a_loop`.
 //!
 //! See also: `first_completed`, `wait_all`, `select_in_a_loop`.
 //!
@@ -39,7 +39,7 @@ pub async fn first_completed<T: 'static>(
 /// Waits until a task fails or all have ended, and adds the values to `done`. The rest
 /// stay in the set. An aborted task is left out; a panic continues in the caller.
 ///
-/// Cancel safety: what was taken out of the set is in `done`.
+/// Cancel safety: values that were taken out of the set are in `done`.
 pub async fn first_exception<T: 'static, E: 'static>(
     tasks: &mut JoinSet<Result<T, E>>,
     done: &mut Vec<T>,

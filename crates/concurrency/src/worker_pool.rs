@@ -5,9 +5,9 @@
 //! its job, otherwise each panic would cost a worker. The pool ends when all senders of
 //! jobs are dropped, or with `stop`.
 //!
-//! Bounds: `workers` jobs at once, and `waiting` jobs and results in the queues.
+//! Bounds: `workers` jobs at once; `waiting` jobs and `waiting` results in the queues.
 //!
-//! Trap: if you send all jobs before you read a result, `send` waits for ever.
+//! Trap: if you send all jobs before you read a result, both queues fill up: a deadlock.
 //!
 //! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
 //! the results of short jobs in a spawned task, which is woken faster than `main`.
@@ -71,8 +71,8 @@ impl<K, R> Results<K, R> {
     }
 
     /// Stops the pool: running jobs are dropped at their current await, jobs in the queue
-    /// never run, and senders get their jobs back. [`next`](Self::next) then returns the
-    /// results that were in the queue, and `None`.
+    /// never run, and waiting senders get their jobs back. [`next`](Self::next) then
+    /// returns the results that were in the queue, and `None`.
     pub async fn stop(&mut self) {
         self.workers.shutdown().await;
     }
@@ -123,7 +123,7 @@ async fn worker<K, J, R, Fut>(
         // The guard is gone at the end of this line, before the work begins.
         let next = jobs.lock().await.recv().await;
         let Some((key, job)) = next else { return };
-        // In a block, for `work` may panic before there is a future.
+        // In a block, because `work` may panic before it returns a future.
         let result = AssertUnwindSafe(async { work(job).await })
             .catch_unwind()
             .await;
@@ -150,7 +150,7 @@ pub async fn main() {
         text.map(|text| text.lines().count())
     });
     let paths: Vec<String> = std::env::args().skip(1).collect();
-    // In a task of its own, as it waits for room while the results are read.
+    // In a task of its own: it waits for room while `main` reads the results.
     tokio::spawn(async move {
         for path in paths {
             if jobs.send((path.clone(), path)).await.is_err() {
