@@ -1,17 +1,17 @@
-//! Backpressure: a queue before a slow stage that grows, blocks the source, or drops.
+//! Backpressure: the queue before a slow stage grows, blocks the source, or drops items.
 //!
 //! A queue between a source and a slower stage must grow, make the source wait, refuse
 //! the new item, or drop the oldest. The default is `channel(n)` with `send`: the source
-//! waits. A sensor or a live feed cannot wait. Use `try_send` to keep the first items,
-//! and `broadcast(n)` with one receiver to keep the newest; `Lagged` says how many were
+//! waits. A sensor or a live feed cannot wait. Use `try_send` to keep the oldest items,
+//! or `broadcast(n)` with one receiver to keep the newest. `Lagged` says how many were
 //! lost.
 //!
 //! Bounds: n items; `broadcast` rounds n up to a power of two.
 //!
-//! Trap: `unbounded_channel` and `asyncio.Queue()` grow in memory and in the age of their
-//! items, and nothing fails. A task for each item is an unbounded queue as well.
+//! Trap: `unbounded_channel` and `asyncio.Queue()` never fail: they use more memory, and
+//! items wait ever longer. A task for each item is an unbounded queue as well.
 //!
-//! Trap: `broadcast` needs `T: Clone`, and drops an old item only when it is overwritten.
+//! Trap: `broadcast` needs `T: Clone`, and keeps an unread item until it is overwritten.
 //!
 //! In production: `async-channel`'s `force_send` returns the item that it replaces.
 //!
@@ -27,7 +27,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{interval, sleep};
 
-/// How many readings may wait, where there is a limit.
+/// How many readings may wait in a bounded queue.
 pub const CAPACITY: usize = 2;
 
 /// What became of the readings.
@@ -35,7 +35,7 @@ pub const CAPACITY: usize = 2;
 pub struct Report {
     pub stored: usize,
     pub dropped: usize,
-    /// The most that waited at once.
+    /// The largest number of readings that waited at once.
     pub waited: usize,
 }
 
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-/// Waits for the next reading. One comes every 200 ms, or later if it is asked for later.
+/// Waits for the next reading. One comes every 200 ms, or later if the source asks later.
 async fn next_reading(number: usize) -> usize {
     if number > 0 {
         sleep(Duration::from_millis(200)).await;
@@ -113,7 +113,7 @@ async fn store_all(mut queue: mpsc::Receiver<usize>) -> Report {
     report
 }
 
-/// A reading is dropped when the queue is full.
+/// A new reading is dropped when the queue is full.
 pub async fn newest_dropped(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
@@ -135,7 +135,7 @@ pub async fn newest_dropped(count: usize) -> Report {
 
 /// The oldest reading in the queue is dropped.
 pub async fn oldest_dropped(count: usize) -> Report {
-    // `channel` rounds up as well.
+    // `broadcast::channel` rounds up as well.
     let capacity = CAPACITY.next_power_of_two();
     let (queue, mut receiver) = broadcast::channel(capacity);
     let source = async move {

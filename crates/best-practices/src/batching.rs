@@ -1,13 +1,13 @@
 //! Batching: collect items from a queue and write them together, by size or after a time.
 //!
 //! A batch makes one trip to a database instead of one for each item. `recv_many` takes
-//! the items that are there and does not wait for more. So that slow items form a batch
-//! as well, wait a short time, counted from the first item. Dropping the senders ends the
-//! wait: the rest is the last batch.
+//! the items that are there and does not wait for more. If items come slowly, wait a
+//! short time after the first one, so that they form a batch too. Dropping the senders
+//! ends the wait: the rest is the last batch.
 //!
 //! Trap: a batch in a local variable is lost when a timeout, a `select!` or an abort
-//! drops the future. Here it stays in the struct until it is written, and the next call
-//! goes on.
+//! drops the future. Here the batch stays in the struct until it is written, and the next
+//! call continues it.
 //!
 //! Trap: if only the reply is lost, a batch is written twice. Make the insert idempotent,
 //! for example with a unique key. A batch with one bad item fails each time: split it.
@@ -29,13 +29,13 @@ pub struct Batches<T> {
     size: usize,
     linger: Duration,
     pending: Vec<T>,
-    /// When the pending items have waited for long enough, if there are any.
+    /// The deadline of the pending items, if there are any.
     flush_at: Option<Instant>,
 }
 
 impl<T> Batches<T> {
-    /// Batches of at most `size`, each complete at most `linger` after its first item was
-    /// taken from the queue.
+    /// Returns batches of at most `size` items. Each is complete at most `linger` after
+    /// its first item was taken from the queue.
     ///
     /// # Panics
     ///
@@ -51,12 +51,12 @@ impl<T> Batches<T> {
         }
     }
 
-    /// The next batch, never an empty one; `None` when all senders are gone and all
-    /// items are [`written`](Self::written). Until then it gives the same items again,
-    /// and more if more have come and fit.
+    /// Returns the next batch, which is never empty. Returns `None` when all senders are
+    /// gone and all items are [`written`](Self::written). Until then, it returns the same
+    /// items again, and adds new ones that fit.
     ///
-    /// Cancel-safe: dropped while it waits, it keeps what it has taken, and the time
-    /// since then, for the next call.
+    /// Cancel safety: dropping the future loses nothing. The next call continues the
+    /// batch, with the same deadline.
     pub async fn next(&mut self) -> Option<&[T]> {
         while self.pending.len() < self.size {
             let missing = self.size - self.pending.len();
@@ -65,19 +65,19 @@ impl<T> Batches<T> {
                 None => take.await,
                 Some(flush_at) => timeout_at(flush_at, take).await.unwrap_or(0),
             };
-            // The time is over, or there are no senders.
+            // The deadline has passed, or all senders are dropped.
             if taken == 0 {
                 break;
             }
-            // A linger that is too long for an `Instant` is one without end.
+            // A linger that is too long for an `Instant` means no deadline.
             let flush_at = self.flush_at;
             self.flush_at = flush_at.or_else(|| Instant::now().checked_add(self.linger));
         }
         (!self.pending.is_empty()).then_some(&self.pending)
     }
 
-    /// Drops the batch that `next` gave last. Not to be called after a cancelled `next`:
-    /// what that has taken would be lost.
+    /// Drops the batch that `next` returned last. Do not call it after a cancelled
+    /// `next`: the items that this call had taken would be lost.
     pub fn written(&mut self) {
         self.pending.clear();
         self.flush_at = None;

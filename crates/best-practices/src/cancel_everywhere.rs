@@ -1,10 +1,10 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
 //! A timeout or a lost `select!` may drop a future at any await. A test that cancels
-//! after some milliseconds tries one of them. So drop a future at its first suspension, a
-//! new one at its second, and so on until one completes. An await that is ready at once
-//! does not suspend and is not counted. The test makes each await wait: it reads from an
-//! empty channel, writes to a full one, locks a held lock.
+//! after some milliseconds tries only one await. So drop a future at its first
+//! suspension, a new one at its second, and so on until one completes. An await that is
+//! ready at once does not suspend and is not counted. So make each await wait: read from
+//! an empty channel, write to a full one, lock a held lock.
 //!
 //! Trap: a value in a local variable is lost with the future. Keep it in `self`, or take
 //! it after the last await: `mpsc::Sender::reserve` waits for the permit first.
@@ -18,8 +18,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Drops the future when it suspends for that time, counted from one; `None` then. Await
-/// it alone in its task: in a `join!` it is also polled for others, and that counts too.
+/// Drops the future at its suspension `number`, counted from one, and returns `None`.
+/// Await it alone in its task: in a `join!`, polls that others cause count too.
 pub async fn cancel_at<F: Future>(number: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut suspensions = 0;
@@ -36,12 +36,12 @@ pub async fn cancel_at<F: Future>(number: usize, future: F) -> Option<F::Output>
     output.await
 }
 
-/// Runs the test with 1, 2, 3 and so on, until it says that its future was completed.
-/// Returns at how many awaits it was dropped.
+/// Calls the test with 1, 2, 3 and so on, until it returns `true`: its future completed.
+/// Returns at how many awaits a future was dropped.
 ///
 /// # Errors
 ///
-/// The first that the test has.
+/// The first error that the test returns.
 pub async fn at_each_await<C, E>(mut test: impl FnMut(usize) -> C) -> Result<usize, E>
 where
     C: Future<Output = Result<bool, E>>,

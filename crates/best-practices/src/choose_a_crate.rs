@@ -5,8 +5,8 @@
 //!
 //! Trap: without `when`, `backon` retries all errors. It counts retries, not attempts.
 //!
-//! Trap: `governor` lets a burst through and then the rate. Five with one more each 0.2 s
-//! are nine calls in the first 0.9 s.
+//! Trap: `governor` lets a burst through, and then the rate. A burst of five, and one
+//! more each 0.2 s, make nine calls in the first 0.9 s.
 //!
 //! Trap: `moka` runs a load in the first caller. If that caller is dropped, the next one
 //! starts the load again.
@@ -37,7 +37,7 @@ const BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not 0");
 
 type Answer = Result<(), &'static str>;
 
-/// Three retries, 0.1, 0.2 and 0.4 s apart; `with_jitter` spreads them.
+/// Retries three times, after 0.1, 0.2 and 0.4 s; `with_jitter` spreads the retries.
 async fn with_backon(answer: Answer) -> Answer {
     let delays = ExponentialBuilder::default();
     let delays = delays.with_min_delay(TENTH).with_max_times(3);
@@ -57,7 +57,7 @@ async fn with_governor() -> usize {
         limiter.until_ready().await;
         through.fetch_add(1, Relaxed)
     }));
-    // Twenty take longer, so it always times out.
+    // Twenty calls take longer, so this always times out.
     let _ = timeout(9 * TENTH, calls).await;
     through.into_inner()
 }

@@ -1,4 +1,4 @@
-//! CPU-bound work, such as primes: off the event loop, on rayon's threads, and stopped.
+//! CPU-bound work, such as primes: off the event loop, on rayon's threads, and cancelled.
 //!
 //! A calculation never awaits, so other tasks on its thread stop. `spawn_blocking` is
 //! enough for a single one: threads compute in parallel, as Python's processes do. A
@@ -9,8 +9,8 @@
 //! Trap: `abort` does not stop a calculation that has started. Check a flag between
 //! portions. `is_cancelled` takes a lock: use an `AtomicBool` in inner loops.
 //!
-//! Trap: a panic in `rayon::spawn` ends the process. It is caught here and raised again
-//! in the caller that awaits the result.
+//! Trap: a panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
+//! again in the caller that awaits the result.
 //!
 //! See also: `blocking_in_threads`, `cooperative_loops`, `back_pressure`.
 //!
@@ -31,27 +31,27 @@ pub struct CpuPool {
 }
 
 impl CpuPool {
-    /// A pool of so many threads; 0 is one for each processor.
+    /// Returns a pool of `threads` threads; 0 means one for each processor.
     ///
     /// # Errors
     ///
-    /// If the system gives no more threads.
+    /// If the system refuses a thread.
     pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let threads = ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { threads })
     }
 
-    /// Calculates on one of the threads, as soon as one is free. What rayon does in
-    /// parallel in there, it does on the threads of this pool; while a thread waits for
-    /// the others' parts, it may begin another calculation, so hold no lock over that.
+    /// Calls `calculate` on the first free thread, and returns its result. Its parallel
+    /// iterators run on this pool. A thread that waits for the parts of others may begin
+    /// another calculation meanwhile, so hold no lock over a parallel iterator.
     ///
-    /// Dropped while it waits for a thread, the calculation never runs, but keeps its
-    /// place in the line. Dropping it later cancels the token. The calculation runs until
-    /// it checks the token.
+    /// If the future is dropped before a thread is free, the calculation never runs, but
+    /// keeps its place in the queue. Dropping the future later cancels the token. The
+    /// calculation runs until it checks the token.
     ///
     /// # Panics
     ///
-    /// If the calculation does, with the same panic.
+    /// If the calculation panics, with the same payload.
     pub async fn run<T: Send + 'static>(
         &self,
         calculate: impl FnOnce(&CancellationToken) -> T + Send + 'static,
@@ -62,7 +62,7 @@ impl CpuPool {
         self.threads.spawn(move || {
             if !stop.is_cancelled() {
                 let outcome = catch_unwind(AssertUnwindSafe(|| calculate(&stop)));
-                // Nobody receives it if the caller has given up.
+                // Sending fails if the caller has given up.
                 let _ = sender.send(outcome);
             }
         });

@@ -1,12 +1,12 @@
 //! Debug a hang: print each task and where it waits, with async-backtrace.
 //!
-//! Tokio shows no stack of a task. Put `#[framed]` on the async functions that matter:
-//! `taskdump_tree` is then `all_tasks` and `print_call_graph` in one, with file and line.
-//! Print it when a deadline has passed, or on a signal. Functions without `#[framed]` are
-//! left out.
+//! Without flags, Tokio shows no stack of a task. Put `#[framed]` on the async functions
+//! that matter: `taskdump_tree` is then `all_tasks` and `print_call_graph` in one, with
+//! file and line. Print the tree when a deadline has passed, or on a signal. Functions
+//! without `#[framed]` are left out.
 //!
-//! Trap: a `timeout` that expires drops its future, and with it what the dump would show.
-//! Put it around the wait for a task, or around `&mut` of a pinned future.
+//! Trap: a `timeout` that expires drops its future, so the dump no longer shows it. Put
+//! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
 //!
 //! In production: `Handle::dump()` gives stacks of all tasks, `#[framed]` or not (Linux,
 //! `--cfg tokio_unstable`, feature `taskdump`). `tokio-console` shows them live.
@@ -49,7 +49,7 @@ pub async fn sell(shop: Arc<Shop>) {
     *stock -= 1;
 }
 
-/// The bug: it takes the two locks in the other order.
+/// The bug: takes the two locks in the other order than `sell`.
 #[framed]
 pub async fn take_back(shop: Arc<Shop>) {
     let mut till = open_till(&shop).await;
@@ -69,7 +69,7 @@ pub fn waiting() -> Vec<String> {
     tasks
 }
 
-/// `sell` of the line `╼ shop::sell::{{closure}} at src/main.rs:42:1`.
+/// Returns `sell` for the line `╼ shop::sell::{{closure}} at src/main.rs:42:1`.
 fn function(line: &str) -> &str {
     let path = line.split("::{{closure}}").next().unwrap_or(line);
     path.rsplit("::").next().unwrap_or(path)

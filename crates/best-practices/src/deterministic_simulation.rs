@@ -1,15 +1,15 @@
 //! Simulate a network and its partitions with turmoil, on simulated time, from a seed.
 //!
 //! turmoil runs the hosts of a program on one thread, each on a paused runtime of its
-//! own. The seed decides how long messages take. So search for an unlucky network, seed
-//! by seed; the seed that finds a bug repeats it. turmoil has its own sockets: write your
-//! code over any `AsyncRead + AsyncWrite`, and give hyper a connector.
-//! In a runtime, turmoil's `run` panics: "Cannot start a runtime from within a runtime".
+//! own. The seed decides how long messages take. Try seed after seed; the seed that finds
+//! a bug repeats it. turmoil has its own sockets: write your code over any `AsyncRead +
+//! AsyncWrite`, and give hyper a connector. In a runtime, turmoil's `run` panics: "Cannot
+//! start a runtime from within a runtime".
 //!
-//! Trap: `partition` loses messages for good, but real TCP sends again when the network
-//! is back. Model an outage by `hold` and `release`.
+//! Trap: `partition` loses messages for good, but real TCP sends them again when the
+//! network is back. Model an outage by `hold` and `release`.
 //!
-//! Trap: other chance is not seeded: a `HashMap`'s order, the system's clock, `select!`
+//! Trap: the seed does not cover a `HashMap`'s order, the system's clock, or `select!`
 //! without `biased` (seeded only under `--cfg tokio_unstable`).
 //!
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.
@@ -54,12 +54,12 @@ pub struct Setup {
 
 pub const PAYMENTS: u32 = 3;
 
-/// A client makes its payments, and the network is cut for a while. Returns how many the
-/// server has counted.
+/// A client makes its payments, and the network is cut for a while. Returns how many
+/// payments the server has counted.
 ///
 /// # Errors
 ///
-/// When the client is not done after three simulated seconds.
+/// If the client has not finished after three simulated seconds.
 ///
 /// # Panics
 ///

@@ -4,8 +4,8 @@
 //! - Handle the error that you know, and return the others (`try_except`).
 //! - Release a resource in a guard's `Drop` (`drop_guard`, `async_resource`).
 //! - Send blocking calls to a thread (`blocking_in_threads`, `cpu_bound`).
-//! - Spawn only what has to run beside other work. Dropping a caller also drops a call
-//!   that it awaits, but a spawned task runs on (`drop_or_detach`, `spawn_tasks`).
+//! - Spawn a call only if it has to run beside other work. Dropping a caller also drops a
+//!   call that it awaits, but a spawned task runs on (`drop_or_detach`, `spawn_tasks`).
 //!
 //! One more needs no demonstration: a program has one runtime, and `main` starts it
 //! (`hello_async`). Sync code calls async code as `call_async_from_sync` shows.
@@ -46,7 +46,7 @@ pub async fn price(article: &str) -> Result<u32, PriceError> {
     }
 }
 
-/// Returns 0 for an article that nobody sells, and any other error.
+/// Returns the price, or 0 if nobody sells the article. Other errors are returned.
 pub async fn price_if_sold(article: &str) -> Result<u32, PriceError> {
     match price(article).await {
         Err(PriceError::NotFound) => Ok(0),

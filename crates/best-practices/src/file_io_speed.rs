@@ -1,10 +1,10 @@
-//! Slow file reads: each small read is a trip to a thread pool; buffer, or read it whole.
+//! Slow file reads: each small read is a trip to a thread; buffer, or read it whole.
 //!
 //! `tokio::fs` and aiofiles send each call to a thread, so reading four bytes costs a
-//! trip. A `BufReader` around the `File` makes a trip for each 8 KiB. aiofiles buffers on
-//! the far side of the trip, so its caller has to ask for chunks. A file that fits in
-//! memory is best read whole, with `fs::read`. For a long loop, one `spawn_blocking` with
-//! std's `File` and `BufReader` is best.
+//! trip. A `BufReader` around the `File` makes a trip for each 8 KiB. aiofiles buffers in
+//! the thread, so its caller must ask for large chunks. A file that fits in memory is
+//! best read whole, with `fs::read`. For a long loop, one `spawn_blocking` with std's
+//! `File` and `BufReader` is best.
 //!
 //! Trap: a `spawn_blocking` that has started cannot be cancelled.
 //!
@@ -24,7 +24,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::task::spawn_blocking;
 
-/// Reads how many numbers there are, and adds them up.
+/// Reads a count and then that many numbers. Returns their sum.
 pub async fn sum(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     let count = reader.read_u32().await?;
     let mut sum = 0;
@@ -39,8 +39,8 @@ pub async fn sum_unbuffered(path: &Path) -> io::Result<u64> {
     sum(&mut File::open(path).await?).await
 }
 
-/// Makes a trip for each 8 KiB. `with_capacity` takes up to the 2 MiB that
-/// `File::set_max_buf_size` has by default.
+/// Makes a trip for each 8 KiB. `with_capacity` helps up to 2 MiB, the default of
+/// `File::set_max_buf_size`.
 pub async fn sum_buffered(path: &Path) -> io::Result<u64> {
     sum(&mut BufReader::new(File::open(path).await?)).await
 }
@@ -65,7 +65,7 @@ pub async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
     .await?
 }
 
-/// Measures the ways to read a file of so many numbers: `cargo run -- 100000`.
+/// Measures three ways to read a file of that many numbers: `cargo run -- 100000`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let count: u32 = std::env::args().nth(1).ok_or("usage: NUMBERS")?.parse()?;

@@ -1,13 +1,13 @@
 //! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
 //!
-//! `prometheus-client` is Python's prometheus_client in Rust. It writes OpenMetrics: it
+//! `prometheus-client` is like Python's prometheus_client. It writes OpenMetrics: it
 //! appends "_total" to a counter's name, and the page needs the right content type.
 //!
-//! Trap: a gauge that is decremented after the await stays up for each call that failed,
-//! was cancelled, or panicked. Decrement it in a guard's `Drop`.
+//! Trap: if you decrement a gauge after the await, it stays too high after each call that
+//! fails, is cancelled or panics. Decrement it in a guard's `Drop`.
 //!
-//! Trap: each value of a label is a series that stays. Unlike Python's, the crate does
-//! not escape values: a `"` spoils the page. A label of type `&'static str` takes a route
+//! Trap: each value of a label makes a series that stays. Unlike Python's, the crate does
+//! not escape values: a `"` breaks the page. A label of type `&'static str` takes a route
 //! and refuses the text of a request ("expected `&str`, found `String`").
 //!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
@@ -49,8 +49,8 @@ struct Route {
     route: &'static str,
 }
 
-/// How many calls ended and how, how long they took, how many are running. Clones share
-/// the numbers.
+/// Counts ended calls by outcome, and running calls; measures how long calls took. Clones
+/// share the numbers.
 #[derive(Clone, Debug)]
 pub struct CallMetrics {
     ended: Family<Ended, Counter>,
@@ -59,8 +59,8 @@ pub struct CallMetrics {
 }
 
 impl CallMetrics {
-    /// Adds `calls`, `call_seconds` and `calls_in_flight` to the registry, once: it does
-    /// not refuse a second metric of the same name.
+    /// Adds `calls`, `call_seconds` and `calls_in_flight` to the registry. Call it once:
+    /// the registry accepts a second metric of the same name.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             ended: Family::default(),
@@ -115,7 +115,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let (route, outcome) = (self.route, self.outcome);
         self.metrics.in_flight.dec();
-        // A variable with the guard of a family would block the next call for ever.
+        // A guard of `get_or_create` in a variable would block the next call for ever.
         self.metrics
             .ended
             .get_or_create(&Ended { outcome, route })
@@ -138,7 +138,7 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
-/// A page at `/metrics`, on a port for those who scrape: not for the public.
+/// Returns the page `/metrics`. Serve it on an internal port, not to the public.
 pub fn metrics_page(registry: Registry) -> Router {
     let page = get(scrape).with_state(Arc::new(registry));
     Router::new().route("/metrics", page)

@@ -1,6 +1,6 @@
 //! Model checking with shuttle: find a race or a lost wake-up by trying every order.
 //!
-//! asyncio switches tasks at an await only, Tokio's threads between any two lines.
+//! asyncio switches tasks only at an await. Tokio's threads switch between any two lines.
 //! shuttle tries every order of a model's steps (`check_dfs`), or orders at random. In
 //! Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
@@ -55,7 +55,7 @@ impl Queue {
     /// Waits for an item and returns the oldest; `None` if the queue is closed and empty.
     pub async fn get(&self) -> Option<u32> {
         loop {
-            // In line before the look: a wake-up after it is not lost.
+            // Registers before the look: a wake-up after it is not lost.
             let mut woken = std::pin::pin!(self.changed.notified());
             woken.as_mut().enable();
             if let Some(found) = self.look() {
@@ -82,8 +82,8 @@ impl Queue {
     }
 }
 
-/// The model: each consumer gets one item. Panics if an item is lost or comes twice, or
-/// a newer one before an older one. If all tasks wait for ever, shuttle panics.
+/// The model: each consumer gets one item. Panics if an item is lost, comes twice, or is
+/// skipped for a newer one. If all tasks wait for ever, shuttle panics.
 pub fn model(
     consumers: u32,
     items: u32,
@@ -103,7 +103,7 @@ pub fn model(
     assert!(taken.into_iter().eq(0..items.min(consumers)));
 }
 
-/// What a test does: 1000 orders at random. It panics at the first that fails.
+/// Tries 1000 random orders, as a test would. Panics at the first order that fails.
 pub fn main() {
     shuttle::check_random(|| model(2, 4, Queue::get), 1000);
     println!("1000 orders pass");

@@ -24,9 +24,8 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// All errors in the order in which they came, if no future succeeds; a panic counts as
-/// one. `E` is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl
-/// From<JoinError>`.
+/// All errors in order of arrival, if no future succeeds; a panic counts as one. `E` is
+/// most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
 pub async fn first_success<F, T, E>(
     futures: impl IntoIterator<Item = F>,
 ) -> Result<T, Vec<E>>

@@ -33,9 +33,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// The first error, as soon as it comes; a panic counts as one. The other tasks run on.
-/// `E` is most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl
-/// From<JoinError>`.
+/// The first error, as soon as it comes; a panic counts as one. The others run on. `E` is
+/// most simply `Box<dyn Error + Send + Sync>`; an enum needs `impl From<JoinError>`.
 pub async fn gather<F, T, E>(futures: impl IntoIterator<Item = F>) -> Result<Vec<T>, E>
 where
     F: Future<Output = Result<T, E>> + Send + 'static,

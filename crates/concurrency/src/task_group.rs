@@ -145,8 +145,7 @@ impl<E: Send + 'static> TaskGroup<E> {
                 let mut sender = Some(sender);
                 let task = async {
                     let value = future.await?;
-                    // If nobody receives the value, it is dropped here; its drop may
-                    // panic.
+                    // A value that nobody receives is dropped here, and may panic.
                     let _ = sender.take().map(|sender| sender.send(value));
                     Ok(())
                 };
