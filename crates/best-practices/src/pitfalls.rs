@@ -7,9 +7,9 @@
 //!   (`map_with_limit`, `batches`).
 //! - A value that was read before an await may be stale after it (`lost_update`, `lock`).
 //!
-//! Other pages show what else surprises people from asyncio. A task whose handle is
-//! dropped runs on (`drop_or_detach`). A timeout in each turn of a loop may never end the
-//! loop (`select_in_a_loop`). Code that blocks stops the tasks of its thread
+//! Other pages show more that surprises people from asyncio. A task whose handle is
+//! dropped runs on (`drop_or_detach`). A timeout that starts anew in each turn may never
+//! end its loop (`select_in_a_loop`). Code that blocks stops the tasks of its thread
 //! (`blocking_vs_async`).
 //!
 //! See also: `dos_and_donts`, `cancellation`.
@@ -31,7 +31,7 @@ pub async fn save(saved: &AtomicU32) {
     saved.fetch_add(1, Relaxed);
 }
 
-/// Takes too long with each second job.
+/// Takes too long for every second job.
 async fn work(job: u32) {
     sleep(if job.is_multiple_of(2) {
         3 * STEP
@@ -67,7 +67,7 @@ pub async fn timeout_for_work(mut jobs: mpsc::Receiver<u32>) -> (Vec<u32>, Vec<u
     (finished, late)
 }
 
-/// Returns a closed channel with so many jobs.
+/// Returns a closed channel with `count` jobs.
 pub fn jobs(count: u32) -> mpsc::Receiver<u32> {
     let (sender, jobs) = mpsc::channel(count.max(1) as usize);
     for job in 1..=count {
@@ -77,7 +77,7 @@ pub fn jobs(count: u32) -> mpsc::Receiver<u32> {
     jobs
 }
 
-/// Sends a request to a server that answers five at a time. Returns whether it did.
+/// Sends a request to a server that answers five at a time. Returns whether it answered.
 pub async fn request(open: &AtomicU32) -> bool {
     let answered = open.fetch_add(1, Relaxed) < 5;
     sleep(if answered { STEP } else { Duration::ZERO }).await;

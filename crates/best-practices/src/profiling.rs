@@ -1,14 +1,14 @@
 //! Profile async code with tokio-metrics: polls, slow polls, live tasks, a growing queue.
 //!
-//! `perf` and `samply`, as py-spy, show where the processor works, not what waits. A
+//! `perf` and `samply`, like py-spy, show which code runs, not which task waits. A
 //! `TaskMonitor` counts how often and how long tasks are polled. Give each kind of task
 //! (a route, a worker) its own monitor, and compare:
-//! - Slow polls keep their thread from other tasks: look for a blocking call.
-//! - Long delays are the victims: they were woken and found no thread.
-//! - Many polls for little work: the task asks again and again instead of being woken.
-//! - Live tasks that grow from sample to sample are an unbounded queue.
+//! - Slow polls block their thread for other tasks: look for a blocking call.
+//! - Tasks with long delays are the victims: they were woken and found no thread.
+//! - Many polls for little work: the task polls in a loop instead of waiting to be woken.
+//! - If the number of live tasks grows with each sample, they are an unbounded queue.
 //!
-//! Trap: by default a poll is slow from 50 microseconds on, which names too many.
+//! Trap: by default a poll of 50 microseconds counts as slow, so too many polls do.
 //!
 //! In production: a runtime's own poll times need `--cfg tokio_unstable`.
 //!
@@ -56,7 +56,7 @@ async fn thumbnail_in_a_thread() {
     spawn_blocking(draw).await.expect("it does not panic");
 }
 
-/// Runs three requests, each in a task of its own and at its time.
+/// Runs three requests one after the other, each in a task of its own.
 async fn three<F>(kind: &str, request: fn() -> F) -> Result<(), JoinError>
 where
     F: Future<Output = ()> + Send + 'static,

@@ -1,10 +1,10 @@
 //! Property-based tests with proptest: any schedule of callers, on the paused clock.
 //!
-//! As Hypothesis in Python, proptest generates inputs, looks for one that breaks a
+//! Like Hypothesis in Python, proptest generates inputs, looks for one that breaks a
 //! property, and shrinks it. Here an input is a schedule: when each caller comes, and
 //! when it gives up. A case builds a paused runtime of its own, so waits take no time and
-//! a failure can be repeated. proptest writes it to `proptest-regressions`; commit that.
-//! Give the time between two callers: a caller that is left out then moves the others.
+//! a failure can be repeated. Commit `proptest-regressions`, where proptest writes
+//! failures. Generate pauses: if shrinking drops a caller, the later ones move up.
 //!
 //! Trap: in a `#[tokio::test]` a case panics: "Cannot start a runtime from within a
 //! runtime". Write `#[test]` with the macro `proptest!`.
@@ -31,13 +31,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 pub const LIMIT: usize = 2;
 pub const WINDOW: Duration = Duration::from_millis(100);
-/// Longer than any limiter here makes a caller wait.
+/// Longer than any wait for a limiter here.
 const VERY_LONG: Duration = Duration::from_secs(60);
 
 /// A caller of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// How many milliseconds after the caller before.
+    /// How many milliseconds this caller comes after the one before.
     pub after: u64,
     /// After how many milliseconds it gives up, if ever.
     pub gives_up: Option<u64>,
@@ -52,7 +52,7 @@ pub fn schedules(
     vec(caller, 0..=8)
 }
 
-/// Generates callers who never give up (half of them), or within a window.
+/// Generates when a caller gives up: never (half of them), or within a window.
 pub fn some_give_up() -> impl Strategy<Value = Option<u64>> {
     option::of(0..100_u64)
 }
@@ -110,7 +110,7 @@ async fn call<L>(
 /// The times of the last calls.
 pub type Log = Mutex<VecDeque<Instant>>;
 
-/// The code under test. It keeps the times of the last calls.
+/// The code under test. Waits until a call is allowed, and returns its time.
 pub async fn sliding_window(log: &Log) -> Instant {
     let mut calls = log.lock().await;
     if calls.len() == LIMIT
@@ -124,7 +124,7 @@ pub async fn sliding_window(log: &Log) -> Instant {
     now
 }
 
-/// Tries schedules as the test below does, without its record of failures.
+/// Tries schedules as the test below does, but does not record failures.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     use proptest::test_runner::{Config, TestCaseError, TestRunner};
 

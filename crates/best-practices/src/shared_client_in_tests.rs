@@ -2,21 +2,21 @@
 //!
 //! Each `#[tokio::test]` has a runtime, whose tasks drive the connections that the test
 //! opens. If tests share a reqwest `Client` and one test ends, requests of other tests on
-//! its connections fail. `cargo test` runs tests in parallel, so the failure is
+//! that test's connections fail. `cargo test` runs tests in parallel, so the failure is
 //! intermittent. Make a client for each test, or set `pool_max_idle_per_host(0)`. Keep an
 //! expensive resource in one runtime for all tests: `RUNTIME.block_on(..)` in a plain
-//! `#[test]`, as pytest-asyncio's `loop_scope="session"`.
+//! `#[test]`, like pytest-asyncio's `loop_scope="session"`.
 //!
-//! Trap: the error says "error sending request". Print its sources for the reason.
+//! Trap: the error says only "error sending request". Print its sources for the reason.
 //!
 //! In production: `cargo nextest` runs each test in a process. The failure does not occur
-//! there, and a static is shared by no two tests.
+//! there, and no two tests share a static.
 //!
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!
 //! asyncio: asyncio.Runner, asyncio.run, loop.close, asyncio.to_thread
 //! clock: real
-//! differs: an aiohttp session fails in each test but the first, and tells it at once
+//! differs: an aiohttp session fails in each test but the first, and says so at once
 //! try: http://127.0.0.1:1/ -> refused
 
 use std::error::Error;

@@ -1,13 +1,13 @@
 //! Structured logging: JSON lines with a request id, also from spawned tasks.
 //!
 //! A tracing span takes the place of a contextvar: `instrument` enters it at each poll of
-//! a future and leaves it after. Its fields are in each line, under `span`; structlog has
-//! them at the top. `flatten_event` lifts only the event's own fields.
+//! a future and leaves it after. The span's fields are in each line, under `span`;
+//! structlog has them at the top. `flatten_event` lifts only the event's own fields.
 //!
 //! Trap: `EnvFilter::from_default_env()` without `RUST_LOG` shows errors only. A default
-//! directive counts for an empty filter alone. So put `info,` before the filter.
+//! directive counts only if the filter is empty. So put `info,` before the filter.
 //!
-//! Trap: a spawned task has no span, where an asyncio task has a copy of the context. Add
+//! Trap: a spawned task has no span; an asyncio task has a copy of the context. Add
 //! `in_current_span`. In `main`, a guard of `entered()` over an await mixes up the ids.
 //!
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
@@ -32,10 +32,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Returns a subscriber that writes each event as a line of JSON, with its span. The
 /// filter is as in `RUST_LOG`, such as `warn,shop::orders=debug`. Invalid parts are left
-/// out. Where it names no level, the level is INFO.
+/// out. Code for which it names no level has the level INFO.
 ///
-/// Each line is one call of `write_all`. The time is left to what collects the lines
-/// (journald, Docker); without `without_time` the line has it.
+/// Each line is one call of `write_all`. Lines have no time, because the collector
+/// (journald, Docker) adds one. Remove `without_time` to write it.
 pub fn subscriber<W>(filter: &str, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -51,8 +51,8 @@ where
         .finish()
 }
 
-/// Returns a span for one request, whose user is recorded later. An `info_span!` would be
-/// gone at the level WARN, and the id with it.
+/// Returns a span for one request, whose user is recorded later. At the level WARN, an
+/// `info_span!` would be left out, and the id with it.
 pub fn request(id: u32) -> Span {
     error_span!("request", request_id = id, user = Empty)
 }

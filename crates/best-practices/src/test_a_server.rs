@@ -2,11 +2,11 @@
 //!
 //! A `Router` is a function from request to response, so a test can call it, as httpx's
 //! `ASGITransport` does in Python. The call needs no port and works on the paused clock,
-//! where a timeout of 30 s is over at once. Use a socket and the real clock for whatever
-//! needs a connection: starting, stopping, and clients that leave.
+//! where a timeout of 30 s is over at once. Use a socket and the real clock for tests
+//! that need a connection: starting, stopping, and clients that leave.
 //!
-//! Trap: `axum::serve(listener, app)` tells handlers no address of the client, so they
-//! answer 500. `MockConnectInfo` hides that in a test without a socket.
+//! Trap: `axum::serve(listener, app)` does not pass on the client's address, so a handler
+//! that asks for it answers 500. `MockConnectInfo` hides that in a test without a socket.
 //!
 //! Trap: a panic in a handler ends a test; on a server it closes only its connection.
 //!
@@ -49,7 +49,7 @@ pub async fn call(app: Router, path: &str) -> Result<(StatusCode, String), BoxEr
 /// An app that is served on a port of its own. Dropping it stops the server as well, but
 /// does not wait for the requests that are running.
 pub struct TestServer {
-    /// Where it listens.
+    /// The address on which the server listens.
     pub address: SocketAddr,
     shut_down: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,

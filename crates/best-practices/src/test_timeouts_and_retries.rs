@@ -1,12 +1,12 @@
 //! Test timeouts, retries and backoff without waiting: a paused clock, moved by hand.
 //!
 //! In Tokio `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
-//! asyncio needs another event loop, as here or from a package. When all tasks wait, the
-//! clock jumps to the next timer. So await the code, or `sleep` past it. Measure with
-//! Tokio's `Instant`. With sockets, leave the clock alone: it runs ahead of them.
+//! asyncio needs another event loop, as in the twin. When all tasks wait, the clock jumps
+//! to the next timer. So await the code, or `sleep` past it. Measure with Tokio's
+//! `Instant`. With sockets, do not pause the clock: it runs ahead of them.
 //!
-//! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. It
-//! returns before the woken tasks have run. A task that has not started has no timers.
+//! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
+//! tasks run only after `advance`. A task that has not started has no timers.
 //!
 //! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready at
 //! once on the paused one. A loop that polls with it stops the clock: a test hangs.
@@ -42,8 +42,8 @@ where
     None
 }
 
-/// Moves the paused clock step by step, and lets all tasks run after each step: a timer
-/// that is due on the way fires in its step, and those it sets are right as well.
+/// Moves the paused clock step by step, and lets all tasks run after each step. So each
+/// timer fires in the step in which it is due, and later timers are right as well.
 ///
 /// # Panics
 ///
@@ -55,8 +55,8 @@ pub async fn advance_in_steps(steps: u32, step: Duration) {
     }
 }
 
-/// Lets tasks that can go on do so, and those they wake. With each yield Tokio runs up to
-/// 61 of them, so this is enough for some thousands.
+/// Lets all ready tasks run, and the tasks that they wake. With each yield Tokio runs up
+/// to 61 tasks, so this is enough for some thousands.
 pub async fn settle() {
     for _ in 0..100 {
         yield_now().await;

@@ -3,13 +3,13 @@
 //! `#[tokio::test]` gives each test a runtime of its own, as `IsolatedAsyncioTestCase`
 //! gives it a loop. Nothing is patched: an outside service is a trait, and the test
 //! brings a fake that returns fixed answers and records the calls. With `start_paused`
-//! (feature `test-util`) a limit of days takes no time; in asyncio the test waits.
+//! (feature `test-util`) a timeout of days takes no time; in asyncio the test waits.
 //!
-//! Trap: a limit on a socket or on a thread of your own passes at once, before the
-//! answer. Around `spawn_blocking` it never fires. std's clocks do not jump.
+//! Trap: on the paused clock, a timeout around a socket or a thread of your own fires at
+//! once. Around `spawn_blocking` it never fires. std's clocks do not jump.
 //!
-//! Trap: a forgotten await does not compile in an assertion ("binary operation `==`
-//! cannot be applied to type"). In `let _sum = ..` it does: check the effect of the call.
+//! Trap: in an assertion a forgotten await does not compile ("binary operation `==`
+//! cannot be applied to type"). In `let _sum = ..` it compiles: check its effect.
 //!
 //! In production: the tool `cargo nextest` can end a test that hangs.
 //!
@@ -42,7 +42,7 @@ pub struct Calculator<S> {
 }
 
 impl<S: Source> Calculator<S> {
-    /// How long it waits for an answer.
+    /// How long the calculator waits for an answer.
     pub const TIMEOUT: Duration = Duration::from_secs(2);
 
     /// Returns a calculator that asks this source.
@@ -50,11 +50,11 @@ impl<S: Source> Calculator<S> {
         Self { source }
     }
 
-    /// Returns the sum of the number on the page and this one.
+    /// Returns the sum of the number on the page and `number`.
     ///
     /// # Errors
     ///
-    /// That of the source, or `TimedOut` if it does not answer in time.
+    /// The error of the source, or `TimedOut` if the source does not answer in time.
     pub async fn fetch_and_add(
         &self,
         page: &str,

@@ -1,7 +1,7 @@
 //! Find what blocks the runtime: a watchdog thread reports a poll that does not end.
 //!
-//! A poll should take less than a millisecond; one that blocks keeps its thread from all
-//! other tasks. `Watchdog::watch` wraps a future and notes when each poll begins. A
+//! A poll should take less than a millisecond; a poll that blocks keeps its thread from
+//! all other tasks. `Watchdog::watch` wraps a future and notes when each poll begins. A
 //! thread reports a poll that runs too long, also one that never ends. The warning of
 //! asyncio's debug mode (`slow_callback_duration`) comes when the step has ended. A call
 //! in `spawn_blocking` is no poll, and is not reported.
@@ -9,7 +9,7 @@
 //! Bounds: one entry for each poll that is running; each poll takes a lock twice.
 //!
 //! In production: `tokio-metrics` counts slow polls and does not name them. A debugger,
-//! as py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.
+//! like py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.
 //!
 //! See also: `profiling`, `debugging`, `cooperative_loops`, `blocking_in_threads`.
 //!
@@ -44,7 +44,7 @@ impl Polls {
     }
 }
 
-/// Removes its poll, also after a panic.
+/// Removes its poll from `polls`, also after a panic.
 struct RunningPoll<'a> {
     polls: &'a Polls,
     id: u64,
@@ -56,15 +56,15 @@ impl Drop for RunningPoll<'_> {
     }
 }
 
-/// A thread that watches the polls of some futures. It stops when this is dropped.
+/// Watches the polls of some futures in a thread, which stops when this is dropped.
 pub struct Watchdog {
     pub(crate) polls: Arc<Polls>,
     _stops_when_dropped: Sender<Infallible>,
 }
 
 impl Watchdog {
-    /// Starts the thread. It looks four times within each `limit` and calls `report` once
-    /// for each poll that has run for `limit` or longer.
+    /// Starts the thread. The thread looks four times within each `limit`, and calls
+    /// `report` once for each poll that then has run for `limit` or longer.
     ///
     /// # Panics
     ///
