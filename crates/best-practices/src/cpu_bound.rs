@@ -4,7 +4,7 @@
 //! enough for a single one: threads compute in parallel, as Python's processes do. A
 //! rayon pool has N threads, and `into_par_iter` spreads a calculation over all of them.
 //!
-//! Bounds: one calculation a thread. unbounded: the queue; acquire a permit before `run`.
+//! Bounds: N threads. unbounded: the queue; acquire a permit before `run`.
 //!
 //! Trap: `abort` does not stop a calculation that has started. Check a flag between
 //! portions. `is_cancelled` takes a lock: use an `AtomicBool` in inner loops.

@@ -46,7 +46,7 @@ pub struct Setup {
     pub seed: u64,
     /// Whether the server ignores a payment that it has seen before.
     pub deduplicates: bool,
-    /// How long the client waits for a reply.
+    /// How long the client waits for a reply, and the server for a payment.
     pub reply_timeout: Duration,
     /// Whether to print each step.
     pub verbose: bool,

@@ -4,7 +4,7 @@
 //! property, and shrinks it. Here an input is a schedule: when each caller comes, and
 //! when it gives up. A case builds a paused runtime of its own, so waits take no time and
 //! a failure can be repeated. Commit `proptest-regressions`, where proptest writes
-//! failures. Generate pauses: if shrinking drops a caller, the later ones move up.
+//! failures. Generate pauses, not times: if a caller is left out, the others move up.
 //!
 //! Trap: in a `#[tokio::test]` a case panics: "Cannot start a runtime from within a
 //! runtime". Write `#[test]` with the macro `proptest!`.

@@ -5,8 +5,8 @@
 //! values. Here all requests are closed before the result is printed. To race two futures
 //! of different types, use `select!`, which drops the loser before it goes on.
 //!
-//! Trap: in both languages, cancelling a task is only a request. If a function returns
-//! right after it, or only drops the `JoinSet`, the losers may still be cleaning up.
+//! Trap: in both languages, cancelling a task is only a request. Until you await the
+//! losers, they may still clean up. Dropping the `JoinSet` does not await them.
 //!
 //! See also: `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.

@@ -9,8 +9,8 @@
 //! Trap: a stopped task is dropped at its current await. Put clean-up into a `Drop`,
 //! which cannot await.
 //!
-//! In production: `tokio-graceful-shutdown` drops no task. It asks the tasks to stop.
-//! Each task must see the request and end within a timeout.
+//! In production: `tokio-graceful-shutdown` asks the tasks to stop. It cancels only the
+//! tasks that have not ended after a timeout.
 //!
 //! See also: `gather`, `first_completed`, `structured_scope`, `task_group_errors`.
 //!

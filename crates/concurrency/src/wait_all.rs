@@ -2,7 +2,7 @@
 //!
 //! `asyncio.wait` raises nothing: it returns when the tasks have ended, and you look at
 //! each outcome afterwards. `join_all` over the handles of tasks does the same. With a
-//! timeout, put the tasks into a `JoinSet`. `wait` takes the finished tasks out of it;
+//! timeout, put the tasks into a `JoinSet`. `wait` below takes the finished tasks out;
 //! the pending ones stay in the set and run on.
 //!
 //! Trap: `timeout` around a `join_all` loses the results that were ready.
