@@ -77,7 +77,7 @@ impl<T> Batches<T> {
     }
 
     /// Drops the batch that `next` returned last. Do not call it after a cancelled
-    /// `next`: the items that this call had taken would be lost.
+    /// `next`: the items that `next` had taken would be lost.
     pub fn written(&mut self) {
         self.pending.clear();
         self.flush_at = None;

@@ -62,7 +62,7 @@ async fn with_governor() -> usize {
     through.into_inner()
 }
 
-/// Returns how often three concurrent callers load a price, if the first gives up.
+/// Returns how often three callers load a price; the first waits for `gives_up` at most.
 async fn with_moka(gives_up: Duration) -> Result<usize, Arc<Infallible>> {
     let cache = Cache::builder().max_capacity(100).time_to_live(600 * TENTH);
     let (cache, loads) = (&cache.build(), &AtomicUsize::new(0));

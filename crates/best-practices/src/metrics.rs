@@ -74,8 +74,8 @@ impl CallMetrics {
         metrics
     }
 
-    /// Returns the result of the call and counts it: as `ok`, as `error` if it fails or
-    /// panics, as `cancelled` if it is dropped before its end.
+    /// Returns the result of the call and counts the call: as `ok`, as `error` if it
+    /// fails or panics, or as `cancelled` if it is dropped.
     pub async fn track<T, E>(
         &self,
         route: &'static str,

@@ -32,7 +32,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Returns a subscriber that writes each event as a line of JSON, with its span. The
 /// filter is as in `RUST_LOG`, such as `warn,shop::orders=debug`. Invalid parts are left
-/// out. Code for which it names no level has the level INFO.
+/// out. Where the filter names no level, it is INFO.
 ///
 /// Each line is one call of `write_all`. Lines have no time, because the collector
 /// (journald, Docker) adds one. Remove `without_time` to write it.

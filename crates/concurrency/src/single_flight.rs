@@ -103,7 +103,7 @@ where
             running
         };
         // Not under the lock: a runtime that is being shut down drops the task within
-        // `spawn`, and the flight takes the lock when it is dropped.
+        // `spawn`, and dropping its flight takes the lock.
         if let Some(running) = running {
             drop(call);
             result = running;

@@ -83,7 +83,7 @@ impl<K, R> Results<K, R> {
 ///
 /// Read the results while you send. Each job has exactly one result, also if it panics,
 /// unless the pool is stopped. A job that sends jobs may wait for ever, and keeps the
-/// pool from ending: return them as its result, and send them where results are read.
+/// pool from ending. Return new jobs as its result, and send them from another task.
 ///
 /// # Panics
 ///
