@@ -129,12 +129,12 @@ async def main():
 
     registry = CollectorRegistry()
     metrics = CallMetrics(registry)
-    unguarded = Gauge("calls_unguarded", "The same, no guard", registry=registry)
+    unguarded = Gauge("calls_without_guard", "The same, no guard", registry=registry)
     by_path = Counter("path_calls", "Calls by path", ["path"], registry=registry)
 
     async with serve(metrics_page(registry)) as address:
         await at(3)
-        print("While four calls run:")
+        print("Four calls, one of which has ended:")
         async with asyncio.TaskGroup() as group:
             group.create_task(four_calls(metrics, unguarded))
             await at(5)

@@ -50,7 +50,7 @@ async def three(kind, request):
     for number in range(3):
         await asyncio.sleep(start + 0.175 * number - loop.time())
         await asyncio.create_task(request(), name=kind)
-    print(f"{kind}: 3 tasks, {slow_steps.counts[kind]} slow steps")
+    print(f"{kind}: 3 tasks, {slow_steps.counts[kind]} slow polls")
 
 
 async def query(connection):

@@ -134,7 +134,7 @@ async def main():
         await last
 
         await part(5)
-        print("After it:")
+        print("After the shutdown:")
         await ask(client, "/items/1")
 
 

@@ -117,9 +117,9 @@ async def due_and_not_run():
 
 for heading, test in [
     ("All tasks wait, so the clock moves by itself:", alone),
-    ("The clock is moved by 10 s before the task has begun:", before_it_has_begun),
-    ("The clock is moved by 10 s in one step:", in_one_step),
-    ("The clock is moved by 10 s in ten steps:", in_ten_steps),
+    ("The clock moves by 10 s before the task starts:", before_it_has_begun),
+    ("The clock moves by 10 s in one step:", in_one_step),
+    ("The clock moves by 10 s in ten steps:", in_ten_steps),
     ("The test sleeps for 10 s instead:", by_sleeping),
     ("A timer is due, but its task has not run yet:", due_and_not_run),
 ]:

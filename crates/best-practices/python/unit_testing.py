@@ -60,10 +60,10 @@ async def main():
     print("The source answers 42 after a second:")
     await report(fake(42, 1))
 
-    print("It has no such page:")
+    print("The source has no such page:")
     await report(fake(NotFound("/data"), 0.1))
 
-    print("It answers just before the limit of 2 s, and too late:")
+    print("The source answers just before the limit of 2 s, and then after it:")
     for delay in (1.9, 2.1):
         await report(fake(42, delay))
 

@@ -7,7 +7,7 @@
 //! Bounds: N threads. unbounded: the queue; acquire a permit before `run`.
 //!
 //! Trap: `abort` does not stop a calculation that has started. Check a flag between
-//! portions. `is_cancelled` takes a lock: use an `AtomicBool` in inner loops.
+//! portions, not in the innermost loop: `is_cancelled` takes a lock.
 //!
 //! Trap: a panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
 //! again in the caller that awaits the result.

@@ -32,7 +32,7 @@ pub const SLOW: Duration = Duration::from_millis(50);
 fn report(kind: &str, monitor: &TaskMonitor) {
     let metrics = monitor.cumulative();
     let (tasks, slow) = (metrics.instrumented_count, metrics.total_slow_poll_count);
-    println!("{kind}: {tasks} tasks, {slow} slow steps");
+    println!("{kind}: {tasks} tasks, {slow} slow polls");
 }
 
 async fn search() {

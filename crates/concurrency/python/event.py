@@ -26,7 +26,7 @@ async def main():
         async with asyncio.timeout(0.2):
             await gate.wait()
     except TimeoutError:
-        print("D has waited for 0.2 s")
+        print("D still waits after 0.2 s")
     gate.set()
     await go_through("D", 0, gate)
 

@@ -66,7 +66,7 @@ async def main():
     print("One is unsubscribed:")
     stop_receiving()
     await report(emitter, "data", "Bye")
-    print("Another event; then its listener is unsubscribed:")
+    print("A listener emits a second event; then it is unsubscribed:")
     await report(emitter, "alarm", "Fire")
     stop_forwarding()
     await report(emitter, "alarm", "Fire")

@@ -36,7 +36,7 @@ async def main():
         tasks.create_task(ask("A", 0, settings))
         tasks.create_task(ask("B", 0.05, settings))
         tasks.create_task(ask("C", 0.1, settings))
-    print(f"without waiting: {settings.value}")
+    print(f"read without waiting: {settings.value}")
 
     print("The first one is cancelled:")
     settings = Settings()

@@ -61,7 +61,7 @@ async def main():
         await submit(jobs, 1, "call for help")
         jobs.shutdown()
 
-    print("A full queue, where the urgent job waits its turn to come in:")
+    print("A full queue, where the urgent job waits behind an earlier one for a place:")
     jobs = PriorityQueue(2)
     await submit(jobs, 2, "write the report")
     await submit(jobs, 3, "tidy up")

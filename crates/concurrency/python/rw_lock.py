@@ -123,7 +123,7 @@ async def main():
     except TimeoutError:
         print("still waiting after 0.5 s")
 
-    print("Asking for it after reading:")
+    print("Asking for the write lock after reading:")
 
     async def later():
         await asyncio.sleep(0.05)

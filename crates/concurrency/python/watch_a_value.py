@@ -42,7 +42,7 @@ async def warn_at(limit, thermometer):
             lambda: thermometer.is_off or thermometer.degrees >= limit
         )
         if thermometer.degrees >= limit:
-            print(f"warning for {limit}: it is {thermometer.degrees}")
+            print(f"limit {limit} reached: the value is {thermometer.degrees}")
         else:
             print(f"never reached {limit}")
 

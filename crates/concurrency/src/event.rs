@@ -77,7 +77,7 @@ pub async fn run() -> Result<(), JoinError> {
     gate.clear();
     println!("{}", if gate.is_set() { "open" } else { "shut" });
     if timeout(millis(200), gate.wait()).await.is_err() {
-        println!("D has waited for 0.2 s");
+        println!("D still waits after 0.2 s");
     }
     gate.set();
     pass("D", 0, gate.clone()).await;
@@ -92,7 +92,7 @@ pub async fn run() -> Result<(), JoinError> {
     // `join!` runs both in one task, so that the waiter's turn comes after the `clear`.
     let passing = timeout(millis(300), pass("E", 0, gate.clone()));
     if join!(passing, open_and_shut).0.is_err() {
-        println!("E has waited for 0.3 s");
+        println!("E still waits after 0.3 s");
     }
     Ok(())
 }

@@ -8,8 +8,7 @@
 //! Trap: in `while let Some(item) = receiver.lock().await.recv().await` the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
-//! In production: the receiver of `async-channel` can be cloned and needs no lock. With
-//! four producers and four consumers, it took a third of the time.
+//! In production: the receiver of `async-channel` can be cloned and needs no lock.
 //!
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!

@@ -67,7 +67,7 @@ pub async fn run() -> Result<(), JoinError> {
         ended?;
     }
     let region = settings.region.get().map_or("not loaded", String::as_str);
-    println!("without waiting: {region}");
+    println!("read without waiting: {region}");
 
     println!("The first one is cancelled:");
     let settings = Arc::new(Settings::default());

@@ -87,7 +87,7 @@ pub async fn run() {
         println!("still waiting after 0.5 s");
     }
 
-    println!("Asking for it after reading:");
+    println!("Asking for the write lock after reading:");
     let later = async {
         sleep(Duration::from_millis(50)).await;
         get(&cache, "key", "B").await

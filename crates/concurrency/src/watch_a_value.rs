@@ -39,7 +39,7 @@ async fn warn_at(limit: u32, mut degrees: watch::Receiver<u32>) {
     // The guard that `wait_for` returns is dropped at the end of `map`.
     let reached = degrees.wait_for(|now| *now >= limit).await.map(|now| *now);
     match reached {
-        Ok(now) => println!("warning for {limit}: it is {now}"),
+        Ok(now) => println!("limit {limit} reached: the value is {now}"),
         Err(_) => println!("never reached {limit}"),
     }
 }

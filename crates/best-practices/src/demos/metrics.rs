@@ -79,7 +79,7 @@ pub async fn run() -> Result<(), BoxError> {
     let mut registry = Registry::default();
     let metrics = CallMetrics::new(&mut registry);
     let unguarded = Gauge::<i64>::default();
-    registry.register("calls_unguarded", "The same, no guard", unguarded.clone());
+    registry.register("calls_without_guard", "The same, no guard", unguarded.clone());
     let by_path = Family::<Vec<(&str, String)>, Counter>::default();
     registry.register("path_calls", "Calls by path", by_path.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -88,7 +88,7 @@ pub async fn run() -> Result<(), BoxError> {
     let _server = AbortOnDropHandle::new(tokio::spawn(server));
 
     at(3).await;
-    println!("While four calls run:");
+    println!("Four calls, one of which has ended:");
     let scrape = async {
         at(5).await;
         let series = series(address, "calls").await?;

@@ -126,7 +126,7 @@ pub async fn run() -> Result<(), BoxError> {
     last.await?;
 
     part.tick().await;
-    println!("After it:");
+    println!("After the shutdown:");
     print("/items/1", ask(&client, address, "/items/1").await);
     Ok(())
 }

@@ -43,7 +43,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("The clock is moved by 10 s before the task has begun:");
+    println!("The clock moves by 10 s before the task starts:");
     paused(async {
         let task = spawn_retry();
         advance(10 * SECOND).await;
@@ -51,7 +51,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("The clock is moved by 10 s in one step:");
+    println!("The clock moves by 10 s in one step:");
     paused(async {
         let task = spawn_retry();
         settle().await;
@@ -60,7 +60,7 @@ fn tests() -> io::Result<()> {
         Ok(())
     })?;
 
-    println!("The clock is moved by 10 s in ten steps:");
+    println!("The clock moves by 10 s in ten steps:");
     paused(async {
         let task = spawn_retry();
         settle().await;

@@ -56,10 +56,10 @@ pub async fn run() {
     println!("The source answers 42 after a second:");
     fetch_and_print(Ok(42), 1000).await;
 
-    println!("It has no such page:");
+    println!("The source has no such page:");
     fetch_and_print(Err(FetchError::NotFound("/data".to_owned())), 100).await;
 
-    println!("It answers just before the limit of 2 s, and too late:");
+    println!("The source answers just before the limit of 2 s, and then after it:");
     fetch_and_print(Ok(42), 1900).await;
     fetch_and_print(Ok(42), 2100).await;
 

@@ -66,7 +66,7 @@ pub async fn run() {
     println!("One is unsubscribed:");
     drop(receiving);
     report(&emitter, "data", "Bye").await;
-    println!("Another event; then its listener is unsubscribed:");
+    println!("A listener emits a second event; then it is unsubscribed:");
     report(&emitter, "alarm", "Fire").await;
     drop(forwarding);
     report(&emitter, "alarm", "Fire").await;
