@@ -12,7 +12,9 @@ use crate::token_bucket::{InsufficientCapacity, TokenBucket};
 /// tokens is full.
 async fn look_sleep_take(full_at: &Mutex<Instant>, interval: Duration) {
     let seen = *full_at.lock().await;
-    sleep_until(seen - interval).await;
+    if seen > Instant::now() + interval {
+        sleep_until(seen - interval).await;
+    }
     let mut full_at = full_at.lock().await;
     *full_at = Instant::now().max(*full_at) + interval;
 }
