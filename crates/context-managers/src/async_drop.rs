@@ -1,17 +1,17 @@
 //! Async drop: close a value with an await when it is dropped, from its destructor.
 //!
 //! A destructor cannot await. So it moves the value to a task that closes it. The code
-//! that dropped the value goes on, and learns of no failure. `close` waits for the task
-//! and returns its error.
+//! that dropped the value goes on and sees no error. `close` waits for the task and
+//! returns the error.
 //!
 //! Bounds: each close takes at most `limit`.
 //!
-//! Trap: the end of `main` drops the tasks that close. Call `CloseTasks::wait` before.
+//! Trap: tasks that still close are dropped when `main` ends. Call `CloseTasks::wait`.
 //!
 //! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
 //!
 //! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
-//! differs: a block that is left waits for the close
+//! differs: in asyncio the end of the block waits for the close
 //! try: log.txt hello -> log.txt: hello
 
 use std::ops::{Deref, DerefMut};
@@ -51,7 +51,7 @@ pub struct CloseTasks {
 }
 
 impl CloseTasks {
-    /// Returns a set of tasks, each of which takes at most `limit`.
+    /// Returns an empty set of tasks. A task that closes a value times out after `limit`.
     ///
     /// # Panics
     ///
@@ -74,7 +74,7 @@ impl CloseTasks {
     }
 
     /// Waits until all guards are dropped and all values are closed. Call it at the end
-    /// of the program. A task that holds a guard would wait for itself.
+    /// of the program. Called by a task that holds a guard, it never returns.
     pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -100,12 +100,12 @@ impl CloseTasks {
 pub struct CloseOnDrop<T: AsyncClose> {
     value: Option<T>,
     close_tasks: CloseTasks,
-    /// Ends after the task of the close has begun.
+    /// Dropped last, when the closing task is already counted.
     _open: TaskTrackerToken,
 }
 
 impl<T: AsyncClose> CloseOnDrop<T> {
-    /// Closes the value and waits for that. Dropping the future ends only the wait.
+    /// Closes the value, and waits for the close. Dropping the future ends only the wait.
     ///
     /// # Errors
     ///

@@ -2,18 +2,18 @@
 //!
 //! `fs::read_to_string` and `fs::write` open and close the file. For lines and many small
 //! writes, wrap the `File` in a `BufReader` or `BufWriter`. Each operation is sent to a
-//! blocking thread, so `std::fs` in one `spawn_blocking` is faster for many small steps.
+//! blocking thread. For many small steps, `std::fs` in one `spawn_blocking` is faster.
 //!
-//! Bounds: unbounded: `read_to_string`, and the length of a line.
+//! Bounds: unbounded: the file that `read_to_string` reads, and the length of a line.
 //!
-//! Trap: a `BufWriter` that is dropped loses what it has buffered, without an error. End
-//! with `flush`. A bare `File` needs it as well: `write_all` returns before the data is
-//! written, and an error is returned by the next call.
+//! Trap: dropping a `BufWriter` loses its buffered data, without an error. End with
+//! `flush`, also on a bare `File`: its `write_all` returns before the data is written.
+//! The next call returns the error.
 //!
 //! See also: `temporary_directory`, `file_processor`.
 //!
 //! asyncio: aiofiles.open, async with, async for, tempfile.TemporaryDirectory
-//! differs: a with block flushes at its end
+//! differs: in asyncio the end of a with block flushes
 
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::task::spawn_blocking;
 
-/// Writes lines to a file, and replaces a file that exists.
+/// Writes lines to a file. Replaces the file if it exists.
 pub async fn write_lines(path: &Path, lines: &[&str]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path).await?);
     for line in lines {
@@ -44,7 +44,7 @@ pub async fn append_line(path: &Path, line: &str) -> io::Result<()> {
 /// Returns the first line that contains `word`. Reads no further.
 pub async fn find_line(path: &Path, word: &str) -> io::Result<Option<String>> {
     let mut lines = BufReader::new(File::open(path).await?).lines();
-    // The ends of lines, which Python keeps, are cut off.
+    // Without the line breaks, which Python keeps.
     while let Some(line) = lines.next_line().await? {
         if line.contains(word) {
             return Ok(Some(line));
@@ -57,7 +57,7 @@ pub async fn find_line(path: &Path, word: &str) -> io::Result<Option<String>> {
 ///
 /// # Errors
 ///
-/// Any other error. Unlike Python's it does not name the file.
+/// Any other error. Unlike an error of Python, it does not name the file.
 pub async fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path).await {
         Ok(text) => Ok(Some(text)),

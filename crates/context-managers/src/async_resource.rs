@@ -1,17 +1,17 @@
 //! Async context manager (async with): open a resource, use it, close it with an await.
 //!
-//! Rust has no `async with`. Put the code that uses the resource into an async block, and
-//! the close after the block: `?` and `return` leave only the block. So the resource is
-//! closed after a success, an error and an early return.
+//! Rust has no `async with`. Use the resource in an async block, and close it after the
+//! block: `?` and `return` leave only the block. So the resource is closed after a
+//! success, an error and an early return.
 //!
 //! Trap: a panic, a caller that stops waiting, or a `?` outside of the block skips the
-//! close. `Drop` always runs, but cannot await ("`await` is only allowed inside `async`
+//! close. `Drop` runs then, but cannot await ("`await` is only allowed inside `async`
 //! functions and blocks").
 //!
 //! See also: `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!
 //! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
-//! differs: asyncio closes in the last three cases as well
+//! differs: asyncio also closes after a bug, a timeout, and an error outside a block
 //! stderr: no table is called ;
 
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Database {
         }
     }
 
-    /// Takes the database by value, so that nobody can use it afterwards.
+    /// Closes the database. Takes it by value, so that nobody can use it afterwards.
     async fn close(mut self) {
         sleep(Duration::from_millis(100)).await;
         self.is_open = false;

@@ -1,19 +1,19 @@
 //! Clean up after cancellation when the clean-up has to await, as in a `finally`.
 //!
-//! A `finally` may await after a cancel, though a second cancel ends it there. An aborted
-//! Rust task is dropped at its current await, and no later line runs. So the clean-up
-//! runs in a task of its own, which waits for the end of the body. A clean-up that awaits
-//! nothing belongs in a destructor: see `drop_guard`.
+//! In asyncio, a `finally` may await after a cancel; a second cancel interrupts it. An
+//! aborted Rust task is dropped at its current await, and no later line runs. So the
+//! clean-up runs in a task of its own, after the body has ended. If the clean-up does not
+//! await, put it into a destructor: see `drop_guard`.
 //!
 //! Trap: a clean-up that follows the body in the same task runs after an error of the
 //! body, but never after an `abort`.
 //!
-//! Trap: the end of `main` drops the clean-up. Wait for the `TaskTracker` before.
+//! Trap: the end of `main` drops a running clean-up. Wait for the `TaskTracker` first.
 //!
 //! See also: `drop_guard`, `exit_stack`, `shield_and_clean_up`, `graceful_shutdown`.
 //!
 //! asyncio: finally, asyncio.Task.cancel, asyncio.shield, asyncio.TaskGroup
-//! differs: a finally runs after a cancel, and the caller waits for it
+//! differs: in asyncio a finally runs after a cancel, and the caller waits for it
 //! try: app.lock 5000 -> app.lock is removed
 
 use tokio::select;
@@ -24,12 +24,12 @@ use tokio_util::task::TaskTracker;
 /// Runs the body in a task, and then the clean-up, however the body has ended.
 ///
 /// Dropping the future, as an abort or a timeout does, stops the body at its current
-/// await. The clean-up then runs in a task of the tracker, after all that the body owned
-/// was dropped. It also runs if the body has not started by then. A future that was never
-/// polled does nothing.
+/// await. All values of the body are dropped, and then the clean-up runs in a task of the
+/// tracker. The clean-up also runs if the body has not started by then. A future that was
+/// never polled does nothing.
 ///
-/// Blocking work of the body, such as a call of `tokio::fs`, goes on meanwhile. Let it
-/// check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
+/// Blocking work of the body, such as a call of `tokio::fs`, goes on meanwhile. Let the
+/// work check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub async fn with_clean_up<T: Send + 'static>(
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let task = tasks.spawn(async move {
-        // A task of its own, so that a panic in it ends only that one.
+        // The body has a task of its own: a panic ends only that task.
         let mut body = tokio::spawn(body);
         let ended = select! {
             ended = &mut body => ended,
@@ -63,7 +63,7 @@ pub async fn with_clean_up<T: Send + 'static>(
     task.await?
 }
 
-/// Holds a lock file during some milliseconds, at most 100: `cargo run -- app.lock 5000`.
+/// Holds a lock file for some milliseconds, at most 100: `cargo run -- app.lock 5000`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);

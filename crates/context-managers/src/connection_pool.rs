@@ -1,18 +1,18 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
-//! `pool.acquire().await` is `async with pool.acquire()`: the connection goes back to the
-//! pool when it is dropped, also if its task fails, panics or is cancelled. The compiler
-//! refuses to use it afterwards ("borrow of moved value: `connection`").
+//! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
+//! the pool, also if its task fails, panics or is cancelled. The compiler refuses a later
+//! use ("borrow of moved value: `connection`").
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
-//! into `connect`: one that hangs keeps its permit. Idle connections stay open.
+//! into `connect`: a call that hangs keeps its permit. Idle connections stay open.
 //!
 //! Trap: a task that is cancelled during a query returns its connection with the answer
 //! still on the way. The next user would read that answer as its own. So the pool calls
 //! `has_broken` when a connection comes back, and again before it is reused.
 //!
 //! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
-//! query. This pool cannot, so it may hand out a connection that the server has closed.
+//! query. Here `has_broken` cannot await, and so may miss that the server has gone.
 //!
 //! See also: `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!
@@ -38,7 +38,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Opens connections when they are first needed, and reuses them. Clones share them.
+/// Opens connections when they are needed, and reuses them. Clones are the same pool.
 pub struct Pool<C>(Arc<Shared<C>>);
 
 struct Shared<C> {
@@ -46,7 +46,7 @@ struct Shared<C> {
     connect: Box<dyn Fn() -> BoxFuture<'static, Result<C, BoxError>> + Send + Sync>,
     has_broken: Box<dyn Fn(&C) -> bool + Send + Sync>,
     permits: Arc<Semaphore>,
-    /// Everybody who holds a connection, opens one or waits for a permit.
+    /// Counts the callers that hold a connection, open one or wait for a permit.
     users: TaskTracker,
     idle: Mutex<Vec<C>>,
 }
@@ -64,7 +64,7 @@ pub enum PoolError {
 }
 
 impl<C: Send + 'static> Pool<C> {
-    /// Returns a pool for `max_size` connections, without a connection so far.
+    /// Returns a pool for `max_size` connections. It opens none yet.
     ///
     /// `connect` opens a connection; dropping a connection closes it. `has_broken` says
     /// whether a connection must not be reused. It must not block, and a panic counts as
@@ -92,11 +92,11 @@ impl<C: Send + 'static> Pool<C> {
     /// Returns the idle connection that was used last, or else opens one. Waiters are
     /// served first come, first served.
     ///
-    /// If the time runs out while `connect` runs, the next caller finds the connection
-    /// open. A panic of `connect` continues here.
+    /// If the call times out during `connect`, the connection goes to the next caller. A
+    /// panic of `connect` continues here.
     ///
-    /// Cancel-safe: dropped while it waits, it leaves the queue. Left in a `select!` and
-    /// not polled, it holds up the queue and `close` (`futurelock`). A task that holds a
+    /// Cancel-safe: a waiter that is dropped leaves the queue. If a `select!` stops
+    /// polling it, it blocks the queue and `close` (`futurelock`). A task that holds a
     /// connection and acquires another may wait for itself.
     pub async fn acquire(&self) -> Result<Pooled<C>, PoolError> {
         let acquired = timeout(self.0.acquire_timeout, self.wait_or_connect());
@@ -105,7 +105,7 @@ impl<C: Send + 'static> Pool<C> {
 
     async fn wait_or_connect(&self) -> Result<Pooled<C>, PoolError> {
         let shared = Arc::clone(&self.0);
-        // Before the permit, so that `close` knows of everybody who has one.
+        // Before the permit, so that `close` waits for every caller that has one.
         let _user = shared.users.token();
         let permit = Arc::clone(&shared.permits).acquire_owned().await;
         let _permit = permit.map_err(|_| PoolError::Closed)?;
@@ -118,15 +118,15 @@ impl<C: Send + 'static> Pool<C> {
         if pooled.connection.is_some() {
             return Ok(pooled);
         }
-        // In a task, so that a connection which is open too late for this caller is there
-        // for the next: the output of a task that nobody awaits is dropped.
+        // In a task: if this caller times out, the task's output is dropped, and so the
+        // connection goes back to the pool.
         let connecting = tokio::spawn(async move {
             let connected = (pooled.shared.connect)().await;
             pooled.connection = Some(connected.map_err(PoolError::Connect)?);
             Ok(pooled)
         });
         match connecting.await.map_err(JoinError::try_into_panic) {
-            // It may have been closed meanwhile, or the runtime is being shut down.
+            // The pool was closed meanwhile, or the runtime is being shut down.
             Ok(Ok(_)) if self.0.permits.is_closed() => Err(PoolError::Closed),
             Err(Err(_)) => Err(PoolError::Closed),
             Err(Ok(panic)) => resume_unwind(panic),
@@ -137,8 +137,8 @@ impl<C: Send + 'static> Pool<C> {
     /// Closes the pool, waits until all connections are back, and returns those that are
     /// not broken, for a last message.
     ///
-    /// A task that holds a connection would wait for itself. After a drop the pool stays
-    /// closed.
+    /// Called by a task that holds a connection, it never returns. Dropping the future
+    /// leaves the pool closed.
     pub async fn close(&self) -> Vec<C> {
         self.0.permits.close();
         self.0.users.close();
@@ -167,23 +167,23 @@ impl<C> Shared<C> {
     }
 
     fn take_idle(&self) -> Option<C> {
-        // `has_broken` is called when the lock is free again.
+        // `has_broken` is called after the lock is released.
         iter::from_fn(|| self.lock().pop()).find(|idle| !self.is_broken(idle))
     }
 
-    /// A second panic in a destructor would abort the program.
+    /// Counts a panic as broken: a second panic in a destructor would abort the program.
     fn is_broken(&self, connection: &C) -> bool {
         catch_unwind(AssertUnwindSafe(|| (self.has_broken)(connection))).unwrap_or(true)
     }
 }
 
-/// A connection in use. Dropping it, on whatever thread, returns it to its pool.
+/// A connection in use. Dropping it, on any thread, returns it to its pool.
 #[must_use = "a connection without a name is returned at once"]
 pub struct Pooled<C> {
     /// `None` while it is opened.
     connection: Option<C>,
     shared: Arc<Shared<C>>,
-    // Dropped in this order, after `drop`: the next waiter then finds the connection.
+    // Dropped in this order, after `drop`: so the next waiter finds the connection.
     _permit: OwnedSemaphorePermit,
     _user: TaskTrackerToken,
 }
@@ -230,7 +230,7 @@ pub async fn main() -> Result<(), BoxError> {
     }
 
     fn has_broken(connection: &Connection) -> bool {
-        // Between two requests there is nothing to read, not even the end.
+        // Between two requests there is nothing to read, not even the end of the stream.
         let read = connection.stream.try_read(&mut [0]);
         let is_idle = read.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock);
         connection.in_request || !is_idle

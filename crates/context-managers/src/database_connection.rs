@@ -1,13 +1,13 @@
 //! A database connection (sqlite3, aiosqlite) that is opened, used, and closed again.
 //!
 //! rusqlite blocks, so each call runs on a blocking thread. A lock gives the connection
-//! to one call at a time. `close` returns an error; dropping the last clone closes too,
-//! but blocks its thread and loses the error.
+//! to one call at a time. `close` returns the error of closing. Dropping the last clone
+//! also closes, but blocks the current thread and loses the error.
 //!
 //! Trap: a call that has begun runs to its end, also if its caller was cancelled.
 //!
-//! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless
-//! somebody commits. Here each statement commits by itself. See `transaction`.
+//! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless you
+//! commit. Here each statement commits by itself. See `transaction`.
 //!
 //! In production: `deadpool-sqlite` opens several connections, so that reads can run
 //! concurrently.
@@ -38,7 +38,7 @@ pub enum DatabaseError {
     Lost(#[from] JoinError),
 }
 
-/// A connection that runs one call at a time, first come, first served. Clones share it.
+/// Runs one call at a time, first come, first served. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Mutex<Option<Connection>>>);
 
@@ -52,8 +52,8 @@ impl Database {
 
     /// Runs `work` with the connection, on a blocking thread.
     ///
-    /// Dropping the future stops the wait for the connection, but not `work`. Work with
-    /// an error type of its own returns its `Result` as the value: `Ok(check(db))`.
+    /// Dropping the future stops the wait for the connection, but not `work`. For another
+    /// error type, let `work` return a `Result` as its value: `Ok(check(db))`.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Database {
         .await?
     }
 
-    /// Closes the connection for all clones, after the calls that wait for it.
+    /// Waits for the calls before it, and closes the connection for all clones.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Database {
     }
 }
 
-/// Adds a user to a database, and counts all: `cargo run -- users.db Ada`.
+/// Adds a user to a database, and counts all users: `cargo run -- users.db Ada`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);

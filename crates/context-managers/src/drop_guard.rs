@@ -1,7 +1,7 @@
 //! Clean up in a destructor: a drop guard for return, error, panic and cancellation.
 //!
-//! `drop` runs wherever the guard's scope ends, as a `finally` does. It also runs when a
-//! task is aborted at an await. Several guards are dropped in reverse order.
+//! Like a `finally`, `drop` runs however the guard's scope ends, also if its task is
+//! aborted at an await. Several guards are dropped in reverse order.
 //!
 //! Trap: `let _ = Reservation::new(..)` drops the guard at once. Bind it to a name, as in
 //! `let _guard`.
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// A seat that is free again when this is dropped, unless it was bought.
+/// A reserved seat. Dropping the reservation frees the seat, unless it was bought.
 #[must_use = "a reservation without a name ends at once"]
 pub struct Reservation {
     free_seats: Arc<AtomicU32>,
@@ -31,7 +31,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Takes a free seat until this is dropped, or for good if the seat is bought.
+    /// Reserves a seat, or returns `None` if no seat is free.
     pub fn new(free_seats: &Arc<AtomicU32>, guest: &'static str) -> Option<Self> {
         let taken = free_seats.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1));
         taken.ok().map(|_| Self {
@@ -49,7 +49,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.is_bought {
-            // First of all, as `println!` may panic.
+            // Before `println!`, which may panic.
             self.free_seats.fetch_add(1, SeqCst);
             println!("the seat of {} is free again", self.guest);
         }

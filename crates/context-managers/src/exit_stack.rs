@@ -1,23 +1,23 @@
 //! An exit stack, as `AsyncExitStack`: any number of resources, closed in reverse.
 //!
 //! `enter` takes a resource and a function that closes it, and returns a guard for the
-//! body. `close` closes all resources. One that fails to close does not stop the rest.
+//! body. `close` closes all resources, also if one of them fails to close.
 //!
-//! Bounds: unbounded: a function that closes may hang. Put a `timeout` into it.
+//! Bounds: unbounded: the time to close a resource. Put a `timeout` into the function.
 //!
-//! Trap: an abort, a panic and an early `?` do not reach `close`. Then a task of the
+//! Trap: an abort, a panic and an early `?` skip `close`. Then a task of the
 //! `TaskTracker` closes the resources and prints errors to standard error. Wait for the
-//! tracker before `main` ends, or the runtime drops what is still open.
+//! tracker before `main` ends, or the runtime drops the resources that are still open.
 //!
 //! Trap: a body cannot return a guard: "cannot move out of `stack` because it is
-//! borrowed". Let the function that opens resources take the `&ExitStack` of its caller.
+//! borrowed". A function that opens resources takes the `&ExitStack` of its caller.
 //!
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!
 //! asyncio: contextlib.AsyncExitStack, asyncio.Task.cancel, asyncio.create_task
 //! stderr: tape is stuck
 //! try: a.txt b.txt -> b.txt is complete
-//! differs: asyncio closes what a forgotten stack holds late, all at once, in no order
+//! differs: asyncio closes the resources of a forgotten stack late and in no order
 
 use std::any::Any;
 use std::fmt;
@@ -35,8 +35,8 @@ use tokio_util::task::TaskTracker;
 
 /// Callbacks that run at the end, the last pushed first.
 ///
-/// If the stack is dropped, they run in a task of the tracker, one after the other. That
-/// task has neither the task-locals nor the `tracing` span of the caller.
+/// If the stack is dropped, they run one after another in a task of the tracker. The task
+/// has neither the task-locals nor the `tracing` span of the caller.
 pub struct ExitStack<E: fmt::Display + Send + 'static> {
     callbacks: std::sync::Mutex<Callbacks<E>>,
     tracker: TaskTracker,
@@ -49,7 +49,7 @@ struct Callbacks<E: fmt::Display> {
     errors: Vec<E>,
 }
 
-/// The errors of the body and then of the callbacks, in the order in which they came.
+/// The error of the body, and then those of the callbacks, in the order they occurred.
 #[derive(Debug)]
 pub struct ExitErrors<E>(pub Vec<E>);
 
@@ -63,8 +63,8 @@ impl<E: fmt::Display> fmt::Display for ExitErrors<E> {
 impl<E: fmt::Debug + fmt::Display> std::error::Error for ExitErrors<E> {}
 
 impl<E: fmt::Display + Send + 'static> ExitStack<E> {
-    /// Returns an empty stack. If it is dropped, its callbacks run in a task of this
-    /// tracker and of the current runtime.
+    /// Returns an empty stack. Dropping the stack runs its callbacks in a task of this
+    /// tracker, on the current runtime.
     ///
     /// # Panics
     ///
@@ -82,9 +82,9 @@ impl<E: fmt::Display + Send + 'static> ExitStack<E> {
 
     /// Pushes a resource with the function that closes it, and returns a guard for it.
     ///
-    /// Call it right after the resource was opened, with no await in between. Unlike
-    /// `__aexit__`, `close` does not learn of the body's error. A guard that is given to
-    /// `mem::forget` keeps its resource open.
+    /// Call `enter` right after the resource was opened, with no await in between. Unlike
+    /// `__aexit__`, `close` does not see the body's error. After `mem::forget` of the
+    /// guard, the resource stays open.
     pub fn enter<R, Fut>(
         &self,
         resource: R,
@@ -108,23 +108,23 @@ impl<E: fmt::Display + Send + 'static> ExitStack<E> {
         }
     }
 
-    /// Pushes a callback, as `push_async_callback` does: a future that runs at the end.
+    /// Pushes a future that runs at the end, as `push_async_callback` does.
     pub fn push(&self, callback: impl Future<Output = Result<(), E>> + Send + 'static) {
         self.lock().waiting.push(callback.boxed());
     }
 
     /// Runs the callbacks, and returns the value of the body.
     ///
-    /// Dropped at an await, it moves the callbacks that have not ended to a task of the
+    /// Dropping this future moves the callbacks that have not ended to a task of the
     /// tracker, and prints the errors so far.
     ///
     /// # Errors
     ///
-    /// Those of the body and of the callbacks. A value is lost if a callback fails.
+    /// Those of the body and of the callbacks. If a callback fails, the value is lost.
     ///
     /// # Panics
     ///
-    /// When a callback does, after all callbacks have run. Errors are printed then.
+    /// When a callback does, after all callbacks have run. The errors are then printed.
     pub async fn close<T>(mut self, body: Result<T, E>) -> Result<T, ExitErrors<E>> {
         let callbacks = self.callbacks.get_mut();
         let callbacks = callbacks.unwrap_or_else(PoisonError::into_inner);
@@ -146,8 +146,8 @@ impl<E: fmt::Display + Send + 'static> ExitStack<E> {
 }
 
 impl<E: fmt::Display> Callbacks<E> {
-    /// Runs all, the last first, and returns the first panic. Each is in the list until
-    /// it has ended.
+    /// Runs all callbacks, the last first, and returns the first panic. A callback stays
+    /// in the list until it has ended.
     async fn run(&mut self) -> Option<Box<dyn Any + Send>> {
         let mut first_panic = None;
         while let Some(callback) = self.waiting.last_mut() {
@@ -181,7 +181,7 @@ impl<E: fmt::Display + Send + 'static> Drop for ExitStack<E> {
     }
 }
 
-/// A resource in use. Dropping this lets the stack close it.
+/// A resource in use. Dropping this guard lets the stack close the resource.
 #[must_use = "a guard that is dropped cannot be used"]
 pub struct Entered<'a, R> {
     guard: OwnedMutexGuard<R>,

@@ -3,12 +3,12 @@
 //! A task that hangs keeps an ordinary lock for ever. A lease expires, unless its holder
 //! renews it between two steps of its work.
 //!
-//! Trap: a holder may be delayed at any await, not notice that its lease has expired, and
-//! overwrite what the next holder wrote. So each lease has a fencing token, higher than
-//! all before. The store must reject a token that is lower than one it has seen.
+//! Trap: a holder that is delayed at an await does not notice that its lease expires. It
+//! then overwrites the data of the next holder. So each lease has a fencing token, higher
+//! than all earlier tokens. The store must reject a token lower than one it has seen.
 //!
 //! In production: this lock works within one process. With `etcd-client`, programs on
-//! several machines share a lease, and it outlives the process that took it.
+//! several machines share a lease, which outlives the process that acquired it.
 //!
 //! See also: `semaphore`, `timeouts`, `job_queue`.
 //!
@@ -23,7 +23,7 @@ use tokio::select;
 use tokio::sync::{self, Notify};
 use tokio::time::{Instant, sleep_until};
 
-/// A lock that one holder at a time has, for a limited time. Clones are the same lock.
+/// A lock with one holder at a time, for a limited time. Clones are the same lock.
 #[derive(Clone)]
 pub struct LeaseLock(Arc<Shared>);
 
@@ -50,8 +50,8 @@ pub struct Expired;
 impl LeaseLock {
     /// Returns a lock whose leases expire `ttl` after they began or were renewed.
     ///
-    /// Timers are a millisecond late, and more on a busy thread. A `ttl` that is not much
-    /// longer expires before it can be renewed.
+    /// Timers are a millisecond late, and more on a busy thread. Choose a much longer
+    /// `ttl`, or the lease expires before it can be renewed.
     ///
     /// # Panics
     ///
@@ -74,8 +74,8 @@ impl LeaseLock {
     /// Waits until the current lease is released or has expired, and begins a new one.
     /// Waiters are served first come, first served.
     ///
-    /// Cancel-safe: dropped while it waits, it leaves the queue. A task that holds a
-    /// lease and acquires another waits until the first has expired.
+    /// Cancel-safe: a waiter that is dropped leaves the queue. A task that holds a lease
+    /// and acquires another one waits until the first has expired.
     pub async fn acquire(&self) -> Lease {
         let shared = &self.0;
         let _next = shared.queue.lock().await;
@@ -95,7 +95,7 @@ impl LeaseLock {
                     }
                 }
             };
-            // It may have been renewed by then, so check once more.
+            // The holder may have renewed it meanwhile, so check once more.
             select! {
                 () = sleep_until(expires) => {}
                 () = shared.released.notified() => {}
@@ -110,8 +110,8 @@ impl Shared {
     }
 }
 
-/// The right to use something until it expires. Dropping it releases it, unless another
-/// lease has begun.
+/// The right to use something for a limited time. Dropping the lease releases the lock,
+/// unless the next lease has begun.
 #[must_use = "a lease without a name is released at once"]
 pub struct Lease {
     lock: LeaseLock,
@@ -119,8 +119,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Returns the fencing token, which is higher than that of each earlier lease. The
-    /// store must reject a token that is lower than one it has seen.
+    /// Returns the fencing token, which is higher than the token of any earlier lease.
+    /// The store must reject a token that is lower than one it has seen.
     pub fn token(&self) -> u64 {
         self.token
     }
