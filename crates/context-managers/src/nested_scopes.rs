@@ -1,14 +1,14 @@
 //! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
 //!
-//! `with_connection` opens, awaits the body and closes. Nest two calls for `async with a,
-//! b`. If the second does not open, the first is closed and the body never runs. After a
-//! panic nothing is closed: see `scoped_resource`.
+//! `with_connection` opens a connection, awaits the body and closes the connection. Nest
+//! two calls for `async with a, b`. If the second does not open, the first is closed and
+//! the body never runs. A panic skips the close: see `scoped_resource`.
 //!
-//! Trap: opening both at once with `try_join!`, or `gather`, leaves one open if the other
-//! fails. Wait for both with `join!`, and close the one that is open.
+//! Trap: if you open both at once with `try_join!`, or `gather`, and one fails, the other
+//! stays open. Wait for both with `join!`, and close the open one.
 //!
-//! Trap: a body that is called more than once cannot be an `AsyncFnMut` in a task
-//! ("implementation of `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry`.
+//! Trap: in a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
+//! `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Opens a connection, runs the body with it, and closes it, also when the body fails.
+/// Opens a connection, runs the body, and closes the connection, also after an error.
 pub async fn with_connection<T, E: From<Refused>>(
     server: &Server,
     name: &'static str,
@@ -31,8 +31,8 @@ pub async fn with_connection<T, E: From<Refused>>(
     result
 }
 
-/// Opens both at once. If one is refused, the other is closed. Dropping the future closes
-/// nothing.
+/// Opens both connections at once. If one is refused, closes the other. Dropping the
+/// future closes nothing.
 pub async fn open_both(
     server: &Server,
     names: [&'static str; 2],
@@ -51,7 +51,7 @@ pub async fn open_both(
 #[error("{0} refused")]
 pub struct Refused(&'static str);
 
-/// A connection that the server keeps open if it is only dropped.
+/// A connection. If it is dropped without a `close`, the server keeps it open.
 pub struct Connection(&'static str);
 
 /// Counts its open connections.
@@ -82,7 +82,7 @@ impl Server {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Copies from one connection to another, which has room for two rows.
+/// Copies rows from one connection to another, which has room for two rows.
 pub async fn copy(
     server: &Server,
     names: [&'static str; 2],

@@ -1,12 +1,12 @@
-//! An asynccontextmanager: a function that takes an async closure, and then cleans up.
+//! An asynccontextmanager: a function that runs an async closure, and then cleans up.
 //!
 //! The body is an async closure that borrows the resource. A second closure, which may
 //! await, closes the resource after the body has succeeded, failed or panicked. A
 //! `return` or `?` in the body leaves only the body.
 //!
 //! Trap: if the caller stops waiting, the body is dropped and nothing closes the
-//! resource. Spawn the whole scope: it then runs to its end. Or stop the body:
-//! `cleanup_on_cancel`.
+//! resource. Spawn the whole scope as a task, which then runs to its end. To stop the
+//! body and still clean up, see `cleanup_on_cancel`.
 //!
 //! Trap: "lifetime may not live long enough": the body may not return a reference to the
 //! resource. At "type annotations needed", end the body with `Ok::<_, Failure>(..)`.
@@ -14,7 +14,7 @@
 //! See also: `async_resource`, `exit_stack`, `transaction`.
 //!
 //! asyncio: contextlib.asynccontextmanager, async with, finally, asyncio.timeout
-//! differs: asyncio runs `finally` also when the caller gives up
+//! differs: asyncio also runs `finally` when the caller stops waiting
 //! stderr: no such page
 //! try: notes.txt hello -> notes.txt is on the disk
 
@@ -45,10 +45,10 @@ impl<E> ScopeError<E> {
     }
 }
 
-/// Lends a resource to the body, and closes it however the body ends.
+/// Lends a resource to the body, and closes the resource however the body ends.
 ///
 /// Not cancel-safe: dropping the future drops the body, or `close`, at its current await,
-/// and does not close the resource. Inside `tokio::spawn` it runs to its end.
+/// and does not close the resource. In a task of its own, the scope runs to its end.
 ///
 /// # Errors
 ///
@@ -56,14 +56,14 @@ impl<E> ScopeError<E> {
 ///
 /// # Panics
 ///
-/// When the body does, after `close` and with the same payload; an error of `close` is
-/// then lost. When `close` does, with its payload; that of the body is then lost.
+/// When the body does, after `close`; an error of `close` is then lost. Or when `close`
+/// does; the result or panic of the body is then lost. The payload stays the same.
 pub async fn scoped<R, T, E>(
     mut resource: R,
     body: impl AsyncFnOnce(&mut R) -> Result<T, E>,
     close: impl AsyncFnOnce(R) -> Result<(), E>,
 ) -> Result<T, ScopeError<E>> {
-    // In a block, as `body` may panic before it returns a future.
+    // In a block, because `body` may panic before it returns a future.
     let body = AssertUnwindSafe(async { body(&mut resource).await });
     let outcome = body.catch_unwind().await;
     let closed = close(resource).await;
@@ -76,7 +76,7 @@ pub async fn scoped<R, T, E>(
     }
 }
 
-/// Writes a text, and syncs the file in any case: `cargo run -- notes.txt hello`.
+/// Writes a text, and syncs the file also after an error: `cargo run -- notes.txt hello`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use tokio::io::AsyncWriteExt;

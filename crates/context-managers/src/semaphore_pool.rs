@@ -1,11 +1,11 @@
 //! A pool as a context manager: a permit is released when its guard is dropped.
 //!
-//! A permit is a value, and its `Drop` releases it: on return, on an error, in a panic
-//! and when the task is aborted. The release awaits nothing and cannot be forgotten. An
-//! owned permit can be kept in a struct, as a `Session` here.
+//! A dropped permit is released: on return, on an error, in a panic and when its task is
+//! aborted. The release does not await, so no `await` can be forgotten. A struct, such as
+//! `Session` here, can keep an owned permit.
 //!
-//! Trap: a permit that is released by hand, after the work, is lost if a `?` comes
-//! before. Python only warns of an `async def release` that `__aexit__` does not await.
+//! Trap: if you release a permit by hand after the work, a `?` in the work skips the
+//! release. Python only warns if `__aexit__` does not await an `async def release`.
 //!
 //! Trap: `add_permits` can release more than was acquired. Only Python's
 //! `BoundedSemaphore` raises an error then; a guard releases exactly once.
@@ -22,13 +22,13 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-/// A user of the pool, who has a permit until the session is dropped.
+/// A user of the pool. Dropping the session releases its permit.
 struct Session {
     user: &'static str,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Waits for a permit. The error is that of a semaphore that was closed.
+/// Waits for a permit. Fails only if the semaphore was closed.
 async fn enter(
     pool: Arc<Semaphore>,
     user: &'static str,
@@ -47,13 +47,13 @@ async fn work(user: &str) -> Result<(), String> {
     }
 }
 
-/// Works with a permit. The session is dropped at the end, however that is reached.
+/// Works with a permit. The session is dropped however the function ends.
 async fn use_pool(pool: Arc<Semaphore>, user: &'static str) -> Result<(), String> {
     let session = enter(pool, user).await.map_err(|error| error.to_string())?;
     work(session.user).await
 }
 
-/// Releases its permit only if the work succeeds.
+/// Works with a permit, and releases it only if the work succeeds.
 async fn release_by_hand(pool: &Semaphore, user: &str) -> Result<(), String> {
     let permit = pool.acquire().await.map_err(|error| error.to_string())?;
     permit.forget();

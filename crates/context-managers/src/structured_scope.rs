@@ -1,10 +1,10 @@
 //! Structured concurrency: tasks spawn tasks, and none outlives its scope.
 //!
-//! `scope` is a `TaskGroup` that returns the first error itself. Any task can also end
-//! the scope early with a value; `TaskGroup.cancel` (3.15) has none. When `scope`
-//! returns, all its tasks have ended, and so have the tasks of scopes inside it.
+//! `scope` is a `TaskGroup` that returns the first error, without a group around it. Any
+//! task can end the scope early with a value; `TaskGroup.cancel` (3.15) takes no value.
+//! When `scope` returns, all its tasks and those of its inner scopes have ended.
 //!
-//! Bounds: unbounded: a scope runs as many tasks as it is given.
+//! Bounds: unbounded: the number of tasks in a scope.
 //!
 //! Trap: dropping a scope, as a `timeout` does, cancels its tasks but does not wait for
 //! them. asyncio waits. Only an outer scope waits for the tasks of a dropped inner one.
@@ -31,27 +31,27 @@ use tokio_util::task::TaskTracker;
 /// Spawns tasks into a scope, and ends it. Clones belong to the same scope.
 pub struct Scope<T, E>(Arc<Shared<T, E>>);
 
-/// What a scope ends with, or a panic.
+/// How a scope ends: with a result, or with a panic.
 type Outcome<T, E> = thread::Result<Result<T, E>>;
 
 struct Shared<T, E> {
-    /// The trackers of the outer scopes, and then that of this scope.
+    /// The trackers of the outer scopes, and last the tracker of this scope.
     trackers: Vec<TaskTracker>,
     stop: CancellationToken,
     outcome: Mutex<Option<Outcome<T, E>>>,
 }
 
 tokio::task_local! {
-    /// The trackers of the scopes that the current code is a part of.
+    /// The trackers of all scopes around the current code.
     static TRACKERS: Vec<TaskTracker>;
 }
 
-/// Runs the body, which may spawn tasks into the scope, and waits until all have ended.
+/// Runs the body, which may spawn tasks into the scope, and waits for all tasks.
 ///
 /// The first error, panic or call of [`Scope::end`] cancels the body and the tasks. Each
-/// is dropped at its current await. What `tokio::spawn` started is not part of the scope.
+/// is dropped at its current await. A task of `tokio::spawn` is not part of the scope.
 ///
-/// Dropping the future cancels the tasks, but waits for none; an outer scope does.
+/// Dropping the future cancels the tasks. Only an outer scope then waits for them.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ tokio::task_local! {
 ///
 /// # Panics
 ///
-/// When the body or a task does, with the same payload, after the rest has ended.
+/// When the body or a task does, with the same payload, after all other tasks have ended.
 pub async fn scope<T, E, Fut>(body: impl FnOnce(Scope<T, E>) -> Fut) -> Result<T, E>
 where
     T: Send + 'static,
@@ -96,14 +96,14 @@ where
 }
 
 impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
-    /// Spawns a task into the scope. A scope that has ended drops it.
+    /// Spawns a task into the scope. If the scope has ended, drops the task.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime.
     pub fn spawn(&self, task: impl Future<Output = Result<(), E>> + Send + 'static) {
         let running: Vec<_> = self.0.trackers.iter().map(TaskTracker::token).collect();
-        // After the token was taken: the scope now waits for this task, or is at its end.
+        // Checked with the tokens in hand: the scope waits for this task, or has ended.
         if self.0.stop.is_cancelled() {
             return;
         }
@@ -117,15 +117,15 @@ impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
     /// Ends the scope with a value. Drops the value if an error or a value came before,
     /// or the scope has ended.
     ///
-    /// Its tasks and its body are cancelled, and so is the caller at its next await.
+    /// Cancels the body and all tasks, and so also its caller at the next await.
     pub fn end(&self, value: T) {
         self.finish(Ok(Ok(value)));
     }
 
-    /// Runs a part of the scope until one of both ends. `None` if it gave no value.
+    /// Runs a part of the scope until either ends. Returns the part's value, if any.
     async fn run<R>(&self, part: impl Future<Output = Result<R, E>>) -> Option<R> {
         let part = TRACKERS.scope(self.0.trackers.clone(), part);
-        // Dropped inside of `catch_unwind`, as a destructor may panic, too.
+        // Dropped inside of `catch_unwind`, because a destructor may panic, too.
         let part = async move {
             tokio::select! {
                 // First: a part must not go on after another one has failed.
@@ -147,12 +147,12 @@ impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
         let is_panic = outcome.is_err();
         let mut outcome = Some(outcome);
         let mut first = self.lock();
-        // An outcome after the end would stay as long as a clone of the scope.
+        // After the end, the outcome would live as long as the last clone of the scope.
         let is_first = first.is_none() && !self.0.stop.is_cancelled();
         if is_first || is_panic && matches!(*first, Some(Ok(_))) {
             mem::swap(&mut *first, &mut outcome);
         }
-        // Before the other outcome is dropped, whose destructor may use the scope.
+        // Unlocked before the other outcome is dropped: its destructor may use the scope.
         drop(first);
         self.0.stop.cancel();
     }
@@ -179,7 +179,7 @@ pub async fn main() -> std::io::Result<()> {
 
     type Found = Option<PathBuf>;
 
-    /// In a box, as an `async fn` cannot contain itself.
+    /// Returns a box, because an `async fn` cannot contain itself.
     fn search(
         dir: PathBuf,
         name: String,

@@ -1,14 +1,14 @@
 //! A temporary directory that is removed on success, error, panic and cancel.
 //!
-//! `tempfile::TempDir` removes its directory when it is dropped, but on the runtime's
-//! thread and without reporting an error. So `with_temporary_directory` calls `close` on
-//! a blocking thread and returns its error, unless it panics or is cancelled.
+//! A dropped `tempfile::TempDir` removes its directory, but blocks the runtime's thread
+//! and reports no error. So `with_temporary_directory` calls `close` on a blocking thread
+//! and returns its error. After a panic or a cancel only `Drop` runs.
 //!
 //! Trap: `tempdir()?.path().to_path_buf()` drops the guard at once. The path then names
 //! no directory. Keep the guard, as in Python.
 //!
-//! Trap: a call of `tokio::fs` that was dropped goes on in its thread. It may create the
-//! directory again, or make its removal fail.
+//! Trap: a dropped call of `tokio::fs` goes on in its thread. The call may create the
+//! directory again, or make the removal fail.
 //!
 //! See also: `async_files`, `drop_guard`.
 //!
@@ -27,15 +27,15 @@ use tokio::time::{sleep, timeout};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Creates a temporary directory in `parent`, usually `std::env::temp_dir()`, runs the
-/// body with it, and removes it with its contents.
+/// Creates a temporary directory in `parent`, usually `std::env::temp_dir()`. Runs the
+/// body, and removes the directory with its contents.
 ///
 /// If the body panics or the future is dropped, `Drop` removes the directory.
 ///
 /// # Errors
 ///
-/// That of the body, or of creating or removing the directory. If the removal fails, the
-/// body's value is lost.
+/// Those of the body, and of creating or removing the directory. If the removal fails,
+/// the body's value is lost.
 pub async fn with_temporary_directory<T, E: From<io::Error>>(
     parent: &Path,
     body: impl AsyncFnOnce(&Path) -> Result<T, E>,

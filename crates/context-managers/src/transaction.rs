@@ -1,17 +1,17 @@
 //! A database transaction as an async context manager: commit on success, else roll back.
 //!
 //! The body may await between statements. If it returns a value, the transaction commits.
-//! After an error or a panic, or when the caller is cancelled, it rolls back. A cancelled
-//! task cannot await, so a destructor rolls back, and the next transaction waits for it.
+//! After an error, a panic or a cancel it rolls back. A cancelled task cannot await: then
+//! a destructor rolls back, and the next transaction waits for it.
 //!
-//! Bounds: one transaction at a time. Each statement, also the COMMIT, waits for at most
-//! 5 s for other programs ("database is locked"): see `Connection::busy_timeout`.
+//! Bounds: one transaction at a time. Each statement, also the COMMIT, waits at most 5 s
+//! for other programs ("database is locked"): see `Connection::busy_timeout`.
 //!
-//! Trap: a lock for each statement is too short. What another task writes between two
-//! statements of the transaction is rolled back, too.
+//! Trap: with a lock for each statement, another task can write between two of them. A
+//! rollback then undoes its write, too. Hold the lock for the whole transaction.
 //!
-//! In production: `deadpool-postgres` runs several at once. In `sqlx` 0.9.0, a cancelled
-//! `begin` can leave a pooled connection inside a transaction: the next writes are lost.
+//! In production: `deadpool-postgres` runs several transactions at once. In `sqlx` 0.9.0,
+//! a cancelled `begin` may leave a pooled connection in a transaction: writes get lost.
 //!
 //! See also: `database_connection`, `connection_pool`, `async_sqlite`.
 //!
@@ -27,17 +27,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 
-/// A connection that runs one transaction at a time, first come, first served. Clones
-/// share it.
+/// Runs one transaction at a time, first come, first served. Clones share the
+/// connection.
 #[derive(Clone, Debug)]
 pub struct Database {
     connection: Arc<Mutex<Connection>>,
 }
 
-/// A transaction that has begun. Dropping it rolls back, as a rule on a blocking thread.
+/// A transaction that has begun. Dropping it rolls back, usually on a blocking thread.
 #[derive(Debug)]
 pub struct Transaction {
-    /// `None` while a call runs, and after a call that was dropped or has panicked.
+    /// `None` during a call, and after a call that was dropped, panicked or ended it.
     open: Option<Open>,
 }
 
@@ -47,8 +47,8 @@ pub enum TransactionError {
     /// The error of the call. The transaction goes on, unless SQLite has rolled it back.
     #[error(transparent)]
     Sqlite(rusqlite::Error),
-    /// The transaction had ended before this call: SQLite has rolled it back because of
-    /// an error, an earlier call panicked or was dropped, or a statement ended it.
+    /// The transaction had ended before this call. Either SQLite rolled it back after an
+    /// error, or a statement ended it, or an earlier call panicked or was dropped.
     #[error("the transaction had ended")]
     Ended,
 }
@@ -62,14 +62,14 @@ impl Database {
 
     /// Begins a transaction, awaits the body, and commits if the body succeeds.
     ///
-    /// Dropping the future in the body rolls back, during the COMMIT it commits. The next
-    /// transaction waits until then. A body that begins a second transaction in the same
-    /// database waits for ever.
+    /// Dropping the future during the body rolls back. During the COMMIT, the transaction
+    /// still commits. The next transaction waits until then. A body that begins a second
+    /// transaction in the same database waits for ever.
     ///
     /// # Errors
     ///
     /// That of the body, of BEGIN or of COMMIT; everything is rolled back. If the body
-    /// handles an error of a call, nothing is rolled back.
+    /// handles an error of a call and succeeds, the transaction commits.
     ///
     /// # Panics
     ///
@@ -87,7 +87,7 @@ impl Database {
         if result.is_ok() {
             transaction.execute("COMMIT").await?;
         } else {
-            // If this fails, the drop tries again. The body's error is the one to return.
+            // If this fails, the drop rolls back again. The body's error is returned.
             let _ = transaction.execute("ROLLBACK").await;
         }
         result
@@ -97,7 +97,7 @@ impl Database {
 impl Transaction {
     /// Runs statements on a blocking thread. Put many rows into one call.
     ///
-    /// None of the statements may end the transaction. Dropped before its end, the call
+    /// None of the statements may end the transaction. Dropping the future before its end
     /// rolls back the whole transaction.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Transaction {
             Ok(panic) => resume_unwind(panic),
             Err(_shut_down) => TransactionError::Ended,
         })?;
-        // Otherwise each of the next statements would be committed by itself.
+        // In autocommit mode, each of the next statements would commit by itself.
         if !open.0.is_autocommit() {
             self.open = Some(open);
         }
@@ -140,15 +140,15 @@ impl Drop for Transaction {
     }
 }
 
-/// The connection, locked for one transaction. Its last owner, on whatever thread, rolls
-/// back what was not committed.
+/// The connection, locked for one transaction. Dropping it, on any thread, rolls back if
+/// nothing was committed.
 #[derive(Debug)]
 struct Open(OwnedMutexGuard<Connection>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.0.is_autocommit() {
-            // If this fails, the next transaction cannot begin, and says so.
+            // If this fails, the next BEGIN returns an error.
             let _ = self.0.execute_batch("ROLLBACK");
         }
     }

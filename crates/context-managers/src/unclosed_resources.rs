@@ -1,14 +1,14 @@
 //! Find resources that nobody closed: a registry of weak references, and a destructor.
 //!
-//! The registry has a `Weak` to each connection, as a `weakref.WeakSet` in Python. It
-//! counts the open connections and closes them at the end, but keeps none alive. `Drop`
+//! The registry has a `Weak` to each connection, like Python's `weakref.WeakSet`. The
+//! registry lists the open connections and closes them, but keeps none alive. `Drop`
 //! reports a connection that was never closed, as `__del__` does. A guard that closes by
 //! itself is better: see `async_drop`.
 //!
 //! Bounds: unbounded: the number of connections.
 //!
 //! Trap: two values that hold an `Arc` of each other are never dropped, and so never
-//! reported. Rust has no collector for such cycles. Make one of the two a `Weak`.
+//! reported. Rust has no garbage collector for cycles. Make one of the two a `Weak`.
 //!
 //! See also: `async_drop`, `drop_guard`, `exit_stack`.
 //!
@@ -44,7 +44,7 @@ impl Drop for Connection {
     }
 }
 
-/// Knows all connections that somebody holds.
+/// Finds all connections that are still held.
 #[derive(Debug, Default)]
 pub struct Registry {
     connections: Mutex<Vec<Weak<Connection>>>,
@@ -64,7 +64,7 @@ impl Registry {
         connection
     }
 
-    /// Returns the connections that somebody holds and that are not closed.
+    /// Returns the connections that are still held and not closed.
     pub fn open(&self) -> Vec<Arc<Connection>> {
         let all = self.connections.lock();
         let all = all.unwrap_or_else(PoisonError::into_inner);
