@@ -1,14 +1,14 @@
 //! Bulkhead: limit the calls to a service and the queue before it, and reject the rest.
 //!
-//! A semaphore alone has a queue without a limit. When a service gets slow, requests pile
-//! up, and requests for other services wait behind them if all share the semaphore. Give
-//! each service a bulkhead of its own: its queue is short, and a call that finds it full
-//! is rejected at once. Queued calls are served first come, first served.
+//! The queue of a semaphore has no limit. When one service gets slow, its requests pile
+//! up. If all services share the semaphore, their requests wait behind them. Give each
+//! service a bulkhead of its own. If its queue is full, a call is rejected at once.
+//! Queued calls are served first come, first served.
 //!
-//! Bounds: `max_concurrent` calls run and `max_queued` wait. Limit their time as well.
+//! Bounds: `max_concurrent` calls run, `max_queued` wait. Put a `timeout` around calls.
 //!
-//! Trap: a call inside a call of the same bulkhead waits for the permit that the outer
-//! call holds. It waits for ever, or is rejected if there is no queue.
+//! Trap: a call inside a call of the same bulkhead needs a second permit. If outer calls
+//! hold all permits, it waits for ever, or is rejected if the queue is full.
 //!
 //! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around any
 //! service. They have no queue: a call that would wait is rejected.
@@ -20,7 +20,7 @@
 
 use tokio::sync::Semaphore;
 
-/// Limits how many calls run and how many wait. Put it into an `Arc` to share it.
+/// Limits how many calls run and how many wait. To share a bulkhead, use an `Arc`.
 #[derive(Debug)]
 pub struct Bulkhead {
     /// For the calls that run or wait.
@@ -29,7 +29,7 @@ pub struct Bulkhead {
     running: Semaphore,
 }
 
-/// As many calls as allowed are running and waiting.
+/// The bulkhead runs and queues as many calls as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the queue is full")]
 pub struct Full;
@@ -54,7 +54,7 @@ impl Bulkhead {
     /// Tasks that the call spawns are not counted.
     ///
     /// Cancel-safe: dropping the future drops the call and releases its permits. If a
-    /// `select!` stops polling it, it blocks the queue (`futurelock`).
+    /// `select!` stops polling the future, it blocks the queue (`futurelock`).
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Bulkhead {
     ///
     /// # Panics
     ///
-    /// When the call does. Its permits are released.
+    /// When the call does. The permits are released.
     pub async fn run<F: Future>(
         &self,
         call: impl FnOnce() -> F,

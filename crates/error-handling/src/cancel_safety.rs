@@ -1,22 +1,21 @@
 //! Cancel safety: `select!` around `read_exact` loses bytes; two ways that do not.
 //!
-//! `select!` drops the futures of its other arms, and `timeout` a late one. Whatever a
-//! dropped future has read of a message is lost. asyncio's `StreamReader` keeps these
-//! bytes. Keep the future and await it by `&mut`, or keep the bytes in a struct. Or read
-//! in a task that sends each message to a channel.
+//! `select!` drops the futures of its other arms, and `timeout` a late future. The bytes
+//! that a dropped future has read are lost. asyncio's `StreamReader` keeps them. Keep the
+//! future and await it by `&mut`, or keep the bytes in a struct. A third way, not shown:
+//! read in a task that sends each message to a channel.
 //!
 //! Trap: `read_exact`, `read_line` and `write_all` are not cancel-safe; `read`,
 //! `read_buf`, `next_line` and `recv` are. Look for "cancel safety" in a method's
 //! documentation.
 //!
-//! In production: `FramedRead` of `tokio-util` keeps the bytes, for formats it can
-//! decode.
+//! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder.
 //!
 //! See also: `futurelock`, `timeouts`, `protocols`.
 //!
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readexactly, asyncio.timeout
 //! asyncio: asyncio.IncompleteReadError
-//! differs: asyncio's reader keeps what it has read of a message when a read is cancelled
+//! differs: asyncio's reader keeps the bytes of a cancelled read
 
 use std::io;
 use std::pin::pin;
@@ -27,12 +26,12 @@ use tokio::select;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// After how long without a message a line is printed.
+/// A pause after which a line is printed.
 const QUIET: Duration = Duration::from_millis(250);
 
 type Message = [u8; 4];
 
-/// The obvious way. It loses the beginning of a message when it waits for the rest.
+/// Reads in the obvious way. Loses the beginning of a message if the rest is late.
 async fn careless(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
     loop {
         let mut message = Message::default();
@@ -53,8 +52,8 @@ async fn read_message<R: AsyncRead + Unpin>(mut reader: R) -> io::Result<(Messag
     Ok((message, reader))
 }
 
-/// Creates one future for each message, and pins it outside of the loop. So it is kept
-/// when the other arm wins.
+/// Creates one future for each message, and pins the future outside of the loop. When the
+/// other arm wins, the future is kept.
 pub async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut reading = pin!(read_message(reader));
     loop {
@@ -78,7 +77,7 @@ struct Messages<R> {
 impl<R: AsyncRead + Unpin> Messages<R> {
     /// Returns a message.
     ///
-    /// Cancel-safe: dropped while it waits, it keeps what it has read for the next call.
+    /// Cancel-safe: after a drop, the bytes read so far are kept for the next call.
     async fn next(&mut self) -> io::Result<Message> {
         loop {
             if let Some(&message) = self.buffer.first_chunk() {

@@ -1,15 +1,15 @@
 //! Cancel a task: where it stops, what still runs then, and why nothing can catch it.
 //!
 //! Like `cancel`, `abort` stops a task at its current await. Nothing is raised: the
-//! future is dropped, and so are all values that it owns. So no `except` can swallow it.
-//! Only the task's handle tells that it was cancelled.
+//! future is dropped, and so are all values that it owns. So no handler can swallow the
+//! cancellation. Only the task's handle tells that the task was cancelled.
 //!
-//! Trap: `Drop` cannot await, as a `finally` can. If the clean-up has to await, do not
-//! abort the task: ask it to stop with a token. `run_until_cancelled` drops the work, and
-//! the task goes on.
+//! Trap: `Drop` cannot await, but `finally` can. If the clean-up has to await, do not
+//! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the work,
+//! and the task goes on.
 //!
-//! Trap: a task that the aborted task awaits runs on. asyncio cancels it, too. Wrap its
-//! handle in `AbortOnDropHandle`.
+//! Trap: if the aborted task awaits another task, that one runs on. asyncio cancels both.
+//! Wrap the inner handle in `AbortOnDropHandle`.
 //!
 //! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.
 //!
@@ -60,13 +60,13 @@ async fn write_in_a_task(lines: u32) -> String {
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
-/// The task is aborted when its handle is dropped.
+/// Writes in a task that is aborted when its handle is dropped.
 async fn write_in_a_bound_task(lines: u32) -> String {
     let task = AbortOnDropHandle::new(tokio::spawn(write(lines)));
     task.await.unwrap_or_else(|error| error.to_string())
 }
 
-/// Writes until it is asked to stop, and then cleans up with an await.
+/// Writes until the token asks it to stop, and then cleans up with an await.
 async fn write_and_clean_up(lines: u32, stop: CancellationToken) {
     stop.run_until_cancelled(write(lines)).await;
     sleep(Duration::from_millis(100)).await;

@@ -2,11 +2,10 @@
 //!
 //! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
 //! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`
-//! drops the work, and the task goes on: it can still await. The first reason is kept in
+//! drops only the work: the task goes on and can still await. The first reason is kept in
 //! a `OnceLock`. In asyncio the `msg` of `Task.cancel` does not reach the group's tasks.
 //!
-//! Trap: `clone` makes no child. It is the same token, and cancelling it stops
-//! everything.
+//! Trap: a `clone` is not a child but the same token. Cancelling it stops everything.
 //!
 //! In production: `tokio-graceful-shutdown` runs the tasks of such a tree as subsystems.
 //! It stops all of them on Ctrl-C or when one fails, with a time limit.
@@ -46,8 +45,7 @@ impl<R: Clone> Stop<R> {
 
     /// Returns a token that is cancelled with this one, for the same reason, or alone.
     ///
-    /// A chain of some thousand children of children overflows the stack when it is
-    /// dropped.
+    /// Dropping a chain of some thousand children of children overflows the stack.
     pub fn child(&self) -> Self {
         let above = Arc::clone(&self.reason);
         Self::with(self.token.child_token(), Some(above))
@@ -59,27 +57,27 @@ impl<R: Clone> Stop<R> {
         Self { token, reason }
     }
 
-    /// Cancels this token and its children. The first reason stays.
+    /// Cancels this token and its children. Keeps the first reason.
     pub fn cancel(&self, reason: R) {
         if !self.token.is_cancelled() {
-            // Before the flag is set: tasks that are woken by it ask for the reason.
+            // Before the flag is set: the tasks that it wakes ask for the reason.
             let _ = self.reason.first.set(reason);
             self.token.cancel();
         }
     }
 
-    /// Returns a guard that cancels it on drop.
+    /// Returns a guard that cancels this token when it is dropped.
     pub fn drop_guard(self, reason: R) -> StopOnDrop<R> {
         StopOnDrop { stop: self, reason }
     }
 
-    /// Returns why this was cancelled. A reason never changes.
+    /// Returns why this token was cancelled. The reason never changes.
     pub fn reason(&self) -> Option<R> {
         let cancelled = self.token.is_cancelled();
         cancelled.then(|| self.reason.get())
     }
 
-    /// Runs the work until this is cancelled, which drops the work at its current await.
+    /// Runs the work. Cancelling this token drops the work at its current await.
     ///
     /// After a cancellation, no work begins. If the work ends at the same time, its value
     /// is returned.
@@ -94,7 +92,7 @@ impl<R: Clone> Stop<R> {
 }
 
 impl<R: Clone> Reason<R> {
-    /// Its own, or else the nearest above: one of them was set before the flag.
+    /// Returns its own reason, or else the nearest above. One was set before the flag.
     fn get(&self) -> R {
         let mut nearest = self;
         while nearest.first.get().is_none() {
@@ -121,7 +119,7 @@ impl<R: Clone> Drop for StopOnDrop<R> {
     }
 }
 
-/// Works some milliseconds, within a time limit: `cargo run -- 5000 50`.
+/// Works for some milliseconds, within a time limit: `cargo run -- 5000 50`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let millis = std::env::args().skip(1).map(|millis| millis.parse());

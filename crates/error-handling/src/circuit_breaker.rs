@@ -7,11 +7,11 @@
 //! Bounds: unbounded: calls while the circuit is closed. See `bulkhead`.
 //!
 //! Trap: a `timeout` around the breaker cancels the call, and a cancelled call does not
-//! count. A service that hangs then never opens the circuit. Put the `timeout` into the
+//! count. So a service that hangs never opens the circuit. Put the `timeout` into the
 //! call.
 //!
-//! In production: `failsafe` can also open at a rate of failures and lengthen each open
-//! period. But while half-open it lets all calls pass, and its last release is of 2024.
+//! In production: `failsafe` can also open at a rate of failures, and lengthen each open
+//! period. But while half-open it lets all calls pass. Its last release was in 2024.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Rejects calls of a service that fails. Use one for each service, and share it.
+/// Rejects calls to a service that fails. Share one breaker for each service.
 pub struct CircuitBreaker<E> {
     failure_threshold: u32,
     open_duration: Duration,
@@ -34,8 +34,8 @@ pub struct CircuitBreaker<E> {
 
 struct Circuit {
     phase: Phase,
-    /// Counts how often the circuit opened and closed. A call that was admitted in an
-    /// earlier generation does not count.
+    /// How often the circuit has opened and closed. A call admitted in an earlier
+    /// generation does not count.
     generation: u64,
 }
 
@@ -61,7 +61,7 @@ pub enum State {
 pub enum Rejected {
     #[error("the circuit is open")]
     Open {
-        /// For how long it stays open. `retry` takes this as `Retryable::After`.
+        /// How much longer it stays open. `retry` takes this as `Retryable::After`.
         retry_after: Duration,
     },
     /// The probe is running.
@@ -165,7 +165,7 @@ impl<E> fmt::Debug for CircuitBreaker<E> {
     }
 }
 
-/// A call that runs.
+/// A call that was let through.
 struct Admitted<'a, E> {
     breaker: &'a CircuitBreaker<E>,
     generation: u64,
@@ -198,7 +198,7 @@ impl<E> Admitted<'_, E> {
 impl<E> Drop for Admitted<'_, E> {
     fn drop(&mut self) {
         let mut circuit = self.breaker.lock();
-        // Only a probe that was cancelled or panicked finds its own generation open.
+        // Only for a probe that was cancelled or panicked is its generation still open.
         if circuit.generation == self.generation
             && let Phase::Open { probing, .. } = &mut circuit.phase
         {

@@ -1,11 +1,11 @@
-//! Collect all errors, not only the first: validate a form or a list and report it all.
+//! Collect all errors, not only the first: validate a form or a list and report them all.
 //!
 //! All checks run concurrently, and the results are examined afterwards: a `match` for
-//! fields of different types, `all_or_errors` for a list. The errors come in the order of
-//! the fields. They are a `Vec`, where Python raises an `ExceptionGroup`.
+//! fields of different types, `all_or_errors` for a list. The errors are a `Vec` in the
+//! order of the fields. Python raises an `ExceptionGroup` instead.
 //!
-//! Trap: `?`, like `raise`, returns the first error, so a user with three mistakes needs
-//! three attempts. `collect` into a `Result<Vec<_>, _>` does the same to a list.
+//! Trap: `?`, like `raise`, returns the first error: a user with three mistakes needs
+//! three attempts. `collect` into a `Result<Vec<_>, _>` also keeps only the first error.
 //!
 //! In production: `garde` derives the checks of single fields from attributes.
 //!
@@ -46,7 +46,7 @@ enum Invalid {
     NotANumber(String),
 }
 
-/// Asks a database.
+/// Checks a name in a database.
 async fn check_name(name: &str) -> Result<String, Invalid> {
     sleep(Duration::from_millis(200)).await;
     match name {
@@ -55,7 +55,7 @@ async fn check_name(name: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Asks another service.
+/// Checks an age with another service.
 async fn check_age(age: &str) -> Result<u32, Invalid> {
     sleep(Duration::from_millis(100)).await;
     age.parse()

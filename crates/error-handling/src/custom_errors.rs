@@ -2,12 +2,12 @@
 //!
 //! A class of exceptions becomes a struct, or an enum with a variant for each kind.
 //! Callers match on fields and not on texts. `thiserror` implements the message
-//! (`Display`), the cause (`source`, Python's `__cause__`), and with `#[from]` the
-//! conversion for `?`.
+//! (`Display`) and the cause (`source`, Python's `__cause__`). With `#[from]` it also
+//! implements the conversion for `?`.
 //!
 //! Trap: `{}` prints only the error's own message. Print all the sources in a loop.
 //!
-//! Trap: a message that includes its source is printed twice in such a report. Name the
+//! Trap: if a message includes its source, that loop prints the source twice. Name the
 //! cause in the message or as the source, not in both.
 //!
 //! See also: `error_context`, `propagate_with_question_mark`.
@@ -46,7 +46,7 @@ impl OperationError {
     }
 }
 
-/// Repeats its cause in its message. `#[from]` lets `?` convert a `NetworkError`.
+/// Repeats the cause in its message. `#[from]` lets `?` convert a `NetworkError`.
 #[derive(Debug, ThisError)]
 #[error("no backup: {0}")]
 struct BackupError(#[from] NetworkError);

@@ -1,15 +1,15 @@
 //! One deadline for several calls: a time budget that is passed down, and can be moved.
 //!
-//! Pass functions and tasks the moment, not a duration, which each must count down. A
-//! deadline can be shorter for one call, can be moved as by `reschedule`, and tells how
-//! much time is left.
+//! Pass a deadline, not a duration: each function would have to count a duration down.
+//! `at_most` gives one call less time, `reschedule` moves the deadline, and `remaining`
+//! returns the time left.
 //!
 //! Trap: a limit for each call adds up. Three calls of 0.25 s each may take 0.75 s.
 //!
-//! Trap: `timeout_at` with a moment that has passed still begins the call, and drops it
-//! at an await. Here such a call is refused.
+//! Trap: after its moment, `timeout_at` still begins the call and drops it at its first
+//! await. A `Deadline` refuses such a call.
 //!
-//! In production: `tonic` sends the deadline to the server, in a header of the request.
+//! In production: `tonic` sends the time limit to the server, in a header of the request.
 //!
 //! See also: `timeouts`, `timeout_of_blocking_work`.
 //!
@@ -24,13 +24,13 @@ use tokio::select;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The moment by which calls must have ended. Clones, and the results of
-/// [`at_most`](Self::at_most), are moved together.
+/// The moment by which calls must have ended. `reschedule` also moves the clones and the
+/// results of [`at_most`](Self::at_most).
 #[derive(Clone, Debug)]
 pub struct Deadline {
-    /// Each call has a receiver, and so learns of a move.
+    /// Each call has a receiver, which sees every new moment.
     moment: watch::Sender<Instant>,
-    /// Not moved with the rest.
+    /// A limit that `reschedule` does not move.
     at_latest: Option<Instant>,
 }
 
@@ -39,7 +39,7 @@ pub struct Deadline {
 #[error("the deadline has passed")]
 pub struct DeadlineExceeded;
 
-/// Returns the moment at this time from now, or in 30 years if the clock cannot hold it.
+/// Returns the moment after this time, or in 30 years if the clock cannot hold it.
 fn after(time: Duration) -> Instant {
     let now = Instant::now();
     let years = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -47,7 +47,7 @@ fn after(time: Duration) -> Instant {
 }
 
 impl Deadline {
-    /// Returns a deadline at this time from now. `Duration::MAX` practically never comes.
+    /// Returns a deadline after this time. `Duration::MAX` practically never comes.
     pub fn after(limit: Duration) -> Self {
         Self {
             moment: watch::Sender::new(after(limit)),
@@ -55,10 +55,10 @@ impl Deadline {
         }
     }
 
-    /// Returns the same deadline, but at most this time from now: for one of the calls.
+    /// Returns the same deadline for one of the calls, but at most this time from now.
     ///
-    /// After [`DeadlineExceeded`], look at [`remaining`](Self::remaining) of the whole
-    /// deadline to know which of the two has passed.
+    /// After [`DeadlineExceeded`], [`remaining`](Self::remaining) of the whole deadline
+    /// tells which of the two has passed.
     pub fn at_most(&self, limit: Duration) -> Self {
         let own = after(limit);
         let at_latest = self.at_latest.map_or(own, |latest| latest.min(own));
@@ -68,7 +68,7 @@ impl Deadline {
         }
     }
 
-    /// Moves the deadline to this time from now, also for the calls that run.
+    /// Moves the deadline to this time from now, also for running calls.
     ///
     /// The limits of [`at_most`](Self::at_most) stay. A deadline that has passed can be
     /// moved, but the calls that it ended stay ended.
@@ -86,11 +86,11 @@ impl Deadline {
         self.at_latest.map_or(moment, |latest| latest.min(moment))
     }
 
-    /// Runs the call until the deadline, which drops it at its current await.
+    /// Runs the call. The deadline drops it at its current await.
     ///
     /// After the deadline, no call begins. A call that ends at that moment returns its
-    /// value. Tasks that the call has spawned go on, and so does blocking work. As
-    /// cancel-safe as the call.
+    /// value. Tasks that the call has spawned go on, and so does blocking work. This is
+    /// as cancel-safe as the call.
     ///
     /// # Errors
     ///
@@ -108,11 +108,11 @@ impl Deadline {
                 return Err(DeadlineExceeded);
             }
             select! {
-                // First, or a call that is always busy would keep a move from being seen.
+                // First, so that a busy call cannot delay a `reschedule`.
                 biased;
                 _ = moves.changed() => {}
                 outcome = timeout_at(moment, &mut call) => {
-                    // Otherwise check once more, as it may have been moved just now.
+                    // Otherwise check once more: the deadline may have moved just now.
                     if let Ok(output) = outcome {
                         return Ok(output);
                     }

@@ -1,19 +1,19 @@
 //! Add context to errors with anyhow: what was being done when it failed, at each level.
 //!
-//! `.context("...")` adds a line before the error, where `add_note` adds one after it.
-//! The caller can still get the error underneath, with `downcast_ref`.
+//! `.context("...")` adds a line before the error; `add_note` adds a line after it. The
+//! caller can still get the original error, with `downcast_ref`.
 //!
-//! Trap: `{}` prints only the outermost line. `{:#}` prints all in one line, for a log.
-//! `{:?}` prints them one below the other, as for an error that `main` returns. A
-//! backtrace follows only with `RUST_BACKTRACE=1`.
+//! Trap: `{}` prints only the outermost line. `{:#}` prints all lines in one, for a log.
+//! `{:?}` prints one below the other, as for an error that `main` returns. A backtrace
+//! follows only with `RUST_BACKTRACE=1`.
 //!
-//! Trap: a `String` has no `context` ("its trait bounds were not satisfied").
+//! Trap: a `String` as error has no `context` ("its trait bounds were not satisfied").
 //!
 //! In production: libraries define types (`custom_errors`), so that callers can tell
 //! errors apart. `color-eyre` prints reports in colour, with the spans of `tracing`.
 //!
 //! asyncio: BaseException.add_note, raise, except
-//! differs: the reason comes last in Rust, and first in Python, with the notes after it
+//! differs: Rust prints the reason last; Python prints it first, and then the notes
 //! exit: 1 cannot start
 
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn start(user: &str) -> Result<u16> {
     port_of(user).await.context("cannot start")
 }
 
-/// A user without settings gets a default port. Any other error is returned.
+/// Starts a user without settings at a default port. Returns any other error.
 async fn start_or_default(user: &str) -> Result<u16> {
     match start(user).await {
         // Found below two lines of context.
