@@ -5,8 +5,8 @@
 //! cancellation. Only the task's handle tells that the task was cancelled.
 //!
 //! Trap: `Drop` cannot await, but `finally` can. If the clean-up has to await, do not
-//! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the work,
-//! and the task goes on.
+//! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the
+//! work, and the task goes on.
 //!
 //! Trap: if the aborted task awaits another task, that one runs on. asyncio cancels both.
 //! Wrap the inner handle in `AbortOnDropHandle`.

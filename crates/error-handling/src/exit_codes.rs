@@ -1,13 +1,13 @@
 //! Exit codes of an async program: return an error or an ExitCode from main.
 //!
-//! An error that `main` returns makes the exit code 1 and is printed with `{:?}`, as by
-//! `repr`. For other words or another code, print the error and return an `ExitCode`, as
-//! with `sys.exit(code)`. Either way the values of `main` and of its tasks are dropped.
+//! If `main` returns an error, the exit code is 1, and `{:?}` prints the error, as `repr`
+//! would. For another text or code, print the error and return an `ExitCode`, as with
+//! `sys.exit(code)`. In both cases all values of `main` and of its tasks are dropped.
 //!
 //! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
 //! `error`.
 //!
-//! Trap: `std::process::exit` is `os._exit` and not `sys.exit`. Nothing is dropped,
+//! Trap: `std::process::exit` is like `os._exit`, not like `sys.exit`. It drops nothing,
 //! neither in `main` nor in a task.
 //!
 //! See also: `async_main_with_args`, `error_context`.
@@ -30,8 +30,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns the code by which a script can tell failures apart, from the list
-    /// `sysexits`. 0 is success, 1 any failure, and 2 often a wrong call.
+    /// Returns the exit code of this failure, from the list `sysexits`. 0 is success, 1
+    /// any failure, and 2 often a usage error.
     pub fn code(&self) -> u8 {
         match self {
             Self::NoPage(_) => 66,
@@ -69,7 +69,7 @@ async fn fetch(page: &str) -> Result<String, Failure> {
     }
 }
 
-/// Runs the program, which ends as its argument says.
+/// Runs the program. Its argument says how it ends.
 pub async fn run() -> Result<ExitCode, Failure> {
     let way = env::args().nth(1);
     let _journal = Journal("main");

@@ -1,15 +1,15 @@
 //! Fallback: a second source, then a cached value, then a default, and why it was used.
 //!
-//! A function decides which errors fall back. Another server may answer when one is down
-//! or slow. A user unknown to one is unknown to both. Each error that falls back is
-//! logged, so that somebody learns of the outage.
+//! A function decides which errors lead to the next source. If one server is down or
+//! slow, the other may answer. But a user unknown to one server is unknown to both. Each
+//! fallback is logged, so that somebody notices the outage.
 //!
 //! Bounds: 0.2 s for each server. Unbounded: the cache, and the age of its values.
 //!
-//! Trap: to fall back on every error, like `except Exception`. A wrong name then gets the
-//! default, and nobody learns of it.
+//! Trap: a fallback after every error, like `except Exception`, hides bugs. A wrong name
+//! then gets the default, and nobody notices.
 //!
-//! Trap: `first().await.or(second().await)` calls both sources.
+//! Trap: `first().await.or(second().await)` always calls both sources.
 //!
 //! In production: `moka` limits the size of the cache and the age of its entries.
 //!
@@ -34,7 +34,7 @@ enum ServerError {
 }
 
 impl ServerError {
-    /// A new kind of error has to be put on one side or the other before this compiles.
+    /// Returns whether to ask the next source. A new variant must be decided here, too.
     fn falls_back(&self) -> bool {
         match self {
             Self::Down(_) | Self::Slow(_) => true,

@@ -1,20 +1,20 @@
-//! A deadlock with one lock: a future that `select!` has left waits for it (futurelock).
+//! A deadlock with one lock: `select!` stops polling a future that needs it (futurelock).
 //!
-//! A future that is awaited by `&mut` in `select!` is not polled after another arm has
-//! won. It still gets the lock when its turn comes, and never releases it. The next
-//! `lock().await` waits for ever, without an error. In asyncio it would be a task, which
-//! goes on. The name is from Oxide's RFD 609.
+//! A future that `select!` awaits by `&mut` is not polled after another arm has won. When
+//! its turn comes, it still gets the lock, and never releases it. The next `lock().await`
+//! waits for ever, without an error. In asyncio the future would be a task, which goes
+//! on. The name is from Oxide's RFD 609.
 //!
-//! To avoid it, spawn the future, keep awaiting it with `join!`, or drop it first.
-//! Without `&mut`, `select!` drops it.
+//! To avoid it, spawn the future, keep awaiting it with `join!`, or drop the future
+//! first. Without `&mut`, `select!` drops it.
 //!
-//! Trap: the same happens with the permits of a `Semaphore`, with room in a full channel,
-//! and in the body of a loop over `buffer_unordered`.
+//! Trap: a `Semaphore`, a full channel, and the body of a loop over `buffer_unordered`
+//! can deadlock in the same way.
 //!
 //! See also: `cancel_safety`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.wait, asyncio.gather
-//! differs: in asyncio the request is a task, which goes on, so that nothing hangs
+//! differs: in asyncio the request is a task that goes on, so nothing hangs
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-/// After how long a request is called slow.
+/// A request that takes longer is called slow.
 const SLOW: Duration = Duration::from_millis(200);
 
-/// After how long nothing is waited for any more.
+/// The timeout around each way to write.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// A file with one writer at a time.
@@ -54,7 +54,7 @@ impl Log {
     }
 }
 
-/// The obvious way. In the second arm `request` is alive, and nobody awaits it.
+/// Writes in the obvious way. In the second arm nobody polls `request`.
 async fn by_reference(log: &Log) {
     let mut request = pin!(log.write("request"));
     select! {
@@ -67,7 +67,7 @@ async fn by_reference(log: &Log) {
     }
 }
 
-/// Spawns the request, so that it goes on while something else is awaited.
+/// Spawns the request as a task, which goes on while the second arm runs.
 async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     let owned = Arc::clone(log);
     let mut request = tokio::spawn(async move { owned.write("request").await });
@@ -81,7 +81,7 @@ async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     }
 }
 
-/// Drops the request before the second arm begins. Its place in the queue is lost.
+/// Drops the request before the second arm begins. The request loses its turn.
 async fn dropped(log: &Log) {
     select! {
         () = log.write("request") => {}
@@ -93,7 +93,7 @@ async fn dropped(log: &Log) {
     }
 }
 
-/// Runs `work`, which has to wait for a backup.
+/// Runs `work` with a timeout, during a backup that holds the lock.
 async fn during_backup<T>(
     log: &Arc<Log>,
     work: impl Future<Output = T>,

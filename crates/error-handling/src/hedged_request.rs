@@ -2,15 +2,15 @@
 //!
 //! The second attempt starts after a delay, or at once when the first fails. The loser is
 //! dropped before the function returns. Both are futures of one task, so they may borrow
-//! and need not be `Send`. In asyncio they are tasks, to be cancelled and awaited.
+//! and need not be `Send`. In asyncio they are tasks, which you cancel and await.
 //!
 //! Bounds: two attempts. Their time is unbounded: put a `timeout` around the call.
 //!
-//! Trap: the server still handles the request that was dropped. Hedge only idempotent
-//! requests, and remember that a slow service gets even more of them.
+//! Trap: the server still handles the dropped request. Hedge only idempotent requests,
+//! and remember that hedging sends a slow service even more requests.
 //!
 //! Trap: "cannot move out of `order`, a captured variable in an `FnMut` closure": clone
-//! it for each attempt.
+//! the variable for each attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
 //!
@@ -42,7 +42,7 @@ pub struct BothFailed<E> {
 ///
 /// A `delay` of zero sends both requests, unless the first is ready at once.
 /// `Duration::MAX` sends the second only after an error. Both run in the caller's task.
-/// Dropping the future drops both. The loser is dropped before this returns.
+/// Dropping the future drops both requests. The loser is dropped before this returns.
 ///
 /// See J. Dean and L. A. Barroso, "The Tail at Scale", 2013.
 ///
@@ -52,7 +52,7 @@ pub struct BothFailed<E> {
 ///
 /// # Panics
 ///
-/// When a request does; the other one is dropped. Outside of a Tokio runtime.
+/// When a request does; the other one is dropped. Also outside of a Tokio runtime.
 pub async fn hedged<T, E, F, Fut>(
     delay: Duration,
     mut request: F,

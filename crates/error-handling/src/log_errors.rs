@@ -2,13 +2,13 @@
 //!
 //! A function that returns an error adds context and does not log it. The function that
 //! handles the error logs it. Libraries only emit events; `main` installs the subscriber
-//! that writes them. A span holds the request's id: `instrument` wraps a future in it.
+//! that writes them. A span holds the request's id: `instrument` runs a future in a span.
 //!
 //! Trap: a spawned task has no span, so nobody knows which request its errors belong to.
 //! Spawn it with `in_current_span`. In asyncio a task inherits the context.
 //!
-//! Trap: "future cannot be sent between threads safely": a span was entered over an
-//! await.
+//! Trap: "future cannot be sent between threads safely": the code holds an entered span
+//! over an await. Use `instrument`.
 //!
 //! In production: `tracing-subscriber` can also write JSON and filter by module.
 //!
@@ -16,7 +16,7 @@
 //!
 //! asyncio: logging.Logger.error, logging.Filter, contextvars.ContextVar
 //! order: sending a mail
-//! differs: a task inherits the request's id in asyncio, and no span in Tokio
+//! differs: in asyncio a task inherits the request's id; in Tokio it inherits no span
 
 use std::error::Error;
 use std::time::Duration;
@@ -92,14 +92,14 @@ async fn handle(order: u32, tasks: &TaskTracker) {
 }
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // For the transcript without time and colour, and with no name of a module.
+    // The transcript has no time, no colour and no module names.
     tracing_subscriber::fmt()
         .without_time()
         .with_ansi(false)
         .with_target(false)
         .try_init()?;
     let tasks = TaskTracker::new();
-    // Now `wait` ends whenever no task is left.
+    // From now on, `wait` returns as soon as no task is left.
     tasks.close();
 
     println!("Logged at each level, one failure makes three lines:");
