@@ -2,12 +2,12 @@
 //!
 //! A panic ends its task and not the program, unless Cargo.toml says `panic = "abort"`.
 //! The task's handle then returns a `JoinError`, and `resume_unwind` continues the panic
-//! in the caller. `supervise` below restarts the task; the job that it worked on is lost.
+//! in the caller. `supervise` below restarts the task; its current job is lost.
 //!
-//! Bounds: `supervise` restarts at most `restarts` times in all.
+//! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
-//! Trap: if nobody awaits the task, nobody notices, and the program goes on without its
-//! worker. Only standard error has a message. It is the same in Python.
+//! Trap: if nobody awaits the task, the program goes on without its worker. Only a
+//! message on standard error tells of the panic. It is the same in Python.
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!
@@ -31,10 +31,10 @@ use tokio_util::task::AbortOnDropHandle;
 /// Why the task is not restarted.
 #[derive(Debug, Error)]
 pub enum GaveUp {
-    /// It panicked more often than it may be restarted.
+    /// The task panicked, and no restart was left.
     #[error("gave up after {panics} panics")]
     Panicked {
-        /// How often it panicked.
+        /// How often the task panicked.
         panics: u32,
         /// The last panic.
         #[source]
@@ -45,8 +45,8 @@ pub enum GaveUp {
     ShutDown,
 }
 
-/// Runs the future of `start` as a task, and returns its output. Restarts the task a
-/// pause after each panic, at most `restarts` times in all.
+/// Runs the future of `start` as a task, and returns its output. After a panic, pauses
+/// and restarts the task, at most `restarts` times in all.
 ///
 /// Dropping the future aborts the task.
 ///
@@ -57,7 +57,7 @@ pub enum GaveUp {
 ///
 /// # Panics
 ///
-/// When `start` does, which runs in the caller.
+/// When `start` itself does, because it runs in the caller.
 pub async fn supervise<F>(
     restarts: u32,
     pause: Duration,
@@ -84,7 +84,7 @@ where
     }
 }
 
-/// Returns the text of a panic: a `&str` if it was fixed, else a `String`.
+/// Returns the text of a panic. The payload is a `&str` or, if formatted, a `String`.
 pub fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref().copied())
@@ -105,7 +105,7 @@ pub async fn join<T>(task: JoinHandle<T>) -> Option<T> {
     }
 }
 
-/// Squares numbers, and goes on after a text that is none: `cargo run -- 1 x 3`.
+/// Squares numbers, and goes on after a text that is no number: `cargo run -- 1 x 3`.
 #[tokio::main]
 pub async fn main() -> Result<(), GaveUp> {
     let jobs: Vec<String> = std::env::args().skip(1).collect();

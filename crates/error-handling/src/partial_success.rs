@@ -1,14 +1,14 @@
 //! Partial success: keep what succeeded, and list what failed with its input and error.
 //!
 //! `gather(return_exceptions=True)` returns a list that mixes results and errors.
-//! `try_each` separates them, each with its input and in the order of the inputs, so that
-//! the failed ones can be retried. `at_least` decides whether the successes are enough.
+//! `try_each` separates them, and keeps each with its input, in the order of the inputs.
+//! So you can retry the failed inputs. `at_least` fails if there are too few successes.
 //!
 //! Bounds: unbounded: all calls run at once. See `map_with_limit`.
 //!
 //! Trap: `flatten()` over results drops each error silently.
 //!
-//! Trap: a timeout around all the calls loses the successes, too. Put one into each call.
+//! Trap: a timeout around all calls also loses the successes. Put one into each call.
 //!
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!
@@ -32,8 +32,8 @@ pub struct Outcomes<I, T, E> {
 
 /// Calls `work` with each input, and runs each future as a task.
 ///
-/// A panic becomes an error, by `From<JoinError>`. `Box<dyn Error + Send + Sync>` has
-/// that, a `String` has not. Dropping the future aborts the tasks.
+/// `From<JoinError>` turns a panic into an error. `Box<dyn Error + Send + Sync>` has this
+/// conversion, a `String` does not. Dropping the future aborts the tasks.
 pub async fn try_each<I, T, E, F>(
     inputs: impl IntoIterator<Item = I>,
     mut work: impl FnMut(I) -> F,
@@ -63,14 +63,14 @@ where
 #[derive(Debug, Error)]
 #[error("{} succeeded, {needed} are needed", .outcomes.succeeded.len())]
 pub struct TooFew<I, T, E> {
-    /// How many were needed.
+    /// How many successes were needed.
     pub needed: usize,
     /// All outcomes.
     pub outcomes: Outcomes<I, T, E>,
 }
 
 impl<I, T, E> Outcomes<I, T, E> {
-    /// Fails if fewer calls succeeded.
+    /// Returns the outcomes, or an error if fewer than `needed` calls succeeded.
     pub fn at_least(self, needed: usize) -> Result<Self, TooFew<I, T, E>> {
         if self.succeeded.len() < needed {
             let outcomes = self;

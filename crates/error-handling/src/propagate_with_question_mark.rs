@@ -1,16 +1,16 @@
 //! Pass errors on with `?`: between error types, out of tasks, and with `map_err`.
 //!
 //! `?` returns the error to the caller and converts it by `From` ("`?` couldn't convert
-//! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and
-//! texts. On a task's handle write `??`: did the task end, and what did it return?
+//! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and any
+//! text. After a task's handle write `??`: one for a panic, one for the task's error.
 //!
 //! Trap: `From` knows only the type. If two numbers are parsed, the error cannot tell
-//! which was wrong. Use `map_err` where that matters.
+//! which number was wrong. Use `map_err` where that matters.
 //!
-//! Trap: `?` on an `Option` ("can only be used on `Result`s, not `Option`s"). Use
-//! `ok_or`.
+//! Trap: `?` refuses an `Option` in a function that returns a `Result` ("can only be used
+//! on `Result`s, not `Option`s"). Use `ok_or`.
 //!
-//! In production: `anyhow` adds a text at each level and can print a backtrace.
+//! In production: `anyhow` can add a text at each level and print a backtrace.
 //!
 //! See also: `error_context`, `custom_errors`, `try_except`.
 //!
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-/// Why the settings could not be loaded. `#[from]` is what `?` calls.
+/// Why the settings could not be loaded. `?` converts by the `#[from]` variants.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("there is no {0}")]
@@ -47,7 +47,7 @@ async fn text_of(user: &str, key: &str) -> Option<&'static str> {
     }
 }
 
-/// Converts an `Option` to a `Result` by `ok_or`.
+/// Returns a setting that must exist: `ok_or` makes a `Result` of the `Option`.
 async fn required(user: &str, key: &'static str) -> Result<&'static str, SettingsError> {
     text_of(user, key).await.ok_or(SettingsError::Missing(key))
 }
@@ -66,13 +66,13 @@ async fn number(user: &str, key: &'static str) -> Result<u16, SettingsError> {
         .map_err(|error| SettingsError::BadValue(key, error))
 }
 
-/// Loads a number in a task. The first `?` asks how the task ended.
+/// Loads a number in a task. The first `?` returns if the task panicked or was cancelled.
 async fn in_a_task(user: &'static str) -> Result<u16, SettingsError> {
     let number = tokio::spawn(number(user, "retries")).await??;
     Ok(number)
 }
 
-/// Returns errors of several types, and a text.
+/// Fails with an error of another type, or with a text.
 async fn start(user: &str) -> Result<u16, Box<dyn Error + Send + Sync>> {
     let retries = number(user, "retries").await?;
     if user == "Ada" {
@@ -106,7 +106,7 @@ pub async fn run() {
     for user in ["Ada", "Bob"] {
         report(user, start(user).await);
     }
-    // The type of the error in a box has to be asked for.
+    // Ask for the type of the error in the box.
     if let Err(error) = start("Cy").await
         && let Some(SettingsError::Missing(key)) = error.downcast_ref()
     {

@@ -1,8 +1,8 @@
 //! Retry a failed call with exponential backoff and jitter, as `tenacity` does in Python.
 //!
 //! A future runs only once, so every attempt needs a new one: `retry` takes a closure
-//! that creates it. The caller says which errors are worth another attempt, and how many
-//! attempts there are. Jitter spreads out clients that failed at the same moment.
+//! that creates it. The caller says which errors to retry, and how often. Jitter spreads
+//! out clients that failed at the same moment.
 //!
 //! Bounds: `max_attempts` attempts, and no new one after `max_elapsed`. An attempt that
 //! hangs is not cut off: put a `timeout` into the closure, as `main` does.
@@ -10,8 +10,8 @@
 //! Trap: an attempt that timed out may have succeeded on the server, so a retry places
 //! the order twice. Retry only what is idempotent, for example with an idempotency key.
 //!
-//! In production: `backon` also retries blocking code. Its jitter lengthens a delay, at
-//! most to twice; this one shortens it. Its `with_total_delay()` leaves out the attempts.
+//! In production: `backon` also retries blocking code. Its jitter makes a delay up to
+//! twice as long, ours shorter. Its `with_total_delay()` does not count the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!
@@ -26,15 +26,15 @@ use tokio::time::{Instant, sleep};
 /// How often to retry, and how long to wait in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// How many attempts there are in all, the first included. 0 counts as 1.
+    /// The number of attempts, including the first. 0 counts as 1.
     pub max_attempts: u32,
-    /// No attempt starts later than this after the first one.
+    /// No attempt starts later than this after the first.
     pub max_elapsed: Duration,
     /// The backoff before the first retry. It doubles with every further retry.
     pub initial_backoff: Duration,
     /// The longest backoff.
     pub max_backoff: Duration,
-    /// Whether to wait for a random part of the backoff instead of the whole ("full
+    /// Whether to wait for a random part of the backoff, instead of all of it ("full
     /// jitter").
     pub jitter: bool,
 }
@@ -58,16 +58,16 @@ pub enum Retryable {
     No,
     /// Yes, after the backoff.
     Yes,
-    /// Yes, but not before this time, as in the header `Retry-After` of HTTP. The backoff
-    /// is added to it, so that not all clients come back at the same moment.
+    /// Yes, after this time and the backoff, as for the header `Retry-After` of HTTP. The
+    /// backoff keeps clients from coming back at the same moment.
     After(Duration),
 }
 
-/// Calls until an attempt succeeds, and returns the error of the last one otherwise.
+/// Calls until an attempt succeeds. Otherwise returns the error of the last attempt.
 ///
-/// The first attempt starts at once. `retryable` is called after each attempt that
-/// failed, also after the last: it is the place to log the error. Dropping the future
-/// drops the attempt that is running and starts no other.
+/// The first attempt starts at once. `retryable` is called after each failed attempt,
+/// also after the last: log the error there. Dropping the future drops the running
+/// attempt and starts no other.
 ///
 /// `call` is a closure that returns a future, `|| fetch(url)`. With an `AsyncFnMut` it
 /// could not borrow in a spawned task ("implementation of `Send` is not general enough").
@@ -102,14 +102,14 @@ where
         if attempts >= policy.max_attempts || too_late {
             return Err(error);
         }
-        // It may own a connection.
+        // The error may own a connection.
         drop(error);
         sleep(delay).await;
     }
 }
 
 impl RetryPolicy {
-    /// Returns the backoff after so many attempts.
+    /// Returns the backoff after this many attempts.
     pub fn backoff(&self, attempts: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
         let backoff = self.initial_backoff.saturating_mul(doubled);

@@ -1,15 +1,15 @@
 //! Shield work from cancellation, return its result, and wait for it at the end.
 //!
-//! `asyncio.shield` becomes a task whose handle is awaited. A cancelled caller drops the
-//! handle, and the task goes on. A `TaskTracker` counts such tasks and waits for them at
-//! the end. After a time limit, a token stops the rest.
+//! In place of `asyncio.shield`, spawn the work and await its handle. A cancelled caller
+//! drops the handle, and the task goes on. A `TaskTracker` counts such tasks and waits
+//! for them at the end. After a time limit, a token stops the rest.
 //!
-//! Bounds: the time that `finish` waits. Unbounded: the number of tasks.
+//! Bounds: the time until `finish` stops the rest. Unbounded: the number of tasks.
 //!
-//! Trap: the end of `main` drops a task that nobody awaits, half done.
+//! Trap: the end of `main` drops a task that nobody awaits, half done. Call `finish`.
 //!
-//! Trap: if the caller has gone, nobody sees the error of the work. Log it in the work.
-//! Since Python 3.14 `shield` logs it by itself.
+//! Trap: if the caller was cancelled, nobody sees the error of the work. Log the error in
+//! the work. Since Python 3.14, `shield` logs it by itself.
 //!
 //! See also: `cleanup_on_cancel`, `graceful_shutdown`, `cancellation`.
 //!
@@ -39,7 +39,7 @@ pub enum Ended<T> {
     Done(T),
     /// [`Shield::finish`] stopped the work half done.
     Stopped,
-    /// The work has not begun, as [`Shield::finish`] was over.
+    /// The work has not begun: [`Shield::finish`] had already stopped the rest.
     Refused,
 }
 
@@ -56,7 +56,7 @@ impl Shield {
     ) -> Result<Ended<T>, JoinError> {
         let (stop, stopped) = (self.stop.clone(), Arc::clone(&self.stopped));
         let task = async move {
-            // Asked in the task, for which `finish` waits, so that each is counted.
+            // Checked inside the task: `finish` waits for this task in any case.
             if stop.is_cancelled() {
                 return Ended::Refused;
             }
@@ -71,8 +71,8 @@ impl Shield {
         self.running.spawn(task).await
     }
 
-    /// Waits until all work has ended. After the limit it stops the rest, which is
-    /// dropped at its current await. Returns how many were stopped.
+    /// Waits until all work has ended. After the limit, drops the rest at its current
+    /// await. Returns how many tasks were stopped.
     pub async fn finish(&self, limit: Duration) -> usize {
         self.running.close();
         let _in_time = timeout(limit, self.all_ended()).await;
@@ -81,8 +81,8 @@ impl Shield {
         self.stopped.load(Relaxed)
     }
 
-    /// While new calls begin, `wait` may return for a moment that is over, in which one
-    /// task had ended and the next had not begun.
+    /// Waits until no task runs. If calls begin meanwhile, `wait` alone may return
+    /// between the end of one task and the start of the next.
     async fn all_ended(&self) {
         while !self.running.is_empty() {
             self.running.wait().await;
@@ -90,7 +90,7 @@ impl Shield {
     }
 }
 
-/// Saves for 50 ms, of which the caller waits for some: `cargo run -- 10`.
+/// Saves for 50 ms, while the caller waits for 10 ms: `cargo run -- 10`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let millis = std::env::args().nth(1).ok_or("usage: MILLISECONDS")?;

@@ -1,15 +1,15 @@
 //! Time out blocking code: why `timeout` does not stop it, and a stop flag that does.
 //!
-//! A timeout can end a call only at an await. Blocking code has none, so its `timeout`
-//! comes too late and returns the result. Cut the work into portions and check a flag in
-//! between. A guard sets the flag when the caller is dropped, by a timeout or otherwise.
+//! A timeout can stop a call only at an await. Blocking code has no await, so `timeout`
+//! notices too late, and returns the result. Split the work and check a flag between the
+//! parts. A guard sets the flag when the caller is dropped, for example by a timeout.
 //!
 //! Trap: with `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
-//! thread works on, also after an `abort`. The runtime does not shut down before it has
-//! ended.
+//! thread works on, also after an `abort`. The runtime cannot shut down until the thread
+//! has finished.
 //!
-//! In production: run a long call that cannot be cut in a process of its own, which can
-//! be killed (`tokio::process`).
+//! In production: if a long call cannot be split, run it in a process of its own
+//! (`tokio::process`). A process can be killed.
 //!
 //! See also: `timeouts`, `cpu_bound`, `run_subprocess`.
 //!
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs the work on a blocking thread, and passes it a flag that says when to stop.
 ///
-/// Dropping the future sets the flag. The work ends the next time that it checks.
+/// Dropping the future sets the flag. The work ends at its next check.
 ///
 /// # Errors
 ///
@@ -38,8 +38,8 @@ pub async fn run_blocking<T: Send + 'static>(
     spawn_blocking(move || work(&stop)).await
 }
 
-/// The same with a timeout, after which it sets the flag and waits until the work has
-/// ended. So the work's value is not lost.
+/// Runs the work as `run_blocking` does, with a timeout. After the timeout, sets the flag
+/// and waits for the work, so that its value is not lost.
 pub async fn run_blocking_for<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
@@ -55,7 +55,7 @@ pub async fn run_blocking_for<T: Send + 'static>(
     task.await
 }
 
-/// Blocks for 100 ms a page. Returns how many pages it has read before the flag was set.
+/// Blocks for 100 ms a page. Returns how many pages were read before the flag was set.
 fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
     for page in 1..=pages {
         if stop.is_cancelled() {

@@ -1,16 +1,16 @@
 //! Timeouts: limit how long a call or a task may take, as `asyncio.wait_for` does.
 //!
-//! `timeout(limit, call).await` drops the call when the limit has passed. Whatever the
-//! call owns, such as a lock, is released before the error arrives. The error, `Elapsed`,
-//! is not that of the call: `??` asks for both. asyncio raises `TimeoutError` for both.
+//! `timeout(limit, call).await` drops the call when the limit has passed. All values of
+//! the call, such as a lock guard, are dropped before the error arrives. Write `??`: one
+//! for `Elapsed`, one for the call's own error. In asyncio both can be a `TimeoutError`.
 //!
 //! Trap: a `timeout` around a task's handle ends only the wait, as with `asyncio.shield`.
 //! The task runs on. Abort it, and await its end.
 //!
-//! Trap: a call that is pinned and awaited by reference is not dropped.
+//! Trap: if the call is pinned and passed by `&mut`, the timeout does not drop it.
 //!
 //! In production: `tower`'s `TimeoutLayer` limits each call of a service. It starts to
-//! count when the service is ready, and so leaves out the wait for a permit.
+//! count when the service is ready, so the wait for a permit is not limited.
 //!
 //! See also: `deadlines`, `timeout_of_blocking_work`, `http_timeouts`.
 //!
@@ -34,13 +34,13 @@ pub enum FetchError {
     Gateway,
 }
 
-/// Fetches a page within the limit.
+/// Fetches a page within the limit. The `?` converts `Elapsed` to a `FetchError`.
 pub async fn fetch_within(limit: Duration, page: &str) -> Result<String, FetchError> {
     timeout(limit, fetch(page)).await?
 }
 
-/// Waits for the task within the limit, and then aborts it and waits until it has ended.
-/// Returns `None` in that case. Dropping the future aborts the task.
+/// Returns the task's value. After the limit, aborts the task, waits until it has ended
+/// and returns `None`. Dropping the future aborts the task.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub async fn join_or_stop<T>(
     task.abort();
     match task.await {
         Err(error) if error.is_cancelled() => Ok(None),
-        // It ended in the very moment.
+        // The task ended just before the abort.
         outcome => outcome.map(Some),
     }
 }

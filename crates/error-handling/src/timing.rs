@@ -1,17 +1,17 @@
 //! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
 //!
-//! A decorator of a coroutine function is a function that takes a future. `Drop` does
-//! what `finally` does: it also runs when a timeout or an abort drops the future, and the
-//! report then says so. `tokio::time::Instant` obeys the paused clock of a test, std's
-//! does not.
+//! Instead of decorating a coroutine function, pass its future to a function. Like
+//! `finally`, `Drop` also runs when a timeout or an abort drops the future, and the
+//! report then says so. `tokio::time::Instant` follows the paused clock of a test; std's
+//! `Instant` does not.
 //!
 //! Trap: calling an async function only creates a future. Put the await between the two
 //! readings of the clock.
 //!
-//! Trap: inside of a retry each attempt is measured, outside all attempts and backoffs.
+//! Trap: inside a retry, `timed` measures each attempt; around a retry, also backoffs.
 //!
-//! In production: `tokio-metrics` tells the time in which a task worked from the time in
-//! which it waited.
+//! In production: `tokio-metrics` measures how long a task worked, and separately how
+//! long it waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
 //! try: 127.0.0.1:1 -> connect took 0.0 s
@@ -39,9 +39,9 @@ pub async fn timed<F: Future>(
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It returned a value or an error.
+    /// The future returned a value or an error.
     Returned,
-    /// It was dropped before its end, or panicked.
+    /// The future was dropped before its end, or panicked.
     Stopped,
 }
 
@@ -60,7 +60,7 @@ impl<R: FnOnce(Ending, Duration)> Drop for Stopwatch<R> {
     }
 }
 
-/// Prints a report of `timed`, to a tenth of a second.
+/// Returns a `report` for `timed`, which prints the time to a tenth of a second.
 pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
     move |ending, took| match ending {
         Ending::Returned => println!("{name} took {:.1} s", took.as_secs_f64()),

@@ -6,8 +6,8 @@
 //!
 //! Trap: a `?` outside of such a block leaves the function before the clean-up.
 //!
-//! Trap: "non-exhaustive patterns": the match forgets one kind of error. Handle the kinds
-//! that you can answer, and return the rest.
+//! Trap: "non-exhaustive patterns": the match lacks one kind of error. Handle the kinds
+//! that you expect, and return the rest.
 //!
 //! See also: `propagate_with_question_mark`, `drop_guard`, `cleanup_on_cancel`.
 //!
@@ -70,7 +70,7 @@ async fn greet(user: u32) -> Result<(), ServiceError> {
             Ok(name) => connection.send(&name).await?,
             // except NotFound as error:
             Err(error @ ServiceError::NotFound(_)) => println!("caught: {error}"),
-            // Whatever else there is:
+            // Any other error:
             Err(other) => return Err(other),
         }
         Ok(())
@@ -81,7 +81,7 @@ async fn greet(user: u32) -> Result<(), ServiceError> {
     result
 }
 
-/// Does not close the connection when something fails.
+/// Greets a user. After an error, the connection stays open.
 async fn greet_carelessly(user: u32) -> Result<(), ServiceError> {
     let connection = Connection::open();
     let name = name_of(user).await?;
@@ -90,7 +90,7 @@ async fn greet_carelessly(user: u32) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Returns the user's name, or "guest" if the server does not work.
+/// Returns the user's name, or "guest" after any error.
 async fn name_or_guest(user: u32) -> String {
     name_of(user).await.unwrap_or_else(|_| "guest".to_string())
 }
