@@ -1,7 +1,7 @@
 //! Bulkhead: limit the calls to a service and the queue before it, and reject the rest.
 //!
 //! The queue of a semaphore has no limit. When one service gets slow, its requests pile
-//! up. If all services share the semaphore, their requests wait behind them. Give each
+//! up, and requests for other services wait behind them in a shared semaphore. Give each
 //! service a bulkhead of its own. If its queue is full, a call is rejected at once.
 //! Queued calls are served first come, first served.
 //!

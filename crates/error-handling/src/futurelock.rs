@@ -1,4 +1,4 @@
-//! A deadlock with one lock: `select!` stops polling a future that needs it (futurelock).
+//! Futurelock, a deadlock with one lock: `select!` stops polling the future that gets it.
 //!
 //! A future that `select!` awaits by `&mut` is not polled after another arm has won. When
 //! its turn comes, it still gets the lock, and never releases it. The next `lock().await`

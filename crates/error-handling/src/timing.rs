@@ -8,10 +8,10 @@
 //! Trap: calling an async function only creates a future. Put the await between the two
 //! readings of the clock.
 //!
-//! Trap: inside a retry, `timed` measures each attempt; around a retry, also backoffs.
+//! Trap: inside a retry, `timed` measures each attempt. Around a retry, it measures all
+//! attempts and backoffs together.
 //!
-//! In production: `tokio-metrics` measures how long a task worked, and separately how
-//! long it waited.
+//! In production: `tokio-metrics` measures apart how long a task worked and waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
 //! try: 127.0.0.1:1 -> connect took 0.0 s
