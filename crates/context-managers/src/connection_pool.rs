@@ -171,7 +171,7 @@ impl<C> Shared<C> {
         iter::from_fn(|| self.lock().pop()).find(|idle| !self.is_broken(idle))
     }
 
-    /// Counts a panic as broken: a second panic in a destructor would abort the program.
+    /// Returns `true` after a panic: a second panic in a destructor aborts the program.
     fn is_broken(&self, connection: &C) -> bool {
         catch_unwind(AssertUnwindSafe(|| (self.has_broken)(connection))).unwrap_or(true)
     }

@@ -85,7 +85,7 @@ where
     if let Some(value) = scope.run(all).await {
         scope.end(value);
     }
-    // An error has come first: the tasks are being cancelled.
+    // After an error, a panic or `end`, cancelled tasks may not have ended yet.
     tracker.close();
     tracker.wait().await;
     let outcome = scope
@@ -122,7 +122,7 @@ impl<T: Send + 'static, E: Send + 'static> Scope<T, E> {
         self.finish(Ok(Ok(value)));
     }
 
-    /// Runs a part of the scope until either ends. Returns the part's value, if any.
+    /// Runs a part of the scope until it or the scope ends. Returns its value, if any.
     async fn run<R>(&self, part: impl Future<Output = Result<R, E>>) -> Option<R> {
         let part = TRACKERS.scope(self.0.trackers.clone(), part);
         // Dropped inside of `catch_unwind`, because a destructor may panic, too.

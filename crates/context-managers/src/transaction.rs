@@ -81,7 +81,7 @@ impl Database {
         let connection = Arc::clone(&self.connection).lock_owned().await;
         let open = Some(Open(connection));
         let mut transaction = Transaction { open };
-        // A plain BEGIN takes the lock at the first write, and fails there.
+        // A plain BEGIN takes the lock only at the first write, which may then fail.
         transaction.execute("BEGIN IMMEDIATE").await?;
         let result = body(&mut transaction).await;
         if result.is_ok() {

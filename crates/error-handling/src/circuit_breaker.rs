@@ -198,7 +198,7 @@ impl<E> Admitted<'_, E> {
 impl<E> Drop for Admitted<'_, E> {
     fn drop(&mut self) {
         let mut circuit = self.breaker.lock();
-        // Only for a probe that was cancelled or panicked is its generation still open.
+        // Open in the same generation: the call was a probe and was cancelled or panicked.
         if circuit.generation == self.generation
             && let Phase::Open { probing, .. } = &mut circuit.phase
         {

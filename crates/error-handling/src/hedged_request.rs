@@ -52,7 +52,7 @@ pub struct BothFailed<E> {
 ///
 /// # Panics
 ///
-/// When a request does; the other one is dropped. Also outside of a Tokio runtime.
+/// When a request does (the other one is dropped), or outside of a Tokio runtime.
 pub async fn hedged<T, E, F, Fut>(
     delay: Duration,
     mut request: F,
