@@ -198,7 +198,7 @@ impl<E> Admitted<'_, E> {
 impl<E> Drop for Admitted<'_, E> {
     fn drop(&mut self) {
         let mut circuit = self.breaker.lock();
-        // Open in the same generation: the call was a probe and was cancelled or panicked.
+        // Open in the same generation: the call is a probe that was dropped or panicked.
         if circuit.generation == self.generation
             && let Phase::Open { probing, .. } = &mut circuit.phase
         {

@@ -34,7 +34,7 @@ enum ServerError {
 }
 
 impl ServerError {
-    /// Returns whether to ask the next source. A new variant compiles only with an answer.
+    /// Returns whether to ask the next source. A new variant needs an arm to compile.
     fn falls_back(&self) -> bool {
         match self {
             Self::Down(_) | Self::Slow(_) => true,
