@@ -1,15 +1,15 @@
 //! An HTTP API with background jobs: submit, poll the result, refuse too many, shut down.
 //!
-//! A job outlives its request, so the server owns its task. If too many jobs run, the
-//! answer is 503 with `Retry-After`. An unknown id is 404. At the end the server answers
-//! "not ready" first; then it stops, and waits for the jobs.
+//! A job outlives its request, so the server owns the job's task. If too many jobs run,
+//! the server answers 503 with `Retry-After`. An unknown id gets 404. On shutdown the
+//! server first answers "not ready". Then it stops accepting, and waits for the jobs.
 //!
-//! Bounds: `running` and `kept` jobs, and 2 MB for a body. unbounded: the time of a job.
+//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. unbounded: a job's time.
 //!
-//! Trap: a job that is awaited in its handler ends when the client leaves.
+//! Trap: a handler that awaits its job loses the job when the client disconnects.
 //!
-//! Trap: `axum::serve` has no limit for headers, so a client can hold up the shutdown.
-//! `http_server` has one.
+//! Trap: `axum::serve` has no time limit for headers, so a slow client can delay the
+//! shutdown. `http_server` has one.
 //!
 //! In production: `apalis` keeps jobs in PostgreSQL or Redis, so they survive a restart.
 //!
@@ -78,7 +78,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What a job does with its text.
+/// The future of a job. The client gets its error as text.
 pub type Work = BoxFuture<'static, Result<Value, String>>;
 
 /// The jobs of the server.
@@ -100,8 +100,8 @@ struct Table {
 }
 
 impl Jobs {
-    /// Returns an empty table of jobs. At most `running` of them run at once, each with
-    /// the future that `work` returns. Clients can ask for the last `kept` results.
+    /// Returns an empty table. At most `running` jobs run at once; `work` returns the
+    /// future of each. Clients can ask for the last `kept` results.
     pub fn new(
         running: usize,
         kept: usize,
@@ -124,7 +124,7 @@ impl Jobs {
 
     /// Starts a job in a task and returns its id, or refuses it at once.
     pub fn submit(self: &Arc<Self>, text: String) -> Result<u64, ApiError> {
-        // Under one lock with `stop`, so that no job starts after it.
+        // Under the same lock as `stop`, so that no job starts after it.
         let mut table = self.table();
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let permit = permit.map_err(|error| match error {
@@ -137,7 +137,7 @@ impl Jobs {
         let jobs = Arc::clone(self);
         let job = async move {
             let _permit = permit;
-            // In a block, for `work` may panic before there is a future.
+            // The block also catches a panic of `work` before it returns its future.
             let work = AssertUnwindSafe(async { (jobs.work)(text).await });
             let ended = match work.catch_unwind().await {
                 Ok(Ok(result)) => Job::Done { result },
@@ -154,7 +154,7 @@ impl Jobs {
         Ok(id)
     }
 
-    /// Records how a job has ended, and forgets the oldest of too many.
+    /// Records how a job ended, and forgets the oldest result beyond `kept`.
     fn end(&self, id: u64, ended: Job) {
         let mut table = self.table();
         table.jobs.insert(id, ended);
@@ -166,14 +166,14 @@ impl Jobs {
         }
     }
 
-    /// Takes no more jobs. From now on `/ready` answers 503.
+    /// Refuses further jobs. From now on `/ready` answers 503.
     pub fn stop(&self) {
         let _table = self.table();
         self.permits.close();
     }
 
-    /// Takes no more jobs and waits for the running ones. Drops those that are left after
-    /// the limit, and returns their ids.
+    /// Refuses further jobs and waits for the running ones. After the limit, drops the
+    /// jobs that still run, and returns their ids.
     pub async fn drain(&self, limit: Duration) -> Vec<u64> {
         self.stop();
         self.tasks.close();
@@ -188,7 +188,7 @@ impl Jobs {
 
     /// Returns the routes: `POST /jobs`, `GET /jobs/{id}`, `/health` and `/ready`.
     pub fn routes(self: Arc<Self>) -> Router {
-        // Restart the process if this one fails.
+        // If this route fails, the process should be restarted.
         let health = async || Json(json!({ "status": "alive" }));
         Router::new()
             .route("/jobs", post(submit))
@@ -218,7 +218,7 @@ async fn status(
     job.map(Json).ok_or_else(no_job)
 }
 
-/// Answers whether clients should be sent here: not while the server is about to stop.
+/// Tells a load balancer whether to send clients: answers 503 once `stop` was called.
 async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
     match jobs.permits.is_closed() {
         true => Err(ApiError::busy("the server is about to stop")),
@@ -238,7 +238,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stop = async move {
         let _ctrl_c = tokio::signal::ctrl_c().await;
         stopping.stop();
-        // For so long a load balancer may still send clients.
+        // Gives the load balancer time to stop sending clients.
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
     let serving = axum::serve(listener, Arc::clone(&jobs).routes());

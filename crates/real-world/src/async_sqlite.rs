@@ -1,18 +1,18 @@
 //! Query SQLite without blocking the event loop: rusqlite on a thread of its own.
 //!
-//! A thread owns the connection and runs the functions it is sent, as in `aiosqlite`.
-//! With `spawn_blocking` and a lock, each waiting call would hold a thread.
+//! A thread owns the connection and runs the functions sent to it, as in `aiosqlite`.
+//! With a lock inside `spawn_blocking`, each waiting call would hold a thread.
 //!
-//! Bounds: 100 waiting calls, then callers wait. unbounded: the time of a call; put a
-//! `timeout` around it.
+//! Bounds: 100 waiting calls; further callers wait for room. unbounded: the time of a
+//! call; put a `timeout` around it.
 //!
 //! Trap: a query whose caller has gone runs on, and blocks the calls behind it. Here
-//! SQLite asks from time to time, in a progress handler, whether the caller has gone.
+//! SQLite regularly calls a progress handler, which then stops the query.
 //!
 //! Trap: a `Connection` "cannot be shared between threads safely", and a statement cannot
-//! leave the thread. Return values, or structs made of rows.
+//! leave its thread. Return values, or structs built from rows.
 //!
-//! In production: `tokio-rusqlite` is such a thread. A dropped call runs on in it.
+//! In production: `tokio-rusqlite` has such a thread. There a dropped call runs on.
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident
@@ -26,14 +26,13 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// After about this number of its own steps, SQLite asks whether the call was dropped.
+/// SQLite checks for a dropped call after about this many of its own steps.
 const STEPS: i32 = 100;
 
 /// The most calls in the channel. Further callers wait for room.
 const MAX_WAITING: usize = 100;
 
-/// A connection to SQLite on a thread of its own, which runs the functions that it is
-/// sent.
+/// An SQLite connection on a thread of its own, which runs the functions sent to it.
 ///
 /// Clones share the connection. It is closed by [`close`](Self::close), or when all
 /// clones are dropped and their calls are done.
@@ -54,8 +53,7 @@ enum Message {
 pub struct Closed;
 
 impl Database {
-    /// Starts the thread, on which `open` opens the connection and sets it up. Returns
-    /// the error of `open`.
+    /// Starts the thread and opens the connection there. Fails with the error of `open`.
     ///
     /// # Panics
     ///
@@ -71,7 +69,7 @@ impl Database {
                 Ok(connection) => connection,
                 Err(error) => return drop(opened.send(Err(error))),
             };
-            // If the caller has gone, there are no messages either.
+            // If the caller has gone, no messages come, and `serve` returns.
             let _ = opened.send(Ok(()));
             serve(connection, messages);
         });
@@ -81,12 +79,11 @@ impl Database {
 
     /// Runs `work` on the thread and returns its result. First come, first served.
     ///
-    /// Dropped while it waits, `work` never starts. Dropped later, each of its long
-    /// statements fails from then on; short ones are still done. Put statements that
-    /// belong together into a `connection.transaction()`. An open transaction is rolled
-    /// back after the call.
+    /// A call that is dropped while it waits never runs. If it is dropped later, its long
+    /// statements fail from then on; short ones still run. Put statements that belong
+    /// together into a `connection.transaction()`. An open transaction is rolled back.
     ///
-    /// The call uses the progress handler of the connection.
+    /// Replaces the progress handler of the connection, and removes it after the call.
     ///
     /// # Panics
     ///
@@ -109,8 +106,8 @@ impl Database {
                     .expect("there is memory for it");
                 work(connection)
             }));
-            // Removing the handler needs no memory, and a rollback that fails leaves no
-            // transaction.
+            // Both errors can be ignored: the removal needs no memory, and a rollback
+            // that fails leaves no transaction.
             let _ = connection.progress_handler(0, None::<fn() -> bool>);
             if !connection.is_autocommit() {
                 let _ = connection.execute_batch("ROLLBACK");
@@ -123,8 +120,8 @@ impl Database {
         Ok(result.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
-    /// Waits for the calls before, closes the connection and ends the thread. Returns the
-    /// error of SQLite, which a drop would hide.
+    /// Waits for the earlier calls, closes the connection and ends the thread. Returns
+    /// the error of SQLite, which a drop would hide.
     pub async fn close(&self) -> rusqlite::Result<()> {
         let (reply, closed) = oneshot::channel();
         let _ = self.messages.send(Message::Close(reply)).await;
@@ -132,7 +129,7 @@ impl Database {
     }
 }
 
-/// Runs on the thread.
+/// Handles the messages, on the thread.
 fn serve(mut connection: Connection, mut messages: mpsc::Receiver<Message>) {
     while let Some(message) = messages.blocking_recv() {
         match message {
@@ -145,7 +142,7 @@ fn serve(mut connection: Connection, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-/// Prints a number: `cargo run -- users.db SELECT count(*) FROM users`.
+/// Prints a number: `cargo run -- users.db "SELECT count(*) FROM users"`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);

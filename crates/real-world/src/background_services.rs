@@ -1,12 +1,12 @@
-//! Background services: a supervisor restarts what crashes, with back-off, and gives up.
+//! Background services: a supervisor restarts crashed ones with back-off, then gives up.
 //!
-//! Your closure makes the service for each run, so no run begins with what a crash left
-//! behind. The pause doubles with each failure in a row. To stop, a token asks the
-//! services, so they can clean up and await. After a grace period they are aborted.
+//! Your closure creates the service for each run, so state that it creates starts fresh.
+//! The pause doubles with each failure in a row. To stop, `stop` cancels a token, so
+//! services can still await and clean up. After a grace period they are aborted.
 //!
-//! Bounds: `Restarts`; `stop` waits one second beyond its grace period.
+//! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!
-//! Trap: a task that crashes is gone, and the program goes on, as in asyncio.
+//! Trap: a crashed task is gone, and the program goes on without it, as in asyncio.
 //!
 //! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
@@ -36,23 +36,23 @@ use tokio_util::task::JoinMap;
 pub struct Restarts {
     /// After this many restarts in a row the service is given up.
     pub limit: u32,
-    /// The pause before the first restart of a row. It doubles with every further one.
+    /// The pause before the first restart in a row. It doubles with every further one.
     pub pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
-    /// After a run of at least this length, the next failure begins a new row.
+    /// A run of at least this length resets the count of restarts in a row.
     pub good_run: Duration,
 }
 
 impl Restarts {
-    /// Returns the pause after so many restarts in a row.
+    /// Returns the pause after this many restarts in a row.
     pub fn pause_after(&self, restarts: u32) -> Duration {
         let factor = 2_u32.saturating_pow(restarts);
         self.pause.saturating_mul(factor).min(self.longest_pause)
     }
 }
 
-/// The time for aborted tasks to be dropped. Only one that blocks takes longer.
+/// How long aborted tasks may take to end. Only a task that blocks takes longer.
 const ABORT: Duration = Duration::from_secs(1);
 
 /// How a service ended for good.
@@ -60,7 +60,7 @@ const ABORT: Duration = Duration::from_secs(1);
 pub enum End {
     /// It returned `Ok`, by itself or because it was asked to stop.
     Done,
-    /// It failed too often, or `stop` came first: "failed: ..." or "crashed: ...".
+    /// It failed, and was not restarted: "failed: ..." or "crashed: ...".
     Failed(String),
     /// It was aborted after the grace period.
     Aborted,
@@ -68,7 +68,7 @@ pub enum End {
     Blocked,
 }
 
-/// A service of this name runs already.
+/// A service with this name already runs.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is a service named {0} already")]
 pub struct NameTaken(pub String);
@@ -77,8 +77,8 @@ type Log = dyn Fn(&str, &str, Duration) + Send + Sync;
 
 /// Runs services in tasks, restarts those that fail, and stops them all.
 ///
-/// If one fails, the others run on: Erlang's strategy `one_for_one`. Dropped, it aborts
-/// all services, and does not wait for them.
+/// If one service fails, the others run on: Erlang's strategy `one_for_one`. Dropping the
+/// supervisor aborts all services without waiting for them.
 pub struct Supervisor {
     restarts: Restarts,
     log: Arc<Log>,
@@ -107,9 +107,9 @@ impl Supervisor {
         }
     }
 
-    /// Starts a service: a closure that makes its future, once for each run.
+    /// Starts a service. The closure creates its future, once for each run.
     ///
-    /// The service returns `Ok` soon after the token is cancelled.
+    /// The future should return `Ok` soon after the token is cancelled.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits for the next service that ends for good, and returns how; `None` if no
-    /// service is left. If the log panics, its service ends. Cancel-safe.
+    /// Waits for the next service that ends for good, and returns its name and its end;
+    /// `None` if no service is left. If `log` panics, the service ends. Cancel-safe.
     pub async fn next(&mut self) -> Option<(String, End)> {
         let (name, ended) = self.services.join_next().await?;
         let end = ended.unwrap_or_else(|error| match JoinError::try_into_panic(error) {
@@ -149,10 +149,10 @@ impl Supervisor {
         Some((name, end))
     }
 
-    /// Asks all services to stop, aborts those that still run after the grace period, and
-    /// waits for at most a second more. Returns them in the order of their ends.
+    /// Asks all services to stop, aborts those still running after the grace period, and
+    /// waits a second more at most. Returns the services in the order of their ends.
     ///
-    /// Dropped while it waits, it aborts the rest at once.
+    /// Dropping the future aborts the remaining services at once.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {
         self.asked_to_stop.cancel();
         let mut ends = Vec::new();
@@ -187,11 +187,11 @@ where
     let mut in_a_row = 0;
     loop {
         let begun = Instant::now();
-        // In a block, for `service` may panic before there is a future.
+        // The block also catches a panic of `service` before it returns its future.
         let run = AssertUnwindSafe(async { service(stop.clone()).await });
         let failure = match run.catch_unwind().await {
             Ok(Ok(())) => return End::Done,
-            // With `#`, errors of the crate `anyhow` name their causes too.
+            // With `#`, errors of the crate `anyhow` also name their causes.
             Ok(Err(error)) => format!("failed: {error:#}"),
             Err(payload) => crash(&*payload),
         };
@@ -210,14 +210,14 @@ where
     }
 }
 
-/// Says what was panicked with: a `&str` if the text was fixed, otherwise a `String`.
+/// Returns the text of a panic: a `&str` if the text was fixed, otherwise a `String`.
 fn crash(payload: &(dyn Any + Send)) -> String {
     let fixed = payload.downcast_ref::<&str>().copied();
     let text = payload.downcast_ref().map(String::as_str).or(fixed);
     format!("crashed: {}", text.unwrap_or("no text"))
 }
 
-/// Runs programs, and restarts those that fail: `cargo run -- ./web ./worker`.
+/// Restarts failed programs, until one ends for good: `cargo run -- ./web ./worker`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let restarts = Restarts {

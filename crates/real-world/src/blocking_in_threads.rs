@@ -1,16 +1,16 @@
 //! Run blocking code in threads: a bounded thread pool, and calls that can be stopped.
 //!
 //! `spawn_blocking` is `run_in_executor`, on up to 512 threads (`max_blocking_threads`)
-//! that `tokio::fs` shares. A semaphore makes a smaller pool of your own. A call that has
-//! to stop asks a token between its steps.
+//! that `tokio::fs` shares. A semaphore limits your own calls to fewer threads. A call
+//! that can be stopped checks a token between its steps.
 //!
 //! Bounds: `limit` running calls. Waiting calls are unbounded, but hold no thread.
 //!
 //! Trap: nothing cancels a call that has begun. A timeout stops the waiting, not the
-//! thread, so the permit moves into the call. The end of `main` waits for running calls;
-//! `Runtime::shutdown_timeout` does not.
+//! thread, so the call keeps its permit. The end of `main` waits for running calls;
+//! `Runtime::shutdown_timeout` limits that wait.
 //!
-//! Trap: a call borrows nothing ("closure may outlive the current function"): use `move`.
+//! Trap: a call cannot borrow ("closure may outlive the current function"): use `move`.
 //!
 //! In production: `rayon` spreads one calculation over all processors.
 //!
@@ -45,12 +45,12 @@ impl BlockingPool {
 
     /// Runs the call in a thread. First come, first served.
     ///
-    /// Dropped while it waits, the call never runs. Dropped later, the call runs on and
-    /// keeps its permit.
+    /// If the future is dropped while it waits, the call never runs. If the future is
+    /// dropped later, the call runs on and keeps its permit.
     ///
     /// # Errors
     ///
-    /// If the call panics, or the runtime shuts down before it has begun.
+    /// If the call panics, or the runtime shuts down before the call begins.
     ///
     /// # Panics
     ///
@@ -68,8 +68,8 @@ impl BlockingPool {
         .await
     }
 
-    /// As [`run`](Self::run), for a call that asks `is_cancelled` between its steps.
-    /// Dropping the future cancels the token.
+    /// Runs a call that checks `is_cancelled` between its steps; otherwise as
+    /// [`run`](Self::run). Dropping the future cancels the token.
     pub async fn run_stoppable<T: Send + 'static>(
         &self,
         call: impl FnOnce(CancellationToken) -> T + Send + 'static,
@@ -80,7 +80,7 @@ impl BlockingPool {
     }
 }
 
-/// Counts the lines of files, two at a time, for a minute: `cargo run -- FILE...`.
+/// Counts the lines of files, two at a time, within a minute: `cargo run -- FILE...`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let pool = BlockingPool::new(2);

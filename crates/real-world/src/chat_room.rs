@@ -1,14 +1,14 @@
-//! Broadcast to many clients: a bounded queue for each, and a slow client is cut off.
+//! Broadcast to many clients: each has a bounded queue, and a slow client is cut off.
 //!
-//! A message goes into the queues of all members, and waits for none of them. A member
-//! whose queue is full has missed a message, and so is cut off. `tokio::sync::broadcast`
-//! has one queue for all: there a slow receiver gets `Lagged`, and goes on with a gap.
+//! The room puts a message into all members' queues without waiting. A member whose queue
+//! is full misses the message, and so is cut off. `tokio::sync::broadcast` has one queue
+//! for all: a slow receiver gets `Lagged`, and goes on with a gap.
 //!
-//! Bounds: `queue` messages for each member. If all members speak as fast as they may, a
-//! queue is full after the time `queue * pace / members`. unbounded: the members.
+//! Bounds: `queue` messages for each member. If all members speak at full pace, unread
+//! messages fill a queue in the time `queue * pace / members`. unbounded: the members.
 //!
-//! Trap: without `pace` one member's burst fills all queues, and nearly all are cut off.
-//! On several threads `yield_now` does not give the readers time.
+//! Trap: without `pace`, one member's burst fills all queues, and nearly all are cut off.
+//! A `yield_now` instead of the pause is not enough on several threads.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!
@@ -24,13 +24,13 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// A room for texts of this type, which is cheap to clone.
+/// A room for messages of type `T`, which must be cheap to clone.
 pub struct Room<T> {
     /// How many messages may wait for one member, "joined" and "left" included.
     queue: usize,
-    /// The shortest time from one message of a member to the next.
+    /// A member's pause after each message, if it awaits the future of its voice.
     pace: Duration,
-    /// By name; none any more when the room is closed.
+    /// By name. `None` when the room is closed.
     members: Mutex<Option<HashMap<String, Member<T>>>>,
 }
 
@@ -39,7 +39,7 @@ struct Member<T> {
     too_slow: CancellationToken,
 }
 
-/// Why there is no seat.
+/// Why a member cannot join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("not a name")]
@@ -56,7 +56,7 @@ type Members<T> = HashMap<String, Member<T>>;
 fn tell<T: Clone + From<String>>(members: &Members<T>, text: String) {
     let text = T::from(text);
     for Member { queue, too_slow } in members.values() {
-        // A member that missed one message gets none after it.
+        // A member that has missed a message gets no further ones.
         if !too_slow.is_cancelled() && queue.try_send(text.clone()).is_err() {
             too_slow.cancel();
         }
@@ -105,34 +105,34 @@ impl<T: Clone + From<String>> Room<T> {
         })
     }
 
-    /// Tells a text to all members, in the same order as all other texts.
+    /// Sends a text to all members. All of them get all texts in the same order.
     pub fn tell(&self, text: String) {
         if let Some(members) = &*self.members() {
             tell(members, text);
         }
     }
 
-    /// Lets nobody join any more. Members still get what waits for them, and then `None`.
+    /// Refuses further members. The others still get their waiting messages, then `None`.
     pub fn close(&self) {
         self.members().take();
     }
 }
 
-/// A name in the room. It is released when the seat is dropped, also by a panic.
+/// A name in the room. Dropping the seat releases the name, also after a panic.
 pub struct Seat<T: Clone + From<String>> {
     room: Arc<Room<T>>,
     name: String,
-    /// What this member has to read.
+    /// The messages for this member.
     pub messages: mpsc::Receiver<T>,
-    /// Cancelled when this member has missed a message.
+    /// Cancelled when this member has missed a message. Its connection should end then.
     pub too_slow: CancellationToken,
-    /// What the others are told at the end, such as "left".
+    /// What the others read when this member leaves, such as "left".
     pub farewell: &'static str,
 }
 
 impl<T: Clone + From<String>> Seat<T> {
-    /// Returns a function that tells a text to all, with the name in front. Its future
-    /// ends when the member may speak again.
+    /// Returns a function that sends a text to all members, with the name in front. It
+    /// sends at once, and returns the pause to await before the next text.
     pub fn voice(&self) -> impl Fn(&str) -> tokio::time::Sleep + use<T> {
         let (room, name) = (Arc::clone(&self.room), self.name.clone());
         move |text| {
@@ -146,7 +146,7 @@ impl<T: Clone + From<String>> Seat<T> {
 
 impl<T: Clone + From<String>> Drop for Seat<T> {
     fn drop(&mut self) {
-        // Under one lock with the removal: the next owner of the name joins after this.
+        // Under the lock of the removal: the next owner of the name joins after it.
         if let Some(members) = &mut *self.room.members() {
             members.remove(&self.name);
             tell(members, format!("{} {}", self.name, self.farewell));
@@ -154,7 +154,7 @@ impl<T: Clone + From<String>> Drop for Seat<T> {
     }
 }
 
-/// Prints what Ann reads while Bob speaks: `cargo run -- hello everybody`.
+/// Prints what Ann reads after Bob has spoken: `cargo run -- hello everybody`.
 #[tokio::main]
 pub async fn main() -> Result<(), Refused> {
     let room = Room::<String>::new(100, Duration::from_millis(100));

@@ -1,17 +1,17 @@
-//! Limit of connections for each host: an HTTP client with a semaphore per host.
+//! Limit the connections to each host: an HTTP client with a semaphore per host.
 //!
 //! This is `TCPConnector(limit_per_host=)` of aiohttp. reqwest has no such limit:
-//! `pool_max_idle_per_host` is for idle connections. A thousand requests at once make a
-//! thousand connections, until there are "Too many open files".
+//! `pool_max_idle_per_host` limits idle connections only. A thousand concurrent requests
+//! open a thousand connections, or fail with "Too many open files".
 //!
 //! Bounds: `limit` requests for each host, not counting redirects to other hosts. Waiting
-//! requests are unbounded. The wait does not count for reqwest's `timeout`.
+//! requests are unbounded. reqwest's `timeout` does not count the wait for a permit.
 //!
-//! Trap: a permit that is released when `send` returns is released too early, as the body
-//! is still to come over the connection. Here the permit is part of the response.
+//! Trap: a permit released when `send` returns is released too early: the connection
+//! still carries the body. Here the response owns the permit.
 //!
-//! Trap: a caller that holds a response and requests from its host again may wait for
-//! ever. Read the response or drop it.
+//! Trap: a caller that keeps a response and requests the same host again may wait
+//! forever. Read the response or drop it.
 //!
 //! See also: `semaphore` limits all hosts together; `tcp_echo_server` limits a server.
 //!
@@ -31,16 +31,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct LimitedClient {
     client: Client,
     limit: usize,
-    /// By scheme, name and port, as far as they are in use.
+    /// By scheme, name and port. A new host removes the unused ones.
     pub(crate) hosts: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
 
 impl LimitedClient {
-    /// Returns a client with no more than `limit` requests to each host.
+    /// Returns a client that sends at most `limit` concurrent requests to each host.
     ///
     /// # Panics
     ///
-    /// If the limit is 0: no request would ever be sent.
+    /// If `limit` is 0: no request would ever be sent.
     pub fn new(client: Client, limit: usize) -> Self {
         assert!(limit > 0, "a limit of 0 would send nothing");
         Self {
@@ -50,11 +50,11 @@ impl LimitedClient {
         }
     }
 
-    /// Waits for a permit of the host, and sends the request. First come, first served.
+    /// Waits for a permit of the host, then sends the request. First come, first served.
     ///
-    /// Dropped while it waits, it has sent nothing. The permit is released with the
-    /// response, or when the request fails. Over HTTP/1 that is a moment before the
-    /// connection is free, so there may be a few more connections than permits.
+    /// If the future is dropped while it waits, nothing is sent. The permit is released
+    /// with the response, or when the request fails. HTTP/1 frees the connection a moment
+    /// later, so there may be a few more connections than permits.
     pub async fn execute(&self, request: Request) -> reqwest::Result<LimitedResponse> {
         let permit = self.acquire(request.url()).await;
         let response = self.client.execute(request).await?;
@@ -66,7 +66,7 @@ impl LimitedClient {
         let semaphore = {
             let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
             if !hosts.contains_key(&host) {
-                // Forget the hosts that nobody uses.
+                // Forgets the unused hosts.
                 hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
             }
             let new = || Arc::new(Semaphore::new(self.limit));
@@ -76,7 +76,7 @@ impl LimitedClient {
     }
 }
 
-/// A [`Response`] with its permit, which is released when this is dropped.
+/// A [`Response`] that owns its permit. Dropping it releases the permit.
 #[derive(Debug)]
 pub struct LimitedResponse {
     response: Response,
@@ -84,13 +84,13 @@ pub struct LimitedResponse {
 }
 
 impl LimitedResponse {
-    /// Returns the parts, for methods that use up the response. Keep the permit until the
-    /// body is read: `let (response, _permit) = response.into_parts();`.
+    /// Returns the parts, for methods that consume the response. Keep the permit until
+    /// the body is read: `let (response, _permit) = response.into_parts();`.
     pub fn into_parts(self) -> (Response, OwnedSemaphorePermit) {
         (self.response, self.permit)
     }
 
-    /// Turns a status such as 404 into an error, and releases the permit then.
+    /// Turns a status such as 404 into an error, which releases the permit.
     pub fn error_for_status(self) -> reqwest::Result<Self> {
         let (response, permit) = self.into_parts();
         let response = response.error_for_status()?;
@@ -124,10 +124,10 @@ impl DerefMut for LimitedResponse {
     }
 }
 
-/// Requests URLs, at most 2 of a host at once: `cargo run -- https://example.com/`.
+/// Requests URLs, at most 2 at once per host: `cargo run -- https://example.com/`.
 #[tokio::main]
 pub async fn main() -> reqwest::Result<()> {
-    // Without a timeout a server that stalls keeps its permits for ever.
+    // Without a timeout, a server that stalls keeps its permits forever.
     let timeout = std::time::Duration::from_secs(30);
     let client = Client::builder().timeout(timeout).build()?;
     let limited = LimitedClient::new(client.clone(), 2);

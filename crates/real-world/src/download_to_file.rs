@@ -1,19 +1,19 @@
-//! Download to a file: streamed, limited, and whole under its name or not there.
+//! Download to a file: streamed, limited, and complete under its final name or absent.
 //!
-//! Pieces of the body go into a file beside the target, which gets its final name at the
-//! end. aiohttp and aiofiles do it likewise. A file is removed when the download fails or
-//! is dropped, so no half file looks like a whole one.
+//! The body goes, piece by piece, into a file beside the target. At the end that file
+//! gets the final name, as one does with aiohttp and aiofiles. If the download fails or
+//! is dropped, the file is removed, so no half file looks like a whole one.
 //!
-//! Bounds: [`Limits`] for the bytes, each wait and the whole time. In memory is one
-//! buffer of a megabyte.
+//! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer in memory
+//! has one megabyte.
 //!
-//! Trap: a time limit for each wait does not end a server that drips: a byte each second
-//! takes weeks. A time limit for the whole cuts off large files. Set both, the second one
+//! Trap: a time limit for each wait does not stop a slow drip: a byte each second takes
+//! weeks. A time limit for the whole cuts off large files. Set both, the second one
 //! generously.
 //!
 //! Trap: `bytes` and `text` read a body of any size into memory.
 //!
-//! See also: `resume_download` goes on where it broke off; `write_whole_file`, `retry`.
+//! See also: `resume_download` continues a broken download; `write_whole_file`, `retry`.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, aiofiles.open, async for
 //! clock: real
@@ -30,17 +30,17 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::task::spawn_blocking;
 use tokio::time::{error::Elapsed, timeout};
 
-/// What a server may send.
+/// The limits of a download.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub max_bytes: u64,
-    /// The longest wait for the answer, and for each piece of its body.
+    /// The longest wait for the response, and for each piece of its body.
     pub stall: Duration,
-    /// The longest time for all.
+    /// The longest time for the whole download.
     pub max_time: Duration,
 }
 
-/// Why there is no new file. What was there before is unchanged.
+/// Why the download failed. An older file with this name is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     #[error("too slow")]
@@ -54,10 +54,10 @@ pub enum DownloadError {
     Disk(#[from] io::Error),
 }
 
-/// Downloads a file, replaces what had its name, and returns the number of bytes.
+/// Downloads a file, replacing one of the same name, and returns the number of bytes.
 ///
-/// `progress` is called with the bytes so far, and with the length if the server names
-/// it. Dropping the future removes what came.
+/// Calls `progress` with the bytes so far, and with the length if the server names it.
+/// Dropping the future removes the unfinished file.
 pub async fn download(
     request: RequestBuilder,
     target: &Path,
@@ -96,7 +96,7 @@ async fn receive(
         progress(bytes, total);
     }
     file.flush().await?;
-    // Without it a power cut may leave the name, and no bytes.
+    // Without this, a power cut may leave the name without the bytes.
     file.get_ref().sync_all().await?;
     let renamed = spawn_blocking(move || part.persist(target)).await;
     renamed
@@ -107,7 +107,7 @@ async fn receive(
 
 /// Returns a new file, which is removed when its path is dropped.
 fn new_part(folder: &Path) -> io::Result<(fs::File, TempPath)> {
-    // A file cannot be renamed into another file system, so it is in the same folder.
+    // In the same folder: a file cannot be renamed into another file system.
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {

@@ -1,11 +1,11 @@
-//! Process thousands of files: N at a time, resumable, each written whole or not.
+//! Process thousands of files: N at a time, resumable, each written whole or not at all.
 //!
-//! A file is written beside its final name, as a hidden `.part` file, and renamed when it
-//! is on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the next run
-//! goes on. It skips a file whose time of modification is that of its source.
+//! A file is written beside its final name, as a hidden `.part` file, and renamed when
+//! its bytes are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the
+//! next run continues. It skips each file that has the modification time of its source.
 //!
-//! Bounds: `limit` files at a time; each is read in pieces, by your [`Convert`]. The list
-//! of paths is in memory. unbounded: the time of a conversion.
+//! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
+//! list of paths is in memory. unbounded: the time of a conversion.
 //!
 //! Trap: a program that writes under the final name and is killed leaves half a file,
 //! which looks like a whole one.
@@ -37,8 +37,8 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Converts the contents of one file into those of another.
 pub trait Convert: Send + Sync + 'static {
-    /// Reads `input` in pieces and writes to `output`. The caller flushes `output`. After
-    /// an error there is no file.
+    /// Reads `input` in pieces and writes to `output`, which the caller flushes. After an
+    /// error, the target keeps its old file, if it had one.
     fn convert(
         &self,
         input: File,
@@ -50,7 +50,7 @@ pub trait Convert: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Written,
-    /// There is a file with the source's time of modification.
+    /// The target already has the source's modification time.
     Skipped,
 }
 
@@ -90,8 +90,8 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Creates the folder `target`, and removes the `.part` files there, which a killed
-/// program has left. Fails if one folder lies within the other, or they are the same.
+/// Creates the folder `target`, and removes `.part` files that a killed program left
+/// there. Fails if the folders are the same, or one lies within the other.
 pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
     let prepared = spawn_blocking(move || {
         std::fs::create_dir_all(&target)?;
@@ -102,7 +102,7 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
         }
         for file in walk(&target)?.iter().filter(|file| is_part(file)) {
             match std::fs::remove_file(target.join(file)) {
-                // A stream that was just dropped removes its own files.
+                // A stream that was just dropped removes its own `.part` files.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -112,18 +112,18 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
     prepared.await?
 }
 
-/// Converts these files of `source` into files of the same names in `target`, at most
-/// `limit` at a time. Returns the outcomes in the order in which the files are ready.
+/// Returns a stream that converts `files` of `source` into files of the same names in
+/// `target`, at most `limit` at a time. It yields each outcome as soon as it is known.
 ///
-/// Whatever stops the program, a file in `target` is whole or absent. An error or a panic
-/// concerns only its file. Dropping the stream aborts the conversions, which remove their
+/// Whatever stops the program, no file in `target` is half written. An error or a panic
+/// affects only its file. Dropping the stream aborts the conversions, which remove their
 /// `.part` files a moment later.
 ///
 /// Only one program may write into a folder: `std::fs::File::try_lock` keeps others out.
 ///
 /// # Panics
 ///
-/// If `limit` is 0; and, when the stream is polled, outside of a Tokio runtime.
+/// If `limit` is 0, or if the stream is polled outside of a Tokio runtime.
 pub fn process<C: Convert>(
     converter: Arc<C>,
     source: PathBuf,
@@ -135,7 +135,7 @@ pub fn process<C: Convert>(
     let tasks = stream::iter(files).map(move |file| {
         let (from, to) = (source.join(&file), target.join(&file));
         let task = tokio::spawn(process_file(Arc::clone(&converter), from, to));
-        // The tasks go on while nobody polls the stream.
+        // The tasks run on while nobody polls the stream.
         let task = AbortOnDropHandle::new(task);
         async move { (file, task.await.unwrap_or_else(|panic| Err(panic.into()))) }
     });
@@ -154,7 +154,7 @@ struct Begun {
 /// Opens both files. Returns `None` if the conversion was done before.
 fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     let input = std::fs::File::open(source)?;
-    // Before the first byte is read, so that a change in the meantime is seen next time.
+    // Taken before the first byte is read, so that the next run sees a later change.
     let modified = input.metadata()?.modified()?;
     if let Ok(done) = target.metadata()
         && done.is_file()
@@ -165,7 +165,7 @@ fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     let folder = target.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder)?;
     // In the same folder, as a file cannot be renamed into another file system. The name
-    // is random, as a stream that was dropped may still rename or remove its own file.
+    // is random, as a dropped stream may still rename or remove its own file.
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix(".").suffix(".part");
     // `tempfile_in` would make a file that only its owner may read.
@@ -192,12 +192,12 @@ async fn process_file<C: Convert>(
     let mut output = BufWriter::new(File::from_std(begun.output));
     let input = File::from_std(begun.input);
     converter.convert(input, &mut output).await?;
-    // A drop cannot await, so without it the buffer is lost.
+    // Without this, the buffer is lost, because a drop cannot await.
     output.flush().await?;
     let output = output.into_inner().into_std().await;
     let renamed = spawn_blocking(move || {
         output.set_modified(begun.modified)?;
-        // Without it a power cut may leave an empty file, which the next run would skip.
+        // Without this, a power cut may leave an empty file, which the next run skips.
         output.sync_all()?;
         begun.part.persist(target).map_err(|failed| failed.error)
     });

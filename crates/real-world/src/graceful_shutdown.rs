@@ -1,17 +1,17 @@
-//! Graceful shutdown: on Ctrl-C or SIGTERM take no more work, and end what has begun.
+//! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
 //! The program awaits a signal beside its work, as with `loop.add_signal_handler`. After
-//! the signal the tasks get time to end. Tasks that do not end in time are named and
-//! aborted. A second signal ends the waiting at once, so listen until the end.
+//! the signal, running tasks get a limited time. Tasks that do not end in time are named
+//! and aborted. A second signal ends the waiting at once, so listen until the end.
 //!
 //! Bounds: [`MAX_ORDERS`] orders run at once, and the drain has a time limit.
 //!
-//! Trap: once `Signals` are made, SIGINT and SIGTERM never end the program by themselves
-//! again. Dropping `Signals` does not help; `remove_signal_handler` of asyncio would.
+//! Trap: once `Signals` exists, SIGINT and SIGTERM never end the program by themselves,
+//! even if `Signals` is dropped. asyncio has `remove_signal_handler` for that.
 //!
 //! Trap: a task that blocks its thread delays the end of `main`, whatever the limit.
 //!
-//! In production: `tokio-graceful-shutdown` stops trees of subsystems, each in its time.
+//! In production: `tokio-graceful-shutdown` stops trees of subsystems, or one branch.
 //!
 //! See also: `blocking_in_threads`, `background_services`, `tcp_echo_server`.
 //!
@@ -30,8 +30,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::JoinMap;
 
-/// Listens for Ctrl-C, which is SIGINT, and on Unix for SIGTERM, which is what `kill`,
-/// systemd and Docker send.
+/// Listens for Ctrl-C (SIGINT) and, on Unix, for SIGTERM, which `kill`, systemd and
+/// Docker send.
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -61,7 +61,7 @@ impl Signals {
         })
     }
 
-    /// Returns the next signal, also one that came while nobody waited. Cancel-safe.
+    /// Returns the next signal, also one that arrived before the call. Cancel-safe.
     #[cfg(unix)]
     pub async fn next(&mut self) -> &'static str {
         select! {
@@ -77,7 +77,7 @@ impl Signals {
         Ok(Self { interrupt })
     }
 
-    /// Returns the next Ctrl-C, also one that came while nobody waited. Cancel-safe.
+    /// Returns the next Ctrl-C, also one that arrived before the call. Cancel-safe.
     #[cfg(windows)]
     pub async fn next(&mut self) -> &'static str {
         self.interrupt.recv().await;
@@ -95,14 +95,13 @@ pub struct Unfinished {
     pub unfinished: Vec<String>,
 }
 
-/// Waits until all tasks have ended, at most for the limit, and only until a further
-/// signal comes.
+/// Waits until all tasks have ended, the limit has passed, or `further` returns a signal.
 ///
-/// Dropped while it waits, it leaves the tasks running in the map.
+/// Dropping the future leaves the tasks running in the map.
 ///
 /// # Errors
 ///
-/// [`Unfinished`], with the names of the tasks that still ran.
+/// [`Unfinished`], with the names of the tasks that had not ended.
 pub async fn drain(
     tasks: &mut JoinMap<String, ()>,
     limit: Duration,
@@ -119,7 +118,7 @@ pub async fn drain(
         signal = further => format!("{signal} came again"),
         () = sleep(limit) => format!("{limit:?} are over"),
     };
-    // A task may have ended since.
+    // A task may have ended meanwhile.
     while let Some((name, ended)) = tasks.try_join_next() {
         report(&name, ended);
     }
@@ -129,7 +128,7 @@ pub async fn drain(
     Err(Unfinished { why, unfinished })
 }
 
-/// Says that a task panicked. The panic's text is on standard error already.
+/// Prints that a task panicked. The panic's text is on standard error already.
 fn report(name: &str, ended: Result<(), JoinError>) {
     if ended.is_err() {
         println!("{name} crashed");
@@ -145,11 +144,11 @@ pub struct Order {
     pub millis: u64,
 }
 
-/// Takes orders until a signal comes, and gives those that have begun time to end.
+/// Takes orders until a signal comes, then gives running orders time to end.
 ///
 /// # Errors
 ///
-/// [`Unfinished`], with the names of those that did not.
+/// [`Unfinished`], with the names of the tasks that did not end in time.
 pub async fn serve(
     mut orders: mpsc::Receiver<Order>,
     signals: &mut Signals,
@@ -160,15 +159,15 @@ pub async fn serve(
     tasks.spawn("log".to_string(), keep_log(stop.clone()));
     let signal = take_orders(&mut orders, &mut tasks, signals.next()).await;
     println!("{signal}: no more orders, {} tasks left", tasks.len());
-    // From now on senders get an error. Orders in the queue are lost: to handle them as
+    // From now on senders get an error. Orders in the queue are lost. To handle them as
     // well, call `close` and take orders until there are none.
     drop(orders);
     stop.cancel();
     drain(&mut tasks, limit, signals.next()).await
 }
 
-/// Starts a task for each order until the signal comes, and returns the signal. The log
-/// is in the map already.
+/// Starts a task for each order until the signal comes, and returns the signal. Expects
+/// the log in the map.
 pub async fn take_orders(
     orders: &mut mpsc::Receiver<Order>,
     tasks: &mut JoinMap<String, ()>,
@@ -179,7 +178,7 @@ pub async fn take_orders(
         select! {
             biased;
             signal = &mut signal => return signal,
-            // Before the orders: under load finished tasks would pile up otherwise.
+            // Before the orders, or finished tasks would pile up under load.
             Some((name, ended)) = tasks.join_next() => report(&name, ended),
             // `<=`, as one of the tasks is the log.
             Some(order) = orders.recv(), if tasks.len() <= MAX_ORDERS => {
@@ -205,14 +204,14 @@ async fn handle(Order { number, millis }: Order) {
     println!("order {number} is done");
 }
 
-/// A task without an end: it is asked to stop, and may await then.
+/// Runs until it is asked to stop, and may still await after that.
 async fn keep_log(stop: CancellationToken) {
     stop.cancelled().await;
     sleep(Duration::from_millis(200)).await;
     println!("the log is written");
 }
 
-/// Handles orders that take so many milliseconds, until Ctrl-C: `cargo run -- 500 9000`.
+/// Handles orders of the given milliseconds until Ctrl-C: `cargo run -- 500 9000`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let times = std::env::args().skip(1).map(|millis| millis.parse());
@@ -224,7 +223,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (sender, orders) = mpsc::channel(1);
     tokio::spawn(async move {
         for (number, millis) in (1..).zip(times) {
-            // It fails after a signal: no more orders are taken.
+            // Fails after a signal, because no more orders are taken.
             let _ = sender.send(Order { number, millis }).await;
         }
     });
