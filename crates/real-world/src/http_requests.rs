@@ -1,18 +1,18 @@
 //! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
 //!
 //! A `Client` is what a session is in aiohttp. Make one for the program and clone it into
-//! tasks and structs: the clones share its connections. A request is built by methods:
+//! tasks and structs: the clones share its connections. Methods build a request:
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
-//! Bounds: [`client`] limits the time, which reqwest by itself does not. [`read_limited`]
-//! limits the body. unbounded: the requests of `fetch_all`; see `page_fetcher`.
+//! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits
+//! the body. unbounded: the requests of `fetch_all`; see `page_fetcher`.
 //!
-//! Trap: a 404 is no error, and its body may be taken for data. Check the status first:
-//! `text` and `json` use up the response ("borrow of moved value: `response`").
+//! Trap: a 404 is no error, so its body can pass for data. Check the status first: `text`
+//! and `json` use up the response ("borrow of moved value: `response`").
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
-//! In production: `reqwest-retry` retries. For https, enable the feature `rustls`.
+//! In production: `reqwest-retry` retries. For https, enable reqwest's feature `rustls`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 //! clock: real
@@ -24,7 +24,7 @@ use futures::future::join_all;
 use reqwest::{Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
-/// The most bytes of a body.
+/// The largest body, in bytes.
 pub const MAX_BODY: usize = 2_000_000;
 
 /// Why there is no data.
@@ -34,7 +34,7 @@ pub enum FetchError {
     TimedOut(#[source] reqwest::Error),
     #[error("no connection")]
     NotConnected(#[source] reqwest::Error),
-    /// The server answered with an error, and this text.
+    /// The server answered with this error status and this text.
     #[error("status {status}: {message}")]
     Status { status: u16, message: String },
     #[error("a body of more than {0} bytes")]
@@ -55,20 +55,20 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-/// Returns a client whose requests time out: `connect` limits the connection, `total`
-/// everything up to the end of the body.
+/// Returns a client whose requests time out: `connect` limits connecting, `total` the
+/// request and its response.
 ///
-/// Three more features of reqwest: `cookies` (then add `.cookie_store(true)` here),
-/// `gzip` (then answers are decompressed), `form` (then `request.form(&fields)`).
+/// Three optional features of reqwest: `cookies` (then add `.cookie_store(true)` here),
+/// `gzip` (then responses are decompressed), `form` (then `request.form(&fields)`).
 pub fn client(connect: Duration, total: Duration) -> reqwest::Result<Client> {
     let builder = Client::builder().connect_timeout(connect);
     builder.timeout(total).build()
 }
 
-/// Sends a request, and decodes the JSON of the answer.
+/// Sends a request and returns the decoded JSON of the response.
 ///
-/// `Response::json` has one text for JSON that does not fit and for a body that breaks
-/// off. Here these are two errors.
+/// `Response::json` fails with the same text for JSON of the wrong form and for a body
+/// that breaks off. Here these are two errors.
 pub async fn fetch_json<T: DeserializeOwned>(
     request: RequestBuilder,
 ) -> Result<T, FetchError> {
@@ -77,7 +77,7 @@ pub async fn fetch_json<T: DeserializeOwned>(
     let body = read_limited(response, MAX_BODY).await;
     if !status.is_success() {
         // `error_for_status` is shorter, but loses the server's message. If the message
-        // breaks off or is too large, the status is still told.
+        // breaks off or is too large, the status is still reported.
         let message = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
         let status = status.as_u16();
         return Err(FetchError::Status { status, message });
@@ -85,7 +85,7 @@ pub async fn fetch_json<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&body?)?)
 }
 
-/// Reads a body of at most `max_bytes`. The server's word for the length may be wrong.
+/// Returns a body of at most `max_bytes`. Counts them: `Content-Length` may be wrong.
 pub async fn read_limited(
     mut response: Response,
     max_bytes: usize,
@@ -109,7 +109,7 @@ pub async fn fetch_all<T: DeserializeOwned>(
     join_all(urls.iter().map(|url| fetch_json(client.get(url)))).await
 }
 
-/// Prints the JSON that is there: `cargo run -- https://example.com/data.json`.
+/// Prints the JSON of a URL: `cargo run -- https://example.com/data.json`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::args().nth(1).ok_or("usage: URL")?;

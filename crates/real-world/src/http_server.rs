@@ -1,16 +1,16 @@
 //! Serve axum with limits: connections, slow headers and bodies, graceful shutdown.
 //!
-//! `axum::serve` limits neither connections nor the time of a header. Here hyper serves
+//! `axum::serve` limits neither connections nor the time for headers. Here hyper serves
 //! each connection with limits, in a task with a permit. After `stop` the server refuses
-//! new clients, and answers the requests that have begun.
+//! new clients, and finishes the requests that have begun.
 //!
 //! Bounds: `Limits`, and 16 KiB of buffer for each connection. A client that never reads
-//! is closed when its connection is `connection` old.
+//! is cut off after the times `connection` and `drain` together.
 //!
-//! Trap: hyper and axum drop a handler at its await when the client leaves; FastAPI lets
-//! it finish. The middleware `finish` runs each handler in a task of its own.
+//! Trap: hyper and axum drop a handler at its await when the client leaves; FastAPI does
+//! not. Here the middleware `finish` runs each handler in its own task.
 //!
-//! Trap: the shutdown of `axum::serve` waits for clients that never end their header.
+//! Trap: the shutdown of `axum::serve` waits for clients that never end their headers.
 //!
 //! In production: `tower-http` has the deadline (`TimeoutLayer`) and answers 500 after a
 //! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.
@@ -45,7 +45,7 @@ pub struct Limits {
     /// How many connections are open at once. Further clients wait in the system's
     /// backlog.
     pub connections: usize,
-    /// The length of a body in bytes.
+    /// The largest body, in bytes.
     pub body: usize,
     /// The time for the headers of a request, and between two requests.
     pub head: Duration,
@@ -53,15 +53,15 @@ pub struct Limits {
     pub request: Duration,
     /// The age at which a connection takes no further request.
     pub connection: Duration,
-    /// The time for the requests to end after the stop.
+    /// The time for running requests to end after the stop.
     pub drain: Duration,
 }
 
-/// Serves until `stop` is cancelled. Then refuses new clients and lets the requests that
-/// have begun end within `Limits::drain`.
+/// Serves until `stop` is cancelled. Then refuses new clients, and ends running requests
+/// within `Limits::drain`. Handlers without a client get that time once more.
 ///
-/// When it returns, none of its tasks is left. Dropped, it ends its connections and drops
-/// its handlers, but does not wait for them.
+/// When the future returns, all its tasks have ended. Dropping it ends the connections
+/// and drops the handlers, but does not wait for them.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -72,12 +72,12 @@ pub async fn serve(
     let routes = routes
         .layer(DefaultBodyLimit::max(limits.body))
         .layer(from_fn_with_state(limits.request, deadline))
-        // Outside of the deadline, which limits the task as well.
+        // The outermost layer, so that the deadline limits its task as well.
         .layer(from_fn_with_state(handlers.clone(), finish));
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(limits.connections));
     let close = CancellationToken::new();
-    // Should this future be dropped.
+    // If this future is dropped, the guards cancel both tokens.
     let _close = close.clone().drop_guard();
     let _abort = handlers.abort.clone().drop_guard();
     let accepting = async {
@@ -85,7 +85,7 @@ pub async fn serve(
             let permit = Arc::clone(&permits).acquire_owned().await;
             let permit = permit.expect("nobody closes the semaphore");
             let stream = accept(&listener).await;
-            // Small responses go out at once.
+            // Sends small responses at once.
             let _ = stream.set_nodelay(true);
             let serving = connection(stream, routes.clone(), limits, close.clone());
             connections.spawn(async move {
@@ -107,7 +107,7 @@ pub async fn serve(
     }
 }
 
-/// Returns the next connection, however long that takes. Cancel-safe.
+/// Waits for the next connection, and retries after an error. Cancel-safe.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
@@ -123,8 +123,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves one connection until its client leaves, it is old, or the server stops. After
-/// that the request that runs may end, within `Limits::drain`.
+/// Serves a connection until its client leaves, it reaches its age limit, or the server
+/// stops. After that a running request may end, within `Limits::drain`.
 async fn connection(
     stream: TcpStream,
     routes: Router,
@@ -134,13 +134,13 @@ async fn connection(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        // Otherwise a client can make it keep 400 kB of one head.
+        // By default a client can make the buffer grow to 400 kB.
         .max_buf_size(16 * 1024)
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut serving = pin!(serving);
     select! {
-        // An error is the client's: it left, or what it sent is not HTTP.
+        // Errors come from the client: it left, or it did not send HTTP.
         _ = serving.as_mut() => return,
         () = close.cancelled() => {}
         () = sleep(limits.connection) => {}
@@ -149,7 +149,7 @@ async fn connection(
     let _ = timeout(limits.drain, serving).await;
 }
 
-/// Drops a handler that takes too long, also one that waits for the rest of a body.
+/// Drops a handler that takes too long, even if it still waits for a body.
 async fn deadline(
     State(limit): State<Duration>,
     request: Request,
@@ -166,8 +166,8 @@ struct Handlers {
     abort: CancellationToken,
 }
 
-/// Runs a handler in a task of its own, so that it ends even if the client leaves: hyper
-/// would drop it at its await. A panic becomes a response as well.
+/// Runs a handler in its own task, so that it finishes even if the client leaves.
+/// Otherwise hyper would drop it. A panic becomes a response as well.
 async fn finish(
     State(handlers): State<Handlers>,
     request: Request,

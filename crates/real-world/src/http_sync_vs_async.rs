@@ -1,11 +1,11 @@
 //! Sync against async: the same HTTP downloads one after the other, and all at once.
 //!
-//! The async function is the blocking one with two awaits. All at once, the downloads
-//! take as long as the longest of them, not the sum. A blocking library goes to
-//! `spawn_blocking`, which is `asyncio.to_thread`: a thread for each call.
+//! The async function is the blocking one plus two awaits. All at once, the downloads
+//! take as long as the longest one, not the sum of all. Run a blocking library in
+//! `spawn_blocking`, which is `asyncio.to_thread`: one thread for each call.
 //!
-//! Bounds: 30 s for a blocking request, which is reqwest's own limit. unbounded: the
-//! time of an async request, and the bodies; see `http_requests`.
+//! Bounds: 30 s for a blocking request, which is reqwest's default. unbounded: the time
+//! of an async request, and the bodies; see `http_requests`.
 //!
 //! Trap: a blocking request in async code blocks the other tasks of its thread. In a
 //! debug build `reqwest::blocking` panics there: "Cannot drop a runtime in a context
@@ -25,12 +25,12 @@ use futures::future::try_join_all;
 use reqwest::{Client, blocking};
 use tokio::task::spawn_blocking;
 
-/// Downloads a page and blocks the thread until it is there.
+/// Returns a page. Blocks the thread until the page has arrived.
 pub fn fetch_blocking(client: &blocking::Client, url: &str) -> reqwest::Result<String> {
     client.get(url).send()?.error_for_status()?.text()
 }
 
-/// Downloads a page. Meanwhile the thread serves other tasks.
+/// Returns a page. Meanwhile the thread runs other tasks.
 pub async fn fetch(client: &Client, url: &str) -> reqwest::Result<String> {
     let response = client.get(url).send().await?;
     response.error_for_status()?.text().await

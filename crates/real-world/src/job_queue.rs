@@ -2,13 +2,13 @@
 //!
 //! A job is a row. A worker claims it for a limited time, the lease. If the worker is
 //! killed, another one claims the job afterwards. Add a job in the transaction of your
-//! own data, and complete it in the transaction that writes its result: that happens
+//! own data. Complete it in the one that writes its result: so the result is written
 //! exactly once. An effect elsewhere, such as a mail, may happen twice.
 //!
 //! Bounds: one transaction at a time. The table is unbounded: delete jobs that are done.
 //!
-//! Trap: a slow worker may end after another has its job. Each claim therefore is a
-//! numbered attempt, and only the latest may change the job ("the lease was lost").
+//! Trap: a slow worker may finish after another one has claimed its job. So each claim is
+//! a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
 //! In production: PostgreSQL claims concurrently (`SKIP LOCKED`); `apalis` works with it.
 //!
@@ -29,8 +29,8 @@ use rusqlite::{
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// `due` is when a waiting job may be claimed or the lease of a running one expires, in
-/// microseconds since 1970. It is NULL for a job that is done or dead.
+/// `due` is when a waiting job may be claimed, or when a running job's lease expires. It
+/// counts microseconds since 1970, and is NULL for done and dead jobs.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS jobs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,7 +43,7 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, id) WHERE due IS NOT NULL;
     CREATE INDEX IF NOT EXISTS jobs_running ON jobs (attempt) WHERE state = 'running';";
 
-/// A lease that expired in the last attempt: the job may have killed its worker.
+/// Ends a job whose last lease expired, because it may have killed its worker.
 const BURY: &str = "
     UPDATE jobs INDEXED BY jobs_running
     SET state = 'dead', due = NULL, error = 'the lease expired'
@@ -54,13 +54,13 @@ const CLAIM: &str = "
     WHERE id = (SELECT id FROM jobs WHERE due <= ?1 ORDER BY due, id LIMIT 1)
     RETURNING id, payload, attempt";
 
-/// Changes no row if the job has been claimed again. A worker that still runs in its last
-/// attempt may end a job that was buried, for example after a jump of the clock.
+/// Changes no row if the job has been claimed again. A worker in its last attempt may
+/// still end a dead job, for example after a jump of the clock.
 const CHANGE: &str = "
     UPDATE jobs SET state = ?3, due = ?4, error = ?5
     WHERE id = ?1 AND attempt = ?2 AND state IN ('running', 'dead')";
 
-/// The rules of a queue. Its methods take a connection or a transaction, and block.
+/// The settings of a queue. The methods take a connection or a transaction, and block.
 #[derive(Clone, Copy, Debug)]
 pub struct JobQueue {
     /// How long a claim holds, unless it is extended. If the system clock is set back, it
@@ -74,13 +74,13 @@ pub struct JobQueue {
     pub max_backoff: Duration,
 }
 
-/// A job that was claimed.
+/// A claimed job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// The same in every attempt: lets a receiver recognise a repeat.
+    /// The same in every attempt, so that a receiver can recognise a repeat.
     pub id: i64,
     pub payload: String,
-    /// From 1 on.
+    /// Counts from 1.
     pub attempt: u32,
 }
 
@@ -88,7 +88,7 @@ pub type Result<T, E = QueueError> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The lease expired and the job was claimed again, or it was completed before.
+    /// The lease expired and the job was claimed again, or the job has been completed.
     #[error("the lease was lost")]
     LeaseLost,
     #[error(transparent)]
@@ -113,7 +113,7 @@ impl JobQueue {
         Ok(insert.insert(params![payload, micros_from_now(delay)])?)
     }
 
-    /// Claims the job that has been due for longest, or one whose lease has expired.
+    /// Claims the job that is due longest. An expired lease makes a job due again.
     pub fn claim(&self, db: &Connection) -> Result<Option<Job>> {
         let now = micros_from_now(Duration::ZERO);
         let mut bury = db.prepare_cached(BURY)?;
@@ -123,7 +123,7 @@ impl JobQueue {
         Ok(claim.query_row(params![now, lease], job).optional()?)
     }
 
-    /// Returns how long it takes until a job is due, if none is added before.
+    /// Returns the time until a job is due. It is very long if there is none.
     pub fn next_due(&self, db: &Connection) -> Result<Duration> {
         let sql = "SELECT min(due) FROM jobs WHERE due IS NOT NULL";
         let due: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;
@@ -131,12 +131,12 @@ impl JobQueue {
         Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
     }
 
-    /// Starts the lease anew.
+    /// Restarts the lease.
     pub fn extend(&self, db: &Connection, job: &Job) -> Result<()> {
         change(db, job, "running", Some(self.lease), None)
     }
 
-    /// Marks the job as done. Write its effect in the same transaction.
+    /// Marks the job as done. Write its result in the same transaction.
     pub fn complete(&self, db: &Connection, job: &Job) -> Result<()> {
         change(db, job, "done", None, None)
     }
@@ -151,7 +151,7 @@ impl JobQueue {
         change(db, job, state, retry, Some(error))
     }
 
-    /// Returns the jobs that are dead, each with its last error.
+    /// Returns the dead jobs, each with its last error.
     pub fn dead_letters(&self, db: &Connection) -> Result<Vec<(Job, String)>> {
         let sql = "SELECT id, payload, attempt, error FROM jobs WHERE state = 'dead'";
         let mut query = db.prepare_cached(sql)?;
@@ -189,12 +189,12 @@ fn micros_from_now(delay: Duration) -> i64 {
     i64::try_from(then.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A connection that async code can share. Clones are the same connection.
+/// A connection for async code. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Mutex<Connection>>);
 
 impl Database {
-    /// Takes over a connection, and creates the table of jobs if it is missing.
+    /// Returns a database over the connection, in WAL mode, with a table for the jobs.
     pub fn new(connection: Connection) -> Result<Self> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.execute_batch(SCHEMA)?;
@@ -204,15 +204,15 @@ impl Database {
     /// Runs `work` in a transaction, on a thread for blocking calls. Rolls back if `work`
     /// fails or panics.
     ///
-    /// Dropping the future before its turn changes nothing. Dropped later, it does not
-    /// stop the transaction.
+    /// Dropping the future while it waits for its turn changes nothing. Dropping it later
+    /// does not stop the transaction.
     pub async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let mut connection = Arc::clone(&self.0).lock_owned().await;
         let run = move || {
-            // One that starts as a reader can fail at its first write.
+            // A transaction that starts as a reader can fail at its first write.
             let immediate = TransactionBehavior::Immediate;
             let transaction = connection.transaction_with_behavior(immediate)?;
             let value = work(&transaction)?;
@@ -223,7 +223,7 @@ impl Database {
     }
 }
 
-/// Adds its arguments as jobs: `cargo run -- tea cake`. Works on them without arguments.
+/// Adds its arguments as jobs: `cargo run -- tea cake`. Without arguments, works on them.
 #[tokio::main]
 pub async fn main() -> Result<()> {
     let database = Database::new(Connection::open("jobs.db")?)?;

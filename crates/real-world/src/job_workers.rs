@@ -1,14 +1,14 @@
 //! Run workers over a job queue: extend leases, limit the time, shut down gracefully.
 //!
-//! A worker claims a job for a limited time, its lease, so that another one takes over
-//! when it is killed. It extends the lease while its handler runs. The queue may be
-//! `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
+//! A worker claims a job for a limited time, its lease, and extends it during the work.
+//! If the worker is killed, another one takes over when the lease expires. The queue may
+//! be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
 //!
-//! Bounds: one job at a time for each call of `work`, each for at most `max_runtime`.
+//! Bounds: one job at a time for each call of `work`; `max_runtime` limits each handler.
 //!
-//! Trap: a passing error, such as "database is locked", must not end a worker. It is
-//! reported, and the worker goes on; only `stop` ends it. A handler whose lease cannot be
-//! extended is aborted, because another worker may have the job by then.
+//! Trap: a temporary error, such as "database is locked", must not end a worker. Here it
+//! reports the error and goes on until `stop`. If it cannot extend a lease, it aborts the
+//! handler, because another worker may have the job by then.
 //!
 //! In production: `apalis` runs such workers over PostgreSQL, SQLite and Redis, with
 //! layers of `tower` for time limits, traces and retries.
@@ -31,66 +31,66 @@ use tokio_util::task::AbortOnDropHandle;
 /// Any error that can move to another thread. `?` converts every other error into it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// What [`Queue::claim`] found.
+/// The result of [`Queue::claim`].
 pub enum Claim<J> {
     Job(J),
-    /// Nothing is due before this time has passed.
+    /// No job is due before this time has passed.
     Empty(Duration),
 }
 
-/// What a worker needs of a queue. Each claim starts a lease of [`Workers::lease`].
+/// A queue for workers. Each claim starts a lease of [`Workers::lease`].
 pub trait Queue: Sync {
     type Job: Clone + Send + Sync;
-    /// What a handler returns, for example the rows that `complete` writes.
+    /// The result of a handler, for example the rows that `complete` writes.
     type Output: Send + 'static;
     type Error: Error + Send;
 
     fn claim(&self)
     -> impl Future<Output = Result<Claim<Self::Job>, Self::Error>> + Send;
 
-    /// Starts the lease anew; fails if another worker has claimed the job.
+    /// Restarts the lease. Fails if another worker has claimed the job.
     fn extend(
         &self,
         job: &Self::Job,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Marks the job as done; fails if another worker has claimed it.
+    /// Marks the job as done. Fails if another worker has claimed it.
     fn complete(
         &self,
         job: &Self::Job,
         output: Self::Output,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Schedules the next attempt; fails if another worker has claimed the job.
+    /// Schedules the next attempt. Fails if another worker has claimed the job.
     fn fail(
         &self,
         job: &Self::Job,
         error: &str,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Logs an error of the queue, after which the worker goes on.
+    /// Logs an error of the queue. The worker goes on after it.
     fn report(&self, error: Self::Error);
 }
 
-/// The workers of one process, which share it by reference or in an `Arc`.
+/// The queue and the settings of one process's workers. Share them in an `Arc`.
 pub struct Workers<Q> {
     pub queue: Q,
-    /// How long a claim holds. A worker extends it each time that a third has passed.
+    /// How long a claim holds. A worker extends it after each third of this time.
     pub lease: Duration,
-    /// A handler that runs for longer is aborted, and its attempt has failed.
+    /// A handler that runs for longer is aborted, and its attempt fails.
     pub max_runtime: Duration,
     /// How often an idle worker looks for jobs that other processes have added.
     pub poll: Duration,
-    /// Call `wake.notify_one()` after adding a job: an idle worker looks at once.
+    /// Call `wake.notify_one()` after adding a job, so that an idle worker looks at once.
     pub wake: Notify,
 }
 
 impl<Q: Queue> Workers<Q> {
-    /// Works on one job after the other until `stop` is cancelled; then finishes its job.
+    /// Runs one job after the other until `stop` is cancelled; then finishes its job.
     ///
-    /// `handler` returns the future for a job, which runs in a task. If it fails, panics
-    /// or takes too long, the attempt has failed. Dropping `work` aborts its job, which
-    /// is claimed again when the lease has expired.
+    /// `handler` returns a future, which runs in a task. If the future fails, panics or
+    /// takes too long, the attempt fails. Dropping `work` aborts its job. The job is
+    /// claimed again when the lease has expired.
     pub async fn work<F, Fut>(&self, stop: &CancellationToken, mut handler: F)
     where
         F: FnMut(Q::Job) -> Fut,
@@ -127,7 +127,7 @@ impl<Q: Queue> Workers<Q> {
         // In a task, so that a panic ends this attempt and not the worker.
         let task = tokio::spawn(async { handler.await? });
         let mut task = AbortOnDropHandle::new(task);
-        // A sum with more than a year could overflow.
+        // An `Instant` plus a huge lease could overflow.
         let lease = self.lease.min(Duration::from_secs(365 * 24 * 3600));
         let third = (lease / 3).max(Duration::from_millis(1));
         let mut expires = Instant::now() + lease;
@@ -141,7 +141,7 @@ impl<Q: Queue> Workers<Q> {
                 _ = beat.tick() => {}
             }
             let now = Instant::now();
-            // If this worker was late, it has a last try.
+            // If the lease expired because this worker was late, it tries once more.
             let last = expires.max(now + third);
             match timeout_at(last, self.queue.extend(job)).await {
                 Ok(Ok(())) => expires = now + lease,
@@ -202,7 +202,7 @@ impl Queue for Names {
     }
 }
 
-/// Works on its arguments, or until Ctrl-C: `cargo run -- Ann Bob`.
+/// Runs its arguments as jobs, until done or Ctrl-C: `cargo run -- Ann Bob`.
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     let stop = CancellationToken::new();

@@ -1,16 +1,16 @@
 //! Line-based TCP protocol: limit a line's length, time out slow readers and writers.
 //!
 //! `FramedRead` with a codec is `StreamReader.readuntil` with its `limit`. Its `next` is
-//! cancel-safe, so it may stand in `select!` and `timeout`. A dropped `read_line` loses
-//! what it has read. Close with care: a socket that is dropped while bytes are unread
-//! resets the connection, and the last answer may be lost.
+//! cancel-safe, so you can use it in `select!` and `timeout`. A dropped `read_line` loses
+//! the bytes that it has read. Read a socket to its end before you drop it: unread bytes
+//! reset the connection, and the client may lose the last answer.
 //!
 //! Bounds: `Limits`. `LinesCodec::new` and `read_line` have no limit for a line.
 //!
-//! Trap: at the end of a connection `LinesCodec`, `read_line` and `readline` return an
+//! Trap: when a connection ends, `LinesCodec`, `read_line` and `readline` return an
 //! incomplete line as a line. If "SET a 10" is cut, they may return "SET a 1".
 //!
-//! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` has lengths.
+//! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` sends lengths.
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
@@ -50,7 +50,7 @@ pub enum Failure {
 pub struct LineDecoder(AnyDelimiterCodec);
 
 impl LineDecoder {
-    /// Lines have at most `longest` bytes.
+    /// Returns a decoder for lines of at most `longest` bytes.
     pub fn new(longest: usize) -> Self {
         let newline = || b"\n".to_vec();
         let codec = AnyDelimiterCodec::new_with_max_length(newline(), newline(), longest);
@@ -63,7 +63,7 @@ impl Decoder for LineDecoder {
     type Error = Failure;
 
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Bytes>, Failure> {
-        // It fails for no other reason.
+        // The codec fails for no other reason.
         self.0.decode(bytes).map_err(|_| Failure::TooLong)
     }
 
@@ -75,19 +75,19 @@ impl Decoder for LineDecoder {
     }
 }
 
-/// What clients may cost.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How many connections are open at once. Further clients wait in the system's
     /// backlog.
     pub connections: usize,
-    /// The greatest length of a line in bytes.
+    /// The longest line, in bytes.
     pub line: usize,
-    /// How many names the store has.
+    /// How many names the store holds at most.
     pub names: usize,
     /// The time for a whole line to arrive.
     pub idle: Duration,
-    /// The time for a client to take an answer, and for the end of a connection.
+    /// The time for a client to receive an answer, and for the end of a connection.
     pub write: Duration,
 }
 
@@ -109,9 +109,9 @@ impl Server {
         })
     }
 
-    /// Serves until the token is cancelled and all connections have ended. Each ends
-    /// after its current answer, within twice `Limits::write`. Dropped, it leaves them
-    /// running until the token is cancelled.
+    /// Serves until the token is cancelled and all connections have ended. Each
+    /// connection ends after its current answer, within twice `Limits::write`. Dropping
+    /// the future leaves the connections running until the token is cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         let permits = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
@@ -136,8 +136,8 @@ impl Server {
         connections.wait().await;
     }
 
-    /// Answers a client, line by line, until it ends its side, quits, or breaks a limit.
-    /// Returns the errors `Stalled` and `Broken`. The client is told of all others.
+    /// Answers a client until it closes its side, quits, or breaks a limit. Returns the
+    /// errors `Stalled` and `Broken`. The client gets the others as an answer.
     pub(crate) async fn talk<S>(&self, stream: S) -> Result<(), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -164,18 +164,18 @@ impl Server {
                 lines.get_mut().write_all(answer.as_bytes()).await?;
                 lines.get_mut().flush().await
             };
-            // A part may have been sent, so nothing can follow.
+            // Part of the answer may have been sent, so no other can follow.
             timeout(write, sending)
                 .await
                 .map_err(|_| Failure::Stalled)??;
         }
-        // Ends this side, and lets the client read to the end: see the header.
+        // Closes this side, then waits for the client to close: see the header.
         let mut stream = lines.into_inner();
         let leaving = async {
             stream.shutdown().await?;
             io::copy(&mut stream, &mut io::sink()).await
         };
-        // Whether this fails or times out, the stream is dropped now.
+        // The stream is dropped now, even if this fails or times out.
         let _left = timeout(write, leaving).await;
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Server {
     }
 }
 
-/// Returns the next connection, however long that takes. Cancel-safe.
+/// Waits for the next connection, and retries after an error. Cancel-safe.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
@@ -239,7 +239,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let serving = Server::new(limits, stop.clone()).serve(listener);
     let ctrl_c = async {
-        // Where nobody can listen for it, it ends the program as usual.
+        // If listening fails, Ctrl-C ends the program as usual.
         if tokio::signal::ctrl_c().await.is_ok() {
             stop.cancel();
         }

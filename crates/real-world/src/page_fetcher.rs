@@ -1,15 +1,15 @@
 //! Fetch web pages, at most N concurrently: title, length, failed pages, order.
 //!
-//! In asyncio all tasks exist from the start and wait for a semaphore. Here a task starts
-//! when another one has ended, so a million URLs are not a million tasks. Pages come as
-//! they are ready, each with its URL and its index.
+//! In asyncio all tasks usually exist from the start and wait for a semaphore. Here a
+//! task starts when another one has ended, so a million URLs are not a million tasks.
+//! Each page comes as soon as it is ready, with its URL and its index.
 //!
 //! Bounds: `limit` tasks. [`MAX_PAGE`] limits a page, the client's timeout a request. The
 //! list of URLs is in memory.
 //!
-//! Trap: with `buffer_unordered` over plain futures, requests stand still while the body
-//! of the loop awaits something else. Pages that came in time fail with "operation timed
-//! out". Tasks run on.
+//! Trap: with `buffer_unordered` over plain futures, all requests pause while the loop's
+//! body awaits something else. Then even pages that came in time fail with "operation
+//! timed out". Tasks, as here, run on.
 //!
 //! In production: `scraper` parses HTML as browsers do.
 //!
@@ -26,13 +26,13 @@ use reqwest::{Client, Url};
 use tokio::task::JoinError;
 use tokio_util::task::JoinMap;
 
-/// The most bytes of a page.
+/// The largest page, in bytes.
 pub const MAX_PAGE: usize = 2_000_000;
 
-/// What is wanted of a page.
+/// The title and the length of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The text of the first `<title>`, if there is one.
+    /// The text after the first plain `<title>`, if there is one.
     pub title: Option<String>,
     /// In characters, as `len` of a `str` in Python.
     pub length: usize,
@@ -57,12 +57,12 @@ pub enum FetchError {
     /// A status such as 404 is an error, too.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    /// The task of the fetch panicked. Its text is on standard error.
+    /// The task of the fetch panicked. The panic's text is on standard error.
     #[error(transparent)]
     Crashed(#[from] JoinError),
 }
 
-/// Fetches pages, at most `limit` concurrently. Dropping it stops the fetches.
+/// Fetches pages, at most `limit` concurrently. Dropping this aborts the fetches.
 pub struct Pages {
     client: Client,
     urls: Enumerate<IntoIter<Url>>,
@@ -71,11 +71,11 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Takes the URLs. The first fetches start with the first call of `next`.
+    /// Returns the fetches, which start with the first call of `next`.
     ///
     /// # Panics
     ///
-    /// If the limit is 0: it would fetch nothing.
+    /// If `limit` is 0: it would fetch nothing.
     pub fn new(client: Client, urls: Vec<Url>, limit: usize) -> Self {
         assert!(limit > 0, "a limit of 0 would fetch nothing");
         let (urls, running) = (urls.into_iter().enumerate(), JoinMap::new());
@@ -87,11 +87,11 @@ impl Pages {
         }
     }
 
-    /// Starts fetches up to the limit, and waits for the first one that ends. Returns the
+    /// Starts fetches up to the limit, and waits until one of them ends. Returns the
     /// index of the URL in the list, the URL and the page; `None` after the last.
     ///
-    /// Running fetches go on while the caller does something else, but no new one starts.
-    /// Dropping the future of `next` loses no page.
+    /// Between two calls, running fetches go on, but no new one starts. Dropping the
+    /// future of `next` loses no page.
     pub async fn next(&mut self) -> Option<(usize, Url, Result<Page, FetchError>)> {
         while self.running.len() < self.limit
             && let Some((index, url)) = self.urls.next()
@@ -117,7 +117,7 @@ pub async fn fetch(client: &Client, url: Url) -> Result<Page, FetchError> {
         }
         body.extend_from_slice(&chunk);
     }
-    // With another encoding than UTF-8: `encoding_rs`, or reqwest's feature `charset`.
+    // For encodings other than UTF-8: `encoding_rs`, or reqwest's feature `charset`.
     Ok(Page::new(&String::from_utf8_lossy(&body)))
 }
 

@@ -1,18 +1,18 @@
 //! Read a paginated API as a stream of items, and fetch the next page ahead.
 //!
-//! A generator of Python suspends at `yield`; here `try_unfold` passes the state on. A
+//! A Python generator suspends at `yield`; here `try_unfold` passes the state on. A
 //! stream does nothing while its consumer works on an item, so a task fetches the next
-//! page meanwhile. Dropping the stream stops that request; Python needs `aclosing`. If a
-//! busy server (503 or 429) sends `Retry-After`, it is retried after that time.
+//! page. Dropping the stream stops that request; Python needs `aclosing`. If a busy
+//! server (503 or 429) sends `Retry-After`, the request is retried after that time.
 //!
 //! Bounds: one page is fetched ahead, at most `max_pages` in all, each of at most
-//! `max_bytes`. `max_retries` and `max_wait` limit the retries, the client's timeout each
-//! request.
+//! `max_bytes`. `max_retries` and `max_wait` limit the retries. The client's timeout
+//! limits each request.
 //!
 //! Trap: `try_collect` throws away all items that came before an error. Use `try_next`.
 //!
-//! Trap: a server that repeats a cursor, or always has a new one, never ends. Both are
-//! errors.
+//! Trap: a server that repeats a cursor, or always names a new one, would never end. Here
+//! both are errors.
 //!
 //! In production: `reqwest-retry` retries more errors. `async-stream` lets you `yield`.
 //!
@@ -35,29 +35,29 @@ use tokio_util::task::AbortOnDropHandle;
 /// Why the stream ended before the last item.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// No connection, no answer in time, or half of one.
+    /// No connection, no answer in time, or an answer that broke off.
     #[error("no page came")]
     Request(#[from] reqwest::Error),
-    /// The server refused, or was busy for too long.
+    /// The server answered with an error, or was busy for too long.
     #[error("status {0}")]
     Status(StatusCode),
     /// The server named a cursor that it had named before.
     #[error("the cursor {0:?} came again")]
     RepeatedCursor(String),
-    /// The last page that is allowed names another one.
+    /// The last allowed page names another one.
     #[error("more than {0} pages")]
     TooManyPages(usize),
     #[error("a page of more than {0} bytes")]
     TooLarge(usize),
     #[error("not the page that was expected")]
     Json(#[from] serde_json::Error),
-    /// A `Deserialize` of the items panicked.
+    /// The `Deserialize` of an item panicked.
     #[error("a fetch panicked")]
     Panicked(#[from] JoinError),
 }
 
-/// What the server answers. Other APIs name the next page in the header `Link`, or take
-/// an offset: change this and `fetch`.
+/// The server's answer. Other APIs name the next page in the header `Link`, or take an
+/// offset: change this struct and `fetch`.
 #[derive(Debug, Deserialize)]
 struct Page<T> {
     items: Vec<T>,
@@ -65,28 +65,28 @@ struct Page<T> {
     next: Option<String>,
 }
 
-/// Where the pages come from, and how often a busy server is asked.
+/// The API that sends the pages, and the limits for reading it.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Give it a timeout: by default it has none.
+    /// Give it a timeout: by default a client has none.
     pub client: Client,
-    /// The first page. The others have the parameter `cursor` in addition.
+    /// The URL of the first page. The other pages add the parameter `cursor`.
     pub url: Url,
-    /// How often a page is requested again when the server is busy.
+    /// How often a page is requested again while the server is busy.
     pub max_retries: u32,
     /// If `Retry-After` asks for a longer wait, the stream ends with an error.
     pub max_wait: Duration,
-    /// A server that names further pages would never end.
+    /// The most pages, because a server may always name another one.
     pub max_pages: usize,
-    /// The largest page.
+    /// The largest page, in bytes.
     pub max_bytes: usize,
 }
 
 impl Source {
-    /// Returns all items. While one page is consumed, the next one is fetched.
+    /// Returns a stream of all items. It fetches the next page while one is consumed.
     ///
-    /// After an error the stream ends. It fetches nothing before the first poll, and
-    /// nothing after it was dropped. It needs a Tokio runtime.
+    /// The stream ends after an error. It fetches nothing before the first poll, and
+    /// nothing after it is dropped. It needs a Tokio runtime.
     pub fn items<T>(self) -> impl Stream<Item = Result<T, PageError>> + Send
     where
         T: DeserializeOwned + Send + 'static,
@@ -120,7 +120,7 @@ impl Source {
             match retry_after(&response) {
                 Some(wait) if retries > 0 && wait <= self.max_wait => {
                     retries -= 1;
-                    // The connection is free while this sleeps.
+                    // Frees the connection during the sleep.
                     drop(response);
                     sleep(wait).await;
                 }
@@ -130,7 +130,7 @@ impl Source {
     }
 }
 
-/// Returns how long a busy server asks to wait, unless `Retry-After` holds a date.
+/// Returns the wait that a busy server asks for in seconds. Dates are not supported.
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     const BUSY: [StatusCode; 2] = [
         StatusCode::SERVICE_UNAVAILABLE,
@@ -169,7 +169,7 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
         let new = cursor.clone().is_none_or(|cursor| self.seen.insert(cursor));
         let fetch = tokio::spawn(async move {
             match cursor {
-                // The error follows the items of the page that named the cursor.
+                // The error comes after the items of the page that named the cursor.
                 Some(cursor) if !new => Err(PageError::RepeatedCursor(cursor)),
                 _ if is_too_many => Err(PageError::TooManyPages(source.max_pages)),
                 cursor => source.fetch(cursor.as_deref()).await,

@@ -1,15 +1,15 @@
 //! A port of `asyncio.Protocol`: where each callback goes, and what a transport becomes.
 //!
-//! A protocol is a task for each connection, with a loop that reads and a loop that
-//! writes. `connection_made` stands before the loops, `data_received` is the body of the
-//! first, `eof_received` a read of 0 bytes, and `connection_lost` stands after both.
-//! Other tasks write through a bounded channel: its capacity is the high-water mark, and
-//! a full channel is `pause_writing`. To call `pause_reading`, stop reading.
+//! A protocol becomes a task for each connection, with a read loop and a write loop.
+//! `connection_made` stands before the loops, `connection_lost` after both.
+//! `data_received` is the body of the read loop, `eof_received` a read of 0 bytes. Other
+//! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
+//! channel is `pause_writing`. To call `pause_reading`, stop reading.
 //!
-//! Bounds: connections, idle time, and [`OUTBOX`] pieces of 64 KiB for each connection.
+//! Bounds: connections, idle time, [`OUTBOX`] waiting pieces. unbounded: a piece's size.
 //!
-//! Trap: `transport.write` never waits. A protocol that answers a client which does not
-//! read fills the memory, unless it pauses reading. Here `send` waits for room.
+//! Trap: `transport.write` never waits. If a client sends but does not read, the answers
+//! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
 //!
 //! See also: `line_protocol` (plainer, if no other task writes), `tcp_echo_server`.
 //!
@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 /// How many pieces may wait while another one is being written.
 pub const OUTBOX: usize = 2;
 
-/// Writes to a connection and ends it, as a transport does. Dropped, it leaves it open.
+/// Writes to a connection and ends it, as a transport does. A drop leaves it open.
 pub struct Connection {
     outbox: Sender<Vec<u8>>,
     closing: CancellationToken,
@@ -53,7 +53,7 @@ impl Connection {
         idle: Duration,
         permit: OwnedSemaphorePermit,
     ) -> io::Result<Self> {
-        // Small pieces go out at once, as asyncio has it by default.
+        // Sends small pieces at once, which is asyncio's default.
         stream.set_nodelay(true)?;
         // transport.get_extra_info("peername")
         let peer = stream.peer_addr()?;
@@ -65,7 +65,7 @@ impl Connection {
             // def connection_made(self, transport):
             println!("connection {number} is made by {}", peer.ip());
             let talk = talk(number, stream, idle, answers, waiting, close);
-            // Aborted, it drops the stream, and what waits to be written.
+            // An abort drops the stream and the pieces that wait to be written.
             let ended = abort.run_until_cancelled(talk).await;
             // def connection_lost(self, error):
             match ended.unwrap_or(Ok(())) {
@@ -90,8 +90,8 @@ impl Connection {
         self.outbox.try_send(data)
     }
 
-    /// Waits until the outbox has room, and then writes the data. Fails if the connection
-    /// is closing. Cancel-safe: dropped, it has written nothing.
+    /// Waits until the outbox has room, then writes the data. Fails if the connection is
+    /// closing. Cancel-safe: a dropped call has written nothing.
     pub async fn write_and_drain(&self, data: Vec<u8>) -> Result<(), SendError<Vec<u8>>> {
         if self.is_closing() {
             return Err(SendError(data));
@@ -115,7 +115,7 @@ impl Connection {
         self.aborting.cancel();
     }
 
-    /// Returns whether the connection refuses what is written.
+    /// Returns whether the connection refuses further data.
     pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled() || self.outbox.is_closed()
     }
@@ -144,7 +144,7 @@ async fn talk(
                     // def data_received(self, data):
                     buffer[..size].to_vec()
                 };
-                // While the outbox is full this waits, so nothing more is read.
+                // Waits while the outbox is full, so nothing more is read.
                 if answers.send(data).await.is_err() || size == 0 {
                     return io::Result::Ok(());
                 }
@@ -166,7 +166,7 @@ async fn talk(
             let next = match closing.run_until_cancelled(waiting.recv()).await {
                 Some(next) => next,
                 None => {
-                    // It takes nothing more, and gives what it has.
+                    // Takes no new pieces, but yields the waiting ones.
                     waiting.close();
                     waiting.recv().await
                 }
@@ -186,7 +186,7 @@ async fn talk(
         }
         written = &mut writing => {
             written?;
-            // Nobody needs what the client still sends, nor its error.
+            // Neither the client's further data nor its error matters.
             let _ = timeout(idle, reading).await;
             Ok(())
         }
@@ -243,7 +243,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (made, mut connections) = mpsc::channel(1);
     tokio::spawn(serve(listener, 1_000, Duration::from_secs(60), made));
     while let Some(connection) = connections.recv().await {
-        // It may come after the first answer. It fails if the client has left already.
+        // The client may read an answer first. The write fails if the client has left.
         let _ = connection.write(b"welcome\n".to_vec());
     }
     Ok(())
