@@ -1,8 +1,8 @@
 //! Background services: a supervisor restarts crashed ones with back-off, then gives up.
 //!
 //! Your closure creates the service for each run, so state that it creates starts fresh.
-//! The pause doubles with each failure in a row. To stop, `stop` cancels a token, so
-//! services can still await and clean up. After a grace period they are aborted.
+//! The pause doubles with each failure in a row. `stop` cancels a token, so that services
+//! can still await and clean up. After a grace period it aborts them.
 //!
 //! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!

@@ -58,7 +58,7 @@ impl From<reqwest::Error> for FetchError {
 /// Returns a client whose requests time out: `connect` limits connecting, `total` the
 /// request and its response.
 ///
-/// Three optional features of reqwest: `cookies` (then add `.cookie_store(true)` here),
+/// Three more features of reqwest: `cookies` (then add `.cookie_store(true)` here),
 /// `gzip` (then responses are decompressed), `form` (then `request.form(&fields)`).
 pub fn client(connect: Duration, total: Duration) -> reqwest::Result<Client> {
     let builder = Client::builder().connect_timeout(connect);
