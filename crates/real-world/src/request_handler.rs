@@ -1,15 +1,15 @@
 //! An API request handler with a cache that does no work twice: no cache stampede.
 //!
-//! The obvious cache looks a response up, computes it and stores it. A request that
-//! comes meanwhile computes it again. Here the map holds calls: requests for the same
-//! endpoint wait for one call. A task runs the call, so it survives its caller, as with
-//! `shield` in asyncio. A `watch` hands its response to all.
+//! A naive cache computes a response again for each request that comes before the first
+//! response is stored. Here the map holds calls: requests for the same endpoint wait for
+//! one call. A task runs the call, so the call survives its caller, as with `shield` in
+//! asyncio. A `watch` gives the response to all waiters.
 //!
 //! Bounds: none for endpoints that succeed. No entry expires; failed calls are removed.
 //!
-//! Trap: a cache that keeps failures grows with every wrong path that a client makes up.
+//! Trap: a cache that keeps failures grows with every wrong path that a client requests.
 //!
-//! Trap: a `Shared` of futures can lose a wake-up when a waiter is dropped. Others hang.
+//! Trap: if one waiter of a `Shared` future is dropped, the others may never be woken.
 //!
 //! In production: `moka` limits the number of entries and their age, and its
 //! `try_get_with` runs one call for a key.
@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::FutureExt;
 use tokio::sync::watch;
 
-/// What a request is answered with: cheap to clone, as a cached one has many readers.
+/// The body of a response. It is cheap to clone, as a cached one has many readers.
 pub type Response = Arc<str>;
 
 /// Why there is no response.
@@ -35,7 +35,7 @@ pub enum ApiError {
     /// 404.
     #[error("there is no {0}")]
     NotFound(String),
-    /// 502: what the handler asked has failed.
+    /// 502: the database behind the handler has failed.
     #[error("the database does not answer")]
     Database,
     /// 500: the call panicked.
@@ -63,11 +63,11 @@ impl CallCache {
     /// Returns the response of the call that runs or has succeeded for this endpoint. If
     /// there is none, `call` runs in a task; otherwise `call` is dropped unused.
     ///
-    /// Cancel-safe: dropped while it waits, it leaves the call running.
+    /// Cancel-safe: if the future is dropped while it waits, the call runs on.
     ///
     /// # Errors
     ///
-    /// The error of the call, for all that wait for it. The next request calls again.
+    /// The error of the call, for all its waiters. The next request starts a new call.
     ///
     /// # Panics
     ///
@@ -84,8 +84,8 @@ impl CallCache {
         ended.unwrap_or(Err(ApiError::Panicked))
     }
 
-    /// Returns the call that runs or has succeeded, or else starts this one in a task,
-    /// which removes its entry if it fails.
+    /// Returns the call that runs or has succeeded, or else starts this one in a task.
+    /// The task removes the entry if the call fails.
     fn join_or_begin(
         &self,
         endpoint: &str,
@@ -110,7 +110,7 @@ impl CallCache {
     }
 }
 
-/// Counts the letters of its arguments, of each once: `cargo run -- Ann Ben Ann`.
+/// Counts the letters of its arguments, each only once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
 pub async fn main() -> Result<(), ApiError> {
     let calls = CallCache::default();

@@ -1,11 +1,11 @@
 //! Resume a download that broke off, also after `kill -9`.
 //!
-//! Bytes go into a file beside the target, with `.part` behind its name. The next request
-//! asks for the rest with `Range`. `If-Range` names the ETag of the bytes that are there,
-//! so a file that has changed is sent from its beginning. A lock keeps others out.
+//! Bytes go into a file beside the target, with `.part` after its name. The next request
+//! asks for the rest with `Range`. `If-Range` names the ETag of the bytes so far, so the
+//! server sends a changed file from its beginning. A lock keeps other downloads out.
 //!
 //! Bounds: `max_bytes`; the client's `read_timeout` for each wait. unbounded: the whole
-//! time. Put a `timeout` around `fetch`: what has come is kept.
+//! time. Put a `timeout` around `fetch`: the received bytes are kept.
 //!
 //! Trap: if the server names no length, half a file may look like a whole one. Compare a
 //! checksum before `publish`.
@@ -34,14 +34,14 @@ use tokio::task::spawn_blocking;
 /// Why the file is not whole yet.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The connection broke, or the server answered with an error. What has come is kept.
+    /// The connection broke, or the server sent an error. The received bytes are kept.
     #[error("the request failed")]
     Http(#[from] reqwest::Error),
-    /// The server sent less than it said, or other bytes than were requested. The next
-    /// attempt asks for the rest, or begins anew.
+    /// The server sent less than it announced, or another range. The next attempt asks
+    /// for the rest, or begins anew.
     #[error("not all has come")]
     Incomplete,
-    /// What has come is removed.
+    /// The received bytes are removed.
     #[error("more than {0} bytes")]
     TooLarge(u64),
     /// The file cannot be written, or another download writes there (`WouldBlock`).
@@ -49,7 +49,7 @@ pub enum DownloadError {
     Disk(#[from] io::Error),
 }
 
-/// The locked file that is not whole yet. A second file has its ETag.
+/// The locked, unfinished file. A second file holds its ETag.
 #[derive(Debug)]
 pub struct Part {
     file: File,
@@ -59,8 +59,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Opens what has come of this file, and locks it until the `Part` is dropped. The
-    /// folder must exist.
+    /// Opens or creates the unfinished file, and locks it until the `Part` is dropped.
+    /// The folder must exist.
     pub async fn open(target: impl Into<PathBuf>) -> io::Result<Self> {
         let target = target.into();
         spawn_blocking(|| Self::open_blocking(target)).await?
@@ -91,10 +91,10 @@ impl Part {
         })
     }
 
-    /// Sends the request, and adds to the file what is missing.
+    /// Sends the request, and appends the missing bytes to the file.
     ///
-    /// `progress` is called with the bytes that are there, and with the length of the
-    /// whole if the server names it. Dropping the future keeps what has come.
+    /// `progress` is called with the number of bytes so far, and with the length of the
+    /// file if the server names it. Dropping the future keeps the bytes.
     pub async fn fetch(
         &mut self,
         request: RequestBuilder,
@@ -102,7 +102,7 @@ impl Part {
         mut progress: impl FnMut(u64, Option<u64>),
     ) -> Result<(), DownloadError> {
         let mut bytes = self.file.seek(SeekFrom::End(0)).await?;
-        // In a compressed body, length and ranges would be others.
+        // In a compressed body, length and ranges would differ.
         let mut request = request.header(ACCEPT_ENCODING, "identity");
         if let Ok(etag) = tokio::fs::read_to_string(&self.etag).await
             && is_strong(&etag)
@@ -152,7 +152,7 @@ impl Part {
         }
     }
 
-    /// Removes the bytes first, so that none is ever beside the ETag of others.
+    /// Removes the bytes first, so that old bytes are never beside a new ETag.
     async fn begin_anew(&mut self, etag: Option<&str>) -> io::Result<()> {
         self.file.set_len(0).await?;
         self.file.rewind().await?;
@@ -166,11 +166,11 @@ impl Part {
         Ok(())
     }
 
-    /// Gives the file its final name, and replaces a file that has it.
+    /// Renames the file to its final name, and replaces an existing file.
     ///
-    /// Even after a power cut, this name holds the whole file or what was there before.
+    /// Even after a power cut, this name holds the whole file or the old one.
     pub async fn publish(self) -> io::Result<()> {
-        // Without it a power cut may leave the name, and no bytes.
+        // Otherwise a power cut may leave the name without the bytes.
         self.file.sync_all().await?;
         tokio::fs::rename(&self.path, &self.target).await?;
         remove_if_there(&self.etag).await
@@ -211,8 +211,8 @@ pub fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
         let file = file.metadata()?;
         Ok((there.dev(), there.ino()) == (file.dev(), file.ino()))
     }
-    // Elsewhere do not start a second download to the same target: this may be wrong
-    // just when the first one ends.
+    // Elsewhere this may be wrong just when the first download ends. So do not start a
+    // second one to the same target.
     #[cfg(not(unix))]
     Ok(file.metadata()?.len() == there.len())
 }

@@ -1,16 +1,16 @@
 //! robots.txt: ask a site what a crawler may fetch, by RFC 9309.
 //!
 //! `Robots::fetch` reads the rules of a site once; `allow` says whether they allow a URL.
-//! The longest rule that matches decides. Python's `robotparser` did not know that, nor
-//! `*` and `$`, before its latest releases.
+//! The longest rule that matches decides. Before its latest releases, Python's
+//! `robotparser` knew neither that rule nor `*` and `$`.
 //!
-//! Bounds: 500 KiB, as much as the RFC asks for. The client's timeout limits the request.
-//! `Crawl-delay` and sitemaps are ignored.
+//! Bounds: 500 KiB for the file, as the RFC asks. The client's timeout limits the
+//! request. `Crawl-delay` and sitemaps are ignored.
 //!
 //! Trap: a URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
 //! `/%7Ejoe/`, and a crawler fetches what is forbidden.
 //!
-//! Trap: a hostile file takes a tenth of a second for one URL. Match it in
+//! Trap: with a hostile file, checking one URL takes a tenth of a second. Check it in
 //! `spawn_blocking`, so that other tasks go on.
 //!
 //! See also: `web_scraper`, `blocking_in_threads`.
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use reqwest::{Client, StatusCode, Url};
 use tokio::task::{JoinError, spawn_blocking};
 
-/// In bytes. Of a site with a larger file nothing may be fetched.
+/// In bytes. If the file is larger, nothing may be fetched from its site.
 pub const MAX_ROBOTS: usize = 500 * 1024;
 
 /// Why there are no rules. Do not fetch anything from the site then.
@@ -49,15 +49,15 @@ struct Rule {
     allow: bool,
     /// `*` stands for any text.
     pattern: String,
-    /// Whether it is the pattern of the whole path: it ended in `$`.
+    /// Whether the pattern must match the whole path: it ended in `$`.
     whole: bool,
 }
 
 impl Robots {
-    /// Reads the rules of the site of this page. A site without robots.txt allows all.
+    /// Returns the rules of this page's site. A site without robots.txt allows all.
     ///
-    /// The client should follow redirects of robots.txt, as reqwest does by itself. What
-    /// stands before the `/` in `agent` is looked up.
+    /// The client should follow redirects of robots.txt, as reqwest does by default. Of
+    /// `agent`, only the part before the `/` is compared.
     pub async fn fetch(
         client: &Client,
         page: &Url,
@@ -154,7 +154,7 @@ impl Rule {
 }
 
 /// Encodes a path so that two spellings are equal: `%7e` as `~`, `%3c` and `<` as `%3C`,
-/// `ä` as `%C3%A4`. `*` and `$` are encoded too, because in a pattern they are no text.
+/// `ä` as `%C3%A4`. `*` and `$` are encoded too, as a pattern gives them a meaning.
 fn normalize(path: &str) -> String {
     let mut normal = String::with_capacity(path.len());
     let mut bytes = path.as_bytes().iter();

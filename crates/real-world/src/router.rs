@@ -2,16 +2,16 @@
 //!
 //! A handler is an async function. Its arguments are extractors: axum takes them out of
 //! the request by their types, as FastAPI does. Handlers share state in an `Arc`.
-//! Middleware is an async function of the request and `next`; the last layer runs first.
+//! Middleware is an async function of the request and `next`. The last layer runs first.
 //!
 //! Bounds: 2 MB for a body, by axum. unbounded: users, connections and the time of a
 //! request, for which see `http_server`.
 //!
 //! Trap: the extractor of the body (`Json`, `String`) must come last. Otherwise "the
-//! trait bound ... is not satisfied". `#[axum::debug_handler]` makes it say why.
+//! trait bound ... is not satisfied". `#[axum::debug_handler]` gives the reason.
 //!
-//! Trap: code after `next.run` does not run if the client leaves. Put it into a `Drop`;
-//! in Python into a `finally`.
+//! Trap: code after `next.run` does not run if the client leaves. Put such code into a
+//! `Drop`; in Python into a `finally`.
 //!
 //! In production: `tower-http` has middleware for traces, CORS, compression and timeouts.
 //!
@@ -32,7 +32,7 @@ use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use tokio::time::sleep;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Default)]
 pub struct Users {
     names: Mutex<BTreeMap<u32, String>>,
@@ -51,7 +51,7 @@ impl Users {
     }
 }
 
-/// What a client sends.
+/// The JSON that a client sends.
 #[derive(Deserialize)]
 struct NewUser {
     name: String,
@@ -76,12 +76,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Returns the routes. A path that is none of them is 404, another method is 405.
+/// Returns the routes. An unknown path is 404, an unknown method is 405.
 pub fn routes(users: Arc<Users>) -> Router {
     Router::new()
         .route("/users", post(add))
         .route("/users/{id}", get(show).put(rename))
-        // Text goes before a parameter, in whichever order they are added.
+        // A fixed segment wins over a parameter, whatever the order of the routes.
         .route("/users/me", get(me))
         .route("/report", get(report))
         .layer(from_fn_with_state(Arc::clone(&users), count))
@@ -141,7 +141,7 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses a request without a token. Tells the handlers who sent it.
+/// Refuses a request without a token. Passes the user on to the handlers.
 async fn authenticate(mut request: Request, next: Next) -> Result<Response, ApiError> {
     let header = request.headers().get(header::AUTHORIZATION);
     let token = header.and_then(|value| value.to_str().ok());

@@ -1,13 +1,13 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
 //! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
-//! `stdin` to end the input. In a process group of their own, a program and what it
-//! starts get one signal. Ctrl-C on the terminal does not reach such a group.
+//! `stdin` to end the input. A signal to a process group reaches a program and its
+//! children. Ctrl-C on the terminal does not reach such a group.
 //!
-//! Bounds: [`Limits`] in time, and [`LONGEST_LINE`] for a line. A daemon that leaves the
+//! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
 //! group is not killed.
 //!
-//! Trap: read both pipes while the program runs. It stops when a pipe is full.
+//! Trap: a program stops when a pipe is full. Read both pipes while it runs.
 //!
 //! Trap: a dropped `Child` runs on. `kill_on_drop` kills it, but not its children.
 //!
@@ -30,7 +30,7 @@ use tokio::time::timeout;
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A line that a program has written, without its end. What is not UTF-8 is replaced.
+/// A line of a program's output, without its newline. Invalid UTF-8 is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     /// To its standard output.
@@ -86,19 +86,19 @@ fn split(
         .boxed()
 }
 
-/// What ends a process.
+/// A signal that ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM asks it to, and it may clean up before.
+    /// SIGTERM asks the process to end. It may clean up first.
     Terminate,
     /// SIGKILL cannot be refused.
     Kill,
 }
 
-/// A child and what it starts, in a process group of its own. Dropped before the child
-/// was waited for, it kills them all.
+/// A child and its own children, in one process group. If it is dropped before the child
+/// was waited for, all of them are killed.
 ///
-/// Windows has no groups: there it kills the child alone, and cannot ask it to stop.
+/// Windows has no groups: there only the child is killed, and cannot be asked to stop.
 pub struct Group {
     /// The child itself.
     pub leader: Child,
@@ -142,7 +142,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // An error cannot be reported from here.
         let _ = self.signal(Signal::Kill);
     }
 }
@@ -167,12 +167,12 @@ pub enum RunError {
     Io(#[from] io::Error),
 }
 
-/// Runs a program, shows its lines as they come, and returns when the child has ended
-/// and no process holds its pipes open.
+/// Runs a program and shows its lines as they come. Returns when the child has ended and,
+/// unless it was killed, no process holds its pipes open.
 ///
-/// The child has been waited for then, so no zombie stays. Dropped earlier, or at an
-/// error of reading, it kills the group at once, and the runtime waits for the child
-/// later. A grandchild that has closed the pipes and ignores SIGTERM runs on.
+/// No zombie stays. If the future is dropped, or reading fails, the group is killed at
+/// once, and the runtime waits for the child later. A grandchild that has closed the
+/// pipes and ignores SIGTERM runs on.
 ///
 /// An exit code other than 0 is no error. A line that is too long is one.
 pub async fn run_to_end(
@@ -186,7 +186,7 @@ pub async fn run_to_end(
     let mut group = Group::spawn(command)?;
     let mut lines = lines(&mut group.leader);
     let stdin = group.leader.stdin.take();
-    // Beside the reading: the program may write before it has read all.
+    // Concurrently with the reading: the program may write before it has read all.
     let _feeding = AbortOnDropHandle::new(tokio::spawn(async move {
         if let Some(mut stdin) = stdin {
             // A program that ends without reading all of it is no error.
@@ -207,7 +207,7 @@ pub async fn run_to_end(
         return Err(RunError::TimedOut(status?));
     }
     group.signal(Signal::Kill)?;
-    // What left the group may hold the pipes still: they are not read to their end.
+    // A process that left the group may still hold the pipes: do not read on.
     Err(RunError::TimedOut(group.leader.wait().await?))
 }
 

@@ -8,12 +8,12 @@
 //! Bounds: one run of each job at once. unbounded: the jobs, and the time of a run.
 //!
 //! Trap: if a tick and the stop come together, `select!` without `biased` may begin one
-//! more run; `run_until_cancelled` does so for sure.
+//! more run. `run_until_cancelled` always does.
 //!
-//! Trap: without a delay, all jobs of all processes run at the start. Give each process a
-//! random `first`.
+//! Trap: with a `first` of zero, all processes run all jobs at the start. Give each
+//! process a random `first`.
 //!
-//! In production: `tokio-cron-scheduler` knows times of the day; `croner` computes them.
+//! In production: `tokio-cron-scheduler` runs at times of day; `croner` computes them.
 //!
 //! asyncio: asyncio.create_task, asyncio.timeout_at, asyncio.Event, loop.time
 //! stderr: no template for mail 3
@@ -39,7 +39,7 @@ pub struct NameTaken(pub String);
 
 type Log = dyn Fn(&str, &str) + Send + Sync;
 
-/// Runs jobs periodically, each in a task of its own. Dropped, it aborts them all.
+/// Runs jobs periodically, each in a task of its own. Dropping it aborts all jobs.
 pub struct Scheduler {
     jobs: HashMap<String, Job>,
     log: Arc<Log>,
@@ -53,8 +53,8 @@ struct Job {
 impl Scheduler {
     /// Returns a scheduler without jobs.
     ///
-    /// `log` is called after each run that fails, with the name of the job and what
-    /// happened: "failed: ..." or "crashed: ...". If `log` panics, the job ends.
+    /// `log` is called after each run that fails, with the name of the job and a text:
+    /// "failed: ..." or "crashed: ...". If `log` panics, the job ends.
     pub fn new(log: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
         Self {
             jobs: HashMap::new(),
@@ -63,15 +63,15 @@ impl Scheduler {
     }
 
     /// Adds a job: a closure that makes a future for each run. The first run begins after
-    /// `first`, each further one a period later, but not while the one before still runs.
+    /// `first`, each further one a period later, but never before the previous run ends.
     ///
-    /// A run has no time limit: put a `timeout` into it. Put what blocks its thread into
+    /// A run has no time limit: put a `timeout` into it. Put blocking calls into
     /// `spawn_blocking`.
     ///
     /// # Panics
     ///
-    /// If the period is zero, if the clock does not reach as far as `first`, and outside
-    /// of a Tokio runtime.
+    /// If the period is zero, if `first` is too long for the clock, and outside of a
+    /// Tokio runtime.
     pub fn add<F, Fut, E>(
         &mut self,
         name: &str,
@@ -101,7 +101,7 @@ impl Scheduler {
                     () = stopped.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                // In a block, for `job` may panic before there is a future.
+                // In a block, because `job` itself may panic before it returns a future.
                 let run = AssertUnwindSafe(async { job().await });
                 match run.catch_unwind().await {
                     Ok(Ok(())) => {}
@@ -127,7 +127,7 @@ impl Scheduler {
             return false;
         };
         job.stop.cancel();
-        // An error is a panic of the log.
+        // An error means that `log` has panicked.
         let _ = job.task.await;
         true
     }

@@ -1,8 +1,8 @@
 //! Rate limit with a semaphore: a permit comes back one window after it was taken.
 //!
 //! A permit that is held during the call limits how many calls run at once, not how many
-//! start in a second. Here the call forgets its permit, and a task adds it again one
-//! window later. In asyncio `call_later` does it without a task.
+//! start in a second. Here the call forgets its permit, and a task adds the permit again
+//! one window later. In asyncio, `call_later` needs no task.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
 //! Trap: if all permits come back when a period ends, up to twice the limit gets through
-//! around that moment. `RateLimit` of `tower` does so.
+//! around that moment. `tower`'s `RateLimit` does this.
 //!
 //! In production: `governor` has a limit for each key, but nearly twice the limit fits
 //! into one window.
@@ -31,7 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// First come, first served. It has a task, which ends when the limiter is dropped.
 pub struct RateLimiter {
     permits: Arc<Semaphore>,
-    /// Tells the task when a permit was taken. It never holds more than `limit` moments.
+    /// Tells the task when a permit was taken. At most `limit` moments wait in it.
     taken: mpsc::UnboundedSender<Instant>,
     _release: AbortOnDropHandle<()>,
 }
@@ -61,11 +61,11 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until one more call fits into the window. Returns the moment, for which the
-    /// limit holds. A call may come exactly one window after the oldest.
+    /// Waits until one more call fits into the window. Returns the moment that the limit
+    /// counts. A call may come exactly one window after the oldest.
     ///
-    /// Dropped while it waits, it counts nothing, and the next waiter gets the permit.
-    /// Await it or drop it: a future that was polled and is kept may hold a permit.
+    /// If the future is dropped while it waits, nothing is counted, and the next waiter
+    /// gets the permit. Do not keep a polled future: it may hold a permit.
     ///
     /// # Errors
     ///
@@ -76,9 +76,9 @@ impl RateLimiter {
         Ok(self.release_later())
     }
 
-    /// Counts a call if it fits into the window, for example in a server that otherwise
-    /// answers with 429. It never overtakes callers that wait. If you need the time for
-    /// `Retry-After`, take `sliding_window`.
+    /// Counts a call if it fits into the window. A server answers other calls with 429.
+    /// Waiting callers are never overtaken. If you need the time for `Retry-After`, take
+    /// `sliding_window`.
     ///
     /// # Errors
     ///

@@ -1,16 +1,16 @@
 //! The `Server` of `start_server`: several addresses, start later, close, reuse a port.
 //!
-//! A server is a task that accepts on each listener, a token that ends it, and a
-//! `TaskTracker` of the connections. A `TcpSocket` that is bound owns its port, but
-//! refuses clients until it listens: `start_serving=False`. `close` drops the listeners.
+//! A server is a task that accepts on each listener, a token that ends the task, and a
+//! `TaskTracker` of the connections. A bound `TcpSocket` owns its port, but refuses
+//! clients until it listens: `start_serving=False`. `close` drops the listeners.
 //!
-//! Bounds: a limit of connections. Their time is the handler's matter.
+//! Bounds: `limit` connections. unbounded: their time. Put a `timeout` into the handler.
 //!
-//! Trap: up to Python 3.11 `wait_closed` returns at once; since 3.12 it waits for the
-//! connections. Here it waits: put a `timeout` around it, or call `close_clients`.
+//! Trap: up to Python 3.11 `wait_closed` returns at once. Since 3.12 it waits for the
+//! connections, as here: put a `timeout` around it, or call `close_clients`.
 //!
 //! Trap: with SO_REUSEPORT a new process can listen before the old one closes. Clients in
-//! the old backlog are reset then. Pass the listening socket on instead (systemd).
+//! the old backlog are then reset. Pass the listening socket on instead (systemd).
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
@@ -31,12 +31,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// Binds the addresses, and does not serve yet.
+/// Returns sockets that are bound to the addresses and do not listen yet.
 ///
 /// # Errors
 ///
-/// `AddrInUse` if another socket has one of the addresses. With `reuse_port` only if that
-/// socket was bound without.
+/// `AddrInUse` if another socket has one of the addresses. With `reuse_port`, only if
+/// that socket was bound without it.
 ///
 /// # Panics
 ///
@@ -51,7 +51,7 @@ pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSoc
         if address.is_ipv6() {
             SockRef::from(&socket).set_only_v6(true)?;
         }
-        // As `start_server` and `TcpListener::bind` have it; on Windows it means
+        // As in `start_server` and `TcpListener::bind`. On Windows the option means
         // something else.
         #[cfg(unix)]
         socket.set_reuseaddr(true)?;
@@ -83,7 +83,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error, if a socket cannot listen.
     ///
     /// # Panics
     ///
@@ -117,7 +117,7 @@ impl Server {
                     // One permit for the next client, whichever address it comes to.
                     let permit = Arc::clone(&permits).acquire_owned().await;
                     let permit = permit.expect("nobody closes the semaphore");
-                    // Each time another listener comes first.
+                    // Each turn begins with another listener.
                     let (before, after) = listeners.split_at(next);
                     let accepting =
                         after.iter().chain(before).map(|it| accept(it).boxed());
@@ -148,19 +148,19 @@ impl Server {
         &self.addresses
     }
 
-    /// Returns whether it listens.
+    /// Returns whether the server listens.
     pub fn is_serving(&self) -> bool {
         !self.closed.is_cancelled()
     }
 
-    /// Returns when the server was closed. Dropped, it closes the server.
+    /// Waits until the server is closed. Dropping the future closes the server.
     pub async fn serve_forever(&self) {
         let _close = self.closing.clone().drop_guard();
         self.closed.cancelled().await;
     }
 
-    /// Accepts no more, and returns when the listeners are closed. The connections go on.
-    /// Dropped, it closes the server as well.
+    /// Stops accepting, and waits until the listeners are closed. The connections go on.
+    /// If the future is dropped, the server closes as well.
     pub async fn close(&self) {
         self.connections.close();
         self.closing.cancel();
@@ -196,7 +196,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Sends back what comes, at each address: `cargo run -- 127.0.0.1:8000 [::1]:8000`.
+/// Sends back all bytes, at each address: `cargo run -- 127.0.0.1:8000 [::1]:8000`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let addresses = std::env::args().skip(1).map(|address| address.parse());

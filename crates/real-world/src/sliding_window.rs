@@ -1,8 +1,8 @@
 //! Rate limit by a sliding window: never more than N calls in any minute.
 //!
-//! It keeps the moments of the last calls. At the limit, the next call waits until the
-//! oldest is one window old, and holds the lock meanwhile, so later callers wait in
-//! order. A server does not wait: `try_acquire` tells the time for `Retry-After`.
+//! The limiter keeps the moments of the last calls. At the limit, the next call waits
+//! until the oldest is one window old. It holds the lock meanwhile, so later callers wait
+//! in order. A server does not wait: `try_acquire` returns the time for `Retry-After`.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -10,8 +10,8 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: an `acquire` that calls itself under the lock waits for itself. Without a box
-//! the compiler refuses: "recursion in an async fn requires boxing".
+//! Trap: an `acquire` that calls itself under the lock deadlocks. Without a box the
+//! compiler refuses it: "recursion in an async fn requires boxing".
 //!
 //! In production: `governor` has a limit for each key, but nearly twice the limit fits
 //! into one window.
@@ -58,14 +58,13 @@ impl SlidingWindow {
         }
     }
 
-    /// Waits until one more call fits into the window, and counts it. Returns the moment,
-    /// for which the limit holds. A call may come exactly one window after the oldest.
+    /// Waits until one more call fits into the window, and counts it. Returns the moment
+    /// that the limit counts. A call may come exactly one window after the oldest.
     ///
-    /// Dropped while it waits, it counts nothing, and the next waiter takes its turn.
-    /// Await it or drop it: a future that was polled and is kept blocks all later
-    /// callers.
+    /// If the future is dropped while it waits, nothing is counted, and the next waiter
+    /// takes its turn. Do not keep a polled future: it blocks all later callers.
     pub async fn acquire(&self) -> Instant {
-        // It succeeds only if no caller waits, and costs half as much as `lock`.
+        // `try_lock` succeeds only if no caller waits, and costs half as much as `lock`.
         let mut calls = match self.calls.try_lock() {
             Ok(calls) => calls,
             Err(_) => self.calls.lock().await,
@@ -85,8 +84,8 @@ impl SlidingWindow {
         now
     }
 
-    /// Counts a call if it fits into the window. It never overtakes callers that wait; if
-    /// there are any, the time of the error is one window.
+    /// Counts a call if it fits into the window. It never overtakes waiting callers: if
+    /// there are any, the error says one window.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
         let lock = self.calls.try_lock();
         let mut calls = lock.map_err(|_| RetryAfter(self.window))?;

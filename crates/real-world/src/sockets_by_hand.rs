@@ -2,17 +2,17 @@
 //!
 //! `TcpSocket` is a socket before it listens or connects: set options and bind it. After
 //! that `read`, `write_all` and `accept` are `sock_recv`, `sock_sendall`, `sock_accept`.
-//! `add_reader` is a task that awaits `readable` and calls `try_read`. A socket may turn
-//! out not to be readable after all: on `WouldBlock` wait again. `from_std` takes over a
-//! socket of the standard library. `AsyncFd` does the same for other descriptors.
+//! `add_reader` is a task that awaits `readable` and calls `try_read`. `readable` may be
+//! wrong: on `WouldBlock`, wait again. `from_std` takes over a socket of the standard
+//! library. `AsyncFd` does the same for other descriptors.
 //!
-//! Trap: a `TcpSocket` has no option set, not even SO_REUSEADDR. A server that starts
-//! again on its port is then refused for a minute ("address in use").
+//! Trap: a `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
+//! on its port is then refused for a minute ("address in use").
 //!
 //! Trap: without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
 //! runtime is unsupported". Without debug assertions it blocks a thread instead.
 //!
-//! In production: `socket2` has the options that are not here.
+//! In production: `socket2` has the options that Tokio lacks.
 //!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
@@ -48,7 +48,7 @@ pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// Connects with options that have to be set before.
+/// Connects, with options that must be set before.
 pub async fn connect(address: SocketAddr, send_buffer: u32) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -66,7 +66,7 @@ pub fn adopt(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(accepted)
 }
 
-/// A task that calls back. Dropped, it goes on; [`remove`](Self::remove) ends it.
+/// A task that calls back. Only [`remove`](Self::remove) ends it; dropping it does not.
 pub struct Reader {
     removed: CancellationToken,
     task: JoinHandle<()>,
@@ -97,7 +97,7 @@ pub fn add_reader(
                         return;
                     }
                 }
-                // There was nothing after all.
+                // Nothing could be read after all.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return callback(Err(error)),
             }
@@ -109,8 +109,7 @@ pub fn add_reader(
 }
 
 impl Reader {
-    /// Returns when no callback runs and none will follow. What comes after that stays
-    /// in the socket.
+    /// Waits until no callback runs and none will follow. Later data stays in the socket.
     ///
     /// # Panics
     ///
@@ -122,12 +121,12 @@ impl Reader {
     }
 }
 
-/// Writes while there is room, and waits while there is none: what a callback of
-/// `add_writer` does, which removes itself after the last byte.
+/// Writes while there is room, and waits while there is none. In asyncio a callback of
+/// `add_writer` does this, until the last byte.
 ///
 /// # Errors
 ///
-/// If the connection is lost. Dropped, it has written a part.
+/// If the connection is lost. A dropped future may have written a part.
 pub async fn send(socket: &TcpStream, data: &[u8]) -> io::Result<()> {
     let mut sent = 0;
     while sent < data.len() {
@@ -141,7 +140,7 @@ pub async fn send(socket: &TcpStream, data: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends a text and shows what comes, until Ctrl-C: `cargo run -- 127.0.0.1:8000 hello`.
+/// Sends a text and shows the replies, until Ctrl-C: `cargo run -- 127.0.0.1:8000 hello`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);

@@ -1,10 +1,10 @@
 //! Insert many rows into SQLite: `executemany`, and rows of many callers in batches.
 //!
-//! A statement outside of a transaction is a transaction of its own, which the disk must
-//! confirm. So insert many rows in one. Rows that come one by one, for example from
-//! requests, are gathered until there are enough or the first one has waited long enough.
+//! Outside of a transaction, each statement is a transaction of its own, and waits for
+//! the disk. So insert many rows in one. Rows that come one by one, as from requests, are
+//! gathered until there are `max_rows`, or the first one has waited for `max_wait`.
 //!
-//! Bounds: `max_rows` rows a batch; as many wait for the next. Further callers wait.
+//! Bounds: a batch of `max_rows` rows, and as many in the channel. Further callers wait.
 //!
 //! Trap: a server that answers before the commit loses rows in a crash. `insert` returns
 //! after the commit.
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-/// Inserts all rows, or none if one fails. It blocks.
+/// Inserts all rows, or none if one fails. Blocks its thread.
 pub fn insert_all<P: Params>(
     db: &mut Connection,
     sql: &str,
@@ -61,7 +61,7 @@ fn insert_each<P: Params>(
         match insert.execute(row) {
             // Without a transaction each further row would be stored by itself.
             Err(error) if transaction.is_autocommit() => return Err(error),
-            // Of a `RETURNING`: the row is inserted, though this is an error.
+            // From `RETURNING`: the row is inserted, although this is an error.
             Err(error @ rusqlite::Error::ExecuteReturnedResults) => return Err(error),
             result => results.push(result),
         }
@@ -102,9 +102,9 @@ impl<P> Clone for BatchWriter<P> {
 }
 
 impl<P: Params + Send + 'static> BatchWriter<P> {
-    /// Starts the task. It writes when there are `max_rows` rows, or when the first one
-    /// has waited for `max_wait`. It ends when all clones are dropped and their rows are
-    /// written.
+    /// Starts the task. The task writes when there are `max_rows` rows, or when the first
+    /// one has waited for `max_wait`. It ends when all clones are dropped and their rows
+    /// are written.
     ///
     /// `sql` inserts one row, without `RETURNING`; `P` are its parameters, for example
     /// `(u32, f64)`.
@@ -130,7 +130,7 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
                         batch.push(entry);
                     }
                 };
-                // When the time has passed, it writes what there is.
+                // After the timeout, the rows so far are written.
                 let _ = timeout(max_wait, gather).await;
                 let db = Arc::clone(&db);
                 if spawn_blocking(move || write(&db, sql, batch))
@@ -145,10 +145,10 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
         (Self { entries }, task)
     }
 
-    /// Returns when the row is stored. Waits for room while two batches are full.
+    /// Waits until the row is stored. With two full batches, it waits for room.
     ///
-    /// Dropped while it waits for room, it stores nothing. Dropped later, it does not
-    /// keep the row from being stored.
+    /// If the future is dropped while it waits for room, the row is not stored. If it is
+    /// dropped later, the row is stored all the same.
     pub async fn insert(&self, row: P) -> Result<(), InsertError> {
         let (reply, result) = oneshot::channel();
         let sent = self.entries.send(Entry { row, reply }).await;

@@ -1,15 +1,15 @@
 //! A connection pool for SQLite: one writer, several readers, transactions, timeouts.
 //!
 //! With a write-ahead log (WAL), SQLite reads while it writes, but only one connection
-//! may write. Here writers wait for it, first come, first served. The work is a function
-//! that runs on a thread, so no transaction can be held over an await. If the caller has
-//! gone, its query is stopped and its transaction rolled back.
+//! may write. Writers wait for that one, first come, first served. The work is a function
+//! that runs on a thread, so no transaction is held across an await. If the caller is
+//! dropped, its query is stopped and its transaction rolled back.
 //!
 //! Bounds: the connections, `acquire_timeout` and `busy_timeout`. unbounded: the waiting
 //! calls, the time of a call, and the log, which grows while one transaction reads.
 //!
 //! Trap: a transaction that reads and then writes fails at once with "database is locked"
-//! if another one has written meanwhile. `BEGIN IMMEDIATE` waits at its beginning.
+//! if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
 //!
 //! In production: `deadpool-sqlite` has hooks and timeouts, but one kind of connection.
 //!
@@ -58,7 +58,7 @@ pub enum PoolError<E = rusqlite::Error> {
     /// Opening, beginning or committing failed. Nothing has changed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// For example with `COMMIT` or `INSERT OR ROLLBACK`. What is stored is unknown.
+    /// For example with `COMMIT` or `INSERT OR ROLLBACK`. The stored rows are unknown.
     #[error("the work ended its transaction itself")]
     Ended,
     #[error("{0}")]
@@ -69,9 +69,9 @@ pub enum PoolError<E = rusqlite::Error> {
 /// and blocks its thread meanwhile; [`close`](Self::close) does not.
 #[derive(Clone)]
 pub struct SqlitePool {
-    /// Transactions that read, and see one state of the database.
+    /// Transactions that read. Each sees one state of the database.
     pub readers: Connections,
-    /// The only transaction that writes. Closed last, it puts the log into the file.
+    /// The only connection that writes. Closed last, it moves the log into the file.
     pub writer: Connections,
 }
 
@@ -97,7 +97,7 @@ impl SqlitePool {
         };
         let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        // Until it reads, a plain BEGIN does nothing.
+        // A plain BEGIN does nothing until the first read.
         let read = "BEGIN; SELECT 1 FROM sqlite_schema";
         let pool = Self {
             readers: connections(read, read_only, settings.readers),
@@ -108,7 +108,7 @@ impl SqlitePool {
     }
 
     /// Refuses new and waiting calls, waits for running ones, and closes the connections.
-    /// Returns the first error of SQLite. Dropped while it waits, it can be called again.
+    /// Returns the first error of SQLite. If the future is dropped, call it again.
     pub async fn close(&self) -> Result<(), PoolError> {
         self.writer.0.permits.close();
         self.readers.close().await?;
@@ -134,11 +134,11 @@ impl Connections {
     /// Runs `work` in a transaction, on a thread. First come, first served. Commits if
     /// `work` returns `Ok`, and rolls back if it fails or panics.
     ///
-    /// Dropped while it waits, `work` never starts. Dropped later, each of its long
-    /// statements fails, and it is rolled back; dropped after `work`, it is committed.
+    /// If the future is dropped while it waits, `work` never starts. During `work`, long
+    /// statements then fail, and all is rolled back. After it, all is committed.
     ///
-    /// In `work` use `savepoint`, not `transaction`. Pragmas that it sets stay. If it
-    /// panics, so does this, and the connection is closed.
+    /// In `work` use `savepoint`, not `transaction`. Its pragmas stay set. If `work`
+    /// panics, so does `run`, and the connection is closed.
     pub async fn run<T: Send + 'static, E: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,

@@ -1,13 +1,13 @@
 //! Read a line from standard input with a timeout; why the program does not end after it.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. Read in one thread of your own: no program waits for it.
+//! read that has begun. Read in a thread of your own: no program waits for it.
 //!
-//! Bounds: two lines ahead. unbounded: the length of a line. `Lines` locks standard input
-//! for ever, and ends at a line that is not UTF-8.
+//! Bounds: two lines ahead. unbounded: the length of a line. `Lines` keeps standard input
+//! locked, and ends at a line that is not UTF-8.
 //!
-//! Trap: an abandoned question leaves its read behind. That read takes the next line,
-//! which is lost if each question has a new reader.
+//! Trap: after a timeout the read goes on, and takes the next line. The line is lost if
+//! each question has a new reader.
 //!
 //! Trap: the end of `main` waits for the read, until somebody presses Enter.
 //! `Runtime::shutdown_background` and `process::exit` do not wait.
@@ -35,12 +35,12 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Begins to read standard input.
+    /// Starts a thread that reads standard input.
     pub fn of_stdin() -> io::Result<Self> {
         Self::read(|| io::stdin().lock())
     }
 
-    /// Begins to read what is opened in the thread.
+    /// Starts a thread that opens a reader and reads its lines.
     pub fn read<R: BufRead>(
         open: impl FnOnce() -> R + Send + 'static,
     ) -> io::Result<Self> {
@@ -61,15 +61,15 @@ impl Lines {
     }
 
     /// Returns the next line, without its end; `None` at the end of the input.
-    /// Cancel-safe: what comes after a timeout is the answer to the next call.
+    /// Cancel-safe: a line that comes after a timeout is the answer to the next call.
     /// After an error no line comes.
     pub async fn next(&mut self) -> io::Result<Option<String>> {
         self.lines.recv().await.transpose()
     }
 }
 
-/// Runs it, as `#[tokio::main]` does, but does not wait for blocking calls at the end,
-/// nor after a panic.
+/// Runs the future, as `#[tokio::main]` does, but does not wait for blocking calls at the
+/// end, nor after a panic.
 pub fn block_on_and_leave<T>(program: impl Future<Output = T>) -> io::Result<T> {
     let runtime = Runtime::new()?;
     // A panic would drop the runtime, and that waits.

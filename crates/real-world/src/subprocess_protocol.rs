@@ -6,10 +6,10 @@
 //!
 //! Bounds: one piece of 64 KiB for each pipe.
 //!
-//! Trap: the exit is not the end of the output, because a grandchild may hold a pipe. Go
-//! on until all three events have come.
+//! Trap: output may follow the exit, because a grandchild may hold a pipe. Read on until
+//! both pipes are closed.
 //!
-//! Trap: `wait` closes a `stdin` that is still in the `Child`. Take it out before.
+//! Trap: `wait` closes a `stdin` that is still in the `Child`. Take `stdin` out first.
 //!
 //! See also: `run_subprocess` (lines, limits in time, process groups, other signals).
 //!
@@ -28,7 +28,7 @@ use tokio::select;
 /// What happens to a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A piece of standard output, 1, or standard error, 2.
+    /// A piece of standard output (1) or standard error (2).
     Data(u8, Vec<u8>),
     /// That pipe is closed.
     PipeLost(u8),
@@ -36,7 +36,7 @@ pub enum Event {
     Exited(ExitStatus),
 }
 
-/// A child with all its pipes. Dropped, it kills the child.
+/// A child with all its pipes. Dropping it kills the child.
 pub struct Process {
     /// The input of the child; `take` it and drop it to end the input.
     pub stdin: Option<ChildStdin>,

@@ -2,15 +2,15 @@
 //!
 //! `start_server` makes a task for each client; here you accept in a loop and spawn. Take
 //! the permit before you accept: then the next client waits in the system's backlog. A
-//! read of 0 bytes says that the client has ended its side; the other side is still open.
+//! read of 0 bytes says that the client sends no more; you may still send.
 //!
-//! Bounds: `Limits`, and 4 KiB for each connection. `idle` is for one read or write, so a
+//! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a
 //! client that sends a byte now and then keeps its permit.
 //!
 //! Trap: with `listener.accept().await?` the server ends when the process is out of file
-//! descriptors. `start_server` goes on after such an error; here you do.
+//! descriptors. `start_server` goes on after such an error, as `accept` does here.
 //!
-//! In production: `axum` for HTTP, `tonic` for calls, before a protocol of your own.
+//! In production: take `axum` for HTTP or `tonic` for gRPC before you invent a protocol.
 //!
 //! See also: `line_protocol`, `api_server`, `servers`, `tls`.
 //!
@@ -41,10 +41,10 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Serves until the token is cancelled, and then lets the connections end. Cuts off those
-/// that do not end in time, and returns how many these were.
+/// Serves until the token is cancelled, and then lets the connections end. Cuts off
+/// connections that take too long, and returns their number.
 ///
-/// Dropped, it closes all connections at once.
+/// Dropping the future closes all connections at once.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,
@@ -91,14 +91,14 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Sends back what comes, until the client ends its side.
+/// Sends back all bytes, until the client ends its side.
 ///
 /// # Errors
 ///
 /// `TimedOut` if nothing came for `idle`, or the client took longer than that to read an
-/// answer; otherwise what the system says of the connection.
+/// answer; otherwise the system's error.
 pub async fn echo(mut stream: TcpStream, idle: Duration) -> io::Result<()> {
-    // Small answers go out at once, as asyncio has it by default.
+    // Small answers go out at once, as in asyncio.
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 4096];
     loop {

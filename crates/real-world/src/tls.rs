@@ -1,21 +1,21 @@
 //! TLS with tokio-rustls: server, client, certificates that are refused, close_notify.
 //!
-//! A configuration is what `ssl.SSLContext` is: made once, and shared. `trust_system` is
+//! A configuration is an `ssl.SSLContext`: make it once, and share it. `trust_system` is
 //! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
-//! authority ("CaUsedAsEndEntity"), as `openssl req -x509` makes it; Python takes it.
+//! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes these; Python takes them.
 //!
-//! Bounds: `Limits`. A handler that keeps what it reads needs a limit in bytes as well.
+//! Bounds: `Limits`. A handler that keeps its input needs a limit in bytes as well.
 //!
 //! Trap: dropping a connection sends no close_notify; `shutdown` does. Without it the
 //! other side reports "peer closed connection without sending TLS close_notify".
 //!
-//! Trap: tokio-rustls has no limit for a handshake. It must not run in the accept loop.
+//! Trap: tokio-rustls sets no timeout for a handshake. Never run one in the accept loop.
 //!
 //! In production: `reqwest` and `hyper-rustls` do all of this for HTTPS.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
 //! clock: real
-//! differs: asyncio takes a connection that breaks off for the end of what was sent
+//! differs: asyncio treats a broken connection as the end of the data
 //! stderr: no handshake
 //! try: nowhere a b -> invalid socket address
 
@@ -61,7 +61,7 @@ pub fn trust(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
     Ok(Arc::new(config))
 }
 
-/// Returns the configuration of a client that trusts whom the system trusts, as
+/// Returns the configuration of a client that trusts the system's authorities, as
 /// `ssl.create_default_context()` does. Make it once. Fails if the system's certificates
 /// cannot be read.
 pub fn trust_system() -> Result<Arc<ClientConfig>, rustls::Error> {
@@ -88,14 +88,14 @@ pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> 
     Ok(Arc::new(config))
 }
 
-/// Makes a TLS connection of a connection to `host`, within the limit. The stream may
-/// have been used before, so this is `start_tls` as well. If it fails, nothing but the
-/// handshake was sent to the other side.
+/// Returns a TLS connection over a stream to `host`, within the limit. The stream may
+/// have been used before, so this is `start_tls` as well. If it fails, only handshake
+/// bytes were sent.
 ///
 /// # Errors
 ///
 /// `TimedOut` after the limit, `InvalidInput` if `host` is neither a name nor an address.
-/// [`refusal`] knows whether the certificate was refused.
+/// [`refusal`] tells whether the certificate was refused.
 pub async fn connect<S>(
     config: &Arc<ClientConfig>,
     host: &str,
@@ -126,9 +126,9 @@ pub struct Limits {
 }
 
 /// Calls the handler with each connection, in a task of its own, until the token is
-/// cancelled. Then gives the connections time to end, and returns how many did not.
+/// cancelled. Then gives the connections time to end, and returns how many it cut off.
 ///
-/// A handshake that fails does not affect other clients. Dropped, it closes all
+/// A handshake that fails does not affect other clients. Dropping the future closes all
 /// connections at once.
 pub async fn serve<F, Fut>(
     listener: TcpListener,
@@ -190,7 +190,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Sends back what it gets: `cargo run -- 127.0.0.1:8443 fullchain.pem privkey.pem`.
+/// Sends back all bytes: `cargo run -- 127.0.0.1:8443 fullchain.pem privkey.pem`.
 #[tokio::main]
 pub async fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -214,7 +214,7 @@ pub async fn main() -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let serving = serve(listener, config, limits, stop.clone(), echo);
     let ctrl_c = async {
-        // Where nobody can listen for it, it ends the program as usual.
+        // If the signal cannot be caught, Ctrl-C ends the program as usual.
         if tokio::signal::ctrl_c().await.is_ok() {
             stop.cancel();
         }

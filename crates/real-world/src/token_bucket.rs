@@ -1,7 +1,7 @@
 //! Rate limit with a token bucket: N calls per second, and bursts up to a size.
 //!
-//! A token comes in each interval, until the bucket is full. A call takes one or waits. A
-//! server does not wait: `try_acquire` tells the time for `Retry-After`.
+//! Each interval adds a token, until the bucket is full. A call takes one or waits. A
+//! server does not wait: `try_acquire` returns the time for `Retry-After`.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -9,12 +9,12 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: callers that look, sleep and then take a token all look before the first one
-//! takes. Here the first waiter holds the lock while it sleeps.
+//! Trap: if callers look for a token, sleep, and then take it, several see the same
+//! token. Here the first waiter holds the lock while it sleeps.
 //!
 //! Trap: with a burst of ten and ten tokens a second, 19 calls fit into one second.
 //!
-//! In production: `governor` has a limit for each key. Its waiters retry in no order.
+//! In production: `governor` has a limit for each key. Its waiters have no order.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 //! try: tea cake pie -> pie
@@ -26,20 +26,21 @@ use tokio::time::{Instant, sleep_until};
 
 /// A token bucket: a limit of calls in the long run, with bursts.
 ///
-/// In any time it gives at most `burst` tokens, and one more for each whole `interval` in
-/// that time. First come, first served. It has no task and belongs to no runtime, so it
-/// can be in an `Arc` or in a `static`.
+/// In any period it gives at most `burst` tokens, and one more for each whole `interval`
+/// in the period. First come, first served. It has no task and belongs to no runtime, so
+/// it can be in an `Arc` or in a `static`.
 ///
 /// It keeps one moment instead of a number of tokens, as the generic cell rate algorithm
 /// (GCRA) does, so nothing is rounded.
 pub struct TokenBucket {
     burst: u32,
     interval: Duration,
-    /// When the bucket is full, if nobody takes a token. The first waiter holds the lock.
+    /// When the bucket will be full, if no token is taken. The first waiter holds the
+    /// lock.
     full_at: Mutex<Instant>,
 }
 
-/// There are never so many tokens in the bucket.
+/// More tokens were requested than the bucket ever holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{tokens} tokens, and the bucket holds {burst}")]
 pub struct InsufficientCapacity {
@@ -58,9 +59,8 @@ impl TokenBucket {
     /// Returns a full bucket of `burst` tokens, to which one is added each `interval`.
     /// For five in a second, `interval` is `Duration::from_secs(1) / 5`.
     ///
-    /// Timers wake up to a millisecond late. With a `burst` of 1 that time is lost, so
-    /// with an interval of few milliseconds fewer calls get through than might, never
-    /// more.
+    /// Timers wake up to a millisecond late. With a `burst` of 1 that time is lost: at
+    /// intervals of a few milliseconds, fewer calls get through, never more.
     ///
     /// # Panics
     ///
@@ -80,18 +80,17 @@ impl TokenBucket {
         }
     }
 
-    /// Waits for a token and takes it. Returns the moment, for which the limit holds.
+    /// Waits for a token and takes it. Returns the moment that the limit counts.
     ///
-    /// Dropped while it waits, it takes nothing, and the next waiter gets the token.
-    /// Await it or drop it: a future that was polled and is kept blocks all later
-    /// callers.
+    /// If the future is dropped while it waits, it takes nothing, and the next waiter
+    /// gets the token. Do not keep a polled future: it blocks all later callers.
     pub async fn acquire(&self) -> Instant {
         self.take(1).await
     }
 
     /// Waits for several tokens and takes them at once. Later callers wait, even if they
     /// want fewer. Otherwise as [`acquire`](Self::acquire). Fails at once if the bucket
-    /// never holds so many.
+    /// never holds that many.
     pub async fn acquire_many(
         &self,
         tokens: u32,
@@ -103,8 +102,8 @@ impl TokenBucket {
         Ok(self.take(tokens).await)
     }
 
-    /// Takes a token if there is one. It never overtakes callers that wait; if there are
-    /// any, the time of the error is one interval.
+    /// Takes a token if there is one. It never overtakes waiting callers: if there are
+    /// any, the error says one interval.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
         let lock = self.full_at.try_lock();
         let mut full_at = lock.map_err(|_| RetryAfter(self.interval))?;

@@ -1,15 +1,15 @@
 //! Cache with a time to live (TTL), a capacity (LRU) and one load a key: async memoize.
 //!
 //! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once.
-//! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it owns what it
-//! uses ("borrowed data escapes outside of method"): give it an `Arc`.
+//! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it must own its
+//! data ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity`, with running loads and expired values. unbounded: a load's time.
+//! Bounds: `capacity` entries. unbounded: a load's time; evicted loads, which run on.
 //!
 //! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
 //!
-//! Trap: a load that began before a change puts the old value back. `remove` prevents it.
+//! Trap: a load that began before a change stores the old value. `remove` prevents this.
 //!
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
 //! expiry for each entry. Its clock cannot be paused in a test.
@@ -38,7 +38,7 @@ pub enum LoadError<E> {
     NoResult,
 }
 
-/// Keeps a number of values for a time, and loads missing ones. Clones share the entries.
+/// Keeps up to `capacity` values, and loads missing ones. Clones share the entries.
 ///
 /// If there are too many, the least recently used is evicted. Callers get clones of `V`:
 /// put large values into an `Arc`, and errors that are not `Clone`.
@@ -81,9 +81,9 @@ where
     /// `load` in a task and keeps its result.
     ///
     /// Dropping the future does not stop the load. A load that never ends keeps its key
-    /// from being loaded: put a `timeout` into it. It sees neither the task locals nor
-    /// the tracing span of the caller. An error goes to all waiting callers and is not
-    /// kept.
+    /// from being loaded: put a `timeout` into it. The load sees neither the task locals
+    /// nor the tracing span of the caller. An error goes to all waiting callers and is
+    /// not kept.
     ///
     /// # Panics
     ///
@@ -156,7 +156,7 @@ where
         drop(removed);
     }
 
-    /// Returns what gives way to the new entry.
+    /// Returns the entries that the new one replaces and evicts.
     fn store(
         &self,
         entries: &mut Entries<K, V, E>,
@@ -190,7 +190,7 @@ fn is_past(expires: Option<Instant>) -> bool {
     expires.is_some_and(|expires| expires <= Instant::now())
 }
 
-/// Counts the letters of its arguments, of each only once: `cargo run -- Ann Ben Ann`.
+/// Counts the letters of its arguments, each only once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
 pub async fn main() -> Result<(), LoadError<std::convert::Infallible>> {
     let cache = TtlCache::new(100, Duration::from_secs(60));

@@ -1,16 +1,16 @@
 //! UDP client: ping with sequence numbers, timeout, retry, lost datagrams.
 //!
 //! `UdpSocket` is `create_datagram_endpoint`; you await `recv` where a `DatagramProtocol`
-//! is called back. `connect` sends nothing: it selects whose datagrams arrive. Only then
-//! does `recv` return the errors of `error_received`. `recv` is cancel-safe. For the
-//! other side see `udp_server`.
+//! is called back. `connect` sends nothing: it admits the datagrams of one address only.
+//! After it, `recv` also returns the errors of `error_received`. `recv` is cancel-safe.
+//! For the other side see `udp_server`.
 //!
 //! Bounds: one ping at a time, `attempts` of `limit` each.
 //!
-//! Trap: an answer may be lost, late, or there twice. Put a number into each question,
-//! and ignore answers with another number. It does not protect from forged answers.
+//! Trap: an answer may be lost, come late, or come twice. Put a number into each
+//! question, and ignore answers with another number. It does not stop forged answers.
 //!
-//! Trap: `recv` silently cuts off what does not fit into the buffer.
+//! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!
 //! In production: `quinn` (QUIC) has streams, encryption and retries.
 //!
@@ -36,7 +36,7 @@ pub enum PingError {
     Socket(#[from] io::Error),
 }
 
-/// Sends numbers to a server, which sends them back, one at a time.
+/// Sends numbers, one at a time, to a server that sends them back.
 pub struct Pinger {
     pub(crate) socket: UdpSocket,
     pub(crate) number: u32,
@@ -72,12 +72,12 @@ impl Pinger {
 
     /// Returns the number of this ping, and how often it was sent.
     ///
-    /// Cancel-safe: after a drop, its answer is not taken for that of the next ping.
+    /// Cancel-safe: a late answer is not taken for the answer to the next ping.
     ///
     /// # Errors
     ///
-    /// [`PingError::Lost`], if no attempt had an answer; [`PingError::Socket`], at once,
-    /// and also for an error that an earlier ping caused.
+    /// [`PingError::Lost`] if no attempt had an answer. [`PingError::Socket`] at once,
+    /// also for the error of an earlier ping.
     pub async fn ping(&mut self) -> Result<(u32, u32), PingError> {
         self.number = self.number.wrapping_add(1);
         for attempt in 1..=self.attempts {
@@ -103,7 +103,7 @@ impl Pinger {
     }
 }
 
-/// Pings a server that sends back what comes: `cargo run -- 127.0.0.1:7`.
+/// Pings a server that sends back all datagrams: `cargo run -- 127.0.0.1:7`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let server = std::env::args().nth(1).ok_or("usage: ADDRESS")?;

@@ -1,16 +1,16 @@
 //! UDP server: answer each datagram in a task, at most N at once, go on after errors.
 //!
 //! A loop over `recv_from` is the `datagram_received` of a `DatagramProtocol`. An answer
-//! that takes time needs a task with a permit. Without a permit the server drops the
-//! datagram, as the network may do anyway; the client asks again.
+//! that takes time needs a task with a permit. If none is free, the server drops the
+//! datagram, as the network may do; the client asks again.
 //!
 //! Bounds: `at_once` answers, and requests of 1500 bytes. Longer ones are cut off.
 //!
 //! Trap: `recv_from(..).await?` ends the server. On Windows it fails if a client has
 //! refused an earlier answer.
 //!
-//! Trap: senders can forge their address. Never send more than the request had, or others
-//! use the server to flood somebody.
+//! Trap: senders can forge their address. Never send more than the request had, or
+//! attackers use the server to flood a victim.
 //!
 //! See also: `udp_ping` (a client with numbers and retries).
 //!
@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 /// Answers requests until the token is cancelled, and then sends the answers that have
 /// begun. Drops a request if `at_once` answers are under way.
 ///
-/// Dropped, it receives nothing more, but still sends those answers.
+/// If the future is dropped, it receives no more, but still sends those answers.
 pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
     let socket = Arc::new(socket);
     let permits = Arc::new(Semaphore::new(at_once));

@@ -1,9 +1,9 @@
 //! Unix domain socket server: stale socket file, file permissions, peer credentials.
 //!
 //! `UnixListener` is `start_unix_server`, and a stream is read and written as with TCP.
-//! The socket file outlives its process. asyncio removes any file silently, even from a
-//! live server. Here the lock of a second file decides, which the system frees when the
-//! process dies. Use a folder of your own: until `bind` sets the mode, the umask decides.
+//! The socket file outlives its process. asyncio silently removes a socket file, even of
+//! a live server. Here the lock on a second file decides; the system releases it when the
+//! process dies. Use a folder of your own: until `bind` sets the mode, the umask applies.
 //!
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!
@@ -17,7 +17,7 @@
 //! asyncio: asyncio.StreamWriter.get_extra_info
 //! clock: real
 //! try: nowhere/socket hello -> NotFound
-//! differs: asyncio binds where a live server listens, and clients reach the new one
+//! differs: asyncio takes the path from a live server, and clients reach the new one
 
 #[cfg(unix)]
 pub mod unix {
@@ -61,8 +61,8 @@ pub mod unix {
     }
 
     impl Listener {
-        /// Listens, also in the place of a server that died. The file gets this mode.
-        /// Only this user is let in, not even root.
+        /// Listens, also in place of a server that died. The file gets this mode. Only
+        /// this user may connect, not even root.
         ///
         /// # Errors
         ///
@@ -124,7 +124,7 @@ pub mod unix {
 
     impl Drop for Listener {
         fn drop(&mut self) {
-            // Not if a server that knows no lock has put its own there.
+            // Not if a server without the lock has put its own there.
             if identity(&self.path).is_ok_and(|there| there == self.file) {
                 let _gone = fs::remove_file(&self.path);
             }
@@ -137,7 +137,7 @@ pub mod unix {
         Ok((data.dev(), data.ino()))
     }
 
-    /// A locked file. Dropped, it frees the lock, even if a process that is being started
+    /// A locked file. Dropping it releases the lock, even if a starting child process
     /// still has a copy of the file.
     #[derive(Debug)]
     struct Lock(File);
@@ -177,8 +177,8 @@ pub mod unix {
         pub write: Duration,
     }
 
-    /// Sends each client a text, until the token is cancelled. Dropped, it closes all
-    /// connections at once.
+    /// Sends each client a text, until the token is cancelled. Dropping the future closes
+    /// all connections at once.
     pub async fn serve(
         listener: Listener,
         text: &'static str,

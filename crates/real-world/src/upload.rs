@@ -1,17 +1,17 @@
 //! Upload a file as a stream: level memory, progress, early refusal, stall, retry.
 //!
 //! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
-//! does with an async generator. A chunk is read when the connection takes it. With a
-//! length the server can refuse the file at once. reqwest's `timeout` limits the whole
-//! upload, so here the time without progress counts.
+//! does with an async generator. A chunk is read when the connection takes it. If it
+//! knows the length, the server can refuse the file at once. reqwest's `timeout` limits
+//! the whole upload; `stall` only the time without progress.
 //!
 //! Bounds: a few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. unbounded:
 //! the whole time, if the server takes a chunk now and then.
 //!
-//! Trap: a stream is sent once. `RequestBuilder::try_clone` gives `None` for it; aiohttp
-//! sends an empty body, and an empty file is stored. Open the file for each attempt.
+//! Trap: a stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns
+//! `None`, and aiohttp sends an empty file. Open the file for each attempt.
 //!
-//! In production: reqwest's `multipart` sends forms. `tus` is a protocol that resumes.
+//! In production: reqwest's `multipart` sends forms. The protocol `tus` resumes uploads.
 //!
 //! asyncio: async for, yield, asyncio.timeout, asyncio.Timeout.reschedule
 //! clock: real
@@ -40,7 +40,7 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 /// Why a file was not uploaded.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The server neither took a chunk, nor answered, for so long.
+    /// For this long, the server took no chunk and sent no answer.
     #[error("no progress for {0:?}")]
     Stalled(Duration),
     /// The server answered with an error.

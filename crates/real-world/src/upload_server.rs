@@ -1,8 +1,8 @@
 //! Receive uploads in a server: each file whole or not at all, with limits.
 //!
-//! The body goes to a hidden file beside the target, which gets its final name when all
-//! is on the disk. Even after a power cut, readers find the old file or the whole new
-//! one. If the client leaves, the hidden file is removed.
+//! The body goes to a hidden file beside the target. It gets its final name when all
+//! bytes are on the disk. Even after a power cut, readers find the old file or the whole
+//! new one. If the client leaves, the hidden file is removed.
 //!
 //! Bounds: [`Limits`] for the bytes, the time and the number of uploads. unbounded:
 //! stored files; connections that send no request, for which see `api_server`.
@@ -10,8 +10,8 @@
 //! Trap: a server that refuses a body and closes the connection at once may lose its
 //! answer. Read on for a while.
 //!
-//! Trap: a name from outside may be `..`, hidden or too long, and an error of the disk
-//! contains paths. Accept few characters, and log errors instead of sending them.
+//! Trap: a client's file name may be `..`, hidden or too long, and a disk error contains
+//! paths. Accept few characters, and log errors instead of sending them.
 //!
 //! In production: `tower-http` has limits of time and bytes as layers for any handler.
 //!
@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{error::Elapsed, timeout};
 
-/// What one client, and all of them, may use.
+/// The limits of one upload, and of all together.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The largest file.
@@ -88,7 +88,7 @@ impl IntoResponse for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        // The rest of the body is on its way: nothing else may follow it.
+        // The rest of the body is on its way: no other request may follow it.
         let headers = [(header::CONNECTION, "close"), (header::RETRY_AFTER, "1")];
         (status, headers, self.to_string()).into_response()
     }
@@ -151,7 +151,7 @@ impl UploadStore {
         }
     }
 
-    /// Returns the number of bytes.
+    /// Stores the body, and returns its number of bytes.
     async fn store(
         &self,
         name: &str,
@@ -172,7 +172,7 @@ impl UploadStore {
             // `tempfile_in` would make a file that only its owner may read.
             builder.make_in(folder, |path| fs::File::create_new(path))
         });
-        // It is removed when its path is dropped.
+        // The file is removed when `path` is dropped.
         let (file, path) = part.await.map_err(io::Error::from)??.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let receive = async {
@@ -188,7 +188,7 @@ impl UploadStore {
             Ok(size)
         };
         let size = timeout(limits.max_time, receive).await??;
-        // Without it a power cut may leave the name, and no bytes.
+        // Otherwise a power cut may leave the name without the bytes.
         file.sync_all().await?;
         let target = self.folder.join(name);
         let renamed = spawn_blocking(move || path.persist(target)).await;
@@ -221,7 +221,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let store = UploadStore::open(folder.into(), limits).await?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let ctrl_c = async {
-        // Where nobody can listen for it, it ends the program as usual.
+        // If the signal cannot be caught, Ctrl-C ends the program as usual.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -8,7 +8,7 @@
 //! other hosts and `<base href>` are ignored.
 //!
 //! Trap: a client that follows redirects requests pages that robots.txt forbids. Turn
-//! that off: the target of a redirect is a link, and may be an internal address.
+//! that off, and treat the target as a link: it may be an internal address.
 //!
 //! In production: `spider` also runs scripts; `scraper` parses HTML as browsers do.
 //!
@@ -42,14 +42,14 @@ pub struct Limits {
     pub delay: Duration,
     /// How many links away from the first pages.
     pub max_depth: u32,
-    /// The most URLs. Others are ignored.
+    /// The most URLs of one crawl. Further ones are ignored.
     pub max_pages: usize,
 }
 
 /// What a visit returns: an outcome and the links of the page, or an error.
 pub type Visit<T, E> = Result<(T, Vec<Url>), E>;
 
-/// A visit that waits or runs: the URL, how many links away it is, and what came of it.
+/// A visit that waits or runs: the URL, its depth, and the result of the visit.
 type Visited<T, E> = BoxFuture<'static, (Url, u32, Visit<T, E>)>;
 
 /// A crawl in progress.
@@ -68,7 +68,7 @@ where
     T: Send + 'static,
     E: From<JoinError> + Send + 'static,
 {
-    /// Returns a crawl of these pages, the pages of their hosts that they link to, and so
+    /// Returns a crawl of these pages, and of the linked pages on the same hosts, and so
     /// on.
     ///
     /// # Panics
@@ -141,12 +141,12 @@ where
 
 type HostName = (String, Option<u16>);
 
-/// Returns the same for both schemes, if they have their usual ports.
+/// Returns the same name for http and https, if both use their default ports.
 fn host_name(url: &Url) -> HostName {
     (url.host_str().unwrap_or_default().to_owned(), url.port())
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug)]
 pub struct Page {
     pub status: StatusCode,

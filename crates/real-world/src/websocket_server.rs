@@ -1,14 +1,14 @@
 //! WebSocket server with tokio-tungstenite: limits, `Origin`, pings, close frames.
 //!
-//! The library `websockets` does most of this by itself; here you do it: a limit for the
-//! handshake, pings, an end for silent clients, and the close handshake. Reading and
-//! writing run side by side, so that a client that does not read is still heard.
+//! The library `websockets` does most of this by itself. Here you limit the handshake,
+//! send pings, end silent clients, and do the close handshake. Reading and writing run
+//! concurrently: the server still hears a client that does not read.
 //!
-//! Bounds: `Limits`; the library allows messages of 64 MiB. What waits to be sent is in
-//! the caller's queue.
+//! Bounds: `Limits`; the library alone allows messages of 64 MiB. Outgoing messages wait
+//! in the caller's queue.
 //!
 //! Trap: any web page can open a WebSocket to your server, with its visitor's cookies.
-//! The browser tells in `Origin` which page it is: refuse all but yours.
+//! The browser names the page's site in `Origin`: refuse all but yours.
 //!
 //! In production: `axum` with `ws` serves the same socket beside other routes.
 //!
@@ -55,15 +55,15 @@ pub struct Limits {
     pub message: usize,
     /// The time from one ping to the next.
     pub ping: Duration,
-    /// The longest time until a message has come or gone, or a ping is answered.
+    /// The longest wait for a message or the answer to a ping, and the longest send.
     pub silence: Duration,
     /// The time for a client to answer a close frame.
     pub closing: Duration,
 }
 
 /// Calls the handler with each connection, in a task of its own, until the token is
-/// cancelled. Then the connections have twice `Limits::closing` to end. Dropped, it cuts
-/// all clients off.
+/// cancelled. Then the connections have twice `Limits::closing` to end. Dropping the
+/// future cuts off all clients.
 pub async fn serve<F: Future<Output = ()> + Send>(
     listener: TcpListener,
     limits: Limits,
@@ -112,7 +112,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// A connection after its handshake. Dropped, it sends no close frame.
+/// A connection after its handshake. Dropping it sends no close frame.
 pub struct Connection<S> {
     socket: WebSocketStream<S>,
     limits: Limits,
@@ -152,8 +152,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// side. Awaits the future of `on_text` before it reads on. Ignores binary messages.
     ///
     /// Returns `Away` if the sender of the outgoing texts was dropped, `Normal` if the
-    /// client has left, `Abnormal` if the connection broke, `Error` if the client is
-    /// silent or does not read, and otherwise the rule that it has broken.
+    /// client has left, `Abnormal` if the connection broke. Returns `Error` if the client
+    /// is silent or does not read, otherwise the rule that it has broken.
     pub async fn converse<F: Future>(
         &mut self,
         outgoing: &mut mpsc::Receiver<Utf8Bytes>,
@@ -225,7 +225,7 @@ async fn read(
     }
 }
 
-/// Sends back what it gets, until it is killed: `cargo run -- 127.0.0.1:8080`.
+/// Sends back all texts, until it is killed: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;

@@ -1,13 +1,13 @@
-//! Write a file whole or not at all: whoever reads it sees the old text or the new one.
+//! Write a file whole or not at all: a reader sees the old text or the new one.
 //!
 //! The text goes into a hidden file in the same folder, which is renamed when its bytes
-//! are on the disk. In Python this is `os.replace` after `os.fsync`. All in one
-//! `spawn_blocking`, because `tokio::fs` hands each call to a thread of its own.
+//! are on the disk. In Python this is `os.replace` after `os.fsync`. All runs in one
+//! `spawn_blocking`, because `tokio::fs` hands each call to a thread.
 //!
 //! Bounds: the text is in memory. To stream it: `download_to_file`, `file_processor`.
 //!
-//! Trap: `tokio::fs::write` first empties the file. A reader, a crash and a full disk
-//! find nothing, or half.
+//! Trap: `tokio::fs::write` first empties the file. A reader then sees half of it, and a
+//! crash or a full disk leaves half.
 //!
 //! Trap: the rename replaces a link, not the file that the link leads to. Call
 //! `tokio::fs::canonicalize` on such a path before.
@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 /// Writes a file, with the permissions of the file that it replaces.
 ///
 /// Dropping the future does not stop a write that has begun. After an error or a crash
-/// the old file is unchanged. A crash may leave a hidden file that ends in `.part`.
+/// the file is the old or the new one, whole. A crash may leave a hidden `.part` file.
 pub async fn write_whole(
     path: impl Into<PathBuf>,
     contents: impl AsRef<[u8]> + Send + 'static,
@@ -50,10 +50,10 @@ fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
         part.as_file().set_permissions(old.permissions())?;
     }
     part.write_all(contents)?;
-    // Without it a power cut may leave the new name, and no bytes.
+    // Otherwise a power cut may leave the new name without the bytes.
     part.as_file().sync_all()?;
     part.persist(path)?;
-    // The name is on the disk when the folder is. Windows cannot open a folder so.
+    // The name is on the disk when the folder is synced. Windows cannot open a folder.
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(())
