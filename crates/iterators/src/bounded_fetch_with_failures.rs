@@ -2,8 +2,8 @@
 //!
 //! Each future returns its address beside its `Result`. So a failure is an ordinary item
 //! that says where it belongs, and the other fetches go on. The argument of
-//! `buffer_unordered` is the limit, in place of a semaphore. The futures share the client
-//! by reference, which `async move` copies.
+//! `buffer_unordered` is the limit, in place of a semaphore. The futures share the
+//! client: `async move` copies the reference to it.
 //!
 //! Bounds: `limit` fetches at once. The lists of pages and failures are unbounded.
 //!

@@ -5,8 +5,8 @@
 //! the `yield`. The end of a block drops a stream that was pinned in it, as `aclosing`
 //! closes a generator.
 //!
-//! Trap: `break` drops nothing. The cursor of a stream that a variable still holds stays
-//! open, as in Python.
+//! Trap: `break` drops nothing. While a variable holds the stream, its cursor stays open,
+//! as in Python.
 //!
 //! See also: `close_a_stream` for clean-up that awaits, `stop_a_stream`.
 //!

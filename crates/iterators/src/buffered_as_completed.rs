@@ -7,12 +7,12 @@
 //!
 //! Trap: the futures belong to the stream and run only while the consumer waits for the
 //! next result. A busy loop body stalls them. `buffered_in_order` shows how to spawn each
-//! as a task instead, and how to abort the tasks when the stream is dropped.
+//! future as a task, and how to abort the tasks when the stream is dropped.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.TaskGroup
-//! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks go on behind it
+//! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks run on meanwhile
 
 use std::pin::pin;
 use std::time::Duration;

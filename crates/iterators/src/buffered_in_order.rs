@@ -1,14 +1,14 @@
 //! Limit concurrency over a stream: a few jobs at once, results in the order of input.
 //!
-//! `map` each job to a future; `buffered(n)` runs n of them at once. A result that is
-//! ready early counts among the n until its turn, so a slow job holds up the later ones.
-//! A limit of 0 waits for ever.
+//! `map` each job to a future; `buffered(n)` runs n of them at once. An early result
+//! keeps one of the n places until its turn, so a slow job holds up the later ones. A
+//! limit of 0 waits for ever.
 //!
 //! Bounds: n jobs or results.
 //!
 //! Trap: the futures run only while the consumer waits for a result, so a busy loop body
-//! stalls them. Spawn them in the `map`: jobs that have begun then run on. Wrap the
-//! handle in `AbortOnDropHandle`, or they run on after the stream was dropped.
+//! stalls them. Spawn them in the `map`: then started jobs run on. Wrap each handle in
+//! `AbortOnDropHandle`, or the tasks outlive a dropped stream.
 //!
 //! Trap: inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
 //! `FnOnce` is not general enough". Map owned values.

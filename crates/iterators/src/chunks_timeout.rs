@@ -5,10 +5,10 @@
 //! batch once its first item has waited for a limit.
 //!
 //! Bounds: a batch has at most `size` items. While you write a batch, nobody reads the
-//! source. If it cannot wait, feed a channel from a task (`channel_stream`).
+//! source. If the source cannot wait, feed a channel from a task (`channel_stream`).
 //!
-//! Trap: dropping the stream, for example by a timeout around the loop, loses the batch
-//! that it has begun. To keep them, call `into_remainder` first.
+//! Trap: dropping the stream, for example by a timeout around the loop, loses the
+//! unfinished batch. To keep its items, call `into_remainder` first.
 //!
 //! See also: `moving_window`, `batches`, `batching`, `stream_processor`.
 //!

@@ -8,8 +8,8 @@
 //! Trap: `map` with an async function collects futures, as a comprehension without
 //! `await` collects coroutines.
 //!
-//! Trap: a closure that uses a local variable is `move |n| async move { .. }`. Otherwise:
-//! "async closure does not implement `FnMut` because it captures state".
+//! Trap: write a closure that uses a local variable as `move |n| async move { .. }`.
+//! Otherwise: "async closure does not implement `FnMut` because it captures state".
 //!
 //! See also: `async_filter`, `buffered_in_order`, `fallible_stream`.
 //!

@@ -2,8 +2,8 @@
 //!
 //! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
 //! deadline the block is dropped at its current await. A list outside of the block keeps
-//! what the loop has pushed. The `??` is for the timeout, then for the loop's error. For
-//! that, your error type needs a `From<Elapsed>`.
+//! what the loop has pushed. Of the `??`, the first is for the timeout, the second for
+//! the loop's error. Your error type needs a `From<Elapsed>`.
 //!
 //! Trap: `timeout` around `collect`, or around a comprehension, loses the list as well.
 //!
@@ -43,7 +43,7 @@ fn pages(first: u32) -> impl Stream<Item = u32> {
     }
 }
 
-/// Returns the sum of all page numbers, unless a page is torn or the time is over.
+/// Returns the sum of all page numbers, unless a page is torn or the loop times out.
 pub async fn sum(pages: impl Stream<Item = u32>) -> Result<u32, SumError> {
     let mut sum = 0;
     let whole_loop = async {

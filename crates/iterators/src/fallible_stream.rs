@@ -6,7 +6,7 @@
 //!
 //! Trap: both streams have the same type, so the signature does not tell which one it is.
 //! `try_next` and `try_collect` stop at the first error of either. Only plain `stream!`
-//! has further items after it: say so in the doc comment.
+//! has further items after the error: say so in the doc comment.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -8,8 +8,8 @@
 //! Trap: without `pin!` the loop is refused: "cannot be unpinned". If the loop is in a
 //! task, pin the stream there.
 //!
-//! Trap: `yield` moves the value to the consumer. A body that still uses it is a "borrow
-//! of moved value". In a closure, `yield` is refused: "yield syntax is experimental".
+//! Trap: `yield` moves the value to the consumer. To use the value later is a "borrow of
+//! moved value". In a closure, `yield` is refused: "yield syntax is experimental".
 //!
 //! See also: `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!

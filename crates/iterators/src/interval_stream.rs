@@ -1,9 +1,9 @@
 //! A ticker as a stream that a token stops, also while the loop body works.
 //!
-//! `IntervalStream` makes a stream of an interval, and `take_until` a `CancellationToken`
-//! ends it. A token stays cancelled, as an `asyncio.Event` stays set. A stop while the
-//! body works ends the loop at the next turn; a stop between two ticks ends the wait.
-//! Missed ticks come all at once unless told otherwise (`interval_ticks`).
+//! `IntervalStream` turns an interval into a stream, and `take_until` ends it when a
+//! `CancellationToken` is cancelled. A token stays cancelled, as an `asyncio.Event` stays
+//! set. A stop while the body works ends the loop at the next turn; a stop between two
+//! ticks ends the wait. Here missed ticks are skipped (`interval_ticks`).
 //!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!
@@ -28,7 +28,7 @@ pub fn ticks(stop: CancellationToken) -> impl Stream<Item = usize> {
         .map(|(number, _)| number)
 }
 
-/// Works for half a period, and for two and a half of them on 2.
+/// Works for half a period, and at tick 2 for two and a half.
 async fn work(number: usize) {
     println!("tick {number}");
     let halves = if number == 2 { 5 } else { 1 };

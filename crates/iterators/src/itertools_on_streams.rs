@@ -1,8 +1,8 @@
 //! itertools on a stream: takewhile, dropwhile, chain, accumulate, reduce, any, all.
 //!
-//! Streams have adapters for these functions. A condition is a future, so wrap a plain
-//! one in `ready`; `any`, `all` and `fold` take async closures. Python's `itertools`
-//! takes no async iterator: there, write a loop, or use the package aiostream.
+//! Streams have adapters for these functions. A condition returns a future: wrap a `bool`
+//! in `ready`. `any`, `all` and `fold` take async closures. Python's `itertools` takes no
+//! async iterator: there, write a loop, or use the package aiostream.
 //!
 //! Trap: `take_while`, `any` and `all` consume the item at which they stop. Lend the
 //! stream as `&mut` to read on after that item; `peekable` looks without consuming.

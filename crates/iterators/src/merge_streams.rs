@@ -7,12 +7,12 @@
 //!
 //! Trap: only the consumer polls the sources. While its loop body awaits, all of them
 //! stand still. In asyncio each source is a task that reads on. Where that matters, use a
-//! task for each and a channel (`fan_in`).
+//! task for each source, and a channel (`fan_in`).
 //!
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!
 //! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, async for
-//! differs: a busy body holds up the sources; tasks of asyncio read on behind it
+//! differs: a busy body holds up the sources; tasks of asyncio read on meanwhile
 
 use std::pin::pin;
 use std::time::Duration;

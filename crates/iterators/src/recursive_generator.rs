@@ -49,7 +49,7 @@ pub fn walk(comment: Comment, level: usize) -> BoxStream<'static, String> {
     .boxed()
 }
 
-/// Yields the same lines at any depth, if it is read to its end.
+/// Yields the same lines at any depth. Read it to its end: dropping a deep rest recurses.
 pub fn walk_with_stack(comment: Comment) -> impl Stream<Item = String> {
     stream! {
         let mut stack = vec![(comment, 0)];

@@ -2,8 +2,8 @@
 //!
 //! Two calls of `next` at once are refused: "cannot borrow `jobs` as mutable more than
 //! once at a time". Python notices at run time: "anext(): asynchronous generator is
-//! already running". Both languages lock around `next`. Tokio's `Mutex` may be held over
-//! an await, and an `Arc` makes each task an owner of it.
+//! already running". In both languages, lock around `next`. Tokio's `Mutex` may be held
+//! over an await, and an `Arc` makes each task an owner of it.
 //!
 //! Bounds: one item for each worker. Nothing is read ahead.
 //!

@@ -3,7 +3,7 @@
 //! `take_until` ends the stream when a future completes. Here that is a
 //! `CancellationToken`, Tokio's counterpart of an `asyncio.Event` that says stop. The
 //! loop ends between two items, or while it waits for the next one, but never inside its
-//! body. Lend the stream as `&mut`: it then still holds the items that are left.
+//! body. Lend the stream as `&mut`: it then keeps the remaining items.
 //!
 //! Trap: cancelling the loop as a whole, as with `Task.cancel`, loses the item that its
 //! body works on.
@@ -30,7 +30,7 @@ async fn handle(order: u32) {
 
 /// Works on the orders until the stream ends or `stop` is cancelled.
 ///
-/// Dropping this future loses the order in work, but none that is still in the stream.
+/// Dropping this future loses the current order, but none that is still in the stream.
 pub async fn handle_until(
     stop: &CancellationToken,
     orders: &mut (impl Stream<Item = u32> + Unpin),

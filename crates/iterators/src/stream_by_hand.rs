@@ -30,7 +30,7 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Returns a counter. It is polled within a Tokio runtime, whose timer it needs.
+    /// Returns a counter. Poll it within a Tokio runtime, whose timer it needs.
     pub fn new(numbers: Range<u32>, delay: Duration) -> Self {
         let pause = None;
         Self {

@@ -8,8 +8,8 @@
 //! Trap: `'static` means that the stream borrows nothing. Copy what it needs out of
 //! `self`, or a task is refused: "borrowed data escapes outside of method".
 //!
-//! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, it is
-//! refused: "future cannot be sent between threads safely". Take `&mut self`.
+//! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
+//! task refuses it: "future cannot be sent between threads safely". Take `&mut self`.
 //!
 //! See also: `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

@@ -1,12 +1,12 @@
 //! Process a stream of records: limit concurrency to five, collect batches of ten.
 //!
 //! The pipeline is one chain. `map` spawns a task for each record, `buffered(5)` runs
-//! five at once and keeps their order, `try_chunks(10)` collects batches. The first error
-//! ends it. The error holds the part of the batch that was collected by then.
+//! five at once and keeps their order, `try_chunks(10)` collects batches. The loop breaks
+//! at the first error. The error holds the unfinished batch.
 //!
 //! Bounds: 5 tasks, and a batch of 10 records.
 //!
-//! Trap: `try_next().await?` throws that part away. Match on `TryChunksError`, as here.
+//! Trap: `try_next().await?` loses this batch. Match on `TryChunksError`, as here.
 //!
 //! Trap: a bare `JoinHandle` detaches its task when the chain is dropped.
 //! `AbortOnDropHandle` aborts it: here the tasks of the records after the failed one.
@@ -57,7 +57,7 @@ pub fn processed(
     records
         .map(|record| AbortOnDropHandle::new(tokio::spawn(process(record))))
         .buffered(5)
-        // `?` takes the task's `Result` out of that of the join.
+        // `?` unwraps the `Result` of the join. Inside is that of the task.
         .map(|joined| joined?)
 }
 

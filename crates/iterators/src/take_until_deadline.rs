@@ -6,7 +6,7 @@
 //! starts.
 //!
 //! Trap: `timeout` around the loop drops it at its current await, also within the body.
-//! The work on that item stays half done.
+//! The work on the current item stays half done.
 //!
 //! See also: `deadline_for_the_loop`, `stop_a_stream`, `timeout_each`.
 //!

@@ -2,13 +2,13 @@
 //!
 //! The closure of `try_unfold` is `__anext__` in Python. It takes the state and returns
 //! an item with the next state, or `None` at the end. `unfold` is the same without
-//! errors. A generator does as well: `try_stream!` with a loop over `fetch`.
+//! errors. A generator works as well: `try_stream!` with a loop over `fetch`.
 //!
 //! Trap: the state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
 //!
 //! Trap: an `async` closure cannot use local variables: "async closure does not implement
-//! `FnMut` because it captures state". Put what it needs into the state.
+//! `FnMut` because it captures state". Put such variables into the state.
 //!
 //! See also: `stream_by_hand`, `generator`, `pagination`.
 //!
