@@ -4,7 +4,7 @@
 //! `Protocol`). For tasks, a trait declares its method as `-> impl Future<Output = T> +
 //! Send`. Its implementations write `async fn` all the same. With `async fn` in the
 //! trait, the task is refused: "future cannot be sent between threads safely". Rust also
-//! has async closures, which Python has not.
+//! has async closures; Python has none.
 //!
 //! Trap: a plain closure that returns an async block and borrows its argument is refused,
 //! "lifetime may not live long enough". Write `async |word: &str| ..`.

@@ -1,9 +1,9 @@
 //! A command line tool with an async main: arguments, a timeout, and an exit code.
 //!
-//! Derive the parser from a struct with clap, which takes the place of argparse. Parse
-//! before the first await, and give the result to async code. Results go to standard
-//! output, errors to standard error. Each page is printed when it comes, and the first
-//! error ends the program. Wrong arguments end with exit code 2, as with argparse.
+//! clap takes the place of argparse: derive the parser from a struct. Parse before the
+//! first await, and pass the arguments to async code. Results go to standard output,
+//! errors to standard error. Each page is printed when it comes, and the first error ends
+//! the program. Wrong arguments end with exit code 2, as with argparse.
 //!
 //! Bounds: at most 10 requests at once, `--timeout-ms` for the whole run.
 //!

@@ -1,9 +1,9 @@
 //! What can be awaited: coroutines, tasks, futures, and a future written by hand.
 //!
 //! Whatever implements `Future` can be awaited: an async function's future, a task's
-//! handle, the receiver of a `oneshot`, or a type of your own. The runtime asks for
-//! progress by `poll`. If not ready, it hands the waker to the event source, which later
-//! wakes the task. A plain function's result cannot be awaited: it "is not a future".
+//! handle, the receiver of a `oneshot`, or a type of your own. The runtime calls `poll`.
+//! A future that is not ready passes the waker to an event source, which later wakes the
+//! task. A plain function's result cannot be awaited: it "is not a future".
 //!
 //! Trap: a task can be awaited only once ("use of moved value"). For several waiters,
 //! `shared` of `FutureExt` clones the result. `io::Error` needs an `Arc`: "the trait
@@ -40,8 +40,8 @@ pub struct Countdown {
 impl Future for Countdown {
     type Output = &'static str;
 
-    // `Pin` says that the future is not moved any more. This one holds no references to
-    // itself, so it could be.
+    // `Pin` says that the future no longer moves. This one could: it holds no references
+    // to itself.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<&'static str> {
         if self.left == 0 {
             return Poll::Ready("Lift-off");

@@ -7,13 +7,13 @@
 //! Trap: without `close`, `wait` never returns.
 //!
 //! Trap: a tracker ignores panics and results, a `TaskGroup` raises. A `JoinSet` returns
-//! both. And when `main` returns, running tasks are dropped at their await. Only their
+//! both. When `main` returns, running tasks are dropped at their await. Only their
 //! destructors still run.
 //!
 //! See also: `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel, asyncio.run
-//! differs: a task that is left at the end cleans up in asyncio, in Tokio it is dropped
+//! differs: a task that still runs at the end cleans up in asyncio; Tokio drops it
 
 use std::time::Duration;
 

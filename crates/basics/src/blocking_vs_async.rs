@@ -1,8 +1,8 @@
 //! Blocking the event loop: what stands still, and how to keep it going.
 //!
 //! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) stops
-//! all that shares the thread. In asyncio that is everything. In Tokio it is at least the
-//! rest of the same task, such as the other half of a `join!`. Use the async version of
+//! all code on that thread. In asyncio that is the whole program. In Tokio it is at least
+//! the rest of the task, such as the other half of a `join!`. Use the async version of
 //! the call, or hand the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
 //! Trap: on several threads the rest of the program runs on, so nobody notices until all

@@ -1,8 +1,8 @@
 //! Boxed futures: a list of different futures, a table of async handlers.
 //!
 //! Each async function's future has a type of its own, and a list, a table or a field
-//! holds one type. So box them all. `BoxFuture<'a, T>` is any `Send` future of a `T`; it
-//! may borrow for `'a`; `.boxed()` makes it. The box costs one allocation a call.
+//! holds one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send`
+//! future of a `T`, which may borrow for `'a`. The box costs one allocation a call.
 //!
 //! Trap: without boxes, a list of futures of two functions says "expected future, found a
 //! different future". A table of closures says "expected fn pointer, found closure".

@@ -1,16 +1,16 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await; `block_on` is its `run_until_complete`. If async code
-//! calls the sync function, call it through `spawn_blocking`, where blocking is allowed.
-//! If the direct caller is not async, use `block_in_place`, on a multi-thread runtime
-//! only. A thread of your own enters a runtime by its `Handle`. Without `block_on` the
-//! compiler says: "expected `u32`, found future".
+//! A plain function cannot await: it calls `block_on`, as `run_until_complete`. Async
+//! code calls such a function through `spawn_blocking`, where blocking is allowed. If the
+//! direct caller is not async, use `block_in_place`, on a multi-thread runtime only. A
+//! thread of your own enters a runtime by its `Handle`. Without `block_on` the compiler
+//! says: "expected `u32`, found future".
 //!
 //! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
 //! runtime". `asyncio.run` refuses a loop inside a loop as well.
 //!
 //! Trap: without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
-//! reactor running". `Handle::try_current` tells whether there is one.
+//! reactor running". Check with `Handle::try_current`.
 //!
 //! See also: `runtime_on_a_thread`, `spawn_from_a_thread`, `blocking_vs_async`.
 //!
@@ -92,7 +92,7 @@ pub fn from_sync_code() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// From async code this, too, takes a thread on which blocking is allowed.
+/// Runs `from_sync_code` on a thread on which blocking is allowed.
 pub async fn run() -> Result<(), BoxError> {
     spawn_blocking(from_sync_code).await?
 }

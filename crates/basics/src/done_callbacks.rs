@@ -5,7 +5,7 @@
 //! aborted. To remove the callback, abort the second task: the first one runs on.
 //!
 //! Trap: a call at the end of the task's own body is no done callback, and neither is
-//! `FutureExt::inspect`. After an abort or a panic it never comes.
+//! `FutureExt::inspect`. After an abort or a panic, that call never happens.
 //!
 //! See also: `task_results`, `awaitables`, `background_tasks`.
 //!
@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
 
-/// Calls the function with the outcome of the task when it has ended, or soon if it has
-/// ended already.
+/// Calls the function with the outcome of the task when the task has ended, or soon if it
+/// has ended already.
 ///
 /// Abort the returned handle to remove the callback, await it to wait for the callback.
 ///

@@ -8,13 +8,13 @@
 //! Trap: an `AbortOnDropHandle` that is not bound to a name aborts at once: "unused
 //! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
-//! Trap: a `timeout` around a handle stops the waiting, and the task runs on. And
-//! `abort` does not stop what runs in `spawn_blocking`: there is no await.
+//! Trap: a `timeout` around a handle stops the waiting, and the task runs on. `abort`
+//! does not stop a call in `spawn_blocking`, which has no await.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `spawn_tasks`.
 //!
 //! asyncio: asyncio.Task.cancel, asyncio.timeout
-//! differs: a timeout stops the waiting for a task, and in asyncio it cancels the task
+//! differs: a timeout stops only the waiting for a task; in asyncio it cancels the task
 
 use std::time::Duration;
 

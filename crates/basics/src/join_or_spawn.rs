@@ -1,8 +1,8 @@
 //! One core or several: `join!` stays on one thread, spawned tasks may run on several.
 //!
 //! Futures in a `join!` are one task, and a task runs on one thread at a time. So two
-//! computations in it run one after the other. Two spawned tasks may run at the same
-//! moment on two threads, which no tasks of asyncio do: spawn both, then await both. Long
+//! computations in it run one after the other. Unlike tasks of asyncio, two spawned tasks
+//! may run on two threads at the same moment: spawn both, then await both. Long
 //! computations belong in `spawn_blocking`, which has threads of its own.
 //!
 //! Trap: heavy work in a `join!` never uses a second core.
@@ -64,7 +64,7 @@ pub async fn count_three_ways() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// `main` builds its own runtime, so async code calls it on a thread that may block.
+/// Runs `main` on a thread that may block, because `main` builds its own runtime.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(main).await?
 }

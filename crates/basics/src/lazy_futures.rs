@@ -1,6 +1,6 @@
 //! Forgetting `.await`: calling an async function runs nothing, in either language.
 //!
-//! The call returns a future: a value for work that has not begun, as a coroutine object.
+//! The call returns a future, which is like a coroutine object: work that has not begun.
 //! Nothing in it runs until it is awaited. Python warns at run time, "coroutine was never
 //! awaited". Rust warns when it compiles, "unused implementer of `Future` that must be
 //! used". With `deny`, as here, the warning is an error. A future that is printed in
@@ -25,7 +25,7 @@ pub fn regular_function() -> &'static str {
     "Hello"
 }
 
-/// Returns a future when it is called, and does its work when that is awaited.
+/// Returns a future when it is called, and does its work when the future is awaited.
 pub async fn fetch_data() -> &'static str {
     println!("The fetch starts");
     sleep(Duration::from_secs(1)).await;

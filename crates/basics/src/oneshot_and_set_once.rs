@@ -3,7 +3,7 @@
 //! A `oneshot` hands one value to one waiter. If the work may fail, send a `Result`. A
 //! `SetOnce` can be set from anywhere, awaited by several tasks, and looked at. If the
 //! waiter has given up, asyncio's `set_result` raises `InvalidStateError`; here `send`
-//! returns the value. To send twice does not compile: "use of moved value: `sender`".
+//! returns the value. A second `send` does not compile: "use of moved value: `sender`".
 //!
 //! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio
 //! the waiter then hangs for ever. So does the waiter of a `SetOnce` that nobody sets.
@@ -13,7 +13,7 @@
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result
 //! asyncio: asyncio.Future.done, asyncio.Future.result
 //! order: awaited: 42
-//! differs: a future whose setter has failed hangs in asyncio, in Tokio it is an error
+//! differs: if the setter fails, the waiter hangs in asyncio; in Tokio it gets an error
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -37,7 +37,7 @@ impl Folder {
         }
     }
 
-    /// Reads this folder alone; the larger it is, the longer it takes.
+    /// Reads this folder alone. A larger folder takes longer.
     async fn read(&self) -> Result<u32, String> {
         sleep(Duration::from_millis(self.size.into())).await;
         if self.name == "secret" {
@@ -48,7 +48,7 @@ impl Folder {
     }
 }
 
-/// Returns the size of the whole tree, and reads one folder after another.
+/// Returns the size of the whole tree. Reads one folder after another.
 pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     for inner in &folder.folders {
@@ -62,7 +62,7 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     let inner = folder.folders.iter().map(total_size_at_once);
-    // Not `try_join_all`: of more than 30 futures it tells an error only in list order.
+    // Not `try_join_all`: of more than 30 futures it returns errors in list order.
     let mut sizes: FuturesUnordered<_> = inner.map(Box::pin).collect();
     while let Some(size) = sizes.try_next().await? {
         total += size;

@@ -8,8 +8,8 @@
 //! `request` does: the server may never reply.
 //!
 //! Trap: register the call before you send the request. An `async fn call()` registers
-//! only when it is first polled, and a reply that comes sooner is thrown away. Two
-//! replies in three were lost on several threads. So `start` is a plain function.
+//! only when it is first polled, and a reply that comes sooner is thrown away. On several
+//! threads, two replies in three were lost in this way. So `start` is a plain function.
 //!
 //! See also: `oneshot_and_set_once`, `actor`, `line_protocol`.
 //!
@@ -98,7 +98,7 @@ impl<T> Calls<T> {
         waiting.is_lost = true;
         let senders = mem::take(&mut waiting.senders);
         drop(waiting);
-        // A dropped sender is an error for its receiver and wakes it: not under a lock.
+        // Dropping a sender wakes its receiver with an error: not under the lock.
         drop(senders);
     }
 
@@ -132,7 +132,7 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        // The sender is dropped when the lock is free again, as it wakes the receiver.
+        // The lock is released before the sender is dropped, which wakes the receiver.
         let _sender = self.calls.lock().senders.remove(&self.number);
     }
 }

@@ -9,8 +9,8 @@
 //!
 //! Trap: in async code `block_on` panics, and so does dropping a runtime.
 //!
-//! Trap: a library keeps its runtime in a static. It is never dropped nor stopped:
-//! "cannot move out of a shared reference". Where it must stop, keep it in a struct.
+//! Trap: a runtime in a `static`, as a library keeps it, cannot be stopped: "cannot move
+//! out of a shared reference". If it must stop, keep it in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.
 //!
@@ -71,7 +71,7 @@ pub fn synchronous() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// From async code this takes a thread on which blocking is allowed.
+/// Runs `synchronous` on a thread on which blocking is allowed.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(synchronous).await?
 }

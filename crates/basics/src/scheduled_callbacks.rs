@@ -48,13 +48,13 @@ pub fn call_later(
     delay: Duration,
     callback: impl FnOnce() + Send + 'static,
 ) -> TimerHandle {
-    // The sum may overflow, which panics. tokio's `sleep` then waits 30 years as well.
+    // An overflow of the sum would panic. tokio's `sleep` waits 30 years then, too.
     let far_future = || Instant::now() + Duration::from_secs(86_400 * 365 * 30);
     let when = Instant::now().checked_add(delay);
     call_at(when.unwrap_or_else(far_future), callback)
 }
 
-/// Calls back at that time of the runtime's clock. Panics outside of a runtime.
+/// Calls back at this time of the runtime's clock. Panics outside of a runtime.
 pub fn call_at(when: Instant, callback: impl FnOnce() + Send + 'static) -> TimerHandle {
     let call = async move {
         sleep_until(when).await;

@@ -2,8 +2,7 @@
 //!
 //! Without `biased;`, chance decides between branches that are ready at the same time.
 //! With it, `select!` polls from the top: put the stop branch first. A false `, if
-//! condition` disables a branch for the turn. So a future that has ended is not polled
-//! again.
+//! condition` disables a branch for the turn. So a finished future is not polled again.
 //!
 //! Trap: while the body of a branch runs, no other branch is polled, and a deadline
 //! waits. Keep bodies short, or spawn the work.

@@ -1,6 +1,6 @@
 //! Send or not: what a task may keep across an await, and `LocalSet` for the rest.
 //!
-//! A task may continue on another thread after each await, so what it keeps across an
+//! A task may continue on another thread after each await, so all its values across an
 //! await must be `Send`. An `Rc`, which counts references without a lock, is not. Use an
 //! `Arc`, or drop the `Rc` before the await, in a block. Tasks of a `LocalSet` stay on
 //! one thread, as tasks of asyncio do. For a whole program of this kind, say
@@ -35,9 +35,9 @@ async fn shout(word: &'static str) {
     println!("{shouted}");
 }
 
-/// Keeps the `Rc` across its await, and borrows the list only between awaits. If one
-/// task kept what `borrow_mut` returns, the next `borrow_mut` would panic: "RefCell
-/// already borrowed".
+/// Keeps the `Rc` across its await, and borrows the list only between awaits. If a task
+/// kept the guard of `borrow_mut`, the next `borrow_mut` would panic: "RefCell already
+/// borrowed".
 async fn remember(name: &'static str, delay: Duration, names: Rc<RefCell<Vec<&str>>>) {
     sleep(delay).await;
     names.borrow_mut().push(name);

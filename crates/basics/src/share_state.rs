@@ -9,7 +9,7 @@
 //! threads safely". Nor may an arm of `match x.lock()` await. `drop(guard)` does not
 //! help; give the guard a block of its own.
 //!
-//! Trap: in `main`, a kept guard compiles, and the second `lock` deadlocks.
+//! Trap: in `main`, a guard kept across an await compiles, but a second `lock` deadlocks.
 //!
 //! See also: `lock`, `lost_update`, `send_and_local`.
 //!
@@ -30,7 +30,7 @@ struct Prices {
     apple: u32,
 }
 
-/// What all customers share, in one `Arc`.
+/// The state that all customers share, in one `Arc`.
 pub struct Shop {
     visitors: AtomicU32,
     stock: Mutex<HashMap<&'static str, u32>>,
@@ -38,7 +38,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Takes one item from the stock, if any is left. One lock covers the look and the
+    /// Takes one item from the stock, if any is left. One lock covers the check and the
     /// change.
     fn take(&self, item: &str) -> bool {
         let mut stock = self.stock.lock().expect(UNHURT);

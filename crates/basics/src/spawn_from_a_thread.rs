@@ -3,8 +3,7 @@
 //! Async code gets a `Handle` of its runtime from `Handle::current()` and gives it to the
 //! thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` with the task
 //! is its `result()`, and a panic arrives as an error. Channels work between any threads,
-//! without `call_soon_threadsafe`. An error of a channel says that the other side is
-//! gone.
+//! without `call_soon_threadsafe`. A channel's error says that the other side is dropped.
 //!
 //! Trap: in a thread, `send` without an await sends nothing: "unused implementer of
 //! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the

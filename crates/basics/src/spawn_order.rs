@@ -5,9 +5,9 @@
 //! which may start it before `spawn` returns. A runtime of one thread keeps the order of
 //! asyncio. To hold a task back, give it a signal to wait for.
 //!
-//! Trap: code after the spawn that the task relies on, such as `self.tasks.insert(..)` or
-//! the registration of a listener. On several threads it may come too late; tests on one
-//! thread never show that. Do it before the spawn.
+//! Trap: on several threads, code after the spawn may come too late for the task, such as
+//! `self.tasks.insert(..)` or the registration of a listener. Do it before the spawn.
+//! Tests on one thread never show this.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!
@@ -36,7 +36,7 @@ async fn spawn_and_compute() -> Result<(), JoinError> {
     task.await
 }
 
-/// The task starts when the code after the spawn is done.
+/// Spawns a task that starts when the code after the spawn is done.
 async fn spawn_and_release() -> Result<(), JoinError> {
     let (go, may_go) = oneshot::channel();
     let task = tokio::spawn(async {
@@ -50,7 +50,7 @@ async fn spawn_and_release() -> Result<(), JoinError> {
     task.await
 }
 
-/// `main` makes its own runtimes, so async code calls it on a thread that may block.
+/// Runs `main` on a thread that may block, because `main` makes its own runtimes.
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(main).await?
 }

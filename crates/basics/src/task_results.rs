@@ -1,8 +1,8 @@
 //! Get a task's result: a value, an error, a panic, or a cancellation.
 //!
 //! Awaiting a task gives a `Result` around the function's own. `Ok(Err(error))` is an
-//! error that the function returned; `Err(join_error)` says that the task panicked or
-//! was aborted. Python raises in all three cases. A panic is for bugs, such as a failed
+//! error that the function returned. `Err(join_error)` says that the task panicked or was
+//! aborted. Python raises in all three cases. A panic is for bugs, such as a failed
 //! `assert!` or `expect`. It ends its task, not the program. `??` passes both kinds on.
 //!
 //! Trap: an `Err` of a task that nobody awaits is silent, where Python logs "Task
@@ -26,7 +26,7 @@ type Mean = Result<i32, String>;
 
 async fn mean(numbers: &[i32]) -> Mean {
     sleep(Duration::from_secs(1)).await;
-    // Only a bug in the caller can cause this, so it is a panic and no error.
+    // Only a bug in the caller can cause this, so it panics and returns no error.
     assert!(!numbers.is_empty(), "there are no numbers");
     if let Some(negative) = numbers.iter().find(|number| **number < 0) {
         return Err(format!("{negative} is negative"));

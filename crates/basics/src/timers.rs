@@ -1,9 +1,9 @@
 //! Timers: sleep for a time, sleep until a deadline, tick at an interval.
 //!
-//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before it
-//! does not put off the deadline. If the deadline has passed, it returns at once. An
-//! `interval` ticks at once, and then at fixed times from its start. It catches up missed
-//! ticks at once, one by one.
+//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before does
+//! not put off the deadline. If the deadline has passed, `sleep_until` returns at once.
+//! An `interval` ticks at once, and then at fixed times from its start. Missed ticks
+//! follow at once, one by one.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
 //! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and

@@ -7,14 +7,14 @@
 //! yields only now and then.
 //!
 //! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
-//! Five hundred such sleeps take more than 250 ms, five hundred yields do not. If the
+//! Five hundred such sleeps take more than 250 ms; five hundred yields do not. If the
 //! delay is zero, call `yield_now` instead.
 //!
 //! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.sleep, asyncio.gather, asyncio.timeout
 //! clock: real
-//! differs: a sleep of zero only ends the turn in asyncio, in Tokio it waits for a timer
+//! differs: a sleep of zero only ends the turn in asyncio; in Tokio it waits for a timer
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn five_hundred_yields() {
     }
 }
 
-/// Sleeps between its turns, and here the delay happens to be zero.
+/// Sleeps between its turns. Here the delay happens to be zero.
 async fn five_hundred_delays(delay: Duration) {
     for _ in 0..500 {
         sleep(delay).await;
