@@ -61,7 +61,7 @@ async fn fetch_all(pages: &[String]) -> Result<(), BoxError> {
     pages.try_for_each_concurrent(10, print).await
 }
 
-/// Does what the arguments ask for, and returns the exit code.
+/// Fetches the pages in the arguments, and returns the exit code.
 pub async fn execute(args: Args) -> u8 {
     let limit = Duration::from_millis(args.timeout_ms);
     let timed_out = |_| Err("timed out".into());

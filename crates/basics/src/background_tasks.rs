@@ -1,8 +1,8 @@
 //! Background tasks: wait for all, shut them down, or lose them when `main` returns.
 //!
-//! A `TaskTracker` counts tasks, also those that tasks spawn. Its `wait` returns when the
-//! tracker is closed and all tasks have ended. To shut a task down, cancel a
-//! `CancellationToken` that it listens to, and then wait for it.
+//! A `TaskTracker` counts the tasks that it spawns. Tasks spawn more by a clone of it.
+//! Its `wait` returns when the tracker is closed and all tasks have ended. To shut a task
+//! down, cancel a `CancellationToken` that it listens to, and then wait for it.
 //!
 //! Trap: without `close`, `wait` never returns.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
 //! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by
-//! themselves, but must own what they use. Put `self` in an `Arc`, and clone the other
+//! themselves, but must own their data. Put `self` in an `Arc`, and clone the other
 //! values. A method that spawns with `&self` is refused: "borrowed data escapes outside
 //! of method".
 //!

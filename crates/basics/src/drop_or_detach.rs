@@ -8,7 +8,7 @@
 //! Trap: an `AbortOnDropHandle` that is not bound to a name aborts at once: "unused
 //! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
-//! Trap: a `timeout` around a handle stops the waiting, and the task runs on. `abort`
+//! Trap: a `timeout` around a handle stops only the waiting: the task runs on. `abort`
 //! does not stop a call in `spawn_blocking`, which has no await.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `spawn_tasks`.

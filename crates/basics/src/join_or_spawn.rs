@@ -69,8 +69,8 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(main).await?
 }
 
-// Two threads for tasks, also on a machine with one core: with one, the second task would
-// wait for the first and the first for the barrier.
+// Two threads for tasks, also on a machine with one core. On one thread, the first task
+// would block at the barrier, and the second could never start.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     count_three_ways().await

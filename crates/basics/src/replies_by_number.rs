@@ -81,8 +81,8 @@ impl<T> Calls<T> {
     ///
     /// # Errors
     ///
-    /// Returns the reply if no call of that number waits: the caller has given up, or the
-    /// server sent the number twice or made it up.
+    /// Returns the reply if no call waits for it: the caller gave up, or the server
+    /// repeated or invented the number.
     pub fn reply(&self, number: u64, reply: T) -> Result<(), T> {
         let sender = self.lock().senders.remove(&number);
         match sender {

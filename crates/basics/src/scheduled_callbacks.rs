@@ -2,7 +2,7 @@
 //!
 //! Tokio has no `call_later`: a callback is a task that sleeps first. To cancel the call,
 //! abort the task, so keep its `AbortHandle`; here `TimerHandle` holds it. The callback
-//! must be `Send` and `'static`: it owns what it uses, by `move ||`. Calls that are due
+//! must be `Send` and `'static`: it owns its data, by `move ||`. Calls that are due
 //! together may run in any order, on different threads.
 //!
 //! Trap: as in asyncio, dropping the handle does not cancel the call.

@@ -5,9 +5,9 @@
 //! which may start it before `spawn` returns. A runtime of one thread keeps the order of
 //! asyncio. To hold a task back, give it a signal to wait for.
 //!
-//! Trap: on several threads, code after the spawn may come too late for the task, such as
-//! `self.tasks.insert(..)` or the registration of a listener. Do it before the spawn.
-//! Tests on one thread never show this.
+//! Trap: on several threads, code after the spawn, such as `self.tasks.insert(..)` or the
+//! registration of a listener, may come too late. Do it before the spawn. Tests on one
+//! thread never show this.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!

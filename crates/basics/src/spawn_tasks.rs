@@ -1,9 +1,9 @@
 //! Spawn tasks: run async functions in the background and wait for them.
 //!
-//! `tokio::spawn` is `asyncio.create_task`: from then on the runtime runs the future,
-//! and you await its `JoinHandle` for the result. Tasks run on several threads, and no
-//! task may borrow: it owns what it uses (`'static`). Move a value in, clone it, or
-//! share it in an `Arc`, a counted reference.
+//! `tokio::spawn` is `asyncio.create_task`: from then on the runtime runs the future, and
+//! you await its `JoinHandle` for the result. Tasks run on several threads, and no task
+//! may borrow: it owns its data (`'static`). Move a value in, clone it, or share it in an
+//! `Arc`, a counted reference.
 //!
 //! Trap: a reference to a local variable is refused, "`name` does not live long
 //! enough". If a block lacks `move`, the message is "async block may outlive the

@@ -4,8 +4,8 @@
 //! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
 //! batch once its first item has waited for a limit.
 //!
-//! Bounds: a batch has at most `size` items. While you write a batch, nobody reads the
-//! source. If the source cannot wait, feed a channel from a task (`channel_stream`).
+//! Bounds: a batch has at most `size` items. While you write a batch, the source is not
+//! read. If the source cannot wait, feed a channel from a task (`channel_stream`).
 //!
 //! Trap: dropping the stream, for example by a timeout around the loop, loses the
 //! unfinished batch. To keep its items, call `into_remainder` first.

@@ -8,7 +8,7 @@
 //!
 //! Trap: a producer that panics drops its sender, so it looks finished. The others run
 //! on, while a `TaskGroup` would cancel them. Join the tasks to notice the panic; a
-//! `JoinSet` aborts those that are left when it is dropped.
+//! dropped `JoinSet` aborts the remaining tasks.
 //!
 //! See also: `channel_stream`, `merge_streams`.
 //!

@@ -1,12 +1,12 @@
 //! Store a stream in a struct, return it from a method, move it into a task.
 //!
 //! In Python any attribute holds a generator. A field in Rust needs a type with a name,
-//! and the type of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`,
-//! which fits into a field, a return type and a task. A struct that is generic over the
-//! stream, as `struct Watcher<S: Stream + Unpin>`, needs no box.
+//! and a generator's type has no name. `.boxed()` makes a `BoxStream<'static, T>`, which
+//! fits into a field, a return type and a task. A struct that is generic over the stream,
+//! as `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
-//! Trap: `'static` means that the stream borrows nothing. Copy what it needs out of
-//! `self`, or a task is refused: "borrowed data escapes outside of method".
+//! Trap: `'static` means that the stream borrows nothing. Copy its data out of `self`, or
+//! a task is refused: "borrowed data escapes outside of method".
 //!
 //! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
 //! task refuses it: "future cannot be sent between threads safely". Take `&mut self`.

@@ -24,7 +24,7 @@ use tokio::time::sleep;
 #[error("the connection was lost")]
 pub struct ConnectionLost;
 
-/// A place in a table, whose connection may break at a row.
+/// A position in a table. Its connection may break at a row.
 pub struct Cursor {
     row: u32,
     rows: u32,

@@ -8,7 +8,7 @@
 //! request. `Crawl-delay` and sitemaps are ignored.
 //!
 //! Trap: a URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
-//! `/%7Ejoe/`, and a crawler fetches what is forbidden.
+//! `/%7Ejoe/`, and a crawler fetches a forbidden page.
 //!
 //! Trap: with a hostile file, checking one URL takes a tenth of a second. Check it in
 //! `spawn_blocking`, so that other tasks go on.

@@ -72,7 +72,7 @@ pub struct Reader {
     task: JoinHandle<()>,
 }
 
-/// Calls back with what can be read, until the end of the stream or an error.
+/// Calls back with the received bytes, until the end of the stream or an error.
 pub fn add_reader(
     socket: Arc<TcpStream>,
     mut callback: impl FnMut(io::Result<&[u8]>) + Send + 'static,

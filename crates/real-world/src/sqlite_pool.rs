@@ -65,8 +65,8 @@ pub enum PoolError<E = rusqlite::Error> {
     Work(E),
 }
 
-/// Connections to one SQLite file. Clones share them. Dropping the last clone closes them
-/// and blocks its thread meanwhile; [`close`](Self::close) does not.
+/// Connections to one SQLite file. Clones share them. Dropping the last clone closes
+/// them, which blocks the thread; [`close`](Self::close) does not block.
 #[derive(Clone)]
 pub struct SqlitePool {
     /// Transactions that read. Each sees one state of the database.

@@ -1,7 +1,7 @@
 //! Read a line from standard input with a timeout; why the program does not end after it.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. Read in a thread of your own: no program waits for it.
+//! read that has begun. Read in a thread of your own: the program can end without it.
 //!
 //! Bounds: two lines ahead. unbounded: the length of a line. `Lines` keeps standard input
 //! locked, and ends at a line that is not UTF-8.

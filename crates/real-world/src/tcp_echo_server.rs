@@ -120,7 +120,7 @@ fn report(number: u64, ended: io::Result<()>) {
     }
 }
 
-/// Sends back what it gets, until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
+/// Sends back all bytes, until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;

@@ -8,7 +8,7 @@
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!
 //! Trap: if the file exists, `bind` fails with `AddrInUse`, also after its server died.
-//! To connect and then remove the file is a race with a server that starts in between.
+//! If you connect first and then remove the file, a server may start in between.
 //!
 //! In production: under systemd take the listener from it with `listenfd`, and bind
 //! nothing.
@@ -47,7 +47,7 @@ pub mod unix {
         Io(#[from] io::Error),
     }
 
-    /// A listener that owns its path. Dropped, it removes the socket's file. The lock
+    /// A listener that owns its path. Dropping it removes the socket's file. The lock
     /// file stays: if it were removed, two servers could have the lock.
     #[derive(Debug)]
     pub struct Listener {
@@ -62,7 +62,7 @@ pub mod unix {
 
     impl Listener {
         /// Listens, also in place of a server that died. The file gets this mode. Only
-        /// this user may connect, not even root.
+        /// this user may connect: root may not.
         ///
         /// # Errors
         ///

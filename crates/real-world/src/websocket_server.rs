@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Some(Self { socket, limits })
     }
 
-    /// Returns the next text, or why there is none, as [`converse`](Self::converse) does.
+    /// Returns the next text, or the code that [`converse`](Self::converse) would return.
     pub async fn next(&mut self) -> Result<Utf8Bytes, CloseCode> {
         read(&mut self.socket, self.limits.silence).await
     }
