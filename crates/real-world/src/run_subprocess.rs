@@ -1,8 +1,8 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
 //! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
-//! `stdin` to end the input. A signal to a process group reaches a program and its
-//! children. Ctrl-C on the terminal does not reach such a group.
+//! `stdin` to end the input. Here a program gets a process group of its own: one signal
+//! reaches it and its children, but Ctrl-C on the terminal does not.
 //!
 //! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
 //! group is not killed.

@@ -8,7 +8,7 @@
 //! Bounds: one ping at a time, `attempts` of `limit` each.
 //!
 //! Trap: an answer may be lost, come late, or come twice. Put a number into each
-//! question, and ignore answers with another number. It does not stop forged answers.
+//! question, and ignore answers with another number. This stops no forged answers.
 //!
 //! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!

@@ -6,8 +6,8 @@
 //!
 //! Bounds: the text is in memory. To stream it: `download_to_file`, `file_processor`.
 //!
-//! Trap: `tokio::fs::write` first empties the file. A reader then sees half of it, and a
-//! crash or a full disk leaves half.
+//! Trap: `tokio::fs::write` first empties the file. A reader may then see nothing or
+//! half, and a crash or a full disk leaves it so.
 //!
 //! Trap: the rename replaces a link, not the file that the link leads to. Call
 //! `tokio::fs::canonicalize` on such a path before.
