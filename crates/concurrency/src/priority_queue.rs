@@ -194,7 +194,9 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     jobs.close();
     worker.await?;
 
-    println!("A full queue, where the urgent job waits behind an earlier one for a place:");
+    println!(
+        "A full queue, where the urgent job waits behind an earlier one for a place:"
+    );
     let jobs = Arc::new(Jobs::bounded(2));
     submit(Arc::clone(&jobs), 2, "write the report").await?;
     submit(Arc::clone(&jobs), 3, "tidy up").await?;

@@ -226,5 +226,8 @@ pub async fn main() -> Result<(), ExitErrors<std::io::Error>> {
         Ok(())
     };
     let written = body.await;
-    stack.close(written).await
+    let closed = stack.close(written).await;
+    tracker.close();
+    tracker.wait().await;
+    closed
 }

@@ -234,16 +234,17 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let count_words =
         |text: String| async move { Ok(json!(text.split_whitespace().count())) }.boxed();
     let jobs = Jobs::new(100, 1_000, count_words);
-    let stopping = Arc::clone(&jobs);
-    let stop = async move {
+    let stop = async {
         let _ctrl_c = tokio::signal::ctrl_c().await;
-        stopping.stop();
-        // Gives the load balancer time to stop sending clients.
+        jobs.stop();
+        // Time for the load balancer to stop sending clients.
         tokio::time::sleep(Duration::from_secs(5)).await;
     };
-    let serving = axum::serve(listener, Arc::clone(&jobs).routes());
-    serving.with_graceful_shutdown(stop).await?;
-    let dropped = jobs.drain(Duration::from_secs(20)).await;
-    println!("dropped jobs: {dropped:?}");
+    // `with_graceful_shutdown` would wait for slow clients without a limit.
+    tokio::select! {
+        result = axum::serve(listener, Arc::clone(&jobs).routes()) => result?,
+        () = stop => {}
+    }
+    println!("dropped: {:?}", jobs.drain(Duration::from_secs(20)).await);
     Ok(())
 }

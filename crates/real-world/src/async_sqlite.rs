@@ -4,7 +4,7 @@
 //! With a lock inside `spawn_blocking`, each waiting call would hold a thread.
 //!
 //! Bounds: 100 waiting calls; further callers wait for room. unbounded: the time of a
-//! call; put a `timeout` around it.
+//! call. A `timeout` around it stops SQLite's statements, not other code of yours.
 //!
 //! Trap: a query whose caller has gone runs on, and blocks the calls behind it. Here
 //! SQLite regularly calls a progress handler, which then stops the query.

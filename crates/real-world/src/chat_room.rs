@@ -1,8 +1,8 @@
-//! Broadcast to many clients: each has a bounded queue, and a slow client is cut off.
+//! Broadcast to many clients: each has a bounded queue, and learns if it is too slow.
 //!
 //! The room puts a message into all members' queues without waiting. A member whose queue
-//! is full misses the message, and so is cut off. `tokio::sync::broadcast` has one queue
-//! for all: a slow receiver gets `Lagged`, and goes on with a gap.
+//! is full misses the message. Its token `too_slow` is cancelled: disconnect it then.
+//! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
 //!
 //! Bounds: `queue` messages for each member. If all members speak at full pace, unread
 //! messages fill a queue in the time `queue * pace / members`. unbounded: the members.

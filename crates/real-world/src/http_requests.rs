@@ -12,7 +12,7 @@
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
-//! In production: `reqwest-retry` retries. For https, enable reqwest's feature `rustls`.
+//! In production: `reqwest-retry` retries. https needs reqwest's feature `rustls`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 //! clock: real

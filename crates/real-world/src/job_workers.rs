@@ -4,7 +4,7 @@
 //! If the worker is killed, another one takes over when the lease expires. The queue may
 //! be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
 //!
-//! Bounds: one job at a time for each call of `work`; `max_runtime` limits each handler.
+//! Bounds: one job for each call of `work`, and `max_runtime`. unbounded: your `Queue`.
 //!
 //! Trap: a temporary error, such as "database is locked", must not end a worker. Here it
 //! reports the error and goes on until `stop`. If it cannot extend a lease, it aborts the
@@ -89,8 +89,8 @@ impl<Q: Queue> Workers<Q> {
     /// Runs one job after the other until `stop` is cancelled; then finishes its job.
     ///
     /// `handler` returns a future, which runs in a task. If the future fails, panics or
-    /// takes too long, the attempt fails. Dropping `work` aborts its job. The job is
-    /// claimed again when the lease has expired.
+    /// takes too long, or `complete` fails, the attempt fails. Dropping `work` aborts its
+    /// job. The job is claimed again when the lease has expired.
     pub async fn work<F, Fut>(&self, stop: &CancellationToken, mut handler: F)
     where
         F: FnMut(Q::Job) -> Fut,

@@ -197,7 +197,8 @@ impl UploadStore {
     }
 }
 
-/// Returns whether the name is harmless in a path, a shell and a log.
+/// Returns whether the name is harmless in a path of Unix, a shell and a log. Windows
+/// also reserves names such as `CON`.
 fn is_name(name: &str) -> bool {
     let is_plain = |char: char| char.is_alphanumeric() || "-_.".contains(char);
     (1..=200).contains(&name.len())

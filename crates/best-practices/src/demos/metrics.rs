@@ -79,7 +79,11 @@ pub async fn run() -> Result<(), BoxError> {
     let mut registry = Registry::default();
     let metrics = CallMetrics::new(&mut registry);
     let unguarded = Gauge::<i64>::default();
-    registry.register("calls_without_guard", "The same, no guard", unguarded.clone());
+    registry.register(
+        "calls_without_guard",
+        "The same, no guard",
+        unguarded.clone(),
+    );
     let by_path = Family::<Vec<(&str, String)>, Counter>::default();
     registry.register("path_calls", "Calls by path", by_path.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
