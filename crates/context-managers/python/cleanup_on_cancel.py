@@ -88,7 +88,7 @@ async def main():
     print("The clean-up has a task of its own, and the body fails:")
     await build_and_clean_up("D")
 
-    print("The clean-up has its own task; the body's is cancelled twice:")
+    print("The clean-up has its own task; the caller is cancelled twice:")
     await cancel(asyncio.create_task(build_and_clean_up("E")), 2)
 
     print("The clean-up has its own task; the body's group is cancelled:")

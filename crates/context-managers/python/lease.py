@@ -137,7 +137,7 @@ async def main():
     cid = start("Cid", 0.1, 0)
     await ann
     print(f"last author, with tokens: {pages.with_tokens.author}")
-    print(f"last author, without tokens: {pages.without.author}")
+    print(f"last author if the store ignores tokens: {pages.without.author}")
     await ben
     await cid
 

@@ -63,7 +63,7 @@ async def main():
         try:
             await asyncio.to_thread(path.write_text, "thanks")
         except FileNotFoundError:
-            print("no directory to write to")
+            print("cannot write: the directory is already removed")
 
 
 asyncio.run(main())

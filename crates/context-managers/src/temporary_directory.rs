@@ -99,7 +99,7 @@ pub async fn run() -> Result<(), Failure> {
     println!("The guard is not kept:");
     let path = TempDir::new_in(parent)?.path().join("letter.txt");
     if fs::write(path, "thanks").await.is_err() {
-        println!("no directory to write to");
+        println!("cannot write: the directory is already removed");
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ async def main():
         no_child.cancel("too many errors")
         await asyncio.sleep(pause)
 
-        print("The server is stopped, with one new connection, and with one too late:")
+        print("The server is stopped; another connection opens after that:")
         spawn("3a", 0.9, 0.05, server.child())
         await asyncio.sleep(pause)
         server.cancel("shutting down")

@@ -61,7 +61,7 @@ async def main():
     await report(try_all([download("A", 0.3), download("B", 0.1)]))
     await asyncio.sleep(rest)
 
-    print("Tasks that are cancelled, and waited for:")
+    print("Tasks: at the first error the others are aborted and awaited:")
     await report(try_all([download("A", 0.3), download("B", 0.1)]))
     await asyncio.sleep(rest)
 

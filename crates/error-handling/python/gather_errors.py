@@ -26,7 +26,7 @@ async def main():
         print(f"error: {error}")
     await asyncio.sleep(0.3)
 
-    print("The first error, where each is a task:")
+    print("The first error; the other tasks run on:")
     try:
         tasks = [asyncio.create_task(job(*each)) for each in jobs]
         print(", ".join(await asyncio.gather(*tasks)))

@@ -160,14 +160,14 @@ async def main():
                 group.create_task(report(session, what, url))
 
         await part(2)
-        print("2 s in all for one request:")
+        print("This request may take 2 s in all:")
         url = f"http://{address}/pieces/4/200"
         more = aiohttp.ClientTimeout(total=2, connect=0.2, sock_read=0.35)
         async with session.get(url, timeout=more) as response:
             print(await response.text())
 
         await part(3)
-        print("A limit of 0.35 s, but for the headers only:")
+        print("A timeout of 0.35 s, for the headers only:")
         unlimited = aiohttp.ClientTimeout(total=None)
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(0.35):

@@ -40,7 +40,7 @@ async def fetch_twice(page):
 
 
 async def main():
-    print("The call alone, and with its await:")
+    print("Timed without the await, and with it:")
     started = time.perf_counter()
     coroutine = fetch("/a", 0.26)
     print(f"the call took {time.perf_counter() - started:.1f} s")

@@ -119,7 +119,10 @@ def make_app(jobs):
 
 async def serve(listener, jobs, limit, stop):
     """For limits of time and size see `http_server`."""
-    runner = web.AppRunner(make_app(jobs), shutdown_timeout=limit)
+    # Without `lingering_time` it reads a body that is too large for 10 s.
+    runner = web.AppRunner(
+        make_app(jobs), shutdown_timeout=limit, lingering_time=limit
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()

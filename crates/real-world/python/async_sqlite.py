@@ -154,7 +154,7 @@ async def main():
                 print(f"{name}: {email or 'no address'}")
             case None:
                 print(f"{name}: no such user")
-    await part(start, 0.7, "A text that would be SQL:")
+    await part(start, 0.7, "A value that contains SQL:")
     name = "' OR '1' = '1"
     found = await database.call(count, f"name = '{name}'")
     print(f"{name} in the query's text finds {found}")
@@ -192,7 +192,7 @@ async def main():
 
     async def behind():
         await asyncio.sleep(0.3)
-        print("how many users?")
+        print("asks for the number of users")
         return await database.call(count, "TRUE")
 
     _, _, users = await asyncio.gather(endless(), in_line(), behind())

@@ -191,7 +191,7 @@ async def main():
         report(end)
 
     await part(3)
-    print("One waits for its restart, one does not listen:")
+    print("Stop while one service waits for its restart and one ignores the token:")
     supervisor = Supervisor(restarts, log)
     supervisor.start("exporter", exporter)
     supervisor.start("poller", poller)

@@ -47,7 +47,7 @@ async def main():
     for result in await asyncio.gather(*running, return_exceptions=True):
         print(result)
 
-    print("Its caller gives up, E does not, and F has to wait:")
+    print("The caller of E times out; E runs on, and F waits for it:")
     pool = ThreadPoolExecutor(max_workers=1)
     try:
         async with asyncio.timeout(patience):

@@ -55,7 +55,7 @@ def print_waiting(seat):
 
 async def main():
     room = Room(3, 0.1)
-    print("Two join; a name that is taken is refused, and one that is none:")
+    print("Two join; a name in use and an invalid name are refused:")
     ann = room.join("Ann")
     bob = room.join("Bob")
     for name in ["Ann", "Ann: I"]:

@@ -132,7 +132,7 @@ async def main():
     del signals
     await send_signal(0, signal.SIGINT)
     await asyncio.sleep(0.1)
-    print("still here, with nobody who listens")
+    print("still running, although nothing handles the signal now")
     signals = listen()
 
     await part(0.4)

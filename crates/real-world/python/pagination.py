@@ -178,7 +178,7 @@ async def main():
         await at(18)
         print(f"requests: {server.requests()}")
 
-        print("The second page comes only when it is asked for again:")
+        print("The server is busy once; the second page is retried:")
         await consume(server.items(session, "busy"))
         print(f"requests: {server.requests()}")
 
@@ -187,7 +187,7 @@ async def main():
         await consume(server.items(session, "broken"))
 
         await at(46)
-        print("After the second page comes the second page:")
+        print("The second page names itself as the next page:")
         await consume(server.items(session, "circle"))
 
         await at(54)

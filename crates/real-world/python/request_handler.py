@@ -99,7 +99,7 @@ async def main():
     print("A cache of responses, looked up and then stored, queries twice:")
     await request(api, 1, ["/stampede", "/stampede"])
 
-    print("A cache of calls queries once, and nobody waits who need not:")
+    print("A cache of calls queries once for each endpoint; other endpoints do not wait:")
     endpoints = ["/fast", "/report", "/report", "/error", "/nothing", "/fast"]
     await request(api, 3, endpoints)
 

@@ -105,7 +105,7 @@ async def main():
         async with asyncio.timeout(0.2):
             await process.wait()
     except TimeoutError:
-        print("it stands still, the pipe is full")
+        print("the program is blocked: the pipe is full")
     output, _ = await process.communicate()
     print(f"{len(output)} bytes; {describe(process.returncode)}")
 
@@ -141,13 +141,13 @@ async def main():
     await report(run_to_end(*sh(script)))
 
     await part(4)
-    print("Too slow, and deaf:")
+    print("Too slow, and ignores SIGTERM:")
     script = "trap '' TERM; echo working; sleep 5"
     await report(run_to_end(*sh(script)))
 
     script = "(sleep 0.3; echo the child of the child) & wait"
     await part(5)
-    print("Killed alone:")
+    print("Only the child is killed; its own child runs on:")
     process = await asyncio.create_subprocess_exec(*sh(script), stdout=PIPE)
     await asyncio.sleep(0.1)
     process.kill()

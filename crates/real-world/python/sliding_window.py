@@ -71,7 +71,7 @@ async def gives_up(name, limiter):
 async def main():
     window = 0.5
 
-    print("Asking again with the lock, at most 3 in 0.5 s:")
+    print("A call that retries while it holds the lock deadlocks:")
     limiter = SlidingWindow(3, window)
     try:
         async with asyncio.timeout(2 * window):

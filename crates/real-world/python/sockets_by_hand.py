@@ -133,7 +133,7 @@ async def main():
             print(f"reuse the address, {str(reuse).lower()}: address in use")
     server = await loop.create_server(Answer, *address)
     server.close()
-    print("with the option that is the usual one: listening")
+    print("with the default options of TcpListener: listening")
 
     await part(2)
     print("A connection that other code has accepted:")

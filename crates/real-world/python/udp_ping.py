@@ -142,7 +142,7 @@ async def main():
             await report(pinger, 6)
 
     await part(1)
-    print("The first answer comes late, and twice, and any is taken:")
+    print("A late and doubled answer; the client does not check the number:")
     async with Server.start(late_and_twice) as server:
         with bound(connected_to=server) as udp:
             for number in range(1, 5):

@@ -163,7 +163,7 @@ async def use(folder):
         await put("b.txt", chunks())
 
         await part(2)
-        print("Names that are none:")
+        print("Invalid file names:")
         for name in [".hidden", "-rf", "a%0Ab", "a%2Fb", "..%2Fa", "a:b", "a%00"]:
             await put(name, b"hello")
         await put("x" * 201, b"hello")

@@ -210,7 +210,7 @@ async def main():
     async with room.serve(listener) as serving:
 
         await at(2)
-        print("Two join; a name that is taken is refused, and one that is none:")
+        print("Two clients join; a name in use and an invalid name are refused:")
         ana = await Client.join(server, "ana")
         await ana.hear()
         ben = await Client.join(server, "ben")

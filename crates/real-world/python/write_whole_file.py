@@ -44,7 +44,7 @@ async def write_slowly(path, words):
 async def use(folder):
     path = folder / "settings"
 
-    print("Under the final name, stopped after 0.1 s:")
+    print("Written directly under the final name, stopped after 0.1 s:")
     path.write_text("old settings")
     try:
         async with asyncio.timeout(0.1):

@@ -229,7 +229,14 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut part = Part::open(target).await?;
     let mut retries_left = 3;
     while let Err(error) = part.fetch(client.get(url), 1 << 40, |_, _| ()).await {
-        if retries_left == 0 || !matches!(error, DownloadError::Http(_)) {
+        let is_temporary = match &error {
+            DownloadError::Http(error) => {
+                !error.status().is_some_and(|it| it.is_client_error())
+            }
+            DownloadError::Incomplete => true,
+            _ => false,
+        };
+        if retries_left == 0 || !is_temporary {
             return Err(error.into());
         }
         retries_left -= 1;

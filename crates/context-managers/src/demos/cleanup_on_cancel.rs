@@ -76,7 +76,7 @@ pub async fn run() {
     let tasks = TaskTracker::new();
     build_and_clean_up("D", tasks.clone()).await;
 
-    println!("The clean-up has its own task; the body's is cancelled twice:");
+    println!("The clean-up has its own task; the caller is cancelled twice:");
     cancel(tokio::spawn(build_and_clean_up("E", tasks.clone())), 2).await;
 
     println!("The clean-up has its own task; the body's group is cancelled:");

@@ -110,7 +110,10 @@ pub async fn run() -> Result<(), JoinError> {
     let cid = start("Cid", [100, 0]);
     ann.await?;
     println!("last author, with tokens: {}", pages.with_tokens.author());
-    println!("last author, without tokens: {}", pages.without.author());
+    println!(
+        "last author if the store ignores tokens: {}",
+        pages.without.author()
+    );
     ben.await?;
     cid.await?;
 

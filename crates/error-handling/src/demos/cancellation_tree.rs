@@ -51,7 +51,7 @@ pub async fn run() {
     no_child.cancel("too many errors");
     sleep(pause).await;
 
-    println!("The server is stopped, with one new connection, and with one too late:");
+    println!("The server is stopped; another connection opens after that:");
     requests.spawn(request("3a", 900, 50, server.child()));
     sleep(pause).await;
     server.cancel("shutting down");

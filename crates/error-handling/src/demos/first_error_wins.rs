@@ -82,7 +82,7 @@ pub async fn run() {
     report(futures_are_dropped().await);
     sleep(rest).await;
 
-    println!("Tasks that are cancelled, and waited for:");
+    println!("Tasks: at the first error the others are aborted and awaited:");
     let downloads = [("A", 300), ("B", 100)];
     report(try_all(downloads.map(|(page, millis)| download(page, millis))).await);
     sleep(rest).await;

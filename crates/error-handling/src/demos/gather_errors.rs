@@ -46,7 +46,7 @@ pub async fn run() {
     print_results(try_gather(futures).await);
     sleep(Duration::from_millis(300)).await;
 
-    println!("The first error, where each is a task:");
+    println!("The first error; the other tasks run on:");
     let tasks = jobs.map(|(number, millis)| tokio::spawn(job(number, millis)));
     print_results(try_gather(tasks.map(async |task| task.await?)).await);
     sleep(Duration::from_millis(300)).await;

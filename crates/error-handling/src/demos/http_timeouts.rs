@@ -149,13 +149,13 @@ pub async fn run() -> Result<(), Failure> {
     }
 
     part.tick().await;
-    println!("2 s in all for one request:");
+    println!("This request may take 2 s in all:");
     let url = format!("http://{server}/pieces/4/200");
     let request = client.get(&url).timeout(Duration::from_secs(2));
     println!("{}", request.send().await?.text().await?);
 
     part.tick().await;
-    println!("A limit of 0.35 s, but for the headers only:");
+    println!("A timeout of 0.35 s, for the headers only:");
     let unlimited = Client::builder().no_proxy().build()?;
     let send = unlimited.get(&url).send();
     let response = timeout(Duration::from_millis(350), send).await??;

@@ -28,7 +28,7 @@ async fn fetch_twice(page: &str) -> Result<String, String> {
 }
 
 pub async fn run() {
-    println!("The call alone, and with its await:");
+    println!("Timed without the await, and with it:");
     let started = Instant::now();
     let future = fetch("/a", 260);
     print_as("the call")(Ending::Returned, started.elapsed());

@@ -144,7 +144,7 @@ pub async fn run() -> Result<(), Failure> {
             None => println!("{name}: no such user"),
         }
     }
-    part(start, 700, "A text that would be SQL:").await;
+    part(start, 700, "A value that contains SQL:").await;
     let name = "' OR '1' = '1";
     let query = format!("name = '{name}'");
     let found = database
@@ -184,7 +184,7 @@ pub async fn run() -> Result<(), Failure> {
         }
     };
     let behind = async {
-        println!("how many users?");
+        println!("asks for the number of users");
         let users = database.call(|connection| count(connection, "TRUE"));
         users.await
     };

@@ -114,7 +114,7 @@ pub async fn run() -> Result<(), NameTaken> {
     supervisor.stop(grace).await.into_iter().for_each(report);
 
     sleep_until(start + millis(3000)).await;
-    println!("One waits for its restart, one does not listen:");
+    println!("Stop while one service waits for its restart and one ignores the token:");
     let mut supervisor = Supervisor::new(restarts, log);
     supervisor.start("exporter", exporter)?;
     supervisor.start("poller", poller)?;

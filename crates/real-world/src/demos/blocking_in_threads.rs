@@ -47,7 +47,7 @@ pub async fn run() -> Result<(), JoinError> {
         println!("{}", result?.unwrap_or_else(|error| error));
     }
 
-    println!("Its caller gives up, E does not, and F has to wait:");
+    println!("The caller of E times out; E runs on, and F waits for it:");
     let pool = BlockingPool::new(1);
     let call = pool.run(|| blocking_operation("E", 300));
     if timeout(patience, call).await.is_err() {

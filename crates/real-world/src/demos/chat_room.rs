@@ -13,7 +13,7 @@ fn print_waiting(name: &str, seat: &mut Seat<String>) {
 
 pub async fn run() -> Result<(), Refused> {
     let room = Room::new(3, Duration::from_millis(100));
-    println!("Two join; a name that is taken is refused, and one that is none:");
+    println!("Two join; a name in use and an invalid name are refused:");
     let mut ann = room.join("Ann")?;
     let mut bob = room.join("Bob")?;
     for name in ["Ann", "Ann: I"] {

@@ -66,7 +66,7 @@ pub async fn run() -> io::Result<()> {
     drop(signals);
     send_signal(0, "SIGINT").await?;
     sleep(Duration::from_millis(100)).await;
-    println!("still here, with nobody who listens");
+    println!("still running, although nothing handles the signal now");
     let mut signals = Signals::listen()?;
 
     part(400).await;

@@ -134,7 +134,7 @@ pub async fn run() -> Result<(), Failure> {
     at(18).await;
     println!("requests: {}", server.requests());
 
-    println!("The second page comes only when it is asked for again:");
+    println!("The server is busy once; the second page is retried:");
     consume(server.items(&client, "/busy")?).await;
     println!("requests: {}", server.requests());
 
@@ -143,7 +143,7 @@ pub async fn run() -> Result<(), Failure> {
     consume(server.items(&client, "/broken")?).await;
 
     at(46).await;
-    println!("After the second page comes the second page:");
+    println!("The second page names itself as the next page:");
     consume(server.items(&client, "/circle")?).await;
 
     at(54).await;

@@ -101,7 +101,9 @@ pub async fn run() {
     println!("A cache of responses, looked up and then stored, queries twice:");
     request(&api, 1, &["/stampede", "/stampede"]).await;
 
-    println!("A cache of calls queries once, and nobody waits who need not:");
+    println!(
+        "A cache of calls queries once for each endpoint; other endpoints do not wait:"
+    );
     let endpoints = ["/fast", "/report", "/report", "/error", "/nothing", "/fast"];
     request(&api, 3, &endpoints).await;
 

@@ -75,7 +75,7 @@ pub async fn run() -> Result<(), RunError> {
     let mut command = sh("head -c 1000000 /dev/zero");
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     if timeout(millis(200), child.wait()).await.is_err() {
-        println!("it stands still, the pipe is full");
+        println!("the program is blocked: the pipe is full");
     }
     let output = child.wait_with_output().await?;
     println!("{} bytes; {}", output.stdout.len(), output.status);
@@ -115,13 +115,13 @@ pub async fn run() -> Result<(), RunError> {
     report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
 
     part.tick().await;
-    println!("Too slow, and deaf:");
+    println!("Too slow, and ignores SIGTERM:");
     let script = "trap '' TERM; echo working; sleep 5";
     report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
 
     let script = "(sleep 0.3; echo the child of the child) & wait";
     part.tick().await;
-    println!("Killed alone:");
+    println!("Only the child is killed; its own child runs on:");
     let mut command = sh(script);
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let output = lines(&mut child);

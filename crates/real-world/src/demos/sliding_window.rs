@@ -30,7 +30,7 @@ async fn call(name: u32, limiter: &SlidingWindow) {
 pub async fn run() {
     let window = Duration::from_millis(500);
 
-    println!("Asking again with the lock, at most 3 in 0.5 s:");
+    println!("A call that retries while it holds the lock deadlocks:");
     let last = &Mutex::default();
     let calls = join_all([1, 2, 3, 4, 5].map(|name| async move {
         ask_again(last, 3, window).await;

@@ -77,7 +77,7 @@ pub async fn run() -> io::Result<()> {
         }
     }
     TcpListener::bind(address).await?;
-    println!("with the option that is the usual one: listening");
+    println!("with the default options of TcpListener: listening");
 
     part.tick().await;
     println!("A connection that other code has accepted:");

@@ -109,7 +109,7 @@ pub async fn run() -> io::Result<()> {
     report(&mut pinger, 6).await;
 
     part(1000).await;
-    println!("The first answer comes late, and twice, and any is taken:");
+    println!("A late and doubled answer; the client does not check the number:");
     let server = Server::start(late_and_twice).await?;
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(server.address).await?;

@@ -85,7 +85,7 @@ pub async fn run() -> Result<(), Failure> {
     put("b.txt", chunks()).await?;
 
     part.tick().await;
-    println!("Names that are none:");
+    println!("Invalid file names:");
     for name in [".hidden", "-rf", "a%0Ab", "a%2Fb", "..%2Fa", "a:b", "a%00"] {
         put(name, "hello".into()).await?;
     }

@@ -149,7 +149,7 @@ pub async fn run() -> Result<(), Failure> {
     let serving = AbortOnDropHandle::new(tokio::spawn(serving));
 
     at(2).await;
-    println!("Two join; a name that is taken is refused, and one that is none:");
+    println!("Two clients join; a name in use and an invalid name are refused:");
     let mut ana = Client::join(server, "ana").await?;
     ana.hear().await;
     let mut ben = Client::join(server, "ben").await?;

@@ -32,7 +32,7 @@ pub async fn run() -> Result<(), Failure> {
     let folder = in_memory()?;
     let path = &folder.path().join("settings");
 
-    println!("Under the final name, stopped after 0.1 s:");
+    println!("Written directly under the final name, stopped after 0.1 s:");
     fs::write(path, "old settings").await?;
     let write = write_slowly(path, ["new ", "settings"]);
     let stopped = timeout(Duration::from_millis(100), write).await;
