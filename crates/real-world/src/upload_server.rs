@@ -42,8 +42,8 @@ use tokio::time::{error::Elapsed, timeout};
 pub struct Limits {
     /// The largest file.
     pub max_bytes: u64,
-    /// The most concurrent uploads. Further ones are refused with 503, which a client that
-    /// is still sending may miss.
+    /// The most concurrent uploads. Further ones are refused with 503; a client that is
+    /// still sending may miss it.
     pub max_uploads: usize,
     /// The longest wait for the next piece of a body.
     pub stall: Duration,
