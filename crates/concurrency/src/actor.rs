@@ -12,8 +12,7 @@
 //!
 //! Trap: two actors that ask each other deadlock, and so does an actor that asks itself.
 //!
-//! In production: `ractor` tells a supervisor when an actor fails. Here, without a crate:
-//! `background_services`.
+//! In production: restart an actor that panics, as `background_services` does.
 //!
 //! asyncio: asyncio.Queue, loop.create_future, asyncio.Future.set_result, asyncio.timeout
 //! stderr: the ledger is torn

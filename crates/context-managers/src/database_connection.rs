@@ -9,9 +9,6 @@
 //! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless you
 //! commit. Here each statement commits by itself. See `transaction`.
 //!
-//! In production: `deadpool-sqlite` opens several connections, so that reads can run
-//! concurrently.
-//!
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__

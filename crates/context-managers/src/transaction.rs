@@ -10,9 +10,6 @@
 //! Trap: with a lock for each statement, another task can write between two of them. A
 //! rollback then undoes its write, too. Hold the lock for the whole transaction.
 //!
-//! In production: `deadpool-postgres` runs several transactions at once. In `sqlx` 0.9.0,
-//! a cancelled `begin` may leave a pooled connection in a transaction: writes get lost.
-//!
 //! See also: `database_connection`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.to_thread, asyncio.Lock

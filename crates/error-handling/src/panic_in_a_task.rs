@@ -11,8 +11,6 @@
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!
-//! In production: `ractor` sends a supervising actor an event for each panic.
-//!
 //! See also: `task_results`, `first_error_wins`, `drop_or_detach`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise

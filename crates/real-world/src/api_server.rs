@@ -11,7 +11,7 @@
 //! Trap: `axum::serve` has no time limit for headers, so a slow client can delay the
 //! shutdown. `http_server` has one.
 //!
-//! In production: `apalis` keeps jobs in PostgreSQL or Redis, so they survive a restart.
+//! In production: keep the jobs in a table, as `job_queue` does: they survive a restart.
 //!
 //! See also: `http_server`, `router`, `job_queue`.
 //!

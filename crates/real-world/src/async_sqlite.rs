@@ -12,8 +12,6 @@
 //! Trap: a `Connection` "cannot be shared between threads safely", and a statement cannot
 //! leave its thread. Return values, or structs built from rows.
 //!
-//! In production: `tokio-rusqlite` has such a thread. There a dropped call runs on.
-//!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident
 //! clock: real

@@ -11,8 +11,6 @@
 //! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
 //!
-//! In production: `ractor` supervises trees of actors, as Erlang does.
-//!
 //! See also: `graceful_shutdown`, `scheduler`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel

@@ -12,7 +12,8 @@
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
-//! In production: `reqwest-retry` retries. https needs reqwest's feature `rustls`.
+//! In production: `reqwest-retry` retries after 429 and 503. https needs the feature
+//! `rustls`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 //! clock: real

@@ -10,7 +10,7 @@
 //! Trap: a slow worker may finish after another one has claimed its job. So each claim is
 //! a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
-//! In production: PostgreSQL claims concurrently (`SKIP LOCKED`); `apalis` works with it.
+//! In production: on PostgreSQL, workers claim concurrently with `SKIP LOCKED`.
 //!
 //! See also: `job_workers`, `async_sqlite`, `retry`.
 //!

@@ -10,9 +10,6 @@
 //! reports the error and goes on until `stop`. If it cannot extend a lease, it aborts the
 //! handler, because another worker may have the job by then.
 //!
-//! In production: `apalis` runs such workers over PostgreSQL, SQLite and Redis, with
-//! layers of `tower` for time limits, traces and retries.
-//!
 //! See also: `job_queue`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Condition, asyncio.Event, asyncio.wait, finally

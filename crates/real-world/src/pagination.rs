@@ -14,7 +14,7 @@
 //! Trap: a server that repeats a cursor, or always names a new one, would never end. Here
 //! both are errors.
 //!
-//! In production: `reqwest-retry` retries more errors. `async-stream` lets you `yield`.
+//! In production: `reqwest-retry` retries after 429 and 503.
 //!
 //! asyncio: yield, async for, contextlib.aclosing, asyncio.create_task
 //! clock: real

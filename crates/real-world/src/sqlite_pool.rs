@@ -11,8 +11,6 @@
 //! Trap: a transaction that reads and then writes fails at once with "database is locked"
 //! if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
 //!
-//! In production: `deadpool-sqlite` has hooks and timeouts, but one kind of connection.
-//!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, contextlib.asynccontextmanager
 //! clock: real
 //! order: Alice has

@@ -10,7 +10,7 @@
 //! Trap: with `listener.accept().await?` the server ends when the process is out of file
 //! descriptors. `start_server` goes on after such an error, as `accept` does here.
 //!
-//! In production: take `axum` for HTTP or `tonic` for gRPC before you invent a protocol.
+//! In production: take `axum` for HTTP before you invent a protocol.
 //!
 //! See also: `line_protocol`, `api_server`, `servers`, `tls`.
 //!

@@ -11,7 +11,7 @@
 //!
 //! Trap: tokio-rustls sets no timeout for a handshake. Never run one in the accept loop.
 //!
-//! In production: `reqwest` and `hyper-rustls` do all of this for HTTPS.
+//! In production: `reqwest` does this for HTTPS. ALPN is a field of the configuration.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
 //! clock: real
