@@ -1,7 +1,7 @@
 //~ E0382 use of moved value: `task`
 //! A task is awaited a second time.
 //!
-//! example: awaitables
+//! example: shared_future
 
 async fn answer() -> u32 {
     42

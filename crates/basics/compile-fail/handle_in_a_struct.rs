@@ -1,7 +1,7 @@
 //~ E0277 JoinHandle<String>` is not a future
 //! A method awaits a handle through `&self`: take `&mut self`, await `&mut self.task`.
 //!
-//! example: spawn_tasks
+//! example: task_in_a_struct
 
 use tokio::task::{JoinError, JoinHandle};
 

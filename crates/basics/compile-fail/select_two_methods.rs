@@ -2,7 +2,7 @@
 //! Two branches of a `select!` call methods that take `&mut self`: give each branch a
 //! field of its own, as in `self.readings.recv()`.
 //!
-//! example: select_in_a_loop
+//! example: select_in_a_struct
 
 use std::time::Duration;
 

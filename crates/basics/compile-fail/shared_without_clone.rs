@@ -1,7 +1,7 @@
 //~ E0277 the trait `Clone` is not implemented for `std::io::Error`
 //! Several waiters share a result whose error cannot be cloned: put it into an `Arc`.
 //!
-//! example: awaitables
+//! example: shared_future
 
 use std::io;
 

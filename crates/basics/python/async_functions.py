@@ -2,11 +2,6 @@ import asyncio
 from typing import Protocol
 
 
-async def fetch_data(name):
-    await asyncio.sleep(1)
-    return f"data of {name}"
-
-
 class Fetch(Protocol):
     async def fetch(self) -> str: ...
 
@@ -36,9 +31,6 @@ async def print_all(words, change):
 
 
 async def main():
-    print("Function:")
-    print(await fetch_data("test"))
-
     print("Method:")
     pages = Pages()
     print(await pages.fetch_twice())

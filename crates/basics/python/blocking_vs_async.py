@@ -25,16 +25,6 @@ async def heartbeat():
 
 
 async def main():
-    files = ["file1.txt", "file2.txt", "file3.txt"]
-
-    print("Blocking, one after another:")
-    for file in files:
-        download_file(file)
-
-    print("Async, all at once:")
-    results = await asyncio.gather(*(download_file_async(file) for file in files))
-    print(", ".join(results))
-
     print("A heartbeat beside a blocking call:")
 
     async def on_the_loop():

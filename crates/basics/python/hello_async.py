@@ -7,17 +7,9 @@ async def hello():
     print("World")
 
 
-async def greeting(name):
-    await asyncio.sleep(0.5)
-    return f"Good morning, {name}"
-
-
 async def main():
     print("Start")
     await hello()
-
-    words = await greeting("Ada")
-    print(words)
     print("End")
 
 

@@ -2,7 +2,6 @@ import asyncio
 
 
 def regular_function():
-    print("The regular function runs")
     return "Hello"
 
 
@@ -14,8 +13,7 @@ async def fetch_data():
 
 
 async def main():
-    greeting = regular_function()
-    print(greeting)
+    print(regular_function())
 
     print("Called, but not awaited:")
     coroutine = fetch_data()
@@ -23,8 +21,7 @@ async def main():
     print("Half a second later nothing has run")
 
     print("Awaited:")
-    data = await coroutine
-    print(data)
+    print(await coroutine)
 
     print("Dropped without an await:")
     forgotten = fetch_data()

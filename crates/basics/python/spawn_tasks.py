@@ -13,24 +13,19 @@ async def main():
     name = "A"
     task1 = asyncio.create_task(worker(name, 2))
     task2 = asyncio.create_task(worker("B", 1))
-    await asyncio.sleep(0.5)
     print(f"Waiting for {name}, then for B")
-
-    result1 = await task1
-    result2 = await task2
-    print(f"{result1}, {result2}")
+    print(f"{await task1}, {await task2}")
 
     print("A list of tasks that share a table:")
     delays = [300, 100, 200]
 
     async def wait(index):
         await asyncio.sleep(delays[index] / 1000)
-        print(f"Task {index} waited for {delays[index]} ms")
-        return index
+        return f"Task {index} waited for {delays[index]} ms"
 
     tasks = [asyncio.create_task(wait(index)) for index in range(len(delays))]
-    for index in await asyncio.gather(*tasks):
-        print(f"Got {index}")
+    for result in await asyncio.gather(*tasks):
+        print(result)
 
 
 asyncio.run(main())

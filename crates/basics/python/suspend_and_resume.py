@@ -1,20 +1,11 @@
 import asyncio
 
 
-async def simple_coroutine():
-    lines = 0
-    print("Coroutine started")
-    lines += 1
-    await asyncio.sleep(1)
-    print("Coroutine resumed")
-    lines += 1
-    return f"Done after {lines} lines"
-
-
-async def neighbour():
-    print("The neighbour starts")
-    await asyncio.sleep(0.5)
-    print("The neighbour ends")
+async def simple_coroutine(name, pause):
+    print(f"Coroutine {name} started")
+    await asyncio.sleep(pause)
+    print(f"Coroutine {name} resumed")
+    return f"{name} is done"
 
 
 async def double(number):
@@ -28,13 +19,13 @@ async def doubles(name):
 
 async def main():
     print("Before calling coroutine")
-    result = await simple_coroutine()
+    result = await simple_coroutine("A", 1)
     print(f"Result: {result}")
     print("After coroutine")
 
-    print("With a neighbour:")
-    result, _ = await asyncio.gather(simple_coroutine(), neighbour())
-    print(f"Result: {result}")
+    print("Two coroutines:")
+    a, b = await asyncio.gather(simple_coroutine("A", 1), simple_coroutine("B", 0.5))
+    print(f"Results: {a}, {b}")
 
     print("Awaits that have nothing to wait for:")
     await asyncio.gather(doubles("A"), doubles("B"))

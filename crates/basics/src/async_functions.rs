@@ -1,10 +1,9 @@
-//! Define async functions: function, method, trait method, closure, block.
+//! Async methods, trait methods, closures and blocks.
 //!
-//! `async def` is `async fn`, as a function, a method, or in a trait (Python's
+//! Beside functions (`async_fn`), `async fn` defines methods, also in a trait (Python's
 //! `Protocol`). For tasks, a trait declares its method as `-> impl Future<Output = T> +
-//! Send`. Its implementations write `async fn` all the same. With `async fn` in the
-//! trait, the task is refused: "future cannot be sent between threads safely". Rust also
-//! has async closures; Python has none.
+//! Send`, otherwise: "future cannot be sent between threads safely". Its implementations
+//! write `async fn` all the same. Rust also has async closures; Python has none.
 //!
 //! Trap: a plain closure that returns an async block and borrows its argument is refused,
 //! "lifetime may not live long enough". Write `async |word: &str| ..`.
@@ -12,21 +11,14 @@
 //! Trap: a function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
 //! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.
 //!
-//! See also: `dyn_async_trait`, `boxed_futures`, `send_and_local`.
+//! See also: `async_fn`, `dyn_async_trait`, `boxed_futures`, `send_and_local`.
 //!
-//! asyncio: async def, await, asyncio.sleep, asyncio.create_task, return
-//! asyncio: asyncio.coroutine (decorator)
+//! asyncio: async def, await, return, asyncio.coroutine (decorator)
 
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep;
-
-/// Stands for a request that takes a second.
-pub async fn fetch_data(name: &str) -> String {
-    sleep(Duration::from_secs(1)).await;
-    format!("data of {name}")
-}
 
 /// A source of data, for tasks too: its futures are `Send`.
 pub trait Fetch {
@@ -38,7 +30,6 @@ struct Pages {
 }
 
 impl Pages {
-    /// An async method.
     async fn fetch_twice(&mut self) -> String {
         let first = self.fetch().await;
         let second = self.fetch().await;
@@ -68,9 +59,6 @@ pub async fn print_all(words: &[&str], change: impl AsyncFn(&str) -> String) {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    println!("Function:");
-    println!("{}", fetch_data("test").await);
-
     println!("Method:");
     let mut pages = Pages { fetched: 0 };
     println!("{}", pages.fetch_twice().await);
@@ -80,8 +68,7 @@ pub async fn run() -> Result<(), JoinError> {
 
     println!("Closure:");
     let delay = Duration::from_millis(200);
-    // With `move` it owns what it uses. Without, this would not compile in a task:
-    // "implementation of `Send` is not general enough".
+    // Without `move` a task refuses it: "implementation of `Send` is not general enough".
     let shout = async move |word: &str| {
         sleep(delay).await;
         word.to_uppercase()

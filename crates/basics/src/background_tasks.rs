@@ -10,7 +10,7 @@
 //! both. When `main` returns, running tasks are dropped at their await. Only their
 //! destructors still run.
 //!
-//! See also: `drop_or_detach`, `graceful_shutdown`, `background_task`.
+//! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.create_task, asyncio.Task.cancel, asyncio.run
 //! differs: a task that still runs at the end cleans up in asyncio; Tokio drops it

@@ -1,14 +1,15 @@
 //! Blocking the event loop: what stands still, and how to keep it going.
 //!
-//! A call that blocks its thread (`std::thread::sleep`, a file, a long calculation) stops
-//! all code on that thread. In asyncio that is the whole program. In Tokio it is at least
-//! the rest of the task, such as the other half of a `join!`. Use the async version of
-//! the call, or hand the call to `spawn_blocking`, which is `asyncio.to_thread`.
+//! `sync_vs_async` compares the times. Here a heartbeat shows what else stands still. A
+//! call that blocks its thread (a file, a long calculation) stops all code on that
+//! thread. In asyncio that is the whole program. In Tokio it is at least the rest of the
+//! task, such as the other half of a `join!`. Use the async version of the call, or hand
+//! the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
 //! Trap: on several threads the rest of the program runs on, so nobody notices until all
 //! threads are blocked.
 //!
-//! See also: `cooperative_loops`, `blocking_in_threads`, `cpu_bound`.
+//! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
 //! clock: real
@@ -17,7 +18,6 @@
 use std::thread;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::join;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
@@ -48,17 +48,6 @@ async fn heartbeat() {
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    let files = ["file1.txt", "file2.txt", "file3.txt"];
-
-    println!("Blocking, one after another:");
-    for file in files {
-        download_file(file);
-    }
-
-    println!("Async, all at once:");
-    let results = join_all(files.map(download_file_async)).await;
-    println!("{}", results.join(", "));
-
     println!("A heartbeat beside a blocking call:");
     join!(heartbeat(), async { download_file("file1.txt") });
 

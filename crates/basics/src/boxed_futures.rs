@@ -7,7 +7,7 @@
 //! Trap: without boxes, a list of futures of two functions says "expected future, found a
 //! different future". A table of closures says "expected fn pointer, found closure".
 //!
-//! See also: `dyn_async_trait`, `recursion`, `router`.
+//! See also: `handlers_with_state`, `dyn_async_trait`, `recursion`, `router`.
 //!
 //! asyncio: async def, await, asyncio.gather
 

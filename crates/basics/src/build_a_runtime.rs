@@ -10,7 +10,7 @@
 //! Trap: without `enable_all` a sleep panics, "timers are disabled". In async code,
 //! dropping a runtime panics: call `shutdown_background`.
 //!
-//! See also: `runtime_on_a_thread`, `call_async_from_sync`.
+//! See also: `runtime_on_a_thread`, `runtime_per_thread`, `call_async_from_sync`.
 //!
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop
 //! asyncio: loop.run_forever, loop.run_until_complete, loop.create_task, loop.close

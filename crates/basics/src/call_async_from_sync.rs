@@ -1,10 +1,11 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await: it calls `block_on`, as `run_until_complete`. Async
-//! code calls such a function through `spawn_blocking`, where blocking is allowed. If the
-//! direct caller is not async, use `block_in_place`, on a multi-thread runtime only. A
-//! thread of your own enters a runtime by its `Handle`. Without `block_on` the compiler
-//! says: "expected `u32`, found future".
+//! A plain function cannot await: it calls `block_on`, as `asyncio.run`. In Python do not
+//! call `get_event_loop` there: it is deprecated without a loop, and from 3.14 an error.
+//! Async code calls such a function through `spawn_blocking`, where blocking is allowed.
+//! If the direct caller is not async, use `block_in_place`, on a multi-thread runtime
+//! only. A thread of your own enters a runtime by its `Handle`. Without `block_on` the
+//! compiler says: "expected `u32`, found future".
 //!
 //! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
 //! runtime". `asyncio.run` refuses a loop inside a loop as well.

@@ -11,7 +11,7 @@
 //! Trap: a `timeout` around a handle stops only the waiting: the task runs on. `abort`
 //! does not stop a call in `spawn_blocking`, which has no await.
 //!
-//! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `spawn_tasks`.
+//! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `task_in_a_struct`.
 //!
 //! asyncio: asyncio.Task.cancel, asyncio.timeout
 //! differs: a timeout stops only the waiting for a task; in asyncio it cancels the task

@@ -10,7 +10,8 @@
 //! Trap: a list of boxes takes its type from the first, "expected `Cache`, found
 //! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.
 //!
-//! See also: `async_functions` (a trait without `dyn`), `boxed_futures`.
+//! See also: `handlers_with_state`, `async_functions` (without `dyn`), `boxed_futures`,
+//! `async_api_design`.
 //!
 //! asyncio: async def, await
 

@@ -8,13 +8,11 @@
 //!
 //! Trap: without the macro, "`main` function is not allowed to be `async`".
 //!
-//! See also: `lazy_futures`, `spawn_tasks`, `build_a_runtime`.
+//! See also: `async_fn`, `create_task`, `lazy_futures`, `build_a_runtime`.
 //!
 //! asyncio: async def, await, asyncio.run, asyncio.sleep
 
-use std::time::Duration;
-
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 
 /// Says hello to the world, with a second between the two words.
 pub async fn hello() {
@@ -23,18 +21,9 @@ pub async fn hello() {
     println!("World");
 }
 
-/// Returns a greeting, once somebody had the time to think of one.
-pub async fn greeting(name: &str) -> String {
-    sleep(Duration::from_millis(500)).await;
-    format!("Good morning, {name}")
-}
-
 pub async fn run() {
     println!("Start");
     hello().await;
-
-    let words = greeting("Ada").await;
-    println!("{words}");
     println!("End");
 }
 

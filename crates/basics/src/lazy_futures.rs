@@ -19,9 +19,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Does its work when it is called.
+/// Returns its result when it is called.
 pub fn regular_function() -> &'static str {
-    println!("The regular function runs");
     "Hello"
 }
 
@@ -34,8 +33,7 @@ pub async fn fetch_data() -> &'static str {
 }
 
 pub async fn run() {
-    let greeting = regular_function();
-    println!("{greeting}");
+    println!("{}", regular_function());
 
     println!("Called, but not awaited:");
     let future = fetch_data();
@@ -43,8 +41,7 @@ pub async fn run() {
     println!("Half a second later nothing has run");
 
     println!("Awaited:");
-    let data = future.await;
-    println!("{data}");
+    println!("{}", future.await);
 
     println!("Dropped without an await:");
     #[expect(clippy::let_underscore_future, reason = "this is the trap")]

@@ -8,7 +8,7 @@
 //! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio
 //! the waiter then hangs for ever. So does the waiter of a `SetOnce` that nobody sets.
 //!
-//! See also: `replies_by_number`, `done_callbacks`, `awaitables`, `event`.
+//! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result
 //! asyncio: asyncio.Future.done, asyncio.Future.result

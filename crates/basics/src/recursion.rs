@@ -1,15 +1,13 @@
 //! Recursion: an async function that calls itself, as in a walk over a tree of folders.
 //!
-//! A future holds the futures that it awaits, so a future that awaits its own kind
-//! would have no size. `Box::pin` at the call puts the inner future on the heap;
-//! nothing else differs from Python. To run all children at once, collect their futures
-//! in a `FuturesUnordered`: the first error drops the others. Or spawn each as a task.
+//! A future holds the futures that it awaits, so one that awaits its own kind would have
+//! no size. `Box::pin` at the call puts the inner future on the heap. To run all children
+//! at once, collect their futures in a `FuturesUnordered`, or spawn each as a task.
 //!
 //! Trap: without the box, "recursion in an async fn requires boxing".
 //!
-//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl
-//! Future<Output = ()>: Send`". Write a plain function that returns `impl Future<Output
-//! = T> + Send`.
+//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
+//! = ()>: Send`". Write a plain function that returns `impl Future<Output = T> + Send`.
 //!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!
@@ -29,15 +27,13 @@ pub struct Folder {
 
 impl Folder {
     fn new<const N: usize>(name: &'static str, size: u32, folders: [Folder; N]) -> Self {
-        let folders = folders.into();
         Self {
             name,
             size,
-            folders,
+            folders: folders.into(),
         }
     }
 
-    /// Reads this folder alone. A larger folder takes longer.
     async fn read(&self) -> Result<u32, String> {
         sleep(Duration::from_millis(self.size.into())).await;
         if self.name == "secret" {
@@ -57,8 +53,7 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     Ok(total)
 }
 
-/// Reads all folders inside a folder at once. Returns the first error when it happens,
-/// and drops the other futures.
+/// Reads all folders inside a folder at once. The first error drops the other futures.
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     let inner = folder.folders.iter().map(total_size_at_once);

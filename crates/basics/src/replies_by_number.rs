@@ -11,7 +11,7 @@
 //! only when it is first polled, and a reply that comes sooner is thrown away. On several
 //! threads, two replies in three were lost in this way. So `start` is a plain function.
 //!
-//! See also: `oneshot_and_set_once`, `actor`, `line_protocol`.
+//! See also: `oneshot_and_set_once`, `actor`, `rpc_over_one_connection`.
 //!
 //! asyncio: loop.create_future, asyncio.Future.set_result, asyncio.Future.set_exception
 
@@ -32,10 +32,12 @@ use tokio::time::{sleep, timeout};
 pub struct Lost;
 
 /// The calls over one connection that wait for a reply.
+#[derive(Debug)]
 pub struct Calls<T> {
     waiting: Mutex<Waiting<T>>,
 }
 
+#[derive(Debug)]
 struct Waiting<T> {
     last_number: u64,
     senders: HashMap<u64, oneshot::Sender<T>>,
@@ -114,6 +116,7 @@ impl<T> Calls<T> {
 }
 
 /// The future of a reply, or of [`Lost`]. Dropping it gives up the call.
+#[derive(Debug)]
 #[must_use = "dropping it gives up the call"]
 pub struct Call<T> {
     calls: Arc<Calls<T>>,

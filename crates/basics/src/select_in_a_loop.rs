@@ -8,10 +8,7 @@
 //! Trap: a dropped future may lose items. A dropped `recv` loses none. A future that
 //! receives an item and then awaits something else loses the item.
 //!
-//! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
-//! as mutable more than once". Let each use a field of its own.
-//!
-//! See also: `select_biased`, `cancel_safety`, `timeouts`.
+//! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.
 //!
 //! asyncio: asyncio.wait, asyncio.timeout, asyncio.Queue.get, asyncio.Queue(maxsize=0)
 

@@ -12,7 +12,7 @@
 //! Trap: a `LocalSet` that nobody awaits runs nothing. Outside of a set, `spawn_local`
 //! panics: "called from outside of a `task::LocalSet`".
 //!
-//! See also: `share_state`, `build_a_runtime`.
+//! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.create_task, asyncio.gather
 //! send: no (it waits for a LocalSet, whose tasks stay on one thread)

@@ -9,7 +9,7 @@
 //! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the
 //! current thread from within a runtime".
 //!
-//! See also: `runtime_on_a_thread`, `call_async_from_sync`, `blocking_in_threads`.
+//! See also: `thread_waits_for_task`, `runtime_on_a_thread`, `blocking_in_threads`.
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe
 //! asyncio: loop.create_task, asyncio.AbstractEventLoop, concurrent.futures.Future

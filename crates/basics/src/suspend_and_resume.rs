@@ -17,22 +17,12 @@ use std::time::Duration;
 use tokio::join;
 use tokio::time::sleep;
 
-/// Counts on either side of a pause.
-async fn simple_coroutine() -> String {
-    let mut lines = 0;
-    println!("Coroutine started");
-    lines += 1;
-    sleep(Duration::from_secs(1)).await;
-    println!("Coroutine resumed");
-    lines += 1;
-    format!("Done after {lines} lines")
-}
-
-/// Runs while the other function is suspended.
-async fn neighbour() {
-    println!("The neighbour starts");
-    sleep(Duration::from_millis(500)).await;
-    println!("The neighbour ends");
+/// Keeps its name during the pause.
+async fn simple_coroutine(name: &str, pause: Duration) -> String {
+    println!("Coroutine {name} started");
+    sleep(pause).await;
+    println!("Coroutine {name} resumed");
+    format!("{name} is done")
 }
 
 /// Is async, but has nothing to wait for.
@@ -47,14 +37,15 @@ async fn doubles(name: &str) {
 }
 
 pub async fn run() {
+    let [long, short] = [1000, 500].map(Duration::from_millis);
     println!("Before calling coroutine");
-    let result = simple_coroutine().await;
+    let result = simple_coroutine("A", long).await;
     println!("Result: {result}");
     println!("After coroutine");
 
-    println!("With a neighbour:");
-    let (result, ()) = join!(simple_coroutine(), neighbour());
-    println!("Result: {result}");
+    println!("Two coroutines:");
+    let (a, b) = join!(simple_coroutine("A", long), simple_coroutine("B", short));
+    println!("Results: {a}, {b}");
 
     println!("Awaits that have nothing to wait for:");
     join!(doubles("A"), doubles("B"));

@@ -1,9 +1,10 @@
 //! Get a task's result: a value, an error, a panic, or a cancellation.
 //!
-//! Awaiting a task gives a `Result` around the function's own. `Ok(Err(error))` is an
-//! error that the function returned. `Err(join_error)` says that the task panicked or was
-//! aborted. Python raises in all three cases. A panic is for bugs, such as a failed
-//! `assert!` or `expect`. It ends its task, not the program. `??` passes both kinds on.
+//! `create_task` awaits plain values. If the function can fail, awaiting its task gives a
+//! `Result` around the function's own. `Ok(Err(error))` is an error that the function
+//! returned. `Err(join_error)` says that the task panicked or was aborted. Python raises
+//! in all three cases. A panic is for bugs, such as a failed `assert!` or `expect`. It
+//! ends its task, not the program. `??` passes both kinds on.
 //!
 //! Trap: an `Err` of a task that nobody awaits is silent, where Python logs "Task
 //! exception was never retrieved". A panic is printed to standard error at once.
@@ -11,7 +12,7 @@
 //! Trap: `now_or_never` on a handle may return `None` although `is_finished` is true,
 //! and the result is lost. Await a finished task: that returns at once.
 //!
-//! See also: `task_state`, `panic_in_a_task`, `background_task`, `done_callbacks`.
+//! See also: `create_task`, `task_state`, `panic_in_a_task`, `done_callbacks`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.result, asyncio.Task.exception
 //! stderr: there are no numbers

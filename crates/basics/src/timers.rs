@@ -9,7 +9,7 @@
 //! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and
 //! on Windows. For a faster rate, do several steps after each tick.
 //!
-//! See also: `interval_ticks`, `yield_now`, `scheduled_callbacks`, `deadlines`.
+//! See also: `interval_ticks`, `yield_now`, `call_later`, `deadlines`.
 //!
 //! asyncio: asyncio.sleep, loop.time, asyncio.timeout_at
 

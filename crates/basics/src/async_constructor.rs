@@ -1,0 +1,67 @@
+//! An async constructor: no `await` in `__init__`, so write `connect` as a function.
+//!
+//! A constructor is an ordinary function that returns `Self`, so it may be async and may
+//! fail: `Client::connect("example.com").await?`. Python needs a class method for this,
+//! and an object that is half made until then. Here every `Client` is connected.
+//!
+//! There is no async property either. Write an async method, such as `version`. A getter
+//! that does not wait is a plain method.
+//!
+//! Trap: `Default` and `From` cannot await. Do not hide a `block_on` in them: inside of a
+//! runtime it panics, "Cannot start a runtime from within a runtime".
+//!
+//! See also: `async_resource`, `once_cell` (connect at first use), `dyn_async_trait`.
+//!
+//! asyncio: async def, await
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// A client that is connected.
+pub struct Client {
+    host: String,
+}
+
+impl Client {
+    /// Connects to the host.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such host.
+    pub async fn connect(host: &str) -> io::Result<Self> {
+        sleep(Duration::from_millis(100)).await;
+        if !host.contains('.') {
+            return Err(io::Error::other(format!("no host {host}")));
+        }
+        let host = host.to_owned();
+        Ok(Self { host })
+    }
+
+    /// Returns the host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Asks the host for its version.
+    pub async fn version(&self) -> String {
+        sleep(Duration::from_millis(50)).await;
+        format!("{} runs version 3", self.host)
+    }
+}
+
+pub async fn run() -> io::Result<()> {
+    let client = Client::connect("example.com").await?;
+    println!("Connected to {}", client.host());
+    println!("{}", client.version().await);
+    if let Err(error) = Client::connect("nowhere").await {
+        println!("Error: {error}");
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}

@@ -1,0 +1,34 @@
+//! Define a coroutine: an async function that returns a value, and one that awaits it.
+//!
+//! `async def` becomes `async fn`, with a type for each parameter and for the result. The
+//! last expression is the returned value; `return` is for leaving early. A method is
+//! written in the same way, with `&self` as its first parameter.
+//!
+//! Trap: without `.await` the caller has a future in place of the text: "no method named
+//! `to_uppercase` found for opaque type `impl Future<Output = String>`".
+//!
+//! See also: `hello_async`, `lazy_futures`, `async_functions`, `async_constructor`.
+//!
+//! asyncio: async def, await, return
+
+use tokio::time::{Duration, sleep};
+
+/// Stands for a request that takes a second.
+pub async fn fetch_data(name: &str) -> String {
+    sleep(Duration::from_secs(1)).await;
+    format!("data of {name}")
+}
+
+/// Fetches the data and returns it in capital letters.
+pub async fn process_data(name: &str) -> String {
+    fetch_data(name).await.to_uppercase()
+}
+
+pub async fn run() {
+    println!("{}", process_data("test").await);
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

@@ -1,0 +1,49 @@
+//! Write a class with `__await__`: implement `Future` for a type of your own.
+//!
+//! The runtime calls `poll` until it returns `Ready`. A future that returns `Pending`
+//! first hands a clone of the waker to an event source, which later wakes the task.
+//! This countdown wakes its task at once, as a bare `yield` in `__await__` does. You need
+//! this rarely: an async function is a future, and a `oneshot` brings in a result.
+//!
+//! Trap: a `poll` that returns `Pending` and has not passed the waker on is never called
+//! again, so its task hangs without an error.
+//!
+//! See also: `awaitables`, `poll_by_hand`, `yield_now`, `stream_by_hand`.
+//!
+//! asyncio: __await__, await
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Is pending for `left` polls, then ready.
+pub struct Countdown {
+    pub left: u32,
+}
+
+impl Future for Countdown {
+    type Output = &'static str;
+
+    // `Pin` says that the future no longer moves. This one could: it holds no references
+    // to itself.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<&'static str> {
+        if self.left == 0 {
+            return Poll::Ready("Lift-off");
+        }
+        println!("{}", self.left);
+        self.left -= 1;
+        // A real future passes the waker to whatever brings its result. To wake at once
+        // keeps a core busy.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+pub async fn run() {
+    let result = Countdown { left: 3 }.await;
+    println!("{result}");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

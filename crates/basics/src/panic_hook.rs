@@ -1,0 +1,124 @@
+//! A panic hook: report panics and errors of detached tasks, whose results nobody awaits.
+//!
+//! The hook runs for every panic, inside the task that panics, so it sees the task's
+//! locals. It cannot await, so it sends to a task that can. Call the default hook too: it
+//! writes the message and its place. asyncio calls its handler for a failed task that
+//! nobody awaited, when the task is deleted.
+//!
+//! Bounds: 100 reports wait in the channel; further ones are dropped.
+//!
+//! Trap: the hook never sees an `Err`: a detached task that returns one fails silently.
+//! Spawn it by a function that reports the error, such as `detach` below.
+//!
+//! Trap: a panic in the hook aborts: "thread panicked while processing panic. aborting."
+//!
+//! See also: `panic_in_a_task`, `log_errors`, `task_locals`, `drop_or_detach`.
+//!
+//! asyncio: loop.set_exception_handler, loop.default_exception_handler
+//! differs: the hook sees all panics, also those that a caller awaits, and no errors
+//! stderr: order 0 is empty
+//! stderr: The place:
+
+use std::fmt::Display;
+use std::panic::{Location, set_hook, take_hook};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Sender};
+use tokio::time::sleep;
+
+tokio::task_local! {
+    static TASK: &'static str;
+}
+
+/// A panic, or the error of a detached task.
+#[derive(Debug)]
+pub struct Report {
+    /// The task's name, as given to `detach`.
+    pub task: &'static str,
+    /// The text of the panic or the error.
+    pub text: String,
+    /// Where the task panicked, or where the task that failed was spawned.
+    pub place: String,
+}
+
+/// Makes each panic of the program a report, after the hook that was set before has run.
+/// Call it once, at the start: a second call reports each panic twice.
+pub fn report_panics(reports: Sender<Report>) {
+    let previous = take_hook();
+    // The hook must not panic, nor lock what other code locks.
+    set_hook(Box::new(move |panic| {
+        previous(panic);
+        let task = TASK.try_get().unwrap_or("no name");
+        let text = panic.payload_as_str().unwrap_or("no text").to_owned();
+        let place = panic
+            .location()
+            .map(Location::to_string)
+            .unwrap_or_default();
+        // A hook cannot wait. If the channel is full, the report is dropped.
+        let _ = reports.try_send(Report { task, text, place });
+    }));
+}
+
+/// Spawns a task that nobody awaits, and reports its error. Its panics have its name.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
+#[track_caller]
+pub fn detach<F, E>(task: &'static str, reports: &Sender<Report>, future: F)
+where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Display + Send + 'static,
+{
+    let (reports, caller) = (reports.clone(), Location::caller());
+    tokio::spawn(TASK.scope(task, async move {
+        if let Err(error) = future.await {
+            let (text, place) = (error.to_string(), caller.to_string());
+            // Fails only if nobody receives reports any more.
+            let _ = reports.send(Report { task, text, place }).await;
+        }
+    }));
+}
+
+async fn pack(order: u32) -> Result<(), String> {
+    sleep(Duration::from_millis(100)).await;
+    assert!(order > 0, "order 0 is empty");
+    Err(format!("order {order} is too heavy"))
+}
+
+pub async fn run() {
+    let (reports, mut reported) = mpsc::channel(100);
+    report_panics(reports.clone());
+    // Here a program would log, or send the report to a service.
+    tokio::spawn(async move {
+        while let Some(Report { task, text, place }) = reported.recv().await {
+            println!("Report from {task}: {text}");
+            eprintln!("The place: {place}");
+        }
+    });
+    let rest = Duration::from_millis(200);
+
+    println!("A detached task panics:");
+    detach("packer", &reports, pack(0));
+    sleep(rest).await;
+
+    println!("A detached task fails:");
+    detach("packer", &reports, pack(7));
+    sleep(rest).await;
+
+    println!("A spawned task fails, and nobody awaits it:");
+    tokio::spawn(pack(8));
+    sleep(rest).await;
+
+    println!("A task that panics is awaited:");
+    let outcome = tokio::spawn(pack(0)).await;
+    sleep(rest).await;
+    if outcome.is_err() {
+        println!("The caller sees it");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

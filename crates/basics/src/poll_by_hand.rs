@@ -1,0 +1,109 @@
+//! Poll by hand: an event loop with timers in 50 lines, to see what a runtime does.
+//!
+//! A future does nothing until it is polled. If it returns `Pending`, it has given its
+//! waker to somebody: here to the list of timers. The loop polls a task when its waker
+//! was called, and otherwise sleeps until the first timer is due.
+//!
+//! asyncio's loop does the same: it calls `send` of a coroutine where this one calls
+//! `poll`. Tokio adds sockets, threads, fairness and cancellation. To poll a future only
+//! once, in a test, use `Waker::noop`.
+//!
+//! Trap: this loop is no Tokio runtime. Tokio's own `sleep` panics in it: "there is no
+//! reactor running, must be called from the context of a Tokio 1.x runtime".
+//!
+//! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.
+//!
+//! asyncio: asyncio.run, await, __await__
+//! clock: real
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+thread_local! {
+    /// When to wake whom.
+    static TIMERS: RefCell<Vec<(Instant, Waker)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Is ready from this moment on.
+pub struct Sleep(pub Instant);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.0 {
+            return Poll::Ready(());
+        }
+        TIMERS.with_borrow_mut(|it| it.push((self.0, context.waker().clone())));
+        Poll::Pending
+    }
+}
+
+/// Wakes the tasks whose timers are due. Returns how long it is until the next one.
+fn wake_sleepers() -> Duration {
+    let mut timers = TIMERS.take();
+    timers.sort_by_key(|(due, _)| *due);
+    let now = Instant::now();
+    let is_due = timers.partition_point(|(due, _)| *due <= now);
+    timers.drain(..is_due).for_each(|(_, waker)| waker.wake());
+    let next = timers.first().map(|(due, _)| *due - now);
+    TIMERS.with_borrow_mut(|later| later.extend(timers));
+    next.unwrap_or(Duration::MAX)
+}
+
+struct Ready {
+    task: usize,
+    queue: mpsc::Sender<usize>,
+}
+
+impl Wake for Ready {
+    fn wake(self: Arc<Self>) {
+        // Fails if the loop has ended.
+        let _ = self.queue.send(self.task);
+    }
+}
+
+/// Polls each future when it is woken, until all are ready.
+pub fn run_all(futures: Vec<Pin<Box<dyn Future<Output = ()>>>>) {
+    let (queue, woken) = mpsc::channel();
+    let mut tasks = Vec::new();
+    for (task, future) in futures.into_iter().enumerate() {
+        let queue = queue.clone();
+        let waker = Waker::from(Arc::new(Ready { task, queue }));
+        waker.wake_by_ref();
+        tasks.push((Some(future), waker));
+    }
+    while tasks.iter().any(|(future, _)| future.is_some()) {
+        // Waits for a waker, at most until the next timer is due.
+        let Ok(task) = woken.recv_timeout(wake_sleepers()) else {
+            continue;
+        };
+        let (future, waker) = &mut tasks[task];
+        let mut context = Context::from_waker(waker);
+        if future
+            .as_mut()
+            .is_some_and(|it| it.as_mut().poll(&mut context).is_ready())
+        {
+            *future = None;
+        }
+    }
+}
+
+async fn worker(name: &str, millis: u64) {
+    for step in 1..=2 {
+        println!("{name}: step {step}");
+        Sleep(Instant::now() + Duration::from_millis(millis)).await;
+    }
+    println!("{name}: done");
+}
+
+pub async fn run() {
+    main();
+}
+
+pub fn main() {
+    run_all(vec![Box::pin(worker("A", 100)), Box::pin(worker("B", 150))]);
+}

@@ -1,0 +1,87 @@
+//! Select in a method: wait on several fields of a struct, handle with `&mut self`.
+//!
+//! A branch that waits borrows one field, such as `self.readings.recv()`. The body runs
+//! when all branches are dropped, so it may call any `&mut self` method. Rule: wait on
+//! fields, handle with `self`.
+//!
+//! In Python each source would be a task that calls a method. Two of them may be inside
+//! the object at once; here only one body runs at a time.
+//!
+//! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
+//! as mutable more than once at a time".
+//!
+//! See also: `select_in_a_loop`, `select_biased`, `task_in_a_struct`, `actor`.
+//!
+//! asyncio: asyncio.create_task, asyncio.Queue.get, asyncio.sleep
+
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, interval_at, sleep};
+
+/// Adds up readings and reports the sum at intervals.
+pub struct Station {
+    readings: mpsc::Receiver<u32>,
+    reports: Interval,
+    sum: u32,
+}
+
+impl Station {
+    /// Returns a station that reports each `period`, first after one.
+    ///
+    /// # Panics
+    ///
+    /// If the period is zero.
+    pub fn new(readings: mpsc::Receiver<u32>, period: Duration) -> Self {
+        let reports = interval_at(Instant::now() + period, period);
+        Self {
+            readings,
+            reports,
+            sum: 0,
+        }
+    }
+
+    /// Runs until the senders of readings are gone, and returns what was not reported.
+    pub async fn run(mut self) -> u32 {
+        loop {
+            select! {
+                reading = self.readings.recv() => match reading {
+                    Some(reading) => self.add(reading),
+                    None => return self.sum,
+                },
+                _ = self.reports.tick() => self.report(),
+            }
+        }
+    }
+
+    fn add(&mut self, reading: u32) {
+        println!("Reading {reading}");
+        self.sum += reading;
+    }
+
+    fn report(&mut self) {
+        println!("Sum {}", self.sum);
+        self.sum = 0;
+    }
+}
+
+pub async fn run() {
+    let (sender, readings) = mpsc::channel(8);
+    let station = Station::new(readings, Duration::from_millis(250));
+    let measure = async move {
+        for reading in 1..=4 {
+            sleep(Duration::from_millis(100)).await;
+            if sender.send(reading).await.is_err() {
+                break;
+            }
+        }
+    };
+    let (rest, ()) = tokio::join!(station.run(), measure);
+    println!("Not reported: {rest}");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

@@ -1,0 +1,81 @@
+use std::cell::Cell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::poll_by_hand::{Sleep, run_all};
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+#[test]
+fn each_future_runs_to_its_end() {
+    for number in [0, 1, 31, 129, 1000] {
+        let ended = Rc::new(Cell::new(0));
+        let task = |_| -> Task {
+            let ended = Rc::clone(&ended);
+            Box::pin(async move {
+                Sleep(Instant::now() + Duration::from_millis(2)).await;
+                Sleep(Instant::now()).await;
+                ended.set(ended.get() + 1);
+            })
+        };
+        run_all((0..number).map(task).collect());
+        assert_eq!(ended.get(), number);
+    }
+}
+
+#[test]
+fn a_task_is_polled_only_when_it_is_woken() {
+    let polls = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&polls);
+    let mut sleep = Sleep(Instant::now() + Duration::from_millis(50));
+    let counts: Task = Box::pin(std::future::poll_fn(move |context| {
+        counted.set(counted.get() + 1);
+        Pin::new(&mut sleep).poll(context)
+    }));
+    let busy: Task = Box::pin(async {
+        for _ in 0..20 {
+            Sleep(Instant::now() + Duration::from_millis(1)).await;
+        }
+    });
+    run_all(vec![counts, busy]);
+    assert_eq!(polls.get(), 2);
+}
+
+#[test]
+fn another_thread_wakes_it_without_a_timer() {
+    let wakers = Arc::new(Mutex::new(None::<Waker>));
+    let kept = Arc::clone(&wakers);
+    let mut woken = false;
+    let waits: Task = Box::pin(std::future::poll_fn(move |context| {
+        if woken {
+            return Poll::Ready(());
+        }
+        woken = true;
+        *kept.lock().expect("no panic") = Some(context.waker().clone());
+        Poll::Pending
+    }));
+    let other = thread::spawn(move || {
+        loop {
+            if let Some(waker) = wakers.lock().expect("no panic").take() {
+                // Twice: a task that has ended is not polled again.
+                waker.wake_by_ref();
+                return waker.wake();
+            }
+            thread::yield_now();
+        }
+    });
+    run_all(vec![waits]);
+    other.join().expect("no panic");
+}
+
+#[test]
+fn once_with_a_waker_that_does_nothing() {
+    let mut context = Context::from_waker(Waker::noop());
+    let late = pin!(Sleep(Instant::now() + Duration::from_secs(60)));
+    assert!(late.poll(&mut context).is_pending());
+    assert!(pin!(async { 7 }).poll(&mut context).is_ready());
+}

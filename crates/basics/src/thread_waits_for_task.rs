@@ -1,0 +1,113 @@
+//! A plain thread waits for a task with a time limit, and cancels the task.
+//!
+//! `block_on` with a `timeout` is `future.result(timeout=..)`. As in Python, the timeout
+//! stops only the waiting, so abort the task as well. Any thread may call `abort`, on the
+//! `JoinHandle` or on its `AbortHandle`: no `call_soon_threadsafe` is needed. A thread
+//! without a `Handle` waits at a std channel, by `recv_timeout`.
+//!
+//! Bounds: `abort` ends a task at its next await. If the task blocks its thread,
+//! `wait_or_cancel` waits for it beyond the limit.
+//!
+//! Trap: `handle.block_on(timeout(..))` panics in a plain thread, "there is no reactor
+//! running": `timeout` is called before `block_on`. Call it in an `async` block.
+//!
+//! See also: `spawn_from_a_thread`, `runtime_on_a_thread`, `timeout_of_blocking_work`.
+//!
+//! asyncio: asyncio.run_coroutine_threadsafe, concurrent.futures.Future
+//! asyncio: asyncio.Task.cancel, loop.call_soon_threadsafe
+//! clock: real
+
+use std::error::Error;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const LIMIT: Duration = Duration::from_millis(200);
+
+async fn look_up(name: &str, millis: u64) -> String {
+    sleep(Duration::from_millis(millis)).await;
+    format!("found {name}")
+}
+
+/// Blocks the thread until the task has ended. After the limit it cancels the task.
+///
+/// # Errors
+///
+/// If the task panicked, or was cancelled: `is_cancelled` tells.
+///
+/// # Panics
+///
+/// In async code, which must not block.
+pub fn wait_or_cancel<T>(
+    handle: &Handle,
+    mut task: JoinHandle<T>,
+    limit: Duration,
+) -> Result<T, JoinError> {
+    let waited = handle.block_on(async { timeout(limit, &mut task).await });
+    waited.unwrap_or_else(|_elapsed| {
+        task.abort();
+        // The task may have ended at the last moment: then this is its value.
+        handle.block_on(task)
+    })
+}
+
+fn show(result: Result<String, JoinError>) -> Result<(), JoinError> {
+    match result {
+        Err(error) if error.is_cancelled() => println!("Cancelled"),
+        result => println!("The task has {}", result?),
+    }
+    Ok(())
+}
+
+fn in_a_thread(handle: &Handle) -> Result<(), Failure> {
+    println!("Two tasks with a time limit:");
+    for (name, millis) in [("Ada", 100), ("Ben", 900)] {
+        let task = handle.spawn(look_up(name, millis));
+        show(wait_or_cancel(handle, task, LIMIT))?;
+    }
+
+    println!("A wait that times out, and the task runs on:");
+    let (sender, receiver) = mpsc::sync_channel(1);
+    handle.spawn(async move {
+        let found = look_up("Cleo", 300).await;
+        // There is room for one, so this does not block. It fails if nobody receives.
+        let _ = sender.send(found);
+    });
+    match receiver.recv_timeout(LIMIT) {
+        Err(mpsc::RecvTimeoutError::Timeout) => println!("Not yet"),
+        found => println!("The task has {}", found?),
+    }
+    println!("The task has {}", receiver.recv()?);
+    Ok(())
+}
+
+fn cancel_after(limit: Duration, task: &AbortHandle) {
+    thread::sleep(limit);
+    println!("The thread cancels the task");
+    task.abort();
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let handle = Handle::current();
+    let thread = thread::spawn(move || in_a_thread(&handle));
+    // Waits for a thread without blocking the current one.
+    let ended = spawn_blocking(|| thread.join()).await?;
+    ended.map_err(|_panic| "the thread panicked")??;
+
+    println!("A thread cancels a task that async code awaits:");
+    let task = tokio::spawn(look_up("Dan", 900));
+    let abort = task.abort_handle();
+    thread::spawn(move || cancel_after(LIMIT, &abort));
+    Ok(show(task.await)?)
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}
