@@ -1,4 +1,4 @@
-//~ error future cannot be sent between threads safely
+//~ error the trait `Send` is not implemented for `std::sync::MutexGuard<'_, u32>`
 //! A guard of a `std::sync::Mutex` is held over an await in a task.
 //!
 //! example: lock

@@ -29,18 +29,6 @@ async def main():
         id, result = await completed
         await use_it(id, result)
 
-    print("Left after the first:")
-    tasks = [asyncio.create_task(keyed(request)) for request in requests]
-    for completed in asyncio.as_completed(tasks):
-        id, result = await completed
-        print(f"{id}: {result}")
-        if id == 2:
-            break
-    for task in tasks:
-        task.cancel()
-    await asyncio.sleep(0.4)
-    print("0.4 s later")
-
     # In asyncio all that runs concurrently is a task, so this is the same again.
     print("Futures that are no tasks, and a slow loop:")
     for completed in asyncio.as_completed([keyed(request) for request in requests]):

@@ -1,11 +1,6 @@
 import asyncio
 
 
-async def count_messages():
-    await asyncio.sleep(0.1)
-    return 7
-
-
 async def fetch_data(id, delay):
     await asyncio.sleep(delay)
     if id == 0:
@@ -15,10 +10,6 @@ async def fetch_data(id, delay):
 
 
 async def main():
-    print("Results of different types:")
-    data, count = await asyncio.gather(fetch_data(1, 0.2), count_messages())
-    print(f"{data}, {count} messages")
-
     print("A list, its results in its order:")
     fetches = [fetch_data(1, 0.2), fetch_data(2, 0.1), fetch_data(3, 0.3)]
     print(", ".join(await asyncio.gather(*fetches)))

@@ -58,13 +58,6 @@ async def consumer(busy, queue):
 
 
 async def main():
-    print("A consumer that keeps up:")
-    queue = Queue(CAPACITY)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(producer(3, queue))
-        consumed = await consumer(0.05, queue)
-    print(f"{consumed} consumed")
-
     print("A slow consumer:")
     queue = Queue(CAPACITY)
     async with asyncio.TaskGroup() as group:

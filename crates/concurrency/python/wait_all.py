@@ -1,53 +1,32 @@
 import asyncio
 
 
-async def task(name, delay):
-    await asyncio.sleep(delay)
-    if name == "2":
-        raise ValueError(f"Task-{name} failed")
-    return f"Task-{name} completed"
+async def task(name, seconds):
+    await asyncio.sleep(seconds)
+    if name == "Task-2":
+        raise ValueError(f"{name} failed")
+    return f"{name} completed"
 
 
-async def wait(tasks, timeout=None):
-    """Calls `asyncio.wait`, which leaves the tasks alone if it is cancelled itself."""
-    try:
-        return await asyncio.wait(tasks, timeout=timeout)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        # Retrieves the exceptions, too.
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
-
-
-def print_outcome(ended):
+def describe(ended):
     if error := ended.exception():
-        print(f"Error: {error}")
-    else:
-        print(ended.result())
+        return f"Error: {error}"
+    return ended.result()
 
 
 async def main():
-    print("Until all have ended:")
-    jobs = [("1", 0.2), ("2", 0.1), ("3", 0.3)]
+    jobs = [("Task-1", 2), ("Task-2", 1), ("Task-3", 3)]
     tasks = [asyncio.create_task(task(*job)) for job in jobs]
-    done, pending = await wait(tasks)
-    # `done` is a set, in no order.
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        # `wait` leaves its tasks alone when it is cancelled.
+        for ended in tasks:
+            ended.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     for ended in tasks:
-        print_outcome(ended)
-
-    print("For 0.25 s at most:")
-    jobs = [("1", 0.1), ("2", 0.2), ("3", 0.3)]
-    tasks = [asyncio.create_task(task(*job)) for job in jobs]
-    done, pending = await wait(tasks, timeout=0.25)
-    for ended in tasks:
-        if ended in done:
-            print_outcome(ended)
-    print(f"{len(pending)} pending")
-    await wait(pending)
-    for ended in tasks:
-        if ended in pending:
-            print_outcome(ended)
+        print(describe(ended))
 
 
 asyncio.run(main())

@@ -66,6 +66,7 @@ pub fn start<A: Actor>(
 }
 
 /// Sends messages to an actor. Clones share the mailbox.
+#[derive(Debug)]
 pub struct Address<M> {
     mailbox: mpsc::Sender<M>,
 }

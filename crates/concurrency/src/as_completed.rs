@@ -8,10 +8,9 @@
 //! Trap: futures in a `FuturesUnordered` may borrow, because they are no tasks. They run
 //! only while the loop waits for the next result, so a slow body stops them.
 //!
-//! See also: `buffered_as_completed` (with a limit), `join_map`, `gather`.
+//! See also: `buffered_as_completed` (with a limit), `join_map`, `drop_a_join_set`.
 //!
-//! asyncio: asyncio.as_completed, asyncio.create_task, asyncio.Task.cancel, break
-//! asyncio: asyncio.as_completed (async iteration)
+//! asyncio: asyncio.as_completed, asyncio.as_completed (async iteration)
 //! differs: a slow body stops `FuturesUnordered`; asyncio's tasks go on behind it
 
 use std::time::Duration;
@@ -21,10 +20,7 @@ use futures::stream::FuturesUnordered;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// A key, and how many milliseconds its fetch takes.
-type Request = (u32, u64);
-
-async fn fetch_data((id, millis): Request) -> Result<String, String> {
+async fn fetch_data(id: u32, millis: u64) -> Result<String, String> {
     sleep(Duration::from_millis(millis)).await;
     println!("fetched {id}");
     if id == 4 {
@@ -33,50 +29,28 @@ async fn fetch_data((id, millis): Request) -> Result<String, String> {
     Ok(format!("Data {id}"))
 }
 
-fn print_result(id: u32, result: Result<String, String>) {
-    match result {
-        Ok(data) => println!("{id}: {data}"),
-        Err(error) => println!("{id}: Error: {error}"),
-    }
-}
-
 /// Prints the result, and keeps the loop busy for 250 ms.
 async fn use_it(id: u32, result: Result<String, String>) {
-    print_result(id, result);
+    let text = result.unwrap_or_else(|error| format!("Error: {error}"));
+    println!("{id}: {text}");
     sleep(Duration::from_millis(250)).await;
 }
 
 pub async fn run() -> Result<(), JoinError> {
-    let requests: [Request; 4] = [(1, 400), (2, 100), (3, 200), (4, 300)];
+    let requests = [(1, 400), (2, 100), (3, 200), (4, 300)];
+    let fetch = async |(id, millis)| (id, fetch_data(id, millis).await);
 
     println!("Tasks, and a slow loop:");
     // for completed in asyncio.as_completed(tasks):
     //     id, result = await completed
-    let keyed = async |request: Request| (request.0, fetch_data(request).await);
-    let mut tasks = JoinSet::from_iter(requests.map(keyed));
+    let mut tasks = JoinSet::from_iter(requests.map(fetch));
     while let Some(completed) = tasks.join_next().await {
         let (id, result) = completed?;
         use_it(id, result).await;
     }
 
-    println!("Left after the first:");
-    let mut tasks = JoinSet::from_iter(requests.map(keyed));
-    while let Some(completed) = tasks.join_next().await {
-        let (id, result) = completed?;
-        print_result(id, result);
-        if id == 2 {
-            break;
-        }
-    }
-    drop(tasks);
-    sleep(Duration::from_millis(400)).await;
-    println!("0.4 s later");
-
     println!("Futures that are no tasks, and a slow loop:");
-    let mut futures = FuturesUnordered::new();
-    for request in &requests {
-        futures.push(async move { (request.0, fetch_data(*request).await) });
-    }
+    let mut futures = FuturesUnordered::from_iter(requests.map(fetch));
     while let Some((id, result)) = futures.next().await {
         use_it(id, result).await;
     }

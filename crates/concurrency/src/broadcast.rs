@@ -12,7 +12,7 @@
 //! Trap: a receiver gets only messages that are sent after `subscribe`. Without any
 //! receiver, `send` returns the message as an error.
 //!
-//! See also: `watch_a_value` (the latest value), `event_emitter`.
+//! See also: `watch_a_value` (the latest value), `event_emitter`, `redis_pub_sub`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.Queue.get_nowait
 

@@ -13,7 +13,7 @@
 //!
 //! See also: `lock`, `rw_lock`, `lost_update`.
 //!
-//! asyncio: asyncio.Lock, asyncio.timeout, asyncio.gather, async with
+//! asyncio: asyncio.Lock, asyncio.timeout, asyncio.gather
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
-//! A dict of lists of callbacks becomes a map of boxed functions that return a future.
-//! Each listener runs in a task of its own, so a slow, failing or panicking listener does
-//! not stop the others. `emit` waits for all listeners and returns their errors, like
-//! `gather(return_exceptions=True)`.
+//! `event_callbacks` is the plain form. Here each listener runs in a task of its own, so
+//! a slow, failing or panicking listener does not stop the others. `emit` waits for all
+//! and returns their errors, like `gather(return_exceptions=True)`.
 //!
 //! Bounds: unbounded: a listener may run for ever. Put a `timeout` into it.
 //!

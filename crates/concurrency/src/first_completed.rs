@@ -2,13 +2,13 @@
 //!
 //! `JoinSet::join_next` returns whatever ends first, an error as well as a value.
 //! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped its
-//! values. Here all requests are closed before the result is printed. To race two futures
-//! of different types, use `select!`, which drops the loser before it goes on.
+//! values. Here all requests are closed before the result is printed. If a few calls need
+//! no task, `race` is simpler.
 //!
 //! Trap: in both languages, cancelling a task is only a request. Until you await the
 //! losers, they may still clean up. Dropping the `JoinSet` does not await them.
 //!
-//! See also: `first_success`, `wait_for_first` (keeps the rest running),
+//! See also: `race`, `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel, finally

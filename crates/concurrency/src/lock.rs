@@ -13,7 +13,7 @@
 //! Trap: a holder that is cancelled at an await leaves the value half changed, and the
 //! lock is released. Await first, then make the whole change without an await.
 //!
-//! See also: `lost_update`, `deadlock` (two locks), `rw_lock`.
+//! See also: `lost_update`, `deadlock` (two locks), `rw_lock`, `lock_per_key`.
 //!
 //! asyncio: asyncio.Lock, asyncio.Lock.acquire, asyncio.Lock.release
 

@@ -5,25 +5,37 @@
 extern crate runner;
 
 // Run many and wait
+mod gather_results;
 mod gather;
 mod wait_all;
-mod first_completed;
-mod first_success;
+mod wait_with_timeout;
 mod as_completed;
-mod wait_for_first;
-mod task_group;
 mod join_map;
 mod batches;
 
+// The first of many
+mod race;
+mod first_completed;
+mod first_success;
+mod wait_for_first;
+
+// Task groups
+mod join_set_group;
+mod task_group;
+
 // Limits
+mod limit_concurrency;
 mod semaphore;
 mod map_with_limit;
 mod map_in_tasks;
 mod background_task;
+mod debounce_and_throttle;
+mod resizable_limit;
 
 // Locks and shared state
 mod lost_update;
 mod lock;
+mod lock_per_key;
 mod rw_lock;
 mod deadlock;
 mod once_cell;
@@ -42,6 +54,7 @@ mod many_producers_many_consumers;
 
 // Worker pools
 mod worker_pool;
+mod pool_with_results;
 mod drain_what_waits;
 mod queue_join;
 mod queue_shutdown;
@@ -54,6 +67,8 @@ mod pipeline;
 
 // Components
 mod single_flight;
+mod restart_with_backoff;
+mod event_callbacks;
 mod event_emitter;
 mod actor;
 

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A receiver that can be cloned. Each item goes to the clone that has waited longest.
+#[derive(Debug)]
 pub struct SharedReceiver<T>(Arc<Mutex<mpsc::Receiver<T>>>);
 
 impl<T> SharedReceiver<T> {

@@ -12,7 +12,7 @@
 //!
 //! See also: `single_flight` (one load for each of many keys), `lock`.
 //!
-//! asyncio: asyncio.Lock, asyncio.timeout, async with
+//! asyncio: asyncio.Lock, asyncio.timeout
 //! order: B loads
 //! order: C got
 
@@ -24,7 +24,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 /// Settings that are loaded when they are first asked for.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Settings {
     region: OnceCell<String>,
 }

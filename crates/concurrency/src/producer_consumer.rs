@@ -51,13 +51,6 @@ async fn consumer(busy: Duration, mut queue: mpsc::Receiver<u32>) -> u32 {
 }
 
 pub async fn run() -> Result<(), Failure> {
-    println!("A consumer that keeps up:");
-    let (sender, receiver) = mpsc::channel(CAPACITY);
-    let producer_task = tokio::spawn(producer(3, sender));
-    let consumed = consumer(Duration::from_millis(50), receiver).await;
-    producer_task.await??;
-    println!("{consumed} consumed");
-
     println!("A slow consumer:");
     let (sender, receiver) = mpsc::channel(CAPACITY);
     let producer_task = tokio::spawn(producer(5, sender));

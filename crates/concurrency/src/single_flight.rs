@@ -34,6 +34,7 @@ fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Recei
 
 /// Runs at most one call for each key at a time, like Go's `singleflight`. Clones share
 /// the calls. Results are not kept: the next caller starts another call.
+#[derive(Debug)]
 pub struct SingleFlight<K, V> {
     calls: Arc<Calls<K, V>>,
 }

@@ -1,86 +1,47 @@
-//! Wait until all tasks have ended, or a timeout expires: `asyncio.wait` and its `done`.
+//! Wait until all tasks have ended, then look at each outcome: `asyncio.wait`.
 //!
-//! `asyncio.wait` raises nothing: it returns when the tasks have ended, and you look at
-//! each outcome afterwards. `join_all` over the handles of tasks does the same. With a
-//! timeout, put the tasks into a `JoinSet`. `wait` below takes the finished tasks out;
-//! the pending ones stay in the set and run on.
+//! `join_all` over the handles waits for the last task, whatever the others return. The
+//! outcomes come in the order of the list; asyncio's `done` is a set without an order. An
+//! outcome is a `Result` in a `Result`: the outer one is an error if the task panicked or
+//! was aborted. If the caller is cancelled, the tasks run on, as in asyncio.
 //!
-//! Trap: `timeout` around a `join_all` loses the results that were ready.
+//! See also: `wait_with_timeout`, `wait_for_first`, `as_completed`, `gather_errors`.
 //!
-//! Trap: `timeout_at(deadline, tasks.join_next())` in a loop reports finished tasks as
-//! pending. After 128 results Tokio makes the task yield, and by then the deadline may
-//! have passed. `unconstrained` turns that off.
-//!
-//! See also: `wait_for_first`, `as_completed`, `gather_errors`.
-//!
-//! asyncio: asyncio.wait, asyncio.wait(timeout=), asyncio.ALL_COMPLETED, asyncio.timeout
+//! asyncio: asyncio.wait, asyncio.ALL_COMPLETED
 
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::task::coop::unconstrained;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinError;
+use tokio::time::sleep;
 
-/// Waits until every task of the set has ended, or the timeout expires. Returns the
-/// outcomes of the tasks that have ended, in the order in which they ended; the others
-/// stay in the set. [`Duration::MAX`] is no limit.
-///
-/// Dropping the future loses the outcomes that it has taken out.
-pub async fn wait<T: 'static>(
-    tasks: &mut JoinSet<T>,
-    limit: Duration,
-) -> Vec<Result<T, JoinError>> {
-    let mut done = Vec::new();
-    let all = async {
-        while let Some(outcome) = unconstrained(tasks.join_next()).await {
-            done.push(outcome);
-        }
-    };
-    // `done` holds the outcomes that came before the timeout.
-    let _ = timeout(limit, all).await;
-    done
-}
-
-async fn task(name: &'static str, millis: u64) -> Result<String, String> {
-    sleep(Duration::from_millis(millis)).await;
-    if name == "2" {
-        return Err(format!("Task-{name} failed"));
+async fn task(name: &str, seconds: u64) -> Result<String, String> {
+    sleep(Duration::from_secs(seconds)).await;
+    if name == "Task-2" {
+        return Err(format!("{name} failed"));
     }
-    Ok(format!("Task-{name} completed"))
+    Ok(format!("{name} completed"))
 }
 
-fn print_outcome(outcome: Result<String, String>) {
+/// Returns what the task returned, its error, or how it was stopped.
+pub fn describe(outcome: Result<Result<String, String>, JoinError>) -> String {
     match outcome {
-        Ok(text) => println!("{text}"),
-        Err(error) => println!("Error: {error}"),
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => format!("Error: {error}"),
+        Err(panicked_or_aborted) => format!("Stopped: {panicked_or_aborted}"),
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
-    println!("Until all have ended:");
+pub async fn run() {
+    let tasks = [task("Task-1", 2), task("Task-2", 1), task("Task-3", 3)];
     // done, pending = await asyncio.wait(tasks)
-    let tasks = [task("1", 200), task("2", 100), task("3", 300)];
-    for task in join_all(tasks.map(tokio::spawn)).await {
-        print_outcome(task?);
+    let done = join_all(tasks.map(tokio::spawn)).await;
+    for outcome in done {
+        println!("{}", describe(outcome));
     }
-
-    println!("For 0.25 s at most:");
-    let tasks = [task("1", 100), task("2", 200), task("3", 300)];
-    let mut tasks = JoinSet::from_iter(tasks);
-    // done, pending = await asyncio.wait(tasks, timeout=0.25)
-    for task in wait(&mut tasks, Duration::from_millis(250)).await {
-        print_outcome(task?);
-    }
-    println!("{} pending", tasks.len());
-    while let Some(task) = tasks.join_next().await {
-        print_outcome(task?);
-    }
-
-    Ok(())
 }
 
 #[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
+pub async fn main() {
+    run().await;
 }

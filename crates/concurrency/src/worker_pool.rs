@@ -12,7 +12,7 @@
 //! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
 //! the results of short jobs in a spawned task, which is woken faster than `main`.
 //!
-//! See also: `job_workers`, `map_with_limit`, `drain_what_waits`.
+//! See also: `pool_with_results`, `job_workers`, `map_with_limit`, `drain_what_waits`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, loop.create_future
 //! order: fetching
@@ -43,6 +43,7 @@ impl std::error::Error for Panicked {}
 /// The results of a [`worker_pool`], in the order in which the jobs complete.
 ///
 /// Dropping it stops the pool without waiting.
+#[derive(Debug)]
 pub struct Results<K, R> {
     results: mpsc::Receiver<(K, Result<R, Panicked>)>,
     workers: JoinSet<()>,

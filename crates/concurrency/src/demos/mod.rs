@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod condition_queue;
 pub mod event_emitter;
+pub mod priority_queue;
 pub mod task_group;
 pub mod single_flight;
 pub mod worker_pool;

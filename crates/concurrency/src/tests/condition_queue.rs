@@ -1,17 +1,17 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::error::SendError;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::support::{all_wait, assert_linear, poll_and_drop, soon};
-use crate::condition_queue::{ConditionQueue, State};
-use tokio::sync::mpsc::error::SendError;
+use crate::condition_queue::{ConditionQueue, wait_for};
 
 /// Nothing waits that long unless a wake-up is lost.
 const LONG: Duration = Duration::from_secs(120);
@@ -162,9 +162,9 @@ async fn of_two_wake_ups_before_the_wait_one_is_kept() {
 async fn wake_ups_between_the_look_and_the_wait_are_not_lost() {
     soon(async {
         let condition = Notify::new();
-        let (first, second) = (ConditionQueue::<u32>::new(1), ConditionQueue::new(1));
+        let (first, second) = (Mutex::new(()), Mutex::new(()));
         let mut looks = 0;
-        let mut inner = pin!(second.wait_for(&condition, |_: &mut State<u32>| {
+        let mut inner = pin!(wait_for(&second, &condition, |()| {
             looks += 1;
             if looks == 1 {
                 condition.notify_one();
@@ -174,7 +174,7 @@ async fn wake_ups_between_the_look_and_the_wait_are_not_lost() {
             Some("inner")
         }));
         let mut found = None;
-        let outer = first.wait_for(&condition, |_| {
+        let outer = wait_for(&first, &condition, |()| {
             if found.is_none() {
                 found = inner.as_mut().now_or_never();
                 return None;
@@ -204,15 +204,14 @@ async fn limits() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_the_lock_is_held_wedges_nothing() {
     soon(async {
-        let queue = queue_of_1(&[1]);
+        let (state, condition) = (Mutex::new(1), Notify::new());
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let bug = |_: &mut State<u32>| -> Option<()> { panic!("scheduled") };
-            queue.wait_for(&Notify::new(), bug).now_or_never()
+            let bug = |_: &mut u32| -> Option<()> { panic!("scheduled") };
+            wait_for(&state, &condition, bug).now_or_never()
         }));
         assert!(panicked.is_err());
-        assert_eq!(queue.get().await, Some(1));
-        queue.put(2).await.unwrap();
-        assert!(queue.put(3).now_or_never().is_none(), "full");
+        let found = wait_for(&state, &condition, |state| Some(*state)).await;
+        assert_eq!(found, 1);
     })
     .await;
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::mpsc::error::SendError;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::support::{poll_and_drop, soon};
-use crate::priority_queue::{Closed, PriorityQueue};
+use crate::priority_queue::PriorityQueue;
 
 /// Nothing waits that long unless a permit is lost.
 const LONG: Duration = Duration::from_secs(120);
@@ -122,7 +123,7 @@ async fn closing_reaches_everyone_in_line_whoever_is_dropped() {
                     close,
                 );
                 assert_eq!(getting.join_all().await, [None; 3]);
-                assert_eq!(putting.join_all().await, [Err(Closed(1)); 3]);
+                assert_eq!(putting.join_all().await, [Err(SendError(1)); 3]);
                 assert_eq!(full.get().await, Some((0, 0)));
                 assert_eq!(full.get().await, None);
             }
@@ -161,7 +162,7 @@ async fn limits() {
         assert!(futures::poll!(pin!(queue.put(0, 2))).is_pending());
         assert_balanced(&queue, 1);
         queue.close();
-        assert_eq!(queue.put(0, 2).await, Err(Closed(2)));
+        assert_eq!(queue.put(0, 2).await, Err(SendError(2)));
         assert_eq!(queue.get().await, Some((0, 1)));
         assert_eq!(queue.get().await, None);
 

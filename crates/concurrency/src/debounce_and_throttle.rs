@@ -1,0 +1,143 @@
+//! Debounce and throttle: act on the last of many events, or on one in each interval.
+//!
+//! `Debounce` waits until no event has come for a while, and returns the last one: save
+//! a file when its writer pauses. `Throttle` returns an event at once, and then at most
+//! one in each interval, always the newest: show a progress ten times a second.
+//!
+//! Both read a bounded channel, and drop all events but the newest. When the senders are
+//! gone, the last event is still returned, then `None`.
+//!
+//! Bounds: the events in the channel, and one that is held.
+//!
+//! Trap: events that never pause hold back a debounced event for ever. `at_most` is the
+//! limit: then the newest event is returned although more come.
+//!
+//! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.
+//!
+//! asyncio: asyncio.timeout, asyncio.Queue, loop.time
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Returns an event when no other has come for a while.
+pub struct Debounce<T> {
+    events: mpsc::Receiver<T>,
+    quiet: Duration,
+    at_most: Duration,
+    /// The newest event, when it came, and when the first one came.
+    held: Option<(T, Instant, Instant)>,
+}
+
+impl<T> Debounce<T> {
+    /// Returns a debouncer: an event is due when none has come for `quiet`, or `at_most`
+    /// after the first one.
+    pub fn new(events: mpsc::Receiver<T>, quiet: Duration, at_most: Duration) -> Self {
+        let held = None;
+        Self {
+            events,
+            quiet,
+            at_most,
+            held,
+        }
+    }
+
+    /// Waits until an event is due and returns the newest; `None` when the senders are
+    /// gone.
+    ///
+    /// Cancel safety: nothing is lost.
+    pub async fn next(&mut self) -> Option<T> {
+        if self.held.is_none() {
+            let (event, now) = (self.events.recv().await?, Instant::now());
+            self.held = Some((event, now, now));
+        }
+        while let Some((event, last, first)) = &mut self.held {
+            let quiet = self.quiet.saturating_sub(last.elapsed());
+            let wait = quiet.min(self.at_most.saturating_sub(first.elapsed()));
+            if wait.is_zero() {
+                break;
+            }
+            match timeout(wait, self.events.recv()).await {
+                Ok(Some(newer)) => (*event, *last) = (newer, Instant::now()),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.held.take().map(|(event, ..)| event)
+    }
+}
+
+/// Returns at most one event in each interval.
+pub struct Throttle<T> {
+    events: mpsc::Receiver<T>,
+    interval: Duration,
+    held: Option<T>,
+    /// When the last event was returned.
+    last: Option<Instant>,
+}
+
+impl<T> Throttle<T> {
+    /// Returns a throttle: between two events at least `interval` passes.
+    pub fn new(events: mpsc::Receiver<T>, interval: Duration) -> Self {
+        let (held, last) = (None, None);
+        Self {
+            events,
+            interval,
+            held,
+            last,
+        }
+    }
+
+    /// Waits for an event and for the end of the interval, and returns the newest event;
+    /// `None` when the senders are gone.
+    ///
+    /// Cancel safety: nothing is lost.
+    pub async fn next(&mut self) -> Option<T> {
+        if self.held.is_none() {
+            self.held = Some(self.events.recv().await?);
+        }
+        if let Some(last) = self.last {
+            sleep(self.interval.saturating_sub(last.elapsed())).await;
+        }
+        while let Ok(event) = self.events.try_recv() {
+            self.held = Some(event);
+        }
+        self.last = Some(Instant::now());
+        self.held.take()
+    }
+}
+
+/// Sends ten events, one each 100 ms but for a pause of 400 ms after the fourth.
+async fn type_words(events: mpsc::Sender<u32>) {
+    for event in 1..=10 {
+        if events.send(event).await.is_err() {
+            return;
+        }
+        let pause = if event == 4 { 400 } else { 100 };
+        sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+pub async fn run() {
+    println!("Debounced by 250 ms:");
+    let (sender, events) = mpsc::channel(8);
+    let quiet = Duration::from_millis(250);
+    let mut debounced = Debounce::new(events, quiet, 10 * quiet);
+    tokio::spawn(type_words(sender));
+    while let Some(event) = debounced.next().await {
+        println!("Event {event}");
+    }
+
+    println!("Throttled to one in 220 ms:");
+    let (sender, events) = mpsc::channel(8);
+    let mut throttled = Throttle::new(events, Duration::from_millis(220));
+    tokio::spawn(type_words(sender));
+    while let Some(event) = throttled.next().await {
+        println!("Event {event}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

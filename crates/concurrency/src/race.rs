@@ -1,0 +1,43 @@
+//! Race two calls: take the result of the first that completes, and drop the other.
+//!
+//! `select!` runs its branches concurrently, without a task. When one completes, the
+//! others are dropped before the next line runs, so nothing is left to cancel. In
+//! asyncio, cancel the pending tasks and await them too: until then their clean-up may
+//! not have run.
+//!
+//! An error completes a call, too. To wait for the first success, see `first_success`.
+//! For a list of any length, and for tasks, see `first_completed`.
+//!
+//! See also: `first_completed`, `first_success`, `select_in_a_loop`, `cancel_safety`.
+//!
+//! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel
+
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::sleep;
+
+async fn fetch_data(url: &str, millis: u64) -> String {
+    sleep(Duration::from_millis(millis)).await;
+    println!("Fetched {url}");
+    format!("Data from {url}")
+}
+
+/// Returns the data of the server that answers first.
+pub async fn race_tasks() -> String {
+    select! {
+        data = fetch_data("http://fast.com", 100) => data,
+        data = fetch_data("http://slow.com", 200) => data,
+    }
+}
+
+pub async fn run() {
+    println!("{}", race_tasks().await);
+    sleep(Duration::from_millis(200)).await;
+    println!("0.2 s later, nothing else was fetched");
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

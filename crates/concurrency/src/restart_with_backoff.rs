@@ -1,0 +1,126 @@
+//! Restart a failed task with exponential backoff, at most N times in a window of time.
+//!
+//! Your closure creates the future of each run, because a future runs only once. Each run
+//! is a task, so a panic is a failure like an error. The pause doubles with each restart
+//! in the window; after a quiet window it is short again. When the budget of restarts is
+//! spent, the last error is returned: let it end the program, and the service manager
+//! restart that.
+//!
+//! Bounds: `max_restarts` in a window `within`. A run that hangs is not noticed.
+//!
+//! Trap: if the pauses together are longer than the window, the budget is never spent:
+//! the task is restarted for ever. Make the window longer.
+//!
+//! Trap: a restart loses what the task had in memory, and hides a bug if nobody reads the
+//! reports. Keep state outside of the task.
+//!
+//! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,
+//! `retry`, `reconnecting_client`.
+//!
+//! asyncio: asyncio.create_task, asyncio.sleep, except, raise
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+/// When to restart a failed task, and when to give up.
+#[derive(Clone, Copy, Debug)]
+pub struct RestartPolicy {
+    /// How many restarts are allowed within the window.
+    pub max_restarts: usize,
+    /// The length of the window. It must be longer than the pauses together.
+    pub within: Duration,
+    /// The pause before the first restart in a window. It doubles with each further one.
+    pub initial_backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+}
+
+impl RestartPolicy {
+    /// Returns the pause before the restart with this number in the window, from 0.
+    pub fn backoff(&self, restart: usize) -> Duration {
+        let doublings = u32::try_from(restart).unwrap_or(u32::MAX);
+        let factor = 2_u32.saturating_pow(doublings);
+        let backoff = self.initial_backoff.saturating_mul(factor);
+        backoff.min(self.max_backoff)
+    }
+}
+
+/// Runs the future of `start` as a task, and restarts it after an error or a panic.
+/// Returns the value of the run that succeeds.
+///
+/// Before each restart it calls `report` with the error and the pause. Dropping the
+/// future aborts the running task.
+///
+/// # Errors
+///
+/// The last error, when the budget of restarts is spent or the runtime shuts down.
+pub async fn restart_with_backoff<T, E, Fut>(
+    policy: RestartPolicy,
+    mut start: impl FnMut() -> Fut,
+    mut report: impl FnMut(&E, Duration),
+) -> Result<T, E>
+where
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<JoinError> + Send + 'static,
+{
+    let mut restarts: Vec<Instant> = Vec::new();
+    loop {
+        let task = AbortOnDropHandle::new(tokio::spawn(start()));
+        let error = match task.await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error,
+            Err(panic) if panic.is_panic() => panic.into(),
+            Err(cancelled) => return Err(cancelled.into()),
+        };
+        restarts.retain(|restart| restart.elapsed() < policy.within);
+        if restarts.len() >= policy.max_restarts {
+            return Err(error);
+        }
+        let pause = policy.backoff(restarts.len());
+        report(&error, pause);
+        restarts.push(Instant::now());
+        // The error may own a connection.
+        drop(error);
+        sleep(pause).await;
+    }
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Reads a feed for some time, and fails.
+async fn read_feed(run: u32, time: Duration) -> Result<(), Failure> {
+    println!("Run {run} begins");
+    sleep(time).await;
+    Err(format!("run {run} lost its connection").into())
+}
+
+pub async fn run() {
+    let policy = RestartPolicy {
+        max_restarts: 3,
+        within: Duration::from_secs(2),
+        initial_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_millis(300),
+    };
+    // The third run is long, so the first failures are then out of the window.
+    let times = [100, 100, 2_000, 100, 100, 100];
+    let mut runs = (1..).zip(times.map(Duration::from_millis));
+    let start = || {
+        let (run, time) = runs.next().unwrap_or_default();
+        read_feed(run, time)
+    };
+    let report = |error: &Failure, pause| println!("Failed: {error}; again in {pause:?}");
+    match restart_with_backoff(policy, start, report).await {
+        Ok(()) => println!("The end"),
+        Err(error) => println!("Gave up: {error}"),
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

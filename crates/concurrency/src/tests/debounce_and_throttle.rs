@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::support::poll_and_drop;
+use crate::debounce_and_throttle::{Debounce, Throttle};
+
+const TICK: Duration = Duration::from_millis(1);
+
+#[tokio::test(start_paused = true)]
+async fn of_any_number_at_once_the_last_is_returned() {
+    for number in [0_usize, 1, 31, 129, 1000] {
+        for quiet in [Duration::ZERO, 5 * TICK, Duration::MAX] {
+            for at_most in [Duration::ZERO, 5 * TICK, Duration::MAX] {
+                let (sender, events) = mpsc::channel(number.max(1));
+                (0..number).for_each(|event| sender.try_send(event).expect("room"));
+                drop(sender);
+                let mut debounced = Debounce::new(events, quiet, at_most);
+                let mut last = None;
+                while let Some(event) = debounced.next().await {
+                    last = Some(event);
+                }
+                assert_eq!(last, number.checked_sub(1), "{quiet:?} {at_most:?}");
+            }
+            let (sender, events) = mpsc::channel(number.max(1));
+            (0..number).for_each(|event| sender.try_send(event).expect("room"));
+            drop(sender);
+            let mut throttled = Throttle::new(events, quiet);
+            assert_eq!(throttled.next().await, number.checked_sub(1));
+            assert_eq!(throttled.next().await, None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_never_pause_are_returned_in_time() {
+    let (sender, events) = mpsc::channel(1);
+    let flood = tokio::spawn(async move {
+        for event in 0.. {
+            if sender.send(event).await.is_err() {
+                break;
+            }
+            sleep(TICK).await;
+        }
+    });
+    let mut debounced = Debounce::new(events, 5 * TICK, 20 * TICK);
+    for _ in 0..10 {
+        let start = Instant::now();
+        assert!(debounced.next().await.is_some());
+        assert!(start.elapsed() <= 22 * TICK, "{:?}", start.elapsed());
+    }
+    drop(debounced);
+    timeout(10 * TICK, flood)
+        .await
+        .expect("it ends")
+        .expect("it does not panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_always_has_an_event_does_not_hold_one_back() {
+    let (sender, events) = mpsc::channel(1000);
+    (0..1000).for_each(|event| sender.try_send(event).expect("room"));
+    let mut debounced = Debounce::new(events, TICK, Duration::ZERO);
+    for event in 0..1000 {
+        assert_eq!(debounced.next().await, Some(event));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_loses_nothing() {
+    for polls in 1..20 {
+        let (sender, events) = mpsc::channel(8);
+        let mut debounced = Debounce::new(events, 5 * TICK, 50 * TICK);
+        sender.send(1).await.expect("room");
+        let first = poll_and_drop(debounced.next(), polls).await;
+        let event = match first {
+            Some(event) => event,
+            None => debounced.next().await,
+        };
+        assert_eq!(event, Some(1), "{polls} polls");
+
+        let (sender, events) = mpsc::channel(8);
+        let mut throttled = Throttle::new(events, 5 * TICK);
+        sender.send(1).await.expect("room");
+        assert_eq!(throttled.next().await, Some(1));
+        sender.send(2).await.expect("room");
+        let second = poll_and_drop(throttled.next(), polls).await;
+        let event = match second {
+            Some(event) => event,
+            None => throttled.next().await,
+        };
+        assert_eq!(event, Some(2), "{polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_two_throttled_events_the_interval_passes() {
+    let (sender, events) = mpsc::channel(2);
+    let flood = tokio::spawn(async move {
+        while sender.send(Instant::now()).await.is_ok() {
+            sleep(TICK).await;
+        }
+    });
+    let mut throttled = Throttle::new(events, 10 * TICK);
+    let start = Instant::now();
+    for number in 0..10 {
+        let sent = throttled.next().await.expect("events");
+        assert_eq!(start.elapsed(), number * 10 * TICK);
+        // The channel holds two events, the third waits for room.
+        assert!(sent.elapsed() <= 10 * TICK, "{:?}", sent.elapsed());
+    }
+    flood.abort();
+}

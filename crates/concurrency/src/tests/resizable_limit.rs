@@ -1,0 +1,100 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::support::{poll_and_drop, soon};
+use crate::resizable_limit::ResizableLimit;
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// How many permits of weight one can be taken at this moment. The second poll is for the
+/// task's budget, which ends with the 128th permit.
+async fn free(limit: &ResizableLimit) -> usize {
+    let mut taken = Vec::new();
+    while let Some(permit) = poll_and_drop(limit.acquire(1), 2).await {
+        taken.push(permit);
+    }
+    taken.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_has_the_size_that_was_set_last() {
+    for held in 0..6 {
+        for sizes in [[0, 3], [3, 0], [1, 5], [5, 1], [2, 2], [31, 129]] {
+            let limit = ResizableLimit::new(5);
+            let mut permits = Vec::new();
+            for _ in 0..held {
+                permits.push(limit.acquire(1).await);
+            }
+            for size in sizes {
+                limit.resize(size);
+                assert_eq!(free(&limit).await, size.saturating_sub(held));
+            }
+            drop(permits);
+            assert_eq!(free(&limit).await, sizes[1], "{held} held, {sizes:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heavy_permit_pays_as_much_of_the_debt_as_it_has() {
+    let limit = ResizableLimit::new(5);
+    let (heavy, light) = (limit.acquire(3).await, limit.acquire(2).await);
+    limit.resize(1);
+    drop(light);
+    assert_eq!(free(&limit).await, 0);
+    drop(heavy);
+    assert_eq!(free(&limit).await, 1);
+    assert!(
+        poll_and_drop(limit.acquire(2), 3).await.is_none(),
+        "more than the limit"
+    );
+    assert_eq!(free(&limit).await, 1, "a dropped waiter keeps nothing");
+    drop(
+        timeout(TICK, limit.acquire(0))
+            .await
+            .expect("nothing to wait for"),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_is_woken_when_the_limit_grows() {
+    let limit = ResizableLimit::new(0);
+    let grow = async {
+        sleep(TICK).await;
+        limit.resize(2);
+    };
+    let both = async { tokio::join!(limit.acquire(2), grow) };
+    drop(timeout(60 * TICK, both).await.expect("it is woken"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn resized_all_the_time_it_is_right_at_the_end() {
+    let limit = Arc::new(ResizableLimit::new(8));
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for number in 0..10_000_u32 {
+        let (limit, running) = (Arc::clone(&limit), Arc::clone(&running));
+        let task = tasks.spawn(async move {
+            if number % 50 == 0 {
+                limit.resize(4 + number as usize % 13);
+            }
+            let weight = 1 + number % 3;
+            let _permits = limit.acquire(weight).await;
+            let others = running.fetch_add(weight as usize, SeqCst);
+            tokio::task::yield_now().await;
+            running.fetch_sub(weight as usize, SeqCst);
+            assert!(others + weight as usize <= 16, "above the greatest limit");
+            assert!(number % 16 != 5, "scheduled");
+        });
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    while soon(tasks.join_next()).await.is_some() {}
+    limit.resize(5);
+    assert_eq!(free(&limit).await, 5);
+}

@@ -1,0 +1,173 @@
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::restart_with_backoff::{RestartPolicy, restart_with_backoff};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn policy(max_restarts: usize) -> RestartPolicy {
+    RestartPolicy {
+        max_restarts,
+        within: Duration::MAX,
+        initial_backoff: SECOND,
+        max_backoff: 8 * SECOND,
+    }
+}
+
+/// An error type of the reader's own.
+#[derive(Debug)]
+enum Failed {
+    Run(usize),
+    Panic,
+}
+
+impl From<JoinError> for Failed {
+    fn from(error: JoinError) -> Self {
+        assert!(error.is_panic());
+        Self::Panic
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_runs_than_the_budget_and_the_last_error() {
+    for max_restarts in [0, 1, 31, 129, 1_000] {
+        let (mut runs, mut pauses) = (0, Vec::new());
+        let start = || {
+            runs += 1;
+            let run = runs;
+            async move { Err::<(), _>(Failed::Run(run)) }
+        };
+        let ended = restart_with_backoff(policy(max_restarts), start, |_, pause| {
+            pauses.push(pause.as_secs());
+        });
+        match ended.await {
+            Err(Failed::Run(last)) => assert_eq!(last, max_restarts + 1),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(runs, max_restarts + 1);
+        let expected = [1, 2, 4].into_iter().chain(std::iter::repeat(8));
+        assert!(pauses.iter().copied().eq(expected.take(max_restarts)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failure_and_a_value_ends_it() {
+    let mut runs = 0;
+    let start = || {
+        runs += 1;
+        let run = runs;
+        async move {
+            assert!(run > 2, "the run {run} panics");
+            Ok::<_, Failed>(run)
+        }
+    };
+    let mut panics = 0;
+    let report =
+        |error: &Failed, _| panics += usize::from(matches!(error, Failed::Panic));
+    let value = restart_with_backoff(policy(5), start, report).await;
+    assert_eq!(value.expect("the third run succeeds"), 3);
+    assert_eq!(panics, 2);
+
+    let start = || async { panic!("always") };
+    let error = restart_with_backoff::<(), Box<dyn std::error::Error + Send + Sync>, _>(
+        policy(1),
+        start,
+        |_, _| (),
+    );
+    assert!(
+        error
+            .await
+            .expect_err("a panic")
+            .to_string()
+            .contains("always")
+    );
+}
+
+/// The window slides: a restart counts for `within`, and no longer.
+#[tokio::test(start_paused = true)]
+async fn restarts_count_within_the_window_only() {
+    let begun = Instant::now();
+    for (period, gives_up) in [(SECOND * 4, true), (SECOND * 6, false)] {
+        let policy = RestartPolicy {
+            within: 10 * SECOND,
+            max_backoff: SECOND,
+            ..policy(2)
+        };
+        let start = || async move {
+            sleep(period - SECOND).await;
+            Err::<(), _>(io::Error::other("down"))
+        };
+        let supervised = restart_with_backoff(policy, start, |_, _| ());
+        let ended = timeout(SECOND * 3_600, supervised).await;
+        assert_eq!(ended.is_ok(), gives_up, "{period:?}");
+    }
+    assert!(begun.elapsed() > SECOND * 3_600);
+}
+
+/// The trap: with pauses longer than the window, it never gives up.
+#[tokio::test(start_paused = true)]
+async fn a_window_shorter_than_the_pauses_never_gives_up() {
+    for (within, gives_up) in [(15 * SECOND, false), (25 * SECOND, true)] {
+        let policy = RestartPolicy {
+            within,
+            ..policy(4)
+        };
+        let mut runs = 0;
+        let start = || {
+            runs += 1;
+            async { Err::<(), _>(io::Error::other("down")) }
+        };
+        let supervised = restart_with_backoff(policy, start, |_, _| ());
+        let ended = timeout(SECOND * 86_400, supervised).await;
+        assert_eq!(ended.is_ok(), gives_up, "{within:?}");
+        assert_eq!(runs > 5, !gives_up, "{runs} runs");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_at_each_await_it_leaves_no_task() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let begun = || async { pending::<Result<(), Failed>>().await };
+    drop(restart_with_backoff(policy(1), begun, |_, _| ()));
+    let running = restart_with_backoff(policy(1), begun, |_, _| ());
+    timeout(SECOND, running).await.expect_err("it runs");
+    let failing = || async { Err::<(), _>(Failed::Run(0)) };
+    let pausing = restart_with_backoff(policy(1), failing, |_, _| ());
+    timeout(SECOND / 2, pausing).await.expect_err("it pauses");
+    sleep(SECOND * 60).await;
+    assert_eq!(tasks(), 0);
+}
+
+#[test]
+fn extreme_policies_do_not_overflow() {
+    let policy = RestartPolicy {
+        initial_backoff: Duration::MAX,
+        max_backoff: Duration::MAX,
+        ..policy(0)
+    };
+    assert_eq!(policy.backoff(usize::MAX), Duration::MAX);
+    assert_eq!(
+        RestartPolicy {
+            initial_backoff: Duration::ZERO,
+            ..policy
+        }
+        .backoff(9),
+        Duration::ZERO
+    );
+}
+
+/// It works in a spawned task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_can_be_spawned() {
+    let start = || async { Ok::<_, Failed>(7) };
+    let task = tokio::spawn(restart_with_backoff(policy(1), start, |_, _| ()));
+    assert_eq!(task.await.expect("no panic").expect("no error"), 7);
+}
