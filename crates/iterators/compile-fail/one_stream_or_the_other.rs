@@ -1,7 +1,7 @@
 //~ E0308 `if` and `else` have incompatible types
 //! One generator or the other.
 //!
-//! example: stream_in_a_struct
+//! example: either_stream
 
 use futures::{Stream, StreamExt, stream};
 

@@ -10,7 +10,7 @@
 //! Trap: dropping the stream, for example by a timeout around the loop, loses the
 //! unfinished batch. To keep its items, call `into_remainder` first.
 //!
-//! See also: `moving_window`, `batches`, `batching`, `stream_processor`.
+//! See also: `debounce_and_throttle`, `moving_window`, `batches`, `stream_processor`.
 //!
 //! asyncio: itertools.batched, asyncio.wait(timeout=), anext, asyncio.timeout
 

@@ -9,7 +9,7 @@
 //! Trap: a stream alone overlaps nothing, so the times of fetching and of storing add up.
 //! `buffered_in_order` and `channel_stream` fetch while the consumer works.
 //!
-//! See also: `bounded_fetch_with_failures`, `generator`, `pagination`.
+//! See also: `bounded_fetch_with_failures`, `record_stream`, `pagination`.
 //!
 //! asyncio: async def, yield, async for, break, asyncio.create_task
 

@@ -1,9 +1,8 @@
-//! Write an async generator: yield values one by one, pausing between them.
+//! When the body of a generator runs, and a generator in a task.
 //!
-//! `stream!` from async-stream is `async def` with `yield`. The body runs only while the
-//! consumer awaits the next value, and not at all before the first. There is no `async
-//! for`: loop with `while let` and `next().await`. `next` needs a pinned stream, which
-//! stays at its place in memory, hence `pin!`.
+//! Beyond `async_range`, a generator moves into a task, and another one prints when it
+//! starts and ends. The body of `stream!` runs only while the consumer awaits the next
+//! value, and not at all before the first.
 //!
 //! Trap: without `pin!` the loop is refused: "cannot be unpinned". If the loop is in a
 //! task, pin the stream there.
@@ -11,7 +10,7 @@
 //! Trap: `yield` moves the value to the consumer. To use the value later is a "borrow of
 //! moved value". In a closure, `yield` is refused: "yield syntax is experimental".
 //!
-//! See also: `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
+//! See also: `async_range`, `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!
 //! asyncio: async def, yield, async for, asyncio.create_task
 

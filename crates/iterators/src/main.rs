@@ -4,16 +4,19 @@
 extern crate runner;
 
 // Make a stream
+mod async_range;
 mod generator;
+mod record_stream;
 mod recursive_generator;
 mod two_way_generator;
 mod fetch_stream;
 mod comprehensions;
-mod async_filter;
 mod stream_in_a_struct;
+mod either_stream;
 mod next_with_default;
 
 // Adapters and errors
+mod async_filter;
 mod zip_and_enumerate;
 mod itertools_on_streams;
 mod chunks_timeout;
@@ -28,6 +31,7 @@ mod timeout_each;
 mod deadline_for_the_loop;
 mod take_until_deadline;
 mod stop_a_stream;
+mod paused_stream;
 mod interval_ticks;
 mod interval_stream;
 

@@ -1,8 +1,7 @@
 //! Delegate to another generator, and walk a tree with one that calls itself.
 //!
-//! Async generators have no `yield from`, in Rust as in Python: loop over the inner
-//! stream, and yield each item. A generator that calls itself returns a `BoxStream`: an
-//! `impl Stream` would contain itself.
+//! As in Python, async generators have no `yield from`: loop over the inner stream, and
+//! yield each item. A generator that calls itself returns a `BoxStream`.
 //!
 //! Bounds: one boxed stream for each level. Each item passes through all levels above it.
 //!

@@ -69,7 +69,6 @@ pub async fn run() {
     let mut workers = JoinSet::new();
     for name in ["Ada", "Bob"] {
         workers.spawn(worker(name, Arc::clone(&five)));
-        // Ada is the first to ask.
         sleep(Duration::from_millis(50)).await;
     }
     workers.join_all().await;

@@ -8,7 +8,7 @@
 //! Trap: cancelling the loop as a whole, as with `Task.cancel`, loses the item that its
 //! body works on.
 //!
-//! See also: `interval_stream`, `take_until_deadline`, `graceful_shutdown`.
+//! See also: `paused_stream`, `take_until_deadline`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Event, asyncio.wait, asyncio.Queue.get, asyncio.Task.cancel
 

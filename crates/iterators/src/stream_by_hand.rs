@@ -9,10 +9,9 @@
 //! `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for Counter<T>
 //! {}`, or bound `T: Unpin`.
 //!
-//! See also: `generator`, `unfold_a_cursor`, `stream_in_a_struct`.
+//! See also: `async_range`, `record_stream`, `stream_in_a_struct`, `timeout_each`.
 //!
-//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for, asyncio.wait_for
-//! differs: `wait_for` restarts the pause of a number; a `timeout` on `next` does not
+//! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
 
 use std::ops::Range;
 use std::pin::Pin;
@@ -20,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 
 /// Yields the numbers of a range, each after a delay.
 pub struct Counter {
@@ -32,11 +31,10 @@ pub struct Counter {
 impl Counter {
     /// Returns a counter. Poll it within a Tokio runtime, whose timer it needs.
     pub fn new(numbers: Range<u32>, delay: Duration) -> Self {
-        let pause = None;
         Self {
             numbers,
             delay,
-            pause,
+            pause: None,
         }
     }
 }
@@ -58,20 +56,9 @@ impl Stream for Counter {
 }
 
 pub async fn run() {
-    println!("From 1 to 3:");
-    let mut to_three = Counter::new(1..4, Duration::from_millis(100));
-    while let Some(number) = to_three.next().await {
+    let mut counter = Counter::new(1..4, Duration::from_millis(100));
+    while let Some(number) = counter.next().await {
         println!("{number}");
-    }
-
-    println!("A timeout of 0.3 s, three times:");
-    let mut slow = Counter::new(1..5, Duration::from_millis(500));
-    for _ in 0..3 {
-        match timeout(Duration::from_millis(300), slow.next()).await {
-            Ok(Some(number)) => println!("number {number}"),
-            Ok(None) => println!("the end"),
-            Err(_) => println!("nothing yet"),
-        }
     }
 }
 

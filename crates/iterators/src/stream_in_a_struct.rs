@@ -1,9 +1,9 @@
 //! Store a stream in a struct, return it from a method, move it into a task.
 //!
-//! In Python any attribute holds a generator. A field in Rust needs a type with a name,
-//! and a generator's type has no name. `.boxed()` makes a `BoxStream<'static, T>`, which
-//! fits into a field, a return type and a task. A struct that is generic over the stream,
-//! as `struct Watcher<S: Stream + Unpin>`, needs no box.
+//! In Python any attribute holds a generator. In Rust a field needs a type with a name,
+//! and that of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`, which
+//! fits into a field, a return type and a task. A struct with a parameter, as in
+//! `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
 //! Trap: `'static` means that the stream borrows nothing. Copy its data out of `self`, or
 //! a task is refused: "borrowed data escapes outside of method".
@@ -11,7 +11,7 @@
 //! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
 //! task refuses it: "future cannot be sent between threads safely". Take `&mut self`.
 //!
-//! See also: `generator`, `stream_by_hand`, `break_and_clean_up`.
+//! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!
 //! asyncio: asyncio.create_task, async for, yield
 
@@ -31,7 +31,6 @@ pub struct Market {
 impl Market {
     /// Yields the prices of a symbol without end, or nothing if the symbol is unknown.
     pub fn prices(&self, symbol: &str) -> BoxStream<'static, u32> {
-        // Copied out of the market: the stream must not borrow from `self`.
         let Some(mut price) = self.quotes.get(symbol).copied() else {
             return stream::empty().boxed();
         };
@@ -46,7 +45,6 @@ impl Market {
     }
 }
 
-/// Watches prices from any source.
 pub struct Watcher {
     name: String,
     prices: BoxStream<'static, u32>,
@@ -54,12 +52,10 @@ pub struct Watcher {
 
 impl Watcher {
     pub fn new(name: &str, prices: impl Stream<Item = u32> + Send + 'static) -> Self {
-        let name = name.to_owned();
-        let prices = prices.boxed();
+        let (name, prices) = (name.to_owned(), prices.boxed());
         Self { name, prices }
     }
 
-    /// Takes 100 ms.
     async fn report(&mut self, price: u32) {
         sleep(Duration::from_millis(100)).await;
         println!("{}: {price}", self.name);

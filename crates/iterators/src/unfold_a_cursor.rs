@@ -1,8 +1,9 @@
 //! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
-//! The closure of `try_unfold` is `__anext__` in Python. It takes the state and returns
-//! an item with the next state, or `None` at the end. `unfold` is the same without
-//! errors. A generator works as well: `try_stream!` with a loop over `fetch`.
+//! `record_stream` counts rows. A cursor has a state of its own, and its queries can
+//! fail. The closure of `try_unfold` is `__anext__` in Python: it takes the state and
+//! returns an item with the next state, or `None` at the end. `unfold` is the same
+//! without errors. A generator works as well: `try_stream!` with a loop over `fetch`.
 //!
 //! Trap: the state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
@@ -10,7 +11,7 @@
 //! Trap: an `async` closure cannot use local variables: "async closure does not implement
 //! `FnMut` because it captures state". Put such variables into the state.
 //!
-//! See also: `stream_by_hand`, `generator`, `pagination`.
+//! See also: `record_stream`, `stream_by_hand`, `pagination`.
 //!
 //! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
 
@@ -33,9 +34,8 @@ pub struct Cursor {
 
 impl Cursor {
     pub fn new(rows: u32, broken_at: Option<u32>) -> Self {
-        let row = 0;
         Self {
-            row,
+            row: 0,
             rows,
             broken_at,
         }

@@ -1,19 +1,25 @@
 //! Tests of the examples, each in the file of its example's name.
 
 mod async_filter;
+mod async_range;
 mod blocking_iterator;
 mod bounded_fetch_with_failures;
+mod break_and_clean_up;
 mod buffered_as_completed;
 mod buffered_in_order;
+mod changed_a_little;
 mod chunks_timeout;
 mod close_a_stream;
 mod deadline_for_the_loop;
+mod either_stream;
 mod fallible_stream;
 mod fan_in;
 mod fetch_stream;
 mod for_each_concurrent;
 mod moving_window;
 mod next_with_default;
+mod paused_stream;
+mod record_stream;
 mod recursive_generator;
 mod select_all_push;
 mod shared_stream;

@@ -1,0 +1,39 @@
+//! Write an async generator and loop over it: `yield` and `async for`.
+//!
+//! The body of the generator stands in `stream!`, of the crate `async-stream`. Each
+//! `yield` hands a number to the loop, and the loop ends when the body does. `async for`
+//! is a `while let` with `next().await`. `pin!` fixes the stream in its place, as `next`
+//! requires.
+//!
+//! A plain generator, a `def` with `yield`, becomes an iterator: `std::iter::from_fn`.
+//! Code that is not async steps a stream by `runtime.block_on(stream.next())`.
+//!
+//! See also: `generator`, `record_stream`, `stream_by_hand`, `comprehensions`.
+//!
+//! asyncio: async def, yield, async for
+
+use async_stream::stream;
+use futures::{Stream, StreamExt};
+use tokio::time::{Duration, sleep};
+
+/// Yields the numbers below `stop`, each after 100 ms.
+pub fn async_range(stop: u32) -> impl Stream<Item = u32> {
+    stream! {
+        for number in 0..stop {
+            sleep(Duration::from_millis(100)).await;
+            yield number;
+        }
+    }
+}
+
+pub async fn run() {
+    let mut numbers = std::pin::pin!(async_range(3));
+    while let Some(number) = numbers.next().await {
+        println!("{number}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
