@@ -36,14 +36,7 @@ async def use_pool(pool, user):
         await work(user)
 
 
-async def release_by_hand(semaphore, user):
-    await semaphore.acquire()
-    await work(user)
-    semaphore.release()
-
-
 async def main():
-    moment = 0.1
     pool = Pool(3)
 
     print("Three permits: D waits, E fails, F has a bug, G is cancelled:")
@@ -51,7 +44,7 @@ async def main():
     try:
         for user in "AEFDG":
             users.append(asyncio.create_task(use_pool(pool, user)))
-            await asyncio.sleep(moment)
+            await asyncio.sleep(0.1)
         print(f"{pool.free} permits are free")
         users[4].cancel()
         for user in users:
@@ -72,18 +65,6 @@ async def main():
             user.cancel()
         await asyncio.gather(*users, return_exceptions=True)
     print(f"{pool.free} permits are free")
-
-    print("Two permits, released by hand if the work succeeds:")
-    semaphore = asyncio.Semaphore(2)
-    for user in "AEEB":
-        try:
-            async with asyncio.timeout(1):
-                await release_by_hand(semaphore, user)
-                print(f"{user} is done")
-        except UserError as error:
-            print(error)
-        except TimeoutError:
-            print(f"{user} timed out, no permit is left")
 
 
 asyncio.run(main())

@@ -3,6 +3,7 @@
 //! `fs::read_to_string` and `fs::write` open and close the file. For lines and many small
 //! writes, wrap the `File` in a `BufReader` or `BufWriter`. Each operation is sent to a
 //! blocking thread. For many small steps, `std::fs` in one `spawn_blocking` is faster.
+//! Beyond `read_file`, this page reads by lines, appends and flushes.
 //!
 //! Bounds: unbounded: the file that `read_to_string` reads, and the length of a line.
 //!
@@ -10,7 +11,7 @@
 //! `flush`, also on a bare `File`: its `write_all` returns before the data is written.
 //! The next call returns the error.
 //!
-//! See also: `temporary_directory`, `file_processor`.
+//! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!
 //! asyncio: aiofiles.open, async with, async for, tempfile.TemporaryDirectory
 //! differs: in asyncio the end of a with block flushes

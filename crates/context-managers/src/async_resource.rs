@@ -2,13 +2,14 @@
 //!
 //! Rust has no `async with`. Use the resource in an async block, and close it after the
 //! block: `?` and `return` leave only the block. So the resource is closed after a
-//! success, an error and an early return.
+//! success, an error and an early return. Beyond `async_with`, here is what skips the
+//! close.
 //!
 //! Trap: a panic, a caller that stops waiting, or a `?` outside of the block skips the
 //! close. `Drop` runs then, but cannot await ("`await` is only allowed inside `async`
 //! functions and blocks").
 //!
-//! See also: `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
+//! See also: `async_with`, `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!
 //! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
 //! differs: asyncio also closes after a bug, a timeout, and an error outside a block

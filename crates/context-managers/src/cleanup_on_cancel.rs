@@ -80,10 +80,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let tasks = TaskTracker::new();
     let work = with_clean_up(&tasks, tokio::time::sleep(millis), clean_up);
-    if tokio::time::timeout(std::time::Duration::from_millis(100), work)
-        .await
-        .is_err()
-    {
+    let limit = std::time::Duration::from_millis(100);
+    if tokio::time::timeout(limit, work).await.is_err() {
         println!("timed out");
     }
     tasks.close();

@@ -1,8 +1,8 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, also if its task fails, panics or is cancelled. The compiler refuses a later
-//! use ("borrow of moved value: `connection`").
+//! the pool, also if its task fails, panics or is cancelled. Beyond `simple_pool`, it has
+//! such a guard, a timeout, a check before each reuse, and `close`.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
 //! into `connect`: a call that hangs keeps its permit. Idle connections stay open.
@@ -14,7 +14,7 @@
 //! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
 //! query. Here `has_broken` cannot await, and so may miss that the server has gone.
 //!
-//! See also: `semaphore_pool`, `transaction`, `choose_a_crate`.
+//! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.Semaphore
 //! try: 127.0.0.1:1 -> ConnectionRefused

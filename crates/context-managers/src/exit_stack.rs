@@ -182,6 +182,7 @@ impl<E: fmt::Display + Send + 'static> Drop for ExitStack<E> {
 }
 
 /// A resource in use. Dropping this guard lets the stack close the resource.
+#[derive(Debug)]
 #[must_use = "a guard that is dropped cannot be used"]
 pub struct Entered<'a, R> {
     guard: OwnedMutexGuard<R>,

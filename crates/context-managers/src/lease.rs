@@ -7,10 +7,10 @@
 //! then overwrites the data of the next holder. So each lease has a fencing token, higher
 //! than all earlier tokens. The store must reject a token lower than one it has seen.
 //!
-//! In production: this lock works within one process. With `etcd-client`, programs on
-//! several machines share a lease, which outlives the process that acquired it.
+//! In production: this lock works within one process. Programs on several machines need a
+//! store that they share. It grants the lease, and rejects old tokens.
 //!
-//! See also: `semaphore`, `timeouts`, `job_queue`.
+//! See also: `pg_leader`, `redis_lock`, `semaphore`, `job_queue`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with, __aenter__, __aexit__
 //! try: 5000 50 -> lease 1 is still held
@@ -24,9 +24,10 @@ use tokio::sync::{self, Notify};
 use tokio::time::{Instant, sleep_until};
 
 /// A lock with one holder at a time, for a limited time. Clones are the same lock.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LeaseLock(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     ttl: Duration,
     state: Mutex<State>,
@@ -35,6 +36,7 @@ struct Shared {
     released: Notify,
 }
 
+#[derive(Debug)]
 struct State {
     /// The token of the newest lease.
     token: u64,
@@ -112,6 +114,7 @@ impl Shared {
 
 /// The right to use something for a limited time. Dropping the lease releases the lock,
 /// unless the next lease has begun.
+#[derive(Debug)]
 #[must_use = "a lease without a name is released at once"]
 pub struct Lease {
     lock: LeaseLock,

@@ -5,9 +5,12 @@
 extern crate runner;
 
 // Resources
+mod async_with;
 mod async_resource;
+mod asynccontextmanager;
 mod scoped_resource;
 mod database_connection;
+mod read_file;
 mod async_files;
 mod temporary_directory;
 
@@ -25,6 +28,8 @@ mod exit_stack;
 // Transactions and pools
 mod structured_scope;
 mod transaction;
+mod savepoints;
+mod simple_pool;
 mod connection_pool;
 mod lease;
 

@@ -1,8 +1,8 @@
 //! An asynccontextmanager: a function that runs an async closure, and then cleans up.
 //!
 //! The body is an async closure that borrows the resource. A second closure, which may
-//! await, closes the resource after the body has succeeded, failed or panicked. A
-//! `return` or `?` in the body leaves only the body.
+//! await, closes the resource when the body has ended. Beyond `asynccontextmanager`, it
+//! also closes after a panic, and the error of a failed close is not lost.
 //!
 //! Trap: if the caller stops waiting, the body is dropped and nothing closes the
 //! resource. Spawn the whole scope as a task, which then runs to its end. To stop the
@@ -11,7 +11,7 @@
 //! Trap: "lifetime may not live long enough": the body may not return a reference to the
 //! resource. At "type annotations needed", end the body with `Ok::<_, Failure>(..)`.
 //!
-//! See also: `async_resource`, `exit_stack`, `transaction`.
+//! See also: `asynccontextmanager`, `async_resource`, `exit_stack`, `transaction`.
 //!
 //! asyncio: contextlib.asynccontextmanager, async with, finally, asyncio.timeout
 //! differs: asyncio also runs `finally` when the caller stops waiting

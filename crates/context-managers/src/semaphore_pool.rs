@@ -10,9 +10,9 @@
 //! Trap: `add_permits` can release more than was acquired. Only Python's
 //! `BoundedSemaphore` raises an error then; a guard releases exactly once.
 //!
-//! See also: `semaphore`, `connection_pool`, `bulkhead`.
+//! See also: `semaphore`, `simple_pool`, `connection_pool`, `bulkhead`.
 //!
-//! asyncio: asyncio.Semaphore, async with, __aenter__, __aexit__, asyncio.timeout
+//! asyncio: asyncio.Semaphore, async with, __aenter__, __aexit__
 //! asyncio: asyncio.BoundedSemaphore, asyncio.BoundedSemaphore.release
 //! stderr: F has a bug
 
@@ -20,7 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
+
+type Pool = Arc<Semaphore>;
 
 /// A user of the pool. Dropping the session releases its permit.
 struct Session {
@@ -29,10 +31,7 @@ struct Session {
 }
 
 /// Waits for a permit. Fails only if the semaphore was closed.
-async fn enter(
-    pool: Arc<Semaphore>,
-    user: &'static str,
-) -> Result<Session, AcquireError> {
+async fn enter(pool: Pool, user: &'static str) -> Result<Session, AcquireError> {
     let _permit = pool.acquire_owned().await?;
     println!("{user} enters");
     Ok(Session { user, _permit })
@@ -48,29 +47,19 @@ async fn work(user: &str) -> Result<(), String> {
 }
 
 /// Works with a permit. The session is dropped however the function ends.
-async fn use_pool(pool: Arc<Semaphore>, user: &'static str) -> Result<(), String> {
+async fn use_pool(pool: Pool, user: &'static str) -> Result<(), String> {
     let session = enter(pool, user).await.map_err(|error| error.to_string())?;
     work(session.user).await
 }
 
-/// Works with a permit, and releases it only if the work succeeds.
-async fn release_by_hand(pool: &Semaphore, user: &str) -> Result<(), String> {
-    let permit = pool.acquire().await.map_err(|error| error.to_string())?;
-    permit.forget();
-    work(user).await?;
-    pool.add_permits(1);
-    Ok(())
-}
-
 pub async fn run() {
-    let moment = Duration::from_millis(100);
     let pool = Arc::new(Semaphore::new(3));
 
     println!("Three permits: D waits, E fails, F has a bug, G is cancelled:");
     let mut users = Vec::new();
     for user in ["A", "E", "F", "D", "G"] {
         users.push(tokio::spawn(use_pool(Arc::clone(&pool), user)));
-        sleep(moment).await;
+        sleep(Duration::from_millis(100)).await;
     }
     println!("{} permits are free", pool.available_permits());
     users[4].abort();
@@ -83,17 +72,6 @@ pub async fn run() {
         }
     }
     println!("{} permits are free", pool.available_permits());
-
-    println!("Two permits, released by hand if the work succeeds:");
-    let pool = Semaphore::new(2);
-    for user in ["A", "E", "E", "B"] {
-        let limit = Duration::from_secs(1);
-        match timeout(limit, release_by_hand(&pool, user)).await {
-            Ok(Ok(())) => println!("{user} is done"),
-            Ok(Err(error)) => println!("{error}"),
-            Err(_) => println!("{user} timed out, no permit is left"),
-        }
-    }
 }
 
 #[tokio::main]

@@ -10,7 +10,7 @@
 //! Trap: with a lock for each statement, another task can write between two of them. A
 //! rollback then undoes its write, too. Hold the lock for the whole transaction.
 //!
-//! See also: `database_connection`, `connection_pool`, `async_sqlite`.
+//! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.to_thread, asyncio.Lock
 //! stderr: nobody has checked it

@@ -6,6 +6,8 @@ pub mod connection_pool;
 pub mod database_connection;
 pub mod exit_stack;
 pub mod lease;
+pub mod read_file;
+pub mod savepoints;
 pub mod scoped_resource;
 pub mod structured_scope;
 pub mod transaction;

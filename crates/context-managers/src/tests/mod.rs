@@ -2,6 +2,9 @@
 
 mod async_drop;
 mod async_files;
+mod async_with;
+mod asynccontextmanager;
+mod changed_a_little;
 mod cleanup_on_cancel;
 mod connection_pool;
 mod database_connection;
@@ -9,9 +12,13 @@ mod drop_guard;
 mod exit_stack;
 mod lease;
 mod nested_scopes;
+mod read_file;
+mod savepoints;
 mod scoped_resource;
 mod semaphore_pool;
+mod simple_pool;
 mod structured_scope;
+#[path = "../../../../tools/runner/support.rs"]
 mod support;
 mod temporary_directory;
 mod transaction;

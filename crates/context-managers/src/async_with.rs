@@ -1,0 +1,53 @@
+//! Async with: connect to a database, query it, and disconnect even after an error.
+//!
+//! Rust has no `__aenter__` and `__aexit__`, so you call `connect` and `disconnect`
+//! yourself. Put the queries into an `async` block: there, `?` leaves only the block.
+//! Disconnect after the block, and look at its result last.
+//!
+//! Because `disconnect` takes `self`, the compiler refuses a later query: "borrow of
+//! moved value". A bug or a timeout still skips the disconnect; see `async_resource`.
+//!
+//! See also: `async_resource`, `asynccontextmanager`, `database_connection`.
+//!
+//! asyncio: async with, __aenter__, __aexit__
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+struct Database;
+
+impl Database {
+    async fn connect() -> Self {
+        sleep(Duration::from_secs(1)).await;
+        println!("Connected to database");
+        Self
+    }
+
+    async fn query(&self, sql: &str) -> Result<String, &'static str> {
+        sleep(Duration::from_millis(500)).await;
+        let table = sql.strip_prefix("SELECT * FROM ").ok_or("syntax error")?;
+        Ok(format!("Rows of {table}"))
+    }
+
+    async fn disconnect(self) {
+        sleep(Duration::from_secs(1)).await;
+        println!("Disconnected from database");
+    }
+}
+
+pub async fn run() {
+    let database = Database::connect().await;
+    let result = async {
+        println!("{}", database.query("SELECT * FROM users").await?);
+        database.query("SELEKT * FROM users").await
+    }
+    .await;
+    database.disconnect().await;
+    println!("{}", result.unwrap_or_else(String::from));
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

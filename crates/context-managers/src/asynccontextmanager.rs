@@ -1,0 +1,40 @@
+//! Write an asynccontextmanager: a function that opens a file, lends it, and closes it.
+//!
+//! What Python writes before `yield` stands before `body`, and its `finally` after it.
+//! The caller passes the block of its `async with` as an async closure. A `?` or `return`
+//! in the closure leaves only the closure, so an error does not skip the close.
+//! `with_file` returns the result of the closure.
+//!
+//! A panic skips the close, and so does a timeout around the call. `scoped_resource`
+//! closes after a panic, and reports an error of the close.
+//!
+//! See also: `scoped_resource`, `async_with`, `drop_guard`.
+//!
+//! asyncio: contextlib.asynccontextmanager, async with, finally
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// Opens a file, lends it to the body, and closes it.
+pub async fn with_file<T>(name: &str, body: impl AsyncFnOnce(&str) -> T) -> T {
+    println!("Opening {name}");
+    sleep(Duration::from_secs(1)).await;
+    let result = body(&format!("handle of {name}")).await;
+    println!("Closing {name}");
+    sleep(Duration::from_secs(1)).await;
+    result
+}
+
+pub async fn run() {
+    let line = with_file("data.txt", async |file| {
+        println!("Working with {file}");
+        Err("Error: the file is empty")
+    });
+    println!("{}", line.await.unwrap_or_else(|error| error));
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}

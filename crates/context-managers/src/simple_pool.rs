@@ -1,0 +1,62 @@
+//! A simple connection pool: at most N connections, each reused by later queries.
+//!
+//! A semaphore has a permit for each connection, and a list holds the idle ones. `fetch`
+//! takes one from the list, or opens one, and puts it back when the rows are there. A
+//! cancelled query closes its connection, because rows may still be on their way.
+//!
+//! Number a connection when it is opened. If its number is the count of the connections
+//! in use, several get the same number.
+//!
+//! Bounds: the permits. unbounded: the callers that wait, and the time of a query.
+//!
+//! See also: `connection_pool`, `semaphore_pool`, `sqlite_pool`.
+//!
+//! asyncio: asyncio.Semaphore, async with, asyncio.gather
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, Semaphore};
+use tokio::time::sleep;
+
+/// Dropping it closes it.
+pub struct Connection;
+
+async fn open() -> Connection {
+    sleep(Duration::from_millis(100)).await;
+    println!("Opened a connection");
+    Connection
+}
+
+/// As many connections as permits, and those that no query uses.
+pub struct Pool {
+    pub permits: Semaphore,
+    pub idle: Mutex<Vec<Connection>>,
+}
+
+/// Waits for a connection and makes a query. Fails only if the semaphore was closed.
+pub async fn fetch(pool: &Pool, table: &str) -> Result<String, AcquireError> {
+    let _permit = pool.permits.acquire().await?;
+    // In a `match` on this expression, the lock would be held while `open` waits.
+    let idle = pool.idle.lock().expect("no panic").pop();
+    let connection = match idle {
+        Some(connection) => connection,
+        None => open().await,
+    };
+    sleep(Duration::from_secs(1)).await; // The query, on this connection.
+    pool.idle.lock().expect("no panic").push(connection);
+    Ok(format!("Rows of {table}"))
+}
+
+pub async fn run() -> Result<(), AcquireError> {
+    let (permits, idle) = (Semaphore::new(3), Mutex::default());
+    let pool = Pool { permits, idle };
+    let rows = ["A", "B", "C", "D", "E"].map(|table| fetch(&pool, table));
+    println!("{}", futures::future::try_join_all(rows).await?.join(", "));
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), AcquireError> {
+    run().await
+}
