@@ -37,12 +37,14 @@ struct Reason<R> {
 #[error("stopped, {0}")]
 pub struct Stopped<R>(pub R);
 
-impl<R: Clone> Stop<R> {
+impl<R: Clone> Default for Stop<R> {
     /// Returns the root of a tree.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self::with(CancellationToken::new(), None)
     }
+}
 
+impl<R: Clone> Stop<R> {
     /// Returns a token that is cancelled with this one, for the same reason, or alone.
     ///
     /// Dropping a chain of some thousand children of children overflows the stack.
@@ -107,6 +109,7 @@ impl<R: Clone> Reason<R> {
 }
 
 /// Cancels a token when it is dropped.
+#[derive(Debug)]
 #[must_use = "it cancels the token when it is dropped"]
 pub struct StopOnDrop<R: Clone> {
     stop: Stop<R>,
@@ -129,7 +132,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let sleep =
         |millis: &u64| tokio::time::sleep(std::time::Duration::from_millis(*millis));
-    let program = Stop::new();
+    let program = Stop::default();
     let (job, time_limit) = (program.child(), sleep(limit));
     tokio::spawn(async move {
         time_limit.await;

@@ -9,8 +9,9 @@
 //!
 //! Trap: a `String` as error has no `context` ("its trait bounds were not satisfied").
 //!
-//! In production: libraries define types (`custom_errors`), so that callers can tell
-//! errors apart. `color-eyre` prints reports in colour, with the spans of `tracing`.
+//! In production: a library defines types, so that callers tell its errors apart.
+//!
+//! See also: `backtraces`, `custom_errors`.
 //!
 //! asyncio: BaseException.add_note, raise, except
 //! differs: Rust prints the reason last; Python prints it first, and then the notes
@@ -47,7 +48,6 @@ async fn port_of(user: &str) -> Result<u16> {
         .await
         .with_context(|| format!("cannot read the settings of {user}"))?;
     let port = text.parse().context("the port is not a number")?;
-    // An error without a type of its own.
     ensure!(port >= 1024, "port {port} is reserved");
     Ok(port)
 }
@@ -59,7 +59,6 @@ async fn start(user: &str) -> Result<u16> {
 /// Starts a user without settings at a default port. Returns any other error.
 async fn start_or_default(user: &str) -> Result<u16> {
     match start(user).await {
-        // Found below two lines of context.
         Err(error) if is_missing(&error) => Ok(8000),
         started => started,
     }

@@ -5,12 +5,14 @@
 extern crate runner;
 
 // Errors
+mod catch_an_error;
 mod try_except;
 mod propagate_with_question_mark;
 mod custom_errors;
 mod error_context;
 mod exit_codes;
 mod log_errors;
+mod backtraces;
 
 // Many errors
 mod fallback;
@@ -24,9 +26,11 @@ mod task_group_errors;
 mod panic_in_a_task;
 
 // Timeouts and cancellation
+mod call_with_timeout;
 mod timeouts;
 mod timing;
 mod cancellation;
+mod shield;
 mod shield_and_clean_up;
 mod deadlines;
 mod cancellation_tree;
@@ -34,6 +38,7 @@ mod cancellation_tree;
 // Resilience
 mod retry;
 mod retry_jitter;
+mod retry_budget;
 mod hedged_request;
 mod circuit_breaker;
 mod bulkhead;

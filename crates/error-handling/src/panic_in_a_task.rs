@@ -11,7 +11,7 @@
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!
-//! See also: `task_results`, `first_error_wins`, `drop_or_detach`.
+//! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise
 //! stderr: job 0 has no work

@@ -1,15 +1,16 @@
 //! Catch errors as try, except, else and finally do: `match`, `?`, and a block to leave.
 //!
-//! An error is a value. `match` on it is `except`, and `?` passes it to the caller. The
-//! arm for `Ok` is `else`. For `finally`, put the body into an async block and the
-//! clean-up after the block: `?` and `return` leave only the block.
+//! `catch_an_error` is the plain form. Here one kind of error is caught, and the others
+//! go to the caller. The arm for `Ok` is `else`. For `finally`, put the body into an
+//! async block and the clean-up after the block: `?` and `return` leave only the block.
 //!
 //! Trap: a `?` outside of such a block leaves the function before the clean-up.
 //!
 //! Trap: "non-exhaustive patterns": the match lacks one kind of error. Handle the kinds
 //! that you expect, and return the rest.
 //!
-//! See also: `propagate_with_question_mark`, `drop_guard`, `cleanup_on_cancel`.
+//! See also: `catch_an_error`, `propagate_with_question_mark`, `drop_guard`,
+//! `cleanup_on_cancel`.
 //!
 //! asyncio: try, except, else, finally, raise, contextlib.suppress
 

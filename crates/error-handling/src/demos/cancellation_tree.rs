@@ -22,7 +22,7 @@ async fn request(name: &'static str, work: u64, clean_up: u64, stop: Stop<Why>) 
 
 pub async fn run() {
     let pause = Duration::from_millis(200);
-    let server = Stop::new();
+    let server = Stop::default();
     let mut requests = JoinSet::new();
 
     println!("Two connections with three requests each:");

@@ -7,7 +7,7 @@ use crate::cancellation_tree::{Stop, Stopped};
 
 #[tokio::test(start_paused = true)]
 async fn who_is_cancelled_before_does_not_begin() {
-    let stop = Stop::new();
+    let stop = Stop::default();
     let child = stop.child();
     stop.cancel(1);
     let work = async { panic!("it begins") };
@@ -18,7 +18,7 @@ async fn who_is_cancelled_before_does_not_begin() {
 
 #[test]
 fn a_reason_from_above_stays_too() {
-    let root = Stop::new();
+    let root = Stop::default();
     let (asked, not_asked) = (root.child().child(), root.child());
     root.cancel(1);
     assert_eq!(asked.reason(), Some(1));
@@ -30,7 +30,7 @@ fn a_reason_from_above_stays_too() {
 
 #[tokio::test(start_paused = true)]
 async fn at_the_same_time_the_value_is_returned() {
-    let stop = Stop::new();
+    let stop = Stop::default();
     let work = async {
         sleep(Duration::from_secs(1)).await;
         stop.cancel(1);
@@ -42,7 +42,7 @@ async fn at_the_same_time_the_value_is_returned() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reason_is_there_when_the_flag_is_and_does_not_change() {
     for _ in 0..1_000 {
-        let root = Stop::new();
+        let root = Stop::default();
         let middle = root.child();
         let leaves = [middle.child(), middle.child(), middle.child()];
         let tasks = leaves.clone().map(|leaf| {

@@ -1,0 +1,147 @@
+//! Retry budget: retries are at most a share of the calls, also during an outage.
+//!
+//! Three attempts a call triple the load of a server just when it is overloaded. With a
+//! budget, each call earns a part of a retry, and each retry costs a whole one. Single
+//! failures are still retried; in an outage, calls fail at the first error. Share one
+//! budget among all calls to a service.
+//!
+//! Bounds: `burst` retries, and `percent` more for every 100 calls. An attempt that hangs
+//! is not cut off: put a `timeout` into it.
+//!
+//! Trap: retries in several layers multiply. If a client and its server's own client
+//! make three attempts each, nine requests arrive. Retry in one layer.
+//!
+//! In production: `tower`'s `TpsBudget` forgets calls after a time, and allows some
+//! retries a second besides.
+//!
+//! See also: `retry`, `retry_jitter`, `circuit_breaker`, `bulkhead`.
+//!
+//! asyncio: asyncio.sleep, except, raise
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// What a retry costs. A call earns as many as the budget has percent.
+const COST: u64 = 100;
+
+/// Allows retries as a share of all calls.
+pub struct RetryBudget {
+    balance: AtomicU64,
+    percent: u64,
+    capacity: u64,
+}
+
+impl RetryBudget {
+    /// Returns a budget with `burst` retries, which is also the most that it saves up.
+    pub fn new(percent: u32, burst: u32) -> Self {
+        let capacity = u64::from(burst) * COST;
+        Self {
+            balance: AtomicU64::new(capacity),
+            percent: u64::from(percent),
+            capacity,
+        }
+    }
+
+    /// Counts a call.
+    pub fn deposit(&self) {
+        let earn = |balance: u64| Some((balance + self.percent).min(self.capacity));
+        let relaxed = Ordering::Relaxed;
+        let _ = self.balance.fetch_update(relaxed, relaxed, earn);
+    }
+
+    /// Takes one retry. Returns whether there was one.
+    pub fn withdraw(&self) -> bool {
+        let spend = |balance: u64| balance.checked_sub(COST);
+        let relaxed = Ordering::Relaxed;
+        self.balance.fetch_update(relaxed, relaxed, spend).is_ok()
+    }
+
+    /// Calls until an attempt succeeds, there have been `max_attempts`, or the budget is
+    /// spent. The backoff doubles after each retry.
+    ///
+    /// Dropping the future drops the running attempt. What it has spent stays spent.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last attempt.
+    pub async fn retry<T, E, Fut>(
+        &self,
+        max_attempts: u32,
+        mut backoff: Duration,
+        mut attempt: impl FnMut() -> Fut,
+    ) -> Result<T, E>
+    where
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.deposit();
+        for _ in 1..max_attempts {
+            match attempt().await {
+                Err(_) if self.withdraw() => {}
+                result => return result,
+            }
+            sleep(backoff).await;
+            backoff = backoff.saturating_mul(2);
+        }
+        attempt().await
+    }
+}
+
+/// A server that counts its requests, and is down for some of them.
+struct Server {
+    down: std::ops::Range<u64>,
+    requests: AtomicU64,
+}
+
+impl Server {
+    fn new(down: std::ops::Range<u64>) -> Self {
+        let requests = AtomicU64::new(0);
+        Self { down, requests }
+    }
+
+    async fn get(&self) -> Result<(), &'static str> {
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        match self.down.contains(&request) {
+            true => Err("unavailable"),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Makes ten calls with this budget.
+async fn make_calls(server: &Server, budget: &RetryBudget) {
+    let mut served = 0;
+    for _ in 0..10 {
+        let backoff = Duration::from_millis(50);
+        let result = budget.retry(3, backoff, || server.get()).await;
+        served += u32::from(result.is_ok());
+    }
+    let requests = server.requests.load(Ordering::Relaxed);
+    println!("10 calls: {requests} requests, {served} served");
+}
+
+pub async fn run() {
+    println!("One failure, retried:");
+    make_calls(&Server::new(5..6), &RetryBudget::new(10, 2)).await;
+
+    println!("An outage, three attempts a call:");
+    make_calls(&Server::new(0..100), &RetryBudget::new(200, 2)).await;
+
+    println!("An outage, with retries for 10 % of the calls:");
+    make_calls(&Server::new(0..100), &RetryBudget::new(10, 2)).await;
+
+    println!("Two layers, each with three attempts:");
+    let (server, budget) = (Server::new(0..100), RetryBudget::new(200, 9));
+    let backoff = Duration::from_millis(50);
+    let inner = || budget.retry(3, backoff, || server.get());
+    if let Err(error) = budget.retry(3, backoff, inner).await {
+        let requests = server.requests.load(Ordering::Relaxed);
+        println!("1 call: {requests} requests, {error}");
+    }
+}
+
+#[tokio::main]
+pub async fn main() {
+    run().await;
+}
