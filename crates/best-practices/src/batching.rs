@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 /// Takes items from a queue, several at a time, and keeps them until they are written.
+#[derive(Debug)]
 pub struct Batches<T> {
     items: mpsc::Receiver<T>,
     size: usize,

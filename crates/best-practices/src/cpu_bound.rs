@@ -1,8 +1,8 @@
 //! CPU-bound work, such as primes: off the event loop, on rayon's threads, and cancelled.
 //!
-//! A calculation never awaits, so other tasks on its thread stop. `spawn_blocking` is
-//! enough for a single one: threads compute in parallel, as Python's processes do. A
-//! rayon pool has N threads, and `into_par_iter` spreads a calculation over all of them.
+//! A calculation never awaits, so other tasks on its thread stop. For a single one,
+//! `heavy_computation` is enough. Here a rayon pool has N threads for all of them, its
+//! `into_par_iter` spreads one over all threads, and dropping the call cancels it.
 //!
 //! Bounds: N threads. unbounded: the queue; acquire a permit before `run`.
 //!
@@ -12,7 +12,7 @@
 //! Trap: a panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
 //! again in the caller that awaits the result.
 //!
-//! See also: `blocking_in_threads`, `cooperative_loops`, `back_pressure`.
+//! See also: `heavy_computation`, `cooperative_loops`, `back_pressure`.
 //!
 //! asyncio: loop.run_in_executor(ProcessPoolExecutor), asyncio.to_thread
 //! asyncio: concurrent.futures.ProcessPoolExecutor
@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Threads for calculations. The runtime keeps its own.
+#[derive(Debug)]
 pub struct CpuPool {
     threads: ThreadPool,
 }

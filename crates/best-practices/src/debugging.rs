@@ -9,9 +9,9 @@
 //! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
 //!
 //! In production: `Handle::dump()` gives stacks of all tasks, `#[framed]` or not (Linux,
-//! `--cfg tokio_unstable`, feature `taskdump`). `tokio-console` shows them live.
+//! `--cfg tokio_unstable`, feature `taskdump`).
 //!
-//! See also: `watchdog` (what blocks), `profiling`, `deadlock`.
+//! See also: `task_dump` (on a signal), `watchdog` (what blocks), `deadlock`.
 //!
 //! asyncio: asyncio.all_tasks, asyncio.Task.print_stack, asyncio.Task.get_stack
 //! asyncio: asyncio.print_call_graph, asyncio.format_call_graph

@@ -72,11 +72,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("numbers");
     let numbers = std::iter::once(count).chain(0..count);
-    fs::write(
-        &path,
-        numbers.flat_map(u32::to_be_bytes).collect::<Vec<_>>(),
-    )
-    .await?;
+    let bytes: Vec<u8> = numbers.flat_map(u32::to_be_bytes).collect();
+    fs::write(&path, bytes).await?;
 
     let start = std::time::Instant::now();
     sum_unbuffered(&path).await?;

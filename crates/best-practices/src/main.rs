@@ -6,6 +6,7 @@ extern crate runner;
 
 // Tests
 mod unit_testing;
+mod from_pytest;
 mod test_timeouts_and_retries;
 mod test_a_server;
 mod shared_client_in_tests;
@@ -16,12 +17,15 @@ mod deterministic_simulation;
 
 // Observe
 mod debugging;
+mod task_dump;
 mod watchdog;
 mod structured_logging;
+mod json_logs;
 mod metrics;
 mod profiling;
 
 // Costs
+mod heavy_computation;
 mod cpu_bound;
 mod back_pressure;
 mod batching;
@@ -29,6 +33,8 @@ mod file_io_speed;
 
 // Choices
 mod dos_and_donts;
+mod lints;
+mod async_api_design;
 mod pitfalls;
 mod choose_a_crate;
 

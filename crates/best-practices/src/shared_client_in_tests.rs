@@ -9,9 +9,6 @@
 //!
 //! Trap: the error says only "error sending request". Print its sources for the reason.
 //!
-//! In production: `cargo nextest` runs each test in a process. The failure does not occur
-//! there, and no two tests share a static.
-//!
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!
 //! asyncio: asyncio.Runner, asyncio.run, loop.close, asyncio.to_thread

@@ -13,7 +13,7 @@
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
 //!
 //! In production: `tracing-appender`'s non-blocking writer drops lines when it is full.
-//! `secrecy` hides secrets in `Debug`.
+//! `secrecy` hides secrets in `Debug`. To change the level at run time, see `json_logs`.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
 //! order: "answered"

@@ -10,7 +10,7 @@
 //!
 //! Trap: a panic in a handler ends a test; on a server it closes only its connection.
 //!
-//! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `api_server`.
+//! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `axum_service`.
 //!
 //! asyncio: asyncio.start_server, asyncio.timeout, asyncio.CancelledError
 //! clock: real
@@ -48,6 +48,7 @@ pub async fn call(app: Router, path: &str) -> Result<(StatusCode, String), BoxEr
 
 /// An app that is served on a port of its own. Dropping it stops the server as well, but
 /// does not wait for the requests that are running.
+#[derive(Debug)]
 pub struct TestServer {
     /// The address on which the server listens.
     pub address: SocketAddr,

@@ -11,9 +11,7 @@
 //! Trap: in an assertion a forgotten await does not compile ("binary operation `==`
 //! cannot be applied to type"). In `let _sum = ..` it compiles: check its effect.
 //!
-//! In production: the tool `cargo nextest` can end a test that hangs.
-//!
-//! See also: `test_timeouts_and_retries`, `test_a_server`, `shared_client_in_tests`.
+//! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, unittest.mock.AsyncMock, asyncio.timeout
 //! try: missing.txt 10 -> NotFound
@@ -37,6 +35,7 @@ pub enum FetchError {
 }
 
 /// The code under test.
+#[derive(Debug)]
 pub struct Calculator<S> {
     source: S,
 }

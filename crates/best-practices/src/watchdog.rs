@@ -11,7 +11,7 @@
 //! In production: `tokio-metrics` counts slow polls and does not name them. A debugger,
 //! like py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.
 //!
-//! See also: `profiling`, `debugging`, `cooperative_loops`, `blocking_in_threads`.
+//! See also: `profiling`, `task_dump`, `cooperative_loops`, `blocking_in_threads`.
 //!
 //! asyncio: loop.slow_callback_duration, loop.set_debug, PYTHONASYNCIODEBUG
 //! asyncio: asyncio.run(debug=)
@@ -32,7 +32,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// The polls that are running, each with the name of its future and when it began.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Polls {
     running: Mutex<HashMap<u64, (Arc<str>, Instant)>>,
     next_id: AtomicU64,
@@ -57,6 +57,7 @@ impl Drop for RunningPoll<'_> {
 }
 
 /// Watches the polls of some futures in a thread, which stops when this is dropped.
+#[derive(Debug)]
 pub struct Watchdog {
     pub(crate) polls: Arc<Polls>,
     _stops_when_dropped: Sender<Infallible>,

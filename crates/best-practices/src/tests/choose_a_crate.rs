@@ -8,6 +8,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 const TENTH: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 mod backon_1_6 {
@@ -246,6 +247,7 @@ mod tower_0_5 {
     use futures::future::join_all;
     use tower::hedge::{Hedge, Policy};
     use tower::load_shed::error::Overloaded;
+    use tower::retry::budget::{Budget, TpsBudget};
     use tower::{ServiceBuilder, ServiceExt, service_fn};
 
     use super::*;
@@ -272,6 +274,27 @@ mod tower_0_5 {
         let calls = join_all((0..5).map(|_| shed.clone().oneshot(()))).await;
         let rejected = calls.iter().filter_map(|call| call.as_ref().err());
         assert_eq!(rejected.filter(|error| error.is::<Overloaded>()).count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_retry_budget_forgets_calls_and_has_a_rate_besides() {
+        // A retry for every tenth call, and one a second, in windows of 10 s.
+        for (calls, per_second, retries) in [(100, 0, 10), (100, 1, 20), (0, 1, 10)] {
+            let budget = TpsBudget::new(10 * SECOND, per_second, 0.1);
+            for _ in 0..calls {
+                budget.deposit();
+            }
+            let allowed = std::iter::repeat_with(|| budget.withdraw());
+            assert_eq!(allowed.take_while(|allowed| *allowed).count(), retries);
+        }
+        let budget = TpsBudget::new(10 * SECOND, 0, 0.1);
+        for _ in 0..100 {
+            budget.deposit();
+        }
+        advance(21 * SECOND).await;
+        budget.deposit();
+        advance(21 * SECOND).await;
+        assert!(!budget.withdraw());
     }
 
     #[derive(Clone)]
@@ -776,4 +799,117 @@ fn tracing_appender_0_2_drops_lines_when_it_is_full() {
     let dropped = writer.error_counter().dropped_lines();
     assert!((8..10).contains(&dropped), "{dropped}");
     drop(release);
+}
+
+/// A server of the standard library and a client of `ureq`: no runtime, no await.
+#[test]
+fn ureq_3_5_needs_no_runtime() -> Result<(), Box<dyn std::error::Error>> {
+    use std::io::{BufRead, BufReader, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept()?;
+        let mut lines = BufReader::new(client.try_clone()?).lines();
+        while !lines.next().transpose()?.unwrap_or_default().is_empty() {}
+        client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+    });
+    assert!(tokio::runtime::Handle::try_current().is_err());
+    let config = ureq::Agent::config_builder().proxy(None).build();
+    let mut response = config.new_agent().get(url).call()?;
+    assert_eq!(response.body_mut().read_to_string()?, "hello");
+    server.join().expect("it does not panic")?;
+    Ok(())
+}
+
+/// It follows `.gitignore` only inside a repository, and leaves out hidden files.
+#[test]
+fn ignore_0_4_lists_by_pattern_and_follows_gitignore() -> Result<(), ignore::Error> {
+    use std::fs;
+
+    use ignore::WalkBuilder;
+    use ignore::overrides::OverrideBuilder;
+
+    let folder = tempfile::tempdir()?;
+    for name in ["a.txt", "b.log", "old.txt", ".hidden.txt"] {
+        fs::write(folder.path().join(name), "")?;
+    }
+    fs::write(folder.path().join(".gitignore"), "old*\n")?;
+    let list = || -> Result<Vec<_>, ignore::Error> {
+        let patterns = OverrideBuilder::new(folder.path()).add("!*.log")?.build()?;
+        let mut files = Vec::new();
+        for entry in WalkBuilder::new(folder.path()).overrides(patterns).build() {
+            let entry = entry?;
+            if entry.file_type().is_some_and(|kind| kind.is_file()) {
+                files.push(entry.file_name().to_owned());
+            }
+        }
+        files.sort();
+        Ok(files)
+    };
+    assert_eq!(list()?, ["a.txt", "old.txt"]);
+    fs::create_dir(folder.path().join(".git"))?;
+    assert_eq!(list()?, ["a.txt"]);
+    Ok(())
+}
+
+/// A shell passes a socket as systemd does: from descriptor 3 on, with two variables.
+#[cfg(unix)]
+#[test]
+fn listenfd_1_0_takes_the_listener_of_its_parent() -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::process::Command;
+
+    let name = "listenfd_1_0_takes_the_listener_of_its_parent";
+    if std::env::var_os("LISTENFD_CHILD").is_some() {
+        let listener = listenfd::ListenFd::from_env().take_unix_listener(0)?;
+        let listener = listener.expect("the shell passes one");
+        return listener.accept()?.0.write_all(b"hello");
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path)?;
+    let script = r#"exec 3<&0; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$1""#;
+    let mut server = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe()?)
+        .arg(name)
+        .env("LISTENFD_CHILD", "")
+        .stdin(OwnedFd::from(listener))
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+    let mut text = String::new();
+    UnixStream::connect(&path)?.read_to_string(&mut text)?;
+    assert_eq!(text, "hello");
+    assert!(server.wait()?.success());
+    Ok(())
+}
+
+mod rstest_0_26 {
+    use rstest::{fixture, rstest};
+
+    use super::*;
+
+    #[fixture]
+    async fn ten() -> u32 {
+        sleep(DAY).await;
+        10
+    }
+
+    #[rstest]
+    #[case("case_1", 1, 11)]
+    #[case("case_2", 2, 12)]
+    #[tokio::test(start_paused = true)]
+    async fn each_row_is_a_test_and_a_fixture_an_argument(
+        #[future(awt)] ten: u32,
+        #[case] name: &str,
+        #[case] number: u32,
+        #[case] sum: u32,
+    ) {
+        assert_eq!(ten + number, sum);
+        let test = std::thread::current();
+        assert!(test.name().is_some_and(|test| test.ends_with(name)));
+    }
 }

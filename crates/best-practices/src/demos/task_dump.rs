@@ -1,0 +1,58 @@
+//! Two orders, of which one hangs with the lock that the other needs.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::task_dump::{Tasks, dump_on_signal, step};
+
+const TENTH: Duration = Duration::from_millis(100);
+
+/// A bank that never answers.
+async fn charge() {
+    step("look_up", sleep(TENTH)).await;
+    step("connect", pending::<()>()).await;
+}
+
+async fn place_order(stock: Arc<Mutex<u32>>) {
+    let mut stock = step("reserve", stock.lock()).await;
+    step("charge", charge()).await;
+    *stock -= 1;
+}
+
+pub async fn run() -> io::Result<()> {
+    let (tasks, dumped) = (Tasks::default(), Arc::new(Notify::new()));
+    let is_dumped = Arc::clone(&dumped);
+    dump_on_signal(tasks.clone(), move |dump| {
+        for task in dump {
+            print!("{task}");
+        }
+        is_dumped.notify_one();
+    })?;
+    let stock = Arc::new(Mutex::new(10));
+    let mut orders = JoinSet::new();
+    orders.spawn(tasks.track("order 1", place_order(Arc::clone(&stock))));
+    sleep(TENTH).await;
+    orders.spawn(tasks.track("order 2", place_order(stock)));
+    sleep(2 * TENTH).await;
+
+    println!("What the tasks wait for:");
+    rustix::process::kill_process(
+        rustix::process::getpid(),
+        rustix::process::Signal::USR1,
+    )?;
+    dumped.notified().await;
+    orders.shutdown().await;
+    println!("Tasks after the end: {}", tasks.dump().len());
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}

@@ -1,0 +1,49 @@
+//! A heavy computation, such as finding primes, beside other tasks: use a thread for it.
+//!
+//! The computation never awaits, so a task that calls it stops all other tasks of its
+//! thread. `spawn_blocking` runs it on a thread for blocking code, and the tasks go on.
+//! There is no GIL: threads compute in parallel, so you need no ProcessPoolExecutor.
+//!
+//! Neither `abort` nor a timeout stops a computation. `cpu_bound` can stop one, and has
+//! as many threads as processors; `spawn_blocking` starts up to 512.
+//!
+//! See also: `cpu_bound`, `blocking_in_threads`.
+//!
+//! asyncio: loop.run_in_executor(ProcessPoolExecutor)
+//! clock: real
+
+use std::time::Duration;
+
+use tokio::join;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
+
+/// Returns the primes below `end`.
+pub fn calculate_primes(end: u32) -> Vec<u32> {
+    let is_prime = |n: &u32| (2..=n.isqrt()).all(|divisor| !n.is_multiple_of(divisor));
+    (2..end).filter(is_prime).collect()
+}
+
+async fn heartbeat() {
+    for beat in 1..=3 {
+        println!("heartbeat {beat}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    println!("Computed by a task:");
+    let computing = async { println!("{} primes", calculate_primes(5_000).len()) };
+    join!(biased; computing, heartbeat());
+
+    println!("Computed beside the task:");
+    let primes = spawn_blocking(|| calculate_primes(5_000));
+    heartbeat().await;
+    println!("{} primes", primes.await?.len());
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,111 @@
+//! JSON logs of a service, with a level that an operator can change while it runs.
+//!
+//! Each line has the time, the level, the module and its request's id. `EnvFilter` reads
+//! `RUST_LOG`, as in `warn,shop::orders=debug`; a reload handle replaces it at run time,
+//! for example on SIGHUP or from an admin endpoint. Python calls `setLevel`.
+//!
+//! Bounds: unbounded: a line is as long as its values, and writing to stdout blocks the
+//! thread. Cut long values before you log them.
+//!
+//! Trap: the filter hides spans too. If an `info_span!` begins at the level WARN, its
+//! lines have no id, even after a change to DEBUG. Use `error_span!`.
+//!
+//! Trap: `EnvFilter::new` ignores an invalid directive. `try_new` returns an error.
+//!
+//! See also: `structured_logging`, `task_locals`, `log_errors`.
+//!
+//! asyncio: contextvars.ContextVar, logging.Filter
+//! differs: a level hides a span with its id; a contextvar does not know of levels
+//! try: warn,shop=loud -> ParseError
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::{Instrument, Span, Subscriber, debug, error_span, info};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+/// Changes the filter of a subscriber that is in use.
+#[derive(Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+/// Why the filter was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    #[error(transparent)]
+    Invalid(#[from] ParseError),
+    /// The subscriber is gone.
+    #[error(transparent)]
+    Reload(#[from] reload::Error),
+}
+
+impl LogFilter {
+    /// Replaces the filter, for all threads, from the next line on.
+    ///
+    /// # Errors
+    ///
+    /// If the text is no filter, or the subscriber is gone. The old filter stays.
+    pub fn set(&self, filter: &str) -> Result<(), FilterError> {
+        Ok(self.0.reload(parse(filter)?)?)
+    }
+}
+
+/// Where the text names no level, the level is INFO.
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("info,{filter}"))
+}
+
+/// Returns a subscriber that writes each event as a line of JSON, and the handle that
+/// changes its filter. `time` writes the time of a line, as
+/// `tracing_subscriber::fmt::time::SystemTime` does.
+///
+/// # Errors
+///
+/// If the text is no filter.
+pub fn json_logs<W, T>(
+    filter: &str,
+    time: T,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync + use<W, T>, LogFilter), ParseError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    T: FormatTime + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_timer(time)
+        .with_writer(writer);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    Ok((subscriber, LogFilter(handle)))
+}
+
+/// Returns the span of a request. At the level ERROR, no filter but `off` hides it.
+pub fn request(id: u32) -> Span {
+    error_span!("request", id)
+}
+
+/// Handles one request.
+pub async fn handle(path: &str) {
+    debug!(path, "received");
+    sleep(Duration::from_millis(200)).await;
+    debug!("the page is in the cache");
+    info!(status = 200, "answered");
+}
+
+/// Logs with the filter of its argument: `cargo run -- warn`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = std::env::args().nth(1);
+    let filter = filter.or_else(|| std::env::var("RUST_LOG").ok());
+    let time = tracing_subscriber::fmt::time::SystemTime;
+    let (subscriber, _) = json_logs(&filter.unwrap_or_default(), time, std::io::stdout)?;
+    tracing::subscriber::set_global_default(subscriber)?;
+    handle("/items").instrument(request(1)).await;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Lints: let clippy refuse async mistakes that compile, and see what each one costs.
+//!
+//! rustc accepts the five mistakes below. `#![deny(..)]` makes four of them errors of
+//! `cargo clippy`, and `#[expect(..)]` marks them as meant. `unused_results` refuses the
+//! fifth, a dropped handle, but also `map.insert(key, value);`. For a whole package,
+//! paste the table of the production checklist into `Cargo.toml`. In Python, ruff's
+//! rules RUF006 and ASYNC refuse two of the five.
+//!
+//! Trap: no lint refuses `let _later = save();`, or `drop(save())`. A future that has a
+//! name counts as used, even if it is never awaited.
+//!
+//! Trap: `cargo build` and `cargo test` know no lint of clippy. Run `cargo clippy
+//! --all-targets -- -D warnings` in CI.
+//!
+//! See also: `pitfalls`, `lazy_futures`, `share_state`, `async_api_design`.
+//!
+//! asyncio: never-awaited coroutine warning, asyncio.create_task
+//! clock: real
+//! send: no (a guard of std is held over an await)
+
+#![deny(
+    // A future, stream or `Result` that is dropped at once.
+    unused_must_use,
+    clippy::let_underscore_future,
+    clippy::async_yields_async,
+    // A guard that is held over an await. clippy.toml names further types.
+    clippy::await_holding_lock,
+    clippy::await_holding_refcell_ref,
+    clippy::await_holding_invalid_type,
+    // `read` and `write` may process only a part.
+    clippy::unused_io_amount,
+    // A future of more than 16 KiB.
+    clippy::large_futures,
+    // Blocking calls, which clippy.toml names.
+    clippy::disallowed_methods
+)]
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::join;
+use tokio::time::sleep;
+
+const TENTH: Duration = Duration::from_millis(100);
+
+async fn save(rows: Arc<AtomicU32>) {
+    sleep(TENTH).await;
+    rows.fetch_add(1, Relaxed);
+}
+
+#[expect(clippy::let_underscore_future, reason = "the mistake: it never runs")]
+fn save_without_await(rows: &Arc<AtomicU32>) {
+    let _ = save(Arc::clone(rows));
+}
+
+#[expect(
+    unused_results,
+    reason = "the mistake: nobody waits, nobody sees an error"
+)]
+fn save_without_handle(rows: &Arc<AtomicU32>) {
+    tokio::spawn(save(Arc::clone(rows)));
+}
+
+#[expect(clippy::await_holding_lock, reason = "the mistake: lock, then await")]
+async fn sleep_with_lock(lock: &Mutex<()>) {
+    let _guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    sleep(2 * TENTH).await;
+}
+
+#[expect(clippy::unused_io_amount, reason = "the mistake: it may read less")]
+async fn read_part(mut reader: impl AsyncRead + Unpin) -> io::Result<[u8; 4]> {
+    let mut message = *b"....";
+    reader.read(&mut message).await?;
+    Ok(message)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the mistake, if clippy.toml names it"
+)]
+async fn block() {
+    thread::sleep(2 * TENTH);
+}
+
+pub async fn run() -> io::Result<()> {
+    let rows = Arc::default();
+    save_without_await(&rows);
+    println!("not awaited: {} rows are saved", rows.load(Relaxed));
+
+    save_without_handle(&rows);
+    println!("handle dropped: {} rows are saved", rows.load(Relaxed));
+
+    let lock = Mutex::new(());
+    let another_task = async {
+        sleep(TENTH).await;
+        let is_locked = lock.try_lock().is_err();
+        println!("lock held over an await: locked for others: {is_locked}");
+    };
+    join!(sleep_with_lock(&lock), another_task);
+
+    let message = read_part(&b"ab"[..]).await?;
+    println!("read once: {}", String::from_utf8_lossy(&message));
+
+    let another_task = async {
+        sleep(TENTH).await;
+        println!("blocking sleep: a timer of 0.1 s fires after 0.2 s");
+    };
+    join!(another_task, block());
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> io::Result<()> {
+    run().await
+}
