@@ -1,4 +1,4 @@
-//~ E0277 is not satisfied
+//~ E0277 the trait bound `fn(Json<String>, Path<u32>) -> ... {rename}: Handler<_, _>`
 //! A handler of axum whose body is not its last argument. The body can be taken once
 //! only, after all the others.
 //!

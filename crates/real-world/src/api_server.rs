@@ -13,7 +13,7 @@
 //!
 //! In production: keep the jobs in a table, as `job_queue` does: they survive a restart.
 //!
-//! See also: `http_server`, `router`, `job_queue`.
+//! See also: `http_server`, `router`, `axum_service`, `client_disconnects`, `job_queue`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.wait
 //! clock: real

@@ -2,6 +2,7 @@
 //!
 //! A thread owns the connection and runs the functions sent to it, as in `aiosqlite`.
 //! With a lock inside `spawn_blocking`, each waiting call would hold a thread.
+//! Beyond `sqlite_fetchall`, the file stays open, and a timeout stops a query.
 //!
 //! Bounds: 100 waiting calls; further callers wait for room. unbounded: the time of a
 //! call. A `timeout` around it stops SQLite's statements, not other code of yours.
@@ -15,7 +16,7 @@
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident
 //! clock: real
-//! try: :memory: SELECT 1 + 1 -> 2
+//! try: :memory: SELECT 'Ann' UNION SELECT 'Bob' -> Bob
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -34,7 +35,7 @@ const MAX_WAITING: usize = 100;
 ///
 /// Clones share the connection. It is closed by [`close`](Self::close), or when all
 /// clones are dropped and their calls are done.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Database {
     messages: mpsc::Sender<Message>,
 }
@@ -140,15 +141,18 @@ fn serve(mut connection: Connection, mut messages: mpsc::Receiver<Message>) {
     }
 }
 
-/// Prints a number: `cargo run -- users.db "SELECT count(*) FROM users"`.
+/// Prints the first column of each row: `cargo run -- users.db "SELECT name FROM users"`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: FILE SQL")?;
     let sql = args.collect::<Vec<_>>().join(" ");
     let database = Database::open(|| Connection::open(path)).await?;
-    let number =
-        database.call(move |db| db.query_row(&sql, [], |row| row.get::<_, i64>(0)));
-    println!("{}", number.await??);
+    let names = database.call(move |db| {
+        let mut query = db.prepare(&sql)?;
+        query.query_map([], |row| row.get(0))?.collect()
+    });
+    let names: rusqlite::Result<Vec<String>> = names.await?;
+    println!("{}", names?.join("\n"));
     Ok(database.close().await?)
 }

@@ -2,7 +2,8 @@
 //!
 //! Your closure creates the service for each run, so state that it creates starts fresh.
 //! The pause doubles with each failure in a row. `stop` cancels a token, so that services
-//! can still await and clean up. After a grace period it aborts them.
+//! can still await and clean up. After a grace period it aborts them. Call `stop` when a
+//! signal arrives, as `main` does: an event that no service awaits stops nothing.
 //!
 //! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!
@@ -11,7 +12,7 @@
 //! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
 //!
-//! See also: `graceful_shutdown`, `scheduler`.
+//! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
 //! stderr: no template for mail 3

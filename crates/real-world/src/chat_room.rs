@@ -25,6 +25,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// A room for messages of type `T`, which must be cheap to clone.
+#[derive(Debug)]
 pub struct Room<T> {
     /// How many messages may wait for one member, "joined" and "left" included.
     queue: usize,
@@ -34,6 +35,7 @@ pub struct Room<T> {
     members: Mutex<Option<HashMap<String, Member<T>>>>,
 }
 
+#[derive(Debug)]
 struct Member<T> {
     queue: mpsc::Sender<T>,
     too_slow: CancellationToken,
@@ -119,6 +121,7 @@ impl<T: Clone + From<String>> Room<T> {
 }
 
 /// A name in the room. Dropping the seat releases the name, also after a panic.
+#[derive(Debug)]
 pub struct Seat<T: Clone + From<String>> {
     room: Arc<Room<T>>,
     name: String,

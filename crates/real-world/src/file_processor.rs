@@ -13,7 +13,7 @@
 //! Trap: `tokio::fs` hands each call to a thread. Put several calls into one
 //! `spawn_blocking`.
 //!
-//! In production: `ignore` lists files by pattern and heeds `.gitignore`.
+//! In production: `ignore` lists by pattern and follows a repository's `.gitignore`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
 //! asyncio: asyncio.LimitOverrunError

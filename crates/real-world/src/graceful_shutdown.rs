@@ -32,6 +32,7 @@ use tokio_util::task::JoinMap;
 
 /// Listens for Ctrl-C (SIGINT) and, on Unix, for SIGTERM, which `kill`, systemd and
 /// Docker send.
+#[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,

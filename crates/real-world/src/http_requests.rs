@@ -1,7 +1,7 @@
 //! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
 //!
-//! A `Client` is what a session is in aiohttp. Make one for the program and clone it into
-//! tasks and structs: the clones share its connections. Methods build a request:
+//! Make one `Client`, aiohttp's session, and clone it into tasks and structs: the clones
+//! share its connections. Beyond `fetch_urls`, this page sends queries, tokens and JSON:
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits

@@ -12,7 +12,7 @@
 //!
 //! In production: on PostgreSQL, workers claim concurrently with `SKIP LOCKED`.
 //!
-//! See also: `job_workers`, `async_sqlite`, `retry`.
+//! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Lock, asyncio.shield
 //! clock: real

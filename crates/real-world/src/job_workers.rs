@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// The result of [`Queue::claim`].
+#[derive(Debug)]
 pub enum Claim<J> {
     Job(J),
     /// No job is due before this time has passed.
@@ -70,6 +71,7 @@ pub trait Queue: Sync {
 }
 
 /// The queue and the settings of one process's workers. Share them in an `Arc`.
+#[derive(Debug)]
 pub struct Workers<Q> {
     pub queue: Q,
     /// How long a claim holds. A worker extends it after each third of this time.

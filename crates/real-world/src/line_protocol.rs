@@ -47,6 +47,7 @@ pub enum Failure {
 }
 
 /// Splits bytes into lines, without the newlines.
+#[derive(Debug)]
 pub struct LineDecoder(AnyDelimiterCodec);
 
 impl LineDecoder {
@@ -92,6 +93,7 @@ pub struct Limits {
 }
 
 /// Keeps values by name: `SET name value`, `GET name`, `QUIT`.
+#[derive(Debug)]
 pub struct Server {
     limits: Limits,
     stop: CancellationToken,
@@ -101,11 +103,10 @@ pub struct Server {
 impl Server {
     /// Returns a server that runs until the token is cancelled.
     pub fn new(limits: Limits, stop: CancellationToken) -> Arc<Self> {
-        let store = Mutex::default();
         Arc::new(Self {
             limits,
             stop,
-            store,
+            store: Mutex::default(),
         })
     }
 

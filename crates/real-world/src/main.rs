@@ -5,12 +5,15 @@
 extern crate runner;
 
 // HTTP clients
+mod fetch_urls;
 mod http_requests;
+mod api_client;
 mod http_sync_vs_async;
 mod page_fetcher;
 mod pagination;
 mod connection_limits;
 mod download_to_file;
+mod progress_bar;
 mod resume_download;
 mod upload;
 mod upload_server;
@@ -19,8 +22,10 @@ mod upload_server;
 mod token_bucket;
 mod sliding_window;
 mod semaphore_rate_limiter;
+mod rate_limit_per_key;
 
 // SQLite
+mod sqlite_fetchall;
 mod async_sqlite;
 mod sqlite_batch_insert;
 mod sqlite_pool;
@@ -29,6 +34,7 @@ mod job_workers;
 
 // Sockets
 mod tcp_echo_server;
+mod tcp_proxy;
 mod servers;
 mod line_protocol;
 mod protocols;
@@ -37,19 +43,32 @@ mod udp_server;
 mod udp_ping;
 mod sockets_by_hand;
 
+// Long-lived connections
+mod rpc_over_one_connection;
+mod reconnecting_client;
+
 // Servers
 mod tls;
 mod chat_room;
 mod websocket_server;
+
+// HTTP servers
 mod request_handler;
 mod router;
+mod axum_service;
+mod multipart_form;
+mod streaming_responses;
+mod client_disconnects;
 mod http_server;
+mod https_server;
 mod api_server;
 
 // Services
 mod scheduler;
+mod cron;
 mod background_services;
 mod graceful_shutdown;
+mod reload_config;
 
 // Processes and files
 mod run_subprocess;
@@ -58,6 +77,7 @@ mod stdin_with_timeout;
 mod blocking_in_threads;
 mod write_whole_file;
 mod file_processor;
+mod watch_files;
 
 // Applications
 mod ttl_cache;

@@ -2,7 +2,7 @@
 //!
 //! In asyncio all tasks usually exist from the start and wait for a semaphore. Here a
 //! task starts when another one has ended, so a million URLs are not a million tasks.
-//! Each page comes as soon as it is ready, with its URL and its index.
+//! Beyond `fetch_urls`, each page comes as soon as it is ready.
 //!
 //! Bounds: `limit` tasks. [`MAX_PAGE`] limits a page, the client's timeout a request. The
 //! list of URLs is in memory.
@@ -11,9 +11,7 @@
 //! body awaits something else. Then even pages that came in time fail with "operation
 //! timed out". Tasks, as here, run on.
 //!
-//! In production: `scraper` parses HTML as browsers do.
-//!
-//! See also: `web_scraper`, `map_with_limit`, `http_requests`.
+//! See also: `fetch_urls`, `web_scraper`, `map_with_limit`, `api_client`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.as_completed, asyncio.gather
 //! clock: real
@@ -63,6 +61,7 @@ pub enum FetchError {
 }
 
 /// Fetches pages, at most `limit` concurrently. Dropping this aborts the fetches.
+#[derive(Debug)]
 pub struct Pages {
     client: Client,
     urls: Enumerate<IntoIter<Url>>,

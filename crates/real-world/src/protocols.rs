@@ -11,7 +11,7 @@
 //! Trap: `transport.write` never waits. If a client sends but does not read, the answers
 //! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
 //!
-//! See also: `line_protocol` (plainer, if no other task writes), `tcp_echo_server`.
+//! See also: `line_protocol` (plainer), `rpc_over_one_connection`, `tcp_echo_server`.
 //!
 //! asyncio: asyncio.Protocol, asyncio.BaseProtocol, loop.create_server
 //! clock: real
@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub const OUTBOX: usize = 2;
 
 /// Writes to a connection and ends it, as a transport does. A drop leaves it open.
+#[derive(Debug)]
 pub struct Connection {
     outbox: Sender<Vec<u8>>,
     closing: CancellationToken,
@@ -55,8 +56,7 @@ impl Connection {
     ) -> io::Result<Self> {
         // Sends small pieces at once, which is asyncio's default.
         stream.set_nodelay(true)?;
-        // transport.get_extra_info("peername")
-        let peer = stream.peer_addr()?;
+        let peer = stream.peer_addr()?; // transport.get_extra_info("peername")
         let (outbox, waiting) = mpsc::channel(OUTBOX);
         let (closing, aborting) = (CancellationToken::new(), CancellationToken::new());
         let (answers, close, abort) = (outbox.clone(), closing.clone(), aborting.clone());

@@ -11,12 +11,12 @@
 //!
 //! Trap: if one waiter of a `Shared` future is dropped, the others may never be woken.
 //!
-//! In production: `moka` limits the number of entries and their age, and its
-//! `try_get_with` runs one call for a key.
+//! In production: `moka` bounds entries and age; its `try_get_with` runs one call a key.
 //!
 //! See also: `ttl_cache`, `single_flight`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
+//! order: [11] error
 //! try: Ann Ben Ann -> Ann has 3 letters
 
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ type Call = watch::Receiver<Option<Result<Response, ApiError>>>;
 type Calls = HashMap<String, Call>;
 
 /// Responses by endpoint, each computed by one call at a time and kept if it succeeds.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct CallCache {
     pub(crate) calls: Arc<Mutex<Calls>>,
 }

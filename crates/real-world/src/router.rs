@@ -33,7 +33,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 /// The state that the handlers share.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Users {
     names: Mutex<BTreeMap<u32, String>>,
     in_progress: AtomicUsize,

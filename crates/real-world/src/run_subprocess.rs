@@ -11,8 +11,6 @@
 //!
 //! Trap: a dropped `Child` runs on. `kill_on_drop` kills it, but not its children.
 //!
-//! In production: `process-wrap` also knows sessions and the job objects of Windows.
-//!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
 //! clock: real
@@ -99,6 +97,7 @@ pub enum Signal {
 /// was waited for, all of them are killed.
 ///
 /// Windows has no groups: there only the child is killed, and cannot be asked to stop.
+#[derive(Debug)]
 pub struct Group {
     /// The child itself.
     pub leader: Child,

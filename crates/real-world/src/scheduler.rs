@@ -13,7 +13,7 @@
 //! Trap: with a `first` of zero, all processes run all jobs at the start. Give each
 //! process a random `first`.
 //!
-//! In production: `tokio-cron-scheduler` runs at times of day; `croner` computes them.
+//! See also: `cron` (at a time of day).
 //!
 //! asyncio: asyncio.create_task, asyncio.timeout_at, asyncio.Event, loop.time
 //! stderr: no template for mail 3

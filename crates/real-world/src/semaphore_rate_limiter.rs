@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// A strict rate limit: at most `limit` calls in any window.
 ///
 /// First come, first served. It has a task, which ends when the limiter is dropped.
+#[derive(Debug)]
 pub struct RateLimiter {
     permits: Arc<Semaphore>,
     /// Tells the task when a permit was taken. At most `limit` moments wait in it.

@@ -68,6 +68,7 @@ pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSoc
 }
 
 /// Accepts on some addresses until it is closed or dropped. The connections go on.
+#[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
     closing: CancellationToken,

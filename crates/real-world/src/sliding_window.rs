@@ -30,6 +30,7 @@ use tokio::time::{Instant, sleep_until};
 ///
 /// First come, first served. It has no task and belongs to no runtime, so it can be in an
 /// `Arc` or in a `static`.
+#[derive(Debug)]
 pub struct SlidingWindow {
     limit: usize,
     window: Duration,

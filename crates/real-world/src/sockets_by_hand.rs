@@ -67,6 +67,7 @@ pub fn adopt(accepted: std::net::TcpStream) -> io::Result<TcpStream> {
 }
 
 /// A task that calls back. Only [`remove`](Self::remove) ends it; dropping it does not.
+#[derive(Debug)]
 pub struct Reader {
     removed: CancellationToken,
     task: JoinHandle<()>,

@@ -11,6 +11,8 @@
 //! Trap: a transaction that reads and then writes fails at once with "database is locked"
 //! if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
 //!
+//! See also: `pg_pool`, `async_sqlite`.
+//!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, contextlib.asynccontextmanager
 //! clock: real
 //! order: Alice has
@@ -65,7 +67,7 @@ pub enum PoolError<E = rusqlite::Error> {
 
 /// Connections to one SQLite file. Clones share them. Dropping the last clone closes
 /// them, which blocks the thread; [`close`](Self::close) does not block.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SqlitePool {
     /// Transactions that read. Each sees one state of the database.
     pub readers: Connections,
@@ -115,9 +117,10 @@ impl SqlitePool {
 }
 
 /// Connections of one kind. They are opened when they are needed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Connections(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     path: PathBuf,
     settings: Settings,

@@ -12,8 +12,6 @@
 //! Trap: the end of `main` waits for the read, until somebody presses Enter.
 //! `Runtime::shutdown_background` and `process::exit` do not wait.
 //!
-//! In production: `crossterm` for single keys, `rustyline-async` for editing.
-//!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)
 //! clock: real
@@ -30,6 +28,7 @@ use tokio::sync::mpsc;
 ///
 /// After a drop the thread still takes the next line. So make one `Lines` for the whole
 /// program, and keep it.
+#[derive(Debug)]
 pub struct Lines {
     lines: mpsc::Receiver<io::Result<String>>,
 }
@@ -54,15 +53,12 @@ impl Lines {
             }
         };
         // Nobody joins it, and a process does not wait for it.
-        thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(read)?;
+        thread::Builder::new().spawn(read)?;
         Ok(Self { lines })
     }
 
-    /// Returns the next line, without its end; `None` at the end of the input.
-    /// Cancel-safe: a line that comes after a timeout is the answer to the next call.
-    /// After an error no line comes.
+    /// Returns the next line, without its end; `None` at the end of the input, and after
+    /// an error. Cancel-safe: the next call returns a line that comes after a timeout.
     pub async fn next(&mut self) -> io::Result<Option<String>> {
         self.lines.recv().await.transpose()
     }
@@ -78,7 +74,6 @@ pub fn block_on_and_leave<T>(program: impl Future<Output = T>) -> io::Result<T> 
     Ok(result.unwrap_or_else(|payload| resume_unwind(payload)))
 }
 
-/// Asks for a name, and waits ten seconds for it.
 #[tokio::main]
 pub async fn main() -> io::Result<()> {
     let mut lines = Lines::of_stdin()?;

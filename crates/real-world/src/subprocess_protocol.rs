@@ -37,6 +37,7 @@ pub enum Event {
 }
 
 /// A child with all its pipes. Dropping it kills the child.
+#[derive(Debug)]
 pub struct Process {
     /// The input of the child; `take` it and drop it to end the input.
     pub stdin: Option<ChildStdin>,

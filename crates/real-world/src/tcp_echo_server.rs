@@ -12,7 +12,7 @@
 //!
 //! In production: take `axum` for HTTP before you invent a protocol.
 //!
-//! See also: `line_protocol`, `api_server`, `servers`, `tls`.
+//! See also: `line_protocol`, `tcp_proxy`, `api_server`, `servers`, `tls`.
 //!
 //! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
 //! clock: real

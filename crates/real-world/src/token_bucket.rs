@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep_until};
 ///
 /// It keeps one moment instead of a number of tokens, as the generic cell rate algorithm
 /// (GCRA) does, so nothing is rounded.
+#[derive(Debug)]
 pub struct TokenBucket {
     burst: u32,
     interval: Duration,

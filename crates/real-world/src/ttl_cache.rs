@@ -14,7 +14,7 @@
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
 //! expiry for each entry. Its clock cannot be paused in a test.
 //!
-//! See also: `single_flight`, `request_handler`.
+//! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!
 //! asyncio: asyncio.shield, asyncio.create_task, asyncio.timeout
 //! try: Ann Ben Ann -> Ann has 3 letters
@@ -42,7 +42,7 @@ pub enum LoadError<E> {
 ///
 /// If there are too many, the least recently used is evicted. Callers get clones of `V`:
 /// put large values into an `Arc`, and errors that are not `Clone`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TtlCache<K, V, E> {
     capacity: usize,
     ttl: Duration,

@@ -12,8 +12,6 @@
 //!
 //! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!
-//! In production: `quinn` (QUIC) has streams, encryption and retries.
-//!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
 //! clock: real
@@ -37,6 +35,7 @@ pub enum PingError {
 }
 
 /// Sends numbers, one at a time, to a server that sends them back.
+#[derive(Debug)]
 pub struct Pinger {
     pub(crate) socket: UdpSocket,
     pub(crate) number: u32,

@@ -11,7 +11,7 @@
 //! Trap: a stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns
 //! `None`, and aiohttp sends an empty file. Open the file for each attempt.
 //!
-//! In production: reqwest's `multipart` sends forms. The protocol `tus` resumes uploads.
+//! See also: `multipart_form` (a form with files), `upload_server`.
 //!
 //! asyncio: async for, yield, asyncio.timeout, asyncio.Timeout.reschedule
 //! clock: real

@@ -10,8 +10,6 @@
 //! Trap: a client that follows redirects requests pages that robots.txt forbids. Turn
 //! that off, and treat the target as a link: it may be an internal address.
 //!
-//! In production: `spider` also runs scripts; `scraper` parses HTML as browsers do.
-//!
 //! See also: `robots_txt`, `page_fetcher`, `retry`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Lock, asyncio.Semaphore, asyncio.timeout

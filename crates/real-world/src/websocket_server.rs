@@ -12,7 +12,7 @@
 //!
 //! In production: `axum` with `ws` serves the same socket beside other routes.
 //!
-//! See also: `chat_room` (the demonstration is a chat), `tls`.
+//! See also: `chat_room` (the demonstration), `https_server`, `streaming_responses`.
 //!
 //! asyncio: asyncio.Queue, asyncio.timeout
 //! clock: real
@@ -35,9 +35,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{
     ErrorResponse, Request, Response,
 };
 use tokio_tungstenite::tungstenite::http::{StatusCode, header};
-use tokio_tungstenite::tungstenite::protocol::{
-    CloseFrame, WebSocketConfig, frame::coding::CloseCode,
-};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use tokio_util::sync::CancellationToken;
@@ -113,6 +112,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// A connection after its handshake. Dropping it sends no close frame.
+#[derive(Debug)]
 pub struct Connection<S> {
     socket: WebSocketStream<S>,
     limits: Limits,

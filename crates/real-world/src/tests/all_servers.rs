@@ -2,32 +2,43 @@
 //! of all their accept loops, as far as the text shows it.
 
 use std::env;
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use axum::extract::DefaultBodyLimit;
 use futures::future::BoxFuture;
+use futures::{FutureExt, SinkExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::hostile::{
-    BoxStream, CONNECTIONS, Target, api, chat, echo, lines, listen, one_text,
-    small_buffers, target, unix, whole,
+    BoxStream, CONNECTIONS, Opened, Target, api, chat, echo, lines, listen, one_text,
+    rpc, small_buffers, target, unix, whole,
 };
 use super::support::{child_of, soon, tasks};
 use crate::{
-    api_server, chat_room, demos, http_server, line_protocol, protocols, servers,
-    tcp_echo_server, tls, unix_socket, websocket_server,
+    api_server, chat_room, demos, http_server, https_server, line_protocol, protocols,
+    rpc_over_one_connection, servers, tcp_echo_server, tcp_proxy, tls, unix_socket,
+    websocket_server,
 };
 
 /// All limits in time.
 const SHORT: Duration = Duration::from_millis(300);
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A server that runs, and what stops it and waits for its end.
 struct Running {
@@ -53,6 +64,44 @@ async fn tcp_echo_server() -> Started {
     };
     Ok(Running {
         target: echo(target(address)),
+        stop: stop.boxed(),
+    })
+}
+
+/// Before a server that sends back what comes.
+async fn tcp_proxy() -> Started {
+    let (listener, upstream) = (listen()?, listen()?);
+    let address = listener.local_addr()?;
+    let server = upstream.local_addr()?.to_string();
+    let [proxy_stop, stop] = [(); 2].map(|()| CancellationToken::new());
+    let limits = tcp_proxy::Limits {
+        connections: CONNECTIONS,
+        connect: SHORT,
+        idle: SHORT,
+        drain: SHORT,
+    };
+    let serving = tcp_proxy::serve(listener, server, limits, proxy_stop.clone());
+    let proxy = tokio::spawn(serving);
+    let limits = tcp_echo_server::Limits {
+        connections: 2 * CONNECTIONS,
+        idle: 3 * SHORT,
+        drain: SHORT,
+    };
+    let echoing = tcp_echo_server::serve(upstream, limits, stop.clone());
+    let echoing = tokio::spawn(echoing);
+    let stop = async move {
+        proxy_stop.cancel();
+        proxy.await.expect("no panic");
+        stop.cancel();
+        echoing.await.expect("no panic");
+    };
+    Ok(Running {
+        target: Target {
+            // The system holds megabytes between the two. A test of the example counts
+            // what the proxy holds.
+            held: 4 << 20,
+            ..echo(target(address))
+        },
         stop: stop.boxed(),
     })
 }
@@ -154,6 +203,20 @@ async fn unix_socket() -> Started {
     })
 }
 
+/// Opens a connection by a handshake.
+fn secured(client: Arc<ClientConfig>) -> Arc<dyn Fn(BoxStream) -> Opened + Send + Sync> {
+    Arc::new(move |stream| {
+        let client = Arc::clone(&client);
+        let opening = async move {
+            let limit = Duration::from_secs(10);
+            let opened = tls::connect(&client, "localhost", stream, limit).await;
+            let opened = opened.map_err(io::Error::other)?;
+            Ok(Box::new(opened) as BoxStream)
+        };
+        opening.boxed()
+    })
+}
+
 async fn tls() -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
@@ -176,16 +239,7 @@ async fn tls() -> Started {
         task.await.expect("no panic");
     };
     let target = Target {
-        open: Arc::new(move |stream| {
-            let client = Arc::clone(&client);
-            let opening = async move {
-                let limit = Duration::from_secs(10);
-                let opened = tls::connect(&client, "localhost", stream, limit).await;
-                let opened = opened.map_err(io::Error::other)?;
-                Ok(Box::new(opened) as BoxStream)
-            };
-            opening.boxed()
-        }),
+        open: secured(client),
         ..whole(target(address))
     };
     Ok(Running {
@@ -258,6 +312,87 @@ async fn http_server() -> Started {
     })
 }
 
+/// With the routes of `api_server`.
+async fn https_server() -> Started {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let authority = demos::https_server::Authority::new().map_err(io::Error::other)?;
+    let pair = authority.sign("localhost").map_err(io::Error::other)?;
+    let folder = tempfile::tempdir()?;
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    fs::write(&chain, pair.chain)?;
+    fs::write(&key, pair.key)?;
+    let certificate = https_server::Certificate::load(chain, key);
+    let certificate = Arc::new(certificate.map_err(io::Error::other)?);
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_slice(authority.pem().as_bytes());
+    let authority = authority.map_err(io::Error::other)?;
+    roots.add(authority).map_err(io::Error::other)?;
+    let client = tls::trust(roots).map_err(io::Error::other)?;
+    let limits = https_server::Limits {
+        connections: CONNECTIONS,
+        handshake: SHORT,
+        head: SHORT,
+        connection: 3 * SHORT,
+        drain: SHORT,
+    };
+    let work = |text: String| {
+        assert_ne!(text, "panic", "scheduled");
+        demos::api_server::count_words(text)
+    };
+    let jobs = api_server::Jobs::new(2, 10, work);
+    let routes = Arc::clone(&jobs).routes();
+    let routes = routes.layer(DefaultBodyLimit::max(1000));
+    let stop = CancellationToken::new();
+    let serving =
+        https_server::serve(listener, certificate, routes, limits, stop.clone());
+    let task = tokio::spawn(serving);
+    let stop = async move {
+        stop.cancel();
+        task.await.expect("no panic");
+        jobs.drain(SHORT).await;
+    };
+    let target = api(target(address));
+    Ok(Running {
+        target: Target {
+            open: secured(client),
+            opens_when_served: true,
+            held: target.held + 60_000,
+            ..target
+        },
+        stop: stop.boxed(),
+    })
+}
+
+/// Behind the accept loop of `servers`.
+async fn rpc_over_one_connection() -> Started {
+    let sockets = servers::bind(&["127.0.0.1:0".parse().expect("an address")], false)?;
+    small_buffers(&sockets[0])?;
+    let limits = rpc_over_one_connection::Limits {
+        payload: 1000,
+        calls: 4,
+        call: SHORT,
+        idle: 2 * SHORT,
+    };
+    let echo = |request: Bytes| async move {
+        assert_ne!(request, "panic", "scheduled");
+        request
+    };
+    let handle = move |stream: TcpStream| async move {
+        let _ = rpc_over_one_connection::answer(stream, limits, echo).await;
+    };
+    let server = servers::Server::start_serving(sockets, CONNECTIONS, handle)?;
+    let target = rpc(target(server.addresses()[0]));
+    let stop = async move {
+        server.close().await;
+        server.wait_closed().await;
+    };
+    Ok(Running {
+        target,
+        stop: stop.boxed(),
+    })
+}
+
 /// Attacks, then stops the server beside peers that stay, and looks for what is left.
 async fn attack(start: impl AsyncFn() -> Started) -> io::Result<()> {
     let before = tasks();
@@ -300,8 +435,8 @@ macro_rules! servers {
 }
 
 servers!(
-    tcp_echo_server servers protocols line_protocol unix_socket tls websocket_server
-    http_server
+    tcp_echo_server tcp_proxy servers protocols line_protocol unix_socket tls websocket_server
+    http_server https_server rpc_over_one_connection
 );
 
 const IS_CHILD: &str = "SERVER_OUT_OF_DESCRIPTORS";
@@ -370,7 +505,7 @@ fn all_examples_accept_with_the_same_words() -> io::Result<()> {
         let limited = limited.iter().any(|permit| source.contains(permit));
         assert!(limited, "{name}");
     }
-    assert_eq!(seen, 7, "servers that accept");
+    assert_eq!(seen, 9, "servers that accept");
     Ok(())
 }
 
@@ -394,5 +529,40 @@ fn no_loop_ends_with_an_error_of_accept() -> io::Result<()> {
             assert!(!(loops && ends), "{}: {body}", path.display());
         }
     }
+    Ok(())
+}
+
+/// As the header of `https_server` says, `websocket_server` takes the stream of `tls`.
+#[tokio::test]
+async fn wss_is_a_websocket_over_a_tls_stream() -> Result<(), Box<dyn Error + Send + Sync>>
+{
+    let authority = demos::tls::Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = tls::trust(authority.roots()?)?;
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let limits = websocket_server::Limits {
+        connections: CONNECTIONS,
+        origins: &[],
+        handshake: MINUTE,
+        message: 1000,
+        ping: MINUTE,
+        silence: MINUTE,
+        closing: MINUTE,
+    };
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let connection = websocket_server::Connection::accept(stream, limits).await;
+        let mut connection = connection.expect("a handshake");
+        let text = connection.next().await.expect("a text");
+        Ok::<_, io::Error>(text.to_string())
+    });
+    let stream = TcpStream::connect(address).await?;
+    let stream = tls::connect(&client, "localhost", stream, MINUTE).await?;
+    let opened = tokio_tungstenite::client_async("wss://localhost/", stream).await?;
+    let mut socket = opened.0;
+    socket.send(Message::text("hello")).await?;
+    assert_eq!(soon(server).await??, "hello");
     Ok(())
 }

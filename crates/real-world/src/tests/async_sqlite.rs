@@ -199,7 +199,7 @@ async fn in_a_struct_in_a_task_and_with_another_error() {
 #[tokio::test]
 async fn an_error_while_it_opens_is_told() {
     let opened = Database::open(|| Connection::open("/no/such/folder/file"));
-    let error = opened.await.err().expect("it cannot be opened");
+    let error = opened.await.expect_err("it cannot be opened");
     assert!(error.to_string().contains("unable to open"));
 }
 

@@ -318,6 +318,29 @@ pub fn api(target: Target) -> Target {
     }
 }
 
+/// What is known of the server of calls, in either language.
+pub fn rpc(target: Target) -> Target {
+    let call = |payload: &[u8]| {
+        let length = u32::try_from(payload.len() + 8).expect("short");
+        [&length.to_be_bytes(), &1_u64.to_be_bytes()[..], payload].concat()
+    };
+    Target {
+        honest: ask(
+            b"\0\0\0\x0A\0\0\0\0\0\0\0\x07hi",
+            b"\0\0\0\x0A\0\0\0\0\0\0\0\x07hi",
+        ),
+        request: call(b"hello"),
+        endless: vec![
+            // A frame, then one of two gigabytes. Calls without an end.
+            (1000_u32.to_be_bytes().into(), b"x".to_vec()),
+            (Vec::new(), call(&[b'x'; 900])),
+        ],
+        panics: Some(call(b"panic")),
+        held: 65_536,
+        ..target
+    }
+}
+
 /// Reads until the end of a connection, or an error.
 async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> usize {
     let (mut buffer, mut got) = (vec![0; 65_536], 0);

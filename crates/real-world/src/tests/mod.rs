@@ -2,13 +2,20 @@
 
 #[cfg(unix)]
 mod all_servers;
+mod api_client;
 mod api_server;
 mod async_sqlite;
+mod axum_service;
 mod background_services;
 mod blocking_in_threads;
+#[cfg(unix)]
+mod changed_a_little;
 mod chat_room;
+mod client_disconnects;
 mod connection_limits;
+mod cron;
 mod download_to_file;
+mod fetch_urls;
 mod file_processor;
 mod graceful_shutdown;
 #[cfg(unix)]
@@ -16,16 +23,26 @@ mod hostile;
 mod http_requests;
 mod http_server;
 mod http_sync_vs_async;
+mod https_server;
 mod job_queue;
 mod job_workers;
 mod line_protocol;
+#[cfg(target_os = "linux")]
+mod messages;
+mod multipart_form;
 mod page_fetcher;
 mod pagination;
+mod progress_bar;
 mod protocols;
+mod rate_limit_per_key;
+#[cfg(unix)]
+mod reload_config;
+mod reconnecting_client;
 mod request_handler;
 mod resume_download;
 mod robots_txt;
 mod router;
+mod rpc_over_one_connection;
 #[cfg(target_os = "linux")]
 mod run_subprocess;
 mod scheduler;
@@ -34,11 +51,14 @@ mod servers;
 mod sliding_window;
 mod sockets_by_hand;
 mod sqlite_batch_insert;
+mod sqlite_fetchall;
 mod sqlite_pool;
 mod stdin_with_timeout;
+mod streaming_responses;
 mod subprocess_protocol;
 mod support;
 mod tcp_echo_server;
+mod tcp_proxy;
 mod tls;
 mod token_bucket;
 mod ttl_cache;
@@ -48,6 +68,7 @@ mod udp_server;
 mod unix_socket;
 mod upload;
 mod upload_server;
+mod watch_files;
 mod web_scraper;
 mod websocket_server;
 mod write_whole_file;

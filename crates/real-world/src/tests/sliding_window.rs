@@ -8,8 +8,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{
-    Limiter, assert_in_order, assert_linear_in_waiters, assert_loses_no_time, callers,
-    in_a_struct, moments, most_polls, poll_and_drop,
+    Limiter, assert_in_order, assert_linear_in_waiters, assert_windows_are_exact,
+    assert_windows_on_threads, in_a_struct, most_polls, poll_and_drop,
 };
 use crate::sliding_window::{RetryAfter, SlidingWindow};
 
@@ -19,13 +19,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 impl Limiter for SlidingWindow {
     async fn pass(&self) -> Instant {
         self.acquire().await
-    }
-}
-
-/// Whether no window, without its end, holds more calls than the limit.
-fn assert_within(stamps: &[Instant], limit: usize, window: Duration) {
-    for calls in stamps.windows(limit + 1) {
-        assert!(calls[limit] - calls[0] >= window, "{calls:?}");
     }
 }
 
@@ -96,53 +89,13 @@ async fn no_more_get_through_without_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_at_once() {
-    let window = Duration::from_millis(50);
-    let limiter = SlidingWindow::new(1000, window);
-    let stamps = callers(limiter, 10_000, |number| number % 3 == 0).await;
-    assert!(stamps.len() > 5000);
-    assert_within(&stamps, 1000, window);
-}
-
-/// Until a round is in time, as on the real clock all may be late.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_of_whom_few_stay_lose_no_time() {
-    let window = Duration::from_millis(150);
-    let late = async || {
-        let limiter = SlidingWindow::new(3, window);
-        let stamps = callers(limiter, 1000, |number| number % 200 != 0).await;
-        assert_within(&stamps, 3, window);
-        let took = *stamps.last().expect("some stay") - stamps[0];
-        took.saturating_sub(window * ((stamps.len() as u32 - 1) / 3))
-    };
-    assert_loses_no_time(late, window / 3).await;
+async fn many_on_threads_keep_to_the_window() {
+    assert_windows_on_threads(SlidingWindow::new).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_are_exact() {
-    for limit in [1, 2, 10] {
-        let limiter = SlidingWindow::new(limit, 3 * TICK);
-        let stamps = callers(limiter, 1000, |number| number % 3 == 0).await;
-        assert_within(&stamps, limit, 3 * TICK);
-        let took = *stamps.last().expect("some stay") - stamps[0];
-        let windows = (stamps.len() - 1) / limit;
-        assert_eq!(took, 3 * TICK * windows as u32);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_comes_now_and_then() {
-    // Pauses that leave some of a window, one of them, and more.
-    let pauses = [
-        0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 29, 0, 7, 100, 0, 0, 0,
-    ];
-    // From a list by hand.
-    let expected = [
-        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223, 230,
-        330, 330, 330, 360,
-    ];
-    let moments = moments(SlidingWindow::new(3, 30 * TICK), &pauses).await;
-    assert_eq!(moments, expected);
+async fn many_are_exact() {
+    assert_windows_are_exact(SlidingWindow::new).await;
 }
 
 #[tokio::test(start_paused = true)]

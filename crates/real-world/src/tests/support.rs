@@ -251,6 +251,57 @@ pub async fn assert_loses_no_time(late: impl AsyncFn() -> Duration, allowed: Dur
     }
 }
 
+/// Whether no window, without its end, holds more calls than the limit.
+fn assert_within(stamps: &[tokio::time::Instant], limit: usize, window: Duration) {
+    for calls in stamps.windows(limit + 1) {
+        assert!(calls[limit] - calls[0] >= window, "{calls:?}");
+    }
+}
+
+/// Many callers on several threads keep to the limit of each window, and where few of them
+/// stay, no time is lost.
+pub async fn assert_windows_on_threads<L: Limiter>(new: impl Fn(usize, Duration) -> L) {
+    let window = Duration::from_millis(50);
+    let limiter = new(1000, window);
+    let stamps = callers(limiter, 10_000, |number| number % 3 == 0).await;
+    assert!(stamps.len() > 5000);
+    assert_within(&stamps, 1000, window);
+
+    let window = Duration::from_millis(150);
+    let late = async || {
+        let limiter = new(3, window);
+        let stamps = callers(limiter, 1000, |number| number % 200 != 0).await;
+        assert_within(&stamps, 3, window);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        took.saturating_sub(window * ((stamps.len() as u32 - 1) / 3))
+    };
+    assert_loses_no_time(late, window / 3).await;
+}
+
+/// On the paused clock each call passes at its moment.
+pub async fn assert_windows_are_exact<L: Limiter>(new: impl Fn(usize, Duration) -> L) {
+    let window = Duration::from_millis(3);
+    for limit in [1, 2, 10] {
+        let limiter = new(limit, window);
+        let stamps = callers(limiter, 1000, |number| number % 3 == 0).await;
+        assert_within(&stamps, limit, window);
+        let took = *stamps.last().expect("some stay") - stamps[0];
+        let windows = (stamps.len() - 1) / limit;
+        assert_eq!(took, window * windows as u32);
+    }
+    // Pauses that leave some of a window, one of them, and more.
+    let pauses = [
+        0, 4, 11, 0, 30, 0, 0, 0, 0, 55, 1, 2, 3, 9, 10, 29, 0, 7, 100, 0, 0, 0,
+    ];
+    // From a list by hand.
+    let expected = [
+        0, 4, 15, 30, 60, 60, 60, 90, 90, 145, 146, 148, 175, 184, 194, 223, 223, 230,
+        330, 330, 330, 360,
+    ];
+    let moments = moments(new(3, Duration::from_millis(30)), &pauses).await;
+    assert_eq!(moments, expected);
+}
+
 /// Ten times as many that wait cost ten times as much.
 pub fn assert_linear_in_waiters<L: Limiter>(limiter: impl Fn(u32) -> L) {
     assert_linear(async |number| {

@@ -1,0 +1,124 @@
+//! Cron: run a job every night at three in a time zone, across changes of the clocks.
+//!
+//! After each run, compute the next one from the date and the zone: the next night may be
+//! 23 or 25 hours away. A time that the clocks skip comes an hour later, and of a time
+//! that comes twice the first counts. The job is awaited, so runs never overlap: what is
+//! due during a run is left out. The clock is an argument, so tests pass their own.
+//!
+//! Bounds: one run at a time. unbounded: the time of a run. Put a `timeout` into the job.
+//!
+//! Trap: on Linux, Tokio's clock stands still while the computer sleeps. A `sleep` of
+//! eight hours ends too late. Sleep a minute at most, then read the wall clock again.
+//!
+//! Trap: a container often runs in UTC and has no time zones: "failed to find time zone".
+//! Name the zone, and put the database into the program: `tzdb-bundle-always`.
+//!
+//! See also: `scheduler` (every n seconds), `lease` (one of several servers).
+//!
+//! asyncio: asyncio.sleep, asyncio.timeout, asyncio.Event, loop.time
+//! try: 03:00 Europe/Atlantis true -> failed to find time zone
+
+use std::time::Duration;
+
+use jiff::Zoned;
+use jiff::civil::Time;
+use tokio::select;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// The longest sleep before the wall clock is read again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Returns the first moment after `after` at which clocks in its zone show `time`.
+///
+/// # Errors
+///
+/// If the moment is after the year 9999.
+pub fn next_daily(after: &Zoned, time: Time) -> Result<Zoned, jiff::Error> {
+    let mut date = after.date();
+    loop {
+        let next = date.to_datetime(time).to_zoned(after.time_zone().clone())?;
+        if next > *after {
+            return Ok(next);
+        }
+        date = date.tomorrow()?;
+    }
+}
+
+/// Runs the job at each moment that `next` returns, until the token is cancelled. Then
+/// waits for the end of the current run.
+///
+/// `now` reads the wall clock. `next` gets a moment, and returns the next one at which
+/// the job is due. The job gets that moment. If the clock is set back, no run is
+/// repeated. Runs that were due while the program did not run are not made up for.
+///
+/// Dropping the future drops the current run. A panic of the job ends the schedule.
+///
+/// # Errors
+///
+/// The first error of `next`.
+pub async fn run_on_schedule<F, E>(
+    now: impl Fn() -> Zoned,
+    next: impl Fn(&Zoned) -> Result<Zoned, E>,
+    stop: &CancellationToken,
+    mut job: impl FnMut(Zoned) -> F,
+) -> Result<(), E>
+where
+    F: Future<Output = ()>,
+{
+    let mut last = now();
+    loop {
+        let due = next(&now().max(last))?;
+        select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = wait_until(&due, &now) => {}
+        }
+        job(due.clone()).await;
+        last = due;
+    }
+}
+
+/// Waits until the wall clock shows this moment.
+async fn wait_until(due: &Zoned, now: impl Fn() -> Zoned) {
+    loop {
+        let left = due.duration_since(&now());
+        if !left.is_positive() {
+            return;
+        }
+        sleep(left.unsigned_abs().min(LONGEST_SLEEP)).await;
+    }
+}
+
+/// Runs a command every day until Ctrl-C:
+/// `cargo run -- 03:00 Europe/Berlin sh backup.sh`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let usage = "usage: HH:MM ZONE COMMAND [ARGUMENT...]";
+    let mut arguments = std::env::args().skip(1);
+    let time: Time = arguments.next().ok_or(usage)?.parse()?;
+    let zone = jiff::tz::TimeZone::get(&arguments.next().ok_or(usage)?)?;
+    let mut command = tokio::process::Command::new(arguments.next().ok_or(usage)?);
+    command.args(arguments);
+    let stop = CancellationToken::new();
+    let running = run_on_schedule(
+        || jiff::Timestamp::now().to_zoned(zone.clone()),
+        |after| next_daily(after, time),
+        &stop,
+        |due| {
+            let run = command.status();
+            async move {
+                match run.await {
+                    Ok(status) => println!("{due}: {status}"),
+                    Err(error) => eprintln!("{due}: {error}"),
+                }
+            }
+        },
+    );
+    let stopping = async {
+        tokio::signal::ctrl_c().await?;
+        stop.cancel();
+        Ok(())
+    };
+    tokio::try_join!(async { Ok(running.await?) }, stopping).map(|_| ())
+}

@@ -1,0 +1,115 @@
+//! Progress bars: downloads at once, with a bar for each and one for all, and no tearing.
+//!
+//! The crate `indicatif` draws to standard error, and only if that is a terminal. A bar
+//! is a handle: its clones count together, from any task. `counted` counts the bytes of a
+//! stream as they pass. When the last clone of a bar is dropped, its line is cleared,
+//! also after an error or an abort. Python has `tqdm` with `disable=None`.
+//!
+//! Bounds: a line of the terminal for each download that runs. Limit these.
+//!
+//! Trap: `println!` writes into the middle of the bars. Print inside of `suspend`.
+//! `MultiProgress::println` prints nothing at all if standard error is no terminal.
+//!
+//! See also: `download_to_file`, `upload`, `map_with_limit`.
+//!
+//! asyncio: async for, asyncio.TaskGroup
+
+use std::time::Duration;
+
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep;
+
+/// A bar for each download, and one for the number of all.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    lines: MultiProgress,
+    all: ProgressBar,
+}
+
+impl Progress {
+    /// Starts a bar for so many downloads. `MultiProgress::new()` draws to standard
+    /// error.
+    pub fn new(lines: MultiProgress, downloads: u64) -> Self {
+        let all = lines.add(ProgressBar::new(downloads));
+        Self { lines, all }
+    }
+
+    /// Adds a bar above the last one. Without a length it shows only the bytes.
+    pub fn add(&self, name: &str, length: Option<u64>) -> ProgressBar {
+        let template = match length {
+            Some(_) => "{prefix:12} {wide_bar} {bytes}/{total_bytes} {eta}",
+            None => "{prefix:12} {spinner} {bytes} {bytes_per_sec}",
+        };
+        let style = ProgressStyle::with_template(template);
+        let bar = match length {
+            Some(length) => ProgressBar::new(length),
+            None => ProgressBar::no_length(),
+        };
+        let bar = self.lines.insert_from_back(1, bar);
+        bar.with_style(style.expect("both templates are right"))
+            .with_prefix(name.to_owned())
+    }
+
+    /// Prints a line above the bars, whether or not they are drawn.
+    pub fn print(&self, line: &str) {
+        self.lines.suspend(|| println!("{line}"));
+    }
+}
+
+/// Counts the bytes of a stream in a bar.
+pub fn counted<T: AsRef<[u8]>, E>(
+    chunks: impl Stream<Item = Result<T, E>>,
+    bar: ProgressBar,
+) -> impl Stream<Item = Result<T, E>> {
+    chunks.inspect_ok(move |chunk| bar.inc(chunk.as_ref().len() as u64))
+}
+
+/// A download: so many chunks of 100 bytes, one each 100 ms, and perhaps a failure.
+fn chunks(number: usize, fails: bool) -> impl Stream<Item = Result<[u8; 100], String>> {
+    let end = fails.then(|| Err("connection reset".to_owned()));
+    let chunks = (0..number).map(|_| Ok([0; 100])).chain(end);
+    stream::iter(chunks).then(async |chunk| {
+        sleep(Duration::from_millis(100)).await;
+        chunk
+    })
+}
+
+async fn download(name: &str, number: usize, fails: bool, progress: Progress) {
+    let length = 100 * number as u64;
+    let bar = progress.add(name, Some(length));
+    let chunks = counted(chunks(number, fails), bar.clone());
+    let ended = chunks.try_for_each(async |_| Ok(())).await;
+    let bytes = bar.position();
+    match ended {
+        Ok(()) => progress.print(&format!("{name}: {bytes} bytes")),
+        Err(error) => progress.print(&format!("{name}: {error} after {bytes} bytes")),
+    }
+    progress.all.inc(1);
+}
+
+pub async fn run() -> Result<(), JoinError> {
+    let files = [
+        ("tea.jpg", 3, false),
+        ("cake.jpg", 5, true),
+        ("milk.jpg", 8, false),
+    ];
+    let progress = Progress::new(MultiProgress::new(), files.len() as u64);
+    let mut tasks = JoinSet::new();
+    for (name, number, fails) in files {
+        tasks.spawn(download(name, number, fails, progress.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+        let all = &progress.all;
+        let length = all.length().unwrap_or_default();
+        progress.print(&format!("{} of {length} downloads", all.position()));
+    }
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), JoinError> {
+    run().await
+}

@@ -1,0 +1,247 @@
+//! Keep one connection for ever: reconnect with backoff, send pings, subscribe again.
+//!
+//! A task connects, and connects again after each loss. Requests wait for a connection. A
+//! request that was sent and has no reply fails with "maybe done", and is never repeated:
+//! only the caller knows whether it may be. Frames have a length; replies come in order.
+//!
+//! Bounds: `Config`. If events are not received, reading stops.
+//!
+//! Trap: when a peer's machine or a cable fails, no error comes. Reads wait for ever, and
+//! writes succeed for minutes. Send pings, and limit the time in which nothing comes.
+//!
+//! Trap: if `connect` alone resets the backoff, a server that accepts and then fails gets
+//! a new connection each moment. Reset the backoff when the server has answered.
+//!
+//! See also: `rpc_over_one_connection`, `restart_with_backoff`, `retry`, `retry_jitter`.
+//!
+//! asyncio: asyncio.open_connection, asyncio.timeout, asyncio.sleep
+//! clock: real
+//! try: nowhere hello -> AddrParseError
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::select;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How the client behaves. No number may be zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The time to connect.
+    pub connect: Duration,
+    /// The time to wait for a connection, and then again for a reply.
+    pub request: Duration,
+    /// The time from one ping to the next.
+    pub ping: Duration,
+    /// A connection on which nothing comes for this time is lost. More than `ping`.
+    pub silence: Duration,
+    /// The pause after a loss. It doubles until the server answers.
+    pub initial_backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+    /// Shortens a pause at random, so that many clients do not come back together.
+    pub jitter: fn(Duration) -> Duration,
+    /// The largest frame, in bytes.
+    pub frame: usize,
+    /// How many requests wait for replies, and how many events to be received.
+    pub waiting: usize,
+}
+
+/// What happens to the connection, and what comes over it.
+#[derive(Debug)]
+pub enum Event {
+    /// There is a connection. Messages since the last one are lost: ask for the state.
+    Connected,
+    /// The server has sent this without a request.
+    Message(String),
+    /// The connection is lost, or there was none. The next attempt is after this pause.
+    Lost(io::Error, Duration),
+}
+
+/// Why a request has no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The server has not got the request.
+    #[error("not sent: {0}")]
+    NotSent(&'static str),
+    /// The server may have carried out the request.
+    #[error("maybe done: {0}")]
+    MaybeDone(&'static str),
+}
+
+use RequestError::{MaybeDone, NotSent};
+
+type Request = (String, oneshot::Sender<String>);
+
+/// A client that always tries to have a connection. Dropping it ends the connection.
+#[derive(Debug)]
+pub struct Client {
+    connection: watch::Receiver<Option<mpsc::Sender<Request>>>,
+    config: Config,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Client {
+    /// Spawns the task that connects, and returns the client and its events. `connect`
+    /// also does what each connection needs first: TLS, log in, subscribe.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn start<S, F, Fut>(config: Config, connect: F) -> (Self, mpsc::Receiver<Event>)
+    where
+        S: AsyncRead + AsyncWrite + Send,
+        F: Fn() -> Fut + Send + 'static,
+        Fut: Future<Output = io::Result<S>> + Send,
+    {
+        let (current, connection) = watch::channel(None);
+        let (events, receiver) = mpsc::channel(config.waiting);
+        let keeping = async move {
+            let mut backoff = config.initial_backoff;
+            loop {
+                let error = match timeout(config.connect, connect()).await {
+                    Ok(Ok(stream)) => {
+                        let (sender, requests) = mpsc::channel(1);
+                        current.send_replace(Some(sender));
+                        // Fails if nobody receives events.
+                        let _ = events.send(Event::Connected).await;
+                        talk(stream, config, requests, &events, &mut backoff).await
+                    }
+                    Ok(Err(error)) => error,
+                    Err(elapsed) => elapsed.into(),
+                };
+                current.send_replace(None);
+                let pause = (config.jitter)(backoff);
+                let _ = events.send(Event::Lost(error, pause)).await;
+                sleep(pause).await;
+                backoff = backoff.saturating_mul(2).min(config.max_backoff);
+            }
+        };
+        let _task = AbortOnDropHandle::new(tokio::spawn(keeping));
+        let client = Self {
+            connection,
+            config,
+            _task,
+        };
+        (client, receiver)
+    }
+
+    /// Waits for a connection, sends a request, and returns its reply. If the future is
+    /// dropped, the server may have carried out the request.
+    pub async fn request(&self, text: String) -> Result<String, RequestError> {
+        if "REQUEST ".len() + text.len() > self.config.frame {
+            return Err(NotSent("too large"));
+        }
+        let room = timeout(self.config.request, self.room()).await;
+        let room = room.map_err(|_| NotSent("no connection in time"))?;
+        let (caller, reply) = oneshot::channel();
+        room.ok_or(NotSent("`connect` has panicked"))?
+            .send((text, caller));
+        let reply = timeout(self.config.request, reply).await;
+        let reply = reply.map_err(|_| MaybeDone("no reply in time"))?;
+        reply.map_err(|_| MaybeDone("connection lost"))
+    }
+
+    /// Returns room for a request in the current connection, or in a later one. Returns
+    /// `None` if `connect` has panicked.
+    async fn room(&self) -> Option<mpsc::OwnedPermit<Request>> {
+        let mut connection = self.connection.clone();
+        loop {
+            let current = connection.wait_for(Option::is_some).await.ok()?.clone();
+            // Fails if the connection is lost meanwhile.
+            if let Ok(room) = current?.reserve_owned().await {
+                return Some(room);
+            }
+        }
+    }
+}
+
+/// Writes and reads concurrently, until the connection is lost. Returns the error. Resets
+/// the backoff when the server answers.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite,
+    config: Config,
+    mut requests: mpsc::Receiver<Request>,
+    events: &mpsc::Sender<Event>,
+    backoff: &mut Duration,
+) -> io::Error {
+    let mut codec = LengthDelimitedCodec::new();
+    codec.set_max_frame_length(config.frame);
+    let (mut writer, mut frames) = Framed::new(stream, codec).split();
+    let (waiting, mut callers) = mpsc::channel::<oneshot::Sender<String>>(config.waiting);
+    let writing = async {
+        let mut pings = interval(config.ping);
+        loop {
+            // Takes a request only if its caller may wait for a reply.
+            let request = async { (waiting.reserve().await, requests.recv().await) };
+            let text = select! {
+                _ = pings.tick() => "PING".to_owned(),
+                (Ok(room), Some((text, caller))) = request => {
+                    room.send(caller);
+                    format!("REQUEST {text}")
+                }
+            };
+            timeout(config.silence, writer.send(Bytes::from(text))).await??;
+        }
+    };
+    let reading = async {
+        while let Some(frame) = timeout(config.silence, frames.next()).await? {
+            let frame = frame?;
+            *backoff = config.initial_backoff;
+            let text = String::from_utf8_lossy(&frame);
+            // Sending fails if nobody waits for the reply, or receives events.
+            if let Some(text) = text.strip_prefix("REPLY ") {
+                let caller = callers.try_recv().map_err(io::Error::other);
+                let _ = caller?.send(text.to_owned());
+            } else if text != "PONG" {
+                let _ = events.send(Event::Message(text.into_owned())).await;
+            }
+        }
+        Err(ErrorKind::UnexpectedEof.into())
+    };
+    select! {
+        Err::<Infallible, io::Error>(error) = writing => error,
+        Err::<Infallible, io::Error>(error) = reading => error,
+    }
+}
+
+/// Sends each argument and prints its reply: `cargo run -- 127.0.0.1:7000 one two`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().ok_or("usage: ADDRESS:PORT TEXT...")?;
+    let address: std::net::SocketAddr = address.parse()?;
+    let config = Config {
+        connect: Duration::from_secs(10),
+        request: Duration::from_secs(30),
+        ping: Duration::from_secs(10),
+        silence: Duration::from_secs(25),
+        initial_backoff: Duration::from_millis(200),
+        max_backoff: Duration::from_secs(30),
+        jitter: |pause| pause.mul_f64(fastrand::f64()),
+        frame: 1 << 20,
+        waiting: 100,
+    };
+    let (client, mut events) = Client::start(config, move || async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        let mut writer = Framed::new(&mut stream, LengthDelimitedCodec::new());
+        writer.send(Bytes::from("SUBSCRIBE news")).await?;
+        Ok(stream)
+    });
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            eprintln!("{event:?}");
+        }
+    });
+    for text in arguments {
+        println!("{}", client.request(text).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! `fetch_all` returns a result for each URL, whatever the others do.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::routing::get;
+use futures::stream;
+use reqwest::Client;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::support::soon;
+use crate::fetch_urls::fetch_all;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn endless() -> Body {
+    let chunk = || Ok::<_, std::io::Error>(vec![b'x'; 65_536]);
+    Body::from_stream(stream::repeat_with(chunk))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_result_for_each_url_in_their_order() -> Result<(), Failure> {
+    let app = Router::new()
+        .route("/echo/{text}", get(async |Path(text): Path<String>| text))
+        .route("/endless", get(endless));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = format!("http://{}", listener.local_addr()?);
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let _server = AbortOnDropHandle::new(server);
+    let client = Client::builder().no_proxy().build()?;
+    for number in [0, 1, 31, 129] {
+        let mut urls: Vec<String> = (0..number)
+            .map(|number| format!("{root}/echo/{number}"))
+            .collect();
+        urls.insert(number / 2, format!("{root}/endless"));
+        urls.push(format!("{root}/missing"));
+        urls.push("http://127.0.0.1:1/".to_owned());
+        let mut pages = soon(fetch_all(&client, &urls)).await;
+        let mut error = |index| pages.remove(index).expect_err("no page").to_string();
+        assert_eq!(error(number / 2), "the page is too large");
+        assert!(error(number).contains("404 Not Found"));
+        assert!(error(number).contains("http://127.0.0.1:1/"));
+        assert_eq!(pages.len(), number);
+        for (number, page) in pages.into_iter().enumerate() {
+            assert_eq!(page?, number.to_string());
+        }
+    }
+    Ok(())
+}
