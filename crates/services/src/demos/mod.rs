@@ -1,0 +1,16 @@
+//! Demonstrations of examples, each in the file of its example's name.
+
+pub mod mysql_pool;
+pub mod nats_key_value;
+pub mod nats_request_reply;
+pub mod nats_work_queue;
+pub mod pg_job_queue;
+pub mod pg_leader;
+pub mod pg_listen;
+pub mod pg_pool;
+pub mod pg_transaction;
+pub mod redis_cache;
+pub mod redis_lock;
+pub mod redis_pub_sub;
+pub mod redis_rate_limit;
+pub mod redis_streams;

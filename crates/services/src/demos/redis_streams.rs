@@ -1,0 +1,83 @@
+//! Two workers: one is killed with a job, and one job always fails.
+
+use std::env;
+use std::error::Error;
+use std::process;
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use tokio::time::sleep;
+
+use crate::redis_streams::{Job, Queue, Worker, connect};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Waits until a job comes.
+async fn get(name: &str, worker: &mut Worker) -> Result<Job, Failure> {
+    loop {
+        if let Some(job) = worker.next().await? {
+            println!("{name} gets {}, attempt {}", job.payload, job.attempt);
+            return Ok(job);
+        }
+    }
+}
+
+async fn complete(name: &str, worker: &mut Worker, job: &Job) -> Result<(), Failure> {
+    let done = worker.complete(job).await?;
+    let done = if done {
+        "completed"
+    } else {
+        "it was completed before"
+    };
+    println!("{name}, {}: {done}", job.payload);
+    Ok(())
+}
+
+pub async fn run() -> Result<(), Failure> {
+    let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
+    // A stream of its own: another run may use the same server.
+    let stream = format!("jobs:{}", process::id());
+    let pause = Duration::from_millis(500);
+    let queue = Queue {
+        stream: stream.clone(),
+        group: "workers".to_owned(),
+        min_idle: Duration::from_millis(400),
+        max_attempts: 2,
+    };
+    let mut redis = connect(&url, Duration::from_secs(1)).await?;
+    let block = Duration::from_millis(100);
+    let mut ann = Worker::connect(&url, queue.clone(), "ann", block).await?;
+    let mut ben = Worker::connect(&url, queue.clone(), "ben", block).await?;
+
+    println!("Ann is too slow with a job:");
+    queue.enqueue(&redis, "tea").await?;
+    queue.enqueue(&redis, "cake").await?;
+    let slow = get("Ann", &mut ann).await?;
+    let job = get("Ben", &mut ben).await?;
+    complete("Ben", &mut ben, &job).await?;
+    sleep(pause).await;
+    let job = get("Ben", &mut ben).await?;
+    complete("Ben", &mut ben, &job).await?;
+    complete("Ann", &mut ann, &slow).await?;
+
+    println!("Nobody completes a job:");
+    queue.enqueue(&redis, "poison").await?;
+    get("Ann", &mut ann).await?;
+    sleep(pause).await;
+    get("Ben", &mut ben).await?;
+    sleep(pause).await;
+    queue.enqueue(&redis, "milk").await?;
+    let job = get("Ann", &mut ann).await?;
+    complete("Ann", &mut ann, &job).await?;
+    let dead = format!("{stream}:dead");
+    let (left, moved): (u32, u32) =
+        (redis.xlen(&stream).await?, redis.xlen(&dead).await?);
+    println!("in the queue: {left}, dead: {moved}");
+    redis.del::<_, ()>(&[stream, dead]).await?;
+    Ok(())
+}
+
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    run().await
+}

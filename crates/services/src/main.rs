@@ -1,0 +1,34 @@
+//! Beyond one machine: PostgreSQL, Redis, NATS, MariaDB: the section's examples, in
+//! reading order. Most need a server. Without its address in the environment, a private
+//! one is started.
+
+#[macro_use]
+extern crate runner;
+
+// PostgreSQL
+mod pg_pool;
+mod pg_transaction;
+mod pg_job_queue;
+mod pg_listen;
+mod pg_leader;
+
+// Redis
+mod redis_rate_limit;
+mod redis_lock;
+mod redis_cache;
+mod redis_streams;
+mod redis_pub_sub;
+
+// NATS
+mod nats_request_reply;
+mod nats_work_queue;
+mod nats_key_value;
+
+// MySQL and MariaDB
+mod mysql_pool;
+
+mod demos;
+#[cfg(test)]
+mod tests;
+
+runner::section!(servers::provide);

@@ -1,0 +1,159 @@
+//! MySQL and MariaDB: a pool of connections, rows as a list and as a stream.
+//!
+//! `exec_map` returns all rows, as `fetchall` does; a stream reads them one by one. A
+//! connection returns to the pool when it is dropped, after a rollback of what was not
+//! committed. Values go into a statement as parameters only.
+//!
+//! Bounds: `Limits`. A list is as long as the result: write a `LIMIT`, or take a stream.
+//!
+//! Trap: `get_conn` waits for ever if all connections are in use, or if the server does
+//! not answer. Put a timeout around it, and around the whole of your work.
+//!
+//! Trap: a query that is dropped goes on at the server. The pool closes its connection,
+//! but only the server's own limit, here `max_statement_time`, ends the query.
+//!
+//! See also: `connection_pool`, `sqlite_pool`, `sqlite_fetchall`.
+//!
+//! asyncio: async with, async for, asyncio.timeout
+//! clock: real
+//! try: Ada -> : Ada
+
+use std::fmt;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mysql_async::prelude::{Query, Queryable};
+use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, TxOpts};
+use tokio::time::timeout;
+
+/// What the pool allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many connections are open at once. At least 1.
+    pub connections: usize,
+    /// How long a caller waits for a connection.
+    pub acquire: Duration,
+    /// How long one statement may run at the server.
+    pub statement: Duration,
+}
+
+/// Any error of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no connection within {} s", .0.as_secs_f64())]
+    NoConnection(Duration),
+    #[error(transparent)]
+    MySql(#[from] mysql_async::Error),
+    #[error(transparent)]
+    Url(#[from] mysql_async::UrlError),
+}
+
+/// A pool of connections. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    acquire: Duration,
+}
+
+impl fmt::Debug for Database {
+    // `{:?}` of a `Pool` or of a `Conn` prints the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Returns a pool for a URL such as `mysql://user:password@host:3306/name`. The first
+    /// [`connection`](Self::connection) connects. Over a network, add TLS: `ssl_opts`.
+    pub fn new(url: &str, limits: Limits) -> Result<Self, Error> {
+        let constraints = PoolConstraints::new(0, limits.connections.max(1));
+        let pool = PoolOpts::new().with_constraints(constraints.unwrap_or_default());
+        // For the server, 0 is no limit.
+        let seconds = limits.statement.as_secs_f64().clamp(1e-6, 31_536_000.0);
+        let opts = OptsBuilder::from_opts(Opts::from_url(url)?)
+            .pool_opts(pool)
+            // MySQL: "max_execution_time", in milliseconds, which ends a SELECT only.
+            .setup(vec![format!("SET max_statement_time = {seconds}")]);
+        Ok(Self {
+            pool: Pool::new(opts),
+            acquire: limits.acquire,
+        })
+    }
+
+    /// Borrows a connection. Drop it to return it.
+    pub async fn connection(&self) -> Result<Conn, Error> {
+        match timeout(self.acquire, self.pool.get_conn()).await {
+            Ok(connection) => Ok(connection?),
+            Err(_) => Err(Error::NoConnection(self.acquire)),
+        }
+    }
+
+    /// Closes the connections when they have returned. Without this, the program's end
+    /// cuts them off.
+    pub async fn close(self) -> Result<(), Error> {
+        Ok(self.pool.disconnect().await?)
+    }
+}
+
+/// A row of the table `users`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: u32,
+    pub name: String,
+}
+
+/// Adds all users or, after an error or a cancellation, none.
+pub async fn add_users(database: &Database, names: &[String]) -> Result<(), Error> {
+    let mut connection = database.connection().await?;
+    let mut transaction = connection.start_transaction(TxOpts::default()).await?;
+    let add = "INSERT INTO users (name) VALUES (?)";
+    transaction
+        .exec_batch(add, names.iter().map(|name| (name,)))
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Returns the users whose names begin so, at most a hundred.
+pub async fn find_users(database: &Database, prefix: &str) -> Result<Vec<User>, Error> {
+    let sql = "SELECT id, name FROM users WHERE name LIKE CONCAT(?, '%')
+               ORDER BY id LIMIT 100";
+    let mut connection = database.connection().await?;
+    let users = connection.exec_map(sql, (prefix,), |(id, name)| User { id, name });
+    Ok(users.await?)
+}
+
+/// Returns the length of the longest name. One row at a time is in memory.
+pub async fn longest_name(database: &Database) -> Result<usize, Error> {
+    let mut connection = database.connection().await?;
+    let mut names = "SELECT name FROM users"
+        .stream::<String, _>(&mut connection)
+        .await?;
+    let mut longest = 0;
+    while let Some(name) = names.try_next().await? {
+        longest = longest.max(name.chars().count());
+    }
+    Ok(longest)
+}
+
+/// Adds its arguments as users, and shows all: `cargo run -- Ada Bob`.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::var("MYSQL_URL")
+        .map_err(|_| "set MYSQL_URL=mysql://user:password@host:3306/name")?;
+    let limits = Limits {
+        connections: 10,
+        acquire: Duration::from_secs(2),
+        statement: Duration::from_secs(30),
+    };
+    let database = Database::new(&url, limits)?;
+    let sql = "CREATE TABLE IF NOT EXISTS users (
+                   id INT UNSIGNED PRIMARY KEY AUTO_INCREMENT, name TEXT NOT NULL)";
+    database.connection().await?.query_drop(sql).await?;
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    add_users(&database, &names).await?;
+    for User { id, name } in find_users(&database, "").await? {
+        println!("user {id}: {name}");
+    }
+    database.close().await?;
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! NATS work queue: JetStream keeps each job until a worker acknowledges it.
+//!
+//! A stream stores the jobs. Each worker pulls a job when it is free. Without an
+//! acknowledgement within `ack_wait`, the server delivers the job again; a worker at work
+//! asks for more time. So a job runs at least once. A power failure may lose jobs of the
+//! last two minutes: the server's sync interval.
+//!
+//! Bounds: `Settings`. Of the dead letters, the oldest are dropped.
+//!
+//! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
+//! one says that the job is stored.
+//!
+//! Trap: after `max_deliver` attempts JetStream keeps a job but never delivers it again.
+//! A poison job that kills its worker is lost in silence. Here the worker counts.
+//!
+//! See also: `job_queue`, `job_workers`, `nats_request_reply`.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.task_done, asyncio.TaskGroup
+//! clock: real
+//! try: order-1 order-2 -> added order-2
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::{AckKind, Context, Message};
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::select;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Any error that can move to another thread. `?` converts every other error into it.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// What a queue allows. A queue that exists keeps `max_jobs`, `max_in_flight` and
+/// `ack_wait`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many jobs the queue holds. `add` fails if it is full.
+    pub max_jobs: i64,
+    /// How many jobs are delivered and not acknowledged, over all processes.
+    pub max_in_flight: i64,
+    /// After this silence of its worker a job is delivered to another one.
+    pub ack_wait: Duration,
+    /// A handler that runs for longer is aborted, and its attempt fails.
+    pub max_runtime: Duration,
+    /// After this many deliveries a job is a dead letter. A delivery that is lost on the
+    /// way counts, too.
+    pub max_attempts: i64,
+    /// The delay before the next attempt after a failure.
+    pub backoff: Duration,
+}
+
+/// One attempt at a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub payload: Bytes,
+    /// Counts from 1.
+    pub attempt: i64,
+}
+
+/// A queue of jobs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct WorkQueue {
+    context: Context,
+    consumer: PullConsumer,
+    name: String,
+    settings: Settings,
+}
+
+impl WorkQueue {
+    /// Opens the queue, and creates it if there is none of this name.
+    pub async fn open(
+        context: Context,
+        name: &str,
+        settings: Settings,
+    ) -> Result<Self, Failure> {
+        let dead = stream::Config {
+            name: format!("{name}_dead"),
+            subjects: vec![format!("{name}.dead")],
+            max_messages: settings.max_jobs,
+            ..Default::default()
+        };
+        context.get_or_create_stream(dead).await?;
+        let jobs = stream::Config {
+            name: name.to_owned(),
+            subjects: vec![format!("{name}.jobs")],
+            retention: RetentionPolicy::WorkQueue,
+            max_messages: settings.max_jobs,
+            discard: DiscardPolicy::New,
+            ..Default::default()
+        };
+        let jobs = context.get_or_create_stream(jobs).await?;
+        let workers = pull::Config {
+            durable_name: Some("workers".to_owned()),
+            ack_wait: settings.ack_wait,
+            max_ack_pending: settings.max_in_flight,
+            ..Default::default()
+        };
+        Ok(Self {
+            consumer: jobs.get_or_create_consumer("workers", workers).await?,
+            name: name.to_owned(),
+            context,
+            settings,
+        })
+    }
+
+    /// Adds a job, and returns when it is stored. Within two minutes a second job of the
+    /// same id is ignored: after an error, call it again.
+    pub async fn add(&self, id: &str, payload: impl Into<Bytes>) -> Result<(), Failure> {
+        self.store("jobs", id, payload.into()).await
+    }
+
+    async fn store(&self, to: &str, id: &str, payload: Bytes) -> Result<(), Failure> {
+        let subject = format!("{}.{to}", self.name);
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        let stored = self.context.publish_with_headers(subject, headers, payload);
+        stored.await?.await?;
+        Ok(())
+    }
+
+    /// Runs one job after the other until `stop` is cancelled; then finishes its job.
+    /// Call it once for each job that this process may run at once.
+    ///
+    /// `handler` returns a future, which runs in a task. If the future fails, panics or
+    /// takes too long, the attempt fails. `report` is told of each failure. Dropping
+    /// `work` aborts its job, which is delivered again after `ack_wait`.
+    pub async fn work<F, Fut>(
+        &self,
+        stop: &CancellationToken,
+        handler: F,
+        report: impl Fn(Failure),
+    ) where
+        F: Fn(Job) -> Fut,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        while !stop.is_cancelled() {
+            let next = select! {
+                next = self.next() => next,
+                () = stop.cancelled() => return,
+            };
+            let worked = match next {
+                Ok(Some(message)) => self.attend(&message, &handler, &report).await,
+                Ok(None) => continue,
+                Err(error) => Err(error),
+            };
+            // An error of the server, for example while it restarts.
+            if let Err(error) = worked {
+                report(error);
+                select! {
+                    () = sleep(self.settings.backoff) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// Pulls one job. Gives up after a while, as a server that restarts forgets the pull.
+    async fn next(&self) -> Result<Option<Message>, Failure> {
+        let wait = Duration::from_secs(5);
+        let pull = self.consumer.fetch().max_messages(1).expires(wait);
+        let pulling = async { pull.messages().await?.next().await.transpose() };
+        timeout(wait * 2, pulling).await?
+    }
+
+    /// Runs the handler of one job, and acknowledges the job.
+    async fn attend<F, Fut>(
+        &self,
+        message: &Message,
+        handler: &F,
+        report: &impl Fn(Failure),
+    ) -> Result<(), Failure>
+    where
+        F: Fn(Job) -> Fut,
+        Fut: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let settings = &self.settings;
+        let info = message.info()?;
+        let (attempt, id) = (info.delivered, info.stream_sequence.to_string());
+        if attempt <= settings.max_attempts {
+            let payload = message.payload.clone();
+            let handling = handler(Job { payload, attempt });
+            let handling = timeout(settings.max_runtime, handling);
+            // In a task, so that a panic ends this attempt and not the worker.
+            let task = tokio::spawn(async { handling.await? });
+            let mut task = AbortOnDropHandle::new(task);
+            let result = loop {
+                select! {
+                    joined = &mut task => {
+                        break joined.unwrap_or_else(|panic| Err(panic.into()));
+                    }
+                    () = sleep(settings.ack_wait / 3) => {
+                        message.ack_with(AckKind::Progress).await?;
+                    }
+                }
+            };
+            match result {
+                Ok(()) => return message.double_ack().await,
+                Err(error) => report(error),
+            }
+            if attempt < settings.max_attempts {
+                let again = AckKind::Nak(Some(settings.backoff));
+                return message.ack_with(again).await;
+            }
+        }
+        // First stored there, then deleted here: it may be there twice, never nowhere.
+        self.store("dead", &id, message.payload.clone()).await?;
+        message.double_ack().await
+    }
+}
+
+/// Adds its arguments as jobs, `cargo run -- order-1 order-2`. Without arguments, works
+/// on them until Ctrl-C.
+#[tokio::main]
+pub async fn main() -> Result<(), Failure> {
+    let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
+    let context = async_nats::jetstream::new(async_nats::connect(url).await?);
+    let settings = Settings {
+        max_jobs: 100_000,
+        max_in_flight: 1000,
+        ack_wait: Duration::from_secs(30),
+        max_runtime: Duration::from_secs(600),
+        max_attempts: 5,
+        backoff: Duration::from_secs(5),
+    };
+    let queue = WorkQueue::open(context, "example", settings).await?;
+    for order in std::env::args().skip(1) {
+        queue.add(&order, order.clone()).await?;
+        println!("added {order}");
+    }
+    let stop = CancellationToken::new();
+    let handler = async |job: Job| {
+        println!("{:?}", job.payload);
+        Ok(())
+    };
+    let work = queue.work(&stop, handler, |error| eprintln!("{error}"));
+    let stopping = async {
+        if std::env::args().len() == 1 {
+            let _signal = tokio::signal::ctrl_c().await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(stopping, work);
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! Elect a leader with an advisory lock: one of many programs works, the others wait.
+//!
+//! The lock belongs to a connection. If its program is killed, the server releases the
+//! lock, and another program leads. The leader asks the server now and then. If no answer
+//! comes, or the connection is lost, its work is dropped. A leader that hangs loses the
+//! lock after the lease, by `idle_session_timeout`.
+//!
+//! Bounds: the lease limits each wait for an answer. unbounded: the wait for the lock.
+//!
+//! Trap: a leader that hung may write before it notices that another one leads. So each
+//! term has a number. `check` it in the transaction that writes.
+//!
+//! Trap: the lock of a pooled connection is not released when that goes back to the pool.
+//! On the same connection the lock is granted again, and counted. Use one of its own.
+//!
+//! See also: `lease`, `pg_transaction`.
+//!
+//! asyncio: asyncio.Lock
+//! clock: real
+//! try: -> leads in term
+
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio_postgres::{Client, Config, GenericClient, NoTls};
+
+/// Without the lock, of programs that start at once some fail: "duplicate key value".
+const SCHEMA: &str = "
+    SELECT pg_advisory_xact_lock(1246908245);
+    CREATE TABLE IF NOT EXISTS leaders (name TEXT PRIMARY KEY, term BIGINT NOT NULL)";
+
+const TRY: &str = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
+
+const BEGIN: &str = "
+    INSERT INTO leaders (name, term) VALUES ($1, 1)
+    ON CONFLICT (name) DO UPDATE SET term = leaders.term + 1
+    RETURNING term";
+
+/// Why there is no leadership, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaderError {
+    #[error("the server does not answer")]
+    Timeout(#[from] Elapsed),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("another leader has begun its term")]
+    TermOver,
+    #[error("{}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+/// A time as the leader. Its number is higher than that of each term before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    pub name: String,
+    pub number: i64,
+}
+
+impl Term {
+    /// Fails with `TermOver` if another leader has begun its term. None can begin before
+    /// the transaction has ended, so call it in the one that writes.
+    pub async fn check(
+        &self,
+        db: &(impl GenericClient + Sync),
+    ) -> Result<(), LeaderError> {
+        let sql = "SELECT FROM leaders WHERE name = $1 AND term = $2 FOR SHARE";
+        let row = db.query_opt(sql, &[&self.name, &self.number]).await?;
+        row.map(drop).ok_or(LeaderError::TermOver)
+    }
+}
+
+/// Creates the table of the terms, unless it is there.
+pub async fn create_table(client: &Client) -> Result<(), LeaderError> {
+    Ok(client.batch_execute(SCHEMA).await?)
+}
+
+/// Waits until no other program leads under this name. Then does the work and returns its
+/// result. The lock is tried, and the server asked, each third of the lease.
+///
+/// If the future is dropped, the connection is closed, and the lock released.
+///
+/// # Errors
+///
+/// Leadership, or the attempt at it, is lost with the connection: at the latest after two
+/// thirds of the lease. The work is dropped at its current await. Call it again.
+pub async fn lead<T, F: Future<Output = T>>(
+    mut config: Config,
+    name: &str,
+    lease: Duration,
+    work: impl FnOnce(Term) -> F,
+) -> Result<T, LeaderError> {
+    // For the server, 0 is no limit.
+    let limit = lease.as_millis().clamp(1, i32::MAX as u128);
+    let options = config.get_options().unwrap_or_default();
+    let options = format!("{options} -c idle_session_timeout={limit}");
+    config.options(options);
+    let third = lease / 3;
+    let (client, connection) = timeout(third, config.connect(NoTls)).await??;
+    let leading = async {
+        while !timeout(third, client.query_one(TRY, &[&name]))
+            .await??
+            .get::<_, bool>(0)
+        {
+            sleep(third).await;
+        }
+        let row = timeout(third, client.query_one(BEGIN, &[&name])).await??;
+        let (name, number) = (name.to_owned(), row.get(0));
+        let lost = async {
+            loop {
+                sleep(third).await;
+                timeout(third, client.batch_execute("")).await??;
+            }
+        };
+        select! {
+            result = work(Term { name, number }) => Ok(result),
+            lost = lost => lost,
+        }
+    };
+    // Dropped in this order: first the work, then the connection with the lock.
+    select! {
+        led = leading => led,
+        ended = connection => Err(ended.err().map_or(LeaderError::Closed, Into::into)),
+    }
+}
+
+/// Leads for a moment as soon as no other of these programs does.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::var("DATABASE_URL");
+    let url =
+        url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
+    let config: Config = url.parse()?;
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    create_table(&client).await?;
+    let work = async |term: Term| {
+        println!("leads in term {}", term.number);
+        sleep(Duration::from_millis(100)).await;
+        term.check(&client).await
+    };
+    lead(config, "reports", Duration::from_secs(10), work).await??;
+    Ok(())
+}

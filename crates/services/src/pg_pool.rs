@@ -1,0 +1,183 @@
+//! Pool PostgreSQL connections, with a limit for each wait and no statement left running.
+//!
+//! `deadpool-postgres` pools, as `asyncpg.create_pool` does. Each call runs its work on
+//! one connection. If the work takes too long, panics or is dropped, the server is asked
+//! to cancel its statement, and the connection is closed. asyncpg cancels by itself.
+//!
+//! Bounds: `Limits`. unbounded: the calls that wait for a connection.
+//!
+//! Trap: a dropped query still runs on the server. Its connection looks free, and the
+//! next statement on it waits for the old one. `RecyclingMethod::Verified` finds out.
+//!
+//! Trap: `{}` of a `tokio_postgres::Error` prints "db error" alone. `as_db_error` has
+//! the words of the server.
+//!
+//! See also: `sqlite_pool`, `connection_pool`.
+//!
+//! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager
+//! clock: real
+//! try: -> connected to
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_postgres::{Config, NoTls};
+
+/// How many connections, and how long to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections of this pool; not 0. A server allows about 100 for all
+    /// programs.
+    pub connections: usize,
+    /// How long a call waits until a connection is free.
+    pub acquire: Duration,
+    /// How long it may take to connect, to check an idle connection, and to cancel.
+    pub connect: Duration,
+    /// How long the server works on a statement, in whole milliseconds.
+    pub statement: Duration,
+    /// How long the work of a call takes: for a server that no longer answers.
+    pub work: Duration,
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum PgError {
+    #[error("no connection is free")]
+    Busy,
+    #[error("cannot connect: {0}")]
+    Connect(#[source] PoolError),
+    #[error("the work takes too long")]
+    Timeout,
+    /// A statement failed. The text is the server's, if it has sent one.
+    #[error("{}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
+impl From<PoolError> for PgError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::Busy,
+            PoolError::Backend(error) if error.as_db_error().is_some() => error.into(),
+            error => Self::Connect(error),
+        }
+    }
+}
+
+/// Connections to one database, made when they are needed. Clones share them.
+#[derive(Clone, Debug)]
+pub struct PgPool {
+    pool: Pool,
+    limits: Limits,
+}
+
+impl PgPool {
+    /// Returns a pool without connections. Over a network, put a TLS connector in place
+    /// of `NoTls`, here and in `Lease`.
+    ///
+    /// # Panics
+    ///
+    /// If `limits.connections` is 0.
+    pub fn new(mut config: Config, limits: Limits) -> Self {
+        assert!(
+            limits.connections > 0,
+            "without connections nobody could work"
+        );
+        // For the server, 0 is no limit.
+        let limit = limits.statement.as_millis().clamp(1, i32::MAX as u128);
+        let options = config.get_options().unwrap_or_default();
+        let options = format!("{options} -c statement_timeout={limit}");
+        config.options(options);
+        let recycling_method = RecyclingMethod::Verified;
+        let manager = ManagerConfig { recycling_method };
+        let manager = Manager::from_config(config, NoTls, manager);
+        let pool = Pool::builder(manager)
+            .max_size(limits.connections)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(limits.acquire))
+            .create_timeout(Some(limits.connect))
+            .recycle_timeout(Some(limits.connect))
+            .build()
+            .expect("it has a runtime for its timeouts");
+        Self { pool, limits }
+    }
+
+    /// Runs `work` with a connection. Waiting calls are served first come, first served.
+    ///
+    /// If the future is dropped, or `work` takes too long or panics, its statement is
+    /// cancelled, an open transaction is rolled back, and the connection is closed. A
+    /// statement that had just ended has taken effect.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns. The other variants come converted to the caller's error.
+    pub async fn run<T, E: From<PgError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let client = self.pool.get().await.map_err(PgError::from)?;
+        let limit = self.limits.connect;
+        let mut lease = Lease {
+            client: Some(client),
+            limit,
+        };
+        let client = lease.client.as_mut().expect("only the end takes it");
+        let ended = timeout(self.limits.work, work(client)).await;
+        let result = ended.map_err(|_| PgError::Timeout)?;
+        // The work has ended, so the connection is free for the next call.
+        drop(lease.client.take());
+        result
+    }
+
+    /// Fails all waiting and further calls. Closes each connection when its call ends.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// Cancels what runs on the connection, unless the connection has been taken out.
+struct Lease {
+    client: Option<Client>,
+    limit: Duration,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (token, limit) = (client.cancel_token(), self.limit);
+            runtime.spawn(async move {
+                // If that fails, the server ends the statement at its own limit.
+                let _ = timeout(limit, token.cancel_query(NoTls)).await;
+                // Until here it counts. A late cancellation meets no other statement.
+                drop(Client::take(client));
+            });
+        }
+    }
+}
+
+/// Asks the server of DATABASE_URL for the name of its database.
+#[tokio::main]
+pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let url = std::env::var("DATABASE_URL");
+    let url =
+        url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
+    let limits = Limits {
+        connections: 10,
+        acquire: Duration::from_secs(5),
+        connect: Duration::from_secs(5),
+        statement: Duration::from_secs(20),
+        work: Duration::from_secs(30),
+    };
+    let pool = PgPool::new(url.parse()?, limits);
+    let name = pool.run::<String, PgError>(async |client| {
+        let row = client.query_one("SELECT current_database()", &[]).await?;
+        Ok(row.get(0))
+    });
+    println!("connected to {}", name.await?);
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Tests of the examples, each in the file of its example's name.
+
+mod changed_a_little;
+mod mysql_pool;
+mod nats_key_value;
+mod nats_request_reply;
+mod nats_work_queue;
+mod pg_job_queue;
+mod pg_leader;
+mod pg_listen;
+mod pg_pool;
+mod pg_transaction;
+mod redis_cache;
+mod redis_lock;
+mod redis_pub_sub;
+mod redis_rate_limit;
+mod redis_streams;
+mod support;

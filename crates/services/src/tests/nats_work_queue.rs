@@ -1,0 +1,453 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::{self, AckKind, stream};
+use futures::StreamExt;
+use futures::future::join_all;
+use servers::Kind;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{nats, poll_and_drop, private, soon, unique};
+use crate::nats_work_queue::{Failure, Job, Settings, WorkQueue};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const TENTH: Duration = Duration::from_millis(100);
+
+const SETTINGS: Settings = Settings {
+    max_jobs: 10_000,
+    max_in_flight: 1000,
+    ack_wait: MINUTE,
+    max_runtime: MINUTE,
+    max_attempts: 2,
+    backoff: Duration::from_millis(20),
+};
+
+async fn open(client: Client, name: &str, settings: Settings) -> WorkQueue {
+    let queue = WorkQueue::open(jetstream::new(client), name, settings);
+    queue.await.expect("it opens")
+}
+
+/// How many jobs the queue holds, and how many dead letters.
+async fn held(client: &Client, name: &str) -> [u64; 2] {
+    let context = jetstream::new(client.clone());
+    let held = [name.to_owned(), format!("{name}_dead")].map(|name| {
+        let context = context.clone();
+        async move {
+            let stream = context.get_stream(name).await.expect("it is there");
+            stream.cached_info().state.messages
+        }
+    });
+    join_all(held).await.try_into().expect("two")
+}
+
+async fn until(client: &Client, name: &str, expected: [u64; 2]) {
+    let wait = async {
+        while held(client, name).await != expected {
+            sleep(TENTH / 10).await;
+        }
+    };
+    let ended = timeout(MINUTE, wait).await.is_ok();
+    assert!(
+        ended,
+        "{:?} instead of {expected:?}",
+        held(client, name).await
+    );
+}
+
+async fn close(client: &Client, name: &str) {
+    let context = jetstream::new(client.clone());
+    context.delete_stream(name).await.expect("it is there");
+    let dead = format!("{name}_dead");
+    context.delete_stream(dead).await.expect("it is there");
+}
+
+type Done = Arc<Mutex<HashMap<String, usize>>>;
+
+/// Counts how often each job was done.
+fn counting(done: &Done, work: Duration) -> impl AsyncHandler + use<> {
+    let done = Arc::clone(done);
+    move |job: Job| {
+        let done = Arc::clone(&done);
+        let handled: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
+            Box::pin(async move {
+                sleep(work).await;
+                let name = String::from_utf8_lossy(&job.payload).into_owned();
+                *done.lock().expect("nobody panics").entry(name).or_default() += 1;
+                Ok(())
+            });
+        handled
+    }
+}
+
+trait AsyncHandler:
+    Fn(Job) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>
+    + Send
+    + Sync
+{
+}
+impl<F> AsyncHandler for F where
+    F: Fn(Job) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>
+        + Send
+        + Sync
+{
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn workers_are_killed_and_each_job_is_done() {
+    let (client, name) = (nats().await, unique("killed"));
+    let settings = Settings {
+        ack_wait: 3 * TENTH,
+        max_attempts: 1000,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    for number in 0..200 {
+        let id = number.to_string();
+        queue.add(&id, id.clone()).await.expect("it is stored");
+    }
+    let done = Done::default();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    for worker in 0..8_u64 {
+        let (queue, done, stop) = (queue.clone(), Arc::clone(&done), stop.clone());
+        tasks.spawn(async move {
+            for round in 0.. {
+                let handler = counting(&done, Duration::from_millis(3));
+                let work = queue.work(&stop, handler, |_| {});
+                // Half of the workers are killed, again and again.
+                let lives = Duration::from_millis(5 + (worker * 7 + round) % 20);
+                let lives = if worker % 2 == 0 { lives } else { MINUTE };
+                if timeout(lives, work).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+    until(&client, &name, [0, 0]).await;
+    stop.cancel();
+    soon(tasks.join_all()).await;
+    let counts: Vec<usize> = done.lock().expect("no panic").values().copied().collect();
+    assert_eq!(counts.len(), 200);
+    let twice = counts.into_iter().filter(|count| *count > 1).count();
+    println!("{twice} of 200 were done more than once");
+    close(&client, &name).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn the_server_is_killed_and_each_job_is_done() {
+    let mut server = private(Kind::Nats).await;
+    let client = async_nats::connect(server.url()).await.expect("it runs");
+    let settings = Settings {
+        ack_wait: 10 * TENTH,
+        max_attempts: 1000,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), "jobs", settings).await;
+    let done = Done::default();
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let (queue, done, stop) = (queue.clone(), Arc::clone(&done), stop.clone());
+        tasks.spawn(async move {
+            let handler = counting(&done, Duration::from_millis(5));
+            queue.work(&stop, handler, |_| {}).await;
+        });
+    }
+    let adding = {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            for number in 0..300 {
+                let id = number.to_string();
+                // After an error nobody knows whether it is stored: the id knows.
+                while timeout(10 * TENTH, queue.add(&id, id.clone()))
+                    .await
+                    .is_err()
+                {}
+            }
+        })
+    };
+    for _ in 0..2 {
+        sleep(3 * TENTH).await;
+        server.kill();
+        sleep(TENTH).await;
+        server.restart().expect("it starts again");
+    }
+    soon(adding).await.expect("it does not panic");
+    let all = async {
+        while done.lock().expect("nobody panics").len() < 300 {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(all).await;
+    stop.cancel();
+    soon(tasks.join_all()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn in_flight_over_all_processes() {
+    let (name, running) = (
+        unique("limit"),
+        Arc::new([const { AtomicUsize::new(0) }; 2]),
+    );
+    let settings = Settings {
+        max_in_flight: 3,
+        ..SETTINGS
+    };
+    let client = nats().await;
+    let queue = open(client.clone(), &name, settings.clone()).await;
+    for number in 0..30 {
+        queue
+            .add(&number.to_string(), "")
+            .await
+            .expect("it is stored");
+    }
+    let stop = &CancellationToken::new();
+    let mut queues = Vec::new();
+    for _ in 0..8 {
+        queues.push(open(nats().await, &name, settings.clone()).await);
+    }
+    let workers = queues.iter().map(|queue| {
+        let handler = |_| {
+            let running = Arc::clone(&running);
+            async move {
+                let now = running[0].fetch_add(1, SeqCst) + 1;
+                running[1].fetch_max(now, SeqCst);
+                sleep(TENTH / 5).await;
+                running[0].fetch_sub(1, SeqCst);
+                Ok(())
+            }
+        };
+        queue.work(stop, handler, |error| panic!("{error}"))
+    });
+    let stopping = async {
+        until(&client, &name, [0, 0]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(join_all(workers), stopping) }).await;
+    assert_eq!(running[1].load(SeqCst), 3);
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn panics_timeouts_and_long_jobs() {
+    let (client, name) = (nats().await, unique("poison"));
+    let settings = Settings {
+        ack_wait: 3 * TENTH,
+        max_runtime: 12 * TENTH,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    for job in ["panic", "hang", "long", "fail"] {
+        queue.add(job, job).await.expect("it is stored");
+    }
+    let attempts = Mutex::new(Vec::new());
+    let errors = Mutex::new(Vec::new());
+    let handler = |job: Job| {
+        let name = String::from_utf8_lossy(&job.payload).into_owned();
+        let mut attempts = attempts.lock().expect("nobody panics");
+        attempts.push(format!("{name} {}", job.attempt));
+        async move {
+            match name.as_str() {
+                "panic" => panic!("scheduled"),
+                "hang" => sleep(MINUTE).await,
+                // Three times as long as the server waits without a word of the worker.
+                "long" => sleep(9 * TENTH).await,
+                _ => return Err("scheduled".into()),
+            }
+            Ok(())
+        }
+    };
+    let report =
+        |error: Failure| errors.lock().expect("no panic").push(error.to_string());
+    let stop = &CancellationToken::new();
+    let workers = [0; 4].map(|_| queue.work(stop, handler, report));
+    let stopping = async {
+        until(&client, &name, [0, 3]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(join_all(workers), stopping) }).await;
+    let mut attempts = attempts.into_inner().expect("nobody panics");
+    attempts.sort();
+    let expected = [
+        "fail 1", "fail 2", "hang 1", "hang 2", "long 1", "panic 1", "panic 2",
+    ];
+    assert_eq!(attempts, expected);
+    assert_eq!(errors.into_inner().expect("no panic").len(), 6);
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn a_job_that_kills_each_worker_is_a_dead_letter() {
+    let (client, name) = (nats().await, unique("killer"));
+    let settings = Settings {
+        ack_wait: TENTH,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    queue.add("1", "killer").await.expect("it is stored");
+    for attempt in 1..=2 {
+        // The worker ends with its process, and says nothing.
+        let started = CancellationToken::new();
+        let handler = |job: Job| {
+            assert_eq!(job.attempt, attempt);
+            started.cancel();
+            async {
+                sleep(MINUTE).await;
+                Ok(())
+            }
+        };
+        let never = CancellationToken::new();
+        let work = queue.work(&never, handler, |error| panic!("{error}"));
+        let killed = async {
+            tokio::select! {
+                () = work => {}
+                () = started.cancelled() => {}
+            }
+        };
+        soon(killed).await;
+    }
+    let stop = CancellationToken::new();
+    let handler = |_| async { panic!("it has had its attempts") };
+    let work = queue.work(&stop, handler, |error| panic!("{error}"));
+    let stopping = async {
+        until(&client, &name, [0, 1]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(work, stopping) }).await;
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn dropped_at_each_await_it_adds_once() {
+    let (client, name) = (nats().await, unique("adds"));
+    let settings = Settings {
+        max_jobs: 1,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    for polls in 0..10 {
+        poll_and_drop(queue.add("same", "job"), polls).await;
+    }
+    queue.add("same", "job").await.expect("it is stored");
+    assert_eq!(held(&client, &name).await, [1, 0]);
+    let full = queue.add("other", "job").await;
+    assert!(full.is_err(), "the queue is full");
+    // A pull that is dropped takes no job away for longer than `ack_wait`; this one none.
+    for polls in 0..10 {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let work = queue.work(&stop, |_| async { Ok(()) }, |_| {});
+        assert!(poll_and_drop(work, polls + 1).await.is_some());
+    }
+    close(&client, &name).await;
+}
+
+/// The traps of the page, with JetStream alone.
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn what_jetstream_says_and_does_not_say() {
+    let (client, name) = (nats().await, unique("traps"));
+    let context = jetstream::new(client.clone());
+    let config = stream::Config {
+        name: name.clone(),
+        max_messages: 1,
+        discard: stream::DiscardPolicy::New,
+        retention: stream::RetentionPolicy::WorkQueue,
+        ..Default::default()
+    };
+    let stream = context.create_stream(config).await.expect("it is new");
+    let stored = context
+        .publish(name.clone(), "1".into())
+        .await
+        .expect("sent");
+    stored.await.expect("stored");
+    // The queue is full, and the first await knows nothing of it.
+    let sent = context
+        .publish(name.clone(), "2".into())
+        .await
+        .expect("sent");
+    let refused = sent.await.expect_err("it is full").to_string();
+    assert!(refused.contains("maximum messages exceeded"), "{refused}");
+
+    let config = pull::Config {
+        durable_name: Some("workers".into()),
+        max_deliver: 2,
+        ..Default::default()
+    };
+    let consumer: PullConsumer = stream.create_consumer(config).await.expect("it is new");
+    for expected in [Some(1), Some(2), None] {
+        let pull = consumer.fetch().max_messages(1).expires(3 * TENTH);
+        let mut messages = pull.messages().await.expect("it runs");
+        let message = soon(messages.next()).await.transpose().expect("it runs");
+        let delivered = message
+            .as_ref()
+            .map(|it| it.info().expect("told").delivered);
+        assert_eq!(delivered, expected);
+        if let Some(message) = message {
+            message.ack_with(AckKind::Nak(None)).await.expect("sent");
+        }
+    }
+    // Nobody gets it, and it is still there.
+    let kept = context.get_stream(&name).await.expect("it is there");
+    assert_eq!(kept.cached_info().state.messages, 1);
+    context.delete_stream(&name).await.expect("it is there");
+}
+
+/// What readers do with it: in a struct that tasks share, with state and an error of their
+/// own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn changed_a_little() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("no stamp for {0}")]
+    struct NoStamp(String);
+    #[derive(Debug)]
+    struct Office {
+        queue: WorkQueue,
+        sent: Mutex<Vec<String>>,
+        stop: CancellationToken,
+    }
+    impl Office {
+        async fn send(&self, job: Job) -> Result<(), NoStamp> {
+            let to = String::from_utf8_lossy(&job.payload).into_owned();
+            if job.attempt == 1 {
+                return Err(NoStamp(to));
+            }
+            self.sent.lock().expect("nobody panics").push(to);
+            self.stop.cancel();
+            Ok(())
+        }
+    }
+    let (client, name) = (nats().await, unique("office"));
+    let office = Arc::new(Office {
+        queue: open(client.clone(), &name, SETTINGS).await,
+        sent: Mutex::default(),
+        stop: CancellationToken::new(),
+    });
+    let shared = Arc::clone(&office);
+    let working = tokio::spawn(async move {
+        let handler = |job| {
+            let office = Arc::clone(&shared);
+            async move { Ok(office.send(job).await?) }
+        };
+        let report = |error: Failure| assert!(error.is::<NoStamp>(), "{error}");
+        shared.queue.work(&shared.stop, handler, report).await;
+    });
+    office.queue.add("1", "Ada").await.expect("it is stored");
+    soon(working).await.expect("it does not panic");
+    assert_eq!(*office.sent.lock().expect("nobody panics"), ["Ada"]);
+    assert!(format!("{office:?}").contains("office"));
+    close(&client, &name).await;
+}

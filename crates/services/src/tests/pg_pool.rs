@@ -1,0 +1,315 @@
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use servers::Kind;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::support::{poll_and_drop, postgres, private, soon, unique};
+use crate::pg_pool::{Limits, PgError, PgPool};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const TENTH: Duration = Duration::from_millis(100);
+
+const LIMITS: Limits = Limits {
+    connections: 2,
+    acquire: MINUTE,
+    connect: MINUTE,
+    statement: MINUTE,
+    work: MINUTE,
+};
+
+/// A pool whose connections have a name of their own, and another connection.
+struct Setting {
+    pool: PgPool,
+    name: String,
+    admin: Client,
+}
+
+impl Setting {
+    async fn new(limits: Limits) -> Self {
+        Self::at(&postgres().await, limits).await
+    }
+
+    async fn at(url: &str, limits: Limits) -> Self {
+        let name = unique("pool");
+        let mut config: Config = url.parse().expect("a URL");
+        config.application_name(&name);
+        let connected = tokio_postgres::connect(url, NoTls).await;
+        let (admin, connection) = connected.expect("it runs");
+        tokio::spawn(connection);
+        let pool = PgPool::new(config, limits);
+        Self { pool, name, admin }
+    }
+
+    /// How many of the pool's connections match the condition.
+    async fn count(&self, condition: &str) -> i64 {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = $1 AND {condition}"
+        );
+        let row = self.admin.query_one(&sql, &[&self.name]).await;
+        row.expect("it runs").get(0)
+    }
+
+    /// Waits until no statement of the pool runs.
+    async fn quiet(&self) {
+        let quiet = async {
+            while self.count("state <> 'idle'").await > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(quiet).await;
+    }
+}
+
+async fn nap(pool: &PgPool, seconds: f64) -> Result<(), PgError> {
+    let sql = "SELECT pg_sleep($1)";
+    pool.run(async |client| Ok(client.execute(sql, &[&seconds]).await.map(drop)?))
+        .await
+}
+
+async fn answer(pool: &PgPool) -> Result<i32, PgError> {
+    pool.run(async |client| Ok(client.query_one("SELECT 42", &[]).await?.get(0)))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn three_hundred_calls_some_aborted_some_panicking() {
+    let setting = Arc::new(Setting::new(LIMITS).await);
+    let mut calls = JoinSet::new();
+    for number in 0..300 {
+        let pool = setting.pool.clone();
+        let call = async move {
+            let work = pool.run::<_, PgError>(async |client| {
+                let sql = "SELECT $1::INT, pg_sleep(0.002)";
+                let echo: i32 = client.query_one(sql, &[&number]).await?.get(0);
+                assert!(number % 16 != 5, "scheduled");
+                Ok(echo)
+            });
+            // Some give up in the middle.
+            let limit = if number % 7 == 3 { TENTH / 50 } else { MINUTE };
+            if let Ok(echo) = timeout(limit, work).await {
+                // No answer of a call that was dropped.
+                assert_eq!(echo.expect("it runs"), number);
+            }
+        };
+        let task = calls.spawn(call);
+        if number % 10 == 9 {
+            task.abort();
+        }
+    }
+    let mut panicked = 0;
+    while let Some(ended) = soon(calls.join_next()).await {
+        panicked += i32::from(ended.is_err_and(|error| error.is_panic()));
+        assert!(setting.count("true").await <= 2);
+    }
+    assert!((5..=19).contains(&panicked), "{panicked} panicked");
+    setting.quiet().await;
+    assert_eq!(answer(&setting.pool).await.expect("it runs"), 42);
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_dropped_call_leaves_no_statement_and_no_transaction() {
+    let setting = Setting::new(LIMITS).await;
+    let table = unique("dropped");
+    let sql = format!("CREATE TABLE {table} (number INT)");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+    for polls in 0..30 {
+        let work = setting.pool.run::<_, PgError>(async |client| {
+            let transaction = client.transaction().await?;
+            let sql = format!("INSERT INTO {table} VALUES (1)");
+            transaction.execute(&sql, &[]).await?;
+            Ok(transaction
+                .query_one("SELECT pg_sleep(60)", &[])
+                .await?
+                .len())
+        });
+        let start = Instant::now();
+        assert!(poll_and_drop(work, polls).await.is_none());
+        assert_eq!(soon(answer(&setting.pool)).await.expect("it runs"), 42);
+        setting.quiet().await;
+        assert!(start.elapsed() < MINUTE / 2);
+        assert!(setting.count("true").await <= 2);
+    }
+    let sql = format!("SELECT count(*) FROM {table}");
+    let row = setting.admin.query_one(&sql, &[]).await.expect("it runs");
+    assert_eq!(row.get::<_, i64>(0), 0);
+    let sql = format!("DROP TABLE {table}");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+}
+
+/// A call that drops one of its own queries gives back a connection that is busy.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_busy_connection_is_not_given_out() {
+    let limits = Limits {
+        connections: 1,
+        connect: 3 * TENTH,
+        ..LIMITS
+    };
+    let setting = Setting::new(limits).await;
+    let work = setting.pool.run::<_, PgError>(async |client| {
+        let sleep = client.query("SELECT pg_sleep(60)", &[]);
+        Ok(timeout(TENTH, sleep).await.is_err())
+    });
+    assert!(work.await.expect("it runs"));
+    let start = Instant::now();
+    assert_eq!(answer(&setting.pool).await.expect("it runs"), 42);
+    assert!((limits.connect..MINUTE / 2).contains(&start.elapsed()));
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn each_limit_is_told() {
+    let zero = Duration::ZERO;
+    for (limits, expected) in [
+        (
+            Limits {
+                statement: TENTH,
+                ..LIMITS
+            },
+            "ERROR: canceling statement",
+        ),
+        (
+            Limits {
+                work: TENTH,
+                ..LIMITS
+            },
+            "the work takes too long",
+        ),
+    ] {
+        let setting = Setting::new(limits).await;
+        let error = nap(&setting.pool, 60.0).await.expect_err("it is over");
+        assert!(error.to_string().starts_with(expected), "{error}");
+        setting.quiet().await;
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("a port");
+    for connect in [zero, TENTH] {
+        let limits = Limits { connect, ..LIMITS };
+        let url = format!("postgres://postgres@{address}/postgres");
+        let pool = PgPool::new(url.parse().expect("a URL"), limits);
+        let error = soon(answer(&pool)).await.expect_err("nobody answers");
+        assert!(
+            error.to_string().starts_with("cannot connect: Timeout"),
+            "{error}"
+        );
+    }
+    for acquire in [zero, TENTH] {
+        let setting = Setting::new(Limits {
+            acquire,
+            connections: 1,
+            ..LIMITS
+        })
+        .await;
+        let (first, second) =
+            tokio::join!(nap(&setting.pool, 0.3), nap(&setting.pool, 0.0));
+        first.expect("it was first");
+        assert!(matches!(second, Err(PgError::Busy)), "{second:?}");
+    }
+    let longest = Duration::MAX;
+    let limits = Limits {
+        connections: 1,
+        acquire: longest,
+        connect: longest,
+        statement: longest,
+        work: longest,
+    };
+    let setting = Setting::new(limits).await;
+    let (first, second) = tokio::join!(nap(&setting.pool, 0.1), nap(&setting.pool, 0.0));
+    first.and(second).expect("they have all the time");
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn options_of_the_url_are_kept() {
+    let url = postgres().await + "?options=-c%20DateStyle%3DGerman";
+    let pool = PgPool::new(url.parse().expect("a URL"), LIMITS);
+    for (name, expected) in [("DateStyle", "German, DMY"), ("statement_timeout", "1min")]
+    {
+        let sql = format!("SHOW {name}");
+        let value = pool.run::<String, PgError>(async |client| {
+            Ok(client.query_one(&sql, &[]).await?.get(0))
+        });
+        assert_eq!(value.await.expect("it runs"), expected);
+    }
+    pool.close();
+    let closed = answer(&pool).await.expect_err("it is closed");
+    assert!(closed.to_string().contains("closed"), "{closed}");
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_killed_server_that_comes_back() {
+    let mut server = private(Kind::Postgres).await;
+    let setting = Setting::at(
+        &server.url(),
+        Limits {
+            work: 10 * MINUTE,
+            ..LIMITS
+        },
+    )
+    .await;
+    let pool = &setting.pool;
+    let sleeping = nap(pool, 60.0);
+    let kills = async {
+        while setting.count("state = 'active'").await == 0 {}
+        server.kill();
+    };
+    let (slept, ()) = soon(async { tokio::join!(sleeping, kills) }).await;
+    assert!(matches!(slept, Err(PgError::Postgres(_))), "{slept:?}");
+    let refused = soon(answer(pool)).await;
+    assert!(matches!(refused, Err(PgError::Connect(_))), "{refused:?}");
+    server.restart().expect("it starts again");
+    assert_eq!(soon(answer(pool)).await.expect("it runs"), 42);
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_server_that_hangs() {
+    let server = private(Kind::Postgres).await;
+    let limits = Limits {
+        acquire: TENTH,
+        connect: 2 * TENTH,
+        work: 3 * TENTH,
+        ..LIMITS
+    };
+    let setting = Setting::at(&server.url(), limits).await;
+    let pool = &setting.pool;
+    answer(pool).await.expect("it runs");
+    server.pause();
+    for _ in 0..5 {
+        // The check of the old connection, a new one, or no connection.
+        let start = Instant::now();
+        let hangs = answer(pool).await.expect_err("nobody answers");
+        assert!(!matches!(hangs, PgError::Postgres(_)), "{hangs:?}");
+        assert!(start.elapsed() < MINUTE / 2);
+    }
+    server.resume();
+    let recovers = async { while answer(pool).await.is_err() {} };
+    soon(recovers).await;
+    // A server that stops in the middle of the work.
+    let stops = async {
+        while setting.count("state = 'active'").await == 0 {}
+        server.pause();
+    };
+    let (ended, ()) = tokio::join!(nap(pool, 60.0), stops);
+    assert!(matches!(ended, Err(PgError::Timeout)), "{ended:?}");
+    server.resume();
+    soon(setting.quiet()).await;
+}
+
+/// The `main` of the example says what to set.
+#[test]
+fn without_an_address() {
+    if env::var_os("DATABASE_URL").is_none() {
+        let error = crate::pg_pool::main().expect_err("it has no address");
+        assert!(error.to_string().starts_with("set DATABASE_URL"), "{error}");
+    }
+}

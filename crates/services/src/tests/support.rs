@@ -1,0 +1,153 @@
+//! What several tests of this section need.
+
+use std::env;
+use std::pin::pin;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use servers::{Kind, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// The address of a PostgreSQL that all tests share: of DATABASE_URL, or a private one.
+/// It ends with this program.
+pub async fn postgres() -> String {
+    shared(Kind::Postgres).await
+}
+
+/// A client of a NATS, as [`postgres`].
+pub async fn nats() -> async_nats::Client {
+    let url = shared(Kind::Nats).await;
+    async_nats::connect(url).await.expect("it runs")
+}
+
+/// The address of a MariaDB, as [`postgres`].
+pub async fn mysql() -> String {
+    shared(Kind::Mariadb).await
+}
+
+async fn shared(kind: Kind) -> String {
+    static SERVERS: [OnceLock<Server>; 4] = [const { OnceLock::new() }; 4];
+    if let Ok(url) = env::var(kind.variable()) {
+        return url;
+    }
+    let url = spawn_blocking(move || {
+        let start = || Server::start(kind).expect("the server starts");
+        SERVERS[kind as usize].get_or_init(start).url()
+    });
+    url.await.expect("it does not panic")
+}
+
+/// A server of its own, for a test that attacks it.
+pub async fn private(kind: Kind) -> Server {
+    let server = spawn_blocking(move || Server::start(kind).expect("the server starts"));
+    server.await.expect("it does not panic")
+}
+
+/// A name that nobody else on this server has, as another program of this machine.
+pub fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let (process, count) = (process::id(), COUNT.fetch_add(1, Relaxed));
+    format!("{name}_{process}_{count}")
+}
+
+/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
+/// not ready then.
+pub async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
+            return Some(output);
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// Fails the test if the future is not ready within a time that nothing takes unless it
+/// is wedged.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    let limit = Duration::from_secs(60);
+    timeout(limit, future).await.expect("wedged")
+}
+
+/// As [`postgres`], of REDIS_URL.
+pub async fn redis() -> String {
+    shared(Kind::Redis).await
+}
+
+/// Runs the test `child` of this module in a process of its own.
+pub fn child_of(module: &str) -> Command {
+    let (_crate, module) = module.split_once("::").expect("it is not the crate");
+    let mut command = Command::new(env::current_exe().expect("there is a path"));
+    command.args(["--exact", "--nocapture", &format!("{module}::child")]);
+    command
+}
+
+/// Stands between clients and a server, and cuts connections.
+pub struct CuttingProxy {
+    url: String,
+    cuts: Arc<AtomicU32>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl CuttingProxy {
+    /// Starts in front of the server at this URL.
+    pub async fn start(url: &str) -> Self {
+        let (scheme, server) = url.split_once("://").expect("a URL");
+        let server = server.trim_end_matches('/').to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let cuts = Arc::new(AtomicU32::new(0));
+        let left = Arc::clone(&cuts);
+        let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let (server, left) = (server.clone(), Arc::clone(&left));
+                connections.spawn(async move { forward(client, &server, &left).await });
+            }
+        });
+        Self {
+            url: format!("{scheme}://{address}"),
+            cuts,
+            _serving: AbortOnDropHandle::new(serving),
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// So many times, the server gets a request, and the connection is cut instead of the
+    /// reply.
+    pub fn cut(&self, replies: u32) {
+        self.cuts.store(replies, Relaxed);
+    }
+}
+
+async fn forward(mut client: TcpStream, server: &str, cuts: &AtomicU32) -> Option<()> {
+    let mut server = TcpStream::connect(server).await.ok()?;
+    let (mut request, mut reply) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            size = client.read(&mut request) => {
+                let size = size.ok().filter(|size| *size > 0)?;
+                server.write_all(&request[..size]).await.ok()?;
+            }
+            size = server.read(&mut reply) => {
+                let size = size.ok().filter(|size| *size > 0)?;
+                let less = |left: u32| left.checked_sub(1);
+                if cuts.fetch_update(Relaxed, Relaxed, less).is_ok() {
+                    return None;
+                }
+                client.write_all(&reply[..size]).await.ok()?;
+            }
+        }
+    }
+}

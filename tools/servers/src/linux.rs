@@ -1,0 +1,389 @@
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use socket2::{Domain, Socket, Type};
+
+use crate::Kind;
+
+/// How long a server may take until it answers. On a busy machine, MariaDB takes its time.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// Removes the folder `$0` when its input ends: also when we are killed. A server that is
+/// ending may still write.
+const JANITOR: &str = "cat; for i in 1 2 3 4 5; do rm -rf \"$0\" && exit; sleep 1; done";
+
+/// A private server. It ends when this is dropped, and its data goes.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    program: PathBuf,
+    address: SocketAddr,
+    /// Bound and never listening, so that nobody else gets the port, also while the server
+    /// is down. The server sets `SO_REUSEADDR` as well, and may listen.
+    _reserved: Socket,
+    dir: PathBuf,
+    /// As whom the server runs: some refuse to run as root.
+    user: Option<User>,
+    running: Option<Running>,
+    janitor: Child,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+/// A process, not reaped before this is dropped, so that nobody else gets its number.
+#[derive(Debug)]
+struct Running {
+    pid: u32,
+    reap: Option<Sender<()>>,
+    owner: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a PostgreSQL without a password, for `postgres`, without `fsync`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed, or does not answer within a minute, with what it says.
+    pub fn postgres() -> io::Result<Self> {
+        Self::start(Kind::Postgres)
+    }
+
+    /// Starts a Redis that logs each write, as [`postgres`](Self::postgres).
+    pub fn redis() -> io::Result<Self> {
+        Self::start(Kind::Redis)
+    }
+
+    /// Starts a NATS with JetStream, as [`postgres`](Self::postgres).
+    pub fn nats() -> io::Result<Self> {
+        Self::start(Kind::Nats)
+    }
+
+    /// Starts a MariaDB whose `root` has no password, as [`postgres`](Self::postgres).
+    pub fn mariadb() -> io::Result<Self> {
+        Self::start(Kind::Mariadb)
+    }
+
+    /// Starts a server of this kind, as [`postgres`](Self::postgres).
+    pub fn start(kind: Kind) -> io::Result<Self> {
+        let program = kind.program()?;
+        let name = match kind {
+            Kind::Postgres => Some("postgres"),
+            Kind::Mariadb => Some("mysql"),
+            Kind::Redis | Kind::Nats => None,
+        };
+        let user = match name.filter(|_| getuid().is_root()) {
+            Some(name) => Some(user(name)?),
+            None => None,
+        };
+        let reserved = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        reserved.set_reuse_address(true)?;
+        reserved.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = reserved.local_addr()?.as_socket();
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let dir = tempfile::Builder::new().prefix("server-").tempdir()?;
+        if let Some(User { uid, gid }) = user {
+            chown(dir.path(), Some(uid), Some(gid))?;
+        }
+        let mut janitor = Command::new("sh");
+        // Ctrl-C is for the program in front.
+        std::os::unix::process::CommandExt::process_group(&mut janitor, 0);
+        let janitor = janitor.args(["-c", JANITOR]).arg(dir.path());
+        let janitor = janitor.stdin(Stdio::piped()).stdout(Stdio::null());
+        let janitor = janitor.stderr(Stdio::null()).spawn()?;
+        let mut server = Self {
+            kind,
+            program,
+            address,
+            _reserved: reserved,
+            dir: dir.keep(),
+            user,
+            running: None,
+            janitor,
+        };
+        server.make_data()?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Returns the address, as examples read it from the environment.
+    pub fn url(&self) -> String {
+        let address = self.address;
+        match self.kind {
+            Kind::Postgres => format!("postgres://postgres@{address}/postgres"),
+            Kind::Redis => format!("redis://{address}"),
+            Kind::Nats => format!("nats://{address}"),
+            Kind::Mariadb => format!("mysql://root@{address}/test"),
+        }
+    }
+
+    /// Kills the server and all its processes, and waits until they have ended.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Starts the server again at the same address with the same data, and waits until it
+    /// answers. If it runs, kills it before.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer within a minute, with what it says.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.kill();
+        // The process of this number is gone. Another one may have it by now.
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
+        let mut command = self.command(&self.program);
+        self.options(&mut command);
+        self.running = Some(Running::start(command)?);
+        let end = Instant::now() + STARTING;
+        while !self.answers() {
+            let is_alive = self.running.as_ref().is_some_and(Running::is_alive);
+            if !is_alive || Instant::now() > end {
+                self.kill();
+                return Err(self.failed("does not start"));
+            }
+            sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Stops all processes of the server, as a machine does that hangs: connections stay
+    /// open, and new ones are not refused.
+    pub fn pause(&self) {
+        self.running.iter().for_each(|it| it.signal(Signal::STOP));
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self) {
+        self.running.iter().for_each(|it| it.signal(Signal::CONT));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// A program that runs as the server's user, and writes to its log. The kernel kills it
+    /// when the thread ends that has started it.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(User { uid, gid }) = self.user {
+            command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()]);
+            command.arg("--clear-groups");
+        }
+        command.arg("--").arg(program).current_dir(&self.dir);
+        if let Ok(log) = File::options().create(true).append(true).open(self.log())
+            && let Ok(errors) = log.try_clone()
+        {
+            command.stdout(log).stderr(errors);
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Makes the files of an empty database, where the server does not do that itself.
+    fn make_data(&self) -> io::Result<()> {
+        let data = self.data().display().to_string();
+        let mut command = match self.kind {
+            Kind::Postgres => {
+                let mut command = self.command(&self.program.with_file_name("initdb"));
+                command.args(["--auth=trust", "--no-sync", "--username=postgres"]);
+                command.args(["--encoding=UTF8", "--locale=C", "-D", &data]);
+                command
+            }
+            Kind::Mariadb => {
+                let mut command = self.command(Path::new("mariadb-install-db"));
+                command
+                    .args(["--no-defaults", "--auth-root-authentication-method=normal"]);
+                command.arg(format!("--datadir={data}"));
+                command
+            }
+            Kind::Redis | Kind::Nats => return fs::create_dir(self.data()),
+        };
+        match command.status()?.success() {
+            true => Ok(()),
+            false => Err(self.failed("cannot make its files")),
+        }
+    }
+
+    fn options(&self, command: &mut Command) {
+        let (data, port) = (self.data().display().to_string(), self.address.port());
+        let (host, port) = (self.address.ip().to_string(), port.to_string());
+        match self.kind {
+            Kind::Postgres => {
+                command.args(["-D", &data, "-h", &host, "-p", &port]);
+                // What a killed process has written is not lost, only what a dead machine has.
+                let socket = "unix_socket_directories=";
+                // Many tests run at once.
+                for setting in ["fsync=off", "max_connections=400", socket] {
+                    command.args(["-c", setting]);
+                }
+            }
+            Kind::Redis => {
+                command.args(["--bind", &host, "--port", &port, "--dir", &data]);
+                command.args(["--appendonly", "yes", "--save", ""]);
+            }
+            Kind::Nats => {
+                command.args(["-a", &host, "-p", &port, "-js", "-sd", &data]);
+            }
+            Kind::Mariadb => {
+                command.args(["--no-defaults", "--skip-name-resolve"]);
+                command.arg(format!("--datadir={data}"));
+                command.arg(format!("--socket={}", self.dir.join("socket").display()));
+                // At its start, a server removes the temporary tables that it finds there.
+                command.arg(format!("--tmpdir={}", self.dir.display()));
+                command
+                    .args([format!("--bind-address={host}"), format!("--port={port}")]);
+            }
+        }
+    }
+
+    /// Returns whether the server has come up: each greets a client in its own words.
+    fn answers(&self) -> bool {
+        let (says, expected): (&[u8], &[u8]) = match self.kind {
+            // The message that opens a connection, with its length and the protocol 3.0.
+            Kind::Postgres => (b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0", b"R\0\0\0\x08"),
+            Kind::Redis => (b"PING\r\n", b"+PONG"),
+            Kind::Nats => (b"", b"INFO"),
+            Kind::Mariadb => (b"", b"native_password"),
+        };
+        let ask = || {
+            let second = Duration::from_secs(1);
+            let mut stream = TcpStream::connect_timeout(&self.address, second)?;
+            stream.set_read_timeout(Some(second))?;
+            stream.write_all(says)?;
+            let mut answer = [0; 1024];
+            let length = stream.read(&mut answer)?;
+            let mut parts = answer[..length].windows(expected.len());
+            io::Result::Ok(parts.any(|part| part == expected))
+        };
+        ask().unwrap_or(false)
+    }
+
+    fn failed(&self, what: &str) -> io::Error {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let last = log.lines().rev().take(10).collect::<Vec<&str>>();
+        let last = last.into_iter().rev().collect::<Vec<&str>>().join("\n");
+        io::Error::other(format!("{} {what}:\n{last}", self.program.display()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        // With its input, the janitor does its work.
+        drop(self.janitor.stdin.take());
+        let _ = self.janitor.wait();
+    }
+}
+
+impl Running {
+    /// Starts the program from a thread that lives as long.
+    fn start(mut command: Command) -> io::Result<Self> {
+        let (reap, told) = channel::<()>();
+        let (sender, started) = channel();
+        let owner = thread::spawn(move || {
+            let mut child = command.spawn();
+            let pid = match &mut child {
+                Ok(child) => Ok(child.id()),
+                Err(error) => {
+                    Err(io::Error::new(error.kind(), format!("setpriv: {error}")))
+                }
+            };
+            let _ = sender.send(pid);
+            let _dropped = told.recv();
+            let _ended = child.map(|mut child| child.wait());
+        });
+        let pid = started.recv().map_err(io::Error::other)??;
+        Ok(Self {
+            pid,
+            reap: Some(reap),
+            owner: Some(owner),
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        stat(self.pid).is_some_and(|(state, _)| state != 'Z')
+    }
+
+    /// Returns the process and all below it. PostgreSQL's leave its group and session.
+    fn family(&self) -> Vec<u32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+        let all: Vec<(u32, u32)> =
+            pids.filter_map(|pid| Some((pid, stat(pid)?.1))).collect();
+        let mut family = vec![self.pid];
+        let mut next = 0;
+        while let Some(parent) = family.get(next).copied() {
+            family.extend(all.iter().filter(|it| it.1 == parent).map(|it| it.0));
+            next += 1;
+        }
+        family
+    }
+
+    fn signal(&self, signal: Signal) {
+        // First the parent, which can then start no other.
+        for pid in [self.pid].into_iter().chain(self.family()) {
+            send(pid, signal);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::STOP);
+        let family = self.family();
+        family.iter().for_each(|pid| send(*pid, Signal::KILL));
+        let runs = |pid: &u32| stat(*pid).is_some_and(|(state, _)| state != 'Z');
+        let end = Instant::now() + STARTING;
+        while family.iter().any(runs) && Instant::now() < end {
+            sleep(Duration::from_millis(1));
+        }
+        drop(self.reap.take());
+        let _ = self.owner.take().map(JoinHandle::join);
+    }
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // It may have ended.
+    let _ = pid.map(|pid| kill_process(pid, signal));
+}
+
+/// Returns the state of a process and its parent, from `PID (NAME) STATE PARENT ...`.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = text.rsplit_once(") ")?.1.split(' ');
+    let state = words.next()?.chars().next()?;
+    Some((state, words.next()?.parse().ok()?))
+}
+
+/// Finds a user of this system, from `NAME:x:UID:GID:...`.
+fn user(name: &str) -> io::Result<User> {
+    let passwd = fs::read_to_string("/etc/passwd")?;
+    let found = passwd.lines().find_map(|line| {
+        let mut words = line.split(':');
+        (words.next()? == name).then_some(())?;
+        let uid = words.nth(1)?.parse().ok()?;
+        let gid = words.next()?.parse().ok()?;
+        Some(User { uid, gid })
+    });
+    let says =
+        || io::Error::other(format!("root cannot start it, and no user is {name}"));
+    found.ok_or_else(says)
+}

@@ -1,0 +1,175 @@
+//! Starts, kills, restarts and pauses what is installed.
+
+#![cfg(target_os = "linux")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use servers::{Kind, Server};
+
+/// Waits until it is so, or fails after a time that nothing takes.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// Starts a server, or says what is missing, which is an error with REQUIRE_SERVICES.
+fn start(kind: Kind) -> Option<Server> {
+    if let Err(missing) = kind.program() {
+        assert!(env::var_os("REQUIRE_SERVICES").is_none(), "{missing}");
+        eprintln!("{missing}");
+        return None;
+    }
+    Some(Server::start(kind).expect("it starts"))
+}
+
+fn address(server: &Server) -> String {
+    let url = server.url();
+    let (_, address) = url.rsplit_once(['/', '@']).expect("a URL");
+    let before_path = url.split('/').nth(2).unwrap_or(address);
+    before_path
+        .rsplit('@')
+        .next()
+        .expect("an address")
+        .to_owned()
+}
+
+#[test]
+fn each_can_be_killed_restarted_and_paused() {
+    for kind in Kind::ALL {
+        let Some(mut server) = start(kind) else {
+            continue;
+        };
+        let address = address(&server);
+        let connect = || TcpStream::connect(&address);
+        assert!(connect().is_ok(), "{kind:?}");
+        server.kill();
+        assert!(connect().is_err(), "{kind:?}");
+        let url = server.url();
+        for _ in 0..3 {
+            server.restart().expect("it starts again");
+            assert_eq!(server.url(), url);
+        }
+        // What hangs does not refuse. The kernel accepts, and nobody answers.
+        server.pause();
+        let mut stream = connect().expect("it is not refused");
+        stream
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("it is set");
+        stream
+            .write_all(b"PING\r\n")
+            .expect("it fits into the buffer");
+        assert!(stream.read(&mut [0]).is_err(), "{kind:?} answers");
+        server.resume();
+        // It answers, or closes as that was no word of its language.
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .expect("it is set");
+        let answered = stream.read(&mut [0]);
+        assert!(
+            answered.is_ok() || kind == Kind::Postgres,
+            "{kind:?}: {answered:?}"
+        );
+        // A paused one can be killed as well.
+        server.pause();
+        server.kill();
+        assert!(connect().is_err(), "{kind:?}");
+    }
+}
+
+#[test]
+fn data_survives_a_kill() {
+    let Some(mut server) = start(Kind::Redis) else {
+        return;
+    };
+    let says = |server: &Server, words: &str| {
+        let mut stream =
+            BufReader::new(TcpStream::connect(address(server)).expect("it runs"));
+        stream
+            .get_mut()
+            .write_all(words.as_bytes())
+            .expect("it runs");
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("it answers");
+        line
+    };
+    assert_eq!(says(&server, "INCR x\r\n"), ":1\r\n");
+    server.restart().expect("it starts again");
+    assert_eq!(says(&server, "INCR x\r\n"), ":2\r\n");
+}
+
+/// No process and no folder is left of a program that is killed.
+#[test]
+fn what_a_killed_program_leaves() {
+    if start(Kind::Redis).is_none() {
+        return;
+    }
+    let mut program = Command::new(env!("CARGO_BIN_EXE_with-servers"))
+        .args(["redis", "sh", "-c", "echo $REDIS_URL; exec sleep 3600"])
+        .env_remove("REDIS_URL")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut url = String::new();
+    let stdout = program.stdout.take().expect("it is piped");
+    BufReader::new(stdout)
+        .read_line(&mut url)
+        .expect("it prints");
+    let address = url.trim().trim_start_matches("redis://");
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", program.id()));
+    let children = children.expect("Linux tells");
+    assert!(TcpStream::connect(address).is_ok());
+    let folder = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    let server = fs::read_dir("/proc").expect("it can be read").flatten();
+    let server = server.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    let port = address.rsplit_once(':').expect("a port").1;
+    let is_server = |pid: &u32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.contains("redis-server") && line.contains(port)
+    };
+    let server = server.into_iter().find(is_server).expect("it runs");
+    let folder = folder(server).expect("it has a folder");
+    program.kill().expect("it runs");
+    program.wait().expect("it is ours");
+    until("the server ends", || TcpStream::connect(address).is_err());
+    until("the folder goes", || !Path::new(&folder).exists());
+    // The command went on: it is the caller's. Here it sleeps.
+    for pid in children.split_whitespace() {
+        let _ = Command::new("kill").arg(pid).status();
+    }
+}
+
+#[test]
+fn the_command_line() {
+    let run = |words: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_with-servers"));
+        program.args(words).env("REDIS_URL", "redis://set:1");
+        let output = program.output().expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let (code, usage) = run(&["redis"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        usage.contains("usage: with-servers [postgres redis nats mariadb] COMMAND...")
+    );
+    // What is set is left alone, and the exit code is the command's.
+    let (code, said) = run(&["redis", "sh", "-c", "echo $REDIS_URL; exit 7"]);
+    assert_eq!((code, said.as_str()), (Some(7), "redis://set:1\n"));
+    let (code, said) = run(&["redis", "no-such-program"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("cannot run no-such-program"), "{said}");
+}
