@@ -1,0 +1,428 @@
+#!/usr/bin/env python3
+"""Report what a Python program uses of asyncio and beside it, and the counterparts in Rust.
+
+The counterparts stand in the tables below docs/: asyncio-api.tsv, neighbours.tsv and
+port-patterns.tsv. This reads the syntax of the program, and imports, runs and changes none
+of it. It follows the types of variables in one pass; where it knows none, it says nothing.
+"""
+
+import argparse
+import ast
+import csv
+import functools
+import gc
+import json
+import math
+import os
+import re
+import shutil
+import sys
+import textwrap
+import tokenize
+import tomllib
+import warnings
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from uses import Walk
+
+ROOT = Path(__file__).resolve().parents[2]
+STATUS = {
+    "direct": "direct",
+    "pattern": "a few lines",
+    "crate": "another library",
+    "none": "no counterpart",
+}
+KINDS = {
+    "pattern": "Differs in your code",
+    "asyncio": "Names of asyncio",
+    "library": "Libraries",
+    "language": "Constructs",
+}
+# What a reader types before `port`.
+COMMAND = os.environ.get("ASYNCIO_TO_TOKIO", "cargo xtask")
+MOST_PLACES = 12
+
+WORDS_OF_CRATES = {
+    "tokio-util": r"tokio_util|CancellationToken|TaskTracker|DelayQueue|Framed|Decoder",
+    "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
+}
+SKIPPED = ("node_modules", "site-packages", "__pycache__")
+
+
+def rows(path):
+    with open(ROOT / path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def toml(path):
+    return tomllib.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+class Tables:
+    """What the tables and the headers of the examples say."""
+
+    def __init__(self):
+        workspace = toml("Cargo.toml")["workspace"]
+        self.versions, self.dependencies = workspace["dependencies"], {}
+        # Of each example its first line and its traps; of each name its examples.
+        self.summary, self.traps, self.shown = {}, defaultdict(list), defaultdict(list)
+        self.numbers = defaultdict(list)
+        for row in rows("docs/traps.tsv"):
+            self.numbers[row["example"]].append(row["number"])
+        for member in workspace["members"]:
+            if member.startswith("crates/"):
+                self.section(member, member.removeprefix("crates/"))
+        self.entries = {}
+        for row in rows("docs/asyncio-api.tsv"):
+            name, own = row["name"], row["category"] in ("language", "builtins")
+            kind = "asyncio" if re.match(r"asyncio|loop", name) else "library"
+            self.entries[name] = {
+                "kind": "language" if own else kind,
+                "status": row["status"],
+                "text": row["rust_equivalent"],
+                "examples": self.examples(name) + row["examples"].split(),
+            }
+        for row in rows("docs/neighbours.tsv"):
+            self.entries[row["name"]] = {
+                "kind": "library",
+                "status": "crate",
+                "text": f"{row['crate'].replace(' ', ', ')}. {row['differs']}.",
+                "examples": row["examples"].split(),
+                "crates": row["crate"].split(),
+                "kept": row["kept"],
+            }
+        for row in rows("docs/port-patterns.tsv"):
+            entry = {"text": row["meaning"], "examples": row["examples"].split()}
+            self.entries[row["pattern"]] = {"kind": "pattern", "status": "differs"} | entry
+        self.types = {"call": {}, "value": {}, "parent": {}, "by name": {}}
+        for row in rows("tools/python/port_types.tsv"):
+            types = [None if it == "-" else it for it in row["type"].split()]
+            of_name = {"by name": {row["type"]: row["name"]}, "parent": {row["name"]: types}}
+            types = types[0] if len(types) == 1 else tuple(types)
+            self.types[row["what"]] |= of_name.get(row["what"], {row["name"]: types})
+        # `asyncio.run(debug=)`: the row of a call with this argument.
+        self.variants = defaultdict(list)
+        for name in self.entries:
+            if found := re.fullmatch(r"([\w.]+)\((\w+)(=?)(\w*)\)", name):
+                self.variants[found[1]].append((name, *found.groups()[1:]))
+
+    def section(self, member, section):
+        manifest = toml(f"{member}/Cargo.toml")
+        tests = manifest.get("dev-dependencies", {})
+        self.dependencies[section] = tests | manifest["dependencies"]
+        main = (ROOT / member / "src/main.rs").read_text(encoding="utf-8")
+        for name in re.findall(r"^mod (\w+);$", main, re.M):
+            path, id, lines = ROOT / member / f"src/{name}.rs", f"{section}/{name}", []
+            if not path.exists():
+                continue
+            with open(path, encoding="utf-8") as file:
+                for line in file:
+                    if not line.startswith("//!"):
+                        break
+                    lines.append(line[3:].strip())
+            for line in lines:
+                if line.startswith("asyncio: "):
+                    for at, key in enumerate(keys := line[9:].split(", ")):
+                        # `Queue.put` behind `Queue` is no further from the subject.
+                        owner = re.sub(r"\.\w+$", "", key)
+                        at = keys.index(owner) if owner in keys else at
+                        self.shown[key].append((at, len(self.summary), id))
+            self.summary[id], *parts = "\n".join(lines).replace("\n\n", "\0").split("\0")
+            traps = (part[6:] for part in parts if part.startswith("Trap: "))
+            traps = zip(self.numbers[id], traps)
+            self.traps[id] = [f"{number}: {trap}".replace("\n", " ") for number, trap in traps]
+
+    def examples(self, name):
+        """Returns the examples that are about a name, the nearest first: one that is called
+        so, then those that say the word in their first line."""
+        short = re.sub(r"\(.*", "", name).rpartition(".")[2].lower()
+
+        def rank(shown):
+            at, order, id = shown
+            own = id.rpartition("/")[2].replace("_", "").rstrip("s")
+            words = re.split(r"[\W_]+", f"{id} {self.summary[id]}".lower())
+            is_long = id.startswith(("real-world", "best-practices"))
+            is_named = own == short.replace("_", "").rstrip("s")
+            return not is_named, not {*short.split("_")} <= {*words}, is_long, at, order
+
+        return [id for *_, id in sorted(self.shown[name], key=rank)]
+
+    def trap(self, key, id):
+        """Returns the trap of an example that has most words of a name's row, or nothing."""
+        words = {*re.findall(r"\w{4,}", f"{key} {self.entries[key]['text']}".lower())}
+
+        def common(trap):
+            return len(words & {*re.findall(r"\w{4,}", trap.lower())})
+
+        return max(self.traps.get(id, ()), key=common, default=None)
+
+    @functools.cache
+    def find(self, path):
+        """Returns the row that a full name leads to, or nothing."""
+        if path in self.entries:
+            return path
+        owner, _, name = path.rpartition(".")
+        if re.match(r"asyncio\.|loop\.", path):
+            parents = (self.find(f"{it}.{name}") for it in self.types["parent"].get(owner, ()))
+            return next(filter(None, parents), None)
+        return self.find(owner) if owner else None
+
+
+def python_files(paths):
+    """Returns the files of the paths, without environments, hidden folders and folders that
+    are links."""
+    found = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+        for folder, folders, names in os.walk(path):
+            is_environment = [(Path(folder, it, "pyvenv.cfg").exists()) for it in folders]
+            named = sorted(it for it, skip in zip(folders, is_environment) if not skip)
+            folders[:] = (it for it in named if it[0] != "." and it not in SKIPPED)
+            found += (Path(folder, it) for it in sorted(names) if it.endswith(".py"))
+    return found
+
+
+class Report:
+    """What was found in the files, and what follows from it."""
+
+    def __init__(self, files, tables):
+        self.tables, self.files, self.failed, self.others = tables, files, {}, set()
+        self.places, self.unknown = defaultdict(list), defaultdict(list)
+        has_bar = sys.stderr.isatty() and len(files) > 50
+        for count, path in enumerate(files, 1):
+            if has_bar and count % (len(files) // 40) == 0:
+                bar = "#" * (count * 40 // len(files))
+                print(f"\r[{bar:40}] {count} of {len(files)} files", end="", file=sys.stderr)
+            try:
+                walk = Walk(tables, ast.parse(path.read_bytes()))
+            except SyntaxError as error:
+                self.failed[path] = f"line {error.lineno}: {error.msg}"
+                continue
+            except (OSError, ValueError, RecursionError, MemoryError) as error:
+                self.failed[path] = getattr(error, "strerror", None) or str(error)
+                continue
+            for found, names in ((self.places, walk.uses), (self.unknown, walk.unknown)):
+                for name, line in sorted(set(names), key=lambda use: use[1]):
+                    found[name].append((path, line))
+            self.others |= walk.others
+        if has_bar:
+            print("\r\033[K", end="", file=sys.stderr)
+        own = {part for path in files for part in (path.stem, *path.parts)}
+        self.others -= sys.stdlib_module_names | own
+
+    def of_kind(self, kind):
+        """Returns the names of a kind with their entries and places, the most used first."""
+        entries = self.tables.entries
+        found = ((key, entries[key], places) for key, places in self.places.items())
+        found = (one for one in found if one[1]["kind"] == kind)
+        return sorted(found, key=lambda one: (-len(one[2]), one[0]))
+
+    def counts(self):
+        counts = dict.fromkeys((*STATUS, "differs", "unknown"), 0)
+        for key, places in self.places.items():
+            counts[self.tables.entries[key]["status"]] += len(places)
+        return counts | {"unknown": sum(map(len, self.unknown.values()))}
+
+    def pages(self):
+        """Returns the five pages that together answer most of what was found."""
+        chosen, weights = [], {"pattern": 3, "asyncio": 2, "library": 1, "language": 0.2}
+        entries = [(self.tables.entries[key], places) for key, places in self.places.items()]
+        while len(chosen) < 5:
+            totals = Counter()
+            for entry, places in entries:
+                pages = entry["examples"][:3]
+                if not {*pages} & {*chosen}:
+                    for rank, id in enumerate(pages, 1):
+                        weight = weights[entry["kind"]] / rank
+                        totals[id] += weight * (1 + math.log(len(places)))
+            if not totals:
+                break
+            chosen.append(min(totals, key=lambda id: (-totals[id], id)))
+        return chosen
+
+    def dependencies(self):
+        """Returns the lines of a manifest: the crates of the counterparts, in the versions
+        that the examples are checked with. A crate that was not tried is a comment."""
+        needs, of_sections = {"tokio": (["all"], ["basics"])}, self.tables.dependencies
+        tried = {crate: of for of, crates in reversed(of_sections.items()) for crate in crates}
+        for kind in ("asyncio", "library", "language"):
+            for key, entry, _ in self.of_kind(kind):
+                for crate in entry.get("crates") or tried:
+                    words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
+                    # What follows a semicolon is for special cases.
+                    is_needed = re.search(words, entry["text"].partition(";")[0])
+                    if "crates" in entry or (is_needed and crate != "runner"):
+                        names, sections = needs.setdefault(crate, ([], []))
+                        names.append(key)
+                        sections += (id.partition("/")[0] for id in entry["examples"])
+        lines = []
+        for crate, (names, sections) in sorted(needs.items()):
+            names = "" if crate == "tokio" else f" # for {', '.join(names[:2])}"
+            if crate not in tried:
+                lines += [f"# {crate}, not tried here,{names[2:]}"] * (crate != "std")
+                continue
+            section = next((it for it in sections if crate in of_sections[it]), tried[crate])
+            own, common = of_sections[section][crate], self.tables.versions.get(crate, {})
+            both = [{"version": it} if isinstance(it, str) else it for it in (common, own)]
+            features = sorted({it for one in both for it in one.get("features", ())})
+            features = ["full"] if crate == "tokio" else features
+            parts = both[0] | both[1] | {"features": features}
+            keys = ("version", "default-features", "features")
+            parts = {key: parts[key] for key in keys if parts.get(key, []) != []}
+            value = ", ".join(f"{key} = {json.dumps(part)}" for key, part in parts.items())
+            value = f"{{ {value} }}" if len(parts) > 1 else json.dumps(parts["version"])
+            lines.append(f"{crate} = {value}{names}")
+        return ["[dependencies]", *sorted(lines, key=lambda line: line[0] == "#")]
+
+
+def places_of(places):
+    """Returns the places as text, by files: `a.py:3, 8; b.py:1`."""
+    of_file = defaultdict(list)
+    for path, line in places[:MOST_PLACES]:
+        of_file[path].append(str(line))
+    more = len(places) - MOST_PLACES
+    text = "; ".join(f"{path}:{', '.join(lines)}" for path, lines in of_file.items())
+    return text + (f"; and {more} more" if more > 0 else "")
+
+
+def print_text(report, is_markdown):
+    tables, told = report.tables, set()
+    width = min(shutil.get_terminal_size().columns, 100)
+    has_colours = sys.stdout.isatty() and not is_markdown and "NO_COLOR" not in os.environ
+
+    def heading(text):
+        text = f"\033[1m{text}\033[0m" if has_colours else text
+        print(f"\n## {text}\n" if is_markdown else f"\n{text}")
+
+    def line(depth, text, mark=""):
+        if is_markdown:
+            print("  " * (depth - 1) + "- " + (f"`{mark}`" if mark else "") + text)
+            return
+        indent = {"initial_indent": "  " * depth, "subsequent_indent": "  " * depth}
+        text = textwrap.fill(mark + text, width, break_on_hyphens=False, **indent)
+        coloured = f"\033[36m{mark}\033[0m" if mark and has_colours else mark
+        print(text.replace(mark, coloured, 1))
+
+    for kind, title in KINDS.items():
+        if found := report.of_kind(kind):
+            heading(title)
+        for key, entry, places in found:
+            first, *others = [*entry["examples"], None, None][:3]
+            if kind == "language":
+                uses = f"{len(places)} use{'s' * (len(places) > 1)}"
+                line(1, f" ({uses}): {entry['text']}. Page {first}.", key)
+                continue
+            status = f" ({STATUS[entry['status']]})" if entry["status"] in STATUS else ""
+            kept = f" Newest: {entry['kept']}." if "(" in entry.get("kept", "") else ""
+            line(1, f"{status}: {places_of(places)}", key)
+            line(2, entry["text"] + kept)
+            if first:
+                also = f" Also {', '.join(filter(None, others))}." if others[0] else ""
+                line(2, f"page {first}: {tables.summary[first]}{also}")
+            trap = tables.trap(key, first)
+            if trap and trap not in told:
+                line(2, f"trap {trap}")
+                told.add(trap)
+    if report.unknown:
+        heading("Not in the tables")
+    for name, places in sorted(report.unknown.items()):
+        line(1, f": {places_of(places)}", name)
+    counts = report.counts()
+    heading("Summary")
+    line(1, f"Files read: {len(report.files) - len(report.failed)}")
+    shares = ", ".join(f"{counts[status]} {words}" for status, words in STATUS.items())
+    line(1, f"Uses: {shares}, {counts['unknown']} not in the tables")
+    line(1, f"Places where the same code would behave differently: {counts['differs']}")
+    if report.others:
+        others = ", ".join(sorted(report.others))
+        line(1, f"Imports that docs/neighbours.tsv does not have: {others}")
+    for path, problem in report.failed.items():
+        line(1, f"Not read: {path}: {problem}")
+    if report.places:
+        heading("Dependencies")
+        lines = "\n".join(report.dependencies())
+        print(f"```toml\n{lines}\n```" if is_markdown else textwrap.indent(lines, "  "))
+        heading("Read first")
+    for id in report.pages():
+        line(1, f": {tables.summary[id]}", f"{COMMAND} show {id}")
+
+
+def print_json(report):
+    def found(names, entries):
+        uses = [(str(path), at, name) for name, places in names.items() for path, at in places]
+        keys = ("file", "line", "name")
+        return [dict(zip(keys, use)) | entries.get(use[2], {}) for use in sorted(uses)]
+
+    whole = {
+        "uses": found(report.places, report.tables.entries),
+        "unknown": found(report.unknown, {}),
+        "failed": {str(path): problem for path, problem in report.failed.items()},
+        "other_imports": sorted(report.others),
+        "summary": report.counts(),
+        "dependencies": report.dependencies(),
+        "pages": report.pages(),
+    }
+    print(json.dumps(whole))
+
+
+def print_annotated(report):
+    """Prints the files, with a comment behind each line that uses more than `return`, `try`
+    and other plain constructs."""
+    notes = defaultdict(list)
+    for kind in KINDS:
+        for key, entry, places in report.of_kind(kind):
+            is_plain = kind == "language" and entry["status"] == "direct"
+            text = key if kind == "pattern" else entry["text"]
+            text = textwrap.shorten(text, 90, placeholder=" ...")
+            text += f" [{entry['examples'][0]}]" if entry["examples"] else ""
+            for place in () if is_plain else places:
+                notes[place].append(text)
+    for path in report.files:
+        if len(report.files) > 1:
+            print(f"# {path}")
+        if path not in report.failed:
+            with tokenize.open(path) as file:
+                for number, line in enumerate(file.read().splitlines(), 1):
+                    note = "; ".join(notes[path, number])
+                    print(f"{line}  # Rust: {note}" if note else line)
+
+
+def main():
+    about = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog=f"{COMMAND} port", description=about)
+    add = parser.add_argument
+    add("paths", metavar="PATH", nargs="+", type=Path, help="a file or a folder")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--markdown", action="store_true", help="print Markdown")
+    how.add_argument("--json", action="store_true", help="print JSON, with all places")
+    how.add_argument("--annotate", action="store_true", help="print the source with comments")
+    options = parser.parse_args()
+    for path in options.paths:
+        if not path.exists():
+            parser.error(f"there is no {path}")
+    files = python_files(options.paths)
+    if not files:
+        names = ", ".join(map(str, options.paths))
+        parser.error(f"no Python file is in {names}; name a file, or a folder with *.py files")
+    warnings.simplefilter("ignore")  # of the program's own literals
+    sys.setrecursionlimit(10_000)  # a sum of 2,000 terms is as deep
+    gc.disable()  # trees have no cycles, and there is much of them
+    report = Report(files, Tables())
+    if options.json:
+        print_json(report)
+    elif options.annotate:
+        print_annotated(report)
+    else:
+        print_text(report, options.markdown)
+    for path, problem in report.failed.items():
+        print(f"error: {path} is not read: {problem}", file=sys.stderr)
+    return 2 if len(report.failed) == len(files) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        os._exit(0)

@@ -1,0 +1,298 @@
+"""Tests of `cargo xtask port`: python3 -m unittest discover -s tools/python -p test_port.py"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+import tokenize
+import tomllib
+import unittest
+from pathlib import Path
+
+from port import ROOT, Report, Tables, main
+from uses import Walk
+
+TABLES = Tables()
+
+# A pattern, code that has it, and code that has it not: the bodies of an async function.
+PATTERNS = {
+    "asyncio.run inside async code": ("asyncio.run(f())", "await f()"),
+    "async for left by break": (
+        "async for x in f():\n    break",
+        "async for x in f():\n    for y in x:\n        break",
+    ),
+    "blocking call in async code": ("time.sleep(1)", "await asyncio.to_thread(time.sleep, 1)"),
+    "client made in a loop": (
+        "for x in y:\n    aiohttp.ClientSession()",
+        "s = aiohttp.ClientSession()\nfor x in y:\n    s.get(x)",
+    ),
+    "create_task with its result thrown away": (
+        "asyncio.create_task(f())",
+        "t = asyncio.create_task(f())\nasync with asyncio.TaskGroup() as g:\n    g.create_task(t)",
+    ),
+    "except CancelledError": (
+        "try:\n    f()\nexcept (OSError, asyncio.CancelledError):\n    pass",
+        "try:\n    await f()\nexcept OSError:\n    raise asyncio.CancelledError",
+    ),
+    "except Exception around an await": (
+        "try:\n    await f()\nexcept Exception:\n    pass",
+        "try:\n    f()\nexcept Exception:\n    await f()",
+    ),
+    "finally that awaits": (
+        "try:\n    f()\nfinally:\n    await f()",
+        "try:\n    await f()\nfinally:\n    f()",
+    ),
+    "gather of a whole list": ("await asyncio.gather(*x)", "await asyncio.gather(x, y)"),
+    "gather without return_exceptions": (
+        "await asyncio.gather(x, y)",
+        "await asyncio.gather(x, y, return_exceptions=True)",
+    ),
+    "global variable in async code": ("global x", "nonlocal_x = 1"),
+    "lock held across an await": (
+        "lock = asyncio.Lock()\nasync with lock:\n    await f()",
+        "lock = asyncio.Lock()\nasync with lock:\n    f()\nawait f()",
+    ),
+    "loop that sleeps": (
+        "while True:\n    f()\n    await asyncio.sleep(1)",
+        "while True:\n    if f():\n        await asyncio.sleep(1)",
+    ),
+    "queue without a limit": ("q = asyncio.Queue()", "q = asyncio.Queue(maxsize=9)"),
+    "run_in_executor with a pool": (
+        "loop = asyncio.get_running_loop()\nawait loop.run_in_executor(pool, f)",
+        "loop = asyncio.get_running_loop()\nawait loop.run_in_executor(None, f)",
+    ),
+    "thread lock held across an await": (
+        "lock = threading.Lock()\nwith lock:\n    await f()",
+        "lock = threading.Lock()\nwith lock:\n    f()",
+    ),
+    "value changed across an await": ("self.x += await f()", "self.x += f()\nlocal = await f()"),
+    "wait_for around a task": (
+        "t = asyncio.create_task(f())\nawait asyncio.wait_for(t, 1)",
+        "t = asyncio.create_task(f())\nawait asyncio.wait_for(f(), 1)",
+    ),
+}
+
+
+def names(code):
+    """Returns the names that are found in a program."""
+    walk = Walk(TABLES, ast.parse(textwrap.dedent(code)))
+    return {key for key, _ in walk.uses} | {f"? {name}" for name, _ in walk.unknown}
+
+
+def in_async(body):
+    start = "import aiohttp, asyncio, threading, time\nasync def main():\n"
+    return names(start + textwrap.indent(body, "    "))
+
+
+def port(*arguments):
+    """Returns the exit code, what is printed, and what is said on standard error."""
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["port", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main()
+            except SystemExit as ended:
+                code = ended.code
+    finally:
+        sys.argv = before
+    return code, out.getvalue(), err.getvalue()
+
+
+class Patterns(unittest.TestCase):
+    def test_each_is_found_where_it_is_and_nowhere_else(self):
+        in_table = {key for key, entry in TABLES.entries.items() if entry["kind"] == "pattern"}
+        self.assertEqual(in_table, PATTERNS.keys())
+        for pattern, (has, has_not) in PATTERNS.items():
+            with self.subTest(pattern):
+                self.assertIn(pattern, in_async(has))
+                self.assertNotIn(pattern, in_async(has_not))
+
+    def test_each_leads_to_examples(self):
+        for pattern in PATTERNS:
+            for id in TABLES.entries[pattern]["examples"]:
+                self.assertIn(id, TABLES.summary, pattern)
+
+
+class Names(unittest.TestCase):
+    def finds(self, code, *wanted):
+        self.assertLessEqual({*wanted}, names(code))
+
+    def test_imports(self):
+        self.finds("import asyncio as aio\naio.sleep(0)", "asyncio.sleep", "asyncio.sleep(0)")
+        self.finds("from asyncio import Queue as Q\nQ(1).put(2)", "asyncio.Queue.put")
+        self.finds("from asyncio import *\nwait_for(f(), 1)", "asyncio.wait_for")
+        self.finds("from asyncio.queues import Queue\nQueue()", "asyncio.Queue")
+        self.finds("import asyncio.locks\nasyncio.locks.Lock()", "asyncio.Lock")
+        self.finds("import redis.asyncio as redis\nredis.from_url('')", "redis.asyncio")
+        self.finds("from aiohttp import web\nweb.Application()", "aiohttp.web")
+        self.finds("def f():\n    import asyncio\n    asyncio.run(g())", "asyncio.run")
+        self.assertEqual(names("from . import asyncio\nimport mine\nsleep(0)"), set())
+
+    def test_a_name_that_asyncio_has_not_is_silent_and_one_without_a_row_is_told(self):
+        self.assertEqual(names("import asyncio\nasyncio.nothing()"), set())
+        self.assertEqual(names("import asyncio\nasyncio.sslproto"), {"? asyncio.sslproto"})
+
+    def test_types_of_variables(self):
+        before = "import asyncio\n"
+        for code, name in [
+            ("q = asyncio.Queue()\nq.put(1)", "asyncio.Queue.put"),
+            ("q: asyncio.Queue[int] = f()\nq.join()", "asyncio.Queue.join"),
+            ("q = asyncio.PriorityQueue()\nq.get()", "asyncio.Queue.get"),
+            ("def f(e: 'asyncio.Event | None'):\n    e.wait()", "asyncio.Event.wait"),
+            ("def f():\n    q.get()\nq = asyncio.Queue()", "asyncio.Queue.get"),
+            ("def work(q):\n    q.get()\ndef main():\n    q = asyncio.Queue()", "asyncio.Queue.get"),
+            ("ts = [asyncio.create_task(f())]\nfor t in ts:\n    t.cancel()", "asyncio.Task.cancel"),
+            ("ts = {}\nts[1] = asyncio.create_task(f())\nts.pop(1).cancel()", "asyncio.Task.cancel"),
+            ("done, _ = asyncio.wait(f())\n[t.result() for t in done]", "asyncio.Task.result"),
+            ("def f() -> asyncio.Event: ...\nf().set()", "asyncio.Event.set"),
+            ("asyncio.get_event_loop().call_later(1, f)", "loop.call_later"),
+            ("async def f(reader, writer):\n    writer.drain()", "asyncio.StreamWriter.drain"),
+            ("async def f():\n    async with asyncio.timeout(1) as t:\n        t.when()",
+             "asyncio.Timeout.when"),
+            ("class A:\n    def go(self):\n        self.lock.release()\n"
+             "    def __init__(self):\n        self.lock = asyncio.Lock()", "asyncio.Lock.release"),
+            ("class P(asyncio.Protocol):\n    def connection_made(self, t): ...",
+             "asyncio.BaseProtocol.connection_made"),
+            ("class Q(asyncio.Queue): ...\nQ().task_done()", "asyncio.Queue.task_done"),
+        ]:  # fmt: skip
+            with self.subTest(code):
+                self.finds(before + code, name)
+
+    def test_constructs(self):
+        self.finds(
+            "async def f():\n    [x async for x in y]\n    g(x async for x in y)\n    yield 1",
+            "async def", "async comprehension", "async generator expression", "yield",
+        )  # fmt: skip
+        self.assertEqual(names("def f():\n    try:\n        return 1\n    finally: g()"), set())
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = Path(folder.name)
+
+    def write(self, name, content):
+        path = self.dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def test_a_broken_file_is_named_and_the_others_go_on(self):
+        self.write("good.py", "import asyncio\nasyncio.run(f())\n")
+        self.write("broken.py", "import asyncio\ndef (:\n")
+        self.write("nul.py", b"x = 1\0")
+        self.write("nested.py", "x = " + "(" * 5000 + ")" * 5000)
+        self.write("deep.py", "x = a" + ".b" * 50_000)
+        (self.dir / "link.py").symlink_to(self.dir / "nowhere")
+        self.write("long.py", "x = a" + " + a" * 2000)
+        code, out, err = port("--json", self.dir)
+        report = json.loads(out)
+        self.assertEqual((code, len(report["failed"])), (0, 5))
+        self.assertIn("broken.py is not read: line 2: ", err)
+        self.assertIn("asyncio.run", {use["name"] for use in report["uses"]})
+        self.assertEqual(port(self.dir / "broken.py")[0], 2)
+
+    def test_any_encoding_and_line_end(self):
+        for name, content in [
+            ("bom.py", b"\xef\xbb\xbfimport asyncio\nasyncio.run(f())\n"),
+            ("crlf.py", b"import asyncio\r\nasyncio.run(f())\r\n"),
+            ("tabs.py", b"import asyncio\nif 1:\n\tasyncio.run(f())\n"),
+            ("latin.py", b"# coding: latin-1\nimport asyncio\nasyncio.run(f('\xe9'))\n"),
+        ]:
+            path = self.write(name, content)
+            with self.subTest(name):
+                self.assertIn("asyncio.run (direct)", port(path)[1])
+                code, out, _ = port("--annotate", path)
+                noted = [line for line in out.splitlines() if "  # Rust: #[tokio::main]" in line]
+                self.assertEqual((code, len(noted)), (0, 1))
+        self.assertEqual(port(self.write("empty.py", ""))[0], 0)
+
+    def test_environments_hidden_folders_and_loops_are_left_out(self):
+        program = "import asyncio\nasyncio.run(f())\n"
+        own = self.write("pkg/own.py", program)
+        for folder in (".venv/lib", "env", "node_modules", ".hidden", "pkg/__pycache__"):
+            self.write(f"{folder}/x.py", program)
+        self.write("env/pyvenv.cfg", "")
+        (self.dir / "pkg/again").symlink_to(self.dir)
+        places = {use["file"] for use in json.loads(port("--json", self.dir)[1])["uses"]}
+        self.assertEqual(places, {str(own)})
+
+    def test_wrong_calls(self):
+        code, out, err = port(self.dir / "nowhere.py")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn(f"error: there is no {self.dir}/nowhere.py", err)
+        self.write("notes.txt", "")
+        code, out, err = port(self.dir)
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn(f"error: no Python file is in {self.dir}; name a file", err)
+
+    def test_nothing_is_run_or_changed(self):
+        path = self.write("evil.py", "import asyncio\nopen('made', 'w')\nraise SystemExit(9)\n")
+        before = path.read_bytes()
+        done = subprocess.run(
+            [sys.executable, ROOT / "tools/python/port.py", "."], cwd=self.dir, capture_output=True
+        )
+        self.assertEqual((done.returncode, path.read_bytes()), (0, before))
+        self.assertEqual(os.listdir(self.dir), ["evil.py"])
+
+
+class Reports(unittest.TestCase):
+    def test_the_same_in_every_form(self):
+        program = ROOT / "tests/tests/port/service.py"
+        report = json.loads(port("--json", program)[1])
+        for form in ((), ("--markdown",)):
+            text = port(*form, program)[1]
+            for use in report["uses"]:
+                self.assertIn(use["name"], text)
+            for page in report["pages"]:
+                self.assertIn(f"cargo xtask show {page}", text)
+        manifest = tomllib.loads("\n".join(report["dependencies"]))
+        self.assertLessEqual({"tokio", "reqwest", "axum"}, manifest["dependencies"].keys())
+        self.assertEqual(len(report["pages"]), 5)
+
+    def test_an_annotated_program_is_the_same_program(self):
+        for program in (ROOT / "tests/tests/port").glob("*.py"):
+            out = port("--annotate", program)[1]
+            self.assertEqual(ast.dump(ast.parse(out)), ast.dump(ast.parse(program.read_bytes())))
+            self.assertGreater(out.count("  # Rust: "), 50)
+
+
+class Twins(unittest.TestCase):
+    """The header of an example names what its twin uses."""
+
+    def test_each_use_leads_to_its_own_page(self):
+        twins = sorted(ROOT.glob("crates/*/python/*.py"))
+        report = Report(twins, TABLES)
+        self.assertEqual((report.failed, dict(report.unknown)), ({}, {}))
+        lead = total = 0
+        missed = []
+        for twin in twins:
+            id = f"{twin.parts[-3]}/{twin.stem}"
+            with open(twin, "rb") as file:
+                tokens = [it for it in tokenize.tokenize(file.readline)]
+            words = {it.string for it in tokens if it.type == tokenize.NAME}
+            for name, shown in TABLES.shown.items():
+                short = re.split(r"\W", re.sub(r"[(*].*", "", name).strip())[-1]
+                if id not in (it[-1] for it in shown) or short not in words:
+                    continue
+                total += 1
+                self.assertIn(id, TABLES.entries[name]["examples"])
+                if any(path == twin for path, _ in report.places[name]):
+                    lead += 1
+                else:
+                    missed.append(f"{id}: {name}")
+        print(f"{lead} of {total} names of the headers are found in the twins")
+        self.assertGreater(total, 500)
+        self.assertGreaterEqual(lead / total, 0.97, missed)
+
+
+if __name__ == "__main__":
+    unittest.main()
