@@ -32,13 +32,19 @@ def load(path):
     return twin
 
 
+def small():
+    """Returns a socket for which the system holds little."""
+    stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    stream.setblocking(False)
+    return stream
+
+
 def listen():
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    listener = small()
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
-    listener.setblocking(False)
     return listener
 
 
@@ -60,6 +66,34 @@ async def tcp_echo_server(twin):
     address = listener.getsockname()
     async with running(twin.serve(listener, limits, stop), stop):
         yield address[1]
+
+
+@contextlib.asynccontextmanager
+async def tcp_proxy(twin):
+    limits = twin.Limits(
+        connections=CONNECTIONS, connect=SHORT, idle=SHORT, drain=SHORT
+    )
+
+    async def echo(reader, writer):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while data := await reader.read(4096):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    open_connection = asyncio.open_connection
+
+    async def connect(*address):
+        stream = small()
+        await asyncio.get_running_loop().sock_connect(stream, address)
+        return await open_connection(sock=stream)
+
+    asyncio.open_connection = connect
+    listener, upstream, stop = listen(), listen(), asyncio.Event()
+    address, server = listener.getsockname(), upstream.getsockname()
+    async with await asyncio.start_server(echo, sock=upstream):
+        async with running(twin.serve(listener, server, limits, stop), stop):
+            yield address[1]
 
 
 @contextlib.asynccontextmanager
@@ -123,6 +157,43 @@ async def websocket_server(twin):
     listener = listen()
     async with twin.Room(limits).serve(listener):
         yield listener.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def rpc_over_one_connection(twin):
+    limits = twin.Limits(payload=1000, calls=4, call=SHORT, idle=2 * SHORT)
+
+    async def echo(request):
+        assert request != b"panic", "scheduled"
+        return request
+
+    async def connected(reader, writer):
+        try:
+            async with permits:
+                await twin.answer(reader, writer, limits, echo)
+        finally:
+            writer.transport.abort()
+
+    permits = asyncio.Semaphore(CONNECTIONS)
+    listener = listen()
+    async with await asyncio.start_server(connected, sock=listener, limit=4096):
+        yield listener.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def https_server(twin):
+    limits = twin.Limits(handshake=SHORT, drain=SHORT)
+    listener, stop = listen(), asyncio.Event()
+    address = listener.getsockname()
+    with tempfile.TemporaryDirectory() as folder:
+        chain, key = (pathlib.Path(folder, name) for name in ("chain", "key"))
+        chain.write_text(twin.FIRST_CHAIN)
+        key.write_text(twin.FIRST_KEY)
+        certificate = twin.Certificate(chain, key)
+        routes = [twin.web.get("/health", twin.hello)]
+        serving = twin.serve(listener, certificate, routes, limits, stop)
+        async with running(serving, stop):
+            yield address[1]
 
 
 @contextlib.asynccontextmanager

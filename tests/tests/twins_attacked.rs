@@ -24,7 +24,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use hostile::{
-    BoxStream, Fault, Target, api, chat, echo, lines, one_text, target, tcp, unix, whole,
+    BoxStream, Fault, Opened, Target, api, chat, echo, lines, one_text, rpc, target, tcp,
+    unix, whole,
 };
 
 fn twin(name: &str) -> PathBuf {
@@ -106,6 +107,16 @@ fn tcp_echo_server() {
     attack_tcp("tcp_echo_server", echo).unwrap();
 }
 
+/// Before a server that sends back what comes.
+#[test]
+fn tcp_proxy() {
+    let two_servers = |target| Target {
+        held: 2 << 20,
+        ..echo(target)
+    };
+    attack_tcp("tcp_proxy", two_servers).unwrap();
+}
+
 /// It names itself before what it sends back.
 #[test]
 fn servers() {
@@ -140,9 +151,9 @@ fn unix_socket() {
     attack("unix_socket", known).unwrap();
 }
 
-/// Trusts the authority that stands in the twin.
-fn client() -> Arc<ClientConfig> {
-    let source = fs::read(twin("tls")).unwrap();
+/// Trusts the authority that stands first in the twin.
+fn client(name: &str) -> Arc<ClientConfig> {
+    let source = fs::read(twin(name)).unwrap();
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(&source);
     roots.add(certificates.flatten().next().unwrap()).unwrap();
@@ -153,19 +164,21 @@ fn client() -> Arc<ClientConfig> {
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Opens a connection by a handshake with the twin.
+fn secured(name: &str) -> Arc<dyn Fn(BoxStream) -> Opened + Send + Sync> {
+    let connector = TlsConnector::from(client(name));
+    Arc::new(move |stream| {
+        let host = ServerName::try_from("localhost").unwrap();
+        let connecting = connector.connect(host, stream);
+        async { Ok(Box::new(connecting.await?) as BoxStream) }.boxed()
+    })
+}
+
 /// It makes the handshake with each client, and serves as many as may.
 #[test]
 fn tls() {
-    let connector = TlsConnector::from(client());
     let secured = |target| Target {
-        open: Arc::new({
-            let connector = connector.clone();
-            move |stream| {
-                let host = ServerName::try_from("localhost").unwrap();
-                let connecting = connector.connect(host, stream);
-                async { Ok(Box::new(connecting.await?) as BoxStream) }.boxed()
-            }
-        }),
+        open: secured("tls"),
         opens_when_served: false,
         ..whole(target)
     };
@@ -177,16 +190,34 @@ fn websocket_server() {
     attack_tcp("websocket_server", chat).unwrap();
 }
 
+#[test]
+fn rpc_over_one_connection() {
+    attack_tcp("rpc_over_one_connection", rpc).unwrap();
+}
+
 /// aiohttp limits neither connections nor the time of a head or a response: it leaves that
 /// to a proxy. What it throws away while it lingers counts here.
-#[test]
-fn api_server() {
-    let alone = |target| Target {
+fn alone(target: Target) -> Target {
+    Target {
         connections: 1000,
         held: 1_000_000,
         ends_drips: false,
         ends_silence: false,
         ..api(target)
-    };
+    }
+}
+
+#[test]
+fn api_server() {
     attack_tcp("api_server", alone).unwrap();
+}
+
+#[test]
+fn https_server() {
+    let secured = |target| Target {
+        open: secured("https_server"),
+        panics: None,
+        ..alone(target)
+    };
+    attack_tcp("https_server", secured).unwrap();
 }

@@ -13,7 +13,7 @@ use catalog::workspace::{Example, Workspace};
 use catalog::{WrongCall, inventory};
 use clap::{Parser, ValueEnum};
 
-use crate::copy;
+use xtask::copy;
 
 /// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -138,12 +138,15 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         || does(Kind::Copies)
         || does(Kind::Order)
         || does(Kind::CompileFail);
-    workspace.matching(filter)?;
+    if workspace.selected(filter)?.is_empty() {
+        let left_out = left_out(workspace, filter)?;
+        return Err(WrongCall(format!("`{filter}` is not checked{left_out}")).into());
+    }
     if needs_build {
         workspace.build(filter)?;
     }
     let workspace = &*workspace;
-    let examples = workspace.matching(filter)?;
+    let examples = workspace.selected(filter)?;
     let jobs = |example| {
         let jobs = programs
             .iter()
@@ -209,9 +212,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
         checker.compile_fail(&examples, &mut report)?;
     }
     if does(Kind::Projects) {
-        for example in &examples {
-            report.count(&example.id(), copy::check_project(workspace, example))?;
-        }
+        copy::check_projects(workspace, &examples, &mut report)?;
     }
     // What does not compile was told.
     jobs.retain(|job| {
@@ -219,5 +220,22 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
             || compiled.iter().any(|it| ptr::eq(*it, job.example))
     });
     let summary = checker.run_all(&jobs, &mut report)?;
-    report.finish(&format!("{summary}\n{}", kinds(&examples)))
+    let left_out = left_out(workspace, filter)?;
+    report.finish(&format!("{summary}\n{}{left_out}", kinds(&examples)))
+}
+
+/// Names the sections that match the filter and are not checked, as they are no default
+/// members.
+fn left_out(workspace: &Workspace, filter: &str) -> Result<String> {
+    let selected = workspace.selected(filter)?;
+    let matching = workspace.matching(filter)?;
+    let sections = workspace.sections.iter().filter(|section| {
+        let has = |found: &[&Example]| found.iter().any(|it| it.section == section.name);
+        !section.is_default && has(&matching) && !has(&selected)
+    });
+    let sections: Vec<&str> = sections.map(|section| section.name.as_str()).collect();
+    let say = |section: &&str| {
+        format!("; {section} is no default member: `check-all {section}` checks it")
+    };
+    Ok(sections.iter().map(say).collect())
 }

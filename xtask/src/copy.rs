@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use catalog::files::{make_folder, read};
 use catalog::process::printed;
-use catalog::report::Failure;
+use catalog::report::{Failure, Report};
 use catalog::workspace::{Example, Workspace, cargo};
 use catalog::{dependencies, refuse};
 
@@ -97,12 +97,22 @@ fn modules(
         let Some(tests) = &example.tests else {
             refuse!("`{name}` has no tests");
         };
+        if example.section == "services" {
+            refuse!(
+                "the tests of `{name}` need the servers that only this workspace starts"
+            );
+        }
         let tests = read(tests)?;
-        let support = example.source.with_file_name("tests").join("support.rs");
         let mut list = format!("    mod {name};\n");
         if tests.contains("super::support") {
             list += "    mod support;\n";
-            files.push(("src/tests/support.rs".to_owned(), read(&support)?));
+            // Sections may have it in common.
+            let dir = example.source.with_file_name("tests");
+            let mods = read(&dir.join("mod.rs"))?;
+            let mut paths = mods.lines().filter_map(|it| it.strip_prefix("#[path = \""));
+            let path = paths.find_map(|it| it.strip_suffix("\"]"));
+            let support = read(&dir.join(path.unwrap_or("support.rs")))?;
+            files.push(("src/tests/support.rs".to_owned(), support));
         }
         main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
         files.push((format!("src/tests/{name}.rs"), tests));
@@ -150,6 +160,33 @@ pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<Stri
     block(workspace, example, &[&read(&example.source)?], &[])
 }
 
+/// Returns the lines of a manifest for the crates that sources of these examples use. Of
+/// two lines for one crate, it is that with more features.
+///
+/// # Errors
+///
+/// When a source is not Rust.
+pub fn dependency_lines<'a>(
+    workspace: &Workspace,
+    sources: impl Iterator<Item = (&'a Example, &'a str)>,
+    is_test: bool,
+) -> Result<BTreeMap<String, String>> {
+    let mut lines: BTreeMap<String, String> = BTreeMap::new();
+    for (example, source) in sources {
+        let section = workspace.section(&example.section)?;
+        let found = dependencies::find(section, source, is_test).with_context(|| {
+            format!("{} is not Rust", workspace.relative(&example.source))
+        })?;
+        for (name, line) in found {
+            let known = lines.entry(name).or_default();
+            if line.len() > known.len() {
+                *known = line;
+            }
+        }
+    }
+    Ok(lines)
+}
+
 fn block(
     workspace: &Workspace,
     example: &Example,
@@ -157,22 +194,9 @@ fn block(
     tests: &[&str],
 ) -> Result<String> {
     let section = workspace.section(&example.section)?;
-    let find = |sources: &[&str], is_test| -> Result<BTreeMap<String, String>> {
-        let mut lines = BTreeMap::new();
-        for source in sources {
-            let found =
-                dependencies::find(section, source, is_test).with_context(|| {
-                    format!("{} is not Rust", workspace.relative(&example.source))
-                })?;
-            for (name, line) in found {
-                let known: &mut String = lines.entry(name).or_default();
-                // The one with more features.
-                if line.len() > known.len() {
-                    *known = line;
-                }
-            }
-        }
-        Ok(lines)
+    let find = |sources: &[&str], is_test| {
+        let sources = sources.iter().map(|source| (example, *source));
+        dependency_lines(workspace, sources, is_test)
     };
     let needed = find(sources, false)?;
     let mut only_tests = find(tests, true)?;
@@ -189,30 +213,62 @@ fn block(
     Ok(text)
 }
 
-/// Makes the project of an example, as a user does, and lets cargo check it.
+/// Lets cargo check the project of each example, as a user makes it. Those that depend on
+/// the same crates are checked as programs of one project; if one of them fails, each is
+/// checked alone.
 ///
 /// # Errors
 ///
-/// What cargo says.
-pub fn check_project(workspace: &Workspace, example: &Example) -> Result<(), Failure> {
-    let check = || -> Result<()> {
-        let id = example.id();
-        let dir = workspace.target.join("projects").join(&id);
-        let _ = std::fs::remove_dir_all(&dir);
-        make_folder(&dir, &project(workspace, example)?)?;
-        std::fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock"))?;
-        let mut command = Command::new(cargo());
-        command
-            .args(["check", "--quiet", "--offline"])
-            .current_dir(&dir);
-        command.env("CARGO_TARGET_DIR", workspace.target.join("projects/target"));
-        command
-            .env("CARGO_INCREMENTAL", "0")
-            .env("RUSTFLAGS", "-D warnings");
-        printed(&mut command).map(drop)
-    };
-    check().map_err(|error| Failure {
-        details: format!("{error:#}"),
-        ..Failure::new(example.id(), "its project does not compile")
-    })
+/// When `report` cannot be written.
+pub fn check_projects(
+    workspace: &Workspace,
+    examples: &[&Example],
+    report: &mut Report,
+) -> Result<()> {
+    let mut groups: BTreeMap<String, Vec<&Example>> = BTreeMap::new();
+    for &example in examples {
+        // What cannot be read is told when it is checked alone.
+        let block = dependency_block(workspace, example).unwrap_or_default();
+        let lines = block.lines().filter(|line| !line.starts_with('#'));
+        groups.entry(lines.collect()).or_default().push(example);
+    }
+    for group in groups.into_values() {
+        let is_right = group.len() > 1 && check_project(workspace, &group).is_ok();
+        for example in group {
+            let checked = match is_right {
+                true => Ok(()),
+                false => check_project(workspace, &[example]),
+            };
+            let checked = checked.map_err(|error| Failure {
+                details: format!("{error:#}"),
+                ..Failure::new(example.id(), "its project does not compile")
+            });
+            report.count(&example.id(), checked)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the project of an example, or of several with the same manifest, and lets cargo
+/// check it.
+fn check_project(workspace: &Workspace, examples: &[&Example]) -> Result<()> {
+    let first = examples.first().context("an example")?;
+    let dir = workspace.target.join("projects").join(first.id());
+    let _ = std::fs::remove_dir_all(&dir);
+    let mut files = project(workspace, first)?;
+    for other in &examples[1..] {
+        let path = format!("src/bin/{}-{}.rs", other.section, other.name);
+        files.push((path, read(&other.source)?));
+    }
+    make_folder(&dir, &files)?;
+    std::fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock"))?;
+    let mut command = Command::new(cargo());
+    command
+        .args(["check", "--quiet", "--offline"])
+        .current_dir(&dir);
+    command.env("CARGO_TARGET_DIR", workspace.target.join("projects/target"));
+    command
+        .env("CARGO_INCREMENTAL", "0")
+        .env("RUSTFLAGS", "-D warnings");
+    printed(&mut command).map(drop)
 }

@@ -1,11 +1,12 @@
 //! `cargo xtask find`: the examples that are nearest to the reader's own words.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anyhow::{Context as _, Result};
 use catalog::refuse;
-use catalog::search::{Found, Index};
 use catalog::workspace::Workspace;
+use search::{Found, Hit, Index};
 
 /// How many examples are shown.
 const MOST: usize = 10;
@@ -14,12 +15,13 @@ const MOST: usize = 10;
 const LONGEST: u64 = 64 * 1024;
 
 /// Returns the ten nearest examples, each with its summary and, where it was found by
-/// something else, with that. Without words, reads them from standard input.
+/// something else, with that, which is told once. Without words, reads them from standard input.
 ///
 /// # Errors
 ///
 /// A [`WrongCall`](catalog::WrongCall) if there are no words, or nothing has any of them.
 pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
+    let command = workspace.command;
     let mut query = words.join(" ");
     if query.trim().is_empty() && !io::stdin().is_terminal() {
         let mut bytes = Vec::new();
@@ -29,36 +31,43 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
     }
     if query.trim().is_empty() {
         refuse!(
-            "nothing to find: `cargo xtask find WORDS`, or `cargo xtask find < error.txt`"
+            "nothing to find: `{command} find WORDS`, or `{command} find < error.txt`"
         );
     }
     let index = Index::of(workspace)?;
-    let Found { hits, corrected } = index.find(&query, MOST);
+    let Found {
+        hits,
+        corrected,
+        is_vague,
+    } = index.find(&query, MOST);
     if hits.is_empty() {
-        refuse!("nothing has a word of `{query}`; `cargo xtask list` shows all examples");
+        refuse!("nothing has a word of `{query}`; `{command} list` shows all examples");
     }
     let mut text = String::new();
+    if is_vague {
+        text += "These words are everywhere. Add what it is about, such as `queue` or \
+                 `timeout`.\n";
+    }
     for (wrong, right) in corrected {
         text += &format!("Nothing has `{wrong}`; searched for `{right}`.\n");
     }
-    let width = hits
-        .iter()
-        .flat_map(|hit| hit.example)
-        .map(|example| example.id().len());
-    let width = width.max().unwrap_or_default();
+    let place = |hit: &Hit<'_>| match (hit.example, &hit.page) {
+        (Some(example), _) => example.id(),
+        (None, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
+    };
+    let width = hits.iter().map(|hit| place(hit).len()).max();
+    let width = width.unwrap_or_default();
+    let mut told = BTreeSet::new();
     for hit in hits {
+        let place = place(&hit);
         let Some(example) = hit.example else {
-            text += &format!(
-                "{:width$}  {}\n",
-                "(no example)",
-                hit.reason.unwrap_or_default()
-            );
+            text += &format!("{place:width$}  {}\n", hit.reason.unwrap_or_default());
             continue;
         };
-        text += &format!("{:width$}  {}\n", example.id(), example.header.summary);
-        if let Some(reason) = hit.reason {
+        text += &format!("{place:width$}  {}\n", example.header.summary);
+        if let Some(reason) = hit.reason.filter(|it| told.insert(it.clone())) {
             text += &format!("{:width$}    {reason}\n", "");
         }
     }
-    Ok(text + "\nRead one with `cargo xtask show EXAMPLE`.\n")
+    Ok(text + &format!("\nRead one with `{command} show EXAMPLE`.\n"))
 }

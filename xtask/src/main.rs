@@ -2,21 +2,18 @@
 
 mod bless;
 mod check;
-mod copy;
-mod find;
-mod guide;
-mod list;
+mod exercise;
 mod new;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
-use std::process::{Command as Process, ExitCode};
+use std::process::{self, ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use catalog::report::Outcome;
 use catalog::workspace::{Workspace, cargo};
 use clap::{Parser, Subcommand};
+use xtask::{Reading, exit_code};
 
 /// Checks, records, shows and lists the examples of this workspace.
 ///
@@ -38,24 +35,6 @@ enum Command {
         /// The example, with or without its section, or a part of SECTION/EXAMPLE.
         filter: String,
     },
-    /// Make a Cargo project from one example, with only the dependencies that it uses.
-    Copy {
-        /// The example, with or without its section.
-        example: String,
-        /// Another example of the same section that this one is used with: the project has
-        /// both, and the demonstration that joins them.
-        #[arg(long, value_name = "EXAMPLE")]
-        with: Option<String>,
-        /// Take the example's tests along.
-        #[arg(long)]
-        with_tests: bool,
-        /// The project's folder: a new or empty one.
-        #[arg(required_unless_present = "print_manifest")]
-        dir: Option<PathBuf>,
-        /// Print the dependencies for a Cargo.toml, and make nothing.
-        #[arg(long, conflicts_with_all = ["dir", "with", "with_tests"])]
-        print_manifest: bool,
-    },
     /// Make the files of a new example, ready to be filled in.
     New {
         /// The example, as SECTION/EXAMPLE.
@@ -73,42 +52,21 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<OsString>,
     },
-    /// Find examples by your own words: a question, a name of Python or Rust, a message.
-    Find {
-        /// Any words, or a whole sentence; without words, standard input is read, such as a
-        /// traceback.
-        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
-        words: Vec<String>,
-    },
-    /// Print the blocks of a guide to asyncio in their order, with the examples that answer
-    /// them; without a number, the guides.
-    Guide {
-        /// The number of the guide.
-        guide: Option<usize>,
-    },
-    /// Print every example with its summary.
-    List,
-    /// Print an example: header, both programs, transcript.
-    Show {
-        /// The example, with or without its section.
-        example: String,
-    },
+    /// Fill the gap in an example: it is checked each time you save your file. Without a
+    /// name, list the exercises.
+    Exercise(exercise::Options),
+    #[command(flatten)]
+    Reading(Reading),
 }
 
 /// Builds and runs a tool that is a package of its own, so that nobody else compiles it.
 /// The tool takes the arguments and says what is wrong with them; its exit code is ours.
 fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<ExitCode> {
-    let mut command = Process::new(cargo());
+    let mut command = process::Command::new(cargo());
     command.args(["run", "--package", package]);
     command.args(release.then_some("--release"));
     command.args((!io::stderr().is_terminal()).then_some("--quiet"));
-    let status = command
-        .arg("--")
-        .args(arguments)
-        .status()
-        .context("cannot run cargo")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    exit_code(command.arg("--").args(arguments))
 }
 
 /// Exit code 3 when the machine was too busy to judge every program.
@@ -122,40 +80,19 @@ fn code(outcome: Outcome) -> ExitCode {
 
 fn run(command: &Command) -> Result<ExitCode> {
     let mut workspace = Workspace::open()?;
-    let text = match command {
-        Command::CheckAll(options) => {
-            return check::check_all(&mut workspace, options).map(code);
+    match command {
+        Command::CheckAll(options) => check::check_all(&mut workspace, options).map(code),
+        Command::Bless { filter } => bless::bless(&mut workspace, filter).map(code),
+        Command::Exercise(options) => exercise::exercise(&mut workspace, options),
+        Command::Bench { arguments } => tool("bench", true, arguments),
+        Command::Book { arguments } => tool("book", false, arguments),
+        Command::New { example } => {
+            let text = new::new(&workspace, example)?;
+            io::stdout().lock().write_all(text.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
         }
-        Command::Bless { filter } => {
-            return bless::bless(&mut workspace, filter).map(code);
-        }
-        Command::Bench { arguments } => return tool("bench", true, arguments),
-        Command::Book { arguments } => return tool("book", false, arguments),
-        Command::Copy {
-            example,
-            with,
-            with_tests,
-            dir,
-            ..
-        } => {
-            let example = workspace.example(example)?;
-            let with = with
-                .as_deref()
-                .map(|name| workspace.example(name))
-                .transpose()?;
-            match dir {
-                Some(dir) => copy::copy(&workspace, example, with, *with_tests, dir)?,
-                None => copy::dependency_block(&workspace, example)?,
-            }
-        }
-        Command::New { example } => new::new(&workspace, example)?,
-        Command::Find { words } => find::find(&workspace, words)?,
-        Command::Guide { guide } => guide::guide(&workspace, *guide)?,
-        Command::List => list::list(&workspace),
-        Command::Show { example } => list::show(&workspace, workspace.example(example)?)?,
-    };
-    io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+        Command::Reading(command) => command.run(&workspace),
+    }
 }
 
 fn main() -> ExitCode {

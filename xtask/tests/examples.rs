@@ -18,7 +18,11 @@ fn main() -> Result<ExitCode> {
     }
     let filter = arguments.into_iter().find(|it| !it.starts_with('-'));
     let filter = filter.unwrap_or_default();
-    if Workspace::open()?.matching(&filter).is_err() {
+    let workspace = Workspace::open()?;
+    let mut examples = workspace.selected(&filter).unwrap_or_default();
+    // `cargo test` tests default members.
+    examples.retain(|it| workspace.section(&it.section).is_ok_and(|it| it.is_default));
+    if examples.is_empty() {
         println!("no example matches `{filter}`");
         return Ok(ExitCode::SUCCESS);
     }

@@ -2,12 +2,18 @@
 //! That each file has its place is checked with the examples.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
 
-use catalog::questions;
-use catalog::tables::{self, ApiName, Block, Guide, Message, Status};
+use catalog::dependencies::code_name;
+use catalog::files::entries;
+use catalog::python::Python;
+use catalog::tables::{
+    self, ApiName, Block, Guide, Message, Neighbour, RustNames, Status,
+};
 use catalog::workspace::{Workspace, read_golden};
+use catalog::{compile_fail, questions};
 use serde::de::DeserializeOwned;
 
 fn root() -> PathBuf {
@@ -73,18 +79,177 @@ fn every_message_leads_to_its_examples() {
             seen.insert((from, message.clone())),
             "{message} is there twice"
         );
-        for id in examples {
-            let example = workspace.example(&id);
-            let example = example.unwrap_or_else(|e| panic!("{message}: {e}"));
-            assert_eq!(example.id(), id, "{message}");
+        are_there(&workspace, &message, &examples);
+    }
+}
+
+fn are_there(workspace: &Workspace, row: &str, examples: &[String]) {
+    for id in examples {
+        let example = workspace.example(id);
+        let example = example.unwrap_or_else(|e| panic!("{row}: {e}"));
+        assert_eq!(example.id(), *id, "{row}");
+    }
+}
+
+/// Each library stands once, in order, with a crate and its state, and leads to examples
+/// that are there. A crate that no section depends on is said to be not tried, and no other.
+#[test]
+fn every_library_has_its_crate() {
+    let workspace = workspace();
+    let rows: Vec<Neighbour> = table("docs/neighbours.tsv");
+    assert!(rows.len() >= 60 && rows.is_sorted_by(|a, b| a.name < b.name));
+    let sections = workspace.sections.iter();
+    let dependencies = sections.flat_map(|section| &section.dependencies);
+    let used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
+    for row in &rows {
+        assert!(
+            ["library", "standard library"].contains(&&*row.kind),
+            "{row:?}"
+        );
+        assert!(!row.crates.is_empty() && !row.kept.is_empty(), "{row:?}");
+        let is_tried = |it: &String| it == "std" || used.contains(it.as_str());
+        let says_so = row.differs.to_lowercase().contains("not tried here");
+        assert_eq!(says_so, !row.crates.iter().all(is_tried), "{row:?}");
+        are_there(&workspace, &row.name, &row.examples);
+    }
+}
+
+/// Otherwise it is compiled for nothing, and counts as tried.
+#[test]
+fn every_dependency_of_a_section_is_used() {
+    for section in &workspace().sections {
+        let folders = ["src", "src/demos", "src/tests"];
+        let folders = folders.map(|folder| entries(&section.dir.join(folder)));
+        let files = folders
+            .into_iter()
+            .flat_map(|it| it.expect("it can be read"));
+        let support = root().join("tools/runner/support.rs");
+        let files = files.filter(|path| path.is_file()).chain([support]);
+        let text: String = files
+            .map(|path| fs::read_to_string(path).expect("text"))
+            .collect();
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let words: BTreeSet<&str> = words.collect();
+        for dependency in &section.dependencies {
+            let name = code_name(dependency);
+            assert!(
+                words.contains(&*name),
+                "{} does not use `{name}`",
+                section.name
+            );
         }
     }
 }
 
-/// A name whose counterpart is said to be the same is shown by an example, or the row says
-/// what is different. No example is named twice for a name.
+/// Each name of Rust stands once and leads to examples that are there.
 #[test]
-fn what_is_said_to_be_the_same_is_shown() {
+fn every_name_of_rust_leads_to_its_examples() {
+    let workspace = workspace();
+    let mut seen = BTreeSet::new();
+    for row in table::<RustNames>("docs/rust-names.tsv") {
+        assert!(
+            !row.meaning.is_empty() && !row.examples.is_empty(),
+            "{row:?}"
+        );
+        are_there(&workspace, &row.names, &row.examples);
+        for name in row.names.split(' ') {
+            assert!(seen.insert(name.to_owned()), "{name} is there twice");
+        }
+    }
+    assert!(!seen.is_empty());
+}
+
+/// Whether the text has the message: each part between two `...`, one after the other.
+fn has(text: &str, message: &str) -> bool {
+    let text = text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    let mut rest = Some(text.as_str());
+    for part in message.split("...") {
+        let found = rest.and_then(|rest| rest.split_once(part.trim()));
+        rest = found.map(|(_, rest)| rest);
+    }
+    rest.is_some()
+}
+
+/// The messages that a source prints.
+fn messages(from: &str) -> BTreeSet<String> {
+    let rows = table::<Message>("docs/messages.tsv").into_iter();
+    let rows = rows.filter(|row| row.from == from);
+    rows.map(|row| row.message).collect()
+}
+
+/// A program under `compile-fail` provokes each of rustc's messages. The tests of the
+/// section real-world provoke those of Tokio and of the other crates.
+#[test]
+fn each_message_of_the_compiler_is_provoked() {
+    let workspace = workspace();
+    let programs = workspace.sections.iter().map(compile_fail::find);
+    let programs = programs.flat_map(|found| found.expect("they can be read"));
+    let said: Vec<String> = programs
+        .map(|(_, program)| program.expect("it is well-formed").words)
+        .collect();
+    let mut unprovoked = messages("rustc");
+    assert!(unprovoked.len() > 5);
+    unprovoked.retain(|message| !said.iter().any(|words| has(words, message)));
+    assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
+}
+
+/// `tools/python/messages.py` has a program for each of Python's messages, and no other.
+#[test]
+#[cfg(target_os = "linux")]
+fn each_message_of_python_is_provoked() {
+    let workspace = workspace();
+    let python = match Python::find() {
+        Err(problem) if env::var_os("REQUIRE_CPYTHON").is_none() => {
+            return eprintln!("Python's messages are left out: {problem}");
+        }
+        found => found.expect("a CPython"),
+    };
+    let packages = python.environment(&workspace).expect("the packages");
+    let script = root().join("tools/python/messages.py");
+    let output = Command::new(packages)
+        .args(["-I", "-X", "dev"])
+        .arg(script)
+        .output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let mut unprovoked = messages("Python");
+    let mut unknown_here = 0;
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (message, text): (String, Option<String>) =
+            serde_json::from_str(line).expect("a message and a text");
+        assert!(unprovoked.remove(&message), "no row, or two: `{message}`");
+        match text {
+            Some(text) => assert!(has(&text, &message), "`{message}` is not in {text}"),
+            None => unknown_here += 1,
+        }
+    }
+    assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
+    assert!(unknown_here <= 2, "{unknown_here} are of other versions");
+}
+
+/// Who comes from a block of a guide first meets a program of about its size: at most three
+/// times its lines of code, or 15.
+#[test]
+fn the_first_example_of_a_block_is_not_much_longer() {
+    let workspace = workspace();
+    for row in table::<Block>("docs/guides.tsv") {
+        let Some(lines) = row.lines else { continue };
+        let first = workspace.example(&row.examples[0]).expect("an example");
+        let text = fs::read_to_string(&first.source).expect("its source");
+        let is_code = |line: &&str| !line.is_empty() && !line.starts_with("//");
+        let own = text.lines().map(str::trim).filter(is_code).count();
+        assert!(
+            own <= 15.max(3 * lines),
+            "{}: {own} lines, {row:?}",
+            first.id()
+        );
+    }
+}
+
+/// An example shows each counterpart, or the row says why none does. No example is named
+/// twice for a name.
+#[test]
+fn each_counterpart_is_shown() {
     let workspace = workspace();
     for name in table::<ApiName>("docs/asyncio-api.tsv") {
         for id in &name.examples {
@@ -92,12 +257,16 @@ fn what_is_said_to_be_the_same_is_shown() {
             let count = example.header.asyncio.iter().filter(|it| **it == name.name);
             assert_eq!((count.count(), example.id()), (1, id.clone()), "{name:?}");
         }
-        let is_shown = workspace
-            .examples()
-            .any(|example| example.header.asyncio.contains(&name.name));
-        let is_same =
-            name.status == Status::Direct && !name.counterpart.contains(" but ");
-        assert!(is_shown || !is_same, "no example shows {name:?}");
+        let mut examples = workspace.examples();
+        let is_shown = examples.any(|it| it.header.asyncio.contains(&name.name));
+        let has_reason = name.counterpart.contains("; no example: ");
+        let has_none = name.status == Status::None;
+        let is_answered = is_shown || has_none || has_reason;
+        assert!(
+            is_answered,
+            "no example shows {name:?}, and it does not say why"
+        );
+        assert!(!(is_shown && has_reason), "an example shows {name:?}");
     }
 }
 

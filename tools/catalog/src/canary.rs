@@ -1,5 +1,7 @@
-//! Tells a busy machine from a wrong program: a timer that should never be late.
+//! Tells a busy machine from a wrong program: a timer that should never be late, and how
+//! long threads have waited for a core.
 
+use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -31,10 +33,41 @@ fn watch() {
     }
 }
 
-/// Returns whether a tick was late between `start` and now, or is late and has not come
-/// yet. A program that ran in that time and was late, or printed lines out of order, proves
-/// nothing.
-pub fn was_late_since(start: Instant) -> bool {
-    let (due, late) = *TICKS.lock().unwrap_or_else(PoisonError::into_inner);
-    late.is_some_and(|came| came >= start) || due.is_some_and(|due| due.elapsed() > LATE)
+/// A run beside which the canary is watched.
+#[derive(Debug)]
+pub struct Watch {
+    start: Instant,
+    waited: Option<Duration>,
+}
+
+impl Watch {
+    /// Begins now.
+    pub fn begin() -> Self {
+        Self {
+            start: Instant::now(),
+            waited: waited_for_a_core(),
+        }
+    }
+
+    /// Returns whether the machine has been busy since the beginning: a tick was late, or is
+    /// late and has not come yet, or some thread waited for a core for a quarter of the time.
+    /// A program that was late then, or printed lines out of order, proves nothing.
+    pub fn saw_a_busy_machine(&self) -> bool {
+        let (due, late) = *TICKS.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.waited.zip(waited_for_a_core());
+        late.is_some_and(|came| came >= self.start)
+            || due.is_some_and(|due| due.elapsed() > LATE)
+            || waited.is_some_and(|(before, now)| {
+                now.saturating_sub(before) > self.start.elapsed() / 4
+            })
+    }
+}
+
+/// Returns for how long some thread of this machine has waited for a core, since the machine
+/// started: Linux counts it. A timer alone does not tell, as the scheduler prefers threads
+/// that mostly sleep.
+fn waited_for_a_core() -> Option<Duration> {
+    let pressure = fs::read_to_string("/proc/pressure/cpu").ok()?;
+    let total = pressure.lines().next()?.rsplit_once("total=")?.1;
+    total.parse().ok().map(Duration::from_micros)
 }

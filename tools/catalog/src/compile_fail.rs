@@ -94,7 +94,8 @@ impl CompileFail {
         lines.collect::<Vec<&str>>().join("\n")
     }
 
-    /// Compiles the program with all crates of its section, and returns the errors.
+    /// Compiles the program with all crates of its section, and returns the errors. For a
+    /// lint of clippy, clippy compiles it.
     pub fn compile(
         &self,
         workspace: &Workspace,
@@ -102,7 +103,13 @@ impl CompileFail {
         built: &Built,
     ) -> anyhow::Result<Vec<Diagnostic>> {
         let name = format!("compile-fail/{}-{}.rmeta", section.name, self.name);
-        built.compile(section, &self.path, None, &workspace.target.join(name))
+        let out = workspace.target.join(name);
+        let lint = self.code.as_deref().unwrap_or_default();
+        let compiler = match lint.starts_with("clippy::") {
+            true => "clippy-driver",
+            false => "rustc",
+        };
+        built.compile_with(compiler, section, &self.path, None, &out)
     }
 
     /// Compiles the program.

@@ -136,7 +136,14 @@ impl Problems<'_> {
             // The twin's golden where the two differ; what lists the modules of a folder,
             // what its tests share, and what tests all servers.
             let name = stem.strip_suffix(".python").unwrap_or(&stem);
-            let shared = ["mod", "support", "hostile", "all_servers"];
+            let shared = [
+                "mod",
+                "support",
+                "hostile",
+                "all_servers",
+                "messages",
+                "changed_a_little",
+            ];
             let is_known = extension == "rs" && shared.contains(&name)
                 || examples.iter().any(|example| {
                     let differs = example.header.differs.is_some();

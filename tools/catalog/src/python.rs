@@ -48,7 +48,7 @@ impl Python {
             }
         }
         Err(format!(
-            "the twins need CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
+            "this needs CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
              the variable PYTHON{problems}"
         ))
     }

@@ -40,15 +40,13 @@ impl Built {
                         artifact.filenames.iter().filter_map(|file| file.parent());
                     let folders = files.map(|folder| format!("dependency={folder}"));
                     built.folders.extend(folders);
-                    let binary = artifact.executable.clone();
-                    match binary
-                        .filter(|_| artifact.target.is_bin() && !artifact.profile.test)
-                    {
-                        Some(binary) => {
-                            let name = artifact.target.name.clone();
-                            built.binaries.insert(name, binary.into_std_path_buf());
-                        }
-                        None => built.libraries.push(artifact),
+                    let Some(binary) = artifact.executable.clone() else {
+                        built.libraries.push(artifact);
+                        continue;
+                    };
+                    if artifact.target.is_bin() && !artifact.profile.test {
+                        let name = artifact.target.name.clone();
+                        built.binaries.insert(name, binary.into_std_path_buf());
                     }
                 }
                 Message::BuildScriptExecuted(script) => {
@@ -97,7 +95,23 @@ impl Built {
         only: Option<&BTreeSet<String>>,
         out: &Path,
     ) -> Result<Vec<Diagnostic>> {
-        let crates = section.dependencies.iter().filter(|it| it.path.is_none());
+        self.compile_with("rustc", section, file, only, out)
+    }
+
+    /// As `compile`, with a program that takes rustc's arguments, such as `clippy-driver`.
+    ///
+    /// # Errors
+    ///
+    /// As `compile`.
+    pub fn compile_with(
+        &self,
+        compiler: &str,
+        section: &Section,
+        file: &Path,
+        only: Option<&BTreeSet<String>>,
+        out: &Path,
+    ) -> Result<Vec<Diagnostic>> {
+        let crates = section.dependencies.iter();
         let named = crates.map(|dependency| (code_name(dependency), dependency));
         let named = named.filter(|(name, _)| only.is_none_or(|only| only.contains(name)));
         let libraries: BTreeMap<String, PathBuf> = named
@@ -111,7 +125,7 @@ impl Built {
             fs::create_dir_all(folder)?;
         }
         let _ = fs::remove_file(out);
-        let mut rustc = Command::new("rustc");
+        let mut rustc = Command::new(compiler);
         rustc
             .arg(file)
             .args(["--edition", section.edition.as_str(), "--crate-type=bin"]);
@@ -119,7 +133,10 @@ impl Built {
         // What cargo tells a package of itself.
         rustc
             .env("CARGO_PKG_NAME", "copy")
-            .env("CARGO_PKG_VERSION", "0.1.0");
+            .env("CARGO_PKG_VERSION", "0.1.0")
+            .env("CARGO_PKG_DESCRIPTION", "A copy")
+            .env("CARGO_MANIFEST_DIR", out.with_file_name(""))
+            .env("CLIPPY_CONF_DIR", &section.dir);
         if only.is_some() {
             rustc.args(["-D", "warnings"]);
         }
@@ -134,7 +151,8 @@ impl Built {
                 .arg("--extern")
                 .arg(format!("{name}={}", library.display()));
         }
-        let output = rustc.output().context("cannot run rustc")?;
+        let output = rustc.output();
+        let output = output.with_context(|| format!("cannot run {compiler}"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         let mut errors = Vec::new();
         for line in said.lines() {
@@ -147,7 +165,7 @@ impl Built {
         }
         ensure!(
             !errors.is_empty() || output.status.success(),
-            "rustc: {said}"
+            "{compiler}: {said}"
         );
         Ok(errors)
     }

@@ -67,6 +67,8 @@ pub struct Crate {
 pub struct Block {
     /// The guide's number and the block's: `000-01`.
     pub block: String,
+    /// How many lines of code it has; none for an exercise.
+    pub lines: Option<usize>,
     /// The headings above it.
     pub heading: String,
     /// The examples that answer it.
@@ -81,6 +83,12 @@ impl Block {
     pub fn guide(&self) -> &str {
         self.block.split('-').next().unwrap_or_default()
     }
+
+    /// Returns the part of the guide that it is in, and its own heading.
+    pub fn headings(&self) -> (&str, &str) {
+        let heading = self.heading.as_str();
+        heading.split_once(" / ").unwrap_or(("", heading))
+    }
 }
 
 /// A guide: a row of `docs/guide-titles.tsv`.
@@ -90,6 +98,37 @@ pub struct Guide {
     pub guide: String,
     /// Its title.
     pub title: String,
+}
+
+impl Guide {
+    /// Returns its number as readers write it: `3`.
+    pub fn number(&self) -> &str {
+        match self.guide.trim_start_matches('0') {
+            "" => "0",
+            number => number,
+        }
+    }
+
+    /// Returns its number, if it has one, and its title.
+    pub fn full_title(&self) -> String {
+        match self.number() {
+            "EX" => self.title.clone(),
+            number => format!("Guide {number}: {}", self.title),
+        }
+    }
+}
+
+/// What the guides say outside of code: a row of `docs/advice.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Advice {
+    /// The blocks that it stands behind; `003-00` is before the first.
+    #[serde(deserialize_with = "words")]
+    pub after: Vec<String>,
+    /// What is true of it in Rust.
+    pub advice: String,
+    /// Where to read on: examples, chapters, and headings of chapters.
+    #[serde(deserialize_with = "words")]
+    pub here: Vec<String>,
 }
 
 /// A question of a reader: a row of `docs/questions.tsv`.
@@ -102,6 +141,42 @@ pub struct Question {
     pub examples: Vec<String>,
 }
 
+/// An exercise: a row of `docs/exercises.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Exercise {
+    /// The example that is its solution.
+    pub example: String,
+    /// The functions whose bodies the reader writes.
+    #[serde(deserialize_with = "words")]
+    pub functions: Vec<String>,
+    /// What they have to do.
+    pub task: String,
+    /// What to look at when stuck.
+    pub hint: String,
+    /// A body of the first function that a reader may write, and that must not pass.
+    pub wrong: String,
+}
+
+impl Exercise {
+    /// Returns its name, which is that of its example.
+    pub fn name(&self) -> &str {
+        self.example.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// A line of the sheet: a row of `docs/sheet.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct SheetRow {
+    /// The heading that it stands under.
+    pub group: String,
+    /// How asyncio does it.
+    pub asyncio: String,
+    /// How Tokio does it.
+    pub tokio: String,
+    /// The example that shows both.
+    pub example: String,
+}
+
 /// A word that readers type, and the words of the examples that mean the same: a row of
 /// `docs/synonyms.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
@@ -110,6 +185,19 @@ pub struct Synonym {
     pub word: String,
     /// What is searched besides.
     pub others: String,
+}
+
+/// Names of Tokio and of the crates beside it that no example is about: a row of
+/// `docs/rust-names.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct RustNames {
+    /// Names without their module or type.
+    pub names: String,
+    /// What they are for.
+    pub meaning: String,
+    /// The examples that come near, the best one first.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
 }
 
 /// What a library or the compiler prints when something is wrong: a row of
@@ -123,6 +211,25 @@ pub struct Message {
     /// What it means, and what to do.
     pub meaning: String,
     /// The examples that show it or the cure, the best one first.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
+}
+
+/// A library that stands beside asyncio in Python programs: a row of `docs/neighbours.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Neighbour {
+    /// As it is imported: `redis.asyncio`.
+    pub name: String,
+    /// `library`, or `standard library`.
+    pub kind: String,
+    /// The crates that take its place, or `std`.
+    #[serde(rename = "crate", deserialize_with = "words")]
+    pub crates: Vec<String>,
+    /// The newest release of each, and its month.
+    pub kept: String,
+    /// What is different, and whether the crate was tried here.
+    pub differs: String,
+    /// The examples that show it, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
 }

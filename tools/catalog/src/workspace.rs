@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::{Dependency, Edition, MetadataCommand, Target};
+use cargo_metadata::{Dependency, Edition, Metadata, MetadataCommand, Target};
 
 use crate::files::read;
 use crate::header::{self, Header};
@@ -27,6 +27,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Where cargo puts what it builds.
     pub target: PathBuf,
+    /// What a reader types before `find`: `cargo xtask`.
+    pub command: &'static str,
     /// In the order of the workspace's members, which is the reading order.
     pub sections: Vec<Section>,
     built: Built,
@@ -41,6 +43,8 @@ pub struct Section {
     pub description: String,
     /// The package's folder.
     pub dir: PathBuf,
+    /// Whether the package is a default member. If not, it is checked only by name.
+    pub is_default: bool,
     /// The package's edition.
     pub edition: Edition,
     /// What the package depends on.
@@ -156,6 +160,15 @@ impl Workspace {
             }
             other => anyhow::Error::new(other).context("cannot run cargo metadata"),
         })?;
+        Self::of(metadata, "cargo xtask")
+    }
+
+    /// Finds the sections and examples of the workspace that cargo has described.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn of(metadata: Metadata, command: &'static str) -> Result<Self> {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let mut sections = Vec::new();
         for package in metadata.workspace_packages() {
@@ -173,6 +186,7 @@ impl Workspace {
                 examples: examples.collect::<Result<_>>()?,
                 description: package.description.clone().unwrap_or_default(),
                 dir: dir.to_owned(),
+                is_default: metadata.workspace_default_members.contains(&package.id),
                 edition: package.edition,
                 dependencies: package.dependencies.clone(),
                 name,
@@ -197,6 +211,7 @@ impl Workspace {
         Ok(Self {
             target: metadata.target_directory.into_std_path_buf(),
             root,
+            command,
             sections,
             built: Built::default(),
         })
@@ -231,6 +246,28 @@ impl Workspace {
         if found.is_empty() {
             bail!(self.no_such_example("no example matches", filter));
         }
+        Ok(found)
+    }
+
+    /// What [`matching`](Self::matching) finds, without sections that are no default members,
+    /// unless the filter names the example, or names such a section and nothing else.
+    pub fn selected(&self, filter: &str) -> Result<Vec<&Example>> {
+        if let Ok(section) = self.section(filter)
+            && !section.is_default
+        {
+            return Ok(section.examples.iter().collect());
+        }
+        let mut found = self.matching(filter)?;
+        let is_example = !self.named(filter).is_empty();
+        let filter = filter.to_lowercase();
+        found.retain(|example| {
+            let mut sections = self.sections.iter();
+            let section = sections.find(|section| section.name == example.section);
+            section.is_none_or(|section| {
+                let is_named = is_example || filter.starts_with(&section.name);
+                section.is_default || is_named
+            })
+        });
         Ok(found)
     }
 
@@ -272,7 +309,10 @@ impl Workspace {
         let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
         WrongCall(match near.map(|near| self.named(near)[0].id()) {
             Some(id) => format!("{what} `{wrong}`; did you mean `{id}`?"),
-            None => format!("{what} `{wrong}`; `cargo xtask list` shows which there are"),
+            None => {
+                let list = format!("`{} list`", self.command);
+                format!("{what} `{wrong}`; {list} shows which there are")
+            }
         })
     }
 
@@ -282,7 +322,7 @@ impl Workspace {
     ///
     /// When a section does not build; cargo has then said why on standard error.
     pub fn build(&mut self, filter: &str) -> Result<()> {
-        let examples = self.matching(filter)?.into_iter();
+        let examples = self.selected(filter)?.into_iter();
         let mut sections: Vec<&str> = examples.map(|it| it.section.as_str()).collect();
         sections.dedup();
         let mut command = Command::new(cargo());

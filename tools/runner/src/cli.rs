@@ -3,9 +3,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use crate::Example;
 use crate::run::{Manner, VARIABLE, run_all, run_as_told};
 use crate::transcript::print_raw;
+use crate::{Example, Provide};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
@@ -23,7 +23,12 @@ enum Command {
 ///
 /// Exit code 0 when all went well, 1 when an example returned an error or panicked, 2
 /// when the call was wrong, in which case nothing has run.
-pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode {
+pub fn run_section(
+    section: &str,
+    title: &str,
+    examples: &[Example],
+    provide: Provide,
+) -> ExitCode {
     let told = env::var(VARIABLE).ok();
     let called = match &told {
         Some(words) => parse(words.split(' ').map(OsString::from)),
@@ -49,6 +54,10 @@ pub fn run_section(section: &str, title: &str, examples: &[Example]) -> ExitCode
                 }
                 if found.len() > 1 && !arguments.is_empty() {
                     return Err("arguments behind `--` go to one example".to_owned());
+                }
+                let names: Vec<&str> = found.iter().map(|example| example.name).collect();
+                if let Some(code) = provide(&names)? {
+                    return Ok(code);
                 }
                 return Ok(run_all(&found, manner, &arguments));
             }

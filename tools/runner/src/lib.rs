@@ -45,6 +45,10 @@ pub enum Run {
     Local(fn() -> LocalFuture),
 }
 
+/// Provides what the examples of these names need. If it has run this program again with all
+/// that they need, it returns the exit code.
+pub type Provide = fn(&[&str]) -> Result<Option<ExitCode>, String>;
+
 /// What [`Run::Send`] returns.
 pub type SendFuture = Pin<Box<dyn Future<Output = Result<ExitCode, String>> + Send>>;
 

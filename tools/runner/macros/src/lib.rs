@@ -16,15 +16,22 @@ use proc_macro::TokenStream;
 /// The future of `run` has to be `Send`, so that what a reader pastes also works inside
 /// `tokio::spawn`. An example that is about the opposite says why in its header: `send: no
 /// (why)`.
+///
+/// `section!(path::to::function)` names a function that provides what the examples need,
+/// such as servers; it is of the type `runner::Provide`.
 #[proc_macro]
-pub fn section(_: TokenStream) -> TokenStream {
+pub fn section(provide: TokenStream) -> TokenStream {
     let src = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("src");
-    let written =
-        write(&src).unwrap_or_else(|problem| format!("compile_error!({problem:?});"));
+    let provide = match provide.is_empty() {
+        true => "|_| ::std::result::Result::Ok(None)".to_owned(),
+        false => provide.to_string(),
+    };
+    let written = write(&src, &provide)
+        .unwrap_or_else(|problem| format!("compile_error!({problem:?});"));
     written.parse().expect("it is Rust")
 }
 
-fn write(src: &Path) -> Result<String, String> {
+fn write(src: &Path, provide: &str) -> Result<String, String> {
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
@@ -60,6 +67,7 @@ fn write(src: &Path) -> Result<String, String> {
         "fn main() -> ::std::process::ExitCode {{
             ::runner::run_section(
                 env!(\"CARGO_PKG_NAME\"), env!(\"CARGO_PKG_DESCRIPTION\"), &[{examples}],
+                {provide},
             )
         }}"
     ))
