@@ -7,11 +7,11 @@
 //! ```
 //! ````
 //!
-//! `include=SECTION/EXAMPLE` is the program or, for `python`, its twin, and
-//! `include=SECTION/compile-fail/NAME` a program that must not compile; `item=NAME` is one
-//! function, type or class of it or of its demonstration. A link
-//! `[text](example:SECTION/EXAMPLE)` goes to an
-//! example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
+//! `include=SECTION/EXAMPLE` is the program or, for `python`, its twin,
+//! `include=SECTION/compile-fail/NAME` a program that must not compile, and
+//! `include=application/MODULE` a module of the application; `item=NAME` is one function,
+//! type or class of it or of its demonstration. A link `[text](example:SECTION/EXAMPLE)`
+//! goes to an example's page, and `[text](asyncio:asyncio.wait_for)` to a name's entry.
 
 use std::path::PathBuf;
 
@@ -142,6 +142,9 @@ fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<PathBuf> {
     if let Some((section, program)) = name.split_once("/compile-fail/") {
         let dir = &workspace.section(section)?.dir;
         return Ok(dir.join(format!("compile-fail/{program}.rs")));
+    }
+    if let Some(module) = name.strip_prefix("application/") {
+        return Ok(workspace.root.join(format!("application/src/{module}.rs")));
     }
     let example = workspace.example(name)?;
     let path = if is_rust {

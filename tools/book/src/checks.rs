@@ -7,10 +7,12 @@ use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
-use catalog::tables::{ApiName, Block, Crate, Guide};
+use catalog::tables::{Advice, ApiName, Block, Crate, Guide, SheetRow};
 use catalog::workspace::Workspace;
+use regex::Regex;
 
-use crate::contents::{in_production, meant};
+use crate::contents::{Contents, in_production, meant};
+use crate::guide_page::target;
 
 /// Returns what is wrong with the files of the sections.
 pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
@@ -42,6 +44,23 @@ pub fn blocks(
                 "{place}: docs/guide-titles.tsv has no title for the guide `{guide}`"
             ));
         }
+    }
+    problems
+}
+
+/// Returns the pieces of advice that stand behind no block, or lead to no page.
+pub fn advice(contents: &Contents<'_>, advice: &[(String, Advice)]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (place, row) in advice {
+        let is_there = |name: &str| {
+            let mut blocks = contents.blocks.iter();
+            blocks.any(|it| it.block == name || format!("{}-00", it.guide()) == name)
+        };
+        let strange = row.after.iter().filter(|name| !is_there(name));
+        problems.extend(strange.map(|name| format!("{place}: no block `{name}`")));
+        let nowhere = row.here.iter().filter(|it| target(contents, it).is_none());
+        problems
+            .extend(nowhere.map(|it| format!("{place}: no example or chapter `{it}`")));
     }
     problems
 }
@@ -124,6 +143,37 @@ pub fn headers(
                     workspace.relative(&example.source)
                 ));
             }
+        }
+    }
+    Ok(problems)
+}
+
+/// Returns what the sheet names and the programs of the row's example do not: whatever is
+/// called, and each name with a capital letter or an underscore.
+pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<String>> {
+    let names = Regex::new(r"\b(?:\w*[A-Z_]\w{2,}|\w{4,}(?:\(|!|::))")?;
+    let mut problems = Vec::new();
+    for (place, row) in rows {
+        let example = match workspace.example(&row.example) {
+            Ok(example) => example,
+            Err(error) => {
+                problems.push(format!("{place}: {error}"));
+                continue;
+            }
+        };
+        let rust = example
+            .sources()
+            .chain(&example.tests)
+            .map(|path| read(path));
+        let rust = rust.collect::<Result<String>>()?;
+        let python = read(&example.twin).unwrap_or_default();
+        for (cell, program) in [(&row.asyncio, python), (&row.tokio, rust)] {
+            let names = names.find_iter(cell).map(|name| name.as_str());
+            problems.extend(
+                names.filter(|name| !program.contains(name)).map(|name| {
+                    format!("{place}: {} does not show `{name}`", row.example)
+                }),
+            );
         }
     }
     Ok(problems)

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use catalog::compile_fail::CompileFail;
 use catalog::dependencies;
+use catalog::exercises;
 use catalog::files::read;
 use catalog::python::Python;
 use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
-use catalog::tables::{self, ApiName, Block, Crate, Guide, Message, Status, Trap};
+use catalog::tables::{
+    self, Advice, ApiName, Block, Crate, Exercise, Guide, Message, Neighbour, SheetRow,
+    Trap,
+};
 use catalog::transcript::{Line, Transcript};
 use catalog::traps;
 use catalog::versions;
@@ -34,7 +38,10 @@ impl Runs {
     /// Builds and runs the programs that are not in here yet, many at once.
     fn add(&mut self, contents: &Contents<'_>) -> Result<()> {
         let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.key());
-        let entries: Vec<_> = contents.entries().filter(is_new).collect();
+        // The others need servers. Their lines are shown without the names of tasks.
+        let parts = contents.parts.iter().filter(|part| part.section.is_default);
+        let entries = parts.flat_map(|part| &part.entries);
+        let entries: Vec<_> = entries.filter(is_new).collect();
         let programs = contents.compile_fail.iter();
         let programs = programs.filter(|it| !self.refused.contains_key(&it.source));
         let programs: Vec<_> = programs.collect();
@@ -116,9 +123,16 @@ pub struct Contents<'a> {
     pub guides: Vec<Guide>,
     /// What the guides show.
     pub blocks: Vec<Block>,
+    /// What stands beside asyncio in Python programs.
+    pub neighbours: Vec<Neighbour>,
+    /// What the guides say beside that.
+    pub advice: Vec<Advice>,
     /// What Python and the libraries print when something is wrong.
     pub printed: Vec<Message>,
     pub questions: Vec<Question<'a>>,
+    pub exercises: Vec<Exercise>,
+    /// What fits on two printed pages.
+    pub sheet: Vec<SheetRow>,
     /// What headers name under `In production:`.
     pub crates: Vec<Crate>,
     /// The versions of the crates that the tests of best-practices try, by their names.
@@ -145,6 +159,7 @@ impl<'a> Contents<'a> {
         let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
         let blocks = tables::read(root, "docs/guides.tsv")?;
         let crates = tables::read(root, "docs/crates.tsv")?;
+        let sheet = tables::read(root, "docs/sheet.tsv")?;
         // The inventory says what is wrong with the others.
         let questions = questions::find(workspace)?.into_iter().flatten();
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
@@ -152,6 +167,7 @@ impl<'a> Contents<'a> {
         problems.extend(checks::inventory(workspace)?);
         problems.extend(checks::blocks(workspace, &guides, &blocks));
         problems.extend(checks::crates(workspace, &crates));
+        problems.extend(checks::sheet(workspace, &sheet)?);
         problems.extend(checks::headers(workspace, &names, out)?);
         problems.extend(checks::speed(workspace, speed.as_ref()));
         if !problems.is_empty() {
@@ -167,8 +183,12 @@ impl<'a> Contents<'a> {
             names,
             guides,
             blocks: rows(blocks),
+            neighbours: rows(tables::read(root, "docs/neighbours.tsv")?),
+            advice: Vec::new(),
             printed: rows(tables::read(root, "docs/messages.tsv")?),
             questions: questions.collect(),
+            exercises: exercises::all(workspace)?,
+            sheet: rows(sheet),
             crates: rows(crates),
             tried: tried(workspace)?,
             traps: rows(tables::read(root, traps::PATH)?),
@@ -177,6 +197,10 @@ impl<'a> Contents<'a> {
             glossary: read(&root.join("docs/glossary.md"))?,
             speed,
         };
+        let advice = tables::read(root, "docs/advice.tsv")?;
+        let problems = checks::advice(&contents, &advice);
+        ensure!(problems.is_empty(), "{}", problems.join("\n"));
+        contents.advice = rows(advice);
         for section in &workspace.sections {
             let examples = section.examples.par_iter();
             let entries = examples.map(|example| entry(section, example));
@@ -186,7 +210,9 @@ impl<'a> Contents<'a> {
         if let Some(runs) = runs {
             runs.add(&contents)?;
             for entry in contents.parts.iter_mut().flat_map(|part| &mut part.entries) {
-                entry.tasks = tasks::names(&entry.golden, &runs.printed[&entry.key()]);
+                if let Some(printed) = runs.printed.get(&entry.key()) {
+                    entry.tasks = tasks::names(&entry.golden, printed);
+                }
             }
             contents.said = runs.refused.clone();
         }
@@ -196,6 +222,12 @@ impl<'a> Contents<'a> {
     /// Returns every example, in reading order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry<'a>> {
         self.parts.iter().flat_map(|part| &part.entries)
+    }
+
+    /// Returns what a guide shows, in its order.
+    pub fn blocks_of(&self, guide: &Guide) -> impl Iterator<Item = &Block> {
+        let blocks = self.blocks.iter();
+        blocks.filter(|row| row.guide() == guide.guide)
     }
 
     /// Returns the examples whose `asyncio:` lines have the name.
@@ -216,14 +248,6 @@ impl<'a> Contents<'a> {
     pub fn retired(&self) -> impl Iterator<Item = &Trap> {
         let traps = self.traps.iter();
         traps.filter(|trap| trap.example.starts_with("retired"))
-    }
-
-    /// Returns the names that have a counterpart which no example shows.
-    pub fn open_names(&self) -> Vec<&str> {
-        let open = self.names.iter().filter(|name| {
-            name.status != Status::None && self.examples_of(name).is_empty()
-        });
-        open.map(|name| name.name.as_str()).collect()
     }
 }
 

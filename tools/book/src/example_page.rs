@@ -5,13 +5,16 @@ use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, figures};
+use catalog::tables::Block;
 use catalog::transcript::{Line, Transcript};
-use catalog::workspace::Workspace;
+use catalog::workspace::{Example, Workspace};
 use similar::TextDiff;
 
 use crate::contents::{Contents, Entry, meant};
+use crate::guide_page::address;
 use crate::markup::{anchor, block, with_code};
 use crate::speed_page::each;
+use crate::ties::Prints;
 use crate::timeline::Timeline;
 
 #[derive(Template)]
@@ -22,14 +25,17 @@ struct Page<'a> {
     /// The header's prose, in which the names of other examples are links: each paragraph
     /// with its text.
     paragraphs: Vec<(&'a Paragraph, String)>,
-    /// The Rust program without its header.
+    /// The Rust program without its header, and what was before it.
     program: &'a str,
+    header_text: &'a str,
     rust: Vec<Row>,
     /// Where it differs.
     python: Option<Vec<Row>>,
     timeline: String,
     compile_fail: Vec<&'a CompileFail>,
     measured: Vec<&'a Measured>,
+    /// The blocks of guides that it answers, each with its address.
+    blocks: Vec<(String, &'a Block)>,
 }
 
 /// Returns the page's Markdown.
@@ -37,23 +43,37 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let (workspace, example) = (contents.workspace, entry.example);
     let paragraphs = example.header.paragraphs.iter();
     let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, &it.text)));
-    let (rust, python) = rows(entry);
-    let belongs =
-        |it: &&CompileFail| it.section == example.section && it.example == example.name;
+    let (rust, python) = rows(entry)?;
     let speed = contents.speed.iter();
     let measured = speed.flat_map(|speed| &speed.measurements);
+    let program = after_header(&entry.source);
+    let blocks = contents.blocks.iter();
+    let blocks = blocks.filter(|block| block.examples.contains(&example.id()));
+    let blocks = blocks.filter_map(|it| Some((address(contents, it)?, it)));
     let page = Page {
         contents,
         entry,
         paragraphs: paragraphs.collect(),
-        program: after_header(&entry.source),
+        program,
+        header_text: entry.source.strip_suffix(program).unwrap_or_default(),
         rust,
         python,
         timeline: Timeline::new(&example.name, &entry.golden, &entry.tasks).render()?,
-        compile_fail: contents.compile_fail.iter().filter(belongs).collect(),
+        compile_fail: refused(contents, example),
         measured: measured.filter(|it| it.example == example.id()).collect(),
+        blocks: blocks.collect(),
     };
     Ok(page.render()?)
+}
+
+/// Returns the programs that must not compile and belong to the example.
+pub fn refused<'a>(
+    contents: &'a Contents<'_>,
+    example: &Example,
+) -> Vec<&'a CompileFail> {
+    let belongs =
+        |it: &&CompileFail| it.section == example.section && it.example == example.name;
+    contents.compile_fail.iter().filter(belongs).collect()
 }
 
 /// Returns the program without the comment at its beginning.
@@ -63,6 +83,23 @@ pub fn after_header(source: &str) -> &str {
         rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
     }
     rest
+}
+
+/// Returns the names of the tests as words.
+fn names_of_tests(tests: &str) -> Vec<String> {
+    let (mut names, mut is_test) = (Vec::new(), false);
+    for line in tests.lines().map(str::trim) {
+        is_test |= line.starts_with("#[test") || line.starts_with("#[tokio::test");
+        let function = line.strip_prefix("async ").unwrap_or(line);
+        if let Some((name, _)) = function
+            .strip_prefix("fn ")
+            .and_then(|it| it.split_once('('))
+        {
+            names.extend(is_test.then(|| name.replace('_', " ")));
+            is_test = false;
+        }
+    }
+    names
 }
 
 /// Returns the text with the names of other examples as links.
@@ -97,18 +134,28 @@ struct Row {
     text: String,
     /// Whether the other program prints it too.
     is_shared: bool,
+    /// Where it is printed: `rust:12 python:7`.
+    at: String,
 }
 
 /// Returns the lines of the Rust program, and those of the twin where they differ.
-fn rows(entry: &Entry<'_>) -> (Vec<Row>, Option<Vec<Row>>) {
+fn rows(entry: &Entry<'_>) -> Result<(Vec<Row>, Option<Vec<Row>>)> {
+    let program = [("rust", after_header(&entry.source))].into_iter();
+    let ours =
+        Prints::of(program.chain(entry.demo.iter().map(|it| ("demo", it.as_str()))))?;
+    let theirs = Prints::of(entry.twin.iter().map(|it| ("python", it.as_str())))?;
     let rust = with_end(&entry.golden);
     let Some(python) = entry.twin_golden.as_ref().map(with_end) else {
         let is_shared = vec![true; rust.len()];
-        return (rows_of(&rust, &entry.tasks, &is_shared), None);
+        let rust = rows_of(&rust, &entry.tasks, &is_shared, &[&ours, &theirs]);
+        return Ok((rust, None));
     };
-    let (ours, theirs) = shared(&rust, &python);
-    let python = rows_of(&python, &[], &theirs);
-    (rows_of(&rust, &entry.tasks, &ours), Some(python))
+    let (in_ours, in_theirs) = shared(&rust, &python);
+    let python = rows_of(&python, &[], &in_theirs, &[&theirs]);
+    Ok((
+        rows_of(&rust, &entry.tasks, &in_ours, &[&ours]),
+        Some(python),
+    ))
 }
 
 fn with_end(transcript: &Transcript) -> Vec<Line> {
@@ -145,12 +192,21 @@ fn shared(ours: &[Line], theirs: &[Line]) -> (Vec<bool>, Vec<bool>) {
     (in_ours, in_theirs)
 }
 
-fn rows_of(lines: &[Line], tasks: &[String], is_shared: &[bool]) -> Vec<Row> {
+fn rows_of(
+    lines: &[Line],
+    tasks: &[String],
+    is_shared: &[bool],
+    prints: &[&Prints],
+) -> Vec<Row> {
     let row = |(index, line): (usize, &Line)| Row {
         time: line.millis.as_ref().map(seconds).unwrap_or_default(),
         task: tasks.get(index).cloned(),
         text: line.text.clone(),
         is_shared: is_shared[index],
+        at: {
+            let at = prints.iter().filter_map(|prints| prints.at(&line.text));
+            at.collect::<Vec<&str>>().join(" ")
+        },
     };
     lines.iter().enumerate().map(row).collect()
 }

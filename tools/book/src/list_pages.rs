@@ -7,11 +7,12 @@ use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::speed::{Unit, figures};
-use catalog::tables::{ApiName, Status};
+use catalog::tables::{ApiName, SheetRow, Status};
+use catalog::transcript::Transcript;
 use catalog::workspace::Example;
 
 use crate::contents::{Contents, Entry, Part};
-use crate::example_page::after_header;
+use crate::example_page::{after_header, seconds};
 use crate::markup::{anchor, block, with_code};
 
 /// Declares the pages, each with the template that it is made by.
@@ -30,14 +31,22 @@ pages! {
     ByName Contents "by-name.md"
     BySection Contents "by-section.md"
     ByDifference Contents "by-difference.md"
+    ByLibrary Contents "by-library.md"
     ByMessage Contents "by-message.md"
     ByGuide Contents "by-guide.md"
     Traps Contents "traps.md"
+    Exercises Contents "exercises.md"
     Crates Contents "crates.md"
+    Sheet Contents "sheet.md"
+    EditorsAndAgents Contents "editors-and-agents.md"
 }
+
+/// The example that the first page shows: short, with tasks, and lines at several times.
+const SHOWN: &str = "basics/spawn_tasks";
 
 /// Returns the first page.
 pub fn front(contents: &Contents<'_>) -> Result<String> {
+    contents.workspace.example(SHOWN)?;
     Ok(Front(contents).render()?)
 }
 
@@ -48,21 +57,27 @@ pub fn section(part: &Part<'_>) -> Result<String> {
 
 /// Returns the others, in the order of the table of contents: the name without an ending,
 /// the title, and the Markdown of each.
-pub fn pages(all: &Contents<'_>) -> Result<[(&'static str, &'static str, String); 8]> {
-    Ok([
-        ("by-question", "By question", ByQuestion(all).render()?),
-        ("by-name", "By asyncio name", ByName(all).render()?),
-        ("by-section", "By section", BySection(all).render()?),
-        (
-            "by-difference",
-            "By difference",
-            ByDifference(all).render()?,
+pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, String)>> {
+    let page = |name, title, text: askama::Result<String>| Ok((name, title, text?));
+    let pages = [
+        page("by-question", "By question", ByQuestion(all).render()),
+        page("by-name", "By asyncio name", ByName(all).render()),
+        page("by-section", "By section", BySection(all).render()),
+        page("by-difference", "By difference", ByDifference(all).render()),
+        page("by-library", "By library", ByLibrary(all).render()),
+        page("by-message", "By message", ByMessage(all).render()),
+        page("by-guide", "By guide", ByGuide(all).render()),
+        page("traps", "Traps", Traps(all).render()),
+        page("crates", "Crates", Crates(all).render()),
+        page("exercises", "Exercises", Exercises(all).render()),
+        page("sheet", "On two pages", Sheet(all).render()),
+        page(
+            "editors-and-agents",
+            "For editors and agents",
+            EditorsAndAgents(all).render(),
         ),
-        ("by-message", "By message", ByMessage(all).render()?),
-        ("by-guide", "By guide", ByGuide(all).render()?),
-        ("traps", "Traps", Traps(all).render()?),
-        ("crates", "Crates", Crates(all).render()?),
-    ])
+    ];
+    pages.into_iter().collect()
 }
 
 impl Front<'_> {
@@ -98,13 +113,23 @@ impl<'a> Front<'a> {
         Some([*ratios.first()?, ratios[ratios.len() / 2], *ratios.last()?])
     }
 
-    /// Returns the shortest example that agrees with its twin, and the twin.
-    fn shortest(&self) -> Option<(&'a Entry<'a>, &'a str)> {
-        let agrees = |it: &&Entry<'_>| it.twin.is_some() && it.twin_golden.is_none();
-        let agreeing = self.0.entries().filter(agrees);
-        let shortest = agreeing.min_by_key(|entry| entry.source.lines().count())?;
-        Some((shortest, shortest.twin.as_deref()?))
+    /// Returns the example that the page shows, and its twin.
+    fn shown(&self) -> Option<(&'a Entry<'a>, &'a str)> {
+        let shown = self.0.entries().find(|entry| entry.example.id() == SHOWN)?;
+        Some((shown, shown.twin.as_deref()?))
     }
+}
+
+/// Returns the lines of a transcript, each with its time and with the share of the whole time
+/// that has passed then.
+fn moments(transcript: &Transcript) -> impl Iterator<Item = (f64, String, &str)> {
+    let mut now = 0;
+    transcript.lines.iter().map(move |line| {
+        now = line.millis.unwrap_or(now);
+        // Times are small enough for a float to hold them.
+        let share = now as f64 / transcript.end.max(1) as f64;
+        (share, seconds(&now), line.text.as_str())
+    })
 }
 
 /// Returns the first sentence of a text; words in backticks belong together.
@@ -133,13 +158,12 @@ impl<'a> ByName<'a> {
     }
 }
 
-/// Returns a status as the style sheet and as the page names it, and what the page says
-/// where no example shows the name.
-fn status(status: &Status) -> [&'static str; 3] {
+/// Returns a status as the style sheet and as the page names it.
+fn status(status: &Status) -> [&'static str; 2] {
     match status {
-        Status::Direct => ["direct", "direct", "no example yet"],
-        Status::Pattern => ["pattern", "a few lines", "no example yet"],
-        Status::None => ["none", "none", "none"],
+        Status::Direct => ["direct", "direct"],
+        Status::Pattern => ["pattern", "a few lines"],
+        Status::None => ["none", "none"],
     }
 }
 
@@ -165,6 +189,12 @@ impl<'a> ByMessage<'a> {
     }
 }
 
+impl<'a> Sheet<'a> {
+    fn groups(&self) -> impl Iterator<Item = &'a [SheetRow]> {
+        self.0.sheet.chunk_by(|a, b| a.group == b.group)
+    }
+}
+
 /// Returns the examples of a section by their headings.
 fn groups<'a, 'b>(part: &'a Part<'b>) -> impl Iterator<Item = &'a [Entry<'b>]> {
     let is_same = |a: &Entry<'_>, b: &Entry<'_>| a.example.group == b.example.group;
@@ -172,7 +202,7 @@ fn groups<'a, 'b>(part: &'a Part<'b>) -> impl Iterator<Item = &'a [Entry<'b>]> {
 }
 
 /// Returns the examples that a row of a table names.
-fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
+pub fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
     let found = ids
         .iter()
         .filter_map(|id| contents.workspace.example(id).ok());

@@ -5,11 +5,13 @@
 //! named after pages turn it into Markdown by the files under `templates/`, and [`render`]
 //! has mdBook make the pages.
 
+mod beside;
 mod chapters;
 mod checks;
 mod compile_fail;
 mod contents;
 mod example_page;
+mod guide_page;
 mod list_pages;
 mod markup;
 mod render;
@@ -17,6 +19,7 @@ mod search;
 mod serve;
 mod speed_page;
 mod tasks;
+mod ties;
 mod timeline;
 
 use std::path::{PathBuf, absolute};
@@ -64,17 +67,11 @@ fn run(options: &Options) -> Result<()> {
         let runs = (!options.no_run).then_some(&mut runs);
         let contents = Contents::read(&workspace, &out, runs)?;
         render::render(&contents, &out)?;
-        let open = contents.open_names();
-        if !open.is_empty() {
-            println!("Shown by no example yet: {}\n", open.join(", "));
-        }
         println!(
-            "{}: {} examples, {:.1} s; {} names of asyncio with a counterpart are shown \
-             by no example",
+            "{}: {} examples, {:.1} s",
             out.join("index.html").display(),
             contents.entries().count(),
-            started.elapsed().as_secs_f64(),
-            open.len()
+            started.elapsed().as_secs_f64()
         );
         Ok(())
     };

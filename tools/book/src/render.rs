@@ -10,7 +10,7 @@ use mdbook_renderer::config::Config;
 use mdbook_renderer::{RenderContext, Renderer as _};
 
 use crate::contents::Contents;
-use crate::{example_page, list_pages, search, speed_page};
+use crate::{beside, example_page, guide_page, list_pages, search, speed_page};
 
 /// Makes the pages in `out`.
 pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
@@ -27,6 +27,8 @@ pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let context = RenderContext::new(root, book(contents)?, config, out);
     let rendered = HtmlHandlebars::new().render(&context);
     rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
+    let address = context.config.html_config().unwrap_or_default().site_url;
+    beside::write(contents, &context.book, address.as_deref(), out)?;
     search::replace(contents, out)
 }
 
@@ -44,7 +46,15 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
     book.push_item(page("Rust words", contents.glossary.clone(), "glossary"));
     book.push_item(BookItem::PartTitle("Ways in".to_owned()));
     for (name, title, text) in list_pages::pages(contents)? {
-        book.push_item(page(title, text, name));
+        let mut list = page(title, text, name);
+        for guide in contents.guides.iter().filter(|_| name == "by-guide") {
+            let (text, name) =
+                (guide_page::page(contents, guide)?, guide_page::name(guide));
+            let mut own = page(&guide.full_title(), text, &name);
+            own.parent_names = vec![title.to_owned()];
+            list.sub_items.push(own.into());
+        }
+        book.push_item(list);
     }
     if let Some(speed) = &contents.speed {
         book.push_item(page("What it costs", speed_page::page(speed)?, "speed"));

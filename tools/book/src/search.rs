@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::Path;
 
+use ::search::{Index, Kind, names};
 use anyhow::{Context, Result};
-use catalog::search::{Index, Kind, names};
 use elasticlunr::IndexBuilder;
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let urls: Vec<&String> = entries.iter().map(|[url, ..]| url).collect();
     search["doc_urls"] = json!(urls);
     search["index"] = serde_json::to_value(index)?;
+    shrink(&mut search["index"]["index"]);
     let text = search
         .to_string()
         .replace('\\', "\\\\")
@@ -56,10 +57,30 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Leaves out what no search needs: the empty lists of letters that end no word, and all but
+/// two decimals of how often a word comes.
+fn shrink(index: &mut Value) {
+    match index {
+        Value::Object(fields) => {
+            if fields.get("df").and_then(Value::as_u64) == Some(0) {
+                fields.retain(|name, _| name != "df" && name != "docs");
+            }
+            fields.values_mut().for_each(shrink);
+        }
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
+                *index = json!((float * 100.0).round() / 100.0);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Pages that say again what the entries of examples say.
-const LISTS: [&str; 7] = [
+const LISTS: [&str; 8] = [
     "front.html",
     "by-question.html",
+    "by-library.html",
     "by-message.html",
     "by-section.html",
     "by-difference.html",
@@ -84,17 +105,23 @@ fn pages(search: &Value, contents: &Contents<'_>) -> Vec<Entry> {
         }
         let doc = &search["index"]["documentStore"]["docs"][number.to_string()];
         let field = |name: &str| doc[name].as_str().unwrap_or_default().to_owned();
+        // The text of a guide's page says again what the entries of examples say.
+        let is_guide = url.starts_with("guide-");
         Some([
             url.to_owned(),
             field("title"),
-            field("body"),
+            if is_guide {
+                String::new()
+            } else {
+                field("body")
+            },
             field("breadcrumbs"),
         ])
     });
     entries.collect()
 }
 
-/// Returns an entry for each example, question and message.
+/// Returns an entry for each example, question, library, message and row of names of Rust.
 fn own(contents: &Contents<'_>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in contents.entries() {
@@ -117,6 +144,8 @@ fn own(contents: &Contents<'_>) -> Result<Vec<Entry>> {
         let place = match kind {
             Kind::Question => "Questions",
             Kind::Message => "Messages",
+            Kind::Rust => "Names of Rust",
+            Kind::Library => "Libraries",
             _ => continue,
         };
         let url = format!("{first}.html");

@@ -28,6 +28,21 @@ struct Lane<'a> {
     marks: Vec<(u64, Vec<&'a str>)>,
 }
 
+impl Lane<'_> {
+    /// Returns from when to when the task certainly runs.
+    fn span<'b>(
+        &self,
+        first: &'b u64,
+        last: &'b u64,
+        end: &'b u64,
+    ) -> (&'b u64, &'b u64) {
+        match self.task {
+            "main" => (&0, end),
+            _ => (first, last),
+        }
+    }
+}
+
 impl<'a> Timeline<'a> {
     /// Returns that of a transcript in which each line has the task of the same place in
     /// `tasks`.
@@ -88,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_lane_for_each_task_and_a_mark_for_each_time() {
-        let golden = "  0.000  a\n  0.500  b <\n  0.500  c\n  1.000  d\n  1.000  (end)\n";
+        let golden = "  0.000  a\n  0.500  b <\n  0.500  c\n  1.000  d\n  2.000  (end)\n";
         let golden = Transcript::parse_golden(golden).expect("a golden");
         let tasks = ["main", "task 1", "task 1", "main"].map(str::to_owned);
         let svg = Timeline::new("x", &golden, &tasks).render();
@@ -97,7 +112,9 @@ mod tests {
         assert_eq!(svg.matches("class=\"mark\"").count(), 3);
         assert!(svg.contains("0.500 s: b &#60;&#10;c"), "{svg}");
         assert!(svg.contains("task 1 prints at 0.500."), "{svg}");
-        assert!(svg.contains("cx=\"49.00%\""), "{svg}");
+        assert!(svg.contains("cx=\"25.50%\""), "{svg}");
+        let spans = ["x1=\"2.00%\" x2=\"96.00%\"", "x1=\"25.50%\" x2=\"25.50%\""];
+        assert!(spans.iter().all(|span| svg.contains(span)), "{svg}");
         // An empty line would end the block of HTML.
         assert!(!svg.contains("\n\n"), "{svg}");
     }

@@ -151,25 +151,154 @@ fn links_resolve_and_nothing_is_loaded_from_elsewhere() {
     }
 }
 
+fn unescaped(html: &str) -> String {
+    let signs = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&amp;", "&"),
+    ];
+    let unescape = |text: String, (html, sign): (&str, &str)| text.replace(html, sign);
+    signs.into_iter().fold(html.to_owned(), unescape)
+}
+
 #[test]
 fn the_text_to_copy_is_the_file() {
     let (copy, pages) = unchanged();
-    let start = "<script type=\"application/json\" id=\"file\">";
+    let start = "<script type=\"application/json\" id=\"header\">";
     let mut count = 0;
     for (path, page) in pages {
-        if let Some((_, after)) = page.split_once(start) {
+        if let Some((before, after)) = page.split_once(start) {
             let (json, _) = after.split_once("</script>").unwrap();
+            let (_, program) = before.split_once("<div class=\"rust\">").unwrap();
+            let program = program
+                .split("<code class=\"language-rs\">")
+                .nth(1)
+                .unwrap();
+            let program = unescaped(program.split("</code>").next().unwrap());
+            let copied = serde_json::from_str::<String>(json).unwrap() + &program;
             let (section, name) = path.trim_end_matches(".html").split_once('/').unwrap();
             let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
-            assert_eq!(
-                serde_json::from_str::<String>(json).unwrap(),
-                source,
-                "{path}"
-            );
+            assert_eq!(copied, source, "{path}");
             count += 1;
         }
     }
     assert!(count > 100);
+}
+
+#[test]
+fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
+    let (copy, pages) = unchanged();
+    let book = copy.at("target/book");
+    let made = |path: &str| fs::read_to_string(book.join(path)).expect(path);
+    let (llms, full) = (made("llms.txt"), made("llms-full.txt"));
+    let skill = |path: &str| made(&format!("skill/asyncio-to-tokio/{path}"));
+    let index = skill("SKILL.md");
+    let snippets: serde_json::Value =
+        serde_json::from_str(&made("snippets/rust.json")).unwrap();
+    let snippets = snippets.as_object().unwrap();
+    let mut names = BTreeSet::new();
+    for (id, snippet) in snippets {
+        let (section, name) = id.split_once('/').unwrap();
+        names.insert(name);
+        let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
+        assert_eq!(skill(&format!("examples/{id}.rs")), source);
+        assert!(
+            skill(&format!("sections/{section}.md")).contains(&format!("\n## {name}\n"))
+        );
+        assert!(index.contains(&format!("\n- {name}: ")), "{id}");
+        assert!(llms.contains(&format!("({id}.html.md)")), "{id}");
+        let program = source.split("\n\n").skip_while(|it| it.starts_with("//!"));
+        let program = program.collect::<Vec<&str>>().join("\n\n");
+        assert!(made(&format!("{id}.html.md")).contains(&program), "{id}");
+        assert!(full.contains(&program), "{id}");
+        let body = snippet["body"].as_array().unwrap().iter();
+        let lines = body.map(|line| line.as_str().unwrap().replace(r"\$", "$"));
+        let lines = lines.map(|line| line.replace(r"\\", r"\"));
+        let needs = |line: &String| line.starts_with("// cargo add ");
+        let lines: Vec<String> = lines.skip_while(needs).collect();
+        assert_eq!(lines.join("\n") + "\n", program, "{id}");
+    }
+    assert_eq!(
+        pages
+            .iter()
+            .filter(|(_, it)| it.contains("id=\"header\""))
+            .count(),
+        snippets.len()
+    );
+
+    // The first link of each page to its text, and a description of its own.
+    let mut descriptions = BTreeSet::new();
+    for (path, page) in pages {
+        if let Some((_, page)) =
+            page.split_once("<meta property=\"og:description\" content=\"")
+        {
+            assert!(
+                descriptions.insert(page.split('"').next().unwrap())
+                    || path == "index.html",
+                "{path}"
+            );
+            assert!(
+                page.contains("rel=\"alternate\" type=\"text/markdown\""),
+                "{path}"
+            );
+        } else {
+            assert!(["404.html", "toc.html"].contains(&path.as_str()), "{path}");
+        }
+        assert!(
+            !page.contains("rel=\"canonical\""),
+            "{path}: there is no address"
+        );
+    }
+
+    // An agent reads all of SKILL.md whenever the skill is used: at most 5,000 tokens, as
+    // Anthropic's guide asks, of four bytes each. A section is read once, on demand, and
+    // leaves room for the work: 20,000 tokens.
+    assert!(
+        index.len() <= 20_000 && index.lines().count() <= 500,
+        "{}",
+        index.len()
+    );
+    for section in fs::read_dir(book.join("skill/asyncio-to-tokio/sections")).unwrap() {
+        assert!(section.unwrap().metadata().unwrap().len() <= 80_000);
+    }
+    let (_, description) = index.split_once("\ndescription: ").unwrap();
+    assert!(description.lines().next().unwrap().chars().count() <= 1024);
+    let (mistakes, _) = index.split_once("## Index").unwrap();
+    let examples = Regex::new(r"\(((?:`[a-z_]+`(?:, )?)+)\)\.\n").unwrap();
+    for named in examples.captures_iter(mistakes) {
+        for name in named[1].split(", ") {
+            assert!(names.contains(name.trim_matches('`')), "{name}");
+        }
+    }
+    assert!(examples.captures_iter(mistakes).count() > 10);
+}
+
+#[test]
+fn with_an_address_pages_name_themselves_and_there_is_a_site_map() {
+    let copy = Copy::new();
+    let address = "https://example.org/book/";
+    copy.replace(
+        "docs/book.toml",
+        "# site-url = \"https://HOST/\":",
+        &format!("site-url = \"{address}\" #"),
+    );
+    let pages = copy.made();
+    let link =
+        format!("<link rel=\"canonical\" href=\"{address}concurrency/gather.html\">");
+    assert!(pages["concurrency/gather.html"].contains(&link));
+    let preview =
+        format!("<meta property=\"og:image\" content=\"{address}preview.png\">");
+    assert!(pages["index.html"].contains(&preview));
+    assert!(copy.at("target/book/preview.png").exists());
+    let map = copy.read("target/book/sitemap.xml");
+    assert!(map.contains(&format!(
+        "<url><loc>{address}concurrency/gather.html</loc></url>"
+    )));
+    assert!(
+        copy.read("target/book/llms.txt")
+            .contains(&format!("({address}concurrency/gather.html.md)"))
+    );
 }
 
 /// What cargo makes of these commands in an empty project: lines of a manifest.
@@ -227,7 +356,7 @@ fn the_commands_add_what_the_manifest_names() {
 }
 
 #[test]
-fn each_trap_and_each_crate_has_its_row_and_its_box() {
+fn each_trap_each_crate_and_each_exercise_has_its_row() {
     let copy = Copy::new();
     let mut numbers = copy.read("docs/traps.tsv");
     let retired = format!("T{:03}", numbers.lines().count());
@@ -267,6 +396,82 @@ fn each_trap_and_each_crate_has_its_row_and_its_box() {
     assert!(row.contains("href=\"real-world/ttl_cache.html\""), "{row}");
     let page = &pages["real-world/ttl_cache.html"];
     assert!(page.contains("<div class=\"box in-production\">"));
+    let exercises = copy.read("docs/exercises.tsv");
+    for (example, _) in exercises
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.split_once('\t'))
+    {
+        let link = format!("href=\"{example}.html\"");
+        assert!(pages["exercises.html"].contains(&link), "{example}");
+    }
+}
+
+#[test]
+fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
+    let (copy, pages) = unchanged();
+    let rows = |path: &str| -> Vec<Vec<String>> {
+        let text = copy.read(path);
+        let rows = text.lines().skip(1);
+        rows.map(|row| row.split('\t').map(str::to_owned).collect())
+            .collect()
+    };
+    let page = |block: &str| {
+        let number = block.split('-').next().unwrap().trim_start_matches('0');
+        let number = if number.is_empty() { "0" } else { number };
+        &pages[&format!("guide-{}.html", number.to_lowercase())]
+    };
+    // What stands between the heading of this block and the next heading.
+    let part = |block: &str| {
+        let (_, after) = page(block).split_once(&format!(">{block} ")).expect(block);
+        after.split("<h").next().unwrap().to_owned()
+    };
+    let titles: Vec<String> = rows("docs/guide-titles.tsv")
+        .into_iter()
+        .map(|row| row[1].clone())
+        .collect();
+    assert!(titles.iter().all(|it| pages["by-guide.html"].contains(it)));
+    let advice = rows("docs/advice.tsv");
+    let placed = |block: &str| {
+        let rows = advice.iter();
+        rows.filter(|row| row[0].split(' ').any(|it| it == block))
+            .count()
+    };
+    for row in rows("docs/guides.tsv") {
+        let part = part(&row[0]);
+        for id in row[3].split(' ') {
+            assert!(part.contains(&format!("href=\"{id}.html\"")), "{row:?}");
+            // And back; that the address is there is tested with all links.
+            let back = pages[&format!("{id}.html")].split("answers <a href=\"../guide-");
+            let back = back.last().unwrap().split("</td>").next().unwrap();
+            assert!(back.contains(&format!("\">{} ", row[0])), "{id}: {row:?}");
+        }
+        assert_eq!(
+            part.contains("Wrong in the block"),
+            !row[4].is_empty(),
+            "{row:?}"
+        );
+        assert_eq!(
+            part.matches("class=\"advice\"").count(),
+            placed(&row[0]),
+            "{row:?}"
+        );
+    }
+    assert!(part("003-23").contains("Differs:"));
+    let before = page("003-01").split_once(">003-01 ").unwrap().0;
+    assert_eq!(before.matches("class=\"advice\"").count(), placed("003-00"));
+
+    let copy = Copy::new();
+    let more = "003-99\tX\twhich-one\n003-01\tX\twhich-one#nothing\n";
+    let text = copy.read("docs/advice.tsv");
+    copy.write("docs/advice.tsv", &(text + more));
+    let said = copy.refused(&[]);
+    for problem in [
+        "no block `003-99`",
+        "no example or chapter `which-one#nothing`",
+    ] {
+        assert!(said.contains(problem), "{said}");
+    }
 }
 
 #[test]
@@ -355,7 +560,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let guides = copy.read("docs/guides.tsv");
     copy.write(
         "docs/guides.tsv",
-        &format!("{guides}999-01\tX\titerators/stream_by_hand\t\n"),
+        &format!("{guides}999-01\t1\tX\titerators/stream_by_hand\t\n"),
     );
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\
@@ -364,6 +569,11 @@ fn mistakes_in_tables_and_chapters_are_named() {
     copy.write("docs/chapters/99-x.md", chapter);
     let crates = copy.read("docs/crates.tsv");
     copy.write("docs/crates.tsv", &crates.replace("moka\t", "mocca\t"));
+    let sheet = copy.read("docs/sheet.tsv");
+    copy.write(
+        "docs/sheet.tsv",
+        &sheet.replace("asyncio.sleep(0.1", "asyncio.slept(0.1"),
+    );
     let said = copy.refused(&[]);
     let row = questions.lines().count();
     for part in [
@@ -377,6 +587,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
         "docs/chapters/99-x.md:13: no example `nothing`",
         "docs/chapters/99-x.md:13: `asyncio.nothing` is not in docs/asyncio-api.tsv",
         "ttl_cache.rs: docs/crates.tsv does not say what the crate `moka` is for",
+        ": iterators/async_range does not show `slept(`",
         "no paragraph `In production:` names `mocca`; remove the row",
     ] {
         assert!(said.contains(part), "{part} is not said in:\n{said}");
@@ -384,6 +595,7 @@ fn mistakes_in_tables_and_chapters_are_named() {
 
     copy.write("docs/questions.tsv", "question\texamples\n");
     copy.write("docs/crates.tsv", &crates);
+    copy.write("docs/sheet.tsv", &sheet);
     copy.write("docs/guides.tsv", &guides);
     let chapter = "# A chapter\n\n\
                    ```rust include=iterators/generator item=async_range\n```\n\n\
