@@ -183,6 +183,8 @@ impl Server {
             command.arg("--clear-groups");
         }
         command.arg("--").arg(program).current_dir(&self.dir);
+        // At its start, MariaDB removes the temporary tables that it finds there.
+        command.env("TMPDIR", &self.dir);
         if let Ok(log) = File::options().create(true).append(true).open(self.log())
             && let Ok(errors) = log.try_clone()
         {
@@ -236,7 +238,16 @@ impl Server {
             }
             Kind::Redis => {
                 command.args(["--bind", &host, "--port", &port, "--dir", &data]);
-                command.args(["--appendonly", "yes", "--save", ""]);
+                // With `everysec`, a write waits for a sync that takes long, and a killed
+                // process would lose it.
+                command.args([
+                    "--appendonly",
+                    "yes",
+                    "--appendfsync",
+                    "no",
+                    "--save",
+                    "",
+                ]);
             }
             Kind::Nats => {
                 command.args(["-a", &host, "-p", &port, "-js", "-sd", &data]);
@@ -245,8 +256,6 @@ impl Server {
                 command.args(["--no-defaults", "--skip-name-resolve"]);
                 command.arg(format!("--datadir={data}"));
                 command.arg(format!("--socket={}", self.dir.join("socket").display()));
-                // At its start, a server removes the temporary tables that it finds there.
-                command.arg(format!("--tmpdir={}", self.dir.display()));
                 command
                     .args([format!("--bind-address={host}"), format!("--port={port}")]);
             }
@@ -338,9 +347,8 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         // First the parent, which can then start no other.
-        for pid in [self.pid].into_iter().chain(self.family()) {
-            send(pid, signal);
-        }
+        send(self.pid, signal);
+        self.family().iter().for_each(|pid| send(*pid, signal));
     }
 }
 

@@ -6,9 +6,10 @@ use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use servers::{Kind, Server};
@@ -41,6 +42,19 @@ fn address(server: &Server) -> String {
         .next()
         .expect("an address")
         .to_owned()
+}
+
+/// The numbers of all processes.
+fn pids() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("it can be read").flatten();
+    entries
+        .filter_map(|it| it.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The folder that a process runs in.
+fn folder(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
 #[test]
@@ -107,6 +121,42 @@ fn data_survives_a_kill() {
     assert_eq!(says(&server, "INCR x\r\n"), ":2\r\n");
 }
 
+/// PostgreSQL starts a process for each connection, also at the moment that it is killed.
+#[test]
+fn a_kill_leaves_no_process_that_was_just_started() {
+    let Some(mut server) = start(Kind::Postgres) else {
+        return;
+    };
+    let address = address(&server);
+    let port = address.rsplit_once(':').expect("a port").1.to_owned();
+    let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline"));
+    let parent = pids().into_iter().find(|pid| {
+        line(*pid).is_ok_and(|line| line.contains("postgres\0") && line.contains(&port))
+    });
+    let data = folder(parent.expect("it runs")).expect("it has a folder");
+    for _ in 0..20 {
+        let ended = AtomicBool::new(false);
+        let left = thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !ended.load(Relaxed) {
+                        let _ = TcpStream::connect(&address);
+                    }
+                });
+            }
+            sleep(Duration::from_millis(20));
+            server.kill();
+            ended.store(true, Relaxed);
+            let left = pids()
+                .into_iter()
+                .filter(|pid| folder(*pid).as_ref() == Some(&data));
+            left.collect::<Vec<u32>>()
+        });
+        assert_eq!(left, [0; 0], "they run on");
+        server.restart().expect("it starts again");
+    }
+}
+
 /// No process and no folder is left of a program that is killed.
 #[test]
 fn what_a_killed_program_leaves() {
@@ -129,15 +179,12 @@ fn what_a_killed_program_leaves() {
         fs::read_to_string(format!("/proc/{0}/task/{0}/children", program.id()));
     let children = children.expect("Linux tells");
     assert!(TcpStream::connect(address).is_ok());
-    let folder = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    let server = fs::read_dir("/proc").expect("it can be read").flatten();
-    let server = server.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
     let port = address.rsplit_once(':').expect("a port").1;
     let is_server = |pid: &u32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.contains("redis-server") && line.contains(port)
     };
-    let server = server.into_iter().find(is_server).expect("it runs");
+    let server = pids().into_iter().find(is_server).expect("it runs");
     let folder = folder(server).expect("it has a folder");
     program.kill().expect("it runs");
     program.wait().expect("it is ours");

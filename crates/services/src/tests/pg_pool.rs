@@ -106,10 +106,16 @@ async fn three_hundred_calls_some_aborted_some_panicking() {
     let mut panicked = 0;
     while let Some(ended) = soon(calls.join_next()).await {
         panicked += i32::from(ended.is_err_and(|error| error.is_panic()));
-        assert!(setting.count("true").await <= 2);
     }
     assert!((5..=19).contains(&panicked), "{panicked} panicked");
     setting.quiet().await;
+    // A process of the server may end later than its connection.
+    let ended = async {
+        while setting.count("true").await > 2 {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(ended).await;
     assert_eq!(answer(&setting.pool).await.expect("it runs"), 42);
 }
 
