@@ -93,7 +93,8 @@ async function looks(browser) {
                     continue;
                 }
                 await page.evaluate(axe);
-                const { violations } = await page.evaluate(() => axe.run());
+                const { violations } = await page.evaluate(
+                    () => axe.run({ resultTypes: ["violations"] }));
                 for (const { id, impact, nodes } of violations) {
                     if (impact === "minor") {
                         continue;
