@@ -1,14 +1,21 @@
 //! What the tests of several sections need. A copy takes the whole file.
 #![allow(dead_code, reason = "not every copy needs all of it")]
 
+use std::env;
 use std::pin::pin;
+use std::process::Command;
 use std::task::Poll;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+/// How many tasks the runtime has that have not ended.
+pub fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
 
 /// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
 /// not ready then.
@@ -75,4 +82,13 @@ where
 /// clock is paused. Other tests do not count.
 pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
     allocation_counter::measure(|| run_alone(future)).bytes_max
+}
+
+/// Runs the test `child` of this module in a process of its own: for what the whole
+/// process has, such as memory or open files, or for its end.
+pub fn child_of(module: &str) -> Command {
+    let (_crate, module) = module.split_once("::").expect("it is not the crate");
+    let mut command = Command::new(env::current_exe().expect("there is a path"));
+    command.args(["--exact", "--nocapture", &format!("{module}::child")]);
+    command
 }

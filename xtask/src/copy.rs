@@ -104,15 +104,26 @@ fn modules(
         }
         let tests = read(tests)?;
         let mut list = format!("    mod {name};\n");
-        if tests.contains("super::support") {
-            list += "    mod support;\n";
+        let dir = example.source.with_file_name("tests");
+        let mut uses = tests.clone();
+        for module in ["limiters", "support"] {
+            if !uses.contains(&format!("super::{module}")) {
+                continue;
+            }
+            list += &format!("    mod {module};\n");
             // Sections may have it in common.
-            let dir = example.source.with_file_name("tests");
             let mods = read(&dir.join("mod.rs"))?;
-            let mut paths = mods.lines().filter_map(|it| it.strip_prefix("#[path = \""));
-            let path = paths.find_map(|it| it.strip_suffix("\"]"));
-            let support = read(&dir.join(path.unwrap_or("support.rs")))?;
-            files.push(("src/tests/support.rs".to_owned(), support));
+            let (before, _) = mods
+                .split_once(&format!("\nmod {module};"))
+                .unwrap_or_default();
+            let path = before
+                .lines()
+                .last()
+                .and_then(|it| it.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+            let file = format!("{module}.rs");
+            let shared = read(&dir.join(path.unwrap_or(&file)))?;
+            uses += &shared;
+            files.push((format!("src/tests/{file}"), shared));
         }
         main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
         files.push((format!("src/tests/{name}.rs"), tests));

@@ -139,6 +139,7 @@ impl Problems<'_> {
             let shared = [
                 "mod",
                 "support",
+                "limiters",
                 "hostile",
                 "all_servers",
                 "messages",

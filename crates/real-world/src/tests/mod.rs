@@ -26,6 +26,7 @@ mod http_sync_vs_async;
 mod https_server;
 mod job_queue;
 mod job_workers;
+mod limiters;
 mod line_protocol;
 #[cfg(target_os = "linux")]
 mod messages;
@@ -56,6 +57,7 @@ mod sqlite_pool;
 mod stdin_with_timeout;
 mod streaming_responses;
 mod subprocess_protocol;
+#[path = "../../../../tools/runner/support.rs"]
 mod support;
 mod tcp_echo_server;
 mod tcp_proxy;

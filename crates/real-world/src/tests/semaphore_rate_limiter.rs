@@ -8,10 +8,11 @@ use tokio::sync::{Semaphore, TryAcquireError};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::{
+use super::limiters::{
     Limiter, assert_in_order, assert_linear_in_waiters, assert_windows_are_exact,
-    assert_windows_on_threads, in_a_struct, most_polls, poll_and_drop, tasks,
+    assert_windows_on_threads, in_a_struct, most_polls,
 };
+use super::support::{poll_and_drop, tasks};
 use crate::semaphore_rate_limiter::RateLimiter;
 
 const TICK: Duration = Duration::from_millis(1);

@@ -7,10 +7,11 @@ use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::{
+use super::limiters::{
     Limiter, assert_in_order, assert_linear_in_waiters, assert_windows_are_exact,
-    assert_windows_on_threads, in_a_struct, most_polls, poll_and_drop,
+    assert_windows_on_threads, in_a_struct, most_polls,
 };
+use super::support::poll_and_drop;
 use crate::sliding_window::{RetryAfter, SlidingWindow};
 
 const TICK: Duration = Duration::from_millis(1);

@@ -7,10 +7,11 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::support::{
+use super::limiters::{
     Limiter, assert_linear_in_waiters, assert_loses_no_time, callers, in_a_struct,
-    moments, most_polls, poll_and_drop,
+    moments, most_polls,
 };
+use super::support::poll_and_drop;
 use crate::token_bucket::{InsufficientCapacity, RetryAfter, TokenBucket};
 
 const TICK: Duration = Duration::from_millis(1);

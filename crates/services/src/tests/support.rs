@@ -1,19 +1,19 @@
 //! What several tests of this section need.
 
 use std::env;
-use std::pin::pin;
-use std::process::{self, Command};
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
-use std::time::Duration;
 
 use servers::{Kind, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
+
+#[path = "../../../../tools/runner/support.rs"]
+mod common;
+pub use common::{child_of, poll_and_drop, soon};
 
 /// The address of a PostgreSQL that all tests share: of DATABASE_URL, or a private one.
 /// It ends with this program.
@@ -57,37 +57,9 @@ pub fn unique(name: &str) -> String {
     format!("{name}_{process}_{count}")
 }
 
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-pub async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
-
-/// Fails the test if the future is not ready within a time that nothing takes unless it
-/// is wedged.
-pub async fn soon<F: Future>(future: F) -> F::Output {
-    let limit = Duration::from_secs(60);
-    timeout(limit, future).await.expect("wedged")
-}
-
 /// As [`postgres`], of REDIS_URL.
 pub async fn redis() -> String {
     shared(Kind::Redis).await
-}
-
-/// Runs the test `child` of this module in a process of its own.
-pub fn child_of(module: &str) -> Command {
-    let (_crate, module) = module.split_once("::").expect("it is not the crate");
-    let mut command = Command::new(env::current_exe().expect("there is a path"));
-    command.args(["--exact", "--nocapture", &format!("{module}::child")]);
-    command
 }
 
 /// Stands between clients and a server, and cuts connections.

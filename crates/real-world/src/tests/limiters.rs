@@ -1,99 +1,15 @@
-//! What several tests of this section need. A copy takes the whole file.
+//! What the tests of several limiters need. A copy takes the whole file.
 #![allow(dead_code, reason = "not every copy needs all of it")]
 
-use std::env;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use cpu_time::ThreadTime;
-use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How many tasks the runtime has that have not ended.
-pub fn tasks() -> usize {
-    Handle::current().metrics().num_alive_tasks()
-}
-
-/// Polls the future at most `polls` times, a millisecond apart, and drops it if it is
-/// not ready then.
-pub async fn poll_and_drop<F: Future>(future: F, polls: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(output) = futures::poll!(future.as_mut()) {
-            return Some(output);
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    None
-}
-
-/// Fails the test if the future is not ready within a time that nothing takes unless it
-/// is wedged.
-pub async fn soon<F: Future>(future: F) -> F::Output {
-    let limit = Duration::from_secs(60);
-    timeout(limit, future).await.expect("wedged")
-}
-
-/// Runs the future on one thread whose clock is paused.
-fn run_alone(future: impl Future<Output = ()>) {
-    let mut builder = Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build();
-    runtime.expect("a runtime").block_on(future);
-}
-
-/// Fails the test if 10,000 cost more than 30 times as much as 1,000. What counts is the
-/// processor's time for this thread, and of each the least of several runs, as the
-/// machine may have other work.
-pub fn assert_linear(work: impl AsyncFn(u32)) {
-    let mut shortest = [Duration::MAX; 2];
-    for round in 1.. {
-        for (shortest, number) in shortest.iter_mut().zip([1_000, 10_000]) {
-            let start = ThreadTime::now();
-            run_alone(work(number));
-            *shortest = start.elapsed().min(*shortest);
-        }
-        let times = shortest[1].div_duration_f64(shortest[0]);
-        if round >= 3 && times <= 30.0 {
-            return;
-        }
-        assert!(
-            round < 20,
-            "ten times as many cost {times:.0} times as much"
-        );
-    }
-}
-
-/// Starts so many tasks, and returns when each has had its first turn: with one thread,
-/// tasks have it in the order in which they are started.
-pub async fn all_wait<F>(number: u32, task: impl Fn(u32) -> F) -> JoinSet<F::Output>
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    let tasks = (0..number).map(task).collect();
-    let last = tokio::spawn(async {});
-    last.await.expect("it does not panic");
-    tasks
-}
-
-/// The most memory that a future has at one time, with a runtime of one thread whose
-/// clock is paused. Other tests do not count.
-pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
-    allocation_counter::measure(|| run_alone(future)).bytes_max
-}
-
-/// Runs the test `child` of this module in a process of its own: for what the whole
-/// process has, such as memory or open files, or for its end.
-pub fn child_of(module: &str) -> Command {
-    let (_crate, module) = module.split_once("::").expect("it is not the crate");
-    let mut command = Command::new(env::current_exe().expect("there is a path"));
-    command.args(["--exact", "--nocapture", &format!("{module}::child")]);
-    command
-}
+use super::support::{all_wait, assert_linear};
 
 /// What lets calls through at a limited rate.
 pub trait Limiter: Send + Sync + 'static {
