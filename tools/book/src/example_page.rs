@@ -42,7 +42,7 @@ struct Page<'a> {
 pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<String> {
     let (workspace, example) = (contents.workspace, entry.example);
     let paragraphs = example.header.paragraphs.iter();
-    let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, &it.text)));
+    let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, it)));
     let (rust, python) = rows(entry)?;
     let speed = contents.speed.iter();
     let measured = speed.flat_map(|speed| &speed.measurements);
@@ -103,16 +103,17 @@ fn names_of_tests(tests: &str) -> Vec<String> {
 }
 
 /// Returns the text with the names of other examples as links.
-fn linked(workspace: &Workspace, entry: &Entry<'_>, prose: &str) -> String {
+fn linked(workspace: &Workspace, entry: &Entry<'_>, paragraph: &Paragraph) -> String {
     let example = entry.example;
     let code = entry.source.lines();
     let code = code.filter(|line| !line.trim_start().starts_with("//"));
     let words = code
         .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
-    // A name in the program itself is not another example's.
-    let is_used = |name: &str| words.clone().any(|word| word == name);
+    // A name in the program itself is not another example's, but where others are named.
+    let names_others = paragraph.label == Some("See also");
+    let is_used = |name: &str| !names_others && words.clone().any(|word| word == name);
     let mut text = String::new();
-    for (index, part) in prose.split('`').enumerate() {
+    for (index, part) in paragraph.text.split('`').enumerate() {
         if index % 2 == 0 {
             text.push_str(part);
             continue;

@@ -151,6 +151,31 @@ fn links_resolve_and_nothing_is_loaded_from_elsewhere() {
     }
 }
 
+/// Also where the program itself uses the name.
+#[test]
+fn see_also_leads_to_each_example_that_it_names() {
+    let (_, pages) = unchanged();
+    let (see_also, link, code) = (
+        Regex::new("(?s)See also</strong>(.*?)</p>").unwrap(),
+        Regex::new("(?s)<a .*?</a>").unwrap(),
+        Regex::new("<code[^>]*>(.*?)</code>").unwrap(),
+    );
+    let names: BTreeSet<&str> = pages
+        .keys()
+        .filter_map(|path| Path::new(path).file_stem()?.to_str())
+        .collect();
+    let mut plain = Vec::new();
+    for (path, page) in pages {
+        for paragraph in see_also.captures_iter(page) {
+            let rest = link.replace_all(&paragraph[1], "");
+            let rest = code.captures_iter(&rest).map(|it| it[1].to_owned());
+            let rest = rest.filter(|name| names.contains(name.as_str()));
+            plain.extend(rest.map(|name| format!("{path}: {name}")));
+        }
+    }
+    assert_eq!(plain, Vec::<String>::new());
+}
+
 fn unescaped(html: &str) -> String {
     let signs = [
         ("&lt;", "<"),
