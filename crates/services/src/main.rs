@@ -9,6 +9,7 @@ extern crate runner;
 mod pg_pool;
 mod pg_transaction;
 mod pg_job_queue;
+mod pg_outbox;
 mod pg_listen;
 mod pg_leader;
 

@@ -12,7 +12,7 @@
 //! Trap: a slow worker may finish after another one has claimed its job. So each claim is
 //! a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
-//! See also: `job_queue`, `pg_listen`, `pg_pool`.
+//! See also: `job_queue`, `pg_outbox`, `pg_listen`, `pg_pool`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Lock
 //! clock: real

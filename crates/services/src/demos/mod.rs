@@ -7,6 +7,7 @@ pub mod nats_work_queue;
 pub mod pg_job_queue;
 pub mod pg_leader;
 pub mod pg_listen;
+pub mod pg_outbox;
 pub mod pg_pool;
 pub mod pg_transaction;
 pub mod redis_cache;

@@ -13,6 +13,7 @@ use super::support::{postgres, soon, unique};
 use crate::pg_job_queue::{JobQueue, QueueError, create_table};
 use crate::pg_leader::{self, LeaderError, Term, lead};
 use crate::pg_listen::{self, Event, ListenError, listen};
+use crate::pg_outbox::{self, Relay, add_event, is_new};
 use crate::pg_pool::{Limits, PgError, PgPool};
 use crate::pg_transaction::{Retry, is_conflict, serializable};
 
@@ -217,6 +218,51 @@ async fn a_listener_and_a_leader_in_tasks() {
     soon(listening).await.expect("it does not panic");
     let sql = format!("DROP SCHEMA {name} CASCADE");
     client.batch_execute(&sql).await.expect("it runs");
+}
+
+/// A relay in a task with any error, and a consumer that borrows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn an_outbox_in_tasks() {
+    #[derive(Clone, Debug)]
+    struct App {
+        relay: Relay,
+        schema: String,
+    }
+    let schema = unique("outbox_app");
+    let relay = Relay {
+        batch: 10,
+        limit: MINUTE,
+    };
+    let app = Arc::new(App { relay, schema });
+    is_shared(&app);
+    let mut config: Config = postgres().await.parse().expect("a URL");
+    config.options(format!("-c search_path={}", app.schema));
+    let (mut client, connection) = config.connect(NoTls).await.expect("it runs");
+    tokio::spawn(connection);
+    let sql = format!("CREATE SCHEMA {}", app.schema);
+    client.batch_execute(&sql).await.expect("it runs");
+    pg_outbox::create_tables(&client).await.expect("it runs");
+    let (sender, mut events) = channel(10);
+    let relaying = tokio::spawn(async move {
+        let user = String::from("Ada");
+        let transaction = client.transaction().await?;
+        add_event(&transaction, &user).await?;
+        transaction.commit().await?;
+        let publish =
+            |event| async { Ok::<(), anyhow::Error>(sender.send(event).await?) };
+        let count = app.relay.publish_batch(&mut client, publish).await?;
+        let transaction = client.transaction().await?;
+        let is_new = is_new(&transaction, &app.schema, 1).await?;
+        transaction.commit().await?;
+        let sql = format!("DROP SCHEMA {} CASCADE", app.schema);
+        client.batch_execute(&sql).await?;
+        anyhow::Ok((count, is_new))
+    });
+    let ended = soon(relaying).await.expect("it does not panic");
+    assert_eq!(ended.expect("it runs"), (1, true));
+    let event = events.recv().await.expect("it was published");
+    assert_eq!(event.payload, "Ada");
 }
 
 /// Nothing runs here: the check is that it compiles.

@@ -8,6 +8,7 @@ mod nats_work_queue;
 mod pg_job_queue;
 mod pg_leader;
 mod pg_listen;
+mod pg_outbox;
 mod pg_pool;
 mod pg_transaction;
 mod redis_cache;
