@@ -114,11 +114,8 @@ impl Relay {
         // For the server, 0 is no limit.
         let limit = self.limit.saturating_mul(2).as_millis();
         let limit = limit.clamp(1, i32::MAX as u128).to_string();
-        if !transaction
-            .query_one(LOCK, &[&limit])
-            .await?
-            .get::<_, bool>(0)
-        {
+        let row = transaction.query_one(LOCK, &[&limit]).await?;
+        if !row.get::<_, bool>(0) {
             return Ok(0);
         }
         let sql = "SELECT id, payload FROM outbox ORDER BY id LIMIT $1";

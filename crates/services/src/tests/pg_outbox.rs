@@ -131,7 +131,10 @@ async fn drain(client: &mut Client, broker: &Broker) {
         broker.publish(&event);
         Ok::<(), Failure>(())
     };
-    while RELAY.publish_batch(client, publish).await.expect("it runs") > 0 {}
+    let draining = async {
+        while RELAY.publish_batch(client, publish).await.expect("it runs") > 0 {}
+    };
+    soon(draining).await;
 }
 
 /// Handles an event with its effect, and returns whether it was new.
