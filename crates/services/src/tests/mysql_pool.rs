@@ -355,3 +355,59 @@ async fn changed_a_little() {
     drop(app);
     setting.close().await;
 }
+
+/// A name that is too long is an error of the second statement.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn after_an_error_no_user_is_added() {
+    let setting = Setting::new(LIMITS).await;
+    let names = ["Ada".to_owned(), "x".repeat(70_000)];
+    let added = add_users(&setting.database, &names).await;
+    assert!(matches!(added, Err(Error::MySql(_))), "{added:?}");
+    let users = find_users(&setting.database, "").await.expect("it runs");
+    assert_eq!(users, []);
+    setting.close().await;
+}
+
+/// An index over the names gives another order.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn users_come_in_the_order_of_their_numbers() {
+    let setting = Setting::new(LIMITS).await;
+    let mut names = ["p-c", "p-b", "p-a"].map(str::to_owned).to_vec();
+    names.extend((0..1000).map(|number| format!("x{number}")));
+    add_users(&setting.database, &names).await.expect("it runs");
+    let mut connection = setting.database.connection().await.expect("it runs");
+    let index = "CREATE INDEX by_name ON users (name(20))";
+    connection.query_drop(index).await.expect("it runs");
+    connection
+        .query_drop("ANALYZE TABLE users")
+        .await
+        .expect("it runs");
+    drop(connection);
+    let users = find_users(&setting.database, "p-").await.expect("it runs");
+    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+    assert_eq!(ids, [1, 2, 3]);
+    setting.close().await;
+}
+
+/// For the server, 0 is no limit.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn no_time_for_a_statement_is_a_limit() {
+    let limits = Limits {
+        statement: Duration::ZERO,
+        ..LIMITS
+    };
+    let database = Database::new(&mysql().await, limits).expect("a URL");
+    let mut connection = database.connection().await.expect("it runs");
+    let limit = connection.query_first("SELECT @@max_statement_time * 1000000");
+    let limit: Result<Option<f64>, _> = limit.await;
+    assert!(
+        limit.as_ref().is_ok_and(|it| *it == Some(1.0))
+            || limit
+                .as_ref()
+                .is_err_and(|it| it.to_string().contains("max_statement_time")),
+        "{limit:?}"
+    );
+}

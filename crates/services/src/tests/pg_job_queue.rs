@@ -471,3 +471,118 @@ async fn many_programs_create_the_table() {
         "{said}"
     );
 }
+
+/// Those whose rows others have locked are passed by: no claim waits for them.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_claim_waits_for_no_other_transaction() {
+    let jobs = JobQueue {
+        lease: Duration::ZERO,
+        max_attempts: 1,
+        ..JOBS
+    };
+    let queue = Queue::new().await;
+    let add = async || {
+        let added = jobs.enqueue(&queue.client, "x", Duration::ZERO).await;
+        added.expect("it runs")
+    };
+    let claim = async || soon(jobs.claim(&queue.client)).await.expect("it runs");
+    // The first is in its last attempt, and its lease is over. The second waits.
+    add().await;
+    let last = claim().await.expect("it is due");
+    let waiting = add().await;
+    let mut other = queue.connect().await;
+    let transaction = other.transaction().await.expect("it runs");
+    let done = jobs.complete(&transaction, &last).await;
+    done.expect("it is the latest");
+    let sql = "SELECT FROM jobs WHERE id = $1 FOR UPDATE";
+    transaction
+        .execute(sql, &[&waiting])
+        .await
+        .expect("it runs");
+    assert_eq!(claim().await, None);
+    let free = add().await;
+    assert_eq!(claim().await.map(|job| job.id), Some(free));
+    transaction.commit().await.expect("it was not buried");
+    assert_eq!(queue.count("state = 'done' AND due IS NULL").await, 1);
+    assert_eq!(claim().await.map(|job| job.id), Some(waiting));
+    queue.end().await;
+}
+
+/// The index would give this order by chance.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn the_job_that_is_due_longest_comes_first() {
+    let queue = Queue::new().await;
+    let sql = "DROP INDEX jobs_due;
+               INSERT INTO jobs (payload, due)
+               SELECT 'x', now() - n / 2 * INTERVAL '1 hour' FROM generate_series(0, 9) n;
+               UPDATE jobs SET payload = 'y' WHERE id % 2 = 1";
+    queue.client.batch_execute(sql).await.expect("it runs");
+    let mut ids = Vec::new();
+    while let Some(job) = JOBS.claim(&queue.client).await.expect("it runs") {
+        ids.push(job.id);
+    }
+    assert_eq!(ids, [9, 10, 7, 8, 5, 6, 3, 4, 1, 2]);
+    queue.end().await;
+}
+
+/// Measured in hours, which no machine is late by.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn leases_and_backoffs_in_hours() {
+    let jobs = JobQueue {
+        lease: 7 * HOUR,
+        max_attempts: 4,
+        initial_backoff: HOUR,
+        max_backoff: 3 * HOUR,
+    };
+    let queue = Queue::new().await;
+    let hours = async || {
+        let sql = "SELECT round(extract(epoch FROM due - now()) / 3600)::INT FROM jobs";
+        let row = queue.client.query_one(sql, &[]).await.expect("it runs");
+        row.get::<_, Option<i32>>(0)
+    };
+    let add = jobs.enqueue(&queue.client, "x", 5 * HOUR);
+    add.await.expect("it runs");
+    assert_eq!(hours().await, Some(5));
+    for backoff in [Some(1), Some(2), Some(3), None] {
+        let sql = "UPDATE jobs SET due = now()";
+        queue.client.execute(sql, &[]).await.expect("it runs");
+        let job = jobs.claim(&queue.client).await.expect("it runs");
+        let job = job.expect("it is due");
+        assert_eq!(hours().await, Some(7));
+        let longer = JobQueue {
+            lease: 9 * HOUR,
+            ..jobs
+        };
+        let extended = longer.extend(&queue.client, &job).await;
+        extended.expect("it is ours");
+        assert_eq!(hours().await, Some(9));
+        let failed = jobs.fail(&queue.client, &job, "broken").await;
+        failed.expect("it is ours");
+        assert_eq!(hours().await, backoff);
+    }
+    let dead = jobs.dead_letters(&queue.client).await.expect("it runs");
+    assert_eq!((dead[0].0.attempt, &*dead[0].1), (4, "broken"));
+    queue.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn the_table_is_created_by_one_at_a_time() {
+    let queue = Queue::new().await;
+    let mut other = queue.connect().await;
+    let transaction = other.transaction().await.expect("it runs");
+    create_lock(&transaction).await;
+    let waits = timeout(200 * TICK, create_table(&queue.client)).await;
+    assert!(waits.is_err(), "{waits:?}");
+    transaction.commit().await.expect("it runs");
+    soon(create_table(&queue.client)).await.expect("it runs");
+    queue.end().await;
+}
+
+async fn create_lock(transaction: &tokio_postgres::Transaction<'_>) {
+    let sql = "SELECT pg_advisory_xact_lock(1246908244)";
+    transaction.batch_execute(sql).await.expect("it is free");
+}

@@ -326,3 +326,32 @@ async fn a_connection_gets_its_lock_again() {
     assert!(call(&other, "pg_try_advisory_lock").await);
     office.end().await;
 }
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn each_name_has_its_leader() {
+    let office = Office::new().await;
+    let (term, task) = office.for_ever(MINUTE).await;
+    let other = format!("{} 2", office.name);
+    let led = lead(office.config.clone(), &other, MINUTE, async |term| term);
+    let led = soon(led).await.expect("nobody has this name");
+    assert_eq!((led.name, led.number), (other, 1));
+    term.check(&office.client).await.expect("it leads");
+    task.abort();
+    office.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn the_table_is_created_by_one_at_a_time() {
+    let office = Office::new().await;
+    let mut other = connect(&office.config).await;
+    let transaction = other.transaction().await.expect("it runs");
+    let sql = "SELECT pg_advisory_xact_lock(1246908245)";
+    transaction.batch_execute(sql).await.expect("it is free");
+    let waits = timeout(2 * TENTH, create_table(&office.client)).await;
+    assert!(waits.is_err(), "{waits:?}");
+    transaction.commit().await.expect("it runs");
+    soon(create_table(&office.client)).await.expect("it runs");
+    office.end().await;
+}

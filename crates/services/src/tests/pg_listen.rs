@@ -171,6 +171,7 @@ async fn a_killed_server_that_comes_back() {
         notify(&client, &listening.name, "x").await;
         assert_eq!(listening.heard().await, "x");
         server.kill();
+        let start = Instant::now();
         for _ in 0..5 {
             let lost = listening.next().await;
             assert!(
@@ -178,6 +179,7 @@ async fn a_killed_server_that_comes_back() {
                 "{lost:?}"
             );
         }
+        assert!(start.elapsed() >= 4 * limits.reconnect_delay);
         server.restart().expect("it starts again");
     }
     listening.resync().await;
@@ -245,4 +247,42 @@ async fn it_ends_with_its_receiver_or_when_it_is_dropped() {
         listening.events.close();
         soon(listening.task).await.expect("it does not panic");
     }
+}
+
+/// Before each gap comes a `Resync`, however fast the receiver is.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn no_gap_is_kept_secret() {
+    let url = postgres().await;
+    let mut listening = Listening::start(&url, unique("listen"), 1, LIMITS);
+    listening.resync().await;
+    let (client, name) = (connect(&url).await, listening.name.clone());
+    let sending = tokio::spawn(async move {
+        let sql = "SELECT pg_notify($1, n::TEXT) FROM generate_series($2::INT, $2 + 9) n";
+        for first in 0..200 {
+            client
+                .execute(sql, &[&name, &(10 * first)])
+                .await
+                .expect("it runs");
+        }
+        // Some of these may be missed as well.
+        loop {
+            notify(&client, &name, "2000").await;
+        }
+    });
+    let (mut expected, mut gaps, mut told) = (0, 0, false);
+    while expected <= 2000 {
+        match listening.next().await {
+            Event::Resync => told = true,
+            Event::Notified(heard) => {
+                let number = heard.payload().parse::<i32>().expect("a number");
+                assert!(number == expected || told, "{number} after {expected}");
+                gaps += i32::from(number > expected);
+                (expected, told) = (number + 1, false);
+            }
+            Event::Lost(error) => panic!("{error:?}"),
+        }
+    }
+    sending.abort();
+    assert!(gaps > 0, "it was never too slow");
 }

@@ -306,6 +306,22 @@ async fn attempts_and_pauses() {
         let ended = retry.run(|_| true, transact).await;
         assert_eq!((ended, start.elapsed()), (Err(runs), millis(elapsed)));
     }
+    // The first pause is no longer than the longest, and another error is not retried.
+    let retry = Retry {
+        attempts: 3,
+        initial_backoff: millis(50),
+        max_backoff: millis(25),
+    };
+    for (again, runs, elapsed) in [(true, 3, 50), (false, 1, 0)] {
+        let (start, mut count) = (Instant::now(), 0);
+        let transact = || {
+            count += 1;
+            let count = count;
+            async move { Err::<(), i32>(count) }
+        };
+        let ended = retry.run(|_| again, transact).await;
+        assert_eq!((ended, start.elapsed()), (Err(runs), millis(elapsed)));
+    }
     let longest = Duration::MAX;
     let retry = Retry {
         attempts: u32::MAX,
@@ -325,4 +341,55 @@ async fn attempts_and_pauses() {
             .await
             .is_err()
     );
+}
+
+/// Each reads what the other one writes. Only `SERIALIZABLE` notices that.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn two_that_read_what_the_other_one_writes() {
+    let bank = Bank::new().await;
+    let mut first = bank.pool.get().await.expect("it runs");
+    let mut second = bank.pool.get().await.expect("it runs");
+    let first = serializable(&mut first).await.expect("it runs");
+    let second = serializable(&mut second).await.expect("it runs");
+    let sum = "SELECT sum(balance) FROM accounts";
+    for transaction in [&first, &second] {
+        transaction.query_one(sum, &[]).await.expect("it runs");
+    }
+    let work = async |transaction: tokio_postgres::Transaction<'_>, number: i32| {
+        let sql = "UPDATE accounts SET balance = 0 WHERE number = $1";
+        transaction.execute(sql, &[&number]).await?;
+        transaction.commit().await
+    };
+    work(first, 0).await.expect("it is the first");
+    let error = work(second, 1).await.expect_err("its reads are old");
+    assert!(is_conflict(&error), "{error:?}");
+    bank.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_savepoint_is_undone_alone_and_a_dropped_transaction_whole() {
+    let bank = Bank::new().await;
+    let mut client = bank.pool.get().await.expect("it runs");
+    for (commits, stored) in [(false, 0), (true, 1)] {
+        let mut outer = serializable(&mut client).await.expect("it runs");
+        let insert = "INSERT INTO transfers VALUES (1)";
+        outer.execute(insert, &[]).await.expect("it runs");
+        let inner = outer.transaction().await.expect("it runs");
+        inner
+            .execute(insert, &[])
+            .await
+            .expect_err("the key is there");
+        drop(inner);
+        match commits {
+            true => outer.commit().await.expect("it runs"),
+            false => drop(outer),
+        }
+        let count = "SELECT count(*) FROM transfers";
+        let row = client.query_one(count, &[]).await.expect("it runs");
+        assert_eq!(row.get::<_, i64>(0), stored);
+    }
+    drop(client);
+    bank.end().await;
 }
