@@ -8,6 +8,7 @@ extern crate runner;
 // PostgreSQL
 mod pg_pool;
 mod pg_transaction;
+mod pg_copy;
 mod pg_job_queue;
 mod pg_outbox;
 mod pg_listen;

@@ -4,6 +4,7 @@ pub mod mysql_pool;
 pub mod nats_key_value;
 pub mod nats_request_reply;
 pub mod nats_work_queue;
+pub mod pg_copy;
 pub mod pg_job_queue;
 pub mod pg_leader;
 pub mod pg_listen;

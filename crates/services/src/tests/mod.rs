@@ -5,6 +5,7 @@ mod mysql_pool;
 mod nats_key_value;
 mod nats_request_reply;
 mod nats_work_queue;
+mod pg_copy;
 mod pg_job_queue;
 mod pg_leader;
 mod pg_listen;
