@@ -113,7 +113,8 @@ pub async fn add_users(database: &Database, names: &[String]) -> Result<(), Erro
     Ok(transaction.commit().await?)
 }
 
-/// Returns the users whose names begin so, at most a hundred.
+/// Returns the users whose names begin so, at most a hundred. In the prefix, `%` stands
+/// for any text and `_` for any character. Put a backslash before them.
 pub async fn find_users(database: &Database, prefix: &str) -> Result<Vec<User>, Error> {
     let sql = "SELECT id, name FROM users WHERE name LIKE CONCAT(?, '%')
                ORDER BY id LIMIT 100";

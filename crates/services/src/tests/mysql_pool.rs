@@ -356,16 +356,32 @@ async fn changed_a_little() {
     setting.close().await;
 }
 
-/// A name that is too long is an error of the second statement.
+/// The last name is too long. To MariaDB, a batch goes in packets, each of which is added
+/// or not: more names than one packet holds.
 #[tokio::test]
 #[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
 async fn after_an_error_no_user_is_added() {
     let setting = Setting::new(LIMITS).await;
-    let names = ["Ada".to_owned(), "x".repeat(70_000)];
+    let mut names = vec!["x".repeat(60_000); 400];
+    names.push("x".repeat(70_000));
     let added = add_users(&setting.database, &names).await;
     assert!(matches!(added, Err(Error::MySql(_))), "{added:?}");
-    let users = find_users(&setting.database, "").await.expect("it runs");
-    assert_eq!(users, []);
+    let longest = longest_name(&setting.database).await.expect("it runs");
+    assert_eq!(longest, 0);
+    setting.close().await;
+}
+
+/// `%` and `_` stand for any text and any character.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn a_prefix_is_a_pattern() {
+    let setting = Setting::new(LIMITS).await;
+    let names = ["Ada", "100%", "a_b"].map(str::to_owned);
+    add_users(&setting.database, &names).await.expect("it runs");
+    for (prefix, found) in [("%a", 2), ("___", 3), ("100\\%", 1), ("A", 2)] {
+        let users = find_users(&setting.database, prefix).await;
+        assert_eq!(users.expect("it runs").len(), found, "{prefix}");
+    }
     setting.close().await;
 }
 

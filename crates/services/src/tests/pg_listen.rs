@@ -47,13 +47,16 @@ impl Listening {
     /// Waits until it listens. Returns how often a connect has failed until then.
     async fn resync(&mut self) -> u32 {
         let mut failed = 0;
-        loop {
-            match self.next().await {
-                Event::Resync => return failed,
-                Event::Lost(_) => failed += 1,
-                Event::Notified(heard) => panic!("{heard:?}"),
+        let listens = async {
+            loop {
+                match self.next().await {
+                    Event::Resync => return failed,
+                    Event::Lost(_) => failed += 1,
+                    Event::Notified(heard) => panic!("{heard:?}"),
+                }
             }
-        }
+        };
+        soon(listens).await
     }
 
     async fn heard(&mut self) -> String {
