@@ -354,14 +354,22 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.signal(Signal::STOP);
+        // A stopped parent starts no other. Its children are not stopped: what this misses
+        // ends by itself when it notices that its parent is gone.
+        send(self.pid, Signal::STOP);
+        let end = Instant::now() + STARTING;
+        let wait_while = |is_busy: &dyn Fn() -> bool| {
+            while is_busy() && Instant::now() < end {
+                sleep(Duration::from_millis(1));
+            }
+        };
+        let runs = |pid: u32, ended: &str| {
+            stat(pid).is_some_and(|(state, _)| !ended.contains(state))
+        };
+        wait_while(&|| runs(self.pid, "TtZX"));
         let family = self.family();
         family.iter().for_each(|pid| send(*pid, Signal::KILL));
-        let runs = |pid: &u32| stat(*pid).is_some_and(|(state, _)| state != 'Z');
-        let end = Instant::now() + STARTING;
-        while family.iter().any(runs) && Instant::now() < end {
-            sleep(Duration::from_millis(1));
-        }
+        wait_while(&|| family.iter().any(|pid| runs(*pid, "Z")));
         drop(self.reap.take());
         let _ = self.owner.take().map(JoinHandle::join);
     }
