@@ -89,7 +89,11 @@ impl PgPool {
         // For the server, 0 is no limit.
         let limit = limits.statement.as_millis().clamp(1, i32::MAX as u128);
         let options = config.get_options().unwrap_or_default();
-        let options = format!("{options} -c statement_timeout={limit}");
+        // A cancellation that comes before its statement does nothing. Then the server
+        // ends the statement when it sees that the connection is closed. It looks each
+        // second.
+        let check = "-c client_connection_check_interval=1000";
+        let options = format!("{options} -c statement_timeout={limit} {check}");
         config.options(options);
         let recycling_method = RecyclingMethod::Verified;
         let manager = ManagerConfig { recycling_method };
@@ -151,7 +155,7 @@ impl Drop for Lease {
         {
             let (token, limit) = (client.cancel_token(), self.limit);
             runtime.spawn(async move {
-                // If that fails, the server ends the statement at its own limit.
+                // If that fails, the server ends the statement soon after the connection.
                 let _ = timeout(limit, token.cancel_query(NoTls)).await;
                 // Until here it counts. A late cancellation meets no other statement.
                 drop(Client::take(client));
