@@ -88,12 +88,6 @@ async function looks(browser) {
                 if (small > 0) {
                     report(`${where}: ${small} parts are too small to read`);
                 }
-                const narrow = await page.evaluate(() =>
-                    [...document.querySelectorAll("main td")].filter((cell) =>
-                        cell.clientWidth < 70 && cell.textContent.trim().length > 12).length);
-                if (narrow > 0) {
-                    report(`${where}: ${narrow} cells are too narrow for their words`);
-                }
                 // It takes long for long pages: light and wide, and dark and narrow.
                 if ((theme === "light") !== (width === WIDTHS[0])) {
                     continue;
