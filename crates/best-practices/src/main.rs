@@ -21,6 +21,7 @@ mod task_dump;
 mod watchdog;
 mod structured_logging;
 mod json_logs;
+mod opentelemetry_trace;
 mod metrics;
 mod profiling;
 

@@ -9,6 +9,7 @@ pub mod from_pytest;
 pub mod json_logs;
 pub mod metrics;
 pub mod model_checking;
+pub mod opentelemetry_trace;
 pub mod property_test;
 pub mod shared_client_in_tests;
 pub mod task_dump;

@@ -17,6 +17,7 @@ mod json_logs;
 mod lints;
 mod metrics;
 mod model_checking;
+mod opentelemetry_trace;
 mod pitfalls;
 mod profiling;
 mod property_test;
