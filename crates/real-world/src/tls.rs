@@ -92,6 +92,9 @@ pub fn identify(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, Failure> 
 /// have been used before, so this is `start_tls` as well. If it fails, only handshake
 /// bytes were sent.
 ///
+/// A client over `impl AsyncRead + AsyncWrite` takes this and a `TcpStream`: http and
+/// https in one function, as `open_connection` with `ssl=True` or without.
+///
 /// # Errors
 ///
 /// `TimedOut` after the limit, `InvalidInput` if `host` is neither a name nor an address.

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+    DuplexStream, duplex,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
@@ -341,4 +344,46 @@ async fn a_stream_that_was_used_before_is_upgraded() -> Result<(), Failure> {
     stream.read_to_end(&mut answer).await?;
     assert_eq!(answer, b"secret");
     Ok(server.await??)
+}
+
+/// A client that knows nothing of TLS.
+async fn first_header(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> io::Result<String> {
+    stream.write_all(b"HEAD / HTTP/1.0\r\n\r\n").await?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await?;
+    Ok(line)
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    line: &str,
+) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
+    assert_eq!(request, "HEAD / HTTP/1.0\r\n");
+    stream.write_all(line.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_function_for_http_and_https() -> Result<(), Failure> {
+    let (near, far) = duplex(4096);
+    let (line, answered) =
+        tokio::join!(first_header(near), answer(far, "HTTP/1.0 200\r\n"));
+    answered?;
+    assert_eq!(line?, "HTTP/1.0 200\r\n");
+
+    let authority = Authority::new()?;
+    let (near, accepted) = accept(authority.identity("localhost", 4000)?, 4096);
+    let roots = trust(authority.roots()?)?;
+    let near = connect(&roots, "localhost", near, SECOND).await?;
+    let far = accepted.await??;
+    let (line, answered) =
+        tokio::join!(first_header(near), answer(far, "HTTP/1.0 204\r\n"));
+    answered?;
+    assert_eq!(line?, "HTTP/1.0 204\r\n");
+    Ok(())
 }
