@@ -13,7 +13,7 @@
 //!
 //! asyncio: asyncio.Semaphore, async with, asyncio.gather
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, Semaphore};
@@ -38,14 +38,19 @@ pub struct Pool {
 pub async fn fetch(pool: &Pool, table: &str) -> Result<String, AcquireError> {
     let _permit = pool.permits.acquire().await?;
     // In a `match` on this expression, the lock would be held while `open` waits.
-    let idle = pool.idle.lock().expect("no panic").pop();
+    let idle = lock(&pool.idle).pop();
     let connection = match idle {
         Some(connection) => connection,
         None => open().await,
     };
     sleep(Duration::from_secs(1)).await; // The query, on this connection.
-    pool.idle.lock().expect("no panic").push(connection);
+    lock(&pool.idle).push(connection);
     Ok(format!("Rows of {table}"))
+}
+
+// A panic cannot leave half a change behind, so a poisoned lock is used as well.
+fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub async fn run() -> Result<(), AcquireError> {

@@ -11,7 +11,7 @@
 //!
 //! Trap: tokio-rustls sets no timeout for a handshake. Never run one in the accept loop.
 //!
-//! In production: `reqwest` does this for HTTPS. ALPN is a field of the configuration.
+//! See also: `https_server` (axum, reqwest and ALPN), `tcp_proxy`.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
 //! clock: real
