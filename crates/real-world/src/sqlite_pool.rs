@@ -157,13 +157,12 @@ impl Connections {
             let _held = (counted, permit);
             shared.call(&dropped, work)
         });
-        match ended.await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => {
-                std::panic::resume_unwind(error.into_panic())
-            }
-            Err(_runtime_shuts_down) => Err(PoolError::Closed),
-        }
+        ended
+            .await
+            .unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_runtime_shuts_down) => Err(PoolError::Closed),
+            })
     }
 
     async fn close(&self) -> Result<(), PoolError> {
