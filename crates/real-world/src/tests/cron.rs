@@ -276,3 +276,19 @@ async fn any_schedule_and_any_error() {
     let Ok(()) = running.await;
     assert_eq!(runs, 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_during_a_run_repeats_no_run() {
+    let clock = Clock::new("2026-05-01T02:00[Europe/Berlin]");
+    let (runs, stop) = (Runs::default(), CancellationToken::new());
+    let job = |due: Zoned| {
+        runs.add(&clock);
+        if due.day() == 1 {
+            clock.set("2026-05-01T02:30[Europe/Berlin]");
+        }
+        async {}
+    };
+    let running = run_on_schedule(|| clock.now(), daily, &stop, job);
+    assert!(timeout(60 * HOUR, running).await.is_err());
+    assert_eq!(runs.taken(), ["01 03:00:00", "02 03:00:00", "03 03:00:00"]);
+}

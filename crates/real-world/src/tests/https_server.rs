@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::{TlsConnector, client};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{soon, tasks};
+use super::support::{most_memory, soon, tasks};
 use crate::https_server::{Certificate, CertificateError, Limits, serve};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -123,6 +123,10 @@ impl Server {
         let routes = Router::new()
             .route("/", get(async || "hello"))
             .route("/nap", get(nap))
+            .route(
+                "/hang",
+                get(async || std::future::pending::<String>().await),
+            )
             .route(
                 "/panic",
                 get(async || -> &'static str { panic!("scheduled") }),
@@ -373,4 +377,122 @@ async fn the_stop_waits_for_requests_and_for_nothing_else() -> Result<(), Failur
     assert!(start.elapsed() < LIMITS.drain);
     drop((silent, idle));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_request_has_64_headers_at_most() -> Result<(), Failure> {
+    let (authority, server) = started(LIMITS).await?;
+    for (headers, status) in [(1, "200"), (64, "200"), (65, "431")] {
+        let mut stream = server.connect(&authority, &[]).await?;
+        let others = "a: b\r\n".repeat(headers - 1);
+        let request = format!("GET / HTTP/1.1\r\nconnection: close\r\n{others}\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    Ok(())
+}
+
+/// Clients know the root alone, as with Let's Encrypt.
+#[tokio::test]
+async fn the_whole_chain_is_sent() -> Result<(), Failure> {
+    let root = Authority::new()?;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let between = CertifiedIssuer::signed_by(params, KeyPair::generate()?, &root.0)?;
+    let between = Authority(between);
+    let mut pair = between.sign("localhost")?;
+    pair.chain += &between.0.pem();
+    let files = Files::new(&pair)?;
+    let server = Server::start(Arc::new(files.load()?), LIMITS).await?;
+    let response = soon(trusting(&root)?.get(server.url()).send()).await?;
+    assert_eq!(response.text().await?, "hello");
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_reload_new_connections_alone_get_the_new_certificate()
+-> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let [first, second] = [authority.sign("localhost")?, authority.sign("localhost")?];
+    let files = Files::new(&first)?;
+    let certificate = Arc::new(files.load()?);
+    let server = Server::start(Arc::clone(&certificate), LIMITS).await?;
+    let clients = [trusting(&authority)?, trusting(&authority)?];
+    let seen = async |client: &Client| {
+        let response = client.get(server.url()).send().await?;
+        let info = response.extensions().get::<TlsInfo>().cloned();
+        assert_eq!(response.text().await?, "hello");
+        let seen = info.and_then(|info| info.peer_certificate().map(<[u8]>::to_vec));
+        Ok::<_, Failure>(seen.expect("it is TLS"))
+    };
+    assert_eq!(seen(&clients[0]).await?, first.der);
+    files.write(&second.chain, &second.key)?;
+    certificate.reload()?;
+    assert_eq!(seen(&clients[0]).await?, first.der);
+    assert_eq!(seen(&clients[1]).await?, second.der);
+    Ok(())
+}
+
+#[tokio::test]
+async fn stopped_it_refuses_new_clients_and_dropped_it_ends_the_others()
+-> Result<(), Failure> {
+    let (authority, server) = started(LIMITS).await?;
+    let mut stream = server.connect(&authority, &[]).await?;
+    stream
+        .write_all(b"GET /hang HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await?;
+    // The handler runs when a request that came later has its answer.
+    let nap = format!("{}/nap", server.url());
+    soon(trusting(&authority)?.get(nap).send()).await?;
+    server.stop.cancel();
+    soon(async { while TcpStream::connect(("127.0.0.1", server.port)).await.is_ok() {} })
+        .await;
+    assert!(!server.task.is_finished());
+    server.task.abort();
+    assert!(soon(stream.read_to_end(&mut Vec::new())).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_may_end_after_the_age_of_its_connection() -> Result<(), Failure> {
+    let limits = Limits {
+        connection: TENTH,
+        ..LIMITS
+    };
+    let (authority, server) = started(limits).await?;
+    let request = b"GET /nap HTTP/1.1\r\nhost: x\r\n\r\n";
+    let answered = async {
+        let mut answer = Vec::new();
+        // On a busy machine, the request may come when the connection is too old.
+        while !answer.ends_with(b"slept") {
+            let mut stream = server.connect(&authority, &[]).await?;
+            let _ = stream.write_all(request).await;
+            let _ = stream.read_to_end(&mut answer).await;
+        }
+        Ok::<_, Failure>(())
+    };
+    soon(answered).await
+}
+
+#[test]
+fn finished_connections_do_not_pile_up() {
+    let memory = |clients: u32| {
+        most_memory(async move {
+            let (_, server) = started(LIMITS).await.expect("it starts");
+            for _ in 0..clients {
+                let stream = TcpStream::connect(("127.0.0.1", server.port)).await;
+                let mut stream = stream.expect("it serves");
+                stream.shutdown().await.expect("it is open");
+                let _ = stream.read(&mut [0]).await;
+            }
+        })
+    };
+    let [few, many] = [100, 3_000].map(memory);
+    assert!(many < few + 100_000, "{few} {many}");
 }

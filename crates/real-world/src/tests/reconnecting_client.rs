@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::join;
@@ -258,6 +259,7 @@ async fn a_peer_that_breaks_the_rules_loses_the_connection() {
     for wrong in [
         &b"\0\0\0\x07REPLY x"[..],
         b"\xFF\xFF\xFF\xFFx",
+        b"\0\0\x03\xE9", // One byte too many.
         b"GET / HTTP/1.1\r\n",
     ] {
         let mut peer = peers.recv().await.expect("an attempt");
@@ -293,7 +295,8 @@ async fn a_peer_that_breaks_the_rules_loses_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn no_more_requests_are_sent_than_may_wait_and_pings_go_on() {
     let (client, _events, mut peers) = connected(CONFIG);
-    let requests = join_all((0..100).map(|number| client.request(number.to_string())));
+    let requests = (0..100).map(|number| client.request(number.to_string()));
+    let mut requests: FuturesUnordered<_> = requests.collect();
     let serving = async {
         let mut peer = peers.recv().await.expect("an attempt");
         let (mut requests, mut pings) = (0, 0);
@@ -311,7 +314,8 @@ async fn no_more_requests_are_sent_than_may_wait_and_pings_go_on() {
     };
     let counts = async {
         tokio::select! {
-            _ = requests => (0, 0),
+            // Those that were not sent still wait.
+            ended = requests.next() => panic!("{ended:?}"),
             counts = serving => counts,
         }
     };
@@ -385,4 +389,90 @@ async fn thousands_of_requests_over_connections_that_break() {
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_does_not_come_is_maybe_done_and_the_connection_stays() {
+    let (client, mut events, mut peers) = connected(CONFIG);
+    let mut peer = peers.recv().await.expect("an attempt");
+    let answering = async {
+        while let Some(text) = next(&mut peer).await {
+            if text == "PING" {
+                say(&mut peer, "PONG").await;
+            }
+        }
+    };
+    let start = Instant::now();
+    tokio::select! {
+        reply = client.request("x".to_owned()) => {
+            assert_eq!(reply, Err(MaybeDone("no reply in time")));
+        }
+        _ = timeout(3600 * SECOND, answering) => panic!("no limit"),
+    }
+    assert_eq!(start.elapsed(), CONFIG.request);
+    assert!(matches!(events.try_recv(), Ok(Event::Connected)));
+    assert!(events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_and_never_reads_is_lost() {
+    let (_client, mut events, mut peers) = connected(CONFIG);
+    let mut peer = peers.recv().await.expect("an attempt");
+    let sending = async {
+        loop {
+            say(&mut peer, "PONG").await;
+            sleep(SECOND).await;
+        }
+    };
+    let found = tokio::select! {
+        found = lost(&mut events) => found.0,
+        _ = timeout(3600 * SECOND, sending) => panic!("it stays"),
+    };
+    assert_eq!(found, ErrorKind::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_events_are_not_received_reading_stops_and_none_is_lost() {
+    let (_client, mut events, mut peers) = connected(CONFIG);
+    let (mut writer, mut reader) = peers.recv().await.expect("an attempt").split();
+    let pings = tokio::spawn(async move { while reader.next().await.is_some() {} });
+    let sent = AtomicUsize::new(0);
+    let sending = async {
+        for number in 0..1_000 {
+            let text = format!("{number:0500}");
+            writer.send(Bytes::from(text)).await.expect("it is open");
+            sent.fetch_add(1, SeqCst);
+        }
+    };
+    let mut sending = std::pin::pin!(sending);
+    assert!(timeout(600 * SECOND, sending.as_mut()).await.is_err());
+    // What waits is in the channel, and in the buffers of the connection.
+    assert!(sent.load(SeqCst) < 100, "{sent:?}");
+    assert!(matches!(events.recv().await, Some(Event::Connected)));
+    let receiving = async {
+        for number in 0..1_000 {
+            match events.recv().await {
+                Some(Event::Message(text)) => assert_eq!(text, format!("{number:0500}")),
+                other => panic!("{number}: {other:?}"),
+            }
+        }
+    };
+    join!(sending, receiving);
+    pings.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_accepts_and_closes_at_once_a_thousand_times() {
+    let before = tasks();
+    let (client, mut events, mut peers) = connected(CONFIG);
+    let closing = tokio::spawn(async move { while peers.recv().await.is_some() {} });
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        lost(&mut events).await;
+    }
+    assert_eq!(start.elapsed(), (1 + 2 + 4 + 996 * 8) * SECOND);
+    assert_eq!(tasks(), before + 2);
+    drop(client);
+    closing.await.expect("no panic");
+    assert_eq!(tasks(), before);
 }

@@ -1,12 +1,16 @@
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
 use tokio::join;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -452,4 +456,115 @@ async fn two_sides_that_write_before_they_read_wait_for_ever() {
         stream.read_exact(&mut [0; 100]).await
     });
     assert!(timeout(3600 * SECOND, join_all(talks)).await.is_err());
+}
+
+/// Neither side waits for the payload, nor gives it memory.
+#[tokio::test(start_paused = true)]
+async fn a_length_above_the_limit_ends_the_connection_at_once() {
+    let length = |payload: usize| (payload as u32 + 8).to_be_bytes();
+    for (payload, is_lost) in [(1000, false), (1001, true)] {
+        let (client, mut server) = alone(LIMITS);
+        let start = Instant::now();
+        let replying = async {
+            read_frame(&mut server).await.expect("a request");
+            server
+                .write_all(&length(payload))
+                .await
+                .expect("it is open");
+        };
+        let (called, ()) = join!(client.call(Bytes::new()), replying);
+        match called {
+            Err(CallError::TimedOut) => assert!(!is_lost),
+            called => assert_eq!(reason(called), ErrorKind::InvalidData),
+        }
+        assert_eq!(start.elapsed() < LIMITS.call, is_lost);
+
+        let (mut near, far) = duplex(64);
+        near.write_all(&length(payload)).await.expect("it is open");
+        let start = Instant::now();
+        let served = answer(far, LIMITS, |request| async { request }).await;
+        let expected = if is_lost {
+            ErrorKind::InvalidData
+        } else {
+            ErrorKind::TimedOut
+        };
+        assert_eq!(kind(served), expected);
+        assert_eq!(start.elapsed() < LIMITS.idle, is_lost);
+    }
+    let (client, _served) = echo(64, LIMITS);
+    let largest = Bytes::from(vec![1; 1000]);
+    assert_eq!(
+        client.call(largest.clone()).await.expect("it is served"),
+        largest
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_comes_twice_gets_two_replies() {
+    let (mut near, far) = duplex(64);
+    let served = tokio::spawn(answer(far, LIMITS, |request| async { request }));
+    for text in ["one", "two"] {
+        near.write_all(&frame(7, text.as_bytes()))
+            .await
+            .expect("it is open");
+    }
+    for text in ["one", "two"] {
+        let reply = read_frame(&mut near).await.expect("a reply");
+        assert_eq!(reply, (7, text.into()));
+    }
+    drop(near);
+    served.await.expect("no panic").expect("all is well");
+}
+
+/// A stream that counts how often it is shut down: only so does TLS end rightly.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.1.fetch_add(1, SeqCst);
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_shut_the_connection_down() {
+    let (near, far) = duplex(64);
+    let shut = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+    let near = Counted(near, Arc::clone(&shut[0]));
+    let far = Counted(far, Arc::clone(&shut[1]));
+    let served = tokio::spawn(answer(far, LIMITS, |request| async { request }));
+    let client = Client::new(near, LIMITS);
+    assert_eq!(client.call("x".into()).await.expect("it is served"), "x");
+    assert_eq!(shut.each_ref().map(|it| it.load(SeqCst)), [0, 0]);
+    drop(client);
+    served.await.expect("no panic").expect("all is well");
+    assert_eq!(shut.each_ref().map(|it| it.load(SeqCst)), [1, 1]);
 }
