@@ -8,7 +8,7 @@
 //! number of forms and connections. Serve the routes with `http_server`.
 //!
 //! Trap: axum's `Multipart` keeps the headers of a part, and whatever comes before the
-//! first boundary, in memory, up to the limit of the whole form. `Parser` limits it.
+//! first boundary, in memory, up to the limit of the whole form. `UNPARSED` limits it.
 //!
 //! Trap: a client's file name may be `../../etc/passwd`. Never put it into a path.
 //!
@@ -16,27 +16,24 @@
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread
 //! clock: real
-//! try: send nowhere http://127.0.0.1:1/ -> No such file
+//! try: uploads nowhere -> invalid socket address
 
 use std::io;
-use std::mem::replace;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use async_stream::stream;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
-use tempfile::TempPath;
-use tokio::io::AsyncWriteExt;
-use tokio::runtime::Handle;
+use futures::{StreamExt, stream};
+use tempfile::{NamedTempFile, TempPath};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{Instant, error::Elapsed, timeout};
+use tokio::time::{error::Elapsed, timeout};
 
 /// The bytes that are read for headers, and before the first boundary.
 pub const UNPARSED: usize = 64 * 1024;
@@ -76,16 +73,14 @@ pub struct FormFile {
 }
 
 impl FormFile {
-    /// Keeps the file, under a random name in the folder, and returns its path.
-    pub async fn store(self) -> io::Result<PathBuf> {
-        let target = self.path.with_extension("");
-        let stored = spawn_blocking(move || {
-            self.path.persist_noclobber(&target)?;
-            Ok(target)
-        });
-        stored.await?
+    /// Keeps the file under this name, in the same file system. Replaces no other file.
+    pub async fn store(self, target: PathBuf) -> io::Result<()> {
+        let stored = spawn_blocking(move || self.path.persist_noclobber(target));
+        Ok(stored.await??)
     }
 }
+
+type Result<T, E = FormError> = std::result::Result<T, E>;
 
 /// Why there is no form. The client is told no more than this text.
 #[derive(Debug, thiserror::Error)]
@@ -121,87 +116,59 @@ impl IntoResponse for FormError {
 
 /// Receives a form, and writes its files to the folder. Dropping the future, and an
 /// error, remove them.
-pub async fn receive(
-    request: Request,
-    folder: &Path,
-    limits: Limits,
-) -> Result<Form, FormError> {
-    let parser = Parser {
-        limits,
-        start: Instant::now(),
-        unparsed: Arc::default(),
-    };
-    let mut request = request.map(|body| parser.body(body));
-    DefaultBodyLimit::max(limits.form).apply(&mut request);
-    let mut parts = Multipart::from_request(request, &()).await?;
-    let mut form = Form::default();
-    while let Some(mut part) = parser.next(parts.next_field()).await? {
-        if form.fields.len() + form.files.len() == limits.parts {
-            return Err(FormError::TooLarge("the number of parts is"));
-        }
-        let field = part.name().unwrap_or_default().to_owned();
-        if part.file_name().is_some() {
-            form.files.push(write(field, part, folder, &parser).await?);
-            continue;
-        }
-        let mut value = Vec::new();
-        while let Some(chunk) = parser.next(part.chunk()).await? {
-            if value.len() + chunk.len() > limits.field {
-                return Err(FormError::TooLarge("a field is"));
-            }
-            value.extend_from_slice(&chunk);
-        }
-        let value = String::from_utf8_lossy(&value).into_owned();
-        form.fields.push((field, value));
-    }
-    Ok(form)
+pub async fn receive(request: Request, folder: &Path, limits: Limits) -> Result<Form> {
+    let unparsed = Arc::default();
+    let reading = Reading { limits, unparsed };
+    timeout(limits.time, reading.form(request, folder)).await?
 }
 
-async fn write(
-    field: String,
-    mut part: Field<'_>,
-    folder: &Path,
-    parser: &Parser,
-) -> Result<FormFile, FormError> {
-    let folder = folder.to_owned();
-    // Only the server's user may read the file.
-    let created = spawn_blocking(move || {
-        let mut builder = tempfile::Builder::new();
-        let builder = builder.prefix("form-").suffix(".part").rand_bytes(16);
-        builder.tempfile_in(folder)
-    });
-    let (file, path) = created.await.map_err(io::Error::from)??.into_parts();
-    let mut file = tokio::fs::File::from_std(file);
-    let mut bytes = 0;
-    while let Some(chunk) = parser.next(part.chunk()).await? {
-        file.write_all(&chunk).await?;
-        bytes += chunk.len() as u64;
-    }
-    // Otherwise a power cut may leave the name without the bytes.
-    file.sync_all().await?;
-    let client_name = part.file_name().unwrap_or_default().to_owned();
-    Ok(FormFile {
-        field,
-        client_name,
-        bytes,
-        path,
-    })
-}
-
-/// Limits how long and how much axum reads until it finds the next piece of a form.
-struct Parser {
+struct Reading {
     limits: Limits,
-    start: Instant,
     unparsed: Arc<AtomicUsize>,
 }
 
-impl Parser {
+impl Reading {
+    async fn form(&self, request: Request, folder: &Path) -> Result<Form> {
+        let mut request = request.map(|body| self.limit(body));
+        DefaultBodyLimit::max(self.limits.form).apply(&mut request);
+        let mut parts = Multipart::from_request(request, &()).await?;
+        let mut form = Form::default();
+        while let Some(part) = self.next(parts.next_field()).await? {
+            if form.fields.len() + form.files.len() == self.limits.parts {
+                return Err(FormError::TooLarge("the number of parts is"));
+            }
+            let field = part.name().unwrap_or_default().to_owned();
+            let Some(client_name) = part.file_name().map(str::to_owned) else {
+                let mut value = Vec::new();
+                self.copy(part, &mut value, self.limits.field).await?;
+                let value = String::from_utf8_lossy(&value).into_owned();
+                form.fields.push((field, value));
+                continue;
+            };
+            let folder = folder.to_owned();
+            // Only the server's user may read the file.
+            let created = spawn_blocking(|| NamedTempFile::new_in(folder)).await;
+            let (file, path) = created.map_err(io::Error::from)??.into_parts();
+            let mut file = tokio::fs::File::from_std(file);
+            let bytes = self.copy(part, &mut file, self.limits.form).await?;
+            // Otherwise a power cut may leave the name without the bytes.
+            file.sync_all().await?;
+            form.files.push(FormFile {
+                field,
+                client_name,
+                bytes,
+                path,
+            });
+        }
+        Ok(form)
+    }
+
+    /// Waits for the next piece of the form, which may be a part or a chunk of it.
     async fn next<T>(
         &self,
-        reading: impl Future<Output = Result<T, MultipartError>>,
-    ) -> Result<T, FormError> {
-        let left = self.limits.time.saturating_sub(self.start.elapsed());
-        let next = timeout(left.min(self.limits.stall), reading).await?;
+        piece: impl Future<Output = Result<T, MultipartError>>,
+    ) -> Result<T> {
+        let next = timeout(self.limits.stall, piece).await?;
         self.unparsed.store(0, Relaxed);
         next.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => FormError::TooLarge("the form is"),
@@ -209,62 +176,59 @@ impl Parser {
         })
     }
 
-    /// Returns a body that fails after too many bytes without a result of `next`.
-    fn body(&self, body: Body) -> Body {
-        let (body, runtime) = (body.into_data_stream(), Handle::current());
-        let unparsed = Arc::clone(&self.unparsed);
-        Body::from_stream(stream! {
-            let mut rest = Rest { body, runtime };
-            while let Some(chunk) = rest.body.next().await {
-                let size = chunk.as_ref().map_or(0, Bytes::len);
-                if unparsed.fetch_add(size, Relaxed) > UNPARSED {
-                    yield Err(axum::Error::new("too many bytes between two parts"));
-                    return;
-                }
-                yield chunk;
-                // The parser reads until it has to wait: let it wait after each chunk.
-                yield_now().await;
+    async fn copy(
+        &self,
+        mut part: Field<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+        most: usize,
+    ) -> Result<u64> {
+        let mut bytes = 0;
+        while let Some(chunk) = self.next(part.chunk()).await? {
+            bytes += chunk.len();
+            if bytes > most {
+                return Err(FormError::TooLarge("a field is"));
             }
-        })
+            to.write_all(&chunk).await?;
+        }
+        Ok(bytes as u64)
+    }
+
+    /// Returns a body that fails after too many bytes without a result of `next`.
+    fn limit(&self, body: Body) -> Body {
+        let rest = (Rest(body.into_data_stream()), Arc::clone(&self.unparsed));
+        Body::from_stream(stream::unfold(rest, async |(mut rest, unparsed)| {
+            // The parser reads until it has to wait: let it wait before each chunk.
+            yield_now().await;
+            let mut chunk = rest.0.next().await?;
+            let size = chunk.as_ref().map_or(0, Bytes::len);
+            if unparsed.fetch_add(size, Relaxed) > UNPARSED {
+                chunk = Err(axum::Error::new("too many bytes between two parts"));
+            }
+            Some((chunk, (rest, unparsed)))
+        }))
     }
 }
 
 /// What the client still sends. When this is dropped, a task reads on for a second:
 /// otherwise a client that is still sending may miss the answer.
-struct Rest {
-    body: BodyDataStream,
-    runtime: Handle,
-}
+struct Rest(BodyDataStream);
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        let mut body = replace(&mut self.body, Body::empty().into_data_stream());
+        let mut body = std::mem::replace(&mut self.0, Body::empty().into_data_stream());
         let drain = async move { while let Some(Ok(_)) = body.next().await {} };
-        let second = Duration::from_secs(1);
-        self.runtime
-            .spawn(async move { timeout(second, drain).await });
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async { timeout(Duration::from_secs(1), drain).await });
+        }
     }
 }
 
-/// Receives forms: `cargo run -- serve uploads 127.0.0.1:8080`, or sends a file in one:
-/// `cargo run -- send photo.jpg http://127.0.0.1:8080/`.
+/// Receives forms until it is killed: `cargo run -- uploads 127.0.0.1:8080`.
 #[tokio::main]
 pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if let ["send", path, url] = args[..] {
-        let form = reqwest::multipart::Form::new().text("title", "A file");
-        let form = form.file("file", path).await?;
-        let request = reqwest::Client::new().post(url).multipart(form);
-        let response = request.timeout(Duration::from_secs(3_600)).send().await?;
-        println!("{}", response.status());
-        return Ok(());
-    }
-    let ["serve", folder, address] = args[..] else {
-        return Err("usage: serve FOLDER ADDRESS:PORT, or send FILE URL".into());
-    };
-    std::fs::create_dir_all(folder)?;
-    let folder = PathBuf::from(folder);
+    let mut args = std::env::args().skip(1);
+    let folder = PathBuf::from(args.next().ok_or("usage: FOLDER ADDRESS:PORT")?);
+    let address = args.next().ok_or("usage: FOLDER ADDRESS:PORT")?;
     let limits = Limits {
         form: 100_000_000,
         field: 10_000,
@@ -272,12 +236,13 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stall: Duration::from_secs(30),
         time: Duration::from_secs(3_600),
     };
-    let create = async move |request: Request| -> Result<StatusCode, FormError> {
+    let create = async move |request: Request| {
         for file in receive(request, &folder, limits).await?.files {
-            let name = format!("{:?}", file.client_name);
-            println!("{name}: {}", file.store().await?.display());
+            let name = format!("{:016x}", fastrand::u64(..));
+            println!("{name} is {:?}", file.client_name);
+            file.store(folder.join(name)).await?;
         }
-        Ok(StatusCode::CREATED)
+        Ok::<_, FormError>(StatusCode::CREATED)
     };
     let routes = axum::Router::new().route("/", axum::routing::post(create));
     let listener = tokio::net::TcpListener::bind(address).await?;

@@ -34,7 +34,8 @@ async fn create(
     for file in form.files {
         let (name, bytes) = (&file.client_name, file.bytes);
         answer.push(format!("{} {name:?} of {bytes} bytes", file.field));
-        file.store().await?;
+        let target = format!("{:016x}", fastrand::u64(..));
+        file.store(folder.join(target)).await?;
     }
     Ok((StatusCode::CREATED, answer.join(", ")))
 }

@@ -619,7 +619,8 @@ fn receive_forms<S: Clone + Send + Sync + 'static>(
         async move {
             let form = receive(request, &folder, limits).await?;
             for file in form.files {
-                file.store().await?;
+                let target = folder.join(fastrand::u64(..).to_string());
+                file.store(target).await?;
             }
             Ok::<_, FormError>(form.fields.len().to_string())
         }

@@ -3,6 +3,8 @@ use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
@@ -87,9 +89,8 @@ async fn however_it_is_cut_it_is_the_same_form() {
             assert_eq!(form.fields, [("title".to_owned(), "hi".to_owned())]);
             let file = form.files.pop().expect("one");
             assert_eq!((file.bytes, &*file.client_name), (bytes as u64, "b"));
-            let path = file.store().await.expect("there is room");
-            assert_eq!(path.parent(), Some(folder.path()));
-            assert!(path.extension().is_none());
+            let path = folder.path().join("stored");
+            file.store(path.clone()).await.expect("there is room");
             assert_eq!(fs::read(&path).expect("it is there"), vec![b'x'; bytes]);
             fs::remove_file(path).expect("it is there");
         }
@@ -173,11 +174,12 @@ async fn limits_hold_to_the_byte() {
 
 /// Without the limit, each of these would be in memory as a whole.
 #[test]
-fn endless_headers_and_preambles_are_not_kept() {
+fn long_headers_and_preambles_are_not_kept() {
     const PIECE: usize = 16 * 1024;
-    let endless = |begin: &str| {
+    let long = |begin: &str| {
         let begin = stream::iter([begin.as_bytes().to_vec()]);
-        request(begin.chain(stream::repeat_with(|| vec![b'x'; PIECE])))
+        let pieces = stream::repeat_with(|| vec![b'x'; PIECE]).take(2_000);
+        request(begin.chain(pieces))
     };
     for begin in ["", "--limit", "--limit\r\n", "--limit\r\nx: "] {
         let memory = most_memory(async {
@@ -185,7 +187,7 @@ fn endless_headers_and_preambles_are_not_kept() {
                 form: usize::MAX,
                 ..LIMITS
             };
-            let refused = status(endless(begin), Path::new("."), limits).await;
+            let refused = status(long(begin), Path::new("."), limits).await;
             assert_eq!(refused, StatusCode::BAD_REQUEST, "{begin}");
         });
         assert!(memory < 8 * UNPARSED as u64, "{begin:?}: {memory} bytes");
@@ -268,7 +270,8 @@ async fn create(
     let mut answer = format!("{:?}", form.fields);
     for file in form.files {
         answer += &format!(" {} {:?} {}", file.field, file.client_name, file.bytes);
-        file.store().await?;
+        let target = format!("{:016x}", fastrand::u64(..));
+        file.store(folder.join(target)).await?;
     }
     Ok((StatusCode::CREATED, answer))
 }
@@ -354,10 +357,7 @@ async fn the_answer_arrives_although_the_client_is_still_sending() {
     for entry in fs::read_dir(server.folder.path()).expect("it is there") {
         let name = entry.expect("it is there").file_name();
         let name = name.to_string_lossy();
-        assert!(
-            name.starts_with("form-") && !name.ends_with(".part"),
-            "{name}"
-        );
+        assert!(name.len() == 16, "{name}");
     }
 }
 
@@ -407,4 +407,39 @@ fn its_errors_and_items_can_be_sent() {
     fn send<T: Send + 'static>() {}
     send::<FormError>();
     send::<multipart_form::Form>();
+}
+
+/// A client that still sends is not cut off before it has read the answer.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_refused_form_is_read_for_a_second_at_most() {
+    for (pieces, read) in [(2, 2), (1_000, 3)] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let begin = "--limit\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\n";
+        let begin = stream::iter([begin.as_bytes().to_vec(), vec![b'x'; 1_001]]);
+        let counts = Arc::clone(&taken);
+        let rest = stream::repeat(counts).take(pieces).then(async |counts| {
+            sleep(Duration::from_millis(300)).await;
+            counts.fetch_add(1, SeqCst);
+            vec![b'x'; 1_000]
+        });
+        let start = Instant::now();
+        let refused = status(request(begin.chain(rest)), Path::new("."), LIMITS).await;
+        assert_eq!(refused, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!((start.elapsed(), taken.load(SeqCst)), (Duration::ZERO, 0));
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(taken.load(SeqCst), read);
+        assert_eq!(Arc::strong_count(&taken), 1, "the body is kept");
+    }
+}
+
+#[tokio::test]
+async fn a_stored_file_replaces_no_other_file() {
+    let folder = folder();
+    let target = folder.path().join("taken");
+    for is_free in [true, false] {
+        let form = receive(whole(form(100)), folder.path(), LIMITS).await;
+        let file = form.expect("it is a form").files.pop().expect("one");
+        assert_eq!(file.store(target.clone()).await.is_ok(), is_free);
+        assert_eq!(count(folder.path()), 1);
+    }
 }
