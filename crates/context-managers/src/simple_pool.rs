@@ -13,11 +13,10 @@
 //!
 //! asyncio: asyncio.Semaphore, async with, asyncio.gather
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{AcquireError, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Duration, sleep};
 
 /// Dropping it closes it.
 pub struct Connection;
@@ -37,20 +36,16 @@ pub struct Pool {
 /// Waits for a connection and makes a query. Fails only if the semaphore was closed.
 pub async fn fetch(pool: &Pool, table: &str) -> Result<String, AcquireError> {
     let _permit = pool.permits.acquire().await?;
+    let idle = || pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
     // In a `match` on this expression, the lock would be held while `open` waits.
-    let idle = lock(&pool.idle).pop();
-    let connection = match idle {
+    let reused = idle().pop();
+    let connection = match reused {
         Some(connection) => connection,
         None => open().await,
     };
     sleep(Duration::from_secs(1)).await; // The query, on this connection.
-    lock(&pool.idle).push(connection);
+    idle().push(connection);
     Ok(format!("Rows of {table}"))
-}
-
-// A panic cannot leave half a change behind, so a poisoned lock is used as well.
-fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub async fn run() -> Result<(), AcquireError> {
