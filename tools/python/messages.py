@@ -5,6 +5,7 @@ null where this CPython does not have the message.  Each program runs in a proce
 own, forked from this one, which has imported asyncio.
 """
 
+import ast
 import asyncio
 import gc
 import json
@@ -16,7 +17,8 @@ import textwrap
 import traceback
 
 # By their words in docs/messages.tsv: `...` stands for what differs from case to case.
-# A program whose first line is `# since 3.13` or `# until 3.13` runs only there.
+# A program whose first line is `# since 3.13` or `# until 3.13` runs only there. One that
+# awaits outside of its functions runs in an event loop.
 PROGRAMS = {
     "RuntimeWarning: coroutine '...' was never awaited": """
         asyncio.sleep(1)
@@ -53,16 +55,12 @@ PROGRAMS = {
         asyncio.run(main())
     """,
     "RuntimeError: Event loop stopped before Future completed.": """
-        async def main():
-            asyncio.get_running_loop().stop()
-            await asyncio.sleep(1)
-        asyncio.run(main())
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(1)
     """,
     "RuntimeError: Task ... got Future ... attached to a different loop": """
         future = asyncio.new_event_loop().create_future()
-        async def main():
-            await future
-        asyncio.run(main())
+        await future
     """,
     "RuntimeError: ... is bound to a different event loop": """
         event = asyncio.Event()
@@ -88,25 +86,19 @@ PROGRAMS = {
         loop.close()
     """,
     "Task exception was never retrieved": """
-        async def main():
-            asyncio.create_task(asyncio.sleep("text"))
-            await asyncio.sleep(0.01)
-        asyncio.run(main())
+        asyncio.create_task(asyncio.sleep("text"))
+        await asyncio.sleep(0.01)
     """,
     "Future exception was never retrieved": """
         asyncio.new_event_loop().create_future().set_exception(ValueError())
     """,
     "_GatheringFuture exception was never retrieved": """
-        async def main():
-            asyncio.gather(asyncio.sleep("text"))
-            await asyncio.sleep(0.01)
-        asyncio.run(main())
+        asyncio.gather(asyncio.sleep("text"))
+        await asyncio.sleep(0.01)
     """,
     "asyncio.exceptions.CancelledError": """
-        async def main():
-            asyncio.current_task().cancel()
-            await asyncio.sleep(1)
-        asyncio.run(main())
+        asyncio.current_task().cancel()
+        await asyncio.sleep(1)
     """,
     "asyncio.exceptions.InvalidStateError: invalid state": """
         future = asyncio.new_event_loop().create_future()
@@ -120,32 +112,24 @@ PROGRAMS = {
         asyncio.new_event_loop().create_future().exception()
     """,
     "asyncio.exceptions.IncompleteReadError: ... bytes read on a total of ... expected bytes": """
-        async def main():
-            reader = asyncio.StreamReader()
-            reader.feed_data(b"abc")
-            reader.feed_eof()
-            await reader.readexactly(4)
-        asyncio.run(main())
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"abc")
+        reader.feed_eof()
+        await reader.readexactly(4)
     """,
     "asyncio.exceptions.LimitOverrunError: Separator is not found, and chunk exceed the limit": """
-        async def main():
-            reader = asyncio.StreamReader(limit=2)
-            reader.feed_data(b"abc")
-            await reader.readuntil()
-        asyncio.run(main())
+        reader = asyncio.StreamReader(limit=2)
+        reader.feed_data(b"abc")
+        await reader.readuntil()
     """,
     "ValueError: Separator is not found, and chunk exceed the limit": """
-        async def main():
-            reader = asyncio.StreamReader(limit=2)
-            reader.feed_data(b"abc")
-            await reader.readline()
-        asyncio.run(main())
+        reader = asyncio.StreamReader(limit=2)
+        reader.feed_data(b"abc")
+        await reader.readline()
     """,
     "called while another coroutine is already waiting for incoming data": """
-        async def main():
-            reader = asyncio.StreamReader()
-            await asyncio.gather(reader.read(1), reader.read(1))
-        asyncio.run(main())
+        reader = asyncio.StreamReader()
+        await asyncio.gather(reader.read(1), reader.read(1))
     """,
     "asyncio.queues.QueueEmpty": """
         asyncio.Queue().get_nowait()
@@ -177,20 +161,16 @@ PROGRAMS = {
         asyncio.run(asyncio.Condition().wait())
     """,
     "asyncio.exceptions.BrokenBarrierError": """
-        async def main():
-            barrier = asyncio.Barrier(2)
-            await barrier.abort()
-            await barrier.wait()
-        asyncio.run(main())
+        barrier = asyncio.Barrier(2)
+        await barrier.abort()
+        await barrier.wait()
     """,
     "TimeoutError": """
         asyncio.run(asyncio.wait_for(asyncio.sleep(1), 0.01))
     """,
     "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)": """
-        async def main():
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asyncio.sleep("text"))
-        asyncio.run(main())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.sleep("text"))
     """,
     "RuntimeError: TaskGroup ... has not been entered": """
         async def main():
@@ -198,11 +178,9 @@ PROGRAMS = {
         asyncio.run(main())
     """,
     "RuntimeError: TaskGroup ... is finished": """
-        async def main():
-            async with asyncio.TaskGroup() as group:
-                pass
-            group.create_task(asyncio.sleep(0))
-        asyncio.run(main())
+        async with asyncio.TaskGroup() as group:
+            pass
+        group.create_task(asyncio.sleep(0))
     """,
     "RuntimeError: Timeout should be used inside a task": """
         async def main():
@@ -215,19 +193,15 @@ PROGRAMS = {
         loop.run_forever()
     """,
     "RuntimeError: cannot reuse already awaited coroutine": """
-        async def main():
-            coroutine = asyncio.sleep(0)
-            await coroutine
-            await coroutine
-        asyncio.run(main())
+        coroutine = asyncio.sleep(0)
+        await coroutine
+        await coroutine
     """,
     "RuntimeError: coroutine is being awaited already": """
-        async def main():
-            coroutine = asyncio.sleep(1)
-            asyncio.create_task(coroutine)
-            await asyncio.sleep(0)
-            await coroutine
-        asyncio.run(main())
+        coroutine = asyncio.sleep(1)
+        asyncio.create_task(coroutine)
+        await asyncio.sleep(0)
+        await coroutine
     """,
     "RuntimeError: coroutine ignored GeneratorExit": """
         async def stubborn():
@@ -247,43 +221,33 @@ PROGRAMS = {
                 yield 1
             finally:
                 yield 2
-        async def main():
-            generator = stubborn()
-            await anext(generator)
-            await generator.aclose()
-        asyncio.run(main())
+        generator = stubborn()
+        await anext(generator)
+        await generator.aclose()
     """,
     "RuntimeError: anext(): asynchronous generator is already running": """
         async def slow():
             await asyncio.sleep(0.01)
             yield
-        async def main():
-            generator = slow()
-            await asyncio.gather(anext(generator), anext(generator))
-        asyncio.run(main())
+        generator = slow()
+        await asyncio.gather(anext(generator), anext(generator))
     """,
     "RuntimeError: async generator raised StopAsyncIteration": """
         async def numbers():
             raise StopAsyncIteration
             yield
-        async def main():
-            await anext(numbers())
-        asyncio.run(main())
+        await anext(numbers())
     """,
     "StopIteration interacts badly with generators and cannot be raised into a Future": """
         asyncio.new_event_loop().create_future().set_exception(StopIteration())
     """,
     "TypeError: object ... can't be used in 'await' expression": """
         # until 3.13
-        async def main():
-            await 1
-        asyncio.run(main())
+        await 1
     """,
     "TypeError: 'async for' requires an object with __aiter__ method, got": """
-        async def main():
-            async for number in [1, 2]:
-                pass
-        asyncio.run(main())
+        async for number in [1, 2]:
+            pass
     """,
     "TypeError: 'async_generator' object is not iterable": """
         async def numbers():
@@ -310,9 +274,7 @@ PROGRAMS = {
         asyncio.run_coroutine_threadsafe(asyncio.sleep, asyncio.new_event_loop())
     """,
     "TypeError: An asyncio.Future, a coroutine or an awaitable is required": """
-        async def main():
-            await asyncio.gather(1)
-        asyncio.run(main())
+        await asyncio.gather(1)
     """,
     "TypeError: Passing coroutines is forbidden, use tasks explicitly.": """
         asyncio.run(asyncio.wait([asyncio.sleep(0)]))
@@ -321,10 +283,8 @@ PROGRAMS = {
         asyncio.run(asyncio.wait([]))
     """,
     "TypeError: '...' object does not support the asynchronous context manager protocol": """
-        async def main():
-            async with open(os.devnull):
-                pass
-        asyncio.run(main())
+        async with open(os.devnull):
+            pass
     """,
     "TypeError: '...' object does not support the context manager protocol": """
         with asyncio.Lock():
@@ -370,11 +330,9 @@ PROGRAMS = {
         threading.Thread(target=print).start()
     """,
     "RuntimeError: Executor shutdown has been called": """
-        async def main():
-            loop = asyncio.get_running_loop()
-            await loop.shutdown_default_executor()
-            await asyncio.to_thread(print)
-        asyncio.run(main())
+        loop = asyncio.get_running_loop()
+        await loop.shutdown_default_executor()
+        await asyncio.to_thread(print)
     """,
     "RuntimeError: cannot schedule new futures after shutdown": """
         import concurrent.futures
@@ -389,10 +347,8 @@ PROGRAMS = {
     """,
     "OSError: [Errno 98] error while attempting to bind on address": """
         import socket
-        async def main():
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                await asyncio.start_server(print, *server.getsockname())
-        asyncio.run(main())
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            await asyncio.start_server(print, *server.getsockname())
     """,
     "OSError: [Errno 24] Too many open files": """
         import resource
@@ -420,14 +376,12 @@ PROGRAMS = {
         asyncio.run(asyncio.open_connection(*address))
     """,
     "socket.send() raised exception.": """
-        async def main():
-            server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-            await reader.read()
-            for _ in range(50):
-                writer.write(b"text")
-                await asyncio.sleep(0.001)
-        asyncio.run(main())
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await reader.read()
+        for _ in range(50):
+            writer.write(b"text")
+            await asyncio.sleep(0.001)
     """,
     "sqlite3.OperationalError: database is locked": """
         import sqlite3, tempfile
@@ -453,40 +407,32 @@ PROGRAMS = {
     """,
     "RuntimeError: Session is closed": """
         import aiohttp
-        async def main():
-            session = aiohttp.ClientSession()
-            await session.close()
-            await session.get("http://127.0.0.1")
-        asyncio.run(main())
+        session = aiohttp.ClientSession()
+        await session.close()
+        await session.get("http://127.0.0.1")
     """,
     "aiohttp.client_exceptions.ClientConnectorError: Cannot connect to host": """
         import aiohttp
-        async def main():
-            async with aiohttp.ClientSession() as session:
-                await session.get("http://127.0.0.1:1")
-        asyncio.run(main())
+        async with aiohttp.ClientSession() as session:
+            await session.get("http://127.0.0.1:1")
     """,
     "aiohttp.client_exceptions.ServerDisconnectedError: Server disconnected": """
         import aiohttp
         async def serve(reader, writer):
             await reader.readuntil(b"\\r\\n\\r\\n")
             writer.close()
-        async def main():
-            server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            port = server.sockets[0].getsockname()[1]
-            async with aiohttp.ClientSession() as session:
-                await session.post(f"http://127.0.0.1:{port}")
-        asyncio.run(main())
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with aiohttp.ClientSession() as session:
+            await session.post(f"http://127.0.0.1:{port}")
     """,
     "aiohttp.client_exceptions.ClientResponseError: 404, message='Not Found'": """
         import aiohttp.web
-        async def main():
-            runner = aiohttp.web.AppRunner(aiohttp.web.Application())
-            await runner.setup()
-            await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
-            async with aiohttp.ClientSession(raise_for_status=True) as session:
-                await session.get("http://127.0.0.1:%d" % runner.addresses[0][1])
-        asyncio.run(main())
+        runner = aiohttp.web.AppRunner(aiohttp.web.Application())
+        await runner.setup()
+        await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            await session.get("http://127.0.0.1:%d" % runner.addresses[0][1])
     """,
     "RuntimeError: Timeout context manager should be used inside a task": """
         import aiohttp
@@ -534,7 +480,9 @@ def run(source):
         os.dup2(write, 1)
         os.dup2(write, 2)
         try:
-            exec(source, {"asyncio": asyncio, "json": json, "os": os})
+            code = compile(source, "program", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if coroutine := eval(code, {"asyncio": asyncio, "json": json, "os": os}):
+                asyncio.run(coroutine)
         except BaseException:
             traceback.print_exc()
         gc.collect()
