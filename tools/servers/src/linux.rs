@@ -1,7 +1,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -31,15 +30,9 @@ pub struct Server {
     _reserved: Socket,
     dir: PathBuf,
     /// As whom the server runs: some refuse to run as root.
-    user: Option<User>,
+    user: Option<&'static str>,
     running: Option<Running>,
     janitor: Child,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct User {
-    uid: u32,
-    gid: u32,
 }
 
 /// A process, not reaped before this is dropped, so that nobody else gets its number.
@@ -51,31 +44,12 @@ struct Running {
 }
 
 impl Server {
-    /// Starts a PostgreSQL without a password, for `postgres`, without `fsync`.
+    /// Starts a PostgreSQL for `postgres` and without `fsync`, a Redis that logs each write, a
+    /// NATS with JetStream, or a MariaDB for `root`. None of them asks for a password.
     ///
     /// # Errors
     ///
     /// When it is not installed, or does not answer within a minute, with what it says.
-    pub fn postgres() -> io::Result<Self> {
-        Self::start(Kind::Postgres)
-    }
-
-    /// Starts a Redis that logs each write, as [`postgres`](Self::postgres).
-    pub fn redis() -> io::Result<Self> {
-        Self::start(Kind::Redis)
-    }
-
-    /// Starts a NATS with JetStream, as [`postgres`](Self::postgres).
-    pub fn nats() -> io::Result<Self> {
-        Self::start(Kind::Nats)
-    }
-
-    /// Starts a MariaDB whose `root` has no password, as [`postgres`](Self::postgres).
-    pub fn mariadb() -> io::Result<Self> {
-        Self::start(Kind::Mariadb)
-    }
-
-    /// Starts a server of this kind, as [`postgres`](Self::postgres).
     pub fn start(kind: Kind) -> io::Result<Self> {
         let program = kind.program()?;
         let name = match kind {
@@ -83,18 +57,21 @@ impl Server {
             Kind::Mariadb => Some("mysql"),
             Kind::Redis | Kind::Nats => None,
         };
-        let user = match name.filter(|_| getuid().is_root()) {
-            Some(name) => Some(user(name)?),
-            None => None,
-        };
+        let user = name.filter(|_| getuid().is_root());
         let reserved = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         reserved.set_reuse_address(true)?;
         reserved.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = reserved.local_addr()?.as_socket();
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let dir = tempfile::Builder::new().prefix("server-").tempdir()?;
-        if let Some(User { uid, gid }) = user {
-            chown(dir.path(), Some(uid), Some(gid))?;
+        if let Some(user) = user {
+            let mut chown = Command::new("chown");
+            let owner = format!("{user}:{user}");
+            let owned = chown.arg(owner).arg(dir.path()).output()?;
+            if !owned.status.success() {
+                let says = format!("root cannot start it, and no user is {user}");
+                return Err(io::Error::other(says));
+            }
         }
         let mut janitor = Command::new("sh");
         // Ctrl-C is for the program in front.
@@ -178,9 +155,8 @@ impl Server {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
-        if let Some(User { uid, gid }) = self.user {
-            command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string()]);
-            command.arg("--clear-groups");
+        if let Some(user) = self.user {
+            command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
         }
         command.arg("--").arg(program).current_dir(&self.dir);
         // At its start, MariaDB removes the temporary tables that it finds there.
@@ -387,19 +363,4 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     let mut words = text.rsplit_once(") ")?.1.split(' ');
     let state = words.next()?.chars().next()?;
     Some((state, words.next()?.parse().ok()?))
-}
-
-/// Finds a user of this system, from `NAME:x:UID:GID:...`.
-fn user(name: &str) -> io::Result<User> {
-    let passwd = fs::read_to_string("/etc/passwd")?;
-    let found = passwd.lines().find_map(|line| {
-        let mut words = line.split(':');
-        (words.next()? == name).then_some(())?;
-        let uid = words.nth(1)?.parse().ok()?;
-        let gid = words.next()?.parse().ok()?;
-        Some(User { uid, gid })
-    });
-    let says =
-        || io::Error::other(format!("root cannot start it, and no user is {name}"));
-    found.ok_or_else(says)
 }
