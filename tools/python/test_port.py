@@ -114,11 +114,6 @@ class Patterns(unittest.TestCase):
                 self.assertIn(pattern, in_async(has))
                 self.assertNotIn(pattern, in_async(has_not))
 
-    def test_each_leads_to_examples(self):
-        for pattern in PATTERNS:
-            for id in TABLES.entries[pattern]["examples"]:
-                self.assertIn(id, TABLES.summary, pattern)
-
 
 class Names(unittest.TestCase):
     def finds(self, code, *wanted):

@@ -51,7 +51,7 @@ pub fn bless(workspace: &mut Workspace, filter: &str) -> Result<Outcome> {
         let mut outcome = Ok(());
         for (program, golden) in programs {
             let job = Job::new(example, program, false);
-            match checker.record(job, &mut None) {
+            match checker.record(job) {
                 Ok((recording, _)) => {
                     if let Some(changes) = write(example, golden, recording.transcript)? {
                         recorded += 1;

@@ -250,9 +250,9 @@ pub fn check_projects(
                 true => Ok(()),
                 false => check_project(workspace, &[example]),
             };
-            let checked = checked.map_err(|error| Failure {
-                details: format!("{error:#}"),
-                ..Failure::new(example.id(), "its project does not compile")
+            let checked = checked.map_err(|error| {
+                let failure = Failure::new(example.id(), "its project does not compile");
+                failure.with(format!("{error:#}"))
             });
             report.count(&example.id(), checked)?;
         }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use catalog::exercises::{all, compile, run, with_body, with_gaps};
 use catalog::files::read;
 use catalog::report::Failure;
+use catalog::rustc::shown;
 use catalog::tables::Exercise;
 use catalog::workspace::{Example, Workspace};
 
@@ -38,9 +39,7 @@ fn outcomes(
         for (section, texts) in sections.into_iter().rev() {
             let compiled = compile(workspace, &format!("{section}-{kind}"), &texts);
             let (program, errors) = compiled.expect("rustc can be run");
-            let errors: String =
-                errors.into_iter().filter_map(|it| it.rendered).collect();
-            assert!(errors.is_empty(), "{kind}: {errors}");
+            assert!(errors.is_empty(), "{kind}: {}", shown(&errors));
             for (example, _) in texts {
                 let program = program.clone();
                 let run = move || (example.id(), run(workspace, example, &program));

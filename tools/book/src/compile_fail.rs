@@ -20,7 +20,7 @@ pub fn read_all(workspace: &Workspace) -> Result<Vec<CompileFail>> {
 /// machine: files of crates begin with the crate's name and version.
 pub fn compile(built: &Workspace, program: &CompileFail) -> Result<String> {
     let section = built.section(&program.section)?;
-    let errors = program.compile(built, section, built.built())?;
+    let errors = program.compile(built, section)?;
     let shown = built.relative(&program.path);
     ensure!(!errors.is_empty(), "{shown} compiles, but must not");
     let hints = r"(?m)^.*(has been written to '|using `--verbose` to print the full).*\n";

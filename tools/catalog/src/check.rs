@@ -16,6 +16,7 @@ use crate::compile_fail::{self, CompileFail};
 use crate::process::{Finished, limited};
 use crate::python::{ForkServer, Python, twin_runner};
 use crate::report::{Failure, Report, counted};
+use crate::rustc::shown;
 use crate::transcript::{Mismatch, Recording, SLACK, first_lines};
 use crate::workspace::{Example, Section, Workspace, read_golden};
 use crate::{canary, dependencies, process};
@@ -164,6 +165,8 @@ pub struct Checker<'a> {
     limit: Duration,
     /// Held while a program starts, so that the start of one makes no other late.
     starting: Mutex<()>,
+    /// Interpreters that wait for a twin on the virtual clock.
+    servers: Mutex<Vec<ForkServer>>,
 }
 
 impl<'a> Checker<'a> {
@@ -179,6 +182,7 @@ impl<'a> Checker<'a> {
             python,
             limit,
             starting: Mutex::new(()),
+            servers: Mutex::default(),
         }
     }
 
@@ -194,7 +198,7 @@ impl<'a> Checker<'a> {
         report: &mut Report,
     ) -> Result<Vec<&'b Example>> {
         let mut compiled = Vec::new();
-        let compile = |example: &&'b Example, _: &mut _| self.compile_copy(example);
+        let compile = |example: &&'b Example| self.compile_copy(example);
         in_parallel(cores(), examples, compile, |example, result| {
             compiled.extend(result.is_ok().then_some(*example));
             report.count(&example.id(), result)
@@ -207,23 +211,20 @@ impl<'a> Checker<'a> {
             |problem| Failure::new(self.workspace.relative(&example.source), problem);
         let compile = || {
             let section = self.workspace.section(&example.section)?;
-            let uses = dependencies::find(
-                section,
-                &fs::read_to_string(&example.source)?,
-                false,
-            )?;
+            let source = fs::read_to_string(&example.source)?;
+            let uses = dependencies::find(section, &source, false)?;
             let crates = uses.into_keys().collect();
             let program = self.copy_of(example);
             let built = self.workspace.built();
-            built.compile(section, &example.source, Some(&crates), &program)
+            built.compile("rustc", section, &example.source, Some(&crates), &program)
         };
         let errors = compile().map_err(|error| failed(format!("{error:#}")))?;
         match errors.first() {
             None => Ok(()),
-            Some(error) => Err(Failure {
-                details: errors.iter().filter_map(|it| it.rendered.clone()).collect(),
-                ..failed(format!("its copy does not compile: {}", error.message))
-            }),
+            Some(error) => {
+                let problem = format!("its copy does not compile: {}", error.message);
+                Err(failed(problem).with(shown(&errors)))
+            }
         }
     }
 
@@ -255,8 +256,8 @@ impl<'a> Checker<'a> {
             let found = found.filter_map(|(_, program)| program.ok());
             programs.extend(found.filter(|it| own(&it.example)).map(|it| (it, section)));
         }
-        let check = |(program, section): &(CompileFail, &Section), _: &mut _| {
-            program.check(self.workspace, section, self.workspace.built())
+        let check = |(program, section): &(CompileFail, &Section)| {
+            program.check(self.workspace, section)
         };
         in_parallel(cores(), &programs, check, |(program, _), result| {
             report.count(&self.workspace.relative(&program.path), result)
@@ -271,7 +272,7 @@ impl<'a> Checker<'a> {
     pub fn try_copies(&self, examples: &[&Example], report: &mut Report) -> Result<()> {
         let tries = |example: &&Example| !example.header.tries.is_empty();
         let examples: Vec<&Example> = examples.iter().copied().filter(tries).collect();
-        let run = |example: &&Example, _: &mut _| self.try_copy(example);
+        let run = |example: &&Example| self.try_copy(example);
         in_parallel(8 * cores(), &examples, run, |example, result| {
             report.count(&example.id(), result)
         })
@@ -298,11 +299,7 @@ impl<'a> Checker<'a> {
             let problem = crash.or_else(|| (!printed.contains(text)).then_some(lack));
             if let Some(problem) = problem {
                 let problem = format!("`try: {arguments}`: {problem}");
-                let details = first_lines(&printed);
-                return Err(Failure {
-                    details,
-                    ..failed(problem)
-                });
+                return Err(failed(problem).with(first_lines(&printed)));
             }
         }
         Ok(())
@@ -336,7 +333,7 @@ impl<'a> Checker<'a> {
                     Reverse(golden.map_or(0, |golden| golden.end))
                 });
             }
-            let judge = |run: &Run<'_>, server: &mut _| Some(self.judge(run.job, server));
+            let judge = |run: &Run<'_>| Some(self.judge(run.job));
             in_parallel(at_once * cores(), &group, judge, |run, verdict| {
                 results.take(run, verdict)
             })?;
@@ -344,9 +341,8 @@ impl<'a> Checker<'a> {
         let deadline = Instant::now() + AGAIN * self.limit;
         while !results.again.is_empty() {
             let round = std::mem::take(&mut results.again);
-            let judge = |run: &Run<'_>, server: &mut _| {
-                (Instant::now() < deadline).then(|| self.judge(run.job, server))
-            };
+            let judge =
+                |run: &Run<'_>| (Instant::now() < deadline).then(|| self.judge(run.job));
             in_parallel(AGAIN_AT_ONCE, &round, judge, |run, verdict| {
                 results.take(run, verdict)
             })?;
@@ -363,7 +359,7 @@ impl<'a> Checker<'a> {
     pub fn run_one(&self, job: Job<'_>) -> Result<(), Failure> {
         let deadline = Instant::now() + AGAIN * self.limit;
         for runs in 0.. {
-            match self.judge(job, &mut None) {
+            match self.judge(job) {
                 Verdict::Final(result) => return result.map(drop),
                 Verdict::Again(failure, busy) => {
                     let may_be_right = busy && failure.late || runs < RERUNS;
@@ -376,9 +372,9 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn judge(&self, job: Job<'_>, server: &mut Option<ForkServer>) -> Verdict {
+    fn judge(&self, job: Job<'_>) -> Verdict {
         let (started, watch) = (Instant::now(), canary::Watch::begin());
-        let result = self.check(job, server);
+        let result = self.check(job);
         let busy = watch.saw_a_busy_machine();
         match result {
             // Of a program that was killed after the limit, a canary that was in time says
@@ -394,18 +390,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Runs a program and compares what it printed with its golden.
-    fn check(
-        &self,
-        job: Job<'_>,
-        server: &mut Option<ForkServer>,
-    ) -> Result<Duration, Failure> {
+    fn check(&self, job: Job<'_>) -> Result<Duration, Failure> {
         let Job {
             example, program, ..
         } = job;
         if let Asks::Cancelled(at) = job.asks {
-            return self
-                .check_cancelled(job, at, server)
-                .map(|()| Duration::ZERO);
+            return self.check_cancelled(job, at).map(|()| Duration::ZERO);
         }
         let path = program.golden(example);
         let bless = format!("cargo xtask bless {}", example.id());
@@ -414,7 +404,7 @@ impl<'a> Checker<'a> {
             let problem = problem.replace(&root, "");
             Failure::new(example.id(), problem).then("bless it", &bless)
         })?;
-        let recorded = self.record(job, server).map_err(|failure| Failure {
+        let recorded = self.record(job).map_err(|failure| Failure {
             // Beside so many others, time limits of its own may be over.
             late: failure.late || job.asks == Asks::Order,
             ..failure
@@ -429,12 +419,10 @@ impl<'a> Checker<'a> {
             let mend =
                 "say `order: TEXT` of the lines that may trade places, or arrange it";
             let problem = "on several threads its lines come in another order";
-            return compared.map(|()| Duration::ZERO).map_err(
-                |Mismatch { diff, .. }| Failure {
-                    details: diff,
-                    ..failed(problem.to_owned()).then("mend it", mend)
-                },
-            );
+            return compared.map(|()| Duration::ZERO).map_err(|mismatch| {
+                let failure = failed(problem.to_owned()).with(mismatch.diff);
+                failure.then("mend it", mend)
+            });
         }
         let compared = match job.real {
             true => golden.match_loosely(printed, SLACK, &example.header.order),
@@ -442,10 +430,10 @@ impl<'a> Checker<'a> {
         };
         if let Err(Mismatch { late, diff }) = compared {
             let golden = self.workspace.relative(path);
+            let problem = format!("what it printed differs from {golden}");
             let failure = Failure {
                 late,
-                details: diff,
-                ..failed(format!("what it printed differs from {golden}"))
+                ..failed(problem).with(diff)
             };
             // The golden is CPython's wherever the twin has it too.
             let of_twin = example.has_twin() && example.header.differs.is_none();
@@ -475,17 +463,10 @@ impl<'a> Checker<'a> {
 
     /// Cancels the main task of a twin: it has to end by that, at once but for its own
     /// clean-up, and no task may be left with an error that nobody has seen.
-    fn check_cancelled(
-        &self,
-        job: Job<'_>,
-        at: u64,
-        server: &mut Option<ForkServer>,
-    ) -> Result<(), Failure> {
+    fn check_cancelled(&self, job: Job<'_>, at: u64) -> Result<(), Failure> {
         let example = job.example;
         let failed = |problem: String| Failure::new(example.id(), problem);
-        let (finished, typed) = self
-            .finish(job, server)
-            .map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
+        let (finished, typed) = self.finish(job)?;
         let said = &finished.stderr;
         let unseen = [
             "exception was never retrieved",
@@ -506,25 +487,17 @@ impl<'a> Checker<'a> {
             Ok(_) => "it ends by another error".to_owned(),
         };
         let problem = format!("its twin, cancelled at {} ms: {problem}", at);
-        let failure = Failure {
-            details: first_lines(said),
-            ..failed(problem)
-        };
+        let failure = failed(problem).with(first_lines(said));
         Err(failure.then("run it again", &typed))
     }
 
     /// Runs the program once and returns what it printed, and the command line that a user
-    /// types for it. A twin on the virtual clock is forked from the server, which is
-    /// started for the first one.
+    /// types for it.
     ///
     /// # Errors
     ///
     /// A failure for the user when the program did not come to the end that it is meant to.
-    pub fn record(
-        &self,
-        job: Job<'_>,
-        server: &mut Option<ForkServer>,
-    ) -> Result<(Recording, String), Failure> {
+    pub fn record(&self, job: Job<'_>) -> Result<(Recording, String), Failure> {
         let Job {
             example, program, ..
         } = job;
@@ -534,9 +507,7 @@ impl<'a> Checker<'a> {
             let problem = format!("{path} says TODO: write what stands there for it");
             return Err(failed(problem));
         }
-        let (finished, typed) = self
-            .finish(job, server)
-            .map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
+        let (finished, typed) = self.finish(job)?;
         let recording = match program == Program::Copy {
             true => Recording::of_lines(&finished.lines, finished.elapsed),
             false => Recording::parse(&finished.stdout()),
@@ -567,16 +538,22 @@ impl<'a> Checker<'a> {
     }
 
     /// Runs a program to its end. Returns also the command line that a user types for it.
-    fn finish(
-        &self,
-        job: Job<'_>,
-        server: &mut Option<ForkServer>,
-    ) -> Result<(Finished, String)> {
+    fn finish(&self, job: Job<'_>) -> Result<(Finished, String), Failure> {
+        let finished = match job.program {
+            Program::Twin => self.finish_twin(job),
+            _ => self.finish_rust(job),
+        };
+        finished.map_err(|error| {
+            let problem = format!("it cannot be run: {error:#}");
+            Failure::new(job.example.id(), problem)
+        })
+    }
+
+    fn finish_rust(&self, job: Job<'_>) -> Result<(Finished, String)> {
         let Example { section, name, .. } = job.example;
         let (mut command, typed) = match job.program {
-            Program::Twin => return self.finish_twin(job, server),
             Program::Copy => (limited(self.copy_of(job.example)), name.clone()),
-            Program::Rust | Program::Spawned => {
+            _ => {
                 let clock = if job.real { "" } else { "--virtual-time " };
                 let is_spawned = job.program == Program::Spawned;
                 let spawn = if is_spawned { "--spawn " } else { "" };
@@ -593,11 +570,7 @@ impl<'a> Checker<'a> {
         Ok((self.run_to_its_end(command, job)?, typed))
     }
 
-    fn finish_twin(
-        &self,
-        job: Job<'_>,
-        server: &mut Option<ForkServer>,
-    ) -> Result<(Finished, String)> {
+    fn finish_twin(&self, job: Job<'_>) -> Result<(Finished, String)> {
         let (workspace, twin) = (self.workspace, &job.example.twin);
         let python = self.python.context("a twin needs a Python")?;
         let interpreter = python.interpreter_for(workspace, twin)?;
@@ -614,11 +587,15 @@ impl<'a> Checker<'a> {
         let [script, path] = [&runner, twin].map(|path| workspace.relative(path));
         let typed = format!("{program} {script}{clock} {path}");
         if !job.real && cfg!(unix) && interpreter == python.program() {
-            let server = match server {
+            let servers = || self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = servers().pop();
+            let mut server = match waiting {
                 Some(server) => server,
-                None => server.insert(ForkServer::start(workspace, python, self.limit)?),
+                None => ForkServer::start(workspace, python, self.limit)?,
             };
-            return Ok((server.run(twin, &cancel_at)?, typed));
+            let finished = server.run(twin, &cancel_at)?;
+            servers().push(server);
+            return Ok((finished, typed));
         }
         let mut command = limited(&interpreter);
         command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
@@ -652,11 +629,10 @@ impl<'a> Checker<'a> {
 }
 
 /// Does the work for each item, so many at once, and hands on the results as they come.
-/// Each worker has a place for a server of its own.
 fn in_parallel<T: Sync, R: Send>(
     workers: usize,
     items: &[T],
-    work: impl Fn(&T, &mut Option<ForkServer>) -> R + Sync,
+    work: impl Fn(&T) -> R + Sync,
     mut done: impl FnMut(&T, R) -> Result<()>,
 ) -> Result<()> {
     let queue = Mutex::new(items.iter());
@@ -665,11 +641,10 @@ fn in_parallel<T: Sync, R: Send>(
         for _ in 0..workers.min(items.len()) {
             let (queue, work, sender) = (&queue, &work, sender.clone());
             scope.spawn(move || {
-                let mut server = None;
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 while let Some(item) = next() {
                     // Nobody receives if the results cannot be shown.
-                    if sender.send((item, work(item, &mut server))).is_err() {
+                    if sender.send((item, work(item))).is_err() {
                         break;
                     }
                 }

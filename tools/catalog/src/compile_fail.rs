@@ -8,8 +8,11 @@ use cargo_metadata::diagnostic::Diagnostic;
 
 use crate::files::{entries, stem};
 use crate::report::Failure;
-use crate::rustc::Built;
+use crate::rustc::shown;
 use crate::workspace::{Section, Workspace};
+
+/// The name of an error to which rustc gives no code.
+const NO_CODE: &str = "an error without a code";
 
 /// A program that must not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +103,6 @@ impl CompileFail {
         &self,
         workspace: &Workspace,
         section: &Section,
-        built: &Built,
     ) -> anyhow::Result<Vec<Diagnostic>> {
         let name = format!("compile-fail/{}-{}.rmeta", section.name, self.name);
         let out = workspace.target.join(name);
@@ -109,7 +111,8 @@ impl CompileFail {
             true => "clippy-driver",
             false => "rustc",
         };
-        built.compile_with(compiler, section, &self.path, None, &out)
+        let built = workspace.built();
+        built.compile(compiler, section, &self.path, None, &out)
     }
 
     /// Compiles the program.
@@ -117,35 +120,27 @@ impl CompileFail {
     /// # Errors
     ///
     /// When it compiles, or fails for another reason than its first line gives.
-    pub fn check(
-        &self,
-        workspace: &Workspace,
-        section: &Section,
-        built: &Built,
-    ) -> Result<(), Failure> {
+    pub fn check(&self, workspace: &Workspace, section: &Section) -> Result<(), Failure> {
         let failure = |problem| Failure::new(workspace.relative(&self.path), problem);
         let errors = self
-            .compile(workspace, section, built)
+            .compile(workspace, section)
             .map_err(|error| failure(format!("{error:#}")))?;
-        self.judge(&errors).map_err(|problem| Failure {
-            details: errors.iter().filter_map(|e| e.rendered.clone()).collect(),
-            ..failure(problem)
-        })
+        self.judge(&errors)
+            .map_err(|problem| failure(problem).with(shown(&errors)))
     }
 
     fn judge(&self, errors: &[Diagnostic]) -> Result<(), String> {
         let (code, words) = (self.code.as_deref(), &self.words);
         let code_of =
             |error: &Diagnostic| error.code.as_ref().map(|code| code.code.clone());
-        let shown =
-            |code: Option<&str>| code.unwrap_or("an error without a code").to_owned();
+        let named = code.unwrap_or(NO_CODE);
         if errors.is_empty() {
-            return Err(format!("it compiles, but must fail with {}", shown(code)));
+            return Err(format!("it compiles, but must fail with {named}"));
         }
         let mut codes = errors.iter().map(code_of);
         if let Some(other) = codes.find(|other| other.as_deref() != code) {
-            let other = shown(other.as_deref());
-            return Err(format!("it fails with {other}, not with {}", shown(code)));
+            let other = other.as_deref().unwrap_or(NO_CODE);
+            return Err(format!("it fails with {other}, not with {named}"));
         }
         let text = |error: &Diagnostic| {
             error.rendered.as_ref().unwrap_or(&error.message).clone()

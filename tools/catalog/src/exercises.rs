@@ -16,6 +16,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use crate::check::{Checker, Job, Program};
 use crate::files::{read, replace};
 use crate::report::Failure;
+use crate::rustc;
 use crate::tables::{self, Exercise};
 use crate::workspace::{Example, Workspace};
 
@@ -173,7 +174,7 @@ pub fn compile(
     let section = workspace.section(sections[0])?;
     let program = dir.join(format!("program{}", std::env::consts::EXE_SUFFIX));
     let built = workspace.built();
-    let errors = built.compile(section, &src.join("main.rs"), None, &program)?;
+    let errors = built.compile("rustc", section, &src.join("main.rs"), None, &program)?;
     Ok((program, errors))
 }
 
@@ -198,13 +199,8 @@ pub fn check(
         let made = program
             .with_file_name("src")
             .join(format!("{}.rs", example.name));
-        let said = errors.iter().filter_map(|it| it.rendered.as_deref());
-        return Err(Failure {
-            details: said
-                .collect::<String>()
-                .replace(&*made.to_string_lossy(), &shown),
-            ..failed("it does not compile".to_owned())
-        });
+        let said = rustc::shown(&errors).replace(&*made.to_string_lossy(), &shown);
+        return Err(failed("it does not compile".to_owned()).with(said));
     }
     run(workspace, example, &program).map_err(|failure| Failure {
         subject: shown,

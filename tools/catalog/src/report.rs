@@ -34,6 +34,12 @@ impl Failure {
         }
     }
 
+    /// The same, with a diff or what went to standard error.
+    pub fn with(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
+        self
+    }
+
     /// The same, with one thing more to do next.
     pub fn then(mut self, what: &'static str, how: &str) -> Self {
         self.next.push((what, how.to_owned()));

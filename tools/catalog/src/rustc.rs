@@ -79,7 +79,8 @@ impl Built {
         Some(file.clone().into_std_path_buf())
     }
 
-    /// Compiles the file alone, with those of the section's crates that `only` names, or
+    /// Compiles the file alone by rustc, or by a program that takes its arguments, such as
+    /// `clippy-driver`; with those of the section's crates that `only` names, or
     /// with all of them. Returns the errors; with `only`, warnings are errors.
     ///
     /// `out` is written unless it is newer than the file and its libraries: a program, or
@@ -87,23 +88,8 @@ impl Built {
     ///
     /// # Errors
     ///
-    /// When rustc cannot be run, or fails without naming a place in the file.
+    /// When the compiler cannot be run, or fails without naming a place in the file.
     pub fn compile(
-        &self,
-        section: &Section,
-        file: &Path,
-        only: Option<&BTreeSet<String>>,
-        out: &Path,
-    ) -> Result<Vec<Diagnostic>> {
-        self.compile_with("rustc", section, file, only, out)
-    }
-
-    /// As `compile`, with a program that takes rustc's arguments, such as `clippy-driver`.
-    ///
-    /// # Errors
-    ///
-    /// As `compile`.
-    pub fn compile_with(
         &self,
         compiler: &str,
         section: &Section,
@@ -169,6 +155,12 @@ impl Built {
         );
         Ok(errors)
     }
+}
+
+/// Returns the errors as rustc shows them.
+pub fn shown(errors: &[Diagnostic]) -> String {
+    let shown = errors.iter().filter_map(|it| it.rendered.as_deref());
+    shown.collect()
 }
 
 fn is_newer<'a>(made: &Path, mut than: impl Iterator<Item = &'a Path>) -> bool {
