@@ -6,11 +6,7 @@
 //!
 //! `pub fn results<F: Future>(jobs: Vec<F>) -> impl Stream<Item = F::Output>`
 
-use std::pin::pin;
-use std::time::Duration;
-
-use futures::StreamExt;
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use futures::{Stream, StreamExt, stream};

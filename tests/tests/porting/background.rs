@@ -10,11 +10,7 @@
 //! `pub async fn serve<H, F>(requests: mpsc::Receiver<u32>, handle: H)` where
 //! `H: Fn(u32) -> F` and `F: Future<Output = ()> + Send + 'static`.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use super::mpsc;
@@ -51,7 +47,6 @@ mod right {
 
 judge!("background" refuses "it returns before its tasks have ended" {
     static HANDLED: AtomicU32 = AtomicU32::new(0);
-    HANDLED.store(0, Relaxed);
     let (sender, requests) = mpsc::channel(8);
     let handle = async |request: u32| {
         sleep(Duration::from_secs(request.into())).await;

@@ -5,7 +5,7 @@
 //!
 //! `pub async fn compute<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T`
 
-use std::thread;
+use super::prelude::*;
 
 mod naive {
     pub async fn compute<T: Send + 'static>(

@@ -10,10 +10,7 @@
 //! `pub async fn use_room(log: Arc<Mutex<Vec<&'static str>>>, time: Duration)`, with the
 //! standard library's `Mutex`.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use tokio::time::timeout;
+use super::prelude::*;
 
 mod naive {
     use super::{Arc, Duration, Mutex};

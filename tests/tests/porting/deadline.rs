@@ -10,9 +10,7 @@
 //!
 //! `pub async fn fetch_all<F: Future>(calls: Vec<F>) -> Option<Vec<F::Output>>`
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use tokio::time::timeout;

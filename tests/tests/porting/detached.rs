@@ -11,11 +11,7 @@
 //! `W: Future<Output = Result<(), String>> + Send + 'static` and `S: Future<Output = ()>`.
 //! The worker does not end before the server but by an error.
 
-use std::future::pending;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     pub async fn serve_with<W, S>(worker: W, server: S) -> Result<(), String>

@@ -8,9 +8,7 @@
 //! `#[derive(Default)] pub struct Event`, with `pub fn set(&self)` and
 //! `pub async fn wait(&self)`.
 
-use std::time::Duration;
-
-use tokio::time::{sleep, timeout};
+use super::prelude::*;
 
 mod naive {
     use tokio::sync::Notify;
@@ -29,23 +27,9 @@ mod naive {
     }
 }
 
-mod right {
-    use tokio::sync::watch;
-
-    #[derive(Default)]
-    pub struct Event(watch::Sender<bool>);
-
-    impl Event {
-        pub fn set(&self) {
-            self.0.send_replace(true);
-        }
-
-        pub async fn wait(&self) {
-            let set = self.0.subscribe().wait_for(|is_set| *is_set).await.is_ok();
-            debug_assert!(set, "the sender is in here");
-        }
-    }
-}
+#[allow(dead_code, reason = "the example's demonstration")]
+#[path = "../../../crates/concurrency/src/event.rs"]
+mod right;
 
 judge!("event" refuses "set before the wait is forgotten" {
     let second = Duration::from_secs(1);

@@ -8,11 +8,7 @@
 //! where `F: Future<Output = Result<T, E>> + Send + 'static`, `T: Send + 'static` and
 //! `E: From<JoinError> + Send + 'static`.
 
-use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use futures::future::try_join_all;
@@ -33,7 +29,6 @@ mod right;
 
 judge!("gather" refuses "the other fetches did not run on" {
     static FETCHED: AtomicUsize = AtomicUsize::new(0);
-    FETCHED.store(0, Relaxed);
     let fetch = async |id: u64| {
         sleep(Duration::from_secs(id)).await;
         if id == 1 {

@@ -14,10 +14,7 @@
 //!
 //! `pub async fn report(queue: mpsc::Receiver<u32>) -> u32`
 
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use super::{Duration, mpsc, sleep};

@@ -8,9 +8,7 @@
 //! `pub async fn both<A, B>(first: A, second: B) -> (u32, u32)` where `A` and `B` are
 //! `Future<Output = u32> + Send + 'static`.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     pub async fn both<A, B>(first: A, second: B) -> (u32, u32)

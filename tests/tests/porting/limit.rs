@@ -12,10 +12,7 @@
 //!
 //! `pub async fn map_limited(f: impl AsyncFn(u32) -> u32, items: Vec<u32>) -> Vec<u32>`
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use futures::future::join_all;

@@ -14,10 +14,7 @@
 //! `pub struct Pairs` with `pub fn new(receiver: mpsc::Receiver<u32>) -> Self` and
 //! `pub async fn next(&mut self) -> Option<(u32, u32)>`: `None` when the queue has ended.
 
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use super::prelude::*;
 
 mod naive {
     use super::mpsc;

@@ -14,10 +14,7 @@
 //! `pub async fn deposit(&self, amount: u32, audit: impl AsyncFn(u32))` and
 //! `pub async fn balance(&self) -> u32`.
 
-use std::time::Duration;
-
-use futures::future::join_all;
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use std::sync::Mutex;

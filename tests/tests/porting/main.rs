@@ -39,6 +39,24 @@ macro_rules! judge {
     };
 }
 
+/// What the judges use.
+mod prelude {
+    pub(crate) use std::error::Error;
+    pub(crate) use std::future::pending;
+    pub(crate) use std::pin::pin;
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed,
+    };
+    pub(crate) use std::sync::{Arc, Mutex};
+    pub(crate) use std::thread;
+    pub(crate) use std::time::Duration;
+
+    pub(crate) use futures::StreamExt;
+    pub(crate) use futures::future::join_all;
+    pub(crate) use tokio::sync::{Semaphore, mpsc};
+    pub(crate) use tokio::time::{Instant, sleep, timeout};
+}
+
 mod as_completed;
 mod background;
 mod blocking;

@@ -10,10 +10,7 @@
 //! `pub async fn collect<W, F>(workers: Vec<W>) -> Vec<u32>` where
 //! `W: FnOnce(mpsc::Sender<u32>) -> F` and `F: Future<Output = ()> + Send + 'static`.
 
-use std::time::Duration;
-
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use super::prelude::*;
 
 mod naive {
     use super::mpsc;

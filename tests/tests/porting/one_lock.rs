@@ -13,9 +13,7 @@
 //! `pub async fn get(&self, name: u32, load: impl AsyncFn(u32) -> String) -> String` is called
 //! by many tasks.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use std::collections::HashMap;

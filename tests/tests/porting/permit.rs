@@ -9,12 +9,7 @@
 //! `pub async fn limited<T>(semaphore: &Semaphore, job: impl Future<Output = T>) -> T`. The
 //! caller has made the semaphore with two permits, and never closes it.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
-
-use futures::future::join_all;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use super::prelude::*;
 
 mod naive {
     use super::Semaphore;

@@ -13,10 +13,7 @@
 //! `pub async fn copy<I>(items: I, consume: impl AsyncFn(u32))` where
 //! `I: IntoIterator<Item = u32, IntoIter: Send> + Send + 'static`.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use tokio::sync::mpsc;
@@ -60,7 +57,6 @@ mod right {
 
 judge!("queue" refuses "the producer runs ahead" {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    MADE.store(0, Relaxed);
     let consumed = AtomicU32::new(0);
     let items = (0..1000).inspect(|_| {
         MADE.fetch_add(1, Relaxed);

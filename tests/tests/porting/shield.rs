@@ -5,10 +5,7 @@
 //!
 //! `pub async fn save<W>(write: W) -> u32` where `W: Future<Output = u32> + Send + 'static`.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::{sleep, timeout};
+use super::prelude::*;
 
 mod naive {
     pub async fn save<W>(write: W) -> u32
@@ -32,7 +29,6 @@ mod right {
 
 judge!("shield" refuses "the write was cancelled" {
     static WRITTEN: AtomicBool = AtomicBool::new(false);
-    WRITTEN.store(false, Relaxed);
     let write = async || {
         sleep(Duration::from_secs(2)).await;
         WRITTEN.store(true, Relaxed);

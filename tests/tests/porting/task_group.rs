@@ -10,11 +10,7 @@
 //! where `F: Future<Output = Result<T, E>> + Send + 'static`, `T: Send + 'static` and
 //! `E: From<JoinError> + Send + 'static`.
 
-use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use tokio::task::JoinError;
@@ -42,7 +38,6 @@ mod right;
 
 judge!("task_group" refuses "the other jobs were not stopped" {
     static DONE: AtomicUsize = AtomicUsize::new(0);
-    DONE.store(0, Relaxed);
     let job = async |seconds: u64| {
         sleep(Duration::from_secs(seconds)).await;
         if seconds == 1 {

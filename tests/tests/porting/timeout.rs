@@ -10,10 +10,7 @@
 //! `pub async fn limited<J>(job: J, limit: Duration) -> Option<u32>` where
 //! `J: Future<Output = u32> + Send + 'static`.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
-
-use tokio::time::sleep;
+use super::prelude::*;
 
 mod naive {
     use super::Duration;
@@ -41,7 +38,6 @@ mod right {
 
 judge!("timeout" refuses "the job runs on" {
     static DONE: AtomicBool = AtomicBool::new(false);
-    DONE.store(false, Relaxed);
     let job = async |seconds| {
         sleep(Duration::from_secs(seconds)).await;
         DONE.store(true, Relaxed);
