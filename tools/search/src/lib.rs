@@ -94,31 +94,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
-        Self::Example,
-        Self::Summary,
-        Self::Question,
-        Self::Name,
-        Self::Rust,
-        Self::Library,
-        Self::Message,
-        Self::Guide,
-        Self::Header,
-        Self::Program,
-        Self::Chapter,
-    ];
-
     /// Found by trying: more for what is short and written for being found.
     fn weight(self) -> f32 {
         match self {
-            Self::Example => 1.0,
-            Self::Summary => 1.0,
+            Self::Example | Self::Summary => 1.0,
             Self::Question => 1.3,
-            Self::Name => 0.8,
-            Self::Library => 0.8,
-            Self::Message => 0.8,
+            Self::Name | Self::Library | Self::Message | Self::Header => 0.8,
             Self::Guide | Self::Rust => 0.3,
-            Self::Header => 0.8,
             Self::Program => 0.4,
             Self::Chapter => 2.0,
         }
@@ -365,19 +347,19 @@ impl<'a> Index<'a> {
             index.synonyms.insert(word, others);
         }
         index.add_chapters(workspace)?;
-        for kind in Kind::ALL {
-            let own = index.entries.iter().enumerate();
-            let own: Vec<(usize, &str)> = own
-                .filter(|(_, entry)| entry.kind == kind)
-                .map(|(at, entry)| (at, entry.stems.as_str()))
-                .collect();
-            let texts: Vec<&str> = own.iter().map(|(_, stems)| *stems).collect();
+        let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        for (at, entry) in index.entries.iter().enumerate() {
+            kinds.entry(entry.kind).or_default().push(at);
+        }
+        for (kind, own) in kinds {
+            let texts = own.iter().map(|at| index.entries[*at].stems.as_str());
+            let texts: Vec<&str> = texts.collect();
             let embedder: Embedder<u32, Stemmed> =
                 EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Stemmed, &texts)
                     .build();
             let mut scorer = Scorer::new();
-            for (at, stems) in own {
-                scorer.upsert(&at, embedder.embed(stems));
+            for (at, stems) in own.iter().zip(texts) {
+                scorer.upsert(at, embedder.embed(stems));
             }
             index.fields.insert(kind, (embedder, scorer));
         }
