@@ -3,7 +3,7 @@
 mod fixture;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use catalog::python::Python;
@@ -65,6 +65,20 @@ pub fn stdout(output: &Output) -> String {
 /// What a program wrote to standard error.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the command for a reader who has closed the pipe.
+///
+/// # Panics
+///
+/// When it says anything, or ends with another exit code than 0.
+pub fn assert_quiet_in_a_closed_pipe(command: &mut Command) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command.stdout(writer).stderr(Stdio::piped()).output();
+    let output = output.expect("it can be run");
+    assert_eq!(stderr(&output), "", "{command:?}");
+    assert_eq!(output.status.code(), Some(0), "{command:?}");
 }
 
 /// Runs each command of a transcript, a line that begins with `$ `, and compares what it

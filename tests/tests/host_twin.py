@@ -1,6 +1,7 @@
 """Runs the server of a twin, to be attacked: `host_twin.py TWIN`.
 
-Prints where it listens, and ends with standard input.
+Prints where it listens, and ends with standard input. The exit code is 0 if the server has
+stopped as it should.
 """
 
 import asyncio
@@ -216,9 +217,9 @@ async def main():
     async with globals()[path.stem](twin) as address:
         resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, most))
         print(address, flush=True)
+        sys.stdout = sys.stderr
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, sys.stdin.read)
-    print("stopped", flush=True)
 
 
 asyncio.run(main())

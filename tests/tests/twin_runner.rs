@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use snapbox::assert_data_eq;
 use tempfile::TempDir;
-use tests::{stderr, stdout};
+use tests::{assert_quiet_in_a_closed_pipe, stderr, stdout};
 
 fn command() -> Command {
     let mut command = Command::new(tests::python().program());
@@ -126,13 +126,8 @@ fn a_late_twin_is_killed_and_the_next_one_runs() {
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let dir = tempfile::tempdir().unwrap();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = command();
-    command.arg(twin(&dir, "for n in range(1000):\n    print(n)\n"));
-    let output = command.stdout(writer).output().unwrap();
-    assert_eq!(stderr(&output), "");
-    assert_eq!(output.status.code(), Some(0));
+    let twin = twin(&dir, "for n in range(1000):\n    print(n)\n");
+    assert_quiet_in_a_closed_pipe(command().arg(twin));
 }
 
 #[test]

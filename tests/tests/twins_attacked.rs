@@ -7,11 +7,10 @@
 mod hostile;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use catalog::workspace::Workspace;
@@ -39,29 +38,19 @@ const CHUNK: usize = 256 * 1024;
 fn attack(name: &str, known: impl Fn(Target, &str) -> Target) -> Result<(), Fault> {
     let python = tests::python();
     let python = python.environment(&Workspace::open().unwrap()).unwrap();
+    let mut log = tempfile::tempfile().unwrap();
     let mut child = Command::new(python)
         .arg(tests::root().join("tests/tests/host_twin.py"))
         .arg(twin(name))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(log.try_clone().unwrap())
         .spawn()
         .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut address = String::new();
     stdout.read_line(&mut address).unwrap();
     let address = address.trim();
-    let mut stderr = child.stderr.take().unwrap();
-    let said = thread::spawn(move || {
-        let mut said = String::new();
-        let _ = stderr.read_to_string(&mut said);
-        said
-    });
-    let printed = thread::spawn(move || {
-        let mut printed = String::new();
-        let _ = stdout.read_to_string(&mut printed);
-        printed
-    });
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let attacked = runtime.block_on(async {
         let mut target = known(target(([127, 0, 0, 1], 0).into()), address);
@@ -80,12 +69,13 @@ fn attack(name: &str, known: impl Fn(Target, &str) -> Target) -> Result<(), Faul
         attacked.map(|()| ended.is_ok())
     });
     let _ = child.kill();
-    let _ = child.wait();
-    let (printed, said) = (printed.join().unwrap(), said.join().unwrap());
+    let status = child.wait().unwrap();
+    log.rewind().unwrap();
+    let said = io::read_to_string(log).unwrap();
     let last = said.lines().rev().take(20).collect::<Vec<_>>();
     match attacked {
-        Ok(true) if printed.lines().any(|line| line == "stopped") => Ok(()),
-        Ok(stopped) => panic!("{name}: stopped {stopped}: {last:#?}"),
+        Ok(true) if status.success() => Ok(()),
+        Ok(_) => panic!("{name} does not stop as it should, {status}: {last:#?}"),
         Err(fault) => {
             eprintln!("{name}: {last:#?}");
             Err(fault)

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use catalog::transcript::Transcript;
 use catalog::workspace::cargo;
 use snapbox::file;
-use tests::{Fixture, assert_transcript, stderr, stdout};
+use tests::{Fixture, assert_quiet_in_a_closed_pipe, assert_transcript, stderr, stdout};
 
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"))
@@ -149,16 +149,8 @@ fn a_closed_pipe_ends_it_quietly() {
         &["check-all", "--only", "run", "fresh"],
         &["--help"],
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
         let mut command = fixture.command(tests::xtask());
-        let command = command.args(words).stdout(writer).stderr(Stdio::piped());
-        let output = command
-            .spawn()
-            .and_then(|child| child.wait_with_output())
-            .unwrap();
-        assert_eq!(stderr(&output), "", "{words:?}");
-        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        assert_quiet_in_a_closed_pipe(command.args(words));
     }
 }
 

@@ -35,13 +35,9 @@ fn start(kind: Kind) -> Option<Server> {
 
 fn address(server: &Server) -> String {
     let url = server.url();
-    let (_, address) = url.rsplit_once(['/', '@']).expect("a URL");
-    let before_path = url.split('/').nth(2).unwrap_or(address);
-    before_path
-        .rsplit('@')
-        .next()
-        .expect("an address")
-        .to_owned()
+    let mut parts = url.split(['/', '@']);
+    let address = parts.find(|it| it.starts_with("127.0.0.1:"));
+    address.expect("an address").to_owned()
 }
 
 /// The numbers of all processes.
