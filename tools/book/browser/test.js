@@ -14,8 +14,6 @@ const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 // No server: each request is answered from the folder. A browser trusts this host with the
 // clipboard.
 const ROOT = "http://localhost/";
-const WIDTHS = [1440, 1024, 390];
-const THEMES = ["light", "dark"];
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
     "by-difference.html", "by-library.html", "by-message.html", "by-guide.html", "speed.html",
@@ -27,11 +25,9 @@ const PAGES = [
 const MOST_MEGABYTES = 15;
 // What the first screen of an example shows, in whatever window.
 const FIRST = [".name", ".copy-file", ".take pre", ".answer > p", ".box.trap", ".tabs"];
-const SCREENS = [{ width: 1440, height: 900 }, { width: 390, height: 844 }];
 // Each example's page.
 const EXAMPLES = fs.readdirSync(`${repository}/crates`).flatMap((section) =>
-    fs.readdirSync(`${repository}/crates/${section}/src`).filter((file) =>
-        file.endsWith(".rs") && fs.existsSync(path.join(folder, section, `${path.parse(file).name}.html`)))
+    fs.readdirSync(path.join(folder, section)).filter((file) => file.endsWith(".html"))
         .map((file) => `${section}/${path.parse(file).name}`));
 // Looked for with and without what is in brackets.
 const NAMES = `
@@ -45,8 +41,8 @@ const NAMES = `
 const problems = [];
 const report = (what) => problems.push(what);
 
-// Opens a page that gets the files of the folder, and nothing else.
-async function open(browser, options) {
+// Opens a page that gets the files of the folder and nothing else, and looks at it.
+async function open(browser, options, look) {
     const context = await browser.newContext(options);
     await context.route("**", (route) => {
         const url = new URL(route.request().url());
@@ -64,89 +60,83 @@ async function open(browser, options) {
         }
     });
     page.on("pageerror", (error) => report(`${page.url()}: ${error.message}`));
-    return page;
+    await look(page, options);
+    await context.close();
 }
 
-async function looks(browser) {
-    for (const theme of THEMES) {
-        // All widths at once, each in a process of its own. No size depends on the theme.
-        const widths = WIDTHS.filter((width) => theme === "light" || width === WIDTHS[2]);
-        await Promise.all(widths.map(async (width) => {
-            const viewport = { width, height: 900 };
-            const page = await open(browser, { viewport, colorScheme: theme });
-            for (const name of PAGES) {
-                await page.goto(ROOT + name);
-                const where = `${name}, ${width} pixels, ${theme}`;
-                const wide = await page.evaluate(
-                    () => document.documentElement.scrollWidth - window.innerWidth);
-                if (wide > 0) {
-                    report(`${where}: ${wide} pixels wider than the window`);
-                }
-                const small = await page.evaluate(() =>
-                    [...document.querySelectorAll("main code, main td")].filter(
-                        (part) => parseFloat(getComputedStyle(part).fontSize) < 11).length);
-                if (small > 0) {
-                    report(`${where}: ${small} parts are too small to read`);
-                }
-                // It takes long for long pages: light and wide, and dark and narrow.
-                if ((theme === "light") !== (width === WIDTHS[0])) {
-                    continue;
-                }
-                await page.evaluate(axe);
-                const { violations } = await page.evaluate(
-                    () => axe.run({ resultTypes: ["violations"] }));
-                for (const { id, impact, nodes } of violations) {
-                    if (impact === "minor") {
-                        continue;
-                    }
-                    const [first] = nodes;
-                    report(`${where}: ${id}, ${nodes.length} times: ${first.html} ` +
-                        first.failureSummary.replace(/\s+/g, " "));
-                }
-            }
-            await page.context().close();
-        }));
+// What the search finds for these words: the addresses of the first links.
+async function found(page, words, count) {
+    await page.fill("#mdbook-searchbar", "");
+    await page.fill("#mdbook-searchbar", words);
+    await page.press("#mdbook-searchbar", "Shift");
+    await page.waitForFunction((words) =>
+        document.querySelector("#mdbook-searchresults-header").textContent
+            .includes(`'${words}'`), words.trim());
+    return page.locator("#mdbook-searchresults a").evaluateAll((all, count) =>
+        all.slice(0, count).map((link) => link.getAttribute("href")), count);
+}
+
+async function looks(page, { viewport: { width }, colorScheme = "light" }) {
+    for (const name of PAGES) {
+        await page.goto(ROOT + name);
+        const where = `${name}, ${width} pixels, ${colorScheme}`;
+        const wide = await page.evaluate(
+            () => document.documentElement.scrollWidth - window.innerWidth);
+        if (wide > 0) {
+            report(`${where}: ${wide} pixels wider than the window`);
+        }
+        const small = await page.evaluate(() =>
+            [...document.querySelectorAll("main code, main td")].filter(
+                (part) => parseFloat(getComputedStyle(part).fontSize) < 11).length);
+        if (small > 0) {
+            report(`${where}: ${small} parts are too small to read`);
+        }
+        // It takes long for long pages: light and wide, and dark and narrow.
+        if (width < 1440 && colorScheme === "light") {
+            continue;
+        }
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(
+            () => axe.run({ resultTypes: ["violations"] }));
+        for (const { id, nodes } of violations.filter(({ impact }) => impact !== "minor")) {
+            const [first] = nodes;
+            report(`${where}: ${id}, ${nodes.length} times: ${first.html} ` +
+                first.failureSummary.replace(/\s+/g, " "));
+        }
     }
 }
 
-async function copies(browser) {
-    const permissions = ["clipboard-read", "clipboard-write"];
-    const page = await open(browser, { permissions });
+async function copies(page) {
+    if (EXAMPLES.length < 100) {
+        report(`there are only ${EXAMPLES.length} examples`);
+    }
     for (const id of EXAMPLES) {
-        const [section, name] = id.split("/");
         await page.goto(`${ROOT}${id}.html`);
         await page.click(".copy-file");
         await page.waitForFunction(
             () => document.querySelector(".copied").textContent === "Copied");
         const text = await page.evaluate(() => navigator.clipboard.readText());
-        const file = `${repository}/crates/${section}/src/${name}.rs`;
+        const file = `${repository}/crates/${id.replace("/", "/src/")}.rs`;
         if (text !== fs.readFileSync(file, "utf8")) {
             report(`${id}: the clipboard does not hold the file`);
         }
     }
-    await page.context().close();
 }
 
-async function firstScreen(browser) {
-    for (const viewport of SCREENS) {
-        const page = await open(browser, { viewport });
-        for (const name of PAGES.filter((name) => name.includes("/"))) {
-            await page.goto(ROOT + name);
-            for (const part of FIRST) {
-                const box = await page.locator(part).first().boundingBox();
-                if (!box || box.y + box.height > viewport.height) {
-                    report(`${name}, ${viewport.width} pixels: ${part} is not in sight`);
-                }
+async function firstScreen(page, { viewport: { width, height } }) {
+    for (const name of PAGES.filter((name) => name.includes("/"))) {
+        await page.goto(ROOT + name);
+        for (const part of FIRST) {
+            const box = await page.locator(part).first().boundingBox();
+            if (!box || box.y + box.height > height) {
+                report(`${name}, ${width} pixels: ${part} is not in sight`);
             }
         }
-        await page.context().close();
     }
 }
 
-// Each program by itself, and both beside each other where neither has to be scrolled. The
-// next page shows what was chosen last.
-async function tabs(browser) {
-    const page = await open(browser, { viewport: { width: 1440, height: 900 } });
+// Each program by itself, or both. The next page shows what was chosen last.
+async function tabs(page) {
     const shown = async (where, expected) => {
         const visible = [];
         for (const program of ["rust", "python"]) {
@@ -165,25 +155,25 @@ async function tabs(browser) {
     await shown("the next page", "python");
     await page.click(".tabs [value=both]");
     await shown("both", "rust,python");
-    await page.context().close();
-    const wide = await open(browser, { viewport: { width: 1920, height: 900 } });
-    await wide.goto(`${ROOT}concurrency/gather.html`);
+}
+
+// Where they fit, both programs stand beside each other, and neither has to be scrolled.
+async function beside(page) {
+    await page.goto(`${ROOT}concurrency/gather.html`);
     const [rust, python] = await Promise.all(["rust", "python"].map(
-        (program) => wide.locator(`.programs > .${program}`).boundingBox()));
+        (program) => page.locator(`.programs > .${program}`).boundingBox()));
     if (!rust || !python || rust.y !== python.y) {
         report("1920 pixels: the programs do not stand beside each other");
     }
-    const long = await wide.evaluate(() => [...document.querySelectorAll(".programs code")]
+    const long = await page.evaluate(() => [...document.querySelectorAll(".programs code")]
         .filter((code) => code.scrollWidth > code.clientWidth).length);
     if (long > 0) {
         report(`1920 pixels: ${long} programs have to be scrolled sideways`);
     }
-    await wide.context().close();
 }
 
 // A line of the transcript and the statements that print it mark each other.
-async function ties(browser) {
-    const page = await open(browser, { viewport: { width: 1920, height: 900 } });
+async function ties(page) {
     const said = page.locator(".tied-lines");
     const expect = async (how, ...texts) => {
         const text = await said.textContent();
@@ -209,11 +199,9 @@ async function ties(browser) {
     await page.focus("tr[data-at]");
     await page.keyboard.press("ArrowDown");
     await expect("the arrow keys", rust, python, "0.100  Fetched data 2");
-    await page.context().close();
 }
 
-async function anchors(browser) {
-    const page = await open(browser, {});
+async function anchors(page) {
     await page.goto(`${ROOT}real-world/ttl_cache.html`);
     const trap = await page.evaluate(() => [...document.querySelectorAll("[id]")]
         .find((it) => /^T\d{3}$/.test(it.id)).id);
@@ -227,11 +215,9 @@ async function anchors(browser) {
             report(`#${id}: open: ${is_open}, at ${y}`);
         }
     }
-    await page.context().close();
 }
 
-async function search(browser) {
-    const page = await open(browser, {});
+async function search(page) {
     // The box on the first page.
     await page.goto(`${ROOT}index.html`);
     await page.focus(".search input");
@@ -248,15 +234,7 @@ async function search(browser) {
         return [...new Set([target, name.replace(/\(.*\)/, "")])].map((it) => [it, target]);
     });
     for (const [name, heading] of looked) {
-        await page.fill("#mdbook-searchbar", "");
-        await page.fill("#mdbook-searchbar", name);
-        await page.press("#mdbook-searchbar", "Shift");
-        await page.waitForFunction((name) =>
-            document.querySelector("#mdbook-searchresults-header").textContent
-                .includes(`'${name}'`), name);
-        const links = page.locator("#mdbook-searchresults a");
-        const targets = await links.evaluateAll(
-            (all) => all.slice(0, 3).map((link) => link.getAttribute("href")));
+        const targets = await found(page, name, 3);
         const end = `by-name.html?highlight=${encodeURIComponent(name)}#${heading}`;
         if (!targets.some((target) => target.endsWith(end))) {
             report(`search for ${name} leads to ${targets}`);
@@ -265,12 +243,10 @@ async function search(browser) {
     // By keyboard alone, from the search to the page.
     await page.press("#mdbook-searchbar", "Enter");
     await page.waitForURL(/\?highlight=/);
-    await page.context().close();
 }
 
 // On A4: the sheet fits on two pages, and a page shows all its parts and nothing beside them.
-async function paper(browser) {
-    const page = await open(browser, { viewport: { width: 703, height: 1032 }, colorScheme: "dark" });
+async function paper(page) {
     await page.emulateMedia({ media: "print" });
     await page.goto(`${ROOT}sheet.html`);
     const pdf = (await page.pdf({ preferCSSPageSize: true })).toString("latin1");
@@ -295,12 +271,10 @@ async function paper(browser) {
             report(`${name}, printed: ${JSON.stringify(seen)}`);
         }
     }
-    await page.context().close();
 }
 
 // The first questions of the table, word for word: the best example is among the first five.
-async function questions(browser) {
-    const page = await open(browser, {});
+async function questions(page) {
     const table = fs.readFileSync(`${repository}/docs/questions.tsv`, "utf8");
     const rows = table.trim().split("\n").slice(1).map((row) => row.split("\t"));
     const step = Math.ceil(rows.length / 100);
@@ -308,14 +282,7 @@ async function questions(browser) {
     await page.goto(`${ROOT}index.html`);
     await page.keyboard.press("/");
     for (const [question, examples] of rows.filter((_, number) => number % step === 0)) {
-        await page.fill("#mdbook-searchbar", "");
-        await page.fill("#mdbook-searchbar", question);
-        await page.press("#mdbook-searchbar", "Shift");
-        await page.waitForFunction((question) =>
-            document.querySelector("#mdbook-searchresults-header").textContent
-                .includes(`'${question}'`), question.trim());
-        const links = await page.locator("#mdbook-searchresults a").evaluateAll(
-            (all) => all.slice(0, 5).map((link) => link.getAttribute("href")));
+        const links = await found(page, question, 5);
         const name = examples.split(" ")[0].split("/").pop();
         if (!links.some((link) => link.includes(`/${name}.html`))) {
             missed.push(`${question} (${links})`);
@@ -324,12 +291,10 @@ async function questions(browser) {
     if (missed.length > 0) {
         report(`the search does not answer ${missed.length} questions: ${missed.join("; ")}`);
     }
-    await page.context().close();
 }
 
 // Without JavaScript nothing is missing but the search: both programs, the parts, the contents.
-async function withoutScript(browser) {
-    const page = await open(browser, { javaScriptEnabled: false });
+async function withoutScript(page) {
     for (const name of PAGES.filter((name) => name.includes("/"))) {
         await page.goto(ROOT + name);
         for (const part of [".programs .rust pre", ".transcript", ".timeline", "#mdbook-content"]) {
@@ -348,23 +313,20 @@ async function withoutScript(browser) {
             report(`${name}, without JavaScript: there is no table of contents`);
         }
     }
-    await page.context().close();
 }
 
 // How much there is to load, and how soon a page is seen: the median of nine.
-async function weight(browser) {
+async function weight(page) {
     const files = fs.readdirSync(folder, { recursive: true });
     const sizes = files.filter((name) => /\.(html|css|js|woff2|png|svg)$/.test(name))
         .map((name) => fs.statSync(path.join(folder, name)).size);
     const megabytes = sizes.reduce((sum, size) => sum + size) / 1e6;
     const times = [];
     for (let count = 0; count < 9; count++) {
-        const page = await open(browser, {});
         await page.goto(`${ROOT}concurrency/gather.html`);
         times.push(await page.evaluate(() => new Promise((done) => new PerformanceObserver(
             (list) => list.getEntriesByName("first-contentful-paint").forEach(
                 (paint) => done(paint.startTime))).observe({ type: "paint", buffered: true }))));
-        await page.context().close();
     }
     const millis = times.sort((a, b) => a - b)[4];
     console.log(`${megabytes.toFixed(1)} MB, first paint after ${millis.toFixed(0)} ms`);
@@ -373,8 +335,7 @@ async function weight(browser) {
     }
 }
 
-async function keyboard(browser) {
-    const page = await open(browser, { viewport: { width: 1440, height: 900 } });
+async function keyboard(page) {
     await page.goto(`${ROOT}iterators/generator.html`);
     await page.focus(".copy-file");
     await page.keyboard.press("Shift+Tab");
@@ -397,8 +358,26 @@ async function keyboard(browser) {
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press("ArrowRight");
     await page.waitForURL((url) => !url.pathname.endsWith("/generator.html"));
-    await page.context().close();
 }
+
+// Each part, and the windows in which it looks.
+const size = (width, height, more) => ({ viewport: { width, height }, ...more });
+const PARTS = [
+    [copies, { permissions: ["clipboard-read", "clipboard-write"] }],
+    [firstScreen, size(1440, 900), size(390, 844)],
+    [tabs, size(1440, 900)],
+    [beside, size(1920, 900)],
+    [ties, size(1920, 900)],
+    [anchors, {}],
+    [search, {}],
+    [questions, {}],
+    [keyboard, size(1440, 900)],
+    [withoutScript, { javaScriptEnabled: false }],
+    [paper, size(703, 1032, { colorScheme: "dark" })],
+    [weight, {}],
+    // No size depends on the colours.
+    [looks, size(1440, 900), size(1024, 900), size(390, 900), size(390, 900, { colorScheme: "dark" })],
+];
 
 async function main() {
     const browser = await chromium.launch({
@@ -407,11 +386,10 @@ async function main() {
             "--disable-background-networking", "--disable-component-update",
             "--disable-sync"],
     });
-    const parts = { copies, firstScreen, tabs, ties, anchors, search, questions, keyboard, withoutScript, paper, weight, looks };
     const asked = process.argv.slice(3);
-    for (const [name, part] of Object.entries(parts)) {
-        if (asked.length === 0 || asked.includes(name)) {
-            await part(browser);
+    for (const [part, ...windows] of PARTS) {
+        if (asked.length === 0 || asked.includes(part.name)) {
+            await Promise.all(windows.map((options) => open(browser, options, part)));
         }
     }
     await browser.close();

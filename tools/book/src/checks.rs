@@ -11,7 +11,8 @@ use catalog::tables::{Advice, ApiName, Block, Crate, Guide, SheetRow};
 use catalog::workspace::Workspace;
 use regex::Regex;
 
-use crate::contents::{Contents, in_production, meant};
+use crate::chapters::Chapter;
+use crate::contents::{in_production, meant};
 use crate::guide_page::target;
 
 /// Returns what is wrong with the files of the sections.
@@ -49,16 +50,22 @@ pub fn blocks(
 }
 
 /// Returns the pieces of advice that stand behind no block, or lead to no page.
-pub fn advice(contents: &Contents<'_>, advice: &[(String, Advice)]) -> Vec<String> {
+pub fn advice(
+    workspace: &Workspace,
+    blocks: &[(String, Block)],
+    chapters: &[Chapter],
+    advice: &[(String, Advice)],
+) -> Vec<String> {
     let mut problems = Vec::new();
     for (place, row) in advice {
         let is_there = |name: &str| {
-            let mut blocks = contents.blocks.iter();
-            blocks.any(|it| it.block == name || format!("{}-00", it.guide()) == name)
+            let mut blocks = blocks.iter();
+            blocks.any(|(_, it)| it.block == name || format!("{}-00", it.guide()) == name)
         };
         let strange = row.after.iter().filter(|name| !is_there(name));
         problems.extend(strange.map(|name| format!("{place}: no block `{name}`")));
-        let nowhere = row.here.iter().filter(|it| target(contents, it).is_none());
+        let is_nowhere = |it: &&String| target(workspace, chapters, it).is_none();
+        let nowhere = row.here.iter().filter(is_nowhere);
         problems
             .extend(nowhere.map(|it| format!("{place}: no example or chapter `{it}`")));
     }

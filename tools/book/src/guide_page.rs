@@ -6,7 +6,9 @@ use anyhow::Result;
 use askama::Template;
 use askama::filters::Safe;
 use catalog::tables::{Advice, Block, Guide};
+use catalog::workspace::Workspace;
 
+use crate::chapters::Chapter;
 use crate::contents::Contents;
 use crate::list_pages::named;
 use crate::markup::with_code;
@@ -30,14 +32,8 @@ pub fn page(contents: &Contents<'_>, guide: &Guide) -> Result<String> {
     let mut last = "";
     let blocks = contents.blocks_of(guide).map(|block| {
         let (part, _) = block.headings();
-        (
-            if part == mem::replace(&mut last, part) {
-                ""
-            } else {
-                part
-            },
-            block,
-        )
+        let is_same = part == mem::replace(&mut last, part);
+        (Some(part).filter(|_| !is_same).unwrap_or_default(), block)
     });
     let page = Page {
         contents,
@@ -74,19 +70,22 @@ impl<'a> Page<'a> {
 
 /// Returns the links of a piece of advice: examples, and chapters or parts of them.
 fn links(contents: &Contents<'_>, advice: &Advice) -> Safe<String> {
-    let links = advice
-        .here
-        .iter()
-        .map(|place| match target(contents, place) {
-            Some((page, text)) => format!("<a href=\"{page}\">{}</a>", with_code(&text)),
-            None => String::new(),
-        });
-    Safe(links.collect::<Vec<String>>().join("; "))
+    let (workspace, chapters) = (contents.workspace, &contents.chapters);
+    let targets = advice.here.iter();
+    let targets = targets.filter_map(|it| target(workspace, chapters, it));
+    let link = |(page, text): (String, String)| {
+        format!("<a href=\"{page}\">{}</a>", with_code(&text))
+    };
+    Safe(targets.map(link).collect::<Vec<String>>().join("; "))
 }
 
 /// Returns the address of an example, a page or a heading of a chapter, and its name.
-pub fn target(contents: &Contents<'_>, place: &str) -> Option<(String, String)> {
-    if let Ok(example) = contents.workspace.example(place) {
+pub fn target(
+    workspace: &Workspace,
+    chapters: &[Chapter],
+    place: &str,
+) -> Option<(String, String)> {
+    if let Ok(example) = workspace.example(place) {
         return Some((format!("{place}.html"), format!("`{}`", example.name)));
     }
     let (page, anchor) = place.split_once('#').unwrap_or((place, ""));
@@ -99,7 +98,7 @@ pub fn target(contents: &Contents<'_>, place: &str) -> Option<(String, String)> 
     if let Some((_, title)) = others.into_iter().find(|(name, _)| *name == place) {
         return Some((format!("{place}.html"), title.to_owned()));
     }
-    let chapter = contents.chapters.iter().find(|it| it.page == page)?;
+    let chapter = chapters.iter().find(|it| it.page == page)?;
     if anchor.is_empty() {
         return Some((format!("{page}.html"), chapter.title.clone()));
     }

@@ -49,6 +49,19 @@ impl Copy {
         self.write(path, &text.replacen(from, to, 1));
     }
 
+    /// Adds lines to the end of a file.
+    fn append(&self, path: &str, lines: &str) {
+        self.write(path, &(self.read(path) + lines));
+    }
+
+    /// The rows of a table, without its heading.
+    fn rows(&self, path: &str) -> Vec<Vec<String>> {
+        let text = self.read(path);
+        let rows = text.lines().skip(1);
+        rows.map(|row| row.split('\t').map(str::to_owned).collect())
+            .collect()
+    }
+
     /// The command that makes the book, without building or running anything.
     fn book(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
@@ -174,41 +187,6 @@ fn see_also_leads_to_each_example_that_it_names() {
         }
     }
     assert_eq!(plain, Vec::<String>::new());
-}
-
-fn unescaped(html: &str) -> String {
-    let signs = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&amp;", "&"),
-    ];
-    let unescape = |text: String, (html, sign): (&str, &str)| text.replace(html, sign);
-    signs.into_iter().fold(html.to_owned(), unescape)
-}
-
-#[test]
-fn the_text_to_copy_is_the_file() {
-    let (copy, pages) = unchanged();
-    let start = "<script type=\"application/json\" id=\"header\">";
-    let mut count = 0;
-    for (path, page) in pages {
-        if let Some((before, after)) = page.split_once(start) {
-            let (json, _) = after.split_once("</script>").unwrap();
-            let (_, program) = before.split_once("<div class=\"rust\">").unwrap();
-            let program = program
-                .split("<code class=\"language-rs\">")
-                .nth(1)
-                .unwrap();
-            let program = unescaped(program.split("</code>").next().unwrap());
-            let copied = serde_json::from_str::<String>(json).unwrap() + &program;
-            let (section, name) = path.trim_end_matches(".html").split_once('/').unwrap();
-            let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
-            assert_eq!(copied, source, "{path}");
-            count += 1;
-        }
-    }
-    assert!(count > 100);
 }
 
 #[test]
@@ -383,29 +361,23 @@ fn the_commands_add_what_the_manifest_names() {
 #[test]
 fn each_trap_each_crate_and_each_exercise_has_its_row() {
     let copy = Copy::new();
-    let mut numbers = copy.read("docs/traps.tsv");
-    let retired = format!("T{:03}", numbers.lines().count());
-    numbers.push_str(&format!("{retired}\tretired: it was <none>\n"));
-    copy.write("docs/traps.tsv", &numbers);
+    let rows = copy.rows("docs/traps.tsv");
+    let retired = format!("T{:03}", rows.len() + 1);
+    let row = format!("{retired}\tretired: it was <none>\n");
+    copy.append("docs/traps.tsv", &row);
     let pages = copy.made();
-    let ids = |page: &str| -> BTreeSet<String> {
-        let ids = attributes(&pages[page], "id").into_iter();
-        ids.map(|(_, id)| id.to_owned()).collect()
-    };
-    for row in numbers.lines().skip(1) {
-        let (number, example) = row.split_once('\t').unwrap();
-        assert!(ids("traps.html").contains(number), "{row}");
-        if number == retired {
-            assert!(pages["traps.html"].contains("retired: it was &lt;none&gt;"));
-        } else {
-            let page = format!("{example}.html");
-            assert!(
-                pages["traps.html"].contains(&format!("\"{page}#{number}\"")),
-                "{row}"
-            );
-            assert!(ids(&page).contains(number), "{row}");
-        }
+    let traps = &pages["traps.html"];
+    let has_id =
+        |page: &str, id: &str| attributes(page, "id").iter().any(|(_, it)| *it == id);
+    for row in rows {
+        let (number, page) = (&row[0], format!("{}.html", row[1]));
+        assert!(
+            has_id(traps, number) && has_id(&pages[&page], number),
+            "{row:?}"
+        );
+        assert!(traps.contains(&format!("\"{page}#{number}\"")), "{row:?}");
     }
+    assert!(has_id(traps, &retired) && traps.contains("retired: it was &lt;none&gt;"));
     let lock = copy.read("Cargo.lock");
     assert!(lock.contains("name = \"moka\""));
     let row = pages["crates.html"]
@@ -421,26 +393,15 @@ fn each_trap_each_crate_and_each_exercise_has_its_row() {
     assert!(row.contains("href=\"real-world/ttl_cache.html\""), "{row}");
     let page = &pages["real-world/ttl_cache.html"];
     assert!(page.contains("<div class=\"box in-production\">"));
-    let exercises = copy.read("docs/exercises.tsv");
-    for (example, _) in exercises
-        .lines()
-        .skip(1)
-        .filter_map(|row| row.split_once('\t'))
-    {
-        let link = format!("href=\"{example}.html\"");
-        assert!(pages["exercises.html"].contains(&link), "{example}");
+    for row in copy.rows("docs/exercises.tsv") {
+        let link = format!("href=\"{}.html\"", row[0]);
+        assert!(pages["exercises.html"].contains(&link), "{row:?}");
     }
 }
 
 #[test]
 fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
     let (copy, pages) = unchanged();
-    let rows = |path: &str| -> Vec<Vec<String>> {
-        let text = copy.read(path);
-        let rows = text.lines().skip(1);
-        rows.map(|row| row.split('\t').map(str::to_owned).collect())
-            .collect()
-    };
     let page = |block: &str| {
         let number = block.split('-').next().unwrap().trim_start_matches('0');
         let number = if number.is_empty() { "0" } else { number };
@@ -451,18 +412,16 @@ fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
         let (_, after) = page(block).split_once(&format!(">{block} ")).expect(block);
         after.split("<h").next().unwrap().to_owned()
     };
-    let titles: Vec<String> = rows("docs/guide-titles.tsv")
-        .into_iter()
-        .map(|row| row[1].clone())
-        .collect();
-    assert!(titles.iter().all(|it| pages["by-guide.html"].contains(it)));
-    let advice = rows("docs/advice.tsv");
+    for row in copy.rows("docs/guide-titles.tsv") {
+        assert!(pages["by-guide.html"].contains(&row[1]), "{row:?}");
+    }
+    let advice = copy.rows("docs/advice.tsv");
     let placed = |block: &str| {
         let rows = advice.iter();
         rows.filter(|row| row[0].split(' ').any(|it| it == block))
             .count()
     };
-    for row in rows("docs/guides.tsv") {
+    for row in copy.rows("docs/guides.tsv") {
         let part = part(&row[0]);
         for id in row[3].split(' ') {
             assert!(part.contains(&format!("href=\"{id}.html\"")), "{row:?}");
@@ -485,18 +444,6 @@ fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
     assert!(part("003-23").contains("Differs:"));
     let before = page("003-01").split_once(">003-01 ").unwrap().0;
     assert_eq!(before.matches("class=\"advice\"").count(), placed("003-00"));
-
-    let copy = Copy::new();
-    let more = "003-99\tX\twhich-one\n003-01\tX\twhich-one#nothing\n";
-    let text = copy.read("docs/advice.tsv");
-    copy.write("docs/advice.tsv", &(text + more));
-    let said = copy.refused(&[]);
-    for problem in [
-        "no block `003-99`",
-        "no example or chapter `which-one#nothing`",
-    ] {
-        assert!(said.contains(problem), "{said}");
-    }
 }
 
 #[test]
@@ -579,33 +526,31 @@ fn every_place_that_refers_to_a_deleted_example_is_named() {
 #[test]
 fn mistakes_in_tables_and_chapters_are_named() {
     let copy = Copy::new();
-    let mut questions = copy.read("docs/questions.tsv");
-    questions.push_str("Where is it?\titerators/no_such_thing\n");
-    copy.write("docs/questions.tsv", &questions);
-    let guides = copy.read("docs/guides.tsv");
-    copy.write(
-        "docs/guides.tsv",
-        &format!("{guides}999-01\t1\tX\titerators/stream_by_hand\t\n"),
-    );
+    let tables = ["questions", "guides", "crates", "sheet", "advice"];
+    let tables = tables.map(|name| format!("docs/{name}.tsv"));
+    let texts = tables.each_ref().map(|path| copy.read(path));
+    let row = copy.rows("docs/questions.tsv").len() + 2;
+    let question = "Where is it?\titerators/no_such_thing\n";
+    copy.append("docs/questions.tsv", question);
+    let block = "999-01\t1\tX\titerators/stream_by_hand\t\n";
+    copy.append("docs/guides.tsv", block);
+    let advice = "003-99\tX\twhich-one\n003-01\tX\twhich-one#nothing\n";
+    copy.append("docs/advice.tsv", advice);
+    copy.replace("docs/crates.tsv", "moka\t", "mocca\t");
+    copy.replace("docs/sheet.tsv", "asyncio.sleep(0.1", "asyncio.slept(0.1");
     let chapter = "# A chapter\n\n```rust\nfn main() {}\n```\n\n\
                    ```python include=iterators/generator item=nothing\n```\n\n\
                    ```rust include=iterators/compile-fail/nothing\n```\n\n\
                    [it](example:nothing) [it](asyncio:asyncio.nothing)\n";
     copy.write("docs/chapters/99-x.md", chapter);
-    let crates = copy.read("docs/crates.tsv");
-    copy.write("docs/crates.tsv", &crates.replace("moka\t", "mocca\t"));
-    let sheet = copy.read("docs/sheet.tsv");
-    copy.write(
-        "docs/sheet.tsv",
-        &sheet.replace("asyncio.sleep(0.1", "asyncio.slept(0.1"),
-    );
     let said = copy.refused(&[]);
-    let row = questions.lines().count();
     for part in [
         &format!(
             "docs/questions.tsv:{row}, `Where is it?`: no example `iterators/no_such"
         ),
         "docs/guide-titles.tsv has no title for the guide `999`",
+        "no block `003-99`",
+        "no example or chapter `which-one#nothing`",
         "docs/chapters/99-x.md:3: a block of Rust or Python includes a checked file",
         "docs/chapters/99-x.md:7: there is no `nothing` in crates/iterators/python/gen",
         "docs/chapters/99-x.md:10: there is no crates/iterators/compile-fail/nothing.rs",
@@ -618,10 +563,9 @@ fn mistakes_in_tables_and_chapters_are_named() {
         assert!(said.contains(part), "{part} is not said in:\n{said}");
     }
 
-    copy.write("docs/questions.tsv", "question\texamples\n");
-    copy.write("docs/crates.tsv", &crates);
-    copy.write("docs/sheet.tsv", &sheet);
-    copy.write("docs/guides.tsv", &guides);
+    for (path, text) in tables.iter().zip(&texts) {
+        copy.write(path, text);
+    }
     let chapter = "# A chapter\n\n\
                    ```rust include=iterators/generator item=async_range\n```\n\n\
                    ```python include=iterators/generator item=readings\n```\n\n\
@@ -649,12 +593,11 @@ fn each_category_of_names_is_there_once_in_the_order_of_the_table() {
     let groups: Vec<&str> = groups
         .filter_map(|(_, id)| id.strip_prefix("group-"))
         .collect();
-    let table = copy.read("docs/asyncio-api.tsv");
-    let rows = table.lines().skip(1);
     let mut seen = BTreeSet::new();
-    let categories = rows.map(|row| row.split('\t').nth(2).unwrap());
-    let categories = categories.filter(|category| seen.insert(*category));
-    let categories: Vec<String> = categories.map(|it| it.replace('/', "-")).collect();
+    let rows = copy.rows("docs/asyncio-api.tsv").into_iter();
+    let categories = rows.map(|row| row[2].replace('/', "-"));
+    let categories: Vec<String> =
+        categories.filter(|it| seen.insert(it.clone())).collect();
     assert_eq!(groups, categories);
     assert_eq!(
         &groups[..2],
