@@ -54,10 +54,8 @@ pub fn read_all(
         let page = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
         let title = text.lines().find_map(|line| line.strip_prefix("# "));
         if title.is_none() || page.is_empty() {
-            report(
-                1,
-                "a chapter is `NN-title.md` and begins with `# Title`".to_owned(),
-            );
+            let form = "a chapter is `NN-title.md` and begins with `# Title`";
+            report(1, form.to_owned());
         }
         let with_links = linked(workspace, &text, names, &mut report)?;
         chapters.push(Chapter {
@@ -87,17 +85,10 @@ fn included(
                     .to_owned(),
             ),
         };
-        let program = program.map_err(|problem| {
-            report(
-                text[..found.get_match().start()].lines().count() + 1,
-                problem,
-            );
-        });
-        block(
-            ["python", "rs"][usize::from(is_rust)],
-            &program.unwrap_or_default(),
-        )
-        .0
+        let line = text[..found.get_match().start()].lines().count() + 1;
+        let program = program.map_err(|problem| report(line, problem));
+        let language = if is_rust { "rs" } else { "python" };
+        block(language, &program.unwrap_or_default()).0
     });
     Ok(included.into_owned())
 }
@@ -147,12 +138,10 @@ fn file(workspace: &Workspace, is_rust: bool, name: &str) -> Result<PathBuf> {
         return Ok(workspace.root.join(format!("application/src/{module}.rs")));
     }
     let example = workspace.example(name)?;
-    let path = if is_rust {
-        &example.source
-    } else {
-        &example.twin
-    };
-    Ok(path.clone())
+    Ok(match is_rust {
+        true => example.source.clone(),
+        false => example.twin.clone(),
+    })
 }
 
 /// Returns one item of a program, with the comments and attributes above it.

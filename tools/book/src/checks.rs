@@ -32,13 +32,13 @@ pub fn blocks(
 ) -> Vec<String> {
     let mut problems = Vec::new();
     for (place, row) in blocks {
-        let errors = row
+        for error in row
             .examples
             .iter()
-            .filter_map(|id| workspace.example(id).err());
-        let errors =
-            errors.map(|error| format!("{place}: {error}, for `{}`", row.heading));
-        problems.extend(errors);
+            .filter_map(|id| workspace.example(id).err())
+        {
+            problems.push(format!("{place}: {error}, for `{}`", row.heading));
+        }
         let guide = row.guide();
         if !guides.iter().any(|known| known.guide == guide) {
             problems.push(format!(
@@ -168,19 +168,15 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
                 continue;
             }
         };
-        let rust = example
-            .sources()
-            .chain(&example.tests)
-            .map(|path| read(path));
-        let rust = rust.collect::<Result<String>>()?;
+        let rust = example.sources().chain(&example.tests);
+        let rust = rust.map(|path| read(path)).collect::<Result<String>>()?;
         let python = read(&example.twin).unwrap_or_default();
         for (cell, program) in [(&row.asyncio, python), (&row.tokio, rust)] {
             let names = names.find_iter(cell).map(|name| name.as_str());
-            problems.extend(
-                names.filter(|name| !program.contains(name)).map(|name| {
-                    format!("{place}: {} does not show `{name}`", row.example)
-                }),
-            );
+            for name in names.filter(|name| !program.contains(name)) {
+                let problem = format!("{place}: {} does not show `{name}`", row.example);
+                problems.push(problem);
+            }
         }
     }
     Ok(problems)

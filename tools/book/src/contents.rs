@@ -50,12 +50,13 @@ impl Runs {
         }
         let mut built = Workspace::open()?;
         built.build("")?;
-        let compile = |program: &&CompileFail| -> Result<(String, String)> {
+        let compile = |program: &&CompileFail| {
             let said = compile_fail::compile(&built, program)?;
             Ok((program.source.clone(), said))
         };
-        let run = |entry: &&Entry<'_>| -> Result<(String, Vec<Line>)> {
-            Ok((entry.key(), tasks::run(&built, entry.example)?))
+        let run = |entry: &&Entry<'_>| {
+            let printed = tasks::run(&built, entry.example)?;
+            Ok((entry.key(), printed))
         };
         let refused: Result<Vec<_>> = programs.par_iter().map(compile).collect();
         self.refused.extend(refused?);
@@ -283,11 +284,9 @@ fn versions(root: &Path) -> Result<String> {
 
 fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let source = read(&example.source)?;
-    let (edition, lines) = (
-        section.edition,
-        dependencies::find(section, &source, false)?,
-    );
-    let lines: String = lines.into_values().collect();
+    let edition = section.edition;
+    let lines = dependencies::find(section, &source, false)?.into_values();
+    let lines: String = lines.collect();
     let demo = example.demo.as_deref().map(read);
     let tests = example.tests.as_deref().map(read);
     let golden = |path| read_golden(path).map_err(anyhow::Error::msg);

@@ -91,10 +91,8 @@ fn names_of_tests(tests: &str) -> Vec<String> {
     for line in tests.lines().map(str::trim) {
         is_test |= line.starts_with("#[test") || line.starts_with("#[tokio::test");
         let function = line.strip_prefix("async ").unwrap_or(line);
-        if let Some((name, _)) = function
-            .strip_prefix("fn ")
-            .and_then(|it| it.split_once('('))
-        {
+        let function = function.strip_prefix("fn ");
+        if let Some((name, _)) = function.and_then(|it| it.split_once('(')) {
             names.extend(is_test.then(|| name.replace('_', " ")));
             is_test = false;
         }
@@ -171,12 +169,10 @@ fn with_end(transcript: &Transcript) -> Vec<Line> {
 /// Returns which lines of each transcript the other one has too, as long after the line
 /// before that both have: a later time that only follows from an earlier difference is none.
 fn shared(ours: &[Line], theirs: &[Line]) -> (Vec<bool>, Vec<bool>) {
-    let texts = |lines: &[Line]| -> Vec<String> {
-        lines.iter().map(|line| line.text.clone()).collect()
-    };
-    let (texts, others) = (texts(ours), texts(theirs));
-    let [texts, others] = [&texts, &others].map(|it| it.iter().map(String::as_str));
-    let (texts, others): (Vec<&str>, Vec<&str>) = (texts.collect(), others.collect());
+    let [texts, others] = [ours, theirs].map(|lines| {
+        let texts = lines.iter().map(|line| line.text.as_str());
+        texts.collect::<Vec<&str>>()
+    });
     let (mut in_ours, mut in_theirs) =
         (vec![false; ours.len()], vec![false; theirs.len()]);
     let (mut last_of_ours, mut last_of_theirs) = (0, 0);

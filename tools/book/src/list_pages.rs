@@ -80,7 +80,7 @@ pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, Stri
     pages.into_iter().collect()
 }
 
-impl Front<'_> {
+impl<'a> Front<'a> {
     /// Returns how many examples print what their twins do.
     fn agreeing(&self) -> usize {
         let entries = self.0.entries().filter(|entry| entry.twin.is_some());
@@ -91,9 +91,7 @@ impl Front<'_> {
         let entries = self.0.entries();
         entries.filter(|entry| entry.twin_golden.is_some()).count()
     }
-}
 
-impl<'a> Front<'a> {
     /// Returns the median length of what readers paste, in lines.
     fn pasted(&self) -> usize {
         let lines = self.0.entries().map(|entry| entry.source.lines().count());
@@ -203,8 +201,6 @@ fn groups<'a, 'b>(part: &'a Part<'b>) -> impl Iterator<Item = &'a [Entry<'b>]> {
 
 /// Returns the examples that a row of a table names.
 pub fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
-    let found = ids
-        .iter()
-        .filter_map(|id| contents.workspace.example(id).ok());
-    found.collect()
+    let examples = ids.iter().map(|id| contents.workspace.example(id));
+    examples.filter_map(Result::ok).collect()
 }

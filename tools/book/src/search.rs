@@ -5,10 +5,11 @@
 //! `mpsc::channel` are found by their parts.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::search::{Index, Kind, names};
 use anyhow::{Context, Result};
+use catalog::files::{entries, read, stem};
 use elasticlunr::IndexBuilder;
 use serde_json::{Value, json};
 
@@ -19,33 +20,29 @@ const END: &str = "'));";
 
 /// Replaces the index that mdBook has written to `out`.
 pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
-    let is_index = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("searchindex") && name.ends_with(".js"))
+    let is_index = |path: &PathBuf| {
+        stem(path).starts_with("searchindex") && path.extension() == Some("js".as_ref())
     };
-    let files = fs::read_dir(out)?
-        .filter_map(Result::ok)
-        .map(|file| file.path());
-    let path = files.into_iter().find(|path| is_index(path));
+    let path = entries(out)?.into_iter().find(is_index);
     let path = path.context("mdBook has written no search index")?;
-    let text = fs::read_to_string(&path)?;
+    let text = read(&path)?;
     let text = text
         .strip_prefix(START)
         .and_then(|text| text.strip_suffix(END));
     let text = text.context("mdBook has written its search index in another form")?;
     let mut search: Value =
         serde_json::from_str(&text.replace("\\'", "'").replace("\\\\", "\\"))?;
-    let mut entries = pages(&search, contents);
-    entries.extend(own(contents)?);
+    let mut found = pages(&search, contents);
+    found.extend(own(contents)?);
     let mut index = IndexBuilder::new();
     for field in ["title", "body", "breadcrumbs"] {
         index = index.add_field_with_tokenizer(field, Box::new(words));
     }
     let mut index = index.build();
-    for (number, [_, title, body, place]) in entries.iter().enumerate() {
+    for (number, [_, title, body, place]) in found.iter().enumerate() {
         index.add_doc(&number.to_string(), [title, body, place]);
     }
-    let urls: Vec<&String> = entries.iter().map(|[url, ..]| url).collect();
+    let urls: Vec<&String> = found.iter().map(|[url, ..]| url).collect();
     search["doc_urls"] = json!(urls);
     search["index"] = serde_json::to_value(index)?;
     shrink(&mut search["index"]["index"]);
@@ -106,17 +103,11 @@ fn pages(search: &Value, contents: &Contents<'_>) -> Vec<Entry> {
         let doc = &search["index"]["documentStore"]["docs"][number.to_string()];
         let field = |name: &str| doc[name].as_str().unwrap_or_default().to_owned();
         // The text of a guide's page says again what the entries of examples say.
-        let is_guide = url.starts_with("guide-");
-        Some([
-            url.to_owned(),
-            field("title"),
-            if is_guide {
-                String::new()
-            } else {
-                field("body")
-            },
-            field("breadcrumbs"),
-        ])
+        let [title, mut body, place] = ["title", "body", "breadcrumbs"].map(field);
+        if url.starts_with("guide-") {
+            body.clear();
+        }
+        Some([url.to_owned(), title, body, place])
     });
     entries.collect()
 }
@@ -127,11 +118,8 @@ fn own(contents: &Contents<'_>) -> Result<Vec<Entry>> {
     for entry in contents.entries() {
         let example = entry.example;
         let header = &example.header;
-        let prose: Vec<&str> = header
-            .paragraphs
-            .iter()
-            .map(|it| it.text.as_str())
-            .collect();
+        let prose = header.paragraphs.iter().map(|it| it.text.as_str());
+        let prose: Vec<&str> = prose.collect();
         let body = format!("{}\n{}", prose.join("\n"), names([&example.source]));
         let title = format!("{}: {}", example.name, header.summary);
         entries.push([format!("{}.html", example.id()), title, body, example.id()]);
