@@ -448,8 +448,8 @@ fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
 
 #[test]
 fn pages_change_with_their_files_and_others_do_not() {
+    let (_, before) = unchanged();
     let copy = Copy::new();
-    let before = copy.made();
     let golden = "crates/iterators/golden/generator.txt";
     copy.replace(
         golden,
