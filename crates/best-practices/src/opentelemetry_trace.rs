@@ -38,7 +38,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Returns a subscriber that hands finished spans to the exporter, in batches on a thread
-/// of its own, and the provider that flushes them.
+/// of its own, and the provider that flushes them. At most 2,048 spans wait for the
+/// exporter: further ones are dropped.
 ///
 /// The filter leaves out DEBUG: at that level an exporter that uses HTTP traces itself.
 pub fn traces<E: SpanExporter + 'static>(
@@ -154,7 +155,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (subscriber, provider) = traces("shop", exporter.clone());
     tracing::subscriber::set_global_default(subscriber)?;
 
-    let client = reqwest::Client::new();
+    let limit = Duration::from_secs(10);
+    let client = reqwest::Client::builder().timeout(limit).build()?;
     let b = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let a = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let b_url = format!("http://{}", b.local_addr()?);
