@@ -156,6 +156,8 @@ async def main():
         print(f"exported: {len(exporter.get_finished_spans())}")
         print(f"exported after a flush: {len(finished())}")
     await asyncio.to_thread(provider.shutdown)
+    # The servers stop at one of their ticks.
+    await at(30)
 
 
 asyncio.run(main())

@@ -105,6 +105,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     drop(info_span!("the last one"));
     println!("exported: {}", exporter.get_finished_spans()?.len());
     println!("exported after a flush: {}", finished()?.len());
+    at(30).await;
     Ok(())
 }
 
