@@ -33,7 +33,7 @@ pub fn page(contents: &Contents<'_>, guide: &Guide) -> Result<String> {
     let blocks = contents.blocks_of(guide).map(|block| {
         let (part, _) = block.headings();
         let is_same = part == mem::replace(&mut last, part);
-        (Some(part).filter(|_| !is_same).unwrap_or_default(), block)
+        (if is_same { "" } else { part }, block)
     });
     let page = Page {
         contents,
