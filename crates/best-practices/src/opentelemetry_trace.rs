@@ -10,7 +10,7 @@
 //! Trap: the last spans are lost at exit. A global subscriber is never dropped, and so
 //! nothing flushes. Call `shutdown` at the end of `main`, also after an error.
 //!
-//! In production: `opentelemetry-otlp` has the exporter for `traces`. Not tried here.
+//! In production: `opentelemetry-otlp` has an exporter for collectors. Not tried here.
 //!
 //! See also: `structured_logging`, `json_logs`, `axum_service`.
 //!
