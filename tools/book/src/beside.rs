@@ -86,6 +86,7 @@ pub fn write(
     contents: &Contents<'_>,
     book: &Book,
     address: Option<&str>,
+    [index, latest_index]: &[String; 2],
     out: &Path,
 ) -> Result<()> {
     let write = |path: &str, text: &str| replace(&out.join(path), text);
@@ -126,9 +127,11 @@ pub fn write(
         if entry.is_some() || contents.chapters.iter().any(|it| it.page == id) {
             full.push(text);
         }
-        head(&page, address, &unused, &out.join(&page.path))?;
-        if pages.is_empty() {
-            head(&page, address, &unused, &out.join("index.html"))?;
+        let first = Some("index.html").filter(|_| pages.is_empty());
+        for path in first.into_iter().chain([page.path.as_str()]) {
+            let path = out.join(path);
+            let html = read(&path)?.replace(index, latest_index);
+            replace(&path, &head(&page, address, &unused, &html)?)?;
         }
         pages.push(page);
     }
@@ -200,9 +203,13 @@ fn page(chapter: &Chapter, id: &str, text: &str, begins: Option<String>) -> Page
 /// Finds in what mdBook puts around each page: what no page uses, and a third of its size.
 const UNUSED: &str = r"(?s)<!--.*?-->|<template id=fa-(?:eye|eye-slash|play|clock-rotate-left)>.*?</template>|\n\s+";
 
-/// Puts what search engines and previews read into a page that mdBook has written.
-fn head(page: &Page, address: Option<&str>, unused: &Regex, path: &Path) -> Result<()> {
-    let html = read(path)?;
+/// Adds what search engines and previews read to a page that mdBook has written.
+fn head(
+    page: &Page,
+    address: Option<&str>,
+    unused: &Regex,
+    html: &str,
+) -> Result<String> {
     let parts = html.split_once("<main>").and_then(|(before, rest)| {
         let (main, after) = rest.split_once("</main>")?;
         let start = "<meta name=\"description\" content=\"";
@@ -221,7 +228,7 @@ fn head(page: &Page, address: Option<&str>, unused: &Regex, path: &Path) -> Resu
     let head = Head { page, address }.render()?;
     // mdBook takes every link to Markdown for one to a page.
     let main = parts[2].replace("/SKILL.html", "/SKILL.md");
-    replace(path, &format!("{top}{head}{bar}<main>{main}</main>{after}"))
+    Ok(format!("{top}{head}{bar}<main>{main}</main>{after}"))
 }
 
 /// Returns what comes before the first colon.

@@ -117,7 +117,7 @@ fn asked<'a>(
     match item {
         Some(item) => cut(&text, item, is_rust)
             .or_else(|| {
-                let demo = workspace.example(name).ok()?.demo.as_deref()?;
+                let demo = workspace.find(name)?.demo.as_deref()?;
                 cut(&read(demo).ok()?, item, is_rust).filter(|_| is_rust)
             })
             .ok_or(format!("there is no `{item}` in {shown}")),

@@ -82,7 +82,7 @@ pub fn crates(workspace: &Workspace, crates: &[(String, Crate)]) -> Vec<String> 
             word.starts_with(is_letter)
                 && word.chars().all(|c| is_letter(c) || c == '-')
                 && !crates.iter().any(|(_, row)| row.name == *word)
-                && workspace.example(word).is_err()
+                && workspace.find(word).is_none()
         };
         let new = in_production(example).filter(is_new).map(|word| {
             let place = workspace.relative(&example.source);

@@ -320,5 +320,5 @@ pub fn meant<'a>(
     let own = workspace.examples().find(|example| {
         example.name == name && section.is_some_and(|section| example.section == section)
     });
-    own.or_else(|| workspace.example(name).ok())
+    own.or_else(|| workspace.find(name))
 }

@@ -85,7 +85,7 @@ pub fn target(
     chapters: &[Chapter],
     place: &str,
 ) -> Option<(String, String)> {
-    if let Ok(example) = workspace.example(place) {
+    if let Some(example) = workspace.find(place) {
         return Some((format!("{place}.html"), format!("`{}`", example.name)));
     }
     let (page, anchor) = place.split_once('#').unwrap_or((place, ""));

@@ -23,13 +23,18 @@ pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
         out.display()
     );
     let root = contents.workspace.root.join("docs");
-    let config = Config::from_disk(root.join("book.toml"))?;
+    let mut config = Config::from_disk(root.join("book.toml"))?;
+    // An example is an entry of its own: see `search`.
+    for part in &contents.parts {
+        let indexed = format!("output.html.search.chapter.{}.enable", part.section.name);
+        config.set(indexed, false)?;
+    }
     let context = RenderContext::new(root, book(contents)?, config, out);
     let rendered = HtmlHandlebars::new().render(&context);
     rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
     let address = context.config.html_config().unwrap_or_default().site_url;
-    beside::write(contents, &context.book, address.as_deref(), out)?;
-    search::replace(contents, out)
+    let index = search::replace(contents, out)?;
+    beside::write(contents, &context.book, address.as_deref(), &index, out)
 }
 
 fn book(contents: &Contents<'_>) -> Result<Book> {

@@ -1,10 +1,11 @@
 //! The search of the pages: mdBook's own, with an index of our own.
 //!
-//! mdBook indexes every word of every page, programs and transcripts too. Here an example is
-//! one entry, and so is each question, name of asyncio and message. Names such as
+//! mdBook would index every word of an example, its transcript too. Here an example is one
+//! entry, and so is each question, name of asyncio and message. Names such as
 //! `mpsc::channel` are found by their parts.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use ::search::{Index, Kind, names};
@@ -18,8 +19,9 @@ use crate::contents::Contents;
 const START: &str = "window.search = Object.assign(window.search, JSON.parse('";
 const END: &str = "'));";
 
-/// Replaces the index that mdBook has written to `out`.
-pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
+/// Replaces the index that mdBook has written to `out`. Returns its name, which is made from
+/// what mdBook had indexed, and the name for pages, which changes with what is in it.
+pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<[String; 2]> {
     let is_index = |path: &PathBuf| {
         stem(path).starts_with("searchindex") && path.extension() == Some("js".as_ref())
     };
@@ -32,7 +34,7 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let text = text.context("mdBook has written its search index in another form")?;
     let mut search: Value =
         serde_json::from_str(&text.replace("\\'", "'").replace("\\\\", "\\"))?;
-    let mut found = pages(&search, contents);
+    let mut found = pages(&search);
     found.extend(own(contents)?);
     let mut index = IndexBuilder::new();
     for field in ["title", "body", "breadcrumbs"] {
@@ -51,7 +53,11 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<()> {
         .replace('\\', "\\\\")
         .replace('\'', "\\'");
     fs::write(&path, format!("{START}{text}{END}"))?;
-    Ok(())
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let name = format!("{}.js", stem(&path));
+    let latest = format!("{name}?{:x}", hasher.finish());
+    Ok([name, latest])
 }
 
 /// Leaves out what no search needs: the empty lists of letters that end no word, and all but
@@ -73,41 +79,22 @@ fn shrink(index: &mut Value) {
     }
 }
 
-/// Pages that say again what the entries of examples say.
-const LISTS: [&str; 8] = [
-    "front.html",
-    "by-question.html",
-    "by-library.html",
-    "by-message.html",
-    "by-section.html",
-    "by-difference.html",
-    "by-guide.html",
-    "traps.html",
-];
-
 /// The address, title, text and place of an entry.
 type Entry = [String; 4];
 
-/// Returns mdBook's entries of the chapters, the names and other pages that have their own.
-fn pages(search: &Value, contents: &Contents<'_>) -> Vec<Entry> {
+/// Returns mdBook's entries: of the chapters, the names and other pages that have their own.
+fn pages(search: &Value) -> Vec<Entry> {
     let urls = search["doc_urls"].as_array().into_iter().flatten();
-    let entries = urls.enumerate().filter_map(|(number, url)| {
-        let url = url.as_str()?;
-        let is_of = |section: &str| {
-            url.starts_with(section) && url[section.len()..].starts_with('/')
-        };
-        let is_example = contents.parts.iter().any(|part| is_of(&part.section.name));
-        if is_example || LISTS.iter().any(|list| url.starts_with(list)) {
-            return None;
-        }
-        let doc = &search["index"]["documentStore"]["docs"][number.to_string()];
+    let entries = urls.zip(0..).map(|(url, number)| {
+        let doc = &search["index"]["documentStore"]["docs"][i32::to_string(&number)];
         let field = |name: &str| doc[name].as_str().unwrap_or_default().to_owned();
         // The text of a guide's page says again what the entries of examples say.
         let [title, mut body, place] = ["title", "body", "breadcrumbs"].map(field);
+        let url = url.as_str().unwrap_or_default();
         if url.starts_with("guide-") {
             body.clear();
         }
-        Some([url.to_owned(), title, body, place])
+        [url.to_owned(), title, body, place]
     });
     entries.collect()
 }

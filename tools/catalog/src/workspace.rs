@@ -271,11 +271,17 @@ impl Workspace {
         Ok(found)
     }
 
-    /// The example `SECTION/EXAMPLE`, or `EXAMPLE` where only one section has it; or else
-    /// a [`WrongCall`] with the nearest name.
+    /// The example `SECTION/EXAMPLE`, or `EXAMPLE` where only one section has it.
+    pub fn find(&self, name: &str) -> Option<&Example> {
+        match self.named(name)[..] {
+            [found] => Some(found),
+            _ => None,
+        }
+    }
+
+    /// What [`find`](Self::find) finds, or else a [`WrongCall`] with the nearest name.
     pub fn example(&self, name: &str) -> Result<&Example> {
-        let found = self.named(name);
-        if let [found] = found[..] {
+        if let Some(found) = self.find(name) {
             return Ok(found);
         }
         if let Ok(section) = self.section(name) {
@@ -283,6 +289,7 @@ impl Workspace {
             let names = names.collect::<Vec<String>>().join(", ");
             refuse!("`{name}` is a section; name one of its examples: {names}");
         }
+        let found = self.named(name);
         if found.is_empty() {
             bail!(self.no_such_example("no example", name));
         }
