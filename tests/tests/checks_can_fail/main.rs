@@ -5,6 +5,8 @@
 // A test fails by a panic.
 #![allow(clippy::unwrap_used)]
 
+mod projects;
+
 use std::process::{Command, Output, Stdio};
 
 use tests::{Fixture, stderr, stdout};

@@ -1,17 +1,12 @@
 //! Projects that `copy` makes are built as their readers build them, and twins run in
 //! virtual environments, with a pip that downloads nothing.
 
-// A test fails by a panic.
-#![allow(clippy::unwrap_used)]
-
 use std::process::{Command, Output};
 
 use catalog::workspace::cargo;
 use tests::{Fixture, stderr, stdout};
 
-fn fixture() -> Fixture {
-    Fixture::new(env!("CARGO_TARGET_TMPDIR"))
-}
+use crate::fixture;
 
 /// A twin that declares a package runs in a virtual environment that has it. The package
 /// is a wheel that the test makes.
