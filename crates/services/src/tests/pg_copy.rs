@@ -1,11 +1,15 @@
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use servers::Kind;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
+use tokio_util::io::InspectReader;
 
 use super::support::{poll_and_drop, postgres, private, soon, unique};
 use crate::pg_copy::{Reading, load, store};
@@ -193,7 +197,7 @@ async fn a_slow_reader_slows_the_server() {
     table.end().await;
 }
 
-/// The second trap of the header: the rest is sent, and the connection is whole after it.
+/// The second trap of the header: the connection is whole after the rest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn a_reader_that_stops_leaves_the_connection_whole() {
@@ -210,6 +214,47 @@ async fn a_reader_that_stops_leaves_the_connection_whole() {
         drop(rows);
         assert_eq!(table.count().await, 20_000);
     }
+    table.end().await;
+}
+
+/// The second trap of the header: the rest comes before the next answer, and not with LIMIT.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn after_a_reader_that_stops_the_rest_is_sent() {
+    let table = Table::new().await;
+    let sql = "INSERT INTO readings SELECT n, n, repeat('x', 1000)
+               FROM generate_series(1, 20000) n";
+    table.client.batch_execute(sql).await.expect("it runs");
+    let mut config: Config = table.url.parse().expect("a URL");
+    config.options(format!("-c search_path={}", table.schema));
+    let [Host::Tcp(host)] = config.get_hosts() else {
+        panic!("{config:?}");
+    };
+    let address = (host.as_str(), config.get_ports()[0]);
+    let stream = TcpStream::connect(address).await.expect("it runs");
+    let received = Arc::new(AtomicI64::new(0));
+    let count = Arc::clone(&received);
+    let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+        count.fetch_add(bytes.len() as i64, SeqCst);
+    });
+    let connected = config.connect_raw(stream, NoTls).await;
+    let (client, connection) = connected.expect("it runs");
+    tokio::spawn(connection);
+    let mut rows = Box::pin(load(&client).await.expect("it runs"));
+    assert!(soon(rows.try_next()).await.expect("it runs").is_some());
+    drop(rows);
+    let next = soon(client.query_one("SELECT 42", &[])).await;
+    assert_eq!(next.expect("it runs").get::<_, i32>(0), 42);
+    let all = received.swap(0, SeqCst);
+    assert!(all > 20_000 * 1000, "{all}");
+    let few = "COPY (SELECT * FROM readings LIMIT 1) TO STDOUT BINARY";
+    let mut rows = Box::pin(client.copy_out(few).await.expect("it runs"));
+    assert!(soon(rows.try_next()).await.expect("it runs").is_some());
+    drop(rows);
+    let next = soon(client.query_one("SELECT 42", &[])).await;
+    assert_eq!(next.expect("it runs").get::<_, i32>(0), 42);
+    let all = received.load(SeqCst);
+    assert!(all < 10_000, "{all}");
     table.end().await;
 }
 

@@ -125,7 +125,8 @@ async fn any_name_of_a_channel() {
     for name in ["Upper and space", "quotes \" ' \"\"", "select", "ü"] {
         let name = format!("{name} {}", unique(""));
         let mut listening = Listening::start(&url, name.clone(), 10, LIMITS);
-        listening.resync().await;
+        let first = listening.next().await;
+        assert!(matches!(first, Event::Resync), "{name}: {first:?}");
         notify(&client, &name, name.trim()).await;
         assert_eq!(listening.heard().await, name.trim());
     }

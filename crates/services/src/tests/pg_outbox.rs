@@ -509,8 +509,8 @@ async fn an_event_that_fails_stops_those_after_it() {
                 Err(Failure::Broker)
             }
         };
-        let ended = relay.publish_batch(&mut outbox.client, publish).await;
-        match ended.expect_err("it fails") {
+        let relaying = relay.publish_batch(&mut outbox.client, publish);
+        match soon(relaying).await.expect_err("it fails") {
             Failure::Broker => assert!(!hangs),
             Failure::Elapsed(_) => assert!(hangs),
             Failure::Postgres(error) => panic!("{error:?}"),
