@@ -7,6 +7,7 @@ extern crate runner;
 
 // PostgreSQL
 mod pg_pool;
+mod pg_tls;
 mod pg_transaction;
 mod pg_copy;
 mod pg_job_queue;

@@ -12,7 +12,7 @@
 //! Trap: `{}` of a `tokio_postgres::Error` prints "db error" alone. `as_db_error` has
 //! the words of the server.
 //!
-//! See also: `sqlite_pool`, `connection_pool`.
+//! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!
 //! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager
 //! clock: real
@@ -75,8 +75,8 @@ pub struct PgPool {
 }
 
 impl PgPool {
-    /// Returns a pool without connections. Over a network, put a TLS connector in place
-    /// of `NoTls`, here and in `Lease`.
+    /// Returns a pool without connections. Over a network, require TLS as `pg_tls` does,
+    /// and put its connector in place of `NoTls`, here and in `Lease`.
     ///
     /// # Panics
     ///

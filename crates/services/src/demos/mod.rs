@@ -10,6 +10,7 @@ pub mod pg_leader;
 pub mod pg_listen;
 pub mod pg_outbox;
 pub mod pg_pool;
+pub mod pg_tls;
 pub mod pg_transaction;
 pub mod redis_cache;
 pub mod redis_lock;

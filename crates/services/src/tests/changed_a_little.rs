@@ -15,6 +15,7 @@ use crate::pg_leader::{self, LeaderError, Term, lead};
 use crate::pg_listen::{self, Event, ListenError, listen};
 use crate::pg_outbox::{self, Relay, add_event, is_new};
 use crate::pg_pool::{Limits, PgError, PgPool};
+use crate::pg_tls::{ConnectError, Failure, PgTls, trust};
 use crate::pg_transaction::{Retry, is_conflict, serializable};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -218,6 +219,41 @@ async fn a_listener_and_a_leader_in_tasks() {
     soon(listening).await.expect("it does not panic");
     let sql = format!("DROP SCHEMA {name} CASCADE");
     client.batch_execute(&sql).await.expect("it runs");
+}
+
+/// A server behind TLS in an app, and its error in those of an app.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn tls_in_tasks() {
+    #[derive(Clone, Debug)]
+    struct App {
+        server: PgTls,
+    }
+    async fn answer<E: From<ConnectError> + From<tokio_postgres::Error>>(
+        app: &App,
+    ) -> Result<i32, E> {
+        let client = app.server.connect().await?;
+        Ok(client.query_one("SELECT 42", &[]).await?.get(0))
+    }
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let authority = rcgen::CertificateParams::default();
+    let authority = authority.self_signed(&key).expect("it signs").pem();
+    let tls = trust(authority.as_bytes()).expect("it is a certificate");
+    let config = postgres().await.parse().expect("a URL");
+    let server = PgTls::new(config, tls, MINUTE);
+    let app = Arc::new(App { server });
+    is_shared(&app);
+    let task = {
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            let boxed = answer::<Failure>(&app).await.expect_err("it has no TLS");
+            let any = answer::<anyhow::Error>(&app).await;
+            (boxed.to_string(), any.expect_err("it has no TLS"))
+        })
+    };
+    let (boxed, any) = soon(task).await.expect("it does not panic");
+    assert_eq!(boxed, any.to_string());
+    assert!(any.downcast_ref::<ConnectError>().is_some(), "{any:?}");
 }
 
 /// A relay in a task with any error, and a consumer that borrows.

@@ -11,6 +11,7 @@ mod pg_leader;
 mod pg_listen;
 mod pg_outbox;
 mod pg_pool;
+mod pg_tls;
 mod pg_transaction;
 mod redis_cache;
 mod redis_lock;
