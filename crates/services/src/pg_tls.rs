@@ -1,8 +1,9 @@
 //! Connect to PostgreSQL over TLS, check who answers, and never fall back to plain text.
 //!
-//! rustls always checks the certificate and its host, as libpq does with
-//! `sslmode=verify-full`, and asyncpg with a context as `ssl=`. tokio-postgres refuses
-//! `verify-full` and `sslrootcert` in a URL. The host must be a subjectAltName.
+//! rustls always checks the certificate and its host. In libpq, `sslmode=verify-full`
+//! does that, and `require` does not. In asyncpg it is `ssl=` with a context.
+//! tokio-postgres refuses `verify-full` and `sslrootcert` in a URL. The host must be a
+//! subjectAltName of the certificate.
 //!
 //! Bounds: `limit` for each connect. `connect_timeout` does not limit the handshake.
 //!
