@@ -142,6 +142,7 @@ impl Problems<'_> {
                 "limiters",
                 "hostile",
                 "all_servers",
+                "attacks",
                 "messages",
                 "changed_a_little",
             ];

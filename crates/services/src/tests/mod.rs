@@ -1,5 +1,6 @@
 //! Tests of the examples, each in the file of its example's name.
 
+mod attacks;
 mod changed_a_little;
 mod mysql_pool;
 mod nats_key_value;

@@ -62,6 +62,15 @@ pub async fn redis() -> String {
     shared(Kind::Redis).await
 }
 
+/// How often to attack: this often, or in full with `ATTACKS=full`.
+pub fn times(quick: u32, full: u32) -> u32 {
+    match env::var_os("ATTACKS") {
+        Some(attacks) if attacks == "full" => full,
+        Some(attacks) => panic!("ATTACKS={}, not full", attacks.display()),
+        None => quick,
+    }
+}
+
 /// Stands between clients and a server, and cuts connections.
 pub struct CuttingProxy {
     url: String,
@@ -72,21 +81,22 @@ pub struct CuttingProxy {
 impl CuttingProxy {
     /// Starts in front of the server at this URL.
     pub async fn start(url: &str) -> Self {
-        let (scheme, server) = url.split_once("://").expect("a URL");
-        let server = server.trim_end_matches('/').to_owned();
+        let (_, rest) = url.split_once("://").expect("a URL");
+        let server = rest.split('/').next().unwrap_or(rest);
+        let server = server.rsplit('@').next().unwrap_or(server).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let cuts = Arc::new(AtomicU32::new(0));
-        let left = Arc::clone(&cuts);
+        let (target, left) = (server.clone(), Arc::clone(&cuts));
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let (server, left) = (server.clone(), Arc::clone(&left));
+                let (server, left) = (target.clone(), Arc::clone(&left));
                 connections.spawn(async move { forward(client, &server, &left).await });
             }
         });
         Self {
-            url: format!("{scheme}://{address}"),
+            url: url.replace(&server, &address.to_string()),
             cuts,
             _serving: AbortOnDropHandle::new(serving),
         }
@@ -100,6 +110,11 @@ impl CuttingProxy {
     /// reply.
     pub fn cut(&self, replies: u32) {
         self.cuts.store(replies, Relaxed);
+    }
+
+    /// How many of them are still to come.
+    pub fn left(&self) -> u32 {
+        self.cuts.load(Relaxed)
     }
 }
 
