@@ -22,7 +22,7 @@ pub fn measured(result: &Measured) -> String {
     for peer in &result.peers {
         let ratio = &peer.ratio;
         let (what, bound) = match ratio.of {
-            Of::PeerByOurs => ("times ours", "at least"),
+            Of::PeerByOurs | Of::ServerByOurs => ("times ours", "at least"),
             Of::OursByPeer => ("of it is ours", "at most"),
         };
         let (median, low, high) = (ratio.median, ratio.low, ratio.high);

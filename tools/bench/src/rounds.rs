@@ -123,18 +123,10 @@ impl<'a> Rounds<'a> {
     }
 
     /// The results, with the versions of what the rows use.
-    pub fn result(&self, measurements: Vec<Measured>) -> Result<Speed> {
+    pub fn result(&self, measurements: Vec<Measured>, used: &[&str]) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        let used = [
-            "aiohttp",
-            "aiosqlite",
-            "axum",
-            "reqwest",
-            "rusqlite",
-            "tokio",
-        ];
         names.extend(used);
         names.sort_unstable();
         names.dedup();
@@ -146,7 +138,11 @@ impl<'a> Rounds<'a> {
                 let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
                 after.split([' ', '\n', ';']).next()
             };
-            if let Some(version) = versions::locked(&lock, name).or_else(pinned) {
+            if let Some(version) = versions::locked(&lock, name) {
+                versions.push(format!("{name} {version}"));
+            }
+            if let Some(version) = pinned() {
+                let name = if name == "redis" { "redis-py" } else { name };
                 versions.push(format!("{name} {version}"));
             }
         }
@@ -156,18 +152,16 @@ impl<'a> Rounds<'a> {
             versions,
             rounds: self.count(),
             measurements,
+            servers: None,
         })
     }
 }
 
 /// Compares the two of each round.
 fn compare(peer: &Contestant, ours: &[f64], theirs: &[f64]) -> Ratio {
-    let of = match peer.how {
-        How::Python(_) => Of::PeerByOurs,
-        How::Rust(_) => Of::OursByPeer,
-    };
+    let of = peer.of;
     let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| match of {
-        Of::PeerByOurs => theirs / ours,
+        Of::PeerByOurs | Of::ServerByOurs => theirs / ours,
         Of::OursByPeer => ours / theirs,
     });
     let ratios: Vec<f64> = ratios.collect();
@@ -202,8 +196,6 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use catalog::speed::Of;
 
     use super::compare;
@@ -213,19 +205,25 @@ mod tests {
     fn ratios_are_of_runs_beside_each_other() {
         // The second round was slow for both.
         let (ours, theirs) = ([1.0, 10.0, 2.0], [2.0, 30.0, 2.0]);
-        let peer = |how, goal| {
-            let (name, goal) = ("peer", Some(goal));
-            Contestant { name, how, goal }
+        let peer = |of, goal| {
+            let (name, how, goal) = ("peer", How::Python(""), Some(goal));
+            Contestant {
+                name,
+                how,
+                of,
+                goal,
+            }
         };
-        let ratio = compare(&peer(How::Python(""), 2.0), &ours, &theirs);
+        let ratio = compare(&peer(Of::PeerByOurs, 2.0), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::PeerByOurs, 2.0));
         assert_eq!((ratio.low, ratio.high), (1.0, 3.0));
         assert!(ratio.is_met());
-        assert!(!compare(&peer(How::Python(""), 2.1), &ours, &theirs).is_met());
-        let of_crate = || How::Rust(Rc::new(|_, _, _| unreachable!("it is not run")));
-        let ratio = compare(&peer(of_crate(), 0.4), &ours, &theirs);
+        assert!(!compare(&peer(Of::PeerByOurs, 2.1), &ours, &theirs).is_met());
+        let ratio = compare(&peer(Of::OursByPeer, 0.4), &ours, &theirs);
         assert_eq!((ratio.of, ratio.median), (Of::OursByPeer, 0.5));
         assert!(!ratio.is_met());
-        assert!(compare(&peer(of_crate(), 0.5), &ours, &theirs).is_met());
+        assert!(compare(&peer(Of::OursByPeer, 0.5), &ours, &theirs).is_met());
+        let ratio = compare(&peer(Of::ServerByOurs, 2.0), &ours, &theirs);
+        assert_eq!((ratio.of, ratio.median), (Of::ServerByOurs, 2.0));
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use catalog::speed::Unit;
+use catalog::speed::{Of, Unit};
 use indicatif::HumanCount;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,8 @@ pub struct Contestant {
     pub name: &'static str,
     /// What runs.
     pub how: How,
+    /// How it is compared with ours.
+    pub of: Of,
     /// The agreed ratio: asyncio takes at least so many times as long as ours; ours costs
     /// at most such a part of a crate.
     pub goal: Option<f64>,
@@ -140,19 +142,26 @@ impl Row {
         goal: Option<f64>,
         work: impl AsyncFn(u64) -> R + 'static,
     ) -> Self {
-        let run = move |runtime: &Runtime, clock, size| {
-            let (value, results) = runtime.block_on(clocked(clock, work(size)));
-            results.work(value)
-        };
-        self.contestant(name, How::Rust(Rc::new(run)), goal)
+        self.contestant(name, rust(work), Of::OursByPeer, goal)
+    }
+
+    /// Adds the same on a server, for which nothing is agreed.
+    pub fn server<R: Results>(
+        self,
+        name: &'static str,
+        work: impl AsyncFn(u64) -> R + 'static,
+    ) -> Self {
+        self.contestant(name, rust(work), Of::ServerByOurs, None)
     }
 
     /// Adds a function in `python/`, under the loops of asyncio and of uvloop, and how
     /// many times as fast ours has to be.
     pub fn asyncio(self, function: &'static str, goals: Option<(f64, f64)>) -> Self {
         let (asyncio, uvloop) = goals.unzip();
-        self.contestant("asyncio", How::Python(function), asyncio)
-            .contestant("uvloop", How::Python(function), uvloop)
+        let python = |it: Self, name, goal| {
+            it.contestant(name, How::Python(function), Of::PeerByOurs, goal)
+        };
+        python(python(self, "asyncio", asyncio), "uvloop", uvloop)
     }
 
     /// Adds the same work on a thread for each core, for which nothing is agreed.
@@ -193,10 +202,28 @@ impl Row {
         title.replace("{n}", &HumanCount(size).to_string())
     }
 
-    fn contestant(mut self, name: &'static str, how: How, goal: Option<f64>) -> Self {
-        self.contestants.push(Contestant { name, how, goal });
+    fn contestant(
+        mut self,
+        name: &'static str,
+        how: How,
+        of: Of,
+        goal: Option<f64>,
+    ) -> Self {
+        self.contestants.push(Contestant {
+            name,
+            how,
+            of,
+            goal,
+        });
         self
     }
+}
+
+fn rust<R: Results>(work: impl AsyncFn(u64) -> R + 'static) -> How {
+    How::Rust(Rc::new(move |runtime: &Runtime, clock, size| {
+        let (value, results) = runtime.block_on(clocked(clock, work(size)));
+        results.work(value)
+    }))
 }
 
 /// What a contestant did, and what it cost.
@@ -220,6 +247,13 @@ pub trait Results {
 impl Results for Work {
     fn work(self, _: f64) -> Work {
         self
+    }
+}
+
+/// The work on a server, which may fail.
+impl<R: Results, E: std::fmt::Debug> Results for Result<R, E> {
+    fn work(self, value: f64) -> Work {
+        self.expect("the server answers").work(value)
     }
 }
 

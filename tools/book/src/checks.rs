@@ -184,7 +184,7 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
 
 /// Returns the measurements of examples that are not there.
 pub fn speed(workspace: &Workspace, speed: Option<&Speed>) -> Vec<String> {
-    let measured = speed.into_iter().flat_map(|speed| &speed.measurements);
+    let measured = speed.into_iter().flat_map(Speed::all);
     let stray = measured.filter(|it| meant(workspace, &it.example, None).is_none());
     let problems = stray.map(|it| {
         let (name, example) = (&it.name, &it.example);

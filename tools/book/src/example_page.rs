@@ -4,7 +4,7 @@ use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::header::Paragraph;
-use catalog::speed::{Measured, Of, figures};
+use catalog::speed::{Measured, Of, Speed, figures};
 use catalog::tables::Block;
 use catalog::transcript::{Line, Transcript};
 use catalog::workspace::{Example, Workspace};
@@ -45,7 +45,7 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, it)));
     let (rust, python) = rows(entry)?;
     let speed = contents.speed.iter();
-    let measured = speed.flat_map(|speed| &speed.measurements);
+    let measured = speed.flat_map(Speed::all);
     let program = after_header(&entry.source);
     let blocks = contents.blocks.iter();
     let blocks = blocks.filter(|block| block.examples.contains(&example.id()));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
-use catalog::speed::{Unit, figures};
+use catalog::speed::{Speed, Unit, figures};
 use catalog::tables::{ApiName, SheetRow, Status};
 use catalog::transcript::Transcript;
 use catalog::workspace::Example;
@@ -102,7 +102,7 @@ impl<'a> Front<'a> {
 
     /// Returns how many times the time of Rust asyncio needs: least, median and most.
     fn faster(&self) -> Option<[f64; 3]> {
-        let all = self.0.speed.iter().flat_map(|speed| &speed.measurements);
+        let all = self.0.speed.iter().flat_map(Speed::all);
         let of_time = all.filter(|it| it.unit == Unit::Seconds);
         let peers = of_time.flat_map(|it| &it.peers);
         let peers = peers.filter(|it| it.name == "asyncio");

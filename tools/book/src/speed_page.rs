@@ -23,7 +23,7 @@ pub fn each(measured: &Measured, value: f64) -> String {
 impl<'a> Page<'a> {
     /// Returns the measurements with peers that are compared like this.
     fn compared(&self, of: Of) -> Vec<(&'a Measured, Vec<&'a Peer>)> {
-        let with_peers = self.0.measurements.iter().map(|it| {
+        let with_peers = self.0.all().map(|it| {
             let peers = it.peers.iter().filter(|peer| peer.ratio.of == of);
             (it, peers.collect())
         });
@@ -38,7 +38,7 @@ impl<'a> Page<'a> {
         let all =
             all.flat_map(|(it, peers)| peers.into_iter().map(move |peer| (it, peer)));
         let is_lost = |ratio: Ratio| match of {
-            Of::PeerByOurs => ratio.median < 1.0,
+            Of::PeerByOurs | Of::ServerByOurs => ratio.median < 1.0,
             Of::OursByPeer => ratio.median > 1.0,
         };
         all.filter(|(_, peer)| is_lost(peer.ratio)).collect()

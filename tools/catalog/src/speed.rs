@@ -21,6 +21,17 @@ pub struct Speed {
     pub rounds: usize,
     /// In the order of the tables.
     pub measurements: Vec<Measured>,
+    /// The patterns on servers, which are measured by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Box<Speed>>,
+}
+
+impl Speed {
+    /// Returns all measurements, those on servers last.
+    pub fn all(&self) -> impl Iterator<Item = &Measured> {
+        let servers = self.servers.iter().flat_map(|it| &it.measurements);
+        self.measurements.iter().chain(servers)
+    }
 }
 
 /// What is counted.
@@ -118,13 +129,15 @@ pub enum Of {
     PeerByOurs,
     /// Ours by the peer's: which part of the peer's cost ours has. Less is better.
     OursByPeer,
+    /// The server's by ours: how many times as much the pattern costs there.
+    ServerByOurs,
 }
 
 impl Ratio {
     /// Whether the median is what it is to be.
     pub fn is_met(&self) -> bool {
         self.goal.is_none_or(|goal| match self.of {
-            Of::PeerByOurs => self.median >= goal,
+            Of::PeerByOurs | Of::ServerByOurs => self.median >= goal,
             Of::OursByPeer => self.median <= goal,
         })
     }
