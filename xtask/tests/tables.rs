@@ -101,7 +101,8 @@ fn every_message_and_every_name_of_rust_stands_once() {
     }
 }
 
-/// Each library stands once, in order, with a crate and its state. A crate that no section depends on is said to be not tried, and no other.
+/// Each library stands once, in order, with a crate and its state. A crate is said to be not
+/// tried if neither a section depends on it nor a project of `tests/tried`, and no other.
 #[test]
 fn every_library_has_its_crate() {
     let workspace = workspace();
@@ -109,7 +110,14 @@ fn every_library_has_its_crate() {
     assert!(rows.len() >= 60 && rows.is_sorted_by(|a, b| a.name < b.name));
     let sections = workspace.sections.iter();
     let dependencies = sections.flat_map(|section| &section.dependencies);
-    let used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
+    let tried = entries(&root().join("tests/tried")).expect("the projects");
+    let tried = tried.iter().map(|project| {
+        fs::read_to_string(project.join("Cargo.toml")).expect("each has a manifest")
+    });
+    let tried: String = tried.collect();
+    let tried = tried.lines().filter_map(|line| line.split_once(" = "));
+    let mut used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
+    used.extend(tried.map(|(name, _)| name));
     for row in &rows {
         assert!(
             ["library", "standard library"].contains(&&*row.kind),
