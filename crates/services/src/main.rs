@@ -1,4 +1,4 @@
-//! Beyond one machine: PostgreSQL, Redis, NATS, MariaDB: the section's examples, in
+//! Beyond one machine: PostgreSQL, Redis, NATS, MariaDB, gRPC: the section's examples, in
 //! reading order. Most need a server. Without its address in the environment, a private
 //! one is started.
 
@@ -29,6 +29,9 @@ mod nats_key_value;
 
 // MySQL and MariaDB
 mod mysql_pool;
+
+// From process to process
+mod grpc_calls;
 
 mod demos;
 #[cfg(test)]

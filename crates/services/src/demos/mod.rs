@@ -1,5 +1,6 @@
 //! Demonstrations of examples, each in the file of its example's name.
 
+pub mod grpc_calls;
 pub mod mysql_pool;
 pub mod nats_key_value;
 pub mod nats_request_reply;

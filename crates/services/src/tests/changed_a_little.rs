@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool};
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc::channel;
 use tokio_postgres::{Config, NoTls};
 
 use super::support::{postgres, soon, unique};
+use crate::grpc_calls::Deadline;
 use crate::pg_job_queue::{JobQueue, QueueError, create_table};
 use crate::pg_leader::{self, LeaderError, Term, lead};
 use crate::pg_listen::{self, Event, ListenError, listen};
@@ -254,6 +256,35 @@ async fn tls_in_tasks() {
     let (boxed, any) = soon(task).await.expect("it does not panic");
     assert_eq!(boxed, any.to_string());
     assert!(any.downcast_ref::<ConnectError>().is_some(), "{any:?}");
+}
+
+/// A deadline in an app, and its error in those of an app.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_in_tasks() {
+    #[derive(Debug)]
+    struct App {
+        deadline: Deadline,
+    }
+    async fn last<E: From<tonic::Status>>(app: &App) -> Result<u32, E> {
+        let call = async { Ok(app.deadline.call(async { Ok(1) }).await?) };
+        let number: Result<u32, E> = call.await;
+        let numbers = futures::stream::iter([number?]);
+        let numbers = app.deadline.stream(numbers.map(Ok));
+        Ok(numbers
+            .try_fold(0, async |sum, number| Ok(sum + number))
+            .await?)
+    }
+    let app = Arc::new(App {
+        deadline: Deadline::after(Duration::ZERO),
+    });
+    is_shared(&app);
+    let task = tokio::spawn(async move {
+        let any = last::<anyhow::Error>(&app).await.expect_err("it is over");
+        let boxed = last::<Box<dyn std::error::Error + Send + Sync>>(&app).await;
+        (any.to_string(), boxed.expect_err("it is over").to_string())
+    });
+    let (any, boxed) = soon(task).await.expect("it does not panic");
+    assert_eq!(any, boxed);
 }
 
 /// A relay in a task with any error, and a consumer that borrows.

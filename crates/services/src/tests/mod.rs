@@ -2,6 +2,7 @@
 
 mod attacks;
 mod changed_a_little;
+mod grpc_calls;
 mod mysql_pool;
 mod nats_key_value;
 mod nats_request_reply;
