@@ -1,47 +1,138 @@
-use std::future::pending;
+use std::convert::Infallible;
+use std::future::{Ready, pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryFutureExt, stream};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::sleep;
-use tonic::codegen::{BoxFuture, BoxStream};
-use tonic::transport::{Error, server::TcpIncoming};
-use tonic::{Code, Request, Response, Status};
+use tonic::body::Body;
+use tonic::client;
+use tonic::codegen::http::{self, uri::PathAndQuery};
+use tonic::codegen::{BoxFuture, BoxStream, Service};
+use tonic::server::{self, ServerStreamingService, UnaryService};
+use tonic::transport::{Channel, Error, server::TcpIncoming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
 
 use super::support::{CuttingProxy, poll_and_drop, soon};
-use crate::demos::grpc_calls::{Item, Price, Shop, ShopClient, ShopServer};
-use crate::grpc_calls::{Deadline, MOST, endpoint, may_retry, server};
+use crate::grpc_calls::{Deadline, MOST, endpoint, may_retry, server as settings};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What a test's server does with a name.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Item {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Price {
+    #[prost(uint32, tag = "1")]
+    cents: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    note: Vec<u8>,
+}
+
+#[derive(Clone)]
+struct ShopClient(client::Grpc<Channel>);
+
+impl ShopClient {
+    fn new(channel: Channel) -> Self {
+        Self(client::Grpc::new(channel))
+    }
+
+    async fn ready(&mut self) -> Result<(), Status> {
+        let ready = self.0.ready().await;
+        ready.map_err(|error| Status::unavailable(error.to_string()))
+    }
+
+    async fn quote(&mut self, item: Request<Item>) -> Result<Response<Price>, Status> {
+        self.ready().await?;
+        let path = PathAndQuery::from_static("/quote");
+        self.0.unary(item, path, ProstCodec::default()).await
+    }
+
+    async fn watch(
+        &mut self,
+        item: Request<Item>,
+    ) -> Result<Response<Streaming<Price>>, Status> {
+        self.ready().await?;
+        let (path, codec) = (PathAndQuery::from_static("/watch"), ProstCodec::default());
+        self.0.server_streaming(item, path, codec).await
+    }
+}
+
+/// What a test's server does with an item.
 struct Script<Q, W> {
     quote: Q,
     watch: W,
 }
 
-impl<Q, W> Shop for Script<Q, W>
-where
-    Q: Fn(Request<Item>) -> BoxFuture<Price, Status> + Send + Sync + 'static,
-    W: Fn(Request<Item>) -> BoxStream<Price> + Send + Sync + 'static,
-{
-    async fn quote(&self, request: Request<Item>) -> Result<Response<Price>, Status> {
-        (self.quote)(request).await.map(Response::new)
-    }
+struct ShopServer<Q, W>(Arc<Script<Q, W>>);
 
-    async fn watch(
-        &self,
-        request: Request<Item>,
-    ) -> Result<Response<BoxStream<Price>>, Status> {
-        Ok(Response::new((self.watch)(request)))
+impl<Q, W> Clone for ShopServer<Q, W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
+
+impl<Q: Quote, W> UnaryService<Item> for ShopServer<Q, W> {
+    type Response = Price;
+    type Future = BoxFuture<Response<Price>, Status>;
+
+    fn call(&mut self, request: Request<Item>) -> Self::Future {
+        Box::pin((self.0.quote)(request).map_ok(Response::new))
+    }
+}
+
+impl<Q, W: Watch> ServerStreamingService<Item> for ShopServer<Q, W> {
+    type Response = Price;
+    type ResponseStream = BoxStream<Price>;
+    type Future = Ready<Result<Response<BoxStream<Price>>, Status>>;
+
+    fn call(&mut self, request: Request<Item>) -> Self::Future {
+        ready(Ok(Response::new((self.0.watch)(request))))
+    }
+}
+
+impl<Q: Quote, W: Watch> Service<http::Request<Body>> for ShopServer<Q, W> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let shop = self.clone();
+        Box::pin(async move {
+            let mut grpc = server::Grpc::new(ProstCodec::default());
+            Ok(match request.uri().path() {
+                "/quote" => grpc.unary(shop, request).await,
+                _ => grpc.server_streaming(shop, request).await,
+            })
+        })
+    }
+}
+
+trait Quote: Fn(Request<Item>) -> BoxFuture<Price, Status> + Send + Sync + 'static {}
+
+impl<F> Quote for F where
+    F: Fn(Request<Item>) -> BoxFuture<Price, Status> + Send + Sync + 'static
+{
+}
+
+trait Watch: Fn(Request<Item>) -> BoxStream<Price> + Send + Sync + 'static {}
+
+impl<F> Watch for F where F: Fn(Request<Item>) -> BoxStream<Price> + Send + Sync + 'static {}
 
 struct Serving {
     uri: String,
@@ -51,16 +142,16 @@ struct Serving {
 
 impl Serving {
     fn client(&self) -> ShopClient {
-        client(self.uri.clone())
+        connect(self.uri.clone())
     }
 }
 
-fn client(uri: String) -> ShopClient {
+fn connect(uri: String) -> ShopClient {
     let endpoint = endpoint(uri, MINUTE).expect("a URI");
     ShopClient::new(endpoint.connect_lazy())
 }
 
-async fn serve(shop: impl Shop, calls: u32) -> Serving {
+async fn serve(shop: Script<impl Quote, impl Watch>, calls: u32) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
     let (stop, stopped) = oneshot::channel();
@@ -70,8 +161,8 @@ async fn serve(shop: impl Shop, calls: u32) -> Serving {
             pending().await
         }
     };
-    let serving = server(MINUTE, calls).serve_with_incoming_shutdown(
-        ShopServer::new(shop),
+    let serving = settings(MINUTE, calls).serve_with_incoming_shutdown(
+        ShopServer(Arc::new(shop)),
         TcpIncoming::from(listener),
         stopped,
     );
@@ -537,7 +628,7 @@ async fn a_server_stops_after_its_last_call() {
 async fn a_connection_that_breaks_may_be_retried() {
     let serving = quotes(|_| async { Ok(price(1)) }).await;
     let proxy = CuttingProxy::start(&serving.uri).await;
-    let mut client = client(proxy.url().to_owned());
+    let mut client = connect(proxy.url().to_owned());
     let mut call = async || {
         let call = client.quote(Request::new(item("")));
         soon(Deadline::after(MINUTE).call(call)).await
