@@ -3,10 +3,13 @@
 # ///
 import asyncio
 import json
+import os
 import socket
 import time
 
-import grpc
+# Otherwise a client logs that its server has stopped. It is read at the import.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+import grpc  # noqa: E402
 
 stopped = 0
 
