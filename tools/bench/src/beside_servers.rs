@@ -181,7 +181,10 @@ async fn pg_copy(size: u64) -> Result<Work, Failure> {
         let table = "CREATE TABLE readings
                          (sensor BIGINT PRIMARY KEY, value FLOAT8, note TEXT)";
         db.batch_execute(table).await?;
-        Ok(timed(async { Ok::<_, Failure>((store(db, stream::iter(rows)).await?, 0)) }).await)
+        Ok(
+            timed(async { Ok::<_, Failure>((store(db, stream::iter(rows)).await?, 0)) })
+                .await,
+        )
     })
     .await
 }
