@@ -15,7 +15,7 @@
 //!
 //! See also: `tls`, `pg_pool`.
 //!
-//! asyncio: asyncio.StreamWriter.start_tls, asyncio.timeout
+//! asyncio: asyncio.StreamWriter.start_tls
 //! clock: real
 //! try: nowhere.crt -> No such file
 
