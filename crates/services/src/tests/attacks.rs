@@ -423,17 +423,12 @@ impl Siege {
         added.expect("it runs");
     }
 
-    /// How many jobs are not done, by the server or by what the processes have told.
+    /// How many jobs are not done, by the database or by what the processes have told.
     async fn left(&self) -> i64 {
         let url = self.server.url();
         let table = match self.example {
             "pg_job_queue" => "jobs WHERE state <> 'done'",
             "pg_outbox" => "outbox",
-            "redis_streams" => {
-                let redis = redis_streams::connect(&url, LEASE).await;
-                let left = redis.expect("it runs").xlen(NAME).await;
-                return left.expect("it runs");
-            }
             _ => {
                 let done: BTreeSet<i64> = self.effects().await.into_iter().collect();
                 return i64::from(self.added) - done.len() as i64;
