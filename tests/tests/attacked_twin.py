@@ -1,22 +1,29 @@
 """Works as a twin of the section services, to be attacked: `attacked_twin.py TWIN`.
 
-Shares tables, keys and subjects with the workers of `crates/services/src/tests/attacks.rs`,
+Shares tables, keys and subjects with the workers of `crates/services/src/tests/workers.rs`,
 and prints what they print. Ends with standard input.
 """
 
 import asyncio
+import contextlib
 import datetime
+import itertools
 import os
 import pathlib
 import sys
 import threading
 import time
+import urllib.parse
 
 from host_twin import load
 
 URL, NAME = os.environ["ATTACKED_URL"], os.environ["ATTACKED_NAME"]
 LEASE = int(os.environ["ATTACKED_LEASE"]) / 1000
 PAUSE, MANY = 0.005, 2**31 - 1
+resting = threading.Event()
+NUMBERS = itertools.count(os.getpid() * 1_000_000 + 1)
+# Of the rate limit, and of the calls that store rows.
+BURST, INTERVAL, ROWS = 10, 0.008, 3
 
 
 def say(*words):
@@ -147,26 +154,260 @@ async def redis_lock(twin):
                 await asyncio.sleep(PAUSE)
 
 
-async def nats_work_queue(twin):
+@contextlib.asynccontextmanager
+async def nats_connection():
     import nats
-
-    async def handle(payload, attempt):
-        work()
-        say("did", payload)
 
     async def failed(error):
         say("error", repr(error))
 
     options = {"max_reconnect_attempts": -1, "reconnect_time_wait": 0.05}
     connection = await nats.connect(URL, error_cb=failed, **options)
-    settings = twin.Settings(1_000_000, 1000, LEASE, 60, MANY, 0.02)
-    queue = twin.WorkQueue(connection.jetstream(), NAME, settings)
     try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def nats_work_queue(twin):
+    async def handle(payload, attempt):
+        work()
+        say("did", payload)
+
+    async with nats_connection() as connection:
+        settings = twin.Settings(1_000_000, 1000, LEASE, 60, MANY, 0.02)
+        queue = twin.WorkQueue(connection.jetstream(), NAME, settings)
         await queue.open()
         say("begun")
         await queue.work(asyncio.Event(), handle, lambda error: say("error", repr(error)))
+
+
+async def calls(call):
+    """Two callers that call again and again. What they did, they tell themselves."""
+
+    async def caller():
+        while True:
+            while resting.is_set():
+                await asyncio.sleep(PAUSE)
+            say("at")
+            try:
+                await call(next(NUMBERS))
+            except Exception as error:
+                say("error", repr(error))
+            await asyncio.sleep(0.02)
+
+    say("begun")
+    await asyncio.gather(caller(), caller())
+
+
+async def tell(seen):
+    """Tells now and then of how many effects this process has heard."""
+    while True:
+        say("sees", seen())
+        await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def pool():
+    import asyncpg
+
+    settings = {"search_path": NAME, "statement_timeout": str(round(LEASE * 1000))}
+    options = {"min_size": 0, "max_size": 2, "timeout": LEASE, "command_timeout": LEASE}
+    connections = await asyncpg.create_pool(URL, server_settings=settings, **options)
+    try:
+        yield lambda: connections.acquire(timeout=LEASE)
     finally:
-        await connection.close()
+        connections.terminate()
+
+
+async def pg_pool(twin):
+    async with pool() as acquire:
+
+        async def call(number):
+            async with acquire() as db:
+                await db.execute("INSERT INTO effects VALUES ($1)", number)
+            say("did", number)
+
+        await calls(call)
+
+
+async def pg_transaction(twin):
+    async with pool() as acquire:
+
+        async def call(number):
+            async def transfer():
+                async with acquire() as db, db.transaction(isolation="serializable"):
+                    await twin.add(db, "Ada", -1)
+                    await twin.add(db, "Bob", 1)
+                    await db.execute("INSERT INTO effects VALUES ($1)", number)
+
+            await twin.retry(transfer, backoff=0.01)
+            say("did", number)
+
+        await calls(call)
+
+
+async def pg_copy(twin):
+    async with pool() as acquire:
+
+        async def rows(number):
+            for _ in range(ROWS):
+                yield number, 0.0, None
+
+        async def call(number):
+            async with acquire() as db:
+                await twin.store(db, rows(number))
+            say("did", number)
+
+        await calls(call)
+
+
+async def pg_listen(twin):
+    listener = twin.Listener(f"{URL}?options=-csearch_path%3D{NAME}", NAME, 10)
+    seen = set()
+    async with pool() as acquire, asyncio.TaskGroup() as group:
+
+        async def hear():
+            while True:
+                event = await listener.events.get()
+                if event == twin.RESYNC:
+                    async with acquire() as db:
+                        seen.update(row[0] for row in await db.fetch("TABLE effects"))
+                elif event != twin.LOST:
+                    seen.add(int(event.removeprefix("heard ")))
+
+        async def call(number):
+            sql = """WITH added AS (INSERT INTO effects VALUES ($1) RETURNING job)
+                     SELECT pg_notify($2, job::TEXT) FROM added"""
+            async with acquire() as db:
+                await db.execute(sql, number, NAME)
+            say("did", number)
+
+        group.create_task(listener.listen())
+        group.create_task(hear())
+        group.create_task(tell(lambda: len(seen)))
+        await calls(call)
+
+
+async def mysql_pool(twin):
+    import aiomysql
+
+    url = urllib.parse.urlsplit(URL)
+    server = {"host": url.hostname, "port": url.port, "user": url.username, "db": url.path[1:]}
+    options = {"minsize": 0, "maxsize": 2, "autocommit": True, "connect_timeout": LEASE}
+    async with aiomysql.create_pool(**server, **options) as connections:
+        database = twin.Database(connections, LEASE)
+
+        async def call(number):
+            async with asyncio.timeout(LEASE):
+                await twin.add_users(database, [str(number)] * ROWS)
+            say("did", number)
+
+        await calls(call)
+
+
+async def redis_rate_limit(twin):
+    async with redis(socket_timeout=LEASE) as client:
+        limiter = twin.RateLimiter(client, NAME, BURST, INTERVAL, LEASE)
+
+        async def call(number):
+            while True:
+                try:
+                    await limiter.try_acquire("all")
+                    return say("did", number)
+                except twin.RetryAfter as refused:
+                    await asyncio.sleep(refused.args[0])
+
+        await calls(call)
+
+
+async def redis_cache(twin):
+    async with redis(socket_timeout=LEASE) as client:
+        times = {"ttl": 1000 * LEASE, "jitter": LEASE, "load_limit": LEASE}
+        cache = twin.RedisCache(client, NAME, **times, poll=0.001, limit=LEASE)
+
+        async def call(number):
+            changed = await client.incr(f"{NAME}:truth")
+            await cache.remove("number")
+            found = await cache.get_or_load("number", lambda: client.get(f"{NAME}:truth"))
+            if int(found) >= changed:
+                say("effect", number)
+            say("did", number)
+
+        await calls(call)
+
+
+async def redis_pub_sub(twin):
+    limits = twin.Limits(capacity=10, answer=LEASE, ping=LEASE / 3, pause=0.02)
+    log, seen = f"{NAME}:log", set()
+    async with (
+        redis(socket_timeout=LEASE) as client,
+        twin.Subscriber(client, NAME, limits) as events,
+        asyncio.TaskGroup() as group,
+    ):
+        publish = client.register_script(os.environ["ATTACKED_PUBLISH"])
+
+        async def all_of_them():
+            seen.update(map(int, await client.lrange(log, 0, -1)))
+
+        async def hear():
+            await all_of_them()
+            while True:
+                event = await events.get()
+                if event is twin.GAP:
+                    await all_of_them()
+                else:
+                    seen.add(int(event))
+
+        async def call(number):
+            await publish(keys=[log, NAME], args=[number])
+            say("did", number)
+
+        group.create_task(hear())
+        group.create_task(tell(lambda: len(seen)))
+        await calls(call)
+
+
+async def nats_request_reply(twin):
+    limits = twin.Limits(handlers=10, runtime=LEASE, drain=LEASE)
+
+    async def handle(number):
+        say("effect", number.decode())
+        return number
+
+    async def call(number):
+        reply = await twin.call(connection, NAME, str(number).encode(), LEASE)
+        assert reply == str(number).encode(), "the reply to another call"
+        say("did", number)
+
+    async with nats_connection() as connection, asyncio.TaskGroup() as group:
+        group.create_task(twin.serve(connection, NAME, limits, asyncio.Event(), handle))
+        await calls(call)
+
+
+async def nats_key_value(twin):
+    follower = twin.Follower()
+
+    def count(value):
+        return int(value or b"0")
+
+    async def call(number):
+        counted = 0
+
+        def compute(value):
+            nonlocal counted
+            counted = count(value) + 1
+            return str(counted).encode()
+
+        async with asyncio.timeout(LEASE):
+            await twin.change(store, "count", compute)
+        say("did", counted)
+
+    async with nats_connection() as connection, asyncio.TaskGroup() as group:
+        store = await connection.jetstream().key_value(NAME)
+        group.create_task(follower.follow(store, "count"))
+        group.create_task(tell(lambda: count(follower.value)))
+        await calls(call)
 
 
 async def main():
@@ -181,11 +422,15 @@ async def main():
             await asyncio.sleep(0.02)
 
 
-def end():
-    sys.stdin.read()
+def listen():
+    for line in sys.stdin:
+        if line == "rest\n":
+            resting.set()
+        else:
+            resting.clear()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end, daemon=True).start()
+    threading.Thread(target=listen, daemon=True).start()
     asyncio.run(main())

@@ -143,6 +143,7 @@ impl Problems<'_> {
                 "hostile",
                 "all_servers",
                 "attacks",
+                "workers",
                 "messages",
                 "changed_a_little",
             ];

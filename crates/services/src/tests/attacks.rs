@@ -1,235 +1,50 @@
 //! Processes that share work, half of them twins in Python: killed, stopped for longer than
-//! a lease, cut off, and with a server that is killed and that hangs.
+//! a lease, cut off, with clocks apart, and with a server that is killed and that hangs.
 //!
 //! A few times each; as often as the chapter says with `ATTACKS=full`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use async_nats::jetstream;
 use catalog::python::Python;
 use catalog::workspace::Workspace;
-use redis::{AsyncCommands, Script};
+use mysql_async::prelude::Queryable as _;
+use redis::AsyncCommands as _;
 use servers::{Kind, Server};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Client, Config, NoTls, Transaction};
-use tokio_util::sync::CancellationToken;
 
 use super::support::{CuttingProxy, child_of, private, times};
-use crate::nats_work_queue::{self, WorkQueue};
-use crate::pg_job_queue::{self, JobQueue, QueueError};
-use crate::pg_leader::{self, LeaderError, Term};
-use crate::pg_outbox::{self, Relay};
-use crate::redis_lock::{self, RedisLock};
-use crate::redis_streams::{self, Worker};
+use super::workers::{self, BURST, INTERVAL, PUBLISH, ROWS, STORE};
+use crate::{pg_job_queue, pg_leader, pg_outbox, redis_lock, redis_streams};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const TICK: Duration = Duration::from_millis(1);
+pub const TICK: Duration = Duration::from_millis(1);
 /// The lease of all: of a job, a lock, a leader. Also what limits a call.
-const LEASE: Duration = Duration::from_millis(600);
+pub const LEASE: Duration = Duration::from_millis(600);
 /// Longer than all timeouts, but for a pull of NATS.
 const PAUSE: Duration = Duration::from_millis(1800);
 /// Within this time something happens, unless it is wedged.
 const WEDGED: Duration = Duration::from_secs(120);
-/// Of the schema, the stream or the lock.
-const NAME: &str = "attacked";
+/// Of the schema, the stream, the lock, and all else.
+pub const NAME: &str = "attacked";
 
-const JOBS: JobQueue = JobQueue {
-    lease: LEASE,
-    max_attempts: i32::MAX,
-    initial_backoff: TICK,
-    max_backoff: TICK,
-};
+const TABLES: &str = "
+    CREATE TABLE effects (job BIGINT);
+    CREATE TABLE accounts (name TEXT, balance BIGINT);
+    INSERT INTO accounts VALUES ('Ada', 0), ('Bob', 0);
+    CREATE TABLE readings (sensor BIGINT, value DOUBLE PRECISION, note TEXT)";
 
-/// Returns the last number for 0, or appends this one. Nothing for a token that is lower
-/// than one that it has seen, in a reading or a writing.
-const STORE: &str = r"
-    if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[1]) or 0) then return end
-    redis.call('SET', KEYS[1], ARGV[1])
-    if ARGV[2] == '0' then return tonumber(redis.call('LINDEX', KEYS[2], -1) or 0) end
-    redis.call('RPUSH', KEYS[2], ARGV[2])
-    return tonumber(ARGV[2])";
-
-/// What a job is: long enough to be killed in it. It blocks, so that a process that was
-/// stopped writes before it notices that its lease has expired.
-fn work() {
-    std::println!("at");
-    thread::sleep(5 * TICK);
-}
-
-fn did(number: impl ToString) {
-    std::println!("did {}", number.to_string());
-}
-
-async fn postgres(url: &str) -> Result<Client, Failure> {
-    let mut config: Config = url.parse()?;
-    config.options(format!("-c search_path={NAME}"));
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
-}
-
-async fn insert(to: &Transaction<'_>, number: i64) -> Result<(), tokio_postgres::Error> {
-    let sql = "INSERT INTO effects VALUES ($1)";
-    to.execute(sql, &[&number]).await.map(drop)
-}
-
-async fn job_queue_worker(url: &str) -> Result<(), Failure> {
-    let mut client = postgres(url).await?;
-    loop {
-        let Some(job) = JOBS.claim(&client).await? else {
-            sleep(5 * TICK).await;
-            continue;
-        };
-        work();
-        let transaction = client.transaction().await?;
-        match JOBS.complete(&transaction, &job).await {
-            Ok(()) => {
-                insert(&transaction, job.payload.parse()?).await?;
-                transaction.commit().await?;
-                did(job.payload);
-            }
-            Err(QueueError::LeaseLost) => std::println!("late"),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A relay, and the consumer of what it publishes.
-async fn outbox_worker(url: &str) -> Result<(), Failure> {
-    let mut client = postgres(url).await?;
-    let consumer = tokio::sync::Mutex::new(postgres(url).await?);
-    let (batch, limit) = (7, LEASE);
-    let relay = Relay { batch, limit };
-    let publish = async |event: pg_outbox::Event| {
-        work();
-        let number: i64 = event.payload.parse()?;
-        let mut consumer = consumer.lock().await;
-        let transaction = consumer.transaction().await?;
-        let new = pg_outbox::is_new(&transaction, "test", event.id).await?;
-        if new {
-            insert(&transaction, number).await?;
-        }
-        transaction.commit().await?;
-        std::println!("{} {number}", if new { "did" } else { "again" });
-        Ok::<_, Failure>(())
-    };
-    loop {
-        if relay.publish_batch(&mut client, publish).await? == 0 {
-            sleep(5 * TICK).await;
-        }
-    }
-}
-
-async fn leader_worker(url: &str) -> Result<(), Failure> {
-    let mut config: Config = url.parse()?;
-    config.options(format!("-c search_path={NAME}"));
-    let leading = async |term: Term| {
-        let mut client = postgres(url).await?;
-        loop {
-            work();
-            // In a task, which is not dropped with the leadership: it has to be refused.
-            let writing = tokio::spawn(write(client, term.clone()));
-            client = writing.await??;
-        }
-    };
-    pg_leader::lead(config, NAME, LEASE, leading).await?
-}
-
-async fn write(mut client: Client, term: Term) -> Result<Client, Failure> {
-    let transaction = client.transaction().await?;
-    if let Err(error) = term.check(&transaction).await {
-        if matches!(error, LeaderError::TermOver) {
-            std::println!("late");
-        }
-        return Err(error.into());
-    }
-    let sql = "SELECT coalesce(max(job), 0) + 1 FROM effects";
-    let number = transaction.query_one(sql, &[]).await?.get(0);
-    insert(&transaction, number).await?;
-    transaction.commit().await?;
-    did(number);
-    Ok(client)
-}
-
-fn stream() -> redis_streams::Queue {
-    redis_streams::Queue {
-        stream: NAME.to_owned(),
-        group: "workers".to_owned(),
-        min_idle: LEASE,
-        max_attempts: u32::MAX,
-    }
-}
-
-async fn stream_worker(url: &str) -> Result<(), Failure> {
-    let name = format!("worker {}", process::id());
-    let mut worker = Worker::connect(url, stream(), &name, 50 * TICK).await?;
-    loop {
-        let Some(job) = worker.next().await? else {
-            continue;
-        };
-        work();
-        did(&job.payload);
-        if !worker.complete(&job).await? {
-            std::println!("late");
-        }
-    }
-}
-
-async fn lock_worker(url: &str) -> Result<(), Failure> {
-    let redis = redis_lock::connect(url, LEASE / 3).await?;
-    let lock = RedisLock::new(redis.clone(), NAME, LEASE);
-    let store = async |token: u64, number: u64| {
-        let script = Script::new(STORE);
-        let mut call = script.key(format!("{NAME}:token"));
-        call.key(format!("{NAME}:log")).arg(token).arg(number);
-        call.invoke_async::<Option<u64>>(&mut redis.clone()).await
-    };
-    let add = async |token| {
-        let last = store(token, 0).await?;
-        work();
-        match last {
-            Some(last) if store(token, last + 1).await?.is_some() => did(last + 1),
-            _ => std::println!("late"),
-        }
-        Ok::<(), Failure>(())
-    };
-    loop {
-        lock.acquire(5 * TICK).await?.hold(add).await??;
-    }
-}
-
-async fn work_queue(url: &str) -> Result<WorkQueue, Failure> {
-    let settings = nats_work_queue::Settings {
-        max_jobs: 1_000_000,
-        max_in_flight: 1000,
-        ack_wait: LEASE,
-        max_runtime: 60_000 * TICK,
-        max_attempts: i64::MAX,
-        backoff: 20 * TICK,
-    };
-    let client = async_nats::connect(url).await?;
-    WorkQueue::open(jetstream::new(client), NAME, settings).await
-}
-
-async fn work_queue_worker(url: &str) -> Result<(), Failure> {
-    let handler = async |job: nats_work_queue::Job| {
-        work();
-        did(String::from_utf8_lossy(&job.payload));
-        Ok(())
-    };
-    let report = |error| std::println!("error {error}");
-    let queue = work_queue(url).await?;
-    queue.work(&CancellationToken::new(), handler, report).await;
-    Ok(())
-}
+/// Gives a process another time of day.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Not a test by itself: a process that works until it is killed, or its parent has ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,23 +53,15 @@ async fn child() {
         return;
     };
     thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        for line in io::stdin().lines().map_while(Result::ok) {
+            workers::RESTS.store(line == "rest", Relaxed);
+        }
         process::exit(0);
     });
     std::println!("begun");
     loop {
-        let ended = match &*example {
-            "pg_job_queue" => job_queue_worker(&url).await,
-            "pg_outbox" => outbox_worker(&url).await,
-            "pg_leader" => leader_worker(&url).await,
-            "redis_streams" => stream_worker(&url).await,
-            "redis_lock" => lock_worker(&url).await,
-            "nats_work_queue" => work_queue_worker(&url).await,
-            _ => panic!("{example}"),
-        };
-        if let Err(error) = ended {
-            std::println!("error {error}");
-        }
+        let Err(error) = workers::run(&example, &url).await;
+        std::println!("error {error}");
         sleep(20 * TICK).await;
     }
 }
@@ -262,16 +69,38 @@ async fn child() {
 /// What the processes have said.
 #[derive(Debug, Default)]
 struct Said {
-    /// How often each process has begun a job.
+    /// How often each process has begun a job or a call.
     begun: BTreeMap<usize, u32>,
-    /// The effects that were told.
+    /// What they have told that they did.
     did: Vec<i64>,
+    /// The effects that no server stores.
+    effects: Vec<i64>,
+    /// Of how many effects each process has heard.
+    sees: BTreeMap<usize, usize>,
     /// How often a write was refused, as another process had the job, the lock or the term.
     late: u32,
     /// How often an event came again, and was ignored.
     again: u32,
     /// The last line of each process.
     last: BTreeMap<usize, String>,
+}
+
+impl Said {
+    fn add(&mut self, process: usize, line: String) {
+        let (word, number) = line.split_once(' ').unwrap_or((&line, ""));
+        let number = || number.parse().expect("a number");
+        match word {
+            "at" => *self.begun.entry(process).or_default() += 1,
+            "did" => self.did.push(number()),
+            "effect" => self.effects.push(number()),
+            "sees" => drop(self.sees.insert(process, number() as usize)),
+            "late" => self.late += 1,
+            "again" => self.again += 1,
+            // Of the test that it is, or an error of a server that is away.
+            _ => {}
+        }
+        self.last.insert(process, line);
+    }
 }
 
 /// The interpreter of the twins. Without one, all processes are Rust programs.
@@ -290,18 +119,44 @@ static PYTHON: LazyLock<Option<Command>> = LazyLock::new(|| match Python::find()
     }
 });
 
+/// How processes share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Each takes jobs.
+    Jobs,
+    /// One works, and the others wait until it ends.
+    One,
+    /// Each makes calls, with numbers that nobody else has.
+    Calls,
+    /// As with calls, and all hear of them.
+    Events,
+}
+
 /// A server, and processes that work on it, through a proxy.
 struct Siege {
     example: &'static str,
+    work: Work,
     server: Server,
     proxy: CuttingProxy,
     processes: Vec<Child>,
     said: Arc<watch::Sender<Said>>,
-    /// How many jobs there have been. The lock and the leader have none: to this number,
-    /// at least, they have to count.
+    since: Instant,
+    /// How many jobs there have been. Calls, the lock and the leader have none: there have
+    /// to be at least so many effects.
     added: u32,
     /// How many effects were doubled before this attack.
     doubled: u32,
+}
+
+/// What has come of the jobs or calls.
+#[derive(Debug)]
+struct Outcome {
+    effects: usize,
+    /// Jobs without an effect, or calls that were told to be done, and have none.
+    lost: usize,
+    doubled: u32,
+    /// How many jobs are not done, and how many processes do not work again.
+    left: i64,
 }
 
 impl Drop for Siege {
@@ -313,28 +168,33 @@ impl Drop for Siege {
 }
 
 impl Siege {
-    async fn start(example: &'static str, kind: Kind) -> Self {
+    async fn start(example: &'static str, work: Work, kind: Kind) -> Self {
         let server = private(kind).await;
         let url = server.url();
         match kind {
             Kind::Postgres => {
-                let client = postgres(&url).await.expect("it runs");
-                let sql =
-                    format!("CREATE SCHEMA {NAME}; CREATE TABLE effects (job BIGINT)");
+                let client = workers::postgres(&url).await.expect("it runs");
+                let sql = format!("CREATE SCHEMA {NAME}; {TABLES}");
                 client.batch_execute(&sql).await.expect("it runs");
                 pg_job_queue::create_table(&client).await.expect("it runs");
                 pg_leader::create_table(&client).await.expect("it runs");
                 pg_outbox::create_tables(&client).await.expect("it runs");
             }
-            Kind::Nats => drop(work_queue(&url).await.expect("it runs")),
-            _ => {}
+            Kind::Nats => {
+                workers::work_queue(&url).await.expect("it runs");
+                workers::store(&url).await.expect("it runs");
+            }
+            Kind::Mariadb => drop(mysql(&url, "CREATE TABLE users (name TEXT)").await),
+            Kind::Redis => {}
         }
         let mut siege = Self {
             example,
+            work,
             proxy: CuttingProxy::start(&url).await,
             server,
             processes: Vec::new(),
             said: Arc::default(),
+            since: Instant::now(),
             added: 0,
             doubled: 0,
         };
@@ -358,29 +218,23 @@ impl Siege {
         };
         command
             .env("ATTACKED", self.example)
-            .env("ATTACKED_NAME", NAME);
-        command
+            .env("ATTACKED_NAME", NAME)
             .env("ATTACKED_URL", self.proxy.url())
-            .env("ATTACKED_STORE", STORE);
-        command.env("ATTACKED_LEASE", LEASE.as_millis().to_string());
+            .env("ATTACKED_STORE", STORE)
+            .env("ATTACKED_PUBLISH", PUBLISH)
+            .env("ATTACKED_LEASE", LEASE.as_millis().to_string());
+        // The clocks of half of them, in both languages, are an hour ahead.
+        if times(0, 1) == 1 && number % 4 < 2 {
+            assert!(Path::new(FAKETIME).exists(), "install faketime");
+            command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", "+1h");
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("it starts");
         let output = process.stdout.take().expect("it is piped");
         let said = Arc::clone(&self.said);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let (word, job) = line.split_once(' ').unwrap_or((&line, ""));
-                said.send_modify(|said| {
-                    match word {
-                        "at" => *said.begun.entry(number).or_default() += 1,
-                        "did" => said.did.push(job.parse().expect("a number")),
-                        "late" => said.late += 1,
-                        "again" => said.again += 1,
-                        // Of the test that it is, or an error of a server that is away.
-                        _ => {}
-                    }
-                    said.last.insert(number, line.clone());
-                });
+                said.send_modify(|said| said.add(number, line));
             }
         });
         process
@@ -404,65 +258,197 @@ impl Siege {
                 return added.expect("it runs");
             }
             "nats_work_queue" => {
-                let queue = work_queue(&url).await.expect("it runs");
-                for number in first..=last {
-                    let number = number.to_string();
-                    queue
-                        .add(&number, number.clone())
-                        .await
-                        .expect("it is stored");
+                let queue = workers::work_queue(&url).await.expect("it runs");
+                for number in (first..=last).map(|it| it.to_string()) {
+                    let added = queue.add(&number, number.clone()).await;
+                    added.expect("it is stored");
                 }
                 return;
             }
             _ => return,
         };
-        let sql = format!("INSERT INTO {table} FROM generate_series($1::INT, $2) n");
-        let client = postgres(&url).await.expect("it runs");
-        let numbers = [first, last].map(|it| i32::try_from(it).expect("it is small"));
-        let added = client.execute(&sql, &[&numbers[0], &numbers[1]]).await;
-        added.expect("it runs");
+        let sql = format!("INSERT INTO {table} FROM generate_series({first}, {last}) n");
+        let client = workers::postgres(&url).await.expect("it runs");
+        client.execute(&sql, &[]).await.expect("it runs");
     }
 
-    /// How many jobs are not done, by the database or by what the processes have told.
-    async fn left(&self) -> i64 {
-        let url = self.server.url();
-        let table = match self.example {
-            "pg_job_queue" => "jobs WHERE state <> 'done'",
-            "pg_outbox" => "outbox",
-            _ => {
-                let done: BTreeSet<i64> = self.effects().await.into_iter().collect();
-                return i64::from(self.added) - done.len() as i64;
-            }
-        };
-        let client = postgres(&url).await.expect("it runs");
-        let sql = format!("SELECT count(*) FROM {table}");
-        client.query_one(&sql, &[]).await.expect("it runs").get(0)
+    /// Asks PostgreSQL for numbers.
+    async fn query(&self, sql: &str) -> Vec<i64> {
+        let client = workers::postgres(&self.server.url())
+            .await
+            .expect("it runs");
+        let rows = client.query(sql, &[]).await.expect("it runs");
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// The effects: in the database, or as the processes have told.
+    /// The effects: on the server, or as the processes have told.
     async fn effects(&self) -> Vec<i64> {
         let url = self.server.url();
         match self.example {
-            "redis_lock" => {
+            "mysql_pool" => {
+                mysql(&url, "SELECT DISTINCT CAST(name AS INT) FROM users").await
+            }
+            "nats_key_value" => {
+                let store = workers::store(&url).await.expect("it runs");
+                let value = store.get("count").await.expect("it runs");
+                (1..=workers::count(value)).collect()
+            }
+            "nats_request_reply" | "redis_cache" => self.said.borrow().effects.clone(),
+            "nats_work_queue" | "redis_rate_limit" | "redis_streams" => {
+                self.said.borrow().did.clone()
+            }
+            "pg_copy" => self.query("SELECT DISTINCT sensor FROM readings").await,
+            "redis_lock" | "redis_pub_sub" => {
                 let redis = redis_lock::connect(&url, LEASE).await;
                 let log = format!("{NAME}:log");
                 let effects = redis.expect("it runs").lrange(log, 0, -1).await;
                 effects.expect("it runs")
             }
-            "redis_streams" | "nats_work_queue" => self.said.borrow().did.clone(),
-            _ => {
-                let client = postgres(&url).await.expect("it runs");
-                let rows = client.query("SELECT job FROM effects", &[]).await;
-                let rows = rows.expect("it runs");
-                rows.iter().map(|row| row.get(0)).collect()
-            }
+            _ => self.query("SELECT job FROM effects").await,
         }
+    }
+
+    /// What was done by half, or more than is allowed.
+    async fn excess(&self) -> u32 {
+        let halves = match self.example {
+            "mysql_pool" => {
+                let groups =
+                    format!("FROM users GROUP BY name HAVING COUNT(*) <> {ROWS}");
+                mysql(&self.server.url(), &format!("SELECT 1 {groups}")).await
+            }
+            "pg_copy" => {
+                let groups = "FROM readings GROUP BY sensor HAVING count(*)";
+                self.query(&format!("SELECT 1::BIGINT {groups} <> {ROWS}"))
+                    .await
+            }
+            "pg_transaction" => {
+                let sql =
+                    "SELECT 1::BIGINT FROM accounts WHERE balance <> (SELECT count(*)
+                           FROM effects) * CASE name WHEN 'Ada' THEN -1 ELSE 1 END";
+                self.query(sql).await
+            }
+            // Two that counted to the same number have lost an update.
+            "nats_key_value" => {
+                let mut did = self.said.borrow().did.clone();
+                let all = did.len();
+                did.sort_unstable();
+                did.dedup();
+                return (all - did.len()) as u32;
+            }
+            "redis_rate_limit" => {
+                let did = self.said.borrow().did.len() as u128;
+                let tokens = self.since.elapsed().as_micros() / INTERVAL.as_micros();
+                return did.saturating_sub(tokens + u128::from(BURST)) as u32;
+            }
+            _ => Vec::new(),
+        };
+        halves.len() as u32
+    }
+
+    /// Counts the effects. `begun` is how often each process had begun before.
+    async fn outcome(&self, begun: &BTreeMap<usize, u32>) -> Outcome {
+        let told = self.said.borrow().did.clone();
+        let mut counts = BTreeMap::new();
+        for number in self.effects().await {
+            *counts.entry(number).or_insert(0_u32) += 1;
+        }
+        let effects = counts.len();
+        let calls = matches!(self.work, Work::Calls | Work::Events);
+        let last = counts.keys().last().copied().unwrap_or(0);
+        let expected = match calls {
+            true => told,
+            // Each number of the lock and of the leader is one more than the last.
+            false => (1..=last.max(self.added.into())).collect(),
+        };
+        let lost = expected
+            .iter()
+            .filter(|it| !counts.contains_key(it))
+            .count();
+        let sql = match self.example {
+            "pg_job_queue" => Some("SELECT count(*) FROM jobs WHERE state <> 'done'"),
+            "pg_outbox" => Some("SELECT count(*) FROM outbox"),
+            _ => None,
+        };
+        let left = match sql {
+            Some(sql) => self.query(sql).await[0],
+            None => i64::from(self.added).saturating_sub(effects as i64).max(0),
+        };
+        let said = self.said.borrow();
+        let idle = |it: &usize| said.begun.get(it) == begun.get(it);
+        let idle = (0..self.processes.len()).filter(idle).count() as i64;
+        let left = if calls { left + idle } else { left };
+        drop(said);
+        let doubled = counts.values().map(|count| count - 1).sum::<u32>();
+        let doubled = doubled + self.excess().await;
+        Outcome {
+            effects,
+            lost,
+            doubled,
+            left,
+        }
+    }
+
+    fn all_hear(&self, effects: usize) -> bool {
+        let sees = &self.said.borrow().sees;
+        (0..self.processes.len()).all(|process| sees.get(&process) == Some(&effects))
+    }
+
+    /// Tells the callers to `rest`, or to `go` on.
+    fn tell(&self, word: &str) {
+        for mut input in self.processes.iter().filter_map(|it| it.stdin.as_ref()) {
+            writeln!(input, "{word}").expect("it reads");
+        }
+    }
+
+    /// Waits until all jobs are done and all processes work again, and checks the effects.
+    async fn end(&mut self, attack: &str, count: u32) {
+        let begun = self.said.borrow().begun.clone();
+        let (mut least, mut since) = (i64::MAX, Instant::now());
+        let outcome = loop {
+            let outcome = self.outcome(&begun).await;
+            let missing = outcome.left + outcome.lost as i64;
+            if missing == 0 {
+                break outcome;
+            }
+            if missing < least {
+                (least, since) = (missing, Instant::now());
+            }
+            let last = &self.said.borrow().last;
+            assert!(since.elapsed() < WEDGED, "{attack}: {outcome:?}; {last:?}");
+            sleep(50 * TICK).await;
+        };
+        if self.work == Work::Events {
+            self.tell("rest");
+            let all_hear = async {
+                while !self.all_hear(self.effects().await.len()) {
+                    sleep(50 * TICK).await;
+                }
+            };
+            if timeout(WEDGED, all_hear).await.is_err() {
+                panic!(
+                    "{attack}: {:?} of {}",
+                    self.said.borrow().sees,
+                    outcome.effects
+                );
+            }
+            self.tell("go");
+        }
+        let (late, again) = (self.said.borrow().late, self.said.borrow().again);
+        println!(
+            "{}: {attack}, {count}: of {} lost 0, doubled {}; in all refused {late}, ignored \
+             {again}",
+            self.example,
+            outcome.effects,
+            outcome.doubled - self.doubled,
+        );
+        let twice = ["redis_streams", "nats_work_queue"].contains(&self.example);
+        assert!(twice || outcome.doubled == 0, "{attack}: {outcome:?}");
+        self.doubled = outcome.doubled;
     }
 
     /// Waits until a process is in a job, of this side if not any, and adds jobs meanwhile.
     async fn in_a_job(&mut self, round: u32, side: Option<usize>) -> usize {
-        let alone = ["pg_leader", "pg_outbox", "redis_lock"].contains(&self.example);
-        let side = side.filter(|_| !alone);
+        let side = side.filter(|_| self.work != Work::One);
         let mut said = self.said.subscribe();
         let before = said.borrow().begun.clone();
         let begins = async {
@@ -489,49 +475,6 @@ impl Siege {
         let found = timeout(WEDGED, begins).await.expect("wedged");
         sleep(Duration::from_micros(u64::from(round % 8) * 500)).await;
         found
-    }
-
-    /// Waits until all jobs are done, and checks the effects.
-    async fn end(&mut self, attack: &str, count: u32) {
-        let (mut least, mut since) = (i64::MAX, Instant::now());
-        loop {
-            let left = self.left().await;
-            if left <= 0 {
-                break;
-            }
-            if left < least {
-                (least, since) = (left, Instant::now());
-            }
-            let last = &self.said.borrow().last;
-            assert!(since.elapsed() < WEDGED, "{attack}: {left} left; {last:?}");
-            sleep(20 * TICK).await;
-        }
-        let mut counts = BTreeMap::new();
-        for number in self.effects().await {
-            *counts.entry(number).or_insert(0_u32) += 1;
-        }
-        // Each number of the lock and of the leader is one more than the last.
-        let last = counts
-            .keys()
-            .copied()
-            .max()
-            .unwrap_or(0)
-            .max(self.added.into());
-        let lost = (1..=last)
-            .filter(|number| !counts.contains_key(number))
-            .count();
-        let doubled = counts.values().map(|count| count - 1).sum::<u32>();
-        let (late, again) = (self.said.borrow().late, self.said.borrow().again);
-        println!(
-            "{}: {attack}, {count}: of {last} lost {lost}, doubled {}; in all refused {late}, \
-             ignored {again}",
-            self.example,
-            doubled - self.doubled,
-        );
-        let twice = ["redis_streams", "nats_work_queue"].contains(&self.example);
-        assert_eq!(lost, 0, "{attack}");
-        assert!(twice || doubled == 0, "{attack}: {doubled}");
-        self.doubled = doubled;
     }
 
     async fn all(mut self) {
@@ -595,21 +538,38 @@ impl Siege {
     }
 }
 
+/// Asks MariaDB for numbers.
+async fn mysql(url: &str, sql: &str) -> Vec<i64> {
+    let mut connection = mysql_async::Conn::from_url(url).await.expect("it runs");
+    connection.query(sql).await.expect("it runs")
+}
+
 macro_rules! attacks {
-    ($($example:ident on $kind:ident, if not $missing:ident),*) => { $(
+    ($($example:ident: $work:ident on $kind:ident, if not $missing:ident),*) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         #[cfg_attr($missing, ignore = "its server is not installed")]
         async fn $example() {
-            Siege::start(stringify!($example), Kind::$kind).await.all().await;
+            let siege = Siege::start(stringify!($example), Work::$work, Kind::$kind);
+            siege.await.all().await;
         }
     )* };
 }
 
 attacks! {
-    pg_job_queue on Postgres, if not no_postgres,
-    pg_outbox on Postgres, if not no_postgres,
-    pg_leader on Postgres, if not no_postgres,
-    redis_streams on Redis, if not no_redis,
-    redis_lock on Redis, if not no_redis,
-    nats_work_queue on Nats, if not no_nats
+    mysql_pool: Calls on Mariadb, if not no_mariadb,
+    nats_key_value: Events on Nats, if not no_nats,
+    nats_request_reply: Calls on Nats, if not no_nats,
+    nats_work_queue: Jobs on Nats, if not no_nats,
+    pg_copy: Calls on Postgres, if not no_postgres,
+    pg_job_queue: Jobs on Postgres, if not no_postgres,
+    pg_leader: One on Postgres, if not no_postgres,
+    pg_listen: Events on Postgres, if not no_postgres,
+    pg_outbox: One on Postgres, if not no_postgres,
+    pg_pool: Calls on Postgres, if not no_postgres,
+    pg_transaction: Calls on Postgres, if not no_postgres,
+    redis_cache: Calls on Redis, if not no_redis,
+    redis_lock: One on Redis, if not no_redis,
+    redis_pub_sub: Events on Redis, if not no_redis,
+    redis_rate_limit: Calls on Redis, if not no_redis,
+    redis_streams: Jobs on Redis, if not no_redis
 }

@@ -21,3 +21,4 @@ mod redis_pub_sub;
 mod redis_rate_limit;
 mod redis_streams;
 mod support;
+mod workers;
