@@ -73,6 +73,8 @@ struct Said {
     begun: BTreeMap<usize, u32>,
     /// What they have told that they did.
     did: Vec<i64>,
+    /// How often each process has told that it did something.
+    worked: BTreeMap<usize, u32>,
     /// The effects that no server stores.
     effects: Vec<i64>,
     /// Of how many effects each process has heard.
@@ -91,7 +93,10 @@ impl Said {
         let number = || number.parse().expect("a number");
         match word {
             "at" => *self.begun.entry(process).or_default() += 1,
-            "did" => self.did.push(number()),
+            "did" => {
+                *self.worked.entry(process).or_default() += 1;
+                self.did.push(number());
+            }
             "effect" => self.effects.push(number()),
             "sees" => drop(self.sees.insert(process, number() as usize)),
             "late" => self.late += 1,
@@ -345,8 +350,8 @@ impl Siege {
         halves.len() as u32
     }
 
-    /// Counts the effects. `begun` is how often each process had begun before.
-    async fn outcome(&self, begun: &BTreeMap<usize, u32>) -> Outcome {
+    /// Counts the effects. `worked` is how often each process had worked before.
+    async fn outcome(&self, worked: &BTreeMap<usize, u32>) -> Outcome {
         let told = self.said.borrow().did.clone();
         let mut counts = BTreeMap::new();
         for number in self.effects().await {
@@ -374,7 +379,7 @@ impl Siege {
             None => i64::from(self.added).saturating_sub(effects as i64).max(0),
         };
         let said = self.said.borrow();
-        let idle = |it: &usize| said.begun.get(it) == begun.get(it);
+        let idle = |it: &usize| said.worked.get(it) == worked.get(it);
         let idle = (0..self.processes.len()).filter(idle).count() as i64;
         let left = if calls { left + idle } else { left };
         drop(said);
@@ -402,10 +407,10 @@ impl Siege {
 
     /// Waits until all jobs are done and all processes work again, and checks the effects.
     async fn end(&mut self, attack: &str, count: u32) {
-        let begun = self.said.borrow().begun.clone();
+        let worked = self.said.borrow().worked.clone();
         let (mut least, mut since) = (i64::MAX, Instant::now());
         let outcome = loop {
-            let outcome = self.outcome(&begun).await;
+            let outcome = self.outcome(&worked).await;
             let missing = outcome.left + outcome.lost as i64;
             if missing == 0 {
                 break outcome;
