@@ -19,11 +19,11 @@ from host_twin import load
 
 URL, NAME = os.environ["ATTACKED_URL"], os.environ["ATTACKED_NAME"]
 LEASE = int(os.environ["ATTACKED_LEASE"]) / 1000
+INTERVAL = int(os.environ["ATTACKED_INTERVAL"]) / 1000
+BURST, ROWS = int(os.environ["ATTACKED_BURST"]), int(os.environ["ATTACKED_ROWS"])
 PAUSE, MANY = 0.005, 2**31 - 1
 resting = threading.Event()
 NUMBERS = itertools.count(os.getpid() * 1_000_000 + 1)
-# Of the rate limit, and of the calls that store rows.
-BURST, INTERVAL, ROWS = 10, 0.008, 3
 
 
 def say(*words):
@@ -194,7 +194,7 @@ async def calls(call):
                 await call(next(NUMBERS))
             except Exception as error:
                 say("error", repr(error))
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02 if "ATTACKS" in os.environ else 0.005)
 
     say("begun")
     await asyncio.gather(caller(), caller())
@@ -326,10 +326,16 @@ async def redis_cache(twin):
         times = {"ttl": 1000 * LEASE, "jitter": LEASE, "load_limit": LEASE}
         cache = twin.RedisCache(client, NAME, **times, poll=0.001, limit=LEASE)
 
+        async def load():
+            loaded = await client.get(f"{NAME}:truth")
+            # Meanwhile another one may change it.
+            await asyncio.sleep(PAUSE)
+            return loaded
+
         async def call(number):
             changed = await client.incr(f"{NAME}:truth")
             await cache.remove("number")
-            found = await cache.get_or_load("number", lambda: client.get(f"{NAME}:truth"))
+            found = await cache.get_or_load("number", load)
             if int(found) >= changed:
                 say("effect", number)
             say("did", number)
@@ -347,8 +353,11 @@ async def redis_pub_sub(twin):
     ):
         publish = client.register_script(os.environ["ATTACKED_PUBLISH"])
 
+        # In one text: redis-py reads thousands of small replies too slowly for its limit.
+        concat = "return table.concat(redis.call('LRANGE', KEYS[1], 0, -1), ' ')"
+
         async def all_of_them():
-            seen.update(map(int, await client.lrange(log, 0, -1)))
+            seen.update(map(int, (await client.eval(concat, 1, log)).split()))
 
         async def hear():
             await all_of_them()

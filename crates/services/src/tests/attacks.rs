@@ -221,13 +221,19 @@ impl Siege {
             }
             _ => child_of(module_path!()),
         };
-        command
-            .env("ATTACKED", self.example)
-            .env("ATTACKED_NAME", NAME)
-            .env("ATTACKED_URL", self.proxy.url())
-            .env("ATTACKED_STORE", STORE)
-            .env("ATTACKED_PUBLISH", PUBLISH)
-            .env("ATTACKED_LEASE", LEASE.as_millis().to_string());
+        for (name, value) in [
+            ("ATTACKED", self.example),
+            ("ATTACKED_NAME", NAME),
+            ("ATTACKED_URL", self.proxy.url()),
+            ("ATTACKED_STORE", STORE),
+            ("ATTACKED_PUBLISH", PUBLISH),
+            ("ATTACKED_LEASE", &LEASE.as_millis().to_string()),
+            ("ATTACKED_INTERVAL", &INTERVAL.as_millis().to_string()),
+            ("ATTACKED_BURST", &BURST.to_string()),
+            ("ATTACKED_ROWS", &ROWS.to_string()),
+        ] {
+            command.env(name, value);
+        }
         // The clocks of half of them, in both languages, are an hour ahead.
         if times(0, 1) == 1 && number % 4 < 2 {
             assert!(Path::new(FAKETIME).exists(), "install faketime");

@@ -20,6 +20,7 @@ use tokio_postgres::{Client, Config, NoTls, Transaction};
 use tokio_util::sync::CancellationToken;
 
 use super::attacks::{Failure, LEASE, NAME, TICK};
+use super::support::times;
 use crate::mysql_pool::{self, Database};
 use crate::nats_work_queue::{self, WorkQueue};
 use crate::pg_copy::{self, Reading};
@@ -43,7 +44,7 @@ const JOBS: JobQueue = JobQueue {
 
 /// The bucket of the rate limit, and the time for each of its tokens.
 pub const BURST: u32 = 10;
-pub const INTERVAL: Duration = Duration::from_millis(4);
+pub const INTERVAL: Duration = Duration::from_millis(8);
 
 /// While it is set, callers make no calls.
 pub static RESTS: AtomicBool = AtomicBool::new(false);
@@ -81,8 +82,8 @@ fn effect(number: impl Display) {
     std::println!("effect {number}");
 }
 
-/// Two callers that call again and again, each time with another number. What they did,
-/// they tell themselves.
+/// Two callers that call again and again, each time with another number, and less often if
+/// there are more processes. What they did, they tell themselves.
 async fn calls<E: Display>(
     call: impl AsyncFn(i64) -> Result<(), E>,
 ) -> Result<Infallible, Failure> {
@@ -98,13 +99,13 @@ async fn calls<E: Display>(
             if let Err(error) = call(number).await {
                 std::println!("error {error}");
             }
-            sleep(20 * TICK).await;
+            sleep(TICK * times(5, 20)).await;
         }
     };
     tokio::join!(caller(), caller()).0
 }
 
-pub fn config(url: &str) -> Result<Config, Failure> {
+fn config(url: &str) -> Result<Config, Failure> {
     let mut config: Config = url.parse()?;
     config.options(format!("-c search_path={NAME}"));
     Ok(config)
@@ -433,7 +434,12 @@ async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
         let changed: i64 = redis.clone().incr(&truth, 1).await?;
         cache.remove("number").await?;
         let (mut redis, truth) = (redis.clone(), truth.clone());
-        let load = async move { redis.get::<_, String>(truth).await.map_err(Arc::new) };
+        let load = async move {
+            let loaded = redis.get::<_, String>(truth).await;
+            // Meanwhile another one may change it.
+            sleep(5 * TICK).await;
+            loaded.map_err(Arc::new)
+        };
         let found: i64 = cache.get_or_load("number", load).await?.parse()?;
         if found >= changed {
             effect(number);
