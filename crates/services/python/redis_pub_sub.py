@@ -43,8 +43,10 @@ class Subscriber:
         return self
 
     async def __aexit__(self, *_):
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        # redis-py may turn a cancellation into an error, and `_run` would go on.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=0.1)
 
     async def get(self):
         """Returns a message, or GAP where messages may be missing."""
