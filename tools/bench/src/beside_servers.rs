@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use bytes::Bytes;
+use deadpool_postgres::{Client, Manager, Pool};
 use futures::stream;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -138,8 +139,8 @@ async fn in_schema(
 ) -> Result<Work, Failure> {
     let mut config: tokio_postgres::Config = url("DATABASE_URL")?.parse()?;
     config.options(format!("-c search_path={}", name()));
-    let (db, connection) = config.connect(NoTls).await?;
-    tokio::spawn(connection);
+    let pool = Pool::builder(Manager::new(config, NoTls)).build()?;
+    let db = pool.get().await?;
     db.batch_execute(&format!("CREATE SCHEMA {}", name()))
         .await?;
     let done = work(&db).await;

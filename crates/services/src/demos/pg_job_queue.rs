@@ -6,9 +6,10 @@ use std::error::Error;
 use std::process;
 use std::time::Duration;
 
+use deadpool_postgres::{Client, Manager, Pool};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Config, NoTls};
 
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
 
@@ -26,9 +27,8 @@ async fn connect() -> Result<Client, Failure> {
     let url = env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is not set")?;
     let mut config: Config = url.parse()?;
     config.options(format!("-c search_path=job_queue_{}", process::id()));
-    let (client, connection) = config.connect(NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client)
+    let pool = Pool::builder(Manager::new(config, NoTls)).build()?;
+    Ok(pool.get().await?)
 }
 
 async fn claim(client: &Client) -> Result<Option<Job>, QueueError> {

@@ -61,7 +61,7 @@ impl App {
                 let transaction = client.transaction().await?;
                 let id = self
                     .jobs
-                    .enqueue(&*transaction, user, Duration::ZERO)
+                    .enqueue(&transaction, user, Duration::ZERO)
                     .await?;
                 transaction.commit().await?;
                 Ok(id)
@@ -130,7 +130,7 @@ async fn a_pool_and_a_queue_in_an_app() {
     );
     let end = app.pool.run::<_, AppError>(async |client| {
         let job = app.jobs.claim(client).await?.expect("one is due");
-        app.jobs.complete(&***client, &job).await?;
+        app.jobs.complete(client, &job).await?;
         let drop = format!("DROP SCHEMA {} CASCADE", app.schema);
         Ok(client.batch_execute(&drop).await?)
     });

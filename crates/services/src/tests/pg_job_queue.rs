@@ -5,10 +5,11 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
+use deadpool_postgres::{Client, Manager, Pool};
 use servers::Kind;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Config, NoTls};
 
 use super::support::{poll_and_drop, postgres, private, soon, unique};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
@@ -36,9 +37,8 @@ const SHORT: JobQueue = JobQueue {
 async fn connect_to(url: &str, schema: &str) -> Client {
     let mut config: Config = url.parse().expect("a URL");
     config.options(format!("-c search_path={schema}"));
-    let (client, connection) = config.connect(NoTls).await.expect("it runs");
-    tokio::spawn(connection);
-    client
+    let pool = Pool::builder(Manager::new(config, NoTls)).build();
+    pool.expect("no hooks").get().await.expect("it runs")
 }
 
 /// Tables in a schema of their own.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, kv::Store};
 use bytes::Bytes;
+use deadpool_postgres::{Manager, Pool};
 use futures::stream;
 use redis::{AsyncCommands as _, Script};
 use tokio::select;
@@ -123,7 +124,8 @@ async fn insert(to: &Transaction<'_>, number: i64) -> Result<(), tokio_postgres:
 }
 
 async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
-    let mut client = postgres(url).await?;
+    let pool = Pool::builder(Manager::new(config(url)?, NoTls)).build()?;
+    let mut client = pool.get().await?;
     loop {
         let Some(job) = JOBS.claim(&client).await? else {
             sleep(5 * TICK).await;
