@@ -7,12 +7,12 @@ use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::speed::Speed;
-use catalog::tables::{Advice, ApiName, Block, Crate, Guide, SheetRow};
+use catalog::tables::{Advice, ApiName, Block, Guide, SheetRow};
 use catalog::workspace::Workspace;
 use regex::Regex;
 
 use crate::chapters::Chapter;
-use crate::contents::{in_production, meant};
+use crate::contents::meant;
 use crate::guide_page::target;
 
 /// Returns what is wrong with the files of the sections.
@@ -68,38 +68,6 @@ pub fn advice(
         let nowhere = row.here.iter().filter(is_nowhere);
         problems
             .extend(nowhere.map(|it| format!("{place}: no example or chapter `{it}`")));
-    }
-    problems
-}
-
-/// Returns the crates that headers name under `In production:` and `docs/crates.tsv` does
-/// not have, and its rows that no header names.
-pub fn crates(workspace: &Workspace, crates: &[(String, Crate)]) -> Vec<String> {
-    let mut problems = Vec::new();
-    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    for example in workspace.examples() {
-        let is_new = |word: &&str| {
-            word.starts_with(is_letter)
-                && word.chars().all(|c| is_letter(c) || c == '-')
-                && !crates.iter().any(|(_, row)| row.name == *word)
-                && workspace.find(word).is_none()
-        };
-        let new = in_production(example).filter(is_new).map(|word| {
-            let place = workspace.relative(&example.source);
-            format!(
-                "{place}: docs/crates.tsv does not say what the crate `{word}` is for; if \
-                 it is no crate, add it with an empty second column"
-            )
-        });
-        problems.extend(new);
-    }
-    for (place, Crate { name, .. }) in crates {
-        let mut words = workspace.examples().flat_map(in_production);
-        if !words.any(|word| word == name) {
-            problems.push(format!(
-                "{place}: no paragraph `In production:` names `{name}`; remove the row"
-            ));
-        }
     }
     problems
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use catalog::compile_fail::CompileFail;
+use catalog::crates;
 use catalog::dependencies;
 use catalog::exercises;
 use catalog::files::read;
@@ -159,7 +160,6 @@ impl<'a> Contents<'a> {
         let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
         let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
         let blocks = tables::read(root, "docs/guides.tsv")?;
-        let crates = tables::read(root, "docs/crates.tsv")?;
         let sheet = tables::read(root, "docs/sheet.tsv")?;
         let advice = tables::read(root, "docs/advice.tsv")?;
         // The inventory says what is wrong with the others.
@@ -169,7 +169,6 @@ impl<'a> Contents<'a> {
         problems.extend(checks::inventory(workspace)?);
         problems.extend(checks::blocks(workspace, &guides, &blocks));
         problems.extend(checks::advice(workspace, &blocks, &chapters, &advice));
-        problems.extend(checks::crates(workspace, &crates));
         problems.extend(checks::sheet(workspace, &sheet)?);
         problems.extend(checks::headers(workspace, &names, out)?);
         problems.extend(checks::speed(workspace, speed.as_ref()));
@@ -192,7 +191,7 @@ impl<'a> Contents<'a> {
             questions: questions.collect(),
             exercises: exercises::all(workspace)?,
             sheet: rows(sheet),
-            crates: rows(crates),
+            crates: rows(tables::read(root, crates::PATH)?),
             tried: tried(workspace)?,
             traps: rows(tables::read(root, traps::PATH)?),
             said: HashMap::new(),
@@ -239,7 +238,7 @@ impl<'a> Contents<'a> {
     /// Returns the examples that name the crate under `In production:`.
     pub fn examples_with(&self, name: &str) -> Vec<&'a Example> {
         let examples = self.workspace.examples();
-        let names = |it: &&Example| in_production(it).any(|word| word == name);
+        let names = |it: &&Example| crates::in_production(it).any(|word| word == name);
         examples.filter(names).collect()
     }
 
@@ -252,12 +251,6 @@ impl<'a> Contents<'a> {
 
 fn rows<T>(rows: Vec<(String, T)>) -> Vec<T> {
     rows.into_iter().map(|(_, row)| row).collect()
-}
-
-/// Returns what stands in backticks in the paragraphs `In production:` of a header.
-pub fn in_production(example: &Example) -> impl Iterator<Item = &str> {
-    let paragraphs = example.header.labelled("In production");
-    paragraphs.flat_map(|it| it.text.split('`').skip(1).step_by(2))
 }
 
 /// Returns the locked versions of the crates that best-practices depends on.

@@ -11,7 +11,7 @@ use crate::report::Failure;
 use crate::tables::{self, API_NAMES, ApiName};
 use crate::transcript::SLACK;
 use crate::workspace::{Example, Section, Workspace, read_golden};
-use crate::{compile_fail, dependencies, nearest, questions, traps};
+use crate::{compile_fail, crates, dependencies, nearest, questions, traps};
 
 /// The widest line of an example or a twin, in columns.
 const WIDEST: usize = 90;
@@ -30,7 +30,7 @@ const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder 
 /// Python that are not in `docs/asyncio-api.tsv`; examples on the virtual clock that do
 /// what takes no time there; lines that are too long; rows of `docs/questions.tsv` that
 /// are no question with its examples; traps without a number in `docs/traps.tsv`, and
-/// numbers without a trap. An example without a golden is reported where it is
+/// numbers without a trap; crates that `docs/crates.tsv` does not explain. An example without a golden is reported where it is
 /// run.
 pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
     let mut problems = Problems {
@@ -65,13 +65,16 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
             problems.report(questions::PATH, &path, problem);
         }
     }
-    let path = workspace.root.join(traps::PATH);
-    let (of_rows, of_examples) = traps::problems(workspace)?;
-    for problem in of_rows {
-        problems.report(traps::PATH, &path, problem);
-    }
-    for (example, problem) in of_examples {
-        problems.report(&example.id(), &example.source, problem);
+    for (table, (of_rows, of_examples)) in [
+        (traps::PATH, traps::problems(workspace)?),
+        (crates::PATH, crates::problems(workspace)?),
+    ] {
+        for problem in of_rows {
+            problems.report(table, &workspace.root.join(table), problem);
+        }
+        for (example, problem) in of_examples {
+            problems.report(&example.id(), &example.source, problem);
+        }
     }
     Ok(problems.failures)
 }

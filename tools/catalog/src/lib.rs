@@ -19,6 +19,7 @@ macro_rules! refuse {
 pub mod canary;
 pub mod check;
 pub mod compile_fail;
+pub mod crates;
 pub mod dependencies;
 pub mod exercises;
 pub mod files;

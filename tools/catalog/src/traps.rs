@@ -15,7 +15,7 @@ pub const PATH: &str = "docs/traps.tsv";
 /// How the paragraph of a trap begins.
 pub const LABEL: &str = "Trap";
 
-/// What is wrong with the table, and then with the numbers of single examples.
+/// What is wrong with a table, and then with the numbers of single examples.
 pub type Problems<'a> = (Vec<String>, Vec<(&'a Example, String)>);
 
 /// Gives the traps of an example their numbers.
