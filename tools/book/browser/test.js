@@ -4,6 +4,7 @@
 "use strict";
 
 const fs = require("fs");
+const http = require("http");
 const path = require("path");
 const { chromium } = require("playwright-core");
 
@@ -11,9 +12,11 @@ const folder = path.resolve(process.argv[2] ?? "../../../target/book");
 const repository = path.resolve(__dirname, "../../..");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-// No server: each request is answered from the folder. A browser trusts this host with the
-// clipboard.
-const ROOT = "http://localhost/";
+// A browser trusts this host with the clipboard. The system picks the port.
+let ROOT = "http://localhost";
+const TYPES = {
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml",
+};
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
     "by-difference.html", "by-library.html", "by-message.html", "by-guide.html", "speed.html",
@@ -41,19 +44,31 @@ const NAMES = `
 const problems = [];
 const report = (what) => problems.push(what);
 
-// Opens a page that gets the files of the folder and nothing else, and looks at it.
+// Serves the folder. A browser may keep what it got: all pages load the same styles and scripts.
+async function serve() {
+    const server = http.createServer((request, response) => {
+        const file = path.join(folder, decodeURIComponent(new URL(request.url, ROOT).pathname));
+        if (!fs.existsSync(file)) {
+            return response.writeHead(404).end();
+        }
+        response.setHeader("Content-Type", TYPES[path.extname(file)] ?? "application/octet-stream");
+        response.setHeader("Cache-Control", "max-age=3600");
+        fs.createReadStream(file).pipe(response);
+    });
+    await new Promise((done) => server.listen(0, "localhost", done));
+    ROOT = `http://localhost:${server.address().port}/`;
+    return server;
+}
+
+// Opens a page and looks at it. It may ask no other host.
 async function open(browser, options, look) {
     const context = await browser.newContext(options);
-    await context.route("**", (route) => {
-        const url = new URL(route.request().url());
-        if (!url.href.startsWith(ROOT)) {
-            report(`asks another host: ${url}`);
-            return route.abort();
-        }
-        const file = path.join(folder, decodeURIComponent(url.pathname));
-        return route.fulfill(fs.existsSync(file) ? { path: file } : { status: 404 });
-    });
     const page = await context.newPage();
+    page.on("request", (request) => {
+        if (!request.url().startsWith(ROOT)) {
+            report(`asks another host: ${request.url()}`);
+        }
+    });
     page.on("console", (message) => {
         if (message.type() === "error") {
             report(`${page.url()}: on the console: ${message.text()}`);
@@ -115,7 +130,7 @@ async function copies(page) {
     }
     for (const id of EXAMPLES) {
         await page.goto(`${ROOT}${id}.html`);
-        await page.click(".copy-file");
+        await page.press(".copy-file", "Enter");
         await page.waitForFunction(
             () => document.querySelector(".copied").textContent === "Copied");
         const text = await page.evaluate(() => navigator.clipboard.readText());
@@ -325,6 +340,8 @@ async function weight(page) {
         .map((name) => fs.statSync(path.join(folder, name)).size);
     const megabytes = sizes.reduce((sum, size) => sum + size) / 1e6;
     const times = [];
+    // This turns the browser's cache off.
+    await page.route("**", (route) => route.continue());
     for (let count = 0; count < 9; count++) {
         await page.goto(`${ROOT}concurrency/gather.html`);
         times.push(await page.evaluate(() => new Promise((done) => new PerformanceObserver(
@@ -383,6 +400,7 @@ const PARTS = [
 ];
 
 async function main() {
+    const server = await serve();
     const browser = await chromium.launch({
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -396,6 +414,7 @@ async function main() {
         }
     }
     await browser.close();
+    server.close();
     problems.forEach((problem) => console.log(problem));
     console.log(`${problems.length} problems`);
     process.exitCode = problems.length > 0 ? 1 : 0;
