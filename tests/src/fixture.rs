@@ -119,8 +119,8 @@ impl Fixture {
             }
         }
         // TOML takes a backslash for an escape.
-        let runner = root()
-            .join("tools/runner")
+        let tools = root()
+            .join("tools")
             .display()
             .to_string()
             .replace('\\', "/");
@@ -138,7 +138,7 @@ impl Fixture {
             self.files.insert(format!("{dir}/src/main.rs"), main);
             let manifest = base[4]
                 .replace("SECTION", &section)
-                .replace("RUNNER", &runner);
+                .replace("TOOLS", &tools);
             self.files.insert(format!("{dir}/Cargo.toml"), manifest);
         }
     }
@@ -173,14 +173,19 @@ impl Fixture {
     ) {
         let [program, twin, golden, ..] = base;
         let has = |line: &str| entry.lines().any(|it| it == line);
-        let mut directives = String::from(DIRECTIVE);
+        let (mut directives, mut last) = (String::from(DIRECTIVE), String::new());
         for line in entry
             .lines()
             .filter_map(|line| line.strip_prefix("header: "))
         {
-            directives += &format!("//! {line}\n");
+            match line.starts_with("differs:") {
+                true => directives += &format!("//! {line}\n"),
+                false => last += &format!("//@ {line}\n"),
+            }
         }
+        let gap = if last.is_empty() { "" } else { "\n" };
         let program = change(name, program, entry, "").replace(DIRECTIVE, &directives);
+        let program = format!("{program}{gap}{last}");
         let dir = format!("crates/{section}");
         self.files.insert(format!("{dir}/src/{name}.rs"), program);
         if !has("without: twin") {
@@ -272,7 +277,7 @@ impl Fixture {
     }
 }
 
-const MAIN: &str = "#[macro_use]\nextern crate runner;\n";
+const MAIN: &str = "#[macro_use]\nextern crate runner;\nextern crate harness as tokio;\n";
 
 const TESTS: &str = "#[cfg(test)]\nmod tests;";
 

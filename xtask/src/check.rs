@@ -156,7 +156,7 @@ pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome
             program => Job::new(example, *program, options.real_time),
         });
         // One that needs the real clock runs on no other.
-        let both = options.both_clocks && !example.header.real_clock;
+        let both = options.both_clocks && !example.header.checks.real_clock;
         jobs.chain(both.then(|| Job::of_main(example, true)))
     };
     let mut jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();

@@ -14,8 +14,8 @@ use catalog::{dependencies, refuse};
 /// A file of a project: its path and its text.
 type File = (String, String);
 
-/// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged, and
-/// depends on the crates that the file uses. With tests or a second example, the files are
+/// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged but for
+/// what only checks read, and depends on the crates that the file uses. With tests or a second example, the files are
 /// modules. Returns what to tell the user.
 ///
 /// # Errors
@@ -52,7 +52,7 @@ pub fn copy(
 
 /// The files of a project whose `main.rs` is the example.
 fn project(workspace: &Workspace, example: &Example) -> Result<Vec<File>> {
-    let source = read(&example.source)?;
+    let source = example.pasted()?;
     let manifest = manifest(workspace, example, &[&source], &[])?;
     Ok(files([("Cargo.toml", manifest), ("src/main.rs", source)]))
 }
@@ -69,10 +69,11 @@ fn modules(
     with_tests: bool,
 ) -> Result<Vec<File>> {
     let name = &example.name;
-    // Public, so that nothing in it is an unused item.
-    let mut main = format!("pub mod {name};\n");
-    let mut files = vec![(format!("src/{name}.rs"), read(&example.source)?)];
-    let mut runs = format!("{name}::main()");
+    // Public, so that nothing in it is an unused item but its `main`.
+    let module = |name: &str| format!("#[allow(dead_code)]\npub mod {name};\n");
+    let mut main = module(name);
+    let mut files = vec![(format!("src/{name}.rs"), example.pasted()?)];
+    let mut runs = String::new();
     if let Some(with) = with {
         let uses = format!("crate::{}::", with.name);
         let demo = match &example.demo {
@@ -82,17 +83,25 @@ fn modules(
         if !demo.contains(&uses) {
             refuse!("`{name}` has no demonstration that uses `{}`", with.name);
         }
-        main += &format!(
-            "pub mod {};\n\nmod demos {{\n    pub mod {name};\n}}\n",
-            with.name
-        );
-        files.push((format!("src/{}.rs", with.name), read(&with.source)?));
+        main += &module(&with.name);
+        main += &format!("\nmod demos {{\n    pub mod {name};\n}}\n");
+        files.push((format!("src/{}.rs", with.name), with.pasted()?));
         files.push((format!("src/demos/{name}.rs"), demo));
-        runs.insert_str(0, "demos::");
+        runs = format!("demos::{name}::run().await");
     }
-    // Whatever `main` returns is what this one returns.
-    main +=
-        &format!("\nfn main() -> impl std::process::Termination {{\n    {runs}\n}}\n");
+    // Whatever `run` returns is what `main` returns. Without a demonstration the program is
+    // the example itself, and what is tested a library.
+    let (root, program) = match runs.is_empty() {
+        true => (
+            "lib",
+            format!("\n[[bin]]\nname = \"{name}\"\npath = \"src/{name}.rs\"\n"),
+        ),
+        false => ("main", String::new()),
+    };
+    if root == "main" {
+        main += "\n#[tokio::main]\nasync fn main() -> impl std::process::Termination {\n";
+        main += &format!("    {runs}\n}}\n");
+    }
     if with_tests {
         let Some(tests) = &example.tests else {
             refuse!("`{name}` has no tests");
@@ -134,8 +143,8 @@ fn modules(
             .filter(move |(path, _)| path.starts_with("src/tests/") == of_tests);
         texts.map(|(_, text)| text.as_str()).collect::<Vec<_>>()
     };
-    let manifest = manifest(workspace, example, &texts(false), &texts(true))?;
-    files.insert(0, ("src/main.rs".to_owned(), main));
+    let manifest = manifest(workspace, example, &texts(false), &texts(true))? + &program;
+    files.insert(0, (format!("src/{root}.rs"), main));
     files.insert(0, ("Cargo.toml".to_owned(), manifest));
     Ok(files)
 }
@@ -168,7 +177,7 @@ publish = false
 ///
 /// When the example cannot be read.
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    block(workspace, example, &[&read(&example.source)?], &[])
+    block(workspace, example, &[&example.pasted()?], &[])
 }
 
 /// Returns the lines of a manifest for the crates that sources of these examples use. Of
@@ -267,9 +276,10 @@ fn check_project(workspace: &Workspace, examples: &[&Example]) -> Result<()> {
     let dir = workspace.target.join("projects").join(first.id());
     let _ = std::fs::remove_dir_all(&dir);
     let mut files = project(workspace, first)?;
+    files[0].1 += "\n[lints.rust]\nwarnings = \"deny\"\n";
     for other in &examples[1..] {
         let path = format!("src/bin/{}-{}.rs", other.section, other.name);
-        files.push((path, read(&other.source)?));
+        files.push((path, other.pasted()?));
     }
     make_folder(&dir, &files)?;
     std::fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock"))?;
@@ -277,9 +287,10 @@ fn check_project(workspace: &Workspace, examples: &[&Example]) -> Result<()> {
     command
         .args(["check", "--quiet", "--offline"])
         .current_dir(&dir);
-    command.env("CARGO_TARGET_DIR", workspace.target.join("projects/target"));
+    // Like the workspace's own profile, so that crates which it has checked are used again.
     command
+        .env("CARGO_TARGET_DIR", &workspace.target)
         .env("CARGO_INCREMENTAL", "0")
-        .env("RUSTFLAGS", "-D warnings");
+        .env("CARGO_PROFILE_DEV_DEBUG", "false");
     printed(&mut command).map(drop)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use catalog::exercises::{self, check, with_gaps};
-use catalog::files::{make_files, read, replace};
+use catalog::files::{make_files, replace};
 use catalog::report::Report;
 use catalog::tables::Exercise;
 use catalog::workspace::{Example, Workspace};
@@ -65,7 +65,7 @@ pub fn exercise(workspace: &mut Workspace, options: &Options) -> Result<ExitCode
         ))?;
     }
     if !file.exists() {
-        make_files(&[(file.clone(), with_gaps(&read(&example.source)?, &all[at])?)])?;
+        make_files(&[(file.clone(), with_gaps(&example.pasted()?, &all[at])?)])?;
         make_project(workspace, &all, &dir)?;
     }
     out.show(&beginning(workspace, &all, at, &example))?;
@@ -201,7 +201,7 @@ fn make_project(workspace: &Workspace, all: &[Exercise], dir: &Path) -> Result<(
         if dir.join(format!("{name}.rs")).exists() {
             bins += &format!("\n[[bin]]\nname = \"{name}\"\npath = \"{name}.rs\"\n");
             let example = workspace.example(&exercise.example)?;
-            sources.push((example, read(&example.source)?));
+            sources.push((example, example.pasted()?));
         }
     }
     let edition = workspace.sections[0].edition;

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use catalog::workspace::{Example, Workspace};
+use directives::shown;
 
 /// Every example, one a line, with its summary. A `*` marks examples whose transcripts
 /// differ on purpose.
@@ -55,7 +56,7 @@ pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     for path in example.sources().chain(twin) {
         let source = read(path)?;
         let is_header = |line: &&str| line.starts_with("//!") || line.is_empty();
-        let code: Vec<&str> = source.lines().skip_while(is_header).collect();
+        let code: Vec<&str> = shown(&source).lines().skip_while(is_header).collect();
         text += &format!("\n{}:\n\n{}\n", workspace.relative(path), code.join("\n"));
     }
     let golden = read(&example.golden)?;

@@ -20,14 +20,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!(\"TODO\");
     sleep(Duration::from_millis(100)).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }
 ";
 
@@ -112,7 +108,7 @@ fn list(main: &str, name: &str) -> String {
     let last = main
         .lines()
         .rfind(is_example)
-        .unwrap_or("extern crate runner;");
+        .unwrap_or("extern crate harness as tokio;");
     let gap = if last.starts_with("mod ") { "" } else { "\n" };
     main.replacen(
         &format!("{last}\n"),
@@ -127,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_name_is_added_behind_the_last_example() {
-        let head = "//! X.\n\n#[macro_use]\nextern crate runner;\n";
+        let head = "//! X.\n\n#[macro_use]\nextern crate runner;\nextern crate harness as tokio;\n";
         let tail = "\nmod demos;\n#[cfg(test)]\nmod tests;\n\nrunner::section!();\n";
         for (before, after) in [
             (

@@ -80,7 +80,7 @@ fn each_gap_and_each_mistake_fails_and_each_solution_passes() {
     for exercise in exercises {
         let example = workspace.example(&exercise.example).expect("it is there");
         // Those on the real clock are checked with all examples, and with more patience.
-        if !example.header.real_clock {
+        if !example.header.checks.real_clock {
             let section = workspace.binary(&example.section).expect("it was built");
             let failure = run(workspace, example, section).err();
             problems.extend(failure.map(|failure| failure.to_string()));

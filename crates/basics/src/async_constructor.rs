@@ -51,7 +51,8 @@ impl Client {
     }
 }
 
-pub async fn run() -> io::Result<()> {
+#[tokio::main]
+async fn main() -> io::Result<()> {
     let client = Client::connect("example.com").await?;
     println!("Connected to {}", client.host());
     println!("{}", client.version().await);
@@ -59,9 +60,4 @@ pub async fn run() -> io::Result<()> {
         println!("Error: {error}");
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
 }

@@ -24,11 +24,7 @@ pub async fn process_data(name: &str) -> String {
     fetch_data(name).await.to_uppercase()
 }
 
-pub async fn run() {
-    println!("{}", process_data("test").await);
-}
-
 #[tokio::main]
-pub async fn main() {
-    run().await;
+async fn main() {
+    println!("{}", process_data("test").await);
 }

@@ -58,7 +58,8 @@ pub async fn print_all(words: &[&str], change: impl AsyncFn(&str) -> String) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Method:");
     let mut pages = Pages { fetched: 0 };
     println!("{}", pages.fetch_twice().await);
@@ -82,9 +83,4 @@ pub async fn run() -> Result<(), JoinError> {
     };
     println!("{}", block.await);
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -13,9 +13,6 @@
 //! See also: `exit_codes`, `map_with_limit`, `timeout_of_blocking_work`.
 //!
 //! asyncio: asyncio.run, asyncio.timeout, asyncio.TaskGroup, argparse.ArgumentParser
-//! stderr: error:
-//! try: home news -> Data from home
-//! try: home attic -> no page attic
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -79,6 +76,10 @@ pub async fn execute(args: Args) -> u8 {
 
 /// Prints pages: `cargo run -- --timeout-ms 300 home news`.
 #[tokio::main]
-pub async fn main() -> ExitCode {
+async fn main() -> ExitCode {
     execute(Args::parse()).await.into()
 }
+
+//@ stderr: error:
+//@ try: home news -> Data from home
+//@ try: home attic -> no page attic

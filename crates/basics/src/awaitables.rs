@@ -31,7 +31,8 @@ pub fn value_later() -> oneshot::Receiver<&'static str> {
     receiver
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("A coroutine: {}", my_coroutine().await);
 
     let task = tokio::spawn(my_coroutine());
@@ -39,9 +40,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     println!("A future: {}", value_later().await?);
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
 }

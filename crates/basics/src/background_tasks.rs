@@ -54,7 +54,8 @@ pub async fn flush_log(stop: CancellationToken) {
     println!("The last flush ends");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Tasks that are waited for:");
     let tasks = TaskTracker::new();
     tasks.spawn(crawl("example.com", tasks.clone()));
@@ -76,9 +77,4 @@ pub async fn run() {
     tokio::spawn(flush_log(CancellationToken::new()));
     sleep(Duration::from_millis(500)).await;
     println!("The program ends");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -12,8 +12,6 @@
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
-//! clock: real
-//! order: Starting download: file1.txt
 
 use std::thread;
 use std::time::Duration;
@@ -47,7 +45,8 @@ async fn heartbeat() {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("A heartbeat beside a blocking call:");
     join!(heartbeat(), async { download_file("file1.txt") });
 
@@ -61,7 +60,5 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ clock: real
+//@ order: Starting download: file1.txt

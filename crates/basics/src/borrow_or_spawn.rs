@@ -61,7 +61,8 @@ impl Client {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let client = Arc::new(Client {
         host: String::from("example.com"),
     });
@@ -78,9 +79,4 @@ pub async fn run() -> Result<(), JoinError> {
     println!("Futures that borrow, in a busy loop:");
     client.show_all(&pages).await;
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -49,7 +49,8 @@ fn show(result: Result<i32, String>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A list of different futures:");
     // for result in await asyncio.gather(add(1, 2), divide(6, 3)):
     for result in join_all([add(1, 2).boxed(), divide(6, 3).boxed()]).await {
@@ -68,9 +69,4 @@ pub async fn run() {
             None => println!("No handler {name}"),
         }
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -14,7 +14,6 @@
 //!
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop
 //! asyncio: loop.run_forever, loop.run_until_complete, loop.create_task, loop.close
-//! clock: real
 
 use std::error::Error;
 use std::thread;
@@ -44,7 +43,7 @@ fn blocking_call(name: &str) {
 }
 
 /// Uses both flavours: one thread, and one thread for each core.
-pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("One thread, the caller's:");
     let runtime = Builder::new_current_thread().enable_all().build()?;
     println!("{}", runtime.block_on(hello()));
@@ -75,12 +74,4 @@ pub fn both_flavours() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Runs `both_flavours` on a thread on which blocking is allowed. On a thread that runs
-/// tasks, `block_on` panics.
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    spawn_blocking(both_flavours).await?
-}
-
-pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    both_flavours()
-}
+//@ clock: real

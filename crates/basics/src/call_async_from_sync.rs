@@ -17,7 +17,6 @@
 //!
 //! asyncio: asyncio.run, asyncio.get_running_loop, asyncio.run_coroutine_threadsafe
 //! asyncio: asyncio.set_event_loop, asyncio._get_running_loop, loop.is_running
-//! clock: real
 
 use std::error::Error;
 use std::thread;
@@ -68,7 +67,7 @@ async fn under_async_code() -> Result<(), BoxError> {
     Ok(())
 }
 
-pub fn from_sync_code() -> Result<(), BoxError> {
+pub fn main() -> Result<(), BoxError> {
     println!("From a plain program:");
     println!("Tea costs {}", price("tea")?);
     match price("gold") {
@@ -93,11 +92,4 @@ pub fn from_sync_code() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Runs `from_sync_code` on a thread on which blocking is allowed.
-pub async fn run() -> Result<(), BoxError> {
-    spawn_blocking(from_sync_code).await?
-}
-
-pub fn main() -> Result<(), BoxError> {
-    from_sync_code()
-}
+//@ clock: real

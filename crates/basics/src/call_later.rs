@@ -22,7 +22,8 @@ pub async fn call_later(delay: Duration, name: &str) {
     callback(name);
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Event loop demonstration");
     tokio::spawn(async { callback("soon") });
     tokio::spawn(call_later(Duration::from_secs(1), "later"));
@@ -34,9 +35,4 @@ pub async fn run() {
     });
     unwanted.abort();
     sleep(Duration::from_secs(3)).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

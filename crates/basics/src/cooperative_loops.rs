@@ -12,7 +12,6 @@
 //! See also: `blocking_vs_async`, `yield_now`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.gather, asyncio.timeout
-//! clock: real
 
 use std::thread;
 use std::time::Duration;
@@ -53,7 +52,8 @@ async fn neighbour() {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A greedy loop and its neighbour:");
     // Without `biased`, `join!` begins each round with another future, to be fair.
     let (total, ()) = join!(biased; greedy(6, 50), neighbour());
@@ -77,7 +77,4 @@ pub async fn run() {
     }
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ clock: real

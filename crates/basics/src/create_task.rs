@@ -17,14 +17,10 @@ pub async fn calculate(x: i32, y: i32) -> i32 {
     x + y
 }
 
-pub async fn run() -> Result<(), tokio::task::JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), tokio::task::JoinError> {
     let task1 = tokio::spawn(calculate(5, 3));
     let task2 = tokio::spawn(calculate(10, 20));
     println!("Results: {}, {}", task1.await?, task2.await?);
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), tokio::task::JoinError> {
-    run().await
 }

@@ -32,7 +32,8 @@ async fn count() {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("A handle is dropped:");
     drop(tokio::spawn(count()));
     sleep(LIMIT + REST).await;
@@ -68,9 +69,4 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(REST).await;
     println!("The end");
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -56,15 +56,11 @@ pub async fn fetch_from(fetchers: &[Box<dyn Fetch>]) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let page = String::from("A page");
     let delay = Duration::from_millis(300);
     let fetchers: Vec<Box<dyn Fetch>> =
         vec![Box::new(Cache { page }), Box::new(Server { delay })];
     fetch_from(&fetchers).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

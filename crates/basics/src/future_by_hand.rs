@@ -38,12 +38,8 @@ impl Future for Countdown {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let result = Countdown { left: 3 }.await;
     println!("{result}");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

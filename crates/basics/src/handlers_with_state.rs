@@ -100,7 +100,8 @@ impl Handler for Buy {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let mut commands = Commands::default();
     commands.on("add", add);
     commands.on("show", show);
@@ -128,9 +129,4 @@ pub async fn run() {
             answer.unwrap_or_else(|error| format!("Error: {error}"))
         );
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -21,13 +21,9 @@ pub async fn hello() {
     println!("World");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Start");
     hello().await;
     println!("End");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

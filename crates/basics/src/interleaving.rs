@@ -16,7 +16,6 @@
 //! See also: `share_state`, `lost_update`, `spawn_order`.
 //!
 //! asyncio: asyncio.gather, await
-//! send: no (the workers share a Cell, which stays on one thread)
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -45,7 +44,8 @@ async fn add_late(total: &Cell<u32>, amount: u32, delay: Duration) {
     total.set(seen + amount);
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let [ms100, ms200, ms300] = [100, 200, 300].map(Duration::from_millis);
 
     println!("Main: Starting");
@@ -68,7 +68,4 @@ pub async fn run() {
     println!("Read in one turn, written in another: {}", total.get());
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ send: no (the workers share a Cell, which stays on one thread)

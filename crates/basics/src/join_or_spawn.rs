@@ -11,7 +11,6 @@
 //!
 //! asyncio: asyncio.gather, asyncio.create_task, asyncio.to_thread
 //! asyncio: threading.current_thread
-//! clock: real
 //! differs: all tasks of asyncio run on one thread, those of Tokio on several
 
 use std::collections::HashSet;
@@ -64,14 +63,11 @@ pub async fn count_three_ways() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Runs `main` on a thread that may block, because `main` builds its own runtime.
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    spawn_blocking(main).await?
-}
-
 // Two threads for tasks, also on a machine with one core. On one thread, the first task
 // would block at the barrier, and the second could never start.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     count_three_ways().await
 }
+
+//@ clock: real

@@ -32,7 +32,8 @@ pub async fn fetch_data() -> &'static str {
     "data"
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("{}", regular_function());
 
     println!("Called, but not awaited:");
@@ -48,9 +49,4 @@ pub async fn run() {
     let _ = fetch_data();
     sleep(Duration::from_secs(1)).await;
     println!("It never ran");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -2,6 +2,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // First steps
 mod hello_async;

@@ -12,7 +12,6 @@
 //!
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result
 //! asyncio: asyncio.Future.done, asyncio.Future.result
-//! order: awaited: 42
 //! differs: if the setter fails, the waiter hangs in asyncio; in Tokio it gets an error
 
 use std::sync::Arc;
@@ -34,7 +33,8 @@ async fn fail_to_set(_sender: oneshot::Sender<u32>) {
     println!("the setter fails");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Set twice, and awaited by two tasks:");
     let future = Arc::new(SetOnce::new());
     look(&future);
@@ -74,7 +74,4 @@ pub async fn run() {
     }
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ order: awaited: 42

@@ -16,8 +16,6 @@
 //!
 //! asyncio: loop.set_exception_handler, loop.default_exception_handler
 //! differs: the hook sees all panics, also those that a caller awaits, and no errors
-//! stderr: order 0 is empty
-//! stderr: The place:
 
 use std::fmt::Display;
 use std::panic::{Location, set_hook, take_hook};
@@ -86,7 +84,8 @@ async fn pack(order: u32) -> Result<(), String> {
     Err(format!("order {order} is too heavy"))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let (reports, mut reported) = mpsc::channel(100);
     report_panics(reports.clone());
     // Here a program would log, or send the report to a service.
@@ -118,7 +117,5 @@ pub async fn run() {
     }
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ stderr: order 0 is empty
+//@ stderr: The place:

@@ -14,7 +14,6 @@
 //! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.run, await, __await__
-//! clock: real
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -100,10 +99,8 @@ async fn worker(name: &str, millis: u64) {
     println!("{name}: done");
 }
 
-pub async fn run() {
-    main();
-}
-
 pub fn main() {
     run_all(vec![Box::pin(worker("A", 100)), Box::pin(worker("B", 150))]);
 }
+
+//@ clock: real

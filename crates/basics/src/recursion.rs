@@ -72,7 +72,8 @@ fn show(total: Result<u32, String>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let photos = Folder::new("photos", 200, [Folder::new("2026", 100, [])]);
     let home = Folder::new("home", 100, [photos, Folder::new("music", 250, [])]);
 
@@ -82,9 +83,4 @@ pub async fn run() {
     println!("All at once, and one of them is unreadable:");
     let backup = Folder::new("backup", 50, [Folder::new("secret", 150, [])]);
     show(total_size_at_once(&Folder::new("disk", 100, [home, backup])).await);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

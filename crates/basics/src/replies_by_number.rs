@@ -188,7 +188,8 @@ async fn serve(mut requests: mpsc::Receiver<Request>, calls: Arc<Calls<String>>)
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let calls = Arc::new(Calls::default());
     let (requests, receiver) = mpsc::channel(10);
     tokio::spawn(serve(receiver, Arc::clone(&calls)));
@@ -209,9 +210,4 @@ pub async fn run() {
     calls.fail_all();
     let _ = caller.await;
     println!("calls that wait: {}", calls.pending());
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -16,14 +16,12 @@
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe, threading.Thread
 //! asyncio: loop.stop, asyncio.AbstractEventLoop
-//! clock: real
 
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 async fn work(name: &str, millis: u64) -> Result<String, String> {
@@ -42,7 +40,7 @@ fn blocking_call() {
 }
 
 /// The part of the program that is not async.
-pub fn synchronous() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // An event loop on a thread of its own, which runs until it is dropped.
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
@@ -71,11 +69,4 @@ pub fn synchronous() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Runs `synchronous` on a thread on which blocking is allowed.
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    spawn_blocking(synchronous).await?
-}
-
-pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    synchronous()
-}
+//@ clock: real

@@ -16,7 +16,6 @@
 //! See also: `send_and_local`, `build_a_runtime`, `actor`, `share_state`.
 //!
 //! asyncio: asyncio.new_event_loop, asyncio.run_coroutine_threadsafe
-//! clock: real
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -112,7 +111,8 @@ async fn deposit(data: Data, account: usize, amount: u32) -> (u32, thread::Threa
     (*balance, thread::current().id())
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let shards = [Shard::start(), Shard::start()];
     let deposits = [(0, 5), (1, 3), (2, 8), (3, 1)];
     let mut threads = HashSet::new();
@@ -137,7 +137,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}
+//@ clock: real

@@ -51,7 +51,8 @@ pub async fn store_until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
     println!("Timed out");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Readings every 100 ms, each of which takes 150 ms to store:");
     let (sender, readings) = mpsc::unbounded_channel();
     let sensor = async move {
@@ -62,9 +63,4 @@ pub async fn run() {
         }
     };
     tokio::join!(sensor, store_until_deadline(readings));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

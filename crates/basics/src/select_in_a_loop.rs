@@ -59,15 +59,11 @@ pub async fn until_deadline(mut readings: mpsc::UnboundedReceiver<u32>) {
     println!("Timed out");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A sleep made anew in each turn:");
     until_silence(sensor()).await;
 
     println!("A sleep made once:");
     until_deadline(sensor()).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

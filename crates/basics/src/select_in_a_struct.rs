@@ -66,7 +66,8 @@ impl Station {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let (sender, readings) = mpsc::channel(8);
     let station = Station::new(readings, Duration::from_millis(250));
     let measure = async move {
@@ -79,9 +80,4 @@ pub async fn run() {
     };
     let (rest, ()) = tokio::join!(station.run(), measure);
     println!("Not reported: {rest}");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -15,7 +15,6 @@
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.create_task, asyncio.gather
-//! send: no (it waits for a LocalSet, whose tasks stay on one thread)
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -44,7 +43,8 @@ async fn remember(name: &'static str, delay: Duration, names: Rc<RefCell<Vec<&st
     println!("{name} is remembered, names: {}", names.borrow().len());
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("A task for any thread:");
     tokio::spawn(shout("hello")).await?;
 
@@ -72,7 +72,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ send: no (it waits for a LocalSet, whose tasks stay on one thread)

@@ -34,7 +34,8 @@ async fn failing_step(name: &str, delay: Duration) -> Result<String, String> {
     Err(format!("{name} has failed"))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let short = Duration::from_millis(500);
     let long = Duration::from_millis(800);
 
@@ -70,9 +71,4 @@ pub async fn run() {
     println!("The task is already running");
     let result = task.await.expect("the step does not fail");
     println!("{result}");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

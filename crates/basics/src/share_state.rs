@@ -74,7 +74,8 @@ impl Shop {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let shop = Arc::new(Shop {
         visitors: AtomicU32::new(0),
         stock: Mutex::new(HashMap::from([("apple", 3)])),
@@ -97,9 +98,4 @@ pub async fn run() -> Result<(), JoinError> {
     }
     println!("Visitors: {}", shop.visitors.load(Ordering::Relaxed));
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

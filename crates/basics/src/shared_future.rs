@@ -27,13 +27,9 @@ async fn fetch_data() -> &'static str {
     "data"
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let data = fetch_data().shared();
     let (first, second) = join!(data.clone(), data);
     println!("{first}, {second}");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -13,8 +13,6 @@
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, loop.call_soon_threadsafe
 //! asyncio: loop.create_task, asyncio.AbstractEventLoop, concurrent.futures.Future
-//! clock: real
-//! stderr: ids begin with 1
 
 use std::error::Error;
 use std::thread;
@@ -55,7 +53,8 @@ async fn join(thread: thread::JoinHandle<Result<(), Failure>>) -> Result<(), Fai
     spawn_blocking(|| thread.join().expect("the thread does not panic")).await?
 }
 
-pub async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
     println!("A thread that starts tasks and waits for their results:");
     let handle = Handle::current();
     let thread = thread::spawn(move || {
@@ -81,7 +80,5 @@ pub async fn run() -> Result<(), Failure> {
     join(thread).await
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}
+//@ clock: real
+//@ stderr: ids begin with 1

@@ -12,7 +12,6 @@
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!
 //! asyncio: asyncio.create_task, asyncio.eager_task_factory
-//! clock: real
 //! differs: asyncio starts a new task at the next await, Tokio may start it before
 
 use std::error::Error;
@@ -21,7 +20,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::JoinError;
 
 /// Stands for work that awaits nothing.
 fn compute() {
@@ -50,11 +49,6 @@ async fn spawn_and_release() -> Result<(), JoinError> {
     task.await
 }
 
-/// Runs `main` on a thread that may block, because `main` makes its own runtimes.
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    spawn_blocking(main).await?
-}
-
 pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("On several threads:");
     let runtime = Builder::new_multi_thread().enable_all().build()?;
@@ -68,3 +62,5 @@ pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     runtime.block_on(spawn_and_compute())?;
     Ok(())
 }
+
+//@ clock: real

@@ -15,7 +15,6 @@
 //! See also: `create_task`, `spawn_order`, `drop_or_detach`, `borrow_or_spawn`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task, asyncio.gather, asyncio.ensure_future
-//! order: starts
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +30,8 @@ async fn worker(name: String, delay: Duration) -> String {
     format!("Result from {name}")
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Two tasks:");
     let name = String::from("A");
     let task1 = tokio::spawn(worker(name.clone(), Duration::from_secs(2)));
@@ -57,7 +57,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ order: starts

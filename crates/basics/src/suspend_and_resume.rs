@@ -36,7 +36,8 @@ async fn doubles(name: &str) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let [long, short] = [1000, 500].map(Duration::from_millis);
     println!("Before calling coroutine");
     let result = simple_coroutine("A", long).await;
@@ -49,9 +50,4 @@ pub async fn run() {
 
     println!("Awaits that have nothing to wait for:");
     join!(doubles("A"), doubles("B"));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

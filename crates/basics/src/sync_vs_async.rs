@@ -10,7 +10,6 @@
 //! See also: `blocking_vs_async`, `sequential_vs_concurrent`, `http_sync_vs_async`.
 //!
 //! asyncio: asyncio.gather, asyncio.sleep, time.sleep
-//! clock: real
 
 use std::thread;
 use std::time::Duration;
@@ -34,7 +33,8 @@ pub async fn download_file_async(filename: &str) -> String {
     format!("Data from {filename}")
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let files = ["file1.txt", "file2.txt", "file3.txt"];
     println!("Blocking:");
     let results = files.map(download_file);
@@ -45,7 +45,4 @@ pub async fn run() {
     println!("{}", results.join(", "));
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ clock: real

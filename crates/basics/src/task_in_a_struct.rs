@@ -65,7 +65,8 @@ async fn beat(stopping: CancellationToken) -> u32 {
     beats
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let heartbeat = Heartbeat::start();
     sleep(Duration::from_millis(2500)).await;
     println!("Running: {}", heartbeat.is_running());
@@ -77,9 +78,4 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(Duration::from_secs(1)).await;
     println!("After the drop, no beat came");
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

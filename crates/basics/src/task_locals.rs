@@ -77,7 +77,8 @@ async fn handle_with_tasks() -> Result<(), JoinError> {
     spawn_blocking_with_id(|| log("Computed")).await
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Two requests at the same time:");
     join!(
         REQUEST_ID.scope(1, handle(Duration::from_millis(200))),
@@ -88,9 +89,4 @@ pub async fn run() -> Result<(), JoinError> {
     log("Nothing is set");
 
     REQUEST_ID.scope(4, handle_with_tasks()).await
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

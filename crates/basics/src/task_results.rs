@@ -15,7 +15,6 @@
 //! See also: `create_task`, `task_state`, `panic_in_a_task`, `done_callbacks`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.result, asyncio.Task.exception
-//! stderr: there are no numbers
 
 use std::error::Error;
 use std::time::Duration;
@@ -54,7 +53,8 @@ async fn total(
     Ok(task1.await?? + task2.await??)
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Two results:");
     let task1 = tokio::spawn(mean(&[3, 5]));
     let task2 = tokio::spawn(mean(&[10, 20]));
@@ -81,7 +81,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}
+//@ stderr: there are no numbers

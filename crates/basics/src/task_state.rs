@@ -13,7 +13,6 @@
 //!
 //! asyncio: asyncio.Task.done, asyncio.Task.cancel, asyncio.Task.cancelled
 //! asyncio: asyncio.create_task(name=), asyncio.Task.get_name, asyncio.Task.set_name
-//! order: At once
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -42,7 +41,8 @@ fn state<T>(task: &JoinHandle<T>) -> &'static str {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let task = tokio::spawn(long_running_task());
     println!("At once: {}", state(&task));
     sleep(Duration::from_millis(500)).await;
@@ -72,7 +72,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ order: At once

@@ -15,7 +15,6 @@
 //!
 //! asyncio: asyncio.run_coroutine_threadsafe, concurrent.futures.Future
 //! asyncio: asyncio.Task.cancel, loop.call_soon_threadsafe
-//! clock: real
 
 use std::error::Error;
 use std::sync::mpsc;
@@ -93,7 +92,8 @@ fn cancel_after(limit: Duration, task: &AbortHandle) {
     task.abort();
 }
 
-pub async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
     let handle = Handle::current();
     let thread = thread::spawn(move || in_a_thread(&handle));
     // Waits for a thread without blocking the current one.
@@ -107,7 +107,4 @@ pub async fn run() -> Result<(), Failure> {
     Ok(show(task.await)?)
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}
+//@ clock: real

@@ -23,7 +23,8 @@ async fn work(millis: u64) {
     println!("Worked for {millis} ms");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Sleep after the work:");
     work(150).await;
     sleep(Duration::from_millis(500)).await;
@@ -60,9 +61,4 @@ pub async fn run() {
         sleep(Duration::from_micros(100)).await;
     }
     println!("Done");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

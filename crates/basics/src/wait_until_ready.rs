@@ -58,16 +58,12 @@ async fn serve(name: &str, ready: oneshot::Sender<()>) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
     let cache = start("cache").await?;
     println!("cache is ready");
     if let Err(error) = start("mailer").await {
         println!("mailer: {error}");
     }
     cache.await?
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
 }

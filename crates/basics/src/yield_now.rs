@@ -13,7 +13,6 @@
 //! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.sleep, asyncio.gather, asyncio.timeout
-//! clock: real
 //! differs: a sleep of zero only ends the turn in asyncio; in Tokio it waits for a timer
 
 use std::time::Duration;
@@ -50,7 +49,8 @@ async fn five_hundred_delays(delay: Duration) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Without a yield:");
     join_all(["A", "B"].map(count)).await;
 
@@ -71,7 +71,4 @@ pub async fn run() {
     }
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ clock: real

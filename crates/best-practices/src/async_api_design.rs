@@ -100,7 +100,8 @@ impl Store for Remote {
     }
 }
 
-pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("A lookup in the background:");
     let found = prefetch(Arc::new(Remote), 2).await?;
     println!("{}", found.as_deref().unwrap_or("not found"));
@@ -127,9 +128,4 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     sender.send(3).await?;
     println!("{:?}", batches.next().await.unwrap_or_default());
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    run().await
 }

@@ -165,7 +165,8 @@ pub async fn oldest_dropped(count: usize) -> Report {
     join!(source, stage).1
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     // Each part begins at its time, however late the one before it ended.
     let mut part = interval(Duration::from_secs(5));
 
@@ -184,9 +185,4 @@ pub async fn run() {
     part.tick().await;
     println!("Bounded: the oldest is dropped.");
     oldest_dropped(7).await.print();
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

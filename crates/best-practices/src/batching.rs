@@ -16,7 +16,6 @@
 //! `sqlite_batch_insert`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.get, asyncio.timeout_at, asyncio.TaskGroup
-//! try: -> 0 lines
 
 use std::time::Duration;
 
@@ -87,7 +86,7 @@ impl<T> Batches<T> {
 
 /// Prints the lines of standard input in batches of ten, or of one second.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let (queue, items) = mpsc::channel(100);
     tokio::spawn(async move {
         let input = tokio::io::BufReader::new(tokio::io::stdin());
@@ -107,3 +106,5 @@ pub async fn main() {
     }
     println!("{count} lines");
 }
+
+//@ try: -> 0 lines

@@ -12,7 +12,6 @@
 //! See also: `cancel_safety`, `property_test`, `batching`.
 //!
 //! asyncio: asyncio.CancelledError, asyncio.Queue.get, asyncio.Queue.put, __await__
-//! try: -> dropped at await 2: the item is lost
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -55,7 +54,7 @@ where
 
 /// Drops a future at each of its awaits: the second await loses the item.
 #[tokio::main]
-pub async fn main() -> Result<(), std::convert::Infallible> {
+async fn main() -> Result<(), std::convert::Infallible> {
     let delay = std::time::Duration::from_millis(10);
     let awaits = at_each_await(async |number| {
         let (sender, mut items) = tokio::sync::mpsc::channel(1);
@@ -79,3 +78,5 @@ pub async fn main() -> Result<(), std::convert::Infallible> {
     println!("{} awaits", awaits.await?);
     Ok(())
 }
+
+//@ try: -> dropped at await 2: the item is lost

@@ -16,7 +16,6 @@
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, asyncio.sleep, asyncio.gather
-//! clock: real
 //! differs: moka loads in the first caller, async-lru in a task that others keep alive
 
 use std::convert::Infallible;
@@ -80,7 +79,8 @@ async fn with_moka(gives_up: Duration) -> Result<usize, Arc<Infallible>> {
     Ok(loads.load(Relaxed))
 }
 
-pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     // Each part begins at its time, however late the one before it ended.
     let mut part = interval(Duration::from_secs(1));
 
@@ -104,7 +104,4 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    run().await
-}
+//@ clock: real

@@ -16,8 +16,6 @@
 //!
 //! asyncio: loop.run_in_executor(ProcessPoolExecutor), asyncio.to_thread
 //! asyncio: concurrent.futures.ProcessPoolExecutor
-//! clock: real
-//! try: 100 -> 25 primes
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -76,7 +74,7 @@ impl CpuPool {
 
 /// Counts the primes below a number, for at most ten seconds: `cargo run -- 10000000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
     fn is_prime(number: &u32) -> bool {
@@ -98,3 +96,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{} primes", primes.await??);
     Ok(())
 }
+
+//@ clock: real
+//@ try: 100 -> 25 primes

@@ -83,7 +83,8 @@ fn print_waiting() {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let limit = Duration::from_millis(500);
     let shop = Arc::new(Shop::default());
 
@@ -102,9 +103,4 @@ pub async fn run() {
     if timeout(limit, both).await.is_err() {
         print_waiting();
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

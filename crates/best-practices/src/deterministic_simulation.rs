@@ -15,9 +15,6 @@
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.
 //!
 //! asyncio: asyncio.open_connection, asyncio.start_server, asyncio.timeout
-//! clock: real
-//! twin: none (asyncio has no simulated network)
-//! try: 20 -> 20 seeds pass
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -191,3 +188,7 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ twin: none (asyncio has no simulated network)
+//@ try: 20 -> 20 seeds pass

@@ -13,7 +13,6 @@
 //! See also: `pitfalls`.
 //!
 //! asyncio: asyncio.run, asyncio.gather, asyncio.create_task, asyncio.to_thread
-//! clock: real
 //! differs: a task of asyncio is cancelled with its awaiting caller, one of Tokio runs on
 
 use std::error::Error;
@@ -93,7 +92,8 @@ async fn write_file() {
     println!("the file is written");
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // Each part begins at its time, however long the one before it took.
     let mut part = interval(8 * STEP);
 
@@ -147,7 +147,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(written.await?)
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}
+//@ clock: real

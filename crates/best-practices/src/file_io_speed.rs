@@ -14,8 +14,6 @@
 //! See also: `async_files` (lines, writes and flush), `blocking_in_threads`.
 //!
 //! asyncio: aiofiles.open, asyncio.to_thread, concurrent.futures.ThreadPoolExecutor
-//! clock: real
-//! try: 1000 -> in a thread
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -67,7 +65,7 @@ pub async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
 
 /// Measures three ways to read a file of that many numbers: `cargo run -- 100000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let count: u32 = std::env::args().nth(1).ok_or("usage: NUMBERS")?.parse()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("numbers");
@@ -87,3 +85,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     );
     Ok(())
 }
+
+//@ clock: real
+//@ try: 1000 -> in a thread

@@ -16,8 +16,6 @@
 //! In production: `rstest` makes a test of each row, and passes fixtures as arguments.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, contextlib.asynccontextmanager
-//! clock: real
-//! try: 404 -> logs: no user ada
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,7 +142,7 @@ pub async fn capture_logs<T>(future: impl Future<Output = T>) -> (T, Vec<String>
 
 /// Makes one test by hand, with a service that answers so: `cargo run -- 404`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let status = std::env::args().nth(1).ok_or("usage: STATUS")?;
     let service = FakeService::start(status.parse()?, Duration::ZERO).await?;
     let users = service.users()?;
@@ -200,3 +198,6 @@ mod tests {
         Ok(())
     }
 }
+
+//@ clock: real
+//@ try: 404 -> logs: no user ada

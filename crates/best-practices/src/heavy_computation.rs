@@ -10,7 +10,6 @@
 //! See also: `cpu_bound`, `blocking_in_threads`.
 //!
 //! asyncio: loop.run_in_executor(ProcessPoolExecutor)
-//! clock: real
 
 use std::time::Duration;
 
@@ -31,7 +30,8 @@ async fn heartbeat() {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Computed by a task:");
     let computing = async { println!("{} primes", calculate_primes(5_000).len()) };
     join!(biased; computing, heartbeat());
@@ -43,7 +43,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ clock: real

@@ -16,7 +16,6 @@
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter
 //! differs: a level hides a span with its id; a contextvar does not know of levels
-//! try: warn,shop=loud -> ParseError
 
 use std::time::Duration;
 
@@ -100,7 +99,7 @@ pub async fn handle(path: &str) {
 
 /// Logs with the filter of its argument: `cargo run -- warn`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = std::env::args().nth(1);
     let filter = filter.or_else(|| std::env::var("RUST_LOG").ok());
     let time = tracing_subscriber::fmt::time::SystemTime;
@@ -109,3 +108,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     handle("/items").instrument(request(1)).await;
     Ok(())
 }
+
+//@ try: warn,shop=loud -> ParseError

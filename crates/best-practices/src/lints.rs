@@ -15,8 +15,6 @@
 //! See also: `pitfalls`, `lazy_futures`, `share_state`, `async_api_design`.
 //!
 //! asyncio: never-awaited coroutine warning, asyncio.create_task
-//! clock: real
-//! send: no (a guard of std is held over an await)
 
 #![deny(
     // A future, stream or `Result` that is dropped at once.
@@ -86,7 +84,8 @@ async fn block() {
     thread::sleep(2 * TENTH);
 }
 
-pub async fn run() -> io::Result<()> {
+#[tokio::main]
+async fn main() -> io::Result<()> {
     let rows = Arc::default();
     save_without_await(&rows);
     println!("not awaited: {} rows are saved", rows.load(Relaxed));
@@ -113,7 +112,5 @@ pub async fn run() -> io::Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}
+//@ clock: real
+//@ send: no (a guard of std is held over an await)

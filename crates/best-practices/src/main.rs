@@ -3,6 +3,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // Tests
 mod unit_testing;

@@ -13,9 +13,6 @@
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!
 //! asyncio: finally, asyncio.CancelledError, asyncio.wait_for, asyncio.TaskGroup
-//! clock: real
-//! stderr: the report is broken
-//! try: nowhere -> AddrParseError
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -146,7 +143,7 @@ pub fn metrics_page(registry: Registry) -> Router {
 
 /// Serves `/metrics` of a call that it makes each second: `cargo run -- 127.0.0.1:9000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let mut registry = Registry::default();
     let metrics = CallMetrics::new(&mut registry);
@@ -162,3 +159,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     axum::serve(listener, metrics_page(registry)).await?;
     Ok(())
 }
+
+//@ clock: real
+//@ stderr: the report is broken
+//@ try: nowhere -> AddrParseError

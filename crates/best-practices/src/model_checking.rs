@@ -13,11 +13,6 @@
 //! See also: `property_test`, `deterministic_simulation`, `lost_update`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all
-//! stderr: deadlock
-//! stderr: fail
-//! stderr: panicked
-//! twin: none (asyncio switches only at an await, so there are no such orders to try)
-//! try: -> 1000 orders pass
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -108,3 +103,9 @@ pub fn main() {
     shuttle::check_random(|| model(2, 4, Queue::get), 1000);
     println!("1000 orders pass");
 }
+
+//@ stderr: deadlock
+//@ stderr: fail
+//@ stderr: panicked
+//@ twin: none (asyncio switches only at an await, so there are no such orders to try)
+//@ try: -> 1000 orders pass

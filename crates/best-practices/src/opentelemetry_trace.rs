@@ -15,9 +15,7 @@
 //! See also: `structured_logging`, `json_logs`, `axum_service`.
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task
-//! clock: real
 //! differs: a task does not inherit a span; a client that leaves ends its handler
-//! try: 7 -> GET /prices/{id}
 
 use std::time::Duration;
 
@@ -149,7 +147,7 @@ pub fn orders(client: reqwest::Client, prices: String) -> Router {
 
 /// Serves A and B, orders something and prints the spans: `cargo run -- 7`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let id = std::env::args().nth(1).ok_or("usage: ID")?;
     let exporter = opentelemetry_sdk::trace::InMemorySpanExporter::default();
     let (subscriber, provider) = traces("shop", exporter.clone());
@@ -185,3 +183,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: 7 -> GET /prices/{id}

@@ -104,7 +104,8 @@ fn print_answered(answers: &[bool]) {
     println!("answered {answered} of {}", answers.len());
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A forgotten await:");
     let saved = AtomicU32::new(0);
     let _save = save(&saved);
@@ -135,9 +136,4 @@ pub async fn run() {
     let count = Mutex::new(0);
     join_all((0..3).map(|_| increment_locked(&count))).await;
     println!("count {}", count.lock().await);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

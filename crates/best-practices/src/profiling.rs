@@ -15,7 +15,6 @@
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!
 //! asyncio: asyncio.all_tasks, asyncio.to_thread, loop.slow_callback_duration
-//! clock: real
 
 use std::sync::Arc;
 use std::thread;
@@ -108,7 +107,8 @@ async fn serve(permits: Option<Arc<Semaphore>>) {
     queries.shutdown().await;
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     // Each part begins at its time, however long the one before it took.
     let mut part = interval(Duration::from_millis(600));
 
@@ -133,7 +133,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ clock: real

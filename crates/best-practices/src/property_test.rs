@@ -15,8 +15,6 @@
 //! See also: `sliding_window`, `cancel_everywhere`, `model_checking`.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, asyncio.gather, loop.time
-//! clock: real
-//! try: -> 256 schedules pass
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -154,3 +152,6 @@ mod tests {
         }
     }
 }
+
+//@ clock: real
+//@ try: -> 256 schedules pass

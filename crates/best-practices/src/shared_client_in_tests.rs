@@ -12,9 +12,7 @@
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!
 //! asyncio: asyncio.Runner, asyncio.run, loop.close, asyncio.to_thread
-//! clock: real
 //! differs: an aiohttp session fails in each test but the first, and says so at once
-//! try: http://127.0.0.1:1/ -> refused
 
 use std::error::Error;
 use std::iter::successors;
@@ -52,7 +50,7 @@ pub fn with_sources(error: &dyn Error) -> String {
 
 /// Fetches a page, and prints the reason if it fails: `cargo run -- http://localhost/`.
 #[tokio::main]
-pub async fn main() -> Result<(), &'static str> {
+async fn main() -> Result<(), &'static str> {
     let url = std::env::args().nth(1).ok_or("usage: URL")?;
     match client().get(url).send().await {
         Ok(response) => println!("{}", response.status()),
@@ -60,3 +58,6 @@ pub async fn main() -> Result<(), &'static str> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> refused

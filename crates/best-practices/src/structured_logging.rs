@@ -16,7 +16,6 @@
 //! `secrecy` hides secrets in `Debug`. To change the level at run time, see `json_logs`.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
-//! order: "answered"
 //! differs: a task of asyncio inherits the context, one of Tokio gets none by itself
 
 use std::error::Error;
@@ -70,7 +69,8 @@ pub async fn send_mail() {
     warn!("the mail is late");
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let filter = std::env::var("RUST_LOG").unwrap_or_default();
     tracing::subscriber::set_global_default(subscriber(&filter, io::stdout))?;
 
@@ -93,7 +93,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}
+//@ order: "answered"

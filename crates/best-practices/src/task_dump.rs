@@ -15,9 +15,7 @@
 //! See also: `debugging`, `watchdog` (a poll that blocks), `profiling`.
 //!
 //! asyncio: asyncio.all_tasks, asyncio.create_task(name=), asyncio.Task.get_name
-//! clock: real
 //! differs: asyncio knows the line of each task, and not since when it waits there
-//! try: 127.0.0.1:1 -> 127.0.0.1:1: Connection refused
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -184,7 +182,7 @@ pub fn dump_on_signal(
 /// Connects to each HOST:PORT: `cargo run -- example.org:80 10.255.255.1:80`. Send
 /// SIGUSR1 to see what it waits for.
 #[tokio::main]
-pub async fn main() -> io::Result<()> {
+async fn main() -> io::Result<()> {
     let tasks = Tasks::default();
     #[cfg(unix)]
     dump_on_signal(tasks.clone(), |dump| {
@@ -205,3 +203,6 @@ pub async fn main() -> io::Result<()> {
     connections.join_all().await;
     Ok(())
 }
+
+//@ clock: real
+//@ try: 127.0.0.1:1 -> 127.0.0.1:1: Connection refused

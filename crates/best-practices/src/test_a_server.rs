@@ -13,11 +13,7 @@
 //! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `axum_service`.
 //!
 //! asyncio: asyncio.start_server, asyncio.timeout, asyncio.CancelledError
-//! clock: real
-//! order: the handler has ended
 //! differs: a panic gives no answer, and a handler is dropped when its client leaves
-//! stderr: the bug
-//! try: /ada -> hello ada
 
 use std::error::Error;
 use std::io;
@@ -93,7 +89,7 @@ impl TestServer {
 
 /// Tests a small app in both ways: `cargo run -- /ada`.
 #[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
+async fn main() -> Result<(), BoxError> {
     let path = std::env::args().nth(1).ok_or("usage: PATH")?;
     let hello =
         |name: axum::extract::Path<String>| async move { format!("hello {}", *name) };
@@ -109,3 +105,8 @@ pub async fn main() -> Result<(), BoxError> {
     println!("with a socket: {status}, {body}");
     server.shut_down().await
 }
+
+//@ clock: real
+//@ order: the handler has ended
+//@ stderr: the bug
+//@ try: /ada -> hello ada

@@ -14,7 +14,6 @@
 //! See also: `unit_testing`, `retry`, `timers`.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, loop.time, asyncio.Runner
-//! try: -> no answer after 9s
 
 use std::time::Duration;
 
@@ -65,9 +64,11 @@ pub async fn settle() {
 
 /// Tests three calls that hang. `#[tokio::test(start_paused = true)]` makes such a clock.
 #[tokio::main(flavor = "current_thread", start_paused = true)]
-pub async fn main() {
+async fn main() {
     let start = tokio::time::Instant::now();
     let answer = retry(|_| std::future::pending::<Option<&str>>()).await;
     let answer = answer.unwrap_or("no answer");
     println!("{answer} after {:?}", start.elapsed());
 }
+
+//@ try: -> no answer after 9s

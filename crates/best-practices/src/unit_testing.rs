@@ -14,7 +14,6 @@
 //! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, unittest.mock.AsyncMock, asyncio.timeout
-//! try: missing.txt 10 -> NotFound
 
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ impl<S: Source> Calculator<S> {
 
 /// Adds to a number in a file: `cargo run -- PATH 10`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     struct Files;
 
     impl Source for Files {
@@ -160,3 +159,5 @@ mod tests {
         assert_eq!(start.elapsed(), TIMEOUT);
     }
 }
+
+//@ try: missing.txt 10 -> NotFound

@@ -15,7 +15,6 @@
 //!
 //! asyncio: loop.slow_callback_duration, loop.set_debug, PYTHONASYNCIODEBUG
 //! asyncio: asyncio.run(debug=)
-//! clock: real
 //! differs: asyncio reports a slow step when it has ended, the watchdog while it runs
 
 use std::collections::{HashMap, HashSet};
@@ -124,7 +123,8 @@ fn print_labels() {
     println!("labels printed");
 }
 
-pub async fn run() -> Result<(), tokio::task::JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), tokio::task::JoinError> {
     let limit = Duration::from_millis(100);
     let watchdog = Watchdog::start(limit, |name, _| println!("slow: {name}"));
 
@@ -139,7 +139,4 @@ pub async fn run() -> Result<(), tokio::task::JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), tokio::task::JoinError> {
-    run().await
-}
+//@ clock: real

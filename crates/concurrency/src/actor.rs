@@ -15,8 +15,6 @@
 //! In production: restart an actor that panics, as `background_services` does.
 //!
 //! asyncio: asyncio.Queue, loop.create_future, asyncio.Future.set_result, asyncio.timeout
-//! stderr: the ledger is torn
-//! try: be to be or not to be -> be: 2
 
 use std::error::Error;
 use std::fmt;
@@ -155,7 +153,7 @@ impl Actor for Words {
 
 /// Counts the first word among the others: `cargo run -- be to be or not to be`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let wanted = args.next().ok_or("usage: WORD TEXT...")?;
     let (words, _task) = start(Words::default(), 8);
@@ -168,3 +166,6 @@ pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("{wanted}: {count}");
     Ok(())
 }
+
+//@ stderr: the ledger is torn
+//@ try: be to be or not to be -> be: 2

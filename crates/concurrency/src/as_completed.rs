@@ -36,7 +36,8 @@ async fn use_it(id: u32, result: Result<String, String>) {
     sleep(Duration::from_millis(250)).await;
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let requests = [(1, 400), (2, 100), (3, 200), (4, 300)];
     let fetch = async |(id, millis)| (id, fetch_data(id, millis).await);
 
@@ -55,9 +56,4 @@ pub async fn run() -> Result<(), JoinError> {
         use_it(id, result).await;
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

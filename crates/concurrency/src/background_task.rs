@@ -16,7 +16,6 @@
 //! See also: `background_services` (clean-up that awaits), `semaphore`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
-//! stderr: no address given
 
 use std::time::Duration;
 
@@ -53,7 +52,8 @@ async fn send_mail_or_report(to: &str) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Awaited when it is needed:");
     let background_task = tokio::spawn(long_running_process());
     println!("{}", quick_operation().await);
@@ -78,7 +78,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ stderr: no address given

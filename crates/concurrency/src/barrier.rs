@@ -34,7 +34,8 @@ async fn work(name: &'static str, delays: [u64; 2], barrier: Arc<Barrier>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let millis = Duration::from_millis;
 
     println!("Three workers, two steps:");
@@ -68,9 +69,4 @@ pub async fn run() {
             Err(_) => println!("{name} gives up after 0.2 s"),
         }
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

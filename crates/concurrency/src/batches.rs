@@ -61,7 +61,8 @@ pub async fn try_process_batches(items: &[u32], size: usize) -> Result<Vec<u32>,
     Ok(results)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Twelve items, one of them slow:");
     let items: Vec<u32> = (0..12).collect();
     println!("{:?}", process_batches(&items, 5).await);
@@ -72,9 +73,4 @@ pub async fn run() {
         Ok(results) => println!("{results:?}"),
         Err(error) => println!("Error: {error}"),
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

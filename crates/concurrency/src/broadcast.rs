@@ -50,7 +50,8 @@ fn send(news: &broadcast::Sender<u32>, number: u32) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let sender = broadcast::Sender::new(CAPACITY);
 
     println!("Nobody listens:");
@@ -72,9 +73,4 @@ pub async fn run() -> Result<(), JoinError> {
         ended?;
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

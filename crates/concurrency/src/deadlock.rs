@@ -73,7 +73,8 @@ async fn both(
     ended.unwrap_or(Err("still waiting after 0.5 s")).map(drop)
 }
 
-pub async fn run() -> Transferred {
+#[tokio::main]
+async fn main() -> Transferred {
     let account = |name| Account {
         name,
         balance: Mutex::new(100),
@@ -93,9 +94,4 @@ pub async fn run() -> Transferred {
         println!("From A to A: {error}");
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Transferred {
-    run().await
 }

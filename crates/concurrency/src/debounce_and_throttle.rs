@@ -118,7 +118,8 @@ async fn type_words(events: mpsc::Sender<u32>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Debounced by 250 ms:");
     let (sender, events) = mpsc::channel(8);
     let quiet = Duration::from_millis(250);
@@ -135,9 +136,4 @@ pub async fn run() {
     while let Some(event) = throttled.next().await {
         println!("Event {event}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

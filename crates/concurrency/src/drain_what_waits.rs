@@ -54,7 +54,8 @@ fn report((taken, more): (Vec<u32>, bool)) {
     println!("took {taken:?}, {then}");
 }
 
-pub async fn run() -> Result<(), SendError<u32>> {
+#[tokio::main]
+async fn main() -> Result<(), SendError<u32>> {
     println!("While one batch is written, the next one gathers:");
     let (sender, receiver) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write_batches(receiver));
@@ -77,9 +78,4 @@ pub async fn run() -> Result<(), SendError<u32>> {
     drop(sender);
     report(take_waiting(&mut receiver));
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), SendError<u32>> {
-    run().await
 }

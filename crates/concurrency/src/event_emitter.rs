@@ -16,7 +16,6 @@
 //! sender waits for slow receivers.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), lambda
-//! try: Ann Bo -> Bo is too short
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -178,7 +177,7 @@ impl<T, E> Shared<T, E> {
 
 /// Emits each argument to two listeners: `cargo run -- Ann Bo`.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let emitter = EventEmitter::<_, Box<dyn std::error::Error + Send + Sync>>::default();
     let greet = async |name| {
         println!("Hello, {name}!");
@@ -196,3 +195,5 @@ pub async fn main() {
         }
     }
 }
+
+//@ try: Ann Bo -> Bo is too short

@@ -58,7 +58,8 @@ fn print_result(result: Result<String, String>) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("The first that completes:");
     let fetches = [fetch_data("slow.com", 300), fetch_data("fast.com", 100)];
     if let Some(first) = first_completed(fetches).await {
@@ -71,9 +72,4 @@ pub async fn run() -> Result<(), JoinError> {
         print_result(first?);
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -57,7 +57,8 @@ async fn fetch_data(url: &str, millis: u64) -> Result<String, Failure> {
     Ok(format!("Data from {url}"))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("The first that succeeds:");
     let requests = [("slow.com", 300), ("broken.com", 100), ("fast.com", 200)];
     let fetches = requests.map(|(url, millis)| fetch_data(url, millis));
@@ -70,9 +71,4 @@ pub async fn run() {
     for error in first_success(fetches).await.err().unwrap_or_default() {
         println!("Error: {error}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

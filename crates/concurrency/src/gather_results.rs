@@ -25,7 +25,8 @@ pub async fn fetch_data(id: u32, millis: u64) -> String {
     format!("Data {id}")
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     // one, two = await asyncio.gather(fetch_data(1, 0.2), fetch_data(2, 0.1))
     let (one, two) = join!(fetch_data(1, 200), fetch_data(2, 100));
     println!("{one}, {two}");
@@ -34,9 +35,4 @@ pub async fn run() {
     // results = await asyncio.gather(*fetches)
     let fetches = requests.map(|(id, millis)| fetch_data(id, millis));
     println!("Results: {}", join_all(fetches).await.join(", "));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -13,7 +13,6 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.wait, asyncio.Task.cancel, asyncio.Task.result
 //! differs: a key used twice aborts the first task; a dict lets it run on
-//! stderr: user 0 is not a user
 
 use std::time::Duration;
 
@@ -50,7 +49,8 @@ async fn report_all(mut tasks: Loading) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Outcomes as they come, one task aborted:");
     let mut tasks = Loading::new();
     tasks.spawn("Ann", load(1, 300));
@@ -82,7 +82,4 @@ pub async fn run() {
     println!("0.2 s later");
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ stderr: user 0 is not a user

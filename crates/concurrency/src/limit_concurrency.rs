@@ -25,15 +25,11 @@ pub async fn operation(number: u32, semaphore: &Semaphore) -> Result<u32, Acquir
     Ok(number * number)
 }
 
-pub async fn run() -> Result<(), AcquireError> {
+#[tokio::main]
+async fn main() -> Result<(), AcquireError> {
     let semaphore = Semaphore::new(3);
     let operations = (1..=10).map(|number| operation(number, &semaphore));
     let results: Result<Vec<_>, _> = join_all(operations).await.into_iter().collect();
     println!("Results: {:?}", results?);
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), AcquireError> {
-    run().await
 }

@@ -57,7 +57,8 @@ async fn transfer_in_two_steps(amount: u32, accounts: &Mutex<Accounts>) {
     accounts.ben += amount;
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Locked across an await:");
     let shared_resource = Arc::new(Mutex::new(0));
     let mut workers = JoinSet::new();
@@ -79,9 +80,4 @@ pub async fn run() {
         let accounts = accounts.lock().await;
         println!("Out of time: Ada {}, Ben {}", accounts.ada, accounts.ben);
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

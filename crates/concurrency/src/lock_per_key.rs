@@ -98,7 +98,8 @@ async fn update(account: &str, millis: u64, locks: &LockPerKey<String>) {
     println!("{}: update ends", guard.key());
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let locks = LockPerKey::default();
     join!(
         update("Ada's account", 100, &locks),
@@ -106,9 +107,4 @@ pub async fn run() {
         update("Bob's account", 150, &locks),
     );
     println!("Keys in use: {}", locks.keys_in_use());
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -58,7 +58,8 @@ async fn increment_at_once(counter: Counter) {
     *counter.lock() += 1;
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Read, wait, write:");
     let counter = Counter::default();
     let tasks: JoinSet<()> = (0..TASKS).map(|_| increment(counter.clone())).collect();
@@ -78,9 +79,4 @@ pub async fn run() {
     let tasks: JoinSet<()> = (0..TASKS).map(at_once).collect();
     tasks.join_all().await;
     println!("{}", counter.lock());
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

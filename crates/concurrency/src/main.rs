@@ -3,6 +3,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // Run many and wait
 mod gather_results;

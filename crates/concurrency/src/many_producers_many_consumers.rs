@@ -13,7 +13,6 @@
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get, asyncio.TaskGroup
-//! order: produced
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +63,8 @@ async fn consumer(id: u32, queue: SharedReceiver<String>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let (sender, receiver) = mpsc::channel(2);
     let receiver = SharedReceiver::new(receiver);
     let mut tasks = JoinSet::new();
@@ -81,7 +81,4 @@ pub async fn run() {
     println!("All consumers have ended");
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ order: produced

@@ -93,7 +93,8 @@ async fn fetch(name: &str, millis: u64) -> Result<String, String> {
     Ok(name.to_uppercase())
 }
 
-pub async fn run() -> Result<(), String> {
+#[tokio::main]
+async fn main() -> Result<(), String> {
     println!("Three at once, for two lists:");
     let permits = Arc::new(Semaphore::new(3));
     let first = [("a", 400), ("b", 100), ("c", 200), ("d", 200)];
@@ -113,9 +114,4 @@ pub async fn run() -> Result<(), String> {
     sleep(Duration::from_millis(500)).await;
     println!("0.5 s later");
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), String> {
-    run().await
 }

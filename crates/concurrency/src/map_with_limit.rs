@@ -55,7 +55,8 @@ async fn fetch(host: &str, name: &str, millis: u64) -> Result<String, String> {
     Ok(format!("{host}/{name}"))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let host = String::from("api.com");
 
     println!("Two at once:");
@@ -71,9 +72,4 @@ pub async fn run() {
     }
     sleep(Duration::from_millis(500)).await;
     println!("0.5 s later");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -13,8 +13,6 @@
 //! See also: `single_flight` (one load for each of many keys), `lock`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout
-//! order: B loads
-//! order: C got
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +54,8 @@ async fn ask(name: &'static str, start: u64, settings: Arc<Settings>) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("The first one fails:");
     let settings = Arc::new(Settings::default());
     let mut tasks = JoinSet::new();
@@ -82,7 +81,5 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ order: B loads
+//@ order: C got

@@ -82,7 +82,8 @@ fn report(outcome: Outcome) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("The slowest stage sets the pace:");
     report(pipeline(&["1", "2", "3", "4"]).await);
 
@@ -91,9 +92,4 @@ pub async fn run() {
 
     sleep(Duration::from_millis(500)).await;
     println!("0.5 s later");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

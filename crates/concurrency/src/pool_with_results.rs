@@ -15,7 +15,6 @@
 //! See also: `worker_pool`, `semaphore`, `map_in_tasks`, `blocking_in_threads`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore
-//! order: Job
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +82,8 @@ async fn square(number: u32) -> Result<u32, String> {
     Ok(number * number)
 }
 
-pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let pool = Pool::new(2);
     let mut jobs = Vec::new();
     for number in 1..=4 {
@@ -102,7 +102,4 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    run().await
-}
+//@ order: Job

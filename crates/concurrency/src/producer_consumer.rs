@@ -50,7 +50,8 @@ async fn consumer(busy: Duration, mut queue: mpsc::Receiver<u32>) -> u32 {
     consumed
 }
 
-pub async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
     println!("A slow consumer:");
     let (sender, receiver) = mpsc::channel(CAPACITY);
     let producer_task = tokio::spawn(producer(5, sender));
@@ -67,9 +68,4 @@ pub async fn run() -> Result<(), Failure> {
         println!("Error: {error}");
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
 }

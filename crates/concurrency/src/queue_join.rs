@@ -39,7 +39,8 @@ async fn work(mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-pub async fn run() -> Result<(), SendError<Job>> {
+#[tokio::main]
+async fn main() -> Result<(), SendError<Job>> {
     let (sender, receiver) = mpsc::channel(2);
     let unfinished = TaskTracker::new();
     // While a tracker is open, `wait` never returns.
@@ -69,9 +70,4 @@ pub async fn run() -> Result<(), SendError<Job>> {
         Err(_) => println!("unfinished after 0.3 s"),
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), SendError<Job>> {
-    run().await
 }

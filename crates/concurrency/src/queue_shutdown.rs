@@ -16,8 +16,6 @@
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, asyncio.Queue.shutdown(immediate=True)
 //! asyncio: asyncio.QueueShutDown
-//! order: added
-//! order: came too late
 
 use std::time::Duration;
 
@@ -60,7 +58,8 @@ async fn consumer(mut queue: mpsc::Receiver<String>) {
     println!("drained");
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Closed, and drained:");
     let (sender, receiver) = mpsc::channel(CAPACITY);
     let producer_task = tokio::spawn(producer(sender.clone()));
@@ -82,7 +81,5 @@ pub async fn run() -> Result<(), JoinError> {
     producer_task.await
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ order: added
+//@ order: came too late

@@ -31,13 +31,9 @@ pub async fn race_tasks() -> String {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("{}", race_tasks().await);
     sleep(Duration::from_millis(200)).await;
     println!("0.2 s later, nothing else was fetched");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

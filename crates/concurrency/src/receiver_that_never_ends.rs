@@ -55,7 +55,8 @@ async fn read(page: Page) {
     // The page is dropped here, and its sender with it.
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("The producer has ended, and nobody tells the receiver:");
     let (sender, mut receiver) = mpsc::unbounded_channel();
     tokio::spawn(produce(1, sender.clone()));
@@ -79,9 +80,4 @@ pub async fn run() {
         read(page).await;
     }
     println!("all pages are read");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -110,7 +110,8 @@ async fn call(name: &str, weight: u32, limit: &ResizableLimit) {
     sleep(Duration::from_millis(100)).await;
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let limit = ResizableLimit::new(1);
     println!("One at once, then two:");
     let grow = async {
@@ -130,9 +131,4 @@ pub async fn run() {
     };
     let calls = ["E", "F", "G", "H"].map(|name| call(name, 1, &limit));
     join!(futures::future::join_all(calls), shrink);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

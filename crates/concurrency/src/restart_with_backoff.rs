@@ -99,7 +99,8 @@ async fn read_feed(run: u32, time: Duration) -> Result<(), Failure> {
     Err(format!("run {run} lost its connection").into())
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let policy = RestartPolicy {
         max_restarts: 3,
         within: Duration::from_secs(2),
@@ -118,9 +119,4 @@ pub async fn run() {
         Ok(()) => println!("The end"),
         Err(error) => println!("Gave up: {error}"),
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -70,7 +70,8 @@ async fn writer(start: u64, lock: Arc<RwLock<u32>>) {
     println!("the writer has written");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Two readers, a writer, and a late reader:");
     let lock = Arc::new(RwLock::new(7));
     let mut tasks = JoinSet::new();
@@ -94,9 +95,4 @@ pub async fn run() {
     };
     let (a, b) = join!(get(&cache, "key", "A"), later);
     println!("A got {a}, B got {b}");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -14,8 +14,6 @@
 //! another one starts a new call.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
-//! stderr: there is no user 0
-//! try: Cargo.lock -> reading Cargo.lock
 
 use std::collections::HashMap;
 use std::fmt;
@@ -141,7 +139,7 @@ impl<K: Eq + Hash, V> Drop for Flight<K, V> {
 
 /// Reads a file once for three callers: `cargo run -- Cargo.toml`.
 #[tokio::main]
-pub async fn main() -> Result<(), NoResult> {
+async fn main() -> Result<(), NoResult> {
     let files = SingleFlight::new();
     let path = std::env::args().nth(1).unwrap_or_default();
     let read = async || {
@@ -162,3 +160,6 @@ pub async fn main() -> Result<(), NoResult> {
     }
     Ok(())
 }
+
+//@ stderr: there is no user 0
+//@ try: Cargo.lock -> reading Cargo.lock

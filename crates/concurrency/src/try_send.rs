@@ -56,7 +56,8 @@ async fn offer_the_freshest(
     Ok(())
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Refused when the queue is full:");
     let (sender, mut receiver) = mpsc::channel(2);
     let consume_three = async move {
@@ -82,9 +83,4 @@ pub async fn run() {
     while let Ok(number) = receiver.recv().await {
         process(number).await;
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

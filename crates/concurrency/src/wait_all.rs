@@ -32,16 +32,12 @@ pub fn describe(outcome: Result<Result<String, String>, JoinError>) -> String {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let tasks = [task("Task-1", 2), task("Task-2", 1), task("Task-3", 3)];
     // done, pending = await asyncio.wait(tasks)
     let done = join_all(tasks.map(tokio::spawn)).await;
     for outcome in done {
         println!("{}", describe(outcome));
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -44,7 +44,8 @@ async fn warn_at(limit: u32, mut degrees: watch::Receiver<u32>) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let (sender, receiver) = watch::channel(20);
     let mut tasks = JoinSet::new();
     tasks.spawn(draw(receiver.clone()));
@@ -63,9 +64,4 @@ pub async fn run() -> Result<(), JoinError> {
         ended?;
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

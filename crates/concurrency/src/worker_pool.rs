@@ -15,9 +15,6 @@
 //! See also: `pool_with_results`, `job_workers`, `map_with_limit`, `drain_what_waits`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.shutdown, loop.create_future
-//! order: fetching
-//! stderr: /0 has no host
-//! try: Cargo.toml missing.txt -> missing.txt: No such file
 
 use std::any::Any;
 use std::fmt;
@@ -145,7 +142,7 @@ fn text(payload: Box<dyn Any + Send>) -> String {
 
 /// Counts the lines of each file, two files at a time: `cargo run -- Cargo.toml`.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let (jobs, mut results) = worker_pool(2, 1, async |path: String| {
         let text = tokio::fs::read_to_string(path).await;
         text.map(|text| text.lines().count())
@@ -167,3 +164,7 @@ pub async fn main() {
         }
     }
 }
+
+//@ order: fetching
+//@ stderr: /0 has no host
+//@ try: Cargo.toml missing.txt -> missing.txt: No such file

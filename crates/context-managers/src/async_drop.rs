@@ -12,7 +12,6 @@
 //!
 //! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
 //! differs: in asyncio the end of the block waits for the close
-//! try: log.txt hello -> log.txt: hello
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -149,7 +148,7 @@ impl AsyncClose for tokio::io::BufWriter<tokio::fs::File> {
 
 /// Writes to a buffer that is flushed as it is dropped: `cargo run -- log.txt hello`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(text)) = (args.next(), args.next()) else {
         return Err("usage: FILE TEXT".into());
@@ -163,3 +162,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{path}: {}", tokio::fs::read_to_string(&path).await?);
     Ok(())
 }
+
+//@ try: log.txt hello -> log.txt: hello

@@ -67,7 +67,8 @@ pub async fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-pub async fn run() -> io::Result<()> {
+#[tokio::main]
+async fn main() -> io::Result<()> {
     let folder = spawn_blocking(TempDir::new).await??;
     let (poem, log) = (
         folder.path().join("poem.txt"),
@@ -102,9 +103,4 @@ pub async fn run() -> io::Result<()> {
     drop(file);
     println!("{} bytes", fs::metadata(&log).await?.len());
     spawn_blocking(|| folder.close()).await?
-}
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
 }

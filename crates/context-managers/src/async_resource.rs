@@ -13,7 +13,6 @@
 //!
 //! asyncio: async with, __aenter__, __aexit__, asyncio.timeout
 //! differs: asyncio also closes after a bug, a timeout, and an error outside a block
-//! stderr: no table is called ;
 
 use std::time::Duration;
 
@@ -78,7 +77,8 @@ async fn careless_ratio(orders: &str, users: &str) -> Result<u32, String> {
     Ok(ratio)
 }
 
-pub async fn run() -> Result<(), String> {
+#[tokio::main]
+async fn main() -> Result<(), String> {
     println!("Success, an early return and an error:");
     println!("{} for each user", ratio("orders", "users").await?);
     println!("{} for each guest", ratio("orders", "guests").await?);
@@ -105,7 +105,4 @@ pub async fn run() -> Result<(), String> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), String> {
-    run().await
-}
+//@ stderr: no table is called ;

@@ -36,7 +36,8 @@ impl Database {
     }
 }
 
-pub async fn run() {
+/// Sends a query and one that is wrong, and disconnects in any case.
+pub async fn query_users() -> Result<String, &'static str> {
     let database = Database::connect().await;
     let result = async {
         println!("{}", database.query("SELECT * FROM users").await?);
@@ -44,10 +45,10 @@ pub async fn run() {
     }
     .await;
     database.disconnect().await;
-    println!("{}", result.unwrap_or_else(String::from));
+    result
 }
 
 #[tokio::main]
-pub async fn main() {
-    run().await;
+async fn main() {
+    println!("{}", query_users().await.unwrap_or_else(String::from));
 }

@@ -26,15 +26,11 @@ pub async fn with_file<T>(name: &str, body: impl AsyncFnOnce(&str) -> T) -> T {
     result
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let line = with_file("data.txt", async |file| {
         println!("Working with {file}");
         Err("Error: the file is empty")
     });
     println!("{}", line.await.unwrap_or_else(|error| error));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

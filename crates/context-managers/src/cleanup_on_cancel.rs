@@ -14,7 +14,6 @@
 //!
 //! asyncio: finally, asyncio.Task.cancel, asyncio.shield, asyncio.TaskGroup
 //! differs: in asyncio a finally runs after a cancel, and the caller waits for it
-//! try: app.lock 5000 -> app.lock is removed
 
 use tokio::select;
 use tokio::task::JoinError;
@@ -65,7 +64,7 @@ pub async fn with_clean_up<T: Send + 'static>(
 
 /// Holds a lock file for some milliseconds, at most 100: `cargo run -- app.lock 5000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(millis)) = (args.next(), args.next()) else {
         return Err("usage: FILE MILLISECONDS".into());
@@ -88,3 +87,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tasks.wait().await;
     Ok(())
 }
+
+//@ try: app.lock 5000 -> app.lock is removed

@@ -17,7 +17,6 @@
 //! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.Semaphore
-//! try: 127.0.0.1:1 -> ConnectionRefused
 
 use std::error::Error;
 use std::fmt;
@@ -214,7 +213,7 @@ impl<C> Drop for Pooled<C> {
 
 /// Sends a ping to a Redis server: `cargo run -- localhost:6379`.
 #[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
+async fn main() -> Result<(), BoxError> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     struct Connection {
@@ -248,3 +247,5 @@ pub async fn main() -> Result<(), BoxError> {
     println!("{}", answer.escape_ascii());
     Ok(())
 }
+
+//@ try: 127.0.0.1:1 -> ConnectionRefused

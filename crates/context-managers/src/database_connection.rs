@@ -12,9 +12,6 @@
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: sqlite3.connect, asyncio.to_thread, asyncio.Lock, __aenter__, __aexit__
-//! clock: real
-//! try: users.db Ada -> users: 1
-//! try: users.db Ada -> UNIQUE constraint failed
 
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +84,7 @@ impl Database {
 
 /// Adds a user to a database, and counts all users: `cargo run -- users.db Ada`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let (Some(path), Some(name)) = (args.next(), args.next()) else {
         return Err("usage: FILE NAME".into());
@@ -104,3 +101,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("users: {count}");
     Ok(())
 }
+
+//@ clock: real
+//@ try: users.db Ada -> users: 1
+//@ try: users.db Ada -> UNIQUE constraint failed

@@ -14,7 +14,6 @@
 //! See also: `async_drop`, `cleanup_on_cancel`, `exit_stack`.
 //!
 //! asyncio: with, finally, asyncio.Task.cancel
-//! stderr: the card is torn
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -71,7 +70,8 @@ async fn book(seats: Arc<AtomicU32>, card: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-pub async fn run() -> Result<(), &'static str> {
+#[tokio::main]
+async fn main() -> Result<(), &'static str> {
     let seats = Arc::new(AtomicU32::new(3));
 
     println!("The payment fails:");
@@ -103,7 +103,4 @@ pub async fn run() -> Result<(), &'static str> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), &'static str> {
-    run().await
-}
+//@ stderr: the card is torn

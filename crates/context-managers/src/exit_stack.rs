@@ -15,8 +15,6 @@
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!
 //! asyncio: contextlib.AsyncExitStack, asyncio.Task.cancel, asyncio.create_task
-//! stderr: tape is stuck
-//! try: a.txt b.txt -> b.txt is complete
 //! differs: asyncio closes the resources of a forgotten stack late and in no order
 
 use std::any::Any;
@@ -205,7 +203,7 @@ impl<R> DerefMut for Entered<'_, R> {
 
 /// Writes a line to each file: `cargo run -- a.txt b.txt`.
 #[tokio::main]
-pub async fn main() -> Result<(), ExitErrors<std::io::Error>> {
+async fn main() -> Result<(), ExitErrors<std::io::Error>> {
     use tokio::io::AsyncWriteExt;
 
     let tracker = TaskTracker::new();
@@ -232,3 +230,6 @@ pub async fn main() -> Result<(), ExitErrors<std::io::Error>> {
     tracker.wait().await;
     closed
 }
+
+//@ stderr: tape is stuck
+//@ try: a.txt b.txt -> b.txt is complete

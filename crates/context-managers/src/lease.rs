@@ -13,8 +13,6 @@
 //! See also: `pg_leader`, `redis_lock`, `semaphore`, `job_queue`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with, __aenter__, __aexit__
-//! try: 5000 50 -> lease 1 is still held
-//! try: 50 200 -> Expired
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -158,7 +156,7 @@ impl Drop for Lease {
 
 /// Works some milliseconds under a lease, without renewing it: `cargo run -- 500 200`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let millis = std::env::args().skip(1).map(|millis| millis.parse());
     let millis: Vec<u64> = millis.collect::<Result<_, _>>()?;
     let [ttl, work] = millis.as_slice() else {
@@ -171,3 +169,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("lease {} is still held", lease.token());
     Ok(())
 }
+
+//@ try: 5000 50 -> lease 1 is still held
+//@ try: 50 200 -> Expired

@@ -3,6 +3,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // Resources
 mod async_with;

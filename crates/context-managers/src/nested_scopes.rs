@@ -110,7 +110,8 @@ fn report<T, E: std::fmt::Display>(server: &Server, result: Result<T, E>) {
     println!("still open: {}", server.open.load(Relaxed));
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let server = Server::default();
 
     println!("Opened in order, closed in reverse:");
@@ -128,9 +129,4 @@ pub async fn run() {
     println!("Both are opened at once, and one is left open as the other fails:");
     let both = tokio::try_join!(server.connect("cellar"), server.connect("attic"));
     report(&server, both);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

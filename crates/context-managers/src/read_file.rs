@@ -10,7 +10,6 @@
 //! See also: `async_files`, `temporary_directory`, `write_whole_file`.
 //!
 //! asyncio: aiofiles.open
-//! try: missing.txt copy.txt -> No such file or directory
 
 use std::io;
 
@@ -24,10 +23,12 @@ pub async fn copy_in_capitals(from: &str, to: &str) -> io::Result<()> {
 
 /// Copies a file, in capital letters: `cargo run -- notes.txt copy.txt`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let (Some(from), Some(to)) = (args.next(), args.next()) else {
         return Err("usage: FROM TO".into());
     };
     Ok(copy_in_capitals(&from, &to).await?)
 }
+
+//@ try: missing.txt copy.txt -> No such file or directory

@@ -16,8 +16,6 @@
 //! See also: `transaction` (awaits between statements), `sqlite_pool`, `retry`.
 //!
 //! asyncio: asyncio.to_thread, asyncio.Lock
-//! clock: real
-//! try: 2 tea 900 jam -> taken: 1
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -160,7 +158,7 @@ impl Drop for UndoOnPanic<'_> {
 
 /// Takes items that are there out of the stock: `cargo run -- 2 tea 900 jam`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let connection = Connection::open("shop.db")?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS stock (
@@ -183,3 +181,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("taken: {}", taken.await?);
     Ok(())
 }
+
+//@ clock: real
+//@ try: 2 tea 900 jam -> taken: 1

@@ -15,8 +15,6 @@
 //!
 //! asyncio: contextlib.asynccontextmanager, async with, finally, asyncio.timeout
 //! differs: asyncio also runs `finally` when the caller stops waiting
-//! stderr: no such page
-//! try: notes.txt hello -> notes.txt is on the disk
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -78,7 +76,7 @@ pub async fn scoped<R, T, E>(
 
 /// Writes a text, and syncs the file also after an error: `cargo run -- notes.txt hello`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use tokio::io::AsyncWriteExt;
 
     let mut args = std::env::args().skip(1);
@@ -92,3 +90,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{path} is on the disk");
     Ok(())
 }
+
+//@ stderr: no such page
+//@ try: notes.txt hello -> notes.txt is on the disk

@@ -48,15 +48,11 @@ pub async fn fetch(pool: &Pool, table: &str) -> Result<String, AcquireError> {
     Ok(format!("Rows of {table}"))
 }
 
-pub async fn run() -> Result<(), AcquireError> {
+#[tokio::main]
+async fn main() -> Result<(), AcquireError> {
     let (permits, idle) = (Semaphore::new(3), Mutex::default());
     let pool = Pool { permits, idle };
     let rows = ["A", "B", "C", "D", "E"].map(|table| fetch(&pool, table));
     println!("{}", futures::future::try_join_all(rows).await?.join(", "));
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), AcquireError> {
-    run().await
 }

@@ -13,7 +13,6 @@
 //! See also: `async_files`, `drop_guard`.
 //!
 //! asyncio: tempfile.TemporaryDirectory, contextlib.asynccontextmanager
-//! stderr: no template for an invoice
 
 use std::error::Error;
 use std::io;
@@ -71,7 +70,8 @@ async fn print_count(parent: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn run() -> Result<(), Failure> {
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
     let outer = spawn_blocking(TempDir::new).await??;
     let parent = outer.path();
 
@@ -104,7 +104,4 @@ pub async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}
+//@ stderr: no template for an invoice

@@ -13,8 +13,6 @@
 //! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.to_thread, asyncio.Lock
-//! stderr: nobody has checked it
-//! try: ann bob 300 -> CHECK constraint failed: balance >= 0
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -153,7 +151,7 @@ impl Drop for Open {
 
 /// Pays from one account to another: `cargo run -- ann bob 30`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [from, to, amount] = args.as_slice() else {
         return Err("usage: FROM TO AMOUNT".into());
@@ -177,3 +175,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{from} has paid {amount} to {to}");
     Ok(())
 }
+
+//@ stderr: nobody has checked it
+//@ try: ann bob 300 -> CHECK constraint failed: balance >= 0

@@ -88,7 +88,8 @@ async fn use_connection(registry: &Registry, name: &str, has_work: bool) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let registry = Registry::default();
 
     println!("One user closes its connection, another forgets to:");
@@ -101,9 +102,4 @@ pub async fn run() {
     println!("{} are open", registry.open().len());
     registry.close_all().await;
     println!("{} are open", registry.open().len());
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

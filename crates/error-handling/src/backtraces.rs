@@ -16,7 +16,6 @@
 //! See also: `error_context`, `log_errors`, `panic_hook`, `debugging`.
 //!
 //! asyncio: BaseException.add_note, asyncio.create_task
-//! clock: real
 //! differs: a traceback of asyncio goes through the task, to the function that awaits it
 
 use std::backtrace::Backtrace;
@@ -98,7 +97,8 @@ fn frames(result: Result<u32, Closed>) -> [String; 2] {
     })
 }
 
-pub async fn run() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
     let (awaited, spawned) = join!(show_page(false), show_page(true));
     // Printing a backtrace blocks: the first one reads the symbols of the whole program.
     let printed = spawn_blocking(|| [frames(awaited), frames(spawned)]);
@@ -120,7 +120,4 @@ pub async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> anyhow::Result<()> {
-    run().await
-}
+//@ clock: real

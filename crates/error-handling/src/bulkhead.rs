@@ -16,7 +16,6 @@
 //! See also: `semaphore`, `circuit_breaker`, `timeouts`.
 //!
 //! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager, asyncio.timeout
-//! try: localhost:1 localhost:2 localhost:3 localhost:4 -> localhost:4: the queue is full
 
 use tokio::sync::Semaphore;
 
@@ -76,7 +75,7 @@ impl Bulkhead {
 
 /// Looks up hosts, two at a time and one in the queue: `cargo run -- localhost:80 ...`.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let bulkhead = Bulkhead::new(2, 1);
     let look_up = async |host: String| match bulkhead
         .run(|| tokio::net::lookup_host(&host))
@@ -88,3 +87,5 @@ pub async fn main() {
     };
     futures::future::join_all(std::env::args().skip(1).map(look_up)).await;
 }
+
+//@ try: localhost:1 localhost:2 localhost:3 localhost:4 -> localhost:4: the queue is full

@@ -31,13 +31,9 @@ pub async fn with_timeout(seconds: u64) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     for seconds in [1, 0, 5] {
         with_timeout(seconds).await;
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

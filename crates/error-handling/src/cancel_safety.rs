@@ -134,7 +134,8 @@ where
     sending.await
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("A read that is cancelled half-way:");
     show(careless).await?;
 
@@ -143,9 +144,4 @@ pub async fn run() -> Result<(), JoinError> {
 
     println!("A struct that keeps the bytes:");
     show(buffered).await
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

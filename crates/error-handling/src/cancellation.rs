@@ -85,7 +85,8 @@ async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
     Ok(())
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Cancelled at an await:");
     cancel(tokio::spawn(write_to_file(4))).await?;
 
@@ -104,9 +105,4 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(Duration::from_millis(250)).await;
     stop.cancel();
     task.await
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

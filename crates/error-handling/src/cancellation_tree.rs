@@ -13,7 +13,6 @@
 //! See also: `cancellation`, `graceful_shutdown`, `structured_scope`.
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.wait, asyncio.FIRST_COMPLETED
-//! try: 5000 50 -> stopped, the time limit
 
 use std::sync::{Arc, OnceLock};
 
@@ -124,7 +123,7 @@ impl<R: Clone> Drop for StopOnDrop<R> {
 
 /// Works for some milliseconds, within a time limit: `cargo run -- 5000 50`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let millis = std::env::args().skip(1).map(|millis| millis.parse());
     let millis: Vec<u64> = millis.collect::<Result<_, _>>()?;
     let [work, limit] = millis.as_slice() else {
@@ -144,3 +143,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ try: 5000 50 -> stopped, the time limit

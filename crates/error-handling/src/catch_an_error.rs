@@ -23,7 +23,8 @@ pub async fn risky_operation(text: &str) -> Result<u32, ParseIntError> {
     text.parse()
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     for text in ["7", "seven"] {
         match risky_operation(text).await {
             Ok(number) => println!("Got {number}"),
@@ -33,9 +34,4 @@ pub async fn run() {
         // finally:
         println!("Cleanup");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

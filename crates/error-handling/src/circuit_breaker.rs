@@ -16,7 +16,6 @@
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!
 //! asyncio: asyncio.timeout, asyncio.CancelledError, asyncio.gather, except, raise
-//! try: 127.0.0.1:1 -> the circuit is open
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -209,7 +208,7 @@ impl<E> Drop for Admitted<'_, E> {
 
 /// Connects to a server five times: `cargo run -- localhost:5432`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: HOST:PORT")?;
     let breaker =
         CircuitBreaker::new(3, Duration::from_secs(10), |_: &std::io::Error| true);
@@ -226,3 +225,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
+
+//@ try: 127.0.0.1:1 -> the circuit is open

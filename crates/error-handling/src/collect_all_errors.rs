@@ -84,7 +84,8 @@ fn report<T>(result: Result<T, Vec<Invalid>>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("One mistake at a time:");
     report(first_mistake("Ann", "old").await);
     report(first_mistake("Anna", "old").await);
@@ -100,9 +101,4 @@ pub async fn run() {
     report(all_or_errors(
         join_all(["Bob", "Eve", "Dan"].map(check_name)).await,
     ));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -82,7 +82,8 @@ async fn back_up(host: &str) -> Result<(), BackupError> {
     Ok(connect(host).await?)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Each error with its cause, and what to do:");
     let hosts = ["slow.com", "closed.com", "fast.com"];
     for (operation, host) in ["upload", "upload", "delete"].into_iter().zip(hosts) {
@@ -100,9 +101,4 @@ pub async fn run() {
     if let Err(error) = back_up("closed.com").await {
         println!("{}", report(&error));
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

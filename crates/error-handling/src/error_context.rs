@@ -15,7 +15,6 @@
 //!
 //! asyncio: BaseException.add_note, raise, except
 //! differs: Rust prints the reason last; Python prints it first, and then the notes
-//! exit: 1 cannot start
 
 use std::time::Duration;
 
@@ -68,7 +67,8 @@ fn is_missing(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::NotFound(_)))
 }
 
-pub async fn run() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     println!("Each error in one line, and with all lines:");
     for user in ["ada", "bob", "cy"] {
         match start(user).await {
@@ -86,7 +86,4 @@ pub async fn run() -> Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<()> {
-    run().await
-}
+//@ exit: 1 cannot start

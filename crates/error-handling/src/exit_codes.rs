@@ -13,7 +13,6 @@
 //! See also: `async_main_with_args`, `error_context`.
 //!
 //! asyncio: sys.exit, os._exit, asyncio.run, SystemExit
-//! exit: 1 NoPage
 
 use std::env;
 use std::fmt;
@@ -70,7 +69,8 @@ async fn fetch(page: &str) -> Result<String, Failure> {
 }
 
 /// Runs the program. Its argument says how it ends.
-pub async fn run() -> Result<ExitCode, Failure> {
+#[tokio::main]
+async fn main() -> Result<ExitCode, Failure> {
     let way = env::args().nth(1);
     let _journal = Journal("main");
     tokio::spawn(async {
@@ -104,7 +104,4 @@ pub async fn run() -> Result<ExitCode, Failure> {
     }
 }
 
-#[tokio::main]
-pub async fn main() -> Result<ExitCode, Failure> {
-    run().await
-}
+//@ exit: 1 NoPage

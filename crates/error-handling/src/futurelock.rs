@@ -109,7 +109,8 @@ async fn during_backup<T>(
     Ok(done)
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let log = Arc::new(Log::default());
 
     println!("A request that nobody polls meanwhile:");
@@ -124,9 +125,4 @@ pub async fn run() -> Result<(), JoinError> {
     println!("The request is dropped before the note, and sent again:");
     during_backup(&log, dropped(&log)).await?;
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -17,7 +17,6 @@
 //! See also: `retry`, `fallback`.
 //!
 //! asyncio: asyncio.wait, asyncio.as_completed, asyncio.Task.cancel, ExceptionGroup
-//! try: 127.0.0.1:1 127.0.0.1:1 -> BothFailed
 
 use std::pin::pin;
 use std::time::Duration;
@@ -96,10 +95,12 @@ where
 
 /// Connects to a host, and after 0.2 s to another: `cargo run -- HOST:PORT HOST:PORT`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut hosts = std::env::args().skip(1);
     let connect = || tokio::net::TcpStream::connect(hosts.next().unwrap_or_default());
     let first = hedged(Duration::from_millis(200), connect).await?;
     println!("connected to {}", first.peer_addr()?);
     Ok(())
 }
+
+//@ try: 127.0.0.1:1 127.0.0.1:1 -> BothFailed

@@ -15,7 +15,6 @@
 //! See also: `structured_logging`, `task_locals`, `panic_in_a_task`.
 //!
 //! asyncio: logging.Logger.error, logging.Filter, contextvars.ContextVar
-//! order: sending a mail
 //! differs: in asyncio a task inherits the request's id; in Tokio it inherits no span
 
 use std::error::Error;
@@ -91,7 +90,8 @@ async fn handle(order: u32, tasks: &TaskTracker) {
     println!("Request {order}: {status}");
 }
 
-pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // The transcript has no time, no colour and no module names.
     tracing_subscriber::fmt()
         .without_time()
@@ -126,7 +126,4 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}
+//@ order: sending a mail

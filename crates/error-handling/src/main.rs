@@ -3,6 +3,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // Errors
 mod catch_an_error;

@@ -14,8 +14,6 @@
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise
-//! stderr: job 0 has no work
-//! try: 1 x 3 -> 3 squared is 9
 
 use std::any::Any;
 use std::panic::resume_unwind;
@@ -105,7 +103,7 @@ pub async fn join<T>(task: JoinHandle<T>) -> Option<T> {
 
 /// Squares numbers, and goes on after a text that is no number: `cargo run -- 1 x 3`.
 #[tokio::main]
-pub async fn main() -> Result<(), GaveUp> {
+async fn main() -> Result<(), GaveUp> {
     let jobs: Vec<String> = std::env::args().skip(1).collect();
     let jobs = std::sync::Arc::new(std::sync::Mutex::new(jobs.into_iter()));
     let worker = || {
@@ -120,3 +118,6 @@ pub async fn main() -> Result<(), GaveUp> {
     };
     supervise(3, Duration::from_millis(10), worker).await
 }
+
+//@ stderr: job 0 has no work
+//@ try: 1 x 3 -> 3 squared is 9

@@ -13,8 +13,6 @@
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), asyncio.timeout
-//! stderr: page 6 has no title
-//! try: 127.0.0.1:1 -> TooFew
 
 use futures::future::join_all;
 use thiserror::Error;
@@ -82,7 +80,7 @@ impl<I, T, E> Outcomes<I, T, E> {
 
 /// Connects to all hosts, within a second each: `cargo run -- HOST:PORT HOST:PORT`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let outcomes = try_each(std::env::args().skip(1), |host| async {
         let connect = tokio::net::TcpStream::connect(host);
         tokio::time::timeout(std::time::Duration::from_secs(1), connect).await?
@@ -95,3 +93,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("hosts that accept connections: {}", reachable.len());
     Ok(())
 }
+
+//@ stderr: page 6 has no title
+//@ try: 127.0.0.1:1 -> TooFew

@@ -15,7 +15,6 @@
 //! See also: `error_context`, `custom_errors`, `try_except`.
 //!
 //! asyncio: raise, except, asyncio.create_task, asyncio.CancelledError
-//! stderr: a bug
 
 use std::error::Error;
 use std::num::ParseIntError;
@@ -88,7 +87,8 @@ fn report(user: &str, result: Result<u16, impl std::fmt::Display>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("One conversion for all numbers:");
     for user in ["Ada", "Bob", "Cy"] {
         report(user, vague_sum(user).await);
@@ -114,7 +114,4 @@ pub async fn run() {
     }
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ stderr: a bug

@@ -16,8 +16,6 @@
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, except, raise
-//! try: 127.0.0.1:1 1 -> refused
-//! try: localhost 60 -> invalid socket address
 
 use std::time::Duration;
 
@@ -123,7 +121,7 @@ impl RetryPolicy {
 
 /// Waits until a server accepts connections: `cargo run -- localhost:5432 30`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [address, seconds] = args.as_slice() else {
         return Err("usage: HOST:PORT SECONDS".into());
@@ -148,3 +146,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{address} accepts connections");
     Ok(())
 }
+
+//@ try: 127.0.0.1:1 1 -> refused
+//@ try: localhost 60 -> invalid socket address

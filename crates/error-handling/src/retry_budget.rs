@@ -121,7 +121,8 @@ async fn make_calls(server: &Server, budget: &RetryBudget) {
     println!("10 calls: {requests} requests, {served} served");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("One failure, retried:");
     make_calls(&Server::new(5..6), &RetryBudget::new(10, 2)).await;
 
@@ -139,9 +140,4 @@ pub async fn run() {
         let requests = server.requests.load(Ordering::Relaxed);
         println!("1 call: {requests} requests, {error}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

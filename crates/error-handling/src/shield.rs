@@ -29,7 +29,8 @@ pub async fn handle_request(shielded: TaskTracker) -> Result<(), JoinError> {
     shielded.spawn(save()).await
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let shielded = TaskTracker::new();
     let caller = tokio::spawn(handle_request(shielded.clone()));
     sleep(Duration::from_millis(100)).await;
@@ -42,9 +43,4 @@ pub async fn run() -> Result<(), JoinError> {
     shielded.wait().await;
     println!("Nothing was lost");
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

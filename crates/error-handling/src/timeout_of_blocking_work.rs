@@ -14,7 +14,6 @@
 //! See also: `timeouts`, `cpu_bound`, `run_subprocess`.
 //!
 //! asyncio: asyncio.to_thread, asyncio.timeout, asyncio.wait(timeout=), threading.Event
-//! clock: real
 
 use std::thread;
 use std::time::Duration;
@@ -67,7 +66,8 @@ fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
     pages
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let [limit, rest] = [150, 250].map(Duration::from_millis);
     let never = CancellationToken::new();
 
@@ -104,7 +104,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ clock: real

@@ -14,7 +14,6 @@
 //! In production: `tokio-metrics` measures apart how long a task worked and waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
-//! try: 127.0.0.1:1 -> connect took 0.0 s
 
 use std::time::Duration;
 
@@ -72,8 +71,10 @@ pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
 
 /// Times a connection to a host: `cargo run -- localhost:5432`.
 #[tokio::main]
-pub async fn main() -> std::io::Result<()> {
+async fn main() -> std::io::Result<()> {
     let host = std::env::args().nth(1).unwrap_or_default();
     let connect = tokio::net::TcpStream::connect(host);
     timed(connect, print_as("connect")).await.map(drop)
 }
+
+//@ try: 127.0.0.1:1 -> connect took 0.0 s

@@ -103,7 +103,8 @@ fn report(user: u32, result: Result<(), ServiceError>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Closed after success and after errors:");
     for user in 1..=4 {
         report(user, greet(user).await);
@@ -118,9 +119,4 @@ pub async fn run() {
     for user in 3..=4 {
         println!("User {user}: {}", name_or_guest(user).await);
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

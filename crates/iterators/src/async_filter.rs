@@ -45,7 +45,8 @@ fn users(
     stream::iter(names).map(Into::into)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("An if in a generator:");
     let mut found = pin!(active(users(["Ada", "Bob", "Eve"])));
     while let Some(user) = found.next().await {
@@ -72,9 +73,4 @@ pub async fn run() {
         .collect()
         .await;
     println!("{}", found.join(", "));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

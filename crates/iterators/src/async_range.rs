@@ -26,14 +26,10 @@ pub fn async_range(stop: u32) -> impl Stream<Item = u32> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let mut numbers = std::pin::pin!(async_range(3));
     while let Some(number) = numbers.next().await {
         println!("{number}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -17,7 +17,6 @@
 //! See also: `channel_stream`, `blocking_vs_async`, `async_files`.
 //!
 //! asyncio: asyncio.to_thread, async for, yield
-//! clock: real
 
 use std::pin::pin;
 use std::time::Duration;
@@ -68,7 +67,8 @@ fn lines() -> impl Iterator<Item = String> + Send {
     })
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Nothing else has to wait:");
     let read = async {
         let mut lines = pin!(blocking_stream(lines()));
@@ -92,7 +92,4 @@ pub async fn run() {
     println!("0.2 s later");
 }
 
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}
+//@ clock: real

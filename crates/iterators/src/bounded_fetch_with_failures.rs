@@ -73,7 +73,8 @@ pub async fn fetch_all(
     (pages, failures)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let latency = Duration::from_millis(200);
     let client = Client { latency };
     let urls = ["/a", "/b", "/c", "/d", "/e"].map(str::to_owned);
@@ -81,9 +82,4 @@ pub async fn run() {
     println!("pages: {}", pages.join(", "));
     let failed: Vec<&str> = failures.iter().map(|(url, _)| url.as_str()).collect();
     println!("failed: {}", failed.join(", "));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

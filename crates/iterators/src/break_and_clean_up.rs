@@ -40,7 +40,8 @@ pub fn rows(cursor: Cursor) -> impl Stream<Item = u32> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("In a block of its own:");
     {
         let mut rows = pin!(rows(Cursor));
@@ -65,9 +66,4 @@ pub async fn run() {
     }
     sleep(Duration::from_millis(200)).await;
     println!("0.2 s later, and the generator is still there");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

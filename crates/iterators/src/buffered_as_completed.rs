@@ -38,7 +38,8 @@ async fn use_it(name: char) {
     sleep(Duration::from_millis(300)).await;
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Two at once, as they complete:");
     let jobs = [('a', 500), ('b', 100), ('c', 200), ('d', 400)];
     let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(AT_ONCE));
@@ -52,9 +53,4 @@ pub async fn run() {
     while let Some(name) = results.next().await {
         use_it(name).await;
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -44,7 +44,8 @@ async fn use_it(name: char) {
     sleep(Duration::from_millis(300)).await;
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Two at once, in order:");
     let jobs = [('a', 400), ('b', 100), ('c', 200), ('d', 100)];
     let mut results = pin!(stream::iter(jobs).map(fetch).buffered(AT_ONCE));
@@ -66,9 +67,4 @@ pub async fn run() -> Result<(), JoinError> {
         use_it(name?).await;
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -40,7 +40,8 @@ async fn produce(range: Range<u32>, millis: u64, numbers: mpsc::Sender<u32>) {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let busy = Duration::from_millis(400);
 
     println!("A slow consumer, of batches:");
@@ -65,9 +66,4 @@ pub async fn run() -> Result<(), JoinError> {
         producer.await?;
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -51,7 +51,8 @@ pub fn chunks_timeout<S: Stream>(
     tokio_stream::StreamExt::chunks_timeout(items, size, limit)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let steady = [100; 4];
     println!("By count:");
     let mut batches = pin!(numbers(&steady).chunks(SIZE));
@@ -72,9 +73,4 @@ pub async fn run() {
         println!("batch {batch:?}");
     }
     println!("left: {:?}", batches.into_remainder());
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

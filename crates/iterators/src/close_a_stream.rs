@@ -73,7 +73,8 @@ pub async fn sum(lost: u32) -> Result<u32, RowLost> {
     result
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("After a break, and after a failure:");
     for lost in [5, 2] {
         match sum(lost).await {
@@ -81,9 +82,4 @@ pub async fn run() {
             Err(error) => println!("no sum: {error}"),
         }
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -37,7 +37,8 @@ pub fn async_range(count: u32, delay: Duration) -> impl Stream<Item = u32> {
     })
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     // [await square(n) for n in numbers]
     let delay = Duration::from_millis(50);
     let numbers = [1, 2, 3, 4, 5];
@@ -69,9 +70,4 @@ pub async fn run() {
     while let Some(square) = lazy.next().await {
         println!("{square}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -60,7 +60,8 @@ pub async fn sum(pages: impl Stream<Item = u32>) -> Result<u32, SumError> {
     Ok(sum)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Around a loop that may fail:");
     for pages in [pages(1).take(2), pages(7).take(2), pages(1).take(4)] {
         match sum(pages).await {
@@ -80,9 +81,4 @@ pub async fn run() {
     if timeout(LIMIT, whole_loop).await.is_err() {
         println!("until the deadline: {found:?}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

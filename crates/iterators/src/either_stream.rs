@@ -63,7 +63,8 @@ pub fn prices(source: Source) -> BoxStream<'static, u32> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("With and without a filter:");
     for limit in [Some(45), None] {
         let mut prices = pin!(above(live_prices(), limit));
@@ -80,9 +81,4 @@ pub async fn run() {
         }
         println!("no more prices");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

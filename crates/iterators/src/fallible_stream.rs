@@ -60,7 +60,8 @@ async fn show_all(numbers: impl Stream<Item = Result<u32, NotANumber>>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let lines = ["10", "x", "30", "y"];
     println!("Collecting stops at the first error:");
     match strict(&lines).try_collect::<Vec<u32>>().await {
@@ -73,9 +74,4 @@ pub async fn run() {
 
     println!("A lenient stream goes on:");
     show_all(lenient(&lines)).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

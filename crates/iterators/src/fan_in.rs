@@ -14,7 +14,6 @@
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.TaskGroup, except*
 //! differs: if a producer panics, the others run on; a `TaskGroup` cancels them
-//! stderr: no sensor in the west
 
 use std::time::Duration;
 
@@ -64,7 +63,8 @@ pub async fn report(sensors: impl IntoIterator<Item = Sensor>) -> Result<(), Joi
     Ok(())
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Two producers, and the consumer is the slowest:");
     report([("north", 100), ("south", 550)]).await?;
 
@@ -78,7 +78,4 @@ pub async fn run() -> Result<(), JoinError> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}
+//@ stderr: no sensor in the west

@@ -39,7 +39,8 @@ pub fn fetch_all(
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let urls = ["api1.com", "api2.com", "api3.com"];
 
     println!("All of them, storing each:");
@@ -65,9 +66,4 @@ pub async fn run() -> Result<(), JoinError> {
     let task = tokio::spawn(fetch_all(urls).collect::<Vec<_>>());
     println!("{}", task.await?.join(", "));
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -69,7 +69,8 @@ pub async fn send_to_all(
         .await
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Each failure by itself:");
     let names = ["Ada", "Bob", "Cy", "Dan"].map(str::to_owned);
     send_to_each("news", names).await;
@@ -82,9 +83,4 @@ pub async fn run() {
     }
     sleep(Duration::from_millis(300)).await;
     println!("0.3 s later");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -45,7 +45,8 @@ pub fn readings(count: usize) -> impl Stream<Item = u32> {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     println!("Below 3:");
     let mut from_zero = pin!(async_range(0..3, Duration::from_millis(100)));
     while let Some(number) = from_zero.next().await {
@@ -68,9 +69,4 @@ pub async fn run() -> Result<(), JoinError> {
         println!("Generated: {reading}");
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

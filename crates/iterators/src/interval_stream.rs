@@ -48,7 +48,8 @@ fn stop_after(millis: u64) -> CancellationToken {
     stop
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Stopped while the body works:");
     ticks(stop_after(500)).for_each(work).await;
     println!("the end");
@@ -56,9 +57,4 @@ pub async fn run() {
     println!("Stopped between two ticks:");
     ticks(stop_after(2300)).for_each(work).await;
     println!("the end");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -41,7 +41,8 @@ async fn tick(behavior: MissedTickBehavior) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A loop that sleeps for a period:");
     for turn in 1..=3 {
         println!("turn {turn}");
@@ -57,9 +58,4 @@ pub async fn run() {
 
     println!("Skip:");
     tick(MissedTickBehavior::Skip).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -30,7 +30,8 @@ async fn print(name: &str, numbers: impl Stream<Item = u32>) {
     println!("{name}: {:?}", numbers.collect::<Vec<_>>().await);
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let numbers = [1, 4, 2, 3];
     print("islice", slow(&numbers).skip(1).take(2)).await;
     print("takewhile", slow(&numbers).take_while(|n| ready(*n != 2))).await;
@@ -53,9 +54,4 @@ pub async fn run() {
     let mut lent = pin!(slow(&numbers));
     print("takewhile", lent.by_ref().take_while(|n| ready(*n != 4))).await;
     print("the rest", lent).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

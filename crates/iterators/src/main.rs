@@ -2,6 +2,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // Make a stream
 mod async_range;

@@ -37,7 +37,8 @@ enum Event {
     News(String),
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Two of different types:");
     let prices = count(4, 200).map(Event::Price);
     let news = count(2, 500).map(|number| Event::News(format!("headline {number}")));
@@ -69,9 +70,4 @@ pub async fn run() {
         println!("{item}");
         sleep(Duration::from_millis(300)).await;
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -54,7 +54,8 @@ fn prices(prices: &[u32]) -> impl Stream<Item = u32> {
     })
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Three at a time:");
     let mut slices = pin!(windows(prices(&[40, 46, 43, 55]), 3));
     while let Some(window) = slices.next().await {
@@ -67,9 +68,4 @@ pub async fn run() {
     while let Some(average) = averages.next().await {
         println!("{average}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

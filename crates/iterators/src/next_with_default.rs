@@ -45,7 +45,8 @@ pub async fn rows_below_header(rows: impl Stream<Item = &str>) -> usize {
     rows.count().await
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("The next or a default:");
     let mut names = pin!(rows(&["Ada"]));
     for _ in 0..2 {
@@ -81,9 +82,4 @@ pub async fn run() {
         };
         println!("{name}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -90,7 +90,8 @@ async fn control(paused: watch::Sender<bool>) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Pages, read while it runs:");
     let (controller, paused) = watch::channel(true);
     join!(print_all(pausable(pages(), paused)), control(controller));
@@ -98,9 +99,4 @@ pub async fn run() {
     println!("Ticks, missed while it is paused:");
     let (controller, paused) = watch::channel(true);
     join!(print_all(pausable(ticks(), paused)), control(controller));
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

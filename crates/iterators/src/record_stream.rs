@@ -23,12 +23,8 @@ pub fn record_stream(max_rows: u32) -> impl Stream<Item = (u32, String)> {
     stream::iter(0..max_rows).then(async |row| (row, fetch(row).await))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let show = async |(row, record)| println!("{row}: {record}");
     record_stream(3).for_each(show).await;
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

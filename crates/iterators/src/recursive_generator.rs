@@ -70,7 +70,8 @@ fn discussion() -> Comment {
     comment("Why does nothing happen?", vec![answer, other])
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A generator that calls itself:");
     let mut lines = walk(discussion(), 0);
     while let Some(line) = lines.next().await {
@@ -82,9 +83,4 @@ pub async fn run() {
     while let Some(line) = lines.next().await {
         println!("{line}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

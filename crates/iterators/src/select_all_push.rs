@@ -37,7 +37,8 @@ fn list(folder: String) -> BoxStream<'static, String> {
         .boxed()
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let mut folders = SelectAll::new();
     folders.push(list("src/".to_owned()));
     while let Some(path) = folders.next().await {
@@ -47,9 +48,4 @@ pub async fn run() {
         }
     }
     println!("all have ended");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -63,7 +63,8 @@ async fn greedy_worker(name: &'static str, jobs: Jobs) {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Two workers:");
     let five = jobs(5);
     let mut workers = JoinSet::new();
@@ -82,9 +83,4 @@ pub async fn run() {
     }
     workers.join_all().await;
     println!("all done");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

@@ -63,7 +63,8 @@ fn open_shop(last: u32) -> (UnboundedSender<u32>, UnboundedReceiverStream<u32>) 
     (sender, UnboundedReceiverStream::new(receiver))
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Cancelled as a whole, the loop loses order 2:");
     let (_, mut orders) = open_shop(3);
     let never = CancellationToken::new();
@@ -82,9 +83,4 @@ pub async fn run() {
     sender.send(2).expect("the receiver is still here");
     drop(sender);
     println!("left: {:?}", orders.collect::<Vec<_>>().await);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

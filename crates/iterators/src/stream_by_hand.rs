@@ -55,14 +55,10 @@ impl Stream for Counter {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     let mut counter = Counter::new(1..4, Duration::from_millis(100));
     while let Some(number) = counter.next().await {
         println!("{number}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

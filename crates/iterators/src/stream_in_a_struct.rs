@@ -70,7 +70,8 @@ impl Watcher {
     }
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let quotes = HashMap::from([("gold".to_owned(), 40)]);
     let market = Market { quotes };
 
@@ -82,9 +83,4 @@ pub async fn run() -> Result<(), JoinError> {
     let fixed = Watcher::new("bread", stream::iter([2, 3]));
     println!("{}", fixed.watch().await);
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

@@ -86,11 +86,7 @@ pub async fn chat(commands: impl Stream<Item = Command>) {
     println!("no more commands");
 }
 
-pub async fn run() {
-    chat(commands()).await;
-}
-
 #[tokio::main]
-pub async fn main() {
-    run().await;
+async fn main() {
+    chat(commands()).await;
 }

@@ -61,7 +61,8 @@ pub fn processed(
         .map(|joined| joined?)
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     {
         let mut batches = pin!(processed(records()).try_chunks(10));
         while let Some(batch) = batches.next().await {
@@ -77,9 +78,4 @@ pub async fn run() {
     }
     sleep(Duration::from_millis(600)).await;
     println!("0.6 s later");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

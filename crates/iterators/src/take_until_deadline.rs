@@ -38,7 +38,8 @@ async fn store(page: u32) {
     println!("stored {page}");
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A list of what came until the deadline:");
     for limit in [LIMIT, 2 * LIMIT] {
         let in_time = pages().take_until(sleep(limit));
@@ -56,9 +57,4 @@ pub async fn run() {
         store(page).await;
     }
     println!("the end");
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

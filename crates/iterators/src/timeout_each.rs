@@ -35,7 +35,8 @@ fn replies(delays: &[u64]) -> impl Stream<Item = usize> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("A limit on each wait:");
     let mut patient = pin!(replies(&[100, 800, 100]));
     loop {
@@ -57,9 +58,4 @@ pub async fn run() {
             Err(_) => println!("nothing for 0.3 s"),
         }
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

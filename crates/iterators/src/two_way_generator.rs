@@ -54,7 +54,8 @@ pub fn averages(numbers: impl Stream<Item = u32>) -> impl Stream<Item = u32> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("One number, one answer:");
     let mut averager = Averager::default();
     for number in [10, 20, 60] {
@@ -70,9 +71,4 @@ pub async fn run() {
     while let Some(average) = averages.next().await {
         println!("{average}");
     }
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

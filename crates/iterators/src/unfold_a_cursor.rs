@@ -74,7 +74,8 @@ async fn show(
     Ok(())
 }
 
-pub async fn run() -> Result<(), ConnectionLost> {
+#[tokio::main]
+async fn main() -> Result<(), ConnectionLost> {
     println!("All rows:");
     show(rows(Cursor::new(3, None))).await?;
     println!("The connection breaks at the third row:");
@@ -82,9 +83,4 @@ pub async fn run() -> Result<(), ConnectionLost> {
         println!("failed: {error}");
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), ConnectionLost> {
-    run().await
 }

@@ -28,7 +28,8 @@ fn every<T>(millis: u64, items: Vec<T>) -> impl Stream<Item = T> {
     }
 }
 
-pub async fn run() {
+#[tokio::main]
+async fn main() {
     println!("Waiting for both:");
     let names = every(200, vec!["Ada", "Grace", "Edsger"]);
     let years = every(300, vec![1815, 1906]);
@@ -65,9 +66,4 @@ pub async fn run() {
         println!("{number} with {letter}");
     }
     println!("{:?}", longer.collect::<Vec<i32>>().await);
-}
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
 }

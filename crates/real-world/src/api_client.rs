@@ -16,8 +16,6 @@
 //! See also: `http_requests`, `retry`, `single_flight`, `pagination`.
 //!
 //! asyncio: asyncio.Lock, asyncio.gather, async with, raise
-//! clock: real
-//! try: http://127.0.0.1:1/v1 users -> refused
 
 use std::time::Duration;
 
@@ -227,7 +225,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 /// Prints the JSON of a path: `cargo run -- https://api.example.com/v1 users/7`. Takes
 /// what to log in with from `CLIENT_ID` and `CLIENT_SECRET`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let base = arguments.next().ok_or("usage: BASE PATH")?;
     let path = arguments.next().ok_or("usage: BASE PATH")?;
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{json:#}");
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/v1 users -> refused

@@ -16,8 +16,6 @@
 //! See also: `http_server`, `router`, `axum_service`, `client_disconnects`, `job_queue`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore, asyncio.wait
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -228,7 +226,7 @@ async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
 
 /// Counts the words of texts until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let count_words =
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("dropped: {:?}", jobs.drain(Duration::from_secs(20)).await);
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

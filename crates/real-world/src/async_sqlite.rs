@@ -15,8 +15,6 @@
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident
-//! clock: real
-//! try: :memory: SELECT 'Ann' UNION SELECT 'Bob' -> Bob
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -143,7 +141,7 @@ fn serve(mut connection: Connection, mut messages: mpsc::Receiver<Message>) {
 
 /// Prints the first column of each row: `cargo run -- users.db "SELECT name FROM users"`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: FILE SQL")?;
     let sql = args.collect::<Vec<_>>().join(" ");
@@ -156,3 +154,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{}", names?.join("\n"));
     Ok(database.close().await?)
 }
+
+//@ clock: real
+//@ try: :memory: SELECT 'Ann' UNION SELECT 'Bob' -> Bob

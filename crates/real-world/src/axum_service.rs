@@ -16,8 +16,6 @@
 //! See also: `router`, `http_server`, `https_server`, `test_a_server`.
 //!
 //! asyncio: asyncio.timeout, except, raise
-//! stderr: the bug
-//! try: nowhere -> invalid socket address
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,7 +231,7 @@ async fn errors_as_json(request: Request, next: Next) -> Response {
 
 /// Serves until it is killed: `TOKEN=secret cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tracing_subscriber::fmt().init();
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
@@ -243,3 +241,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     axum::serve(listener, app).await?;
     Ok(())
 }
+
+//@ stderr: the bug
+//@ try: nowhere -> invalid socket address

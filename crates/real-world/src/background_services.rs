@@ -15,8 +15,6 @@
 //! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.add_done_callback, asyncio.Task.cancel
-//! stderr: no template for mail 3
-//! try: false -> false failed: exit status: 1; again in 100ms
 
 use std::any::Any;
 use std::fmt::Display;
@@ -218,7 +216,7 @@ fn crash(payload: &(dyn Any + Send)) -> String {
 
 /// Restarts failed programs, until one ends for good: `cargo run -- ./web ./worker`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let restarts = Restarts {
         limit: 3,
         pause: Duration::from_millis(100),
@@ -247,3 +245,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{:?}", supervisor.stop(Duration::from_secs(10)).await);
     Ok(())
 }
+
+//@ stderr: no template for mail 3
+//@ try: false -> false failed: exit status: 1; again in 100ms

@@ -15,9 +15,6 @@
 //! In production: `rayon` spreads one calculation over all processors.
 //!
 //! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
-//! clock: real
-//! order: begins
-//! try: nowhere -> No such file
 
 use std::sync::Arc;
 
@@ -82,7 +79,7 @@ impl BlockingPool {
 
 /// Counts the lines of files, two at a time, within a minute: `cargo run -- FILE...`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let pool = BlockingPool::new(2);
     let calls = std::env::args().skip(1).map(|path| {
         pool.run_stoppable(move |stop| -> std::io::Result<String> {
@@ -99,3 +96,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ order: begins
+//@ try: nowhere -> No such file

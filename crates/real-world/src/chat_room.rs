@@ -13,7 +13,6 @@
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait, asyncio.QueueFull
-//! try: hello -> Bob: hello
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -159,7 +158,7 @@ impl<T: Clone + From<String>> Drop for Seat<T> {
 
 /// Prints what Ann reads after Bob has spoken: `cargo run -- hello everybody`.
 #[tokio::main]
-pub async fn main() -> Result<(), Refused> {
+async fn main() -> Result<(), Refused> {
     let room = Room::<String>::new(100, Duration::from_millis(100));
     let (mut ann, bob) = (room.join("Ann")?, room.join("Bob")?);
     let say = bob.voice();
@@ -172,3 +171,5 @@ pub async fn main() -> Result<(), Refused> {
     }
     Ok(())
 }
+
+//@ try: hello -> Bob: hello

@@ -15,9 +15,7 @@
 //! See also: `http_server`, `shield_and_clean_up`, `api_server`, `streaming_responses`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield
-//! clock: real
 //! differs: a handler of FastAPI runs on after its client has left
-//! try: nowhere -> invalid socket address
 
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -73,7 +71,7 @@ pub async fn stop_with_client<T: Send + 'static>(
 /// Takes orders until Ctrl-C: `cargo run -- 127.0.0.1:8080`, then
 /// `curl -m 1 http://127.0.0.1:8080/order`, which leaves after a second.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let unfinished = Unfinished::default();
@@ -95,3 +93,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let limit = std::time::Duration::from_secs(20);
     Ok(tokio::time::timeout(limit, unfinished.drain()).await?)
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

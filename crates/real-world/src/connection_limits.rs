@@ -16,8 +16,6 @@
 //! See also: `semaphore` limits all hosts together; `tcp_echo_server` limits a server.
 //!
 //! asyncio: asyncio.Semaphore, async with, asyncio.gather, asyncio.timeout
-//! clock: real
-//! try: http://127.0.0.1:1/ -> refused
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -126,7 +124,7 @@ impl DerefMut for LimitedResponse {
 
 /// Requests URLs, at most 2 at once per host: `cargo run -- https://example.com/`.
 #[tokio::main]
-pub async fn main() -> reqwest::Result<()> {
+async fn main() -> reqwest::Result<()> {
     // Without a timeout, a server that stalls keeps its permits forever.
     let timeout = std::time::Duration::from_secs(30);
     let client = Client::builder().timeout(timeout).build()?;
@@ -138,3 +136,6 @@ pub async fn main() -> reqwest::Result<()> {
     println!("{:?} bytes", futures::future::try_join_all(requests).await?);
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> refused

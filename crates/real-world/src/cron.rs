@@ -16,7 +16,6 @@
 //! See also: `scheduler` (every n seconds), `lease` (one of several servers).
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, asyncio.Event, loop.time
-//! try: 03:00 Europe/Atlantis true -> failed to find time zone
 
 use std::time::Duration;
 
@@ -93,7 +92,7 @@ async fn wait_until(due: &Zoned, now: impl Fn() -> Zoned) {
 /// Runs a command every day until Ctrl-C:
 /// `cargo run -- 03:00 Europe/Berlin sh backup.sh`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let usage = "usage: HH:MM ZONE COMMAND [ARGUMENT...]";
     let mut arguments = std::env::args().skip(1);
     let time: Time = arguments.next().ok_or(usage)?.parse()?;
@@ -122,3 +121,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     tokio::try_join!(async { Ok(running.await?) }, stopping).map(|_| ())
 }
+
+//@ try: 03:00 Europe/Atlantis true -> failed to find time zone

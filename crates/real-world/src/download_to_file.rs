@@ -16,8 +16,6 @@
 //! See also: `resume_download` continues a broken download; `write_whole_file`, `retry`.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, aiofiles.open, async for
-//! clock: real
-//! try: http://127.0.0.1:1/ file -> refused
 
 use std::fs;
 use std::io;
@@ -122,7 +120,7 @@ fn new_part(folder: &Path) -> io::Result<(fs::File, TempPath)> {
 
 /// Downloads a file: `cargo run -- https://example.com/a.zip a.zip`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [url, target] = args.as_slice() else {
         return Err("usage: URL FILE".into());
@@ -137,3 +135,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{bytes} bytes");
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ file -> refused

@@ -10,8 +10,6 @@
 //! See also: `http_requests`, `page_fetcher`, `http_sync_vs_async`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with
-//! clock: real
-//! try: http://127.0.0.1:1/ -> Connection refused
 
 use futures::future::join_all;
 use reqwest::Client;
@@ -42,7 +40,7 @@ pub async fn fetch_all(client: &Client, urls: &[String]) -> Vec<Page> {
 
 /// Prints the length of each page: `cargo run -- https://example.com https://docs.rs`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let timeout = std::time::Duration::from_secs(30);
     let client = Client::builder().timeout(timeout).build()?;
     let urls: Vec<String> = std::env::args().skip(1).collect();
@@ -51,3 +49,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> Connection refused

@@ -17,7 +17,6 @@
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
 //! asyncio: asyncio.LimitOverrunError
-//! try: nowhere out -> nowhere: No such file or directory
 
 use std::error::Error;
 use std::io;
@@ -226,7 +225,7 @@ impl Convert for TrimLines {
 
 /// Trims the lines of all files of a folder: `cargo run -- texts trimmed`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let args: Vec<_> = std::env::args().skip(1).map(PathBuf::from).collect();
     let [source, target] = args.as_slice() else {
         return Err("usage: SOURCE TARGET".into());
@@ -244,3 +243,5 @@ pub async fn main() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+//@ try: nowhere out -> nowhere: No such file or directory

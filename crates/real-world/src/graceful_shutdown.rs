@@ -16,8 +16,6 @@
 //! See also: `blocking_in_threads`, `background_services`, `tcp_echo_server`.
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel
-//! clock: real
-//! try: -> usage: MILLISECONDS
 
 use std::io;
 use std::pin::pin;
@@ -214,7 +212,7 @@ async fn keep_log(stop: CancellationToken) {
 
 /// Handles orders of the given milliseconds until Ctrl-C: `cargo run -- 500 9000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let times = std::env::args().skip(1).map(|millis| millis.parse());
     let times: Vec<u64> = times.collect::<Result<_, _>>()?;
     if times.is_empty() {
@@ -230,3 +228,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     });
     Ok(serve(orders, &mut signals, Duration::from_secs(10)).await?)
 }
+
+//@ clock: real
+//@ try: -> usage: MILLISECONDS

@@ -16,8 +16,6 @@
 //! `rustls`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
-//! clock: real
-//! try: http://127.0.0.1:1/ -> refused
 
 use std::time::Duration;
 
@@ -112,10 +110,13 @@ pub async fn fetch_all<T: DeserializeOwned>(
 
 /// Prints the JSON of a URL: `cargo run -- https://example.com/data.json`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::args().nth(1).ok_or("usage: URL")?;
     let client = client(Duration::from_secs(5), Duration::from_secs(30))?;
     let json: serde_json::Value = fetch_json(client.get(url)).await?;
     println!("{json:#}");
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> refused

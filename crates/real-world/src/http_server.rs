@@ -16,8 +16,6 @@
 //! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.
 //!
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -184,7 +182,7 @@ async fn finish(
 
 /// Says hello until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
     let hello = axum::routing::get(async || "hello\n");
@@ -203,3 +201,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stop.cancel();
     Ok(serving.await?)
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

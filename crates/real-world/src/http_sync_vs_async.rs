@@ -14,9 +14,6 @@
 //! In production: a program without async code can use `ureq`, which needs no runtime.
 //!
 //! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
-//! clock: real
-//! try: http://127.0.0.1:1/ -> refused
-//! stderr: Cannot drop a runtime in a context where blocking is not allowed
 //! differs: a blocking request in async code stops asyncio's loop; here it panics
 
 use std::time::Instant;
@@ -39,7 +36,7 @@ pub async fn fetch(client: &Client, url: &str) -> reqwest::Result<String> {
 /// Downloads its arguments one after the other, and then all at once:
 /// `cargo run -- https://example.com/ https://example.org/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let urls: Vec<String> = std::env::args().skip(1).collect();
     let (own, start) = (urls.clone(), Instant::now());
     let sum = spawn_blocking(move || {
@@ -57,3 +54,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{sum} bytes in {:?}", start.elapsed());
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> refused
+//@ stderr: Cannot drop a runtime in a context where blocking is not allowed

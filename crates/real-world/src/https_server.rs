@@ -16,8 +16,6 @@
 //! See also: `tls`, `http_server`, `axum_service`, `websocket_server`.
 //!
 //! asyncio: asyncio.start_server(ssl=), loop.create_server
-//! clock: real
-//! try: nowhere a b -> NotFound
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -209,7 +207,7 @@ async fn connection(
 /// Says hello until Ctrl-C, and reads the files again each hour:
 /// `cargo run -- 127.0.0.1:8443 fullchain.pem privkey.pem`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [address, chain, key] = args.as_slice() else {
         return Err("usage: ADDRESS:PORT CHAIN KEY".into());
@@ -243,3 +241,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stop.cancel();
     Ok(serving.await?)
 }
+
+//@ clock: real
+//@ try: nowhere a b -> NotFound

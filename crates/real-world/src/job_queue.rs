@@ -15,9 +15,6 @@
 //! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Lock, asyncio.shield
-//! clock: real
-//! try: tea cake -> added job 2
-//! try: -> job 2, attempt 1: cake
 
 use std::error::Error;
 use std::sync::Arc;
@@ -225,7 +222,7 @@ impl Database {
 
 /// Adds its arguments as jobs: `cargo run -- tea cake`. Without arguments, works on them.
 #[tokio::main]
-pub async fn main() -> Result<()> {
+async fn main() -> Result<()> {
     let database = Database::new(Connection::open("jobs.db")?)?;
     let jobs = JobQueue {
         lease: Duration::from_secs(30),
@@ -248,3 +245,7 @@ pub async fn main() -> Result<()> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: tea cake -> added job 2
+//@ try: -> job 2, attempt 1: cake

@@ -13,8 +13,6 @@
 //! See also: `job_queue`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Condition, asyncio.Event, asyncio.wait, finally
-//! clock: real
-//! try: Ann Bob -> Ann has 3 letters
 
 use std::error::Error;
 use std::time::Duration;
@@ -203,7 +201,7 @@ impl Queue for Names {
 
 /// Runs its arguments as jobs, until done or Ctrl-C: `cargo run -- Ann Bob`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let names = std::env::args().skip(1).collect::<Vec<_>>().into();
     let workers = Workers {
@@ -233,3 +231,6 @@ pub async fn main() -> Result<(), Failure> {
     );
     stopped
 }
+
+//@ clock: real
+//@ try: Ann Bob -> Ann has 3 letters

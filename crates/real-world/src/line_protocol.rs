@@ -14,8 +14,6 @@
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -227,7 +225,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Keeps values until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
     let limits = Limits {
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tokio::join!(serving, ctrl_c);
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

@@ -15,8 +15,6 @@
 //! See also: `upload_server` (one file, no form), `axum_service`.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread
-//! clock: real
-//! try: uploads nowhere -> invalid socket address
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -225,7 +223,7 @@ impl Drop for Rest {
 
 /// Receives forms until it is killed: `cargo run -- uploads 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().ok_or("usage: FOLDER ADDRESS:PORT")?);
     let address = args.next().ok_or("usage: FOLDER ADDRESS:PORT")?;
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     Ok(axum::serve(listener, routes).await?)
 }
+
+//@ clock: real
+//@ try: uploads nowhere -> invalid socket address

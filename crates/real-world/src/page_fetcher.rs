@@ -14,8 +14,6 @@
 //! See also: `fetch_urls`, `web_scraper`, `map_with_limit`, `api_client`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.as_completed, asyncio.gather
-//! clock: real
-//! try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: error sending request
 
 use std::iter::Enumerate;
 use std::vec::IntoIter;
@@ -122,7 +120,7 @@ pub async fn fetch(client: &Client, url: Url) -> Result<Page, FetchError> {
 
 /// Prints the titles of pages: `cargo run -- https://example.com/ https://example.org/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let urls = std::env::args().skip(1).map(|url| url.parse());
     let urls: Vec<Url> = urls.collect::<Result<_, _>>()?;
     let client = Client::builder().timeout(std::time::Duration::from_secs(30));
@@ -135,3 +133,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: error sending request

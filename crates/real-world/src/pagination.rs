@@ -17,7 +17,6 @@
 //! In production: `reqwest-retry` retries after 429 and 503.
 //!
 //! asyncio: yield, async for, contextlib.aclosing, asyncio.create_task
-//! clock: real
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -198,7 +197,7 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
 
 /// Prints the items of a paginated API: `cargo run -- https://example.com/items`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::args().nth(1).ok_or("usage: URL")?;
     let source = Source {
         client: Client::builder().timeout(Duration::from_secs(30)).build()?,
@@ -214,3 +213,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real

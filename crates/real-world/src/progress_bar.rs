@@ -89,7 +89,8 @@ async fn download(name: &str, number: usize, fails: bool, progress: Progress) {
     progress.all.inc(1);
 }
 
-pub async fn run() -> Result<(), JoinError> {
+#[tokio::main]
+async fn main() -> Result<(), JoinError> {
     let files = [
         ("tea.jpg", 3, false),
         ("cake.jpg", 5, true),
@@ -107,9 +108,4 @@ pub async fn run() -> Result<(), JoinError> {
         progress.print(&format!("{} of {length} downloads", all.position()));
     }
     Ok(())
-}
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
 }

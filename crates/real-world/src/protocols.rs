@@ -14,9 +14,6 @@
 //! See also: `line_protocol` (plainer), `rpc_over_one_connection`, `tcp_echo_server`.
 //!
 //! asyncio: asyncio.Protocol, asyncio.BaseProtocol, loop.create_server
-//! clock: real
-//! order: is lost
-//! try: nowhere -> invalid socket address
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -237,7 +234,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Welcomes each client, and sends back what it sends: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
     let (made, mut connections) = mpsc::channel(1);
@@ -248,3 +245,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ order: is lost
+//@ try: nowhere -> invalid socket address

@@ -16,8 +16,6 @@
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!
 //! asyncio: loop.time
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -133,7 +131,7 @@ pub async fn limit(
 
 /// Says hello five times a second to each client: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let limiter = KeyedLimiter::new(10, Duration::from_secs(1) / 5, 100_000);
@@ -146,3 +144,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let app = routes.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, app).await?)
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

@@ -15,8 +15,6 @@
 //! See also: `rpc_over_one_connection`, `restart_with_backoff`, `retry`, `retry_jitter`.
 //!
 //! asyncio: asyncio.open_connection, asyncio.timeout, asyncio.sleep
-//! clock: real
-//! try: nowhere hello -> AddrParseError
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
@@ -214,7 +212,7 @@ async fn talk(
 
 /// Sends each argument and prints its reply: `cargo run -- 127.0.0.1:7000 one two`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().ok_or("usage: ADDRESS:PORT TEXT...")?;
     let address: std::net::SocketAddr = address.parse()?;
@@ -245,3 +243,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere hello -> AddrParseError

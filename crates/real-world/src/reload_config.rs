@@ -15,9 +15,6 @@
 //! See also: `watch_a_value`, `graceful_shutdown`, `write_whole_file`, `json_logs`.
 //!
 //! asyncio: loop.add_signal_handler, asyncio.Condition
-//! clock: real
-//! order: limit
-//! try: nowhere.json -> No such file
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,7 +125,7 @@ pub async fn greet(mut config: watch::Receiver<Arc<Config>>) {
 /// Greets as the file says, `{"greeting": "hello", "every_ms": 1000}`, until Ctrl-C:
 /// `cargo run -- config.json`, and elsewhere `pkill -HUP` with the program's name.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     #[cfg(unix)]
     let hangup = tokio::signal::unix::SignalKind::hangup();
     #[cfg(unix)]
@@ -152,3 +149,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stopped = tokio::signal::ctrl_c() => Ok(stopped?),
     }
 }
+
+//@ clock: real
+//@ order: limit
+//@ try: nowhere.json -> No such file

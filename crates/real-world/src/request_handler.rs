@@ -16,8 +16,6 @@
 //! See also: `ttl_cache`, `single_flight`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
-//! order: [11] error
-//! try: Ann Ben Ann -> Ann has 3 letters
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -112,7 +110,7 @@ impl CallCache {
 
 /// Counts the letters of its arguments, each only once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
-pub async fn main() -> Result<(), ApiError> {
+async fn main() -> Result<(), ApiError> {
     let calls = CallCache::default();
     for name in std::env::args().skip(1) {
         let counted = name.clone();
@@ -124,3 +122,6 @@ pub async fn main() -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+//@ order: [11] error
+//@ try: Ann Ben Ann -> Ann has 3 letters

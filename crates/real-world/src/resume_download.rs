@@ -16,8 +16,6 @@
 //! See also: `download_to_file`, `retry` (with jitter, for many clients).
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.sleep, aiofiles.open, async for
-//! clock: real
-//! try: http://127.0.0.1:1/ file -> refused
 
 use std::fs;
 use std::io::{self, SeekFrom};
@@ -219,7 +217,7 @@ pub fn is_at(file: &fs::File, path: &Path) -> io::Result<bool> {
 
 /// Downloads a file, or the rest of it: `cargo run -- https://example.com/a.iso a.iso`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [url, target] = args.as_slice() else {
         return Err("usage: URL FILE".into());
@@ -245,3 +243,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(part.publish().await?)
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ file -> refused

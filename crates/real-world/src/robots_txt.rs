@@ -16,8 +16,6 @@
 //! See also: `web_scraper`, `blocking_in_threads`.
 //!
 //! asyncio: asyncio.to_thread, async with
-//! clock: real
-//! try: http://127.0.0.1:1/ -> refused
 
 use std::sync::Arc;
 
@@ -181,7 +179,7 @@ fn normalize(path: &str) -> String {
 
 /// Asks whether a crawler may fetch these pages: `cargo run -- https://example.com/a`.
 #[tokio::main]
-pub async fn main() -> Result<(), RobotsError> {
+async fn main() -> Result<(), RobotsError> {
     let client = Client::builder().timeout(std::time::Duration::from_secs(30));
     let client = client.user_agent("my-crawler/1.0").build()?;
     for page in std::env::args().skip(1) {
@@ -192,3 +190,6 @@ pub async fn main() -> Result<(), RobotsError> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1/ -> refused

@@ -16,7 +16,6 @@
 //! In production: `tower-http` has middleware for traces, CORS, compression and timeouts.
 //!
 //! asyncio: asyncio.timeout, finally, raise
-//! try: nowhere -> invalid socket address
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -174,9 +173,11 @@ impl Drop for InProgress {
 
 /// Serves until it is killed: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, routes(Arc::default())).await?;
     Ok(())
 }
+
+//@ try: nowhere -> invalid socket address

@@ -16,8 +16,6 @@
 //! See also: `replies_by_number`, `reconnecting_client`, `protocols`, `servers`.
 //!
 //! asyncio: asyncio.StreamReader.readexactly, loop.create_future, asyncio.Future
-//! clock: real
-//! try: one two -> TWO
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -218,7 +216,7 @@ where
 
 /// Starts a server, and calls it with each argument: `cargo run -- one two`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let limits = Limits {
         payload: 1 << 20,
         calls: 100,
@@ -240,3 +238,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     drop(client);
     Ok(server.await??)
 }
+
+//@ clock: real
+//@ try: one two -> TWO

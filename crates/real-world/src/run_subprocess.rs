@@ -13,8 +13,6 @@
 //!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
-//! clock: real
-//! try: echo tea -> out: tea
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -212,7 +210,7 @@ pub async fn run_to_end(
 
 /// Runs a command for at most a minute, and marks its lines: `cargo run -- ls /tmp`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let program = arguments.next().ok_or("usage: COMMAND [ARGUMENT...]")?;
     let limits = Limits {
@@ -229,3 +227,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{status}");
     Ok(())
 }
+
+//@ clock: real
+//@ try: echo tea -> out: tea

@@ -16,8 +16,6 @@
 //! See also: `cron` (at a time of day).
 //!
 //! asyncio: asyncio.create_task, asyncio.timeout_at, asyncio.Event, loop.time
-//! stderr: no template for mail 3
-//! try: 60 -> usage
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -148,7 +146,7 @@ impl Scheduler {
 
 /// Runs a command periodically until Ctrl-C: `cargo run -- 60 sh backup.sh`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let usage = "usage: SECONDS COMMAND [ARGUMENT...]";
     let mut arguments = std::env::args().skip(1);
     let seconds: std::num::NonZeroU64 = arguments.next().ok_or(usage)?.parse()?;
@@ -172,3 +170,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     scheduler.stop(Duration::from_secs(10)).await;
     Ok(())
 }
+
+//@ stderr: no template for mail 3
+//@ try: 60 -> usage

@@ -17,7 +17,6 @@
 //! into one window.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.Semaphore.release, loop.call_later
-//! try: tea cake pie -> pie
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +119,7 @@ impl Drop for CloseAtEnd {
 
 /// Prints its arguments, at most two in a second: `cargo run -- a b c d`.
 #[tokio::main]
-pub async fn main() -> Result<(), AcquireError> {
+async fn main() -> Result<(), AcquireError> {
     let limiter = RateLimiter::new(2, Duration::from_secs(1));
     for name in std::env::args().skip(1) {
         limiter.acquire().await?;
@@ -128,3 +127,5 @@ pub async fn main() -> Result<(), AcquireError> {
     }
     Ok(())
 }
+
+//@ try: tea cake pie -> pie

@@ -14,8 +14,6 @@
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
-//! clock: real
-//! try: -> usage: ADDRESS
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -199,7 +197,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Sends back all bytes, at each address: `cargo run -- 127.0.0.1:8000 [::1]:8000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let addresses = std::env::args().skip(1).map(|address| address.parse());
     let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>()?;
     if addresses.is_empty() {
@@ -224,3 +222,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     server.wait_closed().await;
     Ok(())
 }
+
+//@ clock: real
+//@ try: -> usage: ADDRESS

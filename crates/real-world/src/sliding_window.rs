@@ -17,7 +17,6 @@
 //! into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
-//! try: tea cake pie -> pie
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -112,10 +111,12 @@ pub struct RetryAfter(pub Duration);
 
 /// Prints its arguments, at most two in a second: `cargo run -- a b c d`.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let limiter = SlidingWindow::new(2, Duration::from_secs(1));
     for name in std::env::args().skip(1) {
         limiter.acquire().await;
         println!("{name}");
     }
 }
+
+//@ try: tea cake pie -> pie

@@ -16,8 +16,6 @@
 //!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
-//! clock: real
-//! try: 127.0.0.1:1 hello -> refused
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -143,7 +141,7 @@ pub async fn send(socket: &TcpStream, data: &[u8]) -> io::Result<()> {
 
 /// Sends a text and shows the replies, until Ctrl-C: `cargo run -- 127.0.0.1:8000 hello`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(address), Some(text)) = (arguments.next(), arguments.next()) else {
         return Err("usage: ADDRESS TEXT".into());
@@ -158,3 +156,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     reader.remove().await;
     Ok(())
 }
+
+//@ clock: real
+//@ try: 127.0.0.1:1 hello -> refused

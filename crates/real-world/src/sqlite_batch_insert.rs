@@ -15,9 +15,6 @@
 //! See also: `async_sqlite`, `job_queue`.
 //!
 //! asyncio: asyncio.Queue, asyncio.to_thread, asyncio.timeout, loop.create_future
-//! order: UNIQUE constraint
-//! order: is stored
-//! try: tea cake tea -> tea: UNIQUE constraint failed
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -177,7 +174,7 @@ fn write<P: Params>(db: &Mutex<Connection>, sql: &str, batch: Vec<Entry<P>>) {
 
 /// Stores its arguments, all at the same time: `cargo run -- tea cake`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let db = Connection::open("words.db")?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.execute_batch("CREATE TABLE IF NOT EXISTS words (word TEXT UNIQUE)")?;
@@ -200,3 +197,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     drop(writer);
     Ok(task.await?)
 }
+
+//@ order: UNIQUE constraint
+//@ order: is stored
+//@ try: tea cake tea -> tea: UNIQUE constraint failed

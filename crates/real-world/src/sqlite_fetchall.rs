@@ -10,8 +10,6 @@
 //! See also: `async_sqlite`, `database_connection`, `sqlite_pool`.
 //!
 //! asyncio: sqlite3.connect, sqlite3.Cursor.fetchall, asyncio.to_thread
-//! clock: real
-//! try: :memory: -> no such table: users
 
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
@@ -25,10 +23,13 @@ pub fn fetch_users(path: &str) -> rusqlite::Result<Vec<(u32, String)>> {
 
 /// Prints the users of a database: `cargo run -- users.db`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let path = std::env::args().nth(1).ok_or("usage: FILE")?;
     for (id, name) in spawn_blocking(move || fetch_users(&path)).await?? {
         println!("{id} {name}");
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: :memory: -> no such table: users

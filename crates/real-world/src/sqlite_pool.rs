@@ -14,10 +14,6 @@
 //! See also: `pg_pool`, `async_sqlite`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, contextlib.asynccontextmanager
-//! clock: real
-//! order: Alice has
-//! try: visits.db -> visit 1
-//! try: visits.db -> visit 2
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -229,7 +225,7 @@ impl Shared {
 
 /// Counts its runs in a database: `cargo run -- visits.db`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let path = std::env::args().nth(1).ok_or("usage: FILE")?;
     let settings = Settings {
         readers: 4,
@@ -248,3 +244,8 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("visit {}", pool.readers.run(count).await?);
     Ok(pool.close().await?)
 }
+
+//@ clock: real
+//@ order: Alice has
+//@ try: visits.db -> visit 1
+//@ try: visits.db -> visit 2

@@ -14,8 +14,6 @@
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)
-//! clock: real
-//! try: -> the input has ended
 
 use std::io::{self, BufRead};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -75,7 +73,7 @@ pub fn block_on_and_leave<T>(program: impl Future<Output = T>) -> io::Result<T> 
 }
 
 #[tokio::main]
-pub async fn main() -> io::Result<()> {
+async fn main() -> io::Result<()> {
     let mut lines = Lines::of_stdin()?;
     println!("Your name?");
     let limit = std::time::Duration::from_secs(10);
@@ -88,3 +86,6 @@ pub async fn main() -> io::Result<()> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: -> the input has ended

@@ -15,9 +15,6 @@
 //! See also: `http_server`, `client_disconnects`, `websocket_server`, `generator`.
 //!
 //! asyncio: async for, yield, asyncio.CancelledError
-//! clock: real
-//! order: server: the stream has ended
-//! try: nowhere -> invalid socket address
 
 use std::io;
 use std::mem::take;
@@ -154,7 +151,7 @@ pub fn read_events(
 /// Counts seconds for each client: `cargo run -- 127.0.0.1:8080`, then
 /// `curl -N http://127.0.0.1:8080/events`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = tokio::net::TcpListener::bind(address).await?;
     let count = async || {
@@ -170,3 +167,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     axum::serve(listener, routes).await?;
     Ok(())
 }
+
+//@ clock: real
+//@ order: server: the stream has ended
+//@ try: nowhere -> invalid socket address

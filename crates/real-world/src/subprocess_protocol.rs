@@ -15,8 +15,6 @@
 //!
 //! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol
 //! asyncio: asyncio.SubprocessProtocol.pipe_data_received
-//! clock: real
-//! try: echo tea -> 1: tea
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -110,7 +108,7 @@ async fn read(
 
 /// Shows the events of a program: `cargo run -- ls /tmp`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let program = arguments.next().ok_or("usage: COMMAND [ARGUMENT...]")?;
     let mut process = Process::spawn(Command::new(program).args(arguments))?;
@@ -125,3 +123,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: echo tea -> 1: tea

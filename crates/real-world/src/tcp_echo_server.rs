@@ -15,8 +15,6 @@
 //! See also: `line_protocol`, `tcp_proxy`, `api_server`, `servers`, `tls`.
 //!
 //! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -122,7 +120,7 @@ fn report(number: u64, ended: io::Result<()>) {
 
 /// Sends back all bytes, until Ctrl-C: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
     let limits = Limits {
@@ -137,3 +135,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("cut off: {}", serving.await?);
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

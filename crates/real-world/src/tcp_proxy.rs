@@ -16,8 +16,6 @@
 //! See also: `tcp_echo_server`, `tls`.
 //!
 //! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
-//! clock: real
-//! try: nowhere somewhere -> invalid socket address
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -166,7 +164,7 @@ where
 
 /// Forwards to a server until Ctrl-C: `cargo run -- 127.0.0.1:8080 example.org:80`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(address), Some(upstream)) = (arguments.next(), arguments.next()) else {
         return Err("usage: ADDRESS:PORT HOST:PORT".into());
@@ -185,3 +183,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("cut off: {}", serving.await?);
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere somewhere -> invalid socket address

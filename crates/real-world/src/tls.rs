@@ -14,10 +14,7 @@
 //! See also: `https_server` (axum, reqwest and ALPN), `tcp_proxy`.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=)
-//! clock: real
 //! differs: asyncio treats a broken connection as the end of the data
-//! stderr: no handshake
-//! try: nowhere a b -> invalid socket address
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -195,7 +192,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Sends back all bytes: `cargo run -- 127.0.0.1:8443 fullchain.pem privkey.pem`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [address, chain, key] = args.as_slice() else {
         return Err("usage: ADDRESS:PORT CHAIN KEY".into());
@@ -226,3 +223,7 @@ pub async fn main() -> Result<(), Failure> {
     println!("cut off: {cut_off}");
     Ok(())
 }
+
+//@ clock: real
+//@ stderr: no handshake
+//@ try: nowhere a b -> invalid socket address

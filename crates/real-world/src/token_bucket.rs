@@ -17,7 +17,6 @@
 //! In production: `governor` has a limit for each key. Its waiters have no order.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
-//! try: tea cake pie -> pie
 
 use std::time::Duration;
 
@@ -131,10 +130,12 @@ impl TokenBucket {
 
 /// Prints its arguments, two at once and then five in a second: `cargo run -- a b c d`.
 #[tokio::main]
-pub async fn main() {
+async fn main() {
     let bucket = TokenBucket::new(2, Duration::from_secs(1) / 5);
     for name in std::env::args().skip(1) {
         bucket.acquire().await;
         println!("{name}");
     }
 }
+
+//@ try: tea cake pie -> pie

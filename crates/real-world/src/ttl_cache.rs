@@ -17,7 +17,6 @@
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!
 //! asyncio: asyncio.shield, asyncio.create_task, asyncio.timeout
-//! try: Ann Ben Ann -> Ann has 3 letters
 
 use std::hash::{Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,7 +191,7 @@ fn is_past(expires: Option<Instant>) -> bool {
 
 /// Counts the letters of its arguments, each only once: `cargo run -- Ann Ben Ann`.
 #[tokio::main]
-pub async fn main() -> Result<(), LoadError<std::convert::Infallible>> {
+async fn main() -> Result<(), LoadError<std::convert::Infallible>> {
     let cache = TtlCache::new(100, Duration::from_secs(60));
     for name in std::env::args().skip(1) {
         let counted = name.clone();
@@ -205,3 +204,5 @@ pub async fn main() -> Result<(), LoadError<std::convert::Infallible>> {
     }
     Ok(())
 }
+
+//@ try: Ann Ben Ann -> Ann has 3 letters

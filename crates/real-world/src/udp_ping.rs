@@ -14,8 +14,6 @@
 //!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
-//! clock: real
-//! try: 127.0.0.1:1 -> ConnectionRefused
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -104,7 +102,7 @@ impl Pinger {
 
 /// Pings a server that sends back all datagrams: `cargo run -- 127.0.0.1:7`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let server = std::env::args().nth(1).ok_or("usage: ADDRESS")?;
     let limit = Duration::from_secs(1);
     let mut pinger = Pinger::connect(server.parse()?, limit, 3).await?;
@@ -114,3 +112,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: 127.0.0.1:1 -> ConnectionRefused

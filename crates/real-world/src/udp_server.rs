@@ -15,7 +15,6 @@
 //! See also: `udp_ping` (a client with numbers and retries).
 //!
 //! asyncio: asyncio.DatagramProtocol, asyncio.DatagramProtocol.datagram_received
-//! clock: real
 
 use std::io;
 use std::net::SocketAddr;
@@ -84,7 +83,8 @@ async fn ask(server: SocketAddr, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-pub async fn run() -> io::Result<()> {
+#[tokio::main]
+async fn main() -> io::Result<()> {
     // Each part begins at its time, however long the one before it took.
     let first = Instant::now() + Duration::from_millis(100);
     let mut part = interval_at(first, Duration::from_millis(500));
@@ -118,7 +118,4 @@ pub async fn run() -> io::Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}
+//@ clock: real

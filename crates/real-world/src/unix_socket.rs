@@ -15,8 +15,6 @@
 //!
 //! asyncio: asyncio.start_unix_server, asyncio.open_unix_connection
 //! asyncio: asyncio.StreamWriter.get_extra_info
-//! clock: real
-//! try: nowhere/socket hello -> NotFound
 //! differs: asyncio takes the path from a live server, and clients reach the new one
 
 #[cfg(unix)]
@@ -211,7 +209,7 @@ pub mod unix {
 /// Sends each client a text, until Ctrl-C: `cargo run -- /run/user/1000/hello tea`.
 #[cfg(unix)]
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(path), Some(text)) = (arguments.next(), arguments.next()) else {
         return Err("usage: PATH TEXT".into());
@@ -234,3 +232,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 pub fn main() {
     eprintln!("Tokio has `UnixListener` on Unix alone: use TCP, or a named pipe");
 }
+
+//@ clock: real
+//@ try: nowhere/socket hello -> NotFound

@@ -14,8 +14,6 @@
 //! See also: `multipart_form` (a form with files), `upload_server`.
 //!
 //! asyncio: async for, yield, asyncio.timeout, asyncio.Timeout.reschedule
-//! clock: real
-//! try: /dev/null http://127.0.0.1:1/ -> refused
 //! differs: reqwest does not send a stream twice, aiohttp sends an empty body
 
 use std::io;
@@ -124,7 +122,7 @@ pub async fn upload(
 
 /// Uploads a file with PUT: `cargo run -- photo.jpg https://example.com/files/photo.jpg`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [path, url] = args.as_slice() else {
         return Err("usage: FILE URL".into());
@@ -138,3 +136,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{answer}");
     Ok(())
 }
+
+//@ clock: real
+//@ try: /dev/null http://127.0.0.1:1/ -> refused

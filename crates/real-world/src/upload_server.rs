@@ -16,8 +16,6 @@
 //! In production: `tower-http` has limits of time and bytes as layers for any handler.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.Semaphore.locked, async for
-//! clock: real
-//! try: uploads nowhere -> invalid socket address
 
 use std::fs;
 use std::io;
@@ -209,7 +207,7 @@ fn is_name(name: &str) -> bool {
 
 /// Stores uploads until Ctrl-C: `cargo run -- uploads 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [folder, address] = args.as_slice() else {
         return Err("usage: FOLDER ADDRESS:PORT".into());
@@ -231,3 +229,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let server = axum::serve(listener, store.router());
     Ok(server.with_graceful_shutdown(ctrl_c).await?)
 }
+
+//@ clock: real
+//@ try: uploads nowhere -> invalid socket address

@@ -16,8 +16,6 @@
 //! See also: `reload_config`, `spawn_from_a_thread`, `debounce_and_throttle`.
 //!
 //! asyncio: loop.call_soon_threadsafe, async for
-//! clock: real
-//! try: nowhere -> PathNotFound
 
 use std::collections::BTreeSet;
 use std::mem::take;
@@ -124,7 +122,7 @@ impl FolderWatch {
 
 /// Prints what changes in a folder until Ctrl-C: `cargo run -- src`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let folder = std::env::args().nth(1).ok_or("usage: FOLDER")?;
     let mut watch = FolderWatch::new(Path::new(&folder), 10_000)?;
     let (quiet, longest) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -136,3 +134,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere -> PathNotFound

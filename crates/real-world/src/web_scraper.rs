@@ -13,9 +13,6 @@
 //! See also: `robots_txt`, `page_fetcher`, `retry`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Lock, asyncio.Semaphore, asyncio.timeout
-//! clock: real
-//! order: robots.txt
-//! try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: error sending request
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -204,7 +201,7 @@ pub fn links(html: &str, page: &Url) -> Vec<Url> {
 
 /// Checks the pages of your site: `cargo run -- https://example.com/`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let first = std::env::args().skip(1).map(|url| url.parse());
     let limits = Limits {
         max_visits: 10,
@@ -231,3 +228,7 @@ pub async fn main() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ order: robots.txt
+//@ try: http://127.0.0.1:1/ -> http://127.0.0.1:1/: error sending request

@@ -15,8 +15,6 @@
 //! See also: `chat_room` (the demonstration), `https_server`, `streaming_responses`.
 //!
 //! asyncio: asyncio.Queue, asyncio.timeout
-//! clock: real
-//! try: nowhere -> invalid socket address
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -227,7 +225,7 @@ async fn read(
 
 /// Sends back all texts, until it is killed: `cargo run -- 127.0.0.1:8080`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
     let limits = Limits {
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     serve(listener, limits, CancellationToken::new(), echo).await;
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere -> invalid socket address

@@ -17,7 +17,6 @@
 //! See also: `cleanup_on_cancel`, `shield_and_clean_up`.
 //!
 //! asyncio: asyncio.to_thread, asyncio.timeout
-//! try: notes.txt tea cake -> 8 bytes
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -61,7 +60,7 @@ fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
 
 /// Writes its arguments into a file: `cargo run -- notes.txt tea cake`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: FILE WORD...")?;
     let text = args.collect::<Vec<_>>().join(" ");
@@ -70,3 +69,5 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("{length} bytes");
     Ok(())
 }
+
+//@ try: notes.txt tea cake -> 8 bytes

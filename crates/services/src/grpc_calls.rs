@@ -16,8 +16,6 @@
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!
 //! asyncio: asyncio.timeout, asyncio.timeout_at
-//! clock: real
-//! try: http://127.0.0.1:1 -> no health
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -164,7 +162,7 @@ pub fn server(silence: Duration, calls: u32) -> Server {
 /// The messages and the call are those that a build script makes of a .proto file, with
 /// `tonic-prost-build`. Here they are written by hand.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     #[derive(Clone, PartialEq, prost::Message)]
     struct HealthRequest {
         #[prost(string, tag = "1")]
@@ -196,3 +194,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: http://127.0.0.1:1 -> no health

@@ -4,6 +4,7 @@
 
 #[macro_use]
 extern crate runner;
+extern crate harness as tokio;
 
 // PostgreSQL
 mod pg_pool;

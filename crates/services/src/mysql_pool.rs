@@ -15,8 +15,6 @@
 //! See also: `connection_pool`, `sqlite_pool`, `sqlite_fetchall`.
 //!
 //! asyncio: async with, async for, asyncio.timeout
-//! clock: real
-//! try: Ada -> : Ada
 
 use std::fmt;
 use std::time::Duration;
@@ -138,7 +136,7 @@ pub async fn longest_name(database: &Database) -> Result<usize, Error> {
 
 /// Adds its arguments as users, and shows all: `cargo run -- Ada Bob`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("MYSQL_URL")
         .map_err(|_| "set MYSQL_URL=mysql://user:password@host:3306/name")?;
     let limits = Limits {
@@ -158,3 +156,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     database.close().await?;
     Ok(())
 }
+
+//@ clock: real
+//@ try: Ada -> : Ada

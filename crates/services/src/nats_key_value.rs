@@ -15,8 +15,6 @@
 //! See also: `watch_a_value`, `lost_update`, `nats_request_reply`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Event, async for
-//! clock: real
-//! try: limit 20 -> limit is 20
 
 use std::error::Error;
 use std::time::Duration;
@@ -129,7 +127,7 @@ pub async fn change(
 
 /// Sets a key, `cargo run -- limit 20`. With the key alone, shows each change of it.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
     let context = async_nats::jetstream::new(async_nats::connect(url).await?);
     let store = open(&context, "settings").await?;
@@ -147,3 +145,6 @@ pub async fn main() -> Result<(), Failure> {
         latest.changed().await?;
     }
 }
+
+//@ clock: real
+//@ try: limit 20 -> limit is 20

@@ -13,8 +13,6 @@
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.timeout, asyncio.wait
-//! clock: real
-//! try: Ada -> Hello, Ada
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -165,7 +163,7 @@ pub async fn call(
 
 /// Calls a service that greets, as another machine could: `cargo run -- Ada`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
     let options = async_nats::ConnectOptions::new();
     // A server that is silent for two pings is taken for lost.
@@ -192,3 +190,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     service.await?;
     Ok(())
 }
+
+//@ clock: real
+//@ try: Ada -> Hello, Ada

@@ -16,8 +16,6 @@
 //! See also: `job_queue`, `job_workers`, `nats_request_reply`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.task_done, asyncio.TaskGroup
-//! clock: real
-//! try: order-1 order-2 -> added order-2
 
 use std::error::Error;
 use std::time::Duration;
@@ -217,7 +215,7 @@ impl WorkQueue {
 /// Adds its arguments as jobs, `cargo run -- order-1 order-2`. Without arguments, works
 /// on them until Ctrl-C.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
     let context = async_nats::jetstream::new(async_nats::connect(url).await?);
     let settings = Settings {
@@ -248,3 +246,6 @@ pub async fn main() -> Result<(), Failure> {
     tokio::join!(stopping, work);
     Ok(())
 }
+
+//@ clock: real
+//@ try: order-1 order-2 -> added order-2

@@ -15,8 +15,6 @@
 //! See also: `pg_pool`, `pg_transaction`, `channel_stream`.
 //!
 //! asyncio: async for, yield
-//! clock: real
-//! try: -> sensor 2: 40
 
 use std::pin::pin;
 
@@ -82,7 +80,7 @@ pub async fn load(
 
 /// Stores three rows in a table that only this connection has, and prints them.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     type Failure = Box<dyn std::error::Error + Send + Sync>;
     let url = std::env::var("DATABASE_URL");
     let url =
@@ -108,3 +106,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: -> sensor 2: 40

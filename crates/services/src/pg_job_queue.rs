@@ -15,9 +15,6 @@
 //! See also: `job_queue`, `pg_outbox`, `pg_listen`, `pg_pool`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Lock
-//! clock: real
-//! try: tea cake -> added job
-//! try: -> attempt 1: cake
 
 use std::time::Duration;
 
@@ -212,7 +209,7 @@ fn micros(duration: Duration) -> i64 {
 
 /// Adds its arguments as jobs: `cargo run -- tea cake`. Without arguments, works on them.
 #[tokio::main]
-pub async fn main() -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
@@ -239,3 +236,7 @@ pub async fn main() -> std::result::Result<(), Box<dyn std::error::Error + Send 
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: tea cake -> added job
+//@ try: -> attempt 1: cake

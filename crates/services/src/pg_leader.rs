@@ -16,8 +16,6 @@
 //! See also: `lease`, `pg_transaction`.
 //!
 //! asyncio: asyncio.Lock
-//! clock: real
-//! try: -> leads in term
 
 use std::time::Duration;
 
@@ -126,7 +124,7 @@ pub async fn lead<T, F: Future<Output = T>>(
 
 /// Leads for a moment as soon as no other of these programs does.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
@@ -142,3 +140,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     lead(config, "reports", Duration::from_secs(10), work).await??;
     Ok(())
 }
+
+//@ clock: real
+//@ try: -> leads in term

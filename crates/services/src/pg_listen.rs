@@ -15,8 +15,6 @@
 //! See also: `pg_job_queue`, `pg_pool`.
 //!
 //! asyncio: asyncio.Queue.put_nowait, asyncio.Event
-//! clock: real
-//! try: hello -> heard hello
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -127,7 +125,7 @@ async fn session(
 
 /// Prints what it hears: `cargo run`. Says something and hears it: `cargo run -- hello`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
@@ -163,3 +161,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: hello -> heard hello

@@ -15,9 +15,6 @@
 //! See also: `pg_job_queue`, `pg_listen`, `pg_transaction`.
 //!
 //! asyncio: asyncio.Queue, asyncio.timeout
-//! clock: real
-//! try: tea cake -> stored event
-//! try: -> published event
 
 use std::time::Duration;
 
@@ -141,7 +138,7 @@ impl Relay {
 /// Stores its arguments as orders, with events: `cargo run -- tea cake`. Without
 /// arguments, publishes the events.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     type Failure = Box<dyn std::error::Error + Send + Sync>;
     let url = std::env::var("DATABASE_URL");
     let url =
@@ -175,3 +172,7 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     while relay.publish_batch(&mut client, publish).await? > 0 {}
     Ok(())
 }
+
+//@ clock: real
+//@ try: tea cake -> stored event
+//@ try: -> published event

@@ -15,8 +15,6 @@
 //! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!
 //! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager
-//! clock: real
-//! try: -> connected to
 
 use std::time::Duration;
 
@@ -166,7 +164,7 @@ impl Drop for Lease {
 
 /// Asks the server of DATABASE_URL for the name of its database.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
@@ -185,3 +183,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("connected to {}", name.await?);
     Ok(())
 }
+
+//@ clock: real
+//@ try: -> connected to

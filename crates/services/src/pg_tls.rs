@@ -16,8 +16,6 @@
 //! See also: `tls`, `pg_pool`.
 //!
 //! asyncio: asyncio.StreamWriter.start_tls
-//! clock: real
-//! try: nowhere.crt -> No such file
 
 use std::error::Error;
 use std::fmt;
@@ -132,7 +130,7 @@ impl fmt::Debug for PgTls {
 
 /// Tells which TLS the server of DATABASE_URL speaks: `cargo run -- root.crt`.
 #[tokio::main]
-pub async fn main() -> Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
@@ -145,3 +143,6 @@ pub async fn main() -> Result<(), Failure> {
     println!("connected with {}", row.get::<_, String>(0));
     Ok(())
 }
+
+//@ clock: real
+//@ try: nowhere.crt -> No such file

@@ -16,8 +16,6 @@
 //! See also: `pg_pool`, `transaction`, `retry`.
 //!
 //! asyncio: async with, contextlib.AsyncExitStack
-//! clock: real
-//! try: -> Bob has 110
 
 use std::error::Error;
 use std::time::Duration;
@@ -97,7 +95,7 @@ impl Retry {
 
 /// Moves money between two accounts of a table that only this connection has.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     use deadpool_postgres::{Manager, Pool};
     type Failure = Box<dyn Error + Send + Sync>;
     let url = std::env::var("DATABASE_URL");
@@ -127,3 +125,6 @@ pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     retry.run(again, transfer).await
 }
+
+//@ clock: real
+//@ try: -> Bob has 110

@@ -15,8 +15,6 @@
 //! See also: `ttl_cache`, `single_flight`, `redis_lock`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.timeout
-//! clock: real
-//! try: Cargo.toml -> from the disk
 
 use std::io;
 use std::time::Duration;
@@ -214,7 +212,7 @@ fn millis(time: Duration) -> u64 {
 
 /// Counts the lines of a file, at most once a minute: `cargo run -- Cargo.toml`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let path = std::env::args().nth(1).ok_or("usage: FILE")?;
@@ -238,3 +236,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{path}: {lines} lines");
     Ok(())
 }
+
+//@ clock: real
+//@ try: Cargo.toml -> from the disk

@@ -14,8 +14,6 @@
 //! See also: `lease`, `lock_per_key`, `redis_cache`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with
-//! clock: real
-//! try: 2000 100 -> the work is done
 
 use std::io;
 use std::time::Duration;
@@ -222,7 +220,7 @@ impl Lease {
 
 /// Works for some milliseconds under a lease, and renews it: `cargo run -- 5000 20000`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let millis = std::env::args().skip(1).map(|millis| millis.parse());
@@ -242,3 +240,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("the work is done");
     Ok(())
 }
+
+//@ clock: real
+//@ try: 2000 100 -> the work is done

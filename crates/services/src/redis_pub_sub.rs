@@ -15,8 +15,6 @@
 //! See also: `redis_streams`, `broadcast`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put_nowait
-//! clock: real
-//! try: news hello -> subscribers: 0
 
 use std::io;
 use std::pin::pin;
@@ -138,7 +136,7 @@ async fn ping(mut sink: PubSubSink, limits: Limits) {
 
 /// Publishes a message, or prints all of a channel: `cargo run -- news hello`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let client = Client::open(url)?;
@@ -167,3 +165,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: news hello -> subscribers: 0

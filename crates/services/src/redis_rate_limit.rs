@@ -15,8 +15,6 @@
 //! See also: `token_bucket`, `redis_lock`.
 //!
 //! asyncio: asyncio.timeout
-//! clock: real
-//! try: ann -> 200 OK
 
 use std::io;
 use std::time::Duration;
@@ -141,7 +139,7 @@ impl RateLimiter {
 
 /// Says what an HTTP server would answer to a user: `cargo run -- ann`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let user = std::env::args().nth(1).ok_or("usage: USER")?;
@@ -161,3 +159,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     Ok(())
 }
+
+//@ clock: real
+//@ try: ann -> 200 OK

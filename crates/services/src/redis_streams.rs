@@ -15,8 +15,6 @@
 //! See also: `job_queue`, `job_workers`, `redis_pub_sub`.
 //!
 //! asyncio: asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.task_done
-//! clock: real
-//! try: ann -> no more jobs
 
 use std::io;
 use std::time::Duration;
@@ -210,7 +208,7 @@ fn millis(time: Duration) -> usize {
 
 /// Enqueues jobs, and works until none is left: `cargo run -- ann tea cake`.
 #[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let mut arguments = std::env::args().skip(1);
@@ -234,3 +232,6 @@ pub async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{name}: no more jobs");
     Ok(())
 }
+
+//@ clock: real
+//@ try: ann -> no more jobs

@@ -114,8 +114,9 @@ fn asked<'a>(
     let path = file(workspace, is_rust, name).map_err(|error| error.to_string())?;
     let shown = workspace.relative(&path);
     let text = read(&path).map_err(|_| format!("there is no {shown}"))?;
+    let text = directives::shown(&text);
     match item {
-        Some(item) => cut(&text, item, is_rust)
+        Some(item) => cut(text, item, is_rust)
             .or_else(|| {
                 let demo = workspace.find(name)?.demo.as_deref()?;
                 cut(&read(demo).ok()?, item, is_rust).filter(|_| is_rust)

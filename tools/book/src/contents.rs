@@ -276,7 +276,7 @@ fn versions(root: &Path) -> Result<String> {
 }
 
 fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
-    let source = read(&example.source)?;
+    let source = example.pasted()?;
     let edition = section.edition;
     let lines = dependencies::find(section, &source, false)?.into_values();
     let lines: String = lines.collect();

@@ -16,7 +16,7 @@ pub fn run(built: &Workspace, example: &Example) -> Result<Vec<Line>> {
     let binary = built.binary(&example.section);
     let mut command = process::limited(binary.context("it was not built")?);
     command.arg("--tsv").arg(&example.name);
-    if !example.header.real_clock {
+    if !example.header.checks.real_clock {
         command.arg("--virtual-time");
     }
     let finished = process::run(command, LIMIT, || {})?;

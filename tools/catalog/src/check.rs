@@ -42,7 +42,7 @@ impl Program {
             Self::Rust => true,
             // The demonstration of the others is not in what is pasted.
             Self::Copy => example.demo.is_none(),
-            Self::Spawned => example.header.not_send.is_none(),
+            Self::Spawned => example.header.checks.not_send.is_none(),
             Self::Twin => example.has_twin(),
         }
     }
@@ -87,7 +87,8 @@ const CANCELLED: usize = 12;
 impl<'a> Job<'a> {
     /// The program on the clock that the example's header asks for, or on the real one.
     pub fn new(example: &'a Example, program: Program, real_time: bool) -> Self {
-        let real = real_time || example.header.real_clock || program == Program::Copy;
+        let real =
+            real_time || example.header.checks.real_clock || program == Program::Copy;
         Self {
             example,
             program,
@@ -112,7 +113,7 @@ impl<'a> Job<'a> {
         let twin = fs::read_to_string(&example.twin).unwrap_or_default();
         // With the reason: `# cancel: no (why)`.
         let is_excused = twin.starts_with("# cancel: no (");
-        if !example.has_twin() || example.header.real_clock || is_excused {
+        if !example.has_twin() || example.header.checks.real_clock || is_excused {
             return Vec::new();
         }
         let golden = read_golden(&example.twin_golden).unwrap_or_default();
@@ -128,7 +129,7 @@ impl<'a> Job<'a> {
 
     /// The example's own `main`: where it runs on the real clock, that of its copy.
     pub fn of_main(example: &'a Example, real_time: bool) -> Self {
-        let is_real = real_time || example.header.real_clock;
+        let is_real = real_time || example.header.checks.real_clock;
         let program = match is_real && Program::Copy.applies_to(example) {
             true => Program::Copy,
             false => Program::Rust,
@@ -270,7 +271,7 @@ impl<'a> Checker<'a> {
     ///
     /// When standard output cannot be written.
     pub fn try_copies(&self, examples: &[&Example], report: &mut Report) -> Result<()> {
-        let tries = |example: &&Example| !example.header.tries.is_empty();
+        let tries = |example: &&Example| !example.header.checks.tries.is_empty();
         let examples: Vec<&Example> = examples.iter().copied().filter(tries).collect();
         let run = |example: &&Example| self.try_copy(example);
         in_parallel(8 * cores(), &examples, run, |example, result| {
@@ -285,7 +286,7 @@ impl<'a> Checker<'a> {
         let dir = self.workspace.target.join("tried").join(example.id());
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).map_err(cannot_run)?;
-        for (arguments, text) in &example.header.tries {
+        for (arguments, text) in &example.header.checks.tries {
             let mut command = limited(self.copy_of(example));
             command.args(arguments.split_whitespace()).current_dir(&dir);
             let finished =
@@ -415,7 +416,7 @@ impl<'a> Checker<'a> {
         };
         let printed = &recording.transcript;
         if job.asks == Asks::Order {
-            let compared = golden.match_order(printed, &example.header.order);
+            let compared = golden.match_order(printed, &example.header.checks.order);
             let mend =
                 "say `order: TEXT` of the lines that may trade places, or arrange it";
             let problem = "on several threads its lines come in another order";
@@ -425,7 +426,7 @@ impl<'a> Checker<'a> {
             });
         }
         let compared = match job.real {
-            true => golden.match_loosely(printed, SLACK, &example.header.order),
+            true => golden.match_loosely(printed, SLACK, &example.header.checks.order),
             false => golden.match_exactly(printed),
         };
         if let Err(Mismatch { late, diff }) = compared {
@@ -473,7 +474,12 @@ impl<'a> Checker<'a> {
             "unhandled exception during asyncio.run() shutdown",
         ];
         let unseen = unseen.into_iter().find(|text| said.contains(text));
-        let is_announced = example.header.stderr.iter().any(|text| said.contains(text));
+        let is_announced = example
+            .header
+            .checks
+            .stderr
+            .iter()
+            .any(|text| said.contains(text));
         let last = said.rsplit("Traceback ").next().unwrap_or_default();
         let ends_by = |error| last.lines().any(|line| line.starts_with(error));
         let problem = match &finished.status {
@@ -513,7 +519,7 @@ impl<'a> Checker<'a> {
             false => Recording::parse(&finished.stdout()),
         };
         let code = finished.status.as_ref().map(|status| status.code());
-        let problem = match &example.header.exit {
+        let problem = match &example.header.checks.exit {
             None => finished.problem(),
             Some(text) if code == Ok(Some(1)) => (!finished.stderr.contains(text))
                 .then(|| format!("its error does not contain `{text}`")),
@@ -666,7 +672,7 @@ enum Verdict {
 
 /// Says what is wrong with what the program wrote to standard error.
 fn unexpected(example: &Example, program: Program, stderr: &str) -> Option<String> {
-    let (texts, is_rust) = (&example.header.stderr, program != Program::Twin);
+    let (texts, is_rust) = (&example.header.checks.stderr, program != Program::Twin);
     // What the header announces with `exit:` ends the output.
     let runner = format!("error: {}: ", example.name);
     let errors = if is_rust {
@@ -676,7 +682,7 @@ fn unexpected(example: &Example, program: Program, stderr: &str) -> Option<Strin
     };
     let error = errors.iter().find_map(|error| stderr.find(error));
     let before = match error {
-        Some(at) if example.header.exit.is_some() => &stderr[..at],
+        Some(at) if example.header.checks.exit.is_some() => &stderr[..at],
         _ => stderr,
     };
     let missing = texts.iter().find(|text| !before.contains(*text));

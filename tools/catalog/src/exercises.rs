@@ -157,7 +157,13 @@ pub fn compile(
     for (example, text) in texts {
         let module = format!("mod {};\n", example.name);
         let file = format!("{}.rs", example.name);
-        replace(&src.join(&file), text)?;
+        // How it runs stands in the example, and not in a reader's file.
+        let how = read(&example.source)?;
+        let how = directives::hidden(&how);
+        replace(
+            &src.join(&file),
+            &format!("{}{how}", directives::shown(text)),
+        )?;
         if let Some(demo) = &example.demo {
             replace(&src.join("demos").join(&file), &read(demo)?)?;
             demos += &format!("pub {module}");
@@ -165,7 +171,8 @@ pub fn compile(
         main += &module;
     }
     let main = format!(
-        "#[macro_use]\nextern crate runner;\n{main}mod demos;\nrunner::section!();\n"
+        "#[macro_use]\nextern crate runner;\nextern crate harness as tokio;\n\
+         {main}mod demos;\nrunner::section!();\n"
     );
     replace(&src.join("demos/mod.rs"), &demos)?;
     replace(&src.join("main.rs"), &main)?;

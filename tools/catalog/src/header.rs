@@ -1,5 +1,7 @@
 //! The header comment of an example: summary, prose and directives.
 
+use directives::{Directives, key_and_value as directive};
+
 /// What the header of an example says, as far as tools need it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Header {
@@ -10,23 +12,10 @@ pub struct Header {
     /// `asyncio: ...`, on as many lines as it takes: the names and constructs of Python
     /// that the example answers.
     pub asyncio: Vec<String>,
-    /// `clock: real`: the example cannot run on the virtual clock.
-    pub real_clock: bool,
-    /// `twin: none (why)`: the reason why there is no asyncio program.
-    pub no_twin: Option<String>,
-    /// `send: no (why)`: the reason why `run` cannot be given to `tokio::spawn`.
-    pub not_send: Option<String>,
     /// `differs: why`: the two programs print different transcripts, and this is why.
     pub differs: Option<String>,
-    /// `exit: 1 TEXT`: `main` is meant to return an error that contains this text.
-    pub exit: Option<String>,
-    /// `order: TEXT`, once for each text: on several threads, lines with this text take any
-    /// place among the lines of their time.
-    pub order: Vec<String>,
-    /// `stderr: TEXT`, once for each text: what the program writes to standard error.
-    pub stderr: Vec<String>,
-    /// `try: ARGS -> TEXT`: with these arguments the `main` of a copy prints this text.
-    pub tries: Vec<(String, String)>,
+    /// What only checks read, from the end of the file.
+    pub checks: Directives,
 }
 
 /// A paragraph of a header's prose.
@@ -62,9 +51,7 @@ impl Paragraph {
     }
 }
 
-const DIRECTIVES: [&str; 9] = [
-    "asyncio", "clock", "differs", "exit", "order", "send", "stderr", "try", "twin",
-];
+const DIRECTIVES: [&str; 2] = ["asyncio", "differs"];
 
 /// What a paragraph of the prose may begin with, in this order; the others come first.
 pub const LABELS: [&str; 4] = ["Bounds", "Trap", "In production", "See also"];
@@ -79,6 +66,8 @@ const MOST_LINES: usize = 20;
 /// directives, one a line.
 pub fn parse(source: &str) -> (Header, Vec<String>) {
     let mut header = Header::default();
+    let (checks, mut problems) = directives::parse(source);
+    header.checks = checks;
     let lines: Vec<&str> = source
         .lines()
         .map_while(|line| line.strip_prefix("//!"))
@@ -92,10 +81,10 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
     let Some(&[summary]) = paragraphs.next().filter(|_| starts_with_text) else {
         let problem = "the header has no summary: its first line is one sentence, \
                        followed by an empty `//!` line";
-        return (header, vec![problem.to_owned()]);
+        problems.push(problem.to_owned());
+        return (header, problems);
     };
     header.summary = summary.to_owned();
-    let mut problems = Vec::new();
     if !summary.ends_with('.') || directive(summary).is_some() {
         problems.push(format!(
             "the header has no summary: `{summary}` is not a sentence with a full stop"
@@ -132,7 +121,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             ));
             continue;
         };
-        if seen.contains(&key) && !["asyncio", "order", "stderr", "try"].contains(&key) {
+        if seen.contains(&key) && key != "asyncio" {
             problems.push(format!("the directive `{key}:` stands twice"));
         }
         seen.push(key);
@@ -140,7 +129,7 @@ pub fn parse(source: &str) -> (Header, Vec<String>) {
             problems.push(problem);
         }
     }
-    if header.differs.is_some() && header.no_twin.is_some() {
+    if header.differs.is_some() && header.checks.no_twin.is_some() {
         problems.push("`differs:` needs a twin to differ from".to_owned());
     }
     if seen.iter().filter(|key| **key == "asyncio").count() > 2 {
@@ -211,35 +200,12 @@ impl Header {
                     self.asyncio.push(name.to_owned());
                 }
             }
-            ("clock", "real") => self.real_clock = true,
-            ("clock", other) => {
-                return Err(format!("`clock: {other}`: the only value is `real`"));
-            }
-            ("differs" | "order" | "stderr", "") => {
-                return Err(format!("`{key}:` takes a text"));
-            }
+            ("differs", "") => return Err("`differs:` takes a text".to_owned()),
             ("differs", why) => self.differs = Some(why.to_owned()),
-            ("order", text) => self.order.push(text.to_owned()),
-            ("stderr", text) => self.stderr.push(text.to_owned()),
-            ("exit", value) => {
-                let text = value.strip_prefix("1 ").ok_or_else(|| {
-                    let form = "the form is `exit: 1 TEXT`, the text being of the error";
-                    format!("`exit: {value}`: {form}")
-                })?;
-                self.exit = Some(text.trim().to_owned());
+            (key, _) if directives::is_one(key) => {
+                let end = "at the end of the file, behind `//@`";
+                return Err(format!("the directive `{key}:` belongs {end}"));
             }
-            ("try", value) => {
-                let (arguments, text) = value
-                    .split_once("->")
-                    .map(|(arguments, text)| (arguments.trim(), text.trim()))
-                    .filter(|(_, text)| !text.is_empty())
-                    .ok_or_else(|| {
-                        format!("`try: {value}`: the form is `try: ARGS -> TEXT`")
-                    })?;
-                self.tries.push((arguments.to_owned(), text.to_owned()));
-            }
-            ("send", value) => self.not_send = Some(reason("send", "no", value)?),
-            ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
             (unknown, _) => {
                 let known = DIRECTIVES.map(|key| format!("`{key}:`")).join(", ");
                 return Err(format!("unknown directive `{unknown}:`; there are {known}"));
@@ -247,26 +213,6 @@ impl Header {
         }
         Ok(())
     }
-}
-
-/// The text in the brackets of `key: word (why)`.
-fn reason(key: &str, word: &str, value: &str) -> Result<String, String> {
-    value
-        .strip_prefix(word)
-        .map(str::trim)
-        .and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'))
-        .filter(|why| !why.trim().is_empty())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            format!("`{key}: {value}`: the form is `{key}: {word} (the reason)`")
-        })
-}
-
-/// Splits `key: value` where the key is a single lower-case word.
-fn directive(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = line.split_once(':')?;
-    let is_word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
-    is_word.then_some((key, value.trim()))
 }
 
 #[cfg(test)]
@@ -281,15 +227,7 @@ A second line.
 
 asyncio: async for, asyncio.sleep(0)
 asyncio: yield
-clock: real
-exit: 1 no such file
-order: a line
-send: no (it holds an Rc)
-stderr: the sky falls
-stderr: and the sea rises
-try: add tea -> 1 job
-try: -> usage
-twin: none (there is no such thing)";
+differs: so";
 
     /// The text as a header, with a program behind it.
     fn source(header: &str) -> String {
@@ -314,17 +252,7 @@ twin: none (there is no such thing)";
         let texts = texts.map(|it| (it.label, it.text.as_str()));
         assert!(texts.eq([(None, prose), (Some("Trap"), "it\nis.")]));
         assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
-        assert_eq!(header.exit.as_deref(), Some("no such file"));
-        assert_eq!(header.order, ["a line"]);
-        assert_eq!(header.stderr, ["the sky falls", "and the sea rises"]);
-        let tries = header
-            .tries
-            .iter()
-            .map(|(args, text)| format!("{args}|{text}"));
-        assert_eq!(tries.collect::<Vec<_>>(), ["add tea|1 job", "|usage"]);
-        assert!(header.real_clock);
-        assert_eq!(header.not_send.as_deref(), Some("it holds an Rc"));
-        assert_eq!(header.no_twin.as_deref(), Some("there is no such thing"));
+        assert_eq!(header.differs.as_deref(), Some("so"));
     }
 
     /// A text of the good header, what replaces it, and what is wrong then; `|` ends a line.
@@ -332,27 +260,20 @@ twin: none (there is no such thing)";
 Yield values.|| => :: no summary
 Yield values.| => :: no summary
 Yield values. => Yield values :: full stop
-clock: real => clok: real :: unknown directive `clok:`
-clock: real => clock: fast :: the only value is `real`
-clock: real => in real time :: is not a directive
-none (there is no such thing) => none :: the form is
-none (there is no such thing) => none () :: the form is
-send: no (it holds an Rc) => send: yes :: the form is
+differs: so => clok: real :: unknown directive `clok:`
+differs: so => in real time :: is not a directive
+differs: so => differs: :: takes a text
+differs: so => clock: real :: behind `//@`
 async for, asyncio.sleep(0) => :: separated by commas
 asyncio: yield => asyncio: async for :: `async for` twice
 asyncio: yield => asyncio: yield|asyncio: raise :: two lines
-exit: 1 no => exit: no :: the form is `exit: 1 TEXT`
-stderr: the sky falls => stderr: :: takes a text
-order: a line => order: :: takes a text
-stderr: the sky falls => differs: so :: needs a twin
-try: -> usage => try: usage :: the form is `try: ARGS -> TEXT`
 asyncio: async for, asyncio.sleep(0)|asyncio: yield| => :: is missing
-clock: real => clock: real|clock: real :: twice
-A second line. => clock: real :: last paragraph
+differs: so => differs: so|differs: so :: twice
+A second line. => differs: so :: last paragraph
 What carries over: everything. Mind the trap.|A second line.|| => :: needs prose
 A second line. => |Traps: two. :: begins with `Traps:`
 A second line. => |See also: x.||Trap: y. :: in this order
-A second line. => 1|2|3|4|5|6|7 :: 20 are the most";
+A second line. => 1|2|3|4|5|6|7|8|9|10|11|12|13|14 :: 20 are the most";
 
     #[test]
     fn each_mistake_is_named() {

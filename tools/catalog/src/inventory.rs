@@ -267,7 +267,7 @@ fn unknown_name(name: &str, names: &BTreeSet<String>) -> String {
 
 /// What takes no time on the virtual clock, or what it would run ahead of.
 fn clock_problems(example: &Example) -> Result<Vec<String>> {
-    if example.header.real_clock {
+    if example.header.checks.real_clock {
         return Ok(Vec::new());
     }
     let mut source = read(&example.source)?;
@@ -284,7 +284,8 @@ fn clock_problems(example: &Example) -> Result<Vec<String>> {
         rests.any(|rest| rest.is_empty() || rest.starts_with("::"))
     };
     let used = REAL.split(' ').filter(is_used);
-    let problems = used
-        .map(|name| format!("it uses `{name}`, so its header has to say `clock: real`"));
+    let problems = used.map(|name| {
+        format!("it uses `{name}`, so its last lines have to say `clock: real`")
+    });
     Ok(problems.collect())
 }

@@ -89,7 +89,16 @@ impl Example {
 
     /// Whether the example has a twin, by its header.
     pub fn has_twin(&self) -> bool {
-        self.header.no_twin.is_none()
+        self.header.checks.no_twin.is_none()
+    }
+
+    /// The Rust program as readers see and paste it: without what only checks read.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn pasted(&self) -> Result<String> {
+        Ok(directives::shown(&read(&self.source)?).to_owned())
     }
 
     /// The Rust program, and its demonstration where that is a file of its own.

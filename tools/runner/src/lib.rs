@@ -5,6 +5,7 @@
 //! ```text
 //! #[macro_use]
 //! extern crate runner;
+//! extern crate harness as tokio;
 //!
 //! mod counter;
 //! mod generator;
@@ -16,11 +17,13 @@
 //! puts the seconds since the example's start before each line. An example that is copied
 //! out of the workspace gets the standard one again and prints the bare text.
 //!
-//! There are two clocks. On the real clock the runner calls the example's `main`, as a
-//! user of the copied file does. On the virtual clock it calls `run` on a current-thread
-//! runtime whose time is paused: Tokio then moves its clock to the next timer whenever no
-//! task can proceed, so that waits take no time and the printed times are exact. Each
-//! example runs in a process of its own and sees no arguments but its own.
+//! `extern crate harness as tokio` replaces the attribute `tokio::main` by one that leaves
+//! `main` async, for the runner to await. There are two clocks. On the real clock that is done
+//! on the runtime that `tokio::main` makes of its arguments, as for a user of the copied file.
+//! On the virtual clock it is done on a current-thread runtime whose time is paused: Tokio then
+//! moves its clock to the next timer whenever no task can proceed, so that waits take no time
+//! and the printed times are exact. Each example runs in a process of its own and sees no
+//! arguments but its own.
 
 mod cli;
 mod clock;
@@ -36,24 +39,33 @@ pub use outcome::Outcome;
 pub use runner_macros::section;
 pub use transcript::print_line;
 
-/// An example's `run`, to be awaited; the error is the message to report.
+/// An example's `main`; the error is the message to report.
 #[derive(Debug, Clone, Copy)]
-pub enum Run {
+pub enum Main {
     /// The future can move between threads, so it can also be given to `tokio::spawn`.
     Send(fn() -> SendFuture),
-    /// It stays on its thread; the header says `send: no (why)`.
+    /// It stays on its thread; the example says `send: no (why)`.
     Local(fn() -> LocalFuture),
+    /// It is not async, and makes its own runtime.
+    Plain(fn() -> Result<ExitCode, String>),
 }
 
 /// Provides what the examples of these names need. If it has run this program again with all
 /// that they need, it returns the exit code.
 pub type Provide = fn(&[&str]) -> Result<Option<ExitCode>, String>;
 
-/// What [`Run::Send`] returns.
+/// What [`Main::Send`] returns.
 pub type SendFuture = Pin<Box<dyn Future<Output = Result<ExitCode, String>> + Send>>;
 
-/// What [`Run::Local`] returns.
+/// What [`Main::Local`] returns.
 pub type LocalFuture = Pin<Box<dyn Future<Output = Result<ExitCode, String>>>>;
+
+/// Awaits the `main` of an example on the runtime that `#[tokio::main]` makes.
+pub fn tokio_main(main: LocalFuture) -> Result<ExitCode, String> {
+    let runtime = tokio::runtime::Runtime::new();
+    let cannot = |error| format!("cannot build the runtime: {error}");
+    runtime.map_err(cannot)?.block_on(main)
+}
 
 /// One example of a section, as [`section!`] describes it.
 #[derive(Debug, Clone, Copy)]
@@ -62,35 +74,23 @@ pub struct Example {
     pub name: &'static str,
     /// The whole source file.
     pub source: &'static str,
-    /// Calls `main`: the multi-threaded runtime and the real clock.
-    pub main: fn() -> Result<ExitCode, String>,
-    /// Calls `run`, to be awaited on the runtime of the runner's choice.
-    pub run: Run,
+    /// What runs.
+    pub main: Main,
+    /// Awaits it on the runtime that its `tokio::main` makes, and on the real clock.
+    pub runtime: fn(LocalFuture) -> Result<ExitCode, String>,
+    /// `clock: real`: the example uses sockets, processes, signals or threads of its own, which
+    /// a paused clock would run ahead of, or blocks, which takes no virtual time.
+    pub needs_real_clock: bool,
+    /// `exit: 1 ...`: `main` is meant to return an error.
+    pub exits_with_error: bool,
 }
 
 impl Example {
     /// The first line of the file's header comment.
     pub fn summary(&self) -> &'static str {
-        self.header().next().unwrap_or_default()
-    }
-
-    /// Whether the header says `clock: real`: the example uses sockets, processes,
-    /// signals or threads of its own, which a paused clock would run ahead of, or blocks,
-    /// which takes no virtual time.
-    pub fn needs_real_clock(&self) -> bool {
-        self.header().any(|line| line == "clock: real")
-    }
-
-    /// Whether the header says `exit: 1 ...`: `main` is meant to return an error.
-    pub fn exits_with_error(&self) -> bool {
-        self.header().any(|line| line.starts_with("exit: 1 "))
-    }
-
-    fn header(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.source
-            .lines()
-            .map_while(|line| line.strip_prefix("//!"))
-            .map(str::trim)
+        let first = self.source.lines().next();
+        let first = first.and_then(|line| line.strip_prefix("//!"));
+        first.map(str::trim).unwrap_or_default()
     }
 }
 

@@ -5,11 +5,11 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use tokio::runtime::Runtime;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::clock::{Clock, or_deadlock, paused_runtime};
 use crate::transcript::{self, print_raw};
-use crate::{Example, LocalFuture, Run, SendFuture};
+use crate::{Example, LocalFuture, Main};
 
 /// The environment variable that tells the section's executable to run one example, by the
 /// options of [`Manner::options`] and the name. The arguments are the example's own.
@@ -57,7 +57,7 @@ pub fn run_all(examples: &[&Example], manner: Manner, arguments: &[String]) -> E
             // ends it ends the example.
             Ok(command) if examples.len() == 1 => become_this(command),
             Ok(mut command) => command.status().map(|status| {
-                status.success() || example.exits_with_error() && status.code() == Some(1)
+                status.success() || example.exits_with_error && status.code() == Some(1)
             }),
             Err(error) => Err(error),
         };
@@ -97,33 +97,33 @@ pub fn run_as_told(example: &Example, manner: Manner) -> ExitCode {
 }
 
 fn run_one(example: &Example, manner: Manner) -> Result<ExitCode, String> {
-    let paused = manner.virtual_time && !example.needs_real_clock();
-    if !paused && !manner.spawn {
-        return timed(Clock::real(), manner.tsv, example.main);
+    let paused = manner.virtual_time && !example.needs_real_clock;
+    let main: LocalFuture = match (example.main, manner.spawn) {
+        (Main::Plain(main), false) => return timed(Clock::real(), manner.tsv, main),
+        // A runtime cannot be started inside of another one's task, but in a thread of it.
+        (Main::Plain(main), true) => {
+            Box::pin(async move { ended(spawn_blocking(main)).await })
+        }
+        (Main::Send(main), true) => {
+            Box::pin(async move { ended(tokio::spawn(main())).await })
+        }
+        (Main::Local(_), true) => return Err("`main` is not Send".to_owned()),
+        (Main::Send(main), false) => Box::pin(async move { main().await }),
+        (Main::Local(main), false) => Box::pin(async move { main().await }),
+    };
+    if !paused {
+        return timed(Clock::real(), manner.tsv, || (example.runtime)(main));
     }
-    let future: LocalFuture = match (example.run, manner.spawn) {
-        (Run::Send(run), true) => Box::pin(spawned(run)),
-        (Run::Send(run), false) => Box::pin(async move { run().await }),
-        (Run::Local(_), true) => return Err("`run` is not Send".to_owned()),
-        (Run::Local(run), false) => Box::pin(async move { run().await }),
-    };
-    let (runtime, clock) = if paused {
-        let runtime = paused_runtime()?;
-        let clock = Clock::of(&runtime);
-        (runtime, clock)
-    } else {
-        let cannot = |error| format!("cannot build the runtime: {error}");
-        (Runtime::new().map_err(cannot)?, Clock::real())
-    };
-    timed(clock, manner.tsv, || {
-        let result = runtime.block_on(or_deadlock(future));
+    let runtime = paused_runtime()?;
+    timed(Clock::of(&runtime), manner.tsv, || {
+        let result = runtime.block_on(or_deadlock(main));
         drop(runtime);
         result
     })
 }
 
-async fn spawned(run: fn() -> SendFuture) -> Result<ExitCode, String> {
-    match tokio::spawn(run()).await {
+async fn ended(task: JoinHandle<Result<ExitCode, String>>) -> Result<ExitCode, String> {
+    match task.await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(payload) => panic::resume_unwind(payload),

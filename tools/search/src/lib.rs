@@ -603,7 +603,7 @@ pub fn names<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
     let texts: Vec<String> = texts.map(Result::unwrap_or_default).collect();
     let mut names = BTreeSet::new();
     for line in texts.iter().flat_map(|text| text.lines()) {
-        if !line.starts_with("//!") {
+        if !line.starts_with("//!") && !line.starts_with("//@") {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let words = line.split(|c| !is_name(c));
             names.extend(words.filter(|word| word.len() > 2));

@@ -15,8 +15,3 @@ pub async fn run() {
         println!("Exit code {}", execute(args).await);
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -144,8 +144,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     join!(send_after(&[0, 200], 200, queue), take);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

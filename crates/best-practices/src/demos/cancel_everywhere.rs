@@ -98,8 +98,3 @@ pub async fn run() -> Result<(), JoinError> {
     println!("dropped at {awaits} awaits in all");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

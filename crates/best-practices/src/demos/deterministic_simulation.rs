@@ -64,8 +64,3 @@ pub async fn run() -> Result<(), JoinError> {
     print_last(&[(seed, outcome)]);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

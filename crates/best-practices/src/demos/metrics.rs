@@ -119,8 +119,3 @@ pub async fn run() -> Result<(), BoxError> {
     println!("{} series: {}", by_route.len(), by_route[0]);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
-    run().await
-}

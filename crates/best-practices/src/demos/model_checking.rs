@@ -87,8 +87,3 @@ pub async fn run() -> io::Result<()> {
     report(explore(|| model(1, 0, Queue::get))?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

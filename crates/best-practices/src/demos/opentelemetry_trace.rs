@@ -108,8 +108,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     at(30).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -94,8 +94,3 @@ pub async fn run() -> Result<(), JoinError> {
     println!("{lines}");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

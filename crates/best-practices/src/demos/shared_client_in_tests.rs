@@ -135,8 +135,3 @@ impl Server {
         self.connections.swap(0, Ordering::Relaxed)
     }
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
-    run().await
-}

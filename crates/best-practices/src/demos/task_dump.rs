@@ -51,8 +51,3 @@ pub async fn run() -> io::Result<()> {
     println!("Tasks after the end: {}", tasks.dump().len());
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -130,8 +130,3 @@ pub async fn run() -> Result<(), BoxError> {
     print("/items/1", ask(&client, address, "/items/1").await);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), BoxError> {
-    run().await
-}

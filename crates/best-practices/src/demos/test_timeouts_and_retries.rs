@@ -94,8 +94,3 @@ pub async fn run() -> io::Result<()> {
     // A runtime cannot be started inside of another one's task, but in a thread of it.
     spawn_blocking(tests).await?
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -70,8 +70,3 @@ pub async fn run() {
     sleep(Duration::from_secs(1)).await;
     source.print_asked();
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -106,8 +106,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("{}", take(&store, 1).await);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -79,8 +79,3 @@ pub async fn run() -> Result<(), JoinError> {
     consume("C", 100, queue).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

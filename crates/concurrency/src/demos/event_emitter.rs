@@ -71,8 +71,3 @@ pub async fn run() {
     drop(forwarding);
     report(&emitter, "alarm", "Fire").await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

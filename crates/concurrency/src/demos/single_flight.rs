@@ -72,8 +72,3 @@ pub async fn run() {
     let ends = join_all(asked.map(|(millis, id)| ask(&users, millis, id))).await;
     println!("{}", ends.join(", "));
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -77,8 +77,3 @@ pub async fn run() -> Result<(), JoinError> {
     println!("0.5 s later");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

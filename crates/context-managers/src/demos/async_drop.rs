@@ -67,8 +67,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("all are closed");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

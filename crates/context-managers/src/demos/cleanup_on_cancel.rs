@@ -94,8 +94,3 @@ pub async fn run() {
     tasks.wait().await;
     println!("all is clean");
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -104,8 +104,3 @@ pub async fn run() {
     tokio::join!(work(single.clone(), "Dan", 200), eve, closing);
     work(single.clone(), "Fay", 100).await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

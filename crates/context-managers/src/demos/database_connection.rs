@@ -82,8 +82,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     spawn_blocking(|| folder.close()).await??;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

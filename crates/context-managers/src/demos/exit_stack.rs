@@ -110,8 +110,3 @@ pub async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tracker.wait().await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    run().await
-}

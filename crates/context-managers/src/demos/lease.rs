@@ -139,8 +139,3 @@ pub async fn run() -> Result<(), JoinError> {
     start("Ben", [100, 0]).await?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

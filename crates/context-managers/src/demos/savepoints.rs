@@ -145,8 +145,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("After 4 attempts: booked");
     print_stock(&database).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -108,8 +108,3 @@ pub async fn run() -> Result<(), Failure> {
     print_length(task.await?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -132,8 +132,3 @@ pub async fn run() {
     // The drop does not wait until the tasks have ended.
     sleep(limit).await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

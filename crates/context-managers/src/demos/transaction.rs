@@ -138,8 +138,3 @@ pub async fn run() -> Result<(), Failure> {
     let connection = Arc::into_inner(connection).ok_or("the other task has ended")?;
     print_balances(&Database::new(connection.into_inner())).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -102,8 +102,3 @@ pub async fn run() -> Result<(), JoinError> {
     let services = Services { reviews, prices };
     request_all(&services, [450, 150, 2000, 2000, 2000]).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

@@ -65,8 +65,3 @@ pub async fn run() {
         println!("{}", stop.reason().unwrap_or("none"));
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

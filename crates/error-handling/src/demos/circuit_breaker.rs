@@ -110,8 +110,3 @@ pub async fn run() {
         client.call(HANGS).await;
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

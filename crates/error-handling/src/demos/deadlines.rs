@@ -88,8 +88,3 @@ pub async fn run() -> Result<(), JoinError> {
     }
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

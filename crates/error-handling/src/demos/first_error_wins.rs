@@ -91,8 +91,3 @@ pub async fn run() {
     let downloads = [("A", 300), ("C", 100)];
     report(try_all(downloads.map(|(page, millis)| download(page, millis))).await);
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

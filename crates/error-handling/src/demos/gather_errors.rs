@@ -63,8 +63,3 @@ pub async fn run() {
         }
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

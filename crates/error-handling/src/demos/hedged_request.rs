@@ -113,8 +113,3 @@ pub async fn run() {
     servers.close();
     servers.wait().await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -163,8 +163,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("{}", response.text().await?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

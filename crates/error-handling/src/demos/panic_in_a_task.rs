@@ -76,8 +76,3 @@ pub async fn run() {
         }
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -79,8 +79,3 @@ pub async fn run() {
         }
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -90,8 +90,3 @@ pub async fn run() -> Result<(), JoinError> {
     sleep(rest).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

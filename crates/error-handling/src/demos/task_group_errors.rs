@@ -123,8 +123,3 @@ pub async fn run() {
     let go_without = |errors: Vec<_>| println!("{} ignored", errors.len());
     report(result.or_else(|errors| errors.except(is_no_page, go_without)));
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -121,8 +121,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("dropped are the jobs {:?}", jobs.drain(4 * moment).await);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

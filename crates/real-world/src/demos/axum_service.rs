@@ -82,8 +82,3 @@ pub async fn run() {
     println!("A browser asks before it sends a token:");
     send(app, "", Method::OPTIONS, "/notes", "").await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -127,8 +127,3 @@ pub async fn run() -> Result<(), NameTaken> {
         .for_each(report);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), NameTaken> {
-    run().await
-}

@@ -85,8 +85,3 @@ pub async fn run() -> Result<(), JoinError> {
     println!("the last line of main");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), JoinError> {
-    run().await
-}

@@ -41,8 +41,3 @@ pub async fn run() -> Result<(), Refused> {
     print_waiting("Ann", &mut ann);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Refused> {
-    run().await
-}

@@ -147,8 +147,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("one is dropped, and a third one came");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -119,8 +119,3 @@ pub async fn run() -> Result<(), jiff::Error> {
     println!("Stopped during a run:");
     one_night(|_, _, stop| stop.cancel()).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), jiff::Error> {
-    run().await
-}

@@ -156,8 +156,3 @@ pub async fn run() -> Result<(), Failure> {
     show(folder)?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

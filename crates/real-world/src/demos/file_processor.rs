@@ -180,8 +180,3 @@ pub async fn run() -> Result<(), Failure> {
     folder.close()?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -106,8 +106,3 @@ pub async fn run() -> io::Result<()> {
     report_end(served);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

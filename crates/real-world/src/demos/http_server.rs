@@ -95,8 +95,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("the server has stopped");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -164,8 +164,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("the server has stopped");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

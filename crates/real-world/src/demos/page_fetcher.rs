@@ -136,8 +136,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("the server sent {} of 3", sent.load(Ordering::Relaxed));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -155,8 +155,3 @@ pub async fn run() -> Result<(), Failure> {
     consume(server.items(&client, "/large")?).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

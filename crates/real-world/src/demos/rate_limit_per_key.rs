@@ -58,8 +58,3 @@ pub async fn run() {
     send(app, "10.0.0.1").await;
     println!("{} keys", limiter.keys());
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -139,8 +139,3 @@ pub async fn run() -> io::Result<()> {
     println!("the server has done: {}", done.join(", "));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

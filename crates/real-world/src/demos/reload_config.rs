@@ -99,8 +99,3 @@ pub async fn run() -> Result<(), Failure> {
         changed = changing => changed,
     }
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

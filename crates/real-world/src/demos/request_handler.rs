@@ -120,8 +120,3 @@ pub async fn run() {
     sleep(Duration::from_millis(600)).await;
     request(&api, 14, &["/users"]).await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -225,8 +225,3 @@ pub async fn run() -> Result<(), Failure> {
     temporary.close()?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

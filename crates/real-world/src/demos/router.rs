@@ -69,8 +69,3 @@ pub async fn run() {
     println!("{}", answered.map_or("it gave up", |()| "it was answered"));
     println!("{} requests in progress", users.in_progress());
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

@@ -138,8 +138,3 @@ pub async fn run() -> Result<(), RunError> {
     show_all(output).await?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), RunError> {
-    run().await
-}

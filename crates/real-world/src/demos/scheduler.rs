@@ -89,8 +89,3 @@ pub async fn run() -> Result<(), NameTaken> {
     println!("aborted: {}", unfinished.join(", "));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), NameTaken> {
-    run().await
-}

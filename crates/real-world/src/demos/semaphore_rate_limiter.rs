@@ -89,8 +89,3 @@ pub async fn run() -> Result<(), AcquireError> {
     }
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), AcquireError> {
-    run().await
-}

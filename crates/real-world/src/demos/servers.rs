@@ -122,8 +122,3 @@ pub async fn run() -> io::Result<()> {
     println!("cancelled: {}", served.is_err());
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -66,8 +66,3 @@ pub async fn run() {
         }
     }
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

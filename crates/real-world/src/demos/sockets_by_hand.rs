@@ -144,8 +144,3 @@ pub async fn run() -> io::Result<()> {
     println!("a got {}", buffer[..size].escape_ascii());
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -136,8 +136,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("{} rows", database.count("strict").await?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

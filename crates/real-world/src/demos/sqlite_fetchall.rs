@@ -28,8 +28,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     Ok(spawn_blocking(|| folder.close()).await??)
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

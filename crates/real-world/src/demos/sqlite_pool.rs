@@ -234,8 +234,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("{}", files(folder.path())?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -137,8 +137,3 @@ async fn show_all() -> io::Result<()> {
     at(36).await;
     thread.look()
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -102,8 +102,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     part(4).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

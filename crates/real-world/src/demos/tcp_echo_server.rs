@@ -102,8 +102,3 @@ pub async fn run() -> io::Result<()> {
     println!("i got {} bytes and the end", rest(i).await?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

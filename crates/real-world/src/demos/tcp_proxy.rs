@@ -128,8 +128,3 @@ pub async fn run() -> io::Result<()> {
     println!("the other got {}", rest(&mut other).await);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

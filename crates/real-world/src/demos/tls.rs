@@ -174,8 +174,3 @@ pub async fn run() -> Result<(), Failure> {
     }
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

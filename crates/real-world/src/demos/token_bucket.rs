@@ -76,8 +76,3 @@ pub async fn run() -> Result<(), InsufficientCapacity> {
     }
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), InsufficientCapacity> {
-    run().await
-}

@@ -114,8 +114,3 @@ pub async fn run() {
     users.add(6, "Flo");
     ask_all(&users, &[(0, 6)]).await;
 }
-
-#[tokio::main]
-pub async fn main() {
-    run().await;
-}

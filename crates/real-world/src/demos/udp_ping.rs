@@ -154,8 +154,3 @@ pub async fn run() -> io::Result<()> {
     }
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> io::Result<()> {
-    run().await
-}

@@ -117,8 +117,3 @@ pub async fn run() -> std::io::Result<()> {
         "UnixListener is for Unix alone; here use TCP on 127.0.0.1, or a named pipe";
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, why))
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    Ok(run().await?)
-}

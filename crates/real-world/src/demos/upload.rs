@@ -274,8 +274,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("in the folder: {}", names(stored.path())?);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -107,8 +107,3 @@ pub async fn run() -> Result<(), Failure> {
     print_names(folder.path())?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -89,8 +89,3 @@ pub async fn run() -> Result<(), Failure> {
     next_part.tick().await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -154,8 +154,3 @@ pub async fn run() -> Result<(), Failure> {
     show(report);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

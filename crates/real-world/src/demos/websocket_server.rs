@@ -224,8 +224,3 @@ pub async fn run() -> Result<(), Failure> {
     drop(fay);
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -66,8 +66,3 @@ pub async fn run() -> Result<(), Failure> {
     println!("in the folder: {}", names.join(", "));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

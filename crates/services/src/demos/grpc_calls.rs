@@ -419,8 +419,3 @@ pub async fn run() -> Result<(), Failure> {
     let _ = stock.stop.send(());
     Ok(stock.task.await??)
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -99,8 +99,3 @@ async fn demonstrate(url: &str) -> Result<(), Failure> {
     database.close().await?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -71,8 +71,3 @@ async fn demonstrate(store: Store) -> Result<(), Failure> {
     println!("limit {}", limit(limits.borrow().clone()));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -81,8 +81,3 @@ pub async fn run() -> Result<(), Failure> {
     ask(&client, &subject, "Cid", 1000).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -96,8 +96,3 @@ async fn demonstrate(context: &Context, name: &str) -> Result<(), Failure> {
     println!("dead letter: {}", String::from_utf8_lossy(&letter.payload));
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -133,8 +133,3 @@ pub async fn run() -> Result<(), Failure> {
     let drop = format!("DROP SCHEMA {schema} CASCADE");
     Ok(client.batch_execute(&drop).await?)
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -85,8 +85,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let drop = format!("DROP SCHEMA {name} CASCADE");
     Ok(client.batch_execute(&drop).await?)
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

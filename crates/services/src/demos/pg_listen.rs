@@ -87,8 +87,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     hear(&mut events).await;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -100,8 +100,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     pool.close();
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

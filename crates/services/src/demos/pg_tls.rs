@@ -232,8 +232,3 @@ pub async fn run() -> Result<(), Failure> {
     let silent = serve(Answer::Silence).await?;
     try_to_connect(&PgTls::new(silent, connector.clone(), LIMIT)).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -79,8 +79,3 @@ fn held(acquired: bool) -> &'static str {
 fn yes(it: bool) -> &'static str {
     if it { "yes" } else { "no" }
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -88,8 +88,3 @@ pub async fn run() -> Result<(), Failure> {
     read(&mut events).await;
     expel(&mut redis, &name).await
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

@@ -52,8 +52,3 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("let through: {passed}");
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    run().await
-}

@@ -76,8 +76,3 @@ pub async fn run() -> Result<(), Failure> {
     redis.del::<_, ()>(&[stream, dead]).await?;
     Ok(())
 }
-
-#[tokio::main]
-pub async fn main() -> Result<(), Failure> {
-    run().await
-}

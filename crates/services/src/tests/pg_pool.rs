@@ -315,10 +315,10 @@ async fn a_server_that_hangs() {
 }
 
 /// The `main` of the example says what to set.
-#[test]
-fn without_an_address() {
+#[tokio::test]
+async fn without_an_address() {
     if env::var_os("DATABASE_URL").is_none() {
-        let error = crate::pg_pool::main().expect_err("it has no address");
+        let error = crate::pg_pool::main().await.expect_err("it has no address");
         assert!(error.to_string().starts_with("set DATABASE_URL"), "{error}");
     }
 }

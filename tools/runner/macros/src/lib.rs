@@ -9,13 +9,13 @@ use proc_macro::TokenStream;
 /// Writes the section's `main`, which runs the examples.
 ///
 /// An example is a line `mod NAME;` in the section's `src/main.rs`; the order of the lines
-/// is the reading order. `src/NAME.rs` has a `pub fn main()` and a `pub async fn run()`. If
-/// there is a `src/demos/NAME.rs`, both are taken from there, and the `main` beside the
-/// pattern is only compiled.
+/// is the reading order. What runs is the `main` of `src/NAME.rs`: an async one below
+/// `#[tokio::main]`, which [`macro@main`] leaves async, or a `pub fn main()` that makes its own
+/// runtime. If there is a `src/demos/NAME.rs`, its `pub async fn run()` runs instead, and the
+/// `main` beside the pattern is only compiled.
 ///
-/// The future of `run` has to be `Send`, so that what a reader pastes also works inside
-/// `tokio::spawn`. An example that is about the opposite says why in its header: `send: no
-/// (why)`.
+/// The future has to be `Send`, so that what a reader pastes also works inside
+/// `tokio::spawn`. An example that is about the opposite says why: `send: no (why)`.
 ///
 /// `section!(path::to::function)` names a function that provides what the examples need,
 /// such as servers; it is of the type `runner::Provide`.
@@ -41,25 +41,45 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
         .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     let mut examples = String::new();
     for name in names.filter(|name| !["demos", "tests"].contains(name)) {
-        let header = read(&src.join(format!("{name}.rs")))?;
-        let mut header = header.lines().take_while(|line| line.starts_with("//!"));
-        let run = match header.any(|line| line.starts_with("//! send: no")) {
-            true => "Local",
-            false => "Send",
+        let source = read(&src.join(format!("{name}.rs")))?;
+        let has_line = |start| source.lines().any(|line: &str| line.starts_with(start));
+        let (directives, _) = directives::parse(&source);
+        let kind = match directives.not_send {
+            Some(_) => "Local",
+            None => "Send",
+        };
+        let (real_clock, fails) = (directives.real_clock, directives.exit.is_some());
+        let boxed = |main| {
+            format!(
+                "::runner::Main::{kind}(|| ::std::boxed::Box::pin(async {{
+                    ::runner::Outcome::into_result({main}().await)
+                }}))"
+            )
         };
         let has_demo = src.join(format!("demos/{name}.rs")).exists();
-        let (place, keep) = match has_demo {
-            true => (format!("demos::{name}"), format!("let _ = {name}::main;")),
-            false => (name.to_owned(), String::new()),
+        let (main, runtime) = if has_demo {
+            let main = boxed(format!("demos::{name}::run"));
+            (
+                format!("{{ let _ = {name}::main; {main} }}"),
+                "::runner::tokio_main".to_owned(),
+            )
+        } else if has_line("#[tokio::main") {
+            (boxed(format!("{name}::main")), format!("{name}::__runtime"))
+        } else {
+            let main = format!("::runner::Outcome::into_result({name}::main())");
+            (
+                format!("::runner::Main::Plain(|| {main})"),
+                "::runner::tokio_main".to_owned(),
+            )
         };
         examples += &format!(
             "::runner::Example {{
                 name: {name:?},
                 source: include_str!(\"{name}.rs\"),
-                main: || {{ {keep} ::runner::Outcome::into_result({place}::main()) }},
-                run: ::runner::Run::{run}(|| ::std::boxed::Box::pin(async {{
-                    ::runner::Outcome::into_result({place}::run().await)
-                }})),
+                main: {main},
+                runtime: |main| {runtime}(main),
+                needs_real_clock: {real_clock},
+                exits_with_error: {fails},
             }},"
         );
     }
@@ -71,4 +91,28 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
             )
         }}"
     ))
+}
+
+/// Stands for `tokio::main` in a section: it leaves the async function as it is, but public,
+/// so that the runner can await it on the clock of its choice. Beside it, it puts what
+/// `tokio::main` makes of its arguments: the runtime on which the function would run.
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    let (mut out, mut was) = (TokenStream::new(), String::new());
+    for token in function {
+        let word = token.to_string();
+        // Behind the documentation and the attributes.
+        if word == "async" && was != "pub" {
+            out.extend("pub".parse::<TokenStream>());
+        }
+        was = word;
+        out.extend([token]);
+    }
+    let runtime = format!(
+        "#[allow(dead_code)]
+        #[::tokio::tokio_main({arguments})]
+        pub async fn __runtime<F: ::std::future::Future>(main: F) -> F::Output {{ main.await }}"
+    );
+    out.extend(runtime.parse::<TokenStream>());
+    out
 }
