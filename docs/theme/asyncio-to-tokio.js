@@ -65,64 +65,6 @@ document.querySelector(".search input")?.addEventListener("input", ({ target }) 
     bar.dispatchEvent(new Event("keyup"));
 });
 
-// Pointing at a line of the transcript marks the lines of the programs that print it, and the
-// other way round. In the transcript the arrow keys go from line to line.
-(() => {
-    const rows = [...document.querySelectorAll("tr[data-at]")];
-    const codes = {
-        rust: document.querySelector(".programs .rust pre > code"),
-        demo: document.querySelector("#demonstration pre > code"),
-        python: document.querySelector(".programs .python pre > code"),
-    };
-    const said = document.createElement("p");
-    said.className = "tied-lines";
-    document.body.append(said);
-    const places = (row) => row.dataset.at.split(" ");
-    const size = (code) => {
-        const { lineHeight, paddingTop } = getComputedStyle(code);
-        return { high: parseFloat(lineHeight), top: parseFloat(paddingTop) };
-    };
-    const show = (shown) => {
-        document.querySelectorAll("i.tied").forEach((band) => band.remove());
-        rows.forEach((row) => row.classList.toggle("tied", shown.includes(row)));
-        const texts = [...new Set(shown.flatMap(places))].map((place) => {
-            const [name, number] = place.split(":");
-            const code = codes[name];
-            const { high, top } = size(code);
-            const band = document.createElement("i");
-            band.className = "tied";
-            band.style.cssText = `top: ${code.offsetTop + top + number * high}px; height: ${high}px`;
-            code.parentElement.append(band);
-            return `${name}: ${code.textContent.split("\n")[number].trim()}`;
-        });
-        const lines = shown.slice(0, 5).map(({ cells }) =>
-            `${cells[0].textContent}  ${cells[cells.length - 1].textContent}`);
-        said.textContent = [...texts, ...lines].join("\n");
-    };
-    rows.forEach((row, index) => {
-        row.tabIndex = index === 0 ? 0 : -1;
-        row.addEventListener("pointerenter", () => show([row]));
-        row.addEventListener("pointerleave", () => show([]));
-        row.addEventListener("focus", () => show([row]));
-        row.addEventListener("blur", () => show([]));
-        row.addEventListener("keydown", (event) => {
-            const next = rows[index + { ArrowUp: -1, ArrowDown: 1 }[event.key]];
-            if (next) {
-                event.preventDefault();
-                next.focus();
-            }
-        });
-    });
-    for (const [name, code] of Object.entries(codes)) {
-        code?.addEventListener("pointermove", ({ clientY }) => {
-            const { high, top } = size(code);
-            const number = Math.floor((clientY - code.getBoundingClientRect().top - top) / high);
-            show(rows.filter((row) => places(row).includes(`${name}:${number}`)));
-        });
-        code?.addEventListener("pointerleave", () => show([]));
-    }
-})();
-
 // A part that is folded opens when a link leads to it.
 (() => {
     const open = () => {

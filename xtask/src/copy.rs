@@ -15,37 +15,31 @@ use catalog::{dependencies, refuse};
 type File = (String, String);
 
 /// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged but for
-/// what only checks read, and depends on the crates that the file uses. With tests or a second example, the files are
-/// modules. Returns what to tell the user.
+/// what only checks read, and depends on the crates that the file uses. With a second example,
+/// the files are modules. Returns what to tell the user.
 ///
 /// # Errors
 ///
-/// [`WrongCall`](catalog::WrongCall) when the example has no tests, or no demonstration
-/// that uses the second one. Any other error when `dir` exists and is not empty, or when a
-/// file cannot be written; nothing is left behind then.
+/// [`WrongCall`](catalog::WrongCall) when the example has no demonstration that uses the
+/// second one. Any other error when `dir` exists and is not empty, or when a file cannot be
+/// written; nothing is left behind then.
 pub fn copy(
     workspace: &Workspace,
     example: &Example,
     with: Option<&Example>,
-    with_tests: bool,
     dir: &Path,
 ) -> Result<String> {
-    let files = match (with, with_tests) {
-        (None, false) => project(workspace, example)?,
-        _ => modules(workspace, example, with, with_tests)?,
+    let files = match with {
+        None => project(workspace, example)?,
+        Some(with) => joined(workspace, example, with)?,
     };
     make_folder(dir, &files)?;
     let made = files
         .iter()
         .map(|(path, _)| format!("made {}\n", dir.join(path).display()));
     let made: String = made.collect();
-    let next = if with_tests {
-        "cargo test"
-    } else {
-        "cargo run"
-    };
     Ok(format!(
-        "{made}Now:\n    cd {}\n    {next}\n",
+        "{made}Now:\n    cd {}\n    cargo run\n",
         dir.display()
     ))
 }
@@ -53,108 +47,62 @@ pub fn copy(
 /// The files of a project whose `main.rs` is the example.
 fn project(workspace: &Workspace, example: &Example) -> Result<Vec<File>> {
     let source = example.pasted()?;
-    let manifest = manifest(workspace, example, &[&source], &[])?;
-    Ok(files([("Cargo.toml", manifest), ("src/main.rs", source)]))
+    let manifest = manifest(workspace, example, &[&source])?;
+    Ok(files([
+        ("Cargo.toml".to_owned(), manifest),
+        ("src/main.rs".to_owned(), source),
+    ]))
 }
 
-fn files<const N: usize>(files: [(&str, String); N]) -> Vec<File> {
-    files.map(|(path, text)| (path.to_owned(), text)).into()
+fn files<const N: usize>(files: [File; N]) -> Vec<File> {
+    files.into()
 }
 
-/// The files of a project in which the example is a module, as in its section.
-fn modules(
-    workspace: &Workspace,
-    example: &Example,
-    with: Option<&Example>,
-    with_tests: bool,
-) -> Result<Vec<File>> {
-    let name = &example.name;
-    // Public, so that nothing in it is an unused item but its `main`.
-    let module = |name: &str| format!("#[allow(dead_code)]\npub mod {name};\n");
-    let mut main = module(name);
-    let mut files = vec![(format!("src/{name}.rs"), example.pasted()?)];
-    let mut runs = String::new();
-    if let Some(with) = with {
-        let uses = format!("crate::{}::", with.name);
-        let demo = match &example.demo {
-            Some(demo) if with.section == example.section => read(demo)?,
-            _ => String::new(),
-        };
-        if !demo.contains(&uses) {
-            refuse!("`{name}` has no demonstration that uses `{}`", with.name);
-        }
-        main += &module(&with.name);
-        main += &format!("\nmod demos {{\n    pub mod {name};\n}}\n");
-        files.push((format!("src/{}.rs", with.name), with.pasted()?));
-        files.push((format!("src/demos/{name}.rs"), demo));
-        runs = format!("demos::{name}::run().await");
-    }
-    // Whatever `run` returns is what `main` returns. Without a demonstration the program is
-    // the example itself, and what is tested a library.
-    let (root, program) = match runs.is_empty() {
-        true => (
-            "lib",
-            format!("\n[[bin]]\nname = \"{name}\"\npath = \"src/{name}.rs\"\n"),
-        ),
-        false => ("main", String::new()),
+/// The files of a project in which both examples are modules, as in their section, and the
+/// first one's demonstration joins them.
+fn joined(workspace: &Workspace, example: &Example, with: &Example) -> Result<Vec<File>> {
+    let (name, other) = (&example.name, &with.name);
+    let demo = match &example.demo {
+        Some(demo) if with.section == example.section => read(demo)?,
+        _ => String::new(),
     };
-    if root == "main" {
-        main += "\n#[tokio::main]\nasync fn main() -> impl std::process::Termination {\n";
-        main += &format!("    {runs}\n}}\n");
+    if !demo.contains(&format!("crate::{other}::")) {
+        refuse!("`{name}` has no demonstration that uses `{other}`");
     }
-    if with_tests {
-        let Some(tests) = &example.tests else {
-            refuse!("`{name}` has no tests");
-        };
-        if example.section == "services" {
-            refuse!(
-                "the tests of `{name}` need the servers that only this workspace starts"
-            );
-        }
-        let tests = read(tests)?;
-        let mut list = format!("    mod {name};\n");
-        let dir = example.source.with_file_name("tests");
-        let mut uses = tests.clone();
-        for module in ["limiters", "support"] {
-            if !uses.contains(&format!("super::{module}")) {
-                continue;
-            }
-            list += &format!("    mod {module};\n");
-            // Sections may have it in common.
-            let mods = read(&dir.join("mod.rs"))?;
-            let (before, _) = mods
-                .split_once(&format!("\nmod {module};"))
-                .unwrap_or_default();
-            let path = before
-                .lines()
-                .last()
-                .and_then(|it| it.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
-            let file = format!("{module}.rs");
-            let shared = read(&dir.join(path.unwrap_or(&file)))?;
-            uses += &shared;
-            files.push((format!("src/tests/{file}"), shared));
-        }
-        main += &format!("\n#[cfg(test)]\nmod tests {{\n{list}}}\n");
-        files.push((format!("src/tests/{name}.rs"), tests));
-    }
-    let texts = |of_tests| {
-        let texts = files
-            .iter()
-            .filter(move |(path, _)| path.starts_with("src/tests/") == of_tests);
-        texts.map(|(_, text)| text.as_str()).collect::<Vec<_>>()
-    };
-    let manifest = manifest(workspace, example, &texts(false), &texts(true))? + &program;
-    files.insert(0, (format!("src/{root}.rs"), main));
-    files.insert(0, ("Cargo.toml".to_owned(), manifest));
-    Ok(files)
+    let (source, of_other) = (example.pasted()?, with.pasted()?);
+    // The modules are public, so that nothing in them is an unused item but their `main`.
+    // Whatever the demonstration returns is what `main` returns.
+    let main = format!(
+        "#[allow(dead_code)]
+pub mod {name};
+#[allow(dead_code)]
+pub mod {other};
+
+mod demos {{
+    pub mod {name};
+}}
+
+#[tokio::main]
+async fn main() -> impl std::process::Termination {{
+    demos::{name}::run().await
+}}
+"
+    );
+    let manifest = manifest(workspace, example, &[&source, &of_other, &demo, &main])?;
+    Ok(vec![
+        ("Cargo.toml".to_owned(), manifest),
+        ("src/main.rs".to_owned(), main),
+        (format!("src/{name}.rs"), source),
+        (format!("src/{other}.rs"), of_other),
+        (format!("src/demos/{name}.rs"), demo),
+    ])
 }
 
-/// The manifest of a project with these sources and tests.
+/// The manifest of a project with these sources.
 fn manifest(
     workspace: &Workspace,
     example: &Example,
     sources: &[&str],
-    tests: &[&str],
 ) -> Result<String> {
     Ok(format!(
         "[package]
@@ -166,7 +114,7 @@ publish = false
 [workspace]
 ",
         example.name,
-        block(workspace, example, sources, tests)?.replace("[package]\n", "")
+        block(workspace, example, sources)?.replace("[package]\n", "")
     ))
 }
 
@@ -177,60 +125,23 @@ publish = false
 ///
 /// When the example cannot be read.
 pub fn dependency_block(workspace: &Workspace, example: &Example) -> Result<String> {
-    block(workspace, example, &[&example.pasted()?], &[])
+    block(workspace, example, &[&example.pasted()?])
 }
 
-/// Returns the lines of a manifest for the crates that sources of these examples use. Of
-/// two lines for one crate, it is that with more features.
-///
-/// # Errors
-///
-/// When a source is not Rust.
-pub fn dependency_lines<'a>(
-    workspace: &Workspace,
-    sources: impl Iterator<Item = (&'a Example, &'a str)>,
-    is_test: bool,
-) -> Result<BTreeMap<String, String>> {
-    let mut lines: BTreeMap<String, String> = BTreeMap::new();
-    for (example, source) in sources {
-        let section = workspace.section(&example.section)?;
-        let found = dependencies::find(section, source, is_test).with_context(|| {
-            format!("{} is not Rust", workspace.relative(&example.source))
-        })?;
-        for (name, line) in found {
-            let known = lines.entry(name).or_default();
-            if line.len() > known.len() {
-                *known = line;
-            }
-        }
-    }
-    Ok(lines)
-}
-
-fn block(
-    workspace: &Workspace,
-    example: &Example,
-    sources: &[&str],
-    tests: &[&str],
-) -> Result<String> {
+fn block(workspace: &Workspace, example: &Example, sources: &[&str]) -> Result<String> {
     let section = workspace.section(&example.section)?;
-    let find = |sources: &[&str], is_test| {
-        let sources = sources.iter().map(|source| (example, *source));
-        dependency_lines(workspace, sources, is_test)
-    };
-    let needed = find(sources, false)?;
-    let mut only_tests = find(tests, true)?;
-    only_tests.retain(|name, line| needed.get(name) != Some(line));
-    let mut text = format!(
-        "[package]\nedition = \"{}\"\n\n[dependencies]\n{}",
-        section.edition,
-        String::from_iter(needed.into_values())
-    );
-    if !only_tests.is_empty() {
-        let lines = String::from_iter(only_tests.into_values());
-        text += &format!("\n[dev-dependencies]\n{lines}");
+    let mut lines = BTreeMap::new();
+    for source in sources {
+        let found = dependencies::find(section, source, false);
+        lines.extend(found.with_context(|| {
+            format!("{} is not Rust", workspace.relative(&example.source))
+        })?);
     }
-    Ok(text)
+    let lines = String::from_iter(lines.into_values());
+    Ok(format!(
+        "[package]\nedition = \"{}\"\n\n[dependencies]\n{lines}",
+        section.edition
+    ))
 }
 
 /// Lets cargo check the project of each example, as a user makes it. Those that depend on

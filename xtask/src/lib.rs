@@ -29,14 +29,11 @@ pub enum Reading {
         /// both, and the demonstration that joins them.
         #[arg(long, value_name = "EXAMPLE")]
         with: Option<String>,
-        /// Take the example's tests along.
-        #[arg(long)]
-        with_tests: bool,
         /// The project's folder: a new or empty one.
         #[arg(required_unless_present = "print_manifest")]
         dir: Option<PathBuf>,
         /// Print the dependencies for a Cargo.toml, and make nothing.
-        #[arg(long, conflicts_with_all = ["dir", "with", "with_tests"])]
+        #[arg(long, conflicts_with_all = ["dir", "with"])]
         print_manifest: bool,
     },
     /// Find examples by your own words: a question, a name of Python or Rust, a message.
@@ -79,11 +76,7 @@ impl Reading {
     pub fn run(&self, workspace: &Workspace) -> Result<ExitCode> {
         let text = match self {
             Self::Copy {
-                example,
-                with,
-                with_tests,
-                dir,
-                ..
+                example, with, dir, ..
             } => {
                 let example = workspace.example(example)?;
                 let with = with
@@ -91,7 +84,7 @@ impl Reading {
                     .map(|name| workspace.example(name))
                     .transpose()?;
                 match dir {
-                    Some(dir) => copy::copy(workspace, example, with, *with_tests, dir)?,
+                    Some(dir) => copy::copy(workspace, example, with, dir)?,
                     None => copy::dependency_block(workspace, example)?,
                 }
             }

@@ -2,13 +2,11 @@
 //! That each file has its place is checked with the examples.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
 
 use catalog::dependencies::code_name;
 use catalog::files::entries;
-use catalog::python::Python;
 use catalog::tables::{
     self, ApiName, Block, Guide, Message, Neighbour, RustNames, Status,
 };
@@ -101,8 +99,8 @@ fn every_message_and_every_name_of_rust_stands_once() {
     }
 }
 
-/// Each library stands once, in order, with a crate and its state. A crate is said to be not
-/// tried if neither a section depends on it nor a project of `tests/tried`, and no other.
+/// Each library stands once, in order, with a crate and its state. If no section depends on
+/// a crate, its row says when it was tried, or that it was not.
 #[test]
 fn every_library_has_its_crate() {
     let workspace = workspace();
@@ -110,14 +108,7 @@ fn every_library_has_its_crate() {
     assert!(rows.len() >= 60 && rows.is_sorted_by(|a, b| a.name < b.name));
     let sections = workspace.sections.iter();
     let dependencies = sections.flat_map(|section| &section.dependencies);
-    let tried = entries(&root().join("tests/tried")).expect("the projects");
-    let tried = tried.iter().map(|project| {
-        fs::read_to_string(project.join("Cargo.toml")).expect("each has a manifest")
-    });
-    let tried: String = tried.collect();
-    let tried = tried.lines().filter_map(|line| line.split_once(" = "));
-    let mut used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
-    used.extend(tried.map(|(name, _)| name));
+    let used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
     for row in &rows {
         assert!(
             ["library", "standard library"].contains(&&*row.kind),
@@ -125,8 +116,10 @@ fn every_library_has_its_crate() {
         );
         assert!(!row.crates.is_empty() && !row.kept.is_empty(), "{row:?}");
         let is_tried = |it: &String| it == "std" || used.contains(it.as_str());
-        let says_so = row.differs.to_lowercase().contains("not tried here");
-        assert_eq!(says_so, !row.crates.iter().all(is_tried), "{row:?}");
+        let words = row.differs.to_lowercase();
+        let is_told = ["not tried here", "tried with "];
+        let is_told = is_told.iter().any(|it| words.contains(it));
+        assert_eq!(is_told, !row.crates.iter().all(is_tried), "{row:?}");
     }
 }
 
@@ -189,40 +182,6 @@ fn each_message_of_the_compiler_is_provoked() {
     assert!(unprovoked.len() > 5);
     unprovoked.retain(|message| !said.iter().any(|words| has(words, message)));
     assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
-}
-
-/// `tools/python/messages.py` has a program for each of Python's messages, and no other.
-#[test]
-#[cfg(target_os = "linux")]
-fn each_message_of_python_is_provoked() {
-    let workspace = workspace();
-    let python = match Python::find() {
-        Err(problem) if env::var_os("REQUIRE_CPYTHON").is_none() => {
-            return eprintln!("Python's messages are left out: {problem}");
-        }
-        found => found.expect("a CPython"),
-    };
-    let packages = python.environment(&workspace).expect("the packages");
-    let script = root().join("tools/python/messages.py");
-    let output = Command::new(packages)
-        .args(["-I", "-X", "dev"])
-        .arg(script)
-        .output();
-    let output = output.expect("it runs");
-    assert!(output.status.success(), "{output:?}");
-    let mut unprovoked = messages("Python");
-    let mut unknown_here = 0;
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let (message, text): (String, Option<String>) =
-            serde_json::from_str(line).expect("a message and a text");
-        assert!(unprovoked.remove(&message), "no row, or two: `{message}`");
-        match text {
-            Some(text) => assert!(has(&text, &message), "`{message}` is not in {text}"),
-            None => unknown_here += 1,
-        }
-    }
-    assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
-    assert!(unknown_here <= 2, "{unknown_here} are of other versions");
 }
 
 /// Who comes from a block of a guide first meets a program of about its size: at most three

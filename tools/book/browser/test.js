@@ -190,35 +190,6 @@ async function beside(page) {
     }
 }
 
-// A line of the transcript and the statements that print it mark each other.
-async function ties(page) {
-    const said = page.locator(".tied-lines");
-    const expect = async (how, ...texts) => {
-        const text = await said.textContent();
-        const bands = await page.locator("i.tied").count();
-        if (bands !== 2 || texts.some((part) => !text.includes(part))) {
-            report(`${how}: marks ${bands} lines and says: ${text}`);
-        }
-    };
-    const rust = 'rust: println!("Fetched data {id}");';
-    const python = 'python: print(f"Fetched data {id}")';
-    await page.goto(`${ROOT}concurrency/gather.html`);
-    await page.locator("tr", { hasText: "Fetched data 2" }).hover();
-    await expect("a line of the transcript", rust, python);
-    const code = page.locator(".programs .python pre > code");
-    await code.scrollIntoViewIfNeeded();
-    const line = (await code.textContent()).split("\n").findIndex((it) => it.includes("Fetched"));
-    const { x, y } = await code.boundingBox();
-    const [high, top] = await code.evaluate((it) =>
-        ["lineHeight", "paddingTop"].map((name) => parseFloat(getComputedStyle(it)[name])));
-    await page.mouse.move(x + 50, y + top + (line + 0.5) * high);
-    await expect("a line of Python", rust, python, "0.300  Fetched data 3");
-    await page.mouse.move(0, 0);
-    await page.focus("tr[data-at]");
-    await page.keyboard.press("ArrowDown");
-    await expect("the arrow keys", rust, python, "0.100  Fetched data 2");
-}
-
 async function anchors(page) {
     await page.goto(`${ROOT}real-world/ttl_cache.html`);
     const trap = await page.evaluate(() => [...document.querySelectorAll("[id]")]
@@ -387,7 +358,6 @@ const PARTS = [
     [firstScreen, size(1440, 900), size(390, 844)],
     [tabs, size(1440, 900)],
     [beside, size(1920, 900)],
-    [ties, size(1920, 900)],
     [anchors, {}],
     [search, {}],
     [questions, {}],

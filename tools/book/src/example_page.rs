@@ -14,7 +14,6 @@ use crate::contents::{Contents, Entry, meant};
 use crate::guide_page::address;
 use crate::markup::{anchor, block, with_code};
 use crate::speed_page::each;
-use crate::ties::Prints;
 use crate::timeline::Timeline;
 
 #[derive(Template)]
@@ -43,7 +42,7 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let (workspace, example) = (contents.workspace, entry.example);
     let paragraphs = example.header.paragraphs.iter();
     let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, it)));
-    let (rust, python) = rows(entry)?;
+    let (rust, python) = rows(entry);
     let speed = contents.speed.iter();
     let measured = speed.flat_map(Speed::all);
     let program = after_header(&entry.source);
@@ -133,28 +132,18 @@ struct Row {
     text: String,
     /// Whether the other program prints it too.
     is_shared: bool,
-    /// Where it is printed: `rust:12 python:7`.
-    at: String,
 }
 
 /// Returns the lines of the Rust program, and those of the twin where they differ.
-fn rows(entry: &Entry<'_>) -> Result<(Vec<Row>, Option<Vec<Row>>)> {
-    let program = [("rust", after_header(&entry.source))].into_iter();
-    let ours =
-        Prints::of(program.chain(entry.demo.iter().map(|it| ("demo", it.as_str()))))?;
-    let theirs = Prints::of(entry.twin.iter().map(|it| ("python", it.as_str())))?;
+fn rows(entry: &Entry<'_>) -> (Vec<Row>, Option<Vec<Row>>) {
     let rust = with_end(&entry.golden);
     let Some(python) = entry.twin_golden.as_ref().map(with_end) else {
         let is_shared = vec![true; rust.len()];
-        let rust = rows_of(&rust, &entry.tasks, &is_shared, &[&ours, &theirs]);
-        return Ok((rust, None));
+        return (rows_of(&rust, &entry.tasks, &is_shared), None);
     };
     let (in_ours, in_theirs) = shared(&rust, &python);
-    let python = rows_of(&python, &[], &in_theirs, &[&theirs]);
-    Ok((
-        rows_of(&rust, &entry.tasks, &in_ours, &[&ours]),
-        Some(python),
-    ))
+    let rust = rows_of(&rust, &entry.tasks, &in_ours);
+    (rust, Some(rows_of(&python, &[], &in_theirs)))
 }
 
 fn with_end(transcript: &Transcript) -> Vec<Line> {
@@ -189,21 +178,12 @@ fn shared(ours: &[Line], theirs: &[Line]) -> (Vec<bool>, Vec<bool>) {
     (in_ours, in_theirs)
 }
 
-fn rows_of(
-    lines: &[Line],
-    tasks: &[String],
-    is_shared: &[bool],
-    prints: &[&Prints],
-) -> Vec<Row> {
+fn rows_of(lines: &[Line], tasks: &[String], is_shared: &[bool]) -> Vec<Row> {
     let row = |(index, line): (usize, &Line)| Row {
         time: line.millis.as_ref().map(seconds).unwrap_or_default(),
         task: tasks.get(index).cloned(),
         text: line.text.clone(),
         is_shared: is_shared[index],
-        at: {
-            let at = prints.iter().filter_map(|prints| prints.at(&line.text));
-            at.collect::<Vec<&str>>().join(" ")
-        },
     };
     lines.iter().enumerate().map(row).collect()
 }

@@ -19,7 +19,6 @@ mod search;
 mod serve;
 mod speed_page;
 mod tasks;
-mod ties;
 mod timeline;
 
 use std::path::{PathBuf, absolute};

@@ -214,19 +214,6 @@ impl Problems<'_> {
         for path in example.sources() {
             self.check_width(&id, path)?;
         }
-        if let Some(tests) = &example.tests {
-            let is_name = |c: char| c.is_alphanumeric() || c == '_';
-            let text = read(tests)?;
-            let used = text.match_indices("crate::");
-            let used = used.filter(|(at, _)| !text[..*at].ends_with(is_name));
-            let mut used = used.map(|(at, _)| {
-                text[at + "crate::".len()..].split(|c| !is_name(c)).next()
-            });
-            if let Some(Some(other)) = used.find(|it| *it != Some(&example.name)) {
-                let problem = format!("`copy --with-tests` does not copy `{other}`");
-                self.report(&id, tests, problem);
-            }
-        }
         let problem = match (example.has_twin(), example.twin.exists()) {
             (true, true) => return self.check_width(&id, &example.twin),
             (false, false) => return Ok(()),

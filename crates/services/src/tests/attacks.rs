@@ -215,7 +215,7 @@ impl Siege {
             Some(python) if number % 2 == 1 => {
                 let mut command = Command::new(python.get_program());
                 command.current_dir(python.get_current_dir().expect("it is set"));
-                command.arg("tests/tests/attacked_twin.py");
+                command.arg("crates/services/tests/attacked_twin.py");
                 command.arg(format!("crates/services/python/{}.py", self.example));
                 command
             }

@@ -7,6 +7,7 @@ and prints what they print. Ends with standard input.
 import asyncio
 import contextlib
 import datetime
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -14,8 +15,6 @@ import sys
 import threading
 import time
 import urllib.parse
-
-from host_twin import load
 
 URL, NAME = os.environ["ATTACKED_URL"], os.environ["ATTACKED_NAME"]
 LEASE = int(os.environ["ATTACKED_LEASE"]) / 1000
@@ -420,6 +419,17 @@ async def nats_key_value(twin):
         group.create_task(follower.follow(store, "count"))
         group.create_task(tell(lambda: count(follower.value)))
         await calls(call)
+
+
+def load(path):
+    """Imports a twin, and does not run it."""
+    run, asyncio.run = asyncio.run, lambda main: main.close()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    twin = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = twin
+    spec.loader.exec_module(twin)
+    asyncio.run = run
+    return twin
 
 
 async def main():
