@@ -4,11 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use catalog::transcript::Transcript;
-use catalog::workspace::cargo;
 use snapbox::file;
 use tests::{Fixture, assert_quiet_in_a_closed_pipe, assert_transcript, stderr, stdout};
 
@@ -90,54 +88,6 @@ fn a_new_example() {
         }
         fixture.xtask(words)
     });
-}
-
-/// From the gap to the solution, and anew.
-#[test]
-fn exercises() {
-    let (fixture, file) = (fixture(), "exercises/first.rs");
-    let solution = fixture.read("crates/fresh/src/first.rs");
-    let end = "println!(\"{name} ends\")";
-    assert_transcript(&file!["cmd/exercise.txt"], |words| {
-        let text = match words {
-            ["solution"] => solution.clone(),
-            ["mistake"] => solution.replace(end, ""),
-            ["typo"] => solution.replace(end, "println!(\"{nome} ends\")"),
-            _ => return fixture.xtask(words),
-        };
-        fixture.write(file, &text);
-        Command::new("true").output().unwrap()
-    });
-    assert_eq!(fixture.read("exercises/first.rs.bak"), solution);
-    assert!(fixture.read(file).contains("todo!("));
-    // An editor understands the folder as a project.
-    let mut cargo = fixture.command(cargo());
-    cargo.current_dir(fixture.dir.join("exercises"));
-    let checked = cargo.args(["check", "--quiet", "--offline", "--bin", "first"]);
-    let checked = checked.output().unwrap();
-    assert!(checked.status.success(), "{}", stderr(&checked));
-}
-
-/// It waits for the next save, and ends when the file passes.
-#[test]
-fn an_exercise_is_checked_at_each_save() {
-    let fixture = fixture();
-    let mut command = fixture.command(tests::xtask());
-    let command = command.args(["exercise", "first"]).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut until = |text: &str| {
-        let found = lines.by_ref().any(|line| line.unwrap().starts_with(text));
-        assert!(found, "it never prints `{text}`");
-    };
-    until("Waiting for the next save");
-    let solution = fixture.read("crates/fresh/src/first.rs");
-    fixture.write("exercises/first.rs", &solution.replace("100", "101"));
-    until("FAIL exercises/first.rs: what it printed differs");
-    until("Waiting for the next save");
-    fixture.write("exercises/first.rs", &solution);
-    until("PASSED exercises/first.rs");
-    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod bless;
 mod check;
-mod exercise;
 mod new;
 
 use std::ffi::OsString;
@@ -52,9 +51,6 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         arguments: Vec<OsString>,
     },
-    /// Fill the gap in an example: it is checked each time you save your file. Without a
-    /// name, list the exercises.
-    Exercise(exercise::Options),
     #[command(flatten)]
     Reading(Reading),
 }
@@ -83,7 +79,6 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::CheckAll(options) => check::check_all(&mut workspace, options).map(code),
         Command::Bless { filter } => bless::bless(&mut workspace, filter).map(code),
-        Command::Exercise(options) => exercise::exercise(&mut workspace, options),
         Command::Bench { arguments } => tool("bench", true, arguments),
         Command::Book { arguments } => tool("book", false, arguments),
         Command::New { example } => {

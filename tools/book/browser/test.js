@@ -20,7 +20,7 @@ const TYPES = {
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
     "by-difference.html", "by-library.html", "by-message.html", "by-guide.html", "speed.html",
-    "traps.html", "crates.html", "exercises.html", "sheet.html", "editors-and-agents.html",
+    "traps.html", "crates.html", "sheet.html", "editors-and-agents.html",
     "iterators/generator.html", "concurrency/gather.html",
     "basics/blocking_vs_async.html", "real-world/ttl_cache.html",
 ];

@@ -7,14 +7,12 @@ use anyhow::{Context, Result, bail};
 use catalog::compile_fail::CompileFail;
 use catalog::crates;
 use catalog::dependencies;
-use catalog::exercises;
 use catalog::files::read;
 use catalog::python::Python;
 use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
 use catalog::tables::{
-    self, Advice, ApiName, Block, Crate, Exercise, Guide, Message, Neighbour, SheetRow,
-    Trap,
+    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, SheetRow, Trap,
 };
 use catalog::transcript::{Line, Transcript};
 use catalog::traps;
@@ -132,7 +130,6 @@ pub struct Contents<'a> {
     /// What Python and the libraries print when something is wrong.
     pub printed: Vec<Message>,
     pub questions: Vec<Question<'a>>,
-    pub exercises: Vec<Exercise>,
     /// What fits on two printed pages.
     pub sheet: Vec<SheetRow>,
     /// What headers name under `In production:`.
@@ -189,7 +186,6 @@ impl<'a> Contents<'a> {
             advice: rows(advice),
             printed: rows(tables::read(root, "docs/messages.tsv")?),
             questions: questions.collect(),
-            exercises: exercises::all(workspace)?,
             sheet: rows(sheet),
             crates: rows(tables::read(root, crates::PATH)?),
             tried: tried(workspace)?,

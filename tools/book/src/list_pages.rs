@@ -35,7 +35,6 @@ pages! {
     ByMessage Contents "by-message.md"
     ByGuide Contents "by-guide.md"
     Traps Contents "traps.md"
-    Exercises Contents "exercises.md"
     Crates Contents "crates.md"
     Sheet Contents "sheet.md"
     EditorsAndAgents Contents "editors-and-agents.md"
@@ -69,7 +68,6 @@ pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, Stri
         page("by-guide", "By guide", ByGuide(all).render()),
         page("traps", "Traps", Traps(all).render()),
         page("crates", "Crates", Crates(all).render()),
-        page("exercises", "Exercises", Exercises(all).render()),
         page("sheet", "On two pages", Sheet(all).render()),
         page(
             "editors-and-agents",

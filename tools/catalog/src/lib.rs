@@ -21,7 +21,6 @@ pub mod check;
 pub mod compile_fail;
 pub mod crates;
 pub mod dependencies;
-pub mod exercises;
 pub mod files;
 pub mod header;
 pub mod inventory;

@@ -141,29 +141,6 @@ pub struct Question {
     pub examples: Vec<String>,
 }
 
-/// An exercise: a row of `docs/exercises.tsv`.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct Exercise {
-    /// The example that is its solution.
-    pub example: String,
-    /// The functions whose bodies the reader writes.
-    #[serde(deserialize_with = "words")]
-    pub functions: Vec<String>,
-    /// What they have to do.
-    pub task: String,
-    /// What to look at when stuck.
-    pub hint: String,
-    /// A body of the first function that a reader may write, and that must not pass.
-    pub wrong: String,
-}
-
-impl Exercise {
-    /// Returns its name, which is that of its example.
-    pub fn name(&self) -> &str {
-        self.example.rsplit('/').next().unwrap_or_default()
-    }
-}
-
 /// A line of the sheet: a row of `docs/sheet.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct SheetRow {

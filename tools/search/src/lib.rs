@@ -339,8 +339,6 @@ impl<'a> Index<'a> {
             let rest = format!(" ({title}, {} {part})", row.block);
             index.add(Kind::Guide, heading, &rest, places);
         }
-        let practice = ", to practise what you learn: `cargo xtask exercise` in a clone";
-        index.add(Kind::Question, "exercises", practice, Vec::new());
         for (_, row) in rows::<Synonym>(workspace, "docs/synonyms.tsv")? {
             let (word, others) =
                 (index.stems.learn(&row.word), index.stems.learn(&row.others));
