@@ -288,12 +288,12 @@ const CHECKS: [&str; 10] = [
     "run",
     "spawn",
     "real",
-    "python",
-    "python-real",
-    "copies",
+    "timing",
+    "twin",
+    "twin-real",
+    "copy",
     "compile-fail",
     "order",
-    "cancelled",
 ];
 
 /// Replaces in `base` what the entry's lines `KIND-` say by what its lines `KIND+` say.

@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use catalog::python::Python;
-use catalog::rustc::Built;
 use catalog::workspace::cargo;
+use checks::Built;
 use snapbox::Data;
 
 pub use fixture::Fixture;

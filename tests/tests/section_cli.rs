@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use catalog::transcript::{Line, Transcript};
 use catalog::workspace::{Workspace, read_golden};
+use checks::Built;
 use snapbox::file;
 use tests::{Fixture, assert_quiet_in_a_closed_pipe, assert_transcript, stderr, stdout};
 
@@ -118,10 +119,10 @@ fn a_full_disk_is_told() {
 
 /// Runs an example of the section `error-handling`: its exit code, and what it wrote.
 fn run_errors(backtrace: &str, words: &[&str]) -> (Option<i32>, String, String) {
-    let mut workspace = Workspace::open().unwrap();
+    let workspace = Workspace::open().unwrap();
     // All sections: their libraries are then built once.
-    workspace.build("").unwrap();
-    let mut command = Command::new(workspace.binary("error-handling").unwrap());
+    let built = Built::new(&workspace, "").unwrap();
+    let mut command = Command::new(built.binary("error-handling").unwrap());
     command.env("RUST_BACKTRACE", backtrace);
     let output = command.args(words).output().unwrap();
     (output.status.code(), stdout(&output), stderr(&output))

@@ -10,12 +10,12 @@ loop does not wait for the next timer but moves its clock there.  With --tsv a l
 seconds, task name and text, separated by tabs, between "# NAME" and "# end SECONDS WALL",
 where WALL is how many seconds it took by the machine's clock.
 
-With --cancel-at the main task is cancelled then, on the virtual clock.
+With --fork the paths of twins are read from standard input, one per line.  Each runs in a
+process forked from this one, which has imported asyncio already.  What a twin prints goes
+to DIR/out and DIR/err; when it has ended, its wait status is printed here, or "late" if it
+was killed after SECONDS, or "flood" if it had printed too much.
 
-With --fork the twins are read from standard input, one a line, its path, a tab and when
-to cancel it, if at all.  Each runs in a process forked from this one, which has imported
-asyncio already.  What a twin prints goes to DIR/out and DIR/err; when it has ended, its
-wait status is printed here, or "late" if it was killed after SECONDS.
+What cannot be timed is refused: the process ends with exit code 64, whatever the twin does.
 
 Works on CPython 3.11 and later, with the standard library alone.
 """
@@ -36,13 +36,19 @@ import time
 
 NANOSECOND = 1e-9
 
-# The machine's clock, also after the virtual one has taken its place.
+# The machine's clock, even after the virtual one has taken its place.
 read_wall = time.monotonic
 
 # How far apart two deadlines may be and still fire in the same pass of the loop.  On
 # the real loop this is the resolution of the clock plus the time that a pass takes; on
 # the virtual one it has to cover the nanoseconds by which readings of the clock differ.
 RESOLUTION = 1e-4
+
+# More than any twin prints, in bytes.
+MOST_OUTPUT = 256 << 10
+
+# How often a forked twin is looked at, in seconds.
+LOOK = 0.05
 
 
 class RealClock:
@@ -128,9 +134,8 @@ class VirtualSelector(selectors.DefaultSelector):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop whose waits take no time."""
 
-    def __init__(self, clock, cancel_at):
+    def __init__(self, clock):
         self._clock = clock
-        self._cancel_at = cancel_at
         self._virtual_selector = VirtualSelector(clock)
         self._executor = None
         super().__init__(self._virtual_selector)
@@ -138,20 +143,6 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def time(self):
         return self._clock.read()
-
-    def run_until_complete(self, future):
-        # The first is the program's, those that follow clean up behind it.
-        if self._cancel_at is not None:
-            future = asyncio.ensure_future(future, loop=self)
-            cancel = self.call_at(self._cancel_at, future.cancel)
-            future.add_done_callback(lambda _: self._tell_of_end(cancel))
-            self._cancel_at = None
-        return super().run_until_complete(future)
-
-    def _tell_of_end(self, cancel):
-        if cancel in self._scheduled:
-            cancel.cancel()
-            sys.stdout.write("# not cancelled\n")
 
     def set_default_executor(self, executor):
         super().set_default_executor(executor)
@@ -200,7 +191,7 @@ def stamped_print(clock, tsv):
             original(*values, sep=sep, end=end, file=file, flush=flush)
             return
         if end != "\n":
-            raise ValueError("a twin prints whole lines: print(..., end=...) is not timed")
+            refuse("a twin prints whole lines: print(..., end=...) is not timed")
         text = (" " if sep is None else sep).join(map(str, values))
         with lock:
             now = seconds(clock.read())
@@ -214,6 +205,14 @@ def stamped_print(clock, tsv):
                     original(f"{now:>7}")
 
     return stamped
+
+
+def refuse(problem):
+    """Ends the process by an exit code that no exception of the twin has."""
+    sys.stdout.flush()
+    sys.stderr.write(f"run_twin.py: {problem}\n")
+    sys.stderr.flush()
+    os._exit(64)
 
 
 def seconds(now):
@@ -237,36 +236,40 @@ def task_name():
 def fork_each(folder, limit):
     """Forks a process for each path on standard input.
 
-    Returns what the line says in that process: the path, and the moment at which to
-    cancel, or nothing.  Returns None in this one when the input has ended.
+    Returns the path in that process, and None in this one when the input has ended.
     """
+    printed = [os.path.join(folder, name) for name in ("out", "err")]
     for line in iter(sys.stdin.readline, ""):
         child = os.fork()
         if child == 0:
-            for name, number in (("out", 1), ("err", 2)):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-                os.dup2(os.open(os.path.join(folder, name), flags), number)
+            for path, number in zip(printed, (1, 2)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            path, _, moment = line.rstrip("\n").partition("\t")
-            return path, float(moment) if moment else None
-        print(wait(child, limit), flush=True)
+            return line.rstrip("\n")
+        print(wait(child, printed, limit), flush=True)
     return None
 
 
-def wait(child, limit):
-    late = False
+def wait(child, printed, limit):
+    """Returns the child's wait status, or why it was killed."""
+    deadline = time.monotonic() + limit
+    killed = None
 
-    def kill(_signal, _frame):
-        nonlocal late
-        late = True
-        os.kill(child, signal.SIGKILL)
+    def look(_signal, _frame):
+        nonlocal killed
+        if time.monotonic() > deadline:
+            killed = "late"
+        elif any(os.path.exists(it) and os.path.getsize(it) > MOST_OUTPUT for it in printed):
+            killed = "flood"
+        if killed:
+            os.kill(child, signal.SIGKILL)
 
-    signal.signal(signal.SIGALRM, kill)
-    signal.setitimer(signal.ITIMER_REAL, limit)
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
     _, status = os.waitpid(child, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    return "late" if late else status
+    return killed or status
 
 
 def main():
@@ -282,16 +285,12 @@ def main():
     parser.add_argument(
         "--fork", nargs=2, metavar=("DIR", "SECONDS"), help="run what standard input names"
     )
-    parser.add_argument(
-        "--cancel-at", type=float, metavar="SECONDS", help="cancel the main task then"
-    )
     parser.add_argument("twin", nargs="?", help="the program to run")
     options = parser.parse_args()
     if options.fork:
-        asked = fork_each(options.fork[0], float(options.fork[1]))
-        if asked is None:
+        options.twin = fork_each(options.fork[0], float(options.fork[1]))
+        if options.twin is None:
             return
-        options.twin, options.cancel_at = asked
     elif options.twin is None:
         parser.error("which twin?")
     if not os.path.isfile(options.twin):
@@ -312,7 +311,7 @@ def main():
         clock.install()
 
         def new_event_loop():
-            return VirtualClockLoop(clock, options.cancel_at)
+            return VirtualClockLoop(clock)
 
     asyncio.events.new_event_loop = asyncio.new_event_loop = new_event_loop
     builtins.print = stamped_print(clock, options.tsv)

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use catalog::check::{Checker, Job, LIMIT, Program};
 use catalog::python::Python;
-use catalog::report::{Outcome, Report, counted};
+use catalog::report::counted;
 use catalog::transcript::{SLACK, Transcript, diff};
 use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
+use checks::{Built, Checker, LIMIT, Outcome, Program, Report, Run};
 
 /// The times of a golden that is recorded on the real clock are rounded down to a
 /// multiple of this; such examples wait for multiples of it.
@@ -25,19 +25,19 @@ const GRID: Duration = Duration::from_millis(50);
 ///
 /// [`WrongCall`] when the filter selects nothing, or there is no Python for a twin; any
 /// other error when a golden or standard output cannot be written.
-pub fn bless(workspace: &mut Workspace, filter: &str) -> Result<Outcome> {
+pub fn bless(workspace: &Workspace, filter: &str) -> Result<Outcome> {
     let needs_rust =
         |example: &&Example| !example.has_twin() || example.header.differs.is_some();
-    if workspace.selected(filter)?.iter().any(needs_rust) {
-        workspace.build(filter)?;
-    }
-    let workspace = &*workspace;
     let examples = workspace.selected(filter)?;
+    let built = match examples.iter().any(needs_rust) {
+        true => Built::new(workspace, filter)?,
+        false => Built::default(),
+    };
     let python = match examples.iter().any(|example| example.has_twin()) {
         true => Some(Python::find().map_err(WrongCall)?),
         false => None,
     };
-    let checker = Checker::new(workspace, python.as_ref(), LIMIT);
+    let checker = Checker::new(workspace, &built, python.as_ref(), LIMIT);
     let mut report = Report::default();
     let mut recorded = 0;
     for example in examples {
@@ -50,8 +50,12 @@ pub fn bless(workspace: &mut Workspace, filter: &str) -> Result<Outcome> {
         }
         let mut outcome = Ok(());
         for (program, golden) in programs {
-            let job = Job::new(example, program, false);
-            match checker.record(job) {
+            let real = example.header.checks.real_clock;
+            match checker.record(Run {
+                example,
+                program,
+                real,
+            }) {
                 Ok((recording, _)) => {
                     if let Some(changes) = write(example, golden, recording.transcript)? {
                         recorded += 1;
@@ -78,10 +82,12 @@ fn write(
         // Order within a group and small delays differ from run to run: a golden that
         // this run meets is as good as what this run would give.
         let before = read_golden(golden);
-        if before.is_ok_and(|it| {
-            it.match_loosely(&transcript, SLACK, &example.header.checks.order)
+        if let Ok(before) = before
+            && before
+                .match_real(&transcript, &example.header.checks.order)
                 .is_ok()
-        }) {
+            && before.longest_delay(&transcript) <= SLACK
+        {
             return Ok(None);
         }
         let grid = u64::try_from(GRID.as_millis()).unwrap_or(1);

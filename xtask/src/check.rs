@@ -1,16 +1,20 @@
 //! `cargo xtask check-all`.
 
 use std::env;
+use std::hint::spin_loop;
 use std::num::NonZero;
-use std::time::Duration;
-use std::{ptr, thread};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use catalog::check::{Checker, Job, Program, kinds};
 use catalog::python::Python;
-use catalog::report::{Outcome, Report};
+use catalog::report::{Failure, counted};
 use catalog::workspace::{Example, Workspace};
 use catalog::{WrongCall, inventory};
+use checks::{
+    Built, Check, Checker, LIMIT, Outcome, Report, Way, at_once, cores, in_parallel, plan,
+};
 use clap::{Parser, ValueEnum};
 
 use xtask::copy;
@@ -20,77 +24,138 @@ use xtask::copy;
 enum Kind {
     /// That the files belong together
     Files,
-    /// Every example
+    /// Every example, as its section runs it
     Run,
     /// Every example inside `tokio::spawn`
     Spawn,
     /// Every asyncio twin under CPython
-    Python,
-    /// Every example copied out: it compiles alone, without warnings
-    Copies,
+    Twin,
+    /// Every example copied out: it compiles alone, without warnings, and runs
+    Copy,
     /// Programs that must not compile
     CompileFail,
     /// Every example as the project that `copy` makes; takes minutes
     Projects,
     /// The lines of every example that spawns, 50 times: their order on several threads
     Order,
-    /// Every asyncio twin, cancelled at some of its awaits
-    Cancelled,
 }
 
 /// How often an order has to come for us to take it as given.
 const ORDER_RUNS: usize = 50;
 
-const QUICK: [Kind; 6] = [
-    Kind::Files,
-    Kind::Run,
-    Kind::Spawn,
-    Kind::Python,
-    Kind::Copies,
-    Kind::CompileFail,
-];
+/// How many programs print their lines at the same time on each core, for their order.
+const CROWD: usize = 24;
 
-/// Which programs are run, how, and how they are judged.
+/// Which programs are run, and how they are judged.
 #[derive(Debug, Parser)]
 pub struct Options {
     /// The example, with or without its section, or a part of SECTION/EXAMPLE; without
     /// it, every example.
     #[arg(default_value = "")]
     filter: String,
-    /// Run every program on the real clock, many at once, and check nothing else: the
-    /// copies that a reader pastes, or with --only spawn or python those programs.
-    #[arg(long)]
-    real_time: bool,
-    /// Check everything, and run every example on the real clock as well.
-    #[arg(long, conflicts_with_all = ["real_time", "only"])]
-    both_clocks: bool,
     /// Check only this; may be given several times.
     #[arg(long, value_name = "KIND", value_enum)]
     only: Vec<Kind>,
-    /// Run each program N times, to find the ones that fail now and then [default: 1, and
-    /// 50 for the order].
+    /// Run examples and twins on the real clock, even where the virtual one would do.
+    #[arg(long)]
+    real_time: bool,
+    /// Judge instead whether every `main` is in time: the best of five runs. Only an idle
+    /// machine can tell.
+    #[arg(long, conflicts_with_all = ["only", "real_time"])]
+    timing: bool,
+    /// Check everything N times, to find what fails now and then [default: 1, and 50 for
+    /// the order].
     #[arg(long, value_name = "N")]
     #[arg(value_parser = at_least_one, allow_negative_numbers = true)]
     repeat: Option<NonZero<usize>>,
+    /// Let N threads compute meanwhile. A new example passes `--busy 8 --repeat 10`.
+    #[arg(long, value_name = "N", default_value = "0")]
+    busy: usize,
     /// Kill a program that runs for longer than this.
-    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(LIMIT))]
     #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    limit: Duration,
+    limit: Seconds,
 }
 
-/// Reads a number of seconds on the command line.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let day = Duration::from_secs(24 * 3600);
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero() && *duration <= day)
-        .ok_or_else(|| "a time is a number of seconds above 0 and up to 86400".to_owned())
+/// A time on the command line.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.as_secs_f64())
+    }
+}
+
+fn seconds(text: &str) -> Result<Seconds, String> {
+    let wrong = || "a time is a number of seconds above 0 and up to 86400".to_owned();
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    if !(seconds > 0.0 && seconds <= 86_400.0) {
+        return Err(wrong());
+    }
+    Ok(Seconds(Duration::from_secs_f64(seconds)))
 }
 
 fn at_least_one(text: &str) -> Result<NonZero<usize>, String> {
     text.parse()
         .map_err(|_| "it is a whole number, and at least 1".to_owned())
+}
+
+impl Options {
+    fn does(&self, kind: Kind) -> bool {
+        match self.only.is_empty() {
+            true => !matches!(kind, Kind::Projects | Kind::Order),
+            false => self.only.contains(&kind),
+        }
+    }
+
+    /// The CPython that judges twins. Without one, a check of everything leaves the twins
+    /// out and says so.
+    fn python(&self) -> Result<Option<Python>> {
+        if self.timing || !self.does(Kind::Twin) {
+            return Ok(None);
+        }
+        match Python::find() {
+            Ok(python) => Ok(Some(python)),
+            Err(problem)
+                if !self.only.is_empty() || env::var_os("REQUIRE_CPYTHON").is_some() =>
+            {
+                Err(WrongCall(problem).into())
+            }
+            Err(problem) => {
+                eprintln!("The twins are not run: {problem}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is judged once, in the ways that were asked for.
+    fn checks<'a>(
+        &self,
+        workspace: &'a Workspace,
+        examples: &[&'a Example],
+        has_python: bool,
+    ) -> Result<Vec<Check<'a>>> {
+        let mut checks = plan::all(workspace, examples)?;
+        checks.retain(|check| {
+            self.does(match check {
+                Check::CompileFail(..) => Kind::CompileFail,
+                Check::Example { way, .. } => match way {
+                    Way::Run => Kind::Run,
+                    Way::Spawn => Kind::Spawn,
+                    Way::Twin if !has_python => return false,
+                    Way::Twin => Kind::Twin,
+                    Way::Copy => Kind::Copy,
+                },
+            })
+        });
+        for check in &mut checks {
+            if let Check::Example { real, .. } = check {
+                *real |= self.real_time;
+            }
+        }
+        Ok(checks)
+    }
 }
 
 /// Checks what the options select. The last line is `N passed, N failed`.
@@ -100,128 +165,155 @@ fn at_least_one(text: &str) -> Result<NonZero<usize>, String> {
 /// [`WrongCall`] when the options select nothing, or a Python is needed and there is none;
 /// any other error when a section does not build, or when files or standard output cannot
 /// be read or written.
-pub fn check_all(workspace: &mut Workspace, options: &Options) -> Result<Outcome> {
-    let only = |kind| options.only.contains(&kind);
-    let does = |kind| match (options.only.is_empty(), options.real_time) {
-        (false, _) => only(kind),
-        (true, false) => QUICK.contains(&kind),
-        (true, true) => kind == Kind::Run,
-    };
-    // Without a Python, a check of everything leaves the twins out and says so.
-    let needs_python = does(Kind::Python) || does(Kind::Cancelled);
-    let python = match needs_python.then(Python::find) {
-        None => None,
-        Some(Ok(python)) => Some(python),
-        Some(Err(problem))
-            if only(Kind::Python)
-                || only(Kind::Cancelled)
-                || env::var_os("REQUIRE_CPYTHON").is_some() =>
-        {
-            return Err(WrongCall(problem).into());
-        }
-        Some(Err(problem)) => {
-            eprintln!("The twins are not run: {problem}");
-            None
-        }
-    };
+pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     let filter = &options.filter;
-    let programs = [
-        (Kind::Run, Program::Rust),
-        (Kind::Spawn, Program::Spawned),
-        (Kind::Python, Program::Twin),
-    ];
-    let programs = programs.into_iter().filter(|(kind, program)| {
-        does(*kind) && (*program != Program::Twin || python.is_some())
-    });
-    let programs: Vec<Program> = programs.map(|(_, program)| program).collect();
-    let needs_build = programs.iter().any(|program| *program != Program::Twin)
-        || does(Kind::Copies)
-        || does(Kind::Order)
-        || does(Kind::CompileFail);
-    if workspace.selected(filter)?.is_empty() {
+    let examples = workspace.selected(filter)?;
+    if examples.is_empty() {
         let left_out = left_out(workspace, filter)?;
         return Err(WrongCall(format!("`{filter}` is not checked{left_out}")).into());
     }
-    if needs_build {
-        workspace.build(filter)?;
-    }
-    let workspace = &*workspace;
-    let examples = workspace.selected(filter)?;
-    let jobs = |example| {
-        let jobs = programs
-            .iter()
-            .filter(move |program| program.applies_to(example));
-        let jobs = jobs.map(move |program| match program {
-            Program::Rust => Job::of_main(example, options.real_time),
-            program => Job::new(example, *program, options.real_time),
-        });
-        // One that needs the real clock runs on no other.
-        let both = options.both_clocks && !example.header.checks.real_clock;
-        jobs.chain(both.then(|| Job::of_main(example, true)))
+    let python = options.python()?;
+    let mut checks = options.checks(workspace, &examples, python.is_some())?;
+    plan::in_good_order(&mut checks);
+    let is_twin =
+        |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
+    let built = match options.timing
+        || options.does(Kind::Order)
+        || !checks.iter().all(is_twin)
+    {
+        true => Built::new(workspace, filter)?,
+        false => Built::default(),
     };
-    let mut jobs: Vec<Job<'_>> = examples.iter().copied().flat_map(jobs).collect();
-    if does(Kind::Cancelled) {
-        jobs.extend(examples.iter().copied().flat_map(Job::of_cancelled));
-    }
-    let repeat = |default| options.repeat.map_or(default, NonZero::get);
-    let mut jobs = jobs.repeat(repeat(1));
-    if does(Kind::Order) {
-        let order = examples.iter().copied().filter_map(Job::of_order);
-        jobs.extend(order.collect::<Vec<_>>().repeat(repeat(ORDER_RUNS)));
-    }
-    if jobs.is_empty() && (does(Kind::Order) || !programs.is_empty()) {
-        let lack = match programs.contains(&Program::Twin) {
-            true => "has a twin",
-            false if does(Kind::Order) => "spawns",
-            false => "is `Send`",
-        };
-        return Err(
-            WrongCall(format!("no example that matches `{filter}` {lack}")).into(),
-        );
-    }
-
-    let checker = Checker::new(workspace, python.as_ref(), options.limit);
+    let checker = Checker::new(workspace, &built, python.as_ref(), options.limit.0);
     let mut report = Report::default();
-    if does(Kind::Files) {
-        for failure in inventory::check(workspace, filter)? {
-            report.count("", Err(failure))?;
+    let started = Instant::now();
+    let busy = Busy::new(options.busy);
+    if options.timing {
+        let judge = |example: &&Example| checker.judge_timing(example);
+        in_parallel(at_once(), &examples, judge, |example, result| {
+            report.count(&example.id(), result)
+        })?;
+    } else {
+        if options.does(Kind::Files) {
+            let problems = inventory::check(workspace, filter)?;
+            if problems.is_empty() {
+                report.count("files", Ok(()))?;
+            }
+            for failure in problems {
+                report.count("", Err(failure))?;
+            }
+        }
+        checker.prepare(checks.iter())?;
+        for _ in 0..options.repeat.map_or(1, NonZero::get) {
+            let judge = |check: &Check<'_>| checker.judge(check);
+            in_parallel(at_once(), &checks, judge, |check, result| {
+                report.count(&check.to_string(), result)
+            })?;
+        }
+        if options.does(Kind::Order) {
+            let runs = options.repeat.map_or(ORDER_RUNS, NonZero::get);
+            order(&checker, &examples, runs, &mut report)?;
+        }
+        if options.does(Kind::Projects) {
+            copy::check_projects(workspace, &examples, &mut report)?;
         }
     }
-    let is_run = |copy: &Example| {
-        let mut jobs = jobs.iter().filter(|job| job.program == Program::Copy);
-        jobs.any(|job| ptr::eq(job.example, copy))
+    drop(busy);
+    let (took, left_out) = (
+        started.elapsed().as_secs_f64(),
+        left_out(workspace, filter)?,
+    );
+    let kinds = kinds(&examples);
+    report.finish(&format!("{kinds}, in {took:.1} s{left_out}"))
+}
+
+/// Runs each example that spawns several times beside others, and tells each open order once.
+fn order(
+    checker: &Checker<'_>,
+    examples: &[&Example],
+    runs: usize,
+    report: &mut Report,
+) -> Result<()> {
+    let mut spawning = Vec::new();
+    for &example in examples {
+        let texts = example.sources().map(|path| catalog::files::read(path));
+        let texts: Vec<String> = texts.collect::<Result<_>>()?;
+        if texts.iter().any(|text| text.contains("spawn")) {
+            spawning.push(example);
+        }
+    }
+    if spawning.is_empty() {
+        return Err(WrongCall("none of these examples spawns".to_owned()).into());
+    }
+    let mut jobs = Vec::new();
+    let compile = |example: &&Example| match example.demo {
+        Some(_) => Ok(()),
+        None => checker.compile_copy(example),
     };
-    let copies = examples.iter().copied();
-    let copies = copies.filter(|it| does(Kind::Copies) || is_run(it));
-    let copies: Vec<&Example> = copies.collect();
-    let compiled = thread::scope(|scope| {
-        // Meanwhile the environment for packages is made. If that fails, it fails again
-        // where the reason is reported.
-        scope.spawn(|| {
-            let Some(python) = &python else { return };
-            for job in jobs.iter().filter(|job| job.program == Program::Twin) {
-                drop(python.interpreter_for(workspace, &job.example.twin));
+    in_parallel(
+        cores(),
+        &spawning,
+        compile,
+        |&example, result| match result {
+            Ok(()) => {
+                jobs.extend(std::iter::repeat_n(example, runs));
+                Ok(())
             }
-        });
-        checker.compile_copies(&copies, &mut report)
-    })?;
-    if does(Kind::Copies) {
-        checker.try_copies(&compiled, &mut report)?;
+            Err(failure) => report.count(&example.id(), Err(failure)),
+        },
+    )?;
+    let mut told: Vec<Failure> = Vec::new();
+    let judge = |example: &&Example| checker.judge_order(example);
+    in_parallel(
+        CROWD * cores(),
+        &jobs,
+        judge,
+        |example, result| match result {
+            Err(failure) if told.iter().any(|it| it.subject == failure.subject) => Ok(()),
+            result => {
+                told.extend(result.clone().err());
+                report.count(&example.id(), result)
+            }
+        },
+    )
+}
+
+/// Threads that compute until this is dropped.
+struct Busy(&'static AtomicBool);
+
+impl Busy {
+    fn new(threads: usize) -> Self {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        for _ in 0..threads {
+            thread::spawn(|| {
+                while !STOP.load(Ordering::Relaxed) {
+                    spin_loop();
+                }
+            });
+        }
+        Self(&STOP)
     }
-    if does(Kind::CompileFail) {
-        checker.compile_fail(&examples, &mut report)?;
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
-    if does(Kind::Projects) {
-        copy::check_projects(workspace, &examples, &mut report)?;
+}
+
+/// Says how many examples agree with their twins, and how many do not, or have none.
+fn kinds(examples: &[&Example]) -> String {
+    let count = |is: fn(&&&Example) -> bool| examples.iter().filter(is).count();
+    let alone = count(|example| !example.has_twin());
+    let differ = count(|example| example.header.differs.is_some());
+    let agree = examples.len() - alone - differ;
+    let all = counted(examples.len(), "example");
+    let mut text =
+        format!("{all}: {agree} agree with their twins, {differ} differ on purpose");
+    if alone > 0 {
+        text.push_str(&format!(", {alone} have no twin"));
     }
-    // What does not compile was told.
-    jobs.retain(|job| {
-        job.program != Program::Copy
-            || compiled.iter().any(|it| ptr::eq(*it, job.example))
-    });
-    let summary = checker.run_all(&jobs, &mut report)?;
-    let left_out = left_out(workspace, filter)?;
-    report.finish(&format!("{summary}\n{}{left_out}", kinds(&examples)))
+    text
 }
 
 /// Names the sections that match the filter and are not checked, as they are no default

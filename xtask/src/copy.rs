@@ -7,9 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use catalog::files::{make_folder, read};
 use catalog::process::printed;
-use catalog::report::{Failure, Report};
+use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace, cargo};
 use catalog::{dependencies, refuse};
+use checks::Report;
 
 /// A file of a project: its path and its text.
 type File = (String, String);

@@ -9,8 +9,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::{self, ExitCode};
 
 use anyhow::Result;
-use catalog::report::Outcome;
 use catalog::workspace::{Workspace, cargo};
+use checks::Outcome;
 use clap::{Parser, Subcommand};
 use xtask::{Reading, exit_code};
 
@@ -65,20 +65,18 @@ fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<ExitCode
     exit_code(command.arg("--").args(arguments))
 }
 
-/// Exit code 3 when the machine was too busy to judge every program.
 fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Passed => ExitCode::SUCCESS,
         Outcome::Failed => ExitCode::from(1),
-        Outcome::NotJudged => ExitCode::from(3),
     }
 }
 
 fn run(command: &Command) -> Result<ExitCode> {
-    let mut workspace = Workspace::open()?;
+    let workspace = Workspace::open()?;
     match command {
-        Command::CheckAll(options) => check::check_all(&mut workspace, options).map(code),
-        Command::Bless { filter } => bless::bless(&mut workspace, filter).map(code),
+        Command::CheckAll(options) => check::check_all(&workspace, options).map(code),
+        Command::Bless { filter } => bless::bless(&workspace, filter).map(code),
         Command::Bench { arguments } => tool("bench", true, arguments),
         Command::Book { arguments } => tool("book", false, arguments),
         Command::New { example } => {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use ::checks::Built;
 use anyhow::{Context, Result, bail};
 use catalog::compile_fail::CompileFail;
 use catalog::crates;
@@ -47,10 +48,10 @@ impl Runs {
         if entries.is_empty() && programs.is_empty() {
             return Ok(());
         }
-        let mut built = Workspace::open()?;
-        built.build("")?;
+        let workspace = Workspace::open()?;
+        let built = Built::new(&workspace, "")?;
         let compile = |program: &&CompileFail| {
-            let said = compile_fail::compile(&built, program)?;
+            let said = compile_fail::compile(&workspace, &built, program)?;
             Ok((program.source.clone(), said))
         };
         let run = |entry: &&Entry<'_>| {

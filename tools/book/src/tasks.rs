@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use catalog::process;
+use anyhow::{Result, ensure};
 use catalog::transcript::{Line, Recording, Transcript};
-use catalog::workspace::{Example, Workspace};
+use catalog::workspace::Example;
+use checks::{Built, process};
 
 /// More time than any example takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs an example: on the virtual clock, or really where it says so. That it prints what
 /// its golden says is for the tests to find out.
-pub fn run(built: &Workspace, example: &Example) -> Result<Vec<Line>> {
-    let binary = built.binary(&example.section);
-    let mut command = process::limited(binary.context("it was not built")?);
+pub fn run(built: &Built, example: &Example) -> Result<Vec<Line>> {
+    let mut command = process::limited(built.binary(&example.section)?);
     command.arg("--tsv").arg(&example.name);
     if !example.header.checks.real_clock {
         command.arg("--virtual-time");

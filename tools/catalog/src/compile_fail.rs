@@ -4,15 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cargo_metadata::diagnostic::Diagnostic;
-
 use crate::files::{entries, stem};
-use crate::report::Failure;
-use crate::rustc::shown;
-use crate::workspace::{Section, Workspace};
-
-/// The name of an error to which rustc gives no code.
-const NO_CODE: &str = "an error without a code";
+use crate::workspace::Section;
 
 /// A program that must not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +36,7 @@ pub fn find(
 }
 
 fn parse(section: &Section, path: PathBuf) -> Result<CompileFail, String> {
-    let text = fs::read_to_string(&path).unwrap_or_default();
+    let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
     let first = text.lines().next().unwrap_or_default();
     let (code, words) = first
         .strip_prefix("//~ ")
@@ -95,59 +88,5 @@ impl CompileFail {
         let lines = self.source.lines();
         let lines = lines.skip_while(|line| line.starts_with("//") || line.is_empty());
         lines.collect::<Vec<&str>>().join("\n")
-    }
-
-    /// Compiles the program with all crates of its section, and returns the errors. For a
-    /// lint of clippy, clippy compiles it.
-    pub fn compile(
-        &self,
-        workspace: &Workspace,
-        section: &Section,
-    ) -> anyhow::Result<Vec<Diagnostic>> {
-        let name = format!("compile-fail/{}-{}.rmeta", section.name, self.name);
-        let out = workspace.target.join(name);
-        let lint = self.code.as_deref().unwrap_or_default();
-        let compiler = match lint.starts_with("clippy::") {
-            true => "clippy-driver",
-            false => "rustc",
-        };
-        let built = workspace.built();
-        built.compile(compiler, section, &self.path, None, &out)
-    }
-
-    /// Compiles the program.
-    ///
-    /// # Errors
-    ///
-    /// When it compiles, or fails for another reason than its first line gives.
-    pub fn check(&self, workspace: &Workspace, section: &Section) -> Result<(), Failure> {
-        let failure = |problem| Failure::new(workspace.relative(&self.path), problem);
-        let errors = self
-            .compile(workspace, section)
-            .map_err(|error| failure(format!("{error:#}")))?;
-        self.judge(&errors)
-            .map_err(|problem| failure(problem).with(shown(&errors)))
-    }
-
-    fn judge(&self, errors: &[Diagnostic]) -> Result<(), String> {
-        let (code, words) = (self.code.as_deref(), &self.words);
-        let code_of =
-            |error: &Diagnostic| error.code.as_ref().map(|code| code.code.clone());
-        let named = code.unwrap_or(NO_CODE);
-        if errors.is_empty() {
-            return Err(format!("it compiles, but must fail with {named}"));
-        }
-        let mut codes = errors.iter().map(code_of);
-        if let Some(other) = codes.find(|other| other.as_deref() != code) {
-            let other = other.as_deref().unwrap_or(NO_CODE);
-            return Err(format!("it fails with {other}, not with {named}"));
-        }
-        let text = |error: &Diagnostic| {
-            error.rendered.as_ref().unwrap_or(&error.message).clone()
-        };
-        match errors.iter().any(|error| text(error).contains(words)) {
-            true => Ok(()),
-            false => Err(format!("the compiler does not say `{words}`")),
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! What the project's tools know of the workspace: its sections and examples, their
-//! headers, transcripts and tables; and how their programs are run and checked.
+//! headers, transcripts and tables.
 //!
-//! Sections are known only as a user knows them: as packages in `cargo metadata`, as the
-//! text of their sources, and as binaries that are built and run.
+//! It reads only. Sections are known as a user knows them: as packages in `cargo metadata`,
+//! and as the text of their sources.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -16,8 +16,6 @@ macro_rules! refuse {
     };
 }
 
-pub mod canary;
-pub mod check;
 pub mod compile_fail;
 pub mod crates;
 pub mod dependencies;
@@ -28,7 +26,6 @@ pub mod process;
 pub mod python;
 pub mod questions;
 pub mod report;
-pub mod rustc;
 pub mod speed;
 pub mod tables;
 pub mod transcript;

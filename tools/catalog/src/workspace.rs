@@ -3,16 +3,13 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Dependency, Edition, Metadata, MetadataCommand, Target};
 
 use crate::files::read;
 use crate::header::{self, Header};
-use crate::rustc::Built;
 use crate::tables::{self, API_NAMES, ApiName, Trap};
 use crate::transcript::Transcript;
 use crate::{WrongCall, nearest, traps};
@@ -31,7 +28,6 @@ pub struct Workspace {
     pub command: &'static str,
     /// In the order of the workspace's members, which is the reading order.
     pub sections: Vec<Section>,
-    built: Built,
 }
 
 /// A binary crate that holds examples.
@@ -109,10 +105,18 @@ impl Example {
     }
 
     /// The program of this example that still says TODO somewhere, as `new` makes it.
-    pub fn unwritten(&self) -> Option<&Path> {
-        let mut programs = [self.source.as_path(), &self.twin].into_iter();
-        programs
-            .find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("TODO")))
+    ///
+    /// # Errors
+    ///
+    /// When a program cannot be read.
+    pub fn unwritten(&self) -> Result<Option<&Path>> {
+        let twin = self.has_twin().then_some(&self.twin);
+        for path in [Some(&self.source), twin].into_iter().flatten() {
+            if read(path)?.contains("TODO") {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn new(section: &str, dir: &Path, (group, name): &(String, String)) -> Result<Self> {
@@ -160,16 +164,9 @@ impl Workspace {
     /// When there is no workspace with sections here, or when a section lists an example
     /// that has no source.
     pub fn open() -> Result<Self> {
-        let mut command = MetadataCommand::new();
-        let metadata = command.no_deps().exec();
-        let metadata = metadata.map_err(|error| match error {
-            cargo_metadata::Error::CargoMetadata { stderr } => {
-                let said = stderr.trim().trim_start_matches("error: ");
-                anyhow::anyhow!("cargo finds no workspace to work on: {said}")
-            }
-            other => anyhow::Error::new(other).context("cannot run cargo metadata"),
-        })?;
-        Self::of(metadata, "cargo xtask")
+        let root = described(Path::new("."))?.workspace_root;
+        // In a member's folder, cargo takes that member alone for the default one.
+        Self::of(described(root.as_std_path())?, "cargo xtask")
     }
 
     /// Finds the sections and examples of the workspace that cargo has described.
@@ -222,7 +219,6 @@ impl Workspace {
             root,
             command,
             sections,
-            built: Built::default(),
         })
     }
 
@@ -332,54 +328,24 @@ impl Workspace {
         })
     }
 
-    /// Builds the sections of these examples.
-    ///
-    /// # Errors
-    ///
-    /// When a section does not build; cargo has then said why on standard error.
-    pub fn build(&mut self, filter: &str) -> Result<()> {
-        let examples = self.selected(filter)?.into_iter();
-        let mut sections: Vec<&str> = examples.map(|it| it.section.as_str()).collect();
-        sections.dedup();
-        let mut command = Command::new(cargo());
-        command.args(["build", "--message-format=json-render-diagnostics"]);
-        if filter.is_empty() {
-            // What `cargo test` builds: otherwise half of the libraries would be compiled
-            // again, with fewer features.
-            command.args(["--bins", "--tests"]);
-        } else {
-            command.args(sections.iter().flat_map(|section| ["--package", section]));
-        }
-        if !io::stderr().is_terminal() {
-            // Nobody watches the progress; warnings and errors are told all the same.
-            command.arg("--quiet");
-        }
-        command.current_dir(&self.root).stderr(Stdio::inherit());
-        let output = command.output().context("cannot run cargo")?;
-        ensure!(
-            output.status.success(),
-            "{} does not build; cargo says why",
-            sections.join(", ")
-        );
-        self.built = Built::parse(&output.stdout)?;
-        Ok(())
-    }
-
-    /// What [`build`](Self::build) has built.
-    pub fn built(&self) -> &Built {
-        &self.built
-    }
-
-    /// The executable of a section that was built.
-    pub fn binary(&self, section: &str) -> Option<&Path> {
-        self.built.binaries.get(section).map(PathBuf::as_path)
-    }
-
     /// The path as seen from the workspace's root, with forward slashes.
     pub fn relative(&self, path: &Path) -> String {
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         path.display().to_string().replace('\\', "/")
     }
+}
+
+/// What cargo says of the workspace of this folder.
+fn described(folder: &Path) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    let metadata = command.current_dir(folder).no_deps().exec();
+    metadata.map_err(|error| match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            let said = stderr.trim().trim_start_matches("error: ");
+            anyhow::anyhow!("cargo finds no workspace to work on: {said}")
+        }
+        other => anyhow::Error::new(other).context("cannot run cargo metadata"),
+    })
 }
 
 /// Returns the examples that a section's `main.rs` lists, each behind its heading: the

@@ -17,13 +17,16 @@ pub struct Directives {
     /// `order: TEXT`, once for each text: on several threads, lines with this text take any
     /// place among the lines of their time.
     pub order: Vec<String>,
+    /// `late: 50 (why)`: the reason why it may be 50 ms late instead of 20.
+    pub late: Option<String>,
     /// `stderr: TEXT`, once for each text: what the program writes to standard error.
     pub stderr: Vec<String>,
     /// `try: ARGS -> TEXT`: with these arguments the `main` of a copy prints this text.
     pub tries: Vec<(String, String)>,
 }
 
-const KEYS: [&str; 7] = ["clock", "exit", "order", "send", "stderr", "try", "twin"];
+const KEYS: [&str; 8] =
+    ["clock", "exit", "late", "order", "send", "stderr", "try", "twin"];
 
 /// Returns the text that readers see: without the directives and the empty line before them.
 pub fn shown(source: &str) -> &str {
@@ -105,6 +108,7 @@ impl Directives {
                     })?;
                 self.tries.push((arguments.to_owned(), text.to_owned()));
             }
+            ("late", value) => self.late = Some(reason("late", "50", value)?),
             ("send", value) => self.not_send = Some(reason("send", "no", value)?),
             ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
             (unknown, _) => {

@@ -3,22 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::SystemTime;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::semver::Version;
 use cargo_metadata::{Artifact, Dependency, Message};
-
-use crate::dependencies::code_name;
-use crate::workspace::Section;
+use catalog::dependencies::code_name;
+use catalog::workspace::{Section, Workspace, cargo};
 
 /// What cargo has built.
 #[derive(Debug, Default)]
 pub struct Built {
-    /// The executables of the sections, by the names of their packages.
+    /// The executables, by the names of their packages.
     pub binaries: BTreeMap<String, PathBuf>,
     /// `-L` for rustc: where the libraries find what they need themselves.
     folders: BTreeSet<String>,
@@ -26,6 +25,51 @@ pub struct Built {
 }
 
 impl Built {
+    /// Builds the sections of the examples that the filter selects.
+    ///
+    /// # Errors
+    ///
+    /// When a section does not build; cargo has then said why on standard error.
+    pub fn new(workspace: &Workspace, filter: &str) -> Result<Self> {
+        let examples = workspace.selected(filter)?.into_iter();
+        let mut sections: Vec<&str> = examples.map(|it| it.section.as_str()).collect();
+        sections.dedup();
+        let mut command = Command::new(cargo());
+        command.args(["build", "--message-format=json-render-diagnostics"]);
+        if filter.is_empty() {
+            // What `cargo test` builds: otherwise half of the libraries would be compiled
+            // again, with fewer features.
+            command.args(["--bins", "--tests"]);
+        } else {
+            command.args(sections.iter().flat_map(|section| ["--package", section]));
+        }
+        if !io::stderr().is_terminal() {
+            // Nobody watches the progress; warnings and errors are told all the same.
+            command.arg("--quiet");
+        }
+        command
+            .current_dir(&workspace.root)
+            .stderr(Stdio::inherit());
+        let output = command.output().context("cannot run cargo")?;
+        ensure!(
+            output.status.success(),
+            "{} does not build; cargo says why",
+            sections.join(", ")
+        );
+        Self::parse(&output.stdout)
+    }
+
+    /// Returns the executable of a section.
+    ///
+    /// # Errors
+    ///
+    /// When it was not built.
+    pub fn binary(&self, section: &str) -> Result<&Path> {
+        let found = self.binaries.get(section);
+        let found = found.with_context(|| format!("{section} was not built"))?;
+        Ok(found)
+    }
+
     /// Reads what cargo says in JSON while it builds.
     ///
     /// # Errors
@@ -104,13 +148,15 @@ impl Built {
             .filter_map(|(name, dependency)| Some((name, self.library(dependency)?)))
             .collect();
         let sources = libraries.values().map(PathBuf::as_path).chain([file]);
-        if is_newer(out, sources) {
+        if out.exists() && is_newer(out, sources)? {
             return Ok(Vec::new());
         }
         if let Some(folder) = out.parent() {
             fs::create_dir_all(folder)?;
         }
-        let _ = fs::remove_file(out);
+        if out.exists() {
+            fs::remove_file(out)?;
+        }
         let mut rustc = Command::new(compiler);
         rustc
             .arg(file)
@@ -163,10 +209,13 @@ pub fn shown(errors: &[Diagnostic]) -> String {
     shown.collect()
 }
 
-fn is_newer<'a>(made: &Path, mut than: impl Iterator<Item = &'a Path>) -> bool {
-    let changed =
-        |path: &Path| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
-    changed(made).is_some_and(|made| {
-        than.all(|path| changed(path).is_some_and(|changed| changed < made))
-    })
+fn is_newer<'a>(made: &Path, than: impl Iterator<Item = &'a Path>) -> io::Result<bool> {
+    let modified = |path: &Path| path.metadata()?.modified();
+    let made = modified(made)?;
+    for path in than {
+        if modified(path)? >= made {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

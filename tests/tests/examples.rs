@@ -1,0 +1,222 @@
+//! Every example in each way in which it is used, and every program that must not compile:
+//! a test each, as `SECTION/EXAMPLE/WAY`, judged once and finally.
+//!
+//! `cargo test hello_async` runs those of one example, `cargo test -- --list` lists all.
+//! `cargo xtask check-all` is another view of the same checks.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, ensure};
+use catalog::inventory;
+use catalog::python::Python;
+use catalog::workspace::{Example, Workspace};
+use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Filled before the first test runs, and not for `--list`, which needs no build.
+static CHECKER: OnceLock<Checker<'static>> = OnceLock::new();
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(at_once());
+    // The tests own what they look at until the process ends.
+    let workspace: &'static Workspace = Box::leak(Box::new(Workspace::open()?));
+    let python: &'static Result<Python, String> = Box::leak(Box::new(Python::find()));
+    if let Err(problem) = python {
+        let is_required = std::env::var_os("REQUIRE_CPYTHON").is_some();
+        ensure!(!is_required, "CPython judges the twins: {problem}");
+        eprintln!("The twins are not run: {problem}");
+    }
+    let sections = workspace.sections.iter().filter(|it| it.is_default);
+    let examples: Vec<&Example> =
+        sections.flat_map(|section| &section.examples).collect();
+    let mut checks = plan::all(workspace, &examples)?;
+    let counts = Counts::of(&checks);
+    let on_disk = counts_on_disk(&workspace.root)?;
+    ensure!(
+        counts == on_disk && counts.examples > 0,
+        "cargo test selects {counts}, but the folders hold {on_disk}"
+    );
+    plan::in_good_order(&mut checks);
+    let filter = arguments.filter.clone().unwrap_or_default();
+    if !arguments.list {
+        let built = Box::leak(Box::new(Built::new(workspace, "")?));
+        let checker = Checker::new(workspace, built, python.as_ref().ok(), LIMIT);
+        checker.prepare(checks.iter().filter(|it| it.to_string().contains(&filter)))?;
+        CHECKER.set(checker).ok().context("it is set once")?;
+    }
+    let of_basics = &workspace.sections[0].examples;
+    let mut trials = vec![Trial::test("files", move || files(workspace))];
+    if let [first, second, ..] = of_basics.as_slice() {
+        let refuses = |changed, name| Trial::test(name, move || refuses(first, changed));
+        trials.push(refuses(Changed::Golden, "gate/changed_golden"));
+        trials.push(refuses(
+            Changed::Program(&second.name),
+            "gate/changed_program",
+        ));
+    }
+    trials.extend(checks.into_iter().map(|check| trial(check, python.is_ok())));
+    let all = trials.len();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let judged = usize::try_from(conclusion.num_passed + conclusion.num_failed)?;
+    let left_out = usize::try_from(conclusion.num_filtered_out)?;
+    let ignored = usize::try_from(conclusion.num_ignored)?;
+    if !arguments.list && judged == 0 {
+        println!("No example, twin or copy has `{filter}` in its name.");
+        ensure!(
+            !filter.is_empty() || !arguments.skip.is_empty(),
+            "nothing was judged"
+        );
+    }
+    if !arguments.list && left_out == 0 {
+        ensure!(judged + ignored == all, "{judged} of {all} were judged");
+        match ignored {
+            0 => println!("judged: {counts}, as many as there are files"),
+            _ => println!("judged: {counts}; but no twin, as there is no CPython"),
+        }
+    }
+    Ok(conclusion.exit_code())
+}
+
+fn trial(check: Check<'static>, has_python: bool) -> Trial {
+    let is_twin = matches!(check, Check::Example { way: Way::Twin, .. });
+    let name = check.to_string();
+    let trial = Trial::test(name, move || {
+        let checker = CHECKER.get().ok_or("nothing was built")?;
+        checker.judge(&check).map_err(failed)
+    });
+    trial.with_ignored_flag(is_twin && !has_python)
+}
+
+/// What is wrong with an example.
+#[derive(Clone, Copy)]
+enum Changed {
+    Golden,
+    /// It is the one of this name.
+    Program(&'static str),
+}
+
+/// That this gate can refuse: an example whose golden was changed, or whose program prints
+/// what another one prints. `gates.rs` has more of this.
+fn refuses(example: &Example, changed: Changed) -> Result<(), Failed> {
+    let mut example = example.clone();
+    match changed {
+        Changed::Program(other) => other.clone_into(&mut example.name),
+        Changed::Golden => {
+            let text = fs::read_to_string(&example.golden)?.replace('e', "E");
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            fs::create_dir_all(folder)?;
+            example.golden = folder.join("changed_golden.txt");
+            fs::write(&example.golden, text)?;
+        }
+    }
+    let checker = CHECKER.get().ok_or("nothing was built")?;
+    match checker.judge(&Check::new(&example, Way::Run)) {
+        Err(failure) if failure.problem.contains("differs from") => Ok(()),
+        other => Err(format!("a changed example is not refused: {other:?}").into()),
+    }
+}
+
+/// That the files of the workspace belong together.
+fn files(workspace: &Workspace) -> Result<(), Failed> {
+    let problems = inventory::check(workspace, "")?;
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+            .into()),
+    }
+}
+
+fn failed(failure: catalog::report::Failure) -> Failed {
+    // It begins where libtest-mimic has put nothing before it.
+    Failed::from(failure.to_string())
+}
+
+/// How much is judged.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    examples: usize,
+    twins: usize,
+    copies: usize,
+    compile_fail: usize,
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            examples,
+            twins,
+            copies,
+            compile_fail,
+        } = self;
+        write!(
+            f,
+            "{examples} examples, {twins} twins, {copies} copies, {compile_fail} programs that \
+             must not compile"
+        )
+    }
+}
+
+impl Counts {
+    fn of(checks: &[Check<'_>]) -> Self {
+        let ways = |wanted: Way| {
+            let is_it = |check: &&Check<'_>| matches!(check, Check::Example { way, .. } if *way == wanted);
+            checks.iter().filter(is_it).count()
+        };
+        let fails = |check: &&Check<'_>| matches!(check, Check::CompileFail(..));
+        Self {
+            examples: ways(Way::Run),
+            twins: ways(Way::Twin),
+            copies: ways(Way::Copy),
+            compile_fail: checks.iter().filter(fails).count(),
+        }
+    }
+}
+
+/// Counts the files themselves: of each folder of `crates` that the root's Cargo.toml names
+/// twice, as a member and as a default member.
+fn counts_on_disk(root: &Path) -> Result<Counts> {
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let mut counts = Counts {
+        examples: 0,
+        twins: 0,
+        copies: 0,
+        compile_fail: 0,
+    };
+    for section in fs::read_dir(root.join("crates"))? {
+        let dir = section?.path();
+        let name = dir
+            .file_name()
+            .context("a folder has a name")?
+            .display()
+            .to_string();
+        if manifest.contains("default-members")
+            && manifest.matches(&format!("\"crates/{name}\"")).count() < 2
+        {
+            continue;
+        }
+        let count = |folder: &str, ending: &str| -> Result<usize> {
+            if !dir.join(folder).exists() {
+                return Ok(0);
+            }
+            let files: std::io::Result<Vec<_>> =
+                fs::read_dir(dir.join(folder))?.collect();
+            let names = files?
+                .into_iter()
+                .map(|it| it.file_name().display().to_string());
+            Ok(names.filter(|name| name.ends_with(ending)).count())
+        };
+        let both = count("golden", ".python.txt")?;
+        counts.examples += count("golden", ".txt")? - both;
+        counts.twins += count("python", ".py")?;
+        counts.copies += count("src", ".rs")? - 1;
+        counts.compile_fail += count("compile-fail", ".rs")?;
+    }
+    Ok(counts)
+}

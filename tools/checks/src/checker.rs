@@ -1,0 +1,509 @@
+//! Runs a program once, and judges what came.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread::scope;
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result};
+use catalog::compile_fail::CompileFail;
+use catalog::dependencies;
+use catalog::python::Python;
+use catalog::report::Failure;
+use catalog::transcript::{Recording, first_lines};
+use catalog::workspace::{Example, Section, Workspace, read_golden};
+
+use crate::built::{Built, shown};
+use crate::process::{self, Finished, limited};
+use crate::twins::{ForkServer, twin_runner};
+use crate::{Check, Way, compile_fail, cores, in_parallel};
+
+/// Which of an example's programs is run, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The Rust one, as its section runs it.
+    Rust,
+    /// The Rust one, inside `tokio::spawn`.
+    Spawned,
+    /// The Rust one, compiled alone as a reader does who pastes it, and on the real clock.
+    Copy,
+    /// The asyncio twin, under CPython.
+    Twin,
+}
+
+/// One run of one program.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The example.
+    pub example: &'a Example,
+    /// Which of its programs.
+    pub program: Program,
+    /// On the real clock, and not on the virtual one.
+    pub real: bool,
+}
+
+/// How long a program may run, even on a machine that has no time for it.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a program on the real clock may take to start before the next one starts, if
+/// it prints nothing until then.
+const STARTING: Duration = Duration::from_millis(100);
+
+/// Runs programs and judges them.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    workspace: &'a Workspace,
+    built: &'a Built,
+    python: Option<&'a Python>,
+    limit: Duration,
+    /// Held while a program starts, so that many that start at the same time do not spoil it.
+    starting: Mutex<()>,
+    /// Interpreters that wait for a twin on the virtual clock.
+    servers: Mutex<Vec<ForkServer>>,
+    /// The copies that were compiled, by the ids of their examples.
+    copies: Mutex<HashMap<String, Compiled>>,
+    /// How many cores nobody computes on.
+    free: (Mutex<usize>, Condvar),
+}
+
+/// Set by the first that asks.
+type Compiled = Arc<OnceLock<Result<(), Failure>>>;
+
+impl<'a> Checker<'a> {
+    /// `python` is needed for twins. A program that runs for longer than `limit` is killed.
+    pub fn new(
+        workspace: &'a Workspace,
+        built: &'a Built,
+        python: Option<&'a Python>,
+        limit: Duration,
+    ) -> Self {
+        Self {
+            workspace,
+            built,
+            python,
+            limit,
+            starting: Mutex::default(),
+            servers: Mutex::default(),
+            copies: Mutex::default(),
+            free: (Mutex::new(cores()), Condvar::new()),
+        }
+    }
+
+    /// Judges one way in which the project is used.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn judge(&self, check: &Check<'_>) -> Result<(), Failure> {
+        match *check {
+            Check::CompileFail(section, _, ref program) => {
+                let cannot = |problem: &String| Failure::new(check.to_string(), problem);
+                self.compile_fail(section, program.as_ref().map_err(cannot)?)
+            }
+            Check::Example { example, way, real } => {
+                let program = match way {
+                    Way::Run => Program::Rust,
+                    Way::Spawn => Program::Spawned,
+                    Way::Twin => Program::Twin,
+                    Way::Copy => return self.copy(example),
+                };
+                self.judge_run(Run {
+                    example,
+                    program,
+                    real,
+                })
+            }
+        }
+    }
+
+    fn compile_fail(
+        &self,
+        section: &Section,
+        program: &CompileFail,
+    ) -> Result<(), Failure> {
+        let _core = self.core();
+        compile_fail::judge(self.workspace, self.built, section, program)
+    }
+
+    /// Compiles the copy of an example alone, runs it as its last lines say, and, where the
+    /// demonstration is in it, as a reader does.
+    fn copy(&self, example: &Example) -> Result<(), Failure> {
+        self.compile_copy(example)?;
+        self.try_copy(example)?;
+        if example.demo.is_some() {
+            return Ok(());
+        }
+        let (program, real) = (Program::Copy, true);
+        self.judge_run(Run {
+            example,
+            program,
+            real,
+        })
+    }
+
+    /// Compiles what the checks will run, as otherwise programs on the real clock would run
+    /// beside compilers. What is wrong is told where it is judged.
+    pub fn prepare<'b>(&self, checks: impl Iterator<Item = &'b Check<'b>>) -> Result<()> {
+        let copied = checks.filter_map(|check| match check {
+            Check::Example {
+                example,
+                way: Way::Copy,
+                ..
+            } => Some(*example),
+            _ => None,
+        });
+        let copied: Vec<&Example> = copied.collect();
+        let compile = |example: &&Example| self.compile_copy(example);
+        in_parallel(cores(), &copied, compile, |_, _| Ok(()))
+    }
+
+    /// Compiles the copy of an example alone, the first time.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not compile.
+    pub fn compile_copy(&self, example: &Example) -> Result<(), Failure> {
+        let compiled = lock(&self.copies).entry(example.id()).or_default().clone();
+        let failed =
+            |problem| Failure::new(self.workspace.relative(&example.source), problem);
+        let compile = || {
+            let section = self.workspace.section(&example.section)?;
+            let source = fs::read_to_string(&example.source)?;
+            let uses = dependencies::find(section, &source, false)?;
+            let crates = uses.into_keys().collect();
+            let (source, program) = (&example.source, self.copy_of(example));
+            self.built
+                .compile("rustc", section, source, Some(&crates), &program)
+        };
+        let compiled = compiled.get_or_init(|| {
+            let _core = self.core();
+            let errors = compile().map_err(|error| failed(format!("{error:#}")))?;
+            match errors.first() {
+                None => Ok(()),
+                Some(error) => {
+                    let problem = format!("its copy does not compile: {}", error.message);
+                    Err(failed(problem).with(shown(&errors)))
+                }
+            }
+        });
+        compiled.clone()
+    }
+
+    /// Where the copy of an example is compiled to.
+    fn copy_of(&self, example: &Example) -> PathBuf {
+        let suffix = std::env::consts::EXE_SUFFIX;
+        let name = format!("{}-{}{suffix}", example.section, example.name);
+        self.workspace.target.join("copies").join(name)
+    }
+
+    /// Runs the `main` of the copy: `try: ARGS -> TEXT`.
+    fn try_copy(&self, example: &Example) -> Result<(), Failure> {
+        let failed = |problem: String| Failure::new(example.id(), problem);
+        let cannot_run =
+            |error: std::io::Error| failed(format!("its copy cannot be run: {error}"));
+        let dir = self.workspace.target.join("tried").join(example.id());
+        if dir.exists() {
+            fs::remove_dir_all(&dir).map_err(cannot_run)?;
+        }
+        fs::create_dir_all(&dir).map_err(cannot_run)?;
+        for (arguments, text) in &example.header.checks.tries {
+            let mut command = limited(self.copy_of(example));
+            command.args(arguments.split_whitespace()).current_dir(&dir);
+            let finished =
+                process::run(command, self.limit, || ()).map_err(cannot_run)?;
+            let printed = finished.stdout() + &finished.stderr;
+            // A `main` may return an error, but not panic or run for too long.
+            let crash = finished
+                .problem()
+                .filter(|_| !matches!(&finished.status, Ok(it) if it.code() == Some(1)));
+            let lack = format!("does not print `{text}`");
+            let problem = crash.or_else(|| (!printed.contains(text)).then_some(lack));
+            if let Some(problem) = problem {
+                let problem = format!("`try: {arguments}`: {problem}");
+                return Err(failed(problem).with(first_lines(&printed)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a program once. On the virtual clock it prints its golden; on the real one too,
+    /// however late.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the program.
+    pub fn judge_run(&self, run: Run<'_>) -> Result<(), Failure> {
+        let example = run.example;
+        let path = match run.program {
+            Program::Twin => &example.twin_golden,
+            _ => &example.golden,
+        };
+        let bless = format!("cargo xtask bless {}", example.id());
+        let golden = read_golden(path).map_err(|problem| {
+            let root = format!("{}/", self.workspace.root.display());
+            let problem = problem.replace(&root, "");
+            Failure::new(example.id(), problem).then("bless it", &bless)
+        })?;
+        let (recording, typed) = self.record(run)?;
+        let printed = &recording.transcript;
+        let compared = match run.real {
+            true => golden.match_real(printed, &example.header.checks.order),
+            false => golden.match_exactly(printed),
+        };
+        let Err(differences) = compared else {
+            return Ok(());
+        };
+        let golden = self.workspace.relative(path);
+        let problem = format!("what it printed differs from {golden}");
+        let failure = Failure::new(example.id(), problem).then("run it again", &typed);
+        let failure = failure.with(differences);
+        // The golden is CPython's wherever the twin has it too.
+        let of_twin = example.has_twin() && example.header.differs.is_none();
+        if run.program == Program::Twin || !of_twin {
+            return Err(failure.then("bless it", &bless));
+        }
+        let twin = self.workspace.relative(&example.twin);
+        let fix = format!(
+            "the golden is CPython's: fix the Rust program, or change {twin} and then {bless}"
+        );
+        Err(failure.then("fix it", &fix))
+    }
+
+    /// Runs the program's `main` beside others, and judges only the order of its lines.
+    ///
+    /// # Errors
+    ///
+    /// That they come in another order than the golden's, or that they do not come.
+    pub fn judge_order(&self, example: &Example) -> Result<(), Failure> {
+        let program = match example.demo {
+            Some(_) => Program::Rust,
+            None => Program::Copy,
+        };
+        let (run, id) = (
+            Run {
+                example,
+                program,
+                real: true,
+            },
+            example.id(),
+        );
+        let golden = read_golden(&example.golden);
+        let golden = golden.map_err(|problem| Failure::new(&id, problem))?;
+        let (recording, typed) = self.record(run)?;
+        let free = &example.header.checks.order;
+        golden
+            .match_order(&recording.transcript, free)
+            .map_err(|difference| {
+                let problem = "on several threads its lines come in another order";
+                let fix =
+                    "say `order: TEXT` of the lines that may trade places, or arrange it";
+                let failure = Failure::new(id, problem).with(difference);
+                failure.then("run it again", &typed).then("fix it", fix)
+            })
+    }
+
+    /// Runs the program once and returns what it printed, and the command line that a user
+    /// types for it.
+    ///
+    /// # Errors
+    ///
+    /// A failure for the user when the program did not come to the end that it is meant to.
+    pub fn record(&self, run: Run<'_>) -> Result<(Recording, String), Failure> {
+        let Run {
+            example, program, ..
+        } = run;
+        let failed = |problem: String| Failure::new(example.id(), problem);
+        let unwritten = example.unwritten();
+        if let Some(path) = unwritten.map_err(|error| failed(format!("{error:#}")))? {
+            let path = self.workspace.relative(path);
+            let problem = format!("{path} says TODO: write what stands there for it");
+            return Err(failed(problem));
+        }
+        let finished = match program {
+            Program::Twin => self.finish_twin(run),
+            _ => self.finish_rust(run),
+        };
+        let (finished, typed) =
+            finished.map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
+        let recording = match program == Program::Copy {
+            true => Recording::of_lines(&finished.lines, finished.elapsed),
+            false => Recording::parse(&finished.stdout()),
+        };
+        let problem = how_it_ended(example, program, &finished).or_else(|| {
+            let early = "it exited early, before its `main` had come to its end";
+            match recording.wall {
+                None => Some(early.to_owned()),
+                Some(_) => unexpected(example, program, &finished.stderr),
+            }
+        });
+        match problem {
+            None => Ok((recording, typed)),
+            Some(problem) => {
+                let failure = failed(problem).then("run it again", &typed);
+                Err(failure.with(first_lines(&finished.stderr)))
+            }
+        }
+    }
+
+    fn finish_rust(&self, run: Run<'_>) -> Result<(Finished, String)> {
+        let Example { section, name, .. } = run.example;
+        let (mut command, typed) = match run.program {
+            Program::Copy => (limited(self.copy_of(run.example)), name.clone()),
+            _ => {
+                let clock = if run.real { "" } else { "--virtual-time " };
+                let is_spawned = run.program == Program::Spawned;
+                let spawn = if is_spawned { "--spawn " } else { "" };
+                let options = format!("{clock}{spawn}{name}");
+                let mut command = limited(self.built.binary(section)?);
+                command.arg("--tsv").args(options.split(' '));
+                (command, options)
+            }
+        };
+        command.current_dir(&self.workspace.root);
+        let typed = format!("cargo run -p {section} -- {typed}");
+        Ok((self.run_to_its_end(command, run.real)?, typed))
+    }
+
+    fn finish_twin(&self, run: Run<'_>) -> Result<(Finished, String)> {
+        let (workspace, twin) = (self.workspace, &run.example.twin);
+        let python = self.python.context("a twin needs a Python")?;
+        let interpreter = python.interpreter_for(workspace, twin)?;
+        let clock = if run.real { " --real-time" } else { "" };
+        let (runner, program) = (twin_runner(workspace), interpreter.display());
+        let [script, path] = [&runner, twin].map(|path| workspace.relative(path));
+        let typed = format!("{program} {script}{clock} {path}");
+        if !run.real && cfg!(unix) && interpreter == python.program() {
+            let _core = self.core();
+            let waiting = lock(&self.servers).pop();
+            let mut server = match waiting {
+                Some(server) => server,
+                None => ForkServer::start(workspace, python, self.limit)?,
+            };
+            let finished = server.run(twin)?;
+            lock(&self.servers).push(server);
+            return Ok((finished, typed));
+        }
+        let mut command = limited(&interpreter);
+        command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
+        command.args(clock.split_whitespace()).arg(twin);
+        command.current_dir(&workspace.root);
+        Ok((self.run_to_its_end(command, run.real)?, typed))
+    }
+
+    /// On the real clock, no other program starts until this one has started; on the virtual
+    /// one, as many run as there are cores.
+    fn run_to_its_end(&self, command: Command, real: bool) -> Result<Finished> {
+        if !real {
+            let _core = self.core();
+            return Ok(process::run(command, self.limit, || ())?);
+        }
+        let (started, has_started) = mpsc::channel();
+        scope(|scope| {
+            let starting = lock(&self.starting);
+            let limit = self.limit;
+            let running = scope.spawn(move || {
+                process::run(command, limit, || {
+                    // The other side may have waited long enough.
+                    let _ = started.send(());
+                })
+            });
+            // Whatever ends the wait, the next one may start.
+            let _ = has_started.recv_timeout(STARTING);
+            drop(starting);
+            let finished = running.join();
+            Ok(finished.map_err(|_| Error::msg("the thread that ran it panicked"))??)
+        })
+    }
+
+    /// Waits for a core to compute on.
+    fn core(&self) -> Core<'_> {
+        let (free, freed) = &self.free;
+        let free = freed.wait_while(lock(free), |free| *free == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Core(&self.free)
+    }
+}
+
+/// A core that somebody computes on, until it is dropped.
+struct Core<'a>(&'a (Mutex<usize>, Condvar));
+
+impl Drop for Core<'_> {
+    fn drop(&mut self) {
+        let (free, freed) = self.0;
+        *lock(free) += 1;
+        freed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says what is wrong with how the program ended.
+fn how_it_ended(
+    example: &Example,
+    program: Program,
+    finished: &Finished,
+) -> Option<String> {
+    let Some(text) = &example.header.checks.exit else {
+        return finished.problem();
+    };
+    let code = finished.status.as_ref().map(|status| status.code());
+    match code {
+        Ok(Some(1)) => {
+            let error = match program {
+                Program::Twin => error_of_traceback(&finished.stderr),
+                _ => finished.stderr.clone(),
+            };
+            let lack = || format!("its error does not contain `{text}`");
+            (!error.contains(text)).then(lack)
+        }
+        Ok(Some(0)) => Some("it ended well, but it says `exit: 1`".to_owned()),
+        _ => finished.problem(),
+    }
+}
+
+/// The error that ended a Python program: of its last traceback, what is not indented.
+fn error_of_traceback(stderr: &str) -> String {
+    let last = stderr.rsplit("Traceback ").next();
+    let lines = last.into_iter().flat_map(str::lines).skip(1);
+    let lines = lines.filter(|line| !line.starts_with(' '));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Says what is wrong with what the program wrote to standard error.
+fn unexpected(example: &Example, program: Program, stderr: &str) -> Option<String> {
+    let (texts, is_rust) = (&example.header.checks.stderr, program != Program::Twin);
+    // What is announced by `exit:` ends the output.
+    let harness = format!("error: {}: ", example.name);
+    let errors = if is_rust {
+        [harness.as_str(), "Error: "]
+    } else {
+        ["Traceback "; 2]
+    };
+    let error = errors.iter().find_map(|error| stderr.find(error));
+    let before = match error {
+        Some(at) if example.header.checks.exit.is_some() => &stderr[..at],
+        _ => stderr,
+    };
+    let missing = texts.iter().find(|text| !before.contains(*text));
+    if let Some(text) = missing.filter(|_| is_rust) {
+        return Some(format!("`stderr: {text}` is not on standard error"));
+    }
+    let is_known = |line: &str| {
+        let of_any_panic = line.starts_with("thread '") && line.contains(" panicked at ")
+            || line.starts_with("note: run with `RUST_BACKTRACE=1`");
+        let is_announced = |text: &String| {
+            // Of a traceback, only the end can be announced.
+            of_any_panic || line.contains(text) || !is_rust && before.contains(text)
+        };
+        line.is_empty() || texts.iter().any(is_announced)
+    };
+    let line = before.lines().find(|line| !is_known(line))?;
+    Some(format!(
+        "it wrote to standard error, of which its last lines say nothing: `{line}`"
+    ))
+}

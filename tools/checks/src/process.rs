@@ -1,0 +1,190 @@
+//! Running a program with limits on its time, its output and its memory.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::mem;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// More output than any example prints, in bytes; a runaway is stopped here.
+pub(crate) const MOST_OUTPUT: u64 = 256 << 10;
+
+/// More memory than any example asks for, in KiB.
+const MOST_MEMORY: &str = "8388608";
+
+/// What a program printed and how it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended, or why it was killed.
+    pub status: Result<ExitStatus, String>,
+    /// Each line of standard output, with the time since the program's start at which it
+    /// arrived.
+    pub lines: Vec<(Duration, String)>,
+    /// Standard error, also if it is only a part.
+    pub stderr: String,
+    /// How long the program ran.
+    pub elapsed: Duration,
+}
+
+impl Finished {
+    /// Returns standard output, also if it is only a part.
+    pub fn stdout(&self) -> String {
+        self.lines.iter().map(|(_, line)| line.as_str()).collect()
+    }
+
+    /// Returns what is wrong with how the program ended.
+    pub fn problem(&self) -> Option<String> {
+        match &self.status {
+            Err(killed) => Some(killed.clone()),
+            Ok(status) if !status.success() => Some(format!("it failed: {status}")),
+            Ok(_) => None,
+        }
+    }
+}
+
+/// Returns a command that is started by a shell that limits its memory. Systems without
+/// such a limit, or without such a shell, run it as it is.
+pub fn limited(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(if cfg!(unix) {
+        OsStr::new("sh")
+    } else {
+        program.as_ref()
+    });
+    if cfg!(unix) {
+        let limit = "ulimit -v \"$0\" 2>/dev/null; exec \"$@\"";
+        command.args(["-c", limit, MOST_MEMORY]).arg(program);
+    }
+    // A backtrace takes longer to print than an example waits.
+    command.env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// Returns the message for a program that was killed after `limit`.
+pub(crate) fn did_not_end(limit: Duration) -> String {
+    format!("it did not end within {} s", limit.as_secs_f64())
+}
+
+/// Returns the message for a program that was killed because of its output.
+pub(crate) fn printed_too_much() -> String {
+    format!("it printed more than {} KiB", MOST_OUTPUT >> 10)
+}
+
+/// Runs the command to its end, or kills it after `limit` or when it prints too much.
+/// `started` is called as soon as the program has printed its first line, or has ended.
+pub fn run(
+    mut command: Command,
+    limit: Duration,
+    started: impl FnOnce(),
+) -> io::Result<Finished> {
+    let mut started = Some(started);
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (sender, read) = mpsc::channel();
+    let stdout = child.stdout.take().expect("it was piped");
+    let stderr = child.stderr.take().expect("it was piped");
+    let pipes: [Box<dyn Read + Send>; 2] = [Box::new(stdout), Box::new(stderr)];
+    for (index, pipe) in pipes.into_iter().enumerate() {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe.take(MOST_OUTPUT));
+            let mut line = Vec::new();
+            while let Ok(1..) = pipe.read_until(b'\n', &mut line) {
+                // Nobody receives once the program was killed.
+                let _ = sender.send((index, start.elapsed(), mem::take(&mut line)));
+            }
+        });
+    }
+    drop(sender);
+    let (mut printed, mut sizes) = ([Vec::new(), Vec::new()], [0; 2]);
+    let killed = loop {
+        match read.recv_timeout(limit.saturating_sub(start.elapsed())) {
+            Ok((index, at, line)) => {
+                let starts = started.take_if(|_| index == 0);
+                starts.into_iter().for_each(|started| started());
+                sizes[index] += line.len() as u64;
+                printed[index].push((at, String::from_utf8_lossy(&line).into_owned()));
+                if sizes[index] >= MOST_OUTPUT {
+                    break Some(printed_too_much());
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break None,
+            Err(RecvTimeoutError::Timeout) => break Some(did_not_end(limit)),
+        }
+    };
+    if killed.is_some() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    started.into_iter().for_each(|started| started());
+    let [lines, errors] = printed;
+    Ok(Finished {
+        status: killed.map_or(Ok(status), Err),
+        lines,
+        stderr: errors.into_iter().map(|(_, line)| line).collect(),
+        elapsed: start.elapsed(),
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use super::{limited, run};
+
+    #[test]
+    fn how_programs_end_and_what_they_print() {
+        let (long, flood) = (60_000, &"y\n".repeat(128 << 10)[..]);
+        let sleeps = "echo before; exec sleep 3600";
+        let late = Err("it did not end within 0.3 s");
+        for (script, limit, ended, stdout, stderr) in [
+            (
+                "echo out; echo err >&2; exit 3",
+                long,
+                Ok(3),
+                "out\n",
+                "err\n",
+            ),
+            (sleeps, 300, late, "before\n", ""),
+            ("yes", long, Err("it printed more than 256 KiB"), flood, ""),
+            ("ulimit -v", long, Ok(0), "8388608\n", ""),
+            ("exec /no/such/program 2>/dev/null", long, Ok(127), "", ""),
+        ] {
+            let mut command = limited("sh");
+            command.args(["-c", script]);
+            let mut starts = 0;
+            let finished = run(command, Duration::from_millis(limit), || starts += 1);
+            let finished = finished.expect("sh can be run");
+            assert_eq!(starts, 1, "{script}");
+            assert_eq!(finished.problem().is_none(), ended == Ok(0), "{script}");
+            let code = finished.status.as_ref().map(|status| status.code());
+            let ended = ended.as_ref().map(|code| Some(*code));
+            assert_eq!(
+                code.map_err(|text| text.as_str()),
+                ended.map_err(|text| *text)
+            );
+            let printed = (&finished.stdout()[..], &finished.stderr[..]);
+            assert_eq!(printed, (stdout, stderr), "{script}");
+        }
+    }
+
+    #[test]
+    fn lines_are_stamped_when_they_arrive() {
+        let mut command = limited("sh");
+        command.args(["-c", "echo a; sleep 0.3; printf 'b\\nc'"]);
+        let finished = run(command, Duration::from_secs(60), || {}).expect("sh runs");
+        let [(a, _), (b, _), (c, text)] = &finished.lines[..] else {
+            panic!("{finished:?}");
+        };
+        assert!(*b >= *a + Duration::from_millis(250), "{finished:?}");
+        assert!(
+            c >= b && text == "c" && finished.elapsed >= *c,
+            "{finished:?}"
+        );
+    }
+}
