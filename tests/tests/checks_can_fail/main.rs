@@ -79,7 +79,7 @@ fn twins_on_the_real_clock() {
 fn check_all(fixture: &Fixture, options: &str) -> Command {
     let mut command = fixture.command(tests::xtask());
     command
-        .args(["check-all", "--limit", "1.5"])
+        .args(["check-all", "--limit", "6"])
         .args(options.split(' '));
     command
 }

@@ -36,6 +36,9 @@ impl Checker<'_> {
         if program == Program::Copy {
             self.compile_copy(example)?;
         }
+        if !example.header.checks.real_clock {
+            self.judge_wall(example)?;
+        }
         let late = match example.header.checks.late {
             Some(_) => LATER,
             None => LATE,
@@ -64,9 +67,11 @@ impl Checker<'_> {
                 late.as_millis()
             )));
         }
-        if example.header.checks.real_clock {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// That the example does not block, where blocking would take no virtual time.
+    fn judge_wall(&self, example: &Example) -> Result<(), Failure> {
         let run = Run {
             example,
             program: Program::Rust,
@@ -81,7 +86,7 @@ impl Checker<'_> {
             let wall = wall.as_secs_f64();
             let problem = format!("it blocks: on the virtual clock it took {wall:.3} s");
             let fix = "do not block; an example about blocking says `clock: real`";
-            return Err(failed(problem).then("fix it", fix));
+            return Err(Failure::new(example.id(), problem).then("fix it", fix));
         }
         Ok(())
     }
