@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 
 DOWNLOAD = 0.25
@@ -24,6 +25,11 @@ async def heartbeat():
         await asyncio.sleep(0.1)
 
 
+async def wake_up_and_block():
+    await asyncio.sleep(0.15)
+    download_file("file1.txt")
+
+
 async def main():
     print("A heartbeat beside a blocking call:")
 
@@ -39,6 +45,29 @@ async def main():
     download = asyncio.to_thread(download_file, "file1.txt")
     _, result = await asyncio.gather(heartbeat(), download)
     print(result)
+
+    print("A heartbeat and a blocking call, in two tasks of several threads:")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(heartbeat())
+        tasks.create_task(wake_up_and_block())
+
+    print("The same, and another thread sends a message meanwhile:")
+    loop = asyncio.get_running_loop()
+    message = loop.create_future()
+
+    async def receive():
+        await message
+        print("Received the message")
+
+    def send():
+        time.sleep(0.3)
+        loop.call_soon_threadsafe(message.set_result, None)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(heartbeat())
+        tasks.create_task(receive())
+        threading.Thread(target=send).start()
+        tasks.create_task(wake_up_and_block())
 
 
 asyncio.run(main())

@@ -1,24 +1,29 @@
 //! Blocking the event loop: what stands still, and how to keep it going.
 //!
-//! `sync_vs_async` compares the times. Here a heartbeat shows what else stands still. A
-//! call that blocks its thread (a file, a long calculation) stops all code on that
+//! A call that blocks its thread (a file, a long calculation) stops all code on that
 //! thread. In asyncio that is the whole program. In Tokio it is at least the rest of the
 //! task, such as the other half of a `join!`. Use the async version of the call, or hand
-//! the call to `spawn_blocking`, which is `asyncio.to_thread`.
+//! the call to `spawn_blocking`, which is `asyncio.to_thread`. The heartbeats show what
+//! stops.
 //!
-//! Trap: on several threads the rest of the program runs on, so nobody notices until all
-//! threads are blocked.
+//! Trap: More threads do not help. One blocked thread of many may stop all timers and
+//! sockets of the program for as long as it blocks. One thread at a time waits for them.
+//! If that thread gets a task that blocks, no idle thread takes its place, unless other
+//! work wakes it. `Builder::enable_eager_driver_handoff` wakes an idle thread; it is
+//! unstable in Tokio 1.54 (`--cfg tokio_unstable`).
 //!
-//! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `cpu_bound`.
+//! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
+//! differs: a message wakes an idle thread of Tokio, and with it the timers
 
 use std::thread;
 use std::time::Duration;
 
-use tokio::join;
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
+use tokio::{join, spawn};
 
 const DOWNLOAD: Duration = Duration::from_millis(250);
 
@@ -45,7 +50,13 @@ async fn heartbeat() {
     }
 }
 
-#[tokio::main]
+/// Blocks the thread that has waited for the timers.
+async fn wake_up_and_block() {
+    sleep(Duration::from_millis(150)).await;
+    download_file("file1.txt");
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> Result<(), JoinError> {
     println!("A heartbeat beside a blocking call:");
     join!(heartbeat(), async { download_file("file1.txt") });
@@ -57,7 +68,27 @@ async fn main() -> Result<(), JoinError> {
     let download = spawn_blocking(|| download_file("file1.txt"));
     let ((), result) = join!(heartbeat(), download);
     println!("{}", result?);
-    Ok(())
+
+    println!("A heartbeat and a blocking call, in two tasks of several threads:");
+    let beats = spawn(heartbeat());
+    spawn(wake_up_and_block()).await?;
+    beats.await?;
+
+    println!("The same, and another thread sends a message meanwhile:");
+    let (message, received) = oneshot::channel();
+    let beats = spawn(heartbeat());
+    let receiver = spawn(async {
+        if received.await.is_ok() {
+            println!("Received the message");
+        }
+    });
+    thread::spawn(|| {
+        thread::sleep(Duration::from_millis(300));
+        message.send(())
+    });
+    spawn(wake_up_and_block()).await?;
+    receiver.await?;
+    beats.await
 }
 
 //@ clock: real

@@ -1,7 +1,8 @@
 //! A heavy computation, such as finding primes, beside other tasks: use a thread for it.
 //!
-//! The computation never awaits, so a task that calls it stops all other tasks of its
-//! thread. `spawn_blocking` runs it on a thread for blocking code, and the tasks go on.
+//! The computation never awaits, so a task that calls it stops its thread, and may stop
+//! all timers and sockets (`blocking_vs_async`). `spawn_blocking` runs it on a thread for
+//! blocking code, and the tasks keep running.
 //! There is no GIL: threads compute in parallel, so you need no ProcessPoolExecutor.
 //!
 //! Neither `abort` nor a timeout stops a computation. `cpu_bound` can stop one, and has

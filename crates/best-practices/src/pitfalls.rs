@@ -9,7 +9,7 @@
 //!
 //! Other pages show more that surprises people from asyncio. A task whose handle is
 //! dropped runs on (`drop_or_detach`). A timeout that starts anew in each turn may never
-//! end its loop (`select_in_a_loop`). Code that blocks stops the tasks of its thread
+//! end its loop (`select_in_a_loop`). Code that blocks may stop all timers and sockets
 //! (`blocking_vs_async`).
 //!
 //! See also: `dos_and_donts`, `cancellation`.
