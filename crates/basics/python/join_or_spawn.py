@@ -1,37 +1,31 @@
 import asyncio
-import threading
+import time
 
 
-def count_primes(limit, together):
-    together.wait()
-    primes = [n for n in range(2, limit) if all(n % divisor for divisor in range(2, n))]
-    return len(primes), threading.current_thread()
+def compute(name):
+    """Stands for a computation that takes 0.2 s and awaits nothing."""
+    time.sleep(0.2)
+    print(f"{name} is computed")
 
 
-def show(results):
-    (first, _), (second, _) = results
-    threads = {thread for _, thread in results}
-    print(f"{first} and {second} primes, threads: {len(threads)}")
-
-
-async def count_in_task(limit, together):
-    return count_primes(limit, together)
+async def compute_in_a_task(name):
+    compute(name)
 
 
 async def main():
-    print("Side by side in one task:")
-    alone = threading.Barrier(1)
-    show([await count_in_task(limit, alone) for limit in (100, 1000)])
+    print("In one task:")
+    await compute_in_a_task("A")
+    await compute_in_a_task("B")
 
     print("In two spawned tasks:")
-    # They take turns on one thread: a barrier for both would wait for ever.
-    tasks = [count_in_task(limit, alone) for limit in (100, 1000)]
-    show(await asyncio.gather(*tasks))
+    first = asyncio.create_task(compute_in_a_task("one half"))
+    second = asyncio.create_task(compute_in_a_task("one half"))
+    await first
+    await second
 
     print("On threads for blocking calls:")
-    both = threading.Barrier(2)
-    calls = [asyncio.to_thread(count_primes, limit, both) for limit in (100, 1000)]
-    show(await asyncio.gather(*calls))
+    calls = [asyncio.to_thread(compute, "one half") for _ in range(2)]
+    await asyncio.gather(*calls)
 
 
 asyncio.run(main())
