@@ -28,7 +28,7 @@ def in_a_thread(loop):
         except CancelledError:
             print("Cancelled")
 
-    print("A wait that times out, and the task runs on:")
+    print("A wait that times out, and the task keeps running:")
     future = asyncio.run_coroutine_threadsafe(look_up("Cleo", 0.3), loop)
     try:
         print(f"The task has {future.result(LIMIT)}")

@@ -4,6 +4,8 @@
 //! thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` with the task
 //! is its `result()`, and a panic arrives as an error. Channels work between any threads,
 //! without `call_soon_threadsafe`. A channel's error says that the other side is dropped.
+//! A runtime of one thread runs the task only while that thread awaits in `main` or in
+//! `block_on`; until then `handle.block_on` waits, without a limit.
 //!
 //! Trap: in a thread, `send` without an await sends nothing: "unused implementer of
 //! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the
@@ -34,7 +36,8 @@ async fn look_up(id: u32) -> Result<String, String> {
     }
 }
 
-/// Runs async code on the runtime, and blocks its thread until the answer has come.
+/// Runs async code on the runtime, and blocks its thread until the answer has come. The
+/// runtime must run on another thread: one of several threads always does.
 pub fn look_up_from_thread(handle: &Handle, id: u32) -> Result<String, Failure> {
     Ok(handle.block_on(handle.spawn(look_up(id)))??)
 }

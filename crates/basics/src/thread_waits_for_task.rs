@@ -1,15 +1,17 @@
 //! A plain thread waits for a task with a time limit, and cancels the task.
 //!
 //! `block_on` with a `timeout` is `future.result(timeout=..)`. As in Python, the timeout
-//! stops only the waiting, so abort the task as well. Any thread may call `abort`, on the
-//! `JoinHandle` or on its `AbortHandle`: no `call_soon_threadsafe` is needed. A thread
-//! without a `Handle` waits at a std channel, by `recv_timeout`.
+//! stops only the waiting, so abort the task as well. Any thread may call `abort`: no
+//! `call_soon_threadsafe` is needed. A thread without a `Handle` waits at a std channel,
+//! by `recv_timeout`.
 //!
-//! Bounds: `abort` ends a task at its next await. If the task blocks its thread,
-//! `wait_or_cancel` waits for it beyond the limit.
+//! Bounds: `wait_or_cancel` waits beyond the limit for a task that blocks its thread.
 //!
 //! Trap: `handle.block_on(timeout(..))` panics in a plain thread, "there is no reactor
 //! running": `timeout` is called before `block_on`. Call it in an `async` block.
+//!
+//! Trap: `Handle::block_on` of a runtime of one thread runs neither tasks nor timers. If
+//! no other thread runs that runtime, the wait never ends, even with a `timeout`.
 //!
 //! See also: `spawn_from_a_thread`, `runtime_on_a_thread`, `timeout_of_blocking_work`.
 //!
@@ -21,7 +23,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
@@ -42,12 +44,15 @@ async fn look_up(name: &str, millis: u64) -> String {
 ///
 /// # Panics
 ///
-/// In async code, which must not block.
+/// In async code, which must not block, and for a runtime of one thread: it could wait
+/// forever.
 pub fn wait_or_cancel<T>(
     handle: &Handle,
     mut task: JoinHandle<T>,
     limit: Duration,
 ) -> Result<T, JoinError> {
+    let has_threads = handle.runtime_flavor() != RuntimeFlavor::CurrentThread;
+    assert!(has_threads, "a runtime of one thread may not run meanwhile");
     let waited = handle.block_on(async { timeout(limit, &mut task).await });
     waited.unwrap_or_else(|_elapsed| {
         task.abort();
@@ -71,7 +76,7 @@ fn in_a_thread(handle: &Handle) -> Result<(), Failure> {
         show(wait_or_cancel(handle, task, LIMIT))?;
     }
 
-    println!("A wait that times out, and the task runs on:");
+    println!("A wait that times out, and the task keeps running:");
     let (sender, receiver) = mpsc::sync_channel(1);
     handle.spawn(async move {
         let found = look_up("Cleo", 300).await;

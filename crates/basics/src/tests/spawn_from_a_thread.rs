@@ -1,8 +1,34 @@
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::spawn_from_a_thread::look_up_from_thread;
 
 #[tokio::test]
 #[should_panic(expected = "Cannot block the current thread from within a runtime")]
 async fn blocking_send_panics_in_a_task() {
     let (sender, _receiver) = mpsc::channel(1);
     let _ = sender.blocking_send(1);
+}
+
+/// What the header says of a runtime of one thread.
+#[test]
+fn a_runtime_of_one_thread_looks_up_only_while_it_runs() {
+    let builder = Builder::new_current_thread().enable_all().build();
+    let runtime = builder.expect("a runtime");
+    let handle = runtime.handle().clone();
+    let (found, is_found) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let name = look_up_from_thread(&handle, 1).expect("a name");
+        found.send(name).expect("it is received");
+    });
+    let meanwhile = is_found.recv_timeout(Duration::from_millis(400));
+    assert_eq!(meanwhile, Err(RecvTimeoutError::Timeout), "it takes 0.2 s");
+    let receive = async { spawn_blocking(move || is_found.recv()).await };
+    let found = runtime.block_on(receive).expect("no panic");
+    assert_eq!(found.as_deref(), Ok("Ada"));
 }

@@ -96,15 +96,35 @@ async fn many_threads_and_tasks_that_end_at_the_limit() {
     futures::future::join_all(threads).await;
 }
 
-/// The timers of a current-thread runtime need a thread that runs it.
+#[tokio::test]
+#[should_panic(expected = "a runtime of one thread may not run meanwhile")]
+async fn it_refuses_a_runtime_of_one_thread() {
+    in_a_thread(|handle| {
+        let task = handle.spawn(async {});
+        let _ = wait_or_cancel(handle, task, HOUR);
+    })
+    .await;
+}
+
+/// The trap: neither the task nor the timeout of a runtime of one thread gets a turn.
 #[test]
-fn it_works_while_another_thread_runs_a_runtime_of_one_thread() {
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let cancelled = runtime.expect("a runtime").block_on(in_a_thread(|handle| {
-        let task = handle.spawn(async { sleep(LONG).await });
-        wait_or_cancel(handle, task, Duration::from_millis(1))
-    }));
-    assert!(cancelled.expect_err("too late").is_cancelled());
+fn a_runtime_that_nobody_runs_ends_no_wait() {
+    let builder = Builder::new_current_thread().enable_all().build();
+    let runtime = builder.expect("a runtime");
+    let handle = runtime.handle().clone();
+    let (ended, has_ended) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let limit = Duration::from_millis(1);
+        handle
+            .block_on(async { timeout(limit, sleep(HOUR)).await })
+            .expect_err("it times out");
+        ended.send(()).expect("it is received");
+    });
+    let ended = has_ended.recv_timeout(Duration::from_millis(200));
+    assert!(ended.is_err(), "200 times the limit");
+    let joins = async { spawn_blocking(|| thread.join()).await };
+    let joined = runtime.block_on(joins).expect("no panic");
+    joined.expect("the timeout fires while the runtime runs");
 }
 
 #[tokio::test]
