@@ -5,7 +5,7 @@
 //! writes the message and its place. asyncio calls its handler for a failed task that
 //! nobody awaited, when the task is deleted.
 //!
-//! Bounds: 100 reports wait in the channel; further ones are dropped.
+//! Bounds: 100 reports wait in the channel; further ones are dropped, panics and errors.
 //!
 //! Trap: the hook never sees an `Err`: a detached task that returns one fails silently.
 //! Spawn it by a function that reports the error, such as `detach` below.
@@ -40,9 +40,11 @@ pub struct Report {
 }
 
 /// Makes each panic of the program a report, after the hook that was set before has run.
-/// Call it once, at the start: a second call reports each panic twice.
-pub fn report_panics(reports: Sender<Report>) {
-    let previous = take_hook();
+/// Call it once, at the start: a second call reports each panic twice. The hook does not
+/// keep the channel open: drop the senders, and `recv` returns the last reports, then
+/// `None`.
+pub fn report_panics(reports: &Sender<Report>) {
+    let (reports, previous) = (reports.downgrade(), take_hook());
     // The hook must not panic, nor lock what other code locks.
     set_hook(Box::new(move |panic| {
         previous(panic);
@@ -52,8 +54,10 @@ pub fn report_panics(reports: Sender<Report>) {
             .location()
             .map(Location::to_string)
             .unwrap_or_default();
-        // A hook cannot wait. If the channel is full, the report is dropped.
-        let _ = reports.try_send(Report { task, text, place });
+        if let Some(reports) = reports.upgrade() {
+            // A hook cannot wait. If the channel is full, the report is dropped.
+            let _ = reports.try_send(Report { task, text, place });
+        }
     }));
 }
 
@@ -72,8 +76,8 @@ where
     tokio::spawn(TASK.scope(task, async move {
         if let Err(error) = future.await {
             let (text, place) = (error.to_string(), caller.to_string());
-            // Fails only if nobody receives reports any more.
-            let _ = reports.send(Report { task, text, place }).await;
+            // A task that waited for a place would be one more report that waits.
+            let _ = reports.try_send(Report { task, text, place });
         }
     }));
 }
@@ -87,9 +91,9 @@ async fn pack(order: u32) -> Result<(), String> {
 #[tokio::main]
 async fn main() {
     let (reports, mut reported) = mpsc::channel(100);
-    report_panics(reports.clone());
+    report_panics(&reports);
     // Here a program would log, or send the report to a service.
-    tokio::spawn(async move {
+    let reporter = tokio::spawn(async move {
         while let Some(Report { task, text, place }) = reported.recv().await {
             println!("Report from {task}: {text}");
             eprintln!("The place: {place}");
@@ -115,6 +119,10 @@ async fn main() {
     if outcome.is_err() {
         println!("The caller sees it");
     }
+
+    drop(reports);
+    // Ends after the last report.
+    let _ = reporter.await;
 }
 
 //@ stderr: order 0 is empty

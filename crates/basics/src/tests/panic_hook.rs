@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::timeout;
@@ -19,7 +20,7 @@ static SET_HOOK: Mutex<()> = Mutex::const_new(());
 async fn next(reports: &mut mpsc::Receiver<Report>, text: &str) -> Report {
     let wait = async {
         loop {
-            let report = reports.recv().await.expect("the hook keeps a sender");
+            let report = reports.recv().await.expect("there is a sender");
             if report.text.contains(text) {
                 return report;
             }
@@ -33,7 +34,7 @@ async fn next(reports: &mut mpsc::Receiver<Report>, text: &str) -> Report {
 async fn each_panic_is_one_report_with_its_task_and_place() {
     let _alone = SET_HOOK.lock().await;
     let (sender, mut reports) = mpsc::channel(10_000);
-    report_panics(sender.clone());
+    report_panics(&sender);
     for _ in 0..31 {
         detach("fixed", &sender, async {
             yield_now().await;
@@ -102,15 +103,55 @@ async fn full_or_without_a_receiver_the_hook_still_calls_the_previous_one() {
         previous(panic);
     }));
     let (full, _receiver) = mpsc::channel(1);
-    report_panics(full);
+    report_panics(&full);
     let (closed, receiver) = mpsc::channel(1);
-    report_panics(closed);
+    report_panics(&closed);
     drop(receiver);
     for _ in 0..3 {
         let task = tokio::spawn(async { panic!("full or closed") });
         task.await.expect_err("a panic");
     }
     assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
+/// What `Bounds` says: no task waits beside a full channel.
+#[tokio::test]
+async fn errors_beyond_the_bound_are_dropped() {
+    let (sender, mut reports) = mpsc::channel(100);
+    for _ in 0..1000 {
+        detach("failing", &sender, async { Err("too heavy") });
+    }
+    while Handle::current().metrics().num_alive_tasks() > 0 {
+        yield_now().await;
+    }
+    drop(sender);
+    let mut received = 0;
+    while reports.recv().await.is_some() {
+        received += 1;
+    }
+    assert_eq!(received, 100);
+}
+
+/// A graceful end: the receiver sees the last panic, and then the end.
+#[tokio::test]
+async fn the_hook_does_not_keep_the_channel_open() {
+    let _alone = SET_HOOK.lock().await;
+    let (sender, mut reports) = mpsc::channel(10_000);
+    report_panics(&sender);
+    let task = tokio::spawn(async { panic!("the last words") });
+    task.await.expect_err("a panic");
+    drop(sender);
+    let mut texts = Vec::new();
+    let receive = async {
+        while let Some(report) = reports.recv().await {
+            texts.push(report.text);
+        }
+    };
+    let limit = Duration::from_secs(30);
+    timeout(limit, receive)
+        .await
+        .expect("the channel is closed");
+    assert!(texts.contains(&"the last words".to_owned()));
 }
 
 /// The words of the trap.
