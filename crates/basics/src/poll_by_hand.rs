@@ -16,41 +16,59 @@
 //! asyncio: asyncio.run, await, __await__
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// When to wake whom.
-    static TIMERS: RefCell<Vec<(Instant, Waker)>> = const { RefCell::new(Vec::new()) };
+    /// When to wake which task: the first entry is due first.
+    static TIMERS: RefCell<BTreeMap<(Instant, u64), Waker>> = RefCell::default();
 }
 
-/// Is ready from this moment on.
-pub struct Sleep(pub Instant);
+/// Is ready from a moment on.
+pub struct Sleep {
+    due: Instant,
+    id: u64,
+}
+
+impl Sleep {
+    pub fn until(due: Instant) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { due, id }
+    }
+}
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.0 {
+        if Instant::now() >= self.due {
             return Poll::Ready(());
         }
-        TIMERS.with_borrow_mut(|it| it.push((self.0, context.waker().clone())));
+        // A second poll replaces the waker of the first.
+        let (timer, waker) = ((self.due, self.id), context.waker().clone());
+        TIMERS.with_borrow_mut(|timers| timers.insert(timer, waker));
         Poll::Pending
     }
 }
 
 /// Wakes the tasks whose timers are due. Returns how long it is until the next one.
 fn wake_sleepers() -> Duration {
-    let mut timers = TIMERS.take();
-    timers.sort_by_key(|(due, _)| *due);
     let now = Instant::now();
-    let is_due = timers.partition_point(|(due, _)| *due <= now);
-    timers.drain(..is_due).for_each(|(_, waker)| waker.wake());
-    let next = timers.first().map(|(due, _)| *due - now);
-    TIMERS.with_borrow_mut(|later| later.extend(timers));
-    next.unwrap_or(Duration::MAX)
+    TIMERS.with_borrow_mut(|timers| {
+        while let Some(timer) = timers.first_entry() {
+            let (due, _) = *timer.key();
+            if due > now {
+                return due - now;
+            }
+            timer.remove().wake();
+        }
+        Duration::MAX
+    })
 }
 
 struct Ready {
@@ -94,7 +112,7 @@ pub fn run_all(futures: Vec<Pin<Box<dyn Future<Output = ()>>>>) {
 async fn worker(name: &str, millis: u64) {
     for step in 1..=2 {
         println!("{name}: step {step}");
-        Sleep(Instant::now() + Duration::from_millis(millis)).await;
+        Sleep::until(Instant::now() + Duration::from_millis(millis)).await;
     }
     println!("{name}: done");
 }

@@ -1,10 +1,13 @@
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use futures::future::select;
 
 use crate::poll_by_hand::{Sleep, run_all};
 
@@ -17,8 +20,8 @@ fn each_future_runs_to_its_end() {
         let task = |_| -> Task {
             let ended = Rc::clone(&ended);
             Box::pin(async move {
-                Sleep(Instant::now() + Duration::from_millis(2)).await;
-                Sleep(Instant::now()).await;
+                Sleep::until(Instant::now() + Duration::from_millis(2)).await;
+                Sleep::until(Instant::now()).await;
                 ended.set(ended.get() + 1);
             })
         };
@@ -31,18 +34,42 @@ fn each_future_runs_to_its_end() {
 fn a_task_is_polled_only_when_it_is_woken() {
     let polls = Rc::new(Cell::new(0));
     let counted = Rc::clone(&polls);
-    let mut sleep = Sleep(Instant::now() + Duration::from_millis(50));
-    let counts: Task = Box::pin(std::future::poll_fn(move |context| {
+    let mut sleep = Sleep::until(Instant::now() + Duration::from_millis(50));
+    let counts: Task = Box::pin(poll_fn(move |context| {
         counted.set(counted.get() + 1);
         Pin::new(&mut sleep).poll(context)
     }));
     let busy: Task = Box::pin(async {
         for _ in 0..20 {
-            Sleep(Instant::now() + Duration::from_millis(1)).await;
+            Sleep::until(Instant::now() + Duration::from_millis(1)).await;
         }
     });
     run_all(vec![counts, busy]);
     assert_eq!(polls.get(), 2);
+}
+
+/// A sleep that is polled ten times, beside short ones, wakes its task once.
+#[test]
+fn a_sleep_that_is_polled_again_keeps_one_timer() {
+    let after = |millis| Sleep::until(Instant::now() + Duration::from_millis(millis));
+    let polls = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&polls);
+    let task: Task = Box::pin(async move {
+        let mut sleep = after(30);
+        for _ in 0..10 {
+            select(&mut sleep, after(1)).await;
+        }
+        sleep.await;
+        let mut rest = after(30);
+        poll_fn(|context| {
+            counted.set(counted.get() + 1);
+            Pin::new(&mut rest).poll(context)
+        })
+        .await;
+    });
+    run_all(vec![task]);
+    // Two, or some more if a timer became due just before its task was polled.
+    assert!(polls.get() <= 4, "{} polls", polls.get());
 }
 
 #[test]
@@ -50,7 +77,7 @@ fn another_thread_wakes_it_without_a_timer() {
     let wakers = Arc::new(Mutex::new(None::<Waker>));
     let kept = Arc::clone(&wakers);
     let mut woken = false;
-    let waits: Task = Box::pin(std::future::poll_fn(move |context| {
+    let waits: Task = Box::pin(poll_fn(move |context| {
         if woken {
             return Poll::Ready(());
         }
@@ -75,7 +102,7 @@ fn another_thread_wakes_it_without_a_timer() {
 #[test]
 fn once_with_a_waker_that_does_nothing() {
     let mut context = Context::from_waker(Waker::noop());
-    let late = pin!(Sleep(Instant::now() + Duration::from_secs(60)));
+    let late = pin!(Sleep::until(Instant::now() + Duration::from_secs(60)));
     assert!(late.poll(&mut context).is_pending());
     assert!(pin!(async { 7 }).poll(&mut context).is_ready());
 }
