@@ -81,6 +81,49 @@ async fn a_set_without_an_error_is_waited_for() {
     }
 }
 
+/// As in a `TaskGroup`: whoever aborts one task does not stop the others.
+#[tokio::test]
+async fn an_aborted_task_is_no_failure() {
+    for shuts_down in [false, true] {
+        let done = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(pending::<io::Result<()>>()).abort();
+        for _ in 0..31 {
+            let done = Arc::clone(&done);
+            tasks.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                done.fetch_add(1, SeqCst);
+                Ok(())
+            });
+        }
+        let outcome = if shuts_down {
+            join_or_shut_down(tasks).await
+        } else {
+            join_or_drop(tasks).await
+        };
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!(done.load(SeqCst), 31);
+    }
+}
+
+/// What the header says of a group that is left by `return`: a set is not like it.
+#[tokio::test]
+async fn a_set_that_goes_out_of_scope_aborts_its_tasks() {
+    async fn leave(running: &Arc<AtomicUsize>) -> &'static str {
+        let _tasks = tasks(31, running, async { Ok(()) });
+        tokio::task::yield_now().await;
+        "left by return"
+    }
+    let running = Arc::new(AtomicUsize::new(0));
+    leave(&running).await;
+    let gone = async {
+        while running.load(SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(30), gone).await.is_ok());
+}
+
 // On one thread an aborted task cannot have ended before the next await.
 #[tokio::test]
 async fn a_dropped_set_is_not_waited_for() {
