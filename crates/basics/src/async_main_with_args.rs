@@ -3,9 +3,10 @@
 //! clap takes the place of argparse: derive the parser from a struct. Parse before the
 //! first await, and pass the arguments to async code. Results go to standard output,
 //! errors to standard error. Each page is printed when it comes, and the first error ends
-//! the program. Wrong arguments end with exit code 2, as with argparse.
+//! the program. Wrong arguments end with exit code 2, as with argparse. `println!` panics
+//! if the reader of a pipe has left (`| head -1`). `writeln!` returns an error instead.
 //!
-//! Bounds: at most 10 requests at once, `--timeout-ms` for the whole run.
+//! Bounds: at most 10 requests at the same time, `--timeout-ms` for the whole run.
 //!
 //! Trap: an async main cannot return a number, "`main` has invalid return type `i32`".
 //! Return an `ExitCode`, which is made from a `u8`.
@@ -15,6 +16,7 @@
 //! asyncio: asyncio.run, asyncio.timeout, asyncio.TaskGroup, argparse.ArgumentParser
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -47,22 +49,22 @@ async fn fetch(page: &str) -> Result<String, BoxError> {
 }
 
 /// Prints each page when it comes.
-async fn fetch_all(pages: &[String]) -> Result<(), BoxError> {
+async fn fetch_all(
+    pages: &[String],
+    print: impl Fn(&str) -> io::Result<()>,
+) -> Result<(), BoxError> {
     let pages = stream::iter(pages).map(Ok);
-    let print = async |page: &String| {
-        println!("{}", fetch(page).await?);
-        Ok(())
-    };
-    // Unlike `try_join_all`, this returns the first error at once, however many pages
+    let fetch_and_print = async |page: &String| Ok(print(&fetch(page).await?)?);
+    // Unlike `try_join_all`, this returns the first error immediately, however many pages
     // there are.
-    pages.try_for_each_concurrent(10, print).await
+    pages.try_for_each_concurrent(10, fetch_and_print).await
 }
 
-/// Fetches the pages in the arguments, and returns the exit code.
-pub async fn execute(args: Args) -> u8 {
+/// Fetches and prints the pages in the arguments, and returns the exit code.
+pub async fn execute(args: Args, print: impl Fn(&str) -> io::Result<()>) -> u8 {
     let limit = Duration::from_millis(args.timeout_ms);
     let timed_out = |_| Err("timed out".into());
-    match timeout(limit, fetch_all(&args.pages))
+    match timeout(limit, fetch_all(&args.pages, print))
         .await
         .unwrap_or_else(timed_out)
     {
@@ -77,7 +79,8 @@ pub async fn execute(args: Args) -> u8 {
 /// Prints pages: `cargo run -- --timeout-ms 300 home news`.
 #[tokio::main]
 async fn main() -> ExitCode {
-    execute(Args::parse()).await.into()
+    let print = |line: &str| writeln!(io::stdout(), "{line}");
+    execute(Args::parse(), print).await.into()
 }
 
 //@ stderr: error:

@@ -12,6 +12,10 @@ pub async fn run() {
     ] {
         println!("$ {line}");
         let args = Args::parse_from(line.split(' '));
-        println!("Exit code {}", execute(args).await);
+        let print = |line: &str| {
+            println!("{line}");
+            Ok(())
+        };
+        println!("Exit code {}", execute(args, print).await);
     }
 }

@@ -1,5 +1,6 @@
 //! Exit codes, and how soon an error is told.
 
+use std::io;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,6 +10,22 @@ use crate::async_main_with_args::{Args, execute};
 
 fn parse(pages: &[&str]) -> Args {
     Args::parse_from(["tool", "--timeout-ms", "60000"].iter().chain(pages))
+}
+
+fn drop_line(_line: &str) -> io::Result<()> {
+    Ok(())
+}
+
+/// `tool news home | head -1`: the next page finds nobody, and the program ends.
+#[tokio::test(start_paused = true)]
+async fn a_closed_pipe_is_an_error_and_no_panic() {
+    let closed = |_: &str| Err(io::Error::from(io::ErrorKind::BrokenPipe));
+    let start = Instant::now();
+    assert_eq!(execute(parse(&["news", "home"]), closed).await, 1);
+    assert!(
+        start.elapsed() < Duration::from_millis(400),
+        "the first ends it"
+    );
 }
 
 #[test]
@@ -28,7 +45,7 @@ async fn the_first_error_is_told_at_once_however_many_pages_there_are() {
         // Among the first ten, which are requested at once.
         pages.insert(count.min(9), "attic");
         let start = Instant::now();
-        assert_eq!(execute(parse(&pages)).await, 1);
+        assert_eq!(execute(parse(&pages), drop_line).await, 1);
         assert!(start.elapsed() < Duration::from_millis(400), "{count}");
     }
 }
@@ -37,7 +54,7 @@ async fn the_first_error_is_told_at_once_however_many_pages_there_are() {
 async fn all_pages_come_ten_at_a_time() {
     for (count, rounds) in [(1, 1), (10, 1), (11, 2), (31, 4), (129, 13)] {
         let start = Instant::now();
-        assert_eq!(execute(parse(&vec!["news"; count])).await, 0);
+        assert_eq!(execute(parse(&vec!["news"; count]), drop_line).await, 0);
         let expected = rounds * Duration::from_millis(400);
         assert!(
             start.elapsed() >= expected
@@ -48,6 +65,6 @@ async fn all_pages_come_ten_at_a_time() {
 
 #[tokio::test]
 async fn it_can_be_spawned() {
-    let task = tokio::spawn(execute(parse(&["home"])));
+    let task = tokio::spawn(execute(parse(&["home"]), drop_line));
     assert_eq!(task.await.expect("no panic"), 0);
 }
