@@ -5,6 +5,10 @@
 //! An `interval` ticks at once, and then at fixed times from its start. Missed ticks
 //! follow at once, one by one.
 //!
+//! Trap: asyncio takes a negative delay as zero. A `Duration` cannot be negative:
+//! `period - elapsed` panics, "overflow when subtracting durations", when a turn takes
+//! longer than the period. Write `period.saturating_sub(elapsed)`, or use an `interval`.
+//!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
 //! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and
 //! on Windows. For a faster rate, do several steps after each tick.

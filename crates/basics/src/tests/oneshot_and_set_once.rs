@@ -15,3 +15,19 @@ async fn a_dropped_sender_is_an_error_and_a_set_once_waits_for_ever() {
     let future = SetOnce::<u32>::new();
     assert!(timeout(MINUTE, future.wait()).await.is_err());
 }
+
+/// The port of `while not future.done()`: the look takes nothing.
+#[tokio::test]
+async fn a_look_at_a_oneshot_takes_nothing_and_a_second_try_recv_fails() {
+    let (sender, receiver) = oneshot::channel();
+    assert!(receiver.is_empty());
+    sender.send(42).expect("somebody waits");
+    assert!(!receiver.is_empty());
+    assert!(!receiver.is_empty());
+    assert_eq!(receiver.await, Ok(42));
+
+    let (sender, mut receiver) = oneshot::channel();
+    sender.send(42).expect("somebody waits");
+    assert_eq!(receiver.try_recv(), Ok(42));
+    receiver.try_recv().expect_err("it is taken");
+}
