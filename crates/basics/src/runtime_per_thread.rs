@@ -7,7 +7,7 @@
 //! `tokio-util` is such a pool. With Python's GIL, only one loop runs at a time.
 //!
 //! Bounds: 100 jobs wait for a thread, then `run` waits. Running jobs are unbounded: a
-//! job whose caller is gone runs on.
+//! job whose caller is gone keeps running.
 //!
 //! Trap: no other thread helps. One that blocks, or has the busy keys, delays its jobs.
 //!
@@ -57,7 +57,7 @@ impl Shard {
     }
 
     /// Runs a job on the thread, and returns its result. If the future is dropped, a job
-    /// that was sent runs on.
+    /// that was sent keeps running.
     ///
     /// # Errors
     ///
@@ -80,7 +80,8 @@ impl Shard {
         result.await
     }
 
-    /// Waits until all jobs are done and the thread has ended.
+    /// Waits until all jobs are done and the thread has ended. A task that a job has
+    /// spawned by `spawn_local` is dropped then, unless the job awaits it.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ impl Station {
     ///
     /// # Panics
     ///
-    /// If the period is zero.
+    /// If the period is zero, or so long that the first report is beyond the clock.
     pub fn new(readings: mpsc::Receiver<u32>, period: Duration) -> Self {
         let reports = interval_at(Instant::now() + period, period);
         Self {

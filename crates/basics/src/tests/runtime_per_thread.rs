@@ -143,6 +143,22 @@ async fn a_hundred_jobs_wait_for_a_busy_thread_and_stop_waits_for_them() {
     assert_eq!(done.load(Ordering::SeqCst), 100);
 }
 
+/// What `stop` says: it waits for jobs, not for the tasks that they have spawned.
+#[tokio::test]
+async fn stop_drops_a_task_that_no_job_awaits() {
+    let shard = Shard::start();
+    let (held, dropped) = oneshot::channel::<()>();
+    let spawn = shard.run(|_| async {
+        spawn_local(async {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+    });
+    spawn.await.expect("an answer");
+    shard.stop().await.expect("it stops");
+    dropped.await.expect_err("the task is gone");
+}
+
 /// What the header says of `tokio-util`.
 #[tokio::test]
 async fn the_pool_of_tokio_util_runs_futures_that_are_not_send() {

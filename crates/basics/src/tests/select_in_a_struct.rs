@@ -30,3 +30,11 @@ async fn a_report_starts_the_sum_anew() {
     drop(sender);
     assert_eq!(station.await.expect("no panic"), 2);
 }
+
+/// What `# Panics` says.
+#[tokio::test]
+#[should_panic(expected = "overflow when adding duration to instant")]
+async fn a_period_beyond_the_clock_panics() {
+    let (_sender, readings) = mpsc::channel(1);
+    Station::new(readings, Duration::MAX);
+}
