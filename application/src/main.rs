@@ -1,23 +1,45 @@
 //! A service that appends notes to a file: `curl -d 'a note' 127.0.0.1:8080/notes`.
 //! Exit codes: 0 after a shutdown, 1 after a failure, 2 for a wrong setting.
 
-use std::{io, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
-use application::{routes, server, shutdown, worker};
+use anyhow::{Context as _, Result, bail};
+use application::{routes, server, server::Limits, shutdown, worker};
 use application::{settings::Settings, state::AppState};
 use clap::Parser as _;
-use tokio::{fs::File, net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{net::TcpListener, runtime::Runtime, select, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> ExitCode {
     let settings = Settings::parse();
-    let (address, path) = (settings.address, &settings.journal);
     tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let ended = Runtime::new()
+        .context("cannot start the runtime")
+        .and_then(|runtime| {
+            let ended = runtime.block_on(run(settings));
+            // A call to a disk that hangs has a thread. Dropping the runtime, as
+            // `#[tokio::main]` does, would wait for it without a limit.
+            runtime.shutdown_background();
+            ended
+        });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> Result<()> {
+    let (address, path) = (settings.address, &settings.journal);
     // Before all else, so that a signal during the start is not missed.
-    let signal = shutdown::signals()?;
-    let journal = File::options().append(true).create(true).open(path).await;
+    let mut signal = shutdown::signals()?;
+    tracing::info!("opening {}", path.display());
+    let journal = select! {
+        journal = worker::open(path.clone()) => journal,
+        () = signal() => bail!("stopped during the start"),
+    };
     let journal = journal.with_context(|| format!("cannot open {}", path.display()))?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
@@ -29,7 +51,12 @@ async fn main() -> Result<()> {
     let (notes, waiting) = mpsc::channel(settings.queue.get().into());
     let routes = routes::routes(AppState { notes });
     services.spawn(worker::run(journal, waiting));
-    services.spawn(server::serve(listener, routes, stop.clone()));
-    let limit = Duration::from_secs(settings.drain.into());
+    services.spawn(server::serve(
+        listener,
+        routes,
+        stop.clone(),
+        Limits::default(),
+    ));
+    let limit = Duration::from_secs(settings.drain.get().into());
     shutdown::finish(services, signal, stop, limit).await
 }

@@ -18,5 +18,5 @@ pub struct Settings {
     pub queue: NonZeroU16,
     /// The seconds that running requests have to end after a signal.
     #[arg(long, env = "APP_DRAIN", default_value = "25")]
-    pub drain: u16,
+    pub drain: NonZeroU16,
 }

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use anyhow::{Result, anyhow};
-use tokio::{select, task::JoinSet, time::sleep};
+use tokio::{select, task::JoinError, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Returns a function that waits for the next Ctrl-C or SIGTERM. From now on these do not
@@ -21,27 +21,33 @@ pub fn signals() -> io::Result<impl AsyncFnMut()> {
 }
 
 /// Waits for a signal or for a service that ends. Then cancels `stop`, and waits until all
-/// services have ended. Fails if a service failed, panicked or ended before `stop`, or if
-/// the limit or a second signal ends the waiting.
+/// services have ended, even after one has failed: the others still answer their clients.
+/// Fails if a service failed, panicked or ended before `stop`, or if the limit or a second
+/// signal ends the waiting.
 pub async fn finish(
     mut services: JoinSet<Result<()>>,
     mut signal: impl AsyncFnMut(),
     stop: CancellationToken,
     limit: Duration,
 ) -> Result<()> {
+    let outcome = |joined: Result<Result<()>, JoinError>| joined?;
     let reason = select! {
         () = signal() => Ok(()),
-        Some(ended) = services.join_next() => ended.unwrap_or_else(|panic| Err(panic.into()))
-            .and(Err(anyhow!("a service ended too early"))),
+        Some(ended) = services.join_next() => {
+            outcome(ended).and(Err(anyhow!("a service ended too early")))
+        }
     };
     stop.cancel();
     let others = async {
+        let mut first_error = Ok(());
         while let Some(ended) = services.join_next().await {
-            ended??;
+            first_error = first_error.and(outcome(ended));
         }
-        Ok(())
+        first_error
     };
     let others = select! {
+        // If all have ended, neither a signal nor the limit makes it a failure.
+        biased;
         ended = others => ended,
         () = signal() => Err(anyhow!("stopped by a second signal")),
         () = sleep(limit) => Err(anyhow!("the requests did not end within {limit:?}")),

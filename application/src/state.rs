@@ -11,8 +11,9 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Waits until the note is on disk; fails at once if the queue is full. If the future
-    /// is dropped, because the client leaves, the note is written all the same.
+    /// Waits until the note is on disk. Fails immediately if the queue is full. If the
+    /// future is dropped while it waits, because the client leaves, the note is still
+    /// written.
     pub async fn save(&self, text: String) -> Result<(), AppError> {
         let (saved, written) = oneshot::channel();
         let sent = self.notes.try_send(Note { text, saved });
