@@ -1,8 +1,8 @@
 //! Rate limit by a sliding window: never more than N calls in any minute.
 //!
 //! The limiter keeps the moments of the last calls. At the limit, the next call waits
-//! until the oldest is one window old. It holds the lock meanwhile, so later callers wait
-//! in order. A server does not wait: `try_acquire` returns the time for `Retry-After`.
+//! until the oldest is one window old. Only the first waiter sleeps; the others queue
+//! behind it. A server does not wait: `try_acquire` returns the time for `Retry-After`.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -13,16 +13,17 @@
 //! Trap: an `acquire` that calls itself under the lock deadlocks. Without a box the
 //! compiler refuses it: "recursion in an async fn requires boxing".
 //!
-//! In production: `governor` has a limit for each key, but nearly twice the limit fits
-//! into one window.
+//! In production: `governor` has a limit for each key, a cost for each call (`check_n`)
+//! and the number of calls that are left, but nearly twice the limit fits into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 /// A strict rate limit: at most `limit` calls in any window. Known as "sliding window
 /// log".
@@ -33,8 +34,10 @@ use tokio::time::{Instant, sleep_until};
 pub struct SlidingWindow {
     limit: usize,
     window: Duration,
-    /// The moments of the last calls, oldest first. The first waiter holds the lock.
+    /// The moments of the last calls, oldest first. Never locked across an await.
     calls: Mutex<VecDeque<Instant>>,
+    /// The queue of waiters: the first one holds the only permit while it sleeps.
+    turn: Semaphore,
 }
 
 impl SlidingWindow {
@@ -55,6 +58,7 @@ impl SlidingWindow {
             limit,
             window,
             calls: Mutex::default(),
+            turn: Semaphore::new(1),
         }
     }
 
@@ -64,38 +68,44 @@ impl SlidingWindow {
     /// If the future is dropped while it waits, nothing is counted, and the next waiter
     /// takes its turn. Do not keep a polled future: it blocks all later callers.
     pub async fn acquire(&self) -> Instant {
-        // `try_lock` succeeds only if no caller waits, and costs half as much as `lock`.
-        let mut calls = match self.calls.try_lock() {
-            Ok(calls) => calls,
-            Err(_) => self.calls.lock().await,
-        };
-        let mut now = Instant::now();
-        if calls.len() == self.limit
-            && let Some(&oldest) = calls.front()
-        {
-            let leaves = oldest + self.window;
-            if now < leaves {
-                sleep_until(leaves).await;
-                now = Instant::now();
-            }
-            calls.pop_front();
+        if let Ok(now) = self.try_acquire() {
+            return now;
         }
-        calls.push_back(now);
-        now
+        // The semaphore is never closed.
+        let turn = self.turn.acquire().await;
+        loop {
+            let wait = {
+                let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+                match self.count(&mut calls) {
+                    Ok(now) => {
+                        // Under the lock, so that the next call finds no waiter.
+                        drop(turn);
+                        return now;
+                    }
+                    Err(RetryAfter(wait)) => wait,
+                }
+            };
+            sleep(wait).await;
+        }
     }
 
     /// Counts a call if it fits into the window. It never overtakes waiting callers: if
     /// there are any, the error says one window.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
-        let lock = self.calls.try_lock();
-        let mut calls = lock.map_err(|_| RetryAfter(self.window))?;
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn.available_permits() == 0 {
+            return Err(RetryAfter(self.window));
+        }
+        self.count(&mut calls)
+    }
+
+    fn count(&self, calls: &mut VecDeque<Instant>) -> Result<Instant, RetryAfter> {
         let now = Instant::now();
-        if calls.len() == self.limit
-            && let Some(&oldest) = calls.front()
-        {
-            let leaves = oldest + self.window;
-            if now < leaves {
-                return Err(RetryAfter(leaves - now));
+        if calls.len() == self.limit {
+            let leaves = calls.front().map_or(now, |oldest| *oldest + self.window);
+            let wait = leaves.saturating_duration_since(now);
+            if !wait.is_zero() {
+                return Err(RetryAfter(wait));
             }
             calls.pop_front();
         }

@@ -10,18 +10,20 @@
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
 //! Trap: if callers look for a token, sleep, and then take it, several see the same
-//! token. Here the first waiter holds the lock while it sleeps.
+//! token. Here only the first waiter sleeps; the others queue behind it.
 //!
 //! Trap: with a burst of ten and ten tokens a second, 19 calls fit into one second.
 //!
-//! In production: `governor` has a limit for each key. Its waiters have no order.
+//! In production: `governor` has a limit for each key, and the number of calls that are
+//! left. Its waiters have no order.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 /// A token bucket: a limit of calls in the long run, with bursts.
 ///
@@ -35,9 +37,10 @@ use tokio::time::{Instant, sleep_until};
 pub struct TokenBucket {
     burst: u32,
     interval: Duration,
-    /// When the bucket will be full, if no token is taken. The first waiter holds the
-    /// lock.
+    /// When the bucket will be full, if no token is taken. Never locked across an await.
     full_at: Mutex<Instant>,
+    /// The queue of waiters: the first one holds the only permit while it sleeps.
+    turn: Semaphore,
 }
 
 /// More tokens were requested than the bucket ever holds.
@@ -72,11 +75,11 @@ impl TokenBucket {
         let fill = interval.checked_mul(burst);
         let full_at = fill.and_then(|fill| now.checked_add(fill));
         assert!(full_at.is_some(), "the bucket would never be full");
-        let full_at = Mutex::new(now);
         Self {
             burst,
             interval,
-            full_at,
+            full_at: Mutex::new(now),
+            turn: Semaphore::new(1),
         }
     }
 
@@ -88,9 +91,9 @@ impl TokenBucket {
         self.take(1).await
     }
 
-    /// Waits for several tokens and takes them at once. Later callers wait, even if they
-    /// want fewer. Otherwise as [`acquire`](Self::acquire). Fails at once if the bucket
-    /// never holds that many.
+    /// Waits for several tokens and takes them together. Later callers wait, even if they
+    /// want fewer. Otherwise as [`acquire`](Self::acquire). Fails immediately if the
+    /// bucket never holds that many.
     pub async fn acquire_many(
         &self,
         tokens: u32,
@@ -105,26 +108,54 @@ impl TokenBucket {
     /// Takes a token if there is one. It never overtakes waiting callers: if there are
     /// any, the error says one interval.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
-        let lock = self.full_at.try_lock();
-        let mut full_at = lock.map_err(|_| RetryAfter(self.interval))?;
-        let now = Instant::now();
-        let there = *full_at - self.interval * (self.burst - 1);
-        if there > now {
-            return Err(RetryAfter(there - now));
+        self.try_take(1)
+    }
+
+    fn try_take(&self, tokens: u32) -> Result<Instant, RetryAfter> {
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn.available_permits() == 0 {
+            return Err(RetryAfter(self.interval));
         }
-        *full_at = now.max(*full_at) + self.interval;
-        Ok(now)
+        self.take_from(&mut full_at, tokens)
     }
 
     async fn take(&self, tokens: u32) -> Instant {
-        let mut full_at = self.full_at.lock().await;
-        let missing = self.interval * (self.burst - tokens);
-        if *full_at > Instant::now() + missing {
-            sleep_until(*full_at - missing).await;
+        if let Ok(now) = self.try_take(tokens) {
+            return now;
         }
+        // The semaphore is never closed.
+        let turn = self.turn.acquire().await;
+        loop {
+            let wait = {
+                let mut full_at =
+                    self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+                match self.take_from(&mut full_at, tokens) {
+                    Ok(now) => {
+                        // Under the lock, so that the next call finds no waiter.
+                        drop(turn);
+                        return now;
+                    }
+                    Err(RetryAfter(wait)) => wait,
+                }
+            };
+            sleep(wait).await;
+        }
+    }
+
+    fn take_from(
+        &self,
+        full_at: &mut Instant,
+        tokens: u32,
+    ) -> Result<Instant, RetryAfter> {
         let now = Instant::now();
-        *full_at = now.max(*full_at) + self.interval * tokens;
-        now
+        // The time that the bucket needs to be full, before and after.
+        let lacks = full_at.saturating_duration_since(now);
+        let wait = lacks.saturating_sub(self.interval * (self.burst - tokens));
+        if !wait.is_zero() {
+            return Err(RetryAfter(wait));
+        }
+        *full_at = now + lacks + self.interval * tokens;
+        Ok(now)
     }
 }
 

@@ -1,4 +1,5 @@
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -85,8 +86,11 @@ async fn no_more_get_through_without_waiting() {
         .await
         .into_iter()
         .map(|it| it.expect("no panic"));
-    // Fewer if they meet at the lock.
-    assert!((1..=100).contains(&passed.sum::<u32>()));
+    assert_eq!(
+        passed.sum::<u32>(),
+        100,
+        "no fewer, though they meet at the lock"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -185,4 +189,155 @@ fn in_a_static_over_two_runtimes() {
 fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
     assert_linear_in_waiters(|_| SlidingWindow::new(100, TICK));
     assert_linear_in_waiters(|number| SlidingWindow::new(number as _, HOUR));
+}
+
+/// Two threads call at the same moment, each time on a new limiter for two.
+#[test]
+fn governor_two_threads_at_the_same_moment_both_get_through() {
+    let limiters: Vec<_> = (0..20_000).map(|_| SlidingWindow::new(2, HOUR)).collect();
+    let turn = AtomicUsize::new(0);
+    let refused = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (round, limiter) in limiters.iter().enumerate() {
+                    turn.fetch_add(1, SeqCst);
+                    while turn.load(SeqCst) < 2 * (round + 1) {
+                        std::thread::yield_now();
+                    }
+                    if limiter.try_acquire().is_err() {
+                        refused.fetch_add(1, SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(refused.load(SeqCst), 0);
+}
+
+#[test]
+fn governor_two_threads_far_below_the_quota_are_never_refused() {
+    let limiter = &SlidingWindow::new(1_000_000, HOUR);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..100_000 {
+                    assert!(limiter.try_acquire().is_ok());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn go_rate_of_fifteen_threads_exactly_the_burst_gets_through() {
+    for _ in 0..300 {
+        let limiter = &SlidingWindow::new(5, HOUR);
+        let barrier = &std::sync::Barrier::new(15);
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..15)
+                .map(|_| {
+                    scope.spawn(move || {
+                        barrier.wait();
+                        usize::from(limiter.try_acquire().is_ok())
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|it| it.join().expect("no panic"))
+                .sum()
+        });
+        assert_eq!(passed, 5);
+    }
+}
+
+/// Callers that wait beside callers that do not: never more than the limit, and nobody is
+/// left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn limits_waiters_beside_others_on_threads_keep_to_the_rate() {
+    let limiter = Arc::new(SlidingWindow::new(10, Duration::from_millis(30)));
+    let stamps = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tasks = (0..16_u64).map(|task| {
+        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
+        tokio::spawn(async move {
+            for call in 0..12_u64 {
+                let limit = Duration::from_millis((task + call) % 20);
+                let stamp = match (task + call) % 3 {
+                    0 => limiter.try_acquire().ok(),
+                    1 => timeout(limit, limiter.acquire()).await.ok(),
+                    _ => Some(limiter.acquire().await),
+                };
+                stamps.lock().expect("no panic").extend(stamp);
+            }
+        })
+    });
+    let all = timeout(HOUR / 60, join_all(tasks))
+        .await
+        .expect("nobody hangs");
+    assert!(all.iter().all(Result::is_ok));
+    let mut stamps = stamps.lock().expect("no panic").clone();
+    stamps.sort();
+    assert!(stamps.len() > 60);
+    let window = Duration::from_millis(30);
+    assert!(stamps.windows(11).all(|it| it[10] - it[0] >= window));
+    // No waiter is left: whoever comes now needs no turn.
+    sleep(Duration::from_secs(1)).await;
+    assert!(limiter.try_acquire().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_the_reset_is_when_the_oldest_leaves() {
+    let limiter = SlidingWindow::new(2, 1_000 * TICK);
+    assert!(limiter.try_acquire().is_ok());
+    sleep(300 * TICK).await;
+    assert!(limiter.try_acquire().is_ok());
+    assert_eq!(limiter.try_acquire(), Err(RetryAfter(700 * TICK)));
+    sleep(700 * TICK).await;
+    assert!(limiter.try_acquire().is_ok());
+    assert_eq!(limiter.try_acquire(), Err(RetryAfter(300 * TICK)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_a_refused_hit_is_not_counted() {
+    let limiter = SlidingWindow::new(1, 100 * TICK);
+    assert!(limiter.try_acquire().is_ok());
+    for _ in 0..99 {
+        sleep(TICK).await;
+        assert!(limiter.try_acquire().is_err());
+    }
+    sleep(TICK).await;
+    assert!(limiter.try_acquire().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tower_a_rate_of_one_in_a_tenth_of_a_second() {
+    let limiter = SlidingWindow::new(1, 100 * TICK);
+    let start = Instant::now();
+    let stamps = join_all((0..4).map(|_| limiter.acquire())).await;
+    let millis: Vec<_> = stamps.iter().map(|it| (*it - start).as_millis()).collect();
+    assert_eq!(millis, [0, 100, 200, 300]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiolimiter_a_cancelled_waiter_counts_nothing() {
+    let limiter = SlidingWindow::new(1, 100 * TICK);
+    limiter.acquire().await;
+    let start = Instant::now();
+    let gives_up = timeout(10 * TICK, limiter.acquire());
+    let (gave_up, next) = tokio::join!(biased; gives_up, limiter.acquire());
+    assert!(gave_up.is_err());
+    assert_eq!(next - start, 100 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pyrate_never_more_than_the_limit_in_any_window() {
+    let limiter = SlidingWindow::new(7, 100 * TICK);
+    let mut stamps = Vec::new();
+    for call in 0..300_u32 {
+        sleep(TICK * (call * 7919 % 23)).await;
+        stamps.extend(limiter.try_acquire());
+    }
+    assert!(stamps.len() > 100);
+    assert!(stamps.windows(8).all(|it| it[7] - it[0] >= 100 * TICK));
 }

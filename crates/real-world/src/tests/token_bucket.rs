@@ -1,4 +1,5 @@
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -193,8 +194,11 @@ async fn no_more_get_through_without_waiting() {
         .await
         .into_iter()
         .map(|it| it.expect("no panic"));
-    // Fewer if they meet at the lock.
-    assert!((1..=100).contains(&passed.sum::<u32>()));
+    assert_eq!(
+        passed.sum::<u32>(),
+        100,
+        "no fewer, though they meet at the lock"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,4 +277,233 @@ fn in_a_static_over_two_runtimes() {
 fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
     assert_linear_in_waiters(|_| TokenBucket::new(1, TICK));
     assert_linear_in_waiters(|number| TokenBucket::new(number, HOUR));
+}
+
+/// Two threads call at the same moment, each time on a new limiter for two.
+#[test]
+fn governor_two_threads_at_the_same_moment_both_get_through() {
+    let limiters: Vec<_> = (0..20_000).map(|_| TokenBucket::new(2, HOUR)).collect();
+    let turn = AtomicUsize::new(0);
+    let refused = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for (round, limiter) in limiters.iter().enumerate() {
+                    turn.fetch_add(1, SeqCst);
+                    while turn.load(SeqCst) < 2 * (round + 1) {
+                        std::thread::yield_now();
+                    }
+                    if limiter.try_acquire().is_err() {
+                        refused.fetch_add(1, SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(refused.load(SeqCst), 0);
+}
+
+#[test]
+fn governor_two_threads_far_below_the_quota_are_never_refused() {
+    let limiter = &TokenBucket::new(1_000_000_001, Duration::from_nanos(1));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..100_000 {
+                    assert!(limiter.try_acquire().is_ok());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn go_rate_of_fifteen_threads_exactly_the_burst_gets_through() {
+    for _ in 0..300 {
+        let limiter = &TokenBucket::new(5, HOUR);
+        let barrier = &std::sync::Barrier::new(15);
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..15)
+                .map(|_| {
+                    scope.spawn(move || {
+                        barrier.wait();
+                        usize::from(limiter.try_acquire().is_ok())
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|it| it.join().expect("no panic"))
+                .sum()
+        });
+        assert_eq!(passed, 5);
+    }
+}
+
+/// Callers that wait beside callers that do not: never more than the limit, and nobody is
+/// left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn limits_waiters_beside_others_on_threads_keep_to_the_rate() {
+    let limiter = Arc::new(TokenBucket::new(10, Duration::from_millis(3)));
+    let stamps = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let tasks = (0..16_u64).map(|task| {
+        let (limiter, stamps) = (Arc::clone(&limiter), Arc::clone(&stamps));
+        tokio::spawn(async move {
+            for call in 0..12_u64 {
+                let limit = Duration::from_millis((task + call) % 20);
+                let stamp = match (task + call) % 3 {
+                    0 => limiter.try_acquire().ok(),
+                    1 => timeout(limit, limiter.acquire()).await.ok(),
+                    _ => Some(limiter.acquire().await),
+                };
+                stamps.lock().expect("no panic").extend(stamp);
+            }
+        })
+    });
+    let all = timeout(HOUR / 60, join_all(tasks))
+        .await
+        .expect("nobody hangs");
+    assert!(all.iter().all(Result::is_ok));
+    let mut stamps = stamps.lock().expect("no panic").clone();
+    stamps.sort();
+    assert!(stamps.len() > 60);
+    assert_within(&stamps, 10, Duration::from_millis(3));
+    // No waiter is left: whoever comes now needs no turn.
+    sleep(Duration::from_secs(1)).await;
+    assert!(limiter.try_acquire().is_ok());
+}
+
+/// How many of these calls get a token.
+fn taken(bucket: &TokenBucket, calls: u32) -> u32 {
+    (0..calls)
+        .map(|_| u32::from(bucket.try_acquire().is_ok()))
+        .sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_rate_bursts_of_one_and_of_three() {
+    let bucket = TokenBucket::new(1, 100 * TICK);
+    for _ in 0..3 {
+        assert_eq!(taken(&bucket, 3), 1);
+        sleep(100 * TICK).await;
+    }
+    let bucket = TokenBucket::new(3, 100 * TICK);
+    assert_eq!(taken(&bucket, 4), 3);
+    sleep(200 * TICK).await;
+    assert_eq!(taken(&bucket, 3), 2);
+    sleep(700 * TICK).await;
+    assert_eq!(taken(&bucket, 4), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_rate_the_rate_in_the_long_run() {
+    let bucket = TokenBucket::new(100, 10 * TICK);
+    let mut passed = 0;
+    for _ in 0..2_500 {
+        passed += taken(&bucket, 1);
+        sleep(2 * TICK).await;
+    }
+    assert!((599..=601).contains(&passed), "{passed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_rate_a_cancelled_wait_gives_its_tokens_back() {
+    let bucket = TokenBucket::new(2, 100 * TICK);
+    bucket.acquire_many(2).await.expect("they fit");
+    assert!(timeout(10 * TICK, bucket.acquire_many(2)).await.is_err());
+    let start = Instant::now();
+    bucket.acquire_many(2).await.expect("they fit");
+    assert_eq!(start.elapsed(), 190 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_rate_a_deadline_too_short_for_the_wait_does_not_fail_early_differs() {
+    let bucket = TokenBucket::new(1, 100 * TICK);
+    bucket.acquire().await;
+    let start = Instant::now();
+    assert!(timeout(50 * TICK, bucket.acquire()).await.is_err());
+    assert_eq!(start.elapsed(), 50 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn governor_no_more_than_the_burst_after_a_long_pause() {
+    let bucket = TokenBucket::new(5, 200 * TICK);
+    for _ in 0..3 {
+        assert_eq!(taken(&bucket, 9), 5);
+        sleep(2_000 * TICK).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn governor_whoever_waits_as_long_as_told_gets_through() {
+    let bucket = TokenBucket::new(5, 200 * TICK);
+    for _ in 0..20 {
+        sleep(TICK).await;
+        if let Err(RetryAfter(wait)) = bucket.try_acquire() {
+            sleep(wait).await;
+            assert!(bucket.try_acquire().is_ok());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiolimiter_five_together_then_one_each_interval() {
+    let bucket = TokenBucket::new(5, Duration::from_secs(2));
+    let start = Instant::now();
+    let stamps = join_all((0..10).map(|_| bucket.acquire())).await;
+    let seconds: Vec<u64> = stamps.iter().map(|it| (*it - start).as_secs()).collect();
+    assert_eq!(seconds, [0, 0, 0, 0, 0, 2, 4, 6, 8, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiolimiter_a_smaller_amount_waits_behind_a_larger_one_differs() {
+    let bucket = TokenBucket::new(3, 1_000 * TICK);
+    bucket.acquire().await;
+    let start = Instant::now();
+    let (_, one) = tokio::join!(bucket.acquire_many(3), bucket.acquire());
+    assert_eq!(one - start, 2_000 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiolimiter_a_cancelled_waiter_does_not_delay_the_next() {
+    let bucket = TokenBucket::new(3, 1_000 * TICK);
+    bucket.acquire().await;
+    let start = Instant::now();
+    let gives_up = timeout(TICK, bucket.acquire_many(3));
+    let (gave_up, next) = tokio::join!(gives_up, bucket.acquire_many(3));
+    assert!(gave_up.is_err());
+    assert_eq!(next.map(|stamp| stamp - start), Ok(1_000 * TICK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaky_bucket_without_waiting_nobody_is_overtaken() {
+    let bucket = TokenBucket::new(1, 100 * TICK);
+    bucket.acquire().await;
+    let mut waits = Box::pin(bucket.acquire());
+    assert!(futures::poll!(waits.as_mut()).is_pending());
+    sleep(500 * TICK).await;
+    assert!(bucket.try_acquire().is_err());
+    drop(waits);
+    assert!(bucket.try_acquire().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaky_bucket_dropping_a_giant_waiter_lets_the_others_go() {
+    let bucket = TokenBucket::new(100, 5 * TICK);
+    bucket.acquire_many(100).await.expect("they fit");
+    let start = Instant::now();
+    let giant = timeout(400 * TICK, bucket.acquire_many(100));
+    let others = join_all((0..10).map(|_| bucket.acquire()));
+    let (giant, others) = tokio::join!(biased; giant, others);
+    assert!(giant.is_err());
+    assert!(others.iter().all(|stamp| *stamp - start == 400 * TICK));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pyrate_a_refusal_takes_nothing() {
+    let bucket = TokenBucket::new(1, 100 * TICK);
+    bucket.acquire().await;
+    assert_eq!(taken(&bucket, 100), 0);
+    sleep(100 * TICK).await;
+    assert_eq!(taken(&bucket, 2), 1);
 }
