@@ -11,7 +11,9 @@
 //!
 //! Trap: one IPv6 client has 2^64 addresses, so [`network`] makes one key of them.
 //!
-//! In production: `governor` has a limit for each key. Tests cannot pause its clock.
+//! In production: `governor` also has a cost for each request (`check_key_n`) and the
+//! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`, but
+//! its `until_ready` waits on the real clock.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!
@@ -40,7 +42,7 @@ pub struct TooMany {
 impl IntoResponse for TooMany {
     fn into_response(self) -> Response {
         // The header has whole seconds. Rounded down, a client would come too early.
-        let seconds = self.retry_after.as_millis().div_ceil(1_000);
+        let seconds = self.retry_after.as_nanos().div_ceil(1_000_000_000);
         let headers = [(header::RETRY_AFTER, seconds.to_string())];
         (StatusCode::TOO_MANY_REQUESTS, headers, self.to_string()).into_response()
     }
@@ -55,19 +57,18 @@ pub struct KeyedLimiter<K> {
 }
 
 impl<K: Eq + Hash> KeyedLimiter<K> {
-    /// Returns a limiter of `burst` requests at once and then one each `interval`, for
+    /// Returns a limiter of `burst` requests together and then one each `interval`, for
     /// each of the last `max_keys` keys.
     ///
     /// # Panics
     ///
-    /// If an argument is zero, or the time to fill a bucket is no [`Duration`].
+    /// If an argument is zero, or if an [`Instant`] cannot hold the time to fill a bucket.
     pub fn new(burst: u32, interval: Duration, max_keys: usize) -> Self {
         assert!(burst > 0 && max_keys > 0, "nothing would be let through");
         assert!(!interval.is_zero(), "an interval of zero is no limit");
-        assert!(
-            interval.checked_mul(burst).is_some(),
-            "it would never be full"
-        );
+        let fill = interval.checked_mul(burst);
+        let full = fill.and_then(|fill| Instant::now().checked_add(fill));
+        assert!(full.is_some(), "it would never be full");
         let full_at = Mutex::new(LruCache::new(max_keys));
         Self {
             burst,
@@ -88,9 +89,8 @@ impl<K: Eq + Hash> KeyedLimiter<K> {
         let full = full_at.get(&key).map_or(now, |full| now.max(*full));
         // What the bucket lacks if this token is taken, too.
         let lacks = (full - now) + self.interval;
-        if let Some(retry_after) = lacks.checked_sub(self.interval * self.burst)
-            && !retry_after.is_zero()
-        {
+        let retry_after = lacks.saturating_sub(self.interval * self.burst);
+        if !retry_after.is_zero() {
             return Err(TooMany { retry_after });
         }
         full_at.insert(key, now + lacks);

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
@@ -136,10 +137,64 @@ fn arguments_that_make_no_limit_are_refused() {
         (1, Duration::ZERO, 1),
         (1, SECOND, 0),
         (2, Duration::MAX, 1),
+        // A `Duration`, and no `Instant`.
+        (1, Duration::from_secs(u64::MAX / 2), 1),
     ] {
         let made = std::panic::catch_unwind(|| {
             KeyedLimiter::<u32>::new(burst, interval, max_keys);
         });
         assert!(made.is_err(), "{burst} {interval:?} {max_keys}");
+    }
+}
+
+#[test]
+fn governor_two_threads_far_below_the_quota_are_never_refused() {
+    let limiter = &KeyedLimiter::new(u32::MAX, Duration::from_nanos(1), 2);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..100_000 {
+                    assert!(limiter.check(1).is_ok());
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn governor_no_more_than_the_burst_after_a_long_pause() {
+    let limiter = KeyedLimiter::new(5, SECOND / 5, 2);
+    for _ in 0..3 {
+        let passed = (0..9).filter(|_| limiter.check("key").is_ok());
+        assert_eq!(passed.count(), 5);
+        advance(2 * SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn governor_idle_keys_stay_until_others_come_differs() {
+    let limiter = KeyedLimiter::new(1, SECOND, 2);
+    for key in ["a", "b", "c"] {
+        assert!(limiter.check(key).is_ok());
+    }
+    advance(3_600 * SECOND).await;
+    assert_eq!(limiter.keys(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pyrate_a_refusal_takes_nothing() {
+    let limiter = KeyedLimiter::new(1, SECOND, 2);
+    assert!(limiter.check("key").is_ok());
+    assert!((0..99).all(|_| limiter.check("key").is_err()));
+    advance(SECOND).await;
+    assert!(limiter.check("key").is_ok());
+}
+
+#[test]
+fn limits_less_than_a_millisecond_is_a_second_in_the_header() {
+    for retry_after in [1, 500_000, 1_000_000_000] {
+        let retry_after = Duration::from_nanos(retry_after);
+        let response = TooMany { retry_after }.into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     }
 }
