@@ -1,5 +1,4 @@
 import asyncio
-import math
 from collections import OrderedDict
 
 
@@ -8,57 +7,55 @@ class TtlCache:
 
     def __init__(self, capacity, ttl):
         if capacity < 1:
-            raise ValueError("a cache needs room for one entry")
+            raise ValueError("a cache needs room for one value")
         self._capacity = capacity
         self._ttl = ttl
-        # Tasks and when their results expire, least recently used first.
-        self._entries = OrderedDict()
+        # Values and when they expire, least recently used first.
+        self._values = OrderedDict()
+        self._loads = {}
 
     async def get_or_load(self, key, load, *args):
-        task, expires = self._entries.get(key, (None, None))
-        if task is None or (task.done() and expires <= self._now()):
-            task = asyncio.create_task(self._load(key, load, *args))
-            # Until it is loaded.
-            self._store(key, task, math.inf)
-        self._entries.move_to_end(key)
-        return await asyncio.shield(task)
+        try:
+            return self.get(key)
+        except KeyError:
+            pass
+        if key not in self._loads:
+            self._loads[key] = asyncio.create_task(self._load(key, load, *args))
+        return await asyncio.shield(self._loads[key])
 
     def get(self, key):
-        task, expires = self._entries[key]
-        if not task.done() or expires <= self._now():
+        value, expires = self._values[key]
+        if expires <= self._now():
+            del self._values[key]
             raise KeyError(key)
-        self._entries.move_to_end(key)
-        return task.result()
+        self._values.move_to_end(key)
+        return value
 
     def insert(self, key, value):
-        loaded = asyncio.get_running_loop().create_future()
-        loaded.set_result(value)
-        self._store(key, loaded, self._now() + self._ttl)
+        self._loads.pop(key, None)
+        self._store(key, value)
 
     def remove(self, key):
-        self._entries.pop(key, None)
+        self._loads.pop(key, None)
+        self._values.pop(key, None)
 
     async def _load(self, key, load, *args):
         task = asyncio.current_task()
         try:
             value = await load(*args)
-        except BaseException:
-            if self._is_current(key, task):
-                del self._entries[key]
-            raise
-        # Unless the value was changed meanwhile.
-        if self._is_current(key, task):
-            self._entries[key] = task, self._now() + self._ttl
-        return value
+            # Unless the value was changed meanwhile.
+            if self._loads.get(key) is task:
+                self._store(key, value)
+            return value
+        finally:
+            if self._loads.get(key) is task:
+                del self._loads[key]
 
-    def _is_current(self, key, task):
-        return self._entries.get(key, (None,))[0] is task
-
-    def _store(self, key, task, expires):
-        self._entries.pop(key, None)
-        if len(self._entries) == self._capacity:
-            self._entries.popitem(last=False)
-        self._entries[key] = task, expires
+    def _store(self, key, value):
+        self._values[key] = value, self._now() + self._ttl
+        self._values.move_to_end(key)
+        if len(self._values) > self._capacity:
+            self._values.popitem(last=False)
 
     def _now(self):
         return asyncio.get_running_loop().time()

@@ -1,25 +1,29 @@
-//! Cache with a time to live (TTL), a capacity (LRU) and one load a key: async memoize.
+//! Cache with a time to live (TTL), a capacity (LRU) and one load per key: async memoize.
 //!
 //! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once.
 //! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it must own its
-//! data ("borrowed data escapes outside of method"): give it an `Arc`.
+//! data ("borrowed data escapes outside of method"): give it an `Arc`. Only a load that
+//! succeeds takes room. To count misses, count loads.
 //!
-//! Bounds: `capacity` entries. unbounded: a load's time; evicted loads, which run on.
+//! Bounds: `capacity` values. An expired one stays in memory until its key is asked for
+//! again or it is evicted. Unbounded: the running loads, one per key, and their time.
 //!
 //! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
 //!
 //! Trap: a load that began before a change stores the old value. `remove` prevents this.
 //!
-//! In production: `moka` shards its lock, evicts by frequency, and has weights and an
-//! expiry for each entry. Its clock cannot be paused in a test.
+//! In production: `moka` shards its lock, evicts by frequency, and has weights, a listener
+//! for evictions, and an expiry for each entry. Its clock cannot be paused in a test.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!
 //! asyncio: asyncio.shield, asyncio.create_task, asyncio.timeout
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::hash::{Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hashlink::LinkedHashMap;
@@ -37,10 +41,11 @@ pub enum LoadError<E> {
     NoResult,
 }
 
-/// Keeps up to `capacity` values, and loads missing ones. Clones share the entries.
+/// Keeps up to `capacity` values, and loads missing ones. Clones share the values.
 ///
-/// If there are too many, the least recently used is evicted. Callers get clones of `V`:
-/// put large values into an `Arc`, and errors that are not `Clone`.
+/// If there are too many, the least recently used is evicted, even if another one has
+/// expired. Callers get clones of `V`: put large values into an `Arc`, and errors that
+/// are not `Clone`.
 #[derive(Clone, Debug)]
 pub struct TtlCache<K, V, E> {
     capacity: usize,
@@ -48,31 +53,53 @@ pub struct TtlCache<K, V, E> {
     entries: Arc<Mutex<Entries<K, V, E>>>,
 }
 
-/// Least recently used first. The standard library's hashing is safe from keys that are
-/// chosen to collide.
-type Entries<K, V, E> = LinkedHashMap<K, Load<V, E>, RandomState>;
+#[derive(Debug)]
+struct Entries<K, V, E> {
+    /// Least recently used first. The standard library's hashing is safe from keys that
+    /// are chosen to collide.
+    values: LinkedHashMap<K, Arc<Value<V>>, RandomState>,
+    loads: HashMap<K, Load<V, E>>,
+}
 
-/// `None` while the load runs. A value has the moment when it expires, if it ever does.
-type Load<V, E> = watch::Receiver<Option<Result<(V, Option<Instant>), E>>>;
+#[derive(Debug)]
+struct Value<V> {
+    value: V,
+    /// `None` if it never expires.
+    expires: Option<Instant>,
+}
+
+/// `None` while the load runs.
+type Load<V, E> = watch::Receiver<Option<Result<V, E>>>;
+
+/// What a caller finds that needs a value.
+enum Found<V, E> {
+    Kept(Arc<Value<V>>),
+    Running(Load<V, E>),
+    Missing(watch::Sender<Option<Result<V, E>>>, Load<V, E>),
+}
 
 impl<K, V, E> TtlCache<K, V, E>
 where
-    K: Clone + Eq + Hash,
+    K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Returns a cache of at most `capacity` entries. Each expires `ttl` after its load
+    /// Returns a cache of at most `capacity` values. Each expires `ttl` after its load
     /// has ended. With a `ttl` of zero, concurrent callers still share a load.
     ///
     /// # Panics
     ///
     /// If `capacity` is 0.
     pub fn new(capacity: usize, ttl: Duration) -> Self {
-        assert!(capacity > 0, "a cache needs room for one entry");
+        assert!(capacity > 0, "a cache needs room for one value");
+        let entries = Entries {
+            values: LinkedHashMap::default(),
+            loads: HashMap::new(),
+        };
         Self {
             capacity,
             ttl,
-            entries: Arc::default(),
+            entries: Arc::new(Mutex::new(entries)),
         }
     }
 
@@ -92,101 +119,181 @@ where
         key: K,
         load: impl Future<Output = Result<V, E>> + Send + 'static,
     ) -> Result<V, LoadError<E>> {
-        let (mut result, started, replaced) = {
-            let mut entries = self.lock();
-            match entries.to_back(&key) {
-                Some(entry) if is_usable(entry) => (entry.clone(), None, None),
-                _ => {
-                    let (sender, result) = watch::channel(None);
-                    let replaced = self.store(&mut entries, key.clone(), result.clone());
-                    (result, Some(sender), Some(replaced))
-                }
+        let mut result = match self.find(&key) {
+            Found::Kept(kept) => return Ok(kept.value.clone()),
+            Found::Running(result) => {
+                drop(load);
+                result
             }
-        };
-        // Not under the lock: the destructor of a value may use the cache.
-        drop(replaced);
-        match started {
-            Some(sender) => {
+            Found::Missing(sender, result) => {
+                let mut running = Running {
+                    key,
+                    result: result.clone(),
+                    entries: Arc::downgrade(&self.entries),
+                    capacity: self.capacity,
+                    value: None,
+                };
                 let ttl = self.ttl;
                 tokio::spawn(async move {
                     let result = load.await;
-                    let result = result.map(|it| (it, Instant::now().checked_add(ttl)));
+                    if let Ok(value) = &result {
+                        let (value, expires) = (value.clone(), expires_after(ttl));
+                        running.value = Some(Arc::new(Value { value, expires }));
+                    }
+                    // Before the callers hear of it: whoever asks again finds the value,
+                    // or starts the next load.
+                    drop(running);
                     sender.send_replace(Some(result));
                 });
+                result
             }
-            None => drop(load),
-        }
-        let ended = result.wait_for(Option::is_some).await;
-        let ended = ended.ok().and_then(|ended| ended.clone());
-        let error = match ended {
-            Some(Ok((value, _))) => return Ok(value),
-            Some(Err(error)) => LoadError::Failed(error),
-            None => LoadError::NoResult,
         };
-        let mut entries = self.lock();
-        if entries.get(&key).is_some_and(|it| it.same_channel(&result)) {
-            entries.remove(&key);
+        let ended = result.wait_for(Option::is_some).await;
+        match ended.ok().and_then(|ended| ended.clone()) {
+            Some(result) => result.map_err(LoadError::Failed),
+            None => Err(LoadError::NoResult),
         }
-        Err(error)
     }
 
     /// Returns the value that is kept for this key, which counts as a use.
     pub fn get(&self, key: &K) -> Option<V> {
-        let entry = self.lock().to_back(key)?.clone();
-        match &*entry.borrow() {
-            Some(Ok((value, expires))) if !is_past(*expires) => Some(value.clone()),
-            _ => None,
-        }
+        let kept = self.lock().get(key)?;
+        (!kept.is_expired()).then(|| kept.value.clone())
     }
 
     /// Keeps this value. The result of a running load goes to its callers and is not
     /// kept, as it may be older.
     pub fn insert(&self, key: K, value: V) {
-        let expires = Instant::now().checked_add(self.ttl);
-        let entry = watch::channel(Some(Ok((value, expires)))).1;
-        let replaced = self.store(&mut self.lock(), key, entry);
+        let expires = expires_after(self.ttl);
+        let value = Arc::new(Value { value, expires });
+        let replaced = {
+            let mut entries = self.lock();
+            entries.loads.remove(&key);
+            entries.store(key, value, self.capacity)
+        };
+        // Not under the lock: the destructor of a value may use the cache.
         drop(replaced);
     }
 
     /// Removes the value. The result of a running load goes to its callers and is not
     /// kept. Call this after the data has changed.
     pub fn remove(&self, key: &K) {
-        let removed = self.lock().remove(key);
+        let removed = {
+            let mut entries = self.lock();
+            entries.loads.remove(key);
+            entries.values.remove(key)
+        };
         drop(removed);
     }
 
-    /// Returns the entries that the new one replaces and evicts.
-    fn store(
-        &self,
-        entries: &mut Entries<K, V, E>,
-        key: K,
-        entry: Load<V, E>,
-    ) -> [Option<Load<V, E>>; 2] {
-        let replaced = entries.insert(key, entry);
-        let is_full = entries.len() > self.capacity;
-        let evicted = is_full.then(|| entries.pop_front()).flatten();
-        [replaced, evicted.map(|(_, entry)| entry)]
+    /// Removes all values, as [`remove`](Self::remove) does for one key.
+    pub fn clear(&self) {
+        let removed = {
+            let mut entries = self.lock();
+            entries.loads.clear();
+            std::mem::take(&mut entries.values)
+        };
+        drop(removed);
     }
 
-    /// A panic, for example in a `hash`, leaves the map whole.
+    fn find(&self, key: &K) -> Found<V, E> {
+        let (kept, found) = {
+            let mut entries = self.lock();
+            let kept = entries.get(key);
+            let found = match &kept {
+                Some(kept) if !kept.is_expired() => Found::Kept(Arc::clone(kept)),
+                _ => entries.join_load(key),
+            };
+            (kept, found)
+        };
+        // As above, if it has expired.
+        drop(kept);
+        found
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries<K, V, E>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 }
 
-/// Returns whether there is a value, or will be one.
-fn is_usable<V, E>(entry: &Load<V, E>) -> bool {
-    // A load that panicked has dropped its sender.
-    let is_running = entry.has_changed().is_ok();
-    match &*entry.borrow() {
-        Some(Ok((_, expires))) => !is_past(*expires),
-        Some(Err(_)) => false,
-        None => is_running,
+/// A panic, for example in a `hash`, leaves the maps whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Clone + Eq + Hash, V, E> Entries<K, V, E> {
+    /// Returns the value, and removes it if it has expired.
+    fn get(&mut self, key: &K) -> Option<Arc<Value<V>>> {
+        if self.values.to_back(key)?.is_expired() {
+            return self.values.remove(key);
+        }
+        self.values.get(key).cloned()
+    }
+
+    fn join_load(&mut self, key: &K) -> Found<V, E> {
+        if let Some(running) = self.loads.get(key) {
+            return Found::Running(running.clone());
+        }
+        let (sender, result) = watch::channel(None);
+        self.loads.insert(key.clone(), result.clone());
+        Found::Missing(sender, result)
     }
 }
 
-fn is_past(expires: Option<Instant>) -> bool {
-    expires.is_some_and(|expires| expires <= Instant::now())
+impl<K: Eq + Hash, V, E> Entries<K, V, E> {
+    /// Returns the values that the new one replaces and evicts.
+    fn store(
+        &mut self,
+        key: K,
+        value: Arc<Value<V>>,
+        capacity: usize,
+    ) -> [Option<Arc<Value<V>>>; 2] {
+        let replaced = self.values.insert(key, value);
+        let is_full = self.values.len() > capacity;
+        let evicted = is_full.then(|| self.values.pop_front()).flatten();
+        [replaced, evicted.map(|(_, value)| value)]
+    }
+}
+
+impl<V> Value<V> {
+    fn is_expired(&self) -> bool {
+        self.expires
+            .is_some_and(|expires| expires <= Instant::now())
+    }
+}
+
+fn expires_after(ttl: Duration) -> Option<Instant> {
+    Instant::now().checked_add(ttl)
+}
+
+/// A running load. When it ends, in whatever way, its key is free again.
+struct Running<K: Eq + Hash, V, E> {
+    key: K,
+    result: Load<V, E>,
+    /// Weak, so that a load keeps no values in memory.
+    entries: Weak<Mutex<Entries<K, V, E>>>,
+    capacity: usize,
+    value: Option<Arc<Value<V>>>,
+}
+
+impl<K: Eq + Hash, V, E> Drop for Running<K, V, E> {
+    fn drop(&mut self) {
+        let Some(entries) = self.entries.upgrade() else {
+            return;
+        };
+        let replaced = {
+            let mut entries = lock(&entries);
+            // `insert` and `remove` take a load out, as its value may be old by then.
+            let current = entries.loads.get(&self.key);
+            if !current.is_some_and(|it| it.same_channel(&self.result)) {
+                return;
+            }
+            let load = entries.loads.remove_entry(&self.key);
+            let kept = load.zip(self.value.take());
+            kept.map(|((key, _), value)| entries.store(key, value, self.capacity))
+        };
+        drop(replaced);
+    }
 }
 
 /// Counts the letters of its arguments, each only once: `cargo run -- Ann Ben Ann`.

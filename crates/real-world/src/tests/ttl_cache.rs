@@ -217,9 +217,10 @@ async fn as_a_plain_list_would() {
                 list.push((key, number, now + Duration::from_millis(TTL)));
             }
             _ => {
+                // An expired one that is asked for goes.
                 let fresh = kept.filter(|(_, _, expiry)| *expiry > now);
                 assert_eq!(cache.get(&counted(key)), fresh.map(|entry| entry.1));
-                list.extend(kept);
+                list.extend(fresh);
             }
         }
         let kept = Arc::strong_count(&copies) - 1;
@@ -452,4 +453,212 @@ fn ten_times_as_many_entries_cost_ten_times_as_much() {
             assert_eq!(cache.get(&key), Some(0));
         }
     });
+}
+
+/// In an outage, clients time out before the load fails.
+#[tokio::test(start_paused = true)]
+async fn errors_whose_callers_have_gone_evict_nothing() {
+    let cache = Cache::new(100, HOUR);
+    for key in 0..50 {
+        cache.insert(key, 1);
+    }
+    for key in 1_000..2_000 {
+        let fails = async {
+            sleep(10 * TICK).await;
+            Err(7)
+        };
+        assert!(timeout(TICK, cache.get_or_load(key, fails)).await.is_err());
+    }
+    sleep(HOUR / 2).await;
+    assert_eq!(tasks(), 0);
+    assert_eq!((0..50).filter(|key| cache.get(key).is_some()).count(), 50);
+    // Neither does a load that panics.
+    let panics = async {
+        sleep(10 * TICK).await;
+        panic!("scheduled")
+    };
+    assert!(
+        timeout(TICK, cache.get_or_load(3_000, panics))
+            .await
+            .is_err()
+    );
+    sleep(HOUR / 4).await;
+    assert_eq!((0..50).filter(|key| cache.get(key).is_some()).count(), 50);
+    assert_eq!(cache.get_or_load(3_000, async { Ok(3) }).await, Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn moka_one_load_per_key_even_if_more_keys_load_than_fit() {
+    let cache = Cache::new(2, HOUR);
+    let begun: [Arc<AtomicUsize>; 3] = Default::default();
+    let asks = (0..30).map(|number| {
+        let key = number % 3;
+        cache.get_or_load(key as u32, load(Arc::clone(&begun[key])))
+    });
+    assert!(join_all(asks).await.iter().all(|value| *value == Ok(1)));
+    assert_eq!(begun.map(|begun| begun.load(SeqCst)), [1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cachetools_only_a_kept_value_evicts() {
+    let cache = Cache::new(2, HOUR);
+    cache.insert(1, 1);
+    cache.insert(2, 2);
+    assert!(cache.get_or_load(3, async { Err(404) }).await.is_err());
+    assert_eq!((cache.get(&1), cache.get(&2)), (Some(1), Some(2)));
+    assert_eq!(cache.get_or_load(3, async { Ok(3) }).await, Ok(3));
+    assert_eq!((cache.get(&1), cache.get(&2)), (None, Some(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cachetools_an_expired_value_is_freed_when_it_is_asked_for() {
+    let value = Arc::new(());
+    let cache: TtlCache<u32, Arc<()>, ()> = TtlCache::new(3, 10 * TICK);
+    cache.insert(1, Arc::clone(&value));
+    cache.insert(2, Arc::clone(&value));
+    sleep(10 * TICK).await;
+    assert!(cache.get(&1).is_none());
+    assert_eq!(
+        Arc::strong_count(&value),
+        2,
+        "the other one was not asked for"
+    );
+    assert!(cache.get_or_load(2, async { Err(()) }).await.is_err());
+    assert_eq!(Arc::strong_count(&value), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cachetools_an_expired_value_is_evicted_in_its_turn_differs() {
+    // cachetools drops expired values first; the page says that this one does not.
+    let cache = Cache::new(2, 10 * TICK);
+    cache.insert(1, 1);
+    sleep(6 * TICK).await;
+    cache.insert(2, 2);
+    assert_eq!(cache.get(&1), Some(1));
+    sleep(5 * TICK).await;
+    cache.insert(3, 3);
+    assert_eq!((cache.get(&2), cache.get(&3)), (None, Some(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cachetools_an_overwritten_value_gets_a_new_ttl() {
+    let cache = Cache::new(2, 10 * TICK);
+    cache.insert(1, 1);
+    sleep(6 * TICK).await;
+    cache.insert(1, 2);
+    sleep(6 * TICK).await;
+    assert_eq!(cache.get(&1), Some(2));
+    sleep(4 * TICK).await;
+    assert_eq!(cache.get(&1), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cachetools_a_read_does_not_prolong_a_value() {
+    let cache = Cache::new(2, 10 * TICK);
+    cache.insert(1, 1);
+    for _ in 0..9 {
+        sleep(TICK).await;
+        assert_eq!(cache.get(&1), Some(1));
+    }
+    sleep(TICK).await;
+    assert_eq!(cache.get(&1), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiocache_clear_removes_all_and_what_loads_is_not_kept() {
+    let cache = Cache::new(5, HOUR);
+    for key in 0..5 {
+        cache.insert(key, 1);
+    }
+    let begun = Arc::default();
+    let clear = async {
+        sleep(TICK).await;
+        cache.clear();
+    };
+    let ask = cache.get_or_load(9, load(Arc::clone(&begun)));
+    assert_eq!(tokio::join!(ask, clear), (Ok(1), ()));
+    assert!((0..10).all(|key| cache.get(&key).is_none()));
+    assert_eq!(cache.get_or_load(9, load(begun)).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_lru_concurrent_callers_share_a_load_and_its_error() {
+    let cache = Cache::new(2, HOUR);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let asks = (0..10).map(|_| {
+        let begun = Arc::clone(&begun);
+        cache.get_or_load(1, async move {
+            begun.fetch_add(1, SeqCst);
+            sleep(TICK).await;
+            Err(7)
+        })
+    });
+    let failed = Err(LoadError::Failed(7));
+    assert!(join_all(asks).await.iter().all(|it| *it == failed));
+    assert_eq!(begun.load(SeqCst), 1);
+    assert_eq!(
+        cache.get_or_load(1, async { Ok(1) }).await,
+        Ok(1),
+        "not kept"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_lru_a_cancelled_caller_cancels_no_other() {
+    let cache = Cache::new(2, HOUR);
+    let begun = Arc::default();
+    let first = timeout(TICK, cache.get_or_load(1, load(Arc::clone(&begun))));
+    let second = cache.get_or_load(1, load(Arc::clone(&begun)));
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_err());
+    assert_eq!((second, begun.load(SeqCst)), (Ok(1), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_lru_the_ttl_counts_from_the_end_of_the_load() {
+    let cache = Cache::new(2, 10 * TICK);
+    let begun = Arc::default();
+    assert_eq!(cache.get_or_load(1, load(begun)).await, Ok(1));
+    sleep(9 * TICK).await;
+    assert_eq!(cache.get(&1), Some(1));
+    sleep(TICK).await;
+    assert_eq!(cache.get(&1), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn moka_a_panicked_load_does_not_wedge_its_key_differs() {
+    // moka lets a waiter load; here all waiters get an error, and the next caller loads.
+    let cache = Cache::new(2, HOUR);
+    let panics = cache.get_or_load(1, async {
+        sleep(TICK).await;
+        panic!("scheduled")
+    });
+    let waits = cache.get_or_load(1, async { Ok(1) });
+    let (first, second) = tokio::join!(panics, waits);
+    assert_eq!(
+        (first, second),
+        (Err(LoadError::NoResult), Err(LoadError::NoResult))
+    );
+    assert_eq!(cache.get_or_load(1, async { Ok(2) }).await, Ok(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn moka_different_keys_load_concurrently() {
+    let cache = Cache::new(10, HOUR);
+    let start = Instant::now();
+    let asks = (0..10).map(|key| cache.get_or_load(key, load(Arc::default())));
+    join_all(asks).await;
+    assert_eq!(start.elapsed(), 5 * TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn moka_a_value_that_is_read_is_not_the_next_to_go() {
+    let cache = Cache::new(3, HOUR);
+    for key in 1..=3 {
+        cache.insert(key, 0);
+    }
+    cache.get(&1);
+    cache.insert(4, 0);
+    let kept: Vec<_> = (1..=4).filter(|key| cache.get(key).is_some()).collect();
+    assert_eq!(kept, [1, 3, 4]);
 }
