@@ -1,32 +1,41 @@
 //! Cron: run a job every night at three in a time zone, across changes of the clocks.
 //!
 //! After each run, compute the next one from the date and the zone: the next night may be
-//! 23 or 25 hours away. A time that the clocks skip comes an hour later, and of a time
-//! that comes twice the first counts. The job is awaited, so runs never overlap: what is
-//! due during a run is left out. The clock is an argument, so tests pass their own.
+//! 23 or 25 hours away. A time that the clocks skip comes later by as much as they skip,
+//! and of a time that comes twice the first counts. The job is awaited, so runs never
+//! overlap: what is due during a run is left out. The clock is an argument, so tests pass
+//! their own.
 //!
-//! Bounds: one run at a time. unbounded: the time of a run. Put a `timeout` into the job.
+//! Bounds: one run at a time. Unbounded: the time of a run. Put a `timeout` into the job.
 //!
-//! Trap: on Linux, Tokio's clock stands still while the computer sleeps. A `sleep` of
-//! eight hours ends too late. Sleep a minute at most, then read the wall clock again.
+//! Trap: on Linux and macOS, Tokio's clock stands still while the computer sleeps. A
+//! `sleep` of eight hours ends too late. Sleep a minute at most, then read the wall clock
+//! again.
 //!
 //! Trap: a container often runs in UTC and has no time zones: "failed to find time zone".
 //! Name the zone, and put the database into the program: `tzdb-bundle-always`.
+//!
+//! In production: `croner` reads cron expressions, with weekdays, months and the last day.
+//! Its `find_next_occurrence` can be the argument `next`.
 //!
 //! See also: `scheduler` (every n seconds), `lease` (one of several servers).
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, asyncio.Event, loop.time
 
+use std::future::Future;
 use std::time::Duration;
 
-use jiff::Zoned;
 use jiff::civil::Time;
+use jiff::{SignedDuration, Zoned};
 use tokio::select;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// The longest sleep before the wall clock is read again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// If the clock is set back by more than this, it was wrong before.
+const LONGEST_STEP_BACK: SignedDuration = SignedDuration::from_hours(3);
 
 /// Returns the first moment after `after` at which clocks in its zone show `time`.
 ///
@@ -48,8 +57,11 @@ pub fn next_daily(after: &Zoned, time: Time) -> Result<Zoned, jiff::Error> {
 /// waits for the end of the current run.
 ///
 /// `now` reads the wall clock. `next` gets a moment, and returns the next one at which
-/// the job is due. The job gets that moment. If the clock is set back, no run is
-/// repeated. Runs that were due while the program did not run are not made up for.
+/// the job is due. The job gets that moment. Runs that were due while the program did not
+/// run are not made up for.
+///
+/// If the clock is set back by up to three hours, no run is repeated. If it is set back
+/// further, the schedule continues from the new time.
 ///
 /// Dropping the future drops the current run. A panic of the job ends the schedule.
 ///
@@ -66,26 +78,27 @@ where
     F: Future<Output = ()>,
 {
     let mut last = now();
+    let mut due = next(&last)?;
     loop {
-        let due = next(&now().max(last))?;
-        select! {
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            () = wait_until(&due, &now) => {}
+        let time = now();
+        if last.duration_since(&time) > LONGEST_STEP_BACK {
+            last = time.clone();
+            due = next(&last)?;
+        }
+        let left = due.duration_since(&time);
+        if left.is_positive() {
+            select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = sleep(left.unsigned_abs().min(LONGEST_SLEEP)) => continue,
+            }
+        }
+        if stop.is_cancelled() {
+            return Ok(());
         }
         job(due.clone()).await;
-        last = due;
-    }
-}
-
-/// Waits until the wall clock shows this moment.
-async fn wait_until(due: &Zoned, now: impl Fn() -> Zoned) {
-    loop {
-        let left = due.duration_since(&now());
-        if !left.is_positive() {
-            return;
-        }
-        sleep(left.unsigned_abs().min(LONGEST_SLEEP)).await;
+        last = now().max(due);
+        due = next(&last)?;
     }
 }
 

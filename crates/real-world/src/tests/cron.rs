@@ -292,3 +292,102 @@ async fn a_clock_that_is_set_back_during_a_run_repeats_no_run() {
     assert!(timeout(60 * HOUR, running).await.is_err());
     assert_eq!(runs.taken(), ["01 03:00:00", "02 03:00:00", "03 03:00:00"]);
 }
+
+/// A computer without a battery begins years ahead, until it has asked a time server.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_at_the_start_does_not_stop_the_schedule() {
+    for ahead in ["2026-05-02T12:00", "2027-05-01T12:00", "2040-01-01T00:00"] {
+        let clock = Clock::new(&format!("{ahead}[Europe/Berlin]"));
+        let setting = async {
+            sleep(HOUR).await;
+            clock.set("2026-05-01T12:00[Europe/Berlin]");
+        };
+        let (runs, ()) = tokio::join!(run_for(3, &clock, Duration::ZERO), setting);
+        assert_eq!(
+            runs,
+            ["02 03:00:00", "03 03:00:00", "04 03:00:00"],
+            "{ahead}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_for_a_while_runs_once_more_and_then_as_usual() {
+    let clock = Clock::new("2026-05-01T12:00[Europe/Berlin]");
+    let setting = async {
+        sleep(HOUR).await;
+        clock.set("2027-05-01T13:00[Europe/Berlin]");
+        sleep(HOUR).await;
+        clock.set("2026-05-01T14:00[Europe/Berlin]");
+    };
+    let (runs, ()) = tokio::join!(run_for(2, &clock, Duration::ZERO), setting);
+    assert_eq!(runs.len(), 3);
+    assert_eq!(runs[1..], ["02 03:00:00", "03 03:00:00"]);
+}
+
+/// An hour ahead and back again: nothing runs twice.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_ahead_by_an_hour_repeats_no_run() {
+    let clock = Clock::new("2026-05-01T03:30[Europe/Berlin]");
+    let setting = async {
+        sleep(HOUR / 60).await;
+        clock.set("2026-05-01T02:31[Europe/Berlin]");
+    };
+    let (runs, ()) = tokio::join!(run_for(1, &clock, Duration::ZERO), setting);
+    assert_eq!(
+        runs, [""; 0],
+        "the run at three was that of the wrong clock"
+    );
+}
+
+#[test]
+fn apscheduler_the_gap_of_lord_howe_is_half_an_hour() {
+    let at = time(2, 15, 0, 0);
+    let after = "2026-10-04T00:00[Australia/Lord_Howe]";
+    assert_eq!(next(after, at), "2026-10-04T02:45+11:00");
+}
+
+#[test]
+fn croniter_a_time_in_the_gap_comes_at_gap_and_offset_differs() {
+    // croniter takes the end of the gap, 03:00.
+    let after = "2026-03-08T00:00[America/New_York]";
+    assert_eq!(next(after, time(2, 30, 0, 0)), "2026-03-08T03:30-04:00");
+}
+
+#[test]
+fn croniter_a_time_that_comes_twice_fires_once_differs() {
+    // croniter and APScheduler fire twice.
+    let after = "2026-11-01T00:00[America/New_York]";
+    let at = time(1, 30, 0, 0);
+    assert_eq!(next(after, at), "2026-11-01T01:30-04:00");
+    let after = "2026-11-01T01:30-04:00[America/New_York]";
+    assert_eq!(next(after, at), "2026-11-02T01:30-05:00");
+}
+
+#[test]
+fn apscheduler_a_leap_day() {
+    assert_eq!(
+        next("2024-02-28T04:00[UTC]", THREE),
+        "2024-02-29T03:00+00:00"
+    );
+    assert_eq!(
+        next("2023-02-28T04:00[UTC]", THREE),
+        "2023-03-01T03:00+00:00"
+    );
+}
+
+#[test]
+fn croniter_midnight_of_a_zone_whose_gap_is_at_midnight() {
+    // In Cairo the clocks go from 00:00 to 01:00.
+    let after = "2026-04-23T12:00[Africa/Cairo]";
+    assert_eq!(next(after, Time::MIN), "2026-04-24T01:00+03:00");
+}
+
+#[test]
+fn croniter_the_next_of_a_moment_that_fires_is_the_day_after() {
+    let mut last = zoned("2026-05-01T03:00[Asia/Kathmandu]");
+    for day in 2..=31 {
+        last = next_daily(&last, THREE).expect("before the year 10000");
+        assert_eq!((last.day(), last.hour()), (day, 3));
+    }
+}
