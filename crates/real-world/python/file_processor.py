@@ -3,6 +3,7 @@
 # ///
 import asyncio
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -17,9 +18,14 @@ def walk(folder):
             yield (Path(path) / name).relative_to(folder)
 
 
+def is_part(file):
+    # Other programs have files that end in .part, too.
+    return re.fullmatch(r"\.processing-[0-9a-f]{16}\.part", file.name)
+
+
 def list_files(folder):
     """The files in a folder and in those within it, as paths from there, sorted."""
-    return sorted(file for file in walk(folder) if file.suffix != ".part")
+    return sorted(file for file in walk(folder) if not is_part(file))
 
 
 def prepare(source, target):
@@ -29,7 +35,7 @@ def prepare(source, target):
     if source.is_relative_to(target) or target.is_relative_to(source):
         raise ValueError("one folder lies within the other")
     for file in walk(target):
-        if file.suffix == ".part":
+        if is_part(file):
             (target / file).unlink(missing_ok=True)
 
 
@@ -48,7 +54,7 @@ async def process_file(convert, source, target):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     # With a random name: a run that was cancelled may still rename or remove its own.
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    part = target.with_name(f".processing-{secrets.token_hex(8)}.part")
     try:
         async with aiofiles.open(source) as lines, aiofiles.open(part, "w") as output:
             await convert(lines, output)

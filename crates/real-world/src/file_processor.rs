@@ -1,7 +1,7 @@
 //! Process thousands of files: N at a time, resumable, each written whole or not at all.
 //!
-//! A file is written beside its final name, as a hidden `.part` file, and renamed when
-//! its bytes are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the
+//! A file is written beside its final name, as a hidden file, and renamed when its bytes
+//! are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the
 //! next run continues. It skips each file that has the modification time of its source.
 //!
 //! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
@@ -22,7 +22,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::{Stream, StreamExt, stream};
 use tempfile::TempPath;
@@ -54,7 +54,7 @@ pub enum Outcome {
 }
 
 /// Returns the files in a folder and its subfolders, as sorted relative paths. Links and
-/// `.part` files are left out.
+/// unfinished files are left out.
 pub async fn list_files(folder: PathBuf) -> io::Result<Vec<PathBuf>> {
     let listed = spawn_blocking(move || {
         let mut files = walk(&folder)?;
@@ -65,8 +65,13 @@ pub async fn list_files(folder: PathBuf) -> io::Result<Vec<PathBuf>> {
     listed.await?
 }
 
+/// The start of the names of unfinished files. Six characters and `.part` follow.
+const PREFIX: &str = ".processing-";
+
 fn is_part(file: &Path) -> bool {
-    file.extension() == Some("part".as_ref())
+    let name = file.file_name().and_then(|name| name.to_str());
+    let random = name.and_then(|it| it.strip_prefix(PREFIX)?.strip_suffix(".part"));
+    random.is_some_and(|random| random.len() == 6)
 }
 
 fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -89,7 +94,7 @@ fn walk(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Creates the folder `target`, and removes `.part` files that a killed program left
+/// Creates the folder `target`, and removes unfinished files that a killed program left
 /// there. Fails if the folders are the same, or one lies within the other.
 pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
     let prepared = spawn_blocking(move || {
@@ -101,7 +106,7 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
         }
         for file in walk(&target)?.iter().filter(|file| is_part(file)) {
             match std::fs::remove_file(target.join(file)) {
-                // A stream that was just dropped removes its own `.part` files.
+                // A stream that was just dropped removes its own files.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -116,7 +121,7 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
 ///
 /// Whatever stops the program, no file in `target` is half written. An error or a panic
 /// affects only its file. Dropping the stream aborts the conversions, which remove their
-/// `.part` files a moment later.
+/// unfinished files a moment later.
 ///
 /// Only one program may write into a folder: `std::fs::File::try_lock` keeps others out.
 ///
@@ -134,7 +139,7 @@ pub fn process<C: Convert>(
     let tasks = stream::iter(files).map(move |file| {
         let (from, to) = (source.join(&file), target.join(&file));
         let task = tokio::spawn(process_file(Arc::clone(&converter), from, to));
-        // The tasks run on while nobody polls the stream.
+        // The tasks keep running while nobody polls the stream.
         let task = AbortOnDropHandle::new(task);
         async move { (file, task.await.unwrap_or_else(|panic| Err(panic.into()))) }
     });
@@ -166,7 +171,7 @@ fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     // In the same folder, as a file cannot be renamed into another file system. The name
     // is random, as a dropped stream may still rename or remove its own file.
     let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(".").suffix(".part");
+    let builder = builder.prefix(PREFIX).rand_bytes(6).suffix(".part");
     // `tempfile_in` would make a file that only its owner may read.
     let part = builder.make_in(folder, |path| std::fs::File::create_new(path))?;
     let (output, part) = part.into_parts();
@@ -198,10 +203,27 @@ async fn process_file<C: Convert>(
         output.set_modified(begun.modified)?;
         // Without this, a power cut may leave an empty file, which the next run skips.
         output.sync_all()?;
-        begun.part.persist(target).map_err(|failed| failed.error)
+        rename_over(&begun.part, &target)?;
+        // The name is no longer there, so nothing is to be removed.
+        let _ = begun.part.keep();
+        Ok::<_, io::Error>(())
     });
     renamed.await??;
     Ok(Outcome::Written)
+}
+
+/// Renames the file, also over another one. Windows refuses while somebody has the target
+/// open, so there it tries for a second.
+fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
+    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+        match std::fs::rename(part, target) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            renamed => return renamed,
+        }
+    }
+    std::fs::rename(part, target)
 }
 
 /// Removes the spaces at the end of each line.

@@ -220,7 +220,7 @@ async fn dropped_at_each_await_it_leaves_whole_files_only() {
         assert_eq!(converter.running.load(SeqCst), 0);
         look(&source, &target, 1);
         let again = process_all(&converter, &source, &target, 2).await;
-        assert!(again.values().all(Result::is_ok));
+        assert!(again.values().all(Result::is_ok), "{again:?}");
         assert_eq!(look(&source, &target, 1), (3, 0));
     }
     assert!(polls > 3, "it was dropped a few times");
@@ -266,9 +266,10 @@ async fn neither_folder_lies_within_the_other() {
     }
     assert!(source.join("others.part").exists());
     fs::create_dir_all(&target).expect("writable");
-    fs::write(target.join("000.a.part"), "").expect("writable");
+    let left = target.join(".processing-abc123.part");
+    fs::write(&left, "").expect("writable");
     prepare(source, target.clone()).await.expect("writable");
-    assert!(!target.join("000.a.part").exists());
+    assert!(!left.exists());
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,7 +278,8 @@ async fn hundreds_with_some_that_fail_and_never_more_at_once() {
     for (number, text) in [(6, "fail"), (10, "panic"), (14, "fail")] {
         fs::write(source.join(format!("{number:03}")), text).expect("writable");
     }
-    fs::write(source.join("001.part"), "of others").expect("writable");
+    let left = source.join(".processing-abc123.part");
+    fs::write(left, "of another run").expect("writable");
     let converter = Slowly::new(1);
     let outcomes = process_all(&converter, &source, &target, 20).await;
     assert_eq!(outcomes.len(), 300);
@@ -344,4 +346,35 @@ async fn a_name_may_be_as_long_as_the_system_allows() {
 fn none_at_a_time() {
     let (nowhere, none) = (PathBuf::new(), Vec::new());
     drop(process(Slowly::new(1), nowhere.clone(), nowhere, none, 0));
+}
+
+#[tokio::test]
+async fn files_of_others_that_end_in_part_are_left_alone() {
+    let (_folder, source, target) = folders(1);
+    let ours = [".processing-abc123.part", "deep/.processing-ABCdef.part"];
+    let others = [
+        "movie.part",
+        "deep/a.iso.part",
+        ".hidden.part",
+        ".abc123.part",
+        ".processing-notes.part",
+        "processing-abc123.part",
+        "part",
+    ];
+    fs::create_dir_all(target.join("deep")).expect("writable");
+    for name in ours.iter().chain(&others) {
+        fs::write(target.join(name), "x").expect("writable");
+        let copy = source.join(name);
+        fs::write(copy, "x").expect("writable");
+    }
+    let prepared = prepare(source.clone(), target.clone()).await;
+    prepared.expect("writable");
+    for name in others {
+        assert!(target.join(name).exists(), "{name} is not ours");
+    }
+    for name in ours {
+        assert!(!target.join(name).exists(), "{name} is left over");
+    }
+    let listed = list_files(source).await.expect("readable");
+    assert_eq!(listed.len(), 1 + others.len(), "{listed:?}");
 }
