@@ -21,6 +21,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
@@ -51,11 +52,27 @@ fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
     part.write_all(contents)?;
     // Otherwise a power cut may leave the new name without the bytes.
     part.as_file().sync_all()?;
-    part.persist(path)?;
+    rename_over(part.path(), path)?;
+    // The name is no longer there, so nothing is to be removed.
+    let _ = part.into_temp_path().keep();
     // The name is on the disk when the folder is synced. Windows cannot open a folder.
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// Renames the file, also over another one. Windows refuses while somebody has the target
+/// open, so there it tries for a second.
+fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
+    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+        match fs::rename(part, target) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            renamed => return renamed,
+        }
+    }
+    fs::rename(part, target)
 }
 
 /// Writes its arguments into a file: `cargo run -- notes.txt tea cake`.
