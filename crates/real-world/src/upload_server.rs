@@ -2,13 +2,14 @@
 //!
 //! The body goes to a hidden file beside the target. It gets its final name when all
 //! bytes are on the disk. Even after a power cut, readers find the old file or the whole
-//! new one. If the client leaves, the hidden file is removed.
+//! new one. If the client leaves, the hidden file is removed. A resumed upload, as `curl -C`
+//! sends it with `Content-Range`, is refused: its tail would replace the file.
 //!
-//! Bounds: [`Limits`] for the bytes, the time and the number of uploads. unbounded:
+//! Bounds: [`Limits`] for the bytes, the time and the number of uploads. Unbounded:
 //! stored files; connections that send no request, for which see `api_server`.
 //!
-//! Trap: a server that refuses a body and closes the connection at once may lose its
-//! answer. Read on for a while.
+//! Trap: a server that refuses a body and closes the connection immediately may lose its
+//! answer. It has to read for a while longer.
 //!
 //! Trap: a client's file name may be `..`, hidden or too long, and a disk error contains
 //! paths. Accept few characters, and log errors instead of sending them.
@@ -30,7 +31,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use futures::StreamExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{error::Elapsed, timeout};
@@ -62,6 +63,8 @@ pub struct UploadStore {
 enum Refusal {
     #[error("not a name for a file")]
     BadName,
+    #[error("a part of a file cannot be stored: send all of it")]
+    Partial,
     #[error("more than {0} bytes")]
     TooLarge(u64),
     #[error("too slow")]
@@ -77,7 +80,7 @@ enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::BadName | Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::BadName | Self::Partial | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -93,6 +96,9 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// The start of the names of unfinished files.
+const PREFIX: &str = ".uploading-";
+
 impl UploadStore {
     /// Creates the folder, and removes the unfinished files of a server that was killed.
     /// Only one server may use a folder.
@@ -103,7 +109,8 @@ impl UploadStore {
                 let entry = entry?;
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                if name.starts_with('.') && name.ends_with(".part") {
+                let is_part = name.starts_with(PREFIX) && name.ends_with(".part");
+                if is_part && entry.file_type()?.is_file() {
                     fs::remove_file(entry.path())?;
                 }
             }
@@ -132,10 +139,8 @@ impl UploadStore {
         let Ok(permit) = Arc::clone(&store.permits).try_acquire_owned() else {
             return Refusal::Busy.into_response();
         };
-        let length = headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let mut body = body.into_data_stream();
-        match store.store(&name, length, &mut body).await {
+        match store.store(&name, &headers, &mut body).await {
             Ok(size) => {
                 (StatusCode::CREATED, format!("{size} bytes stored")).into_response()
             }
@@ -154,26 +159,33 @@ impl UploadStore {
     async fn store(
         &self,
         name: &str,
-        length: Option<u64>,
+        headers: &HeaderMap,
         body: &mut BodyDataStream,
     ) -> Result<u64, Refusal> {
         let limits = self.limits;
         if !is_name(name) {
             return Err(Refusal::BadName);
         }
+        if headers.contains_key(header::CONTENT_RANGE) {
+            return Err(Refusal::Partial);
+        }
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > limits.max_bytes) {
             return Err(Refusal::TooLarge(limits.max_bytes));
         }
         let folder = Arc::clone(&self.folder);
         let part = spawn_blocking(move || {
             let mut builder = tempfile::Builder::new();
-            let builder = builder.prefix(".").suffix(".part");
+            let builder = builder.prefix(PREFIX).suffix(".part");
             // `tempfile_in` would make a file that only its owner may read.
             builder.make_in(folder, |path| fs::File::create_new(path))
         });
         // The file is removed when `path` is dropped.
         let (file, path) = part.await.map_err(io::Error::from)??.into_parts();
-        let mut file = tokio::fs::File::from_std(file);
+        // Each write of a `tokio::fs::File` is a trip to another thread.
+        let file = tokio::fs::File::from_std(file);
+        let mut file = BufWriter::with_capacity(1 << 16, file);
         let receive = async {
             let mut size = 0;
             while let Some(chunk) = timeout(limits.stall, body.next()).await? {
@@ -187,13 +199,33 @@ impl UploadStore {
             Ok(size)
         };
         let size = timeout(limits.max_time, receive).await??;
+        file.flush().await?;
         // Otherwise a power cut may leave the name without the bytes.
-        file.sync_all().await?;
+        file.get_ref().sync_all().await?;
         let target = self.folder.join(name);
-        let renamed = spawn_blocking(move || path.persist(target)).await;
-        renamed.map_err(io::Error::from)?.map_err(io::Error::from)?;
+        let renamed = spawn_blocking(move || {
+            rename_over(&path, &target)?;
+            // The name is no longer there, so nothing is to be removed.
+            let _ = path.keep();
+            Ok::<_, io::Error>(())
+        });
+        renamed.await.map_err(io::Error::from)??;
         Ok(size)
     }
+}
+
+/// Renames the file, also over another one. Windows refuses while somebody has the target
+/// open, so there it tries for a second.
+fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
+    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+        match fs::rename(part, target) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            renamed => return renamed,
+        }
+    }
+    fs::rename(part, target)
 }
 
 /// Returns whether the name is harmless in a path of Unix, a shell and a log. Windows
@@ -220,14 +252,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let store = UploadStore::open(folder.into(), limits).await?;
     let listener = tokio::net::TcpListener::bind(address).await?;
-    let ctrl_c = async {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let server = axum::serve(listener, store.router());
+    let server = server.with_graceful_shutdown(stop.clone().cancelled_owned());
+    let ended = async {
         // If the signal cannot be caught, Ctrl-C ends the program as usual.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        stop.cancel();
+        // A client that never ends its request would keep the server running.
+        tokio::time::sleep(Duration::from_secs(10)).await;
     };
-    let server = axum::serve(listener, store.router());
-    Ok(server.with_graceful_shutdown(ctrl_c).await?)
+    tokio::select! {
+        served = server => Ok(served?),
+        () = ended => Err("some uploads had not ended".into()),
+    }
 }
 
 //@ clock: real

@@ -210,10 +210,36 @@ async fn of_clients_that_leave_nothing_is_left() {
 #[tokio::test]
 async fn a_start_removes_what_a_killed_server_has_left() {
     let folder = tempfile::tempdir().expect("there is room");
-    for name in [".abc.part", "whole", ".hidden", "a.part"] {
+    for name in [
+        ".uploading-abc.part",
+        "whole",
+        ".hidden",
+        "a.part",
+        ".b.part",
+    ] {
         fs::write(folder.path().join(name), "x").expect("there is room");
     }
+    // A folder of somebody else, whatever its name.
+    let inner = folder.path().join(".uploading-x.part");
+    fs::create_dir(inner).expect("there is room");
     let store = UploadStore::open(folder.path().to_owned(), LIMITS).await;
     store.expect("it is a folder");
-    assert_eq!(names(folder.path()), [".hidden", "a.part", "whole"]);
+    let left = [".b.part", ".hidden", ".uploading-x.part", "a.part", "whole"];
+    assert_eq!(names(folder.path()), left);
+}
+
+/// `curl -C 5 -T file` sends the rest of a file.
+#[tokio::test]
+async fn a_part_of_a_file_is_refused() {
+    let server = Server::start(LIMITS).await;
+    assert_eq!(server.put("a", "0123456789").await.0, 201);
+    let request = server.client.put(format!("http://{}/a", server.address));
+    let request = request
+        .header("content-range", "bytes 5-9/10")
+        .body("56789");
+    let response = soon(request.send()).await.expect("an answer");
+    assert_eq!(response.status().as_u16(), 400);
+    let stored = fs::read(server.folder.path().join("a")).expect("it is there");
+    assert_eq!(stored, b"0123456789");
+    assert_eq!(server.names(), ["a"]);
 }
