@@ -13,23 +13,14 @@ use catalog::speed::{Measured, Of, Peer, Ratio, Speed};
 use catalog::versions;
 use catalog::workspace::Workspace;
 
-use crate::row::{Contestant, How, Row, Work};
-
-/// How much is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Enough for figures that count.
-    Full,
-    /// A tenth of it, for a look.
-    Quick,
-    /// So little that only the results of the work count, not the figures.
-    Check,
-}
+use crate::row::{How, Row, Work};
 
 /// What contestants are run with, and how often.
 pub struct Rounds<'a> {
     workspace: &'a Workspace,
-    effort: Effort,
+    count: usize,
+    /// How much of a row's size is done.
+    part: fn(u64) -> u64,
     /// This program.
     program: PathBuf,
     /// The interpreter with the twins' packages.
@@ -38,22 +29,19 @@ pub struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     /// Looks for what contestants need.
-    pub fn new(workspace: &'a Workspace, effort: Effort) -> Result<Self> {
+    pub fn new(
+        workspace: &'a Workspace,
+        count: usize,
+        part: fn(u64) -> u64,
+    ) -> Result<Self> {
         let python = Python::find().map_err(anyhow::Error::msg)?;
         Ok(Self {
             workspace,
-            effort,
+            count,
+            part,
             program: env::current_exe()?,
             python: python.environment(workspace)?,
         })
-    }
-
-    fn count(&self) -> usize {
-        match self.effort {
-            Effort::Full => 7,
-            Effort::Quick => 3,
-            Effort::Check => 1,
-        }
     }
 
     /// Runs the contestants in turn, and compares what they cost.
@@ -62,32 +50,27 @@ impl<'a> Rounds<'a> {
     ///
     /// When a contestant fails, or did other work than ours.
     pub fn measure(&self, row: &Row) -> Result<Measured> {
-        let size = match self.effort {
-            Effort::Full => row.size,
-            Effort::Quick => row.size / 10,
-            Effort::Check => row.size.min(200),
-        };
+        let size = (self.part)(row.size);
         let mut values = vec![Vec::new(); row.contestants.len()];
         let mut sum_of_ours = None;
-        for _ in 0..self.count() {
-            for (contestant, values) in row.contestants.iter().zip(&mut values) {
-                let work = self.once(row, contestant, size)?;
+        for _ in 0..self.count {
+            for ((name, how), values) in row.contestants.iter().zip(&mut values) {
+                let work = self.once(row, name, how, size)?;
                 let expected = (size, *sum_of_ours.get_or_insert(work.sum));
                 let done = (work.items, work.sum);
                 ensure!(
                     done == expected,
-                    "{}: {} did {done:?} items and sum, not {expected:?}",
+                    "{}: {name} did {done:?} items and sum, not {expected:?}",
                     row.name,
-                    contestant.name
                 );
-                values.push(work.value);
+                values.push(work.value.context("it was not timed")?);
             }
         }
         let peers = row.contestants.iter().zip(&values).skip(1);
-        let peers = peers.map(|(peer, theirs)| Peer {
-            name: peer.name.to_owned(),
+        let peers = peers.map(|((name, how), theirs)| Peer {
+            name: (*name).to_owned(),
             value: median(theirs),
-            ratio: compare(peer, &values[0], theirs),
+            ratio: compare(how.of(), &values[0], theirs),
         });
         Ok(Measured {
             name: row.name.clone(),
@@ -96,25 +79,23 @@ impl<'a> Rounds<'a> {
             unit: row.unit,
             items: size,
             ours: median(&values[0]),
-            // Agreed for the whole work.
-            at_most: row.at_most.filter(|_| self.effort == Effort::Full),
             peers: peers.collect(),
         })
     }
 
     /// Runs a contestant in a process of its own.
-    fn once(&self, row: &Row, contestant: &Contestant, size: u64) -> Result<Work> {
-        let mut command = match contestant.how {
+    fn once(&self, row: &Row, name: &str, how: &How, size: u64) -> Result<Work> {
+        let mut command = match how {
             How::Rust(_) => {
                 let mut command = Command::new(&self.program);
-                command.args(["--once", &row.name, contestant.name]);
+                command.args(["--once", &row.name, name]);
                 command
             }
             How::Python(function) => {
-                let script = self.workspace.root.join("tools/bench/python/run.py");
+                let script = self.workspace.root.join("tools/bench/contestants.py");
                 let mut command = Command::new(&self.python);
                 command.args(["-I", "-X", "utf8"]).arg(script);
-                command.args([contestant.name, function]);
+                command.args([name, function]);
                 command
             }
         };
@@ -122,12 +103,12 @@ impl<'a> Rounds<'a> {
         serde_json::from_str(&text).with_context(|| format!("{command:?} printed {text}"))
     }
 
-    /// The results, with the versions of what the rows use.
-    pub fn result(&self, measurements: Vec<Measured>, used: &[&str]) -> Result<Speed> {
+    /// The results, with the versions of the contestants and of what they use.
+    pub fn result(&self, measurements: Vec<Measured>) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
         let names = measurements.iter().flat_map(|it| &it.peers);
         let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        names.extend(used);
+        names.extend(["aiohttp", "axum", "reqwest", "tokio"]);
         names.sort_unstable();
         names.dedup();
         let root = &self.workspace.root;
@@ -138,11 +119,7 @@ impl<'a> Rounds<'a> {
                 let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
                 after.split([' ', '\n', ';']).next()
             };
-            if let Some(version) = versions::locked(&lock, name) {
-                versions.push(format!("{name} {version}"));
-            }
-            if let Some(version) = pinned() {
-                let name = if name == "redis" { "redis-py" } else { name };
+            if let Some(version) = versions::locked(&lock, name).or_else(pinned) {
                 versions.push(format!("{name} {version}"));
             }
         }
@@ -150,16 +127,15 @@ impl<'a> Rounds<'a> {
             date: jiff::Zoned::now().date().to_string(),
             machine: machine(),
             versions,
-            rounds: self.count(),
+            rounds: self.count,
             measurements,
-            servers: None,
+            earlier: Vec::new(),
         })
     }
 }
 
 /// Compares the two of each round.
-fn compare(peer: &Contestant, ours: &[f64], theirs: &[f64]) -> Ratio {
-    let of = peer.of;
+fn compare(of: Of, ours: &[f64], theirs: &[f64]) -> Ratio {
     let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| match of {
         Of::PeerByOurs | Of::ServerByOurs => theirs / ours,
         Of::OursByPeer => ours / theirs,
@@ -170,7 +146,6 @@ fn compare(peer: &Contestant, ours: &[f64], theirs: &[f64]) -> Ratio {
         median: median(&ratios),
         low: ratios.iter().copied().fold(f64::INFINITY, f64::min),
         high: ratios.iter().copied().fold(0.0, f64::max),
-        goal: peer.goal,
     }
 }
 
@@ -199,31 +174,13 @@ mod tests {
     use catalog::speed::Of;
 
     use super::compare;
-    use crate::row::{Contestant, How};
 
     #[test]
     fn ratios_are_of_runs_beside_each_other() {
         // The second round was slow for both.
         let (ours, theirs) = ([1.0, 10.0, 2.0], [2.0, 30.0, 2.0]);
-        let peer = |of, goal| {
-            let (name, how, goal) = ("peer", How::Python(""), Some(goal));
-            Contestant {
-                name,
-                how,
-                of,
-                goal,
-            }
-        };
-        let ratio = compare(&peer(Of::PeerByOurs, 2.0), &ours, &theirs);
-        assert_eq!((ratio.of, ratio.median), (Of::PeerByOurs, 2.0));
-        assert_eq!((ratio.low, ratio.high), (1.0, 3.0));
-        assert!(ratio.is_met());
-        assert!(!compare(&peer(Of::PeerByOurs, 2.1), &ours, &theirs).is_met());
-        let ratio = compare(&peer(Of::OursByPeer, 0.4), &ours, &theirs);
-        assert_eq!((ratio.of, ratio.median), (Of::OursByPeer, 0.5));
-        assert!(!ratio.is_met());
-        assert!(compare(&peer(Of::OursByPeer, 0.5), &ours, &theirs).is_met());
-        let ratio = compare(&peer(Of::ServerByOurs, 2.0), &ours, &theirs);
-        assert_eq!((ratio.of, ratio.median), (Of::ServerByOurs, 2.0));
+        let ratio = compare(Of::PeerByOurs, &ours, &theirs);
+        assert_eq!((ratio.low, ratio.median, ratio.high), (1.0, 2.0, 3.0));
+        assert_eq!(compare(Of::OursByPeer, &ours, &theirs).median, 0.5);
     }
 }

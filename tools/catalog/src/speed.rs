@@ -21,16 +21,17 @@ pub struct Speed {
     pub rounds: usize,
     /// In the order of the tables.
     pub measurements: Vec<Measured>,
-    /// The patterns on servers, which are measured by themselves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub servers: Option<Box<Speed>>,
+    /// What was measured before, and is not measured again: the patterns on servers, and
+    /// special cases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Speed>,
 }
 
 impl Speed {
-    /// Returns all measurements, those on servers last.
+    /// Returns all measurements, the earlier ones last.
     pub fn all(&self) -> impl Iterator<Item = &Measured> {
-        let servers = self.servers.iter().flat_map(|it| &it.measurements);
-        self.measurements.iter().chain(servers)
+        let earlier = self.earlier.iter().flat_map(|it| &it.measurements);
+        self.measurements.iter().chain(earlier)
     }
 }
 
@@ -89,8 +90,6 @@ pub struct Measured {
     pub items: u64,
     /// Ours, for all items: the median of the rounds.
     pub ours: f64,
-    /// What `ours` is not to exceed, if that was agreed.
-    pub at_most: Option<f64>,
     /// The others.
     pub peers: Vec<Peer>,
 }
@@ -117,8 +116,6 @@ pub struct Ratio {
     pub low: f64,
     /// The highest of the rounds.
     pub high: f64,
-    /// What the median is to be: at least with asyncio, at most with a crate.
-    pub goal: Option<f64>,
 }
 
 /// Which value is divided by which.
@@ -131,16 +128,6 @@ pub enum Of {
     OursByPeer,
     /// The server's by ours: how many times as much the pattern costs there.
     ServerByOurs,
-}
-
-impl Ratio {
-    /// Whether the median is what it is to be.
-    pub fn is_met(&self) -> bool {
-        self.goal.is_none_or(|goal| match self.of {
-            Of::PeerByOurs | Of::ServerByOurs => self.median >= goal,
-            Of::OursByPeer => self.median <= goal,
-        })
-    }
 }
 
 /// Where the results stand.
