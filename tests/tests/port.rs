@@ -1,5 +1,5 @@
-//! `cargo xtask port`: what it finds in Python programs, and its whole report of two.
-//! `SNAPSHOTS=overwrite` writes the reports anew: they quote tables and headers.
+//! `cargo xtask port`: what it finds in Python programs, and its whole report of one.
+//! `SNAPSHOTS=overwrite` writes the report again: it quotes tables and headers.
 
 // A test fails by a panic.
 #![allow(clippy::unwrap_used)]
@@ -47,11 +47,6 @@ fn report(program: &str) -> String {
 #[test]
 fn a_web_service() {
     snapbox::assert_data_eq!(report("service.py"), file!["port/service.txt"].raw());
-}
-
-#[test]
-fn a_crawler() {
-    snapbox::assert_data_eq!(report("crawler.py"), file!["port/crawler.txt"].raw());
 }
 
 #[test]

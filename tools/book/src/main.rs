@@ -5,7 +5,6 @@
 //! named after pages turn it into Markdown by the files under `templates/`, and [`render`]
 //! has mdBook make the pages.
 
-mod beside;
 mod chapters;
 mod checks;
 mod compile_fail;
@@ -14,9 +13,9 @@ mod example_page;
 mod guide_page;
 mod list_pages;
 mod markup;
+mod other_forms;
 mod render;
 mod search;
-mod serve;
 mod speed_page;
 mod tasks;
 mod timeline;
@@ -38,10 +37,6 @@ struct Options {
     /// Open it in the browser.
     #[arg(long)]
     open: bool,
-    /// Serve it on this machine, and make it anew whenever a file changes; open pages
-    /// reload.
-    #[arg(long)]
-    serve: bool,
     /// Where its pages go [default: target/book].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -59,25 +54,17 @@ fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::open()?;
     let default = workspace.target.join("book");
     let out = absolute(options.out.as_ref().unwrap_or(&default))?;
+    let started = Instant::now();
     let mut runs = Runs::default();
-    let mut make = || -> Result<()> {
-        let started = Instant::now();
-        let workspace = Workspace::open()?;
-        let runs = (!options.no_run).then_some(&mut runs);
-        let contents = Contents::read(&workspace, &out, runs)?;
-        render::render(&contents, &out)?;
-        println!(
-            "{}: {} examples, {:.1} s",
-            out.join("index.html").display(),
-            contents.entries().count(),
-            started.elapsed().as_secs_f64()
-        );
-        Ok(())
-    };
-    make()?;
-    if options.serve {
-        return serve::serve(&workspace.root, &out, options.open, make);
-    }
+    let runs = (!options.no_run).then_some(&mut runs);
+    let contents = Contents::read(&workspace, &out, runs)?;
+    render::render(&contents, &out)?;
+    println!(
+        "{}: {} examples, {:.1} s",
+        out.join("index.html").display(),
+        contents.entries().count(),
+        started.elapsed().as_secs_f64()
+    );
     if options.open {
         let index = out.join("index.html");
         opener::open(&index)

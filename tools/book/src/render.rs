@@ -10,7 +10,7 @@ use mdbook_renderer::config::Config;
 use mdbook_renderer::{RenderContext, Renderer as _};
 
 use crate::contents::Contents;
-use crate::{beside, example_page, guide_page, list_pages, search, speed_page};
+use crate::{example_page, guide_page, list_pages, other_forms, search, speed_page};
 
 /// Makes the pages in `out`.
 pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
@@ -34,7 +34,7 @@ pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
     rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
     let address = context.config.html_config().unwrap_or_default().site_url;
     let index = search::replace(contents, out)?;
-    beside::write(contents, &context.book, address.as_deref(), &index, out)
+    other_forms::write(contents, &context.book, address.as_deref(), &index, out)
 }
 
 fn book(contents: &Contents<'_>) -> Result<Book> {

@@ -4,13 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::thread;
-use std::time::Duration;
 
 use regex::Regex;
 use tempfile::TempDir;
@@ -249,10 +245,6 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
         } else {
             assert!(["404.html", "toc.html"].contains(&path.as_str()), "{path}");
         }
-        assert!(
-            !page.contains("rel=\"canonical\""),
-            "{path}: there is no address"
-        );
     }
 
     // An agent reads all of SKILL.md whenever the skill is used: at most 5,000 tokens, as
@@ -276,33 +268,6 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
         }
     }
     assert!(examples.captures_iter(mistakes).count() > 10);
-}
-
-#[test]
-fn with_an_address_pages_name_themselves_and_there_is_a_site_map() {
-    let copy = Copy::new();
-    let address = "https://example.org/book/";
-    copy.replace(
-        "docs/book.toml",
-        "# site-url = \"https://HOST/\":",
-        &format!("site-url = \"{address}\" #"),
-    );
-    let pages = copy.made();
-    let link =
-        format!("<link rel=\"canonical\" href=\"{address}concurrency/gather.html\">");
-    assert!(pages["concurrency/gather.html"].contains(&link));
-    let preview =
-        format!("<meta property=\"og:image\" content=\"{address}preview.png\">");
-    assert!(pages["index.html"].contains(&preview));
-    assert!(copy.at("target/book/preview.png").exists());
-    let map = copy.read("target/book/sitemap.xml");
-    assert!(map.contains(&format!(
-        "<url><loc>{address}concurrency/gather.html</loc></url>"
-    )));
-    assert!(
-        copy.read("target/book/llms.txt")
-            .contains(&format!("({address}concurrency/gather.html.md)"))
-    );
 }
 
 /// What cargo makes of these commands in an empty project: lines of a manifest.
@@ -444,41 +409,6 @@ fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
 }
 
 #[test]
-fn pages_change_with_their_files_and_others_do_not() {
-    let (_, before) = unchanged();
-    let copy = Copy::new();
-    let golden = "crates/iterators/golden/generator.txt";
-    copy.replace(
-        golden,
-        "Nothing has been generated yet",
-        "Nothing is there yet",
-    );
-    let twin = "crates/iterators/python/generator.py";
-    copy.replace(twin, "def show(", "def present(");
-    copy.replace(
-        "crates/iterators/src/stream_by_hand.rs",
-        "use std::",
-        "use  std::",
-    );
-    let after = copy.made();
-    let page = &after["iterators/generator.html"];
-    assert!(page.contains("Nothing is there yet") && page.contains("def present("));
-    assert!(after["iterators/stream_by_hand.html"].contains("use  std::"));
-    // The index of the search is new, and so is its name in each page.
-    let index = Regex::new("searchindex-[0-9a-f]+").unwrap();
-    let without = |page| index.replace_all(page, "");
-    let changed = after.iter().filter(|(path, page)| {
-        let old = &before[path.as_str()];
-        without(old) != without(page)
-    });
-    let changed: Vec<&String> = changed.map(|(path, _)| path).collect();
-    assert_eq!(
-        changed,
-        ["iterators/generator.html", "iterators/stream_by_hand.html"]
-    );
-}
-
-#[test]
 fn every_place_that_refers_to_a_deleted_example_is_named() {
     let copy = Copy::new();
     let chapter = "# A chapter\n\n[it](example:iterators/generator)\n\n\
@@ -614,69 +544,4 @@ fn a_folder_of_somebody_else_is_not_emptied() {
         "{said}"
     );
     assert_eq!(copy.read("mine/letter.txt"), "Dear");
-}
-
-/// The answer of a server at `http://HOST/`, line by line.
-fn get(address: &str, path: &str) -> impl Iterator<Item = String> {
-    let host = address.trim_start_matches("http://").trim_end_matches('/');
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(180)))
-        .unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    BufReader::new(stream).lines().map(Result::unwrap)
-}
-
-#[test]
-fn open_pages_reload_when_the_book_was_made_anew() {
-    let copy = Copy::new();
-    let mut command = copy.book();
-    command
-        .arg("--serve")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut server = command.spawn().unwrap();
-    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let mut errors = BufReader::new(server.stderr.take().unwrap()).lines();
-    let mut lines = lines.map(Result::unwrap);
-    let line = lines
-        .find(|line| line.contains("(Ctrl-C ends it)"))
-        .unwrap();
-    let address = line.split(' ').next().unwrap();
-    let served = || get(address, "/iterators/generator.html").collect::<String>();
-    let events = served();
-    let (_, events) = events
-        .split_once("data-event-stream=\"")
-        .expect("the script that reloads");
-    let mut events = get(address, events.split('"').next().unwrap());
-
-    // Reading changes nothing.
-    let questions = copy.read("docs/questions.tsv");
-    thread::sleep(Duration::from_secs(2));
-
-    // A change that cannot be made into a book, and then one that can: the page reloads
-    // for the second, when what it gets is new.
-    copy.write(
-        "docs/questions.tsv",
-        "question\texamples\nWhere?\tno/such_thing\n",
-    );
-    assert!(errors.any(|line| line.unwrap().contains("no example `no/such_thing`")));
-    assert!(!served().contains("Nothing is there yet"));
-    let golden = "crates/iterators/golden/generator.txt";
-    copy.replace(
-        golden,
-        "Nothing has been generated yet",
-        "Nothing is there yet",
-    );
-    copy.write("docs/questions.tsv", &questions);
-    assert!(events.any(|line| line.contains("reload")));
-    assert!(served().contains("Nothing is there yet"));
-    server.kill().unwrap();
-    server.wait().unwrap();
-    let made = lines.filter(|line| line.contains(" examples, "));
-    assert_eq!(made.count(), 1, "once for the change");
 }

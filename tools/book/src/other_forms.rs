@@ -1,8 +1,7 @@
 //! What stands beside the pages: their text as Markdown, a skill for coding agents, snippets
-//! for editors, and what search engines read.
+//! for editors, and the description that search engines read.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -46,17 +45,9 @@ struct Llms<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "sitemap.xml", escape = "html")]
-struct SiteMap<'a> {
-    pages: &'a [Page],
-    address: &'a str,
-}
-
-#[derive(Template)]
 #[template(path = "head.html", escape = "html")]
 struct Head<'a> {
     page: &'a Page,
-    address: Option<&'a str>,
 }
 
 /// What is said of a page.
@@ -131,7 +122,7 @@ pub fn write(
         for path in first.into_iter().chain([page.path.as_str()]) {
             let path = out.join(path);
             let html = read(&path)?.replace(index, latest_index);
-            replace(&path, &head(&page, address, &unused, &html)?)?;
+            replace(&path, &head(&page, &unused, &html)?)?;
         }
         pages.push(page);
     }
@@ -142,12 +133,6 @@ pub fn write(
     };
     write("llms.txt", &llms.render()?)?;
     write("llms-full.txt", &full.join("\n---\n\n"))?;
-    if let Some(address) = address {
-        let pages = &pages;
-        write("sitemap.xml", &SiteMap { pages, address }.render()?)?;
-        let preview = contents.workspace.root.join("docs/theme/preview.png");
-        fs::copy(preview, out.join("preview.png"))?;
-    }
     skill(contents, &out.join("skill/asyncio-to-tokio"))?;
     snippets(contents, &out.join("snippets"))
 }
@@ -203,13 +188,8 @@ fn page(chapter: &Chapter, id: &str, text: &str, begins: Option<String>) -> Page
 /// Finds in what mdBook puts around each page: what no page uses, and a third of its size.
 const UNUSED: &str = r"(?s)<!--.*?-->|<template id=fa-(?:eye|eye-slash|play|clock-rotate-left)>.*?</template>|\n\s+";
 
-/// Adds what search engines and previews read to a page that mdBook has written.
-fn head(
-    page: &Page,
-    address: Option<&str>,
-    unused: &Regex,
-    html: &str,
-) -> Result<String> {
+/// Adds a description, and the way to the Markdown, to a page that mdBook has written.
+fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {
     let parts = html.split_once("<main>").and_then(|(before, rest)| {
         let (main, after) = rest.split_once("</main>")?;
         let start = "<meta name=\"description\" content=\"";
@@ -225,7 +205,7 @@ fn head(
         "<div role=\"banner\" id=\"mdbook-menu-bar\"",
         1,
     );
-    let head = Head { page, address }.render()?;
+    let head = Head { page }.render()?;
     // mdBook takes every link to Markdown for one to a page.
     let main = parts[2].replace("/SKILL.html", "/SKILL.md");
     Ok(format!("{top}{head}{bar}<main>{main}</main>{after}"))
