@@ -58,7 +58,11 @@ fn main() -> Result<ExitCode> {
             "gate/changed_program",
         ));
     }
-    trials.extend(checks.into_iter().map(|check| trial(check, python.is_ok())));
+    trials.extend(
+        checks
+            .into_iter()
+            .map(|check| trial(check, python.as_ref().ok())),
+    );
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let judged = usize::try_from(conclusion.num_passed + conclusion.num_failed)?;
@@ -75,20 +79,29 @@ fn main() -> Result<ExitCode> {
         ensure!(judged + ignored == all, "{judged} of {all} were judged");
         match ignored {
             0 => println!("judged: {counts}, as many as there are files"),
-            _ => println!("judged: {counts}; but no twin, as there is no CPython"),
+            _ => println!(
+                "judged: {counts}; but not {ignored} twins: no CPython is new enough"
+            ),
         }
     }
     Ok(conclusion.exit_code())
 }
 
-fn trial(check: Check<'static>, has_python: bool) -> Trial {
-    let is_twin = matches!(check, Check::Example { way: Way::Twin, .. });
+fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
+    let cannot_run = match check {
+        Check::Example {
+            way: Way::Twin,
+            example,
+            ..
+        } => !python.is_some_and(|python| python.is_new_enough_for(example)),
+        _ => false,
+    };
     let name = check.to_string();
     let trial = Trial::test(name, move || {
         let checker = CHECKER.get().ok_or("nothing was built")?;
         checker.judge(&check).map_err(failed)
     });
-    trial.with_ignored_flag(is_twin && !has_python)
+    trial.with_ignored_flag(cannot_run)
 }
 
 /// What is wrong with an example.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use catalog::python::Python;
-use catalog::report::counted;
+use catalog::report::{Failure, counted};
 use catalog::transcript::{SLACK, Transcript, diff};
 use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
@@ -50,6 +50,14 @@ pub fn bless(workspace: &Workspace, filter: &str) -> Result<Outcome> {
         }
         let mut outcome = Ok(());
         for (program, golden) in programs {
+            if program == Program::Twin
+                && let Some(python) = &python
+                && !python.is_new_enough_for(example)
+            {
+                let problem = format!("its twin needs a newer one than {python}");
+                outcome = Err(Failure::new(example.id(), problem));
+                continue;
+            }
             let real = example.header.checks.real_clock;
             match checker.record(Run {
                 example,

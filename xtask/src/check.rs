@@ -134,16 +134,16 @@ impl Options {
         &self,
         workspace: &'a Workspace,
         examples: &[&'a Example],
-        has_python: bool,
+        python: Option<&Python>,
     ) -> Result<Vec<Check<'a>>> {
         let mut checks = plan::all(workspace, examples)?;
         checks.retain(|check| {
             self.does(match check {
                 Check::CompileFail(..) => Kind::CompileFail,
-                Check::Example { way, .. } => match way {
+                Check::Example { example, way, .. } => match way {
                     Way::Run => Kind::Run,
                     Way::Spawn => Kind::Spawn,
-                    Way::Twin if !has_python => return false,
+                    Way::Twin if !runs(python, example) => return false,
                     Way::Twin => Kind::Twin,
                     Way::Copy => Kind::Copy,
                 },
@@ -173,7 +173,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         return Err(WrongCall(format!("`{filter}` is not checked{left_out}")).into());
     }
     let python = options.python()?;
-    let mut checks = options.checks(workspace, &examples, python.is_some())?;
+    let mut checks = options.checks(workspace, &examples, python.as_ref())?;
     plan::in_good_order(&mut checks);
     let is_twin =
         |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
@@ -299,6 +299,19 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether there is a Python that is new enough for the twin. If it is too old, says so.
+fn runs(python: Option<&Python>, example: &Example) -> bool {
+    let is_enough = |python: &Python| {
+        let is_enough = python.is_new_enough_for(example);
+        if !is_enough {
+            let id = example.id();
+            eprintln!("The twin of {id} is not run: it needs a newer one than {python}");
+        }
+        is_enough
+    };
+    python.is_some_and(is_enough)
 }
 
 /// Says how many examples agree with their twins, and how many do not, or have none.

@@ -39,7 +39,7 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
         failures: Vec::new(),
     };
     let names = python_names(workspace)?;
-    for section in &workspace.sections {
+    for section in workspace.sections.iter().chain(&workspace.probes) {
         problems.check_sources(section)?;
         problems.check_strays(section, &section.dir.join("python"), "py", "twin")?;
         problems.check_strays(section, &section.dir.join("golden"), "txt", "golden")?;

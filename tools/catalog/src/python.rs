@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::files::read;
 use crate::process::printed;
-use crate::workspace::Workspace;
+use crate::workspace::{Example, Workspace};
 
 /// The oldest minor version of Python 3 that has what the twins use.
 const OLDEST_MINOR: u32 = 11;
@@ -48,6 +48,11 @@ impl Python {
             "this needs CPython 3.{OLDEST_MINOR} or later; install it, or name it in \
              the variable PYTHON{problems}"
         ))
+    }
+
+    /// Whether it is as new as the example says that its twin needs: `python: 3.13`.
+    pub fn is_new_enough_for(&self, example: &Example) -> bool {
+        example.header.checks.python.unwrap_or(OLDEST_MINOR) <= self.minor
     }
 
     /// The interpreter itself.

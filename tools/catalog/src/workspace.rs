@@ -28,6 +28,9 @@ pub struct Workspace {
     pub command: &'static str,
     /// In the order of the workspace's members, which is the reading order.
     pub sections: Vec<Section>,
+    /// Sections outside of `crates`, which nobody reads or pastes: they are only checked, by
+    /// name.
+    pub probes: Vec<Section>,
 }
 
 /// A binary crate that holds examples.
@@ -56,6 +59,8 @@ pub struct Example {
     pub section: String,
     /// The example's own name.
     pub name: String,
+    /// Whether readers paste it: its section is in `crates`.
+    pub is_pasted: bool,
     /// The heading that it stands under in the section's `main.rs`: `Rate limits`.
     pub group: String,
     /// The Rust program.
@@ -128,6 +133,7 @@ impl Example {
         let golden = goldens.join(format!("{name}.txt"));
         Ok(Self {
             section: section.to_owned(),
+            is_pasted: dir.parent().is_some_and(|it| it.ends_with("crates")),
             group: group.clone(),
             source,
             demo: beside("demos").filter(|path| path.exists()),
@@ -177,7 +183,7 @@ impl Workspace {
     /// As [`open`](Self::open).
     pub fn of(metadata: Metadata, command: &'static str) -> Result<Self> {
         let root = metadata.workspace_root.clone().into_std_path_buf();
-        let mut sections = Vec::new();
+        let (mut sections, mut probes) = (Vec::new(), Vec::new());
         for package in metadata.workspace_packages() {
             let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
             if !uses_runner || !package.targets.iter().any(Target::is_bin) {
@@ -189,6 +195,8 @@ impl Workspace {
             let main = dir.join("src/main.rs");
             let listed = listed(&read(&main)?);
             let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
+            let is_read = dir.parent().is_some_and(|it| it.ends_with("crates"));
+            let sections = if is_read { &mut sections } else { &mut probes };
             sections.push(Section {
                 examples: examples.collect::<Result<_>>()?,
                 description: package.description.clone().unwrap_or_default(),
@@ -220,10 +228,11 @@ impl Workspace {
             root,
             command,
             sections,
+            probes,
         })
     }
 
-    /// Every example, section by section.
+    /// Every example that readers read, section by section.
     pub fn examples(&self) -> impl Iterator<Item = &Example> {
         self.sections.iter().flat_map(|section| &section.examples)
     }
@@ -232,8 +241,11 @@ impl Workspace {
     /// matter.
     fn named(&self, name: &str) -> Vec<&Example> {
         let name = name.to_lowercase();
+        let probes = self.probes.iter().flat_map(|section| &section.examples);
+        let probes = probes.filter(|probe| probe.id() == name);
         self.examples()
             .filter(|example| example.id() == name || example.name == name)
+            .chain(probes)
             .collect()
     }
 
@@ -248,6 +260,9 @@ impl Workspace {
                 self.examples()
                     .filter(|example| example.id().contains(&part)),
             );
+            let probes = self.probes.iter().filter(|it| part.starts_with(&it.name));
+            let probes = probes.flat_map(|section| &section.examples);
+            found.extend(probes.filter(|probe| probe.id().contains(&part)));
         }
         if found.is_empty() {
             bail!(self.no_such_example("no example matches", filter));
@@ -307,7 +322,8 @@ impl Workspace {
     /// The section of this name, or a [`WrongCall`] with the names that there are.
     pub fn section(&self, name: &str) -> Result<&Section> {
         let lower = name.to_lowercase();
-        let found = self.sections.iter().find(|section| section.name == lower);
+        let mut sections = self.sections.iter().chain(&self.probes);
+        let found = sections.find(|section| section.name == lower);
         found.ok_or_else(|| {
             let names = self.sections.iter().map(|section| section.name.as_str());
             let names = names.collect::<Vec<&str>>().join(", ");

@@ -28,7 +28,8 @@ impl Way {
     /// matter, and an error.
     pub fn applies_to(self, example: &Example) -> bool {
         match self {
-            Self::Run | Self::Copy => true,
+            Self::Run => true,
+            Self::Copy => example.is_pasted,
             Self::Spawn => example.header.checks.not_send.is_none(),
             Self::Twin => example.has_twin(),
         }
@@ -103,7 +104,7 @@ pub fn all<'a>(
     examples: &[&'a Example],
 ) -> Result<Vec<Check<'a>>> {
     let mut checks = Vec::new();
-    for section in &workspace.sections {
+    for section in workspace.sections.iter().chain(&workspace.probes) {
         let own = || examples.iter().filter(|it| it.section == section.name);
         for example in own() {
             let ways = Way::ALL.into_iter().filter(|way| way.applies_to(example));

@@ -10,6 +10,8 @@ pub struct Directives {
     pub real_clock: bool,
     /// `twin: none (why)`: the reason why there is no asyncio program.
     pub no_twin: Option<String>,
+    /// `python: 3.13`: the minor version of Python 3 that the twin needs.
+    pub python: Option<u32>,
     /// `send: no (why)`: the reason why `main` cannot be given to `tokio::spawn`.
     pub not_send: Option<String>,
     /// `exit: 1 TEXT`: `main` is meant to return an error that contains this text.
@@ -25,8 +27,9 @@ pub struct Directives {
     pub tries: Vec<(String, String)>,
 }
 
-const KEYS: [&str; 8] =
-    ["clock", "exit", "late", "order", "send", "stderr", "try", "twin"];
+const KEYS: [&str; 9] = [
+    "clock", "exit", "late", "order", "python", "send", "stderr", "try", "twin",
+];
 
 /// Returns the text that readers see: without the directives and the empty line before them.
 pub fn shown(source: &str) -> &str {
@@ -87,6 +90,13 @@ impl Directives {
             ("clock", "real") => self.real_clock = true,
             ("clock", other) => {
                 return Err(format!("`clock: {other}`: the only value is `real`"));
+            }
+            ("python", version) => {
+                let minor = version.strip_prefix("3.").and_then(|it| it.parse().ok());
+                let form = "the form is `python: 3.MINOR`";
+                let minor =
+                    minor.ok_or_else(|| format!("`python: {version}`: {form}"))?;
+                self.python = Some(minor);
             }
             ("order" | "stderr", "") => return Err(format!("`{key}:` takes a text")),
             ("order", text) => self.order.push(text.to_owned()),
@@ -152,6 +162,7 @@ fn main() {}
 //@ clock: real
 //@ exit: 1 no such file
 //@ order: a line
+//@ python: 3.13
 //@ send: no (it holds an Rc)
 //@ stderr: the sky falls
 //@ stderr: and the sea rises
@@ -167,6 +178,7 @@ fn main() {}
         assert!(directives.real_clock);
         assert_eq!(directives.exit.as_deref(), Some("no such file"));
         assert_eq!(directives.order, ["a line"]);
+        assert_eq!(directives.python, Some(13));
         assert_eq!(directives.stderr, ["the sky falls", "and the sea rises"]);
         let tries = directives.tries.iter();
         let tries = tries.map(|(args, text)| format!("{args}|{text}"));
@@ -192,6 +204,7 @@ send: no (it holds an Rc) => send: yes :: the form is
 exit: 1 no => exit: no :: the form is `exit: 1 TEXT`
 stderr: the sky falls => stderr: :: takes a text
 order: a line => order: :: takes a text
+python: 3.13 => python: 4 :: the form is `python: 3.MINOR`
 try: -> usage => try: usage :: the form is `try: ARGS -> TEXT`
 clock: real => clock: real|//@ clock: real :: twice
 fn main() {} => //@ clock: real|fn main() {} :: at the end";
