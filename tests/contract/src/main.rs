@@ -1,0 +1,21 @@
+//! What CPython's own tests ask of asyncio: each clause tried in both languages, a group
+//! of names in each file. `docs/contract.tsv` has a row for each clause.
+
+#![allow(clippy::unwrap_used)]
+
+#[macro_use]
+extern crate runner;
+extern crate harness as tokio;
+
+// Groups
+mod newer_python;
+mod queue_shutdown;
+mod queues;
+mod stream_end;
+mod timeouts;
+mod timeouts_real;
+
+#[path = "../support.rs"]
+pub mod support;
+
+runner::section!();

@@ -1,0 +1,157 @@
+//! Compares docs/contract.tsv with the goldens of the groups, and counts the verdicts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use catalog::tables;
+use catalog::workspace::Workspace;
+
+const TABLE: &str = "docs/contract.tsv";
+
+/// A clause of asyncio's contract: a row of the table.
+#[derive(Debug, serde::Deserialize)]
+struct Clause {
+    /// `NAME.METHOD.FACT`, and behind an `@` the counterpart, where a name has several.
+    id: String,
+    /// As docs/asyncio-api.tsv has it.
+    name: String,
+    /// What asyncio does.
+    clause: String,
+    /// `same`, `differs`, or `none`: there is no counterpart.
+    verdict: String,
+    /// How a port meets the difference.
+    port: String,
+    /// What happens in Rust, and what to do.
+    in_rust: String,
+    /// Where readers learn it: an example, a chapter, the `row` of the name, a `message`, or
+    /// `here` alone. Of what is the same: what shows it, unless a probe does.
+    said: String,
+    /// The group that tries it, or `-`.
+    probe: String,
+    /// The tests of CPython that ask for it.
+    tests: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn clauses() -> Vec<Clause> {
+    let rows = tables::read(&root(), TABLE).expect("each row has its columns");
+    rows.into_iter().map(|(_, clause)| clause).collect()
+}
+
+/// What happened in one language, by the ids of the clauses.
+fn lines(group: &str, ending: &str) -> BTreeMap<String, String> {
+    let golden = format!("tests/contract/golden/{group}{ending}");
+    let golden = fs::read_to_string(root().join(&golden)).expect(&golden);
+    let texts = golden.lines().filter_map(|line| line.get(9..));
+    let pairs = texts.filter_map(|text| text.split_once(": "));
+    pairs.map(|(id, told)| (id.into(), told.into())).collect()
+}
+
+/// Each line of a group has its row and each row its line in both languages. The two lines of
+/// a clause are equal if and only if its verdict is `same`.
+#[test]
+fn the_table_says_what_the_goldens_show() {
+    let clauses = clauses();
+    let groups: BTreeSet<&str> = clauses.iter().map(|it| it.probe.as_str()).collect();
+    let mut problems = Vec::new();
+    for group in groups.into_iter().filter(|group| *group != "-") {
+        let is_same = !root()
+            .join(format!("tests/contract/golden/{group}.python.txt"))
+            .exists();
+        let ending = if is_same { ".txt" } else { ".python.txt" };
+        let (mut rust, mut python) = (lines(group, ".txt"), lines(group, ending));
+        for Clause { id, verdict, .. } in clauses.iter().filter(|it| it.probe == group) {
+            let (Some(rust), Some(python)) = (rust.remove(id), python.remove(id)) else {
+                problems.push(format!("{id}: no line in the goldens of {group}"));
+                continue;
+            };
+            if (rust == python) != (verdict == "same") {
+                let told = format!("Python: {python}; Rust: {rust}");
+                problems.push(format!("{id}: the verdict is `{verdict}`, but {told}"));
+            }
+        }
+        let without_row = rust.keys().chain(python.keys());
+        problems.extend(without_row.map(|id| format!("{id} of {group} has no row")));
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Of each clause the row says all, and what it names is there.
+#[test]
+fn each_clause_is_said_or_shown() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let names = tables::read::<tables::ApiName>(&root(), tables::API_NAMES);
+    let names: BTreeSet<String> =
+        names.unwrap().into_iter().map(|it| it.1.name).collect();
+    let is_there = |place: &str| match place.strip_prefix("chapter ") {
+        Some(chapter) => is_chapter(chapter),
+        None if place.contains('/') => workspace.example(place).is_ok(),
+        None => ["row", "message", "here", "types"].contains(&place),
+    };
+    let (mut seen, mut problems) = (BTreeSet::new(), Vec::new());
+    for it in clauses() {
+        let mut check = |holds: bool, problem: &str| {
+            if !holds {
+                problems.push(format!("{}: {problem}", it.id));
+            }
+        };
+        check(seen.insert(it.id.clone()), "there twice");
+        check(
+            names.contains(&it.name),
+            "its name is not in the table of names",
+        );
+        check(
+            !it.clause.is_empty() && !it.tests.is_empty(),
+            "says nothing",
+        );
+        check(is_there(&it.said), "what `said` names is not there");
+        let ports: &[&str] = match it.verdict.as_str() {
+            "same" => &["-"],
+            "differs" => &["silent", "hangs", "loud", "looks different"],
+            "none" => &["-", "loud"],
+            _ => &[],
+        };
+        check(
+            ports.contains(&it.port.as_str()),
+            "no such verdict, or not so for a port",
+        );
+        check(
+            (it.verdict == "same") == (it.in_rust == "-"),
+            "`in_rust` is of what differs",
+        );
+        let shows = it.probe != "-" || it.said == "types" || it.said.contains('/');
+        check(
+            it.verdict != "same" || shows,
+            "`same`, and nothing shows it",
+        );
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Whether a chapter begins so: with its number, as `03`.
+fn is_chapter(number: &str) -> bool {
+    let chapters = fs::read_dir(root().join("docs/chapters")).expect("the chapters");
+    let mut names = chapters.map(|it| it.expect("a chapter").file_name());
+    names.any(|name| name.to_string_lossy().starts_with(number))
+}
+
+/// Prints the table of verdicts: `cargo test -p contract verdicts -- --nocapture`.
+#[test]
+fn verdicts() {
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let (mut all, mut tried) = (0, 0);
+    for it in clauses() {
+        *counts.entry((it.verdict, it.port)).or_default() += 1;
+        all += 1;
+        tried += usize::from(it.probe != "-");
+    }
+    println!("{all} clauses, {tried} tried in both languages");
+    for ((verdict, port), count) in &counts {
+        println!("{count:5}  {verdict:8} {port}");
+    }
+    assert_eq!(counts.values().sum::<usize>(), all);
+}
