@@ -99,8 +99,9 @@ impl<'a> Checker<'a> {
     /// What is wrong.
     pub fn judge(&self, check: &Check<'_>) -> Result<(), Failure> {
         match *check {
-            Check::CompileFail(section, _, ref program) => {
-                let cannot = |problem: &String| Failure::new(check.to_string(), problem);
+            Check::CompileFail(section, ref path, ref program) => {
+                let path = self.workspace.relative(path);
+                let cannot = |problem: &String| Failure::new(path, problem);
                 self.compile_fail(section, program.as_ref().map_err(cannot)?)
             }
             Check::Example { example, way, real } => {

@@ -2,9 +2,11 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use catalog::compile_fail::{self, CompileFail};
+use catalog::files::stem;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
 
 /// A way in which an example is used.
@@ -61,15 +63,15 @@ pub enum Check<'a> {
         real: bool,
     },
     /// A program of this section that must not compile, or why it cannot be read.
-    CompileFail(&'a Section, String, Result<CompileFail, String>),
+    CompileFail(&'a Section, PathBuf, Result<CompileFail, String>),
 }
 
 impl fmt::Display for Check<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Example { example, way, .. } => write!(f, "{}/{way}", example.id()),
-            Self::CompileFail(section, name, _) => {
-                write!(f, "{}/compile-fail/{name}", section.name)
+            Self::CompileFail(section, path, _) => {
+                write!(f, "{}/compile-fail/{}", section.name, stem(path))
             }
         }
     }
@@ -117,8 +119,7 @@ pub fn all<'a>(
                 Err(_) => is_whole,
             };
             if is_meant {
-                let name = catalog::files::stem(&path);
-                checks.push(Check::CompileFail(section, name, program));
+                checks.push(Check::CompileFail(section, path, program));
             }
         }
     }
