@@ -243,7 +243,7 @@ fn each_gate_refuses_each_tampered_tree() {
     );
     let unlisted = [
         (CargoTest, "cargo test selects 0 examples"),
-        (CheckAll, "no section lists this file"),
+        (CheckAll, "no example matches"),
     ];
     refused(|tree| tree.replace(MAIN, "mod good;\n", ""), &unlisted);
     for gate in [CargoTest, CheckAll] {
