@@ -20,8 +20,8 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, IntoConnectionInfo, ProtocolVersion};
-use redis::{RedisError, RedisResult, Script};
+use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
+use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Returns the value, or that another load runs, or the mark of the load that begins.
@@ -58,32 +58,46 @@ pub enum LoadError<E> {
     NoResult,
 }
 
-/// Connects to the server at a `redis://` URL. Clones share the connection.
+/// The connection of now. Clone it out of this for each call: clones share it.
+pub type Redis = Receiver<ConnectionManager>;
+
+/// Connects to the server at a `redis://` URL.
 ///
-/// A call fails if its connection is lost, and is not repeated. The manager connects
-/// again. With RESP3 it notices a closed connection at once, otherwise by the next call.
+/// If the connection is lost, calls fail and are not repeated. The manager connects again
+/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
+/// up, after many minutes. So a task sends pings, and replaces a silent connection.
 ///
 /// # Errors
 ///
 /// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<ConnectionManager> {
-    let info = url.into_connection_info()?;
-    let settings = info.redis_settings().clone();
-    let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
+pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
+    let client = Client::open(url)?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(limit))
         .set_response_timeout(Some(limit))
         // Calls wait for all retries. By default there are six: ten seconds and more.
         .set_number_of_retries(1);
-    ConnectionManager::new_with_config(client, config).await
+    let connect =
+        move || ConnectionManager::new_with_config(client.clone(), config.clone());
+    let (sender, receiver) = watch::channel(connect().await?);
+    tokio::spawn(async move {
+        // Until all receivers are dropped.
+        while timeout(limit / 4, sender.closed()).await.is_err() {
+            let mut redis = sender.borrow().clone();
+            let pinged = redis.ping::<Value>().await;
+            if pinged.is_err_and(|error| error.is_timeout()) {
+                let _ = connect().await.map(|next| sender.send_replace(next));
+            }
+        }
+    });
+    Ok(receiver)
 }
 
 /// Keeps texts in Redis, and loads missing ones. Clones are the same cache.
 #[derive(Clone, Debug)]
 pub struct RedisCache {
     /// The connection, from [`connect`].
-    pub redis: ConnectionManager,
+    pub redis: Redis,
     /// The first part of each key.
     pub prefix: String,
     /// How long a value is kept, at least.
@@ -111,7 +125,7 @@ impl RedisCache {
     /// another process, or runs `load` in a task and keeps its result.
     ///
     /// Cancel safety: dropping the future does not stop the load. If it is dropped during
-    /// a call of Redis, other callers may wait for `load_limit`, as after a panic.
+    /// a call of Redis, other callers may wait for `load_limit`.
     ///
     /// # Errors
     ///
@@ -139,24 +153,26 @@ impl RedisCache {
         };
         let cache = self.clone();
         let load = tokio::spawn(async move {
-            let loaded = timeout(cache.load_limit, load).await;
+            // In a task of its own: after a panic the mark goes, and others may load.
+            let loaded = tokio::spawn(timeout(cache.load_limit, load)).await;
             if let Some(mark) = mark {
                 let value = loaded.as_ref().ok().and_then(|it| it.as_ref().ok());
+                let value = value.and_then(|it| it.as_ref().ok());
                 cache.finish(&key, &mark, value).await;
             }
             loaded
         });
         match load.await {
-            Ok(Ok(loaded)) => loaded.map_err(LoadError::Failed),
-            Ok(Err(_)) => Err(LoadError::TimedOut),
-            Err(_) => Err(LoadError::NoResult),
+            Ok(Ok(Ok(loaded))) => loaded.map_err(LoadError::Failed),
+            Ok(Ok(Err(_))) => Err(LoadError::TimedOut),
+            _ => Err(LoadError::NoResult),
         }
     }
 
     /// Removes the value. A running load does not store its own. Call this after the data
     /// has changed, and again if it fails.
     pub async fn remove(&self, key: &str) -> RedisResult<()> {
-        let mut redis = self.redis.clone();
+        let mut redis = self.redis.borrow().clone();
         let key = format!("{}{key}", self.prefix);
         self.in_time(redis.del(key)).await
     }
@@ -165,7 +181,7 @@ impl RedisCache {
         let script = Script::new(LOOK_UP);
         let mut call = script.key(key);
         call.arg(millis(self.load_limit));
-        let mut redis = self.redis.clone();
+        let mut redis = self.redis.borrow().clone();
         let found = self.in_time(call.invoke_async(&mut redis)).await;
         let (kind, text): (String, String) = match found {
             Ok(found) => found,
@@ -189,7 +205,7 @@ impl RedisCache {
             let jitter = fastrand::u64(0..=millis(self.jitter));
             call.arg(value).arg(millis(self.ttl).saturating_add(jitter));
         }
-        let mut redis = self.redis.clone();
+        let mut redis = self.redis.borrow().clone();
         if let Err(error) = self.in_time::<()>(call.invoke_async(&mut redis)).await {
             eprintln!("no cache: {error}");
         }

@@ -8,8 +8,8 @@
 //! Trap: the lock alone does not keep two holders apart. A process that is paused writes
 //! after its lease has expired. The store must reject a token lower than one it has seen.
 //!
-//! Trap: after a crash or a failover, Redis may forget a lease and grant the next one.
-//! Use this lock to save work. What must never happen twice needs a transaction.
+//! Trap: after a crash, a failover or an eviction, Redis may grant a lease twice. Use this
+//! lock to save work. What must never happen twice needs a transaction.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_cache`.
 //!
@@ -19,13 +19,14 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, ProtocolVersion};
-use redis::{RedisError, RedisResult, Script};
+use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
 use tokio::select;
+use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// Returns a new token, or 0 if the lock is held. Tokens are microseconds of the server's
-/// clock, so they grow even if Redis has lost the last one.
+/// clock. If Redis has lost the last token, the next is higher if that clock was not set
+/// back.
 const ACQUIRE: &str = r"
     if redis.call('HEXISTS', KEYS[1], 'held') == 1 then return 0 end
     local time = redis.call('TIME')
@@ -51,31 +52,45 @@ const RELEASE: &str = r"
 #[error("the lease was lost")]
 pub struct Lost;
 
-/// Connects to the server at a `redis://` URL. Clones share the connection.
+/// The connection of now. Clone it out of this for each call: clones share it.
+pub type Redis = Receiver<ConnectionManager>;
+
+/// Connects to the server at a `redis://` URL.
 ///
-/// A call fails if its connection is lost, and is not repeated. The manager connects
-/// again. With RESP3 it notices a closed connection at once, otherwise by the next call.
+/// If the connection is lost, calls fail and are not repeated. The manager connects again
+/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
+/// up, after many minutes. So a task sends pings, and replaces a silent connection.
 ///
 /// # Errors
 ///
 /// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<ConnectionManager> {
-    let info = url.into_connection_info()?;
-    let settings = info.redis_settings().clone();
-    let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
+pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
+    let client = Client::open(url)?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(limit))
         .set_response_timeout(Some(limit))
         // Calls wait for all retries. By default there are six: ten seconds and more.
         .set_number_of_retries(1);
-    ConnectionManager::new_with_config(client, config).await
+    let connect =
+        move || ConnectionManager::new_with_config(client.clone(), config.clone());
+    let (sender, receiver) = watch::channel(connect().await?);
+    tokio::spawn(async move {
+        // Until all receivers are dropped.
+        while timeout(limit / 4, sender.closed()).await.is_err() {
+            let mut redis = sender.borrow().clone();
+            let pinged = redis.ping::<Value>().await;
+            if pinged.is_err_and(|error| error.is_timeout()) {
+                let _ = connect().await.map(|next| sender.send_replace(next));
+            }
+        }
+    });
+    Ok(receiver)
 }
 
 /// A lock with one holder at a time, for all processes that use the same server and name.
 #[derive(Clone, Debug)]
 pub struct RedisLock {
-    redis: ConnectionManager,
+    redis: Redis,
     name: String,
     ttl: Duration,
 }
@@ -87,7 +102,7 @@ impl RedisLock {
     /// # Panics
     ///
     /// If `ttl` is less than 3 ms, or more than a year.
-    pub fn new(redis: ConnectionManager, name: &str, ttl: Duration) -> Self {
+    pub fn new(redis: Redis, name: &str, ttl: Duration) -> Self {
         let year = Duration::from_secs(365 * 24 * 3600);
         assert!(ttl.as_millis() >= 3 && ttl <= year, "3 ms <= ttl <= a year");
         let name = name.to_owned();
@@ -126,7 +141,7 @@ impl RedisLock {
     }
 
     async fn call(&self, script: &str, token: u64) -> RedisResult<u64> {
-        let mut redis = self.redis.clone();
+        let mut redis = self.redis.borrow().clone();
         let script = Script::new(script);
         let mut call = script.key(&self.name);
         call.arg(self.ttl.as_millis() as u64).arg(token);
@@ -147,7 +162,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Returns the fencing token, which is higher than the token of any earlier lease.
+    /// Returns the fencing token. It is higher than the token of any earlier lease, unless
+    /// Redis has lost that one and the server's clock was set back.
     pub fn token(&self) -> u64 {
         self.token
     }

@@ -10,7 +10,7 @@
 //! leaves a counter without an expiry, and its user is refused for ever.
 //!
 //! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
-//! Turn that off with `Retry(NoBackoff(), 0)`. `ConnectionManager` repeats no command.
+//! Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.
 //!
 //! See also: `token_bucket`, `redis_lock`.
 //!
@@ -20,8 +20,8 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, ProtocolVersion};
-use redis::{RedisError, RedisResult, Script};
+use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
+use tokio::sync::watch::{self, Receiver};
 use tokio::time::timeout;
 
 /// Takes a token and returns 0, or returns after how many microseconds there is one. The
@@ -56,32 +56,46 @@ pub fn seconds(wait: Duration) -> u128 {
     wait.as_millis().div_ceil(1000)
 }
 
-/// Connects to the server at a `redis://` URL. Clones share the connection.
+/// The connection of now. Clone it out of this for each call: clones share it.
+pub type Redis = Receiver<ConnectionManager>;
+
+/// Connects to the server at a `redis://` URL.
 ///
-/// A call fails if its connection is lost, and is not repeated. The manager connects
-/// again. With RESP3 it notices a closed connection at once, otherwise by the next call.
+/// If the connection is lost, calls fail and are not repeated. The manager connects again
+/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
+/// up, after many minutes. So a task sends pings, and replaces a silent connection.
 ///
 /// # Errors
 ///
 /// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<ConnectionManager> {
-    let info = url.into_connection_info()?;
-    let settings = info.redis_settings().clone();
-    let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
+pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
+    let client = Client::open(url)?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(limit))
         .set_response_timeout(Some(limit))
         // Calls wait for all retries. By default there are six: ten seconds and more.
         .set_number_of_retries(1);
-    ConnectionManager::new_with_config(client, config).await
+    let connect =
+        move || ConnectionManager::new_with_config(client.clone(), config.clone());
+    let (sender, receiver) = watch::channel(connect().await?);
+    tokio::spawn(async move {
+        // Until all receivers are dropped.
+        while timeout(limit / 4, sender.closed()).await.is_err() {
+            let mut redis = sender.borrow().clone();
+            let pinged = redis.ping::<Value>().await;
+            if pinged.is_err_and(|error| error.is_timeout()) {
+                let _ = connect().await.map(|next| sender.send_replace(next));
+            }
+        }
+    });
+    Ok(receiver)
 }
 
 /// A bucket of tokens for each key. All processes that use the same server and prefix
 /// share the buckets.
 #[derive(Clone, Debug)]
 pub struct RateLimiter {
-    redis: ConnectionManager,
+    redis: Redis,
     prefix: String,
     burst: u32,
     interval: Duration,
@@ -98,7 +112,7 @@ impl RateLimiter {
     /// If `burst` is 0, `interval` is less than a microsecond, or a bucket needs more
     /// than a year to fill.
     pub fn new(
-        redis: ConnectionManager,
+        redis: Redis,
         prefix: &str,
         burst: u32,
         interval: Duration,
@@ -122,7 +136,7 @@ impl RateLimiter {
     ///
     /// Cancel safety: if the future is dropped, the token may be taken.
     pub async fn try_acquire(&self, key: &str) -> Result<(), Refused> {
-        let mut redis = self.redis.clone();
+        let mut redis = self.redis.borrow().clone();
         let mut take = self.take.key(format!("{}{key}", self.prefix));
         take.arg(self.interval.as_micros() as u64).arg(self.burst);
         // The limits of the connection do not count the wait for a new one.

@@ -2,9 +2,10 @@
 //!
 //! A job that a worker gets is pending until it is acknowledged. After `min_idle`,
 //! `XAUTOCLAIM` gives it to another worker. So each job runs at least once: make its
-//! effect idempotent, for example by the job's id.
+//! effect idempotent, for example by the job's id. The server needs `appendonly yes` and
+//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs: ask `risks`.
 //!
-//! Bounds: a call takes at most `CALL`, in addition to `block`. unbounded: waiting jobs.
+//! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
 //!
 //! Trap: a blocking read blocks all calls that share its connection. A response timeout
 //! shorter than `BLOCK` ends it. Each worker has a connection of its own here.
@@ -16,54 +17,95 @@
 //!
 //! asyncio: asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.task_done
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::streams::{StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Client, IntoConnectionInfo, ProtocolVersion};
-use redis::{RedisError, RedisResult, Script};
+use redis::{AsyncCommands, Client, InfoDict, RedisError, RedisResult, Script};
+use redis::{Value, from_redis_value};
+use tokio::sync::watch::{self, Receiver};
 use tokio::time::timeout;
 
 /// How long a call may take that does not block.
 const CALL: Duration = Duration::from_secs(1);
 
+/// Fails if the queue is full.
+const ENQUEUE: &str = r"
+    if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then
+        return redis.error_reply('FULL the queue is full')
+    end
+    return redis.call('XADD', KEYS[1], '*', 'payload', ARGV[2])";
+
+/// A script, as a full server refuses each command of a MULTI.
+const COMPLETE: &str = r"
+    redis.call('XDEL', KEYS[1], ARGV[2])
+    return redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])";
+
 /// Makes the group if it is missing, and takes over a job of another worker. Returns the
-/// cursor, and the job's id, payload and attempt, which is 0 if there is none.
+/// cursor, and the job's id, fields and attempt, which is 0 if there is none.
 const TAKE_OVER: &str = r"
     local stream, group, name = KEYS[1], ARGV[1], ARGV[2]
     redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
     local claim = {'XAUTOCLAIM', stream, group, name, ARGV[3], ARGV[4], 'COUNT', 1}
     local claimed = redis.call(unpack(claim))
     local entry = claimed[2][1]
-    if not entry then return {claimed[1], '', '', 0} end
-    local id, payload = entry[1], entry[2][2]
+    if not entry then return {claimed[1], '', {}, 0} end
+    local id, fields = entry[1], entry[2]
     local attempt = redis.call('XPENDING', stream, group, id, id, 1)[1][4]
-    if attempt <= tonumber(ARGV[5]) then return {claimed[1], id, payload, attempt} end
-    redis.call('XADD', KEYS[2], '*', 'payload', payload)
+    if attempt <= tonumber(ARGV[5]) then return {claimed[1], id, fields, attempt} end
+    -- A full server refuses this only as the first change of a script.
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[6], '*', unpack(fields))
     redis.call('XACK', stream, group, id)
     redis.call('XDEL', stream, id)
-    return {claimed[1], '', '', 0}";
+    return {claimed[1], '', {}, 0}";
 
-/// Connects to the server at a `redis://` URL. Clones share the connection.
+/// The connection of now. Clone it out of this for each call: clones share it.
+pub type Redis = Receiver<ConnectionManager>;
+
+/// Connects to the server at a `redis://` URL.
 ///
-/// A call fails if its connection is lost, and is not repeated. The manager connects
-/// again. With RESP3 it notices a closed connection at once, otherwise by the next call.
+/// If the connection is lost, calls fail and are not repeated. The manager connects again
+/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
+/// up, after many minutes. So a task sends pings, and replaces a silent connection.
 ///
 /// # Errors
 ///
 /// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<ConnectionManager> {
-    let info = url.into_connection_info()?;
-    let settings = info.redis_settings().clone();
-    let settings = settings.set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
+pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
+    let client = Client::open(url)?;
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(limit))
         .set_response_timeout(Some(limit))
         // Calls wait for all retries. By default there are six: ten seconds and more.
         .set_number_of_retries(1);
-    ConnectionManager::new_with_config(client, config).await
+    let connect =
+        move || ConnectionManager::new_with_config(client.clone(), config.clone());
+    let (sender, receiver) = watch::channel(connect().await?);
+    tokio::spawn(async move {
+        // Until all receivers are dropped.
+        while timeout(limit / 4, sender.closed()).await.is_err() {
+            let mut redis = sender.borrow().clone();
+            let pinged = redis.ping::<Value>().await;
+            if pinged.is_err_and(|error| error.is_timeout()) {
+                let _ = connect().await.map(|next| sender.send_replace(next));
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Returns which settings of the server may lose jobs.
+pub async fn risks(redis: &Redis) -> RedisResult<Vec<String>> {
+    let mut redis = redis.borrow().clone();
+    let info = redis::cmd("INFO");
+    let info: InfoDict = in_time(CALL, info.query_async(&mut redis)).await?;
+    let needed = [("aof_enabled", "1"), ("maxmemory_policy", "noeviction")];
+    let is = |name| info.get::<String>(name).unwrap_or_default();
+    let missing = needed.iter().filter(|(name, value)| is(name) != *value);
+    let says = missing.map(|(name, value)| format!("{name} is not {value}"));
+    Ok(says.collect())
 }
 
 /// A queue: a stream, and a group of workers. Each job goes to one of them.
@@ -78,6 +120,8 @@ pub struct Queue {
     pub min_idle: Duration,
     /// How often a job is delivered, before it goes to the stream `NAME:dead`.
     pub max_attempts: u32,
+    /// The most jobs in the queue. Of about as many dead ones, the oldest are dropped.
+    pub max_jobs: u32,
 }
 
 /// A job that was delivered to a worker.
@@ -92,22 +136,22 @@ pub struct Job {
 }
 
 impl Queue {
-    /// Appends a job and returns its id. If the call fails, the job may be in the queue.
-    pub async fn enqueue(
-        &self,
-        redis: &ConnectionManager,
-        payload: &str,
-    ) -> RedisResult<String> {
-        let mut redis = redis.clone();
-        let entry = [("payload", payload)];
-        in_time(CALL, redis.xadd(&self.stream, "*", &entry)).await
+    /// Appends a job and returns its id. Fails if the queue is full. After another error,
+    /// the job may be in the queue.
+    pub async fn enqueue(&self, redis: &Redis, payload: &str) -> RedisResult<String> {
+        let mut redis = redis.borrow().clone();
+        let script = Script::new(ENQUEUE);
+        let mut call = script.key(&self.stream);
+        call.arg(self.max_jobs).arg(payload);
+        in_time(CALL, call.invoke_async(&mut redis)).await
     }
 }
 
-/// Gets jobs, under a name that no other worker of the group has.
+/// Gets jobs, under a name that no other worker of the group has. Redis keeps each name:
+/// after a restart, use the same one.
 #[derive(Debug)]
 pub struct Worker {
-    redis: ConnectionManager,
+    redis: Redis,
     queue: Queue,
     name: String,
     block: Duration,
@@ -136,7 +180,8 @@ impl Worker {
     /// `block`: call it again.
     ///
     /// If it fails or is dropped, a job may be delivered. It is pending then, and
-    /// delivered again after `min_idle`, as its next attempt.
+    /// delivered again after `min_idle`, as its next attempt. It also fails for an entry
+    /// without a payload in UTF-8. After its last attempt that is among the dead.
     pub async fn next(&mut self) -> RedisResult<Option<Job>> {
         let Queue { stream, group, .. } = &self.queue;
         let script = Script::new(TAKE_OVER);
@@ -145,35 +190,24 @@ impl Worker {
             .arg(group)
             .arg(&self.name);
         call.arg(millis(self.queue.min_idle)).arg(&self.cursor);
-        call.arg(self.queue.max_attempts);
-        let claimed = in_time(CALL, call.invoke_async(&mut self.redis)).await?;
-        let (cursor, id, payload, attempt): (_, _, _, u32) = claimed;
+        call.arg(self.queue.max_attempts).arg(self.queue.max_jobs);
+        let mut redis = self.redis.borrow().clone();
+        let claimed = in_time(CALL, call.invoke_async(&mut redis)).await?;
+        let (cursor, id, fields, attempt): (_, _, _, u32) = claimed;
         self.cursor = cursor;
         if attempt > 0 {
-            return Ok(Some(Job {
-                id,
-                payload,
-                attempt,
-            }));
+            return job(id, fields, attempt).map(Some);
         }
         let options = StreamReadOptions::default();
         let options = options.group(group, &self.name).count(1);
         // 0 would block for ever.
         let options = options.block(millis(self.block).max(1));
         let (keys, new) = ([stream], [">"]);
-        let reading = self.redis.xread_options(&keys, &new, &options);
+        let reading = redis.xread_options(&keys, &new, &options);
         let reply: Option<StreamReadReply> = in_time(self.block + CALL, reading).await?;
         let keys = reply.into_iter().flat_map(|reply| reply.keys);
-        let Some(entry) = keys.flat_map(|key| key.ids).next() else {
-            return Ok(None);
-        };
-        let payload = entry.get("payload").unwrap_or_default();
-        let (id, attempt) = (entry.id, 1);
-        Ok(Some(Job {
-            id,
-            payload,
-            attempt,
-        }))
+        let entry = keys.flat_map(|key| key.ids).next();
+        entry.map(|entry| job(entry.id, entry.map, 1)).transpose()
     }
 
     /// Removes the job from the queue. Returns whether it was still there. If not,
@@ -184,13 +218,21 @@ impl Worker {
     /// If Redis fails or is late. The job may be delivered again then.
     pub async fn complete(&mut self, job: &Job) -> RedisResult<bool> {
         let Queue { stream, group, .. } = &self.queue;
-        let ids = [&job.id];
-        let mut both = redis::pipe();
-        both.atomic().xack(stream, group, &ids).xdel(stream, &ids);
-        let done = in_time(CALL, both.query_async(&mut self.redis)).await?;
-        let (acknowledged, _deleted): (u32, u32) = done;
-        Ok(acknowledged == 1)
+        let script = Script::new(COMPLETE);
+        let mut call = script.key(stream);
+        call.arg(group).arg(&job.id);
+        let mut redis = self.redis.borrow().clone();
+        in_time(CALL, call.invoke_async(&mut redis)).await
     }
+}
+
+fn job(id: String, mut fields: HashMap<String, Value>, attempt: u32) -> RedisResult<Job> {
+    let payload = fields.remove("payload").unwrap_or(Value::Nil);
+    Ok(Job {
+        payload: from_redis_value(payload)?,
+        id,
+        attempt,
+    })
 }
 
 /// The limits of the connection do not count the wait for a new one.
@@ -218,8 +260,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         group: "workers".to_owned(),
         min_idle: Duration::from_secs(60),
         max_attempts: 5,
+        max_jobs: 100_000,
     };
     let redis = connect(&url, CALL).await?;
+    for risk in risks(&redis).await? {
+        eprintln!("jobs may be lost: {risk}");
+    }
     for payload in arguments {
         queue.enqueue(&redis, &payload).await?;
     }

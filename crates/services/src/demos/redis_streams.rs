@@ -43,8 +43,9 @@ pub async fn run() -> Result<(), Failure> {
         group: "workers".to_owned(),
         min_idle: Duration::from_millis(400),
         max_attempts: 2,
+        max_jobs: 1000,
     };
-    let mut redis = connect(&url, Duration::from_secs(1)).await?;
+    let redis = connect(&url, Duration::from_secs(1)).await?;
     let block = Duration::from_millis(100);
     let mut ann = Worker::connect(&url, queue.clone(), "ann", block).await?;
     let mut ben = Worker::connect(&url, queue.clone(), "ben", block).await?;
@@ -70,6 +71,7 @@ pub async fn run() -> Result<(), Failure> {
     let job = get("Ann", &mut ann).await?;
     complete("Ann", &mut ann, &job).await?;
     let dead = format!("{stream}:dead");
+    let mut redis = redis.borrow().clone();
     let (left, moved): (u32, u32) =
         (redis.xlen(&stream).await?, redis.xlen(&dead).await?);
     println!("in the queue: {left}, dead: {moved}");

@@ -73,7 +73,7 @@ async fn a_load_survives_its_caller() {
         let first = cache.get_or_load("key", loads.clone().load(SHORT));
         drop(poll_and_drop(first, polls).await);
         // A call that was dropped before its answer has left a mark.
-        let mut redis = cache.redis.clone();
+        let mut redis = cache.redis.borrow().clone();
         let key = format!("{}key", cache.prefix);
         if loads.count() == 0 {
             redis.del::<_, ()>(&key).await.expect("it answers");
@@ -176,7 +176,7 @@ async fn jitter_spreads_the_ends() {
         let key = number.to_string();
         let load = async { Ok::<_, Infallible>("value".to_owned()) };
         cache.get_or_load(&key, load).await.expect("a value");
-        let mut redis = cache.redis.clone();
+        let mut redis = cache.redis.borrow().clone();
         let left: u64 = redis
             .pttl(format!("{}{key}", cache.prefix))
             .await
@@ -200,7 +200,7 @@ async fn a_time_to_live_of_zero_or_for_ever() {
         let load = async { Ok::<_, Infallible>("value".to_owned()) };
         let value = cache.get_or_load(&key, load).await;
         assert_eq!(value.as_deref(), Ok("value"));
-        let mut redis = cache.redis.clone();
+        let mut redis = cache.redis.borrow().clone();
         let left: i64 = redis
             .pttl(format!("{}{key}", cache.prefix))
             .await
@@ -268,4 +268,26 @@ async fn without_redis_each_caller_loads_within_its_limits() {
         }
     };
     soon(shared).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn after_a_load_that_panics_the_next_caller_loads() {
+    let url = redis().await;
+    let cache = RedisCache {
+        load_limit: Duration::from_secs(3600),
+        ..cache(&url, &unique("cache")).await
+    };
+    let panics = cache.get_or_load::<&str>("tea", async {
+        sleep(Duration::from_millis(100)).await;
+        panic!("scheduled")
+    });
+    let waits = async {
+        sleep(Duration::from_millis(50)).await;
+        let load = async { Ok::<_, &str>("2".to_owned()) };
+        cache.get_or_load("tea", load).await
+    };
+    let (panicked, loaded) = soon(async { tokio::join!(panics, waits) }).await;
+    assert_eq!(panicked, Err(LoadError::NoResult));
+    assert_eq!(loaded, Ok("2".to_owned()));
 }

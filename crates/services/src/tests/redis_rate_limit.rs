@@ -109,7 +109,8 @@ async fn a_key_expires_when_its_bucket_is_full() {
     let (url, prefix) = (redis().await, unique("limit"));
     let limiter = limiter(&url, &prefix, 3, Duration::from_millis(50)).await;
     assert_eq!(passed(&limiter, 3).await, 3);
-    let mut redis = connect(&url, LIMIT).await.expect("it connects");
+    let redis = connect(&url, LIMIT).await.expect("it connects");
+    let mut redis = redis.borrow().clone();
     let key = format!("{prefix}key");
     let left: i64 = redis.pttl(&key).await.expect("it answers");
     assert!(left <= 150, "{left}");
@@ -125,7 +126,8 @@ async fn a_key_expires_when_its_bucket_is_full() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_clock_that_was_set_back_refuses_nobody_for_long() {
     let (url, prefix) = (redis().await, unique("limit"));
-    let mut redis = connect(&url, LIMIT).await.expect("it connects");
+    let redis = connect(&url, LIMIT).await.expect("it connects");
+    let mut redis = redis.borrow().clone();
     let far = "9000000000000000";
     let key = format!("{prefix}key");
     redis
@@ -166,7 +168,8 @@ async fn a_killed_server_forgets_nothing() {
 async fn a_connection_that_was_closed_while_idle_is_replaced() {
     let server = private(Kind::Redis).await;
     let limiter = limiter(&server.url(), "limit", 10, HOUR / 10).await;
-    let mut other = connect(&server.url(), LIMIT).await.expect("it connects");
+    let other = connect(&server.url(), LIMIT).await.expect("it connects");
+    let mut other = other.borrow().clone();
     let mut kill = redis::cmd("CLIENT");
     // All but the caller.
     kill.arg("KILL").arg("SKIPME").arg("yes");
@@ -257,7 +260,8 @@ async fn a_call_whose_reply_is_lost_counts_once() {
             other => panic!("{other:?}"),
         }
         // Until it is connected again.
-        let mut redis = connect(proxy.url(), LIMIT).await.expect("it connects");
+        let redis = connect(proxy.url(), LIMIT).await.expect("it connects");
+        let mut redis = redis.borrow().clone();
         let _: () = redis.ping().await.expect("it answers");
         while limiter.try_acquire("other").await.is_err() {
             sleep(Duration::from_millis(10)).await;

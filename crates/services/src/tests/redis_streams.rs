@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands;
 use redis::aio::ConnectionManager;
-use redis::streams::{StreamReadOptions, StreamReadReply};
+use redis::streams::{StreamRangeReply, StreamReadOptions, StreamReadReply};
 use servers::Kind;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::support::{
     CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
 };
-use crate::redis_streams::{Job, Queue, Worker, connect};
+use crate::redis_streams::{Job, Queue, Redis, Worker, connect, risks};
 
 const BLOCK: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -24,10 +24,11 @@ fn queue(min_idle: Duration) -> Queue {
         group: "workers".to_owned(),
         min_idle,
         max_attempts: 1000,
+        max_jobs: 1_000_000,
     }
 }
 
-async fn connected(url: &str) -> ConnectionManager {
+async fn connected(url: &str) -> Redis {
     connect(url, LIMIT).await.expect("it connects")
 }
 
@@ -63,7 +64,8 @@ async fn complete(worker: &mut Worker, job: &Job) -> bool {
     soon(complete).await
 }
 
-async fn length(redis: &mut ConnectionManager, stream: &str) -> u32 {
+async fn length(redis: &Redis, stream: &str) -> u32 {
+    let mut redis = redis.borrow().clone();
     redis.xlen(stream).await.expect("it answers")
 }
 
@@ -107,7 +109,7 @@ async fn handle_all(
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn each_job_is_handled_though_workers_drop_some() {
     let url = redis().await;
-    let mut redis = connected(&url).await;
+    let redis = connected(&url).await;
     for number in [0, 1, 31, 300] {
         let queue = queue(Duration::from_millis(200));
         let mut jobs = BTreeSet::new();
@@ -117,7 +119,7 @@ async fn each_job_is_handled_though_workers_drop_some() {
         }
         let handled = handle_all(&url, &queue, &jobs).await;
         assert_eq!(handled.into_keys().collect::<BTreeSet<_>>(), jobs);
-        assert_eq!(length(&mut redis, &queue.stream).await, 0);
+        assert_eq!(length(&redis, &queue.stream).await, 0);
     }
 }
 
@@ -194,7 +196,7 @@ async fn the_job_of_a_killed_process_goes_to_another() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn thirty_busy_workers_do_not_hide_the_job_of_a_dead_one() {
     let url = redis().await;
-    let mut redis = connected(&url).await;
+    let redis = connected(&url).await;
     let queue = queue(Duration::from_millis(500));
     for number in 0..31 {
         let id = queue.enqueue(&redis, &number.to_string()).await;
@@ -220,6 +222,7 @@ async fn thirty_busy_workers_do_not_hide_the_job_of_a_dead_one() {
             .collect::<Vec<_>>(),
     );
     claim.arg("JUSTID");
+    let mut redis = redis.borrow().clone();
     let claimed: Vec<String> = claim.query_async(&mut redis).await.expect("it answers");
     assert_eq!(claimed.len(), 30);
     let mut other = worker(&url, &queue, "other").await;
@@ -273,7 +276,7 @@ async fn a_job_whose_delivery_is_lost_is_delivered_again() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_job_that_always_fails_is_moved() {
     let url = redis().await;
-    let mut redis = connected(&url).await;
+    let redis = connected(&url).await;
     let queue = Queue {
         max_attempts: 3,
         ..queue(Duration::from_millis(10))
@@ -285,23 +288,24 @@ async fn a_job_that_always_fails_is_moved() {
         sleep(Duration::from_millis(20)).await;
     }
     let dead = format!("{}:dead", queue.stream);
-    assert_eq!(length(&mut redis, &dead).await, 0);
+    assert_eq!(length(&redis, &dead).await, 0);
     assert_eq!(worker.next().await.expect("it answers"), None);
-    assert_eq!(length(&mut redis, &dead).await, 1);
-    assert_eq!(length(&mut redis, &queue.stream).await, 0);
+    assert_eq!(length(&redis, &dead).await, 1);
+    assert_eq!(length(&redis, &queue.stream).await, 0);
 }
 
 #[tokio::test]
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_queue_that_redis_has_lost_is_made_again() {
     let url = redis().await;
-    let mut redis = connected(&url).await;
+    let redis = connected(&url).await;
+    let mut raw = redis.borrow().clone();
     let queue = queue(Duration::from_secs(60));
     let mut worker = worker(&url, &queue, "ann").await;
     for _ in 0..2 {
         queue.enqueue(&redis, "tea").await.expect("it answers");
         assert_eq!(job(&mut worker).await.payload, "tea");
-        redis.del::<_, ()>(&queue.stream).await.expect("it answers");
+        raw.del::<_, ()>(&queue.stream).await.expect("it answers");
         assert_eq!(worker.next().await.expect("it answers"), None);
     }
 }
@@ -312,7 +316,7 @@ async fn a_queue_that_redis_has_lost_is_made_again() {
 async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
     let url = redis().await;
     let stream = unique("jobs");
-    let mut redis = connected(&url).await;
+    let mut redis = connected(&url).await.borrow().clone();
     let made = redis
         .xgroup_create_mkstream::<_, _, _, ()>(&stream, "g", "0")
         .await;
@@ -336,7 +340,7 @@ async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
 
     // The reader gives up, and then the job comes: it is delivered to nobody.
     let short = connect(&url, Duration::from_millis(200)).await;
-    let short = short.expect("it connects");
+    let short = short.expect("it connects").borrow().clone();
     let read: redis::RedisResult<Option<StreamReadReply>> = read(short.clone()).await;
     assert!(read.expect_err("it is late").is_timeout());
     let _: String = redis
@@ -356,4 +360,130 @@ async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
         .await
         .expect("it is pending");
     drop(short);
+}
+
+/// Writes to the queue until the server refuses that.
+async fn fill(redis: &mut ConnectionManager) {
+    let set = |name: &str, value: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        set
+    };
+    let policy = set("maxmemory-policy", "noeviction");
+    policy.exec_async(redis).await.expect("it answers");
+    let full = set("maxmemory", "1");
+    full.exec_async(redis).await.expect("it answers");
+    let refused = redis.set::<_, _, ()>("more", 1).await;
+    let refused = refused.expect_err("it is full").to_string();
+    assert!(refused.contains("OOM"), "{refused}");
+}
+
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn jobs_are_completed_on_a_full_server() {
+    let server = private(Kind::Redis).await;
+    let redis = connected(&server.url()).await;
+    let mut raw = redis.borrow().clone();
+    let queue = Queue {
+        max_attempts: 1,
+        ..queue(Duration::from_millis(10))
+    };
+    for payload in ["poison", "tea", "cake"] {
+        queue.enqueue(&redis, payload).await.expect("it answers");
+    }
+    let mut worker = worker(&server.url(), &queue, "ann").await;
+    assert_eq!(job(&mut worker).await.payload, "poison");
+    fill(&mut raw).await;
+    sleep(Duration::from_millis(20)).await;
+    // The first one has had all its attempts, and goes to the dead.
+    let mut done = Vec::new();
+    while done.len() < 2 {
+        if let Some(job) = worker.next().await.expect("it answers") {
+            assert!(worker.complete(&job).await.expect("it answers"));
+            done.push(job.payload);
+        }
+    }
+    assert_eq!(done, ["tea", "cake"]);
+    assert_eq!(length(&redis, &queue.stream).await, 0);
+    assert_eq!(length(&redis, &format!("{}:dead", queue.stream)).await, 1);
+    queue.enqueue(&redis, "pie").await.expect_err("it is full");
+}
+
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn a_full_queue_refuses_jobs() {
+    let redis = connected(&redis().await).await;
+    let queue = Queue {
+        max_jobs: 3,
+        ..queue(LIMIT)
+    };
+    for _ in 0..3 {
+        queue.enqueue(&redis, "tea").await.expect("it answers");
+    }
+    let refused = queue.enqueue(&redis, "tea").await.expect_err("it is full");
+    assert!(
+        refused.to_string().contains("the queue is full"),
+        "{refused}"
+    );
+    assert_eq!(length(&redis, &queue.stream).await, 3);
+}
+
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn an_entry_that_is_no_job_is_an_error_and_is_kept() {
+    let url = redis().await;
+    let redis = connected(&url).await;
+    let mut raw = redis.borrow().clone();
+    let queue = Queue {
+        max_attempts: 2,
+        ..queue(Duration::from_millis(10))
+    };
+    let entries: [(&str, &[u8]); 2] = [("payload", b"\xff\x00"), ("order", b"19")];
+    for entry in entries {
+        let added = raw
+            .xadd::<_, _, _, _, String>(&queue.stream, "*", &[entry])
+            .await;
+        added.expect("it answers");
+    }
+    let mut worker = worker(&url, &queue, "ann").await;
+    let (mut errors, dead) = (0, format!("{}:dead", queue.stream));
+    let moved = async {
+        while length(&redis, &dead).await < 2 {
+            match worker.next().await {
+                Ok(None) => {}
+                Ok(Some(job)) => panic!("{job:?}"),
+                Err(_) => errors += 1,
+            }
+        }
+    };
+    soon(moved).await;
+    // Two attempts at each.
+    assert_eq!(errors, 4);
+    let kept: StreamRangeReply = raw.xrange_all(&dead).await.expect("it answers");
+    let kept = kept.ids.iter().map(|entry| {
+        let (name, value) = entry.map.iter().next().expect("a field");
+        (name.as_str(), value.clone())
+    });
+    let expected =
+        entries.map(|(name, value)| (name, redis::Value::BulkString(value.into())));
+    assert_eq!(kept.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn a_server_that_may_lose_jobs_is_told() {
+    let server = private(Kind::Redis).await;
+    let redis = connected(&server.url()).await;
+    assert_eq!(risks(&redis).await.expect("it answers"), [""; 0]);
+    let mut raw = redis.borrow().clone();
+    for (name, value) in [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")] {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        set.exec_async(&mut raw).await.expect("it answers");
+    }
+    let told = risks(&redis).await.expect("it answers");
+    assert_eq!(
+        told,
+        ["aof_enabled is not 1", "maxmemory_policy is not noeviction"]
+    );
 }
