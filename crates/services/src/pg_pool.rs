@@ -1,13 +1,15 @@
 //! Pool PostgreSQL connections, with a limit for each wait and no statement left running.
 //!
-//! `deadpool-postgres` pools, as `asyncpg.create_pool` does. Each call runs its work on
-//! one connection. If the work takes too long, panics or is dropped, the server is asked
-//! to cancel its statement, and the connection is closed. asyncpg cancels by itself.
+//! Each call runs its work on one connection. If the work takes too long, panics or is
+//! dropped, the server is asked to cancel its statement, and the connection is closed.
+//! `asyncpg.create_pool` also resets a connection that comes back. `deadpool-postgres`
+//! does not, so here SQL does it: no call finds the settings or locks of another.
 //!
-//! Bounds: `Limits`. unbounded: the calls that wait for a connection.
+//! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
+//! unbounded: the calls that wait for a connection.
 //!
-//! Trap: a dropped query still runs on the server. Its connection looks free, and the
-//! next statement on it waits for the old one. `RecyclingMethod::Verified` finds out.
+//! Trap: with `RecyclingMethod::Verified`, a call may run in a transaction that an earlier
+//! one left open. Its insert succeeds, and is lost. `RESET` finds that transaction.
 //!
 //! Trap: `{}` of a `tokio_postgres::Error` prints "db error" alone. `as_db_error` has
 //! the words of the server.
@@ -16,14 +18,23 @@
 //!
 //! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager
 
+use std::error::Error;
+use std::iter::successors;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+    Runtime, TimeoutType,
 };
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::{Config, NoTls};
+
+/// Divides by zero in an open transaction. Then the pool closes the connection, which
+/// rolls back. Otherwise it ends what earlier calls have left on the connection.
+const RESET: &str = "
+    SELECT 1 / (now() = statement_timestamp())::INT;
+    SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;";
 
 /// How many connections, and how long to wait.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +48,8 @@ pub struct Limits {
     pub connect: Duration,
     /// How long the server works on a statement, in whole milliseconds.
     pub statement: Duration,
-    /// How long the work of a call takes: for a server that no longer answers.
+    /// How long the work of a call takes: for a server that no longer answers. After the
+    /// same time the server ends a transaction whose client is silent.
     pub work: Duration,
 }
 
@@ -46,7 +58,7 @@ pub struct Limits {
 pub enum PgError {
     #[error("no connection is free")]
     Busy,
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", cause(.0))]
     Connect(#[source] PoolError),
     #[error("the work takes too long")]
     Timeout,
@@ -58,11 +70,17 @@ pub enum PgError {
 impl From<PoolError> for PgError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::Busy,
+            PoolError::Timeout(TimeoutType::Wait) => Self::Busy,
             PoolError::Backend(error) if error.as_db_error().is_some() => error.into(),
             error => Self::Connect(error),
         }
     }
+}
+
+/// Returns the last of the causes, as in "Connection refused".
+fn cause(error: &PoolError) -> String {
+    let errors = successors(Some(error as &dyn Error), |&error| error.source());
+    errors.last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Connections to one database, made when they are needed. Clones share them.
@@ -79,22 +97,31 @@ impl PgPool {
     /// # Panics
     ///
     /// If `limits.connections` is 0.
-    pub fn new(mut config: Config, limits: Limits) -> Self {
+    pub fn new(config: Config, limits: Limits) -> Self {
         assert!(
             limits.connections > 0,
             "without connections nobody could work"
         );
         // For the server, 0 is no limit.
-        let limit = limits.statement.as_millis().clamp(1, i32::MAX as u128);
-        let options = config.get_options().unwrap_or_default();
+        let millis = |limit: Duration| limit.as_millis().clamp(1, i32::MAX as u128);
+        let (statement, idle) = (millis(limits.statement), millis(limits.work));
         // A cancellation that comes before its statement does nothing. Then the server
         // ends the statement when it sees that the connection is closed. It looks each
         // second.
-        let check = "-c client_connection_check_interval=1000";
-        let options = format!("{options} -c statement_timeout={limit} {check}");
-        config.options(options);
-        let recycling_method = RecyclingMethod::Verified;
+        let prepare = format!(
+            "{RESET} SET statement_timeout = {statement};
+             SET idle_in_transaction_session_timeout = {idle};
+             SET client_connection_check_interval = 1000"
+        );
+        let recycling_method = RecyclingMethod::Custom(prepare.clone());
         let manager = ManagerConfig { recycling_method };
+        let prepare = Hook::async_fn(move |client, _| {
+            let prepare = prepare.clone();
+            Box::pin(async move {
+                let prepared = client.batch_execute(&prepare).await;
+                prepared.map_err(HookError::Backend)
+            })
+        });
         let manager = Manager::from_config(config, NoTls, manager);
         let pool = Pool::builder(manager)
             .max_size(limits.connections)
@@ -102,6 +129,7 @@ impl PgPool {
             .wait_timeout(Some(limits.acquire))
             .create_timeout(Some(limits.connect))
             .recycle_timeout(Some(limits.connect))
+            .post_create(prepare)
             .build()
             .expect("it has a runtime for its timeouts");
         Self { pool, limits }
@@ -111,7 +139,8 @@ impl PgPool {
     ///
     /// If the future is dropped, or `work` takes too long or panics, its statement is
     /// cancelled, an open transaction is rolled back, and the connection is closed. A
-    /// statement that had just ended has taken effect.
+    /// statement that had just ended has taken effect. A transaction that `work` leaves
+    /// open is rolled back, too.
     ///
     /// # Errors
     ///
@@ -120,8 +149,14 @@ impl PgPool {
         &self,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
     ) -> Result<T, E> {
-        let client = self.pool.get().await.map_err(PgError::from)?;
         let limit = self.limits.connect;
+        let getting = timeout(self.limits.acquire.saturating_add(limit), self.pool.get());
+        let got = getting.await.unwrap_or_else(|_| {
+            // Several connections were silent. The other idle ones may be, too.
+            self.pool.retain(|_, _| false);
+            Err(PoolError::Timeout(TimeoutType::Recycle))
+        });
+        let client = got.map_err(PgError::from)?;
         let mut lease = Lease {
             client: Some(client),
             limit,

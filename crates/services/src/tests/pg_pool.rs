@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::support::{poll_and_drop, postgres, private, soon, unique};
+use super::support::{CuttingProxy, poll_and_drop, postgres, private, soon, unique};
 use crate::pg_pool::{Limits, PgError, PgPool};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -275,6 +275,9 @@ async fn a_killed_server_that_comes_back() {
     assert!(matches!(slept, Err(PgError::Postgres(_))), "{slept:?}");
     let refused = soon(answer(pool)).await;
     assert!(matches!(refused, Err(PgError::Connect(_))), "{refused:?}");
+    let refused = refused.map_err(|error| error.to_string());
+    let text = "cannot connect: Connection refused (os error 111)";
+    assert_eq!(refused, Err(text.to_owned()));
     server.restart().expect("it starts again");
     assert_eq!(soon(answer(pool)).await.expect("it runs"), 42);
 }
@@ -321,4 +324,130 @@ async fn without_an_address() {
         let error = crate::pg_pool::main().await.expect_err("it has no address");
         assert!(error.to_string().starts_with("set DATABASE_URL"), "{error}");
     }
+}
+
+/// As of a business rule.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Rule(String);
+
+impl From<PgError> for Rule {
+    fn from(error: PgError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn no_call_finds_the_transaction_or_the_settings_of_another() {
+    let limits = Limits {
+        connections: 1,
+        ..LIMITS
+    };
+    let setting = Setting::new(limits).await;
+    let (pool, table) = (&setting.pool, unique("rows"));
+    let sql = format!("CREATE TABLE {table} (number INT)");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+    for leaves in [
+        "BEGIN",
+        "BEGIN; SELECT 1 / 0",
+        "SET default_transaction_read_only = on",
+        "SET statement_timeout = 1",
+        "SELECT pg_advisory_lock(1246908249)",
+        "BEGIN; DECLARE rows CURSOR WITH HOLD FOR SELECT 1; COMMIT",
+    ] {
+        let work = pool.run::<(), Rule>(async |client| {
+            let _ = client.batch_execute(leaves).await;
+            Err(Rule("not enough money".to_owned()))
+        });
+        assert_eq!(
+            work.await.expect_err("a rule").to_string(),
+            "not enough money"
+        );
+        let insert = format!("INSERT INTO {table} VALUES (1)");
+        let added = pool.run::<_, PgError>(async |client| {
+            let left = "SELECT (SELECT count(*) FROM pg_cursors WHERE name = 'rows')
+                + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+                   AND pid = pg_backend_pid())";
+            let left: i64 = client.query_one(left, &[]).await?.get(0);
+            assert_eq!(left, 0, "{leaves}");
+            let limit = client.query_one("SHOW statement_timeout", &[]).await?;
+            assert_eq!(limit.get::<_, String>(0), "1min", "{leaves}");
+            Ok(client.execute(&insert, &[]).await?)
+        });
+        assert_eq!(soon(added).await.expect(leaves), 1);
+    }
+    let sql = format!("SELECT count(*) FROM {table}");
+    let rows = setting.admin.query_one(&sql, &[]).await.expect("it runs");
+    assert_eq!(rows.get::<_, i64>(0), 6);
+    let sql = format!("DROP TABLE {table}");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+}
+
+/// What a client leaves that vanishes in a transaction.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn the_server_ends_a_transaction_whose_client_is_silent() {
+    let proxy = CuttingProxy::start(&postgres().await).await;
+    let limits = Limits {
+        work: 5 * TENTH,
+        ..LIMITS
+    };
+    let setting = Setting::at(proxy.url(), limits).await;
+    let other = Setting::new(LIMITS).await;
+    let work = setting.pool.run::<(), PgError>(async |client| {
+        client.batch_execute("BEGIN").await?;
+        proxy.silence();
+        std::future::pending().await
+    });
+    let error = soon(work).await.expect_err("it hangs");
+    assert!(matches!(error, PgError::Timeout), "{error:?}");
+    let sql = "SELECT count(*) FROM pg_stat_activity
+               WHERE application_name = $1 AND state LIKE 'idle in%'";
+    let ended = async {
+        loop {
+            let row = other.admin.query_one(sql, &[&setting.name]).await;
+            if row.expect("it runs").get::<_, i64>(0) == 0 {
+                return;
+            }
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(ended).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn ten_silent_connections_cost_a_call_one_limit() {
+    let proxy = CuttingProxy::start(&postgres().await).await;
+    let limits = Limits {
+        connections: 10,
+        connect: 5 * TENTH,
+        acquire: 5 * TENTH,
+        ..LIMITS
+    };
+    let mut config: Config = proxy.url().parse().expect("a URL");
+    config.application_name(unique("pool"));
+    let pool = PgPool::new(config, limits);
+    // A busy machine may take longer than the limits for this.
+    let filled = async {
+        loop {
+            let naps = (0..10).map(|_| nap(&pool, 0.3));
+            let naps = futures::future::join_all(naps).await;
+            if naps.iter().all(Result::is_ok) {
+                return;
+            }
+        }
+    };
+    soon(filled).await;
+    proxy.silence();
+    let start = Instant::now();
+    answer(&pool).await.expect_err("the connections are silent");
+    // Ten checks would take 5 s.
+    assert!(start.elapsed() < 40 * TENTH, "{:?}", start.elapsed());
+    // The other ones are closed as well: a call is well as soon as it can connect.
+    let start = Instant::now();
+    let recovers = async { while answer(&pool).await.is_err() {} };
+    soon(recovers).await;
+    println!("works again after {:?}", start.elapsed());
 }

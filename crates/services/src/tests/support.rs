@@ -1,6 +1,7 @@
 //! What several tests of this section need.
 
 use std::env;
+use std::future::pending;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -8,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use servers::{Kind, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -71,10 +73,11 @@ pub fn times(quick: u32, full: u32) -> u32 {
     }
 }
 
-/// Stands between clients and a server, and cuts connections.
+/// Stands between clients and a server: cuts connections, and lets them go silent.
 pub struct CuttingProxy {
     url: String,
     cuts: Arc<AtomicU32>,
+    silences: watch::Sender<()>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -87,17 +90,22 @@ impl CuttingProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let cuts = Arc::new(AtomicU32::new(0));
+        let silences = watch::Sender::new(());
         let (target, left) = (server.clone(), Arc::clone(&cuts));
+        let silence = silences.clone();
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let (server, left) = (target.clone(), Arc::clone(&left));
-                connections.spawn(async move { forward(client, &server, &left).await });
+                let silence = silence.subscribe();
+                connections
+                    .spawn(async move { forward(client, &server, &left, silence).await });
             }
         });
         Self {
             url: url.replace(&server, &address.to_string()),
             cuts,
+            silences,
             _serving: AbortOnDropHandle::new(serving),
         }
     }
@@ -112,17 +120,29 @@ impl CuttingProxy {
         self.cuts.store(replies, Relaxed);
     }
 
+    /// From now on the open connections carry nothing, and are not closed, as after a
+    /// failover. New ones work.
+    pub fn silence(&self) {
+        self.silences.send_replace(());
+    }
+
     /// How many of them are still to come.
     pub fn left(&self) -> u32 {
         self.cuts.load(Relaxed)
     }
 }
 
-async fn forward(mut client: TcpStream, server: &str, cuts: &AtomicU32) -> Option<()> {
+async fn forward(
+    mut client: TcpStream,
+    server: &str,
+    cuts: &AtomicU32,
+    mut silence: watch::Receiver<()>,
+) -> Option<()> {
     let mut server = TcpStream::connect(server).await.ok()?;
     let (mut request, mut reply) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
+            Ok(()) = silence.changed() => return pending().await,
             size = client.read(&mut request) => {
                 let size = size.ok().filter(|size| *size > 0)?;
                 server.write_all(&request[..size]).await.ok()?;
@@ -137,4 +157,18 @@ async fn forward(mut client: TcpStream, server: &str, cuts: &AtomicU32) -> Optio
             }
         }
     }
+}
+
+/// Makes a role that may use the tables of a schema, and create none.
+pub async fn role_without_create(
+    client: &tokio_postgres::Client,
+    schema: &str,
+) -> String {
+    let role = unique("role");
+    let sql = format!(
+        "CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema} TO {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
+    );
+    client.batch_execute(&sql).await.expect("it runs");
+    role
 }
