@@ -22,23 +22,19 @@ SCHEMA = """
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, id) WHERE due IS NOT NULL;
 """
 CLAIM = """
-    WITH expired AS (
-        SELECT id FROM jobs
-        WHERE due <= statement_timestamp() AND state = 'running' AND attempt >= $2
-        FOR UPDATE SKIP LOCKED
-    ), buried AS (
-        UPDATE jobs SET state = 'dead', due = NULL, error = 'the lease expired'
-        FROM expired WHERE jobs.id = expired.id
-    ), next AS (
-        SELECT id FROM jobs
-        WHERE due <= statement_timestamp() AND NOT (state = 'running' AND attempt >= $2)
+    WITH next AS (
+        SELECT id, state = 'running' AND attempt >= $2 AS is_dead FROM jobs
+        WHERE due <= statement_timestamp()
         ORDER BY due, id LIMIT 1
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE jobs SET state = 'running', attempt = attempt + 1,
-        due = statement_timestamp() + $1::INTERVAL
+    UPDATE jobs SET
+        state = CASE WHEN is_dead THEN 'dead' ELSE 'running' END,
+        attempt = CASE WHEN is_dead THEN attempt ELSE attempt + 1 END,
+        error = CASE WHEN is_dead THEN 'the lease expired' ELSE error END,
+        due = CASE WHEN is_dead THEN NULL ELSE statement_timestamp() + $1::INTERVAL END
     FROM next WHERE jobs.id = next.id
-    RETURNING jobs.id, payload, attempt
+    RETURNING jobs.id, payload, attempt, is_dead
 """
 CHANGE = """
     UPDATE jobs SET state = $3, error = $5, due = statement_timestamp() + $4::INTERVAL
@@ -63,7 +59,9 @@ class JobQueue:
         return await db.fetchval(sql, payload)
 
     async def claim(self, db):
-        return await db.fetchrow(CLAIM, self.lease, self.max_attempts)
+        while job := await db.fetchrow(CLAIM, self.lease, self.max_attempts):
+            if not job["is_dead"]:
+                return job
 
     async def extend(self, db, job):
         await self._change(db, job, "running", self.lease, None)
@@ -81,7 +79,7 @@ class JobQueue:
 
     async def dead_letters(self, db):
         sql = """SELECT id, payload, attempt, error FROM jobs WHERE state = 'dead'
-                 ORDER BY id"""
+                 ORDER BY id LIMIT 100"""
         return await db.fetch(sql)
 
     async def _change(self, db, job, state, due, error):

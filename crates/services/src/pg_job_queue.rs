@@ -4,7 +4,7 @@
 //! one claims the job afterwards. `SKIP LOCKED` passes by the rows that others are just
 //! claiming. Complete a job in the transaction that writes its result: exactly once.
 //!
-//! Bounds: one row for a call. The table is unbounded: delete jobs that are done.
+//! Bounds: one row for a statement. unbounded: the table. Delete jobs that are done.
 //!
 //! Trap: `UPDATE .. WHERE id IN (SELECT .. LIMIT 1 FOR UPDATE SKIP LOCKED)` may claim all
 //! jobs: the planner may run the subselect for each row. A WITH runs it once.
@@ -37,30 +37,33 @@ const SCHEMA: &str = "
     );
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, id) WHERE due IS NOT NULL;";
 
+/// Asked first. `CREATE INDEX IF NOT EXISTS` waits for each transaction that has changed a
+/// job, and all claims wait behind it. A role that may not create tables can still start.
+const EXISTS: &str = "
+    SELECT to_regclass('jobs') IS NOT NULL AND to_regclass('jobs_due') IS NOT NULL";
+
 const ENQUEUE: &str = "
     INSERT INTO jobs (payload, due)
     VALUES ($1, statement_timestamp() + $2::BIGINT * INTERVAL '1 microsecond')
     RETURNING id";
 
-/// Buries a job whose last lease expired, because it may have killed its worker.
+/// Claims the next job, or buries it if its last lease expired: it may have killed its
+/// worker. The index gives one row, however many jobs wait.
 const CLAIM: &str = "
-    WITH expired AS (
-        SELECT id FROM jobs
-        WHERE due <= statement_timestamp() AND state = 'running' AND attempt >= $2
-        FOR UPDATE SKIP LOCKED
-    ), buried AS (
-        UPDATE jobs SET state = 'dead', due = NULL, error = 'the lease expired'
-        FROM expired WHERE jobs.id = expired.id
-    ), next AS (
-        SELECT id FROM jobs
-        WHERE due <= statement_timestamp() AND NOT (state = 'running' AND attempt >= $2)
+    WITH next AS (
+        SELECT id, state = 'running' AND attempt >= $2 AS is_dead FROM jobs
+        WHERE due <= statement_timestamp()
         ORDER BY due, id LIMIT 1
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE jobs SET state = 'running', attempt = attempt + 1,
-        due = statement_timestamp() + $1::BIGINT * INTERVAL '1 microsecond'
+    UPDATE jobs SET
+        state = CASE WHEN is_dead THEN 'dead' ELSE 'running' END,
+        attempt = CASE WHEN is_dead THEN attempt ELSE attempt + 1 END,
+        error = CASE WHEN is_dead THEN 'the lease expired' ELSE error END,
+        due = CASE WHEN is_dead THEN NULL
+            ELSE statement_timestamp() + $1::BIGINT * INTERVAL '1 microsecond' END
     FROM next WHERE jobs.id = next.id
-    RETURNING jobs.id, payload, attempt";
+    RETURNING jobs.id, payload, attempt, is_dead";
 
 /// Changes no row if the job has been claimed again. A worker in its last attempt may
 /// still end a dead job.
@@ -108,7 +111,10 @@ pub enum QueueError {
 
 /// Creates the table, unless it is there.
 pub async fn create_table(client: &tokio_postgres::Client) -> Result<()> {
-    Ok(client.batch_execute(SCHEMA).await?)
+    if !client.query_one(EXISTS, &[]).await?.get::<_, bool>(0) {
+        client.batch_execute(SCHEMA).await?;
+    }
+    Ok(())
 }
 
 impl JobQueue {
@@ -126,13 +132,19 @@ impl JobQueue {
     }
 
     /// Claims the job that is due longest. An expired lease makes a job due again. Takes
-    /// no transaction: while one is open, nobody else could claim the job.
+    /// no transaction: while one is open, nobody else could claim the job. If the default
+    /// isolation is not `read committed`, it fails after a conflict: call it again.
     ///
     /// If the future is dropped, a job may be claimed until its lease expires.
     pub async fn claim(&self, client: &Client) -> Result<Option<Job>> {
         let claim = client.prepare_cached(CLAIM).await?;
         let values: [&(dyn ToSql + Sync); 2] = [&micros(self.lease), &self.max_attempts];
-        Ok(client.query_opt(&claim, &values).await?.map(job))
+        loop {
+            match client.query_opt(&claim, &values).await? {
+                Some(row) if row.get("is_dead") => {}
+                row => return Ok(row.map(job)),
+            }
+        }
     }
 
     /// Restarts the lease.
@@ -159,17 +171,19 @@ impl JobQueue {
         let backoff = backoff.min(self.max_backoff);
         let retry = (job.attempt < self.max_attempts).then_some(backoff);
         let state = retry.map_or("dead", |_| "waiting");
-        change(db, job, state, retry, Some(error)).await
+        // PostgreSQL stores no NUL.
+        change(db, job, state, retry, Some(&error.replace('\0', " "))).await
     }
 
-    /// Returns the dead jobs, each with its last error.
+    /// Returns the oldest dead jobs, each with its last error.
     pub async fn dead_letters(
         &self,
         db: &impl GenericClient,
+        limit: u32,
     ) -> Result<Vec<(Job, String)>> {
         let sql = "SELECT id, payload, attempt, error FROM jobs WHERE state = 'dead'
-                   ORDER BY id";
-        let letters = db.query(sql, &[]).await?.into_iter();
+                   ORDER BY id LIMIT $1";
+        let letters = db.query(sql, &[&i64::from(limit)]).await?.into_iter();
         Ok(letters
             .map(|row| (row.get(3), job(row)))
             .map(|(e, job)| (job, e))

@@ -127,7 +127,7 @@ pub async fn run() -> Result<(), Failure> {
         claim(&client).await?;
         at(wait).await;
     }
-    for (Job { id, payload, .. }, error) in JOBS.dead_letters(&client).await? {
+    for (Job { id, payload, .. }, error) in JOBS.dead_letters(&client, 100).await? {
         println!("dead: job {id}, {payload}: {error}");
     }
     let drop = format!("DROP SCHEMA {schema} CASCADE");

@@ -11,7 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Config, NoTls};
 
-use super::support::{poll_and_drop, postgres, private, soon, unique};
+use super::support::{
+    poll_and_drop, postgres, private, role_without_create, soon, times, unique,
+};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -281,7 +283,10 @@ async fn only_the_latest_attempt_changes_a_job() {
     }
     // The last lease is over: the next claim buries the job.
     assert_eq!(jobs.claim(&queue.client).await.expect("it runs"), None);
-    let dead = jobs.dead_letters(&queue.client).await.expect("it runs");
+    let dead = jobs
+        .dead_letters(&queue.client, 100)
+        .await
+        .expect("it runs");
     assert_eq!(dead, [(claims[2].clone(), "the lease expired".to_owned())]);
     // Late, but the latest.
     complete(&mut queue.client, &claims[2])
@@ -563,7 +568,10 @@ async fn leases_and_backoffs_in_hours() {
         failed.expect("it is ours");
         assert_eq!(hours().await, backoff);
     }
-    let dead = jobs.dead_letters(&queue.client).await.expect("it runs");
+    let dead = jobs
+        .dead_letters(&queue.client, 100)
+        .await
+        .expect("it runs");
     assert_eq!((dead[0].0.attempt, &*dead[0].1), (4, "broken"));
     queue.end().await;
 }
@@ -573,6 +581,8 @@ async fn leases_and_backoffs_in_hours() {
 async fn the_table_is_created_by_one_at_a_time() {
     let queue = Queue::new().await;
     let mut other = queue.connect().await;
+    let sql = "DROP TABLE jobs";
+    other.batch_execute(sql).await.expect("it runs");
     let transaction = other.transaction().await.expect("it runs");
     create_lock(&transaction).await;
     let waits = timeout(200 * TICK, create_table(&queue.client)).await;
@@ -585,4 +595,113 @@ async fn the_table_is_created_by_one_at_a_time() {
 async fn create_lock(transaction: &tokio_postgres::Transaction<'_>) {
     let sql = "SELECT pg_advisory_xact_lock(1246908244)";
     transaction.batch_execute(sql).await.expect("it is free");
+}
+
+/// `CREATE INDEX IF NOT EXISTS` would wait for the transaction, and the claims for that.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_program_that_starts_waits_for_no_transaction() {
+    let queue = Queue::new().await;
+    for payload in ["long", "short"] {
+        let added = JOBS.enqueue(&queue.client, payload, Duration::ZERO).await;
+        added.expect("it runs");
+    }
+    let mut worker = queue.connect().await;
+    let job = JOBS.claim(&worker).await.expect("it runs");
+    let transaction = worker.transaction().await.expect("it runs");
+    let job = job.expect("it is due");
+    JOBS.complete(&transaction, &job).await.expect("it runs");
+    let starts = queue.connect().await;
+    soon(create_table(&starts)).await.expect("it is there");
+    let next = soon(JOBS.claim(&starts)).await.expect("it runs");
+    assert_eq!(next.expect("it is due").payload, "short");
+    transaction.commit().await.expect("it runs");
+    queue.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_role_that_may_not_create_tables_works() {
+    let queue = Queue::new().await;
+    let role = role_without_create(&queue.client, &queue.schema).await;
+    let client = queue.connect().await;
+    let sql = format!("SET ROLE {role}");
+    client.batch_execute(&sql).await.expect("it runs");
+    create_table(&client).await.expect("it is there");
+    let added = JOBS.enqueue(&client, "tea", Duration::ZERO).await;
+    added.expect("it runs");
+    let job = JOBS.claim(&client).await.expect("it runs");
+    let job = job.expect("it is due");
+    JOBS.complete(&client, &job).await.expect("it runs");
+    let sql = format!("DROP SCHEMA {} CASCADE; DROP ROLE {role}", queue.schema);
+    queue.client.batch_execute(&sql).await.expect("it runs");
+}
+
+/// A thousand times as many, in full.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_claim_costs_the_same_in_a_long_backlog() {
+    let queue = Queue::new().await;
+    let mut least = Vec::new();
+    for jobs in [200, i64::from(times(20_000, 200_000))] {
+        let sql = "INSERT INTO jobs (payload, due)
+                   SELECT '', now() FROM generate_series(1, $1::BIGINT)";
+        queue.client.execute(sql, &[&jobs]).await.expect("it runs");
+        let mut costs = Vec::new();
+        for _ in 0..30 {
+            let start = std::time::Instant::now();
+            let job = JOBS.claim(&queue.client).await.expect("it runs");
+            costs.push(start.elapsed());
+            let job = job.expect("it is due");
+            JOBS.complete(&queue.client, &job).await.expect("it runs");
+        }
+        least.extend(costs.into_iter().min());
+    }
+    let ratio = least[1].div_duration_f64(least[0]);
+    assert!(ratio < 5.0, "{ratio} times as much: {least:?}");
+    queue.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn no_statement_changes_more_than_one_row() {
+    let queue = Queue::new().await;
+    let sql = "
+        INSERT INTO jobs (payload, state, attempt, due)
+            SELECT 'bad', 'running', 3, now() FROM generate_series(1, 31);
+        INSERT INTO jobs (payload, due) VALUES ('good', now());
+        CREATE FUNCTION at_most_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            ASSERT (SELECT count(*) <= 1 FROM changed);
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER at_most_one AFTER UPDATE ON jobs REFERENCING NEW TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION at_most_one()";
+    queue.client.batch_execute(sql).await.expect("it runs");
+    let job = JOBS.claim(&queue.client).await.expect("one row each");
+    assert_eq!(job.expect("it is due").payload, "good");
+    assert_eq!(queue.count("state = 'dead'").await, 31);
+    let letters = JOBS.dead_letters(&queue.client, 10).await;
+    let letters = letters.expect("it runs");
+    assert_eq!(letters.len(), 10);
+    assert!(letters.iter().all(|letter| letter.1 == "the lease expired"));
+    queue.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn an_error_may_contain_a_nul() {
+    let queue = Queue::new().await;
+    let once = JobQueue {
+        max_attempts: 1,
+        ..JOBS
+    };
+    let added = once.enqueue(&queue.client, "tea", Duration::ZERO).await;
+    added.expect("it runs");
+    let job = once.claim(&queue.client).await.expect("it runs");
+    let job = job.expect("it is due");
+    let failed = once.fail(&queue.client, &job, "no\0tea").await;
+    failed.expect("it is stored");
+    let dead = once.dead_letters(&queue.client, 1).await.expect("it runs");
+    assert_eq!(dead, [(job, "no tea".to_owned())]);
+    queue.end().await;
 }
