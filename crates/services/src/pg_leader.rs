@@ -28,12 +28,20 @@ const SCHEMA: &str = "
     SELECT pg_advisory_xact_lock(1246908245);
     CREATE TABLE IF NOT EXISTS leaders (name TEXT PRIMARY KEY, term BIGINT NOT NULL)";
 
+/// Asked first: a role that may not create tables can still start.
+const EXISTS: &str = "SELECT to_regclass('leaders') IS NOT NULL";
+
 const TRY: &str = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
 
 const BEGIN: &str = "
     INSERT INTO leaders (name, term) VALUES ($1, 1)
     ON CONFLICT (name) DO UPDATE SET term = leaders.term + 1
     RETURNING term";
+
+/// The server ends the transaction of a leader that hangs in it.
+const CHECK: &str = "
+    SELECT set_config('idle_in_transaction_session_timeout', $3, TRUE)
+    FROM leaders WHERE name = $1 AND term = $2 FOR SHARE";
 
 /// Why there is no leadership, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -53,24 +61,37 @@ pub enum LeaderError {
 pub struct Term {
     pub name: String,
     pub number: i64,
+    /// How long the leader may be silent in a transaction after `check`.
+    pub lease: Duration,
 }
 
 impl Term {
     /// Fails with `TermOver` if another leader has begun its term. None can begin before
-    /// the transaction has ended, so call it in the one that writes.
+    /// the transaction has ended, so call it in the one that writes. If the leader hangs
+    /// there, the server ends the transaction after the lease.
     pub async fn check(
         &self,
         db: &(impl GenericClient + Sync),
     ) -> Result<(), LeaderError> {
-        let sql = "SELECT FROM leaders WHERE name = $1 AND term = $2 FOR SHARE";
-        let row = db.query_opt(sql, &[&self.name, &self.number]).await?;
+        let limit = millis(self.lease).to_string();
+        let row = db
+            .query_opt(CHECK, &[&self.name, &self.number, &limit])
+            .await?;
         row.map(drop).ok_or(LeaderError::TermOver)
     }
 }
 
+/// Returns milliseconds. For the server, 0 is no limit.
+fn millis(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
+}
+
 /// Creates the table of the terms, unless it is there.
 pub async fn create_table(client: &Client) -> Result<(), LeaderError> {
-    Ok(client.batch_execute(SCHEMA).await?)
+    if !client.query_one(EXISTS, &[]).await?.get::<_, bool>(0) {
+        client.batch_execute(SCHEMA).await?;
+    }
+    Ok(())
 }
 
 /// Waits until no other program leads under this name. Then does the work and returns its
@@ -88,12 +109,13 @@ pub async fn lead<T, F: Future<Output = T>>(
     lease: Duration,
     work: impl FnOnce(Term) -> F,
 ) -> Result<T, LeaderError> {
-    // For the server, 0 is no limit.
-    let limit = lease.as_millis().clamp(1, i32::MAX as u128);
-    let options = config.get_options().unwrap_or_default();
-    let options = format!("{options} -c idle_session_timeout={limit}");
-    config.options(options);
     let third = lease / 3;
+    let (idle, statement) = (millis(lease), millis(third));
+    let options = config.get_options().unwrap_or_default();
+    // A dropped statement may wait for a row, and its connection has the lock: so it ends.
+    config.options(format!(
+        "{options} -c idle_session_timeout={idle} -c statement_timeout={statement}"
+    ));
     let (client, connection) = timeout(third, config.connect(NoTls)).await??;
     let leading = async {
         while !timeout(third, client.query_one(TRY, &[&name]))
@@ -111,7 +133,7 @@ pub async fn lead<T, F: Future<Output = T>>(
             }
         };
         select! {
-            result = work(Term { name, number }) => Ok(result),
+            result = work(Term { name, number, lease }) => Ok(result),
             lost = lost => lost,
         }
     };

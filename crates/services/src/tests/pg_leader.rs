@@ -12,7 +12,9 @@ use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::support::{poll_and_drop, postgres, private, soon, unique};
+use super::support::{
+    CuttingProxy, poll_and_drop, postgres, private, role_without_create, soon, unique,
+};
 use crate::pg_leader::{LeaderError, Term, create_table, lead};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -346,6 +348,8 @@ async fn each_name_has_its_leader() {
 async fn the_table_is_created_by_one_at_a_time() {
     let office = Office::new().await;
     let mut other = connect(&office.config).await;
+    let sql = "DROP TABLE leaders";
+    other.batch_execute(sql).await.expect("it runs");
     let transaction = other.transaction().await.expect("it runs");
     let sql = "SELECT pg_advisory_xact_lock(1246908245)";
     transaction.batch_execute(sql).await.expect("it is free");
@@ -354,4 +358,45 @@ async fn the_table_is_created_by_one_at_a_time() {
     transaction.commit().await.expect("it runs");
     soon(create_table(&office.client)).await.expect("it runs");
     office.end().await;
+}
+
+/// Its connection goes silent in the transaction that writes: the server keeps that open.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_leader_that_hangs_in_its_transaction_is_replaced() {
+    let office = Office::new().await;
+    let proxy = CuttingProxy::start(&postgres().await).await;
+    let mut config: Config = proxy.url().parse().expect("a URL");
+    config.options(format!("-c search_path={}", office.name));
+    let mut writer = connect(&config).await;
+    let (sender, receiver) = oneshot::channel();
+    let work = |term: Term| async move {
+        let write = writer.transaction().await.expect("it runs");
+        term.check(&write).await.expect("it leads");
+        let _ = sender.send(term);
+        pending::<()>().await;
+    };
+    let name = office.name.clone();
+    let task = tokio::spawn(async move { lead(config, &name, 9 * TENTH, work).await });
+    let first = soon(receiver).await.expect("it leads");
+    proxy.silence();
+    let next = office.soon_leads().await;
+    assert!(next.number > first.number);
+    task.abort();
+    office.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_role_that_may_not_create_tables_leads() {
+    let mut office = Office::new().await;
+    let role = role_without_create(&office.client, &office.name).await;
+    let options = format!("-c search_path={} -c role={role}", office.name);
+    office.config.options(options);
+    let client = connect(&office.config).await;
+    create_table(&client).await.expect("it is there");
+    assert_eq!(office.soon_leads().await.number, 1);
+    let name = &office.name;
+    let sql = format!("DROP SCHEMA {name} CASCADE; DROP ROLE {role}");
+    office.client.batch_execute(&sql).await.expect("it runs");
 }
