@@ -4,7 +4,8 @@
 //! deletes it. If the relay is killed in between, the event is published again. The
 //! consumer stores the event's id in the transaction of its effect, and ignores repeats.
 //!
-//! Bounds: `batch` and `limit`. unbounded: the tables. Delete old `handled_events`.
+//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. unbounded: the
+//! tables. Delete old `handled_events`.
 //!
 //! Trap: ids are not in the order of commits. A relay that asks for `id > last` loses an
 //! event that is committed late. Delete what is published instead.
@@ -35,6 +36,10 @@ const SCHEMA: &str = "
         PRIMARY KEY (consumer, id)
     );";
 
+/// Asked first: a role that may not create tables can still start.
+const EXISTS: &str = "
+    SELECT to_regclass('outbox') IS NOT NULL AND to_regclass('handled_events') IS NOT NULL";
+
 /// The lock of this outbox. The server ends the connection of a relay that hangs.
 const LOCK: &str = "
     SELECT pg_try_advisory_xact_lock(1246908246, 'outbox'::REGCLASS::OID::INT),
@@ -53,14 +58,17 @@ pub struct Event {
 pub struct Relay {
     /// The most events of one transaction.
     pub batch: u32,
-    /// The most time to publish a batch. Twice as long after it began to hang, a relay
-    /// loses the lock.
+    /// The most time to publish a batch, without the statements before and after it. Twice
+    /// as long after it began to hang, a relay loses the lock.
     pub limit: Duration,
 }
 
 /// Creates the tables, unless they are there.
 pub async fn create_tables(client: &Client) -> Result<(), Error> {
-    client.batch_execute(SCHEMA).await
+    if !client.query_one(EXISTS, &[]).await?.get::<_, bool>(0) {
+        client.batch_execute(SCHEMA).await?;
+    }
+    Ok(())
 }
 
 /// Adds an event, and returns its id. It is published if the transaction is committed.
@@ -94,8 +102,22 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// The first error of `publish`, or `Elapsed`. The events before it are deleted.
+    /// The first error of `publish`, or `Elapsed`. The events before it are deleted, unless
+    /// the server does not answer. Connect again after an error.
     pub async fn publish_batch<E, F>(
+        &self,
+        client: &mut Client,
+        publish: impl FnMut(Event) -> F,
+    ) -> Result<usize, E>
+    where
+        E: From<Error> + From<Elapsed>,
+        F: Future<Output = Result<(), E>>,
+    {
+        let round = self.round(client, publish);
+        timeout(self.limit.saturating_mul(3), round).await?
+    }
+
+    async fn round<E, F>(
         &self,
         client: &mut Client,
         mut publish: impl FnMut(Event) -> F,
