@@ -5,7 +5,8 @@
 //! table then, and after each notification. A receiver that is too slow gets one `Resync`
 //! in place of all that did not fit.
 //!
-//! Bounds: the channel's capacity, and `timeout` for each answer. Connects without end.
+//! Bounds: the channel's capacity, and `timeout` for each answer. Connects without end. A
+//! channel's name has 63 bytes, and the text of a notification 7999.
 //!
 //! Trap: a listener only reads. If the server's machine vanishes, it waits for ever, and
 //! no error comes. Ask the server for something now and then, with a timeout.
@@ -59,12 +60,19 @@ pub struct Limits {
 /// Listens on the channel until the receiver of the events is dropped.
 ///
 /// Dropping the future closes the connection.
+///
+/// # Panics
+///
+/// If the name of the channel is empty or has a NUL, or more than 63 bytes: LISTEN would
+/// cut it, and hear nothing.
 pub async fn listen(
     config: Config,
     channel: String,
     limits: Limits,
     events: Sender<Event>,
 ) {
+    let is_name = (1..=63).contains(&channel.len()) && !channel.contains('\0');
+    assert!(is_name, "no name of a channel: {channel:?}");
     let listening = async {
         loop {
             let Err(error) = session(&config, &channel, limits, &events).await;

@@ -290,3 +290,18 @@ async fn no_gap_is_kept_secret() {
     sending.abort();
     assert!(gaps > 0, "it was never too slow");
 }
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_name_that_listen_would_cut_is_refused() {
+    let url = postgres().await;
+    let mut listening = Listening::start(&url, "x".repeat(63), 10, LIMITS);
+    listening.resync().await;
+    for name in [String::new(), "a\0b".to_owned(), "x".repeat(64)] {
+        let config = url.parse().expect("a URL");
+        let (sender, _events) = channel(1);
+        let listening = tokio::spawn(listen(config, name.clone(), LIMITS, sender));
+        let ended = soon(listening).await;
+        assert!(ended.is_err_and(|error| error.is_panic()), "{name:?}");
+    }
+}
