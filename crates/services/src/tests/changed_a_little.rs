@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool};
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::channel;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::support::{postgres, soon, unique};
 use crate::grpc_calls::Deadline;
@@ -170,6 +171,26 @@ async fn a_transaction_in_a_task_with_any_error() {
     let shop = Arc::new(Shop { pool, retry });
     let items = vec!["tea".to_owned(), "cake".to_owned()];
     let task = tokio::spawn(async move { shop.order(&items).await });
+    let count = soon(task).await.expect("it does not panic");
+    assert_eq!(count.expect("it runs"), 2);
+    // On a connection that somebody has lent.
+    async fn order(client: &mut Client, retry: Retry) -> anyhow::Result<i64> {
+        let again = |error: &anyhow::Error| is_conflict(error.as_ref());
+        let client = Mutex::new(client);
+        let transact = || async {
+            let mut client = client.lock().await;
+            let transaction = serializable(&mut client).await?;
+            let row = transaction.query_one("SELECT 2::BIGINT", &[]).await?;
+            transaction.commit().await?;
+            Ok(row.get(0))
+        };
+        retry.run(again, transact).await
+    }
+    let url = postgres().await;
+    let (mut client, connection) =
+        tokio_postgres::connect(&url, NoTls).await.expect("it runs");
+    tokio::spawn(connection);
+    let task = tokio::spawn(async move { order(&mut client, retry).await });
     let count = soon(task).await.expect("it does not panic");
     assert_eq!(count.expect("it runs"), 2);
 }
