@@ -4,8 +4,8 @@
 //! service subscribe as one queue group, and the server gives each request to one of
 //! them. An instance that stops still answers what it has received.
 //!
-//! Bounds: `Limits`. The client's subscription capacity limits requests that wait.
-//! Further requests are dropped, and their callers time out.
+//! Bounds: `Limits`, and the server's `max_payload`, 1 MiB. The client's subscription
+//! capacity limits waiting requests. Further ones are dropped, and their callers time out.
 //!
 //! Trap: "timed out" does not say that nothing was done. The handler may be at work, or
 //! only its reply was lost. Make a request that you repeat idempotent.
@@ -15,6 +15,7 @@
 //! asyncio: asyncio.Semaphore, asyncio.timeout, asyncio.wait
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, RequestErrorKind, Subscriber};
@@ -43,8 +44,8 @@ pub struct Limits {
 /// Returns how many handlers it had to abort at the end. If the client is closed, it
 /// returns before the stop.
 ///
-/// Each handler runs in a task. If a handler panics, its caller times out. Dropping the
-/// future aborts all handlers.
+/// Each handler runs in a task. If a handler panics, its caller times out. A reply that is
+/// too long becomes an error. Dropping the future aborts all handlers.
 pub async fn serve<F, Fut, E>(
     client: Client,
     mut requests: Subscriber,
@@ -53,29 +54,36 @@ pub async fn serve<F, Fut, E>(
     handler: F,
 ) -> usize
 where
-    F: Fn(Bytes) -> Fut,
+    F: Fn(Bytes) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Bytes, E>> + Send + 'static,
     E: Display + Send + 'static,
 {
     let mut handlers = JoinSet::new();
+    let handler = Arc::new(handler);
     let start = |request: Message, handlers: &mut JoinSet<()>| {
-        let handling = timeout(limits.runtime, handler(request.payload));
-        let client = client.clone();
+        let (client, handler) = (client.clone(), Arc::clone(&handler));
         handlers.spawn(async move {
-            let reply = match handling.await {
+            // Called in the task as well: it may panic before it returns its future.
+            let handling = async { handler(request.payload).await };
+            let reply = match timeout(limits.runtime, handling).await {
                 Ok(result) => result.map_err(|error| error.to_string()),
                 Err(_) => Err("timed out".to_owned()),
             };
-            if let Some(to) = request.reply {
-                let mut headers = HeaderMap::new();
-                let payload = reply.unwrap_or_else(|error: String| {
-                    // A line break would end the header.
-                    headers.insert(ERROR, error.replace(['\r', '\n'], " "));
-                    Bytes::new()
-                });
-                // Fails only if the client is closed.
-                let _sent = client.publish_with_headers(to, headers, payload).await;
-            }
+            let Some(to) = request.reply else { return };
+            let error = match reply {
+                Err(error) => error,
+                Ok(reply) => match client.publish(to.clone(), reply).await {
+                    Ok(()) => return,
+                    Err(error) => error.to_string(),
+                },
+            };
+            // A line break would end the header. A longer text might not fit into it.
+            let line = error.chars().map(|it| if it < ' ' { ' ' } else { it });
+            let line: String = line.take(1000).collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(ERROR, line);
+            // Fails only if the client is closed.
+            let _sent = client.publish_with_headers(to, headers, Bytes::new()).await;
         });
     };
     select! {

@@ -322,3 +322,55 @@ async fn changed_a_little() {
     stop.cancel();
     assert_eq!(service.await.expect("it does not panic"), 0);
 }
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn a_handler_that_panics_before_its_future_ends_only_its_call() {
+    let (client, subject) = (nats().await, unique("early"));
+    let requests = client.queue_subscribe(subject.clone(), subject.clone());
+    let requests = requests.await.expect("a subject");
+    let handler = |payload: Bytes| {
+        let number: u32 = String::from_utf8_lossy(&payload).parse().expect("a number");
+        async move { Ok::<Bytes, String>((number + 1).to_string().into()) }
+    };
+    let stop = CancellationToken::new();
+    let service = serve(client.clone(), requests, LIMITS, stop.clone(), handler);
+    let service = tokio::spawn(service);
+    client.flush().await.expect("it runs");
+    let bad = call(&client, &subject, "ten", 5 * TENTH).await;
+    assert!(matches!(bad, Err(CallError::TimedOut)), "{bad:?}");
+    let good = soon(call(&client, &subject, "10", MINUTE)).await;
+    assert_eq!(good.expect("it runs on"), "11");
+    stop.cancel();
+    assert_eq!(soon(service).await.expect("it does not panic"), 0);
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn a_reply_that_is_too_long_is_an_error() {
+    let (client, subject) = (nats().await, unique("long"));
+    let requests = client.queue_subscribe(subject.clone(), subject.clone());
+    let requests = requests.await.expect("a subject");
+    let handler = |payload: Bytes| async move {
+        let length = String::from_utf8_lossy(&payload).parse().expect("a number");
+        match length {
+            // An error of this length fits into no header.
+            0 => Err("x".repeat(2_000_000)),
+            _ => Ok(Bytes::from(vec![0; length])),
+        }
+    };
+    let stop = CancellationToken::new();
+    let service = serve(client.clone(), requests, LIMITS, stop.clone(), handler);
+    let service = tokio::spawn(service);
+    client.flush().await.expect("it runs");
+    let largest = client.max_payload();
+    let reply = soon(call(&client, &subject, largest.to_string(), MINUTE)).await;
+    assert_eq!(reply.expect("it fits").len(), largest);
+    for (length, expected) in [(largest + 1, "Payload size limit"), (0, "xxx")] {
+        let reply = soon(call(&client, &subject, length.to_string(), MINUTE)).await;
+        let error = reply.expect_err("it does not fit").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    stop.cancel();
+    soon(service).await.expect("it does not panic");
+}
