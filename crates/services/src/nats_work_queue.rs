@@ -5,7 +5,8 @@
 //! asks for more time. So a job runs at least once. A power failure may lose jobs of the
 //! last two minutes: the server's sync interval.
 //!
-//! Bounds: `Settings`. Of the dead letters, the oldest are dropped.
+//! Bounds: `Settings`, and one job for each `work`. Of the dead letters, the oldest are
+//! dropped.
 //!
 //! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
 //! one says that the job is stored.
@@ -18,12 +19,13 @@
 //! asyncio: asyncio.Queue, asyncio.Queue.task_done, asyncio.TaskGroup
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy};
 use async_nats::jetstream::{AckKind, Context, Message};
+use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::select;
@@ -34,14 +36,14 @@ use tokio_util::task::AbortOnDropHandle;
 /// Any error that can move to another thread. `?` converts every other error into it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a queue allows. A queue that exists keeps `max_jobs`, `max_in_flight` and
-/// `ack_wait`.
+/// The header by which the server knows a job that it has.
+const ID: &str = "Nats-Msg-Id";
+
+/// What a queue allows. A queue that exists keeps `max_jobs` and `ack_wait`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How many jobs the queue holds. `add` fails if it is full.
     pub max_jobs: i64,
-    /// How many jobs are delivered and not acknowledged, over all processes.
-    pub max_in_flight: i64,
     /// After this silence of its worker a job is delivered to another one.
     pub ack_wait: Duration,
     /// A handler that runs for longer is aborted, and its attempt fails.
@@ -56,6 +58,8 @@ pub struct Settings {
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
+    /// The id with which it was added.
+    pub id: String,
     pub payload: Bytes,
     /// Counts from 1.
     pub attempt: i64,
@@ -96,7 +100,9 @@ impl WorkQueue {
         let workers = pull::Config {
             durable_name: Some("workers".to_owned()),
             ack_wait: settings.ack_wait,
-            max_ack_pending: settings.max_in_flight,
+            // A worker pulls one job at a time. A limit here would also count the jobs in
+            // backoff, which then stop all others.
+            max_ack_pending: -1,
             ..Default::default()
         };
         Ok(Self {
@@ -109,14 +115,23 @@ impl WorkQueue {
 
     /// Adds a job, and returns when it is stored. Within two minutes a second job of the
     /// same id is ignored: after an error, call it again.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is full, the job is longer than the server's `max_payload`, or the id
+    /// has a line break, or blanks around it.
     pub async fn add(&self, id: &str, payload: impl Into<Bytes>) -> Result<(), Failure> {
+        // The server ignores them, and would take " a" for a second "a".
+        if id.is_empty() || id.trim() != id {
+            return Err(format!("no id of a job: {id:?}").into());
+        }
         self.store("jobs", id, payload.into()).await
     }
 
     async fn store(&self, to: &str, id: &str, payload: Bytes) -> Result<(), Failure> {
         let subject = format!("{}.{to}", self.name);
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", id);
+        headers.insert(ID, id.parse::<HeaderValue>()?);
         let stored = self.context.publish_with_headers(subject, headers, payload);
         stored.await?.await?;
         Ok(())
@@ -125,18 +140,19 @@ impl WorkQueue {
     /// Runs one job after the other until `stop` is cancelled; then finishes its job.
     /// Call it once for each job that this process may run at once.
     ///
-    /// `handler` returns a future, which runs in a task. If the future fails, panics or
-    /// takes too long, the attempt fails. `report` is told of each failure. Dropping
-    /// `work` aborts its job, which is delivered again after `ack_wait`.
+    /// `handler` runs in a task. If it fails, panics or takes too long, the attempt fails.
+    /// `report` is told of each failure. Dropping `work` aborts its job, which is delivered
+    /// again after `ack_wait`.
     pub async fn work<F, Fut>(
         &self,
         stop: &CancellationToken,
         handler: F,
         report: impl Fn(Failure),
     ) where
-        F: Fn(Job) -> Fut,
+        F: Fn(Job) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Failure>> + Send + 'static,
     {
+        let handler = Arc::new(handler);
         while !stop.is_cancelled() {
             let next = select! {
                 next = self.next() => next,
@@ -170,29 +186,37 @@ impl WorkQueue {
     async fn attend<F, Fut>(
         &self,
         message: &Message,
-        handler: &F,
+        handler: &Arc<F>,
         report: &impl Fn(Failure),
     ) -> Result<(), Failure>
     where
-        F: Fn(Job) -> Fut,
+        F: Fn(Job) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let settings = &self.settings;
         let info = message.info()?;
-        let (attempt, id) = (info.delivered, info.stream_sequence.to_string());
+        let id = message.headers.as_ref().and_then(|headers| headers.get(ID));
+        let id = id.map_or_else(|| info.stream_sequence.to_string(), ToString::to_string);
+        let attempt = info.delivered;
+        // Another release may have made the consumer with another time.
+        let ack_wait = self.consumer.cached_info().config.ack_wait;
         if attempt <= settings.max_attempts {
-            let payload = message.payload.clone();
-            let handling = handler(Job { payload, attempt });
-            let handling = timeout(settings.max_runtime, handling);
+            let job = Job {
+                id: id.clone(),
+                payload: message.payload.clone(),
+                attempt,
+            };
+            let (handler, limit) = (Arc::clone(handler), settings.max_runtime);
+            let handling = async move { handler(job).await };
             // In a task, so that a panic ends this attempt and not the worker.
-            let task = tokio::spawn(async { handling.await? });
+            let task = tokio::spawn(async move { timeout(limit, handling).await? });
             let mut task = AbortOnDropHandle::new(task);
             let result = loop {
                 select! {
                     joined = &mut task => {
                         break joined.unwrap_or_else(|panic| Err(panic.into()));
                     }
-                    () = sleep(settings.ack_wait / 3) => {
+                    () = sleep(ack_wait / 3) => {
                         message.ack_with(AckKind::Progress).await?;
                     }
                 }
@@ -217,10 +241,12 @@ impl WorkQueue {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
-    let context = async_nats::jetstream::new(async_nats::connect(url).await?);
+    let options = async_nats::ConnectOptions::new();
+    // A server that is silent for two pings is taken for lost.
+    let options = options.ping_interval(Duration::from_secs(10));
+    let context = async_nats::jetstream::new(options.connect(url).await?);
     let settings = Settings {
         max_jobs: 100_000,
-        max_in_flight: 1000,
         ack_wait: Duration::from_secs(30),
         max_runtime: Duration::from_secs(600),
         max_attempts: 5,

@@ -43,7 +43,6 @@ pub async fn run() -> Result<(), Failure> {
 async fn demonstrate(context: &Context, name: &str) -> Result<(), Failure> {
     let settings = Settings {
         max_jobs: 2,
-        max_in_flight: 10,
         ack_wait: Duration::from_millis(500),
         max_runtime: Duration::from_secs(1),
         max_attempts: 2,

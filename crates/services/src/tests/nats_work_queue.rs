@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +20,6 @@ const TENTH: Duration = Duration::from_millis(100);
 
 const SETTINGS: Settings = Settings {
     max_jobs: 10_000,
-    max_in_flight: 1000,
     ack_wait: MINUTE,
     max_runtime: MINUTE,
     max_attempts: 2,
@@ -193,52 +191,6 @@ async fn the_server_is_killed_and_each_job_is_done() {
 
 #[tokio::test]
 #[cfg_attr(no_nats, ignore = "nats-server is not installed")]
-async fn in_flight_over_all_processes() {
-    let (name, running) = (
-        unique("limit"),
-        Arc::new([const { AtomicUsize::new(0) }; 2]),
-    );
-    let settings = Settings {
-        max_in_flight: 3,
-        ..SETTINGS
-    };
-    let client = nats().await;
-    let queue = open(client.clone(), &name, settings.clone()).await;
-    for number in 0..30 {
-        queue
-            .add(&number.to_string(), "")
-            .await
-            .expect("it is stored");
-    }
-    let stop = &CancellationToken::new();
-    let mut queues = Vec::new();
-    for _ in 0..8 {
-        queues.push(open(nats().await, &name, settings.clone()).await);
-    }
-    let workers = queues.iter().map(|queue| {
-        let handler = |_| {
-            let running = Arc::clone(&running);
-            async move {
-                let now = running[0].fetch_add(1, SeqCst) + 1;
-                running[1].fetch_max(now, SeqCst);
-                sleep(TENTH / 5).await;
-                running[0].fetch_sub(1, SeqCst);
-                Ok(())
-            }
-        };
-        queue.work(stop, handler, |error| panic!("{error}"))
-    });
-    let stopping = async {
-        until(&client, &name, [0, 0]).await;
-        stop.cancel();
-    };
-    soon(async { tokio::join!(join_all(workers), stopping) }).await;
-    assert_eq!(running[1].load(SeqCst), 3);
-    close(&client, &name).await;
-}
-
-#[tokio::test]
-#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
 async fn panics_timeouts_and_long_jobs() {
     let (client, name) = (nats().await, unique("poison"));
     let settings = Settings {
@@ -250,12 +202,13 @@ async fn panics_timeouts_and_long_jobs() {
     for job in ["panic", "hang", "long", "fail"] {
         queue.add(job, job).await.expect("it is stored");
     }
-    let attempts = Mutex::new(Vec::new());
+    let attempts = Arc::new(Mutex::new(Vec::new()));
     let errors = Mutex::new(Vec::new());
-    let handler = |job: Job| {
+    let told = Arc::clone(&attempts);
+    let handler = move |job: Job| {
         let name = String::from_utf8_lossy(&job.payload).into_owned();
-        let mut attempts = attempts.lock().expect("nobody panics");
-        attempts.push(format!("{name} {}", job.attempt));
+        let mut told = told.lock().expect("nobody panics");
+        told.push(format!("{name} {}", job.attempt));
         async move {
             match name.as_str() {
                 "panic" => panic!("scheduled"),
@@ -270,13 +223,13 @@ async fn panics_timeouts_and_long_jobs() {
     let report =
         |error: Failure| errors.lock().expect("no panic").push(error.to_string());
     let stop = &CancellationToken::new();
-    let workers = [0; 4].map(|_| queue.work(stop, handler, report));
+    let workers = [0; 4].map(|_| queue.work(stop, handler.clone(), report));
     let stopping = async {
         until(&client, &name, [0, 3]).await;
         stop.cancel();
     };
     soon(async { tokio::join!(join_all(workers), stopping) }).await;
-    let mut attempts = attempts.into_inner().expect("nobody panics");
+    let mut attempts = attempts.lock().expect("nobody panics").clone();
     attempts.sort();
     let expected = [
         "fail 1", "fail 2", "hang 1", "hang 2", "long 1", "panic 1", "panic 2",
@@ -299,9 +252,10 @@ async fn a_job_that_kills_each_worker_is_a_dead_letter() {
     for attempt in 1..=2 {
         // The worker ends with its process, and says nothing.
         let started = CancellationToken::new();
-        let handler = |job: Job| {
+        let starts = started.clone();
+        let handler = move |job: Job| {
             assert_eq!(job.attempt, attempt);
-            started.cancel();
+            starts.cancel();
             async {
                 sleep(MINUTE).await;
                 Ok(())
@@ -438,8 +392,9 @@ async fn changed_a_little() {
     });
     let shared = Arc::clone(&office);
     let working = tokio::spawn(async move {
-        let handler = |job| {
-            let office = Arc::clone(&shared);
+        let office = Arc::clone(&shared);
+        let handler = move |job| {
+            let office = Arc::clone(&office);
             async move { Ok(office.send(job).await?) }
         };
         let report = |error: Failure| assert!(error.is::<NoStamp>(), "{error}");
@@ -449,5 +404,153 @@ async fn changed_a_little() {
     soon(working).await.expect("it does not panic");
     assert_eq!(*office.sent.lock().expect("nobody panics"), ["Ada"]);
     assert!(format!("{office:?}").contains("office"));
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn the_ack_wait_of_the_queue_counts() {
+    let (client, name) = (nats().await, unique("wait"));
+    let short = Settings {
+        ack_wait: 5 * TENTH,
+        ..SETTINGS
+    };
+    open(client.clone(), &name, short).await;
+    // The next release.
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    queue.add("1", "long").await.expect("it is stored");
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&attempts);
+    let handler = move |job: Job| {
+        told.lock().expect("nobody panics").push(job.attempt);
+        async {
+            sleep(20 * TENTH).await;
+            Ok(())
+        }
+    };
+    let stop = &CancellationToken::new();
+    let workers = [0; 3].map(|_| queue.work(stop, handler.clone(), |e| panic!("{e}")));
+    let stopping = async {
+        until(&client, &name, [0, 0]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(join_all(workers), stopping) }).await;
+    assert_eq!(*attempts.lock().expect("nobody panics"), [1]);
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn a_handler_that_panics_before_its_future_ends_only_its_attempt() {
+    let (client, name) = (nats().await, unique("early"));
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    for payload in ["ten", "10"] {
+        queue.add(payload, payload).await.expect("it is stored");
+    }
+    let handler = |job: Job| {
+        let number: u32 = job.id.parse().expect("a number");
+        async move {
+            assert_eq!(number, 10);
+            Ok(())
+        }
+    };
+    let stop = CancellationToken::new();
+    let work = queue.work(&stop, handler, |_| {});
+    let stopping = async {
+        until(&client, &name, [0, 1]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(work, stopping) }).await;
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn ids_that_the_server_would_read_otherwise_are_errors() {
+    let (client, name) = (nats().await, unique("ids"));
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    for id in ["order\n1", "order\r1", "", " a", "a "] {
+        queue.add(id, "").await.expect_err("no id");
+    }
+    for id in ["a", "a b", "ü:\t1"] {
+        queue.add(id, "").await.expect("it is stored");
+    }
+    assert_eq!(held(&client, &name).await, [3, 0]);
+    close(&client, &name).await;
+}
+
+/// The dead letter is as long as the job.
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn the_largest_job_may_be_a_dead_letter() {
+    let (client, name) = (nats().await, unique("large"));
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    for number in 1..=10 {
+        queue
+            .add(&format!("small {number}"), "")
+            .await
+            .expect("it is stored");
+    }
+    let largest = async {
+        let mut size = client.max_payload();
+        while queue.add("x", vec![0; size]).await.is_err() {
+            size -= 1;
+        }
+        size
+    };
+    let size = soon(largest).await;
+    let handler = move |job: Job| async move {
+        match job.payload.len() {
+            0 => Ok(()),
+            length => {
+                assert_eq!((length, job.id.as_str()), (size, "x"));
+                Err("scheduled".into())
+            }
+        }
+    };
+    let stop = CancellationToken::new();
+    let work = queue.work(&stop, handler, |_| {});
+    let stopping = async {
+        until(&client, &name, [0, 1]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(work, stopping) }).await;
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn jobs_in_backoff_do_not_stop_the_good_ones() {
+    let (client, name) = (nats().await, unique("backoff"));
+    let settings = Settings {
+        backoff: 60 * MINUTE,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    // More than the server's default for jobs without an acknowledgement.
+    let bad = 1001;
+    let adds = (0..bad).map(|number| {
+        let queue = queue.clone();
+        async move { queue.add(&number.to_string(), "bad").await }
+    });
+    for added in join_all(adds).await {
+        added.expect("it is stored");
+    }
+    queue.add("good", "good").await.expect("it is stored");
+    let stop = CancellationToken::new();
+    let stops = stop.clone();
+    let handler = move |job: Job| {
+        let stops = stops.clone();
+        async move {
+            if job.payload == "bad" {
+                return Err("scheduled".into());
+            }
+            stops.cancel();
+            Ok(())
+        }
+    };
+    let workers = [0; 4].map(|_| queue.work(&stop, handler.clone(), |_| {}));
+    soon(join_all(workers)).await;
+    assert_eq!(held(&client, &name).await, [bad, 0]);
     close(&client, &name).await;
 }
