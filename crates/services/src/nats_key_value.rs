@@ -4,7 +4,8 @@
 //! a task reads the latest value without waiting, or waits for the next. `change` reads,
 //! computes and writes only if nobody else has written in between.
 //!
-//! Bounds: one value for each follower. A value has 64 KiB at most, a bucket 64 MiB.
+//! Bounds: one value for each follower. A value has 64 KiB at most, with its headers, and
+//! a bucket 64 MiB.
 //!
 //! Trap: a watcher may end or fail, and its loop with it. The program then runs on with
 //! old settings. Watch again, as `follow` does: it first gets the value of now.
@@ -30,7 +31,8 @@ use tokio::time::sleep;
 /// Any error that can move to another thread. `?` converts every other error into it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Opens the bucket, and creates it if there is none. A value has at most 64 KiB.
+/// Opens the bucket, and creates it if there is none. A value has at most 64 KiB, with its
+/// headers: those of `change` have about 70 bytes.
 pub async fn open(context: &Context, bucket: &str) -> Result<Store, Failure> {
     // `create_key_value` says the same, but asks for more than servers before 2.10 tell.
     let config = stream::Config {
@@ -129,7 +131,10 @@ pub async fn change(
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let url = std::env::var("NATS_URL").map_err(|_| "set NATS_URL=nats://HOST:PORT")?;
-    let context = async_nats::jetstream::new(async_nats::connect(url).await?);
+    let options = async_nats::ConnectOptions::new();
+    // A server that is silent for two pings is taken for lost.
+    let options = options.ping_interval(Duration::from_secs(10));
+    let context = async_nats::jetstream::new(options.connect(url).await?);
     let store = open(&context, "settings").await?;
     let mut arguments = std::env::args().skip(1);
     let key = arguments.next().ok_or("which key?")?;
