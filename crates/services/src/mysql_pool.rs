@@ -65,12 +65,16 @@ impl Database {
     /// [`connection`](Self::connection) connects. Over a network, add TLS: `ssl_opts`.
     pub fn new(url: &str, limits: Limits) -> Result<Self, Error> {
         let constraints = PoolConstraints::new(0, limits.connections.max(1));
-        let pool = PoolOpts::new().with_constraints(constraints.unwrap_or_default());
+        let pool = PoolOpts::new()
+            .with_constraints(constraints.unwrap_or_default())
+            // Without this, an idle connection is closed as soon as it comes back.
+            .with_inactive_connection_ttl(Duration::from_secs(60));
         // For the server, 0 is no limit.
         let seconds = limits.statement.as_secs_f64().clamp(1e-6, 31_536_000.0);
         let opts = OptsBuilder::from_opts(Opts::from_url(url)?)
             .pool_opts(pool)
-            // MySQL: "max_execution_time", in milliseconds, which ends a SELECT only.
+            // MySQL does not know this name, and each connect would fail. There it is
+            // `max_execution_time`, in milliseconds, which ends a SELECT only.
             .setup(vec![format!("SET max_statement_time = {seconds}")]);
         Ok(Self {
             pool: Pool::new(opts),
@@ -146,7 +150,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let database = Database::new(&url, limits)?;
     let sql = "CREATE TABLE IF NOT EXISTS users (
-                   id INT UNSIGNED PRIMARY KEY AUTO_INCREMENT, name TEXT NOT NULL)";
+                   id INT UNSIGNED PRIMARY KEY AUTO_INCREMENT, name TEXT NOT NULL)
+               CHARACTER SET utf8mb4";
     database.connection().await?.query_drop(sql).await?;
     let names: Vec<String> = std::env::args().skip(1).collect();
     add_users(&database, &names).await?;
@@ -158,4 +163,4 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
-//@ try: Ada -> : Ada
+//@ try: Ada😀 -> : Ada😀

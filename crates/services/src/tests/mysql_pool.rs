@@ -433,3 +433,20 @@ async fn no_time_for_a_statement_is_a_limit() {
         "{limit:?}"
     );
 }
+
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn a_connection_is_used_again() {
+    let setting = Setting::new(LIMITS).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let mut connection = setting.database.connection().await.expect("it runs");
+        let id: Option<u32> = connection
+            .query_first("SELECT CONNECTION_ID()")
+            .await
+            .expect("it runs");
+        ids.insert(id.expect("a row"));
+    }
+    assert!(ids.len() <= 2, "{} connections", ids.len());
+    setting.close().await;
+}
