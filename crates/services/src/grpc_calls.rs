@@ -146,12 +146,14 @@ pub fn endpoint(uri: String, silence: Duration) -> Result<Endpoint, Error> {
 }
 
 /// Returns a server's settings. A client that does not answer a ping is gone after twice
-/// that `silence`, and its handlers are dropped.
+/// that `silence`, and its handlers are dropped. A call ends after [`MOST`], even if its
+/// message never comes: a [`Deadline`] begins with the handler.
 ///
 /// More than `calls` at once of one connection wait in their client. Not with
 /// `concurrency_limit_per_connection`, where their time begins when it is their turn.
 pub fn server(silence: Duration, calls: u32) -> Server {
     Server::builder()
+        .timeout(MOST)
         .max_concurrent_streams(calls)
         .http2_keepalive_interval(Some(silence))
         .http2_keepalive_timeout(Some(silence))

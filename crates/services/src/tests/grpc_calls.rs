@@ -11,7 +11,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tonic::client;
 use tonic::codegen::http::{self, uri::PathAndQuery};
@@ -675,4 +675,19 @@ async fn a_server_that_vanishes_is_noticed() {
     assert_eq!(error.code(), Code::Unavailable, "{error:?}");
     between.abort();
     yield_now().await;
+}
+
+/// Its client sets no limit, and its message never comes.
+#[tokio::test(start_paused = true)]
+async fn a_call_without_its_message_ends() {
+    let serving = quotes(|_| async { Ok(price(1)) }).await;
+    let mut client = serving.client();
+    client.ready().await.expect("it serves");
+    let path = PathAndQuery::from_static("/quote");
+    let codec = ProstCodec::<Item, Price>::default();
+    let messages = Request::new(stream::pending::<Item>());
+    let call = client.0.client_streaming(messages, path, codec);
+    let ended = timeout(2 * MOST, call).await.expect("it ends");
+    let error = ended.expect_err("it has no message");
+    assert_eq!(error.code(), Code::Cancelled, "{error:?}");
 }
