@@ -1,5 +1,6 @@
 //! Processes that share work, half of them twins in Python: killed, stopped for longer than
-//! a lease, cut off, with clocks apart, and with a server that is killed and that hangs.
+//! a lease, cut off, with clocks apart, with connections that go silent, and with a server
+//! that is killed and that hangs.
 //!
 //! A few times each; as often as the chapter says with `ATTACKS=full`.
 
@@ -179,7 +180,12 @@ impl Siege {
         match kind {
             Kind::Postgres => {
                 let client = workers::postgres(&url).await.expect("it runs");
-                let sql = format!("CREATE SCHEMA {NAME}; {TABLES}");
+                let limit = LEASE.as_millis();
+                let sql = format!(
+                    "ALTER DATABASE postgres
+                     SET idle_in_transaction_session_timeout = {limit};
+                     CREATE SCHEMA {NAME}; {TABLES}"
+                );
                 client.batch_execute(&sql).await.expect("it runs");
                 pg_job_queue::create_table(&client).await.expect("it runs");
                 pg_leader::create_table(&client).await.expect("it runs");
@@ -265,7 +271,8 @@ impl Siege {
                 for number in first..=last {
                     all.xadd(NAME, "*", &[("payload", number)]);
                 }
-                let added = all.exec_async(&mut redis.expect("it runs")).await;
+                let mut redis = redis.expect("it runs").borrow().clone();
+                let added = all.exec_async(&mut redis).await;
                 return added.expect("it runs");
             }
             "nats_work_queue" => {
@@ -312,7 +319,8 @@ impl Siege {
             "redis_lock" | "redis_pub_sub" => {
                 let redis = redis_lock::connect(&url, LEASE).await;
                 let log = format!("{NAME}:log");
-                let effects = redis.expect("it runs").lrange(log, 0, -1).await;
+                let mut redis = redis.expect("it runs").borrow().clone();
+                let effects = redis.lrange(log, 0, -1).await;
                 effects.expect("it runs")
             }
             _ => self.query("SELECT job FROM effects").await,
@@ -523,6 +531,22 @@ impl Siege {
         }
         self.end("a connection is cut instead of a reply", cuts)
             .await;
+
+        let silences = times(1, 20);
+        for round in 0..silences {
+            self.in_a_job(round, None).await;
+            self.proxy.silence();
+            // A twin has no limit for each reply. It is started again, as its user would.
+            for twin in (1..self.processes.len()).step_by(2) {
+                let process = &mut self.processes[twin];
+                process.kill().expect("it can be killed");
+                process.wait().expect("it has ended");
+                self.processes[twin] = self.spawn(twin);
+            }
+        }
+        let start = Instant::now();
+        self.end("the open connections go silent", silences).await;
+        println!("{}: all work after {:?}", self.example, start.elapsed());
 
         let kills = times(1, 20);
         for round in 0..kills {

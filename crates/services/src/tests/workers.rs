@@ -206,6 +206,7 @@ fn stream() -> redis_streams::Queue {
         group: "workers".to_owned(),
         min_idle: LEASE,
         max_attempts: u32::MAX,
+        max_jobs: u32::MAX,
     }
 }
 
@@ -231,7 +232,8 @@ async fn lock_worker(url: &str) -> Result<Infallible, Failure> {
         let script = Script::new(STORE);
         let mut call = script.key(format!("{NAME}:token"));
         call.key(format!("{NAME}:log")).arg(token).arg(number);
-        call.invoke_async::<Option<u64>>(&mut redis.clone()).await
+        let mut redis = redis.borrow().clone();
+        call.invoke_async::<Option<u64>>(&mut redis).await
     };
     let add = async |token| {
         let last = store(token, 0).await?;
@@ -247,17 +249,20 @@ async fn lock_worker(url: &str) -> Result<Infallible, Failure> {
     }
 }
 
+async fn nats(url: &str) -> Result<async_nats::Client, async_nats::ConnectError> {
+    let options = async_nats::ConnectOptions::new().ping_interval(LEASE);
+    options.connect(url).await
+}
+
 pub async fn work_queue(url: &str) -> Result<WorkQueue, Failure> {
     let settings = nats_work_queue::Settings {
         max_jobs: 1_000_000,
-        max_in_flight: 1000,
         ack_wait: LEASE,
         max_runtime: 60_000 * TICK,
         max_attempts: i64::MAX,
         backoff: 20 * TICK,
     };
-    let client = async_nats::connect(url).await?;
-    WorkQueue::open(jetstream::new(client), NAME, settings).await
+    WorkQueue::open(jetstream::new(nats(url).await?), NAME, settings).await
 }
 
 async fn work_queue_worker(url: &str) -> Result<Infallible, Failure> {
@@ -433,11 +438,12 @@ async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
     };
     let truth = format!("{NAME}:truth");
     calls(async |number| {
-        let changed: i64 = redis.clone().incr(&truth, 1).await?;
+        let mut connection = redis.borrow().clone();
+        let changed: i64 = connection.incr(&truth, 1).await?;
         cache.remove("number").await?;
-        let (mut redis, truth) = (redis.clone(), truth.clone());
+        let truth = truth.clone();
         let load = async move {
-            let loaded = redis.get::<_, String>(truth).await;
+            let loaded = connection.get::<_, String>(truth).await;
             // Meanwhile another one may change it.
             sleep(5 * TICK).await;
             loaded.map_err(Arc::new)
@@ -465,7 +471,10 @@ async fn subscriber(url: &str) -> Result<Infallible, Failure> {
     let client = redis::Client::open(url)?;
     let mut events = redis_pub_sub::subscribe(client, NAME, limits).await?;
     let hearing = async {
-        let all = async || redis.clone().lrange::<_, Vec<i64>>(&log, 0, -1).await;
+        let all = async || {
+            let mut redis = redis.borrow().clone();
+            redis.lrange::<_, Vec<i64>>(&log, 0, -1).await
+        };
         let (mut seen, mut tick) =
             (HashSet::<i64>::from_iter(all().await?), interval(50 * TICK));
         loop {
@@ -482,7 +491,8 @@ async fn subscriber(url: &str) -> Result<Infallible, Failure> {
         let script = Script::new(PUBLISH);
         let mut call = script.key(&log);
         call.key(NAME).arg(number);
-        let published = call.invoke_async::<()>(&mut redis.clone()).await;
+        let mut redis = redis.borrow().clone();
+        let published = call.invoke_async::<()>(&mut redis).await;
         published.map(|()| did(number))
     });
     select! {
@@ -493,7 +503,7 @@ async fn subscriber(url: &str) -> Result<Infallible, Failure> {
 
 /// Answers calls, and calls.
 async fn service(url: &str) -> Result<Infallible, Failure> {
-    let client = async_nats::connect(url).await?;
+    let client = nats(url).await?;
     let limits = nats_request_reply::Limits {
         handlers: 10,
         runtime: LEASE,
@@ -521,8 +531,7 @@ async fn service(url: &str) -> Result<Infallible, Failure> {
 }
 
 pub async fn store(url: &str) -> Result<Store, Failure> {
-    let client = async_nats::connect(url).await?;
-    nats_key_value::open(&jetstream::new(client), NAME).await
+    nats_key_value::open(&jetstream::new(nats(url).await?), NAME).await
 }
 
 /// Counts on, and sees how the others count.
