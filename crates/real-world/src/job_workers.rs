@@ -4,21 +4,30 @@
 //! If the worker is killed, another one takes over when the lease expires. The queue may
 //! be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
 //!
-//! Bounds: one job for each call of `work`, and `max_runtime`. unbounded: your `Queue`.
+//! Bounds: one job for each call of `work`, and `max_runtime`. Unbounded: your `Queue`.
 //!
 //! Trap: a temporary error, such as "database is locked", must not end a worker. Here it
-//! reports the error and goes on until `stop`. If it cannot extend a lease, it aborts the
-//! handler, because another worker may have the job by then.
+//! reports the error and continues until `stop`. If it cannot extend a lease, it aborts
+//! the handler, because another worker may have the job by then.
+//!
+//! Trap: a handler that blocks its thread cannot be aborted. After `max_runtime` its
+//! attempt has failed, but it keeps running, perhaps beside the next attempt.
+//!
+//! In production: `apalis` has workers for several stores, with layers as in `tower`.
 //!
 //! See also: `job_queue`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.Condition, asyncio.Event, asyncio.wait, finally
 
 use std::error::Error;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -34,17 +43,43 @@ pub enum Claim<J> {
     Empty(Duration),
 }
 
+/// How an attempt ended that did not succeed. `F` is the handler's error, `E` the
+/// queue's.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended<F, E> {
+    #[error("{0}")]
+    Failed(F),
+    /// The handler panicked, perhaps before it returned its future.
+    #[error(transparent)]
+    Panicked(JoinError),
+    #[error("it took too long")]
+    TimedOut,
+    /// Through the handle that [`Queue::started`] got, or because the runtime shuts down.
+    #[error("it was aborted")]
+    Aborted,
+    /// It was still running when `grace` was over. Give the job back: it is due now.
+    #[error("the worker was stopped")]
+    Stopped,
+    /// `complete` failed. If only its reply was lost, the job is complete: then `fail`
+    /// must leave it as it is.
+    #[error("it may be complete: {0}")]
+    Completing(E),
+}
+
 /// A queue for workers. Each claim starts a lease of [`Workers::lease`].
 pub trait Queue: Sync {
     type Job: Clone + Send + Sync;
     /// The result of a handler, for example the rows that `complete` writes.
     type Output: Send + 'static;
+    /// The error of a handler: [`Failure`], or your own type, if `fail` looks at it.
+    type Failure: Send + 'static;
     type Error: Error + Send;
 
     fn claim(&self)
     -> impl Future<Output = Result<Claim<Self::Job>, Self::Error>> + Send;
 
-    /// Restarts the lease. Fails if another worker has claimed the job.
+    /// Restarts the lease. Fails if another worker has claimed the job. Called during
+    /// `complete`, too: then it may fail because the job is complete.
     fn extend(
         &self,
         job: &Self::Job,
@@ -57,15 +92,19 @@ pub trait Queue: Sync {
         output: Self::Output,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Schedules the next attempt. Fails if another worker has claimed the job.
+    /// Schedules the next attempt. Fails if another worker has claimed the job, or if the
+    /// job is complete.
     fn fail(
         &self,
         job: &Self::Job,
-        error: &str,
+        ended: Ended<Self::Failure, Self::Error>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Logs an error of the queue. The worker goes on after it.
+    /// Logs an error of the queue. The worker continues after it.
     fn report(&self, error: Self::Error);
+
+    /// Called when a handler starts. To abort a job by its id, keep the handle.
+    fn started(&self, _job: &Self::Job, _abort: AbortHandle) {}
 }
 
 /// The queue and the settings of one process's workers. Share them in an `Arc`.
@@ -74,31 +113,46 @@ pub struct Workers<Q> {
     pub queue: Q,
     /// How long a claim holds. A worker extends it after each third of this time.
     pub lease: Duration,
-    /// A handler that runs for longer is aborted, and its attempt fails.
+    /// A handler that runs for longer is aborted, and its attempt fails. For a shorter
+    /// limit of one job, use a `timeout` in the handler.
     pub max_runtime: Duration,
+    /// How long a handler may still run after the stop. Then it is aborted.
+    pub grace: Duration,
     /// How often an idle worker looks for jobs that other processes have added.
     pub poll: Duration,
-    /// Call `wake.notify_one()` after adding a job, so that an idle worker looks at once.
+    /// Call `wake.notify_one()` after adding a job, so that an idle worker looks
+    /// immediately.
     pub wake: Notify,
 }
 
 impl<Q: Queue> Workers<Q> {
     /// Runs one job after the other until `stop` is cancelled; then finishes its job.
     ///
-    /// `handler` returns a future, which runs in a task. If the future fails, panics or
-    /// takes too long, or `complete` fails, the attempt fails. Dropping `work` aborts its
-    /// job. The job is claimed again when the lease has expired.
+    /// `handler` returns a future, which runs in a task. If it fails, panics or takes too
+    /// long, or `complete` fails, the attempt fails. Dropping `work` aborts its job. The
+    /// job is claimed again when the lease has expired.
     pub async fn work<F, Fut>(&self, stop: &CancellationToken, mut handler: F)
     where
         F: FnMut(Q::Job) -> Fut,
-        Fut: Future<Output = Result<Q::Output, Failure>> + Send + 'static,
+        Fut: Future<Output = Result<Q::Output, Q::Failure>> + Send + 'static,
     {
         while !stop.is_cancelled() {
             let pause = match self.queue.claim().await {
                 Ok(Claim::Job(job)) => {
                     // More jobs may be due, and this worker is busy now: wake another.
                     self.wake.notify_one();
-                    self.attend(&job, handler(job.clone())).await;
+                    // The closure itself may panic, before there is a future.
+                    let call = AssertUnwindSafe(|| handler(job.clone()));
+                    let called = catch_unwind(call);
+                    // In a task, so that a panic ends this attempt and not the worker.
+                    let task = tokio::spawn(async move {
+                        match called {
+                            Ok(future) => future.await,
+                            Err(panic) => resume_unwind(panic),
+                        }
+                    });
+                    self.queue.started(&job, task.abort_handle());
+                    self.attend(&job, AbortOnDropHandle::new(task), stop).await;
                     continue;
                 }
                 Ok(Claim::Empty(pause)) => pause.min(self.poll),
@@ -115,28 +169,59 @@ impl<Q: Queue> Workers<Q> {
         }
     }
 
-    /// Runs the handler of one job, and extends the lease meanwhile.
-    async fn attend<Fut>(&self, job: &Q::Job, handler: Fut)
-    where
-        Fut: Future<Output = Result<Q::Output, Failure>> + Send + 'static,
-    {
-        let handler = timeout(self.max_runtime, handler);
-        // In a task, so that a panic ends this attempt and not the worker.
-        let task = tokio::spawn(async { handler.await? });
-        let mut task = AbortOnDropHandle::new(task);
-        // An `Instant` plus a huge lease could overflow.
-        let lease = self.lease.min(Duration::from_secs(365 * 24 * 3600));
-        let third = (lease / 3).max(Duration::from_millis(1));
+    /// Waits for the handler of one job, then completes the job or fails the attempt.
+    async fn attend(
+        &self,
+        job: &Q::Job,
+        mut task: AbortOnDropHandle<Result<Q::Output, Q::Failure>>,
+        stop: &CancellationToken,
+    ) {
+        let mut lease = pin!(self.keep_lease(job));
+        let too_long = async {
+            select! {
+                () = sleep(self.max_runtime) => Ended::TimedOut,
+                () = self.stopped(stop) => Ended::Stopped,
+            }
+        };
+        let ended = select! {
+            biased;
+            joined = &mut task => match joined {
+                Ok(Ok(output)) => {
+                    // The lease is extended meanwhile, as this may take long.
+                    select! {
+                        biased;
+                        completed = self.queue.complete(job, output) => match completed {
+                            Ok(()) => return,
+                            Err(error) => Ended::Completing(error),
+                        },
+                        () = &mut lease => return,
+                    }
+                }
+                Ok(Err(error)) => Ended::Failed(error),
+                Err(error) if error.is_panic() => Ended::Panicked(error),
+                Err(_) => Ended::Aborted,
+            },
+            ended = too_long => {
+                task.abort();
+                // Unless it blocks its thread, it is dropped before the next attempt.
+                let _ = timeout(self.beat(), &mut task).await;
+                ended
+            }
+            () = &mut lease => return,
+        };
+        if let Err(error) = self.queue.fail(job, ended).await {
+            self.queue.report(error);
+        }
+    }
+
+    /// Extends the lease, and ends when it is lost.
+    async fn keep_lease(&self, job: &Q::Job) {
+        let (lease, third) = (self.lease.min(YEAR), self.beat());
         let mut expires = Instant::now() + lease;
         let mut beat = interval_at(Instant::now() + third, third);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let result = loop {
-            select! {
-                joined = &mut task => {
-                    break joined.unwrap_or_else(|panic| Err(panic.into()));
-                }
-                _ = beat.tick() => {}
-            }
+        loop {
+            beat.tick().await;
             let now = Instant::now();
             // If the lease expired because this worker was late, it tries once more.
             let last = expires.max(now + third);
@@ -146,19 +231,21 @@ impl<Q: Queue> Workers<Q> {
                 Ok(Err(error)) => return self.queue.report(error),
                 Err(_) => return,
             }
-        };
-        let error = match result {
-            Ok(output) => match self.queue.complete(job, output).await {
-                Ok(()) => return,
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        if let Err(error) = self.queue.fail(job, &error).await {
-            self.queue.report(error);
         }
     }
+
+    fn beat(&self) -> Duration {
+        (self.lease.min(YEAR) / 3).max(Duration::from_millis(1))
+    }
+
+    async fn stopped(&self, stop: &CancellationToken) {
+        stop.cancelled().await;
+        sleep(self.grace).await;
+    }
 }
+
+/// An `Instant` plus a longer lease could overflow.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The smallest queue: names in memory, which are lost with the process.
 struct Names {
@@ -169,6 +256,7 @@ struct Names {
 impl Queue for Names {
     type Job = String;
     type Output = usize;
+    type Failure = Failure;
     type Error = std::convert::Infallible;
 
     async fn claim(&self) -> Result<Claim<String>, Self::Error> {
@@ -189,8 +277,12 @@ impl Queue for Names {
         Ok(())
     }
 
-    async fn fail(&self, name: &String, error: &str) -> Result<(), Self::Error> {
-        println!("{name}: {error}");
+    async fn fail(
+        &self,
+        name: &String,
+        ended: Ended<Failure, Self::Error>,
+    ) -> Result<(), Self::Error> {
+        println!("{name}: {ended}");
         Ok(())
     }
 
@@ -211,6 +303,7 @@ async fn main() -> Result<(), Failure> {
         },
         lease: Duration::from_secs(30),
         max_runtime: Duration::from_secs(600),
+        grace: Duration::from_secs(20),
         poll: Duration::from_secs(1),
         wake: Notify::new(),
     };

@@ -68,6 +68,7 @@ mod api_server;
 mod scheduler;
 mod cron;
 mod background_services;
+mod shutdown_in_three_steps;
 mod graceful_shutdown;
 mod reload_config;
 

@@ -43,7 +43,7 @@ use crate::http_requests::{self, fetch_json};
 use crate::http_server;
 use crate::https_server;
 use crate::job_queue::{Database, Job, JobQueue, QueueError};
-use crate::job_workers::{Claim, Queue, Workers};
+use crate::job_workers::{Claim, Ended, Failure, Queue, Workers};
 use crate::line_protocol::{self, LineDecoder};
 use crate::multipart_form::{self, FormError, receive};
 use crate::page_fetcher::{self, Pages};
@@ -310,6 +310,7 @@ impl Stores {
 impl Queue for Stores {
     type Job = Job;
     type Output = u32;
+    type Failure = Failure;
     type Error = QueueError;
 
     async fn claim(&self) -> Result<Claim<Job>, QueueError> {
@@ -332,8 +333,12 @@ impl Queue for Stores {
             .await
     }
 
-    async fn fail(&self, job: &Job, error: &str) -> Result<(), QueueError> {
-        let (queue, job, error) = (self.queue, job.clone(), error.to_owned());
+    async fn fail(
+        &self,
+        job: &Job,
+        ended: Ended<Failure, QueueError>,
+    ) -> Result<(), QueueError> {
+        let (queue, job, error) = (self.queue, job.clone(), ended.to_string());
         self.jobs
             .transaction(move |db| queue.fail(db, &job, &error))
             .await
@@ -571,7 +576,7 @@ async fn cached<K, V, Fut>(
     load: Fut,
 ) -> Option<V>
 where
-    K: Clone + Eq + Hash,
+    K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
     Fut: Future<Output = V> + Send + 'static,
 {

@@ -49,6 +49,7 @@ mod run_subprocess;
 mod scheduler;
 mod semaphore_rate_limiter;
 mod servers;
+mod shutdown_in_three_steps;
 mod sliding_window;
 mod sockets_by_hand;
 mod sqlite_batch_insert;

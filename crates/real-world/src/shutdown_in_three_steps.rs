@@ -1,0 +1,54 @@
+//! Shut down in three steps: find out, tell the tasks, wait for them.
+//!
+//! Each task looks at the token between two pieces of work, and finishes what it has
+//! begun. In asyncio this is an `Event` and a `TaskGroup`. `shutdown_signal` also fits
+//! axum's `with_graceful_shutdown`.
+//!
+//! Trap: `TaskTracker::wait` waits forever if `close` was not called.
+//!
+//! In production: use `graceful_shutdown`. It limits the wait, names the tasks that hang,
+//! and listens for SIGTERM and a second signal.
+//!
+//! See also: `graceful_shutdown`, `background_services`.
+//!
+//! asyncio: asyncio.Event, asyncio.TaskGroup, loop.add_signal_handler
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+async fn work(name: &str, duration: Duration, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        // Stands for one piece of work.
+        sleep(duration).await;
+        println!("{name} has done a piece of work");
+    }
+    println!("{name} ends");
+}
+
+/// Waits for Ctrl-C, here for at most a second.
+async fn shutdown_signal() {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = sleep(Duration::from_secs(1)) => {}
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    for (name, millis) in [("A", 300), ("B", 700)] {
+        tasks.spawn(work(name, Duration::from_millis(millis), stop.clone()));
+    }
+    // 1. Find out.
+    shutdown_signal().await;
+    println!("shutting down");
+    // 2. Tell the tasks.
+    stop.cancel();
+    // 3. Wait for them.
+    tasks.close();
+    tasks.wait().await;
+    println!("all tasks have ended");
+}
