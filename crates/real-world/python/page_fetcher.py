@@ -85,6 +85,8 @@ class Server:
 
     async def page(self, request):
         name = request.match_info["name"]
+        if name == "stuck":
+            await asyncio.Event().wait()
         await asyncio.sleep(int(request.match_info["millis"]) / 1000)
         self.sent += 1
         status, text = 200, f"<title>{name}</title>"
@@ -112,40 +114,40 @@ async def start_server(server):
 
 async def main():
     loop = asyncio.get_running_loop()
-    first = loop.time() + 0.5
+    start = loop.time()
 
-    async def part(number):
-        await asyncio.sleep(first + number - loop.time())
+    async def at(seconds):
+        await asyncio.sleep(start + seconds - loop.time())
 
     server = Server()
-    timeout = aiohttp.ClientTimeout(total=0.5)
+    timeout = aiohttp.ClientTimeout(total=2)
     async with (
         start_server(server) as root,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
-        paths = ["Home/400", "Cafe/100", "missing/200", "untitled/200", "slow/900"]
+        paths = ["Home/400", "Cafe/100", "missing/200", "untitled/200", "stuck/0"]
         urls = [root / path for path in paths]
-        await part(0)
+        await at(0.5)
         print("As they come, 2 at once:")
         async with start_fetches(session, urls, 2) as tasks:
             for fetched in asyncio.as_completed(tasks):
                 report(await fetched)
 
-        await part(1)
+        await at(4)
         print("In the order of the list, 3 at once:")
         async with start_fetches(session, urls, 3) as tasks:
             for fetched in await asyncio.gather(*tasks):
                 report(fetched)
 
         urls = [root / path for path in ["One/100", "Two/200", "Three/300"]]
-        await part(2)
+        await at(7)
         print("Each is stored for 0.25 s before the next:")
         async with start_fetches(session, urls, 3) as tasks:
             for fetched in asyncio.as_completed(tasks):
                 report(await fetched)
                 await asyncio.sleep(0.25)
 
-        await part(3)
+        await at(8.5)
         print("Only the first that comes:")
         server.sent = 0
         async with start_fetches(session, urls, 3) as tasks:

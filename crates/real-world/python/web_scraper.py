@@ -131,9 +131,9 @@ news.example/slow 60000 page
 news.example/about 0 page /team http://elsewhere.example/ http://[x
 news.example/team 0 page /team/more
 news.example/press 0 move /private/press
-shop.example/robots.txt 250 status 404
+shop.example/robots.txt 750 status 404
 shop.example/ 0 page /lamps /missing /huge /old
-shop.example/lamps 300 page
+shop.example/lamps 900 page
 shop.example/huge 0 bytes 10001
 shop.example/old 0 move /lamps
 """
@@ -197,21 +197,21 @@ async def demonstration():
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     connector = aiohttp.TCPConnector(resolver=Resolver(runner.addresses[0][1]))
     async with aiohttp.ClientSession(
-        connector=connector, timeout=aiohttp.ClientTimeout(total=0.4)
+        connector=connector, timeout=aiohttp.ClientTimeout(total=1.2)
     ) as session:
         client = PoliteClient(session)
-        limits = Limits(max_visits=3, delay=0.2, max_depth=2)
+        limits = Limits(max_visits=3, delay=0.6, max_depth=2)
         first = ["http://news.example/", "http://shop.example/"]
 
         await asyncio.sleep(begin - loop.time())
-        print("Two sites, and 0.2 s between two visits to one:")
+        print("Two sites, and 0.6 s between two visits to one:")
         await crawl_and_show(client, first, limits)
 
-        await asyncio.sleep(begin + 2 - loop.time())
-        print("One site, at most three URLs, stopped after 0.5 s:")
+        await asyncio.sleep(begin + 6 - loop.time())
+        print("One site, at most three URLs, stopped after 1.5 s:")
         limits.max_pages = 3
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(1.5):
                 await crawl_and_show(client, first[:1], limits)
     await runner.cleanup()
 

@@ -9,7 +9,10 @@
 //!
 //! Trap: with `buffer_unordered` over plain futures, all requests pause while the loop's
 //! body awaits something else. Then even pages that came in time fail with "operation
-//! timed out". Tasks, as here, run on.
+//! timed out". Tasks, as here, keep running.
+//!
+//! In production: for more than titles and links, `scraper` has CSS selectors. It builds
+//! a tree, which takes minutes for a hostile page.
 //!
 //! See also: `fetch_urls`, `web_scraper`, `map_with_limit`, `api_client`.
 //!
@@ -18,8 +21,9 @@
 use std::iter::Enumerate;
 use std::vec::IntoIter;
 
+use html5gum::{DefaultEmitter, Token, Tokenizer};
 use reqwest::{Client, Url};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::task::JoinMap;
 
 /// The largest page, in bytes.
@@ -28,7 +32,7 @@ pub const MAX_PAGE: usize = 2_000_000;
 /// The title and the length of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The text after the first plain `<title>`, if there is one.
+    /// The text of the first `<title>`, if there is one.
     pub title: Option<String>,
     /// In characters, as `len` of a `str` in Python.
     pub length: usize,
@@ -36,13 +40,32 @@ pub struct Page {
 
 impl Page {
     pub(crate) fn new(text: &str) -> Self {
-        let title = text
-            .split_once("<title>")
-            .and_then(|(_, rest)| rest.split_once("</title>"))
-            .map(|(title, _)| title.trim().to_owned());
-        let length = text.chars().count();
-        Self { title, length }
+        Self {
+            title: title(text),
+            length: text.chars().count(),
+        }
     }
+}
+
+/// Returns the text of the first title, with single spaces.
+fn title(html: &str) -> Option<String> {
+    let mut emitter = DefaultEmitter::default();
+    // A title in a script or a comment is none.
+    emitter.naively_switch_states(true);
+    let mut tokens = Tokenizer::new_with_emitter(html, emitter).flatten();
+    tokens.find(
+        |token| matches!(token, Token::StartTag(tag) if tag.name.as_slice() == b"title"),
+    )?;
+    let mut title = Vec::new();
+    for token in tokens {
+        match token {
+            Token::String(text) => title.extend_from_slice(&text),
+            Token::EndTag(_) => break,
+            _ => {}
+        }
+    }
+    let title = String::from_utf8_lossy(&title).into_owned();
+    Some(title.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Why there is no page.
@@ -53,7 +76,7 @@ pub enum FetchError {
     /// A status such as 404 is an error, too.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    /// The task of the fetch panicked. The panic's text is on standard error.
+    /// The fetch panicked. The panic's text is on standard error.
     #[error(transparent)]
     Crashed(#[from] JoinError),
 }
@@ -87,7 +110,7 @@ impl Pages {
     /// Starts fetches up to the limit, and waits until one of them ends. Returns the
     /// index of the URL in the list, the URL and the page; `None` after the last.
     ///
-    /// Between two calls, running fetches go on, but no new one starts. Dropping the
+    /// Between two calls, running fetches continue, but no new one starts. Dropping the
     /// future of `next` loses no page.
     pub async fn next(&mut self) -> Option<(usize, Url, Result<Page, FetchError>)> {
         while self.running.len() < self.limit
@@ -114,8 +137,10 @@ pub async fn fetch(client: &Client, url: Url) -> Result<Page, FetchError> {
         }
         body.extend_from_slice(&chunk);
     }
-    // For encodings other than UTF-8: `encoding_rs`, or reqwest's feature `charset`.
-    Ok(Page::new(&String::from_utf8_lossy(&body)))
+    // For encodings other than UTF-8: `encoding_rs`, or reqwest's feature `charset`. A
+    // large page would keep other tasks from running.
+    let read = move || Page::new(&String::from_utf8_lossy(&body));
+    Ok(spawn_blocking(read).await?)
 }
 
 /// Prints the titles of pages: `cargo run -- https://example.com/ https://example.org/`.

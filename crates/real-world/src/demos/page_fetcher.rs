@@ -13,7 +13,7 @@ use axum::response::Html;
 use axum::routing::get;
 use reqwest::{Client, Url};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::page_fetcher::{FetchError, Page, Pages};
@@ -51,6 +51,9 @@ async fn page(
     Path((name, millis)): Path<(String, u64)>,
     State(sent): State<Sent>,
 ) -> (StatusCode, Html<String>) {
+    if name == "stuck" {
+        std::future::pending::<()>().await;
+    }
     sleep(Duration::from_millis(millis)).await;
     sent.fetch_add(1, Ordering::Relaxed);
     match name.as_str() {
@@ -77,15 +80,14 @@ pub async fn start_server(
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_secs(1));
+    let start = Instant::now();
+    let at = |millis| sleep_until(start + Duration::from_millis(millis));
     let sent = Sent::default();
     let (root, _server) = start_server(Arc::clone(&sent)).await?;
     let urls = |paths: &[&str]| -> Result<Vec<Url>, _> {
         paths.iter().map(|path| root.join(path)).collect()
     };
-    let builder = Client::builder().timeout(Duration::from_millis(500));
+    let builder = Client::builder().timeout(Duration::from_secs(2));
     // In an example the server is on this machine, which no proxy would reach.
     let client = builder.no_proxy().build()?;
     let list = [
@@ -93,17 +95,17 @@ pub async fn run() -> Result<(), Failure> {
         "Cafe/100",
         "missing/200",
         "untitled/200",
-        "slow/900",
+        "stuck/0",
     ];
     let list = urls(&list)?;
-    part.tick().await;
+    at(500).await;
     println!("As they come, 2 at once:");
     let mut pages = Pages::new(client.clone(), list.clone(), 2);
     while let Some((_, url, page)) = pages.next().await {
         report(&url, page);
     }
 
-    part.tick().await;
+    at(4_000).await;
     println!("In the order of the list, 3 at once:");
     let mut pages = Pages::new(client.clone(), list, 3);
     let mut all = Vec::new();
@@ -116,7 +118,7 @@ pub async fn run() -> Result<(), Failure> {
     }
 
     let list = urls(&["One/100", "Two/200", "Three/300"])?;
-    part.tick().await;
+    at(7_000).await;
     println!("Each is stored for 0.25 s before the next:");
     let mut pages = Pages::new(client.clone(), list.clone(), 3);
     while let Some((_, url, page)) = pages.next().await {
@@ -124,7 +126,7 @@ pub async fn run() -> Result<(), Failure> {
         sleep(Duration::from_millis(250)).await;
     }
 
-    part.tick().await;
+    at(8_500).await;
     println!("Only the first that comes:");
     sent.store(0, Ordering::Relaxed);
     let mut pages = Pages::new(client, list, 3);

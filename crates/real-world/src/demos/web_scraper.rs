@@ -25,9 +25,9 @@ news.example/slow 60000 page
 news.example/about 0 page /team http://elsewhere.example/ http://[x
 news.example/team 0 page /team/more
 news.example/press 0 move /private/press
-shop.example/robots.txt 250 status 404
+shop.example/robots.txt 750 status 404
 shop.example/ 0 page /lamps /missing /huge /old
-shop.example/lamps 300 page
+shop.example/lamps 900 page
 shop.example/huge 0 bytes 10001
 shop.example/old 0 move /lamps
 ";
@@ -107,7 +107,6 @@ fn show(report: BTreeMap<String, String>) {
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the part before took.
     let begin = Instant::now() + Duration::from_millis(500);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -119,7 +118,7 @@ pub async fn run() -> Result<(), Failure> {
     let names = ["news.example", "shop.example"];
     let client = Client::builder().no_proxy().tls_certs_only([]);
     let client = client.redirect(redirect::Policy::none());
-    let client = client.timeout(Duration::from_millis(400));
+    let client = client.timeout(Duration::from_millis(1_200));
     let client = names
         .iter()
         .fold(client, |client, name| client.resolve(name, address));
@@ -129,7 +128,7 @@ pub async fn run() -> Result<(), Failure> {
     });
     let mut limits = Limits {
         max_visits: 3,
-        delay: Duration::from_millis(200),
+        delay: Duration::from_millis(600),
         max_depth: 2,
         max_pages: 100,
     };
@@ -139,18 +138,18 @@ pub async fn run() -> Result<(), Failure> {
     ];
 
     sleep_until(begin).await;
-    println!("Two sites, and 0.2 s between two visits to one:");
+    println!("Two sites, and 0.6 s between two visits to one:");
     let mut report = BTreeMap::new();
     crawl(&client, first.clone(), limits, &mut report).await;
     show(report);
 
-    sleep_until(begin + Duration::from_millis(2000)).await;
-    println!("One site, at most three URLs, stopped after 0.5 s:");
+    sleep_until(begin + Duration::from_millis(6_000)).await;
+    println!("One site, at most three URLs, stopped after 1.5 s:");
     first.truncate(1);
     limits.max_pages = 3;
     let mut report = BTreeMap::new();
     let crawl = crawl(&client, first, limits, &mut report);
-    let _ = timeout(Duration::from_millis(500), crawl).await;
+    let _ = timeout(Duration::from_millis(1_500), crawl).await;
     show(report);
     Ok(())
 }

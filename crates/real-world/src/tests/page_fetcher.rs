@@ -155,8 +155,17 @@ fn titles() {
     for (text, title) in [
         ("<title> A\n</title><title>B</title>", Some("A")),
         ("<title></title>", Some("")),
-        ("<title>A", None),
+        ("<title>A", Some("A")),
         ("", None),
+        ("<TITLE>A</TITLE>", Some("A")),
+        ("<title lang=en>A</title >", Some("A")),
+        ("<title>A &amp; B\n  C</title>", Some("A & B C")),
+        ("<title><b>A</b></title>", Some("<b>A</b>")),
+        ("<!-- <title>no</title> --><title>A</title>", Some("A")),
+        (
+            "<script>'<title>no</title>'</script><title>A</title>",
+            Some("A"),
+        ),
     ] {
         assert_eq!(Page::new(text).title.as_deref(), title);
     }

@@ -458,9 +458,76 @@ async fn a_redirect_is_a_link() {
 #[test]
 fn which_links_are_found() {
     let html = "<a href=\"/1\">1</a><A\n class='x' HREF='2?a=1&amp;b=2'>\
-        <a href=/3 id=x><abbr href=/no><a data-href=/no><a href=\"/4><a>\
-        <a href='http://[/'>ä<a href=";
+        <a href=/3 id=x><abbr href=/no><a data-href=/no><a href='http://[/'>ä\
+        <a href=/4>4<a href=\"/5><a>";
     let found = links(html, &parse("http://a.example/x/y"));
     let found: Vec<&str> = found.iter().map(|url| url.path()).collect();
     assert_eq!(found, ["/1", "/x/2", "/3", "/4"]);
+}
+
+/// A small page that is large as links: bounded in number, length and time.
+#[test]
+fn two_megabytes_of_links_stay_small() {
+    let page = parse(&format!("http://a.example/{}/", "x".repeat(1_950)));
+    let start = cpu_time::ThreadTime::now();
+    let same = links(&"<a href=b ".repeat(200_000), &page);
+    assert!(same.len() <= 1, "{}", same.len());
+    let same = links(&"<a href=b>".repeat(200_000), &page);
+    assert_eq!(same.len(), 1);
+    let mut many = String::new();
+    for number in 0..150_000 {
+        many += &format!("<a href={number}>");
+    }
+    let many = links(&many, &page);
+    assert_eq!(many.len(), 2_000);
+    assert!(many.iter().all(|url| url.as_str().len() <= 2_000));
+    let long = format!("<a href={}>", "x".repeat(2_000_000));
+    assert!(links(&long, &page).is_empty());
+    let attributes: String = (0..200_000).map(|number| format!(" a{number}")).collect();
+    assert!(links(&format!("<a{attributes}>"), &page).is_empty());
+    // A parser that builds a tree needs minutes for this.
+    assert!(links(&"<div>".repeat(400_000), &page).is_empty());
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
+
+/// Cases of the HTML standard, html5lib and scrapy.
+#[test]
+fn links_as_a_browser_finds_them() {
+    let page = parse("http://a.example/x/y");
+    for (html, expected) in [
+        ("<a href = \"/x\">", vec!["/x"]),
+        ("<a title=\"a > b\" href=\"/x\">", vec!["/x"]),
+        ("<a title='<b' href=/x>", vec!["/x"]),
+        ("<a title=\"a\"href=\"/x\">", vec!["/x"]),
+        ("<a href=\"/x&#x2F;y\">", vec!["/x/y"]),
+        ("<a href=\"/x?a=1&amp;b=2\">", vec!["/x?a=1&b=2"]),
+        ("<a href=\"/&eacute;\">", vec!["/%C3%A9"]),
+        ("<!-- <a href=\"/no\"> --><a href=\"/x\">", vec!["/x"]),
+        ("<script>'<a href=/no>'</script><a href=/x>", vec!["/x"]),
+        ("<style><a href=/no></style><a href=/x>", vec!["/x"]),
+        ("<textarea><a href=/no></textarea><a href=/x>", vec!["/x"]),
+        ("<title><a href=/no></title><a href=/x>", vec!["/x"]),
+        ("<p title=' href=/no '><a href=/x>", vec!["/x"]),
+        ("<A HREF=/x>", vec!["/x"]),
+        ("<a href=/x href=/no>", vec!["/x"]),
+        ("<a\nhref\n=\n/x\n>", vec!["/x"]),
+        ("<a href=\" /x \">", vec!["/x"]),
+        ("<base href=/b/><a href=x>", vec!["/b/x"]),
+        ("<base href=/b/><base href=/c/><a href=x>", vec!["/b/x"]),
+        ("<a href=mailto:a@b.example><a href=javascript:x>", vec![]),
+        ("<abbr href=/no><a data-href=/no><link href=/no>", vec![]),
+        ("<a href=/x>1</a><a href=/x>2</a>", vec!["/x"]),
+    ] {
+        let found = links(html, &page);
+        let found: Vec<&str> = found
+            .iter()
+            .map(|url| {
+                url.as_str()
+                    .strip_prefix("http://a.example")
+                    .expect("its host")
+            })
+            .collect();
+        assert_eq!(found, expected, "{html}");
+    }
 }
