@@ -11,7 +11,8 @@
 //! weeks. A time limit for the whole cuts off large files. Set both, the second one
 //! generously.
 //!
-//! Trap: `bytes` and `text` read a body of any size into memory.
+//! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are no files. Only
+//! 200 is accepted here. If it names no length, a body that breaks off may look whole.
 //!
 //! See also: `resume_download` continues a broken download; `write_whole_file`, `retry`.
 //!
@@ -22,7 +23,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::RequestBuilder;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use reqwest::{RequestBuilder, StatusCode};
 use tempfile::TempPath;
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::task::spawn_blocking;
@@ -45,6 +47,11 @@ pub enum DownloadError {
     TooSlow(#[from] Elapsed),
     #[error("more than {0} bytes")]
     TooLarge(u64),
+    /// Neither 200 nor an error, for example 304: the answer has no file.
+    #[error("status {}", .0.as_u16())]
+    NoFile(StatusCode),
+    #[error("the body is compressed")]
+    Compressed,
     /// The connection broke, or the server answered with an error.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
@@ -71,8 +78,17 @@ async fn receive(
     limits: &Limits,
     mut progress: impl FnMut(u64, Option<u64>),
 ) -> Result<u64, DownloadError> {
+    // Otherwise a server may send other bytes than those of the file.
+    let request = request.header(ACCEPT_ENCODING, "identity");
     let response = timeout(limits.stall, request.send()).await??;
     let mut response = response.error_for_status()?;
+    if response.status() != StatusCode::OK {
+        return Err(DownloadError::NoFile(response.status()));
+    }
+    let encoding = response.headers().get(CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err(DownloadError::Compressed);
+    }
     let total = response.content_length();
     if total.is_some_and(|total| total > limits.max_bytes) {
         return Err(DownloadError::TooLarge(limits.max_bytes));
@@ -96,10 +112,13 @@ async fn receive(
     file.flush().await?;
     // Without this, a power cut may leave the name without the bytes.
     file.get_ref().sync_all().await?;
-    let renamed = spawn_blocking(move || part.persist(target)).await;
-    renamed
-        .map_err(io::Error::from)?
-        .map_err(|failed| failed.error)?;
+    let renamed = spawn_blocking(move || {
+        rename_over(&part, &target)?;
+        // The name is no longer there, so nothing is to be removed.
+        let _ = part.keep();
+        Ok::<_, io::Error>(())
+    });
+    renamed.await.map_err(io::Error::from)??;
     Ok(bytes)
 }
 
@@ -116,6 +135,20 @@ fn new_part(folder: &Path) -> io::Result<(fs::File, TempPath)> {
     // `tempfile_in` would make a file that only its owner may read.
     let part = builder.make_in(folder, |path| fs::File::create_new(path))?;
     Ok(part.into_parts())
+}
+
+/// Renames the file, also over another one. Windows refuses while somebody has the target
+/// open, so there it tries for a second.
+fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
+    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+        match fs::rename(part, target) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            renamed => return renamed,
+        }
+    }
+    fs::rename(part, target)
 }
 
 /// Downloads a file: `cargo run -- https://example.com/a.zip a.zip`.

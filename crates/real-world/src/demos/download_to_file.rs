@@ -4,17 +4,19 @@ use std::error::Error;
 use std::future::pending;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Path as UrlPath;
+use axum::extract::{Path as UrlPath, State};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use futures::{StreamExt, stream};
 use reqwest::Client;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,14 +24,21 @@ use crate::download_to_file::{DownloadError, Limits, download};
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Sends pieces of 1,000 bytes, one each 0.1 s.
-async fn answer(UrlPath(kind): UrlPath<String>) -> Body {
-    let pieces: u32 = if kind == "drips" { 1_000 } else { 4 };
-    let start = Instant::now();
+/// Sends pieces of 1,000 bytes, 0.1 s after the client has seen the one before.
+async fn answer(
+    UrlPath(kind): UrlPath<String>,
+    State(seen): State<Arc<Semaphore>>,
+) -> Body {
+    let pieces: u32 = if kind == "drips" { 10_000 } else { 4 };
     let body = stream::iter(0..pieces).then(move |number| {
-        let kind = kind.clone();
+        let (kind, seen) = (kind.clone(), Arc::clone(&seen));
         async move {
-            sleep_until(start + number * Duration::from_millis(100)).await;
+            if number > 0 {
+                if let Ok(permit) = seen.acquire().await {
+                    permit.forget();
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
             match kind.as_str() {
                 "breaks" if number == 2 => Err(io::Error::other("scheduled")),
                 "stalls" if number == 2 => pending().await,
@@ -45,12 +54,14 @@ async fn download_to_final_name(
     client: &Client,
     url: String,
     target: &Path,
+    seen: &Semaphore,
 ) -> Result<(), Failure> {
     let mut response = client.get(url).send().await?.error_for_status()?;
     let mut file = tokio::fs::File::create(target).await?;
     while let Some(chunk) = response.chunk().await.transpose() {
         file.write_all(&chunk?).await?;
         file.flush().await?;
+        seen.add_permits(1);
     }
     Ok(())
 }
@@ -74,12 +85,13 @@ fn in_memory() -> std::io::Result<tempfile::TempDir> {
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the part before took.
     let start = Instant::now();
     let at = |millis| sleep_until(start + Duration::from_millis(millis));
     let folder = in_memory()?;
     let folder = folder.path();
+    let seen = Arc::new(Semaphore::new(0));
     let app = Router::new().route("/{kind}", get(answer));
+    let app = app.with_state(Arc::clone(&seen));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     // Small pieces are not to wait for each other.
@@ -92,12 +104,19 @@ pub async fn run() -> Result<(), Failure> {
     let client = Client::builder().no_proxy().build()?;
     let limits = Limits {
         max_bytes: 4_000,
-        stall: Duration::from_millis(300),
-        max_time: Duration::from_millis(1_000),
+        stall: Duration::from_secs(30),
+        max_time: Duration::from_secs(30),
     };
     let report = async |kind: &str, limits: Limits, name: &str| {
         let (request, target) = (client.get(format!("{url}/{kind}")), folder.join(name));
-        let show = |bytes, _| println!("{bytes} bytes");
+        seen.forget_permits(usize::MAX);
+        let show = |bytes, _| {
+            seen.add_permits(1);
+            // The drip would print as many lines as its limit lets through.
+            if kind != "drips" {
+                println!("{bytes} bytes");
+            }
+        };
         match download(request, &target, &limits, show).await {
             Ok(bytes) => println!("done, {bytes} bytes"),
             Err(DownloadError::Http(_)) => println!("the connection broke"),
@@ -108,35 +127,43 @@ pub async fn run() -> Result<(), Failure> {
     at(500).await;
     println!("Under its final name, and the connection breaks:");
     let target = folder.join("half");
-    let broken = download_to_final_name(&client, format!("{url}/breaks"), &target).await;
+    let breaks = format!("{url}/breaks");
+    let broken = download_to_final_name(&client, breaks, &target, &seen).await;
     println!("failed: {}", broken.is_err());
     show(folder)?;
     std::fs::remove_file(target)?;
 
-    at(1000).await;
+    at(1_000).await;
     println!("Beside it, and the connection breaks:");
     report("breaks", limits, "file").await;
     show(folder)?;
 
-    at(1500).await;
+    at(1_500).await;
     println!("Whole:");
     report("whole", limits, "file").await;
     show(folder)?;
 
-    at(2000).await;
+    at(2_500).await;
     println!("It stalls:");
-    report("stalls", limits, "file").await;
-
-    at(3000).await;
-    println!("It goes on and on:");
-    let enough = Limits {
-        max_bytes: 1_000_000,
-        max_time: Duration::from_millis(450),
+    let impatient = Limits {
+        stall: Duration::from_secs(1),
         ..limits
     };
-    report("drips", enough, "file").await;
+    report("stalls", impatient, "file").await;
 
-    at(3500).await;
+    at(4_000).await;
+    println!("It goes on and on:");
+    let enough = Limits {
+        max_bytes: 100_000_000,
+        ..limits
+    };
+    let short = Limits {
+        max_time: Duration::from_secs(1),
+        ..enough
+    };
+    report("drips", short, "file").await;
+
+    at(5_500).await;
     println!("Larger than allowed:");
     let less = Limits {
         max_bytes: 3_999,
@@ -144,15 +171,18 @@ pub async fn run() -> Result<(), Failure> {
     };
     report("whole", less, "file").await;
 
-    at(4000).await;
+    at(6_500).await;
     println!("There is no such folder:");
     report("whole", limits, "nowhere/file").await;
 
-    println!("Dropped after 0.25 s:");
-    let drops = Duration::from_millis(250);
-    let dropped = tokio::time::timeout(drops, report("whole", limits, "file")).await;
+    println!("Dropped after 1 s:");
+    let drops = Duration::from_secs(1);
+    let dropped = tokio::time::timeout(drops, report("drips", enough, "file")).await;
     println!("dropped: {}", dropped.is_err());
-    sleep(Duration::from_millis(50)).await;
+    // A thread removes it.
+    while std::fs::read_dir(folder)?.count() > 1 {
+        sleep(Duration::from_millis(10)).await;
+    }
     show(folder)?;
     Ok(())
 }

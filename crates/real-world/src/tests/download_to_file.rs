@@ -191,3 +191,44 @@ async fn many_at_once_to_one_place() {
     assert!(all.iter().all(Result::is_ok));
     site.until_files(&["file"]).await;
 }
+
+/// Answers that are no errors and no files: the old file stays.
+#[tokio::test]
+async fn only_200_is_a_file() {
+    for (answer, status) in [
+        ("204 No Content\r\n\r\n", 204),
+        (
+            "206 OK\r\ncontent-range: bytes 0-3/9\r\ncontent-length: 4\r\n\r\nhalf",
+            206,
+        ),
+        ("300 Choices\r\ncontent-length: 4\r\n\r\ntext", 300),
+        ("302 Found\r\ncontent-length: 5\r\n\r\nmoved", 302),
+        ("304 Not Modified\r\n\r\n", 304),
+        ("307 Elsewhere\r\ncontent-length: 5\r\n\r\nmoved", 307),
+        (
+            "200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nzip!",
+            200,
+        ),
+    ] {
+        let mut site = Site::new(|| "".into()).await;
+        fs::write(site.target(), "the good old file").expect("there is room");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        site.url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = async {
+            let (mut stream, _) = listener.accept().await.expect("it asks");
+            let _size = stream.read(&mut [0; 1_000]).await;
+            let answer = format!("HTTP/1.1 {answer}");
+            stream.write_all(answer.as_bytes()).await.expect("it reads");
+        };
+        let (ended, ()) =
+            soon(async { tokio::join!(site.download(LIMITS), server) }).await;
+        match ended {
+            Err(DownloadError::NoFile(refused)) => assert_eq!(refused.as_u16(), status),
+            Err(DownloadError::Compressed) => assert_eq!(status, 200),
+            ended => panic!("{status}: {ended:?}"),
+        }
+        let kept = fs::read_to_string(site.target()).expect("it is there");
+        assert_eq!(kept, "the good old file");
+        site.until_files(&["file"]).await;
+    }
+}
