@@ -1,17 +1,18 @@
-//! Resume a download that broke off, also after `kill -9`.
+//! Resume a download that broke off, even after `kill -9`.
 //!
 //! Bytes go into a file beside the target, with `.part` after its name. The next request
 //! asks for the rest with `Range`. `If-Range` names the ETag of the bytes so far, so the
 //! server sends a changed file from its beginning. A lock keeps other downloads out.
+//! Answers other than 200, 206 and 416 leave the received bytes as they are.
 //!
-//! Bounds: `max_bytes`; the client's `read_timeout` for each wait. unbounded: the whole
+//! Bounds: `max_bytes`; the client's `read_timeout` for each wait. Unbounded: the whole
 //! time. Put a `timeout` around `fetch`: the received bytes are kept.
+//!
+//! Trap: some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send
+//! the rest of another version. So the ETag of a 206 is compared.
 //!
 //! Trap: if the server names no length, half a file may look like a whole one. Compare a
 //! checksum before `publish`.
-//!
-//! Trap: a symlink named like the `.part` file would write into another file. Here it is
-//! an error.
 //!
 //! See also: `download_to_file`, `retry` (with jitter, for many clients).
 //!
@@ -22,7 +23,8 @@ use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE,
+    RANGE,
 };
 use reqwest::{RequestBuilder, StatusCode};
 use tokio::fs::File;
@@ -36,9 +38,15 @@ pub enum DownloadError {
     #[error("the request failed")]
     Http(#[from] reqwest::Error),
     /// The server sent less than it announced, or another range. The next attempt asks
-    /// for the rest, or begins anew.
+    /// for the rest, or begins again.
     #[error("not all has come")]
     Incomplete,
+    /// Neither 200, 206 nor 416, for example 304. The received bytes are kept.
+    #[error("status {}", .0.as_u16())]
+    NoFile(StatusCode),
+    /// The server compresses although it was asked not to. The received bytes are kept.
+    #[error("the body is compressed")]
+    Compressed,
     /// The received bytes are removed.
     #[error("more than {0} bytes")]
     TooLarge(u64),
@@ -58,7 +66,8 @@ pub struct Part {
 
 impl Part {
     /// Opens or creates the unfinished file, and locks it until the `Part` is dropped.
-    /// The folder must exist.
+    /// The folder must exist. A symlink named like the `.part` file is an error, as it
+    /// would write into another file.
     pub async fn open(target: impl Into<PathBuf>) -> io::Result<Self> {
         let target = target.into();
         spawn_blocking(|| Self::open_blocking(target)).await?
@@ -102,10 +111,9 @@ impl Part {
         let mut bytes = self.file.seek(SeekFrom::End(0)).await?;
         // In a compressed body, length and ranges would differ.
         let mut request = request.header(ACCEPT_ENCODING, "identity");
-        if let Ok(etag) = tokio::fs::read_to_string(&self.etag).await
-            && is_strong(&etag)
-            && bytes > 0
-        {
+        let etag = tokio::fs::read_to_string(&self.etag).await.ok();
+        let known = etag.filter(|etag| bytes > 0 && is_strong(etag));
+        if let Some(etag) = &known {
             let range = format!("bytes={bytes}-");
             request = request.header(RANGE, range).header(IF_RANGE, etag);
         }
@@ -115,7 +123,12 @@ impl Part {
             response = response.error_for_status()?;
         }
         let header = |name| response.headers().get(name)?.to_str().ok();
+        if header(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(DownloadError::Compressed);
+        }
         let range = header(CONTENT_RANGE).unwrap_or_default();
+        // An answer need not have one.
+        let is_same = header(ETAG).is_none_or(|etag| known.as_deref() == Some(etag));
         let total = match (status, parse_range(range)) {
             (StatusCode::OK, _) => {
                 let etag = header(ETAG).filter(|etag| is_strong(etag));
@@ -123,13 +136,23 @@ impl Part {
                 bytes = 0;
                 header(CONTENT_LENGTH).and_then(|length| length.parse().ok())
             }
-            (StatusCode::PARTIAL_CONTENT, Some((from, total))) if from == bytes => total,
+            (StatusCode::PARTIAL_CONTENT, Some((from, total)))
+                if from == bytes && is_same =>
+            {
+                total
+            }
             // All is there.
-            _ if range == format!("bytes */{bytes}") => return Ok(()),
-            _ => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, _)
+                if is_same && range == format!("bytes */{bytes}") =>
+            {
+                return Ok(());
+            }
+            (StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE, _) => {
                 self.begin_anew(None).await?;
                 return Err(DownloadError::Incomplete);
             }
+            // For example 304, or a redirect that the client does not follow.
+            _ => return Err(DownloadError::NoFile(status)),
         };
         loop {
             if bytes.max(total.unwrap_or(0)) > max_bytes {

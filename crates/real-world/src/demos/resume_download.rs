@@ -19,6 +19,7 @@ use futures::{StreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use reqwest::{Client, StatusCode, Url};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -36,10 +37,12 @@ enum Trouble {
     IgnoresRange,
 }
 
-/// A server of one file, in four pieces that come 0.1 s apart.
-#[derive(Clone, Default)]
+/// A server of one file, in four pieces. Each comes 0.1 s after the client has seen the
+/// one before.
+#[derive(Clone)]
 struct Server {
     state: Arc<Mutex<State>>,
+    seen: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -100,15 +103,24 @@ impl Server {
         }
         let pieces = file[from..].chunks(1000).map(<[u8]>::to_vec);
         let pieces = stream::iter(pieces.collect::<Vec<_>>()).enumerate();
-        let start = Instant::now();
-        let body = pieces.then(move |(sent, piece)| async move {
-            sleep_until(start + Duration::from_millis(100) * sent as u32).await;
-            match trouble {
-                Some(Trouble::Breaks(after)) if sent == after => {
-                    Err(io::Error::other("scheduled"))
+        let seen = Arc::clone(&server.seen);
+        seen.forget_permits(usize::MAX);
+        let body = pieces.then(move |(sent, piece)| {
+            let seen = Arc::clone(&seen);
+            async move {
+                if sent > 0 {
+                    if let Ok(permit) = seen.acquire().await {
+                        permit.forget();
+                    }
+                    sleep(Duration::from_millis(100)).await;
                 }
-                Some(Trouble::Stalls(after)) if sent == after => pending().await,
-                _ => Ok(piece),
+                match trouble {
+                    Some(Trouble::Breaks(after)) if sent == after => {
+                        Err(io::Error::other("scheduled"))
+                    }
+                    Some(Trouble::Stalls(after)) if sent == after => pending().await,
+                    _ => Ok(piece),
+                }
             }
         });
         (status, headers, Body::from_stream(body)).into_response()
@@ -126,12 +138,16 @@ async fn download(
     target: &Path,
     max_bytes: u64,
     retries: u32,
+    seen: &Semaphore,
 ) -> Result<(), DownloadError> {
     let mut part = Part::open(target).await?;
     for retries_left in (0..=retries).rev() {
-        let show = |bytes, total: Option<u64>| match total {
-            Some(total) => println!("{bytes} of {total}"),
-            None => println!("{bytes}"),
+        let show = |bytes, total: Option<u64>| {
+            match total {
+                Some(total) => println!("{bytes} of {total}"),
+                None => println!("{bytes}"),
+            }
+            seen.add_permits(1);
         };
         match part.fetch(client.get(url.clone()), max_bytes, show).await {
             Ok(()) => break,
@@ -166,12 +182,6 @@ async fn show(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Begins a part of the demonstration so long after the start. Delays do not add up then.
-async fn part(start: Instant, millis: u64, title: &str) {
-    sleep_until(start + Duration::from_millis(millis)).await;
-    println!("{title}");
-}
-
 /// Returns a folder in memory, if there is such a file system, as a disk may be slow.
 fn in_memory() -> std::io::Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
@@ -179,48 +189,62 @@ fn in_memory() -> std::io::Result<tempfile::TempDir> {
 
 pub async fn run() -> Result<(), Failure> {
     let start = Instant::now();
+    let at = |millis| sleep_until(start + Duration::from_millis(millis));
     let temporary = in_memory()?;
     let target = &temporary.path().join("file.txt");
-    let server = Server::default();
+    let seen = Arc::new(Semaphore::new(0));
+    let server = Server {
+        state: Arc::default(),
+        seen: Arc::clone(&seen),
+    };
     server.change(|state| state.version = 1);
     let (url, _task) = server.start().await?;
     // The server is on this machine, which no proxy would reach.
     let client = Client::builder().no_proxy();
-    let client = &client.read_timeout(Duration::from_millis(300)).build()?;
-    let get = |max_bytes, retries| download(client, &url, target, max_bytes, retries);
+    let client = &client.read_timeout(Duration::from_secs(2)).build()?;
+    let get =
+        |max_bytes, retries| download(client, &url, target, max_bytes, retries, &seen);
 
-    part(start, 500, "The connection breaks, and then it stalls:").await;
+    at(500).await;
+    println!("The connection breaks, and then it stalls:");
     server.have_trouble([Trouble::Breaks(2), Trouble::Stalls(1)]);
     let _ = get(4000, 2).await;
     show(temporary.path()).await?;
 
-    part(start, 2000, "It breaks, and there is no retry:").await;
+    at(4_000).await;
+    println!("It breaks, and there is no retry:");
     tokio::fs::remove_file(target).await?;
     server.have_trouble([Trouble::Breaks(2)]);
     let _ = get(4000, 0).await;
     show(temporary.path()).await?;
 
-    part(start, 2500, "The next program goes on:").await;
+    at(4_500).await;
+    println!("The next program goes on:");
     let _ = get(4000, 0).await;
     show(temporary.path()).await?;
 
-    part(start, 3000, "It breaks, and then the file is another one:").await;
+    at(5_000).await;
+    println!("It breaks, and then the file is another one:");
     server.have_trouble([Trouble::Breaks(2)]);
     let _ = get(4000, 0).await;
     server.change(|state| state.version = 2);
     let _ = get(4000, 0).await;
     show(temporary.path()).await?;
 
-    part(start, 4000, "It breaks, and the server ignores the range:").await;
+    at(6_000).await;
+    println!("It breaks, and the server ignores the range:");
     server.have_trouble([Trouble::Breaks(2), Trouble::IgnoresRange]);
     let _ = get(4000, 1).await;
 
-    part(start, 5000, "Too large, and the old file stays:").await;
+    at(7_000).await;
+    println!("Too large, and the old file stays:");
     let _ = get(3999, 0).await;
     show(temporary.path()).await?;
 
-    part(start, 5500, "Stopped after 0.15 s:").await;
-    let _ = timeout(Duration::from_millis(150), get(4000, 0)).await;
+    at(7_500).await;
+    println!("Stopped after 1 s:");
+    server.have_trouble([Trouble::Stalls(2)]);
+    let _ = timeout(Duration::from_secs(1), get(4000, 0)).await;
     show(temporary.path()).await?;
     temporary.close()?;
     Ok(())

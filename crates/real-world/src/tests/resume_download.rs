@@ -728,3 +728,52 @@ async fn killed_at_any_moment_it_leaves_no_half_file_and_goes_on() {
         (Vec::from_iter(rest), vec!["file".into()])
     );
 }
+
+/// As aiohttp's static files answer, which ignore an ETag in `If-Range`.
+#[tokio::test]
+async fn the_rest_of_another_version_is_never_appended() {
+    let half = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n12";
+    let whole = "HTTP/1.1 200 OK\r\netag: \"2\"\r\ncontent-length: 4\r\n\r\nabcd";
+    for other in [
+        "HTTP/1.1 206 OK\r\netag: \"2\"\r\ncontent-range: bytes 2-3/4\r\n\
+         content-length: 2\r\n\r\ncd",
+        "HTTP/1.1 206 OK\r\netag: W/\"1\"\r\ncontent-range: bytes 2-3/4\r\n\
+         content-length: 2\r\n\r\ncd",
+        "HTTP/1.1 416 No\r\netag: \"2\"\r\ncontent-range: bytes */2\r\n\
+         content-length: 0\r\n\r\n",
+    ] {
+        let site = Site::new(1).await;
+        let (url, _, _task) = raw([half, other, whole]).await;
+        let target = site.folder.path().join("small");
+        let download = download(url, target.clone(), 4);
+        let result = run(&site.client, &download, quiet).await;
+        assert!(result.is_ok(), "{result:?}");
+        assert_eq!(fs::read(target).expect("it is there"), b"abcd");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_file_keeps_what_came() {
+    let half = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 4\r\n\r\n12";
+    for answer in [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 300 Choices\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+        "HTTP/1.1 307 Elsewhere\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nzip!",
+    ] {
+        let site = Site::new(1).await;
+        let (url, _, _task) = raw([half, answer]).await;
+        let target = site.folder.path().join("small");
+        let download = download(url, target.clone(), 4);
+        let result = run(&site.client, &download, quiet).await;
+        let is_refused = matches!(
+            result,
+            Err(DownloadError::NoFile(_) | DownloadError::Compressed)
+        );
+        assert!(is_refused, "{result:?}");
+        assert!(!target.exists());
+        let part = site.folder.path().join("small.part");
+        assert_eq!(fs::read(part).expect("it is there"), b"12");
+    }
+}
