@@ -10,7 +10,8 @@
 //! Trap: a slow worker may finish after another one has claimed its job. So each claim is
 //! a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
-//! In production: on PostgreSQL, workers claim concurrently with `SKIP LOCKED`.
+//! In production: on PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
+//! unique jobs, add a column with a UNIQUE index.
 //!
 //! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.
 //!
@@ -27,7 +28,8 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// `due` is when a waiting job may be claimed, or when a running job's lease expires. It
-/// counts microseconds since 1970, and is NULL for done and dead jobs.
+/// counts microseconds since 1970. It is 0 for a job without delay, so that the clock
+/// does not matter, and NULL for done and dead jobs.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS jobs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,10 +48,17 @@ const BURY: &str = "
     SET state = 'dead', due = NULL, error = 'the lease expired'
     WHERE due <= ?1 AND state = 'running' AND attempt >= ?2";
 
+/// Jobs that were delayed come first: they are few, and would wait for all others.
 const CLAIM: &str = "
     UPDATE jobs SET state = 'running', attempt = attempt + 1, due = ?2
-    WHERE id = (SELECT id FROM jobs WHERE due <= ?1 ORDER BY due, id LIMIT 1)
+    WHERE id = coalesce(
+        (SELECT id FROM jobs WHERE due > 0 AND due <= ?1 ORDER BY due, id LIMIT 1),
+        (SELECT id FROM jobs WHERE due = 0 ORDER BY id LIMIT 1))
     RETURNING id, payload, attempt";
+
+const REVIVE: &str = "
+    UPDATE jobs SET state = 'waiting', attempt = 0, due = 0, error = NULL
+    WHERE id = ?1 AND state = 'dead'";
 
 /// Changes no row if the job has been claimed again. A worker in its last attempt may
 /// still end a dead job, for example after a jump of the clock.
@@ -60,8 +69,8 @@ const CHANGE: &str = "
 /// The settings of a queue. The methods take a connection or a transaction, and block.
 #[derive(Clone, Copy, Debug)]
 pub struct JobQueue {
-    /// How long a claim holds, unless it is extended. If the system clock is set back, it
-    /// holds for longer.
+    /// How long a claim holds, unless it is extended. If the system clock is set back, a
+    /// lease, a delay and a backoff last longer by as much.
     pub lease: Duration,
     /// After this many attempts a job is dead.
     pub max_attempts: u32,
@@ -107,10 +116,12 @@ impl JobQueue {
     ) -> Result<i64> {
         let sql = "INSERT INTO jobs (payload, due) VALUES (?1, ?2)";
         let mut insert = db.prepare_cached(sql)?;
-        Ok(insert.insert(params![payload, micros_from_now(delay)])?)
+        let due = (!delay.is_zero()).then(|| micros_from_now(delay));
+        Ok(insert.insert(params![payload, due.unwrap_or(0)])?)
     }
 
-    /// Claims the job that is due longest. An expired lease makes a job due again.
+    /// Claims the job whose delay, backoff or lease ended first, or else the oldest job
+    /// without a delay.
     pub fn claim(&self, db: &Connection) -> Result<Option<Job>> {
         let now = micros_from_now(Duration::ZERO);
         let mut bury = db.prepare_cached(BURY)?;
@@ -146,6 +157,11 @@ impl JobQueue {
         let retry = (job.attempt < self.max_attempts).then_some(backoff);
         let state = retry.map_or("dead", |_| "waiting");
         change(db, job, state, retry, Some(error))
+    }
+
+    /// Makes a dead job due again, with all its attempts. Returns whether it was dead.
+    pub fn revive(&self, db: &Connection, id: i64) -> Result<bool> {
+        Ok(db.prepare_cached(REVIVE)?.execute([id])? > 0)
     }
 
     /// Returns the dead jobs, each with its last error.
