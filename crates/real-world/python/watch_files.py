@@ -12,9 +12,9 @@ from watchfiles import awatch
 async def collect(folder, names):
     """Collects the names of text files that have changed."""
     async for changes in awatch(folder, step=50, debounce=500):
-        for _, path in changes:
+        for _, path in sorted(changes, key=lambda change: "last" in change[1]):
             if path.endswith(".txt"):
-                names.add(Path(path).name)
+                names.put_nowait(Path(path).name)
 
 
 def write_three(folder):
@@ -27,18 +27,35 @@ def write_three(folder):
 async def use(folder):
     loop = asyncio.get_running_loop()
     part = loop.time()
-    names = set()
+    names = asyncio.Queue()
     collecting = asyncio.create_task(collect(folder, names))
+    parts = 0
 
     async def report():
-        nonlocal part
-        part += 0.4
+        nonlocal part, parts
+        # Changes come in their order: when this one has come, all have.
+        parts += 1
+        last = f"last {parts}.txt"
+        changed = set()
+        while last not in changed:
+            if parts == 1:
+                # The watch may begin a moment later.
+                (folder / last).write_text("")
+                await asyncio.sleep(0.01)
+                while not names.empty():
+                    changed.add(names.get_nowait())
+            else:
+                if not (folder / last).exists():
+                    (folder / last).write_text("")
+                changed.add(await names.get())
+        # Earlier ones may come once more.
+        changed = sorted(name for name in changed if not name.startswith("last"))
+        part += 0.5
         await asyncio.sleep(part - loop.time())
-        if names:
-            print(f"changed: {', '.join(sorted(names))}")
+        if changed:
+            print(f"changed: {', '.join(changed)}")
         else:
             print("nothing has changed")
-        names.clear()
 
     try:
         await report()
@@ -66,7 +83,7 @@ async def use(folder):
         collecting.cancel()
         await asyncio.gather(collecting, return_exceptions=True)
     # The watch has ended meanwhile.
-    part += 0.4
+    part += 0.5
     await asyncio.sleep(part - loop.time())
 
 

@@ -1,9 +1,9 @@
 //! Watch files: react once to a burst of changes in a folder, with a bounded queue.
 //!
-//! The crate `notify` calls a function on a thread of its own. The function must not
-//! wait, so it calls `try_send`. `changes` collects paths until nothing has changed for a
-//! while. If paths were lost, it returns `Rescan`: read the folder again. Python has
-//! `watchfiles`, which is made of the same crate.
+//! The crate `notify`, which `watchfiles` uses too, calls a function on its own thread.
+//! The function must not wait, so it calls `try_send`. `changes` collects paths until
+//! nothing has changed for a while. If paths were lost, or a folder is new and its first
+//! files may not be named, it returns `Rescan`: read the folder again.
 //!
 //! Bounds: `capacity` paths in the queue, and as many in the set.
 //!
@@ -12,6 +12,8 @@
 //!
 //! Trap: opening a file is an event as well, of the kind `Access`. A program that reads a
 //! file at each event never comes to rest. Skip these.
+//!
+//! In production: `notify-debouncer-full` joins the two events of a rename.
 //!
 //! See also: `reload_config`, `spawn_from_a_thread`, `debounce_and_throttle`.
 //!
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use notify::event::{CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -33,7 +36,8 @@ use tokio::time::timeout;
 pub enum Changes {
     /// These were created, changed, renamed or removed.
     Paths(BTreeSet<PathBuf>),
-    /// Too many to name: anything may have changed.
+    /// Paths are missing, as there were too many, or a folder is new: anything may have
+    /// changed.
     Rescan,
 }
 
@@ -61,21 +65,26 @@ impl FolderWatch {
         let (sender, paths) = mpsc::channel(capacity);
         let lost = Arc::new(AtomicBool::new(false));
         let (lose, root) = (Arc::clone(&lost), folder.to_owned());
+        let mut sender = Some(sender);
         let handle = move |event: notify::Result<Event>| {
-            let paths = match event {
-                Ok(event) if event.need_rescan() => None,
-                Ok(event) if event.kind.is_access() => return,
-                Ok(event) => Some(event.paths),
-                Err(_) => None,
-            };
-            if paths.is_none() {
+            let event = event.ok().filter(|event| !event.need_rescan());
+            if event.as_ref().is_some_and(|event| event.kind.is_access()) {
+                return;
+            }
+            if event.as_ref().is_none_or(|event| has_new_folder(event)) {
                 lose.store(true, SeqCst);
             }
+            let is_over = event.as_ref().is_some_and(|event| has_lost(event, &root));
             // Without paths, the folder itself wakes the receiver.
-            for path in paths.unwrap_or_else(|| vec![root.clone()]) {
-                if sender.try_send(path).is_err() {
+            for path in event.map_or_else(|| vec![root.clone()], |event| event.paths) {
+                let sent = sender.as_ref().map(|sender| sender.try_send(path));
+                if sent.is_some_and(|sent| sent.is_err()) {
                     lose.store(true, SeqCst);
                 }
+            }
+            if is_over {
+                lose.store(true, SeqCst);
+                sender = None;
             }
         };
         let mut watcher = notify::recommended_watcher(handle)?;
@@ -90,7 +99,7 @@ impl FolderWatch {
 
     /// Waits for a change, then until nothing has changed for `quiet`, but not longer
     /// than `longest`. Returns all changes since the last call, or nothing if the watcher
-    /// has ended.
+    /// has ended, because the folder itself was removed or renamed.
     ///
     /// Cancel safety: if the future is dropped, the next call returns its changes.
     pub async fn changes(
@@ -118,6 +127,26 @@ impl FolderWatch {
             false => Some(Changes::Paths(paths)),
         }
     }
+}
+
+/// Files may have been in the folder before the watch on it began.
+fn has_new_folder(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Create(CreateKind::Folder) => true,
+        EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+            event.paths.iter().any(|path| path.is_dir())
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether the watched folder itself is gone, so that no more events come.
+fn has_lost(event: &Event, root: &Path) -> bool {
+    let is_gone = match event.kind {
+        EventKind::Modify(ModifyKind::Name(mode)) => mode != RenameMode::To,
+        kind => kind.is_remove(),
+    };
+    is_gone && event.paths.iter().any(|path| path == root)
 }
 
 /// Prints what changes in a folder until Ctrl-C: `cargo run -- src`.

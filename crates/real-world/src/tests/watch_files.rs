@@ -67,8 +67,8 @@ async fn if_paths_are_lost_it_says_so_once() {
         assert_eq!(next(&mut watch).await, Changes::Rescan);
         // What came after the queue was full may be named again.
         while timeout(QUIET, next(&mut watch)).await.is_ok() {}
-        fs::create_dir(folder.path().join(format!("inner {capacity}"))).expect("room");
-        let path = folder.path().join(format!("inner {capacity}"));
+        let path = folder.path().join(format!("single {capacity}"));
+        fs::write(&path, "").expect("there is room");
         assert_eq!(next(&mut watch).await, Changes::Paths([path].into()));
     }
 }
@@ -194,4 +194,43 @@ async fn reading_is_an_event_that_is_skipped() {
     assert!(!seen.is_empty() && seen.iter().all(|event| event.kind.is_access()));
     assert!(timeout(QUIET, watch.changes(QUIET, LONG)).await.is_err());
     sleep(Duration::from_millis(1)).await;
+}
+
+/// What is in a folder before the watch on it begins is never named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_folder_is_told() {
+    let folder = tempdir().expect("there is room");
+    let mut watch = FolderWatch::new(folder.path(), 10_000).expect("a folder");
+    for round in 0..10 {
+        let deep = folder.path().join(format!("{round}/a/b"));
+        fs::create_dir_all(&deep).expect("there is room");
+        write(&deep, 0..5);
+        assert_eq!(next(&mut watch).await, Changes::Rescan);
+        while timeout(QUIET, next(&mut watch)).await.is_ok() {}
+    }
+    // A folder that is moved into it.
+    let outside = tempdir().expect("there is room");
+    let full = outside.path().join("full");
+    fs::create_dir(&full).expect("there is room");
+    write(&full, 0..5);
+    fs::rename(&full, folder.path().join("full")).expect("the same file system");
+    assert_eq!(next(&mut watch).await, Changes::Rescan);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_is_gone_ends_the_watch() {
+    for is_removed in [true, false] {
+        let outside = tempdir().expect("there is room");
+        let folder = outside.path().join("folder");
+        fs::create_dir(&folder).expect("there is room");
+        let mut watch = FolderWatch::new(&folder, 10_000).expect("a folder");
+        if is_removed {
+            fs::remove_dir(&folder).expect("it is empty");
+        } else {
+            fs::rename(&folder, outside.path().join("other")).expect("it is there");
+        }
+        assert_eq!(next(&mut watch).await, Changes::Rescan);
+        assert_eq!(soon(watch.changes(QUIET, LONG)).await, None);
+    }
 }
