@@ -4,8 +4,8 @@
 //! when its [`FormFile`] is dropped, unless the handler calls `store`. In aiohttp this is
 //! `request.multipart()`. reqwest's `Form::file` sends a file from the disk.
 //!
-//! Bounds: [`Limits`], and some [`UNPARSED`] bytes of memory for a form. unbounded: the
-//! number of forms and connections. Serve the routes with `http_server`.
+//! Bounds: [`Limits`], [`MAX_NAME`], and some [`UNPARSED`] bytes of memory for a form.
+//! Unbounded: the number of forms and connections. Serve the routes with `http_server`.
 //!
 //! Trap: axum's `Multipart` keeps the headers of a part, and whatever comes before the
 //! first boundary, in memory, up to the limit of the whole form. `UNPARSED` limits it.
@@ -29,12 +29,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use tempfile::{NamedTempFile, TempPath};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{error::Elapsed, timeout};
 
 /// The bytes that are read for headers, and before the first boundary.
 pub const UNPARSED: usize = 64 * 1024;
+
+/// The longest name of a field or a file, in bytes. Names stay in memory.
+pub const MAX_NAME: usize = 1_000;
 
 /// The limits of one form.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +67,8 @@ pub struct Form {
 pub struct FormFile {
     /// The name of the form's field.
     pub field: String,
-    /// What the client calls the file: a text for people. It may be empty.
+    /// What the client calls the file: a text for people. It may be empty, and aiohttp
+    /// sends it percent-encoded.
     pub client_name: String,
     pub bytes: u64,
     path: TempPath,
@@ -87,6 +91,9 @@ pub enum FormError {
     NotAForm(#[from] MultipartRejection),
     #[error("the form is broken")]
     Broken(#[source] MultipartError),
+    /// A part without a name, or a file that only has a `filename*`.
+    #[error("a part has no name")]
+    NoName,
     #[error("{0} too large")]
     TooLarge(&'static str),
     #[error("too slow")]
@@ -98,7 +105,7 @@ pub enum FormError {
 impl IntoResponse for FormError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::NotAForm(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::NotAForm(_) | Self::Broken(_) | Self::NoName => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Disk(error) => {
@@ -135,8 +142,16 @@ impl Reading {
             if form.fields.len() + form.files.len() == self.limits.parts {
                 return Err(FormError::TooLarge("the number of parts is"));
             }
-            let field = part.name().unwrap_or_default().to_owned();
-            let Some(client_name) = part.file_name().map(str::to_owned) else {
+            let field = part.name().ok_or(FormError::NoName)?.to_owned();
+            let client_name = part.file_name().map(str::to_owned);
+            let longest = client_name.as_ref().map_or(0, String::len).max(field.len());
+            if longest > MAX_NAME {
+                return Err(FormError::TooLarge("a name is"));
+            }
+            let Some(client_name) = client_name else {
+                if has_only_extended_name(&part) {
+                    return Err(FormError::NoName);
+                }
                 let mut value = Vec::new();
                 self.copy(part, &mut value, self.limits.field).await?;
                 let value = String::from_utf8_lossy(&value).into_owned();
@@ -147,10 +162,13 @@ impl Reading {
             // Only the server's user may read the file.
             let created = spawn_blocking(|| NamedTempFile::new_in(folder)).await;
             let (file, path) = created.map_err(io::Error::from)??.into_parts();
-            let mut file = tokio::fs::File::from_std(file);
+            let file = tokio::fs::File::from_std(file);
+            // Each write of a `tokio::fs::File` is a trip to another thread.
+            let mut file = BufWriter::with_capacity(1 << 16, file);
             let bytes = self.copy(part, &mut file, self.limits.form).await?;
+            file.flush().await?;
             // Otherwise a power cut may leave the name without the bytes.
-            file.sync_all().await?;
+            file.get_ref().sync_all().await?;
             form.files.push(FormFile {
                 field,
                 client_name,
@@ -205,6 +223,13 @@ impl Reading {
             Some((chunk, (rest, unparsed)))
         }))
     }
+}
+
+/// A file whose name the parser does not know would look like a text.
+fn has_only_extended_name(part: &Field<'_>) -> bool {
+    let disposition = part.headers().get(header::CONTENT_DISPOSITION);
+    let disposition = disposition.map(|it| it.as_bytes().to_ascii_lowercase());
+    disposition.is_some_and(|it| it.windows(9).any(|text| text == b"filename*"))
 }
 
 /// What the client still sends. When this is dropped, a task reads on for a second:

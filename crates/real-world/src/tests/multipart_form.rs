@@ -443,3 +443,45 @@ async fn a_stored_file_replaces_no_other_file() {
         assert_eq!(count(folder.path()), 1);
     }
 }
+
+/// Names stay in memory, as many as there are parts.
+#[tokio::test]
+async fn names_are_short_and_there() {
+    let folder = folder();
+    let part = |head: &str| {
+        let head = format!("content-disposition: form-data{head}");
+        whole(format!("--limit\r\n{head}\r\n\r\nhi\r\n--limit--\r\n"))
+    };
+    let name = |bytes: usize| "x".repeat(bytes);
+    for (head, expected) in [
+        (format!("; name=\"{}\"", name(1_000)), StatusCode::OK),
+        (
+            format!("; name=\"{}\"", name(1_001)),
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        (
+            format!("; name=a; filename=\"{}\"", name(1_001)),
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        ("; name=\"\"".to_owned(), StatusCode::OK),
+        // As busboy, werkzeug and RFC 7578 have them.
+        (String::new(), StatusCode::BAD_REQUEST),
+        ("; filename=b".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            "; name=a; filename*=UTF-8''f%20g".to_owned(),
+            StatusCode::BAD_REQUEST,
+        ),
+        (
+            "; name=a; FileName*=UTF-8''f%20g".to_owned(),
+            StatusCode::BAD_REQUEST,
+        ),
+        (
+            "; name=a; filename=b; filename*=UTF-8''f".to_owned(),
+            StatusCode::OK,
+        ),
+    ] {
+        let status = status(part(&head), folder.path(), LIMITS).await;
+        assert_eq!(status, expected, "{head}");
+    }
+    assert_eq!(count(folder.path()), 0);
+}
