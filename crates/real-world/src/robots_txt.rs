@@ -5,13 +5,14 @@
 //! `robotparser` knew neither that rule nor `*` and `$`.
 //!
 //! Bounds: 500 KiB for the file, as the RFC asks. The client's timeout limits the
-//! request. `Crawl-delay` and sitemaps are ignored.
+//! request. A path of more than 2,000 bytes is forbidden. `Crawl-delay` and sitemaps are
+//! ignored.
 //!
 //! Trap: a URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
 //! `/%7Ejoe/`, and a crawler fetches a forbidden page.
 //!
-//! Trap: with a hostile file, checking one URL takes a tenth of a second. Check it in
-//! `spawn_blocking`, so that other tasks go on.
+//! Trap: with a hostile file, checking one URL takes up to a second. Check it in
+//! `spawn_blocking`, so that other tasks keep running.
 //!
 //! See also: `web_scraper`, `blocking_in_threads`.
 //!
@@ -19,6 +20,7 @@
 
 use std::sync::Arc;
 
+use reqwest::header::CONTENT_ENCODING;
 use reqwest::{Client, StatusCode, Url};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -32,6 +34,9 @@ pub enum RobotsError {
     Status(StatusCode),
     #[error("larger than {MAX_ROBOTS} bytes")]
     TooLarge,
+    /// The client cannot decompress it, so its rules are unknown.
+    #[error("compressed")]
+    Compressed,
     #[error("no answer")]
     NoAnswer(#[from] reqwest::Error),
     #[error("its rules crashed the parser")]
@@ -71,6 +76,10 @@ impl Robots {
         } else if !status.is_success() {
             return Err(RobotsError::Status(status));
         }
+        let encoding = response.headers().get(CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| encoding != "identity") {
+            return Err(RobotsError::Compressed);
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > MAX_ROBOTS {
@@ -83,9 +92,9 @@ impl Robots {
         Ok(spawn_blocking(parse).await?)
     }
 
-    /// Returns the rules for this agent, or those for `*` if it has none of its own.
+    /// Returns the rules for this agent, or those for `*` if it has no group of its own.
     pub fn parse(text: &str, agent: &str) -> Self {
-        let product = agent.split('/').next().unwrap_or_default();
+        let own_name = product(agent);
         let (mut own, mut general) = (None, Vec::new());
         let (mut agents, mut after_rule) = (Vec::new(), false);
         // Some editors put a mark before the first line.
@@ -98,12 +107,16 @@ impl Robots {
                     agents.clear();
                 }
                 agents.push(value);
+                // A group without rules allows all.
+                if product(value).eq_ignore_ascii_case(own_name) {
+                    own.get_or_insert_with(Vec::new);
+                }
             } else if key == "allow" || key == "disallow" {
                 after_rule = true;
-                // An empty rule says nothing, but its agent has rules of its own.
                 let rule = (!value.is_empty()).then(|| Rule::new(key == "allow", value));
-                if agents.iter().any(|name| name.eq_ignore_ascii_case(product)) {
-                    own.get_or_insert_with(Vec::new).extend(rule);
+                let is_own = |name: &&str| product(name).eq_ignore_ascii_case(own_name);
+                if let Some(own) = own.as_mut().filter(|_| agents.iter().any(is_own)) {
+                    own.extend(rule);
                 } else if agents.contains(&"*") {
                     general.extend(rule);
                 }
@@ -116,6 +129,9 @@ impl Robots {
     pub async fn allow(&self, url: &Url) -> bool {
         let query = url.query().map(|query| format!("?{query}"));
         let path = format!("{}{}", url.path(), query.unwrap_or_default());
+        if path.len() > 2_000 {
+            return false;
+        }
         let rules = Arc::clone(&self.0);
         let allows = spawn_blocking(move || {
             let path = normalize(&path);
@@ -126,6 +142,15 @@ impl Robots {
             longest.is_none_or(|rule| rule.allow)
         });
         allows.await.unwrap_or(false)
+    }
+}
+
+/// Returns the name without a version, or a `*` at its end: `my-crawler/1.0`.
+fn product(agent: &str) -> &str {
+    let product = agent.split('/').next().unwrap_or_default().trim();
+    match product {
+        "*" => product,
+        _ => product.trim_end_matches('*'),
     }
 }
 

@@ -190,3 +190,70 @@ async fn a_hostile_file_does_not_hold_up_other_tasks() {
     );
     assert!(soon(allow).await);
 }
+
+/// Cases of Google's parser, Protego and RFC 9309.
+#[tokio::test]
+async fn which_group_binds_an_agent() {
+    for (text, allows) in [
+        ("User-agent: my-crawler/1.0\nDisallow: /", false),
+        ("User-agent: my-crawler*\nDisallow: /", false),
+        ("User-agent: MY-CRAWLER\nDisallow: /", false),
+        (
+            "User-agent: my-crawler/9 (+http://a.example)\nDisallow: /",
+            false,
+        ),
+        ("User-agent: my\nDisallow: /", true),
+        ("User-agent: my-crawler-2\nDisallow: /", true),
+        ("User-agent: *\nDisallow: /", false),
+        // Its own group counts, even without rules.
+        (
+            "User-agent: *\nDisallow: /\n\nUser-agent: my-crawler\nCrawl-delay: 3",
+            true,
+        ),
+        (
+            "User-agent: my-crawler\nDisallow:\n\nUser-agent: *\nDisallow: /",
+            true,
+        ),
+        (
+            "User-agent: my-crawler\nDisallow: /x\n\nUser-agent: my-crawler\nDisallow: /a",
+            false,
+        ),
+        (
+            "User-agent: a\nUser-agent: my-crawler\nUser-agent: b\nDisallow: /a",
+            false,
+        ),
+    ] {
+        let robots = Robots::parse(text, "my-crawler/1.0");
+        assert_eq!(robots.allow(&parse("/a")).await, allows, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_would_take_long_is_forbidden() {
+    let robots = Robots::parse("User-agent: *\nAllow: /", "Me");
+    assert!(
+        robots
+            .allow(&parse(&format!("/{}", "x".repeat(1_999))))
+            .await
+    );
+    assert!(
+        !robots
+            .allow(&parse(&format!("/{}", "x".repeat(2_000))))
+            .await
+    );
+    assert!(
+        !robots
+            .allow(&parse(&format!("/?{}", "x".repeat(2_000))))
+            .await
+    );
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_read_are_an_error() {
+    let (robots, _) = fetch(|_| {
+        let header = [(axum::http::header::CONTENT_ENCODING, "gzip")];
+        (header, "zip").into_response()
+    })
+    .await;
+    assert!(matches!(robots, Err(RobotsError::Compressed)), "{robots:?}");
+}
