@@ -27,8 +27,14 @@ class NameTaken(Exception):
 
 @dataclasses.dataclass
 class Job:
-    stop: asyncio.Event
-    task: asyncio.Task
+    # Set for a run now, and for the stop.
+    wake: asyncio.Event
+    task: asyncio.Task | None = None
+    stopped: bool = False
+
+    def stop(self):
+        self.stopped = True
+        self.wake.set()
 
 
 async def comes_before(event, due):
@@ -49,17 +55,24 @@ class Scheduler:
     def add(self, name, period, missed, job):
         if name in self._jobs and not self._jobs[name].task.done():
             raise NameTaken(f"there is a job named {name} already")
-        stop = asyncio.Event()
-        task = asyncio.create_task(self._repeat(name, period, missed, job, stop))
-        self._jobs[name] = Job(stop, task)
+        self._jobs[name] = added = Job(asyncio.Event())
+        added.task = asyncio.create_task(self._repeat(name, period, missed, job, added))
 
-    async def _repeat(self, name, period, missed, job, stop):
+    def run_now(self, name):
+        self._jobs[name].wake.set()
+
+    async def _repeat(self, name, period, missed, run, job):
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while not await comes_before(stop, due):
-            due = missed(due, loop.time(), period)
+        while True:
+            asked = await comes_before(job.wake, due)
+            if job.stopped:
+                return
+            job.wake.clear()
+            if not asked:
+                due = missed(due, loop.time(), period)
             try:
-                await job()
+                await run()
             except Exception as error:
                 self._log(name, error)
 
@@ -68,7 +81,7 @@ class Scheduler:
         job = self._jobs.pop(name, None)
         if job is None:
             return False
-        job.stop.set()
+        job.stop()
         await asyncio.wait([job.task])
         return True
 
@@ -76,7 +89,7 @@ class Scheduler:
         """Returns the names of the jobs whose runs did not end in time."""
         jobs, self._jobs = self._jobs, {}
         for job in jobs.values():
-            job.stop.set()
+            job.stop()
         if jobs:
             await asyncio.wait([job.task for job in jobs.values()], timeout=grace)
         unfinished = {name: job for name, job in jobs.items() if not job.task.done()}
@@ -137,6 +150,13 @@ async def main():
     scheduler.add("backup", period, skip, backup)
     await asyncio.sleep(0.55)
     await scheduler.remove("mail")
+    await scheduler.remove("backup")
+
+    print("Run now, between two ticks:")
+    scheduler.add("backup", period, skip, backup)
+    await asyncio.sleep(0.1)
+    scheduler.run_now("backup")
+    await asyncio.sleep(0.15)
     await scheduler.remove("backup")
 
     print("Removed while it runs:")

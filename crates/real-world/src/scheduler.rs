@@ -5,13 +5,15 @@
 //! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
 //! error or a panic ends one run only. A single job needs just an `interval` and a loop.
 //!
-//! Bounds: one run of each job at once. unbounded: the jobs, and the time of a run.
+//! Bounds: one run of each job at a time. Unbounded: the jobs, and the time of a run.
 //!
 //! Trap: if a tick and the stop come together, `select!` without `biased` may begin one
 //! more run. `run_until_cancelled` always does.
 //!
 //! Trap: with a `first` of zero, all processes run all jobs at the start. Give each
 //! process a random `first`.
+//!
+//! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs.
 //!
 //! See also: `cron` (at a time of day).
 //!
@@ -26,6 +28,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use tokio::select;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,7 +40,7 @@ pub struct NameTaken(pub String);
 
 type Log = dyn Fn(&str, &str) + Send + Sync;
 
-/// Runs jobs periodically, each in a task of its own. Dropping it aborts all jobs.
+/// Runs jobs periodically, each in its own task. Dropping it aborts all jobs.
 pub struct Scheduler {
     jobs: HashMap<String, Job>,
     log: Arc<Log>,
@@ -45,6 +48,7 @@ pub struct Scheduler {
 
 struct Job {
     stop: CancellationToken,
+    now: Arc<Notify>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -90,14 +94,16 @@ impl Scheduler {
         let mut ticks = interval_at(Instant::now() + first, period);
         ticks.set_missed_tick_behavior(missed);
         let stop = CancellationToken::new();
-        let (stopped, log, owned) =
-            (stop.clone(), Arc::clone(&self.log), name.to_owned());
+        let now = Arc::new(Notify::new());
+        let (stopped, asked) = (stop.clone(), Arc::clone(&now));
+        let (log, owned) = (Arc::clone(&self.log), name.to_owned());
         let task = tokio::spawn(async move {
             loop {
                 select! {
                     biased;
                     () = stopped.cancelled() => return,
                     _ = ticks.tick() => {}
+                    () = asked.notified() => {}
                 }
                 // In a block, because `job` itself may panic before it returns a future.
                 let run = AssertUnwindSafe(async { job().await });
@@ -114,8 +120,15 @@ impl Scheduler {
             }
         });
         let task = AbortOnDropHandle::new(task);
-        self.jobs.insert(name.to_owned(), Job { stop, task });
+        self.jobs.insert(name.to_owned(), Job { stop, now, task });
         Ok(())
+    }
+
+    /// Runs a job once more, now or when its current run has ended. Its ticks stay as
+    /// they are. Returns whether there is such a job.
+    pub fn run_now(&self, name: &str) -> bool {
+        let job = self.jobs.get(name).filter(|job| !job.task.is_finished());
+        job.inspect(|job| job.now.notify_one()).is_some()
     }
 
     /// Removes a job and waits until its run, if there is one, has ended. Returns whether
@@ -132,7 +145,7 @@ impl Scheduler {
 
     /// Begins no more runs, and waits for the current ones, at most for the grace period.
     /// Then aborts the rest, does not wait for them, and returns the sorted names of
-    /// their jobs. Dropping the future aborts all at once.
+    /// their jobs. Dropping the future aborts all immediately.
     pub async fn stop(mut self, grace: Duration) -> Vec<String> {
         self.jobs.values().for_each(|job| job.stop.cancel());
         let all = join_all(self.jobs.values_mut().map(|job| &mut job.task));

@@ -59,6 +59,16 @@ pub async fn run() -> Result<(), NameTaken> {
     scheduler.remove("mail").await;
     scheduler.remove("backup").await;
 
+    println!("Run now, between two ticks:");
+    scheduler.add("backup", Duration::ZERO, period, skip, async || {
+        println!("backup");
+        Ok::<(), String>(())
+    })?;
+    sleep(millis(100)).await;
+    scheduler.run_now("backup");
+    sleep(millis(150)).await;
+    scheduler.remove("backup").await;
+
     println!("Removed while it runs:");
     scheduler.add("report", Duration::ZERO, period, skip, || {
         work("report", 1, 300)

@@ -327,3 +327,38 @@ async fn the_first_run_may_come_later() {
         assert_eq!(count.load(SeqCst), runs);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn apscheduler_a_job_is_run_now() {
+    let mut scheduler = scheduler();
+    let count = add(&mut scheduler, "a", HOUR, 10 * TICK);
+    sleep(5 * TICK).await;
+    assert_eq!(count.get(), 1, "its first run goes on");
+    assert!(scheduler.run_now("a"));
+    assert!(scheduler.run_now("a"), "asked twice, it runs once");
+    sleep(4 * TICK).await;
+    assert_eq!(count.get(), 1, "runs do not overlap");
+    sleep(100 * TICK).await;
+    assert_eq!(count.get(), 2);
+    assert!(scheduler.run_now("a"));
+    sleep(TICK).await;
+    assert_eq!(count.get(), 3);
+    sleep(HOUR).await;
+    assert_eq!(count.get(), 4, "the ticks stay as they are");
+    assert!(!scheduler.run_now("b"));
+    assert!(scheduler.remove("a").await);
+    assert!(!scheduler.run_now("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiojobs_many_jobs_run_concurrently() {
+    let mut scheduler = scheduler();
+    let counts: Vec<_> = (0..100)
+        .map(|job| add(&mut scheduler, &job.to_string(), HOUR, HOUR / 2))
+        .collect();
+    sleep(TICK).await;
+    assert!(counts.iter().all(|count| count.get() == 1));
+    assert_eq!(tasks(), 100);
+    assert_eq!(scheduler.stop(HOUR).await, [""; 0]);
+    assert_eq!(tasks(), 0);
+}
