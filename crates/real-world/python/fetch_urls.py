@@ -38,8 +38,11 @@ async def page(request):
 async def endless(request):
     response = web.StreamResponse()
     await response.prepare(request)
-    while True:
-        await response.write(b"x" * 65_536)
+    # Until the client leaves.
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await response.write(b"x" * 65_536)
+    return response
 
 
 @contextlib.asynccontextmanager

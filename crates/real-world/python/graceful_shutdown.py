@@ -84,7 +84,7 @@ async def handle(number, seconds):
 
 async def keep_log(stop):
     await stop.wait()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     print("the log is written")
 
 
@@ -92,7 +92,7 @@ async def send(shop, first, seconds):
     loop = asyncio.get_running_loop()
     due = loop.time()
     for number, duration in enumerate(seconds, first):
-        due += 0.3
+        due += 0.5
         await asyncio.sleep(due - loop.time())
         try:
             shop.take(number, duration)
@@ -120,8 +120,8 @@ async def main():
     async def part(seconds):
         await asyncio.sleep(begin + seconds - loop.time())
 
-    limit = 0.4
-    stuck = 10
+    limit, long = 0.9, 30
+    stuck = 100
 
     print("Once listened for, a signal ends nothing by itself:")
     signals = listen()
@@ -135,36 +135,36 @@ async def main():
     print("still running, although nothing handles the signal now")
     signals = listen()
 
-    await part(0.4)
+    await part(0.5)
     print("SIGTERM, and all work ends in time:")
     shop = Shop()
     served, *_ = await asyncio.gather(
-        shop.serve(signals, limit),
-        send(shop, 1, [0.5, 0.1, 0.5, 0.5]),
-        send_signal(1.1, signal.SIGTERM),
+        shop.serve(signals, long),
+        send(shop, 1, [0.8, 0.1, 1, 0.5]),
+        send_signal(1.75, signal.SIGTERM),
         return_exceptions=True,
     )
     report_end(served)
 
-    await part(2)
+    await part(3.5)
     print("SIGINT, and two orders do not end in time:")
     shop = Shop()
     served, *_ = await asyncio.gather(
         shop.serve(signals, limit),
         send(shop, 5, [stuck, stuck]),
-        send_signal(0.7, signal.SIGINT),
+        send_signal(1.25, signal.SIGINT),
         return_exceptions=True,
     )
     report_end(served)
 
-    await part(3.3)
+    await part(6.5)
     print("SIGINT twice:")
     shop = Shop()
     served, *_ = await asyncio.gather(
-        shop.serve(signals, limit),
+        shop.serve(signals, long),
         send(shop, 7, [stuck]),
-        send_signal(0.4, signal.SIGINT),
-        send_signal(0.5, signal.SIGINT),
+        send_signal(0.75, signal.SIGINT),
+        send_signal(0.85, signal.SIGINT),
         return_exceptions=True,
     )
     report_end(served)

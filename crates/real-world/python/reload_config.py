@@ -41,6 +41,7 @@ class ConfigFile:
         self._path = path
         self.values = read(path)
         self._changed = asyncio.Event()
+        self.answered = asyncio.Event()
 
     async def reload(self):
         self.values = await asyncio.to_thread(read, self._path)
@@ -62,6 +63,7 @@ class ConfigFile:
                 print("reloaded")
             except ConfigError as error:
                 print(f"the old values stay: {error}")
+            self.answered.set()
 
 
 async def greet(config):
@@ -97,8 +99,10 @@ async def use(path):
         else:
             path.write_text(text)
         os.kill(os.getpid(), signal.SIGHUP)
+        await config.answered.wait()
+        config.answered.clear()
 
-    path.write_text('{"greeting": "hello", "every_ms": 200}')
+    path.write_text('{"greeting": "hello", "every_ms": 10000}')
     config = ConfigFile(path)
     reloading = asyncio.create_task(config.reload_on_hangup())
 
@@ -106,15 +110,15 @@ async def use(path):
     print("Two tasks with the values of a file:")
     tasks = [asyncio.create_task(task(config)) for task in (greet, limit)]
     try:
-        await change(0.5, "Other values", '{"greeting": "hi", "every_ms": 300}')
-        await change(0.7, "Half a file", '{\n"greeting": "h')
-        await change(0.9, "A wrong name", '{"greeting": "hi", "every": 100}')
+        await change(1, "Other values", '{"greeting": "hi", "every_ms": 20000}')
+        await change(2, "Half a file", '{\n"greeting": "h')
+        await change(2.5, "A wrong name", '{"greeting": "hi", "every": 10000}')
         text = '{"greeting": "hi", "every_ms": 0}'
-        await change(1, "A value out of range", text)
-        await change(1.2, "No file", None)
-        text = '{"greeting": "good evening", "every_ms": 1000}'
-        await change(1.3, "Right again", text)
-        await at(1.5)
+        await change(3, "A value out of range", text)
+        await change(3.5, "No file", None)
+        text = '{"greeting": "good evening", "every_ms": 30000}'
+        await change(4, "Right again", text)
+        await at(5)
     finally:
         for task in (reloading, *tasks):
             task.cancel()

@@ -42,7 +42,7 @@ def signal_group(process, number):
         os.killpg(process.pid, number)
 
 
-async def run_to_end(*command, data=b"", limit=0.3, grace=0.2):
+async def run_to_end(*command, data=b"", limit=30, grace=30):
     pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
     process = await asyncio.create_subprocess_exec(*command, **pipes, process_group=0)
     running = asyncio.create_task(communicate(process, data))
@@ -81,7 +81,7 @@ async def report(run):
 
 
 async def show_for_a_while(pipe):
-    async with asyncio.timeout(0.5):
+    async with asyncio.timeout(30):
         await show_lines("out", pipe)
         print("the end of the output")
 
@@ -91,11 +91,11 @@ async def main():
     start = loop.time()
 
     async def part(number):
-        await asyncio.sleep(start + 0.7 * number - loop.time())
+        await asyncio.sleep(start + 1.5 * number - loop.time())
 
     print("Lines as they come, and the exit status:")
     script = "(sleep 0.2; echo careful >&2) & echo one; sleep 0.4; echo two; exit 3"
-    await report(run_to_end(*sh(script), limit=0.6))
+    await report(run_to_end(*sh(script)))
 
     await part(1)
     print("A million bytes, and nobody reads before the program has ended:")
@@ -137,19 +137,19 @@ async def main():
     await part(3)
     print("Too slow, and it stops when it is asked to:")
     script = """trap 'echo saving; exit 0' TERM
-                echo working; sleep 5 & wait"""
-    await report(run_to_end(*sh(script)))
+                echo working; sleep 60 & wait"""
+    await report(run_to_end(*sh(script), limit=1))
 
     await part(4)
     print("Too slow, and ignores SIGTERM:")
-    script = "trap '' TERM; echo working; sleep 5"
-    await report(run_to_end(*sh(script)))
+    script = "trap '' TERM; echo working; sleep 60"
+    await report(run_to_end(*sh(script), limit=1, grace=0.2))
 
-    script = "(sleep 0.3; echo the child of the child) & wait"
+    script = "(echo a child of the child; sleep 1; echo its end) & wait"
     await part(5)
-    print("Only the child is killed; its own child runs on:")
+    print("Only the child is killed; its own child keeps running:")
     process = await asyncio.create_subprocess_exec(*sh(script), stdout=PIPE)
-    await asyncio.sleep(0.1)
+    print(f"out: {(await process.stdout.readline()).decode().rstrip()}")
     process.kill()
     await show_for_a_while(process.stdout)
     await process.wait()
@@ -159,7 +159,7 @@ async def main():
     process = await asyncio.create_subprocess_exec(
         *sh(script), stdout=PIPE, process_group=0
     )
-    await asyncio.sleep(0.1)
+    print(f"out: {(await process.stdout.readline()).decode().rstrip()}")
     signal_group(process, signal.SIGKILL)
     await show_for_a_while(process.stdout)
     await process.wait()

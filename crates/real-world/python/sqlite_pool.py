@@ -229,26 +229,30 @@ def files(folder):
 
 async def main():
     with tempfile.TemporaryDirectory() as folder:
-        await use(folder)
+        path = Path(folder) / "accounts.db"
+        pool = await SqlitePool.open(
+            path,
+            readers=2,
+            acquire=1,
+            busy=1,
+            pragmas="PRAGMA synchronous = OFF",
+        )
+        try:
+            await use(folder, path, pool)
+        finally:
+            # The thread of an open connection would keep the program from ending.
+            await pool.close()
 
 
-async def use(folder):
+async def use(folder, path, pool):
     start = asyncio.get_running_loop().time()
-    path = Path(folder) / "accounts.db"
-    pool = await SqlitePool.open(
-        path,
-        readers=2,
-        acquire=0.2,
-        busy=0.2,
-        pragmas="PRAGMA synchronous = OFF",
-    )
     async with pool.write() as connection:
         await connection.execute(
             "CREATE TABLE accounts (name TEXT PRIMARY KEY, balance INTEGER NOT NULL)"
         )
         await connection.execute("INSERT INTO accounts VALUES ('Alice', 100), ('Bob', 0)")
 
-    await part(start, 0.1, "Two may read at once, each for 0.4 s:")
+    await part(start, 0.1, "Two may read at once, each for 2 s:")
 
     async def slow(pause):
         async with pool.read() as connection:
@@ -257,14 +261,14 @@ async def use(folder):
     async def read(name, begin):
         try:
             await asyncio.sleep(begin)
-            amount, _ = await slow(0.4)
+            amount, _ = await slow(2)
             print(f"{name}: {amount}")
         except PoolError as error:
             print(f"{name}: {error}")
 
-    await asyncio.gather(read("A", 0), read("B", 0.25), read("C", 0.3), read("D", 0.35))
+    await asyncio.gather(read("A", 0), read("B", 0.8), read("C", 1.4), read("D", 1.5))
 
-    await part(start, 1, "A read goes on while there is a write:")
+    await part(start, 4.5, "A read goes on while there is a write:")
 
     async def pay():
         async with pool.write() as connection:
@@ -276,10 +280,10 @@ async def use(folder):
         except sqlite3.OperationalError as error:
             print(f"Alice has: {error}")
 
-    amounts, _ = await asyncio.gather(slow(0.2), after(0.1, pay_and_report()))
+    amounts, _ = await asyncio.gather(slow(1), after(0.3, pay_and_report()))
     print(f"read before and after: {amounts}")
 
-    await part(start, 1.3, "A transfer fails when one half is done:")
+    await part(start, 6, "A transfer fails when one half is done:")
     try:
         async with pool.write() as connection:
             await transfer(connection, "Alice", "Bob", 151)
@@ -299,19 +303,19 @@ async def use(folder):
     first, second = await asyncio.gather(pay(), pay())
     print(f"Alice has {first}, then {second}")
 
-    for begin, pause in [(1.4, 150), (1.6, 400)]:
+    for begin, pause in [(6.5, 300), (7.5, 2000)]:
         await part(start, begin, f"Another program writes for {pause} ms:")
         other = asyncio.create_task(
             asyncio.to_thread(write_meanwhile, path, pause / 1000)
         )
-        await after(0.05, pay_and_report())
+        await after(0.1, pay_and_report())
         await other
 
-    await part(start, 2.1, "A write is given up after 0.2 s, another waits:")
+    await part(start, 10, "A write is given up after 0.3 s, another waits:")
 
     async def endless():
         try:
-            async with asyncio.timeout(0.2), pool.write() as connection:
+            async with asyncio.timeout(0.3), pool.write() as connection:
                 await pay_in(connection, "Alice", 1000)
                 await connection.execute_fetchall(ENDLESS)
         except TimeoutError:
@@ -319,7 +323,7 @@ async def use(folder):
 
     await asyncio.gather(endless(), after(0.1, pay_and_report()))
 
-    await part(start, 2.4, "Closed while one reads:")
+    await part(start, 11, "Closed while one reads:")
 
     async def late():
         try:
@@ -330,7 +334,7 @@ async def use(folder):
 
     print(files(folder))
     amounts, _, _ = await asyncio.gather(
-        slow(0.2), after(0.1, pool.close()), after(0.15, late())
+        slow(1), after(0.3, pool.close()), after(0.6, late())
     )
     print(f"read before and after: {amounts}")
     print(files(folder))

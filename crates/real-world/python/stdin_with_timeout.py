@@ -39,8 +39,8 @@ def say(text):
 
 async def ask(read_line):
     by_hand = sys.stdin.isatty()
-    limit = 5 if by_hand else 0.2
-    for question, seconds in (("name", None), ("colour", limit), ("animal", limit)):
+    limit = 5 if by_hand else 0.5
+    for question, seconds in (("name", None), ("colour", limit), ("animal", 3 * limit)):
         if by_hand:
             say(f"{question}?")
         try:
@@ -59,20 +59,22 @@ class Program:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, __file__, way, stdin=PIPE, stdout=DEVNULL, stderr=PIPE
         )
-        self.answers = asyncio.create_task(self.show_answers())
         return self
 
-    async def show_answers(self):
+    async def until(self, question):
+        """Prints the answers to this question and those before it."""
         async for line in self.process.stderr:
             print(line.decode().rstrip())
+            if line.startswith(question.encode()):
+                break
 
     def enter(self, line):
         print(f"> {line}")
         self.process.stdin.write(f"{line}\n".encode())
 
-    def look(self):
-        ended = self.process.returncode is not None
-        print("the program has ended" if ended else "the program has not ended")
+    async def until_it_ends(self):
+        await self.process.wait()
+        print("the program has ended")
 
 
 async def main():
@@ -92,40 +94,41 @@ async def show_all():
     loop = asyncio.get_running_loop()
     start = loop.time()
 
-    async def at(tenths):
-        await asyncio.sleep(start + tenths / 10 - loop.time())
+    async def at(seconds):
+        await asyncio.sleep(start + seconds - loop.time())
 
     anew = await Program().start("anew")
     leave = await Program().start("leave")
     thread = await Program().start("thread")
 
-    await at(10)
-    print("A reader for each question, and 0.2 s for an answer:")
+    # They start meanwhile.
+    await at(1)
+    print("A reader for each question, and 0.5 s for the second answer:")
     anew.enter("Ada")
-    await at(13)
+    await anew.until("colour")
     anew.enter("cat")
-    await at(16)
-    anew.look()
+    await anew.until("animal")
+    if anew.process.returncode is None:
+        print("the program has not ended")
     print("> the end of the input")
     anew.process.stdin.close()
-    await at(18)
-    anew.look()
+    await anew.until_it_ends()
 
-    await at(20)
+    await at(3.5)
     print("The same, without waiting at the end:")
     leave.enter("Ada")
-    await at(23)
+    await leave.until("colour")
     leave.enter("cat")
-    await at(26)
-    leave.look()
+    await leave.until("animal")
+    await leave.until_it_ends()
 
-    await at(30)
+    await at(6)
     print("A thread and a channel:")
     thread.enter("Ada")
-    await at(33)
+    await thread.until("colour")
     thread.enter("cat")
-    await at(36)
-    thread.look()
+    await thread.until("animal")
+    await thread.until_it_ends()
 
 
 asyncio.run(main())

@@ -35,6 +35,10 @@ class TtlCache:
         self._loads.pop(key, None)
         self._store(key, value)
 
+    def clear(self):
+        self._loads.clear()
+        self._values.clear()
+
     def remove(self, key):
         self._loads.pop(key, None)
         self._values.pop(key, None)
@@ -154,6 +158,10 @@ async def main():
 
     print("A new name is kept at once:")
     users.add(6, "Flo")
+    await ask_all(users, (0, 6))
+
+    print("All are removed:")
+    users.cache.clear()
     await ask_all(users, (0, 6))
 
 

@@ -1,11 +1,11 @@
-//! Fetch several URLs at once with reqwest, as asyncio.gather does with session.get.
+//! Fetch several URLs concurrently with reqwest, as asyncio.gather does with session.get.
 //!
 //! Create one `Client` and share it, as you share a session of aiohttp: it reuses its
 //! connections. `fetch_all` takes as long as the slowest page, and returns a result for
 //! each URL, in their order. A status such as 404 is an error here.
 //!
 //! Bounds: 30 s for a request, and [`MAX_PAGE`] for a page, which `Response::text` would
-//! not limit. unbounded: the number of requests at once; `page_fetcher` limits it.
+//! not limit. Unbounded: the number of concurrent requests; `page_fetcher` limits it.
 //!
 //! See also: `http_requests`, `page_fetcher`, `http_sync_vs_async`.
 //!
@@ -33,7 +33,7 @@ pub async fn fetch_url(client: &Client, url: &str) -> Page {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// Fetches all pages at once. Returns a result for each, in the order of the URLs.
+/// Fetches all pages concurrently. Returns a result for each, in the order of the URLs.
 pub async fn fetch_all(client: &Client, urls: &[String]) -> Vec<Page> {
     join_all(urls.iter().map(|url| fetch_url(client, url))).await
 }

@@ -1,10 +1,11 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
-//! The program awaits a signal beside its work, as with `loop.add_signal_handler`. After
-//! the signal, running tasks get a limited time. Tasks that do not end in time are named
-//! and aborted. A second signal ends the waiting at once, so listen until the end.
+//! Three steps, as in `shutdown_in_three_steps`. Find out: `Signals` is awaited beside
+//! the work, as with `loop.add_signal_handler`. Tell: a token and a closed channel. Wait:
+//! `drain` gives running tasks a limited time, and then names and aborts the others. A
+//! second signal ends the waiting immediately, so listen until the end.
 //!
-//! Bounds: [`MAX_ORDERS`] orders run at once, and the drain has a time limit.
+//! Bounds: [`MAX_ORDERS`] running orders, and a time limit for the drain.
 //!
 //! Trap: once `Signals` exists, SIGINT and SIGTERM never end the program by themselves,
 //! even if `Signals` is dropped. asyncio has `remove_signal_handler` for that.
@@ -13,7 +14,7 @@
 //!
 //! In production: `tokio-graceful-shutdown` stops trees of subsystems, or one branch.
 //!
-//! See also: `blocking_in_threads`, `background_services`, `tcp_echo_server`.
+//! See also: `shutdown_in_three_steps`, `background_services`, `tcp_echo_server`.
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel
 
@@ -134,7 +135,7 @@ fn report(name: &str, ended: Result<(), JoinError>) {
     }
 }
 
-/// How many orders run at once. Further orders wait in their queue.
+/// The most running orders. Further orders wait in their queue.
 pub const MAX_ORDERS: usize = 100;
 
 /// Work for a task.
@@ -206,7 +207,7 @@ async fn handle(Order { number, millis }: Order) {
 /// Runs until it is asked to stop, and may still await after that.
 async fn keep_log(stop: CancellationToken) {
     stop.cancelled().await;
-    sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(500)).await;
     println!("the log is written");
 }
 

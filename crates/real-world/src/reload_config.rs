@@ -4,13 +4,13 @@
 //! work, so it never mixes old and new ones, and `changed` tells it of new values. If the
 //! new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
 //!
-//! Bounds: signals during a reload cause one more. unbounded: the size of the file.
+//! Bounds: signals during a reload cause one more. Unbounded: the size of the file.
 //!
 //! Trap: SIGHUP ends a program that does not listen for it. Call `signal` first of all,
 //! before the file is read: from then on SIGHUP ends nothing.
 //!
 //! Trap: a terminal that is closed sends SIGHUP as well. A program that only reloads then
-//! runs on, unseen.
+//! keeps running, unseen.
 //!
 //! See also: `watch_a_value`, `graceful_shutdown`, `write_whole_file`, `json_logs`.
 //!

@@ -1,7 +1,7 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
 //! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
-//! `stdin` to end the input. Here a program gets a process group of its own: one signal
+//! `stdin` to end the input. Here a program gets its own process group: one signal
 //! reaches it and its children, but Ctrl-C on the terminal does not.
 //!
 //! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
@@ -9,7 +9,7 @@
 //!
 //! Trap: a program stops when a pipe is full. Read both pipes while it runs.
 //!
-//! Trap: a dropped `Child` runs on. `kill_on_drop` kills it, but not its children.
+//! Trap: a dropped `Child` keeps running. `kill_on_drop` kills it, but not its children.
 //!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
@@ -104,7 +104,7 @@ pub struct Group {
 impl Group {
     /// Starts the program.
     ///
-    /// A program in a group of its own that reads from the terminal is stopped by the
+    /// A program in its own group that reads from the terminal is stopped by the
     /// system: give it another `stdin`.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
@@ -169,7 +169,7 @@ pub enum RunError {
 ///
 /// No zombie stays. If the future is dropped, or reading fails, the group is killed at
 /// once, and the runtime waits for the child later. A grandchild that has closed the
-/// pipes and ignores SIGTERM runs on.
+/// pipes and ignores SIGTERM keeps running.
 ///
 /// An exit code other than 0 is no error. A line that is too long is one.
 pub async fn run_to_end(

@@ -5,11 +5,11 @@
 //! that runs on a thread, so no transaction is held across an await. If the caller is
 //! dropped, its query is stopped and its transaction rolled back.
 //!
-//! Bounds: the connections, `acquire_timeout` and `busy_timeout`. unbounded: the waiting
+//! Bounds: the connections, `acquire_timeout` and `busy_timeout`. Unbounded: the waiting
 //! calls, the time of a call, and the log, which grows while one transaction reads.
 //!
-//! Trap: a transaction that reads and then writes fails at once with "database is locked"
-//! if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
+//! Trap: a transaction that reads and then writes fails immediately with "database is
+//! locked" if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
 //!
 //! See also: `pg_pool`, `async_sqlite`.
 //!
@@ -149,7 +149,7 @@ impl Connections {
         let dropped = CancellationToken::new();
         let _guard = dropped.clone().drop_guard();
         let ended = spawn_blocking(move || {
-            // Held until the work has ended, also if the caller has gone.
+            // Held until the work has ended, even if the caller has gone.
             let _held = (counted, permit);
             shared.call(&dropped, work)
         });

@@ -3,10 +3,10 @@
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
 //! read that has begun. Read in a thread of your own: the program can end without it.
 //!
-//! Bounds: two lines ahead. unbounded: the length of a line. `Lines` keeps standard input
+//! Bounds: two lines ahead. Unbounded: the length of a line. `Lines` keeps standard input
 //! locked, and ends at a line that is not UTF-8.
 //!
-//! Trap: after a timeout the read goes on, and takes the next line. The line is lost if
+//! Trap: after a timeout the read continues, and takes the next line. The line is lost if
 //! each question has a new reader.
 //!
 //! Trap: the end of `main` waits for the read, until somebody presses Enter.

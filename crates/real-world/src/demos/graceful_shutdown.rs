@@ -9,9 +9,9 @@ use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
 use crate::graceful_shutdown::{Order, Signals, Unfinished, serve};
 
-/// Sends the orders, 300 ms apart, as long as they are taken.
+/// Sends the orders, 500 ms apart, as long as they are taken.
 async fn send(orders: mpsc::Sender<Order>, first: u32, millis: &[u64]) {
-    let pause = Duration::from_millis(300);
+    let pause = Duration::from_millis(500);
     let mut ticks = interval_at(Instant::now() + pause, pause);
     for (number, &millis) in (first..).zip(millis) {
         ticks.tick().await;
@@ -38,12 +38,13 @@ async fn send_signal(after: u64, signal: &str) -> io::Result<()> {
 
 #[cfg(not(unix))]
 async fn send_signal(_after: u64, _signal: &str) -> io::Result<()> {
-    println!("press Ctrl-C");
-    Ok(())
+    Err(io::Error::other(
+        "this demonstration sends itself signals of Unix",
+    ))
 }
 
 /// Longer than anyone waits.
-const STUCK: u64 = 10_000;
+const STUCK: u64 = 100_000;
 
 fn report_end(served: Result<(), Unfinished>) {
     match served {
@@ -53,10 +54,9 @@ fn report_end(served: Result<(), Unfinished>) {
 }
 
 pub async fn run() -> io::Result<()> {
-    // Each part begins at its time, however long the one before it took.
     let begin = Instant::now();
     let part = |millis| sleep_until(begin + Duration::from_millis(millis));
-    let limit = Duration::from_millis(400);
+    let (limit, long) = (Duration::from_millis(900), Duration::from_secs(30));
 
     println!("Once listened for, a signal ends nothing by itself:");
     let signals = Signals::listen()?;
@@ -69,36 +69,36 @@ pub async fn run() -> io::Result<()> {
     println!("still running, although nothing handles the signal now");
     let mut signals = Signals::listen()?;
 
-    part(400).await;
+    part(500).await;
     println!("SIGTERM, and all work ends in time:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signal) = join!(
-        serve(orders, &mut signals, limit),
-        send(sender, 1, &[500, 100, 500, 500]),
-        send_signal(1100, "SIGTERM"),
+        serve(orders, &mut signals, long),
+        send(sender, 1, &[800, 100, 1_000, 500]),
+        send_signal(1_750, "SIGTERM"),
     );
     signal?;
     report_end(served);
 
-    part(2000).await;
+    part(3_500).await;
     println!("SIGINT, and two orders do not end in time:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signal) = join!(
         serve(orders, &mut signals, limit),
         send(sender, 5, &[STUCK, STUCK]),
-        send_signal(700, "SIGINT"),
+        send_signal(1_250, "SIGINT"),
     );
     signal?;
     report_end(served);
 
-    part(3300).await;
+    part(6_500).await;
     println!("SIGINT twice:");
     let (sender, orders) = mpsc::channel(1);
     let (served, (), signals) = join!(
-        serve(orders, &mut signals, limit),
+        serve(orders, &mut signals, long),
         send(sender, 7, &[STUCK]),
         async {
-            send_signal(400, "SIGINT").await?;
+            send_signal(750, "SIGINT").await?;
             send_signal(100, "SIGINT").await
         },
     );

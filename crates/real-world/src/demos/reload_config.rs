@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::reload_config::{Config, ConfigError, ConfigFile, check, greet};
@@ -42,7 +42,7 @@ fn hang_up() -> Result<(), Failure> {
 
 #[cfg(not(unix))]
 fn hang_up() -> Result<(), Failure> {
-    Err("SIGHUP is a signal of Unix".into())
+    Err("this demonstration needs SIGHUP, a signal of Unix".into())
 }
 
 pub async fn run() -> Result<(), Failure> {
@@ -56,19 +56,21 @@ pub async fn run() -> Result<(), Failure> {
     let mut hangups = tokio::signal::unix::signal(hangup)?;
     #[cfg(windows)]
     let mut hangups = tokio::signal::windows::ctrl_break()?;
-    std::fs::write(&path, r#"{"greeting": "hello", "every_ms": 200}"#)?;
+    std::fs::write(&path, r#"{"greeting": "hello", "every_ms": 10000}"#)?;
     let mut config = ConfigFile::load(&path, check).await?;
 
     at(200).await;
     println!("Two tasks with the values of a file:");
     tokio::spawn(greet(config.subscribe()));
     tokio::spawn(limit(config.subscribe()));
+    let answered = Notify::new();
     let reloading = async {
         while hangups.recv().await.is_some() {
             match config.reload().await {
                 Ok(()) => println!("reloaded"),
                 Err(error) => println!("the old values stay: {}", reason(&error)),
             }
+            answered.notify_one();
         }
     };
     let changing = async {
@@ -76,22 +78,25 @@ pub async fn run() -> Result<(), Failure> {
             at(millis).await;
             println!("{what}:");
             std::fs::write(&path, text)?;
-            hang_up()
+            hang_up()?;
+            answered.notified().await;
+            Ok(())
         };
-        let text = r#"{"greeting": "hi", "every_ms": 300}"#;
-        change(500, "Other values", text).await?;
-        change(700, "Half a file", "{\n\"greeting\": \"h").await?;
-        let text = r#"{"greeting": "hi", "every": 100}"#;
-        change(900, "A wrong name", text).await?;
+        let text = r#"{"greeting": "hi", "every_ms": 20000}"#;
+        change(1_000, "Other values", text).await?;
+        change(2_000, "Half a file", "{\n\"greeting\": \"h").await?;
+        let text = r#"{"greeting": "hi", "every": 10000}"#;
+        change(2_500, "A wrong name", text).await?;
         let text = r#"{"greeting": "hi", "every_ms": 0}"#;
-        change(1000, "A value out of range", text).await?;
-        at(1200).await;
+        change(3_000, "A value out of range", text).await?;
+        at(3_500).await;
         println!("No file:");
         std::fs::remove_file(&path)?;
         hang_up()?;
-        let text = r#"{"greeting": "good evening", "every_ms": 1000}"#;
-        change(1300, "Right again", text).await?;
-        at(1500).await;
+        answered.notified().await;
+        let text = r#"{"greeting": "good evening", "every_ms": 30000}"#;
+        change(4_000, "Right again", text).await?;
+        at(5_000).await;
         Ok(())
     };
     tokio::select! {

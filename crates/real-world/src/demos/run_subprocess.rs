@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 
 #[cfg(unix)]
 use crate::run_subprocess::spawn_merged;
@@ -37,13 +37,13 @@ fn report(ended: Result<ExitStatus, RunError>) {
     }
 }
 
-/// Shows lines for at most half a second.
+/// Shows lines. Nothing takes as long as the limit unless it hangs.
 async fn show_lines(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
     let all = lines.try_for_each(async |line| {
         show(line);
         Ok(())
     });
-    timeout(Duration::from_millis(500), all).await?
+    timeout(Duration::from_secs(30), all).await?
 }
 
 async fn show_all(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()> {
@@ -54,20 +54,16 @@ async fn show_all(lines: BoxStream<'static, io::Result<Line>>) -> io::Result<()>
 
 pub async fn run() -> Result<(), RunError> {
     let millis = Duration::from_millis;
-    let limits = Limits {
-        run: millis(300),
-        grace: millis(200),
+    // Nothing takes that long unless it hangs.
+    let long = Limits {
+        run: millis(30_000),
+        grace: millis(30_000),
     };
-    // Each part begins at its time, however long the one before it took.
-    let mut part = interval(millis(700));
+    let mut part = interval(millis(1_500));
 
     part.tick().await;
     println!("Lines as they come, and the exit status:");
     let script = "(sleep 0.2; echo careful >&2) & echo one; sleep 0.4; echo two; exit 3";
-    let long = Limits {
-        run: millis(600),
-        ..limits
-    };
     report(run_to_end(&mut sh(script), Vec::new(), long, show).await);
 
     part.tick().await;
@@ -91,7 +87,7 @@ pub async fn run() -> Result<(), RunError> {
 
     println!("A program that does not exist:");
     let mut command = Command::new("no-such-program");
-    report(run_to_end(&mut command, Vec::new(), limits, show).await);
+    report(run_to_end(&mut command, Vec::new(), long, show).await);
 
     part.tick().await;
     println!("Input, and its end:");
@@ -111,29 +107,41 @@ pub async fn run() -> Result<(), RunError> {
     part.tick().await;
     println!("Too slow, and it stops when it is asked to:");
     let script = "trap 'echo saving; exit 0' TERM
-                  echo working; sleep 5 & wait";
-    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
+                  echo working; sleep 60 & wait";
+    let slow = Limits {
+        run: millis(1_000),
+        ..long
+    };
+    report(run_to_end(&mut sh(script), Vec::new(), slow, show).await);
 
     part.tick().await;
     println!("Too slow, and ignores SIGTERM:");
-    let script = "trap '' TERM; echo working; sleep 5";
-    report(run_to_end(&mut sh(script), Vec::new(), limits, show).await);
+    let script = "trap '' TERM; echo working; sleep 60";
+    let deaf = Limits {
+        grace: millis(200),
+        ..slow
+    };
+    report(run_to_end(&mut sh(script), Vec::new(), deaf, show).await);
 
-    let script = "(sleep 0.3; echo the child of the child) & wait";
+    let script = "(echo a child of the child; sleep 1; echo its end) & wait";
     part.tick().await;
-    println!("Only the child is killed; its own child runs on:");
+    println!("Only the child is killed; its own child keeps running:");
     let mut command = sh(script);
     let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-    let output = lines(&mut child);
-    sleep(millis(100)).await;
+    let mut output = lines(&mut child);
+    if let Some(line) = output.next().await {
+        show(line?);
+    }
     drop(child);
     show_all(output).await?;
 
     part.tick().await;
     println!("Killed as a group:");
     let mut group = Group::spawn(sh(script).stdout(Stdio::piped()))?;
-    let output = lines(&mut group.leader);
-    sleep(millis(100)).await;
+    let mut output = lines(&mut group.leader);
+    if let Some(line) = output.next().await {
+        show(line?);
+    }
     drop(group);
     show_all(output).await?;
     Ok(())

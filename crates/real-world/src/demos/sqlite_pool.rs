@@ -134,8 +134,8 @@ pub async fn run() -> Result<(), Failure> {
     let path = folder.path().join("accounts.db");
     let settings = Settings {
         readers: 2,
-        acquire_timeout: ms(200),
-        busy_timeout: ms(200),
+        acquire_timeout: ms(1_000),
+        busy_timeout: ms(1_000),
         // The demonstration does not wait for the disk.
         pragmas: "PRAGMA synchronous = OFF",
     };
@@ -149,19 +149,24 @@ pub async fn run() -> Result<(), Failure> {
         })
         .await?;
 
-    part(start, 100, "Two may read at once, each for 0.4 s:").await;
+    part(start, 100, "Two may read at once, each for 2 s:").await;
     let read = async |name, begin| {
         let reading = pool
             .readers
-            .run(move |connection| slow_read(connection, ms(400)));
+            .run(move |connection| slow_read(connection, ms(2_000)));
         report(
             name,
             after(begin, reading).await.map(|(balance, _)| balance),
         );
     };
-    join!(read("A", 0), read("B", 250), read("C", 300), read("D", 350));
+    join!(
+        read("A", 0),
+        read("B", 800),
+        read("C", 1_400),
+        read("D", 1_500)
+    );
 
-    part(start, 1000, "A read goes on while there is a write:").await;
+    part(start, 4_500, "A read goes on while there is a write:").await;
     let pay = || {
         pool.writer
             .run(|connection| pay_in(connection, "Alice", 50))
@@ -169,11 +174,11 @@ pub async fn run() -> Result<(), Failure> {
     let pay_and_report = async || report("Alice has", pay().await);
     let reading = pool
         .readers
-        .run(move |connection| slow_read(connection, ms(200)));
-    let (read, ()) = join!(reading, after(100, pay_and_report()));
+        .run(move |connection| slow_read(connection, ms(1_000)));
+    let (read, ()) = join!(reading, after(300, pay_and_report()));
     println!("read before and after: {:?}", read?);
 
-    part(start, 1300, "A transfer fails when one half is done:").await;
+    part(start, 6_000, "A transfer fails when one half is done:").await;
     let transferred = pool
         .writer
         .run(|connection| transfer(connection, "Alice", "Bob", 151));
@@ -193,19 +198,19 @@ pub async fn run() -> Result<(), Failure> {
     let (first, second) = join!(biased; pay(), pay());
     println!("Alice has {}, then {}", first?, second?);
 
-    for (begin, pause) in [(1400, 150), (1600, 400)] {
+    for (begin, pause) in [(6_500, 300), (7_500, 2_000)] {
         let title = format!("Another program writes for {pause} ms:");
         part(start, begin, &title).await;
         let outside = path.clone();
         let other = spawn_blocking(move || write_meanwhile(&outside, ms(pause)));
-        after(50, pay_and_report()).await;
+        after(100, pay_and_report()).await;
         other.await??;
     }
 
     part(
         start,
-        2100,
-        "A write is given up after 0.2 s, another waits:",
+        10_000,
+        "A write is given up after 0.3 s, another waits:",
     )
     .await;
     let endless = async {
@@ -213,22 +218,22 @@ pub async fn run() -> Result<(), Failure> {
             pay_in(connection, "Alice", 1000)?;
             endless_query(connection)
         });
-        if timeout(ms(200), paying).await.is_err() {
+        if timeout(ms(300), paying).await.is_err() {
             println!("gave up");
         }
     };
     join!(biased; endless, after(100, pay_and_report()));
 
-    part(start, 2400, "Closed while one reads:").await;
+    part(start, 11_000, "Closed while one reads:").await;
     let reading = pool
         .readers
-        .run(move |connection| slow_read(connection, ms(200)));
+        .run(move |connection| slow_read(connection, ms(1_000)));
     let late = async || {
         let reading = pool.readers.run(|connection| balance(connection, "Alice"));
         report("another", reading.await);
     };
     println!("{}", files(folder.path())?);
-    let (read, closed, ()) = join!(reading, after(100, pool.close()), after(150, late()));
+    let (read, closed, ()) = join!(reading, after(300, pool.close()), after(600, late()));
     println!("read before and after: {:?}", read?);
     closed?;
     println!("{}", files(folder.path())?);

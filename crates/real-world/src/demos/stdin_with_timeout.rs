@@ -5,18 +5,17 @@ use std::io::{self, IsTerminal};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, stdin};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::stdin_with_timeout::{Lines, block_on_and_leave};
+use crate::stdin_with_timeout::{self, block_on_and_leave};
 
 enum Input {
     /// The trap: a reader for each question.
     Anew,
-    Thread(Lines),
+    Thread(stdin_with_timeout::Lines),
 }
 
 impl Input {
@@ -31,9 +30,9 @@ impl Input {
 /// The program that asks. It answers on standard error.
 async fn ask(mut input: Input) -> io::Result<()> {
     let by_hand = io::stdin().is_terminal();
-    let limit = Duration::from_millis(if by_hand { 5000 } else { 200 });
+    let limit = Duration::from_millis(if by_hand { 5_000 } else { 500 });
     let day = Duration::from_secs(24 * 3600);
-    for (question, limit) in [("name", day), ("colour", limit), ("animal", limit)] {
+    for (question, limit) in [("name", day), ("colour", limit), ("animal", 3 * limit)] {
         if by_hand {
             eprintln!("{question}?");
         }
@@ -50,7 +49,7 @@ async fn ask(mut input: Input) -> io::Result<()> {
 /// This program once more, with a pipe for its input.
 struct Program {
     child: Child,
-    _answers: AbortOnDropHandle<()>,
+    answers: Lines<BufReader<ChildStderr>>,
 }
 
 impl Program {
@@ -59,17 +58,20 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         command.arg(way).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let answers = child.stderr.take();
-        let answers = tokio::spawn(async {
-            if let Some(answers) = answers {
-                let mut lines = BufReader::new(answers).lines();
-                while let Ok(Some(line)) = lines.next_line().await {
-                    println!("{line}");
-                }
+        let answers = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let answers = BufReader::new(answers).lines();
+        Ok(Self { child, answers })
+    }
+
+    /// Prints the answers to this question and those before it.
+    async fn until(&mut self, question: &str) -> io::Result<()> {
+        while let Some(line) = self.answers.next_line().await? {
+            println!("{line}");
+            if line.starts_with(question) {
+                break;
             }
-        });
-        let _answers = AbortOnDropHandle::new(answers);
-        Ok(Self { child, _answers })
+        }
+        Ok(())
     }
 
     async fn enter(&mut self, line: &str) -> io::Result<()> {
@@ -80,11 +82,9 @@ impl Program {
         }
     }
 
-    fn look(&mut self) -> io::Result<()> {
-        match self.child.try_wait()? {
-            Some(_) => println!("the program has ended"),
-            None => println!("the program has not ended"),
-        }
+    async fn until_it_ends(&mut self) -> io::Result<()> {
+        self.child.wait().await?;
+        println!("the program has ended");
         Ok(())
     }
 }
@@ -97,43 +97,48 @@ pub async fn run() -> io::Result<()> {
         Some("leave") => {
             spawn_blocking(|| block_on_and_leave(ask(Input::Anew))).await??
         }
-        Some("thread") => ask(Input::Thread(Lines::of_stdin()?)).await,
+        Some("thread") => {
+            let lines = stdin_with_timeout::Lines::of_stdin()?;
+            ask(Input::Thread(lines)).await
+        }
         _ => show_all().await,
     }
 }
 
 async fn show_all() -> io::Result<()> {
     let start = Instant::now();
-    let at = |tenths| sleep_until(start + Duration::from_millis(100) * tenths);
+    let at = |millis| sleep_until(start + Duration::from_millis(millis));
     let mut anew = Program::start("anew")?;
     let mut leave = Program::start("leave")?;
     let mut thread = Program::start("thread")?;
 
-    at(10).await;
-    println!("A reader for each question, and 0.2 s for an answer:");
+    // They start meanwhile.
+    at(1_000).await;
+    println!("A reader for each question, and 0.5 s for the second answer:");
     anew.enter("Ada").await?;
-    at(13).await;
+    anew.until("colour").await?;
     anew.enter("cat").await?;
-    at(16).await;
-    anew.look()?;
+    anew.until("animal").await?;
+    if anew.child.try_wait()?.is_none() {
+        println!("the program has not ended");
+    }
     println!("> the end of the input");
     drop(anew.child.stdin.take());
-    at(18).await;
-    anew.look()?;
+    anew.until_it_ends().await?;
 
-    at(20).await;
+    at(3_500).await;
     println!("The same, without waiting at the end:");
     leave.enter("Ada").await?;
-    at(23).await;
+    leave.until("colour").await?;
     leave.enter("cat").await?;
-    at(26).await;
-    leave.look()?;
+    leave.until("animal").await?;
+    leave.until_it_ends().await?;
 
-    at(30).await;
+    at(6_000).await;
     println!("A thread and a channel:");
     thread.enter("Ada").await?;
-    at(33).await;
+    thread.until("colour").await?;
     thread.enter("cat").await?;
-    at(36).await;
-    thread.look()
+    thread.until("animal").await?;
+    thread.until_it_ends().await
 }

@@ -113,4 +113,8 @@ pub async fn run() {
     println!("A new name is kept at once:");
     users.add(6, "Flo");
     ask_all(&users, &[(0, 6)]).await;
+
+    println!("All are removed:");
+    users.cache.clear();
+    ask_all(&users, &[(0, 6)]).await;
 }
