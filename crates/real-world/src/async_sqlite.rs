@@ -1,17 +1,20 @@
-//! Query SQLite without blocking the event loop: rusqlite on a thread of its own.
+//! Query SQLite without blocking the event loop: rusqlite on its own thread.
 //!
 //! A thread owns the connection and runs the functions sent to it, as in `aiosqlite`.
 //! With a lock inside `spawn_blocking`, each waiting call would hold a thread.
 //! Beyond `sqlite_fetchall`, the file stays open, and a timeout stops a query.
 //!
-//! Bounds: 100 waiting calls; further callers wait for room. unbounded: the time of a
+//! Bounds: 100 waiting calls; further callers wait for room. Unbounded: the time of a
 //! call. A `timeout` around it stops SQLite's statements, not other code of yours.
 //!
-//! Trap: a query whose caller has gone runs on, and blocks the calls behind it. Here
-//! SQLite regularly calls a progress handler, which then stops the query.
+//! Trap: a query whose caller has gone keeps running, and blocks the calls behind it.
+//! Here SQLite regularly calls a progress handler, which then stops the query.
 //!
 //! Trap: a `Connection` "cannot be shared between threads safely", and a statement cannot
 //! leave its thread. Return values, or structs built from rows.
+//!
+//! In production: `tokio-rusqlite` runs closures on a thread for each connection.
+//! `deadpool-sqlite` is a pool of connections.
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident
@@ -29,7 +32,7 @@ const STEPS: i32 = 100;
 /// The most calls in the channel. Further callers wait for room.
 const MAX_WAITING: usize = 100;
 
-/// An SQLite connection on a thread of its own, which runs the functions sent to it.
+/// An SQLite connection on its own thread, which runs the functions sent to it.
 ///
 /// Clones share the connection. It is closed by [`close`](Self::close), or when all
 /// clones are dropped and their calls are done.

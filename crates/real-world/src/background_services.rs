@@ -7,7 +7,7 @@
 //!
 //! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!
-//! Trap: a crashed task is gone, and the program goes on without it, as in asyncio.
+//! Trap: a crashed task is gone, and the program continues without it, as in asyncio.
 //!
 //! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
@@ -74,8 +74,8 @@ type Log = dyn Fn(&str, &str, Duration) + Send + Sync;
 
 /// Runs services in tasks, restarts those that fail, and stops them all.
 ///
-/// If one service fails, the others run on: Erlang's strategy `one_for_one`. Dropping the
-/// supervisor aborts all services without waiting for them.
+/// If one service fails, the others keep running: Erlang's strategy `one_for_one`.
+/// Dropping the supervisor aborts all services without waiting for them.
 pub struct Supervisor {
     restarts: Restarts,
     log: Arc<Log>,
@@ -89,7 +89,7 @@ impl Supervisor {
     ///
     /// # Panics
     ///
-    /// If one of the two pauses is 0: a service that fails at once would spin.
+    /// If one of the two pauses is 0: a service that fails immediately would spin.
     pub fn new(
         restarts: Restarts,
         log: impl Fn(&str, &str, Duration) + Send + Sync + 'static,
@@ -149,7 +149,7 @@ impl Supervisor {
     /// Asks all services to stop, aborts those still running after the grace period, and
     /// waits a second more at most. Returns the services in the order of their ends.
     ///
-    /// Dropping the future aborts the remaining services at once.
+    /// Dropping the future aborts the remaining services immediately.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {
         self.asked_to_stop.cancel();
         let mut ends = Vec::new();

@@ -2,21 +2,18 @@
 //!
 //! After each run, compute the next one from the date and the zone: the next night may be
 //! 23 or 25 hours away. A time that the clocks skip comes later by as much as they skip,
-//! and of a time that comes twice the first counts. The job is awaited, so runs never
-//! overlap: what is due during a run is left out. The clock is an argument, so tests pass
-//! their own.
+//! and of a time that comes twice the first counts. Runs never overlap: what is due
+//! during a run is left out. Tests pass their own clock.
 //!
 //! Bounds: one run at a time. Unbounded: the time of a run. Put a `timeout` into the job.
 //!
-//! Trap: on Linux and macOS, Tokio's clock stands still while the computer sleeps. A
-//! `sleep` of eight hours ends too late. Sleep a minute at most, then read the wall clock
-//! again.
+//! Trap: on Linux and macOS, Tokio's clock stands still while the computer sleeps. Sleep
+//! a minute at most, then read the wall clock again.
 //!
 //! Trap: a container often runs in UTC and has no time zones: "failed to find time zone".
 //! Name the zone, and put the database into the program: `tzdb-bundle-always`.
 //!
-//! In production: `croner` reads cron expressions, with weekdays, months and the last day.
-//! Its `find_next_occurrence` can be the argument `next`.
+//! In production: `croner` reads cron expressions, for times of the crate chrono.
 //!
 //! See also: `scheduler` (every n seconds), `lease` (one of several servers).
 //!

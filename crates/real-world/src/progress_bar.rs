@@ -1,9 +1,9 @@
-//! Progress bars: downloads at once, with a bar for each and one for all, and no tearing.
+//! Progress bars: concurrent downloads, a bar for each and one for all, and no tearing.
 //!
 //! The crate `indicatif` draws to standard error, and only if that is a terminal. A bar
 //! is a handle: its clones count together, from any task. `counted` counts the bytes of a
 //! stream as they pass. When the last clone of a bar is dropped, its line is cleared,
-//! also after an error or an abort. Python has `tqdm` with `disable=None`.
+//! even after an error or an abort. Python has `tqdm` with `disable=None`.
 //!
 //! Bounds: a line of the terminal for each download that runs. Limit these.
 //!

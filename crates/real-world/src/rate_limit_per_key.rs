@@ -12,8 +12,8 @@
 //! Trap: one IPv6 client has 2^64 addresses, so [`network`] makes one key of them.
 //!
 //! In production: `governor` also has a cost for each request (`check_key_n`) and the
-//! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`, but
-//! its `until_ready` waits on the real clock.
+//! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`,
+//! but its `until_ready` waits on the real clock.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!
@@ -62,7 +62,8 @@ impl<K: Eq + Hash> KeyedLimiter<K> {
     ///
     /// # Panics
     ///
-    /// If an argument is zero, or if an [`Instant`] cannot hold the time to fill a bucket.
+    /// If an argument is zero, or if an [`Instant`] cannot hold the time to fill a
+    /// bucket.
     pub fn new(burst: u32, interval: Duration, max_keys: usize) -> Self {
         assert!(burst > 0 && max_keys > 0, "nothing would be let through");
         assert!(!interval.is_zero(), "an interval of zero is no limit");

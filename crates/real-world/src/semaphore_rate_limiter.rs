@@ -1,8 +1,8 @@
 //! Rate limit with a semaphore: a permit comes back one window after it was taken.
 //!
-//! A permit that is held during the call limits how many calls run at once, not how many
-//! start in a second. Here the call forgets its permit, and a task adds the permit again
-//! one window later. In asyncio, `call_later` needs no task.
+//! A permit that is held during the call limits how many calls run concurrently, not how
+//! many start in a second. Here the call forgets its permit, and a task adds the permit
+//! again one window later. In asyncio, `call_later` needs no task.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -108,7 +108,7 @@ async fn release(
     }
 }
 
-/// Closes the semaphore when the task ends, or callers would wait for ever.
+/// Closes the semaphore when the task ends, or callers would wait forever.
 struct CloseAtEnd(Arc<Semaphore>);
 
 impl Drop for CloseAtEnd {

@@ -14,7 +14,8 @@
 //! compiler refuses it: "recursion in an async fn requires boxing".
 //!
 //! In production: `governor` has a limit for each key, a cost for each call (`check_n`)
-//! and the number of calls that are left, but nearly twice the limit fits into one window.
+//! and the number of calls that are left, but nearly twice the limit fits into one
+//! window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 

@@ -1,6 +1,6 @@
 //! Insert many rows into SQLite: `executemany`, and rows of many callers in batches.
 //!
-//! Outside of a transaction, each statement is a transaction of its own, and waits for
+//! Outside a transaction, each statement is its own transaction, and waits for
 //! the disk. So insert many rows in one. Rows that come one by one, as from requests, are
 //! gathered until there are `max_rows`, or the first one has waited for `max_wait`.
 //!

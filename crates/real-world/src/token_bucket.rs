@@ -159,7 +159,8 @@ impl TokenBucket {
     }
 }
 
-/// Prints its arguments, two at once and then five in a second: `cargo run -- a b c d`.
+/// Prints its arguments, two immediately and then five in a second: `cargo run -- a b c
+/// d`.
 #[tokio::main]
 async fn main() {
     let bucket = TokenBucket::new(2, Duration::from_secs(1) / 5);

@@ -2,19 +2,18 @@
 //!
 //! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once.
 //! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it must own its
-//! data ("borrowed data escapes outside of method"): give it an `Arc`. Only a load that
-//! succeeds takes room. To count misses, count loads.
+//! data ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity` values. An expired one stays in memory until its key is asked for
-//! again or it is evicted. Unbounded: the running loads, one per key, and their time.
+//! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: the
+//! running loads, one per key, and their time.
 //!
 //! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
 //!
 //! Trap: a load that began before a change stores the old value. `remove` prevents this.
 //!
-//! In production: `moka` shards its lock, evicts by frequency, and has weights, a listener
-//! for evictions, and an expiry for each entry. Its clock cannot be paused in a test.
+//! In production: `moka` shards its lock, evicts by frequency, and has weights and an
+//! expiry for each entry. Its clock cannot be paused in a test.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

@@ -2,10 +2,10 @@
 //!
 //! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
 //! does with an async generator. A chunk is read when the connection takes it. If it
-//! knows the length, the server can refuse the file at once. reqwest's `timeout` limits
-//! the whole upload; `stall` only the time without progress.
+//! knows the length, the server can refuse the file immediately. reqwest's `timeout`
+//! limits the whole upload; `stall` only the time without progress.
 //!
-//! Bounds: a few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. unbounded:
+//! Bounds: a few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. Unbounded:
 //! the whole time, if the server takes a chunk now and then.
 //!
 //! Trap: a stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns

@@ -2,8 +2,8 @@
 //!
 //! The body goes to a hidden file beside the target. It gets its final name when all
 //! bytes are on the disk. Even after a power cut, readers find the old file or the whole
-//! new one. If the client leaves, the hidden file is removed. A resumed upload, as `curl -C`
-//! sends it with `Content-Range`, is refused: its tail would replace the file.
+//! new one. If the client leaves, the hidden file is removed. A resumed upload, as `curl
+//! -C` sends it with `Content-Range`, is refused: its tail would replace the file.
 //!
 //! Bounds: [`Limits`] for the bytes, the time and the number of uploads. Unbounded:
 //! stored files; connections that send no request, for which see `api_server`.

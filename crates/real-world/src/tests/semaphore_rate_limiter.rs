@@ -155,3 +155,47 @@ fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
     assert_linear_in_waiters(|_| RateLimiter::new(100, TICK));
     assert_linear_in_waiters(|number| RateLimiter::new(number as _, HOUR));
 }
+
+#[tokio::test(start_paused = true)]
+async fn asyncio_throttle_five_in_a_second_of_twelve() {
+    let limiter = RateLimiter::new(5, 1_000 * TICK);
+    let start = Instant::now();
+    let stamps = join_all((0..12).map(|_| limiter.pass())).await;
+    let seconds: Vec<_> = stamps.iter().map(|it| (*it - start).as_secs()).collect();
+    assert_eq!(seconds, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2]);
+}
+
+#[test]
+fn go_rate_of_fifteen_threads_exactly_the_limit_gets_through() {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("there are threads");
+    for _ in 0..100 {
+        let limiter = &runtime.block_on(async { RateLimiter::new(5, HOUR) });
+        let barrier = &std::sync::Barrier::new(15);
+        let passed: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..15)
+                .map(|_| {
+                    scope.spawn(move || {
+                        barrier.wait();
+                        usize::from(limiter.try_acquire().is_ok())
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|it| it.join().expect("no panic"))
+                .sum()
+        });
+        assert_eq!(passed, 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn resilience4j_a_waiter_that_gives_up_takes_no_permission() {
+    let limiter = RateLimiter::new(1, 100 * TICK);
+    limiter.pass().await;
+    assert!(timeout(10 * TICK, limiter.acquire()).await.is_err());
+    let start = Instant::now();
+    limiter.pass().await;
+    assert!(start.elapsed() <= 91 * TICK, "{:?}", start.elapsed());
+}
