@@ -1,24 +1,37 @@
-//! A service that appends notes to a file: `curl -d 'a note' 127.0.0.1:8080/notes`.
+//! A service that keeps notes:
+//! `curl --json '{"text": "a note"}' 127.0.0.1:8080/notes`.
 //! Exit codes: 0 after a shutdown, 1 after a failure, 2 for a wrong setting.
 
 use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use application::{routes, server, server::Limits, shutdown, worker};
-use application::{settings::Settings, state::AppState};
+use app::{observe::Metrics, routes, routes::AppState, server, server::Limits};
+use app::{settings::Settings, shutdown, store::Store};
 use clap::Parser as _;
-use tokio::{net::TcpListener, runtime::Runtime, select, sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpListener, runtime::Runtime, select, task::JoinSet};
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let settings = Settings::parse();
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let filter = match EnvFilter::try_new(&settings.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!(
+                "error: invalid value '{}' for '--log': {error}",
+                settings.log
+            );
+            return ExitCode::from(2);
+        }
+    };
+    let log = tracing_subscriber::fmt().with_writer(io::stderr);
+    log.with_env_filter(filter).init();
+
     let ended = Runtime::new()
         .context("cannot start the runtime")
         .and_then(|runtime| {
             let ended = runtime.block_on(run(settings));
-            // A call to a disk that hangs has a thread. Dropping the runtime, as
-            // `#[tokio::main]` does, would wait for it without a limit.
+            // Dropping the runtime, as `#[tokio::main]` does, would wait without a limit
+            // for a blocking call.
             runtime.shutdown_background();
             ended
         });
@@ -32,31 +45,41 @@ fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Result<()> {
-    let (address, path) = (settings.address, &settings.journal);
+    let (address, path) = (settings.address, &settings.database);
     // Before all else, so that a signal during the start is not missed.
     let mut signal = shutdown::signals()?;
     tracing::info!("opening {}", path.display());
-    let journal = select! {
-        journal = worker::open(path.clone()) => journal,
+    let opened = select! {
+        opened = Store::open(path.clone(), settings.queue.get().into()) => opened,
         () = signal() => bail!("stopped during the start"),
     };
-    let journal = journal.with_context(|| format!("cannot open {}", path.display()))?;
+    let (store, stored) =
+        opened.with_context(|| format!("cannot open {}", path.display()))?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let stop = shutdown::Stop::default();
+    let metrics = Metrics::default();
+    let stopping = stop.stopping.clone();
+    let routes = routes::routes(AppState {
+        store,
+        metrics,
+        stopping,
+    });
+    // Only now: whoever waits for this line finds a service that answers.
     tracing::info!("listening on {}", listener.local_addr()?);
 
-    // The server ends after its last request. With it goes the last sender of the queue,
-    // and so the worker ends after the last note.
-    let (stop, mut services) = (CancellationToken::new(), JoinSet::new());
-    let (notes, waiting) = mpsc::channel(settings.queue.get().into());
-    let routes = routes::routes(AppState { notes });
-    services.spawn(worker::run(journal, waiting));
+    // The server ends after its last request. With it goes the last handle of the store,
+    // and so the store ends after its last call.
+    let mut services = JoinSet::new();
+    services.spawn(stored);
+    let limits = Limits::default();
     services.spawn(server::serve(
         listener,
         routes,
-        stop.clone(),
-        Limits::default(),
+        stop.accepting.clone(),
+        limits,
     ));
-    let limit = Duration::from_secs(settings.drain.get().into());
-    shutdown::finish(services, signal, stop, limit).await
+    let seconds = |seconds: u16| Duration::from_secs(seconds.into());
+    let (notice, drain) = (seconds(settings.notice), seconds(settings.drain.get()));
+    shutdown::finish(services, signal, stop, notice, drain).await
 }

@@ -1,39 +1,139 @@
-//! From requests to calls of the state. The handlers have no logic of their own.
+//! From requests to calls of the store. The handlers have no logic of their own.
 
-use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{get, post};
-use axum::{Router, http::StatusCode};
+use std::any::Any;
+
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{StatusCode, header::CONTENT_TYPE, header::LOCATION};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
-use crate::{error::AppError, state::AppState};
+use crate::observe::{Metrics, observe};
+use crate::{error::AppError, store::Note, store::Store};
 
 /// The largest body, in bytes. A larger one is answered with 413.
-const MAX_BODY: usize = 4 * 1024;
+const MAX_BODY: usize = 16 * 1024;
 /// The time from the end of the headers to the response. After it, 504 is the answer.
 const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
+/// The longest note, in characters.
+const MAX_TEXT: usize = 1_000;
+
+/// What the handlers share: handles only, so that a clone is cheap. Each request gets one.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    pub store: Store,
+    pub metrics: Metrics,
+    /// Cancelled when the service is about to stop.
+    pub stopping: CancellationToken,
+}
 
 /// Returns the routes, with their limits.
 pub fn routes(state: AppState) -> Router {
-    let routes = Router::new().route("/notes", post(add));
-    let routes = routes.route("/health", get(async || "ok\n"));
-    limited(routes.with_state(state))
+    let metrics = state.metrics.clone();
+    let routes = Router::new()
+        .route("/notes", get(list).post(add))
+        .route("/notes/{id}", get(read))
+        .route("/health", get(async || "ok\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(scrape))
+        .fallback(async || AppError::NotFound)
+        .with_state(state);
+    limited(routes, metrics)
 }
 
-/// Limits bodies and the time of a request, and answers 500 after a panic.
-pub fn limited(routes: Router) -> Router {
+/// Limits bodies and the time of a request, answers 500 after a panic, and observes all.
+pub fn limited(routes: Router, metrics: Metrics) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST);
-    let routes = routes.layer(DefaultBodyLimit::max(MAX_BODY)).layer(timeout);
     // The last layer is the outermost.
-    routes.layer(CatchPanicLayer::new())
+    routes
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(timeout)
+        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| {
+            AppError::Internal.into_response()
+        }))
+        .layer(from_fn_with_state(metrics, observe))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewNote {
+    text: String,
+}
+
+impl NewNote {
+    fn validate(self) -> Result<String, AppError> {
+        if self.text.trim().is_empty() {
+            Err(AppError::Invalid("text: must not be empty"))
+        } else if self.text.chars().count() > MAX_TEXT {
+            Err(AppError::Invalid("text: at most 1000 characters"))
+        } else {
+            Ok(self.text)
+        }
+    }
 }
 
 async fn add(
     State(state): State<AppState>,
-    text: String,
-) -> Result<StatusCode, AppError> {
-    if text.is_empty() || text.contains(['\n', '\r']) {
-        return Err(AppError::NotALine);
+    body: Result<Json<NewNote>, JsonRejection>,
+) -> Result<Response, AppError> {
+    let Json(new) = body?;
+    let note = state.store.add(new.validate()?).await?;
+    let location = [(LOCATION, format!("/notes/{}", note.id))];
+    Ok((StatusCode::CREATED, location, Json(note)).into_response())
+}
+
+async fn read(
+    State(state): State<AppState>,
+    id: Result<Path<i64>, PathRejection>,
+) -> Result<Json<Note>, AppError> {
+    let Path(id) = id?;
+    let note = state.store.get(id).await?;
+    note.map(Json).ok_or(AppError::NotFound)
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Page {
+    after: i64,
+    limit: u8,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            limit: 20,
+        }
     }
-    state.save(text).await?;
-    Ok(StatusCode::CREATED)
+}
+
+#[derive(Serialize)]
+struct Notes {
+    notes: Vec<Note>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Notes>, AppError> {
+    let Query(page) = page?;
+    let notes = state.store.list(page.after, page.limit).await?;
+    Ok(Json(Notes { notes }))
+}
+
+/// Fails when the service is about to stop: a load balancer then sends no new requests.
+async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
+    match state.stopping.is_cancelled() {
+        false => (StatusCode::OK, "ready\n"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}
+
+/// Do not let a proxy pass this on to the public.
+async fn scrape(State(state): State<AppState>) -> Result<Response, AppError> {
+    const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, FORMAT)], state.metrics.page()?).into_response())
 }

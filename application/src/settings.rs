@@ -4,19 +4,26 @@ use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf};
 
 use clap::Parser;
 
-/// A service that appends notes to a file.
+/// A service that keeps notes.
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// The address to listen on. For port 0 the system chooses a port.
     #[arg(long, env = "APP_ADDRESS", default_value = "127.0.0.1:8080")]
     pub address: SocketAddr,
-    /// The file that notes are appended to.
-    #[arg(long, env = "APP_JOURNAL", default_value = "notes.txt")]
-    pub journal: PathBuf,
-    /// How many notes may wait to be written. Further notes are refused with 503.
+    /// The database. It is created if it does not exist.
+    #[arg(long, env = "APP_DATABASE", default_value = "notes.db")]
+    pub database: PathBuf,
+    /// How many calls may wait for the database. Further ones are refused with 503.
     #[arg(long, env = "APP_QUEUE", default_value = "1000")]
     pub queue: NonZeroU16,
-    /// The seconds that running requests have to end after a signal.
+    /// The seconds between a signal and the end of accepting. Meanwhile `/ready` fails, so
+    /// that a load balancer stops sending.
+    #[arg(long, env = "APP_NOTICE", default_value = "0")]
+    pub notice: u16,
+    /// The seconds that running requests have to end then.
     #[arg(long, env = "APP_DRAIN", default_value = "25")]
     pub drain: NonZeroU16,
+    /// What to log, such as `debug` or `warn,app=debug`.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log: String,
 }

@@ -3,33 +3,33 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::thread;
 use std::time::Duration;
+use std::{fs, mem, thread};
 
-use application::routes::{limited, routes};
-use application::server::{self, Limits};
-use application::shutdown;
-use application::state::AppState;
+use app::observe::Metrics;
+use app::routes::{AppState, limited, routes};
+use app::server::{self, Limits};
+use app::shutdown::{self, Stop};
+use app::store::Store;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
 use axum::routing::get;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinSet, yield_now};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_application");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
 /// No machine is so busy that this runs out.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -75,33 +75,53 @@ impl Service {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
-        let limit = Some(Duration::from_secs(60));
-        stream.set_read_timeout(limit).unwrap();
+        stream.set_read_timeout(Some(2 * LIMIT)).unwrap();
         stream
     }
 
-    fn post(&self, note: &str) -> String {
+    fn send(&self, head: &str, body: &str) -> String {
         let mut stream = self.connect();
-        let length = note.len();
+        let length = body.len();
         write!(
             stream,
-            "POST /notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n\r\n{note}"
+            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         rest(stream)
     }
 
-    /// Begins a request, and returns when its handler waits for the body of four bytes.
+    fn post(&self, text: &str) -> String {
+        self.send("POST /notes", &json!({ "text": text }).to_string())
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let said = self.send("GET /notes?limit=255", "");
+        let (_, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        let notes = body["notes"].as_array().unwrap().iter();
+        let text = |note: &Value| note["text"].as_str().unwrap().to_owned();
+        notes.map(text).collect()
+    }
+
+    /// Begins a request, and returns when its handler waits for the body.
     fn begin(&self) -> TcpStream {
         let mut stream = self.connect();
-        let head = "POST /notes HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\
-                    Expect: 100-continue\r\n\r\n";
-        stream.write_all(head.as_bytes()).unwrap();
+        let length = LAST.len();
+        write!(
+            stream,
+            "POST /notes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        )
+        .unwrap();
         let mut said = [0; 25];
         stream.read_exact(&mut said).unwrap();
         assert_eq!(&said, b"HTTP/1.1 100 Continue\r\n\r\n");
         stream
+    }
+
+    fn signal(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
     }
 
     /// Sends SIGTERM, and returns when new clients are refused.
@@ -111,11 +131,6 @@ impl Service {
         while TcpStream::connect(&self.address).is_ok() {
             thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    fn signal(&self) {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, Signal::TERM).unwrap();
     }
 
     /// Returns the exit code, the rest of the log, and the folder.
@@ -134,6 +149,9 @@ impl Service {
     }
 }
 
+/// The body of a request that was begun.
+const LAST: &str = r#"{"text": "last"}"#;
+
 fn rest(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -141,12 +159,15 @@ fn rest(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn a_note_is_on_disk_when_the_client_hears_of_it() {
-    let service = Service::start(&[]);
+fn a_note_outlives_a_kill_when_the_client_has_heard_of_it() {
+    let mut service = Service::start(&[]);
     let said = service.post("first");
     assert!(said.starts_with("HTTP/1.1 201 Created"), "{said}");
-    let journal = service.dir.path().join("notes.txt");
-    assert_eq!(fs::read_to_string(journal).unwrap(), "first\n");
+    assert!(said.contains("location: /notes/1"), "{said}");
+    service.process.kill().unwrap();
+    let (_, _, dir) = service.end_in();
+    let service = Service::start_in(dir, &mut Command::new(PROGRAM));
+    assert_eq!(service.texts(), ["first"]);
     service.terminate();
     assert_eq!(service.end().0, Some(0));
 }
@@ -156,14 +177,15 @@ fn sigterm_lets_the_running_request_end() {
     let service = Service::start(&[]);
     let mut request = service.begin();
     service.terminate();
-    request.write_all(b"last").unwrap();
+    request.write_all(LAST.as_bytes()).unwrap();
     let said = rest(request);
     assert!(said.starts_with("HTTP/1.1 201 Created"), "{said}");
     // Otherwise the server would wait for the client's next request.
     assert!(said.contains("connection: close"), "{said}");
-    let journal = service.dir.path().join("notes.txt");
-    assert_eq!(fs::read_to_string(journal).unwrap(), "last\n");
-    assert_eq!(service.end().0, Some(0));
+    let (code, log, dir) = service.end_in();
+    assert_eq!(code, Some(0), "{log}");
+    let service = Service::start_in(dir, &mut Command::new(PROGRAM));
+    assert_eq!(service.texts(), ["last"]);
 }
 
 #[test]
@@ -181,29 +203,30 @@ fn a_second_signal_ends_the_waiting() {
     let service = Service::start(&["--drain", "3600"]);
     let _request = service.begin();
     service.terminate();
-    service.terminate();
+    service.signal();
     let (code, log) = service.end();
     let said = "Error: stopped by a second signal";
     assert!(code == Some(1) && log.contains(said), "{code:?} {log}");
 }
 
+/// During the notice the service answers, and says that it will stop.
 #[test]
-#[cfg(target_os = "linux")]
-fn a_worker_that_fails_ends_the_program() {
-    let service = Service::start(&["--journal", "/dev/full"]);
-    let said = service.post("lost");
-    assert!(said.starts_with("HTTP/1.1 500"), "{said}");
-    let (code, log) = service.end();
-    let said = ["Error: cannot write notes", "No space left on device"];
-    let is_said = said.iter().all(|part| log.contains(part));
-    assert!(code == Some(1) && is_said, "{code:?} {log}");
+fn ready_fails_before_the_end_of_accepting() {
+    let service = Service::start(&["--notice", "3600"]);
+    assert!(service.send("GET /ready", "").starts_with("HTTP/1.1 200"));
+    service.signal();
+    while !service.send("GET /ready", "").starts_with("HTTP/1.1 503") {}
+    assert!(service.post("still").starts_with("HTTP/1.1 201"));
+    assert!(service.send("GET /health", "").starts_with("HTTP/1.1 200"));
+    service.signal();
+    assert_eq!(service.end().0, Some(1));
 }
 
 #[test]
 fn wrong_settings_are_told() {
-    // If all else is right, the service fails at the journal.
-    let journal = "/no/such/folder/notes";
-    let cannot_open = format!("Error: cannot open {journal}");
+    // If all else is right, the service fails at the database.
+    let database = "/no/such/folder/notes";
+    let cannot_open = format!("Error: cannot open {database}");
     for (name, value, code, words) in [
         (
             "APP_ADDRESS",
@@ -229,10 +252,11 @@ fn wrong_settings_are_told() {
             2,
             "invalid value '0' for '--drain <DRAIN>'",
         ),
+        ("RUST_LOG", "app=loud", 2, "invalid value 'app=loud'"),
         ("APP_DRAIN", "10", 1, &cannot_open),
     ] {
         let mut command = Command::new(PROGRAM);
-        let command = command.args(["--journal", journal]).env(name, value);
+        let command = command.args(["--database", database]).env(name, value);
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{said}");
@@ -240,69 +264,62 @@ fn wrong_settings_are_told() {
     }
 }
 
-/// A crash leaves half a line. The next note is a line all the same.
-#[test]
-fn half_a_line_is_removed_at_the_start() {
-    for (before, after) in [
-        ("", "new\n"),
-        ("whole\n", "whole\nnew\n"),
-        ("whole\nhal", "whole\nnew\n"),
-        ("hal", "new\n"),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = dir.path().join("notes.txt");
-        fs::write(&journal, before).unwrap();
-        let service = Service::start_in(dir, &mut Command::new(PROGRAM));
-        assert!(service.post("new").starts_with("HTTP/1.1 201"));
-        assert_eq!(fs::read_to_string(journal).unwrap(), after);
-    }
-}
-
-/// A limit on the size of files stands for a full disk: a part of the note is written.
+/// A limit on the size of files stands for a full disk.
 #[test]
 #[cfg(target_os = "linux")]
-fn after_a_full_disk_each_acknowledged_note_is_a_line() {
+fn after_a_full_disk_the_acknowledged_notes_are_there_and_no_others() {
     let dir = tempfile::tempdir().unwrap();
-    let limited = r#"trap '' XFSZ; ulimit -f 2; exec "$0" "$@""#;
+    let limited = r#"trap '' XFSZ; ulimit -f 100; exec "$0" "$@""#;
     let mut command = Command::new("sh");
     let service = Service::start_in(dir, command.args(["-c", limited, PROGRAM]));
-    let first = "x".repeat(700);
-    assert!(service.post(&first).starts_with("HTTP/1.1 201"));
-    assert!(service.post(&first).starts_with("HTTP/1.1 500"));
+    let mut acknowledged = Vec::new();
+    loop {
+        let text = format!("{} {}", acknowledged.len(), "x".repeat(900));
+        let said = service.post(&text);
+        if said.starts_with("HTTP/1.1 500") {
+            assert!(said.ends_with(r#"{"code":"internal","message":"internal error"}"#));
+            break;
+        }
+        assert!(said.starts_with("HTTP/1.1 201"), "{said}");
+        acknowledged.push(text);
+    }
+    assert!(!acknowledged.is_empty());
+    service.terminate();
     let (code, log, dir) = service.end_in();
     assert!(
-        code == Some(1) && log.contains("cannot write notes"),
+        code == Some(0) && log.contains("notes were not stored"),
         "{log}"
     );
-    let journal = dir.path().join("notes.txt");
-    assert_eq!(fs::read_to_string(&journal).unwrap(), format!("{first}\n"));
 
     let service = Service::start_in(dir, &mut Command::new(PROGRAM));
+    assert_eq!(service.texts(), acknowledged);
     assert!(service.post("after").starts_with("HTTP/1.1 201"));
-    let lines = fs::read_to_string(journal).unwrap();
-    assert_eq!(lines, format!("{first}\nafter\n"));
 }
 
-fn fifo(dir: &TempDir) -> String {
-    let path = dir.path().join("fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap()
-            .success()
-    );
-    path.into_os_string().into_string().unwrap()
+/// The store waits for a lock that another connection holds, as for a disk that hangs.
+#[test]
+fn a_call_that_hangs_does_not_outlive_the_drain() {
+    let service = Service::start(&["--drain", "1"]);
+    let path = service.dir.path().join("notes.db");
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut request = service.begin();
+    request.write_all(LAST.as_bytes()).unwrap();
+    service.terminate();
+    let (code, log) = service.end();
+    let said = "Error: the requests did not end within 1s";
+    assert!(code == Some(1) && log.contains(said), "{code:?} {log}");
 }
 
-/// Opening a FIFO that nobody reads waits without a limit, as on a dead network disk.
 #[test]
 fn a_signal_ends_a_start_that_hangs() {
+    // A database that is locked by another process stops the start for 5 s.
     let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.db");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let mut command = Command::new(PROGRAM);
-    command
-        .args(["--journal", &fifo(&dir)])
-        .stderr(Stdio::piped());
+    command.current_dir(&dir).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let mut log = BufReader::new(process.stderr.take().unwrap());
     let mut line = String::new();
@@ -315,46 +332,41 @@ fn a_signal_ends_a_start_that_hangs() {
     assert_eq!(process.wait().unwrap().code(), Some(1));
 }
 
-/// A write into a full FIFO does not end, as on a disk that hangs.
+/// The log has the id of the proxy, or a new one, and so has the response.
 #[test]
-#[cfg(target_os = "linux")]
-fn a_write_that_hangs_does_not_outlive_the_drain() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = fifo(&dir);
-    let mut full = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .unwrap();
-    full.write_all(&[0; 64 * 1024]).unwrap();
-    let mut command = Command::new(PROGRAM);
-    command.args(["--journal", &path, "--drain", "1"]);
-    let service = Service::start_in(dir, &mut command);
-    let mut request = service.begin();
-    request.write_all(b"note").unwrap();
+fn a_request_has_one_id_in_the_log_and_in_the_response() {
+    let service = Service::start(&[]);
+    let head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let mut stream = service.connect();
+    write!(stream, "{head}x-request-id: from-the-proxy\r\n\r\n").unwrap();
+    assert!(rest(stream).contains("x-request-id: from-the-proxy\r\n"));
+    let said = service.send("GET /nowhere", "");
+    let (_, id) = said.split_once("x-request-id: ").expect(&said);
+    let id = id.lines().next().unwrap().to_owned();
     service.terminate();
-    let (code, log) = service.end();
-    let said = "Error: the requests did not end within 1s";
-    assert!(code == Some(1) && log.contains(said), "{code:?} {log}");
+    let (_, log) = service.end();
+    for (id, status) in [("from-the-proxy", "200"), (&id, "404")] {
+        let mut lines = log.lines();
+        let line = lines.find(|line| line.contains(&format!("id={id:?}")));
+        let line = line.expect(&log);
+        assert!(line.contains(&format!("status={status}")), "{line}");
+    }
 }
 
 #[test]
-fn a_second_process_on_the_same_file_is_refused() {
-    let service = Service::start(&[]);
-    let mut command = Command::new(PROGRAM);
-    command
-        .args(["--address", "127.0.0.1:0"])
-        .current_dir(&service.dir);
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("another process has it open"), "{said}");
+fn the_filter_of_the_log_is_heard() {
+    let service = Service::start(&["--log", "warn,server=info"]);
+    assert!(service.post("first").starts_with("HTTP/1.1 201"));
+    service.terminate();
+    let (_, log) = service.end();
+    assert!(!log.contains("status="), "{log}");
 }
 
 #[test]
 fn a_client_that_closes_its_sending_half_gets_its_response() {
     let service = Service::start(&[]);
     let mut request = service.begin();
-    request.write_all(b"last").unwrap();
+    request.write_all(LAST.as_bytes()).unwrap();
     request.shutdown(Shutdown::Write).unwrap();
     assert!(rest(request).starts_with("HTTP/1.1 201 Created"));
 }
@@ -389,14 +401,14 @@ async fn a_client_that_never_reads_is_cut_off() {
 /// A service that fails after the signal does not cut the others off.
 #[tokio::test]
 async fn the_others_end_after_one_has_failed_in_the_drain() {
-    let (stop, mut services) = (CancellationToken::new(), JoinSet::new());
-    let stopped = stop.clone();
+    let (stop, mut services) = (Stop::default(), JoinSet::new());
+    let stopped = stop.accepting.clone();
     services.spawn(async move {
         stopped.cancelled().await;
         anyhow::bail!("the disk is full")
     });
     let (ends, mut has_ended) = oneshot::channel();
-    let stopped = stop.clone();
+    let stopped = stop.accepting.clone();
     services.spawn(async move {
         stopped.cancelled().await;
         sleep(Duration::from_millis(50)).await;
@@ -410,7 +422,7 @@ async fn the_others_end_after_one_has_failed_in_the_drain() {
             std::future::pending::<()>().await;
         }
     };
-    let error = shutdown::finish(services, signal, stop, LIMIT).await;
+    let error = shutdown::finish(services, signal, stop, Duration::ZERO, LIMIT).await;
     assert_eq!(error.unwrap_err().to_string(), "the disk is full");
     assert_eq!(
         has_ended.try_recv(),
@@ -419,51 +431,176 @@ async fn the_others_end_after_one_has_failed_in_the_drain() {
     );
 }
 
-fn note(text: &str) -> Request<Body> {
-    Request::post("/notes")
-        .body(Body::from(text.to_owned()))
-        .unwrap()
+/// The routes with a store in a folder, which is removed with it.
+async fn service(queue: usize) -> (Router, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path().join("notes.db"), queue)
+        .await
+        .unwrap();
+    let metrics = Metrics::default();
+    let stopping = CancellationToken::new();
+    (
+        routes(AppState {
+            store,
+            metrics,
+            stopping,
+        }),
+        dir,
+    )
+}
+
+async fn call(routes: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/json");
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let response = routes.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn notes_are_added_read_and_listed_in_pages() {
+    let (routes, _dir) = service(10).await;
+    for id in 1..=5 {
+        let body = json!({ "text": format!("note {id}") }).to_string();
+        let (status, note) = call(&routes, Method::POST, "/notes", &body).await;
+        assert_eq!((status, &note["id"]), (201, &json!(id)));
+        let path = format!("/notes/{id}");
+        assert_eq!(call(&routes, Method::GET, &path, "").await, (200, note));
+    }
+    let ids = async |path| {
+        let (status, page) = call(&routes, Method::GET, path, "").await;
+        assert_eq!(status, 200, "{page}");
+        let notes = page["notes"].as_array().unwrap().iter();
+        notes
+            .map(|note| note["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("/notes").await, [1, 2, 3, 4, 5]);
+    assert_eq!(ids("/notes?limit=2").await, [1, 2]);
+    assert_eq!(ids("/notes?limit=2&after=2").await, [3, 4]);
+    assert_eq!(ids("/notes?after=5").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn each_wrong_request_has_a_code_and_a_message() {
+    let (routes, _dir) = service(10).await;
+    let long = json!({ "text": "ä".repeat(1_001) }).to_string();
+    let too_large = json!({ "text": "x".repeat(16 * 1024) }).to_string();
+    let post = |body| (Method::POST, "/notes", body);
+    for ((method, path, body), status, code) in [
+        (post(r#"{"text": ""}"#), 422, "invalid"),
+        (post(r#"{"text": " \n"}"#), 422, "invalid"),
+        (post(&long), 422, "invalid"),
+        (post(&too_large), 413, "invalid_body"),
+        (post(r#"{"text": 1}"#), 422, "invalid_body"),
+        (post(r#"{"text": "x", "id": 7}"#), 422, "invalid_body"),
+        (post("{}"), 422, "invalid_body"),
+        (post("{"), 400, "invalid_body"),
+        ((Method::GET, "/notes/7", ""), 404, "not_found"),
+        ((Method::GET, "/notes/x", ""), 404, "not_found"),
+        ((Method::GET, "/nowhere", ""), 404, "not_found"),
+        ((Method::GET, "/notes?limit=256", ""), 400, "invalid_query"),
+    ] {
+        let (said, error) = call(&routes, method, path, body).await;
+        assert_eq!(
+            (said, &error["code"]),
+            (status, &json!(code)),
+            "{path} {body}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+}
+
+/// The connection waits for a lock, one call waits in the queue, the next is refused.
+#[tokio::test]
+async fn a_full_queue_is_answered_with_503() {
+    let (routes, dir) = service(1).await;
+    let other = rusqlite::Connection::open(dir.path().join("notes.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut calls = JoinSet::new();
+    let mut refused = None;
+    while refused.is_none() {
+        let routes = routes.clone();
+        let body = json!({ "text": "note" }).to_string();
+        calls.spawn(async move {
+            let request =
+                Request::post("/notes").header("content-type", "application/json");
+            let request = request.body(Body::from(body)).unwrap();
+            routes.oneshot(request).await.unwrap()
+        });
+        let answer = timeout(Duration::from_millis(1), calls.join_next()).await;
+        refused = answer.ok().flatten();
+    }
+    let refused = refused.unwrap().unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+}
+
+/// A database of version 1, as the first release made it.
+#[tokio::test]
+async fn an_old_database_is_migrated_and_a_newer_one_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT;
+         INSERT INTO note (text) VALUES ('old');
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    for _ in 0..2 {
+        let (store, ended) = Store::open(path.clone(), 1).await.unwrap();
+        let notes = store.list(0, 10).await.unwrap();
+        assert_eq!(notes[0].text, "old");
+        drop(store);
+        timeout(LIMIT, ended).await.expect("it ends").unwrap();
+    }
+    db.execute_batch("PRAGMA user_version = 99").unwrap();
+    let Err(error) = Store::open(path, 1).await else {
+        panic!("a newer database is opened");
+    };
+    assert!(error.to_string().contains("version 99"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_is_answered_with_503_and_a_slow_one_with_504() {
-    // No worker takes the notes out of this queue.
-    let (notes, _queue) = mpsc::channel(1);
-    let state = AppState { notes };
-    let routes = routes(state.clone());
-    let first = tokio::spawn(routes.clone().oneshot(note("one")));
-    while state.notes.capacity() > 0 {
-        yield_now().await;
-    }
-    let refused = routes.oneshot(note("two")).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.headers()["retry-after"], "1");
-    let late = timeout(Duration::from_secs(60), first).await;
-    let late = late.expect("a limit").unwrap().unwrap();
-    assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
-}
-
-#[tokio::test]
-async fn a_panic_is_answered_with_500() {
+async fn a_slow_request_is_answered_with_504_and_a_panic_with_500() {
     async fn broken() -> String {
         panic!("on purpose")
     }
-    let routes = limited(Router::new().route("/", get(broken)));
-    let request = Request::get("/").body(Body::empty()).unwrap();
-    let response = routes.oneshot(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let router = Router::new()
+        .route("/broken", get(broken))
+        .route("/slow", get(std::future::pending::<()>));
+    let metrics = Metrics::default();
+    let routes = limited(router, metrics.clone());
+    let (status, error) = call(&routes, Method::GET, "/broken", "").await;
+    assert_eq!((status, &error["code"]), (500, &json!("internal")));
+    let late = timeout(2 * LIMIT, call(&routes, Method::GET, "/slow", "")).await;
+    assert_eq!(late.expect("a limit").0, 504);
+
+    // A client that leaves is counted as well.
+    let leaves = call(&routes, Method::GET, "/slow", "");
+    timeout(Duration::from_secs(1), leaves).await.unwrap_err();
+    let page = metrics.page().unwrap();
+    for (route, status) in [("/broken", 500), ("/slow", 504), ("/slow", 499)] {
+        let series = format!("requests_total{{route=\"{route}\",status=\"{status}\"}} 1");
+        assert!(page.contains(&series), "{series}\n{page}");
+    }
 }
 
-#[tokio::test]
-async fn only_lines_of_limited_length_are_notes() {
-    let (notes, _queue) = mpsc::channel(1);
-    let routes = routes(AppState { notes });
-    for (text, status) in [
-        ("", StatusCode::UNPROCESSABLE_ENTITY),
-        ("two\nlines", StatusCode::UNPROCESSABLE_ENTITY),
-        (&"x".repeat(4097), StatusCode::PAYLOAD_TOO_LARGE),
-    ] {
-        let response = routes.clone().oneshot(note(text)).await.unwrap();
-        assert_eq!(response.status(), status, "{text}");
+/// Rename it in Cargo.toml, and nothing else.
+#[test]
+fn no_source_contains_the_name_of_the_package() {
+    let package = env!("CARGO_PKG_NAME");
+    let folder = env!("CARGO_MANIFEST_DIR");
+    for folder in [format!("{folder}/src"), format!("{folder}/tests")] {
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            for name in [format!("{package}::"), format!("EXE_{package}")] {
+                assert!(!text.contains(&name), "{name} in {}", path.display());
+            }
+        }
     }
 }
