@@ -58,12 +58,18 @@ async def service():
 
 
 @pytest.fixture
-async def users(service):
-    timeout = aiohttp.ClientTimeout(total=0.3)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+def timeout():
+    return 30
+
+
+@pytest.fixture
+async def users(service, timeout):
+    limit = aiohttp.ClientTimeout(total=timeout)
+    async with aiohttp.ClientSession(timeout=limit) as session:
         yield Users(session, service.url)
 
 
+@pytest.mark.parametrize("timeout", [0.3])
 async def test_times_out(service, users):
     service.delay = 60
     with pytest.raises(TimeoutError):

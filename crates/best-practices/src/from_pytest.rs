@@ -5,7 +5,8 @@
 //! test has a thread and a runtime of its own. `flavor = "multi_thread"` gives it several
 //! threads; `start_paused = true` skips its waits (`unit_testing`).
 //!
-//! Bounds: the client of a test gives up after 300 ms. The fake keeps all its requests.
+//! Bounds: the client of a test gives up after its `timeout`. The fake keeps all its
+//! requests.
 //!
 //! Trap: in edition 2024 `std::env::set_var` is unsafe ("call to unsafe function"): all
 //! tests share one environment. In place of `monkeypatch.setenv`, pass the setting.
@@ -18,7 +19,7 @@
 //! asyncio: unittest.IsolatedAsyncioTestCase, contextlib.asynccontextmanager
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,7 +29,10 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::instrument::WithSubscriber;
-use tracing::warn;
+use tracing::{Dispatch, warn};
+
+/// A limit that is not reached.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The code under test: asks a service about users.
 pub struct Users {
@@ -94,13 +98,13 @@ impl FakeService {
         requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A fixture that uses the other: the code under test, as a client of the service.
+    /// A fixture that uses the other: the code under test, as a client of the service
+    /// that gives up after the timeout.
     ///
     /// # Errors
     ///
     /// If the client cannot be built.
-    pub fn users(&self) -> reqwest::Result<Users> {
-        let timeout = Duration::from_millis(300);
+    pub fn users(&self, timeout: Duration) -> reqwest::Result<Users> {
         // A proxy would not find the service.
         let client = Client::builder().no_proxy().timeout(timeout).build()?;
         let url = self.url.clone();
@@ -111,6 +115,14 @@ impl FakeService {
 /// Runs the future, and returns its output and the messages that it logs, in place of
 /// `caplog`. A task that the future spawns needs `with_current_subscriber`.
 pub async fn capture_logs<T>(future: impl Future<Output = T>) -> (T, Vec<String>) {
+    // tracing remembers for each line of code whether anybody listens. With only one
+    // subscriber in the process it asks the thread that runs the line first. If that
+    // thread belongs to a test that captures nothing, the line is off for all tests. So
+    // there is always a second subscriber.
+    static SECOND: LazyLock<Dispatch> =
+        LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&SECOND);
+
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -145,7 +157,7 @@ pub async fn capture_logs<T>(future: impl Future<Output = T>) -> (T, Vec<String>
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let status = std::env::args().nth(1).ok_or("usage: STATUS")?;
     let service = FakeService::start(status.parse()?, Duration::ZERO).await?;
-    let users = service.users()?;
+    let users = service.users(LIMIT)?;
     let (exists, logs) = capture_logs(users.exists("ada")).await;
     println!("requests: {}", service.requests().join(", "));
     println!("logs: {}", logs.join(", "));
@@ -159,7 +171,7 @@ mod tests {
 
     use reqwest::StatusCode;
 
-    use super::{FakeService, capture_logs};
+    use super::{FakeService, LIMIT, capture_logs};
 
     type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -172,7 +184,7 @@ mod tests {
             (StatusCode::INTERNAL_SERVER_ERROR, None),
         ] {
             let service = FakeService::start(status, Duration::ZERO).await?;
-            let exists = service.users()?.exists("ada").await;
+            let exists = service.users(LIMIT)?.exists("ada").await;
             // The message names the row, as pytest's report does.
             assert_eq!(exists.ok(), expected, "{status}");
             assert_eq!(service.requests(), ["HEAD /ada"], "{status}");
@@ -184,7 +196,8 @@ mod tests {
     async fn times_out() -> Result<(), BoxError> {
         let delay = Duration::from_secs(60);
         let service = FakeService::start(StatusCode::OK, delay).await?;
-        let exists = service.users()?.exists("ada").await;
+        let users = service.users(Duration::from_millis(100))?;
+        let exists = users.exists("ada").await;
         assert!(exists.is_err_and(|error| error.is_timeout()));
         Ok(())
     }
@@ -192,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn logs_an_unknown_user() -> Result<(), BoxError> {
         let service = FakeService::start(StatusCode::NOT_FOUND, Duration::ZERO).await?;
-        let (exists, logs) = capture_logs(service.users()?.exists("bob")).await;
+        let (exists, logs) = capture_logs(service.users(LIMIT)?.exists("bob")).await;
         assert!(!exists?);
         assert_eq!(logs, ["no user bob"]);
         Ok(())

@@ -8,9 +8,12 @@ use tokio::join;
 
 use crate::from_pytest::{FakeService, capture_logs};
 
+/// A limit that is not reached.
+const LIMIT: Duration = Duration::from_secs(30);
+
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let slow = FakeService::start(StatusCode::OK, Duration::from_secs(60)).await?;
-    let users = slow.users()?;
+    let users = slow.users(Duration::from_millis(300))?;
     // Where TLS is compiled in, a client takes some milliseconds to build: meanwhile.
     let others = async {
         let mut others = Vec::new();
@@ -18,7 +21,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             let delay = Duration::from_millis(delay);
             let service =
                 FakeService::start(StatusCode::from_u16(status)?, delay).await?;
-            others.push((status, service.users()?, service));
+            others.push((status, service.users(LIMIT)?, service));
         }
         Ok::<_, Box<dyn Error + Send + Sync>>(others)
     };

@@ -10,14 +10,16 @@ use tracing::warn;
 
 use crate::from_pytest::{FakeService, capture_logs};
 
+const LIMIT: Duration = Duration::from_secs(30);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::test]
 async fn a_dropped_service_accepts_no_more() -> Result<(), BoxError> {
     let service = FakeService::start(StatusCode::OK, Duration::ZERO).await?;
-    let users = service.users()?;
+    let users = service.users(LIMIT)?;
     assert!(users.exists("ada").await?);
-    let another = service.users()?;
+    let another = service.users(LIMIT)?;
     drop(service);
     // The aborted task drops the listener when it runs next.
     let stops = async {
@@ -35,7 +37,7 @@ async fn a_dropped_service_accepts_no_more() -> Result<(), BoxError> {
 async fn the_fake_records_a_thousand_requests() -> Result<(), BoxError> {
     let service = FakeService::start(StatusCode::NO_CONTENT, Duration::ZERO).await?;
     assert!(service.requests().is_empty());
-    let users = Arc::new(service.users()?);
+    let users = Arc::new(service.users(LIMIT)?);
     let mut tasks = JoinSet::new();
     for task in 0..10 {
         let users = Arc::clone(&users);
@@ -68,6 +70,35 @@ async fn concurrent_captures_do_not_mix() {
         });
     }
     tasks.join_all().await;
+}
+
+/// In a process of its own: in this one, other tests have subscribers.
+#[test]
+fn a_line_that_another_test_runs_first_is_captured() {
+    fn line() {
+        warn!("the line");
+    }
+
+    const ALONE: &str = "CAPTURE_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime");
+        let ((), logs) = runtime.block_on(capture_logs(async {
+            // A test that captures nothing.
+            std::thread::spawn(line).join().expect("no panic");
+            line();
+        }));
+        assert_eq!(logs, ["the line"]);
+        return;
+    }
+    let name = "tests::from_pytest::a_line_that_another_test_runs_first_is_captured";
+    let run = std::process::Command::new(std::env::current_exe().expect("a path"))
+        .args(["--exact", name])
+        .env(ALONE, "1")
+        .output()
+        .expect("the test runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 #[tokio::test]
