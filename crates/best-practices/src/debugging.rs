@@ -1,9 +1,13 @@
 //! Debug a hang: print each task and where it waits, with async-backtrace.
 //!
 //! Without flags, Tokio shows no stack of a task. Put `#[framed]` on the async functions
-//! that matter: `taskdump_tree` is then `all_tasks` and `print_call_graph` in one, with
-//! file and line. Print the tree when a deadline has passed, or on a signal. Functions
-//! without `#[framed]` are left out.
+//! that matter: `taskdump_tree(false)` is then `all_tasks` and `print_call_graph` in one,
+//! with file and line. Print the tree when a deadline has passed, or on a signal.
+//! Functions without `#[framed]` are left out.
+//!
+//! Trap: `taskdump_tree(true)` (`wait_for_running_tasks`) waits for each running poll. If
+//! one never ends, the dump hangs, and no framed task can begin or end. With `false`, a
+//! running task is shown as `[POLLING]`.
 //!
 //! Trap: a `timeout` that expires drops its future, so the dump no longer shows it. Put
 //! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
@@ -58,10 +62,12 @@ pub async fn take_back(shop: Arc<Shop>) {
     *till -= 1;
 }
 
-/// Returns the functions that each task is in, from the outermost. A service logs
-/// `async_backtrace::taskdump_tree(false)` instead: the same with file and line.
+/// Returns the functions that each task is in, from the outermost, and `[POLLING]` for a
+/// task that is running. A service logs `async_backtrace::taskdump_tree(false)`: the same
+/// with file and line.
 pub fn waiting() -> Vec<String> {
-    let trees = async_backtrace::tasks().map(|task| task.pretty_tree(true));
+    // `true` would wait for a task that is being polled, and hold up the others.
+    let trees = async_backtrace::tasks().map(|task| task.pretty_tree(false));
     let mut tasks: Vec<String> = trees
         .map(|tree| tree.lines().map(function).collect::<Vec<_>>().join(" > "))
         .collect();
@@ -71,6 +77,9 @@ pub fn waiting() -> Vec<String> {
 
 /// Returns `sell` for the line `╼ shop::sell::{{closure}} at src/main.rs:42:1`.
 fn function(line: &str) -> &str {
+    if line.ends_with("[POLLING]") {
+        return "[POLLING]";
+    }
     let path = line.split("::{{closure}}").next().unwrap_or(line);
     path.rsplit("::").next().unwrap_or(path)
 }

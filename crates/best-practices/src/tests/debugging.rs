@@ -1,14 +1,49 @@
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use async_backtrace::framed;
+use tokio::runtime::Builder;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::debugging::{Shop, sell, take_back, waiting};
 
+/// The list of framed tasks is one for the process.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// The trap: the dump neither waits for a poll that does not end, nor stops the others.
+#[test]
+fn a_task_that_blocks_is_shown_as_polling() {
+    #[framed]
+    async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
+        begun.send(()).expect("it is received");
+        let _ = released.recv();
+    }
+    #[framed]
+    async fn healthy() {}
+
+    let _alone = ALONE.blocking_lock();
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let run = || Builder::new_current_thread().build().expect("a runtime");
+    let blocked = thread::spawn(move || run().block_on(blocks(begun, released)));
+    has_begun.recv().expect("it begins");
+
+    let (report, reports) = mpsc::channel();
+    thread::spawn(move || report.send(waiting()));
+    let listed = reports.recv_timeout(Duration::from_secs(30));
+    assert_eq!(listed.expect("no wait"), ["blocks > [POLLING]"]);
+    run().block_on(healthy());
+    drop(release);
+    blocked.join().expect("no panic");
+}
+
 /// A thousand tasks on four threads: all are listed while they wait, none after that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_tasks_and_no_more() {
+    let _alone = ALONE.lock().await;
     let mut tasks = JoinSet::new();
     for _ in 0..500 {
         let shop = Arc::new(Shop::default());
