@@ -6,8 +6,9 @@
 //!
 //! Bounds: one entry for each tracked task, and one for each running step.
 //!
-//! Trap: a task that waits for the signal prints nothing while all threads of its runtime
-//! are blocked. `dump_on_signal` has a thread and a runtime of its own.
+//! Trap: A task that waits for the signal may print nothing while one thread of its
+//! runtime is blocked: signals come the same way as sockets (`blocking_vs_async`).
+//! `dump_on_signal` has its own thread and runtime.
 //!
 //! In production: `async-backtrace` lists functions with their lines. `Handle::dump()` of
 //! Tokio needs `--cfg tokio_unstable`, the feature `taskdump` and Linux.
@@ -143,7 +144,8 @@ impl fmt::Display for Running {
 }
 
 /// Starts a thread that calls `report` with a dump at each SIGUSR1, as `kill -USR1 PID`
-/// sends it. The thread runs until the process ends.
+/// sends it. The thread runs until the process ends, even if `report` panics, as
+/// `eprintln!` does when stderr is closed.
 ///
 /// # Errors
 ///
@@ -153,6 +155,8 @@ pub fn dump_on_signal(
     tasks: Tasks,
     report: impl Fn(Vec<Running>) + Send + 'static,
 ) -> io::Result<()> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use tokio::runtime::Builder;
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -164,7 +168,8 @@ pub fn dump_on_signal(
             // From here on the signal does not end the process.
             let _ = listening.send(());
             while signals.recv().await.is_some() {
-                report(tasks.dump());
+                let call = || report(tasks.dump());
+                let _ = catch_unwind(AssertUnwindSafe(call));
             }
             Ok(())
         })

@@ -1,10 +1,11 @@
 //! Find what blocks the runtime: a watchdog thread reports a poll that does not end.
 //!
-//! A poll should take less than a millisecond; a poll that blocks keeps its thread from
-//! all other tasks. `Watchdog::watch` wraps a future and notes when each poll begins. A
-//! thread reports a poll that runs too long, also one that never ends. The warning of
-//! asyncio's debug mode (`slow_callback_duration`) comes when the step has ended. A call
-//! in `spawn_blocking` is no poll, and is not reported.
+//! A poll should take less than a millisecond. A poll that blocks one thread may stop all
+//! timers and sockets of the program (`blocking_vs_async`). `Watchdog::watch` wraps a
+//! future and notes when each poll begins. A thread reports a poll that runs too long,
+//! even one that never ends. The warning of asyncio's debug mode
+//! (`slow_callback_duration`) comes when the step has ended. A call in `spawn_blocking`
+//! is no poll, and is not reported.
 //!
 //! Bounds: one entry for each poll that is running; each poll takes a lock twice.
 //!
@@ -20,6 +21,7 @@
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -28,7 +30,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 /// The polls that are running, each with the name of its future and when it began.
 #[derive(Debug, Default)]
@@ -64,7 +65,8 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Starts the thread. The thread looks four times within each `limit`, and calls
-    /// `report` once for each poll that then has run for `limit` or longer.
+    /// `report` once for each poll that then has run for `limit` or longer. If `report`
+    /// panics, as `eprintln!` does when stderr is closed, the thread keeps watching.
     ///
     /// # Panics
     ///
@@ -85,7 +87,8 @@ impl Watchdog {
                 reported.retain(|id| slow.contains_key(id));
                 for (id, (name, began)) in slow {
                     if reported.insert(id) {
-                        report(&name, began.elapsed());
+                        let call = || report(&name, began.elapsed());
+                        let _ = catch_unwind(AssertUnwindSafe(call));
                     }
                 }
             }
@@ -119,17 +122,16 @@ impl Watchdog {
 }
 
 fn print_labels() {
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(900));
     println!("labels printed");
 }
 
 #[tokio::main]
 async fn main() -> Result<(), tokio::task::JoinError> {
-    let limit = Duration::from_millis(100);
+    let limit = Duration::from_millis(400);
     let watchdog = Watchdog::start(limit, |name, _| println!("slow: {name}"));
 
-    println!("A task that blocks for 0.3 s, and a limit of 0.1 s:");
-    sleep(Duration::from_millis(50)).await;
+    println!("A task that blocks for 0.9 s, and a limit of 0.4 s:");
     let labels = watchdog.watch("labels", async { print_labels() });
     tokio::spawn(labels).await?;
 

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::task_dump::{Tasks, dump_on_signal, step};
+use crate::task_dump::{Running, Tasks, dump_on_signal, step};
 
 const TENTH: Duration = Duration::from_millis(100);
 
@@ -25,12 +25,21 @@ async fn place_order(stock: Arc<Mutex<u32>>) {
     *stock -= 1;
 }
 
+/// As `Display` does, with a bound in place of the age, which is not the same each time.
+fn print_with_bounds(running: &Running, indent: usize) {
+    let tenths = if running.age >= 2 * TENTH { 2 } else { 0 };
+    println!("{:indent$}{} (0.{tenths} s or more)", "", running.name);
+    for step in &running.steps {
+        print_with_bounds(step, indent + 2);
+    }
+}
+
 pub async fn run() -> io::Result<()> {
     let (tasks, dumped) = (Tasks::default(), Arc::new(Notify::new()));
     let is_dumped = Arc::clone(&dumped);
     dump_on_signal(tasks.clone(), move |dump| {
         for task in dump {
-            print!("{task}");
+            print_with_bounds(&task, 0);
         }
         is_dumped.notify_one();
     })?;

@@ -149,6 +149,7 @@ fn on_a_signal_while_the_runtime_is_blocked() {
     let tasks = Tasks::default();
     let report_names = move |dump: Vec<Running>| {
         report.send(names(&dump, ", ")).expect("somebody listens");
+        panic!("as scheduled");
     };
     dump_on_signal(tasks.clone(), report_names).expect("a thread");
     let (block, is_blocked) = mpsc::channel();
@@ -176,6 +177,7 @@ fn on_a_signal_while_the_runtime_is_blocked() {
         });
     });
     is_blocked.recv_timeout(LONG).expect("it blocks");
+    // The first report panics, and there is a second one.
     for _ in 0..2 {
         raise();
         let names = reports.recv_timeout(LONG);

@@ -46,6 +46,22 @@ fn a_poll_that_never_ends_is_reported_once_and_while_it_runs() {
     assert_eq!(ended, Err(RecvTimeoutError::Disconnected));
 }
 
+#[test]
+fn a_report_that_panics_is_not_the_last_one() {
+    let (report, reports) = mpsc::channel();
+    let watchdog = Watchdog::start(LIMIT, move |name, _| {
+        report.send(name.to_owned()).expect("somebody listens");
+        assert_ne!(name, "first", "the report panics");
+    });
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    for name in ["first", "second"] {
+        let reports = &reports;
+        let blocks = async { reports.recv_timeout(Duration::from_secs(30)) };
+        let blocks = watchdog.watch(name, blocks);
+        assert_eq!(runtime.block_on(blocks).as_deref(), Ok(name));
+    }
+}
+
 /// A blocking call in a thread is no poll, even with the name of the request around it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn spawn_blocking_is_not_reported() {
