@@ -59,7 +59,8 @@ fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
 
 /// Returns a subscriber that writes each event as a line of JSON, and the handle that
 /// changes its filter. `time` writes the time of a line, as
-/// `tracing_subscriber::fmt::time::SystemTime` does.
+/// `tracing_subscriber::fmt::time::SystemTime` does. Do not name a field `timestamp`,
+/// `level`, `target` or `span`: the key would be in the line twice.
 ///
 /// # Errors
 ///

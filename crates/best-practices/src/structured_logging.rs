@@ -33,6 +33,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// filter is as in `RUST_LOG`, such as `warn,shop::orders=debug`. Invalid parts are left
 /// out. Where the filter names no level, it is INFO.
 ///
+/// Do not name a field `level` or `span`: the key would be in the line twice.
+///
 /// Each line is one call of `write_all`. Lines have no time, because the collector
 /// (journald, Docker) adds one. Remove `without_time` to write it.
 pub fn subscriber<W>(filter: &str, writer: W) -> impl Subscriber + Send + Sync

@@ -148,3 +148,30 @@ async fn a_thousand_tasks_while_the_filter_changes() {
         assert_eq!(line["span"]["id"], line["expected"], "{line}");
     }
 }
+
+/// Why a field needs another name: most parsers take the last of two keys.
+#[tokio::test]
+async fn a_field_with_the_name_of_a_key_makes_the_key_twice() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let logs = json_logs("", SystemTime, move || writer.clone());
+    let (subscriber, _) = logs.expect("a valid filter");
+    let events = async {
+        let event = async {
+            info!(
+                level = "low",
+                target = "x",
+                timestamp = 0,
+                span = 1,
+                "water"
+            );
+        };
+        event.instrument(request(1)).await;
+    };
+    events.with_subscriber(subscriber).await;
+    let bytes = captured.0.lock().expect("nobody panics").clone();
+    let line = String::from_utf8(bytes).expect("UTF-8");
+    for key in ["timestamp", "level", "target", "span"] {
+        assert_eq!(line.matches(&format!("\"{key}\":")).count(), 2, "{line}");
+    }
+}

@@ -217,3 +217,21 @@ async fn no_value_forges_a_line() {
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["name"], forged);
 }
+
+/// Why a field needs another name: most parsers take the last of two keys.
+#[tokio::test]
+async fn a_field_with_the_name_of_a_key_makes_the_key_twice() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = subscriber("", move || writer.clone());
+    let events = async {
+        let event = async { info!(level = "low", span = 1, "water") };
+        event.instrument(request(1)).await;
+    };
+    events.with_subscriber(subscriber).await;
+    let bytes = captured.0.lock().expect("nobody panics").clone();
+    let line = String::from_utf8(bytes).expect("UTF-8");
+    for key in ["level", "span"] {
+        assert_eq!(line.matches(&format!("\"{key}\":")).count(), 2, "{line}");
+    }
+}
