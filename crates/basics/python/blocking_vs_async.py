@@ -2,7 +2,7 @@ import asyncio
 import threading
 import time
 
-DOWNLOAD = 0.25
+DOWNLOAD = 0.35
 
 
 def download_file(filename):

@@ -35,4 +35,4 @@ async def worker(name, delay):
     print(f"{name}: done")
 
 
-run_all(worker("A", 0.1), worker("B", 0.15))
+run_all(worker("A", 0.2), worker("B", 0.3))

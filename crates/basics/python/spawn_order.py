@@ -3,7 +3,7 @@ import time
 
 
 def compute():
-    time.sleep(0.2)
+    time.sleep(0.5)
     print("The code after the spawn is done")
 
 

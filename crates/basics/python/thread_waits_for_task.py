@@ -21,19 +21,27 @@ def wait_or_cancel(future, limit):
 
 def in_a_thread(loop):
     print("Two tasks with a time limit:")
-    for name, seconds in [("Ada", 0.1), ("Ben", 0.9)]:
+    for name, seconds, limit in [("Ada", 0.1, 100 * LIMIT), ("Ben", 60, LIMIT)]:
         future = asyncio.run_coroutine_threadsafe(look_up(name, seconds), loop)
         try:
-            print(f"The task has {wait_or_cancel(future, LIMIT)}")
+            print(f"The task has {wait_or_cancel(future, limit)}")
         except CancelledError:
             print("Cancelled")
 
     print("A wait that times out, and the task keeps running:")
-    future = asyncio.run_coroutine_threadsafe(look_up("Cleo", 0.3), loop)
+    go = asyncio.Event()
+
+    async def look_up_later():
+        # Stands for a look-up that takes longer than the limit.
+        await go.wait()
+        return await look_up("Cleo", 0.1)
+
+    future = asyncio.run_coroutine_threadsafe(look_up_later(), loop)
     try:
         print(f"The task has {future.result(LIMIT)}")
     except TimeoutError:
         print("Not yet")
+    loop.call_soon_threadsafe(go.set)
     print(f"The task has {future.result()}")
 
 
@@ -48,7 +56,7 @@ async def main():
     await asyncio.to_thread(in_a_thread, loop)
 
     print("A thread cancels a task that async code awaits:")
-    task = asyncio.create_task(look_up("Dan", 0.9))
+    task = asyncio.create_task(look_up("Dan", 60))
     threading.Thread(target=cancel_after, args=(LIMIT, task, loop)).start()
     try:
         print(f"The task has {await task}")

@@ -25,7 +25,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 use tokio::{join, spawn};
 
-const DOWNLOAD: Duration = Duration::from_millis(250);
+const DOWNLOAD: Duration = Duration::from_millis(350);
 
 /// Blocks its thread until the download is complete.
 fn download_file(filename: &str) -> String {

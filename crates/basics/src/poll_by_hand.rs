@@ -118,7 +118,7 @@ async fn worker(name: &str, millis: u64) {
 }
 
 pub fn main() {
-    run_all(vec![Box::pin(worker("A", 100)), Box::pin(worker("B", 150))]);
+    run_all(vec![Box::pin(worker("A", 200)), Box::pin(worker("B", 300))]);
 }
 
 //@ clock: real

@@ -24,7 +24,7 @@ use tokio::task::JoinError;
 
 /// Stands for work that awaits nothing.
 fn compute() {
-    thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(500));
     println!("The code after the spawn is done");
 }
 

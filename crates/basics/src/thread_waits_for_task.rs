@@ -24,6 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
@@ -71,15 +72,18 @@ fn show(result: Result<String, JoinError>) -> Result<(), JoinError> {
 
 fn in_a_thread(handle: &Handle) -> Result<(), Failure> {
     println!("Two tasks with a time limit:");
-    for (name, millis) in [("Ada", 100), ("Ben", 900)] {
-        let task = handle.spawn(look_up(name, millis));
-        show(wait_or_cancel(handle, task, LIMIT))?;
-    }
+    let task = handle.spawn(look_up("Ada", 100));
+    show(wait_or_cancel(handle, task, 100 * LIMIT))?;
+    let task = handle.spawn(look_up("Ben", 60_000));
+    show(wait_or_cancel(handle, task, LIMIT))?;
 
     println!("A wait that times out, and the task keeps running:");
     let (sender, receiver) = mpsc::sync_channel(1);
+    let (go, may_go) = oneshot::channel::<()>();
     handle.spawn(async move {
-        let found = look_up("Cleo", 300).await;
+        // Stands for a look-up that takes longer than the limit.
+        let _ = may_go.await;
+        let found = look_up("Cleo", 100).await;
         // There is room for one, so this does not block. It fails if nobody receives.
         let _ = sender.send(found);
     });
@@ -87,6 +91,7 @@ fn in_a_thread(handle: &Handle) -> Result<(), Failure> {
         Err(mpsc::RecvTimeoutError::Timeout) => println!("Not yet"),
         found => println!("The task has {}", found?),
     }
+    drop(go);
     println!("The task has {}", receiver.recv()?);
     Ok(())
 }
@@ -106,7 +111,7 @@ async fn main() -> Result<(), Failure> {
     ended.map_err(|_panic| "the thread panicked")??;
 
     println!("A thread cancels a task that async code awaits:");
-    let task = tokio::spawn(look_up("Dan", 900));
+    let task = tokio::spawn(look_up("Dan", 60_000));
     let abort = task.abort_handle();
     thread::spawn(move || cancel_after(LIMIT, &abort));
     Ok(show(task.await)?)
