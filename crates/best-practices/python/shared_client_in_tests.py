@@ -57,22 +57,14 @@ async def test(body):
 
 
 async def main():
-    loop = asyncio.get_running_loop()
-    first = loop.time() + 0.4
-
-    async def part(number):
-        await asyncio.sleep(first + number * 0.4 - loop.time())
-
     async with start_server() as server:
         url = f"{server.url}/hello"
 
-        await part(0)
         print("One client, one test after the other:")
         await test(fetch_with_shared("first", url))
         await test(fetch_with_shared("second", url))
         await test(close_shared())
 
-        await part(1)
         print("One client, and the first test ends before the second:")
         server.new_connections()
         async with asyncio.TaskGroup() as group:
@@ -83,13 +75,11 @@ async def main():
         print(f"connections: {server.new_connections()}")
         await test(close_shared())
 
-        await part(2)
         print("A client for each test:")
         await test(fetch_with_own("first", url))
         await test(fetch_with_own("second", url))
         print(f"connections: {server.new_connections()}")
 
-        await part(3)
         print("One client, and one runtime for all tests:")
         await asyncio.to_thread(tests_in_one_loop, url)
         print(f"connections: {server.new_connections()}")

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 
-def make_app(upstream):
+def make_app(upstream, begun, ended):
     """The app under test. Its upstream takes that many seconds to make a report."""
 
     async def item(request):
@@ -26,6 +26,7 @@ def make_app(upstream):
         raise HTTPException(404, detail="no such item")
 
     async def report(request):
+        begun.set()
         try:
             async with asyncio.timeout(30):
                 await asyncio.sleep(upstream)
@@ -38,10 +39,11 @@ def make_app(upstream):
 
     async def slow(request):
         try:
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1)
             print("the handler has answered")
         finally:
             print("the handler has ended")
+            ended.set()
         return PlainTextResponse()
 
     return Starlette(
@@ -86,14 +88,8 @@ async def ask(client, path):
 
 async def main():
     logging.basicConfig(level=logging.CRITICAL)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    async def part(number):
-        await asyncio.sleep(start + 0.5 * number - loop.time())
-
-    app = make_app(0.2)
-    await part(1)
+    begun, ended = asyncio.Event(), asyncio.Event()
+    app = make_app(0.2, begun, ended)
     print("Without a socket:")
     async with client_without_socket(app) as client:
         await ask(client, "/items/1")
@@ -114,26 +110,23 @@ async def main():
         # The first request over a socket takes longer: it imports modules.
         await client.get("/items/1")
 
-        await part(2)
         print("With a socket:")
         for path in ["/address", "/items/4", "/items/1"]:
             await ask(client, path)
 
-        await part(3)
         print("A client that leaves after 0.2 s:")
         try:
             await client.get("/slow", timeout=0.2)
         except httpx.ReadTimeout:
             print("/slow: the client has left")
+        await ended.wait()
 
-        await part(4)
         print("A shutdown during a request:")
         last = asyncio.create_task(ask(client, "/report"))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         await server.aclose()
         await last
 
-        await part(5)
         print("After the shutdown:")
         await ask(client, "/items/1")
 

@@ -12,8 +12,9 @@ use axum::serve::ListenerExt;
 use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::shared_client_in_tests::{RUNTIME, client, with_sources};
@@ -43,12 +44,9 @@ async fn fetch_and_print(name: &str, client: &Client, url: &str) {
 }
 
 pub async fn run() -> Result<(), BoxError> {
-    let part = Duration::from_millis(400);
-    let mut part = interval_at(Instant::now() + part, part);
     let server = Server::start().await?;
     let url = format!("{}/hello", server.url);
 
-    part.tick().await;
     println!("One client, one test after the other:");
     for name in ["first", "second"] {
         let url = url.clone();
@@ -56,24 +54,26 @@ pub async fn run() -> Result<(), BoxError> {
         spawn_blocking(body).await??;
     }
 
-    part.tick().await;
     println!("One client, and the first test ends before the second:");
     server.new_connections();
-    let url_of_first = url.clone();
+    let (url_of_first, begun) = (url.clone(), Arc::clone(&server.slow_begins));
+    let (free, is_free) = oneshot::channel();
     let first = spawn_blocking(move || {
-        test(async {
+        test(async move {
             fetch_and_print("first", &CLIENT, &url_of_first).await;
-            sleep(Duration::from_millis(200)).await;
+            // The connection can be used again a moment after the answer.
+            sleep(Duration::from_millis(100)).await;
+            let _ = free.send(());
+            begun.notified().await;
         })
     });
-    sleep(Duration::from_millis(100)).await;
+    is_free.await?;
     let slow = format!("{}/slow", server.url);
     let second = spawn_blocking(move || test(fetch_and_print("second", &CLIENT, &slow)));
     first.await??;
     second.await??;
     println!("connections: {}", server.new_connections());
 
-    part.tick().await;
     println!("A client for each test:");
     for name in ["first", "second"] {
         let url = url.clone();
@@ -82,7 +82,6 @@ pub async fn run() -> Result<(), BoxError> {
     }
     println!("connections: {}", server.new_connections());
 
-    part.tick().await;
     println!("One client, and one runtime for all tests:");
     let shared = client();
     for name in ["first", "second"] {
@@ -101,19 +100,22 @@ pub async fn run() -> Result<(), BoxError> {
 /// A server that counts its connections.
 pub struct Server {
     pub url: String,
+    slow_begins: Arc<Notify>,
     connections: Arc<AtomicUsize>,
     _task: AbortOnDropHandle<io::Result<()>>,
 }
 
 impl Server {
     pub async fn start() -> io::Result<Self> {
-        let app = Router::new().route("/hello", get("hello")).route(
-            "/slow",
-            get(async || {
-                sleep(Duration::from_millis(200)).await;
-                "slow"
-            }),
-        );
+        let slow_begins = Arc::<Notify>::default();
+        let begins = Arc::clone(&slow_begins);
+        let slow = get(async move || {
+            begins.notify_one();
+            sleep(Duration::from_secs(10)).await;
+            "slow"
+        });
+        let app = Router::new().route("/hello", get("hello"));
+        let app = app.route("/slow", slow);
         let connections = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -125,6 +127,7 @@ impl Server {
         let _task = AbortOnDropHandle::new(task);
         Ok(Self {
             url,
+            slow_begins,
             connections,
             _task,
         })

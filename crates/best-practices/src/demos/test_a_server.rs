@@ -10,7 +10,8 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use reqwest::Client;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use crate::test_a_server::{TestServer, call};
 
@@ -35,7 +36,13 @@ async fn item(Path(id): Path<u32>) -> Result<String, (StatusCode, &'static str)>
     }
 }
 
+/// The handler of `/report` has begun.
+static BEGUN: Notify = Notify::const_new();
+/// The handler of `/slow` has ended.
+static ENDED: Notify = Notify::const_new();
+
 async fn report(State(upstream): State<Duration>) -> Result<&'static str, StatusCode> {
+    BEGUN.notify_one();
     let fetch = timeout(Duration::from_secs(30), sleep(upstream));
     fetch.await.map_err(|_| StatusCode::GATEWAY_TIMEOUT)?;
     Ok("the report")
@@ -47,7 +54,7 @@ async fn address(ConnectInfo(client): ConnectInfo<SocketAddr>) -> String {
 
 async fn slow() {
     let _guard = LogOnDrop;
-    sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_secs(1)).await;
     println!("the handler has answered");
 }
 
@@ -56,6 +63,7 @@ struct LogOnDrop;
 impl Drop for LogOnDrop {
     fn drop(&mut self) {
         println!("the handler has ended");
+        ENDED.notify_one();
     }
 }
 
@@ -64,7 +72,7 @@ fn client() -> Result<Client, reqwest::Error> {
     Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
-        .timeout(Duration::from_secs(20))
+        .timeout(Duration::from_secs(30))
         .build()
 }
 
@@ -82,13 +90,9 @@ fn print(path: &str, answer: Answer) {
 }
 
 pub async fn run() -> Result<(), BoxError> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_millis(500));
     let app = app(Duration::from_millis(200));
     let client = client()?;
 
-    part.tick().await;
     println!("Without a socket:");
     for path in ["/items/1", "/items/9"] {
         print(path, call(app.clone(), path).await);
@@ -100,32 +104,29 @@ pub async fn run() -> Result<(), BoxError> {
     let mock = MockConnectInfo(SocketAddr::from(([10, 0, 0, 1], 80)));
     print("/address", call(app.clone().layer(mock), "/address").await);
 
-    part.tick().await;
     println!("With a socket:");
     let server = TestServer::start(app).await?;
     for path in ["/address", "/items/4", "/items/1"] {
         print(path, ask(&client, server.address, path).await);
     }
 
-    part.tick().await;
     println!("A client that leaves after 0.2 s:");
     let answer = ask(&client, server.address, "/slow");
     if timeout(Duration::from_millis(200), answer).await.is_err() {
         println!("/slow: the client has left");
     }
+    ENDED.notified().await;
 
-    part.tick().await;
     println!("A shutdown during a request:");
     let last = tokio::spawn({
         let (client, address) = (client.clone(), server.address);
         async move { print("/report", ask(&client, address, "/report").await) }
     });
-    sleep(Duration::from_millis(100)).await;
+    BEGUN.notified().await;
     let address = server.address;
     server.shut_down().await?;
     last.await?;
 
-    part.tick().await;
     println!("After the shutdown:");
     print("/items/1", ask(&client, address, "/items/1").await);
     Ok(())
