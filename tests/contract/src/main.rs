@@ -8,10 +8,16 @@ extern crate runner;
 extern crate harness as tokio;
 
 // Groups
+mod asyncio_futures;
+mod gather_and_wait;
+mod locks;
+mod main_body;
 mod newer_python;
 mod queue_shutdown;
 mod queues;
 mod stream_end;
+mod task_groups;
+mod tasks;
 mod timeouts;
 mod timeouts_real;
 

@@ -9,7 +9,6 @@
 //! differs: a timeout drops a future; in asyncio it cancels a task, which may answer
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -18,21 +17,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::support::deadlines::Deadline;
 use crate::support::timeouts::join_or_stop;
-use crate::support::{millis, settle, try_out};
-
-/// What has happened, in order.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<&'static str>>>);
-
-impl Log {
-    fn note(&self, text: &'static str) {
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn told(&self) -> String {
-        self.0.lock().unwrap().join(", ")
-    }
-}
+use crate::support::{Log, millis, settle, try_out};
 
 /// Notes its end: this is where a program of asyncio has `finally`.
 struct Cleanup(Log, &'static str);
