@@ -1,12 +1,10 @@
-//! `cargo xtask port`: what it finds in Python programs, and its whole report of one.
-//! `SNAPSHOTS=overwrite` writes the report again: it quotes tables and headers.
+//! `cargo xtask port`: what it finds in Python programs, and what it refuses.
 
 // A test fails by a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 
-use snapbox::file;
 use tests::{stderr, stdout};
 
 /// Names, types, patterns, files of every kind, and the twins.
@@ -29,24 +27,6 @@ fn what_it_finds() {
     let said = stdout(&output) + &stderr(&output);
     assert!(output.status.success() && said.contains("Ran "), "{said}");
     assert!(!said.contains("Ran 0 tests"), "{said}");
-}
-
-/// What is reported of a program in `tests/tests/port`.
-fn report(program: &str) -> String {
-    let mut xtask = Command::new(tests::xtask());
-    let xtask = xtask.args(["port", program]).env("COLUMNS", "90");
-    let output = xtask.current_dir(tests::root().join("tests/tests/port"));
-    let output = output.output().unwrap();
-    assert_eq!(
-        (output.status.code(), stderr(&output)),
-        (Some(0), String::new())
-    );
-    stdout(&output)
-}
-
-#[test]
-fn a_web_service() {
-    snapbox::assert_data_eq!(report("service.py"), file!["port/service.txt"].raw());
 }
 
 #[test]
