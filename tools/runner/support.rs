@@ -1,5 +1,5 @@
-//! What the tests of several sections need. A copy takes the whole file.
-#![allow(dead_code, reason = "not every copy needs all of it")]
+//! What the tests of several sections need. Each includes the file by its path.
+#![allow(dead_code, reason = "not every section needs all of it")]
 
 use std::env;
 use std::pin::pin;
