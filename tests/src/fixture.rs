@@ -95,6 +95,13 @@ impl Fixture {
         ] {
             self.files.insert(path.to_owned(), read(&root().join(path)));
         }
+        // The column that leads to examples, which are not here.
+        if let Some(names) = self.files.get_mut("docs/asyncio-api.tsv") {
+            let names_alone = names
+                .lines()
+                .map(|row| row.rsplit_once('\t').unwrap_or_default());
+            *names = names_alone.map(|(row, _)| format!("{row}\n")).collect();
+        }
         self.files
             .insert("tools/python/requirements.txt".to_owned(), String::new());
 

@@ -1,11 +1,10 @@
-//! `asyncio-to-tokio` answers where there is no clone, no network and nothing in the cache.
+//! `asyncio-to-tokio` answers where there is no clone, no network and no cache.
 
 // A test fails by a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use catalog::files::entries;
 use catalog::workspace::cargo;
@@ -24,46 +23,32 @@ impl Reader {
         let built = build(command, "asyncio-to-tokio");
         let dir = tempfile::tempdir().unwrap();
         fs::copy(built, dir.path().join("program")).unwrap();
+        fs::create_dir(dir.path().join("temporary")).unwrap();
         fs::create_dir(dir.path().join("work")).unwrap();
         Self { dir }
     }
 
     /// Cargo is not on the path, nor a Python.
-    fn start(&self, words: &[&str]) -> Child {
+    fn run(&self, words: &[&str]) -> Output {
         let mut command = Command::new(self.dir.path().join("program"));
         let command = command
             .args(words)
             .current_dir(self.dir.path().join("work"));
-        let cache = self.dir.path().join("cache");
-        let command = command.env_clear().env("XDG_CACHE_HOME", &cache);
-        let command = command.env("PATH", self.dir.path());
-        let command = command.env("LOCALAPPDATA", cache).stdin(Stdio::null());
+        let temporary = self.dir.path().join("temporary");
+        let command = command.env_clear().env("TMPDIR", temporary);
+        let command = command.env("PATH", self.dir.path()).stdin(Stdio::null());
         // The port gets its Python by name.
         if words[0] == "port" && words[1..] != ["without"] {
             command.env("PYTHON", python().program());
             command.env("PATH", std::env::var_os("PATH").unwrap());
         }
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        self.start(words).wait_with_output().unwrap()
+        command.output().unwrap()
     }
 
     fn said(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {}", stderr(&output));
         stdout(&output)
-    }
-
-    /// Where the texts are.
-    fn unpacked(&self) -> PathBuf {
-        let dir = self.dir.path().join("cache/asyncio-to-tokio");
-        let [only] = &entries(&dir).unwrap()[..] else {
-            panic!("one folder is in {}", dir.display());
-        };
-        only.clone()
     }
 }
 
@@ -89,7 +74,8 @@ fn each_command_answers_outside_of_a_clone() {
     reader.said(&["copy", "connection_pool", "copy"]);
     let copy = reader.dir.path().join("work/copy");
     let copied = fs::read_to_string(copy.join("src/main.rs"));
-    assert_eq!(copied.unwrap(), source.unwrap());
+    // But for what only checks read.
+    assert!(source.unwrap().starts_with(&copied.unwrap()));
     let manifest = fs::read_to_string(copy.join("Cargo.toml")).unwrap();
     let mut in_clone = Command::new(tests::xtask());
     let in_clone = in_clone.args(["copy", "connection_pool", "--print-manifest"]);
@@ -134,60 +120,21 @@ fn a_wrong_call_is_told_with_exit_code_2() {
     }
 }
 
-/// Whether many start at once, or something has happened to the files.
+/// The texts name no folder of the machine on which they were packed, and stay in the
+/// program.
 #[test]
-fn the_texts_are_whole_at_each_start() {
-    let reader = Reader::new();
-    let started = [(); 8].map(|()| reader.start(&["list"]));
-    let said = started.map(|child| child.wait_with_output().unwrap());
-    for output in &said {
-        assert_eq!(stderr(output), "");
-        assert_eq!(output.stdout, said[0].stdout);
-    }
-    assert!(stdout(&said[0]).contains("basics/hello_async"));
-    let file = reader.unpacked().join("crates/basics/src/hello_async.rs");
-    let whole = fs::read_to_string(&file).unwrap();
-    let shown = reader.said(&["show", "hello_async"]);
-    for damage in ["", &whole.replace('a', "b")] {
-        fs::write(&file, damage).unwrap();
-        assert_eq!(reader.said(&["show", "hello_async"]), shown);
-        assert_eq!(fs::read_to_string(&file).unwrap(), whole);
-    }
-    fs::remove_dir_all(file.parent().unwrap()).unwrap();
-    assert_eq!(reader.said(&["show", "hello_async"]), shown);
-}
-
-#[test]
-fn a_cache_that_cannot_be_written_is_told() {
-    let reader = Reader::new();
-    fs::write(reader.dir.path().join("cache"), "a file").unwrap();
-    let output = reader.run(&["list"]);
-    let said = stderr(&output);
-    assert!(said.starts_with("error: cannot unpack into "), "{said}");
-    assert!(
-        said.contains(" to a folder that can be written: "),
-        "{said}"
-    );
-    assert_eq!((output.status.code(), &*stdout(&output)), (Some(1), ""));
-}
-
-/// What is unpacked names no folder of the machine on which it was packed.
-#[test]
-fn the_clone_is_not_in_the_texts() {
+fn nothing_is_left_behind_and_nothing_of_the_clone_is_in_it() {
     let reader = Reader::new();
     reader.said(&["list"]);
-    let (mut folders, mut files) = (vec![reader.unpacked()], 0);
-    let root = root().display().to_string();
-    while let Some(folder) = folders.pop() {
-        for path in entries(&folder).unwrap() {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            files += 1;
-            let text = fs::read_to_string(&path).unwrap();
-            assert!(!text.contains(&root), "{}", path.display());
-        }
+    let program = root().join("crates/basics/python/hello_async.py");
+    reader.said(&["port", &program.display().to_string()]);
+    let left = entries(reader.dir.path()).unwrap();
+    let names = left.iter().filter_map(|path| path.file_name()?.to_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["program", "temporary", "work"]);
+    for folder in ["temporary", "work"] {
+        assert_eq!(entries(&reader.dir.path().join(folder)).unwrap().len(), 0);
     }
-    assert!(files > 500, "{files} files");
+    let root = root().display().to_string();
+    let said = reader.said(&["show", "generator"]) + &reader.said(&["find", "gather"]);
+    assert!(!said.contains(&root), "{said}");
 }

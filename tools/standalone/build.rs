@@ -11,14 +11,13 @@ use anyhow::{Context as _, Result};
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use serde_json::Value;
 
-const PACKED: [&str; 7] = [
+const PACKED: [&str; 6] = [
     "Cargo.toml",
     "crates",
     "docs",
     "tools/python/port.py",
     "tools/python/port_types.tsv",
     "tools/python/uses.py",
-    "tools/runner/support.rs",
 ];
 
 fn main() -> Result<()> {
@@ -30,7 +29,7 @@ fn main() -> Result<()> {
         println!("cargo::rerun-if-changed={root}/{path}");
         pack(Path::new(root), path, &mut files)?;
     }
-    // The reader's folder takes the place of ours.
+    // The program says where the texts seem to be.
     let quoted = serde_json::to_string(root)?;
     let text = metadata.to_string();
     let text = text.replace(quoted.trim_matches('"'), "{root}");

@@ -12,7 +12,7 @@ use anyhow::Result;
 use catalog::workspace::{Workspace, cargo};
 use checks::Outcome;
 use clap::{Parser, Subcommand};
-use xtask::{Reading, exit_code};
+use reading::{Reading, exit_code};
 
 /// Checks, records, shows and lists the examples of this workspace.
 ///

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use catalog::compile_fail;
 use catalog::dependencies::code_name;
 use catalog::files::entries;
 use catalog::tables::{
-    self, ApiName, Block, Guide, Message, Neighbour, RustNames, Status,
+    self, ApiName, Block, Guide, Message, Neighbour, Question, Row, RustNames, Status,
 };
 use catalog::workspace::{Workspace, read_golden};
-use catalog::{compile_fail, questions};
 use serde::de::DeserializeOwned;
 
 fn root() -> PathBuf {
@@ -24,50 +24,27 @@ fn workspace() -> Workspace {
 
 fn table<T: DeserializeOwned>(path: &str) -> Vec<T> {
     let rows = tables::read(&root(), path).expect("each row has its columns");
+    assert!(!rows.is_empty(), "{path}");
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// A row of any table that leads to examples.
-#[derive(serde::Deserialize)]
-struct Leads {
-    examples: String,
-}
-
-/// Each example that a table names is there, and is named in full.
-#[test]
-fn every_row_leads_to_its_examples() {
-    let workspace = workspace();
-    for table in [
-        "asyncio-api",
-        "guides",
-        "messages",
-        "neighbours",
-        "port-patterns",
-        "rust-names",
-    ] {
-        let rows = tables::read::<Leads>(&root(), &format!("docs/{table}.tsv"));
-        for (place, row) in rows.expect("each row has its columns") {
-            for id in row.examples.split_whitespace() {
-                let example = workspace.example(id);
-                let example = example.unwrap_or_else(|e| panic!("{place}: {e}"));
-                assert_eq!(example.id(), id, "{place}");
-            }
-        }
-    }
+/// The rows of a table, of which there are some.
+fn rows<T: Row>() -> Vec<T> {
+    table(T::PATH)
 }
 
 /// No block of the guides that docs/guide-titles.tsv names is left out.
 #[test]
 fn every_block_of_the_guides_is_there() {
     let mut last = BTreeMap::new();
-    for Block { block, heading, .. } in table("docs/guides.tsv") {
+    for Block { block, heading, .. } in rows() {
         assert!(!heading.is_empty(), "{block}");
         let (guide, number) = block.split_once('-').expect("GUIDE-NUMBER");
         let number: u32 = number.parse().expect("GUIDE-NUMBER");
         let before = last.insert(guide.to_owned(), number).unwrap_or_default();
         assert_eq!(number, before + 1, "{block} does not follow {before}");
     }
-    let titles = table("docs/guide-titles.tsv").into_iter();
+    let titles = rows().into_iter();
     let titles: BTreeSet<String> = titles.map(|Guide { guide, .. }| guide).collect();
     assert!(
         titles.iter().eq(last.keys()),
@@ -79,7 +56,7 @@ fn every_block_of_the_guides_is_there() {
 #[test]
 fn every_message_and_every_name_of_rust_stands_once() {
     let mut seen = BTreeSet::new();
-    for row in table::<Message>("docs/messages.tsv") {
+    for row in rows::<Message>() {
         assert!(
             !row.meaning.is_empty() && !row.examples.is_empty(),
             "{row:?}"
@@ -87,7 +64,7 @@ fn every_message_and_every_name_of_rust_stands_once() {
         let key = (row.from, row.message);
         assert!(seen.insert(key.clone()), "{key:?} is there twice");
     }
-    for row in table::<RustNames>("docs/rust-names.tsv") {
+    for row in rows::<RustNames>() {
         assert!(
             !row.meaning.is_empty() && !row.examples.is_empty(),
             "{row:?}"
@@ -104,7 +81,7 @@ fn every_message_and_every_name_of_rust_stands_once() {
 #[test]
 fn every_library_has_its_crate() {
     let workspace = workspace();
-    let rows: Vec<Neighbour> = table("docs/neighbours.tsv");
+    let rows: Vec<Neighbour> = rows();
     assert!(rows.len() >= 60 && rows.is_sorted_by(|a, b| a.name < b.name));
     let sections = workspace.sections.iter();
     let dependencies = sections.flat_map(|section| &section.dependencies);
@@ -163,7 +140,7 @@ fn has(text: &str, message: &str) -> bool {
 
 /// The messages that a source prints.
 fn messages(from: &str) -> BTreeSet<String> {
-    let rows = table::<Message>("docs/messages.tsv").into_iter();
+    let rows = rows::<Message>().into_iter();
     let rows = rows.filter(|row| row.from == from);
     rows.map(|row| row.message).collect()
 }
@@ -189,7 +166,7 @@ fn each_message_of_the_compiler_is_provoked() {
 #[test]
 fn the_first_example_of_a_block_is_not_much_longer() {
     let workspace = workspace();
-    for row in table::<Block>("docs/guides.tsv") {
+    for row in rows::<Block>() {
         let Some(lines) = row.lines else { continue };
         let first = workspace.example(&row.examples[0]).expect("an example");
         let text = fs::read_to_string(&first.source).expect("its source");
@@ -208,7 +185,7 @@ fn the_first_example_of_a_block_is_not_much_longer() {
 #[test]
 fn each_counterpart_is_shown() {
     let workspace = workspace();
-    for name in table::<ApiName>("docs/asyncio-api.tsv") {
+    for name in rows::<ApiName>() {
         for id in &name.examples {
             let example = workspace.example(id).expect("an example");
             let count = example.header.asyncio.iter().filter(|it| **it == name.name);
@@ -239,7 +216,7 @@ struct PublicName {
 /// has an answer.
 #[test]
 fn every_public_name_of_asyncio_has_an_answer() {
-    let api: Vec<ApiName> = table("docs/asyncio-api.tsv");
+    let api: Vec<ApiName> = rows();
     let unanswered = api
         .iter()
         .find(|row| row.name.is_empty() || row.counterpart.is_empty());
@@ -279,10 +256,10 @@ fn every_public_name_of_asyncio_has_an_answer() {
 #[test]
 fn every_section_answers_questions() {
     let workspace = workspace();
-    let questions = questions::find(&workspace).expect("docs/questions.tsv");
-    let mut answered: BTreeMap<&str, u32> = BTreeMap::new();
-    for question in questions.into_iter().filter_map(Result::ok) {
-        *answered.entry(&question.examples[0].section).or_default() += 1;
+    let mut answered: BTreeMap<String, u32> = BTreeMap::new();
+    for question in rows::<Question>() {
+        let (section, _) = question.examples[0].split_once('/').expect("its section");
+        *answered.entry(section.to_owned()).or_default() += 1;
     }
     for section in &workspace.sections {
         let count = answered.get(&*section.name).copied().unwrap_or_default();

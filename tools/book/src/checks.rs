@@ -23,30 +23,15 @@ pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Returns the blocks of guides that name an example that is not there, or whose guide has
-/// no title.
-pub fn blocks(
-    workspace: &Workspace,
-    guides: &[Guide],
-    blocks: &[(String, Block)],
-) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (place, row) in blocks {
-        for error in row
-            .examples
-            .iter()
-            .filter_map(|id| workspace.example(id).err())
-        {
-            problems.push(format!("{place}: {error}, for `{}`", row.heading));
-        }
+/// Returns the blocks of guides whose guide has no title.
+pub fn blocks(guides: &[Guide], blocks: &[(String, Block)]) -> Vec<String> {
+    let is_known = |row: &Block| guides.iter().any(|known| known.guide == row.guide());
+    let unknown = blocks.iter().filter(|(_, row)| !is_known(row));
+    let problem = |(place, row): &(String, Block)| {
         let guide = row.guide();
-        if !guides.iter().any(|known| known.guide == guide) {
-            problems.push(format!(
-                "{place}: docs/guide-titles.tsv has no title for the guide `{guide}`"
-            ));
-        }
-    }
-    problems
+        format!("{place}: docs/guide-titles.tsv has no title for the guide `{guide}`")
+    };
+    unknown.map(problem).collect()
 }
 
 /// Returns the pieces of advice that stand behind no block, or lead to no page.
@@ -129,12 +114,9 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
     let names = Regex::new(r"\b(?:\w*[A-Z_]\w{2,}|\w{4,}(?:\(|!|::))")?;
     let mut problems = Vec::new();
     for (place, row) in rows {
-        let example = match workspace.example(&row.example) {
-            Ok(example) => example,
-            Err(error) => {
-                problems.push(format!("{place}: {error}"));
-                continue;
-            }
+        // The inventory names the examples that are not there.
+        let Some(example) = row.example.first().and_then(|id| workspace.find(id)) else {
+            continue;
         };
         let rust = example.sources().chain(&example.tests);
         let rust = rust.map(|path| read(path)).collect::<Result<String>>()?;
@@ -142,7 +124,7 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
         for (cell, program) in [(&row.asyncio, python), (&row.tokio, rust)] {
             let names = names.find_iter(cell).map(|name| name.as_str());
             for name in names.filter(|name| !program.contains(name)) {
-                let problem = format!("{place}: {} does not show `{name}`", row.example);
+                let problem = format!("{place}: {} does not show `{name}`", example.id());
                 problems.push(problem);
             }
         }

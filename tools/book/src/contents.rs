@@ -10,13 +10,12 @@ use catalog::crates;
 use catalog::dependencies;
 use catalog::files::read;
 use catalog::python::Python;
-use catalog::questions::{self, Question};
 use catalog::speed::{self, Speed};
 use catalog::tables::{
-    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, SheetRow, Trap,
+    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, Question, SheetRow,
+    Trap,
 };
 use catalog::transcript::{Line, Transcript};
-use catalog::traps;
 use catalog::versions;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
 use rayon::ThreadPoolBuilder;
@@ -130,7 +129,7 @@ pub struct Contents<'a> {
     pub advice: Vec<Advice>,
     /// What Python and the libraries print when something is wrong.
     pub printed: Vec<Message>,
-    pub questions: Vec<Question<'a>>,
+    pub questions: Vec<Question>,
     /// What fits on two printed pages.
     pub sheet: Vec<SheetRow>,
     /// What headers name under `In production:`.
@@ -155,17 +154,15 @@ impl<'a> Contents<'a> {
     ) -> Result<Self> {
         let root = &workspace.root;
         let mut problems = Vec::new();
-        let names = rows(tables::read(root, "docs/asyncio-api.tsv")?);
-        let guides = rows(tables::read(root, "docs/guide-titles.tsv")?);
-        let blocks = tables::read(root, "docs/guides.tsv")?;
-        let sheet = tables::read(root, "docs/sheet.tsv")?;
-        let advice = tables::read(root, "docs/advice.tsv")?;
-        // The inventory says what is wrong with the others.
-        let questions = questions::find(workspace)?.into_iter().flatten();
+        let names = rows(tables::rows(root)?);
+        let guides = rows(tables::rows(root)?);
+        let blocks = tables::rows(root)?;
+        let sheet = tables::rows(root)?;
+        let advice = tables::rows(root)?;
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         let speed = speed::read(workspace)?;
         problems.extend(checks::inventory(workspace)?);
-        problems.extend(checks::blocks(workspace, &guides, &blocks));
+        problems.extend(checks::blocks(&guides, &blocks));
         problems.extend(checks::advice(workspace, &blocks, &chapters, &advice));
         problems.extend(checks::sheet(workspace, &sheet)?);
         problems.extend(checks::headers(workspace, &names, out)?);
@@ -183,14 +180,14 @@ impl<'a> Contents<'a> {
             names,
             guides,
             blocks: rows(blocks),
-            neighbours: rows(tables::read(root, "docs/neighbours.tsv")?),
+            neighbours: rows(tables::rows(root)?),
             advice: rows(advice),
-            printed: rows(tables::read(root, "docs/messages.tsv")?),
-            questions: questions.collect(),
+            printed: rows(tables::rows(root)?),
+            questions: rows(tables::rows(root)?),
             sheet: rows(sheet),
-            crates: rows(tables::read(root, crates::PATH)?),
+            crates: rows(tables::rows(root)?),
             tried: tried(workspace)?,
-            traps: rows(tables::read(root, traps::PATH)?),
+            traps: rows(tables::rows(root)?),
             said: HashMap::new(),
             chapters,
             glossary: read(&root.join("docs/glossary.md"))?,

@@ -1,10 +1,9 @@
 //! The programs under `compile-fail/`. None of them may compile; the first line of each
 //! gives the reason: `//~ E0277 cannot be unpinned`.
 
-use std::fs;
 use std::path::PathBuf;
 
-use crate::files::{entries, stem};
+use crate::files::{entries, read, stem};
 use crate::workspace::Section;
 
 /// A program that must not compile.
@@ -36,7 +35,7 @@ pub fn find(
 }
 
 fn parse(section: &Section, path: PathBuf) -> Result<CompileFail, String> {
-    let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+    let text = read(&path).map_err(|error| format!("{error:#}"))?;
     let first = text.lines().next().unwrap_or_default();
     let (code, words) = first
         .strip_prefix("//~ ")

@@ -22,7 +22,7 @@ pub fn in_production(example: &Example) -> impl Iterator<Item = &str> {
 ///
 /// When the table cannot be read.
 pub fn problems(workspace: &Workspace) -> Result<Problems<'_>> {
-    let rows: Vec<(String, Crate)> = tables::read(&workspace.root, PATH)?;
+    let rows: Vec<(String, Crate)> = tables::rows(&workspace.root)?;
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_new = |word: &&str| {
         word.starts_with(is_letter)

@@ -1,18 +1,69 @@
-//! Making files so that either all of them are there or none.
+//! Reading files, on the disk or in the program itself; and making them so that either all
+//! of them are there or none.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::{env, fs, process};
 
 use anyhow::{Context, Result, bail};
 
+/// Texts that are in the program itself, each with its path.
+static EMBEDDED: OnceLock<BTreeMap<PathBuf, String>> = OnceLock::new();
+
+/// Lets [`read`], [`entries`] and [`exists`] look for files in these texts, and not on the
+/// disk. Only the first call has an effect.
+pub fn embed(texts: BTreeMap<PathBuf, String>) {
+    let _ = EMBEDDED.set(texts);
+}
+
+/// Writes the texts that are in the program to a new folder, for other programs to read.
+/// Returns the folder; nothing if there are no such texts.
+///
+/// # Errors
+///
+/// When the folder for temporary files cannot be written.
+pub fn unpack() -> Result<Option<PathBuf>> {
+    let Some(texts) = EMBEDDED.get() else {
+        return Ok(None);
+    };
+    let folder = env::temp_dir().join(format!("asyncio-to-tokio-{}", process::id()));
+    let files = texts.iter().map(|(path, text)| {
+        let path = path.iter().skip(1).collect::<PathBuf>();
+        (path.display().to_string(), text.clone())
+    });
+    make_folder(&folder, &files.collect::<Vec<_>>())?;
+    Ok(Some(folder))
+}
+
 /// Reads a text file.
 pub fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let text = match EMBEDDED.get() {
+        Some(texts) => texts
+            .get(path)
+            .cloned()
+            .context("it is not in this program"),
+        None => fs::read_to_string(path).map_err(Into::into),
+    };
+    text.with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Whether there is such a file or folder.
+pub fn exists(path: &Path) -> bool {
+    match EMBEDDED.get() {
+        Some(texts) => texts.keys().any(|own| own.starts_with(path)),
+        None => path.exists(),
+    }
 }
 
 /// What is in the folder, in the order of names; nothing if there is no folder.
 pub fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
+    if let Some(texts) = EMBEDDED.get() {
+        let inside = texts.keys().filter_map(|own| own.strip_prefix(dir).ok());
+        let names: BTreeSet<_> = inside.filter_map(|rest| rest.iter().next()).collect();
+        return Ok(names.into_iter().map(|name| dir.join(name)).collect());
+    }
     if !dir.exists() {
         return Ok(Vec::new());
     }

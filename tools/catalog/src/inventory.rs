@@ -8,10 +8,10 @@ use anyhow::Result;
 
 use crate::files::{entries, read, stem};
 use crate::report::Failure;
-use crate::tables::{self, API_NAMES, ApiName};
+use crate::tables::{self, ApiName};
 use crate::transcript::SLACK;
 use crate::workspace::{Example, Section, Workspace, read_golden};
-use crate::{compile_fail, crates, dependencies, nearest, questions, traps};
+use crate::{compile_fail, crates, dependencies, links, nearest, traps};
 
 /// The widest line of an example or a twin, in columns.
 const WIDEST: usize = 90;
@@ -28,8 +28,8 @@ const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder 
 /// programs under `compile-fail/` without an example; examples without a twin; malformed
 /// headers; names of
 /// Python that are not in `docs/asyncio-api.tsv`; examples on the virtual clock that do
-/// what takes no time there; lines that are too long; rows of `docs/questions.tsv` that
-/// are no question with its examples; traps without a number in `docs/traps.tsv`, and
+/// what takes no time there; lines that are too long; rows of tables
+/// that lead to no example, and questions that stand twice; traps without a number in `docs/traps.tsv`, and
 /// numbers without a trap; crates that `docs/crates.tsv` does not explain. An example without a golden is reported where it is
 /// run.
 pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
@@ -59,11 +59,8 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
             problems.check_example(example, &names)?;
         }
     }
-    let path = workspace.root.join(questions::PATH);
-    for question in questions::find(workspace)? {
-        if let Err(problem) = question {
-            problems.report(questions::PATH, &path, problem);
-        }
+    for (table, problem) in links::problems(workspace)? {
+        problems.report(table, &workspace.root.join(table), problem);
     }
     for (table, (of_rows, of_examples)) in [
         (traps::PATH, traps::problems(workspace)?),
@@ -82,7 +79,7 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
 /// The names and constructs of Python that headers may answer: the first column of
 /// `docs/asyncio-api.tsv`.
 fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
-    let rows: Vec<(_, ApiName)> = tables::read(&workspace.root, API_NAMES)?;
+    let rows: Vec<(_, ApiName)> = tables::rows(&workspace.root)?;
     Ok(rows.into_iter().map(|(_, row)| row.name).collect())
 }
 
@@ -198,6 +195,13 @@ impl Problems<'_> {
         let mut problems: Vec<String> =
             unknown.map(|name| unknown_name(name, names)).collect();
         problems.extend(clock_problems(example)?);
+        let others = header.labelled("See also");
+        let others = others.flat_map(|it| it.text.split('`').skip(1).step_by(2));
+        let nowhere = others.filter(|name| self.is_nowhere(name));
+        problems.extend(
+            nowhere
+                .map(|name| format!("`See also:` names `{name}`, which is no example")),
+        );
         if header.differs.is_some()
             && let Ok(rust) = read_golden(&example.golden)
             && read_golden(&example.twin_golden).is_ok_and(|it| rust.is_close(&it, SLACK))
@@ -226,6 +230,15 @@ impl Problems<'_> {
         };
         self.report(&id, &example.twin, problem);
         Ok(())
+    }
+
+    /// Whether it looks like the name of an example and is none. `dyn` does not.
+    fn is_nowhere(&self, name: &str) -> bool {
+        let is_small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_name =
+            name.len() > 3 && name.chars().all(|c| is_small(c) || "_/".contains(c));
+        let is_meant = |it: &Example| it.name == name || it.id() == name;
+        is_name && !self.workspace.examples().any(is_meant)
     }
 
     fn check_width(&mut self, id: &str, path: &Path) -> Result<()> {

@@ -6,6 +6,60 @@ use anyhow::{Context, Result};
 use csv::{Position, ReaderBuilder, StringRecord};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
+use crate::files;
+
+/// A row of a table.
+pub trait Row: DeserializeOwned {
+    /// Where the table is, below the workspace's root.
+    const PATH: &'static str;
+
+    /// Returns the examples that the row leads to, the best one first.
+    fn examples(&self) -> &[String] {
+        &[]
+    }
+}
+
+/// Says in which table the rows stand, and which column leads to examples.
+macro_rules! tables {
+    ($($row:ident $path:literal $($examples:ident)?;)*) => {
+        $(impl Row for $row {
+            const PATH: &'static str = $path;
+            $(fn examples(&self) -> &[String] {
+                &self.$examples
+            })?
+        })*
+    };
+}
+
+tables! {
+    Advice "docs/advice.tsv";
+    ApiName "docs/asyncio-api.tsv" examples;
+    Block "docs/guides.tsv" examples;
+    Crate "docs/crates.tsv";
+    Guide "docs/guide-titles.tsv";
+    Message "docs/messages.tsv" examples;
+    Neighbour "docs/neighbours.tsv" examples;
+    Pattern "docs/port-patterns.tsv" examples;
+    Question "docs/questions.tsv" examples;
+    RustNames "docs/rust-names.tsv" examples;
+    SheetRow "docs/sheet.tsv" example;
+    Synonym "docs/synonyms.tsv";
+    Trap "docs/traps.tsv";
+}
+
+/// Returns the rows of a table, each with its place: `docs/questions.tsv:12`. There are none
+/// if there is no table.
+///
+/// # Errors
+///
+/// When the file cannot be read, or a row has other columns than the heading.
+pub fn rows<T: Row>(root: &Path) -> Result<Vec<(String, T)>> {
+    match files::exists(&root.join(T::PATH)) {
+        true => read(root, T::PATH),
+        false => Ok(Vec::new()),
+    }
+}
+
 /// The table of names.
 pub const API_NAMES: &str = "docs/asyncio-api.tsv";
 
@@ -151,7 +205,16 @@ pub struct SheetRow {
     /// How Tokio does it.
     pub tokio: String,
     /// The example that shows both.
-    pub example: String,
+    #[serde(deserialize_with = "words")]
+    pub example: Vec<String>,
+}
+
+/// What `port` finds beside names: a row of `docs/port-patterns.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Pattern {
+    /// The examples that show what takes its place, the best one first.
+    #[serde(deserialize_with = "words")]
+    pub examples: Vec<String>,
 }
 
 /// A word that readers type, and the words of the examples that mean the same: a row of
@@ -223,11 +286,10 @@ fn words<'de, D: Deserializer<'de>>(column: D) -> Result<Vec<String>, D::Error> 
 ///
 /// When the file cannot be read, or a row has other columns than the heading.
 pub fn read<T: DeserializeOwned>(root: &Path, path: &str) -> Result<Vec<(String, T)>> {
+    let text = files::read(&root.join(path))?;
     let mut reader = ReaderBuilder::new();
     let reader = reader.delimiter(b'\t').quoting(false);
-    let mut reader = reader
-        .from_path(root.join(path))
-        .with_context(|| format!("cannot read {path}"))?;
+    let mut reader = reader.from_reader(text.as_bytes());
     let heading = reader.headers()?.clone();
     let row = |record: csv::Result<StringRecord>| {
         let record = record.context(path.to_owned())?;

@@ -36,7 +36,7 @@ pub(crate) fn number(rows: &[(String, Trap)], example: &mut Example) {
 /// When the table cannot be read.
 pub fn problems(workspace: &Workspace) -> Result<Problems<'_>> {
     let (mut of_rows, mut of_examples) = (Vec::new(), Vec::new());
-    let rows: Vec<(String, Trap)> = tables::read(&workspace.root, PATH)?;
+    let rows: Vec<(String, Trap)> = tables::rows(&workspace.root)?;
     for ((place, row), count) in rows.iter().zip(1..) {
         let (number, example) = (&row.number, &row.example);
         if *number != format!("T{count:03}") {

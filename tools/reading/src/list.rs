@@ -1,8 +1,7 @@
 //! `cargo xtask list` and `cargo xtask show`: finding an example and reading it.
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
+use catalog::files::read;
 use catalog::workspace::{Example, Workspace};
 use directives::shown;
 
@@ -36,10 +35,6 @@ fn table(examples: &[&Example]) -> String {
 /// Returns header, both programs and transcript of an example.
 pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     let header = &example.header;
-    let read = |path| {
-        fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", workspace.relative(path)))
-    };
     let (id, names) = (example.id(), header.asyncio.join(", "));
     let mut text = format!("{id}\n{}\n\n", header.summary);
     for paragraph in &header.paragraphs {

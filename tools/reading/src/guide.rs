@@ -15,7 +15,7 @@ use catalog::workspace::Workspace;
 /// A [`WrongCall`](catalog::WrongCall) if no guide, or more than one, is meant.
 pub fn guide(workspace: &Workspace, words: &[String]) -> Result<String> {
     let (root, command) = (&workspace.root, workspace.command);
-    let guides: Vec<(String, Guide)> = tables::read(root, "docs/guide-titles.tsv")?;
+    let guides: Vec<(String, Guide)> = tables::rows(root)?;
     let words = words.join(" ").to_lowercase();
     let is_number = |guide: &Guide| guide.number().to_lowercase() == words;
     let is_meant = |guide: &Guide| {
@@ -33,7 +33,7 @@ pub fn guide(workspace: &Workspace, words: &[String]) -> Result<String> {
         let lines = meant.iter().map(|guide| guide.full_title() + "\n");
         return Ok(lines.collect());
     };
-    let advice: Vec<(String, Advice)> = tables::read(root, "docs/advice.tsv")?;
+    let advice: Vec<(String, Advice)> = tables::rows(root)?;
     let advice_after = |block: &str| -> Result<String> {
         let rows = advice.iter().map(|(_, row)| row);
         let rows = rows.filter(|row| row.after.iter().any(|it| it == block));
@@ -50,7 +50,7 @@ pub fn guide(workspace: &Workspace, words: &[String]) -> Result<String> {
     };
     let mut text = guide.full_title() + "\n";
     text += &advice_after(&format!("{}-00", guide.guide))?;
-    for (_, row) in tables::read::<Block>(root, "docs/guides.tsv")? {
+    for (_, row) in tables::rows::<Block>(root)? {
         if row.guide() != guide.guide {
             continue;
         }

@@ -1,0 +1,213 @@
+//! What can be found, read from the tables, the headers and the programs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Result;
+use bm25::{EmbedderBuilder, Scorer};
+use catalog::compile_fail;
+use catalog::files::{entries, read};
+use catalog::tables::{
+    ApiName, Block, Guide, Message, Neighbour, Question, RustNames, Synonym, rows,
+};
+use catalog::workspace::{Example, Workspace};
+
+use crate::words::{Stemmed, Stems, names, whole};
+use crate::{Entry, Index, Kind};
+
+impl<'a> Index<'a> {
+    /// Reads everything that can be found. The inventory names rows and files that are wrong.
+    ///
+    /// # Errors
+    ///
+    /// When a table or a program cannot be read.
+    pub fn of(workspace: &'a Workspace) -> Result<Self> {
+        let examples = workspace.examples();
+        let places = examples.enumerate().map(|(at, example)| (example.id(), at));
+        let mut index = Self {
+            examples: workspace.examples().collect(),
+            places: places.collect(),
+            entries: Vec::new(),
+            fields: BTreeMap::new(),
+            stems: Stems::new(),
+            synonyms: HashMap::new(),
+        };
+        for (at, example) in workspace.examples().enumerate() {
+            index.add_example(at, example);
+        }
+        for (_, row) in rows::<Question>(&workspace.root)? {
+            let places = index.places(&row.examples);
+            index.add(Kind::Question, &row.question, "", places);
+        }
+        index.add_names(workspace)?;
+        index.add_messages(workspace)?;
+        index.add_guides(workspace)?;
+        for (_, row) in rows::<Synonym>(&workspace.root)? {
+            let (word, others) =
+                (index.stems.learn(&row.word), index.stems.learn(&row.others));
+            index.synonyms.insert(word, others);
+        }
+        index.add_chapters(workspace)?;
+        index.score();
+        Ok(index)
+    }
+
+    fn add_example(&mut self, at: usize, example: &Example) {
+        let header = &example.header;
+        self.add(Kind::Example, &example.name, "", vec![at]);
+        let place = format!(" {} {}", example.section, example.group);
+        self.add(Kind::Summary, &header.summary, &place, vec![at]);
+        let prose = header.paragraphs.iter().map(|it| it.text.as_str());
+        let prose: Vec<&str> = prose.collect();
+        self.add(Kind::Header, &prose.join("\n"), "", vec![at]);
+        let twin = example.has_twin().then_some(&example.twin);
+        let files = [Some(&example.source), example.demo.as_ref(), twin];
+        let program = names(files.into_iter().flatten());
+        self.add(Kind::Program, &program, "", vec![at]);
+    }
+
+    /// Adds the names of asyncio, of Rust and of libraries.
+    fn add_names(&mut self, workspace: &Workspace) -> Result<()> {
+        let mut shown: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, example) in workspace.examples().enumerate() {
+            for name in &example.header.asyncio {
+                shown.entry(name).or_default().push(at);
+            }
+        }
+        for (_, row) in rows::<ApiName>(&workspace.root)? {
+            // Examples that are about the name come before those that merely show it.
+            let merely = self.places(&row.examples);
+            let mut places = shown.remove(&*row.name).unwrap_or_default();
+            places.sort_by_key(|at| merely.contains(at));
+            let counterpart = format!(" = {}", row.counterpart);
+            self.add(Kind::Name, &row.name, &counterpart, places);
+        }
+        for (_, row) in rows::<RustNames>(&workspace.root)? {
+            let places = self.places(&row.examples);
+            let meaning = format!(" = {}", row.meaning);
+            self.add(Kind::Rust, &row.names, &meaning, places);
+        }
+        for (_, row) in rows::<Neighbour>(&workspace.root)? {
+            let places = self.places(&row.examples);
+            let rest = format!(" = {}. {}", row.crates.join(", "), row.differs);
+            self.add(Kind::Library, &row.name, &rest, places);
+        }
+        Ok(())
+    }
+
+    /// Adds what the compiler says, and what is printed when something is wrong.
+    fn add_messages(&mut self, workspace: &Workspace) -> Result<()> {
+        for section in &workspace.sections {
+            let programs = compile_fail::find(section)?.into_iter();
+            for fail in programs.flat_map(|(_, fail)| fail) {
+                let id = format!("{}/{}", fail.section, fail.example);
+                let places = self.places(&[id]);
+                self.add(Kind::Message, &fail.message(), "", places);
+            }
+        }
+        for (_, row) in rows::<Message>(&workspace.root)? {
+            let places = self.places(&row.examples);
+            let rest = format!(" ({}): {}", row.from, row.meaning);
+            self.add(Kind::Message, &row.message, &rest, places);
+        }
+        Ok(())
+    }
+
+    /// Adds the guides by their numbers and titles, and the headings of their blocks.
+    fn add_guides(&mut self, workspace: &Workspace) -> Result<()> {
+        let mut titles = HashMap::new();
+        for (_, guide) in rows::<Guide>(&workspace.root)? {
+            let number = format!("Guide {}", guide.number());
+            let page = format!("{} guide {}", workspace.command, guide.number());
+            let title = format!(": {}", guide.title);
+            self.add(Kind::Guide, &number, &title, Vec::new());
+            self.lead_to(page.clone());
+            self.add(
+                Kind::Guide,
+                &guide.title,
+                &format!(" ({number})"),
+                Vec::new(),
+            );
+            self.lead_to(page);
+            titles.insert(guide.guide.clone(), guide.full_title());
+        }
+        for (_, row) in rows::<Block>(&workspace.root)? {
+            let places = self.places(&row.examples);
+            let title = titles.get(row.guide()).cloned().unwrap_or_default();
+            let (part, heading) = row.headings();
+            let rest = format!(" ({title}, {} {part})", row.block);
+            self.add(Kind::Guide, heading, &rest, places);
+        }
+        Ok(())
+    }
+
+    /// Makes the scores of the entries, for each kind by itself.
+    fn score(&mut self) {
+        let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            kinds.entry(entry.kind).or_default().push(at);
+        }
+        for (kind, own) in kinds {
+            let texts = own.iter().map(|at| self.entries[*at].stems.as_str());
+            let texts: Vec<&str> = texts.collect();
+            let builder =
+                EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Stemmed, &texts);
+            let (embedder, mut scorer) = (builder.build(), Scorer::new());
+            for (at, stems) in own.iter().zip(texts) {
+                scorer.upsert(at, embedder.embed(stems));
+            }
+            self.fields.insert(kind, (embedder, scorer));
+        }
+    }
+
+    fn places(&self, ids: &[String]) -> Vec<usize> {
+        let places = ids.iter().filter_map(|id| self.places.get(id));
+        places.copied().collect()
+    }
+
+    /// Adds the headings of the chapters, each with its chapter's.
+    fn add_chapters(&mut self, workspace: &Workspace) -> Result<()> {
+        for path in entries(&workspace.root.join("docs/chapters"))? {
+            let text = read(&path)?;
+            let mut title = "";
+            for line in text.lines().filter(|line| line.starts_with('#')) {
+                let heading = line.trim_start_matches(['#', ' ']);
+                let rest = match title {
+                    "" => String::new(),
+                    title => format!(" ({title})"),
+                };
+                self.add(Kind::Chapter, heading, &rest, Vec::new());
+                self.lead_to(workspace.relative(&path));
+                title = if title.is_empty() { heading } else { title };
+            }
+        }
+        Ok(())
+    }
+
+    /// Says where the entry that was added last leads.
+    fn lead_to(&mut self, page: String) {
+        if let Some(last) = self.entries.last_mut() {
+            last.page = Some(page);
+        }
+    }
+
+    /// `key` is what a query says that means this entry alone; `rest` is found with it.
+    fn add(&mut self, kind: Kind, key: &str, rest: &str, examples: Vec<usize>) {
+        let text = format!("{key}{rest}");
+        if kind == Kind::Message {
+            let mut known = self.entries.iter_mut();
+            if let Some(known) = known.find(|own| own.kind == kind && own.text == text) {
+                known.examples.extend(examples);
+                return;
+            }
+        }
+        let stems = self.stems.learn(&text);
+        self.entries.push(Entry {
+            kind,
+            key: whole(key),
+            text,
+            stems,
+            examples,
+            page: None,
+        });
+    }
+}

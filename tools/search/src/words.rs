@@ -1,0 +1,166 @@
+//! How texts and queries are cut into words.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use bm25::Tokenizer;
+use catalog::files::read;
+use rust_stemmers::{Algorithm, Stemmer};
+
+/// Words that say nothing of what is searched.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "after", "all", "an", "and", "any", "are", "as", "asyncio", "at", "be",
+    "before", "but", "by", "can", "could", "do", "does", "doing", "for", "from", "get",
+    "has", "have", "how", "i", "if", "in", "instead", "into", "is", "it", "its", "just",
+    "like", "me", "my", "need", "no", "not", "of", "on", "one", "or", "our", "out",
+    "python", "rust", "s", "should", "so", "some", "t", "that", "the", "their", "them",
+    "then", "there", "these", "they", "this", "to", "tokio", "up", "use", "using",
+    "want", "was", "we", "what", "when", "where", "which", "while", "why", "will",
+    "with", "without", "would", "you",
+];
+
+/// Returns the words of a text, in lower case, without those that say nothing. A name such
+/// as `asyncio.wait_for` or `JoinSet` gives its parts and itself.
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    for name in text.split(|c| !is_name(c)).filter(|name| !name.is_empty()) {
+        let mut parts = String::new();
+        let mut was_lower = false;
+        for c in name.chars() {
+            if c == '_' || (c.is_uppercase() && was_lower) {
+                parts.push(' ');
+            }
+            was_lower = c.is_lowercase();
+            parts.extend(c.to_lowercase().filter(|c| *c != '_'));
+        }
+        if parts.contains(' ') {
+            words.push(parts.replace(' ', ""));
+        }
+        words.extend(parts.split_whitespace().map(str::to_owned));
+    }
+    words.retain(|word| !STOP_WORDS.contains(&word.as_str()));
+    words
+}
+
+/// Text that was cut and stemmed before: its words stand between blanks.
+#[derive(Debug)]
+pub struct Stemmed;
+
+impl Tokenizer for Stemmed {
+    fn tokenize(&self, text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// Stems of names, each found once; and for each stem a word that has it.
+pub struct Stems {
+    stemmer: Stemmer,
+    of: HashMap<String, String>,
+    known: HashMap<String, String>,
+}
+
+impl Stems {
+    /// Knows no word yet.
+    pub fn new() -> Self {
+        Self {
+            stemmer: Stemmer::create(Algorithm::English),
+            of: HashMap::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// Returns the stem of a known word, or of the known word that is nearest to it, and that
+    /// word; nothing if none is near.
+    pub fn look_up(&self, word: &str) -> Option<(String, Option<&str>)> {
+        let stem = self.stemmer.stem(word).into_owned();
+        if self.known.contains_key(&stem) {
+            return Some((stem, None));
+        }
+        let near = self.near(word)?;
+        Some((self.stemmer.stem(near).into_owned(), Some(near)))
+    }
+
+    /// Returns the known word that is a typing error away, or two in a long word.
+    fn near(&self, word: &str) -> Option<&str> {
+        let most = word.len() / 4;
+        let known = self.known.values();
+        let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+        let near = near.filter(|(distance, _)| *distance <= most.min(2)).min();
+        near.map(|(_, known)| known.as_str())
+    }
+
+    /// Returns the stems of a text's words, and knows them from now on.
+    pub fn learn(&mut self, text: &str) -> String {
+        let is_end = |c: char| !c.is_alphanumeric() && c != '_';
+        let mut stems = String::new();
+        for name in text.split(is_end).filter(|name| !name.is_empty()) {
+            if !self.of.contains_key(name) {
+                let found = words(name).into_iter().map(|word| {
+                    let stem = self.stemmer.stem(&word).into_owned();
+                    self.known.entry(stem.clone()).or_insert(word);
+                    stem + " "
+                });
+                let found: String = found.collect();
+                self.of.insert(name.to_owned(), found);
+            }
+            stems += &self.of[name];
+        }
+        stems
+    }
+}
+
+/// Returns a text as it is compared as a whole: capital letters, blanks and the marks at its
+/// end make no difference.
+pub fn whole(text: &str) -> String {
+    let text = text.replace(['`', '\''], "");
+    let text = text
+        .trim()
+        .trim_end_matches(['?', '.', '(', ')'])
+        .to_lowercase();
+    let text = text.strip_prefix("asyncio.").unwrap_or(&text);
+    // Before a message the compiler says what it is: `error[E0277]: `.
+    let message = text
+        .strip_prefix("error")
+        .and_then(|text| text.split_once(": "));
+    let text = message.map_or(text, |(_, message)| message);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+/// Returns how many words the two texts have in common, one after the other.
+pub fn common_run(one: &str, other: &str) -> usize {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let (one, other) = (words(one), words(other));
+    let (mut longest, mut last) = (0, vec![0; other.len() + 1]);
+    for word in &one {
+        let mut runs = vec![0; other.len() + 1];
+        for at in (0..other.len()).filter(|at| other[*at] == *word) {
+            runs[at + 1] = last[at] + 1;
+            longest = longest.max(runs[at + 1]);
+        }
+        last = runs;
+    }
+    longest
+}
+
+/// Returns the names that programs use, each once: how often a program says one tells nothing.
+pub fn names<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> String {
+    let texts = files.into_iter().map(|path| read(path));
+    let texts: Vec<String> = texts.map(Result::unwrap_or_default).collect();
+    let mut names = BTreeSet::new();
+    for line in texts.iter().flat_map(|text| text.lines()) {
+        if !line.starts_with("//!") && !line.starts_with("//@") {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let words = line.split(|c| !is_name(c));
+            names.extend(words.filter(|word| word.len() > 2));
+        }
+    }
+    names.into_iter().collect::<Vec<&str>>().join(" ")
+}
