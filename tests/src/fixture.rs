@@ -68,9 +68,27 @@ impl Fixture {
         fixture
     }
 
-    /// Reads the description, and takes over the files beside it and those of the project.
-    fn describe(&mut self) {
+    /// Takes over the files beside the description, and those of the project. Returns what the
+    /// examples are made of.
+    fn take_files(&mut self) -> [String; 5] {
         let from = root().join("tests/fixture");
+        for path in paths_in(&from) {
+            if path.contains('/') || path == "Cargo.toml" {
+                let text = read(&from.join(&path));
+                self.files.insert(path, text);
+            }
+        }
+        for path in ["Cargo.lock", "tools/python/run_twin.py"] {
+            self.files.insert(path.to_owned(), read(&root().join(path)));
+        }
+        let path = "docs/asyncio-api.tsv";
+        let names = read(&root().join(path));
+        // The last column leads to examples, which are not here.
+        let rows = names.lines().filter_map(|row| row.rsplit_once('\t'));
+        let rows = rows.map(|(row, _)| format!("{row}\n")).collect();
+        self.files.insert(path.to_owned(), rows);
+        self.files
+            .insert("tools/python/requirements.txt".to_owned(), String::new());
         let base = [
             "good.rs",
             "good.py",
@@ -78,33 +96,13 @@ impl Fixture {
             "compile_fail.rs",
             "section.toml",
         ];
-        let base = base.map(|name| read(&from.join(name)));
-        for path in paths_in(&from)
-            .into_iter()
-            .filter(|path| path.contains('/'))
-        {
-            let text = read(&from.join(&path));
-            self.files.insert(path, text);
-        }
-        self.files
-            .insert("Cargo.toml".to_owned(), read(&from.join("Cargo.toml")));
-        for path in [
-            "Cargo.lock",
-            "docs/asyncio-api.tsv",
-            "tools/python/run_twin.py",
-        ] {
-            self.files.insert(path.to_owned(), read(&root().join(path)));
-        }
-        // The column that leads to examples, which are not here.
-        if let Some(names) = self.files.get_mut("docs/asyncio-api.tsv") {
-            let names_alone = names
-                .lines()
-                .map(|row| row.rsplit_once('\t').unwrap_or_default());
-            *names = names_alone.map(|(row, _)| format!("{row}\n")).collect();
-        }
-        self.files
-            .insert("tools/python/requirements.txt".to_owned(), String::new());
+        base.map(|name| read(&from.join(name)))
+    }
 
+    /// Reads the description.
+    fn describe(&mut self) {
+        let base = self.take_files();
+        let from = root().join("tests/fixture");
         let mut sections: BTreeMap<String, String> = BTreeMap::new();
         for entry in read(&from.join("examples.txt")).split("\n[").skip(1) {
             let (name, text) = entry.split_once(']').expect("the entry's name");

@@ -161,25 +161,6 @@ fn each_message_of_the_compiler_is_provoked() {
     assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
 }
 
-/// Who comes from a block of a guide first meets a program of about its size: at most three
-/// times its lines of code, or 15.
-#[test]
-fn the_first_example_of_a_block_is_not_much_longer() {
-    let workspace = workspace();
-    for row in rows::<Block>() {
-        let Some(lines) = row.lines else { continue };
-        let first = workspace.example(&row.examples[0]).expect("an example");
-        let text = fs::read_to_string(&first.source).expect("its source");
-        let is_code = |line: &&str| !line.is_empty() && !line.starts_with("//");
-        let own = text.lines().map(str::trim).filter(is_code).count();
-        assert!(
-            own <= 15.max(3 * lines),
-            "{}: {own} lines, {row:?}",
-            first.id()
-        );
-    }
-}
-
 /// An example shows each counterpart, or the row says why none does. No example is named
 /// twice for a name.
 #[test]

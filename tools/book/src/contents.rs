@@ -15,7 +15,7 @@ use catalog::tables::{
     self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, Question, SheetRow,
     Trap,
 };
-use catalog::transcript::{Line, Transcript};
+use catalog::transcript::Transcript;
 use catalog::versions;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
 use rayon::ThreadPoolBuilder;
@@ -23,49 +23,6 @@ use rayon::prelude::*;
 
 use crate::chapters::{self, Chapter};
 use crate::{checks, compile_fail, tasks};
-
-/// What programs said that were run or compiled, by their sources.
-#[derive(Debug, Default)]
-pub struct Runs {
-    /// The lines that each example printed.
-    pub printed: HashMap<String, Vec<Line>>,
-    /// The compiler's words for each program that must not compile.
-    pub refused: HashMap<String, String>,
-}
-
-impl Runs {
-    /// Builds and runs the programs that are not in here yet, many at once.
-    fn add(&mut self, contents: &Contents<'_>) -> Result<()> {
-        let is_new = |entry: &&Entry<'_>| !self.printed.contains_key(&entry.key());
-        // The others need servers. Their lines are shown without the names of tasks.
-        let parts = contents.parts.iter().filter(|part| part.section.is_default);
-        let entries = parts.flat_map(|part| &part.entries);
-        let entries: Vec<_> = entries.filter(is_new).collect();
-        let programs = contents.compile_fail.iter();
-        let programs = programs.filter(|it| !self.refused.contains_key(&it.source));
-        let programs: Vec<_> = programs.collect();
-        if entries.is_empty() && programs.is_empty() {
-            return Ok(());
-        }
-        let workspace = Workspace::open()?;
-        let built = Built::new(&workspace, "")?;
-        let compile = |program: &&CompileFail| {
-            let said = compile_fail::compile(&workspace, &built, program)?;
-            Ok((program.source.clone(), said))
-        };
-        let run = |entry: &&Entry<'_>| {
-            let printed = tasks::run(&built, entry.example)?;
-            Ok((entry.key(), printed))
-        };
-        let refused: Result<Vec<_>> = programs.par_iter().map(compile).collect();
-        self.refused.extend(refused?);
-        // Most of them wait more than they work.
-        let pool = ThreadPoolBuilder::new().num_threads(24).build()?;
-        let printed = || entries.par_iter().map(run).collect::<Result<Vec<_>>>();
-        self.printed.extend(pool.install(printed)?);
-        Ok(())
-    }
-}
 
 /// An example with all that belongs to it.
 #[derive(Debug)]
@@ -92,13 +49,6 @@ pub struct Entry<'a> {
     pub cargo_add: String,
 }
 
-impl Entry<'_> {
-    /// Returns what its printed lines depend on.
-    fn key(&self) -> String {
-        format!("{}{:?}", self.source, self.demo)
-    }
-}
-
 /// A section with its examples in reading order.
 #[derive(Debug)]
 pub struct Part<'a> {
@@ -118,7 +68,7 @@ pub struct Contents<'a> {
     pub compile_fail: Vec<CompileFail>,
     /// The compiler's words for each of them, by their sources; nothing if it was not
     /// asked.
-    pub said: HashMap<String, String>,
+    pub refusals: HashMap<String, String>,
     pub names: Vec<ApiName>,
     pub guides: Vec<Guide>,
     /// What the guides show.
@@ -128,7 +78,7 @@ pub struct Contents<'a> {
     /// What the guides say beside that.
     pub advice: Vec<Advice>,
     /// What Python and the libraries print when something is wrong.
-    pub printed: Vec<Message>,
+    pub messages: Vec<Message>,
     pub questions: Vec<Question>,
     /// What fits on two printed pages.
     pub sheet: Vec<SheetRow>,
@@ -145,13 +95,9 @@ pub struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    /// Reads everything. With `runs`, builds and runs the programs whose words are not in
-    /// there yet. `out` is where the pages go, and where those of the last time are.
-    pub fn read(
-        workspace: &'a Workspace,
-        out: &Path,
-        runs: Option<&mut Runs>,
-    ) -> Result<Self> {
+    /// Reads everything. With `runs`, builds and runs the programs. `out` is where the pages
+    /// go, and where those of the last time are.
+    pub fn read(workspace: &'a Workspace, out: &Path, runs: bool) -> Result<Self> {
         let root = &workspace.root;
         let mut problems = Vec::new();
         let names = rows(tables::rows(root)?);
@@ -182,13 +128,13 @@ impl<'a> Contents<'a> {
             blocks: rows(blocks),
             neighbours: rows(tables::rows(root)?),
             advice: rows(advice),
-            printed: rows(tables::rows(root)?),
+            messages: rows(tables::rows(root)?),
             questions: rows(tables::rows(root)?),
             sheet: rows(sheet),
             crates: rows(tables::rows(root)?),
             tried: tried(workspace)?,
             traps: rows(tables::rows(root)?),
-            said: HashMap::new(),
+            refusals: HashMap::new(),
             chapters,
             glossary: read(&root.join("docs/glossary.md"))?,
             speed,
@@ -199,16 +145,35 @@ impl<'a> Contents<'a> {
             let entries = entries.collect::<Result<_>>()?;
             contents.parts.push(Part { section, entries });
         }
-        if let Some(runs) = runs {
-            runs.add(&contents)?;
-            for entry in contents.parts.iter_mut().flat_map(|part| &mut part.entries) {
-                if let Some(printed) = runs.printed.get(&entry.key()) {
-                    entry.tasks = tasks::names(&entry.golden, printed);
-                }
-            }
-            contents.said = runs.refused.clone();
+        if runs {
+            contents.run()?;
         }
         Ok(contents)
+    }
+
+    /// Builds and runs the programs, many at the same time: which task prints each line, and
+    /// what the compiler says to each program that must not compile.
+    fn run(&mut self) -> Result<()> {
+        let workspace = self.workspace;
+        let built = Built::new(workspace, "")?;
+        let compile = |program: &CompileFail| {
+            let refusal = compile_fail::compile(workspace, &built, program)?;
+            Ok((program.source.clone(), refusal))
+        };
+        let refusals = self.compile_fail.par_iter().map(compile);
+        self.refusals = refusals.collect::<Result<_>>()?;
+        // The others need servers. Their lines are shown without the names of tasks.
+        let parts = self.parts.iter_mut().filter(|part| part.section.is_default);
+        let mut entries: Vec<_> = parts.flat_map(|part| &mut part.entries).collect();
+        // Most of them wait more than they work.
+        let pool = ThreadPoolBuilder::new().num_threads(24).build()?;
+        pool.install(|| {
+            entries.par_iter_mut().try_for_each(|entry| {
+                let printed = tasks::run(&built, entry.example)?;
+                entry.tasks = tasks::names(&entry.golden, &printed);
+                Ok(())
+            })
+        })
     }
 
     /// Returns every example, in reading order.

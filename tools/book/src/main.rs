@@ -28,7 +28,7 @@ use anyhow::{Context, Result};
 use catalog::workspace::Workspace;
 use clap::Parser;
 
-use crate::contents::{Contents, Runs};
+use crate::contents::Contents;
 
 /// Makes the book, a folder of static pages, from the examples.
 #[derive(Debug, Parser)]
@@ -55,9 +55,7 @@ fn run(options: &Options) -> Result<()> {
     let default = workspace.target.join("book");
     let out = absolute(options.out.as_ref().unwrap_or(&default))?;
     let started = Instant::now();
-    let mut runs = Runs::default();
-    let runs = (!options.no_run).then_some(&mut runs);
-    let contents = Contents::read(&workspace, &out, runs)?;
+    let contents = Contents::read(&workspace, &out, !options.no_run)?;
     render::render(&contents, &out)?;
     println!(
         "{}: {} examples, {:.1} s",

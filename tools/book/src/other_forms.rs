@@ -126,12 +126,8 @@ pub fn write(
         }
         pages.push(page);
     }
-    let root = address.unwrap_or_default();
-    let llms = Llms {
-        pages: &pages,
-        address: root,
-    };
-    write("llms.txt", &llms.render()?)?;
+    let (pages, address) = (&pages[..], address.unwrap_or_default());
+    write("llms.txt", &Llms { pages, address }.render()?)?;
     write("llms-full.txt", &full.join("\n---\n\n"))?;
     skill(contents, &out.join("skill/asyncio-to-tokio"))?;
     snippets(contents, &out.join("snippets"))
