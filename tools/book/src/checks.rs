@@ -12,8 +12,7 @@ use catalog::workspace::Workspace;
 use regex::Regex;
 
 use crate::chapters::Chapter;
-use crate::contents::meant;
-use crate::guide_page::target;
+use crate::links::{meant, target};
 
 /// Returns what is wrong with the files of the sections.
 pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {

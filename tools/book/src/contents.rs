@@ -261,16 +261,3 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
         example,
     })
 }
-
-/// Returns the example that a text within a section means by a name: one of its own, or
-/// the only one of that name, or `SECTION/EXAMPLE`.
-pub fn meant<'a>(
-    workspace: &'a Workspace,
-    name: &str,
-    section: Option<&str>,
-) -> Option<&'a Example> {
-    let own = workspace.examples().find(|example| {
-        example.name == name && section.is_some_and(|section| example.section == section)
-    });
-    own.or_else(|| workspace.find(name))
-}

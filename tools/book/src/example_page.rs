@@ -10,9 +10,9 @@ use catalog::transcript::{Line, Transcript};
 use catalog::workspace::{Example, Workspace};
 use similar::TextDiff;
 
-use crate::contents::{Contents, Entry, meant};
-use crate::guide_page::address;
-use crate::markup::{anchor, block, with_code};
+use crate::contents::{Contents, Entry};
+use crate::links::{address, meant};
+use crate::markup::{after_header, anchor, block, seconds, with_code};
 use crate::speed_page::each;
 use crate::timeline::Timeline;
 
@@ -48,7 +48,7 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let program = after_header(&entry.source);
     let blocks = contents.blocks.iter();
     let blocks = blocks.filter(|block| block.examples.contains(&example.id()));
-    let blocks = blocks.filter_map(|it| Some((address(contents, it)?, it)));
+    let blocks = blocks.filter_map(|it| Some((address(&contents.guides, it)?, it)));
     let page = Page {
         contents,
         entry,
@@ -73,15 +73,6 @@ pub fn refused<'a>(
     let belongs =
         |it: &&CompileFail| it.section == example.section && it.example == example.name;
     contents.compile_fail.iter().filter(belongs).collect()
-}
-
-/// Returns the program without the comment at its beginning.
-pub fn after_header(source: &str) -> &str {
-    let mut rest = source;
-    while rest.starts_with("//!") || rest.starts_with('\n') {
-        rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
-    }
-    rest
 }
 
 /// Returns the names of the tests as words.
@@ -186,9 +177,4 @@ fn rows_of(lines: &[Line], tasks: &[String], is_shared: &[bool]) -> Vec<Row> {
         is_shared: is_shared[index],
     };
     lines.iter().enumerate().map(row).collect()
-}
-
-/// Returns a time in seconds.
-pub fn seconds(millis: &u64) -> String {
-    format!("{}.{:03}", millis / 1000, millis % 1000)
 }

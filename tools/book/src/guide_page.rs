@@ -6,11 +6,9 @@ use anyhow::Result;
 use askama::Template;
 use askama::filters::Safe;
 use catalog::tables::{Advice, Block, Guide};
-use catalog::workspace::Workspace;
 
-use crate::chapters::Chapter;
 use crate::contents::Contents;
-use crate::list_pages::named;
+use crate::links::{guide_name, named, target};
 use crate::markup::with_code;
 
 #[derive(Template)]
@@ -51,11 +49,6 @@ pub fn mistakes(contents: &Contents<'_>, guide: &Guide) -> usize {
     blocks.filter(|block| !block.wrong.is_empty()).count()
 }
 
-/// Returns the name of the page, without an ending.
-pub fn name(guide: &Guide) -> String {
-    format!("guide-{}", guide.number().to_lowercase())
-}
-
 impl<'a> Page<'a> {
     /// Returns the advice that stands behind a block; `00` is before the first.
     fn advice(&self, number: &str) -> Vec<&'a Advice> {
@@ -77,49 +70,4 @@ fn links(contents: &Contents<'_>, advice: &Advice) -> Safe<String> {
         format!("<a href=\"{page}\">{}</a>", with_code(&text))
     };
     Safe(targets.map(link).collect::<Vec<String>>().join("; "))
-}
-
-/// Returns the address of an example, a page or a heading of a chapter, and its name.
-pub fn target(
-    workspace: &Workspace,
-    chapters: &[Chapter],
-    place: &str,
-) -> Option<(String, String)> {
-    if let Some(example) = workspace.find(place) {
-        return Some((format!("{place}.html"), format!("`{}`", example.name)));
-    }
-    let (page, anchor) = place.split_once('#').unwrap_or((place, ""));
-    let others = [
-        ("glossary", "Rust words"),
-        ("speed", "What it costs"),
-        ("by-section", "By section"),
-        ("guide-ex", "the exercises"),
-    ];
-    if let Some((_, title)) = others.into_iter().find(|(name, _)| *name == place) {
-        return Some((format!("{place}.html"), title.to_owned()));
-    }
-    let chapter = chapters.iter().find(|it| it.page == page)?;
-    if anchor.is_empty() {
-        return Some((format!("{page}.html"), chapter.title.clone()));
-    }
-    let mut headings = chapter.text.lines().filter_map(|it| it.strip_prefix("## "));
-    let heading = headings.find(|heading| slug(heading) == anchor)?;
-    let text = format!("{}: {heading}", chapter.title);
-    Some((format!("{page}.html#{anchor}"), text))
-}
-
-/// Returns the address of a block, as seen from an example's page.
-pub fn address(contents: &Contents<'_>, block: &Block) -> Option<String> {
-    let mut guides = contents.guides.iter();
-    let guide = guides.find(|guide| guide.guide == block.guide())?;
-    let (_, heading) = block.headings();
-    let slug = slug(&format!("{} {heading}", block.block));
-    Some(format!("../{}.html#{slug}", name(guide)))
-}
-
-/// Returns the anchor that mdBook gives a heading.
-fn slug(heading: &str) -> String {
-    let words = heading.to_lowercase().replace(' ', "-");
-    let is_kept = |c: &char| c.is_alphanumeric() || "-_".contains(*c);
-    words.chars().filter(is_kept).collect()
 }

@@ -9,11 +9,10 @@ use catalog::compile_fail::CompileFail;
 use catalog::speed::{Speed, Unit, figures};
 use catalog::tables::{ApiName, SheetRow, Status};
 use catalog::transcript::Transcript;
-use catalog::workspace::Example;
 
 use crate::contents::{Contents, Entry, Part};
-use crate::example_page::{after_header, seconds};
-use crate::markup::{anchor, block, with_code};
+use crate::links::named;
+use crate::markup::{after_header, anchor, block, seconds, with_code};
 
 /// Declares the pages, each with the template that it is made by.
 macro_rules! pages {
@@ -195,10 +194,4 @@ impl<'a> Sheet<'a> {
 fn groups<'a, 'b>(part: &'a Part<'b>) -> impl Iterator<Item = &'a [Entry<'b>]> {
     let is_same = |a: &Entry<'_>, b: &Entry<'_>| a.example.group == b.example.group;
     part.entries.chunk_by(is_same)
-}
-
-/// Returns the examples that a row of a table names.
-pub fn named<'a>(contents: &Contents<'a>, ids: &[String]) -> Vec<&'a Example> {
-    let examples = ids.iter().map(|id| contents.workspace.example(id));
-    examples.filter_map(Result::ok).collect()
 }

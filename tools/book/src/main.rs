@@ -11,6 +11,7 @@ mod compile_fail;
 mod contents;
 mod example_page;
 mod guide_page;
+mod links;
 mod list_pages;
 mod markup;
 mod other_forms;

@@ -43,6 +43,20 @@ pub fn anchor(name: &str) -> String {
     anchor.trim_end_matches('-').to_owned()
 }
 
+/// Returns a time in seconds.
+pub fn seconds(millis: &u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// Returns the program without the comment at its beginning.
+pub fn after_header(source: &str) -> &str {
+    let mut rest = source;
+    while rest.starts_with("//!") || rest.starts_with('\n') {
+        rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::{anchor, block, with_code};

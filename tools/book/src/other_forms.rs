@@ -13,8 +13,8 @@ use regex::Regex;
 use serde_json::{Map, json};
 
 use crate::contents::{Contents, Entry, Part};
-use crate::example_page::{after_header, refused};
-use crate::markup::block;
+use crate::example_page::refused;
+use crate::markup::{after_header, block};
 
 /// The page of an example as text.
 #[derive(Template)]

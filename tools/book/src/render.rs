@@ -10,7 +10,9 @@ use mdbook_renderer::config::Config;
 use mdbook_renderer::{RenderContext, Renderer as _};
 
 use crate::contents::Contents;
-use crate::{example_page, guide_page, list_pages, other_forms, search, speed_page};
+use crate::{
+    example_page, guide_page, links, list_pages, other_forms, search, speed_page,
+};
 
 /// Makes the pages in `out`.
 pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
@@ -54,7 +56,7 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
         let mut list = page(title, text, name);
         for guide in contents.guides.iter().filter(|_| name == "by-guide") {
             let (text, name) =
-                (guide_page::page(contents, guide)?, guide_page::name(guide));
+                (guide_page::page(contents, guide)?, links::guide_name(guide));
             let mut own = page(&guide.full_title(), text, &name);
             own.parent_names = vec![title.to_owned()];
             list.sub_items.push(own.into());

@@ -3,7 +3,7 @@
 use askama::Template;
 use catalog::transcript::Transcript;
 
-use crate::example_page::seconds;
+use crate::markup::seconds;
 
 /// The height of a lane, in pixels.
 const LANE: usize = 34;

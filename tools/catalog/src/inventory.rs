@@ -133,21 +133,11 @@ impl Problems<'_> {
         let (section, examples) = (&section.name, &section.examples);
         for path in entries(dir)? {
             let stem = stem(&path);
-            // The twin's golden where the two differ; what lists the modules of a folder,
-            // what its tests share, and what tests all servers.
+            // The twin's golden where the two differ.
             let name = stem.strip_suffix(".python").unwrap_or(&stem);
-            let shared = [
-                "mod",
-                "support",
-                "limiters",
-                "hostile",
-                "all_servers",
-                "attacks",
-                "workers",
-                "messages",
-                "changed_a_little",
-            ];
-            let is_known = extension == "rs" && shared.contains(&name)
+            // Tests share files, and test several examples together.
+            let is_known = kind == "test"
+                || stem == "mod"
                 || examples.iter().any(|example| {
                     let differs = example.header.differs.is_some();
                     example.name == name && (name == stem || differs)

@@ -1,0 +1,74 @@
+//! Where links lead: to examples, chapters and blocks of guides.
+
+use catalog::tables::{Block, Guide};
+use catalog::workspace::{Example, Workspace};
+
+use crate::chapters::Chapter;
+
+/// Returns the example that a text within a section means by a name: one of its own, or
+/// the only one of that name, or `SECTION/EXAMPLE`.
+pub fn meant<'a>(
+    workspace: &'a Workspace,
+    name: &str,
+    section: Option<&str>,
+) -> Option<&'a Example> {
+    let own = workspace.examples().find(|example| {
+        example.name == name && section.is_some_and(|section| example.section == section)
+    });
+    own.or_else(|| workspace.find(name))
+}
+
+/// Returns the examples that a row of a table names.
+pub fn named<'a>(workspace: &'a Workspace, ids: &[String]) -> Vec<&'a Example> {
+    let examples = ids.iter().map(|id| workspace.example(id));
+    examples.filter_map(Result::ok).collect()
+}
+
+/// Returns the address of an example, a page or a heading of a chapter, and its name.
+pub fn target(
+    workspace: &Workspace,
+    chapters: &[Chapter],
+    place: &str,
+) -> Option<(String, String)> {
+    if let Some(example) = workspace.find(place) {
+        return Some((format!("{place}.html"), format!("`{}`", example.name)));
+    }
+    let (page, anchor) = place.split_once('#').unwrap_or((place, ""));
+    let others = [
+        ("glossary", "Rust words"),
+        ("speed", "What it costs"),
+        ("by-section", "By section"),
+        ("guide-ex", "the exercises"),
+    ];
+    if let Some((_, title)) = others.into_iter().find(|(name, _)| *name == place) {
+        return Some((format!("{place}.html"), title.to_owned()));
+    }
+    let chapter = chapters.iter().find(|it| it.page == page)?;
+    if anchor.is_empty() {
+        return Some((format!("{page}.html"), chapter.title.clone()));
+    }
+    let mut headings = chapter.text.lines().filter_map(|it| it.strip_prefix("## "));
+    let heading = headings.find(|heading| slug(heading) == anchor)?;
+    let text = format!("{}: {heading}", chapter.title);
+    Some((format!("{page}.html#{anchor}"), text))
+}
+
+/// Returns the name of the page of a guide, without an ending.
+pub fn guide_name(guide: &Guide) -> String {
+    format!("guide-{}", guide.number().to_lowercase())
+}
+
+/// Returns the address of a block, as seen from an example's page.
+pub fn address(guides: &[Guide], block: &Block) -> Option<String> {
+    let guide = guides.iter().find(|guide| guide.guide == block.guide())?;
+    let (_, heading) = block.headings();
+    let slug = slug(&format!("{} {heading}", block.block));
+    Some(format!("../{}.html#{slug}", guide_name(guide)))
+}
+
+/// Returns the anchor that mdBook gives a heading.
+fn slug(heading: &str) -> String {
+    let words = heading.to_lowercase().replace(' ', "-");
+    let is_kept = |c: &char| c.is_alphanumeric() || "-_".contains(*c);
+    words.chars().filter(is_kept).collect()
+}
