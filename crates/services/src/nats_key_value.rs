@@ -31,8 +31,8 @@ use tokio::time::sleep;
 /// Any error that can move to another thread. `?` converts every other error into it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Opens the bucket, and creates it if there is none. A value has at most 64 KiB, with its
-/// headers: those of `change` have about 70 bytes.
+/// Opens the bucket, and creates it if there is none. A value has at most 64 KiB, with
+/// its headers: those of `change` have about 70 bytes.
 pub async fn open(context: &Context, bucket: &str) -> Result<Store, Failure> {
     // `create_key_value` says the same, but asks for more than servers before 2.10 tell.
     let config = stream::Config {

@@ -5,7 +5,8 @@
 //! them. An instance that stops still answers what it has received.
 //!
 //! Bounds: `Limits`, and the server's `max_payload`, 1 MiB. The client's subscription
-//! capacity limits waiting requests. Further ones are dropped, and their callers time out.
+//! capacity limits waiting requests. Further ones are dropped, and their callers time
+//! out.
 //!
 //! Trap: "timed out" does not say that nothing was done. The handler may be at work, or
 //! only its reply was lost. Make a request that you repeat idempotent.
@@ -44,8 +45,8 @@ pub struct Limits {
 /// Returns how many handlers it had to abort at the end. If the client is closed, it
 /// returns before the stop.
 ///
-/// Each handler runs in a task. If a handler panics, its caller times out. A reply that is
-/// too long becomes an error. Dropping the future aborts all handlers.
+/// Each handler runs in a task. If a handler panics, its caller times out. A reply that
+/// is too long becomes an error. Dropping the future aborts all handlers.
 pub async fn serve<F, Fut, E>(
     client: Client,
     mut requests: Subscriber,

@@ -140,9 +140,9 @@ impl WorkQueue {
     /// Runs one job after the other until `stop` is cancelled; then finishes its job.
     /// Call it once for each job that this process may run at once.
     ///
-    /// `handler` runs in a task. If it fails, panics or takes too long, the attempt fails.
-    /// `report` is told of each failure. Dropping `work` aborts its job, which is delivered
-    /// again after `ack_wait`.
+    /// `handler` runs in a task. If it fails, panics or takes too long, the attempt
+    /// fails. `report` is told of each failure. Dropping `work` aborts its job, which
+    /// is delivered again after `ack_wait`.
     pub async fn work<F, Fut>(
         &self,
         stop: &CancellationToken,

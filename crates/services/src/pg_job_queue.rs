@@ -37,8 +37,9 @@ const SCHEMA: &str = "
     );
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due, id) WHERE due IS NOT NULL;";
 
-/// Asked first. `CREATE INDEX IF NOT EXISTS` waits for each transaction that has changed a
-/// job, and all claims wait behind it. A role that may not create tables can still start.
+/// Asked first. `CREATE INDEX IF NOT EXISTS` waits for each transaction that has
+/// changed a job, and all claims wait behind it. A role that may not create tables can
+/// still start.
 const EXISTS: &str = "
     SELECT to_regclass('jobs') IS NOT NULL AND to_regclass('jobs_due') IS NOT NULL";
 

@@ -112,7 +112,8 @@ pub async fn lead<T, F: Future<Output = T>>(
     let third = lease / 3;
     let (idle, statement) = (millis(lease), millis(third));
     let options = config.get_options().unwrap_or_default();
-    // A dropped statement may wait for a row, and its connection has the lock: so it ends.
+    // A dropped statement may wait for a row, and its connection has the lock: so it
+    // ends.
     config.options(format!(
         "{options} -c idle_session_timeout={idle} -c statement_timeout={statement}"
     ));

@@ -38,7 +38,8 @@ const SCHEMA: &str = "
 
 /// Asked first: a role that may not create tables can still start.
 const EXISTS: &str = "
-    SELECT to_regclass('outbox') IS NOT NULL AND to_regclass('handled_events') IS NOT NULL";
+    SELECT to_regclass('outbox') IS NOT NULL
+        AND to_regclass('handled_events') IS NOT NULL";
 
 /// The lock of this outbox. The server ends the connection of a relay that hangs.
 const LOCK: &str = "
@@ -58,8 +59,8 @@ pub struct Event {
 pub struct Relay {
     /// The most events of one transaction.
     pub batch: u32,
-    /// The most time to publish a batch, without the statements before and after it. Twice
-    /// as long after it began to hang, a relay loses the lock.
+    /// The most time to publish a batch, without the statements before and after it.
+    /// Twice as long after it began to hang, a relay loses the lock.
     pub limit: Duration,
 }
 
@@ -102,8 +103,8 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// The first error of `publish`, or `Elapsed`. The events before it are deleted, unless
-    /// the server does not answer. Connect again after an error.
+    /// The first error of `publish`, or `Elapsed`. The events before it are deleted,
+    /// unless the server does not answer. Connect again after an error.
     pub async fn publish_batch<E, F>(
         &self,
         client: &mut Client,

@@ -8,8 +8,9 @@
 //! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
 //! unbounded: the calls that wait for a connection.
 //!
-//! Trap: with `RecyclingMethod::Verified`, a call may run in a transaction that an earlier
-//! one left open. Its insert succeeds, and is lost. `RESET` finds that transaction.
+//! Trap: with `RecyclingMethod::Verified`, a call may run in a transaction that an
+//! earlier one left open. Its insert succeeds, and is lost. `RESET` finds that
+//! transaction.
 //!
 //! Trap: `{}` of a `tokio_postgres::Error` prints "db error" alone. `as_db_error` has
 //! the words of the server.

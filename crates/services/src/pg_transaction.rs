@@ -67,8 +67,8 @@ impl Retry {
     /// Runs `transact`, which begins, works and commits. Runs it again after an error for
     /// which `again` is true, at most as often as the settings say.
     ///
-    /// Each run takes a connection of a pool. If you have only a `&mut Client`, put it into
-    /// a `tokio::sync::Mutex`, and lock that in `transact`.
+    /// Each run takes a connection of a pool. If you have only a `&mut Client`, put it
+    /// into a `tokio::sync::Mutex`, and lock that in `transact`.
     ///
     /// Cancel safety: if the future is dropped, so is that of `transact`.
     ///

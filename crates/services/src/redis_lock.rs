@@ -8,8 +8,8 @@
 //! Trap: the lock alone does not keep two holders apart. A process that is paused writes
 //! after its lease has expired. The store must reject a token lower than one it has seen.
 //!
-//! Trap: after a crash, a failover or an eviction, Redis may grant a lease twice. Use this
-//! lock to save work. What must never happen twice needs a transaction.
+//! Trap: after a crash, a failover or an eviction, Redis may grant a lease twice. Use
+//! this lock to save work. What must never happen twice needs a transaction.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_cache`.
 //!
@@ -57,9 +57,10 @@ pub type Redis = Receiver<ConnectionManager>;
 
 /// Connects to the server at a `redis://` URL.
 ///
-/// If the connection is lost, calls fail and are not repeated. The manager connects again
-/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
-/// up, after many minutes. So a task sends pings, and replaces a silent connection.
+/// If the connection is lost, calls fail and are not repeated. The manager connects
+/// again after it was closed, but not after timeouts: if it is silent, calls fail until
+/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
+/// connection.
 ///
 /// # Errors
 ///
@@ -162,8 +163,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Returns the fencing token. It is higher than the token of any earlier lease, unless
-    /// Redis has lost that one and the server's clock was set back.
+    /// Returns the fencing token. It is higher than the token of any earlier lease,
+    /// unless Redis has lost that one and the server's clock was set back.
     pub fn token(&self) -> u64 {
         self.token
     }

@@ -61,9 +61,10 @@ pub type Redis = Receiver<ConnectionManager>;
 
 /// Connects to the server at a `redis://` URL.
 ///
-/// If the connection is lost, calls fail and are not repeated. The manager connects again
-/// after it was closed, but not after timeouts: if it is silent, calls fail until TCP gives
-/// up, after many minutes. So a task sends pings, and replaces a silent connection.
+/// If the connection is lost, calls fail and are not repeated. The manager connects
+/// again after it was closed, but not after timeouts: if it is silent, calls fail until
+/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
+/// connection.
 ///
 /// # Errors
 ///

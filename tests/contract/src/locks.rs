@@ -1,7 +1,7 @@
 //! Locks, events, conditions, semaphores and barriers: what CPython's tests ask of them.
 //!
-//! The counterpart has the same name, but for an event, which is a `watch`, and a condition,
-//! which is a `Notify`, unless the clause names another one behind an `@`.
+//! The counterpart has the same name, but for an event, which is a `watch`, and a
+//! condition, which is a `Notify`, unless the clause names another one behind an `@`.
 //!
 //! asyncio: asyncio.Lock, asyncio.Event, asyncio.Condition, asyncio.Semaphore
 //! asyncio: asyncio.Barrier
@@ -502,7 +502,9 @@ async fn main() {
         "barrier.wait.returns-number" => barrier_numbers(),
         "barrier.wait.cancelled-not-counted" => barrier_cancelled(),
         "barrier.abort.wakes-waiters@run_until_cancelled" => barrier_aborted(),
-        "barrier.abort.last-party-fails@run_until_cancelled" => barrier_aborted_last(false),
+        "barrier.abort.last-party-fails@run_until_cancelled" => {
+            barrier_aborted_last(false)
+        }
         "barrier.abort.last-party-fails@select" => barrier_aborted_last(true),
         "barrier.reset.wakes-waiters@swap" => barrier_reset(),
     }

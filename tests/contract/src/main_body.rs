@@ -1,4 +1,5 @@
-//! What the body of `main` is: in asyncio a task, here only the future that `block_on` polls.
+//! What the body of `main` is: in asyncio a task, here only the future that `block_on`
+//! polls.
 //!
 //! Each clause has a runtime of its own, on a thread of its own.
 //!

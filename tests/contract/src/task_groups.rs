@@ -328,7 +328,9 @@ async fn main() {
         "task_group.create_task.after-an-await" => created_late(),
         "task_group.create_task.by-a-child" => created_by_a_child(),
         "task_group.error.cancels-siblings-and-body" => error_of_a_child(),
-        "task_group.error.cancels-siblings-and-body@JoinSet" => error_of_a_child_join_set(),
+        "task_group.error.cancels-siblings-and-body@JoinSet" => {
+            error_of_a_child_join_set()
+        }
         "task_group.error.of-the-body" => error_of_the_body(),
         "task_group.error.all-of-a-moment" => three_errors(),
         "task_group.error.behind-the-body" => error_behind_a_value(),

@@ -1,4 +1,5 @@
-//! Tasks, their cancellation, `sleep`, `shield`, and the context: what CPython's tests ask.
+//! Tasks, their cancellation, `sleep`, `shield`, and the context: what CPython's tests
+//! ask.
 //!
 //! The counterpart is the handle that `tokio::spawn` returns, unless the clause names
 //! another one behind an `@`. What the body of `main` is, is tried in `main_body`.

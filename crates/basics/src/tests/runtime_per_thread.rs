@@ -39,7 +39,8 @@ async fn many_callers_on_many_threads_lose_no_update() {
     }
 }
 
-/// The job waits for its neighbour: a thread that ran one after the other would never end.
+/// The job waits for its neighbour: a thread that ran one after the other would never
+/// end.
 #[tokio::test]
 async fn jobs_of_one_thread_run_concurrently_and_may_spawn_tasks_without_send() {
     let shard = Shard::start();

@@ -77,7 +77,8 @@ async fn a_task_that_blocks_is_waited_for_beyond_the_limit() {
     .await;
 }
 
-/// A value that comes at the last moment is not lost: the task is over, or it is cancelled.
+/// A value that comes at the last moment is not lost: the task is over, or it is
+/// cancelled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_threads_and_tasks_that_end_at_the_limit() {
     let threads = (0..31).map(|number| {

@@ -126,7 +126,8 @@ async fn a_task_has_no_span_unless_told() {
     assert_eq!(ids, [&Value::Null, &json!(7)]);
 }
 
-/// The trap: the filter as Tokio's users first write it, and what `subscriber` makes of it.
+/// The trap: the filter as Tokio's users first write it, and what `subscriber` makes of
+/// it.
 #[tokio::test]
 async fn without_rust_log_the_filter_of_the_crate_shows_errors_only() {
     let events = async || {

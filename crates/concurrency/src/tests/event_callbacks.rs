@@ -8,7 +8,8 @@ use tokio::time::sleep;
 
 use crate::event_callbacks::{Callback, EventEmitter};
 
-/// A callback that notes its number. It takes a while, and then fails if the data says so.
+/// A callback that notes its number. It takes a while, and then fails if the data says
+/// so.
 fn callback(number: u64, called: &Arc<Mutex<Vec<u64>>>) -> Callback {
     let called = Arc::clone(called);
     Box::new(move |data| {

@@ -83,7 +83,8 @@ async fn a_spawned_task_names_its_spawner() {
     assert!(aborted.await.expect_err("aborted").is_cancelled());
 }
 
-/// An error of one's own, a standard one, and a value: which stays as it is, without a text.
+/// An error of one's own, a standard one, and a value: which stays as it is, without a
+/// text.
 #[test]
 fn any_error_and_no_error() {
     struct Unprinted;

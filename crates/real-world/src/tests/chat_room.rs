@@ -135,8 +135,8 @@ async fn cut_off_by_a_burst(pace: Duration) -> usize {
     members.join_all().await.into_iter().sum()
 }
 
-/// On several threads, as `main` runs it. On a busy machine a member may be cut off because
-/// it is not run in time, but not in each round.
+/// On several threads, as `main` runs it. On a busy machine a member may be cut off
+/// because it is not run in time, but not in each round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_burst_of_one_does_not_cut_off_the_others() {
     let mut cut_off = Vec::new();

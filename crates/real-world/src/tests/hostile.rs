@@ -568,9 +568,9 @@ impl Target {
         self.cut_off(KIND, refused).await
     }
 
-    /// More peers than the server serves at once. A peer learns of its end later than the
-    /// server knows it, on a busy machine much later: so twice as many may seem served, and
-    /// of three crowds one has to be right.
+    /// More peers than the server serves at once. A peer learns of its end later than
+    /// the server knows it, on a busy machine much later: so twice as many may seem
+    /// served, and of three crowds one has to be right.
     async fn crowd(&self) -> Result<(), Fault> {
         let mut most = usize::MAX;
         for _ in 0..3 {

@@ -174,8 +174,8 @@ fn assert_within(stamps: &[tokio::time::Instant], limit: usize, window: Duration
     }
 }
 
-/// Many callers on several threads keep to the limit of each window, and where few of them
-/// stay, no time is lost.
+/// Many callers on several threads keep to the limit of each window, and where few of
+/// them stay, no time is lost.
 pub async fn assert_windows_on_threads<L: Limiter>(new: impl Fn(usize, Duration) -> L) {
     let window = Duration::from_millis(50);
     let limiter = new(1000, window);

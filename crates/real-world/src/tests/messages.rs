@@ -338,8 +338,8 @@ fn io_of(
     tokio::io::join(sent, tokio::io::sink())
 }
 
-/// Answers each connection with this text, and closes it; `None` keeps it open. Returns its
-/// address, and a receiver that learns of the first request.
+/// Answers each connection with this text, and closes it; `None` keeps it open. Returns
+/// its address, and a receiver that learns of the first request.
 fn serve(answer: Option<&'static str>) -> (String, oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound");

@@ -1,6 +1,6 @@
-//! Processes that share work, half of them twins in Python: killed, stopped for longer than
-//! a lease, cut off, with clocks apart, with connections that go silent, and with a server
-//! that is killed and that hangs.
+//! Processes that share work, half of them twins in Python: killed, stopped for longer
+//! than a lease, cut off, with clocks apart, with connections that go silent, and with
+//! a server that is killed and that hangs.
 //!
 //! A few times each; as often as the chapter says with `ATTACKS=full`.
 
@@ -47,7 +47,8 @@ const TABLES: &str = "
 /// Gives a process another time of day.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// Not a test by itself: a process that works until it is killed, or its parent has ended.
+/// Not a test by itself: a process that works until it is killed, or its parent has
+/// ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let (Ok(url), Ok(example)) = (env::var("ATTACKED_URL"), env::var("ATTACKED")) else {
@@ -80,7 +81,8 @@ struct Said {
     effects: Vec<i64>,
     /// Of how many effects each process has heard.
     sees: BTreeMap<usize, usize>,
-    /// How often a write was refused, as another process had the job, the lock or the term.
+    /// How often a write was refused, as another process had the job, the lock or the
+    /// term.
     late: u32,
     /// How often an event came again, and was ignored.
     again: u32,
@@ -147,8 +149,8 @@ struct Siege {
     processes: Vec<Child>,
     said: Arc<watch::Sender<Said>>,
     since: Instant,
-    /// How many jobs there have been. Calls, the lock and the leader have none: there have
-    /// to be at least so many effects.
+    /// How many jobs there have been. Calls, the lock and the leader have none: there
+    /// have to be at least so many effects.
     added: u32,
     /// How many effects were doubled before this attack.
     doubled: u32,
@@ -419,7 +421,8 @@ impl Siege {
         }
     }
 
-    /// Waits until all jobs are done and all processes work again, and checks the effects.
+    /// Waits until all jobs are done and all processes work again, and checks the
+    /// effects.
     async fn end(&mut self, attack: &str, count: u32) {
         let worked = self.said.borrow().worked.clone();
         let (mut least, mut since) = (i64::MAX, Instant::now());
@@ -465,7 +468,8 @@ impl Siege {
         self.doubled = outcome.doubled;
     }
 
-    /// Waits until a process is in a job, of this side if not any, and adds jobs meanwhile.
+    /// Waits until a process is in a job, of this side if not any, and adds jobs
+    /// meanwhile.
     async fn in_a_job(&mut self, round: u32, side: Option<usize>) -> usize {
         let side = side.filter(|_| self.work != Work::One);
         let mut said = self.said.subscribe();

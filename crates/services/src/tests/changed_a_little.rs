@@ -1,5 +1,5 @@
-//! What readers do with a pasted example: its types in a struct of their own, its functions
-//! in a task, with their own error type, and in a generic function.
+//! What readers do with a pasted example: its types in a struct of their own, its
+//! functions in a task, with their own error type, and in a generic function.
 
 use std::fmt::Debug;
 use std::sync::Arc;

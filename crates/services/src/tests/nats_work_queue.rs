@@ -359,8 +359,8 @@ async fn what_jetstream_says_and_does_not_say() {
     context.delete_stream(&name).await.expect("it is there");
 }
 
-/// What readers do with it: in a struct that tasks share, with state and an error of their
-/// own.
+/// What readers do with it: in a struct that tasks share, with state and an error of
+/// their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(no_nats, ignore = "nats-server is not installed")]
 async fn changed_a_little() {

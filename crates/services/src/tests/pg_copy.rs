@@ -217,7 +217,8 @@ async fn a_reader_that_stops_leaves_the_connection_whole() {
     table.end().await;
 }
 
-/// The second trap of the header: the rest comes before the next answer, and not with LIMIT.
+/// The second trap of the header: the rest comes before the next answer, and not with
+/// LIMIT.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn after_a_reader_that_stops_the_rest_is_sent() {

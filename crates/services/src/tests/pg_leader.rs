@@ -158,8 +158,8 @@ async fn dropped_at_each_await_it_keeps_no_lock() {
     office.end().await;
 }
 
-/// The leader does not run for longer than the lease: the next one leads, and what the late
-/// one writes is refused.
+/// The leader does not run for longer than the lease: the next one leads, and what the
+/// late one writes is refused.
 #[tokio::test]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn a_leader_that_hangs() {

@@ -82,8 +82,8 @@ impl Bank {
         RETRY.run(again, transact).await
     }
 
-    /// Checks that no money has come or gone, and that each transfer is whole. Returns how
-    /// many there are.
+    /// Checks that no money has come or gone, and that each transfer is whole. Returns
+    /// how many there are.
     async fn check(&self) -> i64 {
         let client = soon(self.pool.get()).await.expect("it runs");
         let sql = "SELECT (SELECT sum(balance) FROM accounts), (SELECT count(*) FROM transfers),

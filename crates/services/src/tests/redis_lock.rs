@@ -109,7 +109,8 @@ async fn an_old_lease_neither_renews_nor_releases_the_next_one() {
     assert!(new.release().await.expect("it answers"));
 }
 
-/// Renews until Redis is in time: a machine may be busy for longer than a third of a lease.
+/// Renews until Redis is in time: a machine may be busy for longer than a third of a
+/// lease.
 async fn answer(lease: &mut Lease) -> bool {
     loop {
         if let Ok(held) = lease.renew().await {

@@ -83,8 +83,8 @@ fn effect(number: impl Display) {
     std::println!("effect {number}");
 }
 
-/// Two callers that call again and again, each time with another number, and less often if
-/// there are more processes. What they did, they tell themselves.
+/// Two callers that call again and again, each time with another number, and less often
+/// if there are more processes. What they did, they tell themselves.
 async fn calls<E: Display>(
     call: impl AsyncFn(i64) -> Result<(), E>,
 ) -> Result<Infallible, Failure> {
