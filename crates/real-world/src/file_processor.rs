@@ -218,7 +218,8 @@ fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
     for _ in 0..if cfg!(windows) { 100 } else { 0 } {
         match std::fs::rename(part, target) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                std::thread::sleep(Duration::from_millis(10));
+                // Nobody unparks this thread, so it sleeps.
+                std::thread::park_timeout(Duration::from_millis(10));
             }
             renamed => return renamed,
         }

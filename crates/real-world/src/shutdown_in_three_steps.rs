@@ -52,3 +52,5 @@ async fn main() {
     tasks.wait().await;
     println!("all tasks have ended");
 }
+
+//@ clock: real
