@@ -8,8 +8,6 @@ of it. It follows the types of variables in one pass; where it knows none, it sa
 
 import argparse
 import ast
-import csv
-import functools
 import gc
 import json
 import math
@@ -19,14 +17,13 @@ import shutil
 import sys
 import textwrap
 import tokenize
-import tomllib
 import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from tables import Tables
 from uses import Walk
 
-ROOT = Path(__file__).resolve().parents[2]
 STATUS = {
     "direct": "direct",
     "pattern": "a few lines",
@@ -48,125 +45,6 @@ WORDS_OF_CRATES = {
     "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
 }
 SKIPPED = ("node_modules", "site-packages", "__pycache__")
-
-
-def rows(path):
-    with open(ROOT / path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-def toml(path):
-    return tomllib.loads((ROOT / path).read_text(encoding="utf-8"))
-
-
-class Tables:
-    """What the tables and the headers of the examples say."""
-
-    def __init__(self):
-        workspace = toml("Cargo.toml")["workspace"]
-        self.versions, self.dependencies = workspace["dependencies"], {}
-        # Of each example its first line and its traps; of each name its examples.
-        self.summary, self.traps, self.shown = {}, defaultdict(list), defaultdict(list)
-        self.numbers = defaultdict(list)
-        for row in rows("docs/traps.tsv"):
-            self.numbers[row["example"]].append(row["number"])
-        for member in workspace["members"]:
-            if member.startswith("crates/"):
-                self.section(member, member.removeprefix("crates/"))
-        self.entries = {}
-        for row in rows("docs/asyncio-api.tsv"):
-            name, own = row["name"], row["category"] in ("language", "builtins")
-            kind = "asyncio" if re.match(r"asyncio|loop", name) else "library"
-            self.entries[name] = {
-                "kind": "language" if own else kind,
-                "status": row["status"],
-                "text": row["rust_equivalent"],
-                "examples": self.examples(name) + row["examples"].split(),
-            }
-        for row in rows("docs/neighbours.tsv"):
-            self.entries[row["name"]] = {
-                "kind": "library",
-                "status": "crate",
-                "text": f"{row['crate'].replace(' ', ', ')}. {row['differs']}.",
-                "examples": row["examples"].split(),
-                "crates": row["crate"].split(),
-                "kept": row["kept"],
-            }
-        for row in rows("docs/port-patterns.tsv"):
-            entry = {"text": row["meaning"], "examples": row["examples"].split()}
-            self.entries[row["pattern"]] = {"kind": "pattern", "status": "differs"} | entry
-        self.types = {"call": {}, "value": {}, "parent": {}, "by name": {}}
-        for row in rows("tools/python/port_types.tsv"):
-            types = [None if it == "-" else it for it in row["type"].split()]
-            of_name = {"by name": {row["type"]: row["name"]}, "parent": {row["name"]: types}}
-            types = types[0] if len(types) == 1 else tuple(types)
-            self.types[row["what"]] |= of_name.get(row["what"], {row["name"]: types})
-        # `asyncio.run(debug=)`: the row of a call with this argument.
-        self.variants = defaultdict(list)
-        for name in self.entries:
-            if found := re.fullmatch(r"([\w.]+)\((\w+)(=?)(\w*)\)", name):
-                self.variants[found[1]].append((name, *found.groups()[1:]))
-
-    def section(self, member, section):
-        manifest = toml(f"{member}/Cargo.toml")
-        tests = manifest.get("dev-dependencies", {})
-        self.dependencies[section] = tests | manifest["dependencies"]
-        main = (ROOT / member / "src/main.rs").read_text(encoding="utf-8")
-        for name in re.findall(r"^mod (\w+);$", main, re.M):
-            path, id, lines = ROOT / member / f"src/{name}.rs", f"{section}/{name}", []
-            if not path.exists():
-                continue
-            with open(path, encoding="utf-8") as file:
-                for line in file:
-                    if not line.startswith("//!"):
-                        break
-                    lines.append(line[3:].strip())
-            for line in lines:
-                if line.startswith("asyncio: "):
-                    for at, key in enumerate(keys := line[9:].split(", ")):
-                        # `Queue.put` behind `Queue` is no further from the subject.
-                        owner = re.sub(r"\.\w+$", "", key)
-                        at = keys.index(owner) if owner in keys else at
-                        self.shown[key].append((at, len(self.summary), id))
-            self.summary[id], *parts = "\n".join(lines).replace("\n\n", "\0").split("\0")
-            traps = (part[6:] for part in parts if part.startswith("Trap: "))
-            traps = zip(self.numbers[id], traps)
-            self.traps[id] = [f"{number}: {trap}".replace("\n", " ") for number, trap in traps]
-
-    def examples(self, name):
-        """Returns the examples that are about a name, the nearest first: one that is called
-        so, then those that say the word in their first line."""
-        short = re.sub(r"\(.*", "", name).rpartition(".")[2].lower()
-
-        def rank(shown):
-            at, order, id = shown
-            own = id.rpartition("/")[2].replace("_", "").rstrip("s")
-            words = re.split(r"[\W_]+", f"{id} {self.summary[id]}".lower())
-            is_long = id.startswith(("real-world", "best-practices"))
-            is_named = own == short.replace("_", "").rstrip("s")
-            return not is_named, not {*short.split("_")} <= {*words}, is_long, at, order
-
-        return [id for *_, id in sorted(self.shown[name], key=rank)]
-
-    def trap(self, key, id):
-        """Returns the trap of an example that has most words of a name's row, or nothing."""
-        words = {*re.findall(r"\w{4,}", f"{key} {self.entries[key]['text']}".lower())}
-
-        def common(trap):
-            return len(words & {*re.findall(r"\w{4,}", trap.lower())})
-
-        return max(self.traps.get(id, ()), key=common, default=None)
-
-    @functools.cache
-    def find(self, path):
-        """Returns the row that a full name leads to, or nothing."""
-        if path in self.entries:
-            return path
-        owner, _, name = path.rpartition(".")
-        if re.match(r"asyncio\.|loop\.", path):
-            parents = (self.find(f"{it}.{name}") for it in self.types["parent"].get(owner, ()))
-            return next(filter(None, parents), None)
-        return self.find(owner) if owner else None
 
 
 def python_files(paths):

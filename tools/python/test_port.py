@@ -15,7 +15,8 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from port import ROOT, Report, Tables, main
+from port import Report, main
+from tables import ROOT, Tables
 from uses import Walk
 
 TABLES = Tables()

@@ -11,12 +11,14 @@ use anyhow::{Context as _, Result};
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use serde_json::Value;
 
-const PACKED: [&str; 6] = [
+const PACKED: [&str; 8] = [
     "Cargo.toml",
     "crates",
     "docs",
+    "tools/python/expressions.py",
     "tools/python/port.py",
     "tools/python/port_types.tsv",
+    "tools/python/tables.py",
     "tools/python/uses.py",
 ];
 
