@@ -64,9 +64,9 @@ def element(known):
 
 class Expressions:
     """Goes through expressions; `Walk` adds the statements. Each visit of an expression returns
-    what is known of its value: a full name such as `asyncio.Queue`; `asyncio.Queue()` for a value of this class;
-    `[]asyncio.Task()` for several; `->asyncio.Queue()` for what returns one when it is called;
-    a tuple of these; or nothing."""
+    what is known of its value: a full name such as `asyncio.Queue`; `asyncio.Queue()` for a value
+    of this class; `[]asyncio.Task()` for several; `->asyncio.Queue()` for what returns one when
+    it is called; a tuple of these; or nothing."""
 
     def __init__(self, tables, tree):
         self.tables, self.types = tables, tables.types

@@ -12,7 +12,7 @@ use anyhow::Result;
 use catalog::workspace::{Workspace, cargo};
 use checks::Outcome;
 use clap::{Parser, Subcommand};
-use reading::{Reading, exit_code};
+use reading::exit_code;
 
 /// Checks, records, shows and lists the examples of this workspace.
 ///
@@ -52,7 +52,7 @@ enum Command {
         arguments: Vec<OsString>,
     },
     #[command(flatten)]
-    Reading(Reading),
+    Reading(reading::Command),
 }
 
 /// Builds and runs a tool that is a package of its own, so that nobody else compiles it.

@@ -261,6 +261,18 @@ fn the_oldest_rust_is_the_one_that_is_tested() {
     assert_eq!(installed, format!("{promised}.0"));
 }
 
+/// Each path of ours that the line names is there.
+fn assert_paths(line: &str) {
+    for path in line.split(|c: char| c.is_whitespace() || "`()[]{},;*".contains(c)) {
+        let folders = ["crates/", "docs/", "tests/", "tools/"];
+        let is_ours = folders.iter().any(|folder| path.starts_with(folder));
+        let path = path.trim_end_matches(['.', ':']);
+        let exists =
+            !is_ours || path != path.to_lowercase() || root().join(path).exists();
+        assert!(exists, "there is no {path}");
+    }
+}
+
 /// What the README shows of a run is the beginning of a golden, and the code above it is of
 /// that example. The sections, examples and files that it names are there.
 #[test]
@@ -296,14 +308,7 @@ fn the_readme_shows_what_is_so() {
             }
             _ => {}
         }
-        for path in line.split(|c: char| c.is_whitespace() || "`()[]{},;*".contains(c)) {
-            let folders = ["crates/", "docs/", "tests/", "tools/"];
-            let is_ours = folders.iter().any(|folder| path.starts_with(folder));
-            let path = path.trim_end_matches(['.', ':']);
-            let exists =
-                !is_ours || path != path.to_lowercase() || root().join(path).exists();
-            assert!(exists, "there is no {path}");
-        }
+        assert_paths(line);
         if let Some(run) = line.trim().strip_prefix("$ cargo run -q -p ") {
             let example = workspace.example(&run.replace(" -- --virtual-time ", "/"));
             let example = example.expect("it is there");

@@ -27,11 +27,14 @@ pub struct Row {
     also_on_all_cores: bool,
 }
 
+/// Does the work with so many items.
+type Run = dyn Fn(&Runtime, u64) -> Work;
+
 /// What runs.
 #[derive(Clone)]
 pub enum How {
     /// A function of this program.
-    Rust(Rc<dyn Fn(&Runtime, u64) -> Work>),
+    Rust(Rc<Run>),
     /// A function in `contestants.py`, under the loop that the contestant is named after.
     Python(&'static str),
 }

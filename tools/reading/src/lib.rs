@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{self, ExitCode};
 
 use anyhow::{Context as _, Result};
 use catalog::WrongCall;
@@ -21,7 +21,7 @@ use clap::Subcommand;
 
 /// A command of a reader.
 #[derive(Debug, Subcommand)]
-pub enum Reading {
+pub enum Command {
     /// Make a Cargo project from one example, with only the dependencies that it uses.
     Copy {
         /// The example, with or without its section.
@@ -67,7 +67,7 @@ pub enum Reading {
     },
 }
 
-impl Reading {
+impl Command {
     /// Does what the command says, and prints the result.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ fn port(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
     // Python reads the texts from the disk.
     let unpacked = files::unpack()?;
     let root = unpacked.as_ref().unwrap_or(&workspace.root);
-    let mut command = Command::new(python.program());
+    let mut command = process::Command::new(python.program());
     command.env("ASYNCIO_TO_TOKIO", workspace.command);
     command.args(["-E", "-X", "utf8"]);
     command.arg(root.join("tools/python/port.py"));
@@ -131,7 +131,7 @@ fn port(workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
 /// # Errors
 ///
 /// When it cannot be started.
-pub fn exit_code(command: &mut Command) -> Result<ExitCode> {
+pub fn exit_code(command: &mut process::Command) -> Result<ExitCode> {
     let program = command.get_program().display().to_string();
     let status = command.status();
     let status = status.with_context(|| format!("cannot run {program}"))?;

@@ -12,7 +12,7 @@ use catalog::files;
 use catalog::workspace::Workspace;
 use clap::Parser;
 use miniz_oxide::inflate::decompress_to_vec_zlib;
-use reading::Reading;
+use reading::Command;
 
 const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/archive"));
 
@@ -26,10 +26,10 @@ const ROOT: &str = "asyncio-to-tokio";
 #[command(name = "asyncio-to-tokio", version)]
 struct Cli {
     #[command(subcommand)]
-    command: Reading,
+    command: Command,
 }
 
-fn run(command: &Reading) -> Result<ExitCode> {
+fn run(command: &Command) -> Result<ExitCode> {
     let texts = decompress_to_vec_zlib(ARCHIVE).map_err(|error| anyhow!("{error}"))?;
     let mut texts: BTreeMap<String, String> = serde_json::from_slice(&texts)?;
     let metadata = texts.remove("metadata.json").unwrap_or_default();
