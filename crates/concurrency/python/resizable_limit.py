@@ -43,14 +43,14 @@ async def resize_later(limit, size):
 
 async def main():
     limit = ResizableLimit(1)
-    print("One at once, then two:")
+    print("One at a time, then two:")
     calls = [call(name, 1, limit) for name in "ABCD"]
     await asyncio.gather(*calls, resize_later(limit, 2))
 
     print("A heavy call takes both permits:")
     await asyncio.gather(call("Heavy", 2, limit), call("Light", 1, limit))
 
-    print("Two at once, then one:")
+    print("Two at a time, then one:")
     calls = [call(name, 1, limit) for name in "EFGH"]
     await asyncio.gather(*calls, resize_later(limit, 1))
 

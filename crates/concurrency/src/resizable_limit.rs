@@ -1,12 +1,12 @@
-//! Resize a limit while it runs: grow and shrink a semaphore, and permits with weights.
+//! Change a limit of concurrent calls while they run; a heavy call takes several permits.
 //!
-//! `add_permits` grows a semaphore at once. To shrink it, `forget_permits` takes free
-//! permits only. This limit counts the others as debt: each is forgotten when its holder
-//! drops it. A heavy call takes several permits at once.
+//! A `Semaphore` grows by `add_permits`, but `forget_permits` takes only free permits. So
+//! this limit is a counter, and `acquire` waits until its permits fit. Running calls are
+//! not disturbed: if you lower the limit, new calls wait until enough others have ended.
 //!
-//! `asyncio.Semaphore` has neither, so the twin is a counter with a condition.
+//! `asyncio.Semaphore` cannot be resized either. The twin is the same counter.
 //!
-//! Bounds: the permits. unbounded: callers that wait.
+//! Bounds: `limit` permits at the same time. Unbounded: waiting callers.
 //!
 //! Trap: a weight above the limit waits until the limit grows, and holds up all callers
 //! behind it: waiters are served first come, first served.
@@ -19,88 +19,85 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::join;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{self, Notify};
 use tokio::time::sleep;
 
 /// A limit of concurrent calls that can be changed at any time.
 #[derive(Debug)]
 pub struct ResizableLimit {
-    semaphore: Semaphore,
-    size: Mutex<Size>,
+    permits: Mutex<Counts>,
+    /// Held by the waiter that is served next.
+    queue: sync::Mutex<()>,
+    /// Permits were released, or the limit has changed.
+    changed: Notify,
 }
 
 #[derive(Debug)]
-struct Size {
+struct Counts {
     limit: usize,
-    /// How many permits are to be forgotten when they are dropped.
-    debt: usize,
+    taken: usize,
 }
 
 impl ResizableLimit {
     /// Returns a limit of this many permits.
-    ///
-    /// # Panics
-    ///
-    /// Above [`Semaphore::MAX_PERMITS`].
     pub fn new(limit: usize) -> Self {
         Self {
-            semaphore: Semaphore::new(limit),
-            size: Mutex::new(Size { limit, debt: 0 }),
+            permits: Mutex::new(Counts { limit, taken: 0 }),
+            queue: sync::Mutex::new(()),
+            changed: Notify::new(),
         }
     }
 
-    fn size(&self) -> MutexGuard<'_, Size> {
-        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the limit. Calls that run are not disturbed: after the limit was lowered,
-    /// new ones wait until enough have ended.
-    ///
-    /// # Panics
-    ///
-    /// Above [`Semaphore::MAX_PERMITS`].
+    /// Changes the limit. Running calls keep their permits: after the limit was lowered,
+    /// no call gets a permit until enough have ended. At 0, no call gets one.
     pub fn resize(&self, limit: usize) {
-        let mut size = self.size();
-        if let Some(less) = size.limit.checked_sub(limit) {
-            size.debt += less - self.semaphore.forget_permits(less);
-        } else {
-            let more = limit - size.limit;
-            let paid = more.min(size.debt);
-            size.debt -= paid;
-            self.semaphore.add_permits(more - paid);
-        }
-        size.limit = limit;
+        self.counts().limit = limit;
+        self.changed.notify_one();
     }
 
     /// Waits for `weight` permits. They are released when the result is dropped.
     ///
-    /// Cancel safety: a dropped call takes no permit.
+    /// Cancel safety: a dropped call takes no permit. A call that is no longer polled but
+    /// not dropped holds up the callers behind it (`futurelock`).
     pub async fn acquire(&self, weight: u32) -> Permits<'_> {
-        let permits = self.semaphore.acquire_many(weight).await;
-        let permits = permits.expect("nothing closes this semaphore");
+        let weight = weight as usize;
+        let _next = self.queue.lock().await;
+        while !self.try_take(weight) {
+            self.changed.notified().await;
+        }
         Permits {
             limit: self,
-            permits,
+            weight,
         }
+    }
+
+    fn try_take(&self, weight: usize) -> bool {
+        let mut counts = self.counts();
+        let fits = weight <= counts.limit.saturating_sub(counts.taken);
+        if fits {
+            counts.taken += weight;
+        }
+        fits
     }
 }
 
 /// Some permits of a limit.
 #[derive(Debug)]
-#[must_use = "permits that are dropped at once limit nothing"]
+#[must_use = "permits that are dropped immediately limit nothing"]
 pub struct Permits<'a> {
     limit: &'a ResizableLimit,
-    permits: SemaphorePermit<'a>,
+    weight: usize,
 }
 
 impl Drop for Permits<'_> {
     fn drop(&mut self) {
-        let mut size = self.limit.size();
-        let owed = size.debt.min(self.permits.num_permits());
-        if let Some(owed) = self.permits.split(owed) {
-            size.debt -= owed.num_permits();
-            owed.forget();
-        }
+        self.limit.counts().taken -= self.weight;
+        // If nobody waits yet, the next waiter looks twice, which is harmless.
+        self.limit.changed.notify_one();
     }
 }
 
@@ -113,7 +110,7 @@ async fn call(name: &str, weight: u32, limit: &ResizableLimit) {
 #[tokio::main]
 async fn main() {
     let limit = ResizableLimit::new(1);
-    println!("One at once, then two:");
+    println!("One at a time, then two:");
     let grow = async {
         sleep(Duration::from_millis(50)).await;
         limit.resize(2);
@@ -124,7 +121,7 @@ async fn main() {
     println!("A heavy call takes both permits:");
     join!(call("Heavy", 2, &limit), call("Light", 1, &limit));
 
-    println!("Two at once, then one:");
+    println!("Two at a time, then one:");
     let shrink = async {
         sleep(Duration::from_millis(50)).await;
         limit.resize(1);

@@ -40,7 +40,7 @@ async fn it_has_the_size_that_was_set_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heavy_permit_pays_as_much_of_the_debt_as_it_has() {
+async fn after_a_shrink_each_release_frees_only_what_fits() {
     let limit = ResizableLimit::new(5);
     let (heavy, light) = (limit.acquire(3).await, limit.acquire(2).await);
     limit.resize(1);
@@ -58,6 +58,49 @@ async fn a_heavy_permit_pays_as_much_of_the_debt_as_it_has() {
             .await
             .expect("nothing to wait for"),
     );
+}
+
+/// After Go's `TestAllocCancelDoesntStarve`, with a resize in between.
+#[tokio::test(start_paused = true)]
+async fn go_a_heavy_waiter_that_gives_up_after_a_shrink_frees_no_permit() {
+    for polls in 1..5 {
+        let limit = ResizableLimit::new(3);
+        let one = limit.acquire(1).await;
+        let mut heavy = Box::pin(limit.acquire(3));
+        assert!(futures::poll!(&mut heavy).is_pending());
+        limit.resize(1);
+        drop(poll_and_drop(heavy, polls).await);
+        assert_eq!(free(&limit).await, 0, "one runs, and one may");
+        drop(one);
+        assert_eq!(free(&limit).await, 1);
+    }
+}
+
+/// After deadpool's `resize`, with a timeout around a heavy call.
+#[tokio::test(start_paused = true)]
+async fn deadpool_a_shrink_holds_long_after_a_heavy_caller_timed_out() {
+    let limit = ResizableLimit::new(3);
+    let one = limit.acquire(1).await;
+    let shrink = async {
+        sleep(TICK).await;
+        limit.resize(1);
+    };
+    let (heavy, ()) = tokio::join!(timeout(2 * TICK, limit.acquire(3)), shrink);
+    assert!(heavy.is_err());
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(free(&limit).await, 0);
+    drop(one);
+    assert_eq!(free(&limit).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weight_above_the_limit_waits_until_it_grows_and_holds_up_the_next() {
+    let limit = ResizableLimit::new(2);
+    let mut heavy = Box::pin(limit.acquire(3));
+    assert!(futures::poll!(&mut heavy).is_pending());
+    assert!(poll_and_drop(limit.acquire(1), 3).await.is_none());
+    limit.resize(3);
+    drop(soon(heavy).await);
 }
 
 #[tokio::test(start_paused = true)]
