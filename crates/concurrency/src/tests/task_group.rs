@@ -143,6 +143,62 @@ async fn a_body_that_awaits_its_task_does_not_go_on_after_its_failure() {
     .await;
 }
 
+/// The group is being stopped when the body spawns, so the task is never started.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_awaits_a_task_of_a_stopped_group_does_not_go_on() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let went_on = AtomicBool::new(false);
+    let result = task_group(async |group: TaskGroup<u64>| {
+        group.spawn(async move {
+            let _tells = Tells(tell);
+            Err::<(), _>(7)
+        });
+        // Without an await: so the body is not stopped before it spawns again.
+        told.recv().expect("the task has failed");
+        std::thread::sleep(Duration::from_millis(50));
+        let received = group.spawn(async { Ok(1) }).await;
+        went_on.store(true, Ordering::SeqCst);
+        received.map_err(|_| 8)
+    });
+    assert_eq!(soon(result).await.expect_err("it failed").0, [7]);
+    assert!(!went_on.load(Ordering::SeqCst));
+}
+
+/// Tells when it is dropped.
+struct Tells(std::sync::mpsc::Sender<()>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        self.0.send(()).expect("the body listens");
+    }
+}
+
+/// The trap: its own channel tells the body of the end before the group does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_of_your_own_closes_before_the_body_is_stopped() {
+    /// Holds up the end of the failing task until the body has gone on.
+    struct Sends(Option<oneshot::Sender<()>>, std::sync::mpsc::Receiver<()>);
+    impl Drop for Sends {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            self.1.recv().expect("the body goes on");
+        }
+    }
+    let result = task_group(async |group: TaskGroup<u64>| {
+        let (sender, receiver) = oneshot::channel();
+        let (go_on, wait) = std::sync::mpsc::channel();
+        let sends = Sends(Some(sender), wait);
+        group.spawn(async move {
+            let _sends = sends;
+            Err::<(), _>(7)
+        });
+        assert!(receiver.await.is_err());
+        go_on.send(()).expect("the task waits");
+        Ok(())
+    });
+    assert_eq!(soon(result).await.expect_err("it failed").0, [7]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn any_number_of_tasks_that_fail_or_succeed() {
     soon(async {
