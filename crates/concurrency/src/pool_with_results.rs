@@ -1,16 +1,19 @@
 //! A pool with results: `submit` a job, as to an Executor, and await what it returns.
 //!
-//! The pool runs at most N jobs at once. `submit` waits for a place, starts the job as a
-//! task, and returns its handle. A caller that submits too much is slowed down. Await the
-//! handle for the result, or drop it: the job runs on.
+//! The pool runs at most N jobs at the same time. `submit` waits for a place, starts the
+//! job as a task, and returns its handle. A caller that submits too much is slowed down.
+//! Await the handle for the result, or drop it: the job keeps running.
 //!
-//! `shutdown` refuses new jobs and waits for those that run. Python's executor takes any
-//! number of jobs and queues them.
+//! `shutdown` refuses new jobs and waits for the running ones. Python's executor takes
+//! any number of jobs and queues them.
 //!
-//! Bounds: the jobs that run. unbounded: callers that wait in `submit`.
+//! Bounds: `jobs` run at the same time. Unbounded: callers that wait in `submit`.
 //!
 //! Trap: a job that submits to its own pool and waits deadlocks when all places are
 //! taken by such jobs. Submit from outside.
+//!
+//! In production: a job that never ends holds up the shutdown forever.
+//! `tokio-graceful-shutdown` cancels the tasks that have not ended after a timeout.
 //!
 //! See also: `worker_pool`, `semaphore`, `map_in_tasks`, `blocking_in_threads`.
 //!
@@ -24,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-/// Runs a limited number of jobs at once. Clones share the places.
+/// Runs a limited number of jobs at the same time. Clones share the places.
 #[derive(Clone, Debug)]
 pub struct Pool {
     places: Arc<Semaphore>,
@@ -32,12 +35,13 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Returns a pool that runs this many jobs at once.
+    /// Returns a pool that runs this many jobs at the same time.
     ///
     /// # Panics
     ///
-    /// If it is more than [`Semaphore::MAX_PERMITS`].
+    /// If `jobs` is 0, or more than [`Semaphore::MAX_PERMITS`].
     pub fn new(jobs: usize) -> Self {
+        assert!(jobs > 0, "no job could ever run");
         let places = Arc::new(Semaphore::new(jobs));
         Self {
             places,
@@ -47,7 +51,8 @@ impl Pool {
 
     /// Waits for a place and starts the job. Its result, or its panic, is in the handle.
     ///
-    /// Cancel safety: a dropped call starts nothing.
+    /// Cancel safety: a dropped call starts nothing. A waiting call that is no longer
+    /// polled but not dropped holds up `shutdown` and the calls behind it (`futurelock`).
     ///
     /// # Errors
     ///
@@ -56,16 +61,18 @@ impl Pool {
     where
         F: Future<Output: Send> + Send + 'static,
     {
+        // Before the place: so `shutdown` also waits for a job that starts right now.
+        let running = self.tasks.token();
         let place = Arc::clone(&self.places).acquire_owned().await?;
-        Ok(self.tasks.spawn(async move {
+        Ok(tokio::spawn(async move {
             let result = job.await;
-            drop(place);
+            drop((place, running));
             result
         }))
     }
 
-    /// Refuses new jobs, also those that wait for a place, and waits until all that run
-    /// have ended.
+    /// Refuses new jobs, and those that wait for a place. Waits until all running jobs
+    /// have ended; no job starts after this has returned.
     pub async fn shutdown(&self) {
         self.places.close();
         self.tasks.close();

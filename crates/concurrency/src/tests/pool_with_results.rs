@@ -108,3 +108,27 @@ async fn ten_thousand_from_several_threads() {
     }
     soon(pool.shutdown()).await;
 }
+
+#[test]
+#[should_panic(expected = "no job could ever run")]
+fn go_errgroup_a_limit_of_zero_is_refused() {
+    drop(Pool::new(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn aiojobs_a_job_outlives_a_dropped_handle_and_a_shutdown_that_timed_out() {
+    let pool = Pool::new(1);
+    let ended = Arc::new(AtomicUsize::new(0));
+    let job = {
+        let ended = Arc::clone(&ended);
+        async move {
+            sleep(5 * TICK).await;
+            ended.fetch_add(1, SeqCst);
+        }
+    };
+    drop(pool.submit(job).await.expect("it is open"));
+    assert!(timeout(TICK, pool.shutdown()).await.is_err());
+    assert!(pool.submit(async {}).await.is_err(), "it stays shut down");
+    soon(pool.shutdown()).await;
+    assert_eq!(ended.load(SeqCst), 1);
+}
