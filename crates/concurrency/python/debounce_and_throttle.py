@@ -22,15 +22,18 @@ async def throttle(events, interval):
     """Yields at most one event in each interval, always the newest."""
     loop = asyncio.get_running_loop()
     next_time = loop.time()
-    while (event := await events.get()) is not None:
-        await asyncio.sleep(max(0, next_time - loop.time()))
-        while not events.empty():
-            if (newer := events.get_nowait()) is None:
-                events.put_nowait(None)
-                break
-            event = newer
-        next_time = loop.time() + interval
-        yield event
+    ended = False
+    while not ended and (event := await events.get()) is not None:
+        try:
+            # Reads meanwhile: a full queue would slow the producer down.
+            async with asyncio.timeout_at(next_time):
+                while (newer := await events.get()) is not None:
+                    event = newer
+                ended = True
+                await asyncio.sleep(interval)
+        except TimeoutError:
+            next_time = loop.time() + interval
+            yield event
 
 
 async def type_words(events):

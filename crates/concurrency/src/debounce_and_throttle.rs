@@ -1,27 +1,30 @@
 //! Debounce and throttle: act on the last of many events, or on one in each interval.
 //!
 //! `Debounce` waits until no event has come for a while, and returns the last one: save
-//! a file when its writer pauses. `Throttle` returns an event at once, and then at most
-//! one in each interval, always the newest: show a progress ten times a second.
+//! a file when its writer pauses. `Throttle` returns an event immediately, and then at
+//! most one in each interval, always the newest: show the progress ten times a second.
 //!
-//! Both read a bounded channel, and drop all events but the newest. When the senders are
-//! gone, the last event is still returned, then `None`.
+//! Both read a bounded channel while they wait, and drop all events but the newest. So a
+//! sender waits only while nobody calls `next`. When the senders are gone, the last event
+//! is still returned, then `None`.
 //!
 //! Bounds: the events in the channel, and one that is held.
 //!
-//! Trap: events that never pause hold back a debounced event for ever. `at_most` is the
+//! Trap: events that never pause hold back a debounced event forever. `at_most` is the
 //! limit: then the newest event is returned although more come.
 //!
 //! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.
 //!
 //! asyncio: asyncio.timeout, asyncio.Queue, loop.time
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Returns an event when no other has come for a while.
+#[derive(Debug)]
 pub struct Debounce<T> {
     events: mpsc::Receiver<T>,
     quiet: Duration,
@@ -54,13 +57,23 @@ impl<T> Debounce<T> {
         }
         while let Some((event, last, first)) = &mut self.held {
             let quiet = self.quiet.saturating_sub(last.elapsed());
-            let wait = quiet.min(self.at_most.saturating_sub(first.elapsed()));
-            if wait.is_zero() {
-                break;
+            let at_most = self.at_most.saturating_sub(first.elapsed());
+            if !quiet.min(at_most).is_zero() {
+                match timeout(quiet.min(at_most), self.events.recv()).await {
+                    Ok(Some(newer)) => (*event, *last) = (newer, Instant::now()),
+                    Ok(None) => break,
+                    Err(_) => {}
+                }
+                continue;
             }
-            match timeout(wait, self.events.recv()).await {
-                Ok(Some(newer)) => (*event, *last) = (newer, Instant::now()),
-                Ok(None) | Err(_) => break,
+            // Events that came while nobody called `next` are newer, and wait.
+            let newer = newest(&mut self.events);
+            let was_quiet = newer.is_none() || self.quiet.is_zero();
+            if let Some(newer) = newer {
+                (*event, *last) = (newer, Instant::now());
+            }
+            if was_quiet || at_most.is_zero() {
+                break;
             }
         }
         self.held.take().map(|(event, ..)| event)
@@ -68,6 +81,7 @@ impl<T> Debounce<T> {
 }
 
 /// Returns at most one event in each interval.
+#[derive(Debug)]
 pub struct Throttle<T> {
     events: mpsc::Receiver<T>,
     interval: Duration,
@@ -96,15 +110,30 @@ impl<T> Throttle<T> {
         if self.held.is_none() {
             self.held = Some(self.events.recv().await?);
         }
-        if let Some(last) = self.last {
-            sleep(self.interval.saturating_sub(last.elapsed())).await;
+        let wait = self
+            .last
+            .map(|last| self.interval.saturating_sub(last.elapsed()));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            // Reads meanwhile: a full channel would slow the senders down.
+            let read = async {
+                while let Some(newer) = self.events.recv().await {
+                    self.held = Some(newer);
+                }
+                pending().await
+            };
+            let _: Result<(), _> = timeout(wait, read).await;
         }
-        while let Ok(event) = self.events.try_recv() {
-            self.held = Some(event);
-        }
+        let newest = newest(&mut self.events);
         self.last = Some(Instant::now());
-        self.held.take()
+        newest.or(self.held.take())
     }
+}
+
+/// Takes the events that wait now, and returns the newest. No more than were there at the
+/// start: senders on other threads may keep up.
+fn newest<T>(events: &mut mpsc::Receiver<T>) -> Option<T> {
+    let waiting = 0..events.len();
+    waiting.map_while(|_| events.try_recv().ok()).last()
 }
 
 /// Sends ten events, one each 100 ms but for a pause of 400 ms after the fourth.

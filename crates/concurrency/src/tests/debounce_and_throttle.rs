@@ -58,13 +58,80 @@ async fn events_that_never_pause_are_returned_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_always_has_an_event_does_not_hold_one_back() {
-    let (sender, events) = mpsc::channel(1000);
-    (0..1000).for_each(|event| sender.try_send(event).expect("room"));
-    let mut debounced = Debounce::new(events, TICK, Duration::ZERO);
-    for event in 0..1000 {
-        assert_eq!(debounced.next().await, Some(event));
+async fn of_a_full_channel_the_newest_event_is_returned_in_time() {
+    for at_most in [Duration::ZERO, TICK, 5 * TICK] {
+        let (sender, events) = mpsc::channel(1000);
+        (0..1000).for_each(|event| sender.try_send(event).expect("room"));
+        let mut debounced = Debounce::new(events, 5 * TICK, at_most);
+        let start = Instant::now();
+        assert_eq!(debounced.next().await, Some(999));
+        assert_eq!(start.elapsed(), at_most);
     }
+}
+
+/// The other arm of a `select!` takes longer than the quiet time, again and again.
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_was_away_gets_no_event_in_the_middle_of_a_burst() {
+    let (sender, events) = mpsc::channel(100);
+    let writer = tokio::spawn(async move {
+        for event in 1..=20 {
+            sender.send(event).await.expect("room");
+            sleep(10 * TICK).await;
+        }
+        sleep(100 * TICK).await;
+    });
+    let mut debounced = Debounce::new(events, 25 * TICK, Duration::MAX);
+    let mut requests = tokio::time::interval(45 * TICK);
+    let event = loop {
+        tokio::select! {
+            biased;
+            event = debounced.next() => break event,
+            _ = requests.tick() => sleep(40 * TICK).await,
+        }
+    };
+    assert_eq!(event, Some(20), "the last of the burst");
+    writer.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_does_not_slow_its_senders_down() {
+    for capacity in [1, 8, 64] {
+        let (sender, events) = mpsc::channel(capacity);
+        let mut throttled = Throttle::new(events, 100 * TICK);
+        let worker = tokio::spawn(async move {
+            let start = Instant::now();
+            for step in 0..200 {
+                sleep(TICK).await;
+                sender.send(step).await.expect("somebody reads");
+            }
+            start.elapsed()
+        });
+        let mut shown = Vec::new();
+        while let Some(step) = throttled.next().await {
+            shown.push(step);
+        }
+        assert_eq!(worker.await.expect("it ends"), 200 * TICK);
+        // One for each interval, at most a tick old, and the last.
+        assert!(matches!(shown[..], [0, 99 | 100, 199]), "{shown:?}");
+    }
+}
+
+/// Senders on other threads that keep up do not hold a thread of the reader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_from_several_threads_ends_in_each_interval() {
+    let (sender, events) = mpsc::channel(100_000);
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let sender = sender.clone();
+        flood.spawn(async move { while sender.send(1).await.is_ok() {} });
+    }
+    drop(sender);
+    let mut throttled = Throttle::new(events, TICK);
+    for _ in 0..20 {
+        assert_eq!(super::support::soon(throttled.next()).await, Some(1));
+    }
+    drop(throttled);
+    flood.join_all().await;
 }
 
 #[tokio::test(start_paused = true)]
