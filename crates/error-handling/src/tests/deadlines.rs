@@ -326,3 +326,41 @@ async fn timeout_at_begins_a_call_that_is_too_late() {
     assert!(tokio::time::timeout_at(passed, call).await.is_err());
     assert!(begun);
 }
+
+/// As in asyncio's `test_nested_timeouts`: only the outer deadline ends the loop.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_retry_within_the_same_deadline_ends_with_it() {
+    let deadline = Deadline::after(20 * TICK);
+    let request = tokio::spawn(async move {
+        let retries = async {
+            for _ in 0..1000 {
+                if deadline
+                    .at_most(6 * TICK)
+                    .run(pending::<()>())
+                    .await
+                    .is_ok()
+                {
+                    return;
+                }
+            }
+            // Not by a timeout: a loop without an await may stop all timers.
+            panic!("it spins");
+        };
+        deadline.run(retries).await
+    });
+    assert_eq!(request.await.expect("it ends"), Err(DeadlineExceeded));
+}
+
+/// Outside the deadline the loop has no end, but it can be aborted.
+#[tokio::test]
+async fn a_retry_after_the_deadline_can_be_aborted() {
+    let deadline = Deadline::after(Duration::ZERO);
+    let spins = tokio::spawn(async move {
+        for _ in 0..1000 {
+            assert!(deadline.run(pending::<()>()).await.is_err());
+        }
+    });
+    tokio::task::yield_now().await;
+    spins.abort();
+    assert!(spins.await.expect_err("it was aborted").is_cancelled());
+}
