@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
@@ -104,4 +105,29 @@ fn nothing_of_a_kind_is_not_handled() {
     let rest = ErrorGroup(vec![1, 3]).except(|n| n % 2 == 0, |_| unreachable!());
     assert_eq!(rest.expect_err("they are odd").0, [1, 3]);
     assert!(ErrorGroup::<u8>::check(vec![]).is_ok());
+}
+
+/// As in asyncio's `test_taskgroup_03`: a task that is cancelled alone stops no other.
+#[tokio::test(start_paused = true)]
+async fn an_aborted_task_stops_no_other_and_is_no_error() {
+    let stop = CancellationToken::new();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for number in 0..3 {
+        let (stop, ended) = (stop.clone(), Arc::clone(&ended));
+        let task = tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => return Err(WorkerError::DiskFull),
+                () = sleep(Duration::from_millis(50)) => {}
+            }
+            ended.fetch_add(1, SeqCst);
+            Ok(())
+        });
+        if number == 1 {
+            task.abort();
+        }
+    }
+    assert!(run_all(tasks, &stop).await.is_ok());
+    assert_eq!(ended.load(SeqCst), 2);
+    assert!(!stop.is_cancelled());
 }
