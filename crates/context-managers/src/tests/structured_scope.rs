@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -111,6 +111,56 @@ async fn the_first_error_or_value_ends_it() {
             assert_eq!((result, live.count()), (expected, 0));
         }
     }
+}
+
+/// The task fails and drops the sender in one turn. Then the body must not go on.
+#[tokio::test]
+async fn on_one_thread_a_body_does_not_go_on_after_a_failure() {
+    for round in 0..1000_u64 {
+        let went_on = Cell::new(false);
+        let result = scope(async |scope: Scope<(), u32>| {
+            let (sender, receiver) = oneshot::channel::<()>();
+            scope.spawn(async move {
+                for _ in 0..round % 3 {
+                    yield_now().await;
+                }
+                drop(sender);
+                Err(7)
+            });
+            let _ = receiver.await;
+            went_on.set(true);
+            Err(8)
+        });
+        assert_eq!(result.await, Err(7));
+        assert!(!went_on.get(), "round {round}");
+    }
+}
+
+/// The trap: on several threads, the channel tells the body before the scope does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_closes_before_the_body_is_cancelled() {
+    /// Holds up the end of the failing task until the body has gone on.
+    struct Sends(Option<oneshot::Sender<()>>, std::sync::mpsc::Receiver<()>);
+    impl Drop for Sends {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            self.1.recv().expect("the body goes on");
+        }
+    }
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let result = scope(async move |scope: Scope<(), u32>| {
+        let (sender, receiver) = oneshot::channel();
+        let sends = Sends(Some(sender), wait);
+        scope.spawn(async move {
+            let _sends = sends;
+            Err(7)
+        });
+        assert!(receiver.await.is_err());
+        // Reached, although the task has failed.
+        go_on.send(()).expect("the task waits");
+        Ok(())
+    });
+    assert_eq!(timeout(HOUR, result).await, Ok(Err(7)));
 }
 
 async fn fail_after_some_turns<T>() -> Result<T, u32> {
