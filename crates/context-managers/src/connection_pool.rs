@@ -1,18 +1,19 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, also if its task fails, panics or is cancelled. Beyond `simple_pool`, it has
+//! the pool, even if its task fails, panics or is cancelled. Beyond `simple_pool`, it has
 //! such a guard, a timeout, a check before each reuse, and `close`.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
-//! into `connect`: a call that hangs keeps its permit. Idle connections stay open.
+//! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test
+//! their age in `has_broken`.
 //!
 //! Trap: a task that is cancelled during a query returns its connection with the answer
 //! still on the way. The next user would read that answer as its own. So the pool calls
 //! `has_broken` when a connection comes back, and again before it is reused.
 //!
 //! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
-//! query. Here `has_broken` cannot await, and so may miss that the server has gone.
+//! query; `has_broken` cannot await. It also closes idle connections and counts them.
 //!
 //! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!
@@ -21,7 +22,6 @@
 use std::error::Error;
 use std::fmt;
 use std::iter;
-use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,8 @@ struct Shared<C> {
     permits: Arc<Semaphore>,
     /// Counts the callers that hold a connection, open one or wait for a permit.
     users: TaskTracker,
-    idle: Mutex<Vec<C>>,
+    /// `None` after `close`: then a connection that comes back is dropped.
+    idle: Mutex<Option<Vec<C>>>,
 }
 
 /// Why there is no connection.
@@ -84,7 +85,7 @@ impl<C: Send + 'static> Pool<C> {
             has_broken: Box::new(has_broken),
             permits: Arc::new(Semaphore::new(max_size)),
             users: TaskTracker::new(),
-            idle: Mutex::default(),
+            idle: Mutex::new(Some(Vec::new())),
         }))
     }
 
@@ -137,12 +138,13 @@ impl<C: Send + 'static> Pool<C> {
     /// not broken, for a last message.
     ///
     /// Called by a task that holds a connection, it never returns. Dropping the future
-    /// leaves the pool closed.
+    /// leaves the pool closed, and drops the idle connections and those that come back.
     pub async fn close(&self) -> Vec<C> {
+        let closing = Closing(&self.0);
         self.0.permits.close();
         self.0.users.close();
         self.0.users.wait().await;
-        let mut connections = mem::take(&mut *self.0.lock());
+        let mut connections = closing.take_all();
         connections.retain(|connection| !self.0.is_broken(connection));
         connections
     }
@@ -160,14 +162,29 @@ impl<C> fmt::Debug for Pool<C> {
     }
 }
 
+/// A running [`Pool::close`].
+struct Closing<'a, C>(&'a Shared<C>);
+
+impl<C> Closing<'_, C> {
+    fn take_all(&self) -> Vec<C> {
+        self.0.lock().take().unwrap_or_default()
+    }
+}
+
+impl<C> Drop for Closing<'_, C> {
+    fn drop(&mut self) {
+        drop(self.take_all());
+    }
+}
+
 impl<C> Shared<C> {
-    fn lock(&self) -> MutexGuard<'_, Vec<C>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<C>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_idle(&self) -> Option<C> {
         // `has_broken` is called after the lock is released.
-        iter::from_fn(|| self.lock().pop()).find(|idle| !self.is_broken(idle))
+        iter::from_fn(|| self.lock().as_mut()?.pop()).find(|idle| !self.is_broken(idle))
     }
 
     /// Returns `true` after a panic: a second panic in a destructor aborts the program.
@@ -177,7 +194,7 @@ impl<C> Shared<C> {
 }
 
 /// A connection in use. Dropping it, on any thread, returns it to its pool.
-#[must_use = "a connection without a name is returned at once"]
+#[must_use = "a connection without a name is returned immediately"]
 pub struct Pooled<C> {
     /// `None` while it is opened.
     connection: Option<C>,
@@ -185,6 +202,12 @@ pub struct Pooled<C> {
     // Dropped in this order, after `drop`: so the next waiter finds the connection.
     _permit: OwnedSemaphorePermit,
     _user: TaskTrackerToken,
+}
+
+impl<C> fmt::Debug for Pooled<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pooled")
+    }
 }
 
 impl<C> Deref for Pooled<C> {
@@ -203,10 +226,10 @@ impl<C> DerefMut for Pooled<C> {
 
 impl<C> Drop for Pooled<C> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && !self.shared.is_broken(&connection)
-        {
-            self.shared.lock().push(connection);
+        let connection = self.connection.take();
+        let reusable = connection.filter(|connection| !self.shared.is_broken(connection));
+        if let Some(idle) = &mut *self.shared.lock() {
+            idle.extend(reusable);
         }
     }
 }

@@ -169,10 +169,39 @@ async fn close_dropped_at_each_await() {
         assert!(matches!(waited.expect("no panic"), Err(PoolError::Closed)));
         assert!(matches!(pool.acquire().await, Err(PoolError::Closed)));
         drop(held);
-        assert_eq!(pool.close().await.len(), 2, "two went back");
-        assert_eq!(pool.close().await.len(), 0, "they are given once");
-        assert_eq!(server.alive.load(SeqCst), 0);
+        assert_eq!(server.alive.load(SeqCst), 0, "what comes back is closed");
+        assert_eq!(pool.close().await.len(), 0);
     }
+}
+
+/// After deadpool's `close`, with a timeout around it as at a shutdown.
+#[tokio::test(start_paused = true)]
+async fn deadpool_a_close_that_times_out_keeps_no_connection_open() {
+    let (pool, server) = pool(takes(1), 3);
+    let mut held = all_of(&pool, 3).await;
+    drop(held.pop());
+    assert_eq!(server.alive.load(SeqCst), 3, "one is idle");
+    assert!(timeout(TICK, pool.close()).await.is_err());
+    assert_eq!(server.alive.load(SeqCst), 2, "the idle one is closed");
+    drop(held);
+    assert_eq!(server.alive.load(SeqCst), 0);
+    assert!(matches!(pool.acquire().await, Err(PoolError::Closed)));
+}
+
+/// bb8's `max_lifetime`: a connection that knows its age is broken when it is too old.
+#[tokio::test(start_paused = true)]
+async fn bb8_a_maximum_age_is_a_matter_of_has_broken() {
+    let connect = async || Ok(Instant::now());
+    let is_old = |opened: &Instant| opened.elapsed() >= 10 * TICK;
+    let pool = Pool::new(1, HOUR, connect, is_old);
+    let first = *pool.acquire().await.expect("it is open");
+    sleep(9 * TICK).await;
+    assert_eq!(*pool.acquire().await.expect("it is open"), first);
+    sleep(TICK).await;
+    assert_ne!(*pool.acquire().await.expect("it is open"), first);
+    pool.close().await;
+    let error = pool.acquire().await.expect_err("it is closed");
+    assert_eq!(error.to_string(), "the pool is closed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
