@@ -1,4 +1,4 @@
-//! Take all items that wait in a queue at once: `get_nowait` in a loop, batches.
+//! Take all items that wait in a queue: `get_nowait` in a loop, batches.
 //!
 //! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
 //! with it, up to a limit. So the batches grow with the load, and no timer is needed.
@@ -7,11 +7,11 @@
 //!
 //! `try_recv` does not wait. Its error says whether the channel is empty or closed.
 //!
-//! Bounds: 3 items in a batch; unbounded: the queue.
+//! Bounds: 3 items in a batch. Unbounded: the queue.
 //!
 //! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
 //!
-//! Trap: with a limit of 0, `recv_many` returns 0 at once, which looks like the end.
+//! Trap: with a limit of 0, `recv_many` returns 0 immediately, which looks like the end.
 //!
 //! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!
@@ -37,16 +37,19 @@ async fn write_batches(mut rows: mpsc::UnboundedReceiver<u32>) {
     println!("all written");
 }
 
-/// Returns the rows that wait now, and whether more can come.
-fn take_waiting(rows: &mut mpsc::UnboundedReceiver<u32>) -> (Vec<u32>, bool) {
+/// Returns the rows that wait now, and whether more can come. Rows that other threads
+/// send meanwhile stay in the queue, so that this ends.
+pub fn take_waiting(rows: &mut mpsc::UnboundedReceiver<u32>) -> (Vec<u32>, bool) {
     let mut taken = Vec::new();
-    loop {
+    // One more look than rows, as only that one tells an empty queue from the end.
+    for _ in 0..=rows.len() {
         match rows.try_recv() {
             Ok(row) => taken.push(row),
             Err(TryRecvError::Empty) => return (taken, true),
             Err(TryRecvError::Disconnected) => return (taken, false),
         }
     }
+    (taken, true)
 }
 
 fn report((taken, more): (Vec<u32>, bool)) {
