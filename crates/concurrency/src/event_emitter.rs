@@ -1,13 +1,13 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
-//! `event_callbacks` is the plain form. Here each listener runs in a task of its own, so
-//! a slow, failing or panicking listener does not stop the others. `emit` waits for all
+//! `event_callbacks` is the plain form. Here each listener runs in its own task, so a
+//! slow, failing or panicking listener does not stop the others. `emit` waits for all
 //! and returns their errors, like `gather(return_exceptions=True)`.
 //!
-//! Bounds: unbounded: a listener may run for ever. Put a `timeout` into it.
+//! Bounds: Unbounded: a listener may run forever. Put a `timeout` into it.
 //!
 //! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
-//! emitter.on(..)` unsubscribes it at once.
+//! emitter.on(..)` unsubscribes it immediately.
 //!
 //! Trap: a listener that owns a clone of its own emitter is a reference cycle. Both leak;
 //! Python's collector would free them. Give the listener a `WeakEmitter`.
@@ -18,6 +18,7 @@
 //! asyncio: asyncio.gather(return_exceptions=True), lambda
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -28,8 +29,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 type Listener<T, E> = Arc<dyn Fn(T) -> BoxFuture<'static, Result<(), E>> + Send + Sync>;
 
-/// The listeners of each event, by a number that counts up with each subscription.
-type Listeners<T, E> = HashMap<String, BTreeMap<u64, Listener<T, E>>>;
+/// The listeners of each event, by a number that counts up with each subscription, and
+/// whether they are for one event only.
+type Listeners<T, E> = HashMap<String, BTreeMap<u64, (Listener<T, E>, bool)>>;
 
 /// Calls async listeners when something happens. Clones share the listeners.
 ///
@@ -48,8 +50,8 @@ struct Shared<T, E> {
 }
 
 /// Keeps a listener subscribed; dropping it unsubscribes the listener. A running call
-/// goes on.
-#[must_use = "dropping it unsubscribes the listener at once"]
+/// keeps running.
+#[must_use = "dropping it unsubscribes the listener immediately"]
 pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl<T, E> EventEmitter<T, E>
@@ -63,13 +65,30 @@ where
         F: Fn(T) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
-        let listener: Listener<T, E> = Arc::new(move |data| listener(data).boxed());
+        self.subscribe(event, Arc::new(move |data| listener(data).boxed()), false)
+    }
+
+    /// Subscribes the listener until the next emit of the event, which calls it once.
+    pub fn once<F, Fut>(&self, event: &str, listener: F) -> Subscription
+    where
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        self.subscribe(event, Arc::new(move |data| listener(data).boxed()), true)
+    }
+
+    fn subscribe(
+        &self,
+        event: &str,
+        listener: Listener<T, E>,
+        once: bool,
+    ) -> Subscription {
         let event = event.to_owned();
         let mut listeners = self.0.lock();
         // Counted under the lock, so that the numbers are in the order of subscription.
         let number = self.0.subscribed.fetch_add(1, Relaxed);
         let of_event = listeners.entry(event.clone()).or_default();
-        of_event.insert(number, listener);
+        of_event.insert(number, (listener, once));
         drop(listeners);
 
         // Weak: a subscription that is kept somewhere does not keep the emitter alive.
@@ -99,11 +118,7 @@ where
     /// future aborts the listeners.
     #[must_use = "the listeners' errors are not told elsewhere"]
     pub async fn emit(&self, event: &str, data: T) -> Vec<E> {
-        let listeners: Vec<_> = match self.0.lock().get(event) {
-            Some(listeners) => listeners.values().cloned().collect(),
-            None => Vec::new(),
-        };
-        let calls = listeners.into_iter().map(|listener| {
+        let calls = self.0.called_by(event).into_iter().map(|listener| {
             let data = data.clone();
             AbortOnDropHandle::new(tokio::spawn(async move { listener(data).await }))
         });
@@ -126,6 +141,24 @@ impl<T, E> WeakEmitter<T, E> {
     /// Returns the emitter, or `None` when its last clone was dropped.
     pub fn upgrade(&self) -> Option<EventEmitter<T, E>> {
         self.0.upgrade().map(EventEmitter)
+    }
+}
+
+impl<T, E> fmt::Debug for EventEmitter<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventEmitter")
+    }
+}
+
+impl<T, E> fmt::Debug for WeakEmitter<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEmitter")
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscription")
     }
 }
 
@@ -173,6 +206,21 @@ impl<T, E> Shared<T, E> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Returns the listeners of the event, and unsubscribes those of `once`.
+    fn called_by(&self, event: &str) -> Vec<Listener<T, E>> {
+        let mut listeners = self.lock();
+        let Some(of_event) = listeners.get_mut(event) else {
+            return Vec::new();
+        };
+        let called = of_event.values().map(|(listener, _)| Arc::clone(listener));
+        let called = called.collect();
+        of_event.retain(|_, (_, once)| !*once);
+        if of_event.is_empty() {
+            listeners.remove(event);
+        }
+        called
+    }
 }
 
 /// Emits each argument to two listeners: `cargo run -- Ann Bo`.
@@ -187,6 +235,11 @@ async fn main() {
         3.. => Ok(()),
         _ => Err(format!("{name} is too short").into()),
     };
+    let first = async |name| {
+        println!("The first is {name}.");
+        Ok(())
+    };
+    emitter.once("name", first).keep();
     emitter.on("name", greet).keep();
     emitter.on("name", check).keep();
     for name in std::env::args().skip(1) {

@@ -176,6 +176,8 @@ fn names_without_listeners_do_not_pile_up() {
             let emitter = Emitter::default();
             for number in 0..names {
                 drop(emitter.on(&number.to_string(), async |_| Ok(())));
+                emitter.once(&number.to_string(), async |_| Ok(())).keep();
+                assert!(emitter.emit(&number.to_string(), 0).await.is_empty());
             }
         })
     };
@@ -334,4 +336,36 @@ async fn many_tasks_at_once() {
         assert_eq!(Arc::strong_count(&held), 1, "no passing listener is left");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pyee_once_is_called_for_one_event_whoever_emits_it() {
+    soon(async {
+        for round in 0..500 {
+            let emitter = Emitter::default();
+            let calls = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&calls);
+            let count = move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async { Ok(()) }
+            };
+            let subscription = emitter.once("number", count);
+            let emits = (0..4).map(|_| {
+                let emitter = emitter.clone();
+                async move { emitter.emit("number", 1).await.len() }
+            });
+            let emits: JoinSet<_> = emits.collect();
+            assert_eq!(emits.join_all().await, [0; 4]);
+            assert_eq!(calls.load(Ordering::SeqCst), 1, "round {round}");
+            drop(subscription);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pyee_once_unsubscribed_before_the_event_is_not_called() {
+    let emitter = Emitter::default();
+    drop(emitter.once("number", async |_| panic!("it is called")));
+    assert!(emitter.emit("number", 1).await.is_empty());
 }
