@@ -4,7 +4,8 @@
 //! Each call runs in a task, so it survives the caller that started it, as with `shield`.
 //! All waiters get a clone of the result; put an error that is not `Clone` into an `Arc`.
 //!
-//! Bounds: one call for each key. A call without a timeout may hold its key for ever.
+//! Bounds: one call per key, and those that were forgotten. A call without a timeout may
+//! hold its key forever.
 //!
 //! Trap: the task must own its data ("borrowed data escapes outside of method"). To load
 //! in a method, give the task an `Arc` of the struct.
@@ -30,8 +31,8 @@ fn lock<K, V>(calls: &Calls<K, V>) -> MutexGuard<'_, HashMap<K, broadcast::Recei
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs at most one call for each key at a time, like Go's `singleflight`. Clones share
-/// the calls. Results are not kept: the next caller starts another call.
+/// Runs at most one call per key at a time, like Go's `singleflight`. Clones share the
+/// calls. Results are not kept: the next caller starts another call.
 #[derive(Debug)]
 pub struct SingleFlight<K, V> {
     calls: Arc<Calls<K, V>>,
@@ -73,12 +74,18 @@ where
         Self::default()
     }
 
+    /// Forgets the running call of this key: the next caller starts another one, for
+    /// example after a write. Callers that wait already get the result of the first call.
+    pub fn forget(&self, key: &K) {
+        lock(&self.calls).remove(key);
+    }
+
     /// Runs `call` in a task. If a call for this key is running, waits for that one, and
     /// drops `call` unused. All callers get a clone of the result.
     ///
-    /// Cancel safety: if a caller is dropped, the call runs on, also when no caller is
-    /// left. A call that asks for its own key deadlocks. The call sees neither the task
-    /// locals nor the tracing span of its caller.
+    /// Cancel safety: if a caller is dropped, the call keeps running, even if no caller
+    /// is left. A call that asks for its own key deadlocks. The call sees neither the
+    /// task locals nor the tracing span of its caller.
     ///
     /// # Errors
     ///
@@ -133,11 +140,20 @@ struct Flight<K: Eq + Hash, V> {
 
 impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     fn drop(&mut self) {
-        lock(&self.calls).remove(&self.key);
+        let own = self.sender.subscribe();
+        let mut calls = lock(&self.calls);
+        // After `forget`, another call may have the key.
+        if calls
+            .get(&self.key)
+            .is_some_and(|running| running.same_channel(&own))
+        {
+            calls.remove(&self.key);
+        }
     }
 }
 
-/// Reads a file once for three callers: `cargo run -- Cargo.toml`.
+/// Reads a file once for two callers, and again for one that comes after a change of the
+/// file: `cargo run -- Cargo.toml`.
 #[tokio::main]
 async fn main() -> Result<(), NoResult> {
     let files = SingleFlight::new();
@@ -151,7 +167,11 @@ async fn main() -> Result<(), NoResult> {
         };
         files.run(path.clone(), call).await
     };
-    let (first, second, third) = tokio::try_join!(read(), read(), read())?;
+    let changed = async {
+        files.forget(&path);
+        read().await
+    };
+    let (first, second, third) = tokio::try_join!(read(), read(), changed)?;
     for text in [first, second, third] {
         match text {
             Ok(text) => println!("{} bytes", text.len()),

@@ -293,3 +293,25 @@ fn ten_times_as_many_that_ask_cost_ten_times_as_much() {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn go_after_forget_the_next_caller_starts_another_call() {
+    let flights = SingleFlight::new();
+    let (begun, ended) = (Arc::default(), Arc::default());
+    let ask = || flights.run("key", call(Arc::clone(&begun), Arc::clone(&ended)));
+    let first = ask();
+    let later = async {
+        sleep(2 * TICK).await;
+        flights.forget(&"key");
+        // The end of the first call, after 5 ticks, leaves the key to the second.
+        let third = async {
+            sleep(4 * TICK).await;
+            ask().await
+        };
+        tokio::join!(ask(), third)
+    };
+    let (first, (second, third)) = tokio::join!(first, later);
+    assert_eq!((first, second, third), (Ok(1), Ok(2), Ok(2)));
+    flights.forget(&"key");
+    assert_eq!(ask().await, Ok(3), "the key was free");
+}
