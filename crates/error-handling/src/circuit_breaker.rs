@@ -1,17 +1,18 @@
 //! Circuit breaker: stop calling a service that fails, and probe it later.
 //!
 //! While the circuit is closed, calls pass. After some consecutive failures it opens and
-//! rejects calls at once. After `open_duration` it is half-open: one call, the probe,
+//! rejects calls immediately. After `open_duration` it is half-open: one call, the probe,
 //! passes. Its outcome closes the circuit or opens it again.
 //!
-//! Bounds: unbounded: calls while the circuit is closed. See `bulkhead`.
+//! Bounds: Unbounded: calls while the circuit is closed. See `bulkhead`.
 //!
 //! Trap: a `timeout` around the breaker cancels the call, and a cancelled call does not
 //! count. So a service that hangs never opens the circuit. Put the `timeout` into the
 //! call.
 //!
 //! In production: `failsafe` can also open at a rate of failures, and lengthen each open
-//! period. But while half-open it lets all calls pass. Its last release was in 2024.
+//! period. But while half-open it lets all calls pass. Its last release was in 2024. One
+//! success closes this circuit; for several probes, count them in the closure.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!
@@ -28,6 +29,7 @@ pub struct CircuitBreaker<E> {
     failure_threshold: u32,
     open_duration: Duration,
     is_failure: Box<dyn Fn(&E) -> bool + Send + Sync>,
+    on_change: Box<dyn Fn(State) + Send + Sync>,
     circuit: Mutex<Circuit>,
 }
 
@@ -88,11 +90,19 @@ impl<E> CircuitBreaker<E> {
             failure_threshold,
             open_duration,
             is_failure: Box::new(is_failure),
+            on_change: Box::new(|_| {}),
             circuit: Mutex::new(Circuit {
                 phase: Phase::Closed { failures: 0 },
                 generation: 0,
             }),
         }
+    }
+
+    /// Calls the closure when the circuit opens or closes, for logs and metrics. The call
+    /// that changes the state runs it. When the circuit becomes half-open, nothing runs.
+    pub fn on_change(mut self, report: impl Fn(State) + Send + Sync + 'static) -> Self {
+        self.on_change = Box::new(report);
+        self
     }
 
     /// Calls the closure and awaits its future, unless the circuit rejects the call.
@@ -105,11 +115,11 @@ impl<E> CircuitBreaker<E> {
     ///
     /// # Errors
     ///
-    /// [`Rejected`], at once. The closure was not called.
+    /// [`Rejected`], immediately. The closure was not called.
     ///
     /// # Panics
     ///
-    /// When the call or `is_failure` does.
+    /// When the call, `is_failure` or the closure of `on_change` does.
     pub async fn call<T, Fut>(
         &self,
         call: impl FnOnce() -> Fut,
@@ -190,7 +200,13 @@ impl<E> Admitted<'_, E> {
             (false, true) => Phase::Closed { failures },
             (false, false) => Phase::Closed { failures: 0 },
         };
-        circuit.generation += u64::from(opens || is_probe);
+        let changed = opens || is_probe;
+        circuit.generation += u64::from(changed);
+        // Unlocked first: the closure may ask for the state.
+        drop(circuit);
+        if changed {
+            (self.breaker.on_change)(if opens { State::Open } else { State::Closed });
+        }
     }
 }
 
@@ -211,7 +227,8 @@ impl<E> Drop for Admitted<'_, E> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).ok_or("usage: HOST:PORT")?;
     let breaker =
-        CircuitBreaker::new(3, Duration::from_secs(10), |_: &std::io::Error| true);
+        CircuitBreaker::new(3, Duration::from_secs(10), |_: &std::io::Error| true)
+            .on_change(|state| println!("the circuit: {state:?}"));
     for _ in 0..5 {
         let connect = async || {
             let connect = tokio::net::TcpStream::connect(&address);

@@ -474,3 +474,42 @@ fn ten_times_as_many_calls_cost_ten_times_as_much() {
         assert!(ends.iter().all(Result::is_ok));
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn pybreaker_listeners_are_told_of_each_change() {
+    let changes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&changes);
+    let breaker = breaker(2, 5);
+    let breaker = breaker.on_change(move |state| told.lock().expect("sound").push(state));
+    fail(&breaker, 2).await;
+    assert!(
+        succeed(&breaker).await.is_err(),
+        "a rejected call changes nothing"
+    );
+    sleep(5 * TICK).await;
+    fail(&breaker, 1).await;
+    sleep(5 * TICK).await;
+    assert_eq!(succeed(&breaker).await, Ok(Ok(200)));
+    assert_eq!(succeed(&breaker).await, Ok(Ok(200)));
+    let changes = changes.lock().expect("sound");
+    assert_eq!(*changes, [State::Open, State::Open, State::Closed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_may_ask_for_the_state_and_panic() {
+    let breaker = Arc::new(std::sync::OnceLock::<CircuitBreaker<u32>>::new());
+    let asked = Arc::clone(&breaker);
+    let own = self::breaker(1, 5).on_change(move |state| {
+        assert_eq!(asked.get().expect("it is there").state(), state);
+        panic!("scheduled");
+    });
+    assert!(breaker.set(own).is_ok());
+    let called = Arc::clone(&breaker);
+    let call = async move {
+        let breaker = called.get().expect("it is there");
+        breaker.call(|| ready(Err::<(), _>(503))).await
+    };
+    assert!(tokio::spawn(call).await.expect_err("it panics").is_panic());
+    let breaker = breaker.get().expect("it is there");
+    assert_eq!(breaker.state(), State::Open);
+}
