@@ -63,9 +63,9 @@ pub enum Retryable {
 
 /// Calls until an attempt succeeds. Otherwise returns the error of the last attempt.
 ///
-/// The first attempt starts at once. `retryable` is called after each failed attempt,
-/// also after the last: log the error there. Dropping the future drops the running
-/// attempt and starts no other.
+/// The first attempt starts immediately. `retryable` is called after each failed attempt,
+/// even after the last: log the error there, or take [`retry_notify`]. Dropping the
+/// future drops the running attempt and starts no other.
 ///
 /// `call` is a closure that returns a future, `|| fetch(url)`. With an `AsyncFnMut` it
 /// could not borrow in a spawned task ("implementation of `Send` is not general enough").
@@ -76,7 +76,26 @@ pub enum Retryable {
 /// or the next would start too late.
 pub async fn retry<T, E, Fut>(
     policy: &RetryPolicy,
+    retryable: impl FnMut(&E) -> Retryable,
+    call: impl FnMut() -> Fut,
+) -> Result<T, E>
+where
+    Fut: Future<Output = Result<T, E>>,
+{
+    retry_notify(policy, retryable, |_, _, _| {}, call).await
+}
+
+/// Does what [`retry`] does. Before each wait it calls `notify` with the error, the
+/// number of failed attempts and the time until the next one: "attempt 2 failed, again in
+/// 0.4 s".
+///
+/// # Errors
+///
+/// Those of [`retry`].
+pub async fn retry_notify<T, E, Fut>(
+    policy: &RetryPolicy,
     mut retryable: impl FnMut(&E) -> Retryable,
+    mut notify: impl FnMut(&E, u32, Duration),
     mut call: impl FnMut() -> Fut,
 ) -> Result<T, E>
 where
@@ -100,6 +119,7 @@ where
         if attempts >= policy.max_attempts || too_late {
             return Err(error);
         }
+        notify(&error, attempts, delay);
         // The error may own a connection.
         drop(error);
         sleep(delay).await;
@@ -131,18 +151,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         max_elapsed: Duration::from_secs(seconds.parse()?),
         ..RetryPolicy::default()
     };
-    let retryable = |error: &std::io::Error| {
-        eprintln!("{address}: {error}");
-        match error.kind() {
-            std::io::ErrorKind::InvalidInput => Retryable::No,
-            _ => Retryable::Yes,
-        }
+    let retryable = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => Retryable::No,
+        _ => Retryable::Yes,
+    };
+    let notify = |error: &std::io::Error, attempt, wait| {
+        eprintln!("attempt {attempt} failed: {error}; again in {wait:.1?}");
     };
     let attempt = async || {
         let connect = tokio::net::TcpStream::connect(address);
         tokio::time::timeout(Duration::from_secs(2), connect).await?
     };
-    retry(&policy, retryable, attempt).await?;
+    retry_notify(&policy, retryable, notify, attempt).await?;
     println!("{address} accepts connections");
     Ok(())
 }
