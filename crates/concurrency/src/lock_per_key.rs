@@ -1,14 +1,14 @@
 //! Lock per key: calls for the same key run one after another, all others concurrently.
 //!
 //! A map holds an async lock for each key that is in use. The entry goes when the last
-//! guard or waiter of its key is dropped, also after an error or a cancellation. Python
+//! guard or waiter of its key is dropped, even after an error or a cancellation. Python
 //! has the same in a few words: a `WeakValueDictionary` of `asyncio.Lock`.
 //!
-//! Bounds: one entry for each key in use. unbounded: the callers that wait for a key.
+//! Bounds: one entry for each key in use. Unbounded: the callers that wait for a key.
 //!
 //! Trap: a map from which nothing is removed leaks an entry for each key that was ever
 //! used. If you remove an entry while a caller waits for its lock, the next caller makes
-//! a second lock, and both calls run at once.
+//! a second lock, and both calls run at the same time.
 //!
 //! See also: `lock`, `single_flight`, `lease`.
 //!
@@ -32,9 +32,16 @@ fn entries<K>(locks: &Locks<K>) -> MutexGuard<'_, Entries<K>> {
 }
 
 /// A lock for each key. Clones share the locks.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug)]
 pub struct LockPerKey<K> {
     locks: Arc<Locks<K>>,
+}
+
+impl<K> Default for LockPerKey<K> {
+    fn default() -> Self {
+        let locks = Arc::default();
+        Self { locks }
+    }
 }
 
 impl<K: Clone + Eq + Hash> LockPerKey<K> {
@@ -46,8 +53,8 @@ impl<K: Clone + Eq + Hash> LockPerKey<K> {
         let lock = Arc::clone(entries(&self.locks).entry(key.clone()).or_default());
         let locks = Arc::clone(&self.locks);
         let user = User { locks, key };
-        let guard = lock.lock_owned().await;
-        KeyGuard { guard, user }
+        let _guard = lock.lock_owned().await;
+        KeyGuard { _guard, user }
     }
 
     /// Returns how many keys have a guard or a waiter.
@@ -57,11 +64,11 @@ impl<K: Clone + Eq + Hash> LockPerKey<K> {
 }
 
 /// Keeps the key locked until it is dropped.
-#[must_use = "a guard that is dropped at once locks nothing"]
+#[derive(Debug)]
+#[must_use = "a guard that is dropped immediately locks nothing"]
 pub struct KeyGuard<K: Eq + Hash> {
     // Fields are dropped in their order: first the lock is released.
-    #[expect(dead_code, reason = "dropping it releases the lock")]
-    guard: OwnedMutexGuard<()>,
+    _guard: OwnedMutexGuard<()>,
     user: User<K>,
 }
 
@@ -73,6 +80,7 @@ impl<K: Eq + Hash> KeyGuard<K> {
 }
 
 /// A guard or a waiter. The last user of a key removes the entry.
+#[derive(Debug)]
 struct User<K: Eq + Hash> {
     locks: Arc<Locks<K>>,
     key: K,

@@ -1,10 +1,10 @@
 //! Clean up in a destructor: a drop guard for return, error, panic and cancellation.
 //!
-//! Like a `finally`, `drop` runs however the guard's scope ends, also if its task is
+//! Like a `finally`, `drop` runs however the guard's scope ends, even if its task is
 //! aborted at an await. Several guards are dropped in reverse order.
 //!
-//! Trap: `let _ = Reservation::new(..)` drops the guard at once. Bind it to a name, as in
-//! `let _guard`.
+//! Trap: `let _ = Reservation::new(..)` drops the guard immediately. Bind it to a name,
+//! as in `let _guard`.
 //!
 //! Trap: `drop` does not run after `mem::forget`, `process::exit` or `process::abort`,
 //! and it cannot await: see `async_drop`.
@@ -22,7 +22,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// A reserved seat. Dropping the reservation frees the seat, unless it was bought.
-#[must_use = "a reservation without a name ends at once"]
+#[derive(Debug)]
+#[must_use = "a reservation without a name ends immediately"]
 pub struct Reservation {
     free_seats: Arc<AtomicU32>,
     guest: &'static str,

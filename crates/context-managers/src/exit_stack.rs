@@ -1,9 +1,10 @@
 //! An exit stack, as `AsyncExitStack`: any number of resources, closed in reverse.
 //!
 //! `enter` takes a resource and a function that closes it, and returns a guard for the
-//! body. `close` closes all resources, also if one of them fails to close.
+//! body. `close` closes all resources, even if one of them fails to close. There is no
+//! `pop_all`: to keep the resources open, return the stack to the code that closes it.
 //!
-//! Bounds: unbounded: the time to close a resource. Put a `timeout` into the function.
+//! Bounds: Unbounded: the time to close a resource. Put a `timeout` into the function.
 //!
 //! Trap: an abort, a panic and an early `?` skip `close`. Then a task of the
 //! `TaskTracker` closes the resources and prints errors to standard error. Wait for the
@@ -59,6 +60,12 @@ impl<E: fmt::Display> fmt::Display for ExitErrors<E> {
 }
 
 impl<E: fmt::Debug + fmt::Display> std::error::Error for ExitErrors<E> {}
+
+impl<E: fmt::Display + Send + 'static> fmt::Debug for ExitStack<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExitStack({} callbacks)", self.lock().waiting.len())
+    }
+}
 
 impl<E: fmt::Display + Send + 'static> ExitStack<E> {
     /// Returns an empty stack. Dropping the stack runs its callbacks in a task of this

@@ -27,6 +27,7 @@ use tokio::time::sleep;
 const COST: u64 = 100;
 
 /// Allows retries as a share of all calls.
+#[derive(Debug)]
 pub struct RetryBudget {
     balance: AtomicU64,
     percent: u64,

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -16,16 +17,19 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::actor::{self, Actor, Address, Ended};
 use crate::condition_queue::{ConditionQueue, wait_for};
+use crate::debounce_and_throttle::{Debounce, Throttle};
 use crate::event::Event;
 use crate::event_emitter::{EventEmitter, Subscription, WeakEmitter};
 use crate::first_completed::first_completed;
 use crate::first_success::first_success;
 use crate::gather::gather;
+use crate::lock_per_key::LockPerKey;
 use crate::many_producers_many_consumers::SharedReceiver;
 use crate::map_in_tasks::map_in_tasks;
 use crate::map_with_limit::map_with_limit;
 use crate::once_cell::Settings;
 use crate::priority_queue::PriorityQueue;
+use crate::resizable_limit::ResizableLimit;
 use crate::single_flight::{NoResult, SingleFlight};
 use crate::task_group::{TaskErrors, TaskGroup, task_group};
 use crate::wait_for_first::first_exception;
@@ -51,12 +55,21 @@ struct App {
     settings: Settings,
     balance: Mutex<u32>,
     paid_in: Notify,
+    emitter: EventEmitter<Job, AppError>,
+    weak: WeakEmitter<Job, AppError>,
+    subscriptions: Vec<Subscription>,
+    clients: LockPerKey<IpAddr>,
+    typed: Debounce<String>,
+    shown: Throttle<String>,
+    limit: ResizableLimit,
+}
+
+/// A key need not be `Default`.
+fn lock_per_client() -> LockPerKey<IpAddr> {
+    LockPerKey::default()
 }
 
 struct Callbacks {
-    emitter: EventEmitter<String, AppError>,
-    weak: WeakEmitter<String, AppError>,
-    subscriptions: Vec<Subscription>,
     jobs: ConditionQueue<Job>,
     urgent: PriorityQueue<u32, Job>,
     group: TaskGroup<AppError>,

@@ -59,6 +59,7 @@ struct App {
 }
 
 /// A resource in use, in a struct of its own.
+#[derive(Debug)]
 struct InUse<'a> {
     session: Pooled<Session>,
     entered: Entered<'a, Session>,
