@@ -3,36 +3,32 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
 use tokio::time::sleep;
 
-use crate::event_callbacks::{Callback, EventEmitter};
+use crate::event_callbacks::{EventEmitter, Failure};
 
-/// A callback that notes its number. It takes a while, and then fails if the data says
-/// so.
-fn callback(number: u64, called: &Arc<Mutex<Vec<u64>>>) -> Callback {
-    let called = Arc::clone(called);
-    Box::new(move |data| {
-        let called = Arc::clone(&called);
-        async move {
-            // The later ones are quicker.
-            sleep(Duration::from_millis(100 / number)).await;
-            called.lock().unwrap().push(number);
-            match data == format!("{number} fails") {
-                true => Err(data.into()),
-                false => Ok(()),
-            }
-        }
-        .boxed()
-    })
+/// Notes its number after a while, and then fails if the data says so.
+async fn note(
+    number: u64,
+    called: Arc<Mutex<Vec<u64>>>,
+    data: String,
+) -> Result<(), Failure> {
+    // The later ones are quicker.
+    sleep(Duration::from_millis(100 / number)).await;
+    called.lock().unwrap().push(number);
+    match data == format!("{number} fails") {
+        true => Err(data.into()),
+        false => Ok(()),
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_order_up_to_the_first_error() {
-    let called = Arc::default();
+    let called = Arc::<Mutex<Vec<u64>>>::default();
     let mut emitter = EventEmitter::default();
     for number in 1..=3 {
-        emitter.on("data", callback(number, &called));
+        let called = Arc::clone(&called);
+        emitter.on("data", move |data| note(number, Arc::clone(&called), data));
     }
     // A shared emitter may emit within a task.
     let emitter = Arc::new(emitter);
