@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
-use crate::http_timeouts::{client_builder, fetch};
+use crate::http_timeouts::{Limits, fetch};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -103,8 +103,12 @@ pub async fn run() -> Result<(), Failure> {
     let server = start_server(&mut servers).await?;
     let cutting = start_cutting(&mut servers).await?;
     let closed = closed_port().await?;
-    let limits = [200, 350, 700].map(Duration::from_millis);
-    let client = client_builder(limits).dns_resolver(NoAnswer).no_proxy();
+    let limits = Limits {
+        connect: Duration::from_millis(200),
+        read: Duration::from_millis(350),
+        total: Duration::from_millis(700),
+    };
+    let client = limits.client_builder().dns_resolver(NoAnswer).no_proxy();
     let client = client.build()?;
 
     part.tick().await;

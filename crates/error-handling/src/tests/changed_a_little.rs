@@ -20,10 +20,11 @@ use crate::deadlines::{Deadline, DeadlineExceeded};
 use crate::first_error_wins::try_all;
 use crate::gather_errors::{gather_all, try_gather};
 use crate::hedged_request::{BothFailed, hedged};
-use crate::http_timeouts::{self, client_builder};
+use crate::http_timeouts::{self, Limits};
 use crate::panic_in_a_task::{GaveUp, join, supervise};
 use crate::partial_success::{Outcomes, TooFew, try_each};
 use crate::retry::{RetryPolicy, Retryable, retry};
+use crate::retry_budget::RetryBudget;
 use crate::shield_and_clean_up::{Ended, Shield};
 use crate::task_group_errors::{ErrorGroup, run_all};
 use crate::timeout_of_blocking_work::{run_blocking, run_blocking_for};
@@ -40,6 +41,7 @@ struct App {
     client: reqwest::Client,
     bulkhead: Bulkhead,
     breaker: CircuitBreaker<AppError>,
+    budget: RetryBudget,
     calls: CircuitBreaker<anyhow::Error>,
     deadline: Deadline,
     policy: RetryPolicy,
@@ -216,5 +218,11 @@ async fn until<R: Clone, F: Future>(stop: &Stop<R>, work: F) -> Option<F::Output
 }
 
 fn proxied([connect, read, total]: [u64; 3]) -> reqwest::ClientBuilder {
-    client_builder([connect, read, total].map(Duration::from_secs)).no_proxy()
+    let [connect, read, total] = [connect, read, total].map(Duration::from_secs);
+    let limits = Limits {
+        connect,
+        read,
+        total,
+    };
+    limits.client_builder().no_proxy()
 }

@@ -4,7 +4,7 @@ use reqwest::Client;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::http_timeouts::{FetchError, client_builder, fetch};
+use crate::http_timeouts::{FetchError, Limits, fetch};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -16,9 +16,14 @@ async fn without_a_limit_it_waits() -> Result<(), Failure> {
     let unlimited = Client::builder().no_proxy().build()?;
     let long = Duration::from_secs(1);
     assert!(timeout(long, unlimited.get(&url).send()).await.is_err());
-    let limits = [60 * long, long / 10, 60 * long];
-    for limits in [limits, [limits[0], limits[2], limits[1]]] {
-        let client = client_builder(limits).no_proxy().build()?;
+    for [read, total] in [[long / 10, 60 * long], [60 * long, long / 10]] {
+        let connect = 60 * long;
+        let limits = Limits {
+            connect,
+            read,
+            total,
+        };
+        let client = limits.client_builder().no_proxy().build()?;
         let limited = timeout(30 * long, fetch(&client, &url)).await?;
         assert!(matches!(limited, Err(FetchError::TimedOut(_))));
     }
