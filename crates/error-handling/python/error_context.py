@@ -71,7 +71,7 @@ async def main():
             print(f"{user} starts at port {await start(user)}")
         except (StoreError, ValueError) as error:
             print(error)
-            print(*traceback.format_exception_only(error), sep="", end="")
+            print("".join(traceback.format_exception_only(error)).rstrip())
 
     print("One of them is handled:")
     print(f"dan starts at port {await start_or_default('dan')}")
