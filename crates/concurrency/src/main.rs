@@ -1,5 +1,5 @@
-//! Run many things at once, wait for some of them, share and hand over: the section's
-//! examples, in reading order.
+//! Run many things concurrently, wait for some of them, share and hand over: the
+//! section's examples, in reading order.
 
 #[macro_use]
 extern crate runner;
@@ -54,6 +54,7 @@ mod receiver_that_never_ends;
 mod many_producers_many_consumers;
 
 // Worker pools
+mod queue_workers;
 mod worker_pool;
 mod pool_with_results;
 mod drain_what_waits;

@@ -1,11 +1,12 @@
 //! A worker pool: a few workers on one bounded queue, results as they complete.
 //!
-//! The workers share the queue of jobs as in `many_producers_many_consumers`. A second
+//! `queue_workers` is the plain form. The workers share the queue of jobs. A second
 //! queue holds the results, each with the key of its job. A panic becomes the result of
 //! its job, otherwise each panic would cost a worker. The pool ends when all senders of
 //! jobs are dropped, or with `stop`.
 //!
-//! Bounds: `workers` jobs at once; `waiting` jobs and `waiting` results in the queues.
+//! Bounds: `workers` jobs at the same time; `waiting` jobs and `waiting` results in the
+//! queues.
 //!
 //! Trap: if you send all jobs before you read a result, both queues fill up: a deadlock.
 //!
@@ -25,17 +26,62 @@ use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
-/// The job panicked, with this text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Panicked(pub String);
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the job panicked: {}", self.0)
+/// Runs one job after another until there are no more, or nobody reads the results.
+async fn worker<K, J, R, Fut>(
+    jobs: Arc<Mutex<mpsc::Receiver<(K, J)>>>,
+    work: Arc<impl Fn(J) -> Fut>,
+    done: mpsc::Sender<(K, Result<R, Panicked>)>,
+) where
+    Fut: Future<Output = R>,
+{
+    loop {
+        // The guard is gone at the end of this line, before the work begins.
+        let next = jobs.lock().await.recv().await;
+        let Some((key, job)) = next else { return };
+        // In a block, because `work` may panic before it returns a future.
+        let result = AssertUnwindSafe(async { work(job).await })
+            .catch_unwind()
+            .await;
+        let result = result.map_err(|payload| Panicked(text(payload)));
+        if done.send((key, result)).await.is_err() {
+            return;
+        }
     }
 }
 
-impl std::error::Error for Panicked {}
+/// Starts `workers` tasks, each of which calls `work` for one job at a time. Returns the
+/// sender of the jobs, each with a key, and their results.
+///
+/// Read the results while you send. Each job has exactly one result, even if it panics,
+/// unless the pool is stopped. A job that sends jobs may wait forever, and keeps the pool
+/// from ending. Return new jobs as its result, and send them from another task.
+///
+/// # Panics
+///
+/// If `workers` or `waiting` is 0, and outside a Tokio runtime.
+pub fn worker_pool<K, J, R, F, Fut>(
+    workers: usize,
+    waiting: usize,
+    work: F,
+) -> (mpsc::Sender<(K, J)>, Results<K, R>)
+where
+    K: Send + 'static,
+    J: Send + 'static,
+    R: Send + 'static,
+    F: Fn(J) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = R> + Send + 'static,
+{
+    assert!(workers > 0, "a pool without workers would do nothing");
+    let (queue, jobs) = mpsc::channel(waiting);
+    let (done, results) = mpsc::channel(waiting);
+    let (jobs, work) = (Arc::new(Mutex::new(jobs)), Arc::new(work));
+    let mut set = JoinSet::new();
+    for _ in 0..workers {
+        set.spawn(worker(Arc::clone(&jobs), Arc::clone(&work), done.clone()));
+    }
+    let workers = set;
+    (queue, Results { results, workers })
+}
 
 /// The results of a [`worker_pool`], in the order in which the jobs complete.
 ///
@@ -76,61 +122,17 @@ impl<K, R> Results<K, R> {
     }
 }
 
-/// Starts `workers` tasks, each of which calls `work` for one job at a time. Returns the
-/// sender of the jobs, each with a key, and their results.
-///
-/// Read the results while you send. Each job has exactly one result, also if it panics,
-/// unless the pool is stopped. A job that sends jobs may wait for ever, and keeps the
-/// pool from ending. Return new jobs as its result, and send them from another task.
-///
-/// # Panics
-///
-/// If `workers` or `waiting` is 0, and outside of a Tokio runtime.
-pub fn worker_pool<K, J, R, F, Fut>(
-    workers: usize,
-    waiting: usize,
-    work: F,
-) -> (mpsc::Sender<(K, J)>, Results<K, R>)
-where
-    K: Send + 'static,
-    J: Send + 'static,
-    R: Send + 'static,
-    F: Fn(J) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = R> + Send + 'static,
-{
-    assert!(workers > 0, "a pool without workers would do nothing");
-    let (queue, jobs) = mpsc::channel(waiting);
-    let (done, results) = mpsc::channel(waiting);
-    let (jobs, work) = (Arc::new(Mutex::new(jobs)), Arc::new(work));
-    let mut set = JoinSet::new();
-    for _ in 0..workers {
-        set.spawn(worker(Arc::clone(&jobs), Arc::clone(&work), done.clone()));
+/// The job panicked, with this text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panicked(pub String);
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the job panicked: {}", self.0)
     }
-    let workers = set;
-    (queue, Results { results, workers })
 }
 
-async fn worker<K, J, R, Fut>(
-    jobs: Arc<Mutex<mpsc::Receiver<(K, J)>>>,
-    work: Arc<impl Fn(J) -> Fut>,
-    done: mpsc::Sender<(K, Result<R, Panicked>)>,
-) where
-    Fut: Future<Output = R>,
-{
-    loop {
-        // The guard is gone at the end of this line, before the work begins.
-        let next = jobs.lock().await.recv().await;
-        let Some((key, job)) = next else { return };
-        // In a block, because `work` may panic before it returns a future.
-        let result = AssertUnwindSafe(async { work(job).await })
-            .catch_unwind()
-            .await;
-        let result = result.map_err(|payload| Panicked(text(payload)));
-        if done.send((key, result)).await.is_err() {
-            return;
-        }
-    }
-}
+impl std::error::Error for Panicked {}
 
 /// Returns the message of a panic: a `&str` if the text was fixed, else a `String`.
 fn text(payload: Box<dyn Any + Send>) -> String {
@@ -148,7 +150,7 @@ async fn main() {
         text.map(|text| text.lines().count())
     });
     let paths: Vec<String> = std::env::args().skip(1).collect();
-    // In a task of its own: it waits for room while `main` reads the results.
+    // In a separate task: it waits for room while `main` reads the results.
     tokio::spawn(async move {
         for path in paths {
             if jobs.send((path.clone(), path)).await.is_err() {

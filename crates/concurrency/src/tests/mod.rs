@@ -1,6 +1,8 @@
 //! Tests of the examples, each in the file of its example's name.
 
 mod actor;
+mod attacks;
+mod barrier;
 mod batches;
 mod broadcast;
 mod changed_a_little;
@@ -25,6 +27,7 @@ mod pool_with_results;
 mod priority_queue;
 mod queue_join;
 mod queue_shutdown;
+mod queue_workers;
 mod resizable_limit;
 mod restart_with_backoff;
 mod race;
