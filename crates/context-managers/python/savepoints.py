@@ -135,6 +135,7 @@ async def show(file):
     with (
         closing(Database(file, 10, 0.1)) as database,
         closing(Database(file, 2, 0.1)) as impatient,
+        closing(Database(file, 2, 1)) as patient,
         closing(sqlite3.connect(file, isolation_level=None)) as other,
     ):
         other.executescript(
@@ -163,23 +164,21 @@ async def show(file):
             print(error)
         await print_stock(database)
 
-        print("Another program writes for 0.25 s:")
+        print("Another program writes, and commits after 0.6 s:")
         other.execute("BEGIN IMMEDIATE")
+        try:
+            await impatient.transaction(book_all, "eve", {"tea": 1})
+        except sqlite3.OperationalError as error:
+            print(f"A second attempt after 0.1 s: {error}")
 
         async def commit():
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.5)
             other.execute("COMMIT")
 
-        async def try_twice():
-            try:
-                await impatient.transaction(book_all, "eve", {"tea": 1})
-            except sqlite3.OperationalError as error:
-                print(f"After 2 attempts: {error}")
-
         await asyncio.gather(
-            database.transaction(book_all, "eve", {"tea": 1}), try_twice(), commit()
+            patient.transaction(book_all, "eve", {"tea": 1}), commit()
         )
-        print("After 4 attempts: booked")
+        print("A second attempt after 1 s: booked")
         await print_stock(database)
 
 

@@ -1,8 +1,8 @@
 //! Savepoints: undo a part of a transaction, and keep the rest.
 //!
 //! `nested` is a transaction within a transaction. If its closure fails, its own changes
-//! are undone, and the transaction goes on. Parts may be nested. The whole transaction is
-//! one closure on a blocking thread, so a cancelled caller never leaves it half-way.
+//! are undone, and the transaction continues. Parts may be nested. The whole transaction
+//! is one closure on a blocking thread, so a cancelled caller never leaves it half-way.
 //!
 //! Bounds: while another program writes, `transaction` tries `attempts` times, `delay`
 //! apart, and holds no thread meanwhile. The closure is not limited.
@@ -10,8 +10,9 @@
 //! Trap: a full disk and `ON CONFLICT ROLLBACK` end the whole transaction. Each later
 //! statement would commit by itself. `nested` then returns the outer error: pass it on.
 //!
-//! Trap: a plain BEGIN that first reads and then writes fails at once if another program
-//! has written: "database is locked". `busy_timeout` does not help. BEGIN IMMEDIATE does.
+//! Trap: a plain BEGIN that first reads and then writes fails immediately if another
+//! program has written: "database is locked". `busy_timeout` does not help. BEGIN
+//! IMMEDIATE does.
 //!
 //! See also: `transaction` (awaits between statements), `sqlite_pool`, `retry`.
 //!
@@ -61,7 +62,7 @@ impl Database {
     /// else rolls back.
     ///
     /// Cancel safety: dropping the future between two attempts changes nothing. A started
-    /// attempt goes on, and may commit.
+    /// attempt continues, and may commit.
     ///
     /// # Errors
     ///

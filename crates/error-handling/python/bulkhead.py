@@ -43,7 +43,7 @@ class Services:
 async def fetch_review(item):
     """A service that has become slow."""
     print(f"review {item}: requested")
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(1.5)
     if item == 2:
         raise LookupError(f"nobody has reviewed {item}")
     return 5
@@ -68,26 +68,26 @@ async def report(what, item, request):
 
 
 async def request_all(services, limits):
-    """Requests five reviews, 0.1 s apart, each with a timeout, and then a price."""
+    """Requests five reviews, 0.2 s apart, each with a timeout, and then a price."""
     async with asyncio.TaskGroup() as group:
         for item, limit in enumerate(limits, 1):
             review = services.review(item, limit)
             group.create_task(report("review", item, review))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
         await report("price", 1, services.price(1))
 
 
 async def main():
     print("One bulkhead for both services: 3 run, 2 wait:")
     both = Bulkhead(3, 2)
-    await request_all(Services(both, both), [2] * 5)
+    await request_all(Services(both, both), [30] * 5)
 
     print("One for each: 2 reviews run, 2 wait:")
-    await request_all(Services(Bulkhead(2, 2), Bulkhead(1, 0)), [2] * 5)
+    await request_all(Services(Bulkhead(2, 2), Bulkhead(1, 0)), [30] * 5)
 
     print("1 review runs, 1 waits, and both time out:")
     services = Services(Bulkhead(1, 1), Bulkhead(1, 0))
-    await request_all(services, [0.45, 0.15, 2, 2, 2])
+    await request_all(services, [0.9, 0.3, 30, 30, 30])
 
 
 asyncio.run(main())

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 async def write(lines):
     for line in range(1, lines + 1):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         print(f"line {line}")
     return f"{lines} written"
 
@@ -48,13 +48,13 @@ async def write_and_clean_up(lines):
 
 
 async def cancel(task):
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.5)
     task.cancel()
     try:
         print(f"the task returned: {await task}")
     except asyncio.CancelledError:
         print("the task was cancelled")
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.5)
 
 
 async def main():
@@ -72,7 +72,7 @@ async def main():
 
     print("Asked to stop by a token, with a clean-up that awaits:")
     task = asyncio.create_task(write_and_clean_up(4))
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.5)
     task.cancel()
     await asyncio.wait([task])
 

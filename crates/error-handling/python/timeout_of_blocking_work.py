@@ -27,17 +27,18 @@ def index_pages(pages, stop):
     for page in range(1, pages + 1):
         if stop.is_set():
             return page - 1
-        time.sleep(0.1)
+        time.sleep(0.2)
         print(f"page {page}")
     return pages
 
 
 async def main():
-    limit = 0.15
-    rest = 0.25
+    limit = 0.3
+    long_limit = 30
+    rest = 0.5
     never = threading.Event()
 
-    print("A limit of 0.15 s around blocking code in the same task:")
+    print("A limit of 0.3 s around blocking code in the same task:")
     try:
         async with asyncio.timeout(limit):
             pages = index_pages(3, never)
@@ -55,9 +56,9 @@ async def main():
     await asyncio.sleep(rest)
 
     print("Around blocking code that checks a stop flag:")
-    for pages in [1, 3]:
+    for pages, seconds in [(1, long_limit), (3, limit)]:
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(seconds):
                 done = await run_blocking(lambda stop, n=pages: index_pages(n, stop))
             print(f"indexed {done}")
         except TimeoutError:
@@ -65,9 +66,9 @@ async def main():
     await asyncio.sleep(rest)
 
     print("A limit after which the pages so far are returned:")
-    for pages in [1, 3]:
+    for pages, seconds in [(1, long_limit), (3, limit)]:
         done = await run_blocking_for(
-            limit, lambda stop, n=pages: index_pages(n, stop)
+            seconds, lambda stop, n=pages: index_pages(n, stop)
         )
         print(f"indexed {done} of {pages}")
 

@@ -2,13 +2,13 @@
 //!
 //! The queue of a semaphore has no limit. When one service gets slow, its requests pile
 //! up, and requests for other services wait behind them in a shared semaphore. Give each
-//! service a bulkhead of its own. If its queue is full, a call is rejected at once.
-//! Queued calls are served first come, first served.
+//! service its own bulkhead. If its queue is full, a call is rejected immediately. Queued
+//! calls are served first come, first served.
 //!
 //! Bounds: `max_concurrent` calls run, `max_queued` wait. Put a `timeout` around calls.
 //!
 //! Trap: a call inside a call of the same bulkhead needs a second permit. If outer calls
-//! hold all permits, it waits for ever, or is rejected if the queue is full.
+//! hold all permits, it waits forever, or is rejected if the queue is full.
 //!
 //! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around any
 //! service. They have no queue: a call that would wait is rejected.
@@ -57,7 +57,7 @@ impl Bulkhead {
     ///
     /// # Errors
     ///
-    /// [`Full`], at once. The closure was not called.
+    /// [`Full`], immediately. The closure was not called.
     ///
     /// # Panics
     ///

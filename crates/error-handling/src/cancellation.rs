@@ -6,10 +6,10 @@
 //!
 //! Trap: `Drop` cannot await, but `finally` can. If the clean-up has to await, do not
 //! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the
-//! work, and the task goes on.
+//! work, and the task keeps running.
 //!
-//! Trap: if the aborted task awaits another task, that one runs on. asyncio cancels both.
-//! Wrap the inner handle in `AbortOnDropHandle`.
+//! Trap: if the aborted task awaits another task, that task keeps running. asyncio
+//! cancels both. Wrap the inner handle in `AbortOnDropHandle`.
 //!
 //! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.
 //!
@@ -27,7 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 async fn write(lines: u32) -> String {
     for line in 1..=lines {
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(200)).await;
         println!("line {line}");
     }
     format!("{lines} written")
@@ -73,15 +73,15 @@ async fn write_and_clean_up(lines: u32, stop: CancellationToken) {
     println!("cleaned up");
 }
 
-/// Cancels the task after 0.25 s, and prints how it ended.
+/// Cancels the task after 0.5 s, and prints how it ended.
 async fn cancel(task: JoinHandle<String>) -> Result<(), JoinError> {
-    sleep(Duration::from_millis(250)).await;
+    sleep(Duration::from_millis(500)).await;
     task.abort();
     match task.await {
         Err(error) if error.is_cancelled() => println!("the task was cancelled"),
         outcome => println!("{}", outcome?),
     }
-    sleep(Duration::from_millis(250)).await;
+    sleep(Duration::from_millis(500)).await;
     Ok(())
 }
 
@@ -102,7 +102,7 @@ async fn main() -> Result<(), JoinError> {
     println!("Asked to stop by a token, with a clean-up that awaits:");
     let stop = CancellationToken::new();
     let task = tokio::spawn(write_and_clean_up(4, stop.clone()));
-    sleep(Duration::from_millis(250)).await;
+    sleep(Duration::from_millis(500)).await;
     stop.cancel();
     task.await
 }

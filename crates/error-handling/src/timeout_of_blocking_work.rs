@@ -5,10 +5,10 @@
 //! parts. A guard sets the flag when the caller is dropped, for example by a timeout.
 //!
 //! Trap: with `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
-//! thread works on, also after an `abort`. The runtime cannot shut down until the thread
-//! has finished.
+//! thread keeps working, even after an `abort`. The runtime cannot shut down until the
+//! thread has finished.
 //!
-//! In production: if a long call cannot be split, run it in a process of its own
+//! In production: if a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.
 //!
 //! See also: `timeouts`, `cpu_bound`, `run_subprocess`.
@@ -54,13 +54,13 @@ pub async fn run_blocking_for<T: Send + 'static>(
     task.await
 }
 
-/// Blocks for 100 ms a page. Returns how many pages were read before the flag was set.
+/// Blocks for 200 ms per page. Returns how many pages were read before the flag was set.
 fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
     for page in 1..=pages {
         if stop.is_cancelled() {
             return page - 1;
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(200));
         println!("page {page}");
     }
     pages
@@ -68,10 +68,12 @@ fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
 
 #[tokio::main]
 async fn main() -> Result<(), JoinError> {
-    let [limit, rest] = [150, 250].map(Duration::from_millis);
+    let limit = Duration::from_millis(300);
+    let long_limit = Duration::from_secs(30);
+    let rest = Duration::from_millis(500);
     let never = CancellationToken::new();
 
-    println!("A limit of 0.15 s around blocking code in the same task:");
+    println!("A limit of 0.3 s around blocking code in the same task:");
     match timeout(limit, async { index_pages(3, &never) }).await {
         Ok(pages) => println!("indexed {pages}"),
         Err(_) => println!("timed out"),
@@ -88,7 +90,7 @@ async fn main() -> Result<(), JoinError> {
     sleep(rest).await;
 
     println!("Around blocking code that checks a stop flag:");
-    for pages in [1, 3] {
+    for (pages, limit) in [(1, long_limit), (3, limit)] {
         match timeout(limit, run_blocking(move |stop| index_pages(pages, stop))).await {
             Ok(pages) => println!("indexed {}", pages?),
             Err(_) => println!("timed out"),
@@ -97,7 +99,7 @@ async fn main() -> Result<(), JoinError> {
     sleep(rest).await;
 
     println!("A limit after which the pages so far are returned:");
-    for pages in [1, 3] {
+    for (pages, limit) in [(1, long_limit), (3, limit)] {
         let done = run_blocking_for(limit, move |stop| index_pages(pages, stop)).await?;
         println!("indexed {done} of {pages}");
     }

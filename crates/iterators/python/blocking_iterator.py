@@ -13,7 +13,7 @@ async def blocking_stream(items):
 
 def lines():
     for number in range(1, 4):
-        time.sleep(0.1)
+        time.sleep(0.3)
         yield f"line {number}"
 
 
@@ -24,7 +24,7 @@ async def read():
 
 
 async def work():
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.45)
     print("something else")
 
 
@@ -38,8 +38,8 @@ async def main():
     async for line in blocking_stream(lines()):
         print(line)
         break
-    await asyncio.sleep(0.2)
-    print("0.2 s later")
+    await asyncio.sleep(1)
+    print("1 s later")
 
 
 asyncio.run(main())

@@ -12,7 +12,7 @@
 //! that hangs keeps the thread, and the program cannot exit.
 //!
 //! Trap: an iterator that panics drops its sender, so its stream seems to end. Await the
-//! thread's handle: here the panic goes on in the consumer.
+//! thread's handle: here the panic continues in the consumer.
 //!
 //! See also: `channel_stream`, `blocking_vs_async`, `async_files`.
 //!
@@ -34,7 +34,7 @@ const CAPACITY: usize = 16;
 ///
 /// # Panics
 ///
-/// If the iterator panics, or outside of a runtime.
+/// If the iterator panics, or outside a runtime.
 pub fn blocking_stream<I>(items: I) -> impl Stream<Item = I::Item>
 where
     I: IntoIterator<Item: Send + 'static> + Send + 'static,
@@ -59,10 +59,10 @@ where
     }
 }
 
-/// Returns an iterator that blocks its thread for 100 ms before each line.
+/// Returns an iterator that blocks its thread for 300 ms before each line.
 fn lines() -> impl Iterator<Item = String> + Send {
     (1..=3).map(|number| {
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(300));
         format!("line {number}")
     })
 }
@@ -78,7 +78,7 @@ async fn main() {
         println!("the end");
     };
     let work = async {
-        sleep(Duration::from_millis(150)).await;
+        sleep(Duration::from_millis(450)).await;
         println!("something else");
     };
     tokio::join!(read, work);
@@ -88,8 +88,8 @@ async fn main() {
     while let Some(line) = first.next().await {
         println!("{line}");
     }
-    sleep(Duration::from_millis(200)).await;
-    println!("0.2 s later");
+    sleep(Duration::from_secs(1)).await;
+    println!("1 s later");
 }
 
 //@ clock: real

@@ -120,28 +120,22 @@ pub async fn run() -> Result<(), Failure> {
     }
     print_stock(&database).await?;
 
-    println!("Another program writes for 0.25 s:");
+    println!("Another program writes, and commits after 0.6 s:");
     let other = open()?;
     other.execute_batch("BEGIN IMMEDIATE")?;
-    let impatient = Database::new(open()?, 2, DELAY)?;
     let order: Order = ("eve", &[("tea", 1)]);
-    let (patient, impatient, commit) = join!(
-        database.transaction(move |db| book_all(db, order)),
-        async {
-            let tried = impatient.transaction(move |db| book_all(db, order)).await;
-            if let Err(error) = tried {
-                println!("After 2 attempts: {error}");
-            }
-            Ok::<_, Failure>(())
-        },
-        async move {
-            sleep(DELAY * 5 / 2).await;
-            other.execute_batch("COMMIT")
-        },
-    );
-    patient?;
-    impatient?;
-    commit?;
-    println!("After 4 attempts: booked");
+    let book = move |db: &Connection| book_all(db, order);
+    let impatient = Database::new(open()?, 2, DELAY)?;
+    if let Err(error) = impatient.transaction(book).await {
+        println!("A second attempt after 0.1 s: {error}");
+    }
+    let patient = Database::new(open()?, 2, 10 * DELAY)?;
+    let (booked, committed) = join!(patient.transaction(book), async move {
+        sleep(5 * DELAY).await;
+        other.execute_batch("COMMIT")
+    });
+    booked?;
+    committed?;
+    println!("A second attempt after 1 s: booked");
     print_stock(&database).await
 }

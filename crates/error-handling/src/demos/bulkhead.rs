@@ -33,7 +33,7 @@ struct NotFound(u32);
 /// A service that has become slow.
 async fn fetch_review(item: u32) -> Result<u32, NotFound> {
     println!("review {item}: requested");
-    sleep(Duration::from_millis(600)).await;
+    sleep(Duration::from_millis(1500)).await;
     match item {
         2 => Err(NotFound(item)),
         _ => Ok(5),
@@ -67,7 +67,7 @@ fn report(what: &str, item: u32, result: Result<u32, CallError>) {
     }
 }
 
-/// Requests five reviews, 0.1 s apart, each with a timeout, and then a price.
+/// Requests five reviews, 0.2 s apart, each with a timeout, and then a price.
 async fn request_all(services: &Services, millis: [u64; 5]) -> Result<(), JoinError> {
     let mut requests = JoinSet::new();
     for (item, millis) in (1..).zip(millis) {
@@ -76,7 +76,7 @@ async fn request_all(services: &Services, millis: [u64; 5]) -> Result<(), JoinEr
             let limit = Duration::from_millis(millis);
             report("review", item, services.review(item, limit).await);
         });
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(200)).await;
     }
     report("price", 1, services.price(1).await);
     while let Some(ended) = requests.join_next().await {
@@ -89,16 +89,16 @@ pub async fn run() -> Result<(), JoinError> {
     println!("One bulkhead for both services: 3 run, 2 wait:");
     let both = Arc::new(Bulkhead::new(3, 2));
     let (reviews, prices) = (Arc::clone(&both), both);
-    request_all(&Services { reviews, prices }, [2000; 5]).await?;
+    request_all(&Services { reviews, prices }, [30_000; 5]).await?;
 
     println!("One for each: 2 reviews run, 2 wait:");
     let reviews = Arc::new(Bulkhead::new(2, 2));
     let prices = Arc::new(Bulkhead::new(1, 0));
-    request_all(&Services { reviews, prices }, [2000; 5]).await?;
+    request_all(&Services { reviews, prices }, [30_000; 5]).await?;
 
     println!("1 review runs, 1 waits, and both time out:");
     let reviews = Arc::new(Bulkhead::new(1, 1));
     let prices = Arc::new(Bulkhead::new(1, 0));
     let services = Services { reviews, prices };
-    request_all(&services, [450, 150, 2000, 2000, 2000]).await
+    request_all(&services, [900, 300, 30_000, 30_000, 30_000]).await
 }
