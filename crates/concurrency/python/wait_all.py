@@ -17,14 +17,7 @@ def describe(ended):
 async def main():
     jobs = [("Task-1", 2), ("Task-2", 1), ("Task-3", 3)]
     tasks = [asyncio.create_task(task(*job)) for job in jobs]
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        # `wait` leaves its tasks alone when it is cancelled.
-        for ended in tasks:
-            ended.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+    await asyncio.wait(tasks)
     for ended in tasks:
         print(describe(ended))
 

@@ -33,9 +33,7 @@ async def main():
     )
     values = []
     for task in done:
-        if task.cancelled():
-            continue
-        if not (error := task.exception()):
+        if not task.cancelled() and task.exception() is None:
             values.append(task.result())
     print(f"{tasks[-1].exception()}; done: {', '.join(values)}; {len(pending)} pending")
     done, _ = await asyncio.wait(pending)

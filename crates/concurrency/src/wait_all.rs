@@ -3,7 +3,7 @@
 //! `join_all` over the handles waits for the last task, whatever the others return. The
 //! outcomes come in the order of the list; asyncio's `done` is a set without an order. An
 //! outcome is a `Result` in a `Result`: the outer one is an error if the task panicked or
-//! was aborted. If the caller is cancelled, the tasks run on, as in asyncio.
+//! was aborted. If the caller is cancelled, the tasks keep running, as in asyncio.
 //!
 //! See also: `wait_with_timeout`, `wait_for_first`, `as_completed`, `gather_errors`.
 //!

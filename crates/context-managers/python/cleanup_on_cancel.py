@@ -1,4 +1,3 @@
-# cancel: no (before 3.13, a TaskGroup that ends with errors loses a cancellation)
 import asyncio
 from contextlib import contextmanager
 

@@ -41,29 +41,23 @@ async def main():
 
     print("Three permits: D waits, E fails, F has a bug, G is cancelled:")
     users = []
-    try:
-        for user in "AEFDG":
-            users.append(asyncio.create_task(use_pool(pool, user)))
-            await asyncio.sleep(0.1)
-        print(f"{pool.free} permits are free")
-        users[4].cancel()
-        for user in users:
-            await asyncio.wait([user])
-            if user.cancelled():
-                print("cancelled")
-                continue
-            match user.exception():
-                case None:
-                    print("done")
-                case UserError() as error:
-                    print(error)
-                case AssertionError():
-                    print("a bug")
-    finally:
-        # If `main` is cancelled, so are they, and their errors are seen.
-        for user in users:
-            user.cancel()
-        await asyncio.gather(*users, return_exceptions=True)
+    for user in "AEFDG":
+        users.append(asyncio.create_task(use_pool(pool, user)))
+        await asyncio.sleep(0.1)
+    print(f"{pool.free} permits are free")
+    users[4].cancel()
+    for user in users:
+        await asyncio.wait([user])
+        if user.cancelled():
+            print("cancelled")
+            continue
+        match user.exception():
+            case None:
+                print("done")
+            case UserError() as error:
+                print(error)
+            case AssertionError():
+                print("a bug")
     print(f"{pool.free} permits are free")
 
 

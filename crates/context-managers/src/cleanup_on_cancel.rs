@@ -2,7 +2,7 @@
 //!
 //! In asyncio, a `finally` may await after a cancel; a second cancel interrupts it. An
 //! aborted Rust task is dropped at its current await, and no later line runs. So the
-//! clean-up runs in a task of its own, after the body has ended. If the clean-up does not
+//! clean-up runs in a separate task, after the body has ended. If the clean-up does not
 //! await, put it into a destructor: see `drop_guard`.
 //!
 //! Trap: a clean-up that follows the body in the same task runs after an error of the
@@ -27,8 +27,8 @@ use tokio_util::task::TaskTracker;
 /// tracker. The clean-up also runs if the body has not started by then. A future that was
 /// never polled does nothing.
 ///
-/// Blocking work of the body, such as a call of `tokio::fs`, goes on meanwhile. Let the
-/// work check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
+/// Blocking work of the body, such as a call of `tokio::fs`, keeps running meanwhile. Let
+/// the work check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
 ///
 /// # Errors
 ///

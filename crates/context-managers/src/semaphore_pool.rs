@@ -5,7 +5,8 @@
 //! `Session` here, can keep an owned permit.
 //!
 //! Trap: if you release a permit by hand after the work, a `?` in the work skips the
-//! release. Python only warns if `__aexit__` does not await an `async def release`.
+//! release. In Python, an `async def release` that `__aexit__` does not await never runs;
+//! Python only prints a warning.
 //!
 //! Trap: `add_permits` can release more than was acquired. Only Python's
 //! `BoundedSemaphore` raises an error then; a guard releases exactly once.

@@ -30,7 +30,7 @@ class Batcher:
         self.limit = limit
         self.pending = []
 
-    async def __aiter__(self):
+    async def batches(self):
         loop = asyncio.get_running_loop()
         getting, wait = None, None
         try:
@@ -67,17 +67,18 @@ async def main():
 
     print("By count or time:")
     bursts = [0.1, 0.1, 0.1, 0.05, 0.05, 0.5]
-    async for batch in Batcher(numbers(bursts), SIZE, LIMIT):
+    async for batch in Batcher(numbers(bursts), SIZE, LIMIT).batches():
         print(f"batch {batch}")
 
     print("Stopped in the middle of a batch:")
-    batches = Batcher(numbers(steady), SIZE, LIMIT)
+    batcher = Batcher(numbers(steady), SIZE, LIMIT)
+    batches = batcher.batches()
     try:
-        async with asyncio.timeout(LIMIT):
-            async for batch in batches:
-                print(f"batch {batch}")
+        while batch := await asyncio.wait_for(anext(batches, None), LIMIT):
+            print(f"batch {batch}")
     except TimeoutError:
-        print(f"left: {batches.pending}")
+        pass
+    print(f"left: {batcher.pending}")
 
 
 asyncio.run(main())

@@ -4,8 +4,9 @@
 //! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
 //! batch once its first item has waited for a limit.
 //!
-//! Bounds: a batch has at most `size` items. While you write a batch, the source is not
-//! read. If the source cannot wait, feed a channel from a task (`channel_stream`).
+//! Bounds: a batch has at most `size` items, and memory for all of them is allocated when
+//! it begins. While you write a batch, the source is not read. If the source cannot wait,
+//! feed a channel from a task (`channel_stream`).
 //!
 //! Trap: dropping the stream, for example by a timeout around the loop, loses the
 //! unfinished batch. To keep its items, call `into_remainder` first.
@@ -40,7 +41,8 @@ fn numbers(delays: &[u64]) -> impl Stream<Item = usize> {
 ///
 /// # Panics
 ///
-/// If `size` is 0.
+/// If `size` is 0, or more than memory can hold: a batch allocates `size` places when it
+/// begins. So a batch that is closed by time alone needs a `size`, too.
 pub fn chunks_timeout<S: Stream>(
     items: S,
     size: usize,

@@ -23,3 +23,11 @@ async fn any_number_of_items() {
 fn a_size_of_0_is_refused() {
     drop(chunks_timeout(stream::iter([1]), 0, Duration::MAX));
 }
+
+/// "Memory for all of them is allocated when it begins."
+#[tokio::test]
+#[should_panic(expected = "capacity overflow")]
+async fn a_size_without_a_limit_is_more_than_memory() {
+    let batches = chunks_timeout(stream::iter([1]), usize::MAX, Duration::MAX);
+    batches.collect::<Vec<_>>().await;
+}
