@@ -8,6 +8,9 @@
 //! Trap: in both languages, cancelling a task is only a request. Until you await the
 //! losers, they may still clean up. Dropping the `JoinSet` does not await them.
 //!
+//! Trap: a second task that has ended as well is dropped with its result; the `done` of
+//! `asyncio.wait` contains both. To keep it, take it with `try_join_next` first.
+//!
 //! See also: `race`, `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.
 //!

@@ -8,7 +8,11 @@
 //! Trap: in `while let Some(item) = receiver.lock().await.recv().await` the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
-//! In production: the receiver of `async-channel` can be cloned and needs no lock.
+//! Trap: while a consumer waits in `recv`, it holds the lock, so nobody else can call
+//! `close`. If a supervisor shuts the queue down, take `async-channel`.
+//!
+//! In production: the receiver of `async-channel` can be cloned and needs no lock. Either
+//! end can close it.
 //!
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!

@@ -8,11 +8,11 @@
 //!
 //! Bounds: `max_restarts` in a window `within`. A run that hangs is not noticed.
 //!
-//! Trap: if the pauses together are longer than the window, the budget is never spent:
-//! the task is restarted for ever. Make the window longer.
+//! Trap: if the pauses and the failing runs together are longer than the window, the
+//! budget is never spent, and the task is restarted forever. Make the window longer.
 //!
 //! Trap: a restart loses what the task had in memory, and hides a bug if nobody reads the
-//! reports. Keep state outside of the task.
+//! reports. Keep state outside the task.
 //!
 //! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,
 //! `retry`, `reconnecting_client`.
@@ -31,7 +31,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct RestartPolicy {
     /// How many restarts are allowed within the window.
     pub max_restarts: usize,
-    /// The length of the window. It must be longer than the pauses together.
+    /// The length of the window. It must be longer than the pauses and the failing runs
+    /// together, for example than the connect timeouts.
     pub within: Duration,
     /// The pause before the first restart in a window. It doubles with each further one.
     pub initial_backoff: Duration,

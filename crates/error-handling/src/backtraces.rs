@@ -11,7 +11,8 @@
 //! Trap: thiserror refuses a field of type `Backtrace`: "use of unstable library
 //! feature". Write `Box<Backtrace>`.
 //!
-//! In production: `tracing-error`'s `SpanTrace` lists the open spans, also across tasks.
+//! In production: `tracing-error`'s `SpanTrace` lists the open spans. It goes through a
+//! task only if the task was spawned with `in_current_span`.
 //!
 //! See also: `error_context`, `log_errors`, `panic_hook`, `debugging`.
 //!

@@ -1,10 +1,10 @@
 //! Hedged requests: send a second request when the answer is late, take the first answer.
 //!
-//! The second attempt starts after a delay, or at once when the first fails. The loser is
-//! dropped before the function returns. Both are futures of one task, so they may borrow
-//! and need not be `Send`. In asyncio they are tasks, which you cancel and await.
+//! The second attempt starts after a delay, or immediately when the first fails. The
+//! loser is dropped before the function returns. Both are futures of one task, so they
+//! may borrow and need not be `Send`. In asyncio they are tasks.
 //!
-//! Bounds: two attempts. Their time is unbounded: put a `timeout` around the call.
+//! Bounds: two attempts. Unbounded: their time. Put a `timeout` around the call.
 //!
 //! Trap: the server still handles the dropped request. Hedge only idempotent requests,
 //! and remember that hedging sends a slow service even more requests.
@@ -13,6 +13,7 @@
 //! the variable for each attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
+//! Its policy can refuse a second request, to hedge at most a share of the requests.
 //!
 //! See also: `retry`, `fallback`.
 //!
@@ -36,10 +37,10 @@ pub struct BothFailed<E> {
 /// Sends a request, and a second one when the first fails or is late. Returns the value
 /// of the first that succeeds.
 ///
-/// Any error starts the second attempt at once. Let the request return permanent errors,
-/// such as "no such item", inside the `Ok`.
+/// Any error starts the second attempt immediately. Let the request return permanent
+/// errors, such as "no such item", inside the `Ok`.
 ///
-/// A `delay` of zero sends both requests, unless the first is ready at once.
+/// A `delay` of zero sends both requests, unless the first is ready immediately.
 /// `Duration::MAX` sends the second only after an error. Both run in the caller's task.
 /// Dropping the future drops both requests. The loser is dropped before this returns.
 ///
@@ -51,7 +52,7 @@ pub struct BothFailed<E> {
 ///
 /// # Panics
 ///
-/// When a request does (the other one is dropped), or outside of a Tokio runtime.
+/// When a request does (the other one is dropped), or outside a Tokio runtime.
 pub async fn hedged<T, E, F, Fut>(
     delay: Duration,
     mut request: F,

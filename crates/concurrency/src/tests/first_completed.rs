@@ -50,3 +50,16 @@ async fn dropped_while_it_waits_it_stops_all() {
         assert!(timeout(soon, all_gone).await.is_ok());
     }
 }
+
+/// The trap: `wait` of asyncio would return both.
+#[tokio::test(start_paused = true)]
+async fn a_second_result_that_is_there_is_dropped() {
+    let held = Arc::new(());
+    let tasks = [1, 2].map(|number| {
+        let held = Arc::clone(&held);
+        async move { (number, held) }
+    });
+    let first = first_completed(tasks).await.expect("there are two");
+    assert_eq!(first.expect("no panic").0, 1);
+    assert_eq!(Arc::strong_count(&held), 1, "the other result is dropped");
+}

@@ -89,3 +89,23 @@ async fn a_consumer_dropped_while_it_waits_loses_no_item() {
         }
     }
 }
+
+/// The trap: a waiting consumer holds the lock, which `close` would need.
+#[tokio::test(start_paused = true)]
+async fn nobody_closes_a_receiver_that_waits_behind_the_lock() {
+    let (_sender, receiver) = mpsc::channel::<u32>(1);
+    let receiver = Arc::new(Mutex::new(receiver));
+    let shared = Arc::clone(&receiver);
+    let consumer = tokio::spawn(async move { shared.lock().await.recv().await });
+    // The consumer has its turn, and waits.
+    tokio::task::yield_now().await;
+    let close = async { receiver.lock().await.close() };
+    assert!(timeout(HOUR, close).await.is_err());
+    consumer.abort();
+
+    let (sender, receiver) = async_channel::bounded::<u32>(1);
+    let consumer = tokio::spawn(async move { receiver.recv().await });
+    tokio::task::yield_now().await;
+    sender.close();
+    assert!(consumer.await.expect("no panic").is_err());
+}

@@ -171,3 +171,29 @@ async fn it_can_be_spawned() {
     let task = tokio::spawn(restart_with_backoff(policy(1), start, |_, _| ()));
     assert_eq!(task.await.expect("no panic").expect("no error"), 7);
 }
+
+/// The trap: three restarts within 10 s, but each run fails after 5 s.
+#[tokio::test(start_paused = true)]
+async fn failing_runs_longer_than_the_window_are_restarted_forever() {
+    let policy = RestartPolicy {
+        max_restarts: 3,
+        within: 10 * SECOND,
+        initial_backoff: SECOND / 10,
+        max_backoff: SECOND,
+    };
+    let failing = |seconds: u32| {
+        move || async move {
+            sleep(seconds * SECOND).await;
+            Err::<(), _>(Failed::Run(0))
+        }
+    };
+    let day = 24 * 3600 * SECOND;
+    let forever = restart_with_backoff(policy, failing(5), |_, _| ());
+    assert!(timeout(day, forever).await.is_err());
+    let long_enough = RestartPolicy {
+        within: 30 * SECOND,
+        ..policy
+    };
+    let gives_up = restart_with_backoff(long_enough, failing(5), |_, _| ());
+    assert!(timeout(day, gives_up).await.expect("it gives up").is_err());
+}

@@ -1,8 +1,9 @@
+use std::cell::Cell;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::timeouts::join_or_stop;
 
@@ -37,4 +38,32 @@ async fn awaited_by_reference_it_keeps_the_call() {
     assert_eq!(Arc::strong_count(&held), 2);
     drop(limited);
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+/// In asyncio only the outer one raises, and the code between the two is cancelled.
+#[tokio::test(start_paused = true)]
+async fn of_two_limits_that_end_together_the_inner_one_returns_the_error() {
+    let deadline = Instant::now() + Duration::from_millis(100);
+    let both = timeout_at(deadline, timeout_at(deadline, pending::<()>()));
+    assert!(matches!(both.await, Ok(Err(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_zero_starts_the_call() {
+    let started = Cell::new(false);
+    let call = async {
+        started.set(true);
+        pending::<()>().await;
+    };
+    assert!(timeout(Duration::ZERO, call).await.is_err());
+    assert!(started.get());
+    assert_eq!(timeout(Duration::ZERO, async { 7 }).await, Ok(7));
+}
+
+#[test]
+#[should_panic(expected = "overflow when subtracting durations")]
+fn a_limit_cannot_be_negative() {
+    let (limit, elapsed) = (Duration::from_millis(2), Duration::from_millis(3));
+    assert_eq!(limit.saturating_sub(elapsed), Duration::ZERO);
+    drop(timeout(limit - elapsed, pending::<()>()));
 }
