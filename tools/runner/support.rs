@@ -4,12 +4,15 @@
 use std::env;
 use std::pin::pin;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use tokio::runtime::{Builder, Handle};
-use tokio::task::JoinSet;
+use tokio::sync::Barrier;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 /// How many tasks the runtime has that have not ended.
@@ -91,4 +94,120 @@ pub fn child_of(module: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("there is a path"));
     command.args(["--exact", "--nocapture", &format!("{module}::child")]);
     command
+}
+
+/// A kind of fault: interleavings. Makes a component again and again, and lets six tasks
+/// call it at the same moment on four threads. `call` asserts the invariant at each step,
+/// and `check` after the last.
+pub fn interleave<C, Fut>(
+    rounds: u32,
+    make: impl Fn() -> C,
+    call: impl Fn(Arc<C>, usize) -> Fut,
+    check: impl AsyncFn(&C),
+) where
+    C: Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(4).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        for _ in 0..rounds {
+            let (component, start) = (Arc::new(make()), Arc::new(Barrier::new(6)));
+            let calls = (0..6).map(|caller| {
+                let call = call(Arc::clone(&component), caller);
+                let start = Arc::clone(&start);
+                async move {
+                    start.wait().await;
+                    call.await;
+                }
+            });
+            soon(calls.collect::<JoinSet<()>>().join_all()).await;
+            check(&component).await;
+        }
+    });
+}
+
+/// A kind of fault: what a closure of the caller does that it should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    PanicsBeforeItsFuture,
+    PanicsInItsFuture,
+    Blocks,
+    NeverEnds,
+}
+
+impl Fault {
+    /// Returns the future of the closure.
+    pub fn future(self) -> impl Future<Output = ()> + Send + 'static {
+        assert_ne!(self, Self::PanicsBeforeItsFuture, "scheduled");
+        async move {
+            match self {
+                Self::Blocks => std::thread::sleep(Duration::from_millis(20)),
+                Self::NeverEnds => std::future::pending().await,
+                _ => panic!("scheduled"),
+            }
+        }
+    }
+}
+
+/// Calls with each fault in a task, and aborts the call that never ends. Then `works` has
+/// to return, and no task may be left.
+pub async fn survives_faults<Fut>(call: impl Fn(Fault) -> Fut, works: impl AsyncFn())
+where
+    Fut: Future<Output: Send> + Send + 'static,
+{
+    use Fault::{Blocks, NeverEnds, PanicsBeforeItsFuture, PanicsInItsFuture};
+
+    for fault in [PanicsBeforeItsFuture, PanicsInItsFuture, Blocks, NeverEnds] {
+        let before = tasks();
+        let task = tokio::spawn(call(fault));
+        if fault == NeverEnds {
+            sleep(Duration::from_millis(1)).await;
+            task.abort();
+        }
+        // Whether a panic continues in the caller is a matter of the component.
+        let _ = soon(task).await;
+        soon(works()).await;
+        soon(tasks_are(before)).await;
+    }
+}
+
+/// A kind of fault: the caller leaves. A thousand calls are dropped at each await; at most
+/// `bound` tasks of theirs may live at any time, and none in the end.
+pub async fn leaves_no_tasks<F: Future>(bound: usize, call: impl Fn() -> F) {
+    let before = tasks();
+    for polls in 1..8 {
+        for _ in 0..1000 {
+            drop(poll_and_drop(call(), polls).await);
+            assert!(tasks() <= before + bound, "{} tasks", tasks() - before);
+        }
+    }
+    soon(tasks_are(before)).await;
+}
+
+/// Waits until the runtime has so many tasks.
+async fn tasks_are(number: usize) {
+    while tasks() != number {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Counts the callers that are inside at the same time.
+#[derive(Default)]
+pub struct Inside(AtomicUsize);
+
+impl Inside {
+    /// Asserts that there are at most so many, and lets others run meanwhile.
+    pub async fn at_most(&self, most: usize) {
+        struct Leaves<'a>(&'a AtomicUsize);
+        impl Drop for Leaves<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, SeqCst);
+            }
+        }
+        let inside = 1 + self.0.fetch_add(1, SeqCst);
+        let _leaves = Leaves(&self.0);
+        assert!(inside <= most, "{inside} at the same time");
+        yield_now().await;
+    }
 }

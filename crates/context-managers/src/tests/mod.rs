@@ -1,5 +1,6 @@
 //! Tests of the examples, each in the file of its example's name.
 
+mod attacks;
 mod async_drop;
 mod async_files;
 mod async_with;

@@ -1,5 +1,6 @@
 //! Tests of the examples, each in the file of its example's name.
 
+mod attacks;
 mod backtraces;
 mod bulkhead;
 mod call_with_timeout;
