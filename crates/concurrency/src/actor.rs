@@ -41,12 +41,13 @@ pub trait Actor: Send + 'static {
 /// Starts an actor in a task. Its mailbox holds up to `mailbox` messages.
 ///
 /// The actor ends when all addresses are dropped and all messages are handled. With
-/// `Break` it ends at once, and the messages in its mailbox are dropped. Await the handle
-/// to get the actor back. An actor that owns its own address does not end by itself.
+/// `Break` it ends immediately, and the messages in its mailbox are dropped. Await the
+/// handle to get the actor back. An actor that owns its own address does not end by
+/// itself.
 ///
 /// # Panics
 ///
-/// If `mailbox` is 0, and outside of a Tokio runtime.
+/// If `mailbox` is 0, and outside a Tokio runtime.
 pub fn start<A: Actor>(
     mut actor: A,
     mailbox: usize,

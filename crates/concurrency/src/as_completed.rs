@@ -1,9 +1,10 @@
 //! Take results as they complete, with the key of each: `asyncio.as_completed`.
 //!
 //! Results come in the order in which they are ready, so each future returns its key with
-//! its value or error. Tasks in a `JoinSet` run on while the loop's body awaits. A panic
-//! comes without its key: `join_map` keeps the key. If you leave the loop early and drop
-//! the set, the other tasks are aborted. asyncio lets them run until you cancel them.
+//! its value or error. Tasks in a `JoinSet` keep running while the loop's body awaits. A
+//! panic comes without its key: `join_map` keeps the key. If you leave the loop early and
+//! drop the set, the other tasks are aborted. asyncio lets them run until you cancel
+//! them.
 //!
 //! Trap: futures in a `FuturesUnordered` may borrow, because they are no tasks. They run
 //! only while the loop waits for the next result, so a slow body stops them.
@@ -11,7 +12,7 @@
 //! See also: `buffered_as_completed` (with a limit), `join_map`, `drop_a_join_set`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.as_completed (async iteration)
-//! differs: a slow body stops `FuturesUnordered`; asyncio's tasks go on behind it
+//! differs: a slow body stops `FuturesUnordered`; asyncio's tasks keep running behind it
 
 use std::time::Duration;
 

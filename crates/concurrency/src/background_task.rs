@@ -1,13 +1,13 @@
 //! Start a background task: fire and forget, or wait for it later.
 //!
-//! `tokio::spawn` starts the task at once. Await its handle when you need the result. A
-//! task whose handle is dropped runs on. asyncio may garbage-collect a task to which
-//! nobody keeps a reference.
+//! `tokio::spawn` starts the task immediately. Await its handle when you need the result.
+//! A task whose handle is dropped keeps running. asyncio may garbage-collect a task to
+//! which nobody keeps a reference.
 //!
 //! A `TaskTracker` counts tasks without keeping their results. Close it and await its
 //! `wait` before the program ends. To stop a task with its owner, see `drop_or_detach`.
 //!
-//! Bounds: unbounded: nothing limits the number of background tasks.
+//! Bounds: Unbounded: nothing limits the number of background tasks.
 //!
 //! Trap: nobody sees the `Err` of a task whose handle is dropped; asyncio logs "Task
 //! exception was never retrieved". Only a panic leaves a message on standard error.

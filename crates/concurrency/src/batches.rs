@@ -1,9 +1,9 @@
-//! Run a long list in batches: N at once, then the next N, results in order.
+//! Run a long list in batches: N at a time, then the next N, results in order.
 //!
 //! `chunks` cuts up the list, and `join_all` runs one batch. However long the list is,
 //! only one batch of futures exists at a time. Results come in the order of the list. If
-//! an item can fail, a `FuturesUnordered` returns the first error at once. The rest of
-//! the batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
+//! an item can fail, a `FuturesUnordered` returns the first error immediately. The rest
+//! of the batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
 //!
 //! Trap: the slowest item holds up its whole batch, as item 2 does here. To start the
 //! next item as soon as any item has ended, use `map_with_limit`.

@@ -6,13 +6,13 @@
 //! `tokio-util`.
 //!
 //! Trap: if you spawn with a key that is in use, `JoinMap` aborts the first task, and its
-//! outcome never comes. A dict only forgets the first task, which runs on. Ask
+//! outcome never comes. A dict only forgets the first task, which keeps running. Ask
 //! `contains_key` first.
 //!
 //! See also: `as_completed`, `wait_for_first`, `background_services`.
 //!
 //! asyncio: asyncio.create_task, asyncio.wait, asyncio.Task.cancel, asyncio.Task.result
-//! differs: a key used twice aborts the first task; a dict lets it run on
+//! differs: a key used twice aborts the first task; a dict lets it keep running
 
 use std::time::Duration;
 

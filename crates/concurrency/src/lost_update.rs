@@ -1,4 +1,4 @@
-//! A race condition between tasks: the lost update, and two ways to mend it.
+//! A race condition between tasks: the lost update, and two ways to fix it.
 //!
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
 //! three have read the same number, so two steps are lost. Rust rules out a data race

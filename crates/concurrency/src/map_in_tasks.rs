@@ -26,15 +26,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 /// Returns the results of all calls in the order of the items. Each call runs in a task
-/// of its own that holds a permit.
+/// that holds a permit.
 ///
 /// The first error aborts the other tasks, and is returned when they have ended. A panic
 /// of a call continues in the caller. Dropping the future aborts all tasks. A semaphore
-/// that never has a permit makes the caller wait for ever.
+/// that never has a permit makes the caller wait forever.
 ///
 /// # Panics
 ///
-/// If the semaphore is closed, and outside of a Tokio runtime.
+/// If the semaphore is closed, and outside a Tokio runtime.
 pub async fn map_in_tasks<T, R, E, Fut>(
     items: impl IntoIterator<Item = T>,
     permits: &Arc<Semaphore>,

@@ -1,4 +1,4 @@
-//! Map an async function over a list: at most N calls run at once, results in order.
+//! Map an async function over a list: N calls at a time, results in order.
 //!
 //! `buffer_unordered` needs no spawn: the calls run in the caller's task, may borrow its
 //! variables, and are dropped with it. They share one thread. The first error drops the
@@ -18,7 +18,7 @@ use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use tokio::time::sleep;
 
 /// Returns the results of all calls in the order of the items. At most `limit` calls run
-/// at once, in the caller's task.
+/// at the same time, in the caller's task.
 ///
 /// `f` is called for all items first, so code outside its `async` block is not limited.
 /// The first error or panic drops the other calls.

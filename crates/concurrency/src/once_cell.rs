@@ -29,7 +29,7 @@ pub struct Settings {
 
 impl Settings {
     /// Returns the region, and loads it if no caller has done so yet. A loader that asks
-    /// its own cell waits for itself for ever.
+    /// its own cell waits for itself forever.
     pub async fn region(&self, caller: &str) -> Result<&str, String> {
         let region = self.region.get_or_try_init(|| load(caller)).await?;
         Ok(region)

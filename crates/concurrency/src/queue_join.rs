@@ -11,12 +11,12 @@
 //!
 //! Trap: a worker that is aborted drops its receiver, the items in it and their tokens.
 //! Then `wait` returns with the work undone, and the next `send` fails. asyncio's `join`
-//! waits for ever.
+//! waits forever.
 //!
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.Queue.task_done
-//! differs: once the worker is gone, `wait` returns here; asyncio's `join` waits for ever
+//! differs: once the worker is gone, `wait` returns here; asyncio's `join` waits forever
 
 use std::time::Duration;
 

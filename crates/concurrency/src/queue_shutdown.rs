@@ -3,7 +3,7 @@
 //! Either the producers stop and drop their senders, or the consumer calls `close`, which
 //! is `shutdown` of an `asyncio.Queue` (Python 3.13). `close` refuses items that wait for
 //! a place, and makes a forgotten sender harmless. `recv` returns the items in the queue
-//! and then `None`. To stop at once, close the queue and take out the rest.
+//! and then `None`. To stop immediately, close the queue and take out the rest.
 //!
 //! Trap: take out the rest with `recv`. `try_recv` misses an item whose sender has
 //! reserved its place but has not sent it yet.

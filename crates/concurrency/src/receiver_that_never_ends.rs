@@ -1,4 +1,4 @@
-//! A receiver that waits for ever: the sender that nobody dropped.
+//! A receiver that waits forever: the sender that nobody dropped.
 //!
 //! A channel ends when its last sender is dropped. A forgotten sender keeps `recv`
 //! waiting, without any message. If you clone the sender for tasks, drop it after the
@@ -6,7 +6,7 @@
 //! own: with the last item the last sender is dropped. In asyncio, use `Queue.join` or
 //! `Queue.shutdown`.
 //!
-//! Trap: a struct that owns the sender waits for ever if a `&mut self` method awaits the
+//! Trap: a struct that owns the sender waits forever if a `&mut self` method awaits the
 //! receiving task. Let that method take `self`, and drop the sender first.
 //!
 //! See also: `producer_consumer`, `queue_shutdown`, `queue_join`.

@@ -1,16 +1,16 @@
-//! A read-write lock: many readers at once, or one writer. asyncio has none.
+//! A read-write lock: many readers at the same time, or one writer. asyncio has none.
 //!
 //! `RwLock` is fair: a waiting writer holds up the readers that come after it. In a
-//! cache, copy the value out in a statement of its own, and load a missing value without
-//! a lock. Another task may have stored its value meanwhile, so `entry` looks once more.
+//! cache, copy the value out in a separate statement, and load a missing value without a
+//! lock. Another task may have stored its value meanwhile, so `entry` looks once more.
 //! For one load at a time, see `single_flight`.
 //!
-//! Trap: a task that asks for the write lock while it holds a read guard waits for ever.
-//! A `match cache.read().await.get(key)` holds its guard to the end of the `match`. `if
+//! Trap: a task that asks for the write lock while it holds a read guard waits forever. A
+//! `match cache.read().await.get(key)` holds its guard to the end of the `match`. `if
 //! let` drops its guard before `else` only from edition 2024 on.
 //!
-//! Trap: a task that holds two read guards at once may deadlock. A writer that asks in
-//! between waits for the first guard, and the second read waits for the writer.
+//! Trap: a task that holds two read guards at the same time may deadlock. A writer that
+//! asks in between waits for the first guard, and the second read waits for the writer.
 //!
 //! See also: `lock`, `once_cell`, `single_flight`.
 //!
@@ -34,7 +34,7 @@ async fn load(caller: &str) -> String {
     format!("the value of {caller}")
 }
 
-/// Waits for ever: the `match` holds the read guard while it asks for the write lock.
+/// Waits forever: the `match` holds the read guard while it asks for the write lock.
 async fn get_or_wait_for_ever(cache: &Cache, key: &'static str, caller: &str) -> String {
     match cache.read().await.get(key) {
         Some(value) => value.clone(),

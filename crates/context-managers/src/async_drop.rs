@@ -1,7 +1,7 @@
 //! Async drop: close a value with an await when it is dropped, from its destructor.
 //!
 //! A destructor cannot await. So it moves the value to a task that closes it. The code
-//! that dropped the value goes on and sees no error. `close` waits for the task and
+//! that dropped the value continues and sees no error. `close` waits for the task and
 //! returns the error.
 //!
 //! Bounds: each close takes at most `limit`.
@@ -29,7 +29,7 @@ pub trait AsyncClose: Send + 'static {
     fn close(self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Why a value was not closed.
+/// Why a value was not closed. It has no `source`: an error of the close is in `Failed`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CloseError<E> {
     #[error("{0}")]

@@ -5,7 +5,7 @@
 //! success, an error and an early return. Beyond `async_with`, here is what skips the
 //! close.
 //!
-//! Trap: a panic, a caller that stops waiting, or a `?` outside of the block skips the
+//! Trap: a panic, a caller that stops waiting, or a `?` outside the block skips the
 //! close. `Drop` runs then, but cannot await ("`await` is only allowed inside `async`
 //! functions and blocks").
 //!

@@ -1,11 +1,11 @@
 //! A lease: a lock with a time limit, which is released if its holder does not renew it.
 //!
-//! A task that hangs keeps an ordinary lock for ever. A lease expires, unless its holder
+//! A task that hangs keeps an ordinary lock forever. A lease expires, unless its holder
 //! renews it between two steps of its work.
 //!
-//! Trap: a holder that is delayed at an await does not notice that its lease expires. It
-//! then overwrites the data of the next holder. So each lease has a fencing token, higher
-//! than all earlier tokens. The store must reject a token lower than one it has seen.
+//! Trap: a holder that is delayed at an await does not notice that its lease expires, and
+//! overwrites the data of the next holder. Send the lease's token, which only grows, with
+//! each write. The store must reject a token that is lower than one it has seen.
 //!
 //! In production: this lock works within one process. Programs on several machines need a
 //! store that they share. It grants the lease, and rejects old tokens.

@@ -4,8 +4,8 @@
 //! two calls for `async with a, b`. If the second does not open, the first is closed and
 //! the body never runs. A panic skips the close: see `scoped_resource`.
 //!
-//! Trap: if you open both at once with `try_join!`, or `gather`, and one fails, the other
-//! stays open. Wait for both with `join!`, and close the open one.
+//! Trap: if you open both at the same time with `try_join!`, or `gather`, and one fails,
+//! the other stays open. Wait for both with `join!`, and close the open one.
 //!
 //! Trap: in a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
 //! `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry` does.
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Opens a connection, runs the body, and closes the connection, also after an error.
+/// Opens a connection, runs the body, and closes the connection, even after an error.
 pub async fn with_connection<T, E: From<Refused>>(
     server: &Server,
     name: &'static str,
@@ -31,8 +31,8 @@ pub async fn with_connection<T, E: From<Refused>>(
     result
 }
 
-/// Opens both connections at once. If one is refused, closes the other. Dropping the
-/// future closes nothing.
+/// Opens both connections at the same time. If one is refused, closes the other. Dropping
+/// the future closes nothing.
 pub async fn open_both(
     server: &Server,
     names: [&'static str; 2],

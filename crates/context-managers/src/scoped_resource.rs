@@ -8,8 +8,9 @@
 //! resource. Spawn the whole scope as a task, which then runs to its end. To stop the
 //! body and still clean up, see `cleanup_on_cancel`.
 //!
-//! Trap: "lifetime may not live long enough": the body may not return a reference to the
-//! resource. At "type annotations needed", end the body with `Ok::<_, Failure>(..)`.
+//! Trap: the body cannot return a reference to the resource ("lifetime may not live long
+//! enough"). If the compiler cannot infer the body's error type ("type annotations
+//! needed"), end the body with `Ok::<_, MyError>(())`.
 //!
 //! See also: `asynccontextmanager`, `async_resource`, `exit_stack`, `transaction`.
 //!
@@ -21,6 +22,9 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures::FutureExt;
 
 /// What failed in a scope.
+///
+/// It has no `source`, because the body's error may be a `String`. To log the chain of
+/// causes, take the error out with [`into_first`](Self::into_first).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError<E> {
     /// The body failed, and the resource is closed.
@@ -34,7 +38,7 @@ pub enum ScopeError<E> {
 }
 
 impl<E> ScopeError<E> {
-    /// Returns the error that came first, for a caller with an error type of its own.
+    /// Returns the error that came first, for a caller that has its own error type.
     pub fn into_first(self) -> E {
         match self {
             Self::Body(error) | Self::Close(error) => error,
@@ -46,7 +50,7 @@ impl<E> ScopeError<E> {
 /// Lends a resource to the body, and closes the resource however the body ends.
 ///
 /// Not cancel-safe: dropping the future drops the body, or `close`, at its current await,
-/// and does not close the resource. In a task of its own, the scope runs to its end.
+/// and does not close the resource. In a separate task, the scope runs to its end.
 ///
 /// # Errors
 ///
@@ -54,8 +58,8 @@ impl<E> ScopeError<E> {
 ///
 /// # Panics
 ///
-/// When the body does, after `close`; an error of `close` is then lost. Or when `close`
-/// does; the result or panic of the body is then lost. The payload stays the same.
+/// When the body panics: with the same payload, after `close`. An error of `close` is
+/// then lost. When `close` panics: then the result or panic of the body is lost.
 pub async fn scoped<R, T, E>(
     mut resource: R,
     body: impl AsyncFnOnce(&mut R) -> Result<T, E>,
@@ -74,7 +78,7 @@ pub async fn scoped<R, T, E>(
     }
 }
 
-/// Writes a text, and syncs the file also after an error: `cargo run -- notes.txt hello`.
+/// Writes a text, and syncs the file even after an error: `cargo run -- notes.txt hello`.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use tokio::io::AsyncWriteExt;

@@ -7,7 +7,7 @@
 //! Number a connection when it is opened. If its number is the count of the connections
 //! in use, several get the same number.
 //!
-//! Bounds: the permits. unbounded: the callers that wait, and the time of a query.
+//! Bounds: the permits. Unbounded: waiting callers, and the time of a query.
 //!
 //! See also: `connection_pool`, `semaphore_pool`, `sqlite_pool`.
 //!

@@ -2,13 +2,13 @@
 //!
 //! A dropped `tempfile::TempDir` removes its directory, but blocks the runtime's thread
 //! and reports no error. So `with_temporary_directory` calls `close` on a blocking thread
-//! and returns its error. After a panic or a cancel only `Drop` runs.
+//! and returns its error. After a panic or a cancellation, only `Drop` runs.
 //!
-//! Trap: `tempdir()?.path().to_path_buf()` drops the guard at once. The path then names
-//! no directory. Keep the guard, as in Python.
+//! Trap: `tempdir()?.path().to_path_buf()` drops the guard immediately. The path then
+//! names no directory. Keep the guard, as in Python.
 //!
-//! Trap: a dropped call of `tokio::fs` goes on in its thread. The call may create the
-//! directory again, or make the removal fail.
+//! Trap: a dropped call of `tokio::fs` keeps running in its thread. The call may create
+//! the directory again, or make the removal fail.
 //!
 //! See also: `async_files`, `drop_guard`.
 //!

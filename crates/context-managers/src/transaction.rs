@@ -39,7 +39,8 @@ pub struct Transaction {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactionError {
-    /// The error of the call. The transaction goes on, unless SQLite has rolled it back.
+    /// The error of the call. The transaction continues, unless SQLite has rolled it
+    /// back.
     #[error(transparent)]
     Sqlite(rusqlite::Error),
     /// The transaction had ended before this call. Either SQLite rolled it back after an
@@ -59,7 +60,7 @@ impl Database {
     ///
     /// Dropping the future during the body rolls back. During the COMMIT, the transaction
     /// still commits. The next transaction waits until then. A body that begins a second
-    /// transaction in the same database waits for ever.
+    /// transaction in the same database waits forever.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! `timeout(limit, operation).await` returns `Err(Elapsed)` when the limit has passed.
 //! The operation is dropped at its current await, before the next line runs. The
-//! operation has an error of its own, so the `match` has three arms.
+//! operation has its own error, so the `match` has three arms.
 //!
 //! See also: `timeouts` (as one error type, and around tasks), `deadlines`,
 //! `timeout_of_blocking_work`.

@@ -52,7 +52,7 @@ async fn read_message<R: AsyncRead + Unpin>(mut reader: R) -> io::Result<(Messag
     Ok((message, reader))
 }
 
-/// Creates one future for each message, and pins the future outside of the loop. When the
+/// Creates one future for each message, and pins the future outside the loop. When the
 /// other arm wins, the future is kept.
 pub async fn kept(reader: impl AsyncRead + Unpin) -> io::Result<()> {
     let mut reading = pin!(read_message(reader));

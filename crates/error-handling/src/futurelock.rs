@@ -2,8 +2,8 @@
 //!
 //! A future that `select!` awaits by `&mut` is not polled after another arm has won. When
 //! its turn comes, it still gets the lock, and never releases it. The next `lock().await`
-//! waits for ever, without an error. In asyncio the future would be a task, which goes
-//! on. The name is from Oxide's RFD 609.
+//! waits forever, without an error. In asyncio the future would be a task, which goes on.
+//! The name is from Oxide's RFD 609.
 //!
 //! To avoid it, spawn the future, keep awaiting it with `join!`, or drop the future
 //! first. Without `&mut`, `select!` drops it.
@@ -14,7 +14,7 @@
 //! See also: `cancel_safety`.
 //!
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.wait, asyncio.gather
-//! differs: in asyncio the request is a task that goes on, so nothing hangs
+//! differs: in asyncio the request is a task that keeps running, so nothing hangs
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn by_reference(log: &Log) {
     }
 }
 
-/// Spawns the request as a task, which goes on while the second arm runs.
+/// Spawns the request as a task, which keeps running while the second arm runs.
 async fn spawned(log: &Arc<Log>) -> Result<(), JoinError> {
     let owned = Arc::clone(log);
     let mut request = tokio::spawn(async move { owned.write("request").await });

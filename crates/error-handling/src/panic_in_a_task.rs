@@ -6,7 +6,7 @@
 //!
 //! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
-//! Trap: if nobody awaits the task, the program goes on without its worker. Only a
+//! Trap: if nobody awaits the task, the program continues without its worker. Only a
 //! message on standard error tells of the panic. It is the same in Python.
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
@@ -101,7 +101,7 @@ pub async fn join<T>(task: JoinHandle<T>) -> Option<T> {
     }
 }
 
-/// Squares numbers, and goes on after a text that is no number: `cargo run -- 1 x 3`.
+/// Squares numbers, and continues after a text that is no number: `cargo run -- 1 x 3`.
 #[tokio::main]
 async fn main() -> Result<(), GaveUp> {
     let jobs: Vec<String> = std::env::args().skip(1).collect();

@@ -4,7 +4,7 @@
 //! `try_each` separates them, and keeps each with its input, in the order of the inputs.
 //! So you can retry the failed inputs. `at_least` fails if there are too few successes.
 //!
-//! Bounds: unbounded: all calls run at once. See `map_with_limit`.
+//! Bounds: Unbounded: all calls run at the same time. See `map_with_limit`.
 //!
 //! Trap: `flatten()` over results drops each error silently.
 //!

@@ -1,4 +1,4 @@
-//! Shield work from cancellation: the caller is cancelled, and the work goes on.
+//! Shield work from cancellation: the caller is cancelled, and the work keeps running.
 //!
 //! Spawn the work and await its handle: that is `asyncio.shield`. A cancelled caller only
 //! stops waiting. A `TaskTracker` knows all such tasks, and the program waits for them
@@ -23,7 +23,7 @@ async fn save() {
     println!("Saved");
 }
 
-/// Saves, and waits for that. If this future is dropped, the save goes on.
+/// Saves, and waits for that. If this future is dropped, the save continues.
 pub async fn handle_request(shielded: TaskTracker) -> Result<(), JoinError> {
     // await asyncio.shield(task)
     shielded.spawn(save()).await

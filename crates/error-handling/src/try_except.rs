@@ -4,7 +4,7 @@
 //! go to the caller. The arm for `Ok` is `else`. For `finally`, put the body into an
 //! async block and the clean-up after the block: `?` and `return` leave only the block.
 //!
-//! Trap: a `?` outside of such a block leaves the function before the clean-up.
+//! Trap: a `?` outside such a block leaves the function before the clean-up.
 //!
 //! Trap: "non-exhaustive patterns": the match lacks one kind of error. Handle the kinds
 //! that you expect, and return the rest.

@@ -6,7 +6,7 @@
 //! whose closure owns the item and returns it.
 //!
 //! Trap: each form checks one item at a time. Put `buffered` before `filter_map`: then
-//! several checks run at once, and the order stays.
+//! several checks run at the same time, and the order stays.
 //!
 //! See also: `comprehensions`, `buffered_in_order`.
 //!

@@ -1,16 +1,17 @@
-//! Fetch many with a limit on how many at once, and let the rest go on when one fails.
+//! Fetch many, a limited number at a time, and keep the rest running when one fails.
 //!
 //! Each future returns its address beside its `Result`. So a failure is an ordinary item
-//! that says where it belongs, and the other fetches go on. The argument of
+//! that says where it belongs, and the other fetches keep running. The argument of
 //! `buffer_unordered` is the limit, in place of a semaphore. The futures share the
 //! client: `async move` copies the reference to it.
 //!
-//! Bounds: `limit` fetches at once. The lists of pages and failures are unbounded.
+//! Bounds: `limit` fetches at the same time. The lists of pages and failures are
+//! unbounded.
 //!
 //! Trap: a `?` or `try_collect` stops at the first `Err` and drops the stream. The pages
 //! so far and the fetches in flight are lost, as with a `TaskGroup`.
 //!
-//! Trap: with a limit of 0, `buffer_unordered` waits for ever. Here it panics.
+//! Trap: with a limit of 0, `buffer_unordered` waits forever. Here it panics.
 //!
 //! See also: `buffered_as_completed`, `for_each_concurrent`, `page_fetcher`.
 //!
@@ -45,7 +46,7 @@ impl Client {
     }
 }
 
-/// Fetches all, at most `limit` at once. Returns the pages, and the failures with their
+/// Fetches all, at most `limit` at a time. Returns the pages, and the failures with their
 /// addresses, both in the order of completion.
 ///
 /// # Panics

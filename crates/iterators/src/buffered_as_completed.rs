@@ -1,7 +1,7 @@
 //! Limit concurrency over a stream and take results as they complete.
 //!
 //! `buffer_unordered(n)` is `as_completed` with a limit. Results come in the order in
-//! which they are ready, so yield the job with its result. A limit of 0 waits for ever.
+//! which they are ready, so yield the job with its result. A limit of 0 waits forever.
 //!
 //! Bounds: n jobs.
 //!
@@ -12,7 +12,7 @@
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.TaskGroup
-//! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks run on meanwhile
+//! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks keep running
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,14 +1,14 @@
-//! Limit concurrency over a stream: a few jobs at once, results in the order of input.
+//! Limit concurrency over a stream: a few jobs at a time, results in the order of input.
 //!
-//! `map` each job to a future; `buffered(n)` runs n of them at once. An early result
-//! keeps one of the n places until its turn, so a slow job holds up the later ones. A
-//! limit of 0 waits for ever.
+//! `map` each job to a future; `buffered(n)` runs n of them at the same time. An early
+//! result keeps one of the n places until its turn, so a slow job holds up the later
+//! ones. A limit of 0 waits forever.
 //!
 //! Bounds: n jobs or results.
 //!
 //! Trap: the futures run only while the consumer waits for a result, so a busy loop body
-//! stalls them. Spawn them in the `map`: then started jobs run on. Wrap each handle in
-//! `AbortOnDropHandle`, or the tasks outlive a dropped stream.
+//! stalls them. Spawn them in the `map`: then started jobs keep running. Wrap each handle
+//! in `AbortOnDropHandle`, or the tasks outlive a dropped stream.
 //!
 //! Trap: inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
 //! `FnOnce` is not general enough". Map owned values.
@@ -16,7 +16,7 @@
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.create_task
-//! differs: a slow job or a busy consumer stalls `buffered`; tasks of asyncio go on
+//! differs: a slow job or a busy consumer stalls `buffered`; asyncio's tasks keep running
 
 use std::pin::pin;
 use std::time::Duration;

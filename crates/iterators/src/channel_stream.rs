@@ -3,7 +3,7 @@
 //! The producer runs while the consumer works. `ReceiverStream` adds the adapters of a
 //! stream; otherwise `recv()` in a loop is enough. The stream ends when the last sender
 //! is dropped, without a sentinel, as with `Queue.shutdown` from Python 3.13 on. If the
-//! consumer leaves, the next `send` fails, and `closed` returns at once.
+//! consumer leaves, the next `send` fails, and `closed` returns immediately.
 //!
 //! Bounds: `CAPACITY` items in the channel, and one more that waits in `send`.
 //!

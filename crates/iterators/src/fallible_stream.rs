@@ -40,7 +40,7 @@ pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     }
 }
 
-/// Yields the number of each line, or its error, and goes on.
+/// Yields the number of each line, or its error, and continues.
 pub fn lenient(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
     stream! {
         for line in lines {

@@ -13,7 +13,7 @@
 //! See also: `channel_stream`, `merge_streams`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.join, asyncio.TaskGroup, except*
-//! differs: if a producer panics, the others run on; a `TaskGroup` cancels them
+//! differs: if a producer panics, the others keep running; a `TaskGroup` cancels them
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const PERIOD: Duration = Duration::from_millis(400);
 
-/// Yields 0, 1, 2 and so on, the first at once, until `stop` is cancelled.
+/// Yields 0, 1, 2 and so on, the first immediately, until `stop` is cancelled.
 pub fn ticks(stop: CancellationToken) -> impl Stream<Item = usize> {
     let mut interval = interval(PERIOD);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,9 +1,9 @@
 //! Run something periodically, every so many seconds, without drift: `interval`.
 //!
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
-//! ticks at once, and then at fixed times from its start.
+//! ticks immediately, and then at fixed times from its start.
 //!
-//! Trap: missed ticks come all at once by default (`Burst`), as when a Python loop adds
+//! Trap: missed ticks come all together by default (`Burst`), as when a Python loop adds
 //! to its deadline. `Delay` starts a new grid at the late tick. `Skip` ticks late once
 //! and then returns to the grid.
 //!

@@ -57,14 +57,14 @@ fn prices(prices: &[u32]) -> impl Stream<Item = u32> {
 #[tokio::main]
 async fn main() {
     println!("Three at a time:");
-    let mut slices = pin!(windows(prices(&[40, 46, 43, 55]), 3));
-    while let Some(window) = slices.next().await {
+    let mut threes = pin!(windows(prices(&[40, 46, 43, 55]), 3));
+    while let Some(window) = threes.next().await {
         println!("window {window:?}");
     }
 
     println!("A moving average:");
-    let slices = windows(prices(&[40, 46, 43, 55]), 3);
-    let mut averages = pin!(slices.map(|window| window.iter().sum::<u32>() / 3));
+    let threes = windows(prices(&[40, 46, 43, 55]), 3);
+    let mut averages = pin!(threes.map(|window| window.iter().sum::<u32>() / 3));
     while let Some(average) = averages.next().await {
         println!("{average}");
     }

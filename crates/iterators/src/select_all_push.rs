@@ -4,8 +4,8 @@
 //! adds it to the merge, also from the body of the loop. All folders are read
 //! concurrently. The merge ends when the last of them has ended.
 //!
-//! Bounds: unbounded: all known folders are open at once. To limit them, keep the others
-//! in a `VecDeque`, and push the next one when `folders.len()` allows it.
+//! Bounds: Unbounded: all known folders are open at the same time. To limit them, keep
+//! the others in a `VecDeque`, and push the next one when `folders.len()` allows it.
 //!
 //! Trap: an empty `SelectAll` has ended. Push the first source before the loop.
 //!

@@ -1,9 +1,9 @@
 //! Share one stream among several workers: each takes the next item when it is free.
 //!
-//! Two calls of `next` at once are refused: "cannot borrow `jobs` as mutable more than
-//! once at a time". Python notices at run time: "anext(): asynchronous generator is
-//! already running". In both languages, lock around `next`. Tokio's `Mutex` may be held
-//! over an await, and an `Arc` makes each task an owner of it.
+//! Two calls of `next` at the same time are refused: "cannot borrow `jobs` as mutable
+//! more than once at a time". Python notices at run time: "anext(): asynchronous
+//! generator is already running". In both languages, lock around `next`. Tokio's `Mutex`
+//! may be held over an await, and an `Arc` makes each task an owner of it.
 //!
 //! Bounds: one item for each worker. Nothing is read ahead.
 //!

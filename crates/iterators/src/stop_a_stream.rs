@@ -5,8 +5,8 @@
 //! loop ends between two items, or while it waits for the next one, but never inside its
 //! body. Lend the stream as `&mut`: it then keeps the remaining items.
 //!
-//! Trap: cancelling the loop as a whole, as with `Task.cancel`, loses the item that its
-//! body works on.
+//! Trap: cancelling the whole loop, as `Task.cancel` does, loses the item that its body
+//! is working on.
 //!
 //! See also: `paused_stream`, `take_until_deadline`, `graceful_shutdown`.
 //!

@@ -2,7 +2,7 @@
 //!
 //! `__anext__` becomes `poll_next`, which cannot await. It polls its pause and returns
 //! `Pending` until the pause is over. The pause is a field, because it must outlive one
-//! poll: a sleep made anew in each poll never ends. So a `timeout` on `next` does not
+//! poll: a sleep made again in each poll never ends. So a `timeout` on `next` does not
 //! restart the pause, while `wait_for(anext(..))` does.
 //!
 //! Trap: a generic `Counter<T>` is refused: "cannot assign to data in dereference of

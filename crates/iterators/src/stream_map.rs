@@ -7,9 +7,9 @@
 //!
 //! Bounds: unbounded. A `next` may poll every stream, so keep only tens.
 //!
-//! Trap: an empty map has ended: its `next` returns `None` at once. A `while let` then
-//! ends before the first stream has come. In `select!`, match `Some(..)`: `None` then
-//! skips the branch for this turn.
+//! Trap: an empty map has ended: its `next` returns `None` immediately. A `while let`
+//! then ends before the first stream has come. In `select!`, match `Some(..)`: `None`
+//! then skips the branch for this turn.
 //!
 //! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!

@@ -1,8 +1,8 @@
 //! Process a stream of records: limit concurrency to five, collect batches of ten.
 //!
 //! The pipeline is one chain. `map` spawns a task for each record, `buffered(5)` runs
-//! five at once and keeps their order, `try_chunks(10)` collects batches. The loop breaks
-//! at the first error. The error holds the unfinished batch.
+//! five at a time and keeps their order, `try_chunks(10)` collects batches. The loop
+//! breaks at the first error. The error holds the unfinished batch.
 //!
 //! Bounds: 5 tasks, and a batch of 10 records.
 //!
@@ -50,7 +50,7 @@ async fn process(record: u32) -> Result<u32, Failure> {
     Ok(2 * record)
 }
 
-/// Processes five records at once, and yields the results in the order of the records.
+/// Processes five records at a time, and yields the results in the order of the records.
 pub fn processed(
     records: impl Stream<Item = u32>,
 ) -> impl Stream<Item = Result<u32, Failure>> {

@@ -14,7 +14,7 @@
 //! See also: `deadline_for_the_loop`, `take_until_deadline`, `timeouts`.
 //!
 //! asyncio: asyncio.wait_for, anext, asyncio.wait(timeout=), StopAsyncIteration
-//! differs: `wait_for` ends the generator; a Tokio stream goes on after a timeout
+//! differs: `wait_for` ends the generator; a Tokio stream continues after a timeout
 
 use std::pin::pin;
 use std::time::Duration;

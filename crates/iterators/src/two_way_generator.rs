@@ -6,7 +6,7 @@
 //! stream to stream.
 //!
 //! Trap: a cancelled `asend` ends the generator. A cancelled `send` leaves the struct as
-//! it is at that await: change the fields after the last await, all at once.
+//! it is at that await: change the fields after the last await, all together.
 //!
 //! See also: `generator`, `moving_window`, `actor`.
 //!

@@ -1,9 +1,9 @@
 //! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
-//! `record_stream` counts rows. A cursor has a state of its own, and its queries can
-//! fail. The closure of `try_unfold` is `__anext__` in Python: it takes the state and
-//! returns an item with the next state, or `None` at the end. `unfold` is the same
-//! without errors. A generator works as well: `try_stream!` with a loop over `fetch`.
+//! `record_stream` counts rows. A cursor has its own state, and its queries can fail. The
+//! closure of `try_unfold` is `__anext__` in Python: it takes the state and returns an
+//! item with the next state, or `None` at the end. `unfold` is the same without errors. A
+//! generator works as well: `try_stream!` with a loop over `fetch`.
 //!
 //! Trap: the state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).

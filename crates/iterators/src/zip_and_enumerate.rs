@@ -4,8 +4,8 @@
 //! It ends when either side ends. `enumerate` counts from 0; zip with `1..` to count from
 //! 1. asyncio has neither for async iterators: await a `gather` of two `anext`.
 //!
-//! Trap: if one side ends, an item that the other side has already yielded is lost. It is
-//! also lost if that stream was only lent, as `&mut`.
+//! Trap: when the shorter stream ends, `zip` drops the item that it has already read from
+//! the longer one, even if you passed that stream as `&mut`.
 //!
 //! See also: `next_with_default`, `merge_streams`.
 //!
