@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::support::{poll_and_drop, soon};
+use super::support::{interleave, poll_and_drop, soon};
 use crate::resizable_limit::ResizableLimit;
 
 const TICK: Duration = Duration::from_millis(1);
@@ -140,4 +140,72 @@ async fn resized_all_the_time_it_is_right_at_the_end() {
     while soon(tasks.join_next()).await.is_some() {}
     limit.resize(5);
     assert_eq!(free(&limit).await, 5);
+}
+
+/// `Semaphore` of Go's x/sync: several weights on several threads.
+#[test]
+fn go_hammered_by_threads_it_never_exceeds_its_size() {
+    struct Hammered(ResizableLimit, AtomicUsize);
+    let make = || Hammered(ResizableLimit::new(4), AtomicUsize::new(0));
+    let call = async |it: Arc<Hammered>, caller: usize| {
+        let weight = caller % 4 + 1;
+        let _permits = it.0.acquire(weight as u32).await;
+        assert!(it.1.fetch_add(weight, SeqCst) + weight <= 4);
+        tokio::task::yield_now().await;
+        it.1.fetch_sub(weight, SeqCst);
+    };
+    let call = move |it, caller| call(it, caller);
+    interleave(1000, make, call, async |it: &Hammered| {
+        assert_eq!(free(&it.0).await, 4)
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_a_large_acquire_is_not_starved_by_small_ones() {
+    let limit = Arc::new(ResizableLimit::new(3));
+    let mut small = JoinSet::new();
+    for _ in 0..3 {
+        let limit = Arc::clone(&limit);
+        small.spawn(async move {
+            loop {
+                let _permit = limit.acquire(1).await;
+                sleep(TICK).await;
+            }
+        });
+    }
+    sleep(5 * TICK).await;
+    assert!(timeout(60 * TICK, limit.acquire(3)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_a_large_acquire_that_is_cancelled_lets_the_small_ones_go() {
+    let limit = ResizableLimit::new(10);
+    let _held = limit.acquire(1).await;
+    let mut large = Box::pin(limit.acquire(10));
+    assert!(futures::poll!(&mut large).is_pending());
+    let mut small = Box::pin(limit.acquire(1));
+    assert!(futures::poll!(&mut small).is_pending());
+    drop(large);
+    assert!(futures::poll!(&mut small).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn go_a_weight_of_zero_is_free() {
+    let limit = ResizableLimit::new(1);
+    let _held = limit.acquire(1).await;
+    drop(soon(limit.acquire(0)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadpool_resized_to_zero_and_back_it_has_lost_nothing() {
+    let limit = ResizableLimit::new(2);
+    limit.resize(0);
+    assert_eq!(free(&limit).await, 0);
+    limit.resize(2);
+    assert_eq!(free(&limit).await, 2);
+    let held = limit.acquire(2).await;
+    limit.resize(1);
+    limit.resize(2);
+    drop(held);
+    assert_eq!(free(&limit).await, 2);
 }

@@ -364,3 +364,61 @@ async fn a_retry_after_the_deadline_can_be_aborted() {
     spins.abort();
     assert!(spins.await.expect_err("it was aborted").is_cancelled());
 }
+
+#[tokio::test(start_paused = true)]
+async fn async_timeout_moved_to_now_it_ends_a_running_call() {
+    let deadline = Deadline::after(HOUR);
+    let start = Instant::now();
+    let (ended, ()) = tokio::join!(deadline.run(sleep(HOUR)), async {
+        sleep(TICK).await;
+        deadline.reschedule(Duration::ZERO);
+    });
+    assert_eq!((ended, start.elapsed()), (Err(DeadlineExceeded), TICK));
+}
+
+/// async-timeout raises then; the page says that it can be moved.
+#[tokio::test(start_paused = true)]
+async fn async_timeout_a_deadline_that_has_passed_can_be_moved_differs() {
+    let deadline = Deadline::after(TICK);
+    sleep(2 * TICK).await;
+    deadline.reschedule(TICK);
+    assert_eq!(deadline.run(async { 1 }).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_timeout_the_timeout_of_the_call_itself_is_told_apart() {
+    let deadline = Deadline::after(HOUR);
+    let call = deadline.run(timeout(TICK, pending::<()>()));
+    assert!(matches!(call.await, Ok(Err(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_timeout_of_two_nested_the_shorter_ends_first() {
+    let deadline = Deadline::after(10 * TICK);
+    let start = Instant::now();
+    let inner = deadline.at_most(2 * TICK);
+    let both = deadline.run(inner.run(sleep(HOUR))).await;
+    assert_eq!(
+        (both, start.elapsed()),
+        (Ok(Err(DeadlineExceeded)), 2 * TICK)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn async_timeout_a_blocking_call_that_ends_late_returns_its_value() {
+    let call = async {
+        tokio::time::advance(5 * TICK).await;
+        3
+    };
+    assert_eq!(Deadline::after(TICK).run(call).await, Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tower_calls_one_after_another_share_the_deadline() {
+    let deadline = Deadline::after(10 * TICK);
+    let mut completed = 0;
+    for _ in 0..10 {
+        completed += u32::from(deadline.run(sleep(3 * TICK)).await.is_ok());
+    }
+    assert_eq!(completed, 3);
+}
