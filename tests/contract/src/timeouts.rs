@@ -109,7 +109,7 @@ async fn nested_retry_deadline() -> String {
         loop {
             calls += 1;
             let inner = deadline.at_most(millis(30));
-            // Without this way out the loop spins forever, and blocks its thread.
+            // A way out, should it spin: then it would block its thread forever.
             if inner.run(sleep(millis(500))).await.is_ok() || calls > 1000 {
                 return;
             }
