@@ -148,6 +148,15 @@ impl Fault {
             }
         }
     }
+
+    /// Returns the same future, with a result.
+    pub fn result<E>(self) -> impl Future<Output = Result<(), E>> + Send + 'static {
+        let future = self.future();
+        async move {
+            future.await;
+            Ok(())
+        }
+    }
 }
 
 /// Calls with each fault in a task, and aborts the call that never ends. Then `works` has

@@ -59,7 +59,7 @@ fn interleaved_resizable_limit() {
         assert!(both.is_some(), "a permit is lost");
         assert!(it.0.acquire(1).now_or_never().is_none(), "the limit is 2");
     };
-    interleave(5_000, make, move |it, caller| call(it, caller), check);
+    interleave(5_000, make, call, check);
 }
 
 #[test]
@@ -82,12 +82,7 @@ fn interleaved_pool_with_results() {
             job.await.expect("the job does not panic");
         }
     };
-    interleave(
-        10_000,
-        make,
-        move |it, caller| call(it, caller),
-        async |_| (),
-    );
+    interleave(10_000, make, call, async |_| ());
 }
 
 #[test]
@@ -106,7 +101,6 @@ fn interleaved_single_flight() {
         let second = ask().await.expect("the call does not panic");
         assert!(second > first, "the result of an earlier call");
     };
-    let call = move |it, caller| call(it, caller);
     interleave(3_000, Flights::default, call, async |_| ());
 }
 
@@ -124,7 +118,6 @@ fn interleaved_lock_per_key() {
         it.1[key].at_most(1).await;
     };
     let check = async |it: &Locks| assert_eq!(it.0.keys_in_use(), 0);
-    let call = move |it, caller| call(it, caller);
     interleave(3_000, Locks::default, call, check);
 }
 
@@ -219,10 +212,13 @@ async fn faults_in_event_emitter() {
 async fn faults_in_task_group() {
     let call = |fault: Fault| {
         task_group(async move |group: TaskGroup<u32>| {
-            group.spawn(async { Ok(sleep(1000 * TICK).await) });
-            group.spawn(async move { Ok(fault.future().await) });
+            group.spawn(async {
+                sleep(1000 * TICK).await;
+                Ok(())
+            });
+            group.spawn(async move { fault.result().await });
             let _ = group.spawn(async { Ok(()) }).await;
-            Ok(fault.future().await)
+            fault.result().await
         })
     };
     survives_faults(call, async || ()).await;

@@ -70,7 +70,7 @@ fn interleaved_connection_pool() {
         }
     };
     let check = async |it: &Pooled| assert_eq!(it.1.load(SeqCst), 0, "one is open");
-    interleave(2_000, make, move |it, caller| call(it, caller), check);
+    interleave(2_000, make, call, check);
 }
 
 #[test]
@@ -92,12 +92,7 @@ fn interleaved_lease() {
         yield_now().await;
         it.1.fetch_sub(1, SeqCst);
     };
-    interleave(
-        2_000,
-        make,
-        move |it, caller| call(it, caller),
-        async |_| (),
-    );
+    interleave(2_000, make, call, async |_| ());
 }
 
 #[test]
@@ -159,7 +154,7 @@ async fn faults() {
     let call = |fault: Fault| {
         let closed = Arc::clone(&closed);
         async move {
-            let body = async |_: &mut ()| Ok::<_, Infallible>(fault.future().await);
+            let body = async |_: &mut ()| fault.result::<Infallible>().await;
             let close = async |()| {
                 closed.fetch_add(1, SeqCst);
                 Ok(())
@@ -172,10 +167,13 @@ async fn faults() {
 
     let call = |fault: Fault| {
         scope(async move |scope: Scope<(), u32>| {
-            scope.spawn(async { Ok(sleep(1000 * TICK).await) });
-            scope.spawn(async move { Ok(fault.future().await) });
+            scope.spawn(async {
+                sleep(1000 * TICK).await;
+                Ok(())
+            });
+            scope.spawn(async move { fault.result().await });
             yield_now().await;
-            Ok(fault.future().await)
+            fault.result().await
         })
     };
     survives_faults(call, async || ()).await;
@@ -205,7 +203,10 @@ async fn callers_leave() {
     let scope = || {
         scope(async |scope: Scope<(), u32>| {
             for number in 1..4 {
-                scope.spawn(async move { Ok(sleep(number * TICK).await) });
+                scope.spawn(async move {
+                    sleep(number * TICK).await;
+                    Ok(())
+                });
             }
             Ok(())
         })

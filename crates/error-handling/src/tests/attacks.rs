@@ -36,7 +36,7 @@ fn interleaved_bulkhead() {
         let both = tokio::join!(it.0.run(|| ready(1)), it.0.run(|| ready(2)));
         assert_eq!(both, (Ok(1), Ok(2)), "a permit is lost");
     };
-    interleave(3_000, make, move |it, caller| call(it, caller), check);
+    interleave(3_000, make, call, check);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn interleaved_circuit_breaker() {
         half
     };
     let check = async |it: &Half| assert_eq!(it.0.state(), State::HalfOpen);
-    interleave(3_000, opened, move |it, caller| call(it, caller), check);
+    interleave(3_000, opened, call, check);
 }
 
 #[test]
@@ -79,12 +79,7 @@ fn interleaved_retry_budget() {
             }
         }
     };
-    interleave(
-        2_000,
-        make,
-        move |it, caller| call(it, caller),
-        async |_| (),
-    );
+    interleave(2_000, make, call, async |_| ());
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +95,7 @@ async fn faults() {
     let breaker = Arc::new(CircuitBreaker::<u32>::new(1, HOUR, |_| true));
     let call = |fault: Fault| {
         let breaker = Arc::clone(&breaker);
-        let call = async move || Ok(fault.future().await);
+        let call = move || fault.result();
         async move { breaker.call(call).await }
     };
     let works = async || assert_eq!(breaker.call(|| ready(Ok(7))).await, Ok(Ok(7)));
@@ -118,7 +113,7 @@ async fn faults() {
     let call = |fault: Fault| {
         let budget = Arc::clone(&budget);
         async move {
-            let call = async || Ok::<_, u32>(fault.future().await);
+            let call = || fault.result::<u32>();
             budget.retry(3, TICK, call).await
         }
     };
@@ -129,7 +124,7 @@ async fn faults() {
     survives_faults(call, works).await;
 
     let call = |fault: Fault| async move {
-        let call = async || Ok::<_, u32>(fault.future().await);
+        let call = || fault.result::<u32>();
         let first = hedged(TICK, call).await;
         let retryable = |_: &u32| Retryable::Yes;
         first.is_ok()
@@ -157,6 +152,9 @@ async fn callers_leave() {
 
     let deadline = Deadline::after(HOUR);
     leaves_no_tasks(0, || deadline.run(sleep(3 * TICK))).await;
-    let call = || async { Ok::<_, u32>(sleep(3 * TICK).await) };
+    let call = async || {
+        sleep(3 * TICK).await;
+        Ok::<_, u32>(())
+    };
     leaves_no_tasks(0, || hedged(TICK, call)).await;
 }
