@@ -27,18 +27,18 @@ def index_pages(pages, stop):
     for page in range(1, pages + 1):
         if stop.is_set():
             return page - 1
-        time.sleep(0.2)
+        time.sleep(0.3)
         print(f"page {page}")
     return pages
 
 
 async def main():
-    limit = 0.3
+    limit = 0.45
     long_limit = 30
-    rest = 0.5
+    rest = 0.8
     never = threading.Event()
 
-    print("A limit of 0.3 s around blocking code in the same task:")
+    print("A limit of 0.45 s around blocking code in the same task:")
     try:
         async with asyncio.timeout(limit):
             pages = index_pages(3, never)

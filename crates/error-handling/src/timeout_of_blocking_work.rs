@@ -54,13 +54,13 @@ pub async fn run_blocking_for<T: Send + 'static>(
     task.await
 }
 
-/// Blocks for 200 ms per page. Returns how many pages were read before the flag was set.
+/// Blocks for 300 ms per page. Returns how many pages were read before the flag was set.
 fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
     for page in 1..=pages {
         if stop.is_cancelled() {
             return page - 1;
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(300));
         println!("page {page}");
     }
     pages
@@ -68,12 +68,12 @@ fn index_pages(pages: u32, stop: &CancellationToken) -> u32 {
 
 #[tokio::main]
 async fn main() -> Result<(), JoinError> {
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_millis(450);
     let long_limit = Duration::from_secs(30);
-    let rest = Duration::from_millis(500);
+    let rest = Duration::from_millis(800);
     let never = CancellationToken::new();
 
-    println!("A limit of 0.3 s around blocking code in the same task:");
+    println!("A limit of 0.45 s around blocking code in the same task:");
     match timeout(limit, async { index_pages(3, &never) }).await {
         Ok(pages) => println!("indexed {pages}"),
         Err(_) => println!("timed out"),
@@ -107,3 +107,5 @@ async fn main() -> Result<(), JoinError> {
 }
 
 //@ clock: real
+//@ order: page
+//@ order: timed out
