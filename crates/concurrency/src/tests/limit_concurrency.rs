@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::limit_concurrency::{connect, operation};
+use crate::limit_concurrency::operation;
 
 #[tokio::test(start_paused = true)]
 async fn three_run_at_once() {
@@ -35,17 +35,4 @@ async fn a_closed_semaphore_is_an_error() {
     let semaphore = Semaphore::new(1);
     semaphore.close();
     assert!(operation(1, &semaphore).await.is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_static_semaphore_limits_calls_from_anywhere() {
-    let start = Instant::now();
-    let calls = (0..31).map(|number| tokio::spawn(connect(number)));
-    assert!(
-        join_all(calls)
-            .await
-            .iter()
-            .all(|it| matches!(it, Ok(Ok(()))))
-    );
-    assert_eq!(start.elapsed(), Duration::from_millis(100) * 16);
 }
