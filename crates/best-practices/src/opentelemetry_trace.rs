@@ -90,16 +90,24 @@ pub async fn execute(
     result
 }
 
-/// Handles the request in a span whose parent stands in the headers. Add it with
-/// `Router::layer`, after the routes.
+/// Handles the request in a span whose parent is in the headers. Add it with
+/// `Router::layer`, after the routes. A request that no route matches has its method as
+/// its name: its path would be one more name for each wrong URL.
+///
+/// The flag in the client's header decides whether the span is recorded. On a public
+/// port, remove the header first.
 pub async fn trace_request(
-    route: MatchedPath,
+    route: Option<MatchedPath>,
     request: Request,
     next: middleware::Next,
 ) -> Response {
+    let name = match route {
+        Some(route) => format!("{} {}", request.method(), route.as_str()),
+        None => request.method().to_string(),
+    };
     let span = info_span!(
         "request",
-        otel.name = format!("{} {}", request.method(), route.as_str()),
+        otel.name = name,
         otel.kind = "server",
         otel.status_code = Empty,
         http.response.status_code = Empty,

@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::Request;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use axum::{Router, middleware};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
@@ -129,6 +129,32 @@ async fn each_traceparent() -> Result<(), BoxError> {
             let root = span.parent_span_id == SpanId::INVALID;
             assert_eq!(root, !continues, "{header}");
         }
+    }
+    Ok(())
+}
+
+/// The layer is around the fallback as well, where there is no route.
+#[tokio::test]
+async fn a_request_without_a_route_is_traced_and_answered_by_the_fallback()
+-> Result<(), BoxError> {
+    let own = Router::new()
+        .fallback(async || (StatusCode::NOT_FOUND, "our own page"))
+        .layer(middleware::from_fn(trace_request));
+    let nested = Router::new().nest("/in", prices());
+    // In a nested router, the fallback of the outer one answers, beyond the layer.
+    for (app, path, text, traced) in [
+        (prices(), "/nope", "", 1),
+        (own, "/nope", "our own page", 1),
+        (nested, "/in/nope", "", 0),
+    ] {
+        let collected = collect();
+        let request = Request::get(path).body(Body::empty())?;
+        let response = app.oneshot(request).await?;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let body = to_bytes(response.into_body(), 1024).await?;
+        assert_eq!(body, text);
+        let spans = collected.spans()?;
+        assert_eq!(named(&spans, "GET").len(), traced, "{path}: {spans:#?}");
     }
     Ok(())
 }
