@@ -23,7 +23,7 @@ class CallMetrics:
             "call_seconds",
             "Time of calls",
             ["route"],
-            buckets=(0.2, 0.5),
+            buckets=(0.1, 10.0),
             registry=registry,
         )
         self.in_flight = Gauge("calls_in_flight", "Calls that run now", registry=registry)
@@ -62,40 +62,45 @@ async def count_without_a_guard(in_flight, call):
     return value
 
 
-async def query(fails):
-    await asyncio.sleep(0.3 if fails else 0.1)
-    if fails:
-        raise ConnectionError("no answer")
+async def query():
+    await asyncio.sleep(0.2)
     return 1
 
 
-async def report(broken):
-    await asyncio.sleep(0.3)
-    assert not broken, "the report is broken"
-    await asyncio.sleep(10)
-    return 2
+async def four_calls(metrics, unguarded, end):
+    """One that succeeds. The others run until `end`: one fails, one is cancelled, one
+    is broken."""
 
+    async def fails():
+        await end.wait()
+        raise ConnectionError("no answer")
 
-async def four_calls(metrics, unguarded):
-    """One that succeeds, one that fails, one that takes too long, one that is broken."""
+    async def broken():
+        await end.wait()
+        raise AssertionError("the report is broken")
+
+    async def endless():
+        await asyncio.get_running_loop().create_future()
 
     async def track(route, call):
         with metrics.track(route):
             return await count_without_a_guard(unguarded, call)
 
     # How they ended is told by the metrics.
-    await asyncio.gather(
-        track("query", query(False)),
-        track("query", query(True)),
-        asyncio.wait_for(track("report", report(False)), 0.4),
-        track("report", report(True)),
-        return_exceptions=True,
-    )
+    calls = [
+        asyncio.create_task(track("query", query())),
+        asyncio.create_task(track("query", fails())),
+        asyncio.create_task(track("report", broken())),
+    ]
+    cancelled = asyncio.create_task(track("report", endless()))
+    await end.wait()
+    cancelled.cancel()
+    await asyncio.gather(*calls, cancelled, return_exceptions=True)
 
 
 async def scrape(address, start):
     """The series that begin with this, without the sums of seconds."""
-    timeout = aiohttp.ClientTimeout(total=1)
+    timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         async with session.get(f"http://{address}/metrics") as response:
             response.raise_for_status()
@@ -121,30 +126,27 @@ async def serve(app):
 
 async def main():
     logging.basicConfig(level=logging.ERROR)
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    async def at(tenths):
-        await asyncio.sleep(start + tenths / 10 - loop.time())
-
     registry = CollectorRegistry()
     metrics = CallMetrics(registry)
     unguarded = Gauge("calls_without_guard", "The same, no guard", registry=registry)
     by_path = Counter("path_calls", "Calls by path", ["path"], registry=registry)
 
     async with serve(metrics_page(registry)) as address:
-        await at(3)
         print("Four calls, one of which has ended:")
+        end = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(four_calls(metrics, unguarded))
-            await at(5)
-            print("\n".join(await scrape(address, "calls")))
+            group.create_task(four_calls(metrics, unguarded, end))
+            page = []
+            while not any(line.startswith("calls_total") for line in page):
+                await asyncio.sleep(0.01)
+                page = await scrape(address, "calls")
+            print("\n".join(page))
+            # The others end when the page has been read.
+            end.set()
 
-        await at(8)
         print("After one of them failed, one was cancelled, one panicked:")
         print("\n".join(await scrape(address, "call")))
 
-        await at(10)
         print("A hundred paths, as a label and as a route:")
         for user in range(100):
             by_path.labels(path=f"/users/{user}").inc()

@@ -33,7 +33,7 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 /// Upper bounds in seconds; slower calls are counted in a last bucket of their own.
-const BUCKETS: [f64; 2] = [0.2, 0.5];
+const BUCKETS: [f64; 2] = [0.1, 10.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {

@@ -1,6 +1,7 @@
 //! Four calls that end in four ways, scraped while they run and after; a hundred paths.
 
 use std::error::Error;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::join;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::metrics::{CallMetrics, metrics_page};
@@ -28,33 +30,34 @@ async fn count_without_a_guard<T, E>(
     Ok(value)
 }
 
-async fn query(fails: bool) -> Result<u32, &'static str> {
-    let delay = if fails { 300 } else { 100 };
-    sleep(Duration::from_millis(delay)).await;
-    if fails { Err("no answer") } else { Ok(1) }
+async fn query() -> Result<u32, &'static str> {
+    sleep(Duration::from_millis(200)).await;
+    Ok(1)
 }
 
-async fn report(panics: bool) -> Result<u32, &'static str> {
-    sleep(Duration::from_millis(300)).await;
-    assert!(!panics, "the report is broken");
-    sleep(Duration::from_secs(10)).await;
-    Ok(2)
-}
-
-/// One call that succeeds, one that fails, one that takes too long, one that panics.
-async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge) {
-    let (own_metrics, own_gauge) = (metrics.clone(), unguarded.clone());
+/// One call that succeeds. The others run until `end`: one then fails, one is cancelled,
+/// one panics.
+async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge, end: &CancellationToken) {
+    let fails = async {
+        end.cancelled().await;
+        Err::<u32, _>("no answer")
+    };
+    let (own_metrics, own_gauge, own_end) =
+        (metrics.clone(), unguarded.clone(), end.clone());
     let panics = tokio::spawn(async move {
-        let call = count_without_a_guard(&own_gauge, report(true));
+        let report = async {
+            own_end.cancelled().await;
+            panic!("the report is broken")
+        };
+        let call = count_without_a_guard::<u32, &str>(&own_gauge, report);
         own_metrics.track("report", call).await
     });
-    let patience = Duration::from_millis(400);
-    let slow = count_without_a_guard(unguarded, report(false));
+    let endless = count_without_a_guard(unguarded, pending::<Result<u32, &str>>());
     // How they ended is told by the metrics.
     let _ = join!(
-        metrics.track("query", count_without_a_guard(unguarded, query(false))),
-        metrics.track("query", count_without_a_guard(unguarded, query(true))),
-        timeout(patience, metrics.track("report", slow)),
+        metrics.track("query", count_without_a_guard(unguarded, query())),
+        metrics.track("query", count_without_a_guard(unguarded, fails)),
+        end.run_until_cancelled(metrics.track("report", endless)),
         panics,
     );
 }
@@ -63,7 +66,7 @@ async fn four_calls(metrics: &CallMetrics, unguarded: &Gauge) {
 async fn series(address: SocketAddr, start: &str) -> Result<Vec<String>, BoxError> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.get(format!("http://{address}/metrics"));
-    let response = request.timeout(Duration::from_secs(1)).send().await?;
+    let response = request.timeout(Duration::from_secs(30)).send().await?;
     let page = response.error_for_status()?.text().await?;
     let lines = page.lines().filter(|line| line.starts_with(start));
     let lines = lines.filter(|line| !line.contains("_sum"));
@@ -74,8 +77,6 @@ async fn series(address: SocketAddr, start: &str) -> Result<Vec<String>, BoxErro
 }
 
 pub async fn run() -> Result<(), BoxError> {
-    let start = Instant::now();
-    let at = |tenths| sleep_until(start + Duration::from_millis(100) * tenths);
     let mut registry = Registry::default();
     let metrics = CallMetrics::new(&mut registry);
     let unguarded = Gauge::<i64>::default();
@@ -91,21 +92,27 @@ pub async fn run() -> Result<(), BoxError> {
     let server = async { axum::serve(listener, metrics_page(registry)).await };
     let _server = AbortOnDropHandle::new(tokio::spawn(server));
 
-    at(3).await;
     println!("Four calls, one of which has ended:");
+    let end = CancellationToken::new();
     let scrape = async {
-        at(5).await;
-        let series = series(address, "calls").await?;
-        println!("{}", series.join("\n"));
+        // The others end when the page has been read.
+        let _end = end.clone().drop_guard();
+        let mut page = Vec::new();
+        while !page
+            .iter()
+            .any(|line: &String| line.starts_with("calls_total"))
+        {
+            sleep(Duration::from_millis(10)).await;
+            page = series(address, "calls").await?;
+        }
+        println!("{}", page.join("\n"));
         Ok::<_, BoxError>(())
     };
-    join!(four_calls(&metrics, &unguarded), scrape).1?;
+    join!(four_calls(&metrics, &unguarded, &end), scrape).1?;
 
-    at(8).await;
     println!("After one of them failed, one was cancelled, one panicked:");
     println!("{}", series(address, "call").await?.join("\n"));
 
-    at(10).await;
     println!("A hundred paths, as a label and as a route:");
     for user in 0..100 {
         let path = format!("/users/{user}");
