@@ -46,21 +46,15 @@ async def heartbeat():
 
 async def main():
     loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    async def part(number):
-        await asyncio.sleep(start + 0.3 + 0.8 * number - loop.time())
-
     flag = multiprocessing.Event()
     with (
         ProcessPoolExecutor(max_workers=2) as pool,
         ProcessPoolExecutor(1, initializer=share, initargs=[flag]) as single,
     ):
         # A process takes a while to start.
-        for processes in (pool, pool, single):
-            processes.submit(time.sleep, 0.05)
+        starts = [processes.submit(time.sleep, 0.05) for processes in (pool, pool, single)]
+        await asyncio.gather(asyncio.sleep(0.3), *map(asyncio.wrap_future, starts))
 
-        await part(0)
         print("A heartbeat beside a calculation:")
 
         async def calculation():
@@ -68,18 +62,15 @@ async def main():
 
         await asyncio.gather(heartbeat(), calculation())
 
-        await part(1)
         print("Beside a calculation in a thread:")
         calculation = asyncio.to_thread(count_primes, range(3))
         _, primes = await asyncio.gather(heartbeat(), calculation)
         print(f"primes: {primes}")
 
-        await part(2)
         print("One calculation of four portions in a pool of two:")
         portions = [loop.run_in_executor(pool, primes_in, n) for n in range(4)]
         print(f"primes: {sum(await asyncio.gather(*portions))}")
 
-        await part(3)
         print("Three calculations in a pool of two:")
 
         async def calculate(name, end):
@@ -88,22 +79,21 @@ async def main():
 
         await asyncio.gather(calculate("A", 2), calculate("B", 3), calculate("C", 2))
 
-        await part(4)
         print("Aborted after 0.15 s:")
         calculation = pool.submit(count_primes, range(3))
         await asyncio.sleep(0.15)
         calculation.cancel()  # False: it has begun
         print(f"primes: {await asyncio.wrap_future(calculation)}")
 
-        for number, looks in [(5, False), (6, True)]:
-            await part(number)
+        # The first one ends some time; the second ends only by the flag.
+        for looks, end in [(False, 8), (True, 4_000_000)]:
             calculation = "looks at" if looks else "ignores"
             calculation = f"the calculation {calculation} the flag:"
             print("The caller gives up after 0.25 s;", calculation)
             count = count_until_stopped if looks else count_primes
             try:
                 async with asyncio.timeout(0.25):
-                    await loop.run_in_executor(single, count, range(4))
+                    await loop.run_in_executor(single, count, range(end))
             except TimeoutError:
                 print("gave up")
                 flag.set()

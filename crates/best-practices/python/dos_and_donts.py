@@ -1,7 +1,7 @@
 import asyncio
 import time
 
-STEP = 0.1
+STEP = 0.2
 
 
 class NotFound(Exception):
@@ -73,18 +73,11 @@ async def write_file():
 
 
 async def main():
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    async def part(number):
-        await asyncio.sleep(start + 8 * STEP * number - loop.time())
-
     print("Don't await one call after the other:")
     print(f"total: {await price('tea') + await price('pot')}")
     print("Do await them together:")
     print(f"total: {sum(await asyncio.gather(price('tea'), price('pot')))}")
 
-    await part(1)
     print("Don't swallow all errors:")
     try:
         sugar = await price("sugar")
@@ -98,7 +91,6 @@ async def main():
         except Busy as error:
             print(f"{article}: {error}")
 
-    await part(2)
     for heading, fetch in [
         ("Don't close by hand:", closed_by_hand),
         ("Do close in a guard:", closed_by_with),
@@ -112,7 +104,6 @@ async def main():
         print(f"failed: {str(failed).lower()}, still open: {Connection.open}")
         Connection.open = 0
 
-    await part(3)
     print("Don't block:")
 
     async def blocking():
@@ -122,7 +113,6 @@ async def main():
     print("Do block in a thread:")
     await asyncio.gather(heartbeat(), asyncio.to_thread(blocking_call))
 
-    await part(4)
     print("Don't spawn what you await at once:")
     try:
         async with asyncio.timeout(STEP):

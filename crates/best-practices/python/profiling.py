@@ -4,7 +4,7 @@ import logging
 import re
 import time
 
-SLOW = 0.05
+SLOW = 0.2
 
 
 class SlowSteps(logging.Handler):
@@ -15,7 +15,7 @@ class SlowSteps(logging.Handler):
         self.counts = collections.Counter()
 
     def emit(self, record):
-        # "Executing <Task pending name='search' coro=<..> ..> took 0.100 seconds"
+        # "Executing <Task pending name='search' coro=<..> ..> took 0.400 seconds"
         if match := re.match(r"Executing .*name='(\w+)'.* took", record.getMessage()):
             self.counts[match[1]] += 1
 
@@ -30,7 +30,7 @@ async def search():
 
 def draw():
     """Stands for a calculation, or a call that blocks."""
-    time.sleep(0.1)
+    time.sleep(0.4)
 
 
 async def thumbnail():
@@ -45,40 +45,33 @@ async def thumbnail_in_a_thread():
 
 async def three(kind, request):
     slow_steps.counts.clear()
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    for number in range(3):
-        await asyncio.sleep(start + 0.175 * number - loop.time())
+    for _ in range(3):
         await asyncio.create_task(request(), name=kind)
     print(f"{kind}: 3 tasks, {slow_steps.counts[kind]} slow polls")
 
 
 async def query(connection):
-    """Takes 100 ms, and then holds the one connection for 400 ms."""
-    await asyncio.sleep(0.1)
+    """Holds the one connection for 200 ms."""
     async with connection:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.2)
 
 
 async def serve(permits=None):
-    """Starts a query each 200 ms. Prints after 0.7 and 1.5 s how many tasks there are."""
-    loop = asyncio.get_running_loop()
+    """Starts two queries each time one has ended. Prints how many tasks there are."""
     before = len(asyncio.all_tasks())
-    start = loop.time()
     connection = asyncio.Lock()
     queries, refused = set(), 0
-    for arrivals, at in [(range(4), 0.7), (range(4, 8), 1.5)]:
-        for number in arrivals:
-            await asyncio.sleep(start + 0.05 + 0.2 * number - loop.time())
+    for _ in range(4):
+        for _ in range(2):
             if permits is not None and len(queries) == permits:
                 refused += 1
-                continue
-            task = asyncio.create_task(query(connection))
-            queries.add(task)
-            task.add_done_callback(queries.discard)
-        await asyncio.sleep(start + at - loop.time())
+            else:
+                queries.add(asyncio.create_task(query(connection)))
         live = len(asyncio.all_tasks()) - before
         print(f"live tasks: {live}, refused: {refused}")
+        _, queries = await asyncio.wait(
+            queries, return_when=asyncio.FIRST_COMPLETED
+        )
     for task in queries:
         task.cancel()
     await asyncio.gather(*queries, return_exceptions=True)
@@ -86,27 +79,18 @@ async def serve(permits=None):
 
 async def main():
     logging.getLogger("asyncio").addHandler(slow_steps)
-    loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = SLOW
-    start = loop.time()
-
-    async def part(number):
-        await asyncio.sleep(start + 0.6 * number - loop.time())
+    asyncio.get_running_loop().slow_callback_duration = SLOW
 
     print("Three requests of each kind:")
     await three("search", search)
-    await part(1)
     await three("thumbnail", thumbnail)
 
-    await part(2)
     print("The slow part in a thread:")
     await three("thumbnail", thumbnail_in_a_thread)
 
-    await part(3)
-    print("A query each 0.2 s, and each needs the connection for 0.4 s:")
+    print("Two queries arrive while one is answered:")
     await serve()
     print("With two permits; a query without one is refused:")
-    await part(6)
     await serve(permits=2)
 
 

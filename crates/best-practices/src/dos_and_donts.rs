@@ -21,10 +21,10 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio::{join, try_join};
 
-const STEP: Duration = Duration::from_millis(100);
+const STEP: Duration = Duration::from_millis(200);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PriceError {
@@ -94,17 +94,12 @@ async fn write_file() {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // Each part begins at its time, however long the one before it took.
-    let mut part = interval(8 * STEP);
-
-    part.tick().await;
     println!("Don't await one call after the other:");
     println!("total: {}", price("tea").await? + price("pot").await?);
     println!("Do await them together:");
     let (tea, pot) = try_join!(price("tea"), price("pot"))?;
     println!("total: {}", tea + pot);
 
-    part.tick().await;
     println!("Don't swallow all errors:");
     println!("sugar: {}", price("sugar").await.unwrap_or(0));
     println!("Do handle the error that you know, and return the others:");
@@ -115,7 +110,6 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
     }
 
-    part.tick().await;
     let open = AtomicU32::new(0);
     println!("Don't close by hand:");
     let failed = closed_by_hand(&open).await.is_err();
@@ -124,13 +118,11 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let failed = closed_by_a_guard(&open).await.is_err();
     println!("failed: {failed}, still open: {}", open.swap(0, Relaxed));
 
-    part.tick().await;
     println!("Don't block:");
     join!(biased; heartbeat(), async { blocking_call() });
     println!("Do block in a thread:");
     join!(heartbeat(), spawn_blocking(blocking_call)).1?;
 
-    part.tick().await;
     println!("Don't spawn what you await at once:");
     let written = async { tokio::spawn(write_file()).await };
     if timeout(STEP, written).await.is_err() {
