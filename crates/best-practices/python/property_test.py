@@ -7,7 +7,7 @@ import collections
 import selectors
 from dataclasses import dataclass
 
-from hypothesis import given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 LIMIT = 2
@@ -122,7 +122,13 @@ def try_many(gives_up, make_limiter):
     falsifying = None
 
     @seed(4)
-    @settings(max_examples=100, database=None, deadline=None)
+    # Without the phase that explains a failure, which takes longer than the search.
+    @settings(
+        max_examples=30,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+    )
     @given(schedules(gives_up))
     def never_more_than_the_limit(callers):
         nonlocal falsifying
@@ -142,7 +148,7 @@ def try_many(gives_up, make_limiter):
         return lines
 
 
-# Before the event loop begins: this takes a second or more.
+# Before the event loop begins: this takes a second.
 lines = []
 for heading, gives_up, make_limiter in [
     ("Fixed window, two calls in 100 ms:", SOME_GIVE_UP, FixedWindow),
