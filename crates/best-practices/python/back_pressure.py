@@ -83,42 +83,15 @@ async def newest_dropped(count):
     return await run_stage(queue, put, count, report)
 
 
-async def oldest_dropped(count):
-    """What has waited for longest is dropped."""
-    queue = asyncio.Queue(CAPACITY)
-    report = Report()
-
-    async def put(reading):
-        if queue.full():
-            queue.get_nowait()
-            queue.task_done()
-            report.dropped += 1
-        queue.put_nowait(reading)
-
-    return await run_stage(queue, put, count, report)
-
-
 async def main():
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-
-    async def part(number):
-        await asyncio.sleep(start + number * 5 - loop.time())
-
     print("Unbounded: the queue grows.")
     (await unbounded(7)).print()
 
-    await part(1)
     print("Bounded: the source waits.")
     (await bounded(7)).print()
 
-    await part(2)
     print("Bounded: the newest is dropped.")
     (await newest_dropped(7)).print()
-
-    await part(3)
-    print("Bounded: the oldest is dropped.")
-    (await oldest_dropped(7)).print()
 
 
 asyncio.run(main())

@@ -6,7 +6,6 @@ STEP = 0.1
 class Counter:
     def __init__(self):
         self.count = 0
-        self.lock = asyncio.Lock()
 
 
 async def save(saved):
@@ -53,38 +52,6 @@ def three_jobs():
     return jobs
 
 
-class Server:
-    """Answers five requests at a time, and refuses the others."""
-
-    def __init__(self):
-        self.open = 0
-
-    async def request(self):
-        answered = self.open < 5
-        self.open += 1
-        await asyncio.sleep(STEP if answered else 0)
-        self.open -= 1
-        return answered
-
-
-def print_answered(answers):
-    print(f"answered {answers.count(True)} of {len(answers)}")
-
-
-async def increment(counter):
-    """The mistake: another task may write between the read and the write."""
-    current = counter.count
-    await asyncio.sleep(STEP)
-    counter.count = current + 1
-
-
-async def increment_locked(counter):
-    async with counter.lock:
-        current = counter.count
-        await asyncio.sleep(STEP)
-        counter.count = current + 1
-
-
 async def main():
     print("A forgotten await:")
     saved = Counter()
@@ -101,27 +68,6 @@ async def main():
     print("A timeout around the work alone:")
     finished, late = await timeout_for_work(three_jobs())
     print(f"finished {finished}, late {late}")
-
-    server = Server()
-    print("Twelve requests at once:")
-    print_answered(await asyncio.gather(*[server.request() for _ in range(12)]))
-    print("Five at a time:")
-    limit = asyncio.Semaphore(5)
-
-    async def limited():
-        async with limit:
-            return await server.request()
-
-    print_answered(await asyncio.gather(*[limited() for _ in range(12)]))
-
-    print("Three tasks read a count, wait, and write it:")
-    counter = Counter()
-    await asyncio.gather(*[increment(counter) for _ in range(3)])
-    print(f"count {counter.count}")
-    print("With a lock:")
-    counter = Counter()
-    await asyncio.gather(*[increment_locked(counter) for _ in range(3)])
-    print(f"count {counter.count}")
 
 
 asyncio.run(main())

@@ -1,31 +1,27 @@
 //! Backpressure: the queue before a slow stage grows, blocks the source, or drops items.
 //!
-//! A queue between a source and a slower stage must grow, make the source wait, refuse
-//! the new item, or drop the oldest. The default is `channel(n)` with `send`: the source
-//! waits. A sensor or a live feed cannot wait. Use `try_send` to keep the oldest items,
-//! or `broadcast(n)` with one receiver to keep the newest. `Lagged` says how many were
-//! lost.
+//! A queue between a source and a slower stage must grow, make the source wait, or lose
+//! items. The default is `channel(n)` with `send`: the source waits. A sensor or a live
+//! feed cannot wait: `try_send` drops the new item when the queue is full. To drop the
+//! oldest instead, use `broadcast(n)` with one receiver (`broadcast`).
 //!
-//! Bounds: n items; `broadcast` rounds n up to a power of two.
+//! Bounds: n items wait.
 //!
 //! Trap: `unbounded_channel` and `asyncio.Queue()` never fail: they use more memory, and
 //! items wait ever longer. A task for each item is an unbounded queue as well.
 //!
-//! Trap: `broadcast` needs `T: Clone`, and keeps an unread item until it is overwritten.
+//! In production: `async-channel`'s `force_send` drops the oldest item and returns it.
 //!
-//! In production: `async-channel`'s `force_send` returns the item that it replaces.
-//!
-//! See also: `try_send`, `watch_a_value`, `semaphore`.
+//! See also: `try_send`, `broadcast`, `watch_a_value`, `semaphore`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.put_nowait, asyncio.QueueFull
 
 use std::time::Duration;
 
 use tokio::join;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{broadcast, mpsc};
-use tokio::time::{interval, sleep};
+use tokio::time::sleep;
 
 /// How many readings may wait in a bounded queue.
 pub const CAPACITY: usize = 2;
@@ -133,56 +129,14 @@ pub async fn newest_dropped(count: usize) -> Report {
     Report { dropped, ..report }
 }
 
-/// The oldest reading in the queue is dropped.
-pub async fn oldest_dropped(count: usize) -> Report {
-    // `broadcast::channel` rounds up as well.
-    let capacity = CAPACITY.next_power_of_two();
-    let (queue, mut receiver) = broadcast::channel(capacity);
-    let source = async move {
-        for number in 0..count {
-            let reading = next_reading(number).await;
-            if queue.send(reading).is_err() {
-                return;
-            }
-        }
-        println!("the source is done");
-    };
-    let stage = async {
-        let mut report = Report::default();
-        loop {
-            match receiver.recv().await {
-                Ok(reading) => {
-                    store(reading).await;
-                    // `len` counts the lost readings as well.
-                    report.note(reading, receiver.len().min(capacity));
-                }
-                // The next `recv` goes on with the oldest that is left.
-                Err(RecvError::Lagged(lost)) => report.dropped += lost as usize,
-                Err(RecvError::Closed) => return report,
-            }
-        }
-    };
-    join!(source, stage).1
-}
-
 #[tokio::main]
 async fn main() {
-    // Each part begins at its time, however late the one before it ended.
-    let mut part = interval(Duration::from_secs(5));
-
-    part.tick().await;
     println!("Unbounded: the queue grows.");
     unbounded(7).await.print();
 
-    part.tick().await;
     println!("Bounded: the source waits.");
     bounded(7).await.print();
 
-    part.tick().await;
     println!("Bounded: the newest is dropped.");
     newest_dropped(7).await.print();
-
-    part.tick().await;
-    println!("Bounded: the oldest is dropped.");
-    oldest_dropped(7).await.print();
 }
