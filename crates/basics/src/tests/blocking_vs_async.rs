@@ -1,4 +1,5 @@
-//! The trap, without a race: who waits for the timers, and who takes its place.
+//! The trap, without a race: who waits for the timers, and who takes its place. And what
+//! ends a call that waits for a thread.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::time::sleep;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 const THREADS: usize = 4;
 const LIMIT: Duration = Duration::from_secs(30);
@@ -53,5 +55,33 @@ fn one_blocked_thread_of_four_stops_all_timers_until_other_work_comes() -> io::R
     runtime.spawn(async {});
     is_awake.recv_timeout(LIMIT).expect("the timer fires");
     drop(release);
+    Ok(())
+}
+
+/// What the chapter on threads says of a call that waits for a thread.
+#[test]
+fn abort_removes_a_waiting_call_and_a_timeout_does_not() -> io::Result<()> {
+    for aborts in [false, true] {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().max_blocking_threads(1);
+        let runtime = builder.build()?;
+        let (release, released) = mpsc::channel::<()>();
+        let (ran, has_run) = mpsc::channel();
+        runtime.block_on(async {
+            let first = spawn_blocking(move || released.recv().is_err());
+            let waiting = spawn_blocking(move || ran.send(()));
+            if aborts {
+                waiting.abort();
+            } else {
+                let limit = Duration::from_millis(1);
+                timeout(limit, waiting).await.expect_err("it waits");
+            }
+            drop(release);
+            assert!(first.await.expect("no panic"));
+            // This one comes after the other in the queue.
+            spawn_blocking(|| ()).await.expect("no panic");
+        });
+        assert_eq!(has_run.try_recv().is_ok(), !aborts);
+    }
     Ok(())
 }
