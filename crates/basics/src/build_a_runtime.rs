@@ -7,8 +7,10 @@
 //!
 //! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
 //!
-//! Trap: without `enable_all` a sleep panics, "timers are disabled". In async code,
-//! dropping a runtime panics: call `shutdown_background`.
+//! Trap: Without `enable_all` a sleep panics, "timers are disabled".
+//!
+//! Trap: In async code, dropping a runtime panics, "Cannot drop a runtime in a context
+//! where blocking is not allowed". Call `shutdown_background`.
 //!
 //! See also: `runtime_on_a_thread`, `runtime_per_thread`, `call_async_from_sync`.
 //!
@@ -42,7 +44,6 @@ fn blocking_call(name: &str) {
     println!("The {name} call ends");
 }
 
-/// Uses both flavours: one thread, and one thread for each core.
 pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("One thread, the caller's:");
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -2,7 +2,7 @@
 //!
 //! A future holds the futures that it awaits, so one that awaits its own kind would have
 //! no size. `Box::pin` at the call puts the inner future on the heap. To run all children
-//! at once, collect their futures in a `FuturesUnordered`, or spawn each as a task.
+//! concurrently, collect their futures in a `FuturesUnordered`, or spawn each as a task.
 //!
 //! Trap: without the box, "recursion in an async fn requires boxing".
 //!
@@ -26,14 +26,15 @@ pub struct Folder {
 }
 
 impl Folder {
-    fn new<const N: usize>(name: &'static str, size: u32, folders: [Folder; N]) -> Self {
+    fn new(name: &'static str, size: u32, folders: Vec<Folder>) -> Self {
         Self {
             name,
             size,
-            folders: folders.into(),
+            folders,
         }
     }
 
+    /// Stands for reading a folder: a larger one takes longer.
     async fn read(&self) -> Result<u32, String> {
         sleep(Duration::from_millis(self.size.into())).await;
         if self.name == "secret" {
@@ -53,7 +54,7 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     Ok(total)
 }
 
-/// Reads all folders inside a folder at once. The first error drops the other futures.
+/// Reads all folders inside a folder at the same time. The first error drops the other futures.
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     let inner = folder.folders.iter().map(total_size_at_once);
@@ -74,13 +75,13 @@ fn show(total: Result<u32, String>) {
 
 #[tokio::main]
 async fn main() {
-    let photos = Folder::new("photos", 200, [Folder::new("2026", 100, [])]);
-    let home = Folder::new("home", 100, [photos, Folder::new("music", 250, [])]);
+    let photos = Folder::new("photos", 200, vec![Folder::new("2026", 100, vec![])]);
+    let home = Folder::new("home", 100, vec![photos, Folder::new("music", 250, vec![])]);
 
     println!("One after another:");
     show(total_size(&home).await);
 
     println!("All at once, and one of them is unreadable:");
-    let backup = Folder::new("backup", 50, [Folder::new("secret", 150, [])]);
-    show(total_size_at_once(&Folder::new("disk", 100, [home, backup])).await);
+    let backup = Folder::new("backup", 50, vec![Folder::new("secret", 150, vec![])]);
+    show(total_size_at_once(&Folder::new("disk", 100, vec![home, backup])).await);
 }
