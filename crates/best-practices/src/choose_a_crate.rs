@@ -11,8 +11,8 @@
 //! Trap: `moka` runs a load in the first caller. If that caller is dropped, the next one
 //! starts the load again.
 //!
-//! In production: the clock of `moka` cannot be paused in tests. `governor`'s
-//! `until_ready` waits on the real clock; for its `check`, pass a `FakeRelativeClock`.
+//! In production: the clock of `moka` cannot be paused in tests. `governor` waits on the
+//! real clock; to ask it without a wait in a test, give it a `FakeRelativeClock`.
 //!
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.
 //!

@@ -1,8 +1,9 @@
 //! CPU-bound work, such as primes: off the event loop, on rayon's threads, and cancelled.
 //!
-//! A calculation never awaits, so other tasks on its thread stop. For a single one,
-//! `heavy_computation` is enough. Here a rayon pool has N threads for all of them, its
-//! `into_par_iter` spreads one over all threads, and dropping the call cancels it.
+//! A calculation never awaits, so it stops its thread, and perhaps all timers and sockets
+//! (`blocking_vs_async`). For a single one, `heavy_computation` is enough. Here a rayon
+//! pool has N threads for all of them, its `into_par_iter` spreads one over all threads,
+//! and dropping the call cancels it.
 //!
 //! Bounds: N threads. unbounded: the queue; acquire a permit before `run`.
 //!

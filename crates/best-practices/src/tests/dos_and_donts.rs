@@ -10,7 +10,7 @@ use crate::dos_and_donts::{
     PriceError, closed_by_a_guard, closed_by_hand, price, price_if_sold,
 };
 
-const LIMIT: Duration = Duration::from_millis(50);
+const LIMIT: Duration = Duration::from_millis(100);
 
 #[tokio::test(start_paused = true)]
 async fn together_takes_the_time_of_one() {
