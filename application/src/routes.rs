@@ -21,7 +21,8 @@ const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
 /// The longest note, in characters.
 const MAX_TEXT: usize = 1_000;
 
-/// What the handlers share: handles only, so that a clone is cheap. Each request gets one.
+/// What the handlers share: handles only, so that a clone is cheap. Each request gets
+/// one.
 #[derive(Clone, Debug)]
 pub struct AppState {
     pub store: Store,

@@ -16,8 +16,8 @@ pub struct Settings {
     /// How many calls may wait for the database. Further ones are refused with 503.
     #[arg(long, env = "APP_QUEUE", default_value = "1000")]
     pub queue: NonZeroU16,
-    /// The seconds between a signal and the end of accepting. Meanwhile `/ready` fails, so
-    /// that a load balancer stops sending.
+    /// The seconds between a signal and the end of accepting. Meanwhile `/ready` fails,
+    /// so that a load balancer stops sending.
     #[arg(long, env = "APP_NOTICE", default_value = "0")]
     pub notice: u16,
     /// The seconds that running requests have to end then.

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::error::AppError;
 
-/// Each brings the database to the next version. Append to the list, and never change what
-/// has been released.
+/// Each brings the database to the next version. Append to the list, and never change
+/// what has been released.
 const MIGRATIONS: [&str; 2] = [
     "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT",
     "ALTER TABLE note ADD COLUMN created_at TEXT NOT NULL DEFAULT ''",
@@ -40,16 +40,16 @@ enum Call {
     },
 }
 
-/// A handle of the store. Clones share the connection. The thread ends when it has answered
-/// the last call of the last handle.
+/// A handle of the store. Clones share the connection. The thread ends when it has
+/// answered the last call of the last handle.
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: mpsc::Sender<Call>,
 }
 
 impl Store {
-    /// Opens the database, brings it to the current version, and starts the thread. Returns
-    /// the handle, and a future that waits for the end of the thread.
+    /// Opens the database, brings it to the current version, and starts the thread.
+    /// Returns the handle, and a future that waits for the end of the thread.
     ///
     /// Cancel safe: the thread of a disk that hangs is left behind.
     pub async fn open(
@@ -77,8 +77,8 @@ impl Store {
         Ok((Self { calls }, ended))
     }
 
-    /// Returns the new note when it is on disk. Fails immediately if the queue is full. If
-    /// the future is dropped while it waits, the note is still stored.
+    /// Returns the new note when it is on disk. Fails immediately if the queue is full.
+    /// If the future is dropped while it waits, the note is still stored.
     pub async fn add(&self, text: String) -> Result<Note, AppError> {
         self.call(|reply| Call::Add(text, reply)).await
     }

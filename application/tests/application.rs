@@ -545,7 +545,8 @@ async fn an_old_database_is_migrated_and_a_newer_one_refused() {
     let path = dir.path().join("notes.db");
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch(
-        "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT;
+        "CREATE TABLE note
+         (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT;
          INSERT INTO note (text) VALUES ('old');
          PRAGMA user_version = 1",
     )

@@ -54,7 +54,8 @@ pub async fn total_size(folder: &Folder) -> Result<u32, String> {
     Ok(total)
 }
 
-/// Reads all folders inside a folder at the same time. The first error drops the other futures.
+/// Reads all folders inside a folder concurrently. The first error drops the other
+/// futures.
 pub async fn total_size_at_once(folder: &Folder) -> Result<u32, String> {
     let mut total = folder.read().await?;
     let inner = folder.folders.iter().map(total_size_at_once);

@@ -121,9 +121,13 @@ async fn errors_beyond_the_bound_are_dropped() {
     for _ in 0..1000 {
         detach("failing", &sender, async { Err("too heavy") });
     }
-    while Handle::current().metrics().num_alive_tasks() > 0 {
-        yield_now().await;
-    }
+    let end = async {
+        while Handle::current().metrics().num_alive_tasks() > 0 {
+            yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(30);
+    timeout(limit, end).await.expect("no task waits to report");
     drop(sender);
     let mut received = 0;
     while reports.recv().await.is_some() {
