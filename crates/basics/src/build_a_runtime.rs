@@ -2,7 +2,7 @@
 //!
 //! If you build a runtime, you can keep it, use it again and drop it, like an
 //! `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread, as asyncio
-//! does, and only during `block_on`. `new_multi_thread` has threads of its own, so its
+//! does, and only during `block_on`. `new_multi_thread` has its own threads, so its
 //! tasks run all the time: servers use it. Both have threads for blocking calls.
 //!
 //! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.

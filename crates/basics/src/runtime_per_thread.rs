@@ -37,7 +37,7 @@ pub type Data = Rc<RefCell<HashMap<usize, u32>>>;
 
 type Job = Box<dyn FnOnce(Data) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A thread with a runtime and data of its own.
+/// A thread with its own runtime and data.
 pub struct Shard {
     jobs: mpsc::Sender<Job>,
     thread: thread::JoinHandle<io::Result<()>>,

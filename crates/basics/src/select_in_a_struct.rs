@@ -5,7 +5,7 @@
 //! fields, handle with `self`.
 //!
 //! In Python each source would be a task that calls a method. Two of them may be inside
-//! the object at once; here only one body runs at a time.
+//! the object at the same time; here only one body runs at a time.
 //!
 //! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
 //! as mutable more than once at a time".

@@ -2,7 +2,7 @@
 //!
 //! A fixture is a function that returns a struct, and its teardown is `Drop`. Parametrize
 //! is a loop over a table. In place of patching, pass the dependency: here a URL. Each
-//! test has a thread and a runtime of its own. `flavor = "multi_thread"` gives it several
+//! test has its own thread and runtime. `flavor = "multi_thread"` gives it several
 //! threads; `start_paused = true` skips its waits (`unit_testing`).
 //!
 //! Bounds: the client of a test gives up after its `timeout`. The fake keeps all its
@@ -57,7 +57,7 @@ impl Users {
     }
 }
 
-/// A fixture: an HTTP service on a port of its own, in place of `aioresponses`. It stops
+/// A fixture: an HTTP service on a free port, in place of `aioresponses`. It stops
 /// when it is dropped.
 pub struct FakeService {
     url: String,

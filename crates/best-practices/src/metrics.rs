@@ -112,7 +112,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let (route, outcome) = (self.route, self.outcome);
         self.metrics.in_flight.dec();
-        // A guard of `get_or_create` in a variable would block the next call for ever.
+        // A guard of `get_or_create` in a variable would block the next call forever.
         self.metrics
             .ended
             .get_or_create(&Ended { outcome, route })

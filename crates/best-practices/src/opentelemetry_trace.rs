@@ -4,7 +4,7 @@
 //! header, and the server reads its parent there, as Python's `inject` and `extract` do.
 //! The span of a cancelled request ends too, because it is dropped.
 //!
-//! Trap: a spawned task starts a trace of its own. Add `.in_current_span()`. Python's
+//! Trap: a spawned task starts a separate trace. Add `.in_current_span()`. Python's
 //! `create_task` copies the context. `enter` over an await gives your span to others.
 //!
 //! Trap: the last spans are lost at exit. A global subscriber is never dropped, and so
@@ -36,7 +36,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Returns a subscriber that hands finished spans to the exporter, in batches on a thread
-/// of its own, and the provider that flushes them. At most 2,048 spans wait for the
+/// for them, and the provider that flushes them. At most 2,048 spans wait for the
 /// exporter: further ones are dropped.
 ///
 /// The filter leaves out DEBUG: at that level an exporter that uses HTTP traces itself.
@@ -55,7 +55,7 @@ pub fn traces<E: SpanExporter + 'static>(
     (subscriber, provider)
 }
 
-/// Sends the request in a span of its own, with the `traceparent` of that span.
+/// Sends the request in a separate span, with the `traceparent` of that span.
 ///
 /// # Errors
 ///
