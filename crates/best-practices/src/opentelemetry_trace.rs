@@ -35,8 +35,8 @@ use tracing::{Instrument, Subscriber, field::Empty, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Returns a subscriber that hands finished spans to the exporter, in batches on a thread
-/// for them, and the provider that flushes them. At most 2,048 spans wait for the
+/// Returns a subscriber that hands finished spans to the exporter, in batches and on a
+/// separate thread, and the provider that flushes them. At most 2,048 spans wait for the
 /// exporter: further ones are dropped.
 ///
 /// The filter leaves out DEBUG: at that level an exporter that uses HTTP traces itself.
