@@ -14,6 +14,8 @@
 //!
 //! In production: `tokio-graceful-shutdown` stops trees of subsystems, or one branch.
 //!
+//! Platforms: Windows has no SIGTERM: `Signals` listens for Ctrl-C alone.
+//!
 //! See also: `shutdown_in_three_steps`, `background_services`, `tcp_echo_server`.
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel

@@ -12,6 +12,8 @@
 //! Trap: a terminal that is closed sends SIGHUP as well. A program that only reloads then
 //! keeps running, unseen.
 //!
+//! Platforms: Windows has no SIGHUP. There the program listens for Ctrl-Break.
+//!
 //! See also: `watch_a_value`, `graceful_shutdown`, `write_whole_file`, `json_logs`.
 //!
 //! asyncio: loop.add_signal_handler, asyncio.Condition

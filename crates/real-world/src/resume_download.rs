@@ -14,6 +14,8 @@
 //! Trap: if the server names no length, half a file may look like a whole one. Compare a
 //! checksum before `publish`.
 //!
+//! Platforms: on Windows, `publish` fails while somebody has the target open.
+//!
 //! See also: `download_to_file`, `retry` (with jitter, for many clients).
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.sleep, aiofiles.open, async for

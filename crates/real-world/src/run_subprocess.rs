@@ -11,6 +11,9 @@
 //!
 //! Trap: a dropped `Child` keeps running. `kill_on_drop` kills it, but not its children.
 //!
+//! Platforms: Windows has no SIGTERM, and here no groups and no `spawn_merged`. Only the
+//! program itself is killed, without a grace period.
+//!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate
 
