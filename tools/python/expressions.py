@@ -262,6 +262,7 @@ class Expressions:
         for name, argument, is_keyword, value in rows:
             if is_keyword:
                 has = argument in given and value in ("", ast.unparse(given[argument]))
+                has = has or name == "asyncio.sleep(result=)" and len(values) > 1
             elif argument == "default":
                 has = len(values) > 1
             else:

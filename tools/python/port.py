@@ -199,6 +199,14 @@ def print_text(report, is_markdown):
             if first:
                 also = f" Also {', '.join(filter(None, others))}." if others[0] else ""
                 line(2, f"page {first}: {tables.summary[first]}{also}")
+            clauses = tables.clauses[key]
+            differs = [row for row in clauses if row["verdict"] == "differs"]
+            if differs:
+                many = f"{len(differs)} of {len(clauses)} clauses of asyncio's contract"
+                line(2, f"{many} differ{'s' * (len(differs) == 1)}")
+            for row in differs:
+                if row["port"] in ("silent", "hangs"):
+                    line(3, f"{row['port']}: {row['in_rust']} asyncio: {row['asked']}")
             trap = tables.trap(key, first)
             if trap and trap not in told:
                 line(2, f"trap {trap}")

@@ -55,6 +55,14 @@ class Tables:
         for row in rows("docs/port-patterns.tsv"):
             entry = {"text": row["meaning"], "examples": row["examples"].split()}
             self.entries[row["pattern"]] = {"kind": "pattern", "status": "differs"} | entry
+        # Of each name all clauses of asyncio's contract.
+        self.clauses, asked = defaultdict(list), ""
+        for row in rows("docs/contract.tsv"):
+            # `The same with ...` follows the clause that it is about.
+            is_same = row["clause"].startswith("The same")
+            asked = asked if is_same else row["clause"]
+            row["asked"] = f"{asked} {row['clause']}" if is_same else asked
+            self.clauses[row["name"]].append(row)
         self.types = {"call": {}, "value": {}, "parent": {}, "by name": {}}
         for row in rows("tools/python/port_types.tsv"):
             types = [None if it == "-" else it for it in row["type"].split()]

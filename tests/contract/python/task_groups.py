@@ -247,9 +247,8 @@ def probes():
     yield "task_group.error.behind-the-body", error_behind_a_value()
     yield "task_group.nested.inner-fails", inner_group_fails()
     yield "task_group.nested.caught-between", caught_inside()
-    for counterpart in ["", "@JoinSet"]:
-        clause = f"task_group.child-cancelled.others-go-on{counterpart}"
-        yield clause, child_is_cancelled()
+    for fact in ["by-its-handle", "others-go-on@JoinSet"]:
+        yield f"task_group.child-cancelled.{fact}", child_is_cancelled()
     yield "task_group.cancel.cancels-children", cancelled_from_outside()
     yield "task_group.error.caller-not-cancelled", failed_and_then_used()
     yield "task_group.create_task.after-end-refused", created_after_the_end()

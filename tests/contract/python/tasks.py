@@ -295,7 +295,8 @@ def probes():
     yield "create_task.starts-later", order_of_start()
     for counterpart in ["", "@scope"]:
         yield f"context.task.inherits{counterpart}", context()
-    yield "context.thread.inherits", context_of_thread()
+    for counterpart in ["", "@sync_scope"]:
+        yield f"context.thread.inherits{counterpart}", context_of_thread()
     yield "context.await.is-the-same", context_of_awaited()
     yield "sleep.negative.returns", sleep(-0.5)
     for counterpart in ["@difference", "@saturating_sub"]:

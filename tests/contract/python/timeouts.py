@@ -306,7 +306,8 @@ async def shield(limit):
 
 
 def probes():
-    yield "timeout.expired.after-limit", expires()
+    for counterpart in ["", "@Sleep"]:
+        yield f"timeout.expired.after-limit{counterpart}", expires()
     yield "timeout_at.expired.after-moment", expires_at()
     yield "timeout.expired.false-in-time", in_time()
     yield "timeout.none.no-limit", no_limit()

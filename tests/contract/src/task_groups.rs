@@ -336,7 +336,7 @@ async fn main() {
         "task_group.error.behind-the-body" => error_behind_a_value(),
         "task_group.nested.inner-fails" => inner_group_fails(),
         "task_group.nested.caught-between" => caught_inside(),
-        "task_group.child-cancelled.others-go-on" => child_is_cancelled(true),
+        "task_group.child-cancelled.by-its-handle" => child_is_cancelled(true),
         "task_group.child-cancelled.others-go-on@JoinSet" => child_is_cancelled(false),
         "task_group.cancel.cancels-children" => cancelled_from_outside(),
         "task_group.error.caller-not-cancelled" => failed_and_then_used(),

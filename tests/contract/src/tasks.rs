@@ -260,6 +260,16 @@ async fn context_of_thread() -> String {
     format!("the thread reads {}", inherited.await)
 }
 
+async fn context_of_thread_scope() -> String {
+    let read = || NAME.try_with(|name| *name).unwrap_or("nothing");
+    let passed = NAME.scope("outer", async move {
+        let name = NAME.get();
+        let closure = move || NAME.sync_scope(name, read);
+        tokio::task::spawn_blocking(closure).await.unwrap()
+    });
+    format!("the thread reads {}", passed.await)
+}
+
 async fn context_of_awaited() -> String {
     let read = || NAME.try_with(|name| *name).unwrap_or("nothing");
     let inner = async move { read() };
@@ -355,6 +365,7 @@ async fn main() {
         "context.task.inherits" => context(),
         "context.task.inherits@scope" => context_scope(),
         "context.thread.inherits" => context_of_thread(),
+        "context.thread.inherits@sync_scope" => context_of_thread_scope(),
         "context.await.is-the-same" => context_of_awaited(),
         "sleep.negative.returns" => sleep_float(-0.5),
         "sleep.negative.returns@difference" => sleep_until_next_turn(false),

@@ -9,8 +9,10 @@
 //! differs: a timeout drops a future; in asyncio it cancels a task, which may answer
 
 use std::error::Error as _;
+use std::pin::pin;
 use std::time::Duration;
 
+use tokio::select;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -37,6 +39,15 @@ async fn expires() -> String {
     let start = Instant::now();
     let expired = timeout(millis(100), sleep(millis(500))).await.is_err();
     format!("expired: {expired}, after {}", tenths(start))
+}
+
+async fn expires_sleep() -> String {
+    let (start, mut limit) = (Instant::now(), pin!(sleep(millis(100))));
+    select! {
+        () = &mut limit => {}
+        () = sleep(millis(500)) => {}
+    }
+    format!("expired: {}, after {}", limit.is_elapsed(), tenths(start))
 }
 
 async fn expires_at() -> String {
@@ -392,6 +403,7 @@ async fn shield(limit: Duration) -> String {
 async fn main() {
     try_out! { millis(10_000),
         "timeout.expired.after-limit" => expires(),
+        "timeout.expired.after-limit@Sleep" => expires_sleep(),
         "timeout_at.expired.after-moment" => expires_at(),
         "timeout.expired.false-in-time" => in_time(),
         "timeout.none.no-limit" => no_limit(None),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use catalog::tables;
+use catalog::tables::{self, ApiName, Status};
 use catalog::workspace::Workspace;
 
 const TABLE: &str = "docs/contract.tsv";
@@ -84,50 +84,60 @@ fn the_table_says_what_the_goldens_show() {
 #[test]
 fn each_clause_is_said_or_shown() {
     let workspace = Workspace::open().expect("the workspace opens");
-    let names = tables::read::<tables::ApiName>(&root(), tables::API_NAMES);
-    let names: BTreeSet<String> =
-        names.unwrap().into_iter().map(|it| it.1.name).collect();
+    let names = tables::read::<ApiName>(&root(), tables::API_NAMES);
+    let names = names.expect("the table of names").into_iter();
+    let names: BTreeMap<String, Status> =
+        names.map(|(_, row)| (row.name, row.status)).collect();
     let is_there = |place: &str| match place.strip_prefix("chapter ") {
         Some(chapter) => is_chapter(chapter),
         None if place.contains('/') => workspace.example(place).is_ok(),
         None => ["row", "message", "here", "types"].contains(&place),
     };
     let (mut seen, mut problems) = (BTreeSet::new(), Vec::new());
+    let mut last = String::new();
     for it in clauses() {
-        let mut check = |holds: bool, problem: &str| {
-            if !holds {
-                problems.push(format!("{}: {problem}", it.id));
-            }
-        };
-        check(seen.insert(it.id.clone()), "there twice");
-        check(
-            names.contains(&it.name),
-            "its name is not in the table of names",
-        );
-        check(
-            !it.clause.is_empty() && !it.tests.is_empty(),
-            "says nothing",
-        );
-        check(is_there(&it.said), "what `said` names is not there");
         let ports: &[&str] = match it.verdict.as_str() {
             "same" => &["-"],
             "differs" => &["silent", "hangs", "loud", "looks different"],
             "none" => &["-", "loud"],
             _ => &[],
         };
-        check(
-            ports.contains(&it.port.as_str()),
-            "no such verdict, or not so for a port",
-        );
-        check(
-            (it.verdict == "same") == (it.in_rust == "-"),
-            "`in_rust` is of what differs",
-        );
+        let status = names.get(&it.name);
         let shows = it.probe != "-" || it.said == "types" || it.said.contains('/');
-        check(
-            it.verdict != "same" || shows,
-            "`same`, and nothing shows it",
-        );
+        let (fact, _) = it.id.split_once('@').unwrap_or((&it.id, ""));
+        let follows = fact == last || !it.id.contains('@');
+        for (holds, problem) in [
+            (seen.insert(it.id.clone()), "there twice"),
+            (status.is_some(), "its name is not in the table of names"),
+            (!it.clause.is_empty(), "no clause"),
+            (!it.tests.is_empty(), "no test asks for it"),
+            (is_there(&it.said), "what `said` names is not there"),
+            (
+                ports.contains(&&*it.port),
+                "no such verdict, or not for a port",
+            ),
+            (
+                (it.verdict == "same") == (it.in_rust == "-"),
+                "`in_rust` is of what is not the same",
+            ),
+            (
+                it.verdict != "same" || shows,
+                "nothing shows that it is the same",
+            ),
+            (
+                it.verdict != "differs" || status != Some(&Status::Direct),
+                "it differs, but the table of names calls the counterpart direct",
+            ),
+            (
+                follows || !it.clause.starts_with("The same"),
+                "it does not follow the clause that is the same",
+            ),
+        ] {
+            if !holds {
+                problems.push(format!("{}: {problem}", it.id));
+            }
+        }
+        last = fact.to_owned();
     }
     assert!(problems.is_empty(), "{problems:#?}");
 }
