@@ -63,6 +63,14 @@ async def lock_cancelled_as_released():
     return f"the next waiter gets it: {await within(0.2, second)}"
 
 
+async def lock_locked():
+    lock = Lock()
+    before = yes(lock.locked())
+    async with lock:
+        held = yes(lock.locked())
+    return f"{before}, {held} while it is held, {yes(lock.locked())} after it"
+
+
 async def lock_released_by_another():
     async def release():
         lock.release()
@@ -185,6 +193,16 @@ async def notify_some():
     await notify(condition, 2)
     await asyncio.wait(tasks)
     return f"{one}; then {told(log)}"
+
+
+async def notify_after_a_cancel():
+    condition, log = Condition(), []
+    tasks = await three_waiting(condition, log, ["a"])
+    tasks[0].cancel()
+    tasks = await three_waiting(condition, log, ["b"])
+    await notify(condition, 1)
+    await asyncio.wait(tasks)
+    return told(log)
 
 
 async def notify_too_many():
@@ -312,6 +330,50 @@ async def permit_is_passed_on():
     return f"a waiter gets it: {yes(gets)}; free: {semaphore._value}"
 
 
+async def fourth_waits():
+    semaphore = Semaphore(3)
+    before = yes(semaphore.locked())
+    for _ in range(3):
+        await semaphore.acquire()
+    locked = yes(semaphore.locked())
+    fourth = await within(0.05, semaphore.acquire())
+    return f"locked: {before}, then {locked}; the fourth passes: {fourth}"
+
+
+async def zero_is_locked():
+    return f"locked: {yes(Semaphore(0).locked())}"
+
+
+async def acquiring(semaphore, log, name, times):
+    for _ in range(times):
+        async with semaphore:
+            log.append(name)
+            await asyncio.sleep(0.05)
+
+
+async def they_take_turns():
+    semaphore, log = Semaphore(1), []
+    tasks = []
+    for name in ["a", "b", "c"]:
+        tasks.append(asyncio.create_task(acquiring(semaphore, log, name, 2)))
+        await settle()
+    await asyncio.wait(tasks)
+    return told(log)
+
+
+async def cancelled_is_skipped():
+    semaphore, log = Semaphore(0), []
+    tasks = []
+    for name in ["a", "b", "c"]:
+        tasks.append(asyncio.create_task(acquiring(semaphore, log, name, 1)))
+        await settle()
+    tasks[0].cancel()
+    await settle()
+    semaphore.release()
+    await asyncio.wait(tasks)
+    return told(log)
+
+
 async def permit_of_a_cancelled_holder():
     async def hold():
         async with semaphore:
@@ -349,6 +411,23 @@ async def barrier_of_one():
     await barrier.wait()
     await barrier.wait()
     return "passes twice"
+
+
+async def barrier_twice():
+    async def pass_twice():
+        await barrier.wait()
+        await barrier.wait()
+
+    barrier = Barrier(3)
+    await asyncio.gather(*(pass_twice() for _ in range(3)))
+    return "all pass twice"
+
+
+async def barrier_broken():
+    barrier = Barrier(3)
+    before = yes(barrier.broken)
+    await barrier.abort()
+    return f"broken: {before}, then {yes(barrier.broken)}"
 
 
 async def barrier_numbers():
@@ -405,6 +484,7 @@ def probes():
     yield "lock.acquire.first-come-first-served", lock_in_order()
     yield "lock.acquire.cancelled-leaves-no-trace", lock_cancelled()
     yield "lock.acquire.cancelled-as-released", lock_cancelled_as_released()
+    yield "lock.locked.follows", lock_locked()
     yield "lock.release.by-another-task", lock_released_by_another()
     yield "lock.acquire.not-reentrant", lock_twice()
     yield "lock.error.released", lock_after_an_error()
@@ -416,6 +496,7 @@ def probes():
         yield f"event.set.kept-without-waiter{counterpart}", event_without_waiter()
     yield "event.set.kept-without-waiter@Notify", event_then_waiter()
     yield "condition.notify.wakes-first-n", notify_some()
+    yield "condition.wait.cancelled-leaves-no-trace", notify_after_a_cancel()
     yield "condition.notify.no-more-than-wait", notify_too_many()
     yield "condition.notify_all.wakes-who-wait", notify_all()
     yield "condition.notify.needs-lock", notify_without_lock()
@@ -427,6 +508,10 @@ def probes():
     yield "condition.wait.cancelled-passes-on@wait_for", stock
     yield "condition.notify.wrong-waiter@wait_for", wake_up_of_the_wrong_one()
     yield "condition.wait_for.notifier-gone@watch", notifier_is_gone()
+    yield "semaphore.value.zero-is-locked", zero_is_locked()
+    yield "semaphore.acquire.waits-at-limit", fourth_waits()
+    yield "semaphore.acquire.takes-turns", they_take_turns()
+    yield "semaphore.acquire.cancelled-first-skipped", cancelled_is_skipped()
     yield "semaphore.locked.for-the-woken", locked_for_the_woken()
     yield "semaphore.acquire.cancelled-passes-on", permit_is_passed_on()
     yield "semaphore.acquire.cancelled-holder", permit_of_a_cancelled_holder()
@@ -435,6 +520,8 @@ def probes():
     yield "bounded_semaphore.release.refused@add_permits", bounded
     yield "barrier.parties.zero-refused", barrier_of_none()
     yield "barrier.parties.one-never-waits", barrier_of_one()
+    yield "barrier.wait.all-pass-twice", barrier_twice()
+    yield "barrier.broken.tells", barrier_broken()
     yield "barrier.wait.returns-number", barrier_numbers()
     yield "barrier.wait.cancelled-not-counted", barrier_cancelled()
     yield "barrier.abort.wakes-waiters@run_until_cancelled", barrier_aborted()

@@ -136,6 +136,17 @@ async def inner_group_fails():
     return f"{await errors(body())}; [{told(log)}]"
 
 
+async def outer_child_fails():
+    async def body():
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(fail(0.02))
+            async with asyncio.TaskGroup() as inner:
+                inner.create_task(work(log, "the inner child goes on", 0.1))
+
+    log = []
+    return f"{await errors(body())}; [{told(log)}]"
+
+
 async def caught_inside():
     async def body():
         async with asyncio.TaskGroup() as outer:
@@ -245,6 +256,7 @@ def probes():
     yield "task_group.error.of-the-body", error_of_the_body()
     yield "task_group.error.all-of-a-moment", three_errors()
     yield "task_group.error.behind-the-body", error_behind_a_value()
+    yield "task_group.nested.outer-child-fails", outer_child_fails()
     yield "task_group.nested.inner-fails", inner_group_fails()
     yield "task_group.nested.caught-between", caught_inside()
     for fact in ["by-its-handle", "others-go-on@JoinSet"]:

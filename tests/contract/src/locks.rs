@@ -65,6 +65,16 @@ async fn lock_cancelled_as_released() -> String {
     format!("the next waiter gets it: {second}")
 }
 
+async fn lock_locked() -> String {
+    let lock = Mutex::new(());
+    let before = lock.try_lock().is_err();
+    let guard = lock.lock().await;
+    let held = lock.try_lock().is_err();
+    drop(guard);
+    let after = lock.try_lock().is_err();
+    format!("{before}, {held} while it is held, {after} after it")
+}
+
 async fn lock_released_by_another() -> String {
     let lock = Arc::new(Mutex::new(()));
     let guard = Arc::clone(&lock).lock_owned().await;
@@ -189,6 +199,18 @@ async fn notify_some() -> String {
     condition.notify_one();
     settle().await;
     format!("{one}; then {}", log.told())
+}
+
+async fn notify_after_a_cancel() -> String {
+    let (condition, log) = (Arc::new(Notify::new()), Log::default());
+    let first = waiting(&condition, &log, "a");
+    settle().await;
+    first.abort();
+    waiting(&condition, &log, "b");
+    settle().await;
+    condition.notify_one();
+    settle().await;
+    log.told()
 }
 
 async fn notify_too_many() -> String {
@@ -349,6 +371,62 @@ async fn permit_is_passed_on() -> String {
     format!("a waiter gets it: {third}; free: {free}")
 }
 
+async fn fourth_waits() -> String {
+    let semaphore = Semaphore::new(3);
+    let before = semaphore.available_permits() == 0;
+    let _three = semaphore.acquire_many(3).await;
+    let locked = semaphore.available_permits() == 0;
+    let fourth = timeout(millis(50), semaphore.acquire()).await.is_ok();
+    format!("locked: {before}, then {locked}; the fourth passes: {fourth}")
+}
+
+async fn zero_is_locked() -> String {
+    let semaphore = Semaphore::new(0);
+    format!("locked: {}", semaphore.available_permits() == 0)
+}
+
+/// A task that acquires a permit so often, and notes it.
+fn acquiring(
+    semaphore: &Arc<Semaphore>,
+    log: &Log,
+    name: &'static str,
+    times: u32,
+) -> JoinHandle<()> {
+    let (semaphore, log) = (Arc::clone(semaphore), log.clone());
+    tokio::spawn(async move {
+        for _ in 0..times {
+            let _permit = semaphore.acquire().await;
+            log.note(name);
+            sleep(millis(50)).await;
+        }
+    })
+}
+
+async fn they_take_turns() -> String {
+    let (semaphore, log) = (Arc::new(Semaphore::new(1)), Log::default());
+    for name in ["a", "b", "c"] {
+        acquiring(&semaphore, &log, name, 2);
+        settle().await;
+    }
+    sleep(millis(500)).await;
+    log.told()
+}
+
+async fn cancelled_is_skipped() -> String {
+    let (semaphore, log) = (Arc::new(Semaphore::new(0)), Log::default());
+    let first = acquiring(&semaphore, &log, "a", 1);
+    settle().await;
+    for name in ["b", "c"] {
+        acquiring(&semaphore, &log, name, 1);
+        settle().await;
+    }
+    first.abort();
+    settle().await;
+    semaphore.add_permits(1);
+    sleep(millis(200)).await;
+    log.told()
+}
+
 async fn permit_of_a_cancelled_holder() -> String {
     let semaphore = Arc::new(Semaphore::new(1));
     let own = Arc::clone(&semaphore);
@@ -382,6 +460,29 @@ async fn barrier_of_one() -> String {
     barrier.wait().await;
     barrier.wait().await;
     "passes twice".to_owned()
+}
+
+async fn barrier_twice() -> String {
+    let barrier = Arc::new(Barrier::new(3));
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        let barrier = Arc::clone(&barrier);
+        tasks.push(tokio::spawn(async move {
+            barrier.wait().await;
+            barrier.wait().await;
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    "all pass twice".to_owned()
+}
+
+async fn barrier_broken() -> String {
+    let broken = CancellationToken::new();
+    let before = broken.is_cancelled();
+    broken.cancel();
+    format!("broken: {before}, then {}", broken.is_cancelled())
 }
 
 async fn barrier_numbers() -> String {
@@ -472,6 +573,7 @@ async fn main() {
         "lock.acquire.first-come-first-served" => lock_in_order(),
         "lock.acquire.cancelled-leaves-no-trace" => lock_cancelled(),
         "lock.acquire.cancelled-as-released" => lock_cancelled_as_released(),
+        "lock.locked.follows" => lock_locked(),
         "lock.release.by-another-task" => lock_released_by_another(),
         "lock.acquire.not-reentrant" => lock_twice(),
         "lock.error.released" => lock_after_a_panic(),
@@ -483,6 +585,7 @@ async fn main() {
         "event.set.kept-without-waiter@send_replace" => event_without_waiter(true),
         "event.set.kept-without-waiter@Notify" => event_notify(),
         "condition.notify.wakes-first-n" => notify_some(),
+        "condition.wait.cancelled-leaves-no-trace" => notify_after_a_cancel(),
         "condition.notify.no-more-than-wait" => notify_too_many(),
         "condition.notify_all.wakes-who-wait" => notify_all(),
         "condition.notify.needs-lock" => notify_without_lock(),
@@ -492,6 +595,10 @@ async fn main() {
         "condition.wait.cancelled-passes-on@wait_for" => wake_up_is_passed_on(),
         "condition.notify.wrong-waiter@wait_for" => wake_up_of_the_wrong_one(),
         "condition.wait_for.notifier-gone@watch" => owner_is_gone(),
+        "semaphore.value.zero-is-locked" => zero_is_locked(),
+        "semaphore.acquire.waits-at-limit" => fourth_waits(),
+        "semaphore.acquire.takes-turns" => they_take_turns(),
+        "semaphore.acquire.cancelled-first-skipped" => cancelled_is_skipped(),
         "semaphore.locked.for-the-woken" => locked_for_the_woken(),
         "semaphore.acquire.cancelled-passes-on" => permit_is_passed_on(),
         "semaphore.acquire.cancelled-holder" => permit_of_a_cancelled_holder(),
@@ -499,6 +606,8 @@ async fn main() {
         "bounded_semaphore.release.refused@add_permits" => released_too_often(true),
         "barrier.parties.zero-refused" => barrier_of_none(),
         "barrier.parties.one-never-waits" => barrier_of_one(),
+        "barrier.wait.all-pass-twice" => barrier_twice(),
+        "barrier.broken.tells" => barrier_broken(),
         "barrier.wait.returns-number" => barrier_numbers(),
         "barrier.wait.cancelled-not-counted" => barrier_cancelled(),
         "barrier.abort.wakes-waiters@run_until_cancelled" => barrier_aborted(),

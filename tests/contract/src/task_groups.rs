@@ -199,6 +199,22 @@ async fn inner_group_fails() -> String {
     format!("{}; [{}]", errors(outcome), log.told())
 }
 
+async fn outer_child_fails() -> String {
+    let log = Log::default();
+    let own = log.clone();
+    let outcome = task_group(|outer| async move {
+        outer.spawn(fail(20));
+        let inner = task_group(|inner| async move {
+            inner.spawn(work(own, "the inner child goes on", 100));
+            Ok(())
+        });
+        inner.await.map_err(|errors| errors.0[0])
+    })
+    .await;
+    sleep(millis(150)).await;
+    format!("{}; [{}]", errors(outcome), log.told())
+}
+
 async fn caught_inside() -> String {
     let log = Log::default();
     let own = log.clone();
@@ -334,6 +350,7 @@ async fn main() {
         "task_group.error.of-the-body" => error_of_the_body(),
         "task_group.error.all-of-a-moment" => three_errors(),
         "task_group.error.behind-the-body" => error_behind_a_value(),
+        "task_group.nested.outer-child-fails" => outer_child_fails(),
         "task_group.nested.inner-fails" => inner_group_fails(),
         "task_group.nested.caught-between" => caught_inside(),
         "task_group.child-cancelled.by-its-handle" => child_is_cancelled(true),
