@@ -527,7 +527,7 @@ async fn barrier_aborted() -> String {
     format!("{failed} waiters fail; a later one fails: {later}")
 }
 
-async fn barrier_aborted_last(select: bool) -> String {
+async fn broken_last(select: bool) -> String {
     let mut passed = 0;
     for _ in 0..200 {
         let (barrier, broken) = (Barrier::new(1), CancellationToken::new());
@@ -611,10 +611,8 @@ async fn main() {
         "barrier.wait.returns-number" => barrier_numbers(),
         "barrier.wait.cancelled-not-counted" => barrier_cancelled(),
         "barrier.abort.wakes-waiters@run_until_cancelled" => barrier_aborted(),
-        "barrier.abort.last-party-fails@run_until_cancelled" => {
-            barrier_aborted_last(false)
-        }
-        "barrier.abort.last-party-fails@select" => barrier_aborted_last(true),
+        "barrier.abort.last-party-fails@run_until_cancelled" => broken_last(false),
+        "barrier.abort.last-party-fails@select" => broken_last(true),
         "barrier.reset.wakes-waiters@swap" => barrier_reset(),
     }
 }

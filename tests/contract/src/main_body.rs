@@ -1,5 +1,4 @@
-//! What the body of `main` is: in asyncio a task, here only the future that `block_on`
-//! polls.
+//! What the body of `main` is: in asyncio a task, here the future that `block_on` polls.
 //!
 //! Each clause has a runtime of its own, on a thread of its own.
 //!

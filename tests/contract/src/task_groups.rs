@@ -133,7 +133,7 @@ async fn error_of_a_child() -> String {
     format!("{}; [{}]", errors(outcome), log.told())
 }
 
-async fn error_of_a_child_join_set() -> String {
+async fn error_of_a_child_in_set() -> String {
     let log = Log::default();
     let mut group = JoinSet::new();
     group.spawn(work(log.clone(), "the sibling goes on", 100));
@@ -344,9 +344,7 @@ async fn main() {
         "task_group.create_task.after-an-await" => created_late(),
         "task_group.create_task.by-a-child" => created_by_a_child(),
         "task_group.error.cancels-siblings-and-body" => error_of_a_child(),
-        "task_group.error.cancels-siblings-and-body@JoinSet" => {
-            error_of_a_child_join_set()
-        }
+        "task_group.error.cancels-siblings-and-body@JoinSet" => error_of_a_child_in_set(),
         "task_group.error.of-the-body" => error_of_the_body(),
         "task_group.error.all-of-a-moment" => three_errors(),
         "task_group.error.behind-the-body" => error_behind_a_value(),

@@ -1,5 +1,4 @@
-//! Tasks, their cancellation, `sleep`, `shield`, and the context: what CPython's tests
-//! ask.
+//! Tasks: cancellation, `sleep`, `shield` and the context, as CPython's tests ask for them.
 //!
 //! The counterpart is the handle that `tokio::spawn` returns, unless the clause names
 //! another one behind an `@`. What the body of `main` is, is tried in `main_body`.
