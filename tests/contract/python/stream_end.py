@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from support import run, settle, yes
+from support import run_together, settle, yes
 
 MUCH = 1_000_000
 RECEIVING, BOTH = ["receiving"], ["receiving", "sending"]
@@ -293,6 +293,136 @@ async def end_without_notify():
     return f"hello, then {end}"
 
 
+# Writing.
+
+
+async def nodelay():
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    plain = writer.get_extra_info("socket")
+    told = plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    writer.close()
+    server.close()
+    return f"TCP_NODELAY: {yes(told)}"
+
+
+async def write_then_read(stream):
+    """Writes much and then reads as much."""
+    reader, writer = stream
+    writer.write(b"x" * 10 * MUCH)
+    return len(await reader.readexactly(10 * MUCH))
+
+
+async def both_write_first():
+    ours, theirs = await pair(BOTH)
+    both = await asyncio.gather(write_then_read(ours), write_then_read(theirs))
+    return f"both have read all: {yes(both == [10 * MUCH] * 2)}"
+
+
+async def aborted():
+    (_, writer), (reader, _peer) = await pair()
+    writer.write(b"hello")
+    await settle()
+    writer.transport.abort()
+    try:
+        await reader.read()
+        return "the peer sees the end"
+    except OSError:
+        return "the peer sees a reset"
+
+
+# TLS.
+
+
+def tls_contexts():
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(IDENTITY)
+    return ssl.create_default_context(cafile=IDENTITY), server
+
+
+async def handshake(client, name):
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    failed = asyncio.get_running_loop().create_future()
+
+    class Peer(asyncio.Protocol):
+        def connection_lost(self, exc):
+            if not failed.done():
+                failed.set_result(exc is not None)
+
+    _, server_tls = tls_contexts()
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    accepting = asyncio.create_task(
+        loop.connect_accepted_socket(Peer, theirs, ssl=server_tls)
+    )
+    try:
+        _, writer = await asyncio.open_connection(
+            sock=ours, ssl=client, server_hostname=name
+        )
+        writer.close()
+        told = "accepts"
+    except ssl.SSLError:
+        told = "refuses"
+    try:
+        await accepting
+        server_failed = await failed
+    except OSError:
+        server_failed = True
+    return f"the client {told}, the server fails: {yes(server_failed)}"
+
+
+async def handshake_with(data):
+    client, _ = tls_contexts()
+    ours, theirs = socket.socketpair()
+    theirs.sendall(data)
+    theirs.shutdown(socket.SHUT_WR)
+    try:
+        _, writer = await asyncio.open_connection(
+            sock=ours, ssl=client, server_hostname="localhost"
+        )
+        writer.close()
+        failed = False
+    except OSError:
+        failed = True
+    theirs.close()
+    return f"fails: {yes(failed)}"
+
+
+async def handshake_limit():
+    client, _ = tls_contexts()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            await asyncio.open_connection(
+                sock=ours,
+                ssl=client,
+                server_hostname="localhost",
+                ssl_handshake_timeout=0.1,
+            )
+            return "ends"
+        except OSError:
+            return "times out: true"
+
+
+async def start_tls():
+    """Changes to TLS after a plain line, as SMTP does. Somebody has added a line."""
+    client_tls, server_tls = tls_contexts()
+    (ours, ours_writer), (theirs, theirs_writer) = await pair()
+    ours_writer.write(b"STARTTLS\nMAIL\n")
+
+    async def serve():
+        await theirs.readline()
+        theirs_writer.write(b"go\n")
+        await theirs_writer.start_tls(server_tls)
+        return (await theirs.readline()).decode().strip()
+
+    serving = asyncio.create_task(serve())
+    await ours.readline()
+    await ours_writer.start_tls(client_tls, server_hostname="localhost")
+    ours_writer.write(b"EHLO\n")
+    return f"the first line over TLS is {await serving}"
+
+
 def probes():
     yield "stream.close.delivers-all", close_delivers()
     for counterpart in ["", "@read-to-end"]:
@@ -319,6 +449,22 @@ def probes():
     yield "stream.readexactly.fails-unfinished", readexactly_unfinished()
     yield "stream.read.error-again", error_again()
     yield "stream.read.end-without-notify@tls", end_without_notify()
+    for counterpart in ["", "@set_nodelay"]:
+        yield f"stream.open.nodelay{counterpart}", nodelay()
+    for counterpart in ["", "@join"]:
+        yield f"stream.write.both-sides-first{counterpart}", both_write_first()
+    for counterpart in ["", "@drop"]:
+        yield f"transport.abort.peer-sees-end{counterpart}", aborted()
+    trusting, strangers = tls_contexts()[0], ssl.create_default_context()
+    yield "tls.handshake.trusted", handshake(trusting, "localhost")
+    yield "tls.handshake.unknown-authority", handshake(strangers, "localhost")
+    yield "tls.handshake.wrong-name", handshake(trusting, "example.com")
+    no_tls = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    yield "tls.handshake.no-tls-fails", handshake_with(no_tls)
+    yield "tls.handshake.connection-lost-fails", handshake_with(b"")
+    for counterpart in ["", "@timeout"]:
+        yield f"tls.handshake.limit{counterpart}", handshake_limit()
+    yield "start_tls.plain-bytes-are-dropped", start_tls()
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -327,4 +473,4 @@ with tempfile.TemporaryDirectory() as folder:
     make = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
     make += f" -subj /CN=localhost -addext subjectAltName=DNS:localhost -out {IDENTITY}"
     subprocess.run([*make.split(), "-keyout", IDENTITY], check=True, capture_output=True)
-    run(probes, 10)
+    run_together(probes, 3)

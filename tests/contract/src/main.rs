@@ -9,13 +9,20 @@ extern crate harness as tokio;
 
 // Groups
 mod asyncio_futures;
+mod datagrams;
 mod gather_and_wait;
+mod generators;
 mod locks;
+mod loops;
 mod main_body;
+mod managers;
 mod newer_python;
 mod queue_shutdown;
 mod queues;
+mod servers;
 mod stream_end;
+mod streams;
+mod subprocesses;
 mod task_groups;
 mod tasks;
 mod timeouts;

@@ -25,7 +25,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use crate::support::{millis, settle, try_out};
+use crate::support::{millis, settle, try_together};
 
 /// More than the small buffers of both sides hold.
 const MUCH: usize = 1_000_000;
@@ -55,15 +55,20 @@ async fn pair(small: Small) -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
-async fn tls_pair(
-    small: Small,
-) -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStream>) {
+/// Returns what a client of localhost needs, and its server. The client trusts the server
+/// if it is to.
+fn tls(trusting: bool) -> (TlsConnector, TlsAcceptor) {
     let provider = Arc::new(default_provider());
     let own = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = own.cert.der().clone();
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
     let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
+    if trusting {
+        roots.add(certificate.clone()).unwrap();
+    } else {
+        let other = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        roots.add(other.cert.der().clone()).unwrap();
+    }
     let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -75,12 +80,22 @@ async fn tls_pair(
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
-    let (ours, theirs) = pair(small).await;
-    let name = ServerName::try_from("localhost").unwrap();
-    let connector = TlsConnector::from(Arc::new(client));
-    let acceptor = TlsAcceptor::from(Arc::new(server));
-    let (client, server) =
-        tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
+    (
+        TlsConnector::from(Arc::new(client)),
+        TlsAcceptor::from(Arc::new(server)),
+    )
+}
+
+fn localhost() -> ServerName<'static> {
+    ServerName::try_from("localhost").unwrap()
+}
+
+async fn tls_pair(
+    small: Small,
+) -> (client::TlsStream<TcpStream>, server::TlsStream<TcpStream>) {
+    let ((connector, acceptor), (ours, theirs)) = (tls(true), pair(small).await);
+    let client = connector.connect(localhost(), ours);
+    let (client, server) = tokio::join!(client, acceptor.accept(theirs));
     (client.unwrap(), server.unwrap())
 }
 
@@ -370,9 +385,128 @@ async fn end_without_notify() -> String {
     format!("hello, then {end}")
 }
 
+// Writing.
+
+async fn nodelay(set: bool) -> String {
+    let (stream, _peer) = pair(Small::None).await;
+    if set {
+        stream.set_nodelay(true).unwrap();
+    }
+    format!("TCP_NODELAY: {}", stream.nodelay().unwrap())
+}
+
+/// Writes much and then reads as much.
+async fn write_then_read(mut stream: TcpStream) -> usize {
+    stream.write_all(&vec![b'x'; 10 * MUCH]).await.unwrap();
+    let mut bytes = vec![0; 10 * MUCH];
+    stream.read_exact(&mut bytes).await.unwrap()
+}
+
+async fn both_write_first() -> String {
+    let (ours, theirs) = pair(Small::Both).await;
+    let both = tokio::join!(write_then_read(ours), write_then_read(theirs));
+    format!("both have read all: {}", both == (10 * MUCH, 10 * MUCH))
+}
+
+/// Writes much while it reads as much.
+async fn write_and_read(mut stream: TcpStream) -> usize {
+    let (mut reader, mut writer) = stream.split();
+    let (data, mut bytes) = (vec![b'x'; 10 * MUCH], vec![0; 10 * MUCH]);
+    let (written, read) =
+        tokio::join!(writer.write_all(&data), reader.read_exact(&mut bytes));
+    written.unwrap();
+    read.unwrap()
+}
+
+async fn both_write_and_read() -> String {
+    let (ours, theirs) = pair(Small::Both).await;
+    let both = tokio::join!(write_and_read(ours), write_and_read(theirs));
+    format!("both have read all: {}", both == (10 * MUCH, 10 * MUCH))
+}
+
+async fn aborted(linger: bool) -> String {
+    let (mut stream, mut peer) = pair(Small::None).await;
+    stream.write_all(b"hello").await.unwrap();
+    settle().await;
+    if !linger {
+        stream.set_zero_linger().unwrap();
+    }
+    drop(stream);
+    match peer.read_to_end(&mut Vec::new()).await {
+        Ok(_) => "the peer sees the end",
+        Err(_) => "the peer sees a reset",
+    }
+    .to_owned()
+}
+
+// TLS.
+
+async fn handshake(trusting: bool, name: &'static str) -> String {
+    let ((connector, acceptor), (ours, theirs)) =
+        (tls(trusting), pair(Small::None).await);
+    let client = connector.connect(ServerName::try_from(name).unwrap(), ours);
+    let (client, server) = tokio::join!(client, acceptor.accept(theirs));
+    let told = if client.is_err() {
+        "refuses"
+    } else {
+        "accepts"
+    };
+    // The server has ended its handshake before the client refuses its certificate.
+    let failed = match server {
+        Ok(mut server) if client.is_err() => server.read(&mut [0]).await.is_err(),
+        server => server.is_err(),
+    };
+    format!("the client {told}, the server fails: {failed}")
+}
+
+async fn handshake_with(bytes: &'static [u8]) -> String {
+    let ((connector, _), (ours, mut theirs)) = (tls(true), pair(Small::None).await);
+    let client = tokio::spawn(connector.connect(localhost(), ours));
+    settle().await;
+    theirs.write_all(bytes).await.unwrap();
+    theirs.shutdown().await.unwrap();
+    format!("fails: {}", client.await.unwrap().is_err())
+}
+
+async fn handshake_limit() -> String {
+    let ((connector, _), (ours, _theirs)) = (tls(true), pair(Small::None).await);
+    let client = timeout(millis(100), connector.connect(localhost(), ours)).await;
+    format!("times out: {}", client.is_err())
+}
+
+async fn handshake_without_limit() -> String {
+    let ((connector, _), (ours, _theirs)) = (tls(true), pair(Small::None).await);
+    connector.connect(localhost(), ours).await.unwrap();
+    "ends".to_owned()
+}
+
+/// Changes to TLS after a plain line, as SMTP does. Somebody has added a line.
+async fn start_tls() -> String {
+    let ((connector, acceptor), (mut ours, theirs)) =
+        (tls(true), pair(Small::None).await);
+    ours.write_all(b"STARTTLS\nMAIL\n").await.unwrap();
+    let server = tokio::spawn(async move {
+        let (mut plain, mut line) = (BufReader::new(theirs), String::new());
+        plain.read_line(&mut line).await.unwrap();
+        plain.get_mut().write_all(b"go\n").await.unwrap();
+        let stream = acceptor.accept(plain.into_inner()).await.unwrap();
+        line.clear();
+        BufReader::new(stream).read_line(&mut line).await.unwrap();
+        line
+    });
+    ours.read_exact(&mut [0; 3]).await.unwrap();
+    let mut client = connector.connect(localhost(), ours).await.unwrap();
+    client.write_all(b"EHLO\n").await.unwrap();
+    client.flush().await.unwrap();
+    format!(
+        "the first line over TLS is {}",
+        server.await.unwrap().trim()
+    )
+}
+
 #[tokio::main]
 async fn main() {
-    try_out! { millis(10_000),
+    try_together! { millis(3_000),
         "stream.close.delivers-all" => close_delivers(),
         "stream.close.delivers-with-unread-input" => close_with_unread_input(),
         "stream.close.delivers-with-unread-input@read-to-end" => close_after_reading(),
@@ -397,6 +531,20 @@ async fn main() {
         "stream.readexactly.fails-unfinished" => readexactly_unfinished(),
         "stream.read.error-again" => error_again(),
         "stream.read.end-without-notify@tls" => end_without_notify(),
+        "stream.open.nodelay" => nodelay(false),
+        "stream.open.nodelay@set_nodelay" => nodelay(true),
+        "stream.write.both-sides-first" => both_write_first(),
+        "stream.write.both-sides-first@join" => both_write_and_read(),
+        "transport.abort.peer-sees-end" => aborted(false),
+        "transport.abort.peer-sees-end@drop" => aborted(true),
+        "tls.handshake.trusted" => handshake(true, "localhost"),
+        "tls.handshake.unknown-authority" => handshake(false, "localhost"),
+        "tls.handshake.wrong-name" => handshake(true, "example.com"),
+        "tls.handshake.no-tls-fails" => handshake_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        "tls.handshake.connection-lost-fails" => handshake_with(b""),
+        "tls.handshake.limit" => handshake_without_limit(),
+        "tls.handshake.limit@timeout" => handshake_limit(),
+        "start_tls.plain-bytes-are-dropped" => start_tls(),
     }
 }
 
