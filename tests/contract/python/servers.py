@@ -121,7 +121,8 @@ async def wait_closed():
     between = waiting.done()
     writer.close()
     await waiting
-    return f"before close: {yes(before)}, with a connection: {yes(between)}, after it: true"
+    told = f"before close: {yes(before)}, with a connection: {yes(between)}"
+    return f"{told}, after it: true"
 
 
 async def close_keeps_connections():

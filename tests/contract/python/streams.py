@@ -126,9 +126,10 @@ async def limit_line():
 
 
 async def limit_exact():
-    passes = await refused(fed(b"1234567\n", limit=7).readline())
-    fails = await refused(fed(b"12345678\n", limit=7).readline())
-    return f"one of 7 {'is refused' if passes == 'is refused' else 'passes'}, one of 8 {fails}"
+    seven = await refused(fed(b"1234567\n", limit=7).readline())
+    eight = await refused(fed(b"12345678\n", limit=7).readline())
+    passes = "is refused" if seven == "is refused" else "passes"
+    return f"one of 7 {passes}, one of 8 {eight}"
 
 
 async def limit_next_line():

@@ -1,4 +1,6 @@
-//! Datagrams and pipes: what CPython's tests ask of them, on `UdpSocket` and Tokio's pipes.
+//! Datagrams and pipes: what CPython's tests ask of them, on Tokio's sockets and pipes.
+//!
+//! The counterparts are `UdpSocket`, `UnixDatagram` and `tokio::net::unix::pipe`.
 //!
 //! asyncio: loop.create_datagram_endpoint, asyncio.DatagramProtocol
 //! asyncio: loop.connect_read_pipe, loop.connect_write_pipe, loop.sock_recvfrom

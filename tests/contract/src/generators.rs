@@ -2,7 +2,7 @@
 //!
 //! The counterpart is `stream!`, unless the clause names another one behind an `@`.
 //!
-//! asyncio: async generators, aclose, contextlib.aclosing, anext
+//! asyncio: yield, aclose, contextlib.aclosing, anext, async comprehension
 //! differs: a stream is dropped, runs no line after its current await, and can go on
 
 use std::collections::{BTreeMap, BTreeSet};

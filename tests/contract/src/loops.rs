@@ -1,4 +1,7 @@
-//! Event loop, threads, contexts, signals: what CPython's tests ask of them, on a runtime.
+//! Loop, threads, contexts, signals: what CPython's tests ask of them, on a runtime.
+//!
+//! Callbacks are those of the component `scheduled_callbacks`. Whatever needs a loop of
+//! its own runs in a thread of its own.
 //!
 //! asyncio: asyncio.run, asyncio.Runner, loop.call_later, loop.add_signal_handler
 //! asyncio: asyncio.to_thread, loop.run_in_executor, contextvars.ContextVar
@@ -116,12 +119,12 @@ async fn negative_difference() -> String {
     immediately(sleep(interval - elapsed)).await
 }
 
-async fn negative_difference_saturating() -> String {
+async fn difference_saturating() -> String {
     let (interval, elapsed) = (black_box(millis(10)), black_box(millis(20)));
     immediately(sleep(interval.saturating_sub(elapsed))).await
 }
 
-async fn negative_difference_until() -> String {
+async fn difference_until() -> String {
     let started = Instant::now().checked_sub(millis(20)).unwrap();
     immediately(sleep_until(started + millis(10))).await
 }
@@ -516,8 +519,8 @@ async fn main() {
         "sleep.negative.returns" => negative_delay(),
         "sleep.negative.returns@try_from_secs_f64" => negative_delay_try(),
         "sleep.negative-difference.returns" => negative_difference(),
-        "sleep.negative-difference.returns@saturating_sub" => negative_difference_saturating(),
-        "sleep.negative-difference.returns@sleep_until" => negative_difference_until(),
+        "sleep.negative-difference.returns@saturating_sub" => difference_saturating(),
+        "sleep.negative-difference.returns@sleep_until" => difference_until(),
         "loop.call_soon_threadsafe.wakes" => threadsafe(),
         "loop.close.refuses-callbacks" => handle_of_closed(),
         "run.value-and-error" => run_returns(),

@@ -1,8 +1,7 @@
 //! Servers, connections and sockets: what CPython's tests ask of them, on Tokio's types.
 //!
-//! The counterpart of a server is the component `servers`, unless the clause names another
-//! one behind an `@`. `start_server.host` and the Unix sockets are tried both ways: plain,
-//! and with the component.
+//! The counterpart of a server is the component `servers`. Hosts and Unix sockets are
+//! tried twice: on Tokio's own listeners, and behind an `@` with a component.
 //!
 //! asyncio: asyncio.start_server, asyncio.Server, loop.add_reader, loop.sock_recv
 //! asyncio: asyncio.start_unix_server, loop.create_connection, loop.sendfile

@@ -540,7 +540,7 @@ async fn main() {
         "tls.handshake.trusted" => handshake(true, "localhost"),
         "tls.handshake.unknown-authority" => handshake(false, "localhost"),
         "tls.handshake.wrong-name" => handshake(true, "example.com"),
-        "tls.handshake.no-tls-fails" => handshake_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        "tls.handshake.no-tls-fails" => handshake_with(b"HTTP/1.1 400\r\n\r\n"),
         "tls.handshake.connection-lost-fails" => handshake_with(b""),
         "tls.handshake.limit" => handshake_without_limit(),
         "tls.handshake.limit@timeout" => handshake_limit(),

@@ -184,7 +184,7 @@ async fn readline_cancelled() -> String {
     format!("{line:?}")
 }
 
-async fn readline_cancelled_lines() -> String {
+async fn cancelled_lines() -> String {
     let (mut writer, reader) = open();
     let mut lines = reader.lines();
     writer.write_all(b"hel").await.unwrap();
@@ -195,7 +195,7 @@ async fn readline_cancelled_lines() -> String {
     format!("{:?}", line + "\n")
 }
 
-async fn readline_cancelled_until() -> String {
+async fn cancelled_until() -> String {
     let (mut writer, mut reader) = open();
     writer.write_all(b"hel").await.unwrap();
     let mut line = Vec::new();
@@ -316,7 +316,7 @@ async fn records(
         .map(|record| record.map(|record| shown(&record)))
 }
 
-async fn limit_readuntil_codec() -> String {
+async fn limit_codec() -> String {
     let record = records(&long(b';'), b";").await.next().await.unwrap();
     refused(record.map(|record| record.len()))
 }
@@ -462,7 +462,7 @@ async fn readexactly_cancelled() -> String {
     shown(&bytes)
 }
 
-async fn readexactly_cancelled_buffer() -> String {
+async fn readexactly_kept() -> String {
     let (mut writer, mut reader) = open();
     writer.write_all(b"hel").await.unwrap();
     let mut buffer = BytesMut::new();
@@ -495,8 +495,8 @@ async fn main() {
         "stream.readline.any-bytes" => readline_no_text(),
         "stream.readline.any-bytes@read_until" => readline_no_text_bytes(),
         "stream.readline.cancelled-loses-nothing" => readline_cancelled(),
-        "stream.readline.cancelled-loses-nothing@next_line" => readline_cancelled_lines(),
-        "stream.readline.cancelled-loses-nothing@read_until" => readline_cancelled_until(),
+        "stream.readline.cancelled-loses-nothing@next_line" => cancelled_lines(),
+        "stream.readline.cancelled-loses-nothing@read_until" => cancelled_until(),
         "stream.for.lines-with-ends" => for_line(),
         "stream.limit.long-line-refused" => limit_line(),
         "stream.limit.long-line-refused@LinesCodec" => limit_line_codec(),
@@ -505,7 +505,7 @@ async fn main() {
         "stream.limit.next-line-is-read@skip-one-None" => limit_go_on(),
         "stream.limit.each-line-alone@take" => limit_take(),
         "stream.limit.long-record-refused" => limit_readuntil(),
-        "stream.limit.long-record-refused@AnyDelimiterCodec" => limit_readuntil_codec(),
+        "stream.limit.long-record-refused@AnyDelimiterCodec" => limit_codec(),
         "stream.limit.not-for-readexactly" => limit_readexactly(),
         "stream.readuntil.one-byte" => readuntil(),
         "stream.readuntil.two-bytes" => readuntil_last_byte(),
@@ -518,6 +518,6 @@ async fn main() {
         "stream.readexactly.gives-n" => readexactly(),
         "stream.readexactly.error-has-part@read_buf" => readexactly_partial(),
         "stream.readexactly.cancelled-loses-nothing" => readexactly_cancelled(),
-        "stream.readexactly.cancelled-loses-nothing@read_buf" => readexactly_cancelled_buffer(),
+        "stream.readexactly.cancelled-loses-nothing@read_buf" => readexactly_kept(),
     }
 }

@@ -105,7 +105,7 @@ async fn communicate_gone() -> String {
     }
 }
 
-async fn communicate_gone_component() -> String {
+async fn communicate_gone_run() -> String {
     let mut command = sh("exit 0");
     let run = run_to_end(&mut command, vec![b'x'; MUCH], LIMITS, |_| {});
     format!("ends with {}", end(run.await.unwrap()))
@@ -451,7 +451,7 @@ async fn main() {
         "process.communicate.input-and-output" => communicate(),
         "process.communicate.closes-stdin" => communicate_nothing(),
         "process.communicate.ignores-broken-pipe" => communicate_gone(),
-        "process.communicate.ignores-broken-pipe@run_to_end" => communicate_gone_component(),
+        "process.communicate.ignores-broken-pipe@run_to_end" => communicate_gone_run(),
         "process.stdin.write-fails-if-child-is-gone" => stdin_gone(),
         "process.shell.exit-code" => shell(),
         "process.returncode.minus-signal" => returncode_killed(),
