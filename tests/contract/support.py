@@ -4,6 +4,8 @@ import asyncio
 
 # After this time a probe counts as hanging.
 HANGS = 1
+# None of the clauses that are tried together hangs, however busy the machine is.
+NEVER = 30
 lines = []
 
 
@@ -48,7 +50,7 @@ def run_together(probes, moment):
     async def main():
         start = now()
         clauses = list(probes())
-        told = await asyncio.gather(*(tell(probe, 2 * HANGS) for _, probe in clauses))
+        told = await asyncio.gather(*(tell(probe, NEVER) for _, probe in clauses))
         await asyncio.sleep(start + moment - now())
         for (clause, _), text in zip(clauses, told):
             print(f"{clause}: {text}")

@@ -83,13 +83,13 @@ async def failing_callback():
 async def negative_delay():
     start = now()
     await asyncio.sleep(-1.0)
-    return f"returns immediately: {yes(now() - start < 0.5)}"
+    return f"returns immediately: {yes(now() - start < 5)}"
 
 
 async def negative_difference():
     start = now()
     await asyncio.sleep(0.010 - 0.020)
-    return f"returns immediately: {yes(now() - start < 0.5)}"
+    return f"returns immediately: {yes(now() - start < 5)}"
 
 
 async def threadsafe():
@@ -260,7 +260,7 @@ async def queued_call(stop):
     """Whether a call runs that waits for a thread when its caller gives up."""
     loop, called = asyncio.get_running_loop(), []
     with ThreadPoolExecutor(1) as threads:
-        first = loop.run_in_executor(threads, time.sleep, 0.2)
+        first = loop.run_in_executor(threads, time.sleep, 0.5)
         second = loop.run_in_executor(threads, called.append, 1)
         await stop(second)
         await first
@@ -304,7 +304,7 @@ async def started_call_stays():
         done.set()
 
     await time_out(asyncio.create_task(asyncio.to_thread(work)))
-    await asyncio.to_thread(done.wait, 1)
+    await asyncio.to_thread(done.wait, 30)
     return f"ends its work: {yes(done.is_set())}"
 
 

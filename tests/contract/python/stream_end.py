@@ -148,7 +148,7 @@ async def wait_closed_waits():
     peer[1].transport.pause_reading()
 
     async def answer():
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         peer[1].transport.resume_reading()
 
     answering = asyncio.create_task(answer())

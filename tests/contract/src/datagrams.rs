@@ -6,6 +6,8 @@
 //! asyncio: loop.connect_read_pipe, loop.connect_write_pipe, loop.sock_recvfrom
 //! differs: a type accepts one kind of socket or file, and a task sees what it awaits
 
+#![cfg(unix)]
+
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -7,6 +7,8 @@
 //! asyncio: asyncio.to_thread, loop.run_in_executor, contextvars.ContextVar
 //! differs: a runtime drops what is left, and a task has nothing of its creator
 
+#![cfg(unix)]
+
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::panic::{self, AssertUnwindSafe};
@@ -101,7 +103,7 @@ async fn failing_callback() -> String {
 async fn immediately(sleeping: impl Future<Output = ()>) -> String {
     let start = Instant::now();
     sleeping.await;
-    format!("returns immediately: {}", start.elapsed() < millis(500))
+    format!("returns immediately: {}", start.elapsed() < millis(5000))
 }
 
 async fn negative_delay() -> String {
@@ -328,7 +330,7 @@ where
             .build()
             .unwrap();
         runtime.block_on(async move {
-            let first = spawn_blocking(|| thread::sleep(millis(200)));
+            let first = spawn_blocking(|| thread::sleep(millis(500)));
             stop(spawn_blocking(move || own.store(true, Ordering::SeqCst))).await;
             first.await.unwrap();
             spawn_blocking(|| {}).await.unwrap();
@@ -351,7 +353,7 @@ async fn queued_call_component() -> String {
     let (pool, called) = (BlockingPool::new(1), Arc::new(AtomicBool::new(false)));
     let (first, own) = (pool.clone(), Arc::clone(&called));
     let first =
-        tokio::spawn(async move { first.run(|| thread::sleep(millis(200))).await });
+        tokio::spawn(async move { first.run(|| thread::sleep(millis(500))).await });
     settle().await;
     let second = pool.run(move || own.store(true, Ordering::SeqCst));
     assert!(timeout(millis(50), second).await.is_err());
@@ -368,7 +370,7 @@ async fn started_call_stays() -> String {
         own.notify_one();
     }))
     .await;
-    let ended = timeout(millis(1000), done.notified()).await.is_ok();
+    let ended = timeout(millis(30_000), done.notified()).await.is_ok();
     format!("ends its work: {ended}")
 }
 
@@ -466,7 +468,7 @@ async fn received(kind: SignalKind, raised: Signal, count: usize) -> usize {
     let mut signals = signal(kind).unwrap();
     spawn_blocking(move || raise(raised, count)).await.unwrap();
     let mut called = 0;
-    while timeout(millis(100), signals.recv()).await.is_ok() {
+    while timeout(millis(300), signals.recv()).await.is_ok() {
         called += 1;
     }
     called
@@ -487,7 +489,7 @@ async fn signal_two_handlers() -> String {
     spawn_blocking(|| raise(Signal::HUP, 1)).await.unwrap();
     let mut called = 0;
     for mut handler in handlers {
-        called += usize::from(timeout(millis(100), handler.recv()).await.is_ok());
+        called += usize::from(timeout(millis(300), handler.recv()).await.is_ok());
     }
     format!("{called} of 2 handlers are called")
 }
