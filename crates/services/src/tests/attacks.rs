@@ -528,13 +528,24 @@ impl Siege {
         let cuts = times(2, 200);
         for round in 0..cuts {
             self.in_a_job(round, None).await;
-            self.proxy.cut(1);
+            match round % 2 {
+                0 => self.proxy.cut(1),
+                _ => self.proxy.cut_within(1),
+            }
             while self.proxy.left() > 0 {
                 sleep(TICK).await;
             }
         }
-        self.end("a connection is cut instead of a reply", cuts)
+        self.end("a connection is cut instead of a reply, or in it", cuts)
             .await;
+
+        let slow = times(2, 50);
+        self.proxy.slow(10);
+        for round in 0..slow {
+            self.in_a_job(round, None).await;
+        }
+        self.proxy.slow(0);
+        self.end("each packet takes 10 ms", slow).await;
 
         let silences = times(1, 20);
         for round in 0..silences {

@@ -3,14 +3,16 @@
 use std::env;
 use std::future::pending;
 use std::process;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use servers::{Kind, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 #[path = "../../../../tools/runner/support.rs"]
@@ -73,12 +75,23 @@ pub fn times(quick: u32, full: u32) -> u32 {
     }
 }
 
-/// Stands between clients and a server: cuts connections, and lets them go silent.
+/// Stands between clients and a server: cuts connections, slows them, and lets them go
+/// silent.
 pub struct CuttingProxy {
     url: String,
-    cuts: Arc<AtomicU32>,
+    faults: Arc<Faults>,
     silences: watch::Sender<()>,
     _serving: AbortOnDropHandle<()>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// How many replies are still to be lost.
+    cuts: AtomicU32,
+    /// Half of each lost reply comes.
+    halves: AtomicBool,
+    /// How many milliseconds each packet takes.
+    delay: AtomicU32,
 }
 
 impl CuttingProxy {
@@ -89,22 +102,23 @@ impl CuttingProxy {
         let server = server.rsplit('@').next().unwrap_or(server).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
-        let cuts = Arc::new(AtomicU32::new(0));
+        let faults = Arc::<Faults>::default();
         let silences = watch::Sender::new(());
-        let (target, left) = (server.clone(), Arc::clone(&cuts));
+        let (target, shared) = (server.clone(), Arc::clone(&faults));
         let silence = silences.clone();
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let (server, left) = (target.clone(), Arc::clone(&left));
+                let (server, faults) = (target.clone(), Arc::clone(&shared));
                 let silence = silence.subscribe();
-                connections
-                    .spawn(async move { forward(client, &server, &left, silence).await });
+                connections.spawn(async move {
+                    forward(client, &server, &faults, silence).await
+                });
             }
         });
         Self {
             url: url.replace(&server, &address.to_string()),
-            cuts,
+            faults,
             silences,
             _serving: AbortOnDropHandle::new(serving),
         }
@@ -117,7 +131,19 @@ impl CuttingProxy {
     /// So many times, the server gets a request, and the connection is cut instead of the
     /// reply.
     pub fn cut(&self, replies: u32) {
-        self.cuts.store(replies, Relaxed);
+        self.faults.halves.store(false, Relaxed);
+        self.faults.cuts.store(replies, Relaxed);
+    }
+
+    /// As [`cut`](Self::cut), in the middle of the reply.
+    pub fn cut_within(&self, replies: u32) {
+        self.faults.halves.store(true, Relaxed);
+        self.faults.cuts.store(replies, Relaxed);
+    }
+
+    /// From now on each packet takes so many milliseconds.
+    pub fn slow(&self, millis: u32) {
+        self.faults.delay.store(millis, Relaxed);
     }
 
     /// From now on the open connections carry nothing, and are not closed, as after a
@@ -128,14 +154,20 @@ impl CuttingProxy {
 
     /// How many of them are still to come.
     pub fn left(&self) -> u32 {
-        self.cuts.load(Relaxed)
+        self.faults.cuts.load(Relaxed)
+    }
+}
+
+impl Faults {
+    fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay.load(Relaxed).into())
     }
 }
 
 async fn forward(
     mut client: TcpStream,
     server: &str,
-    cuts: &AtomicU32,
+    faults: &Faults,
     mut silence: watch::Receiver<()>,
 ) -> Option<()> {
     let mut server = TcpStream::connect(server).await.ok()?;
@@ -145,12 +177,17 @@ async fn forward(
             Ok(()) = silence.changed() => return pending().await,
             size = client.read(&mut request) => {
                 let size = size.ok().filter(|size| *size > 0)?;
+                sleep(faults.delay()).await;
                 server.write_all(&request[..size]).await.ok()?;
             }
             size = server.read(&mut reply) => {
                 let size = size.ok().filter(|size| *size > 0)?;
+                sleep(faults.delay()).await;
                 let less = |left: u32| left.checked_sub(1);
-                if cuts.fetch_update(Relaxed, Relaxed, less).is_ok() {
+                if faults.cuts.fetch_update(Relaxed, Relaxed, less).is_ok() {
+                    if faults.halves.load(Relaxed) {
+                        client.write_all(&reply[..size / 2]).await.ok()?;
+                    }
                     return None;
                 }
                 client.write_all(&reply[..size]).await.ok()?;
