@@ -10,9 +10,15 @@ extern crate harness as tokio;
 mod pg_pool;
 mod pg_tls;
 mod pg_transaction;
+mod pg_optimistic_update;
 mod pg_copy;
+mod pg_migrations;
+
+// Jobs and events on PostgreSQL
 mod pg_job_queue;
+mod pg_worker;
 mod pg_outbox;
+mod pg_idempotency_key;
 mod pg_listen;
 mod pg_leader;
 
@@ -30,6 +36,7 @@ mod nats_key_value;
 
 // MySQL and MariaDB
 mod mysql_pool;
+mod mysql_transaction;
 
 // From process to process
 mod grpc_calls;

@@ -1,0 +1,362 @@
+//! Run workers over a job queue in PostgreSQL: N at the same time, and a graceful stop.
+//!
+//! The table is that of `pg_job_queue`. A worker extends its lease while it works, and
+//! completes the job in the transaction that writes the result. LISTEN wakes an idle
+//! worker. If a notification is lost, `poll` finds the job. After `stop`, running jobs
+//! are finished. Celery and arq do this in a program of their own; here it is part of
+//! yours.
+//!
+//! Bounds: `concurrency` jobs, and `max_runtime` for each. The pool needs as many
+//! connections, and one more is for LISTEN.
+//!
+//! Trap: A job that is claimed in a transaction stays locked while it runs. If that
+//! connection goes silent, nobody gets the job. Claim it in its own statement.
+//!
+//! In production: `apalis` with `apalis-postgres`. The job of a killed worker waits five
+//! minutes there, unless you set `heartbeat_interval`.
+//!
+//! See also: `pg_job_queue`, `pg_listen`, `pg_pool`, `job_workers`.
+//!
+//! asyncio: asyncio.TaskGroup, asyncio.Event, asyncio.wait_for
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{GenericClient, Pool, Transaction};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio::{join, select};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A worker hears of the job when the transaction is committed.
+const ENQUEUE: &str = "
+    WITH added AS (
+        INSERT INTO jobs (payload, due) VALUES ($1, statement_timestamp()) RETURNING id
+    )
+    SELECT id, pg_notify('jobs', '')::TEXT FROM added";
+
+/// Claims the next job, or buries it if its last lease expired.
+const CLAIM: &str = "
+    WITH next AS (
+        SELECT id, state = 'running' AND attempt >= $2 AS is_dead FROM jobs
+        WHERE due <= statement_timestamp()
+        ORDER BY due, id LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE jobs SET
+        state = CASE WHEN is_dead THEN 'dead' ELSE 'running' END,
+        attempt = CASE WHEN is_dead THEN attempt ELSE attempt + 1 END,
+        error = CASE WHEN is_dead THEN 'the lease expired' ELSE error END,
+        due = CASE WHEN is_dead THEN NULL
+            ELSE statement_timestamp() + $1::FLOAT8 * INTERVAL '1 s' END
+    FROM next WHERE jobs.id = next.id
+    RETURNING jobs.id, payload, attempt, is_dead";
+
+/// Changes no row if the job has been claimed again.
+const CHANGE: &str = "
+    UPDATE jobs SET state = $3, error = $5,
+        due = statement_timestamp() + $4::FLOAT8 * INTERVAL '1 s'
+    WHERE id = $1 AND attempt = $2 AND state = 'running'";
+
+/// How long the job that is due longest has been waiting, in seconds.
+const LAG: &str = "
+    SELECT coalesce(extract(EPOCH FROM statement_timestamp() - min(due)), 0)::FLOAT8
+    FROM jobs WHERE due <= statement_timestamp() AND state = 'waiting'";
+
+/// Any error that can move to another thread. `?` converts every other error into it.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// A claimed job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub id: i64,
+    pub payload: String,
+    /// Counts from 1.
+    pub attempt: i32,
+}
+
+/// What is done with a job.
+pub trait Handler: Send + Sync + 'static {
+    type Output: Send + 'static;
+
+    /// Does the work. Without a transaction, as it may take long.
+    fn work(
+        &self,
+        job: &Job,
+    ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// Writes the result, in the transaction that completes the job.
+    fn store(
+        &self,
+        db: &Transaction<'_>,
+        job: &Job,
+        output: Self::Output,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Logs a failed attempt, or an error of the server. The worker keeps running.
+    fn report(&self, error: Failure);
+}
+
+/// The settings of one process. Other processes may work on the same table.
+#[derive(Debug)]
+pub struct Worker<H> {
+    /// With `RecyclingMethod::Verified` and a `recycle_timeout`, so that a connection
+    /// that went silent is replaced.
+    pub pool: Pool,
+    pub handler: H,
+    /// How many jobs run at the same time.
+    pub concurrency: usize,
+    /// How long a claim holds. It is extended after each third of this time.
+    pub lease: Duration,
+    /// A handler that runs for longer is aborted, and its attempt fails.
+    pub max_runtime: Duration,
+    /// After this many attempts a job is dead.
+    pub max_attempts: i32,
+    /// The pause after a failed attempt.
+    pub backoff: Duration,
+    /// How often an idle worker looks for jobs: after a backoff, or an expired lease.
+    pub poll: Duration,
+}
+
+/// Adds a job, and returns its id.
+pub async fn enqueue(db: &impl GenericClient, payload: &str) -> Result<i64, Failure> {
+    Ok(db.query_one(ENQUEUE, &[&payload]).await?.get(0))
+}
+
+impl<H: Handler> Worker<H> {
+    /// Works until `stop` is cancelled; then finishes the running jobs. `config` is for
+    /// the connection that listens.
+    ///
+    /// Dropping the future aborts the jobs. Each is claimed again after its lease.
+    pub async fn run(self: Arc<Self>, config: Config, stop: CancellationToken) {
+        let wake = Arc::new(Notify::new());
+        let mut slots = JoinSet::new();
+        for _ in 0..self.concurrency {
+            let slot = Arc::clone(&self).slot(Arc::clone(&wake), stop.clone());
+            slots.spawn(slot);
+        }
+        select! {
+            _ = slots.join_all() => {}
+            never = self.listen(&config, &wake) => match never {},
+        }
+    }
+
+    /// Returns how long the oldest due job has been waiting: a metric to watch.
+    pub async fn lag(&self) -> Result<Duration, Failure> {
+        let row = self.pool.get().await?.query_one(LAG, &[]).await?;
+        Ok(Duration::from_secs_f64(row.get(0)))
+    }
+
+    async fn listen(&self, config: &Config, wake: &Notify) -> Infallible {
+        loop {
+            if let Ok((client, mut connection)) = config.connect(NoTls).await {
+                let hear = async {
+                    let mut next =
+                        async || poll_fn(|it| connection.poll_message(it)).await;
+                    while let Some(Ok(message)) = next().await {
+                        if let AsyncMessage::Notification(_) = message {
+                            wake.notify_one();
+                        }
+                    }
+                };
+                let _ended = join!(client.batch_execute("LISTEN jobs"), hear);
+            }
+            // Until then the worker polls.
+            sleep(self.poll).await;
+        }
+    }
+
+    async fn slot(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.in_time(self.claim()).await {
+                Ok(Some(job)) => {
+                    // More jobs may be due, and this slot is busy now.
+                    wake.notify_one();
+                    if let Err(error) = self.attend(&job).await {
+                        self.handler.report(error);
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => self.handler.report(error),
+            }
+            select! {
+                () = wake.notified() => {}
+                () = sleep(self.poll) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Limits a call to the lease: the connection may be silent.
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        timeout(self.lease, call).await?
+    }
+
+    /// In its own statement, so that the claim is committed.
+    async fn claim(&self) -> Result<Option<Job>, Failure> {
+        let client = self.pool.get().await?;
+        let claim = client.prepare_cached(CLAIM).await?;
+        let values: [&(dyn ToSql + Sync); 2] =
+            [&self.lease.as_secs_f64(), &self.max_attempts];
+        while let Some(row) = client.query_opt(&claim, &values).await? {
+            if !row.get::<_, bool>("is_dead") {
+                return Ok(Some(Job {
+                    id: row.get("id"),
+                    payload: row.get("payload"),
+                    attempt: row.get("attempt"),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs the handler, and extends the lease while it runs.
+    async fn attend(self: &Arc<Self>, job: &Job) -> Result<(), Failure> {
+        let (worker, copy) = (Arc::clone(self), job.clone());
+        // In a task, so that a panic ends this attempt and not the worker.
+        let mut task = AbortOnDropHandle::new(tokio::spawn(async move {
+            timeout(worker.max_runtime, worker.handler.work(&copy)).await?
+        }));
+        let third = self.lease / 3;
+        let mut extended = Instant::now();
+        let result = loop {
+            if let Ok(joined) = timeout(third, &mut task).await {
+                break joined.unwrap_or_else(|panic| Err(panic.into()));
+            }
+            let now = Instant::now();
+            let extending = self.set(job, "running", Some(self.lease), None);
+            match timeout(third, extending).await {
+                Ok(Ok(true)) => extended = now,
+                Ok(Ok(false)) => return Err("the lease was lost".into()),
+                // The server may be back before the lease expires.
+                _ if extended.elapsed() + third < self.lease => {}
+                _ => return Err("the lease could not be extended".into()),
+            }
+        };
+        let stored = match result {
+            Ok(output) => self.in_time(self.complete(job, output)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &stored {
+            let retry = (job.attempt < self.max_attempts).then_some(self.backoff);
+            let state = retry.map_or("dead", |_| "waiting");
+            let text = error.to_string().replace('\0', " ");
+            let failing = self.set(job, state, retry, Some(&text));
+            self.in_time(failing).await?;
+        }
+        stored
+    }
+
+    async fn complete(&self, job: &Job, output: H::Output) -> Result<(), Failure> {
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        if !change(&transaction, job, "done", None, None).await? {
+            return Err("the lease was lost".into());
+        }
+        self.handler.store(&transaction, job, output).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn set(
+        &self,
+        job: &Job,
+        state: &str,
+        due: Option<Duration>,
+        error: Option<&str>,
+    ) -> Result<bool, Failure> {
+        change(&self.pool.get().await?, job, state, due, error).await
+    }
+}
+
+/// Returns whether this attempt still has the job.
+async fn change(
+    db: &impl GenericClient,
+    job: &Job,
+    state: &str,
+    due: Option<Duration>,
+    error: Option<&str>,
+) -> Result<bool, Failure> {
+    let due = due.map(|due| due.as_secs_f64());
+    let values: [&(dyn ToSql + Sync); 5] = [&job.id, &job.attempt, &state, &due, &error];
+    let change = db.prepare_cached(CHANGE).await?;
+    Ok(db.execute(&change, &values).await? == 1)
+}
+
+/// Measures its arguments, as jobs: `cargo run -- tea cake`. The table is that of
+/// `pg_job_queue`.
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    struct Lengths(CancellationToken);
+    impl Handler for Lengths {
+        type Output = usize;
+        async fn work(&self, job: &Job) -> Result<usize, Failure> {
+            Ok(job.payload.len())
+        }
+        async fn store(
+            &self,
+            _db: &Transaction<'_>,
+            job: &Job,
+            length: usize,
+        ) -> Result<(), Failure> {
+            println!("{} has {length} letters", job.payload);
+            if job.payload == "stop" {
+                self.0.cancel();
+            }
+            Ok(())
+        }
+        fn report(&self, error: Failure) {
+            eprintln!("{error}");
+        }
+    }
+    let url = std::env::var("DATABASE_URL");
+    let url =
+        url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
+    let config: Config = url.parse()?;
+    let verified = deadpool_postgres::ManagerConfig {
+        recycling_method: deadpool_postgres::RecyclingMethod::Verified,
+    };
+    let manager =
+        deadpool_postgres::Manager::from_config(config.clone(), NoTls, verified);
+    let pool = Pool::builder(manager)
+        .max_size(4)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .recycle_timeout(Some(Duration::from_secs(5)))
+        .build()?;
+    let client = pool.get().await?;
+    let table = "CREATE TABLE IF NOT EXISTS jobs (
+        id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, payload TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'waiting', attempt INT NOT NULL DEFAULT 0,
+        due TIMESTAMPTZ, error TEXT)";
+    client.batch_execute(table).await?;
+    for payload in std::env::args().skip(1) {
+        enqueue(&client, &payload).await?;
+    }
+    enqueue(&client, "stop").await?;
+    let stop = CancellationToken::new();
+    let worker = Worker {
+        pool,
+        handler: Lengths(stop.clone()),
+        concurrency: 3,
+        lease: Duration::from_secs(30),
+        max_runtime: Duration::from_secs(600),
+        max_attempts: 5,
+        backoff: Duration::from_secs(5),
+        poll: Duration::from_secs(5),
+    };
+    Arc::new(worker).run(config, stop).await;
+    Ok(())
+}
+
+//@ clock: real
+//@ try: tea cake -> tea has 3 letters
