@@ -122,7 +122,7 @@ fn without_a_python_on_the_path() {
     let (fixture, bin) = (fixture(), tempfile::tempdir().unwrap());
     let said = || {
         let mut command = fixture.command(tests::xtask());
-        command.args(["check-all", "--only", "python", "fresh"]);
+        command.args(["check-all", "--only", "twin", "fresh"]);
         let output = command
             .env_remove("PYTHON")
             .env("PATH", bin.path())

@@ -174,6 +174,11 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     }
     let python = options.python()?;
     let mut checks = options.checks(workspace, &examples, python.as_ref())?;
+    let others = [Kind::Files, Kind::Projects, Kind::Order];
+    if checks.is_empty() && !options.timing && !others.iter().any(|it| options.does(*it)) {
+        let problem = format!("no example that matches `{filter}` can be checked so");
+        return Err(WrongCall(problem).into());
+    }
     plan::in_good_order(&mut checks);
     let is_twin =
         |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
