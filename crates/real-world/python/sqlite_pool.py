@@ -308,7 +308,7 @@ async def use(folder, path, pool):
         other = asyncio.create_task(
             asyncio.to_thread(write_meanwhile, path, pause / 1000)
         )
-        await after(0.1, pay_and_report())
+        await after(0.08, pay_and_report())
         await other
 
     await part(start, 10, "A write is given up after 0.3 s, another waits:")

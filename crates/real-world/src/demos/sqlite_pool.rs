@@ -203,7 +203,7 @@ pub async fn run() -> Result<(), Failure> {
         part(start, begin, &title).await;
         let outside = path.clone();
         let other = spawn_blocking(move || write_meanwhile(&outside, ms(pause)));
-        after(100, pay_and_report()).await;
+        after(80, pay_and_report()).await;
         other.await??;
     }
 
