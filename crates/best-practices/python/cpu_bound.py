@@ -46,15 +46,21 @@ async def heartbeat():
 
 async def main():
     loop = asyncio.get_running_loop()
+    start = loop.time()
+
+    async def part(number):
+        await asyncio.sleep(start + 0.3 + 0.8 * number - loop.time())
+
     flag = multiprocessing.Event()
     with (
         ProcessPoolExecutor(max_workers=2) as pool,
         ProcessPoolExecutor(1, initializer=share, initargs=[flag]) as single,
     ):
         # A process takes a while to start.
-        starts = [processes.submit(time.sleep, 0.05) for processes in (pool, pool, single)]
-        await asyncio.gather(asyncio.sleep(0.3), *map(asyncio.wrap_future, starts))
+        starts = [each.submit(time.sleep, 0.05) for each in (pool, pool, single)]
+        await asyncio.gather(*map(asyncio.wrap_future, starts))
 
+        await part(0)
         print("A heartbeat beside a calculation:")
 
         async def calculation():
@@ -62,15 +68,18 @@ async def main():
 
         await asyncio.gather(heartbeat(), calculation())
 
+        await part(1)
         print("Beside a calculation in a thread:")
         calculation = asyncio.to_thread(count_primes, range(3))
         _, primes = await asyncio.gather(heartbeat(), calculation)
         print(f"primes: {primes}")
 
+        await part(2)
         print("One calculation of four portions in a pool of two:")
         portions = [loop.run_in_executor(pool, primes_in, n) for n in range(4)]
         print(f"primes: {sum(await asyncio.gather(*portions))}")
 
+        await part(3)
         print("Three calculations in a pool of two:")
 
         async def calculate(name, end):
@@ -79,6 +88,7 @@ async def main():
 
         await asyncio.gather(calculate("A", 2), calculate("B", 3), calculate("C", 2))
 
+        await part(4)
         print("Aborted after 0.15 s:")
         calculation = pool.submit(count_primes, range(3))
         await asyncio.sleep(0.15)
@@ -86,7 +96,8 @@ async def main():
         print(f"primes: {await asyncio.wrap_future(calculation)}")
 
         # The first one ends some time; the second ends only by the flag.
-        for looks, end in [(False, 8), (True, 4_000_000)]:
+        for number, looks, end in [(5, False, 5), (6, True, 4_000_000)]:
+            await part(number)
             calculation = "looks at" if looks else "ignores"
             calculation = f"the calculation {calculation} the flag:"
             print("The caller gives up after 0.25 s;", calculation)

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tokio::join;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cpu_bound::CpuPool;
@@ -45,24 +45,29 @@ async fn heartbeat() {
 }
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Each part begins at its time, or later if the one before took longer.
+    let first = Instant::now() + Duration::from_millis(300);
+    let mut part = interval_at(first, Duration::from_millis(800));
     let pool = CpuPool::new(2)?;
     let never = CancellationToken::new();
 
-    // The twin's processes take a while to start.
-    sleep(Duration::from_millis(300)).await;
+    part.tick().await;
     println!("A heartbeat beside a calculation:");
     let calculation = async { println!("primes: {}", count_primes(0..3, &never)) };
     join!(biased; heartbeat(), calculation);
 
+    part.tick().await;
     println!("Beside a calculation in a thread:");
     let calculation = spawn_blocking(|| (0..3).map(primes_in).sum::<usize>());
     let ((), primes) = join!(heartbeat(), calculation);
     println!("primes: {}", primes?);
 
+    part.tick().await;
     println!("One calculation of four portions in a pool of two:");
     let primes = pool.run(|_| (0..4).into_par_iter().map(primes_in).sum::<usize>());
     println!("primes: {}", primes.await);
 
+    part.tick().await;
     println!("Three calculations in a pool of two:");
     let calculations = [("A", 2), ("B", 3), ("C", 2)].map(|(name, end)| {
         let primes = pool.run(move |stop| count_primes(0..end, stop));
@@ -70,6 +75,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     });
     join_all(calculations).await;
 
+    part.tick().await;
     println!("Aborted after 0.15 s:");
     let calculation = spawn_blocking(|| (0..3).map(primes_in).sum::<usize>());
     sleep(Duration::from_millis(150)).await;
@@ -79,9 +85,10 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let pool = CpuPool::new(1)?;
     let limit = Duration::from_millis(250);
     for looks in [false, true] {
+        part.tick().await;
         // The first one ends some time; the second ends only by the flag.
         let (ignores, end) = match looks {
-            false => ("ignores", 8),
+            false => ("ignores", 5),
             true => ("looks at", u32::MAX / 1000),
         };
         println!("The caller gives up after 0.25 s; the calculation {ignores} the flag:");

@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 use opentelemetry::trace::SpanId;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, info_span};
 
@@ -28,6 +28,8 @@ async fn send_mail() {
 }
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let start = Instant::now();
+    let at = |tenths| sleep_until(start + Duration::from_millis(100) * tenths);
     let exporter = InMemorySpanExporter::default();
     let (subscriber, provider) = traces("shop", exporter.clone());
     tracing::subscriber::set_global_default(subscriber)?;
@@ -60,9 +62,11 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         AbortOnDropHandle::new(tokio::spawn(serve_b)),
     ];
 
+    at(5).await;
     println!("A request over two services:");
     let request = client.get(format!("{a_url}/orders/7")).build()?;
     let answer = execute(&client, request).await?.text().await?;
+    at(8).await;
     println!("{answer}");
     let spans = finished()?;
     print_tree(&spans, SpanId::INVALID, 0);
@@ -72,6 +76,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         .all(|span| span.span_context.trace_id() == trace);
     println!("one trace: {}", if one { "yes" } else { "no" });
 
+    at(10).await;
     println!("Two tasks that an order spawns:");
     let order = async {
         let lost = tokio::spawn(send_mail());
@@ -79,14 +84,17 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         lost.await.and(kept.await)
     };
     order.instrument(info_span!("order")).await?;
+    at(12).await;
     print_tree(&finished()?, SpanId::INVALID, 0);
 
+    at(15).await;
     println!("A request that is cancelled after 0.2 s:");
     let slow = client.get(format!("{b_url}/report")).build()?;
     let limit = Duration::from_millis(200);
     if timeout(limit, execute(&client, slow)).await.is_err() {
         println!("cancelled");
     }
+    at(27).await;
     // The span of the server ends when it has seen the end of the connection.
     let mut ended = finished()?;
     while ended.len() < 2 {
@@ -102,5 +110,6 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     drop(info_span!("the last one"));
     println!("exported: {}", exporter.get_finished_spans()?.len());
     println!("exported after a flush: {}", finished()?.len());
+    at(32).await;
     Ok(())
 }
