@@ -81,8 +81,9 @@ async def failing_callback():
 
 
 async def negative_delay():
-    start = now()
-    await asyncio.sleep(-1.0)
+    start, done = now(), asyncio.Event()
+    asyncio.get_running_loop().call_later(-1.0, done.set)
+    await done.wait()
     return f"returns immediately: {yes(now() - start < 5)}"
 
 
@@ -409,7 +410,7 @@ def probes():
     yield "timer_handle.when.tells", when()
     yield "loop.call_soon.failure-spares-next", failing_callback()
     for counterpart in ["", "@try_from_secs_f64"]:
-        yield f"sleep.negative.returns{counterpart}", negative_delay()
+        yield f"loop.call_later.negative-is-now{counterpart}", negative_delay()
     for counterpart in ["", "@saturating_sub", "@sleep_until"]:
         clause = f"sleep.negative-difference.returns{counterpart}"
         yield clause, negative_difference()

@@ -106,14 +106,20 @@ async fn immediately(sleeping: impl Future<Output = ()>) -> String {
     format!("returns immediately: {}", start.elapsed() < millis(5000))
 }
 
+async fn called_after(delay: Duration) {
+    let done = Arc::new(Notify::new());
+    let own = Arc::clone(&done);
+    call_later(delay, move || own.notify_one());
+    done.notified().await;
+}
+
 async fn negative_delay() -> String {
-    let delay = black_box(-1.0);
-    immediately(sleep(Duration::from_secs_f64(delay))).await
+    immediately(called_after(Duration::from_secs_f64(black_box(-1.0)))).await
 }
 
 async fn negative_delay_try() -> String {
     let delay = Duration::try_from_secs_f64(black_box(-1.0)).unwrap_or_default();
-    immediately(sleep(delay)).await
+    immediately(called_after(delay)).await
 }
 
 async fn negative_difference() -> String {
@@ -518,8 +524,8 @@ async fn main() {
         "handle.cancel.twice" => cancelled_twice(),
         "timer_handle.when.tells" => when(),
         "loop.call_soon.failure-spares-next" => failing_callback(),
-        "sleep.negative.returns" => negative_delay(),
-        "sleep.negative.returns@try_from_secs_f64" => negative_delay_try(),
+        "loop.call_later.negative-is-now" => negative_delay(),
+        "loop.call_later.negative-is-now@try_from_secs_f64" => negative_delay_try(),
         "sleep.negative-difference.returns" => negative_difference(),
         "sleep.negative-difference.returns@saturating_sub" => difference_saturating(),
         "sleep.negative-difference.returns@sleep_until" => difference_until(),
