@@ -52,11 +52,28 @@ async def serve(listener, routes, limits, stop):
         await runner.cleanup()
 
 
-async def nap(request):
-    """Takes as many milliseconds as the path says."""
-    await asyncio.sleep(int(request.match_info["millis"]) / 1000)
-    print("the handler has finished")
-    return web.Response()
+class Nap:
+    """Ends when it is told to."""
+
+    def __init__(self):
+        self.begun = asyncio.Event()
+        self.end = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def handle(self, request):
+        self.begun.set()
+        await self.end.wait()
+        print("the handler has finished")
+        self.ended.set()
+        return web.Response()
+
+    def again(self):
+        for event in (self.begun, self.end, self.ended):
+            event.clear()
+
+
+async def never(request):
+    await asyncio.Event().wait()
 
 
 async def length(request):
@@ -70,56 +87,68 @@ async def send(session, method, path, **arguments):
             print(f"{method} {path}: {response.status}")
     except aiohttp.ClientConnectorError:
         print(f"{method} {path}: no connection")
-    except TimeoutError:
-        print(f"{method} {path}: the client gave up")
+
+
+# No part takes as long.
+LONG = 30
 
 
 async def main():
     loop = asyncio.get_running_loop()
-    # The client takes time to make. From then on, what is late does not add up.
-    start = loop.time() + 0.5
-
-    async def at(tenths):
-        await asyncio.sleep(start + tenths / 10 - loop.time())
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    root = "http://{}:{}".format(*listener.getsockname())
-    routes = [web.get("/nap/{millis}", nap), web.post("/length", length)]
-    limits = Limits(body=100, request=0.5, drain=0.4)
+    ready = loop.time() + 0.5
+    nap = Nap()
+    routes = [
+        web.get("/nap", nap.handle),
+        web.post("/length", length),
+        web.get("/never", never),
+    ]
     stop = asyncio.Event()
-    server = asyncio.create_task(serve(listener, routes, limits, stop))
-    async with aiohttp.ClientSession(root) as session:
 
-        async def post(body):
-            await send(session, "POST", "/length", data=body)
+    def start(request):
+        listener = socket.create_server(("127.0.0.1", 0))
+        root = "http://{}:{}".format(*listener.getsockname())
+        limits = Limits(body=100, request=request, drain=LONG)
+        return root, asyncio.create_task(serve(listener, routes, limits, stop))
 
-        await at(0)
+    root, server = start(LONG)
+    strict_root, strict_server = start(0.5)
+    async with (
+        aiohttp.ClientSession(root) as session,
+        aiohttp.ClientSession(strict_root) as strict,
+    ):
+        # The clients take time to make.
+        await asyncio.sleep(ready - loop.time())
+
         print("A body within the limit, and one that is too large:")
-        await post("x" * 100)
-        await post("x" * 101)
+        await send(session, "POST", "/length", data="x" * 100)
+        await send(session, "POST", "/length", data="x" * 101)
 
-        await at(1)
         print("A handler that takes too long, and a body that never ends:")
-        await send(session, "GET", "/nap/2000")
+        await send(strict, "GET", "/never")
 
         async def half_a_body():
             yield b"half"
             await asyncio.Event().wait()
 
-        await post(half_a_body())
+        await send(strict, "POST", "/length", data=half_a_body())
 
-        await at(12)
-        print("A client gives up, and its handler goes on:")
-        timeout = aiohttp.ClientTimeout(total=0.1)
-        await send(session, "GET", "/nap/300", timeout=timeout)
+        print("A client leaves, and its handler keeps running:")
+        asking = asyncio.create_task(send(session, "GET", "/nap"))
+        await nap.begun.wait()
+        asking.cancel()
+        print("the client has left")
+        nap.end.set()
+        await nap.ended.wait()
 
-        await at(16)
         print("The server stops while it answers a request:")
-        answered = asyncio.create_task(send(session, "GET", "/nap/300"))
-        await at(17)
+        nap.again()
+        answered = asyncio.create_task(send(session, "GET", "/nap"))
+        await nap.begun.wait()
         stop.set()
-        await at(18)
-        await send(session, "GET", "/nap/0")
+        # Nobody listens any more.
+        await strict_server
+        await send(strict, "GET", "/nap")
+        nap.end.set()
         await answered
     await server
     print("the server has stopped")

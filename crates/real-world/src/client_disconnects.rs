@@ -5,28 +5,31 @@
 //! client needs stops by a token ([`stop_with_client`]). A client may send its request
 //! again, so make the work idempotent, for example by a key from the client.
 //!
-//! Bounds: unbounded: tasks without a client, and their time; `http_server` limits both.
+//! Bounds: Unbounded: tasks without a client, and their time. `http_server` limits both.
 //!
-//! Trap: a handler that charges and then ships may only charge. Nothing is logged, and no
+//! Trap: A handler that charges and then ships may only charge. Nothing is logged, and no
 //! code after the await runs.
 //!
-//! Trap: a task that was only spawned is lost when `main` returns. `drain` waits for it.
+//! Trap: A task that was only spawned is lost when `main` returns. `drain` waits for it.
 //!
 //! See also: `http_server`, `shield_and_clean_up`, `api_server`, `streaming_responses`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield
-//! differs: a handler of FastAPI runs on after its client has left
+//! differs: a handler of FastAPI keeps running after its client has left
+
+use std::future::Future;
 
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Tasks that run on without their clients. Clones share them.
+/// Tasks that keep running without their clients. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Unfinished(TaskTracker);
 
 impl Unfinished {
-    /// Runs work in a task and waits for it. If this future is dropped, the task runs on.
+    /// Runs work in a task and waits for it. If this future is dropped, the task
+    /// keeps running.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! Serve axum with limits: connections, slow headers and bodies, graceful shutdown.
 //!
 //! `axum::serve` limits neither connections nor the time for headers. Here hyper serves
-//! each connection with limits, in a task with a permit. After `stop` the server refuses
-//! new clients, and finishes the requests that have begun.
+//! each connection with limits. After `stop` the server refuses new clients, and finishes
+//! the requests that have begun. A WebSocket of axum's `ws` works: call [`Place::run`] in
+//! its `on_upgrade`, so that the limits and the shutdown count it.
 //!
 //! Bounds: `Limits`, and 16 KiB of buffer for each connection. A client that never reads
 //! is cut off after the times `connection` and `drain` together.
@@ -10,40 +11,48 @@
 //! Trap: hyper and axum drop a handler at its await when the client leaves; FastAPI does
 //! not. Here the middleware `finish` runs each handler in its own task.
 //!
-//! Trap: the shutdown of `axum::serve` waits for clients that never end their headers.
+//! Trap: The shutdown of `axum::serve` waits for clients that never end their headers,
+//! and for open event streams. It often leaves a client without its answer that ends its
+//! side after the request, as `nc -N` does: `half_close` cannot be set there.
 //!
 //! In production: `tower-http` has the deadline (`TimeoutLayer`) and answers 500 after a
 //! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.
+//! `tower`'s `ConcurrencyLimitLayer` limits nothing here, as each connection has its own
+//! copy of the routes: take `GlobalConcurrencyLimitLayer`.
 //!
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
 
+use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Layer;
+use tower_http::limit::RequestBodyLimitLayer;
 
 /// What the server allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
+    /// How many connections are open at the same time. A handler whose client has left
+    /// counts as one. Further clients wait in the system's backlog; `TcpListener::bind`
+    /// makes it 128 long.
     pub connections: usize,
-    /// The largest body, in bytes.
+    /// The largest body, in bytes, even if the handler takes `Request` or `Body`.
     pub body: usize,
     /// The time for the headers of a request, and between two requests.
     pub head: Duration,
@@ -51,12 +60,48 @@ pub struct Limits {
     pub request: Duration,
     /// The age at which a connection takes no further request.
     pub connection: Duration,
-    /// The time for running requests to end after the stop.
+    /// The time for running requests to end after the stop, and at the age `connection`.
+    /// A response that takes longer is cut off there, a stream of events as well.
     pub drain: Duration,
 }
 
+/// A connection's place in the server. It is an extension of each request, and the next
+/// client gets it when all its clones have been dropped.
+#[derive(Clone)]
+pub struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+    handlers: Handlers,
+    close: CancellationToken,
+}
+
+impl Place {
+    /// Runs a future that may outlive its connection, such as that of a WebSocket:
+    /// `ws.on_upgrade(|socket| async { place.run(talk(socket)).await; })`. The server
+    /// waits for it at its end. Returns `None` if that took too long, and it was dropped.
+    pub fn run<F: Future>(self, work: F) -> impl Future<Output = Option<F::Output>> {
+        let tasks = self.handlers.tasks.clone();
+        tasks.track_future(async move {
+            let place = self;
+            place.handlers.abort.run_until_cancelled(work).await
+        })
+    }
+
+    /// Waits until the server stops: then close the socket.
+    pub async fn stopped(&self) {
+        self.close.cancelled().await;
+    }
+}
+
+/// The handlers, and what drops them.
+#[derive(Clone, Default)]
+struct Handlers {
+    tasks: TaskTracker,
+    abort: CancellationToken,
+}
+
 /// Serves until `stop` is cancelled. Then refuses new clients, and ends running requests
-/// within `Limits::drain`. Handlers without a client get that time once more.
+/// within `Limits::drain`. Handlers without a client, and WebSockets, get that time once
+/// more.
 ///
 /// When the future returns, all its tasks have ended. Dropping it ends the connections
 /// and drops the handlers, but does not wait for them.
@@ -68,10 +113,12 @@ pub async fn serve(
 ) {
     let handlers = Handlers::default();
     let routes = routes
-        .layer(DefaultBodyLimit::max(limits.body))
+        // That of axum binds `Json` and `Bytes`, but no handler that takes `Request`.
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(from_fn_with_state(limits.request, deadline))
         // The outermost layer, so that the deadline limits its task as well.
-        .layer(from_fn_with_state(handlers.clone(), finish));
+        .layer(from_fn(finish));
     let connections = TaskTracker::new();
     let permits = Arc::new(Semaphore::new(limits.connections));
     let close = CancellationToken::new();
@@ -83,13 +130,14 @@ pub async fn serve(
             let permit = Arc::clone(&permits).acquire_owned().await;
             let permit = permit.expect("nobody closes the semaphore");
             let stream = accept(&listener).await;
-            // Sends small responses at once.
+            // Sends small responses immediately.
             let _ = stream.set_nodelay(true);
-            let serving = connection(stream, routes.clone(), limits, close.clone());
-            connections.spawn(async move {
-                let _permit = permit;
-                serving.await;
-            });
+            let place = Place {
+                _permit: Arc::new(permit),
+                handlers: handlers.clone(),
+                close: close.clone(),
+            };
+            connections.spawn(connection(stream, routes.clone(), limits, place));
         }
     };
     stop.run_until_cancelled(accepting).await;
@@ -97,7 +145,7 @@ pub async fn serve(
     close.cancel();
     connections.close();
     connections.wait().await;
-    // Only handlers without a client are left.
+    // Only handlers without a client and WebSockets are left.
     handlers.tasks.close();
     if timeout(limits.drain, handlers.tasks.wait()).await.is_err() {
         handlers.abort.cancel();
@@ -123,24 +171,23 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 /// Serves a connection until its client leaves, it reaches its age limit, or the server
 /// stops. After that a running request may end, within `Limits::drain`.
-async fn connection(
-    stream: TcpStream,
-    routes: Router,
-    limits: Limits,
-    close: CancellationToken,
-) {
+async fn connection(stream: TcpStream, routes: Router, limits: Limits, place: Place) {
+    let routes = Extension(place.clone()).layer(routes);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         // By default a client can make the buffer grow to 400 kB.
         .max_buf_size(16 * 1024)
         .max_headers(64)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        // Answers a client that ends its side after its request.
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+        .with_upgrades();
     let mut serving = pin!(serving);
     select! {
         // Errors come from the client: it left, or it did not send HTTP.
         _ = serving.as_mut() => return,
-        () = close.cancelled() => {}
+        () = place.stopped() => {}
         () = sleep(limits.connection) => {}
     }
     serving.as_mut().graceful_shutdown();
@@ -157,23 +204,14 @@ async fn deadline(
     answered.map_err(|_| (StatusCode::GATEWAY_TIMEOUT, "the request took too long"))
 }
 
-/// The tasks in which handlers run.
-#[derive(Clone, Default)]
-struct Handlers {
-    tasks: TaskTracker,
-    abort: CancellationToken,
-}
-
 /// Runs a handler in its own task, so that it finishes even if the client leaves.
 /// Otherwise hyper would drop it. A panic becomes a response as well.
 async fn finish(
-    State(handlers): State<Handlers>,
+    Extension(place): Extension<Place>,
     request: Request,
     next: Next,
 ) -> Result<Response, (StatusCode, &'static str)> {
-    let abort = handlers.abort.clone();
-    let handler = async move { abort.run_until_cancelled(next.run(request)).await };
-    match handlers.tasks.spawn(handler).await {
+    match tokio::spawn(place.run(next.run(request))).await {
         Ok(Some(response)) => Ok(response),
         Ok(None) => Err((StatusCode::SERVICE_UNAVAILABLE, "the server stops")),
         Err(_panic) => Err((StatusCode::INTERNAL_SERVER_ERROR, "internal error")),

@@ -2,23 +2,37 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::State;
 use axum::routing::{get, post};
 use futures::{StreamExt, stream};
-use reqwest::{Body, RequestBuilder};
+use reqwest::{Body, Client, RequestBuilder};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio::{join, select};
 use tokio_util::sync::CancellationToken;
 
 use crate::http_server::{Limits, serve};
 
-/// Takes as many milliseconds as the path says.
-async fn nap(Path(millis): Path<u64>) {
-    sleep(Duration::from_millis(millis)).await;
+/// What a nap and its client tell each other.
+#[derive(Default)]
+struct Nap {
+    begun: Notify,
+    end: Notify,
+    ended: Notify,
+}
+
+/// Ends when it is told to.
+async fn nap(State(nap): State<Arc<Nap>>) {
+    nap.begun.notify_one();
+    nap.end.notified().await;
     println!("the handler has finished");
+    nap.ended.notify_one();
 }
 
 async fn length(body: String) -> String {
@@ -33,64 +47,76 @@ async fn send(request: RequestBuilder) -> reqwest::Result<()> {
     match client.execute(request).await {
         Ok(response) => println!("{what}: {}", response.status().as_u16()),
         Err(error) if error.is_connect() => println!("{what}: no connection"),
-        Err(error) if error.is_timeout() => println!("{what}: the client gave up"),
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
+/// No part takes as long.
+const LONG: Duration = Duration::from_secs(30);
+
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let moment = Duration::from_millis(100);
-    // The client takes time to make. From then on, what is late does not add up.
-    let start = Instant::now() + 5 * moment;
-    let at = |moments| sleep_until(start + moments * moment);
-    let limits = Limits {
-        connections: 100,
-        body: 100,
-        head: 20 * moment,
-        request: 5 * moment,
-        connection: 600 * moment,
-        drain: 4 * moment,
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let root = format!("http://{}", listener.local_addr()?);
+    let ready = Instant::now() + Duration::from_millis(500);
+    let signals = Arc::new(Nap::default());
     let routes = Router::new()
-        .route("/nap/{millis}", get(nap))
-        .route("/length", post(length));
+        .route("/nap", get(nap))
+        .route("/length", post(length))
+        .route("/never", get(std::future::pending::<()>))
+        .with_state(Arc::clone(&signals));
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, routes, limits, stop.clone()));
-    let client = reqwest::Client::builder().no_proxy().timeout(50 * moment);
-    // Sooner than the server closes it: what is sent on a connection in the moment in
-    // which it is closed gets no answer.
-    let client = client.pool_idle_timeout(limits.head / 2).build()?;
-    let nap = |millis| client.get(format!("{root}/nap/{millis}"));
-    let post = || client.post(format!("{root}/length"));
+    let start = async |request| {
+        let limits = Limits {
+            connections: 100,
+            body: 100,
+            head: LONG,
+            request,
+            connection: LONG,
+            drain: LONG,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let root = format!("http://{}", listener.local_addr()?);
+        let serving = serve(listener, routes.clone(), limits, stop.clone());
+        Ok::<_, io::Error>((root, tokio::spawn(serving)))
+    };
+    let (root, server) = start(LONG).await?;
+    let (strict, strict_server) = start(Duration::from_millis(500)).await?;
+    let client = Client::builder().no_proxy().timeout(2 * LONG).build()?;
+    let post = |root: &str| client.post(format!("{root}/length"));
+    // The client takes time to make.
+    sleep_until(ready).await;
 
-    at(0).await;
     println!("A body within the limit, and one that is too large:");
-    send(post().body("x".repeat(100))).await?;
-    send(post().body("x".repeat(101))).await?;
+    send(post(&root).body("x".repeat(100))).await?;
+    send(post(&root).body("x".repeat(101))).await?;
 
-    at(1).await;
     println!("A handler that takes too long, and a body that never ends:");
-    send(nap(2000)).await?;
+    send(client.get(format!("{strict}/never"))).await?;
     let half = stream::iter([Ok::<_, Infallible>("half")]);
     let half_a_body = Body::wrap_stream(half.chain(stream::pending()));
-    send(post().body(half_a_body)).await?;
+    send(post(&strict).body(half_a_body)).await?;
 
-    at(12).await;
-    println!("A client gives up, and its handler goes on:");
-    send(nap(300).timeout(moment)).await?;
+    println!("A client leaves, and its handler keeps running:");
+    let nap = || send(client.get(format!("{root}/nap")));
+    select! {
+        answered = nap() => answered?,
+        () = signals.begun.notified() => println!("the client has left"),
+    }
+    signals.end.notify_one();
+    signals.ended.notified().await;
 
-    at(16).await;
     println!("The server stops while it answers a request:");
     let late = async {
-        at(17).await;
+        signals.begun.notified().await;
         stop.cancel();
-        at(18).await;
-        send(nap(0)).await
+        // Nobody listens any more.
+        strict_server.await?;
+        send(client.get(format!("{strict}/nap"))).await?;
+        signals.end.notify_one();
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
     };
-    tokio::try_join!(send(nap(300)), late)?;
+    let (answered, late) = join!(nap(), late);
+    answered?;
+    late?;
     server.await?;
     println!("the server has stopped");
     Ok(())

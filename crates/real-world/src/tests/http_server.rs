@@ -2,12 +2,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Path;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Handle};
@@ -16,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::http_server::{Limits, serve};
+use crate::http_server::{Limits, Place, serve};
 
 const LONG: Duration = Duration::from_secs(120);
 const SHORT: Duration = Duration::from_millis(100);
@@ -515,4 +519,165 @@ async fn a_head_has_a_limit_in_bytes() {
     );
     assert!(sent < 200_000, "{sent} bytes of one head");
     server.stop().await;
+}
+
+/// The handlers that live, and the most that lived at one time.
+#[derive(Clone, Default)]
+struct Living(Arc<[AtomicUsize; 2]>);
+
+impl Living {
+    fn enter(&self) -> Self {
+        let now = self.0[0].fetch_add(1, SeqCst) + 1;
+        self.0[1].fetch_max(now, SeqCst);
+        self.clone()
+    }
+
+    fn now(&self) -> usize {
+        self.0[0].load(SeqCst)
+    }
+}
+
+struct Leaves(Living);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.0[0].fetch_sub(1, SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_without_a_client_counts_as_a_connection() {
+    let (living, open) = (Living::default(), Arc::new(Semaphore::new(0)));
+    let (inside, gate) = (living.clone(), Arc::clone(&open));
+    let handler = async move |_body: String| {
+        let _leaves = Leaves(inside.enter());
+        drop(gate.acquire().await);
+    };
+    let limits = Limits {
+        connections: 3,
+        drain: LONG / 4,
+        ..LIMITS
+    };
+    let server = Server::start(limits, Router::new().route("/", post(handler))).await;
+    for leaver in 1..=3 {
+        let client = server.send(&(head("POST", "/", 3) + "one")).await;
+        let begins = async {
+            while living.now() < leaver {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG / 4, begins).await.expect("it is served");
+        client.set_zero_linger().expect("it is open");
+    }
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        waits.push(server.send(&(head("POST", "/", 3) + "one")).await);
+    }
+    sleep(3 * SHORT).await;
+    assert_eq!(living.now(), 3, "the others wait in the backlog");
+    open.add_permits(1000);
+    for client in waits {
+        let answer = timeout(LONG / 4, read(client)).await.expect("it is served");
+        assert_eq!(answer.expect("it is open").0, 200);
+    }
+    server.stop().await;
+    assert_eq!(living.0[1].load(SeqCst), 3, "never more than connections");
+}
+
+/// Counts its body by itself.
+async fn raw(request: Request) -> Result<String, StatusCode> {
+    let body = to_bytes(request.into_body(), usize::MAX).await;
+    let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    Ok(body.len().to_string())
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_the_request_has_a_limit_for_its_body() {
+    let server = Server::start(LIMITS, Router::new().route("/raw", post(raw))).await;
+    for (length, status) in [(1000, 200), (1001, 413)] {
+        let text = head("POST", "/raw", length) + &"x".repeat(length);
+        let answer = read(server.send(&text).await).await.expect("it answers");
+        assert_eq!(answer.0, status, "{length} bytes");
+        // The same without a length.
+        let lines = format!("{length:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(length));
+        let text = head("POST", "/raw", 0)
+            .replace("Content-Length: 0", "Transfer-Encoding: chunked");
+        let answer = read(server.send(&(text + &lines)).await).await;
+        assert_eq!(answer.expect("it answers").0, status, "{length} in a chunk");
+    }
+    server.stop().await;
+}
+
+/// As `nc -N` does.
+#[tokio::test]
+async fn a_client_that_ends_its_side_after_the_request_is_answered() {
+    let server = Server::start(LIMITS, routes()).await;
+    for path in ["/hello", "/nap/100"] {
+        let mut client = server.send(&head("GET", path, 0)).await;
+        client.shutdown().await.expect("it is open");
+        let answer = timeout(LONG / 4, read(client))
+            .await
+            .expect("it is answered");
+        assert_eq!(answer.expect("it is open").0, 200, "{path}");
+    }
+    server.stop().await;
+}
+
+/// Where a WebSocket begins: echoes until the client leaves or, if it listens, until the
+/// server stops.
+async fn upgrade(
+    listens: bool,
+    Extension(place): Extension<Place>,
+    mut request: Request,
+) -> Response {
+    let upgrading = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(stream) = upgrading.await else { return };
+        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(stream));
+        let echo = async { tokio::io::copy(&mut reader, &mut writer).await };
+        let stopped = place.clone();
+        let talk = async {
+            tokio::select! {
+                _ = echo => {}
+                () = stopped.stopped(), if listens => {}
+            }
+        };
+        place.run(talk).await;
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert("connection", "upgrade".parse().expect("a value"));
+    headers.insert("upgrade", "echo".parse().expect("a value"));
+    response.into_response()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_upgraded_connection_keeps_its_place_and_ends_with_the_server() {
+    for listens in [true, false] {
+        let limits = Limits {
+            connections: 1,
+            drain: if listens { LONG } else { SHORT },
+            ..LIMITS
+        };
+        let switch = async move |place, request| upgrade(listens, place, request).await;
+        let routes = routes().route("/echo", get(switch));
+        let server = Server::start(limits, routes).await;
+        let text = "GET /echo HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\n\
+                    Upgrade: echo\r\n\r\n";
+        let mut client = server.send(text).await;
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n") {
+            client.read_buf(&mut got).await.expect("it answers");
+        }
+        assert!(got.starts_with(b"HTTP/1.1 101"), "{got:?}");
+        client.write_all(b"hello").await.expect("it is open");
+        client.read_exact(&mut [0; 5]).await.expect("the echo");
+        let next = server.send(&head("GET", "/hello", 0)).await;
+        assert!(timeout(2 * SHORT, next.peek(&mut [0])).await.is_err());
+        // Waits for the socket, or drops it after the drain.
+        server.stop().await;
+        let end = timeout(LONG / 4, client.read(&mut [0])).await;
+        assert!(matches!(end.expect("it is closed"), Ok(0) | Err(_)));
+    }
 }
