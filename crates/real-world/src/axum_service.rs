@@ -5,13 +5,16 @@
 //! Layers are FastAPI's middleware: logs, CORS, panics, a timeout, the size of bodies.
 //! A rejected query or malformed JSON is 400; FastAPI answers 422.
 //!
-//! Bounds: the arguments `body` and `time` of [`layers`]. unbounded: notes, connections,
+//! Bounds: the arguments `body` and `time` of [`layers`]. Unbounded: notes, connections,
 //! and the time for headers. Serve the routes with `http_server`.
 //!
 //! Trap: `layer` wraps only the routes that the router has at that moment. A route that
 //! is added after it has no timeout, no log and no JSON errors.
 //!
-//! Trap: a handler without the argument `User` is open to everybody.
+//! Trap: A handler without the argument `User` is open to everybody.
+//!
+//! In production: `tower`'s `ConcurrencyLimitLayer` limits nothing under `axum::serve`,
+//! as each connection has its own copy of the routes. `GlobalConcurrencyLimitLayer` does.
 //!
 //! See also: `router`, `http_server`, `https_server`, `test_a_server`.
 //!
@@ -34,6 +37,7 @@ use serde_json::json;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tracing::Level;
@@ -182,7 +186,8 @@ async fn show(
 /// first and the response last.
 ///
 /// Pages of `origin` may call the service from a browser. A body has at most `body`
-/// bytes. A handler is dropped after `time`, and the client gets 504.
+/// bytes, even if the handler takes `Request` or `Body`. A handler is dropped after
+/// `time`, and the client gets 504.
 pub fn layers(
     routes: Router,
     origin: HeaderValue,
@@ -198,14 +203,17 @@ pub fn layers(
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE]);
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time);
+    // That of axum binds `Json` and `Bytes`, but no handler that takes `Request`.
+    let routes = routes
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(body));
     routes.layer(
         ServiceBuilder::new()
             .layer(trace)
             .layer(cors)
             .layer(from_fn(errors_as_json))
             .layer(CatchPanicLayer::new())
-            .layer(timeout)
-            .layer(DefaultBodyLimit::max(body)),
+            .layer(timeout),
     )
 }
 

@@ -236,3 +236,25 @@ fn a_request_is_logged_at_the_level_that_programs_show() -> std::io::Result<()> 
     );
     Ok(())
 }
+
+/// `DefaultBodyLimit` alone binds no handler that takes `Request` or `Body`.
+#[tokio::test]
+async fn a_handler_that_takes_the_request_has_a_limit_for_its_body() {
+    let raw = async |request: Request<Body>| {
+        let body = to_bytes(request.into_body(), usize::MAX).await;
+        let body = body.map_err(|_| axum::http::StatusCode::PAYLOAD_TOO_LARGE)?;
+        Ok::<_, axum::http::StatusCode>(body.len().to_string())
+    };
+    let app = layered(Router::new().route("/raw", post(raw)));
+    for (length, expected) in [(1_000, 200), (1_001, 413), (50_000, 413)] {
+        let request = || request("POST", "/raw", "");
+        let whole = request()
+            .body(Body::from(vec![b'x'; length]))
+            .expect("valid");
+        assert_eq!(answer(&app, whole).await.0, expected, "{length} bytes");
+        // Without a length.
+        let pieces = stream::iter([Ok::<_, Infallible>(vec![b'x'; length])]);
+        let pieces = request().body(Body::from_stream(pieces)).expect("valid");
+        assert_eq!(answer(&app, pieces).await.0, expected, "{length} in pieces");
+    }
+}
