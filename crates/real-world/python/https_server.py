@@ -110,26 +110,17 @@ async def serve(listener, certificate, routes, limits, stop):
         await runner.cleanup()
 
 
-async def hello(request):
-    return web.Response(text="hello")
-
-
-async def nap(request):
-    await asyncio.sleep(0.2)
-    return web.Response(text="slept well")
-
-
 def trusting(authority):
     """Returns a client that trusts this authority alone."""
     context = ssl.create_default_context(cadata=authority)
-    return httpx.AsyncClient(verify=context, trust_env=False)
+    return httpx.AsyncClient(verify=context, trust_env=False, timeout=LONG)
 
 
 async def ask(client, url):
     """Prints what a request comes to, and with which of the certificates."""
     try:
         response = await client.get(url)
-    except httpx.ConnectError as error:
+    except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             print("the certificate is signed by nobody we trust")
         else:
@@ -157,24 +148,38 @@ async def main():
         await show(pathlib.Path(folder))
 
 
+# No part takes as long.
+LONG = 30
+
+
 async def show(folder):
     loop = asyncio.get_running_loop()
-    # The clients take time to make. What is late does not add up.
-    start = loop.time() + 0.5
-
-    async def at(tenths):
-        await asyncio.sleep(start + tenths / 10 - loop.time())
-
+    # The clients take time to make.
+    ready = loop.time() + 2
     chain, key = folder / "fullchain.pem", folder / "privkey.pem"
     chain.write_text(FIRST_CHAIN)
     key.write_text(FIRST_KEY)
     certificate = Certificate(chain, key)
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = listener.getsockname()
-    limits = Limits(handshake=0.3, drain=0.5)
+    # A nap begins, and ends when it is told to.
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def hello(request):
+        return web.Response(text="hello")
+
+    async def nap(request):
+        begun.set()
+        await end.wait()
+        return web.Response(text="slept well")
+
+    def start(routes, handshake):
+        listener = socket.create_server(("127.0.0.1", 0))
+        limits = Limits(handshake, drain=LONG)
+        stop = asyncio.Event()
+        serving = serve(listener, certificate, routes, limits, stop)
+        return listener.getsockname(), stop, asyncio.create_task(serving)
+
     routes = [web.get("/", hello), web.get("/nap", nap)]
-    stop = asyncio.Event()
-    server = asyncio.create_task(serve(listener, certificate, routes, limits, stop))
+    address, stop, server = start(routes, LONG)
     root = f"https://localhost:{address[1]}"
     async with (
         trusting(AUTHORITY) as old_client,
@@ -184,12 +189,11 @@ async def show(folder):
             verify=ssl.create_default_context(), trust_env=False
         ) as as_the_system,
     ):
-        await at(0)
+        await asyncio.sleep(ready - loop.time())
         print("Clients that trust our authority, and the system's:")
         await ask(old_client, root)
         await ask(as_the_system, root)
 
-        await at(2)
         print("The two files are renewed, one after the other:")
         chain.write_text(RENEWED_CHAIN)
         reload(certificate)
@@ -198,22 +202,22 @@ async def show(folder):
         await ask(old_client, root)
         await ask(new_client, root)
 
-        await at(4)
         print("A client that says nothing:")
-        reader, writer = await asyncio.open_connection(*address)
+        strict, stop_strict, strict_server = start([], 0.3)
+        await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection(*strict)
         print(f"it gets {len(await reader.read())} bytes")
         writer.close()
+        stop_strict.set()
+        await strict_server
 
-        await at(8)
         print("The server stops while it answers a request:")
-
-        async def late():
-            await at(9)
-            stop.set()
-            await asyncio.sleep(0.05)
-            await ask(late_client, root)
-
-        await asyncio.gather(late(), ask(old_client, f"{root}/nap"))
+        answered = asyncio.create_task(ask(old_client, f"{root}/nap"))
+        await begun.wait()
+        stop.set()
+        await ask(late_client, root)
+        end.set()
+        await answered
         await server
         print("the server has stopped")
 

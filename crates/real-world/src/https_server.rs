@@ -2,15 +2,16 @@
 //!
 //! Each handshake asks `Certificate` for the chain and the key, so new connections get
 //! what `reload` has read. As a client, `reqwest` trusts the system's authorities, or
-//! yours alone with `tls_certs_only`. WSS is `websocket_server` over a stream of `tls`.
+//! yours alone with `tls_certs_only`. WSS is `websocket_server` over a stream of `tls`:
+//! an upgrade is refused here with 501, as its socket would pass the limits by.
 //!
 //! Bounds: `Limits`. The layers of `axum_service` limit the time and body of a request.
 //!
-//! Trap: while one of the two files is renewed and the other is not, `reload` fails:
+//! Trap: While one of the two files is renewed and the other is not, `reload` fails:
 //! "keys may not be consistent: KeyMismatch". Here the old certificate stays. In Python a
 //! failed `load_cert_chain` leaves the context without a key, and all handshakes fail.
 //!
-//! Trap: offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
+//! Trap: Offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
 //! server of HTTP/1.1 closes their connections.
 //!
 //! See also: `tls`, `http_server`, `axum_service`, `websocket_server`.
@@ -24,6 +25,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -102,8 +107,8 @@ fn read(chain: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError>
 /// What the server allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
+    /// How many connections are open at the same time. Further clients wait in the
+    /// system's backlog, which holds 128 with `TcpListener::bind`.
     pub connections: usize,
     /// The time for the TLS handshake.
     pub handshake: Duration,
@@ -116,9 +121,9 @@ pub struct Limits {
 }
 
 /// Serves HTTP/1.1 over TLS until `stop` is cancelled. Then refuses new clients, and ends
-/// the connections within `Limits::drain`. Dropping the future ends them at once.
+/// the connections within `Limits::drain`. Dropping the future ends them immediately.
 ///
-/// A handler is dropped when its client leaves: see `http_server`.
+/// A handler is dropped when its connection breaks: see `http_server`.
 pub async fn serve(
     listener: TcpListener,
     certificate: Arc<Certificate>,
@@ -134,6 +139,7 @@ pub async fn serve(
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
+    let routes = routes.layer(from_fn(refuse_upgrade));
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let accepting = async {
@@ -181,18 +187,22 @@ async fn connection(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    // Sends small responses at once.
+    // Sends small responses immediately.
     let _ = stream.set_nodelay(true);
-    let handshake = timeout(limits.handshake, acceptor.accept(stream));
-    // Errors come from the client, here and below: most of them are scanners.
-    let Some(Ok(Ok(stream))) = stop.run_until_cancelled(handshake).await else {
-        return;
+    let handshake = async { timeout(limits.handshake, acceptor.accept(stream)).await? };
+    let stream = match stop.run_until_cancelled(handshake).await {
+        Some(Ok(stream)) => stream,
+        // Most of these clients are scanners: they shall not fill the log.
+        Some(Err(error)) => return tracing::debug!("no handshake: {error}"),
+        None => return,
     };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(16 * 1024)
         .max_headers(64)
+        // Answers a client that ends its side after its request.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut serving = pin!(serving);
     select! {
@@ -202,6 +212,17 @@ async fn connection(
     }
     serving.as_mut().graceful_shutdown();
     let _ = timeout(limits.drain, serving).await;
+}
+
+/// Turns a handler's "101 Switching Protocols" into an error that the client can read.
+async fn refuse_upgrade(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            (StatusCode::NOT_IMPLEMENTED, "no upgrades here\n").into_response()
+        }
+        _ => response,
+    }
 }
 
 /// Says hello until Ctrl-C, and reads the files again each hour:

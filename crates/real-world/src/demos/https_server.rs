@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +14,11 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use reqwest::Client;
 use reqwest::tls::TlsInfo;
 use tokio::io::AsyncReadExt;
+use tokio::join;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, sleep_until};
-use tokio::{join, select};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::https_server::{Certificate, CertificateError, Limits, serve};
@@ -89,11 +93,43 @@ fn reload(certificate: &Certificate) {
     }
 }
 
+/// A server, and what stops it.
+struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn start(
+    certificate: Arc<Certificate>,
+    routes: Router,
+    handshake: Duration,
+) -> io::Result<Server> {
+    let limits = Limits {
+        connections: 100,
+        handshake,
+        head: LONG,
+        connection: LONG,
+        drain: LONG,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let serving = serve(listener, certificate, routes, limits, stop.clone());
+    let task = tokio::spawn(serving);
+    Ok(Server {
+        address,
+        stop,
+        task,
+    })
+}
+
+/// No part takes as long.
+const LONG: Duration = Duration::from_secs(30);
+
 pub async fn run() -> Result<(), Failure> {
-    let tenth = Duration::from_millis(100);
-    // Clients and certificates take time to make. What is late does not add up.
-    let start = Instant::now() + 5 * tenth;
-    let at = |tenths: u32| sleep_until(start + tenths * tenth);
+    // Clients and certificates take time to make.
+    let ready = Instant::now() + Duration::from_secs(2);
     let folder = tempfile::tempdir()?;
     let [chain, key] = ["fullchain.pem", "privkey.pem"].map(|it| folder.path().join(it));
     let write = |path: &Path, pem: &str| fs::write(path, pem);
@@ -102,36 +138,31 @@ pub async fn run() -> Result<(), Failure> {
     write(&chain, &pairs[0].chain)?;
     write(&key, &pairs[0].key)?;
     let certificate = Arc::new(Certificate::load(chain.clone(), key.clone())?);
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let limits = Limits {
-        connections: 100,
-        handshake: 3 * tenth,
-        head: 50 * tenth,
-        connection: 600 * tenth,
-        drain: 5 * tenth,
-    };
+    // A nap begins, and ends when it is told to.
+    let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, ends) = (Arc::clone(&begun), Arc::clone(&end));
     let nap = async move || {
-        sleep(2 * tenth).await;
+        begins.notify_one();
+        ends.notified().await;
         "slept well"
     };
     let routes = Router::new()
         .route("/", get(async || "hello"))
         .route("/nap", get(nap));
-    let stop = CancellationToken::new();
-    let served = Arc::clone(&certificate);
-    let server = tokio::spawn(serve(listener, served, routes, limits, stop.clone()));
-    let root = format!("https://localhost:{}", address.port());
-    let old_client = trusting(&authority)?;
-    let new_client = trusting(&authority)?;
+    let server = start(Arc::clone(&certificate), routes, LONG).await?;
+    let root = format!("https://localhost:{}", server.address.port());
+    let [old_client, new_client, late_client] = [
+        trusting(&authority)?,
+        trusting(&authority)?,
+        trusting(&authority)?,
+    ];
     let as_the_system = Client::builder().no_proxy().build()?;
+    sleep_until(ready).await;
 
-    at(0).await;
     println!("Clients that trust our authority, and the system's:");
     ask(&old_client, &root, &pairs).await;
     ask(&as_the_system, &root, &pairs).await;
 
-    at(2).await;
     println!("The two files are renewed, one after the other:");
     write(&chain, &pairs[1].chain)?;
     reload(&certificate);
@@ -140,27 +171,24 @@ pub async fn run() -> Result<(), Failure> {
     ask(&old_client, &root, &pairs).await;
     ask(&new_client, &root, &pairs).await;
 
-    at(4).await;
     println!("A client that says nothing:");
-    let mut silent = TcpStream::connect(address).await?;
+    let limit = Duration::from_millis(300);
+    let strict = start(certificate, Router::new(), limit).await?;
+    let mut silent = TcpStream::connect(strict.address).await?;
     println!("it gets {} bytes", silent.read(&mut [0]).await?);
+    strict.stop.cancel();
+    strict.task.await?;
 
-    at(8).await;
     println!("The server stops while it answers a request:");
     let nap = format!("{root}/nap");
     let late = async {
-        at(9).await;
-        stop.cancel();
-        sleep(tenth / 2).await;
-        ask(&trusting(&authority)?, &root, &pairs).await;
-        Ok::<_, Failure>(())
+        begun.notified().await;
+        server.stop.cancel();
+        ask(&late_client, &root, &pairs).await;
+        end.notify_one();
     };
-    let (late, ()) = join!(late, ask(&old_client, &nap, &pairs));
-    late?;
-    select! {
-        ended = server => ended?,
-        () = at(14) => println!("the server does not stop"),
-    }
+    join!(late, ask(&old_client, &nap, &pairs));
+    server.task.await?;
     println!("the server has stopped");
     Ok(())
 }

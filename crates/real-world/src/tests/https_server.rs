@@ -124,6 +124,10 @@ impl Server {
             .route("/", get(async || "hello"))
             .route("/nap", get(nap))
             .route(
+                "/switch",
+                get(async || axum::http::StatusCode::SWITCHING_PROTOCOLS),
+            )
+            .route(
                 "/hang",
                 get(async || std::future::pending::<String>().await),
             )
@@ -495,4 +499,34 @@ fn finished_connections_do_not_pile_up() {
     };
     let [few, many] = [100, 3_000].map(memory);
     assert!(many < few + 100_000, "{few} {many}");
+}
+
+/// As the header says: a socket that is upgraded would pass the limits by.
+#[tokio::test]
+async fn an_upgrade_is_refused_with_a_status() -> Result<(), Failure> {
+    let (authority, server) = started(LIMITS).await?;
+    let mut stream = server.connect(&authority, &[]).await?;
+    let request = b"GET /switch HTTP/1.1\r\nhost: localhost\r\n\
+        connection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut status = [0; 12];
+    soon(stream.read_exact(&mut status)).await?;
+    assert_eq!(&status, b"HTTP/1.1 501");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_after_the_request_is_answered() -> Result<(), Failure>
+{
+    let (authority, server) = started(LIMITS).await?;
+    for path in ["/", "/nap"] {
+        let mut stream = server.connect(&authority, &[]).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await?;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+    Ok(())
 }
