@@ -7,16 +7,18 @@
 //! Bounds: `Limits`; the library alone allows messages of 64 MiB. Outgoing messages wait
 //! in the caller's queue.
 //!
-//! Trap: any web page can open a WebSocket to your server, with its visitor's cookies.
+//! Trap: Any web page can open a WebSocket to your server, with its visitor's cookies.
 //! The browser names the page's site in `Origin`: refuse all but yours.
 //!
-//! In production: `axum` with `ws` serves the same socket beside other routes.
+//! In production: `axum` with `ws` serves the same socket next to other routes. Its
+//! sockets end neither with `axum::serve` nor with its limits: see `http_server`.
 //!
 //! See also: `chat_room` (the demonstration), `https_server`, `streaming_responses`.
 //!
 //! asyncio: asyncio.Queue, asyncio.timeout
 
-use std::io::ErrorKind;
+use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +35,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{
     ErrorResponse, Request, Response,
 };
 use tokio_tungstenite::tungstenite::http::{StatusCode, header};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +44,8 @@ use tokio_util::sync::CancellationToken;
 /// What the server allows. No number may be zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most open connections. Further clients wait in the system's backlog.
+    /// The most open connections. Further clients wait in the system's backlog, which
+    /// holds 128 with `TcpListener::bind`.
     pub connections: usize,
     /// The sites whose pages may connect. So may a client that sends no `Origin`.
     pub origins: &'static [&'static str],
@@ -58,7 +61,7 @@ pub struct Limits {
     pub closing: Duration,
 }
 
-/// Calls the handler with each connection, in a task of its own, until the token is
+/// Calls the handler with each connection, in its own task, until the token is
 /// cancelled. Then the connections have twice `Limits::closing` to end. Dropping the
 /// future cuts off all clients.
 pub async fn serve<F: Future<Output = ()> + Send>(
@@ -119,7 +122,8 @@ pub struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Makes the handshake over TCP, TLS or any other stream. Returns `None` if the
     /// client is too slow, speaks another protocol, or belongs to another site's page.
-    pub async fn accept(stream: S, limits: Limits) -> Option<Self> {
+    /// A request of HTTP that is no handshake is answered with the status 426.
+    pub async fn accept(mut stream: S, limits: Limits) -> Option<Self> {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             // Else the answers to pings would pile up when the client reads none of them.
@@ -128,16 +132,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .max_message_size(Some(limits.message));
         #[expect(clippy::result_large_err, reason = "the library asks for it")]
         let check = |request: &Request, response: Response| {
-            let origin = request.headers().get(header::ORIGIN);
-            if origin.is_none_or(|origin| limits.origins.iter().any(|it| origin == *it)) {
+            let mut origins = request.headers().get_all(header::ORIGIN).iter();
+            if origins.all(|origin| limits.origins.iter().any(|it| origin == *it)) {
                 return Ok(response);
             }
             let mut refused = ErrorResponse::new(None);
             *refused.status_mut() = StatusCode::FORBIDDEN;
             Err(refused)
         };
-        let handshake = accept_hdr_async_with_config(stream, check, Some(config));
-        let socket = timeout(limits.handshake, handshake).await.ok()?.ok()?;
+        let handshake = async {
+            let shaken =
+                accept_hdr_async_with_config(&mut stream, check, Some(config)).await;
+            let Err(error) = shaken else { return Some(()) };
+            // Most of these clients are scanners: they shall not fill the log.
+            tracing::debug!("no handshake: {error}");
+            // After a refusal by `check` the library has answered.
+            if matches!(error, Protocol(_)) {
+                stream.write_all(UPGRADE_REQUIRED).await.ok()?;
+            }
+            end(&mut stream).await.ok()?;
+            None
+        };
+        timeout(limits.handshake, handshake).await.ok()??;
+        // A client sends nothing before it has the answer: no bytes have been read ahead.
+        let role = Role::Server;
+        let socket = WebSocketStream::from_raw_socket(stream, role, Some(config)).await;
         Some(Self { socket, limits })
     }
 
@@ -146,8 +165,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         read(&mut self.socket, self.limits.silence).await
     }
 
-    /// Sends the outgoing texts and calls `on_text` with each text that comes, side by
-    /// side. Awaits the future of `on_text` before it reads on. Ignores binary messages.
+    /// Sends the outgoing texts and calls `on_text` with each text that comes,
+    /// concurrently. Awaits the future of `on_text` before it reads on. Ignores binary
+    /// messages. Writing ends with reading: a text that waits in `outgoing` when the
+    /// client closes is not sent.
     ///
     /// Returns `Away` if the sender of the outgoing texts was dropped, `Normal` if the
     /// client has left, `Abnormal` if the connection broke. Returns `Error` if the client
@@ -190,16 +211,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn close(mut self, code: CloseCode, reason: &'static str) {
         let reason = Utf8Bytes::from_static(reason);
         let closing = async {
-            self.socket.close(Some(CloseFrame { code, reason })).await?;
-            while self.socket.try_next().await?.is_some() {}
-            // With bytes unread the system would reset the connection.
-            let stream = self.socket.get_mut();
-            stream.shutdown().await?;
-            tokio::io::copy(stream, &mut tokio::io::sink()).await?;
-            Ok::<(), tungstenite::Error>(())
+            // Fails if the client has closed first.
+            let _ = self.socket.close(Some(CloseFrame { code, reason })).await;
+            while let Ok(Some(_)) = self.socket.try_next().await {}
+            end(self.socket.get_mut()).await
         };
         let _ = timeout(self.limits.closing, closing).await;
     }
+}
+
+/// The answer to a request that is no handshake, such as that of a health check.
+const UPGRADE_REQUIRED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\n\
+    Connection: close, upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Content-Length: 0\r\n\r\n";
+
+/// Ends this direction, and reads to the end of the other one: with bytes unread the
+/// system would reset the connection.
+async fn end(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(stream, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// Returns the next text, within the time for a message or an answer to a ping.

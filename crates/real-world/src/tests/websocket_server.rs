@@ -214,6 +214,7 @@ async fn limits_may_be_without_end() -> Result<(), Failure> {
     }
     socket.close(None).await?;
     assert_eq!(hear(&mut socket).await, "");
+    drop(socket);
     assert_eq!(task.await?, Some(CloseCode::Normal));
     Ok(())
 }
@@ -450,5 +451,97 @@ async fn a_thousand_at_once() -> Result<(), Failure> {
     assert_eq!(clients.len(), 1000);
     drop(clients);
     no_more_tasks_than(tasks).await;
+    Ok(())
+}
+
+/// Sends a request and returns all that comes.
+async fn answered(request: &[u8]) -> Result<String, Failure> {
+    let (mut stream, task) = connection(LIMITS, 4096);
+    stream.write_all(request).await?;
+    stream.shutdown().await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    drop(stream);
+    assert_eq!(task.await?, None);
+    Ok(answer)
+}
+
+/// After RFC 6455, 4.2, and what `websockets` and `ws` answer. A health check that asks by
+/// HTTP learns that somebody is there.
+#[tokio::test(start_paused = true)]
+async fn rfc_6455_a_request_that_is_no_handshake_gets_426() -> Result<(), Failure> {
+    const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const VERSION: &str = "sec-websocket-version: 13\r\n";
+    const UPGRADE: &str = "upgrade: websocket\r\nconnection: upgrade\r\n";
+    for (line, headers) in [
+        ("GET /health HTTP/1.1", String::new()),
+        ("GET / HTTP/1.1", format!("{UPGRADE}{VERSION}")),
+        ("GET / HTTP/1.1", format!("{UPGRADE}{KEY}")),
+        (
+            "GET / HTTP/1.1",
+            format!("{UPGRADE}{KEY}sec-websocket-version: 8\r\n"),
+        ),
+        (
+            "GET / HTTP/1.1",
+            format!("connection: upgrade\r\n{KEY}{VERSION}"),
+        ),
+        (
+            "GET / HTTP/1.1",
+            format!("upgrade: websocket\r\n{KEY}{VERSION}"),
+        ),
+        (
+            "GET / HTTP/1.1",
+            format!("upgrade: h2c\r\nconnection: upgrade\r\n{KEY}{VERSION}"),
+        ),
+        ("POST / HTTP/1.1", format!("{UPGRADE}{KEY}{VERSION}")),
+        ("GET / HTTP/1.0", format!("{UPGRADE}{KEY}{VERSION}")),
+    ] {
+        let request = format!("{line}\r\nhost: x\r\n{headers}\r\n");
+        let answer = answered(request.as_bytes()).await?;
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{request}{answer}");
+        assert!(answer.contains("Sec-WebSocket-Version: 13\r\n"), "{answer}");
+    }
+    let body = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello";
+    assert!(answered(body).await?.starts_with("HTTP/1.1 426 "));
+    let whole = format!("GET / HTTP/1.1\r\nhost: x\r\n{UPGRADE}{KEY}{VERSION}\r\n");
+    let (mut stream, task) = connection(LIMITS, 4096);
+    stream.write_all(whole.as_bytes()).await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    assert_eq!(&status, b"HTTP/1.1 101");
+    task.abort();
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_origin_of_a_request_must_be_allowed() -> Result<(), Failure> {
+    let (stream, _task) = connection(LIMITS, 4096);
+    let mut request = "ws://chat/".into_client_request()?;
+    let headers = request.headers_mut();
+    headers.append("origin", "https://ours.example".parse()?);
+    headers.append("origin", "https://evil.example".parse()?);
+    let refused = client_async(request, stream).await;
+    assert!(matches!(refused, Err(tungstenite::Error::Http(it)) if it.status() == 403));
+    Ok(())
+}
+
+/// Autobahn 7.1: a client that has closed and still sends is not reset, so it can read
+/// the answer.
+#[tokio::test]
+async fn autobahn_a_client_that_sends_after_its_close_frame_is_not_reset()
+-> Result<(), Failure> {
+    let server = Server::start(LIMITS).await?;
+    let mut socket = server.enter().await?;
+    socket.close(None).await?;
+    let stream = socket.get_mut();
+    // A frame with a text, as a client masks it, again and again.
+    for _ in 0..100 {
+        stream.write_all(b"\x81\x85\0\0\0\0hello").await?;
+    }
+    stream.shutdown().await?;
+    let mut rest = Vec::new();
+    timeout(60 * SECOND, stream.read_to_end(&mut rest)).await??;
+    let answer = rest.windows(2).any(|pair| pair == b"\x88\0");
+    assert!(answer, "the answer to the close frame: {rest:?}");
     Ok(())
 }
