@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::tls::{
-    Failure, Limits, connect, identify, refusal, serve, trust, trust_system,
+    Failure, Limits, close, connect, identify, refusal, serve, start_tls, trust,
+    trust_system,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -385,5 +386,112 @@ async fn one_function_for_http_and_https() -> Result<(), Failure> {
         tokio::join!(first_header(near), answer(far, "HTTP/1.0 204\r\n"));
     answered?;
     assert_eq!(line?, "HTTP/1.0 204\r\n");
+    Ok(())
+}
+
+/// 100,000 bytes over TCP, to a server that reads them a moment later. A server of
+/// TLS 1.3 has sent tickets that the client has not read.
+async fn arrive(closes: bool) -> Result<(usize, io::Result<()>), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let stream = TcpStream::connect(listener.local_addr()?).await?;
+    let (far, _) = listener.accept().await?;
+    let (dropped, is_dropped) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let mut far = TlsAcceptor::from(config).accept(far).await?;
+        if !closes {
+            let _ = is_dropped.await;
+        }
+        let mut got = Vec::new();
+        let end = far.read_to_end(&mut got).await.map(|_| ());
+        let _ = far.shutdown().await;
+        Ok::<_, io::Error>((got.len(), end))
+    });
+    let mut near = connect(&client, "localhost", stream, 60 * SECOND).await?;
+    near.write_all(&[b'x'; 100_000]).await?;
+    if closes {
+        close(near, 60 * SECOND).await?;
+    } else {
+        near.shutdown().await?;
+        drop(near);
+        let _ = dropped.send(());
+    }
+    Ok(timeout(60 * SECOND, server).await???)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn close_reads_the_tickets_that_would_reset_the_connection() -> Result<(), Failure>
+{
+    for _ in 0..5 {
+        let (got, end) = arrive(true).await?;
+        assert_eq!(got, 100_000);
+        end?;
+    }
+    // The trap of the page.
+    let (got, end) = arrive(false).await?;
+    assert!(got < 100_000 && end.is_err(), "{got} {end:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_has_a_limit_and_takes_a_missing_close_notify() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    let (stream, accepted) = accept(Arc::clone(&config), 4096);
+    let near = connect(&client, "localhost", stream, SECOND).await?;
+    let _stays = accepted.await??;
+    let start = Instant::now();
+    let late = close(near, SECOND).await;
+    assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+    assert_eq!(start.elapsed(), SECOND);
+
+    let (stream, accepted) = accept(config, 4096);
+    let near = connect(&client, "localhost", stream, SECOND).await?;
+    let mut far = accepted.await??;
+    let reads = tokio::spawn(async move {
+        // Reads the end, and then leaves without a word.
+        let _ = far.read(&mut [0]).await;
+    });
+    close(near, SECOND).await?;
+    Ok(reads.await?)
+}
+
+/// What the client has sent before the handshake came without encryption.
+#[tokio::test(start_paused = true)]
+async fn start_tls_refuses_bytes_that_came_before_it() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let config = authority.identity("localhost", 4000)?;
+    let client = trust(authority.roots()?)?;
+    for injected in ["", "MAIL FROM:<x>\r\n"] {
+        let (mut near, far) = duplex(4096);
+        let config = Arc::clone(&config);
+        let server = tokio::spawn(async move {
+            let mut reader = BufReader::new(far);
+            let mut command = String::new();
+            reader.read_line(&mut command).await?;
+            assert_eq!(command, "STARTTLS\r\n");
+            reader.write_all(b"220 go ahead\r\n").await?;
+            reader.flush().await?;
+            let mut stream = start_tls(&config, reader, SECOND).await?;
+            stream.write_all(b"secret").await?;
+            stream.shutdown().await
+        });
+        let sent = format!("STARTTLS\r\n{injected}");
+        near.write_all(sent.as_bytes()).await?;
+        near.read_exact(&mut [0; 14]).await?;
+        if injected.is_empty() {
+            let mut near = connect(&client, "localhost", near, SECOND).await?;
+            let mut answer = String::new();
+            near.read_to_string(&mut answer).await?;
+            assert_eq!(answer, "secret");
+            server.await??;
+        } else {
+            let refused = server.await?.map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::InvalidData));
+        }
+    }
     Ok(())
 }
