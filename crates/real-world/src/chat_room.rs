@@ -5,9 +5,11 @@
 //! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
 //!
 //! Bounds: `queue` messages for each member. If all members speak at full pace, unread
-//! messages fill a queue in the time `queue * pace / members`. unbounded: the members.
+//! messages fill a queue in the time `queue * pace / members`. "joined" and "left" cut
+//! nobody off: they are sent while more than half of a queue is free. Unbounded: the
+//! members.
 //!
-//! Trap: without `pace`, one member's burst fills all queues, and nearly all are cut off.
+//! Trap: Without `pace`, one member's burst fills all queues, and nearly all are cut off.
 //! A `yield_now` instead of the pause is not enough on several threads.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
@@ -26,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// A room for messages of type `T`, which must be cheap to clone.
 #[derive(Debug)]
 pub struct Room<T> {
-    /// How many messages may wait for one member, "joined" and "left" included.
+    /// How many messages may wait for one member.
     queue: usize,
     /// A member's pause after each message, if it awaits the future of its voice.
     pace: Duration,
@@ -64,6 +66,18 @@ fn tell<T: Clone + From<String>>(members: &Members<T>, text: String) {
     }
 }
 
+/// Puts news of members into the queues of which more than half is free: joining and
+/// leaving has no pace, and must cut nobody off.
+fn announce<T: Clone + From<String>>(members: &Members<T>, text: String) {
+    let text = T::from(text);
+    for Member { queue, too_slow } in members.values() {
+        let has_room = queue.capacity() * 2 > queue.max_capacity();
+        if has_room && !too_slow.is_cancelled() {
+            let _ = queue.try_send(text.clone());
+        }
+    }
+}
+
 impl<T: Clone + From<String>> Room<T> {
     /// Returns an empty room.
     pub fn new(queue: usize, pace: Duration) -> Arc<Self> {
@@ -79,7 +93,8 @@ impl<T: Clone + From<String>> Room<T> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a seat under a name of 1 to 20 letters and digits, and tells all members.
+    /// Returns a seat under a name of 1 to 20 letters and digits, and tells the members of
+    /// whose queue more than half is free.
     pub fn join(self: &Arc<Self>, name: &str) -> Result<Seat<T>, Refused> {
         let length = name.chars().count();
         if !(1..=20).contains(&length) || !name.chars().all(char::is_alphanumeric) {
@@ -96,7 +111,7 @@ impl<T: Clone + From<String>> Room<T> {
                 too_slow: too_slow.clone(),
             }),
         };
-        tell(members, format!("{name} joined"));
+        announce(members, format!("{name} joined"));
         Ok(Seat {
             room: Arc::clone(self),
             name: name.to_owned(),
@@ -134,7 +149,7 @@ pub struct Seat<T: Clone + From<String>> {
 
 impl<T: Clone + From<String>> Seat<T> {
     /// Returns a function that sends a text to all members, with the name in front. It
-    /// sends at once, and returns the pause to await before the next text.
+    /// sends immediately, and returns the pause to await before the next text.
     pub fn voice(&self) -> impl Fn(&str) -> tokio::time::Sleep + use<T> {
         let (room, name) = (Arc::clone(&self.room), self.name.clone());
         move |text| {
@@ -151,7 +166,7 @@ impl<T: Clone + From<String>> Drop for Seat<T> {
         // Under the lock of the removal: the next owner of the name joins after it.
         if let Some(members) = &mut *self.room.members() {
             members.remove(&self.name);
-            tell(members, format!("{} {}", self.name, self.farewell));
+            announce(members, format!("{} {}", self.name, self.farewell));
         }
     }
 }

@@ -186,3 +186,34 @@ async fn a_thousand_hear_the_same_in_the_same_order() {
     assert_eq!(first.len(), 10);
     assert!(orders.all(|order| order == first));
 }
+
+/// Joining has no pace. Until their end nobody reads, so one join too many would show.
+#[test]
+fn a_storm_of_joins_cuts_nobody_off() {
+    for queue in [1, 2, 3, 16, 64] {
+        let room = room(queue);
+        let mut seats: Vec<_> = (0..10)
+            .map(|number| room.join(&format!("m{number}")).expect("it is free"))
+            .collect();
+        for number in 0..1_000 {
+            drop(room.join(&format!("a{number}")).expect("it is free"));
+        }
+        assert!(
+            seats.iter().all(|seat| !seat.too_slow.is_cancelled()),
+            "{queue}"
+        );
+        // Half of each queue is left for messages.
+        for number in 0..queue / 2 {
+            room.tell(number.to_string());
+        }
+        assert!(
+            seats.iter().all(|seat| !seat.too_slow.is_cancelled()),
+            "{queue}"
+        );
+        for seat in &mut seats {
+            let last = read(seat).pop();
+            let expected = (queue / 2).checked_sub(1).map(|number| number.to_string());
+            assert!(expected.is_none() || last == expected, "{queue}: {last:?}");
+        }
+    }
+}
