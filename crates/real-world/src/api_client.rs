@@ -4,13 +4,16 @@
 //! as `params`, `json` or `data`: `|request| request.query(&[("page", "2")])`. If the
 //! server rejects a token, the first caller renews it, and all others wait for that.
 //!
-//! Bounds: [`Limits`] for attempts, pauses and bodies. Give `new` a reqwest client with a
-//! timeout: it holds for each attempt. unbounded: calls at once; see `connection_limits`.
+//! It follows no redirect, as httpx, so that no other host gets the secret.
+//!
+//! Bounds: [`Limits`] for attempts, pauses and bodies. Give `new` a reqwest builder with
+//! a timeout: it holds for each attempt. Unbounded: concurrent calls; see
+//! `connection_limits`.
 //!
 //! Trap: `Url::join` follows the rules of links: "users" joined to "https://x/v1" is
 //! "https://x/users", and "//y/users" is another host, which would get the token.
 //!
-//! Trap: an order that timed out may have been placed. Here only idempotent methods are
+//! Trap: An order that timed out may have been placed. Here only idempotent methods are
 //! retried, and other ones only if no connection was made.
 //!
 //! See also: `http_requests`, `retry`, `single_flight`, `pagination`.
@@ -20,7 +23,8 @@
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -46,6 +50,9 @@ pub struct Limits {
 pub enum ApiError {
     #[error("not a base URL: {0}")]
     BaseUrl(String),
+    /// The URL parser would drop the control character, after the check for "..".
+    #[error("not a path: {0:?}")]
+    Path(String),
     /// The server answered with an error status and this text.
     #[error("status {}: {message}", .status.as_u16())]
     Status { status: StatusCode, message: String },
@@ -80,9 +87,13 @@ pub struct ApiClient {
 
 impl ApiClient {
     /// Returns a client that logs in with its first call, at `token` below the base. The
-    /// only error is [`ApiError::BaseUrl`]: `base` is no URL of http or https.
+    /// redirects of the builder are switched off: a 3xx is an [`ApiError::Status`].
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError::BaseUrl`] if `base` is no URL of http or https, and those of `build`.
     pub fn new(
-        http: Client,
+        http: ClientBuilder,
         base: &str,
         credentials: Credentials,
         limits: Limits,
@@ -90,16 +101,17 @@ impl ApiClient {
         let url = Url::parse(base).ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         Ok(Self {
-            http,
             base: url.ok_or_else(|| ApiError::BaseUrl(base.to_owned()))?,
+            http: http.redirect(Policy::none()).build()?,
             credentials,
             limits,
             token: Mutex::default(),
         })
     }
 
-    /// Sends a call and returns the decoded JSON of its response. `build` adds query,
-    /// headers and body to the request; each attempt calls it.
+    /// Sends a call and returns the decoded JSON of its response. An empty body, as that
+    /// of a 204, counts as `null`: take `()` or an `Option`. `build` adds query, headers
+    /// and body to the request; each attempt calls it.
     ///
     /// If a call is dropped while it renews the token, the next one renews it.
     ///
@@ -112,7 +124,7 @@ impl ApiClient {
         path: &str,
         build: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<T, ApiError> {
-        let url = self.url(path);
+        let url = self.url(path)?;
         let (mut attempt, mut rejected) = (1, None);
         loop {
             let request = || build(self.http.request(method.clone(), url.clone()));
@@ -157,14 +169,17 @@ impl ApiClient {
     }
 
     /// Returns the URL of a path below the base. No path leaves the base.
-    fn url(&self, path: &str) -> Url {
+    fn url(&self, path: &str) -> Result<Url, ApiError> {
+        if path.contains(char::is_control) {
+            return Err(ApiError::Path(path.to_owned()));
+        }
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments
                 .pop_if_empty()
                 .extend(path.trim_start_matches('/').split('/'));
         }
-        url
+        Ok(url)
     }
 
     /// Returns the token, unless it is the rejected one: then logs in again. The lock
@@ -176,7 +191,7 @@ impl ApiClient {
         {
             return Ok(token.clone());
         }
-        let form = self.http.post(self.url("token")).form(&self.credentials);
+        let form = self.http.post(self.url("token")?).form(&self.credentials);
         let login: Login = self.decode(form.send().await?).await?;
         Ok(token.insert(login.access_token).clone())
     }
@@ -197,6 +212,9 @@ impl ApiClient {
             let message = String::from_utf8_lossy(&body).into_owned();
             return Err(ApiError::Status { status, message });
         }
+        if body.is_empty() {
+            body.extend_from_slice(b"null");
+        }
         Ok(serde_json::from_slice(&body)?)
     }
 
@@ -216,7 +234,7 @@ fn is_busy(response: &Response) -> bool {
     matches!(response.status().as_u16(), 429 | 502..=504)
 }
 
-/// Returns the pause that the server asks for in seconds.
+/// Returns the pause that the server asks for in seconds. A date is ignored.
 fn retry_after(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     seconds.parse().ok().map(Duration::from_secs)
@@ -229,7 +247,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let base = arguments.next().ok_or("usage: BASE PATH")?;
     let path = arguments.next().ok_or("usage: BASE PATH")?;
-    let http = Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let http = Client::builder().timeout(Duration::from_secs(30));
     let credentials = Credentials {
         client_id: std::env::var("CLIENT_ID").unwrap_or_default(),
         client_secret: std::env::var("CLIENT_SECRET").unwrap_or_default(),

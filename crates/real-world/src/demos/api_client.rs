@@ -118,7 +118,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
         body: 1_000,
     };
     let http = Client::builder().no_proxy();
-    let http = http.timeout(Duration::from_secs(10)).build()?;
+    let http = http.timeout(Duration::from_secs(30));
     let api = ApiClient::new(http, &base, credentials, limits)?;
     let greet = async |id: u32| {
         let path = format!("users/{id}");

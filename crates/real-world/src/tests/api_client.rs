@@ -67,6 +67,7 @@ async fn answer(
     match parts[..] {
         ["", "v1", "large", size] => "1".repeat(size.parse().expect("a number")),
         ["", "v1", "text"] => "no JSON".to_owned(),
+        ["", "v1", "empty"] => return StatusCode::NO_CONTENT.into_response(),
         _ => json!(uri.to_string()).to_string(),
     }
     .into_response()
@@ -100,7 +101,7 @@ fn client(base: &str, limits: Limits) -> Result<ApiClient, ApiError> {
         client_id,
         client_secret,
     };
-    ApiClient::new(http.build()?, base, credentials, limits)
+    ApiClient::new(http, base, credentials, limits)
 }
 
 async fn get(api: &ApiClient, path: &str) -> Result<Value, ApiError> {
@@ -275,5 +276,57 @@ async fn limits_of_zero_and_without_end() -> Result<(), Failure> {
         let api = client("http://127.0.0.1:1", limits)?;
         assert!(api.send::<Value>(Method::GET, "x", |it| it).await.is_err());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_control_character_in_a_path_is_refused() -> Result<(), Failure> {
+    let (_server, api, _serving) = start(Server::default(), "/v1/tenants/7").await?;
+    for path in [".\t./8", ".\n./", "\t../8", "a\r", "a\0b", "a\u{85}"] {
+        let refused = get(&api, path).await;
+        assert!(
+            matches!(refused, Err(ApiError::Path(_))),
+            "{path:?} {refused:?}"
+        );
+    }
+    Ok(())
+}
+
+/// httpx follows no redirect unless it is told to.
+#[tokio::test]
+async fn httpx_a_login_that_is_redirected_gives_the_secret_to_nobody()
+-> Result<(), Failure> {
+    for status in [301, 302, 303, 307, 308] {
+        let other = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}/steal", other.local_addr()?);
+        let moved = move || async move {
+            let status = StatusCode::from_u16(status).expect("a status");
+            (status, [(header::LOCATION, url.clone())], "moved")
+        };
+        let routes = Router::new().fallback(moved);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let serving =
+            tokio::spawn(async { axum::serve(listener, routes).await.expect("it") });
+        let _serving = AbortOnDropHandle::new(serving);
+        let refused = get(&client(&base, LIMITS)?, "x").await;
+        assert!(
+            matches!(&refused, Err(ApiError::Status { status: it, .. }) if *it == status),
+            "{refused:?}"
+        );
+        let nobody = tokio::time::timeout(TICK, other.accept()).await;
+        assert!(nobody.is_err(), "{status}: a connection to the other host");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rfc_9110_a_204_has_no_json_and_is_a_success() -> Result<(), Failure> {
+    let (_server, api, _serving) = start(Server::default(), "/v1").await?;
+    soon(api.send::<()>(Method::DELETE, "empty", |it| it)).await?;
+    let nothing = api.send::<Option<u32>>(Method::DELETE, "empty", |it| it);
+    assert_eq!(soon(nothing).await?, None);
+    let number = soon(api.send::<u32>(Method::DELETE, "empty", |it| it)).await;
+    assert!(matches!(number, Err(ApiError::Json(_))), "{number:?}");
     Ok(())
 }
