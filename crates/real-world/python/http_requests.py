@@ -15,6 +15,10 @@ from aiohttp import web
 MAX_BODY = 2_000_000
 
 
+# Post 3 comes when it is released.
+RELEASE = web.AppKey("release", asyncio.Event)
+
+
 class FetchError(Exception):
     pass
 
@@ -83,7 +87,8 @@ def report(number, result):
 
 async def post(request):
     number = int(request.match_info["id"])
-    await asyncio.sleep(0.7 if number == 3 else 0.3)
+    if number == 3:
+        await request.app[RELEASE].wait()
     if number in range(1, 4):
         return web.json_response({"title": f"Title {number}"})
     if number == 4:
@@ -103,8 +108,11 @@ async def add_post(request):
 async def endless(request):
     response = web.StreamResponse()
     await response.prepare(request)
-    while True:
-        await response.write(b"x" * 65_536)
+    # Until the client leaves.
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await response.write(b"x" * 65_536)
+    return response
 
 
 async def hello(request):
@@ -117,6 +125,7 @@ class Server:
     def __init__(self, runner, connections):
         self.address = "{}:{}".format(*runner.addresses[0])
         self.connections = connections
+        self.release = runner.app[RELEASE]
 
     def new_connections(self):
         count = len(self.connections)
@@ -134,6 +143,7 @@ async def start_server():
         return await handler(request)
 
     app = web.Application(middlewares=[note_connection])
+    app[RELEASE] = asyncio.Event()
     app.router.add_get("/posts/{id}", post)
     app.router.add_post("/posts", add_post)
     app.router.add_get("/endless", endless)
@@ -164,19 +174,18 @@ async def greet_in_a_row(sessions, url):
 
 
 async def main():
-    limits = (0.2, 0.5)
+    # Post 3 alone takes as long as the second one.
+    limits = (30, 1)
+    long = (30, 30)
+    no_hurry = {"timeout": aiohttp.ClientTimeout(total=30)}
     loop = asyncio.get_running_loop()
-    first = loop.time() + 0.5
-
-    async def part(number):
-        await asyncio.sleep(first + number * 0.8 - loop.time())
-
+    ready = loop.time() + 0.5
     async with start_server() as server, session(*limits) as shared:
 
         posts = f"http://{server.address}/posts"
 
-        await part(0)
-        print("Six at once, with 0.5 s for each:")
+        await asyncio.sleep(ready - loop.time())
+        print("Six concurrently, with 1 s for each:")
         urls = [f"{posts}/{number}" for number in range(1, 6)]
         with closed_port() as nobody:
             urls.append(f"http://{nobody}/posts/6")
@@ -184,18 +193,15 @@ async def main():
         for number, result in enumerate(results, 1):
             report(number, result)
 
-        await part(1)
-        print("Post 3 again, with 2 s:")
-        timeout = aiohttp.ClientTimeout(total=2)
-        report(3, await fetch_post(shared, f"{posts}/3", timeout=timeout))
+        print("Post 3 again, with 30 s:")
+        server.release.set()
+        report(3, await fetch_post(shared, f"{posts}/3", **no_hurry))
 
-        await part(2)
         print("Post 5, without a look at the status:")
-        async with shared.get(f"{posts}/5") as response:
+        async with shared.get(f"{posts}/5", **no_hurry) as response:
             data = await response.json()
         print(f"data: {data['error']}")
 
-        await part(3)
         print("A new post, with a query, without and with a token:")
         new = {
             "method": "POST",
@@ -204,32 +210,31 @@ async def main():
         }
         for token in ({}, {"Authorization": "Bearer secret"}):
             try:
-                post = await fetch_post(shared, posts, headers=token, **new)
+                post = await fetch_post(
+                    shared, posts, headers=token, **new, **no_hurry
+                )
             except FetchError as error:
                 post = error
             report(6, post)
 
-        await part(4)
         print("A body without an end:")
-        timeout = aiohttp.ClientTimeout(total=20)
         try:
             url = f"http://{server.address}/endless"
-            post = await fetch_post(shared, url, timeout=timeout)
+            post = await fetch_post(shared, url, **no_hurry)
         except FetchError as error:
             post = error
         report(7, post)
 
         url = f"http://{server.address}/hello"
         async with contextlib.AsyncExitStack() as stack:
-            one = await stack.enter_async_context(session(*limits))
+            one = await stack.enter_async_context(session(*long))
             four = [
-                await stack.enter_async_context(session(*limits)) for _ in range(4)
+                await stack.enter_async_context(session(*long)) for _ in range(4)
             ]
-            for number, whose, sessions in [
-                (5, "one client", [one] * 4),
-                (6, "four clients", four),
+            for whose, sessions in [
+                ("one client", [one] * 4),
+                ("four clients", four),
             ]:
-                await part(number)
                 print(f"Four requests in a row with {whose}:")
                 server.new_connections()
                 await greet_in_a_row(sessions, url)

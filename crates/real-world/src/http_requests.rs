@@ -5,9 +5,9 @@
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits
-//! the body. unbounded: the requests of `fetch_all`; see `page_fetcher`.
+//! the body. Unbounded: the requests of `fetch_all`; see `page_fetcher`.
 //!
-//! Trap: a 404 is no error, so its body can pass for data. Check the status first: `text`
+//! Trap: A 404 is no error, so its body can pass for data. Check the status first: `text`
 //! and `json` use up the response ("borrow of moved value: `response`").
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
@@ -64,7 +64,8 @@ pub fn client(connect: Duration, total: Duration) -> reqwest::Result<Client> {
     builder.timeout(total).build()
 }
 
-/// Sends a request and returns the decoded JSON of the response.
+/// Sends a request and returns the decoded JSON of the response. An empty body, as that
+/// of a 204, counts as `null`: take `()` or an `Option`.
 ///
 /// `Response::json` fails with the same text for JSON of the wrong form and for a body
 /// that breaks off. Here these are two errors.
@@ -81,7 +82,13 @@ pub async fn fetch_json<T: DeserializeOwned>(
         let status = status.as_u16();
         return Err(FetchError::Status { status, message });
     }
-    Ok(serde_json::from_slice(&body?)?)
+    let body = body?;
+    // Some servers put a byte order mark in front.
+    let json = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
+    Ok(serde_json::from_slice(match json {
+        b"" => b"null",
+        json => json,
+    })?)
 }
 
 /// Returns a body of at most `max_bytes`. Counts them: `Content-Length` may be wrong.
@@ -99,7 +106,7 @@ pub async fn read_limited(
     Ok(body)
 }
 
-/// Fetches all URLs at once. Returns a result for each, in the order of the URLs.
+/// Fetches all URLs concurrently. Returns a result for each, in the order of the URLs.
 pub async fn fetch_all<T: DeserializeOwned>(
     client: &Client,
     urls: &[String],

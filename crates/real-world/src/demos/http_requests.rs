@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
@@ -20,7 +20,8 @@ use reqwest::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::time::{Instant, interval, interval_at, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::http_requests::{FetchError, fetch_all, fetch_json};
@@ -44,8 +45,11 @@ fn report(id: u32, result: Result<Post, FetchError>) {
     }
 }
 
-async fn post(Path(id): Path<u32>) -> Response {
-    sleep(Duration::from_millis(if id == 3 { 700 } else { 300 })).await;
+/// Post 3 comes when it is released.
+async fn post(State(release): State<Arc<Semaphore>>, Path(id): Path<u32>) -> Response {
+    if id == 3 {
+        drop(release.acquire().await);
+    }
     match id {
         1..4 => Json(json!({ "title": format!("Title {id}") })).into_response(),
         4 => Json(json!({ "headline": "Title 4" })).into_response(),
@@ -80,12 +84,13 @@ struct Server {
 }
 
 impl Server {
-    async fn start() -> io::Result<Self> {
+    async fn start(release: Arc<Semaphore>) -> io::Result<Self> {
         let app = Router::new()
             .route("/posts/{id}", get(post))
             .route("/posts", axum::routing::post(add_post))
             .route("/endless", get(endless))
-            .route("/hello", get(Json("hello")));
+            .route("/hello", get(Json("hello")))
+            .with_state(release);
         let connections = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -128,59 +133,55 @@ fn client_here(connect: Duration, total: Duration) -> reqwest::Result<Client> {
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_millis(800));
-    let [connect, total] = [200, 500].map(Duration::from_millis);
+    let ready = Instant::now() + Duration::from_millis(500);
+    // Post 3 alone takes as long as `total`.
+    let [connect, total] = [30, 1].map(Duration::from_secs);
+    let long = Duration::from_secs(30);
     let client = client_here(connect, total)?;
-    let server = Server::start().await?;
+    let release = Arc::new(Semaphore::new(0));
+    let server = Server::start(Arc::clone(&release)).await?;
     // It has a port, which nobody else can take, but does not listen.
     let closed = TcpSocket::new_v4()?;
     closed.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let nobody = closed.local_addr()?;
     let url = |id: u32| format!("http://{}/posts/{id}", server.address);
 
-    part.tick().await;
-    println!("Six at once, with 0.5 s for each:");
+    // The client takes time to make.
+    sleep_until(ready).await;
+    println!("Six concurrently, with 1 s for each:");
     let mut urls: Vec<String> = (1..=5).map(url).collect();
     urls.push(format!("http://{nobody}/posts/6"));
     for (id, result) in (1..).zip(fetch_all(&client, &urls).await) {
         report(id, result);
     }
 
-    part.tick().await;
-    println!("Post 3 again, with 2 s:");
-    let request = client.get(url(3)).timeout(Duration::from_secs(2));
+    println!("Post 3 again, with 30 s:");
+    release.add_permits(10);
+    let request = client.get(url(3)).timeout(long);
     report(3, fetch_json(request).await);
 
-    part.tick().await;
     println!("Post 5, without a look at the status:");
-    let response = client.get(url(5)).send().await?;
+    let response = client.get(url(5)).timeout(long).send().await?;
     let data: HashMap<String, String> = response.json().await?;
     println!("data: {}", data["error"]);
 
-    part.tick().await;
     println!("A new post, with a query, without and with a token:");
     let posts = format!("http://{}/posts", server.address);
     let new = NewPost { title: "New" };
     let request = || client.post(&posts).query(&[("draft", "yes")]).json(&new);
+    let request = || request().timeout(long);
     report(6, fetch_json(request()).await);
     report(6, fetch_json(request().bearer_auth("secret")).await);
 
-    part.tick().await;
     println!("A body without an end:");
     let request = client.get(format!("http://{}/endless", server.address));
-    report(
-        7,
-        fetch_json(request.timeout(Duration::from_secs(20))).await,
-    );
+    report(7, fetch_json(request.timeout(long)).await);
 
     let url = format!("http://{}/hello", server.address);
-    let one = client_here(connect, total)?;
-    let four = (0..4).map(|_| client_here(connect, total));
+    let one = client_here(long, long)?;
+    let four = (0..4).map(|_| client_here(long, long));
     let four = four.collect::<Result<Vec<Client>, _>>()?;
     for (whose, clients) in [("one client", vec![one; 4]), ("four clients", four)] {
-        part.tick().await;
         println!("Four requests in a row with {whose}:");
         server.new_connections();
         greet_in_a_row(clients, &url).await?;

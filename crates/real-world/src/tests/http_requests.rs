@@ -136,3 +136,17 @@ async fn a_body_of_exactly_the_limit_is_read() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// `requests` takes both.
+#[tokio::test]
+async fn requests_no_content_and_a_byte_order_mark() -> Result<(), Failure> {
+    let client = client(Duration::from_secs(60), Duration::from_secs(60))?;
+    let empty = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (url, _task) = serve(empty, Then::Closes).await?;
+    fetch_json::<()>(client.delete(&url)).await?;
+    assert_eq!(fetch_json::<Option<u32>>(client.delete(&url)).await?, None);
+    let marked = format!("{OK}content-length: 5\r\n\r\n\u{FEFF}17");
+    let (url, _task) = serve(&marked, Then::Closes).await?;
+    assert_eq!(fetch_json::<u32>(client.get(&url)).await?, 17);
+    Ok(())
+}
