@@ -1,21 +1,24 @@
 //! Streaming responses: server-sent events and JSON lines, sent by axum and read lazily.
 //!
 //! A handler returns a stream of items, as a FastAPI handler yields them. Each item is
-//! sent at once. If the client is slow, the stream waits for it. If the client leaves,
-//! the stream is dropped at its await. A client reads one item at a time.
+//! sent immediately. If the client is slow, the stream waits for it. If the client
+//! leaves, the stream is dropped at its await. A client reads one item at a time.
+//! An open stream holds up the shutdown of `axum::serve`; `http_server` ends it.
 //!
-//! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. unbounded: the stream,
+//! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. Unbounded: the stream,
 //! and a client that does not read: serve the routes with `http_server`.
 //!
-//! Trap: the `timeout` of a reqwest client limits the whole response, so it breaks a long
-//! stream off. Set `read_timeout` instead: it limits the wait for each piece.
+//! Trap: The `timeout` of a reqwest client limits the whole response, so it breaks a long
+//! stream off. Set `read_timeout` instead: it limits the wait for each piece. Use that
+//! client for no uploads: there it limits the whole time in which the body is sent.
 //!
-//! Trap: a task that feeds the stream through a channel runs until its `send` fails.
+//! Trap: A task that feeds the stream through a channel runs until its `send` fails.
 //!
 //! See also: `http_server`, `client_disconnects`, `websocket_server`, `generator`.
 //!
 //! asyncio: async for, yield, asyncio.CancelledError
 
+use std::future::ready;
 use std::io;
 use std::mem::take;
 use std::time::Duration;
@@ -28,7 +31,9 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio::io::AsyncRead;
+use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::codec::{Decoder, FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::io::StreamReader;
 
 /// The largest line or event that a client accepts, in bytes.
@@ -53,7 +58,8 @@ where
 }
 
 /// Returns a response that sends each item as a line of JSON. If an item is an error, the
-/// connection breaks off: the status 200 is already sent.
+/// connection breaks off: the status 200 cannot be changed any more. A client may get
+/// neither the status nor the items that were ready at the same time.
 pub fn json_lines<T, E>(
     items: impl Stream<Item = Result<T, E>> + Send + 'static,
 ) -> Response
@@ -92,35 +98,106 @@ pub struct Event {
     pub id: String,
 }
 
-fn lines(
+fn lines<D: Decoder>(
     response: reqwest::Response,
-) -> impl Stream<Item = Result<String, StreamError>> + Send {
+    codec: D,
+) -> FramedRead<impl AsyncRead + Send, D> {
     let bytes = response.bytes_stream().map_err(io::Error::other);
-    let codec = LinesCodec::new_with_max_length(MAX_ITEM);
-    let lines = FramedRead::new(StreamReader::new(bytes), codec);
-    lines.map_err(|error| match error {
-        LinesCodecError::MaxLineLengthExceeded => StreamError::TooLarge,
-        LinesCodecError::Io(error) => StreamError::BrokeOff(error),
-    })
+    FramedRead::new(StreamReader::new(bytes), codec)
 }
 
 /// Returns the items of a response whose body is JSON lines. Check its status first.
-/// Dropping the stream closes the connection.
+/// Dropping the stream closes the connection. Empty lines, which some servers send as
+/// heartbeats, are skipped.
+///
+/// The last line needs no line end, so a body that was cut off may pass for a whole one:
+/// `12` of `1234`. If your server ends each line, or tells a length, check that.
 pub fn read_json_lines<T: DeserializeOwned + Send>(
     response: reqwest::Response,
 ) -> impl Stream<Item = Result<T, StreamError>> + Send {
-    lines(response).map(|line| Ok(serde_json::from_str(&line?)?))
+    let codec = LinesCodec::new_with_max_length(MAX_ITEM);
+    lines(response, codec).filter_map(|line| {
+        ready(match line {
+            Ok(line) => {
+                let json = line.trim_start_matches(BYTE_ORDER_MARK).trim();
+                let item = || serde_json::from_str(json).map_err(StreamError::from);
+                (!json.is_empty()).then(item)
+            }
+            Err(LinesCodecError::MaxLineLengthExceeded) => {
+                Some(Err(StreamError::TooLarge))
+            }
+            Err(LinesCodecError::Io(error)) => Some(Err(error.into())),
+        })
+    })
+}
+
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
+/// The lines of a stream of events, which end with CR, LF or both. Bytes that are not
+/// UTF-8 are replaced.
+#[derive(Default)]
+struct EventLines {
+    /// How many bytes hold no line end.
+    searched: usize,
+    /// Whether the last line ended with CR: then an LF belongs to it.
+    after_cr: bool,
+}
+
+impl Decoder for EventLines {
+    type Item = String;
+    type Error = StreamError;
+
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<String>, StreamError> {
+        if self.after_cr && !buffer.is_empty() {
+            self.after_cr = false;
+            if buffer[0] == b'\n' {
+                buffer.advance(1);
+            }
+        }
+        let mut rest = buffer[self.searched..].iter();
+        let Some(end) = rest.position(|byte| matches!(byte, b'\r' | b'\n')) else {
+            self.searched = buffer.len();
+            return match self.searched {
+                0..=MAX_ITEM => Ok(None),
+                _ => Err(StreamError::TooLarge),
+            };
+        };
+        let line = buffer.split_to(self.searched + end);
+        self.searched = 0;
+        self.after_cr = buffer.get_u8() == b'\r';
+        if line.len() > MAX_ITEM {
+            return Err(StreamError::TooLarge);
+        }
+        Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+    }
+
+    fn decode_eof(
+        &mut self,
+        buffer: &mut BytesMut,
+    ) -> Result<Option<String>, StreamError> {
+        let line = self.decode(buffer)?;
+        if line.is_none() {
+            // A line that was cut off.
+            buffer.clear();
+        }
+        Ok(line)
+    }
 }
 
 /// Returns the events of a response. Check its status first. Dropping the stream closes
-/// the connection. An event that is cut off at the end is left out.
+/// the connection. An event that is cut off at the end is left out. The fields are read
+/// as a browser reads them; `retry` is ignored.
 pub fn read_events(
     response: reqwest::Response,
 ) -> impl Stream<Item = Result<Event, StreamError>> + Send {
     try_stream! {
         let mut next = Event::default();
-        for await line in lines(response) {
-            let line = line?;
+        let mut is_first = true;
+        for await line in lines(response, EventLines::default()) {
+            let mut line = line?;
+            if take(&mut is_first) && line.starts_with(BYTE_ORDER_MARK) {
+                line.remove(0);
+            }
             let (field, value) = line.split_once(':').unwrap_or((&line, ""));
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
@@ -134,7 +211,7 @@ pub fn read_events(
                     }
                 }
                 "event" => next.event = value.to_owned(),
-                "id" => next.id = value.to_owned(),
+                "id" if !value.contains('\0') => next.id = value.to_owned(),
                 "data" => {
                     next.data.push_str(value);
                     next.data.push('\n');

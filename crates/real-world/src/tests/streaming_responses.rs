@@ -290,3 +290,62 @@ async fn a_task_that_feeds_a_channel_runs_on_until_its_send_fails() {
     assert!(!feeding.is_finished(), "it has not looked");
     assert_eq!(feeding.await.expect("no panic"), 1);
 }
+
+/// The cases of the web platform's tests of `EventSource` that ours once failed, however
+/// the bytes are cut.
+#[tokio::test]
+async fn wpt_line_ends_marks_ids_and_bytes() -> Result<(), StreamError> {
+    let cases: [(&[u8], &[Event]); 8] = [
+        (
+            b"data:a\rdata:b\r\rdata:c\r\r",
+            &[event("", "a\nb", ""), event("", "c", "")],
+        ),
+        (
+            b"data:a\r\ndata:b\r\n\r\ndata:c\n\r\ndata:d\r\r\n",
+            &[
+                event("", "a\nb", ""),
+                event("", "c", ""),
+                event("", "d", ""),
+            ],
+        ),
+        // The last `\n` belongs to the `\r` before it: no event ends here.
+        (b"data:a\r\n", &[]),
+        (b"\xEF\xBB\xBFdata:1\n\n", &[event("", "1", "")]),
+        (
+            b"\xEF\xBB\xBF\xEF\xBB\xBFdata:1\n\ndata:2\n\n",
+            &[event("", "2", "")],
+        ),
+        (
+            b"id:1\ndata:a\n\nid:2\0\0\ndata:b\n\n",
+            &[event("", "a", "1"), event("", "b", "1")],
+        ),
+        (b"data:a\xFFb\n\n", &[event("", "a\u{FFFD}b", "")]),
+        (b"data:caf\xC3\xA9\n\n", &[event("", "caf\u{e9}", "")]),
+    ];
+    for (body, expected) in cases {
+        for piece in 1..=body.len() {
+            assert_eq!(parsed(body, piece).await?, expected, "{body:?} {piece}");
+        }
+    }
+    Ok(())
+}
+
+/// After jsonlines.org, and what servers send between the items.
+#[tokio::test]
+async fn ndjson_empty_lines_marks_and_ends() -> Result<(), StreamError> {
+    for body in [
+        &b"1\n\n2\n"[..],
+        b"\n\n1\n \n2",
+        b"\xEF\xBB\xBF1\r\n\r\n2\r\n",
+    ] {
+        for piece in 1..=body.len() {
+            let items = read_json_lines::<u32>(response(body, piece));
+            let items: Vec<_> = items.try_collect().await?;
+            assert_eq!(items, [1, 2], "{body:?} {piece}");
+        }
+    }
+    // As the page says: a last line that was cut off may pass for a whole one.
+    let cut = read_json_lines::<u32>(response(b"1\n12", 1));
+    assert_eq!(cut.try_collect::<Vec<_>>().await?, [1, 12]);
+    Ok(())
+}
