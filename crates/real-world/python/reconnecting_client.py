@@ -51,6 +51,7 @@ class Client:
         self.connected = asyncio.Event()
         self.writer = None
         self.callers = collections.deque()
+        self.number = 0
 
     async def run(self):
         backoff = self.config.initial_backoff
@@ -94,7 +95,7 @@ class Client:
                 group.create_task(self.ping(writer))
         finally:
             self.connected.clear()
-            for caller in self.callers:
+            for _, caller in self.callers:
                 if not caller.done():
                     caller.set_exception(MaybeDone("maybe done: connection lost"))
 
@@ -106,9 +107,12 @@ class Client:
             if text.startswith("REPLY "):
                 if not self.callers:
                     raise ConnectionError("a reply without a request")
-                caller = self.callers.popleft()
+                _, answered, reply = text.split(" ", 2)
+                number, caller = self.callers.popleft()
+                if answered != str(number):
+                    raise ConnectionError("a reply is missing")
                 if not caller.done():
-                    caller.set_result(text.removeprefix("REPLY "))
+                    caller.set_result(reply)
             elif text != "PONG":
                 await self.events.put(f"message: {text}")
 
@@ -130,8 +134,9 @@ class Client:
             except TimeoutError:
                 raise NotSent("not sent: no connection in time") from None
             caller = asyncio.get_running_loop().create_future()
-            self.callers.append(caller)
-            write_frame(self.writer, f"REQUEST {text}")
+            self.number += 1
+            self.callers.append((self.number, caller))
+            write_frame(self.writer, f"REQUEST {self.number} {text}")
             try:
                 async with asyncio.timeout(self.config.request):
                     return await caller
@@ -153,11 +158,12 @@ class Server:
                 if kind == "SUBSCRIBE":
                     write_frame(writer, f"welcome to {text}")
                 elif kind == "REQUEST":
+                    number, _, text = text.partition(" ")
                     self.done.append(text)
                     if text == "pay and crash":
                         break
                     is_silent = text == "fall silent"
-                    write_frame(writer, f"REPLY done: {text}")
+                    write_frame(writer, f"REPLY {number} done: {text}")
                 elif not is_silent:
                     write_frame(writer, "PONG")
         except (asyncio.IncompleteReadError, OSError):

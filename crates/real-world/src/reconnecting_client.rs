@@ -1,15 +1,17 @@
-//! Keep one connection for ever: reconnect with backoff, send pings, subscribe again.
+//! Keep one connection forever: reconnect with backoff, send pings, subscribe again.
 //!
 //! A task connects, and connects again after each loss. Requests wait for a connection. A
 //! request that was sent and has no reply fails with "maybe done", and is never repeated:
-//! only the caller knows whether it may be. Frames have a length; replies come in order.
+//! only the caller knows whether it may be. Frames have a length. Replies come in order,
+//! with the numbers of their requests: after a missing one the connection is given up,
+//! so that no caller gets the reply of another.
 //!
 //! Bounds: `Config`. If events are not received, reading stops.
 //!
-//! Trap: when a peer's machine or a cable fails, no error comes. Reads wait for ever, and
+//! Trap: When a peer's machine or a cable fails, no error comes. Reads wait forever, and
 //! writes succeed for minutes. Send pings, and limit the time in which nothing comes.
 //!
-//! Trap: if `connect` alone resets the backoff, a server that accepts and then fails gets
+//! Trap: If `connect` alone resets the backoff, a server that accepts and then fails gets
 //! a new connection each moment. Reset the backoff when the server has answered.
 //!
 //! See also: `rpc_over_one_connection`, `restart_with_backoff`, `retry`, `retry_jitter`.
@@ -17,6 +19,7 @@
 //! asyncio: asyncio.open_connection, asyncio.timeout, asyncio.sleep
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -134,7 +137,8 @@ impl Client {
     /// Waits for a connection, sends a request, and returns its reply. If the future is
     /// dropped, the server may have carried out the request.
     pub async fn request(&self, text: String) -> Result<String, RequestError> {
-        if "REQUEST ".len() + text.len() > self.config.frame {
+        // With the longest number.
+        if format!("REQUEST {} {text}", u64::MAX).len() > self.config.frame {
             return Err(NotSent("too large"));
         }
         let room = timeout(self.config.request, self.room()).await;
@@ -173,17 +177,21 @@ async fn talk(
     let mut codec = LengthDelimitedCodec::new();
     codec.set_max_frame_length(config.frame);
     let (mut writer, mut frames) = Framed::new(stream, codec).split();
-    let (waiting, mut callers) = mpsc::channel::<oneshot::Sender<String>>(config.waiting);
+    // The number of each request that waits for its reply, and its caller.
+    let (waiting, mut callers) =
+        mpsc::channel::<(u64, oneshot::Sender<String>)>(config.waiting);
     let writing = async {
         let mut pings = interval(config.ping);
+        let mut number = 0;
         loop {
             // Takes a request only if its caller may wait for a reply.
             let request = async { (waiting.reserve().await, requests.recv().await) };
             let text = select! {
                 _ = pings.tick() => "PING".to_owned(),
                 (Ok(room), Some((text, caller))) = request => {
-                    room.send(caller);
-                    format!("REQUEST {text}")
+                    number += 1;
+                    room.send((number, caller));
+                    format!("REQUEST {number} {text}")
                 }
             };
             timeout(config.silence, writer.send(Bytes::from(text))).await??;
@@ -195,9 +203,15 @@ async fn talk(
             *backoff = config.initial_backoff;
             let text = String::from_utf8_lossy(&frame);
             // Sending fails if nobody waits for the reply, or receives events.
-            if let Some(text) = text.strip_prefix("REPLY ") {
-                let caller = callers.try_recv().map_err(io::Error::other);
-                let _ = caller?.send(text.to_owned());
+            if let Some(reply) = text.strip_prefix("REPLY ") {
+                let (number, caller) = callers.try_recv().map_err(io::Error::other)?;
+                let Some((answered, reply)) = reply.split_once(' ') else {
+                    return Err(ErrorKind::InvalidData.into());
+                };
+                if answered.parse() != Ok(number) {
+                    return Err(io::Error::other("a reply is missing"));
+                }
+                let _ = caller.send(reply.to_owned());
             } else if text != "PONG" {
                 let _ = events.send(Event::Message(text.into_owned())).await;
             }

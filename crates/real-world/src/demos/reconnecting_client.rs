@@ -34,6 +34,7 @@ impl Server {
             let answer = match text.split_once(' ') {
                 Some(("SUBSCRIBE", topic)) => format!("welcome to {topic}"),
                 Some((_, request)) => {
+                    let (number, request) = request.split_once(' ').unwrap_or_default();
                     let mut done =
                         self.done.lock().unwrap_or_else(PoisonError::into_inner);
                     done.push(request.to_owned());
@@ -42,7 +43,7 @@ impl Server {
                         "fall silent" => is_silent = true,
                         _ => {}
                     }
-                    format!("REPLY done: {request}")
+                    format!("REPLY {number} done: {request}")
                 }
                 None if is_silent => continue,
                 None => "PONG".to_owned(),

@@ -57,16 +57,21 @@ async fn say(peer: &mut Peer, text: &str) {
     let _ = peer.send(Bytes::copy_from_slice(text.as_bytes())).await;
 }
 
+/// The number and the text of a request.
+fn request(frame: &str) -> Option<(&str, &str)> {
+    frame.strip_prefix("REQUEST ")?.split_once(' ')
+}
+
 /// Answers pings, and requests with their own texts, until it has seen so many requests.
 async fn serve(peer: &mut Peer, requests: usize) -> Vec<String> {
     let mut seen = Vec::new();
     while seen.len() < requests
         && let Some(text) = next(peer).await
     {
-        match text.strip_prefix("REQUEST ") {
-            Some(text) => {
+        match request(&text) {
+            Some((number, text)) => {
                 seen.push(text.to_owned());
-                say(peer, &format!("REPLY {text}")).await;
+                say(peer, &format!("REPLY {number} {text}")).await;
             }
             None => say(peer, "PONG").await,
         }
@@ -178,7 +183,7 @@ async fn what_was_sent_is_maybe_done_and_never_repeated() {
             seen.extend(next(&mut peer).await.filter(|text| text != "PING"));
         }
         // The first is answered, and half a frame of the second.
-        say(&mut peer, "REPLY a").await;
+        say(&mut peer, "REPLY 1 a").await;
         peer.get_mut()
             .write_all(b"\0\0\0\x07REPL")
             .await
@@ -190,7 +195,7 @@ async fn what_was_sent_is_maybe_done_and_never_repeated() {
             say(&mut peer, "PONG").await;
         }
         seen.sort();
-        assert_eq!(seen, ["REQUEST a", "REQUEST b", "REQUEST c"]);
+        assert_eq!(seen, ["REQUEST 1 a", "REQUEST 2 b", "REQUEST 3 c"]);
     };
     let (replies, ()) = join!(join_all(requests), serving);
     let is_done = replies.iter().filter(|reply| reply.is_ok()).count();
@@ -214,7 +219,7 @@ async fn a_silent_peer_is_lost_and_one_that_answers_pings_stays() {
         seen.push(text);
     }
     assert!(
-        seen.contains(&"REQUEST x".to_owned()) && seen.len() > 2,
+        seen.contains(&"REQUEST 1 x".to_owned()) && seen.len() > 2,
         "{seen:?}"
     );
 
@@ -282,9 +287,10 @@ async fn a_peer_that_breaks_the_rules_loses_the_connection() {
             }
         }
     }
-    let too_large = client.request("x".repeat(993)).await;
+    // "REQUEST ", a number of up to 20 digits, and a space.
+    let too_large = client.request("x".repeat(972)).await;
     assert_eq!(too_large, Err(NotSent("too large")));
-    let largest = "x".repeat(992);
+    let largest = "x".repeat(971);
     let (reply, _) = join!(client.request(largest.clone()), async {
         // "REPLY " is shorter than "REQUEST ".
         serve(&mut peer, 1).await
@@ -344,7 +350,7 @@ async fn thousands_of_requests_over_connections_that_break() {
             for _ in 0..2 {
                 let soon = Duration::from_millis(20);
                 if let Ok(Some(text)) = timeout(soon, next(&mut peer)).await {
-                    done.extend(text.strip_prefix("REQUEST ").map(str::to_owned));
+                    done.extend(request(&text).map(|(_, text)| text.to_owned()));
                 }
             }
             log.lock().expect("no panic").extend(done);
@@ -475,4 +481,39 @@ async fn a_server_that_accepts_and_closes_at_once_a_thousand_times() {
     drop(client);
     closing.await.expect("no panic");
     assert_eq!(tasks(), before);
+}
+
+/// A server that leaves out one reply, and answers all else.
+#[tokio::test(start_paused = true)]
+async fn after_a_reply_that_is_left_out_no_caller_gets_that_of_another() {
+    let (client, mut events, mut peers) = connected(CONFIG);
+    let serving = tokio::spawn(async move {
+        let mut left_out = false;
+        while let Some(mut peer) = peers.recv().await {
+            while let Some(frame) = next(&mut peer).await {
+                match request(&frame) {
+                    Some((_, "2")) if !left_out => left_out = true,
+                    Some((number, text)) => {
+                        say(&mut peer, &format!("REPLY {number} to {text}")).await;
+                    }
+                    None => say(&mut peer, "PONG").await,
+                }
+            }
+        }
+    });
+    let mut failed = Vec::new();
+    for number in 1..=5 {
+        match client.request(number.to_string()).await {
+            Ok(reply) => assert_eq!(reply, format!("to {number}")),
+            Err(error) => failed.push((number, error)),
+        }
+    }
+    let expected = [
+        (2, MaybeDone("no reply in time")),
+        (3, MaybeDone("connection lost")),
+    ];
+    assert_eq!(failed, expected);
+    assert_eq!(lost(&mut events).await.0, ErrorKind::Other);
+    drop(client);
+    serving.await.expect("no panic");
 }
