@@ -169,7 +169,14 @@ async fn talk(
                 }
             };
             match next {
-                Some(data) => timeout(idle, writer.write_all(&data)).await??,
+                Some(data) => {
+                    let written = timeout(idle, writer.write_all(&data)).await;
+                    if written.is_err() {
+                        // A part must not pass for the whole: resets the connection.
+                        writer.as_ref().set_zero_linger()?;
+                    }
+                    written??;
+                }
                 // transport.write_eof()
                 None => return writer.shutdown().await,
             }

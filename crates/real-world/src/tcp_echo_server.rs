@@ -1,20 +1,22 @@
-//! TCP server and client: echo, a limit of connections, idle timeout, graceful stop.
+//! A TCP server with limits: echo, the number of connections, idle time, graceful stop.
 //!
-//! `start_server` makes a task for each client; here you accept in a loop and spawn. Take
-//! the permit before you accept: then the next client waits in the system's backlog. A
-//! read of 0 bytes says that the client sends no more; you may still send.
+//! `echo_server` is the plain form. Take the permit before you accept: then the next
+//! client waits in the system's backlog. `TcpListener::bind` makes it 128 long. Clients
+//! that find it full try again after a second: for more, call `TcpSocket::listen(4096)`.
+//! A read of 0 bytes says that the client sends no more; you may still send.
+//! Try it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another terminal.
 //!
 //! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a
 //! client that sends a byte now and then keeps its permit.
 //!
-//! Trap: with `listener.accept().await?` the server ends when the process is out of file
-//! descriptors. `start_server` goes on after such an error, as `accept` does here.
+//! Trap: With `listener.accept().await?` the server ends when the process is out of file
+//! descriptors. `start_server` survives such an error, as `accept` does here.
 //!
-//! In production: take `axum` for HTTP before you invent a protocol.
+//! In production: Take `axum` for HTTP before you invent a protocol.
 //!
-//! See also: `line_protocol`, `tcp_proxy`, `api_server`, `servers`, `tls`.
+//! See also: `tcp_client`, `line_protocol`, `tcp_proxy`, `servers`, `tls`.
 //!
-//! asyncio: asyncio.start_server, asyncio.open_connection, asyncio.StreamWriter.write_eof
+//! asyncio: asyncio.start_server, asyncio.StreamReader.read, asyncio.StreamWriter.drain
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -30,19 +32,19 @@ use tokio_util::sync::CancellationToken;
 /// What a server allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
+    /// How many connections are open at the same time. Further clients wait in the
+    /// system's backlog, which holds 128 with `TcpListener::bind`.
     pub connections: usize,
     /// How long a client may send nothing, and how long it may take to read an answer.
     pub idle: Duration,
-    /// How long connections may go on after the stop.
+    /// How long connections may stay open after the stop.
     pub drain: Duration,
 }
 
 /// Serves until the token is cancelled, and then lets the connections end. Cuts off
 /// connections that take too long, and returns their number.
 ///
-/// Dropping the future closes all connections at once.
+/// Dropping the future closes all connections immediately.
 pub async fn serve(
     listener: TcpListener,
     limits: Limits,
@@ -64,7 +66,7 @@ pub async fn serve(
         }
     };
     stop.run_until_cancelled(accepting).await;
-    // From now on clients are refused, also those in the backlog.
+    // From now on clients are refused, even those in the backlog.
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
     let in_time = timeout(limits.drain, all).await.is_ok();
@@ -96,7 +98,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 /// `TimedOut` if nothing came for `idle`, or the client took longer than that to read an
 /// answer; otherwise the system's error.
 pub async fn echo(mut stream: TcpStream, idle: Duration) -> io::Result<()> {
-    // Small answers go out at once, as in asyncio.
+    // Small answers are sent immediately, as in asyncio.
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 4096];
     loop {
@@ -104,8 +106,12 @@ pub async fn echo(mut stream: TcpStream, idle: Duration) -> io::Result<()> {
         if size == 0 {
             return Ok(());
         }
-        // A dropped `write_all` may have sent a part, so nothing can follow it.
-        timeout(idle, stream.write_all(&buffer[..size])).await??;
+        let written = timeout(idle, stream.write_all(&buffer[..size])).await;
+        if written.is_err() {
+            // A part was sent, which must not pass for the whole: resets the connection.
+            stream.set_zero_linger()?;
+        }
+        written??;
     }
 }
 
@@ -123,6 +129,7 @@ fn report(number: u64, ended: io::Result<()>) {
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let address = std::env::args().nth(1).ok_or("usage: ADDRESS:PORT")?;
     let listener = TcpListener::bind(address).await?;
+    println!("Listening on {}", listener.local_addr()?);
     let limits = Limits {
         connections: 1_000,
         idle: Duration::from_secs(60),
