@@ -33,12 +33,17 @@ mod sqlite_pool;
 mod job_queue;
 mod job_workers;
 
-// Sockets
+// TCP
+mod echo_server;
+mod tcp_client;
 mod tcp_echo_server;
+mod close_a_connection;
 mod tcp_proxy;
 mod servers;
 mod line_protocol;
 mod protocols;
+
+// Other sockets
 mod unix_socket;
 mod udp_server;
 mod udp_ping;

@@ -41,12 +41,12 @@ const SHORT: Duration = Duration::from_millis(300);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A server that runs, and what stops it and waits for its end.
-struct Running {
-    target: Target,
-    stop: BoxFuture<'static, ()>,
+pub(super) struct Running {
+    pub(super) target: Target,
+    pub(super) stop: BoxFuture<'static, ()>,
 }
 
-type Started = io::Result<Running>;
+pub(super) type Started = io::Result<Running>;
 
 async fn tcp_echo_server() -> Started {
     let listener = listen()?;
@@ -423,14 +423,14 @@ macro_rules! servers {
             )*
         }
 
-        async fn one(name: &str) -> Started {
+        pub(super) async fn one(name: &str) -> Started {
             match name {
                 $(stringify!($name) => $name().await,)*
                 _ => Err(io::ErrorKind::NotFound.into()),
             }
         }
 
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
     };
 }
 

@@ -12,9 +12,13 @@ mod blocking_in_threads;
 mod changed_a_little;
 mod chat_room;
 mod client_disconnects;
+mod close_a_connection;
 mod connection_limits;
 mod cron;
 mod download_to_file;
+mod echo_server;
+#[cfg(unix)]
+mod ends;
 mod fetch_urls;
 mod file_processor;
 mod graceful_shutdown;
@@ -60,6 +64,7 @@ mod streaming_responses;
 mod subprocess_protocol;
 #[path = "../../../../tools/runner/support.rs"]
 mod support;
+mod tcp_client;
 mod tcp_echo_server;
 mod tcp_proxy;
 mod tls;
