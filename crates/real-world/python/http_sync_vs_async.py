@@ -12,7 +12,8 @@ import urllib.request
 
 import aiohttp
 
-TIMEOUT = 0.4
+# Only the page "never" takes as long.
+TIMEOUT = 1
 
 
 def fetch_blocking(url):
@@ -69,12 +70,18 @@ async def tick():
         print("tick")
 
 
+stopping = threading.Event()
+
+
 class Delay(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         match self.path.strip("/").split("/"):
             case ["delay", millis]:
                 time.sleep(int(millis) / 1000)
                 status, body = 200, b"x" * int(millis)
+            case ["never"]:
+                stopping.wait()
+                return
             case _:
                 status, body = 404, b""
         # The client may have left.
@@ -90,42 +97,36 @@ class Delay(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def start_server():
-    """On a thread of its own, as this program blocks its event loop."""
+    """On its own thread, as this program blocks its event loop."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Delay) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         try:
             yield "{}:{}".format(*server.server_address)
         finally:
+            stopping.set()
             server.shutdown()
 
 
 async def main():
     loop = asyncio.get_running_loop()
-    first = loop.time() + 0.5
-
-    async def part(number):
-        await asyncio.sleep(first + number - loop.time())
-
+    ready = loop.time() + 0.5
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     with start_server() as address:
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            paths = ["delay/200", "missing", "delay/300", "delay/700"]
+            paths = ["delay/100", "missing", "delay/200", "never"]
             urls = [f"http://{address}/{path}" for path in paths]
+            await asyncio.sleep(ready - loop.time())
 
-            await part(0)
             print("Blocking, one after the other:")
             await asyncio.to_thread(one_after_the_other, urls)
 
-            await part(1)
-            print("Async, all at once:")
+            print("Async, all concurrently:")
             await all_at_once(session, urls)
 
-            await part(2)
             print("Blocking, on a thread each:")
             await on_a_thread_each(urls)
 
-            await part(3)
-            print("Blocking, in a task, beside another one:")
+            print("Blocking, in a task, next to another one:")
             async with asyncio.TaskGroup() as group:
                 group.create_task(tick())
                 await asyncio.sleep(0)

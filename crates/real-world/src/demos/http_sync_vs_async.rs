@@ -1,7 +1,8 @@
-//! Four downloads: one after the other, all at once, on a thread each, and in a task.
+//! Four downloads: in turn, concurrently, on a thread each; and one in a task.
 
 use std::any::Any;
 use std::error::Error;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,49 +10,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use futures::future::join_all;
 use reqwest::{Client, blocking};
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, interval_at, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http_sync_vs_async::{fetch, fetch_blocking};
+use crate::http_sync_vs_async::{concurrently, fetch_blocking, in_turn, on_threads};
 
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-const TIMEOUT: Duration = Duration::from_millis(400);
+/// The limit that the page "never" meets. All others answer much sooner.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a program without async code does.
-fn one_after_the_other(client: &blocking::Client, urls: &[String]) {
-    for url in urls {
-        report(fetch_blocking(client, url));
-    }
+fn report(results: Vec<reqwest::Result<String>>) {
+    results.into_iter().for_each(report_one);
 }
 
-/// All in this one task: the sum of the waits becomes the longest of them.
-async fn all_at_once(client: &Client, urls: &[String]) {
-    for result in join_all(urls.iter().map(|url| fetch(client, url))).await {
-        report(result);
-    }
-}
-
-/// The way for a library that only blocks.
-async fn on_a_thread_each(
-    client: &blocking::Client,
-    urls: &[String],
-) -> Result<(), Failure> {
-    let fetches = urls.iter().map(|url| {
-        let (client, url) = (client.clone(), url.clone());
-        spawn_blocking(move || fetch_blocking(&client, &url))
-    });
-    for result in join_all(fetches).await {
-        report(result?);
-    }
-    Ok(())
-}
-
-fn report(result: reqwest::Result<String>) {
+fn report_one(result: reqwest::Result<String>) {
     match result {
         Ok(text) => println!("Fetched {} characters", text.chars().count()),
         Err(error) => match error.status() {
@@ -85,7 +61,9 @@ async fn delay(Path(millis): Path<u64>) -> String {
 }
 
 async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<()>>)> {
-    let app = Router::new().route("/delay/{millis}", get(delay));
+    let app = Router::new()
+        .route("/delay/{millis}", get(delay))
+        .route("/never", get(async || pending::<String>().await));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let task = tokio::spawn(async { axum::serve(listener, app).await });
@@ -93,11 +71,9 @@ async fn start_server() -> io::Result<(SocketAddr, AbortOnDropHandle<io::Result<
 }
 
 pub async fn run() -> Result<(), Failure> {
-    // Each part begins at its time, however long the part before took.
-    let first = Instant::now() + Duration::from_millis(500);
-    let mut part = interval_at(first, Duration::from_secs(1));
+    let ready = Instant::now() + Duration::from_millis(500);
     let (address, _server) = start_server().await?;
-    let paths = ["delay/200", "missing", "delay/300", "delay/700"];
+    let paths = ["delay/100", "missing", "delay/200", "never"];
     let urls = paths
         .map(|path| format!("http://{address}/{path}"))
         .to_vec();
@@ -105,28 +81,26 @@ pub async fn run() -> Result<(), Failure> {
     let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let builder = blocking::Client::builder().no_proxy().timeout(TIMEOUT);
     let blocking = spawn_blocking(|| builder.build()).await??;
+    // The clients take time to make.
+    sleep_until(ready).await;
 
-    part.tick().await;
     println!("Blocking, one after the other:");
     let (own, all) = (blocking.clone(), urls.clone());
-    spawn_blocking(move || one_after_the_other(&own, &all)).await?;
+    report(spawn_blocking(move || in_turn(&own, &all)).await?);
 
-    part.tick().await;
-    println!("Async, all at once:");
-    all_at_once(&client, &urls).await;
+    println!("Async, all concurrently:");
+    report(concurrently(&client, &urls).await);
 
-    part.tick().await;
     println!("Blocking, on a thread each:");
-    on_a_thread_each(&blocking, &urls).await?;
+    report(on_threads(&blocking, &urls).await?);
 
-    part.tick().await;
-    println!("Blocking, in a task, beside another one:");
+    println!("Blocking, in a task, next to another one:");
     let ticks = tokio::spawn(tick());
     let (own, url) = (blocking.clone(), format!("http://{address}/delay/300"));
     let fetch = tokio::spawn(async move { fetch_blocking(&own, &url) });
     ticks.await?;
     match fetch.await {
-        Ok(result) => report(result),
+        Ok(result) => report_one(result),
         Err(error) => println!("{}", panic_text(&*error.into_panic())),
     }
     Ok(())
