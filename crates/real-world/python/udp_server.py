@@ -19,7 +19,7 @@ class Capitals(asyncio.DatagramProtocol):
         task.add_done_callback(self.answers.discard)
 
     async def answer(self, data, client):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         self.transport.sendto(data.upper(), client)
 
     async def stop(self):
@@ -38,12 +38,12 @@ class Client(asyncio.DatagramProtocol):
             self.answer.set_result(data)
 
 
-async def ask(server, text):
+async def ask(server, text, limit):
     loop = asyncio.get_running_loop()
     transport, client = await loop.create_datagram_endpoint(Client, remote_addr=server)
     transport.sendto(text.encode())
     try:
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(limit):
             print(f"{text}: {(await client.answer).decode()}")
     except TimeoutError:
         print(f"{text}: no answer")
@@ -53,32 +53,25 @@ async def ask(server, text):
 
 async def main():
     loop = asyncio.get_running_loop()
-    first = loop.time() + 0.1
-
-    async def part(number):
-        await asyncio.sleep(first + number * 0.5 - loop.time())
-
     transport, server = await loop.create_datagram_endpoint(
         lambda: Capitals(at_once=2), local_addr=("127.0.0.1", 0)
     )
     address = transport.get_extra_info("sockname")
 
-    async def ask_later(seconds, text):
+    async def ask_later(seconds, text, limit=30):
         await asyncio.sleep(seconds)
-        await ask(address, text)
+        await ask(address, text, limit)
 
-    await part(0)
-    print("Two answers at once, and one request more:")
+    print("Two concurrent answers, and one request more:")
     async with asyncio.TaskGroup() as group:
         group.create_task(ask_later(0, "one"))
-        group.create_task(ask_later(0.05, "two"))
-        group.create_task(ask_later(0.1, "three"))
+        group.create_task(ask_later(0.1, "two"))
+        group.create_task(ask_later(0.2, "three", limit=0.3))
 
-    await part(1)
     print("The server stops while it answers:")
     async with asyncio.TaskGroup() as group:
         group.create_task(ask_later(0, "four"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         await server.stop()
     print("all answers are sent")
 

@@ -1,16 +1,19 @@
 //! The `Server` of `start_server`: several addresses, start later, close, reuse a port.
 //!
 //! A server is a task that accepts on each listener, a token that ends the task, and a
-//! `TaskTracker` of the connections. A bound `TcpSocket` owns its port, but refuses
-//! clients until it listens: `start_serving=False`. `close` drops the listeners.
+//! `TaskTracker` of the connections. A bound `TcpSocket` has its port, but refuses
+//! clients until it listens: `start_serving=False`. Until then another program can bind
+//! and take the port. `close` drops the listeners.
 //!
-//! Bounds: `limit` connections. unbounded: their time. Put a `timeout` into the handler.
+//! Bounds: `limit` connections. Unbounded: their time. Put a `timeout` into the handler.
 //!
-//! Trap: up to Python 3.11 `wait_closed` returns at once. Since 3.12 it waits for the
+//! Trap: Up to Python 3.11 `wait_closed` returns immediately. Since 3.12 it waits for the
 //! connections, as here: put a `timeout` around it, or call `close_clients`.
 //!
 //! Trap: with SO_REUSEPORT a new process can listen before the old one closes. Clients in
 //! the old backlog are then reset. Pass the listening socket on instead (systemd).
+//!
+//! Platforms: On Windows `reuse_port` is an error (`Unsupported`).
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
@@ -33,8 +36,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 ///
 /// # Errors
 ///
-/// `AddrInUse` if another socket has one of the addresses. With `reuse_port`, only if
-/// that socket was bound without it.
+/// `AddrInUse` if another socket listens at one of the addresses. With `reuse_port`, only
+/// if that socket was bound without it.
 ///
 /// # Panics
 ///
@@ -65,7 +68,7 @@ pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSoc
     sockets.collect()
 }
 
-/// Accepts on some addresses until it is closed or dropped. The connections go on.
+/// Accepts on some addresses until it is closed or dropped. The connections stay open.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
@@ -77,8 +80,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and calls the handler with each connection, in a task of its own. At most
-    /// `limit` connections are open at once.
+    /// Listens, and calls the handler with each connection, in its own task. At most
+    /// `limit` connections are open at the same time.
     ///
     /// # Errors
     ///
@@ -125,6 +128,8 @@ impl Server {
                     let (stop, handle) = (stop.clone(), Arc::clone(&handle));
                     tracker.spawn(async move {
                         let _permit = permit;
+                        // As in asyncio: small writes are sent immediately.
+                        let _ = stream.set_nodelay(true);
                         // Called here, where a panic ends this connection alone.
                         stop.run_until_cancelled(handle(stream)).await
                     });
@@ -158,7 +163,7 @@ impl Server {
         self.closed.cancelled().await;
     }
 
-    /// Stops accepting, and waits until the listeners are closed. The connections go on.
+    /// Stops accepting, and waits until the listeners are closed. The connections stay open.
     /// If the future is dropped, the server closes as well.
     pub async fn close(&self) {
         self.connections.close();
@@ -166,7 +171,9 @@ impl Server {
         self.closed.cancelled().await;
     }
 
-    /// Ends the connections, each at its current await.
+    /// Ends the connections, each at its current await. An answer that is being written is
+    /// cut off there, and its client sees a clean end. If it could take the part for the
+    /// whole, let the handler call `set_zero_linger` first: then it sees a reset.
     pub fn close_clients(&self) {
         self.clients.cancel();
     }

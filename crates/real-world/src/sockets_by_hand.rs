@@ -6,11 +6,14 @@
 //! wrong: on `WouldBlock`, wait again. `from_std` takes over a socket of the standard
 //! library. `AsyncFd` does the same for other descriptors.
 //!
-//! Trap: a `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
+//! Trap: A `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
 //! on its port is then refused for a minute ("address in use").
 //!
-//! Trap: without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
+//! Trap: Without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
 //! runtime is unsupported". Without debug assertions it blocks a thread instead.
+//!
+//! Platforms: On Windows a blocking socket always blocks a thread, and `reuse` is ignored:
+//! there SO_REUSEADDR would let other programs take the port.
 //!
 //! In production: `socket2` has the options that Tokio lacks.
 //!

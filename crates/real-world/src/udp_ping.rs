@@ -12,6 +12,9 @@
 //!
 //! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!
+//! Platforms: On Windows a longer datagram is an error (10040) instead, which would end a
+//! ping. No datagram is longer than the buffer here.
+//!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
 
@@ -73,8 +76,8 @@ impl Pinger {
     ///
     /// # Errors
     ///
-    /// [`PingError::Lost`] if no attempt had an answer. [`PingError::Socket`] at once,
-    /// also for the error of an earlier ping.
+    /// [`PingError::Lost`] if no attempt had an answer. [`PingError::Socket`] immediately,
+    /// even for the error of an earlier ping.
     pub async fn ping(&mut self) -> Result<(u32, u32), PingError> {
         self.number = self.number.wrapping_add(1);
         for attempt in 1..=self.attempts {
@@ -89,8 +92,8 @@ impl Pinger {
 
     /// Waits for the answer that belongs to the number.
     async fn answer(&self) -> io::Result<()> {
-        // A byte more than an answer has, so that a longer datagram is no answer.
-        let mut buffer = [0; 5];
+        // Longer than an answer, so that a longer datagram is no answer.
+        let mut buffer = vec![0; 65_535];
         loop {
             let size = self.socket.recv(&mut buffer).await?;
             if buffer[..size] == self.number.to_be_bytes() {

@@ -1,16 +1,19 @@
-//! UDP server: answer each datagram in a task, at most N at once, go on after errors.
+//! UDP server: answer each datagram in a task, at most N concurrently, survive errors.
 //!
 //! A loop over `recv_from` is the `datagram_received` of a `DatagramProtocol`. An answer
 //! that takes time needs a task with a permit. If none is free, the server drops the
 //! datagram, as the network may do; the client asks again.
 //!
-//! Bounds: `at_once` answers, and requests of 1500 bytes. Longer ones are cut off.
+//! Bounds: `at_once` answers, and requests of [`LONGEST`] bytes. Longer ones are dropped.
 //!
 //! Trap: `recv_from(..).await?` ends the server. On Windows it fails if a client has
 //! refused an earlier answer.
 //!
-//! Trap: senders can forge their address. Never send more than the request had, or
+//! Trap: Senders can forge their address. Never send more than the request had, or
 //! attackers use the server to flood a victim.
+//!
+//! Platforms: On Windows a datagram that is longer than the buffer is an error, elsewhere
+//! it is cut off. So the buffer is as long as the longest datagram.
 //!
 //! See also: `udp_ping` (a client with numbers and retries).
 //!
@@ -23,9 +26,12 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// The longest request, in bytes.
+pub const LONGEST: usize = 1500;
 
 /// Answers requests until the token is cancelled, and then sends the answers that have
 /// begun. Drops a request if `at_once` answers are under way.
@@ -36,7 +42,7 @@ pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(at_once));
     let answers = TaskTracker::new();
     let receiving = async {
-        let mut buffer = vec![0; 1500];
+        let mut buffer = vec![0; 65_535];
         loop {
             let (size, client) = match socket.recv_from(&mut buffer).await {
                 Ok(received) => received,
@@ -46,6 +52,9 @@ pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
                     continue;
                 }
             };
+            if size > LONGEST {
+                continue;
+            }
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                 continue;
             };
@@ -63,20 +72,20 @@ pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
     answers.wait().await;
 }
 
-/// Returns the text in capital letters, after 0.2 s.
+/// Returns the text in capital letters, after 0.6 s.
 async fn answer(mut request: Vec<u8>) -> Vec<u8> {
-    sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(600)).await;
     request.make_ascii_uppercase();
     request
 }
 
-/// Sends a text, and prints the answer if one comes within 0.3 s.
-async fn ask(server: SocketAddr, text: &str) -> io::Result<()> {
+/// Sends a text, and prints the answer if one comes in time.
+async fn ask(server: SocketAddr, text: &str, limit: Duration) -> io::Result<()> {
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(server).await?;
     socket.send(text.as_bytes()).await?;
     let mut buffer = [0; 100];
-    match timeout(Duration::from_millis(300), socket.recv(&mut buffer)).await {
+    match timeout(limit, socket.recv(&mut buffer)).await {
         Ok(size) => println!("{text}: {}", buffer[..size?].escape_ascii()),
         Err(_) => println!("{text}: no answer"),
     }
@@ -85,34 +94,30 @@ async fn ask(server: SocketAddr, text: &str) -> io::Result<()> {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    // Each part begins at its time, however long the one before it took.
-    let first = Instant::now() + Duration::from_millis(100);
-    let mut part = interval_at(first, Duration::from_millis(500));
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(socket, 2, stop.clone()));
-    let ask_later = async |millis, text| {
+    let long = Duration::from_secs(30);
+    let ask_later = async |millis, text, limit| {
         sleep(Duration::from_millis(millis)).await;
-        ask(address, text).await
+        ask(address, text, limit).await
     };
 
-    part.tick().await;
-    println!("Two answers at once, and one request more:");
+    println!("Two concurrent answers, and one request more:");
     tokio::try_join!(
-        ask_later(0, "one"),
-        ask_later(50, "two"),
-        ask_later(100, "three"),
+        ask_later(0, "one", long),
+        ask_later(100, "two", long),
+        ask_later(200, "three", Duration::from_millis(300)),
     )?;
 
-    part.tick().await;
     println!("The server stops while it answers:");
     let stopping = async {
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(300)).await;
         stop.cancel();
         Ok(())
     };
-    tokio::try_join!(ask_later(0, "four"), stopping)?;
+    tokio::try_join!(ask_later(0, "four", long), stopping)?;
     server.await?;
     println!("all answers are sent");
     Ok(())

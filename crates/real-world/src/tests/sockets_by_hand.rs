@@ -115,6 +115,8 @@ async fn a_reader_is_told_of_a_reset() -> io::Result<()> {
     Ok(())
 }
 
+// Tokio looks only on Unix.
+#[cfg(unix)]
 #[tokio::test]
 #[should_panic(expected = "a blocking socket with the tokio runtime is unsupported")]
 async fn a_blocking_socket_is_refused() {
