@@ -108,7 +108,7 @@ async def errors_are_json(request, handler):
 
 
 def make_app(jobs):
-    app = web.Application(middlewares=[errors_are_json], client_max_size=1000)
+    app = web.Application(middlewares=[errors_are_json], client_max_size=10_000)
     api = Api(jobs)
     app.router.add_post("/jobs", api.submit)
     app.router.add_get("/jobs/{id}", api.status)
@@ -154,21 +154,29 @@ async def ask(session, method, path, **arguments):
     print(f"{method} {path}: {response.status} {body}{after}")
 
 
+async def ended(session, path):
+    """Waits until a job has ended, and prints what the server answers then."""
+    while True:
+        async with session.get(path) as response:
+            job = await response.json()
+        if job.get("status") != "running":
+            return await ask(session, "GET", path)
+        await asyncio.sleep(0.01)
+
+
+# No part takes as long.
+LONG = 30
+
+
 async def main():
     loop = asyncio.get_running_loop()
-    moment = 0.1
-    # The client takes time to make. From then on, what is late does not add up.
-    start = loop.time() + 5 * moment
-
-    async def at(moments):
-        await asyncio.sleep(start + moments * moment - loop.time())
-
+    ready = loop.time() + 0.5
     listener = socket.create_server(("127.0.0.1", 0))
     root = "http://{}:{}".format(*listener.getsockname())
     jobs = Jobs(2, 2, count_words)
     stop = asyncio.Event()
-    server = asyncio.create_task(serve(listener, jobs, 4 * moment, stop))
-    timeout = aiohttp.ClientTimeout(total=50 * moment)
+    server = asyncio.create_task(serve(listener, jobs, LONG, stop))
+    timeout = aiohttp.ClientTimeout(total=LONG)
     async with aiohttp.ClientSession(root, timeout=timeout) as session:
 
         async def get(path):
@@ -180,47 +188,40 @@ async def main():
         async def submit(text):
             await post(json={"text": text})
 
-        await at(0)
-        print("A job is submitted, and its result polled:")
-        await submit("one two three four five six")
-        await at(2)
-        await get("/jobs/1")
-        await at(9)
-        await get("/jobs/1")
-        await submit("")
-        await at(10)
-        await get("/jobs/2")
+        # The client takes time to make.
+        await asyncio.sleep(ready - loop.time())
 
-        await at(11)
+        print("A job is submitted, and its result polled:")
+        await submit("one two three four five six seven eight nine ten")
+        await get("/jobs/1")
+        await ended(session, "/jobs/1")
+        await submit("")
+        await ended(session, "/jobs/2")
+
         print("Two jobs run, one more is too many:")
-        await submit("three words here")
-        await submit("takes four tenths more")
+        await submit("nine words, of which each takes a tenth more")
+        await submit("ten words, of which each takes one tenth more time")
         await submit("too much")
 
-        await at(16)
         print("The results of the last two are kept:")
-        for path in ["/jobs/2", "/jobs/3", "/jobs/4"]:
-            await get(path)
+        for path in ["/jobs/3", "/jobs/4", "/jobs/2"]:
+            await ended(session, path)
 
-        await at(17)
         print("A body that is no JSON:")
         await post(data="{", headers={"Content-Type": "application/json"})
 
-        await at(20)
         print("The server is told to stop, with two jobs:")
-        await submit("this is soon done")
-        await submit("it takes so long that in the end it is dropped")
+        await submit("soon done")
+        await submit("and so on " * 200)
         jobs.is_stopping = True
-        await at(22)
         await get("/health")
         await get("/ready")
         await submit("no more")
-        await at(23)
+        await ended(session, "/jobs/5")
         stop.set()
-        await at(24)
+        await server
         await get("/health")
-    await server
-    print(f"dropped are the jobs {await jobs.drain(4 * moment)}")
+    print(f"dropped are the jobs {await jobs.drain(0.4)}")
 
 
 asyncio.run(main())

@@ -4,14 +4,15 @@
 //! the server answers 503 with `Retry-After`. An unknown id gets 404. On shutdown the
 //! server first answers "not ready". Then it stops accepting, and waits for the jobs.
 //!
-//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. unbounded: a job's time.
+//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. Unbounded: a job's time.
 //!
-//! Trap: a handler that awaits its job loses the job when the client disconnects.
+//! Trap: A handler that awaits its job loses the job when the client disconnects.
 //!
 //! Trap: `axum::serve` has no time limit for headers, so a slow client can delay the
-//! shutdown. `http_server` has one.
+//! shutdown. A client that ends its side after the request, as `nc -N` does, often gets
+//! no answer. `http_server` has the limit, and answers.
 //!
-//! In production: keep the jobs in a table, as `job_queue` does: they survive a restart.
+//! In production: Keep the jobs in a table, as `job_queue` does: they survive a restart.
 //!
 //! See also: `http_server`, `router`, `axum_service`, `client_disconnects`, `job_queue`.
 //!

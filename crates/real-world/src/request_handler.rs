@@ -124,4 +124,5 @@ async fn main() -> Result<(), ApiError> {
 }
 
 //@ order: [11] error
+//@ order: result of query 3
 //@ try: Ann Ben Ann -> Ann has 3 letters

@@ -34,8 +34,8 @@ use tokio_util::sync::CancellationToken;
 /// What a proxy allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
+    /// How many connections are open at the same time. Further clients wait in the
+    /// system's backlog, which holds 128 with `TcpListener::bind`.
     pub connections: usize,
     /// The time to look up the server's name and to connect.
     pub connect: Duration,

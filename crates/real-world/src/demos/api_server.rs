@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::header;
 use futures::FutureExt;
-use reqwest::RequestBuilder;
+use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -49,18 +49,18 @@ async fn ask(request: RequestBuilder) -> reqwest::Result<()> {
     Ok(())
 }
 
+/// No part takes as long.
+const LONG: Duration = Duration::from_secs(30);
+
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let moment = Duration::from_millis(100);
-    // The client takes time to make. From then on, what is late does not add up.
-    let start = Instant::now() + 5 * moment;
-    let at = |moments| sleep_until(start + moments * moment);
+    let ready = Instant::now() + Duration::from_millis(500);
     let limits = Limits {
         connections: 100,
-        body: 1000,
-        head: 20 * moment,
-        request: 5 * moment,
-        connection: 600 * moment,
-        drain: 4 * moment,
+        body: 10_000,
+        head: LONG,
+        request: LONG,
+        connection: LONG,
+        drain: LONG,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let root = format!("http://{}", listener.local_addr()?);
@@ -68,56 +68,57 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let stop = CancellationToken::new();
     let serving = serve(listener, Arc::clone(&jobs).routes(), limits, stop.clone());
     let server = tokio::spawn(serving);
-    let client = reqwest::Client::builder().no_proxy().timeout(50 * moment);
+    let client = Client::builder().no_proxy().timeout(LONG);
     // Sooner than the server closes it: what is sent on a connection in the moment in
     // which it is closed gets no answer.
     let client = client.pool_idle_timeout(limits.head / 2).build()?;
     let get = |path: &str| ask(client.get(format!("{root}{path}")));
     let post = || client.post(format!("{root}/jobs"));
     let submit = |text: &str| ask(post().json(&json!({ "text": text })));
+    let ended = async |path: &str| loop {
+        let response = client.get(format!("{root}{path}")).send().await?;
+        let job: Value = response.json().await?;
+        if job["status"] != "running" {
+            return get(path).await;
+        }
+        sleep(Duration::from_millis(10)).await;
+    };
+    // The client takes time to make.
+    sleep_until(ready).await;
 
-    at(0).await;
     println!("A job is submitted, and its result polled:");
-    submit("one two three four five six").await?;
-    at(2).await;
+    submit("one two three four five six seven eight nine ten").await?;
     get("/jobs/1").await?;
-    at(9).await;
-    get("/jobs/1").await?;
+    ended("/jobs/1").await?;
     submit("").await?;
-    at(10).await;
-    get("/jobs/2").await?;
+    ended("/jobs/2").await?;
 
-    at(11).await;
     println!("Two jobs run, one more is too many:");
-    submit("three words here").await?;
-    submit("takes four tenths more").await?;
+    submit("nine words, of which each takes a tenth more").await?;
+    submit("ten words, of which each takes one tenth more time").await?;
     submit("too much").await?;
 
-    at(16).await;
     println!("The results of the last two are kept:");
-    for path in ["/jobs/2", "/jobs/3", "/jobs/4"] {
-        get(path).await?;
+    for path in ["/jobs/3", "/jobs/4", "/jobs/2"] {
+        ended(path).await?;
     }
 
-    at(17).await;
     println!("A body that is no JSON:");
     let json = post().header(header::CONTENT_TYPE, "application/json");
     ask(json.body("{")).await?;
 
-    at(20).await;
     println!("The server is told to stop, with two jobs:");
-    submit("this is soon done").await?;
-    submit("it takes so long that in the end it is dropped").await?;
+    submit("soon done").await?;
+    submit(&"and so on ".repeat(200)).await?;
     jobs.stop();
-    at(22).await;
     get("/health").await?;
     get("/ready").await?;
     submit("no more").await?;
-    at(23).await;
+    ended("/jobs/5").await?;
     stop.cancel();
-    at(24).await;
-    get("/health").await?;
     server.await?;
-    println!("dropped are the jobs {:?}", jobs.drain(4 * moment).await);
+    get("/health").await?;
+    let limit = Duration::from_millis(400);
+    println!("dropped are the jobs {:?}", jobs.drain(limit).await);
     Ok(())
 }
