@@ -77,8 +77,8 @@ impl Decoder for LineDecoder {
 /// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. Further clients wait in the system's
-    /// backlog.
+    /// How many connections are open at the same time. Further clients wait in the
+    /// system's backlog, which holds 128 with `TcpListener::bind`.
     pub connections: usize,
     /// The longest line, in bytes.
     pub line: usize,

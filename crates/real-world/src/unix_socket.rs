@@ -168,8 +168,8 @@ pub mod unix {
     /// What a server allows.
     #[derive(Clone, Copy, Debug)]
     pub struct Limits {
-        /// How many connections are open at once. Further clients wait in the system's
-        /// backlog.
+        /// How many connections are open at the same time. Further clients wait in the
+        /// system's backlog, and are refused when that is full.
         pub connections: usize,
         /// The time for a client to read the text, and to end after the stop.
         pub write: Duration,
