@@ -47,7 +47,7 @@ async def connect(context, host, server, limit):
 
 async def answer(permits, reader, writer):
     try:
-        async with permits, asyncio.timeout(CONNECTION):
+        async with permits, asyncio.timeout(LONG):
             # At most the `limit` of `start_server`.
             question = await reader.readline()
             if question == b"whole\n":
@@ -117,68 +117,94 @@ dADVISpYPgIhAPP4V59Hsnwyax7rsb79f49IukYZLzFH1HumxUXv7MMW
 """
 
 LIMIT = 0.3
-CONNECTION = 10
+# No part takes as long.
+LONG = 30
 CONNECTIONS = 100
 
 
 @contextlib.asynccontextmanager
-async def start(context):
+async def start(context, handshake=LONG):
     connected = functools.partial(answer, asyncio.Semaphore(CONNECTIONS))
     server = await asyncio.start_server(
-        connected, "127.0.0.1", 0, limit=1000, ssl=context, ssl_handshake_timeout=LIMIT
+        connected,
+        "127.0.0.1",
+        0,
+        limit=1000,
+        ssl=context,
+        ssl_handshake_timeout=handshake,
     )
     async with server:
         yield server.sockets[0].getsockname()
 
 
+async def upgrade(context, reader, writer):
+    """Answers a command without TLS, and then begins it."""
+    await reader.readline()
+    writer.write(b"go ahead\n")
+    await writer.start_tls(context)
+    writer.write(await reader.readline())
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
 async def main():
     loop = asyncio.get_running_loop()
-    start_time = loop.time()
-
-    async def at(tenths):
-        await asyncio.sleep(start_time + tenths / 10 - loop.time())
-
+    ready = loop.time() + 0.4
     client = ssl.create_default_context(cadata=AUTHORITY)
     as_the_system = ssl.create_default_context()
+    identity = identify(CERTIFICATE, KEY)
     async with (
-        start(identify(CERTIFICATE, KEY)) as server,
+        start(identity) as server,
         start(identify(OLD_CERTIFICATE, KEY)) as old_server,
+        start(identity, LIMIT) as strict,
     ):
-
-        await at(4)
+        await asyncio.sleep(ready - loop.time())
         print("Two answers, one of them cut off:")
-        for tenths, question in [(4, "whole"), (5, "half")]:
-            await at(tenths)
-            await ask(await connect(client, "localhost", server, LIMIT), question)
+        for question in ["whole", "half"]:
+            await ask(await connect(client, "localhost", server, LONG), question)
 
-        await at(7)
         print("Certificates that are refused:")
-        for tenths, context, host, address in [
-            (7, as_the_system, "localhost", server),
-            (8, client, "localhost", old_server),
-            (9, client, "example.com", server),
+        for context, host, address in [
+            (as_the_system, "localhost", server),
+            (client, "localhost", old_server),
+            (client, "example.com", server),
         ]:
-            await at(tenths)
             try:
-                await connect(context, host, address, LIMIT)
+                await connect(context, host, address, LONG)
                 print("connected")
             except TlsError as error:
                 print(error)
 
-        await at(11)
         print("A client who says nothing does not hold up the others:")
-        reader, writer = await asyncio.open_connection(*server)
-        await ask(await connect(client, "localhost", server, LIMIT), "whole")
+        _, silent = await asyncio.open_connection(*server)
+        await ask(await connect(client, "localhost", server, LONG), "whole")
+        silent.close()
+        reader, writer = await asyncio.open_connection(*strict)
         print(f"the silent one gets {len(await reader.read())} bytes")
         writer.close()
 
-        await at(16)
         print("A server that says nothing:")
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             try:
                 await connect(client, "localhost", nobody.getsockname(), LIMIT)
             except TlsError as error:
                 print(error)
+
+    print("TLS begins after a command, and something was sent in between:")
+    upgraded = functools.partial(upgrade, identity)
+    async with await asyncio.start_server(upgraded, "127.0.0.1", 0) as plain:
+        address = plain.sockets[0].getsockname()
+        for command in [b"STARTTLS\n", b"STARTTLS\nand more\n"]:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(command)
+            await reader.readline()
+            await writer.start_tls(client, server_hostname="localhost")
+            writer.write(b"hello\n")
+            print(f"over TLS came: {(await reader.readline()).decode().rstrip()}")
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 asyncio.run(main())
