@@ -13,13 +13,24 @@ from fastapi import FastAPI, Request
 app = FastAPI()
 
 
+class Signals:
+    """What the handlers tell the client, and it tells them."""
+
+    def __init__(self):
+        self.has_begun = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.has_ended = asyncio.Event()
+
+
 @app.get("/order")
 async def order():
     """Two steps, of which the second must follow."""
-    await asyncio.sleep(0.1)
+    signals = app.state.signals
     print("the order is charged")
-    await asyncio.sleep(0.2)
+    signals.has_begun.set()
+    await signals.may_go_on.wait()
     print("the order is shipped")
+    signals.has_ended.set()
 
 
 @app.get("/finished")
@@ -29,13 +40,19 @@ async def finished():
 
 @app.get("/search")
 async def search(request: Request):
-    """Searches ten files, 0.1 s each."""
-    for file in range(1, 11):
-        await asyncio.sleep(0.1)
+    """Searches a thousand files, 10 ms each."""
+    signals = app.state.signals
+    for file in range(1, 1001):
+        await asyncio.sleep(0.01)
+        if file == 2:
+            print("the search has begun")
+            signals.has_begun.set()
         if await request.is_disconnected():
-            print(f"the search stops after file {file}")
-            return
-    print("the search has read all files")
+            print("the search stops before its last file")
+            break
+    else:
+        print("the search has read all files")
+    signals.has_ended.set()
 
 
 @contextlib.asynccontextmanager
@@ -56,36 +73,28 @@ async def serve(app):
 async def main():
     logging.basicConfig(level=logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    # The server and the first request take time: they import modules.
-    start = loop.time() + 0.5
-
-    async def part(number):
-        await asyncio.sleep(start + 0.5 * number - loop.time())
-
-    client = httpx.AsyncClient(timeout=0.15, trust_env=False)
-    async with serve(app) as url, client:
+    ready = loop.time() + 1
+    async with serve(app) as url, httpx.AsyncClient(trust_env=False) as client:
 
         async def leave(path):
-            try:
-                await client.get(url + path)
-                print("the client has its answer")
-            except httpx.ReadTimeout:
-                print("the client has left")
+            signals = app.state.signals = Signals()
+            asking = asyncio.create_task(client.get(url + path, timeout=30))
+            await signals.has_begun.wait()
+            asking.cancel()
+            print("the client has left")
+            signals.may_go_on.set()
+            await signals.has_ended.wait()
 
-        await client.get(f"{url}/docs", timeout=10)
-        await part(0)
+        # The server and the client take time to start.
+        await asyncio.sleep(ready - loop.time())
         print("A handler that must be whole:")
         await leave("/order")
 
-        await part(1)
         print("Its work in a task:")
         await leave("/finished")
 
-        await part(2)
         print("Work that nobody needs without its client:")
         await leave("/search")
-        await asyncio.sleep(0.1)
-    await part(3)
 
 
 asyncio.run(main())

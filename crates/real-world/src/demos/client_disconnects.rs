@@ -1,35 +1,68 @@
-//! The same client leaves three handlers after 0.15 s.
+//! The same client leaves three handlers when their work has begun.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
 use axum::routing::get;
 use reqwest::Client;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client_disconnects::{Unfinished, stop_with_client};
 
-const MOMENT: Duration = Duration::from_millis(100);
+/// What the handlers tell the client, and it tells them.
+#[derive(Default)]
+struct Signals {
+    has_begun: Notify,
+    may_go_on: Notify,
+    has_ended: Notify,
+    unfinished: Unfinished,
+}
+
+type Shared = State<Arc<Signals>>;
+
+/// Tells the end of the work, even if it is dropped.
+struct Ends(Arc<Signals>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.has_ended.notify_one();
+    }
+}
 
 /// Two steps, of which the second must follow.
-async fn order() {
-    sleep(MOMENT).await;
+async fn order(State(signals): Shared) {
+    let ends = Ends(signals);
     println!("the order is charged");
-    sleep(2 * MOMENT).await;
+    ends.0.has_begun.notify_one();
+    ends.0.may_go_on.notified().await;
     println!("the order is shipped");
 }
 
-/// Searches ten files, a moment each.
-async fn search() {
-    let searching = stop_with_client(|token| {
-        for file in 1..=10 {
-            thread::sleep(MOMENT);
+async fn finished(State(signals): Shared) {
+    let work = order(State(Arc::clone(&signals)));
+    let _placed = signals.unfinished.finish(work).await;
+}
+
+/// Searches a thousand files, 10 ms each.
+async fn search(State(signals): Shared) {
+    let searching = stop_with_client(move |token| {
+        let ends = Ends(signals);
+        for file in 1..=1000 {
+            thread::sleep(Duration::from_millis(10));
+            if file == 2 {
+                println!("the search has begun");
+                ends.0.has_begun.notify_one();
+            }
             if token.is_cancelled() {
-                println!("the search stops after file {file}");
+                println!("the search stops before its last file");
                 return;
             }
         }
@@ -41,44 +74,43 @@ async fn search() {
 }
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // The server and the client take time to start.
-    let start = Instant::now() + 5 * MOMENT;
-    let part = |number: u32| sleep_until(start + 5 * number * MOMENT);
-    let unfinished = Unfinished::default();
-    let orders = unfinished.clone();
-    let finished = async move || {
-        let _placed = orders.finish(order()).await;
-    };
+    let ready = Instant::now() + Duration::from_secs(1);
+    let signals = Arc::new(Signals::default());
     let routes = Router::new()
         .route("/order", get(order))
         .route("/finished", get(finished))
-        .route("/search", get(search));
+        .route("/search", get(search))
+        .with_state(Arc::clone(&signals));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let root = format!("http://{}", listener.local_addr()?);
     let serving = tokio::spawn(async { axum::serve(listener, routes).await });
-    let serving = AbortOnDropHandle::new(serving);
-    let client = Client::builder().no_proxy();
-    let client = client.timeout(MOMENT * 3 / 2).build()?;
-    let leave = async |path| match client.get(format!("{root}{path}")).send().await {
-        Err(error) if error.is_timeout() => println!("the client has left"),
-        Err(_) => println!("the request has failed"),
-        Ok(_) => println!("the client has its answer"),
+    let _serving = AbortOnDropHandle::new(serving);
+    let client = Client::builder().no_proxy().build()?;
+    let leave = async |path| {
+        select! {
+            _ = client.get(format!("{root}{path}")).send() => {
+                println!("the client has its answer");
+            }
+            () = signals.has_begun.notified() => println!("the client has left"),
+        }
     };
 
-    part(0).await;
+    // The server and the client take time to start.
+    sleep_until(ready).await;
+
     println!("A handler that must be whole:");
     leave("/order").await;
+    // Dropped at its await: it will not ship, whatever it is told.
+    signals.has_ended.notified().await;
 
-    part(1).await;
     println!("Its work in a task:");
     leave("/finished").await;
+    signals.may_go_on.notify_one();
+    signals.has_ended.notified().await;
 
-    part(2).await;
     println!("Work that nobody needs without its client:");
     leave("/search").await;
-
-    part(3).await;
-    drop(serving);
-    unfinished.drain().await;
+    signals.has_ended.notified().await;
+    signals.unfinished.drain().await;
     Ok(())
 }
