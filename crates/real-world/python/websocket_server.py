@@ -194,7 +194,7 @@ async def main():
         queue=3,
         pace=0.01,
         ping=0.3,
-        pong=1.7,
+        pong=0.7,
         closing=1,
     )
     longest = "x" * limits.message

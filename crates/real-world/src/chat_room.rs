@@ -93,8 +93,8 @@ impl<T: Clone + From<String>> Room<T> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a seat under a name of 1 to 20 letters and digits, and tells the members of
-    /// whose queue more than half is free.
+    /// Returns a seat under a name of 1 to 20 letters and digits, and tells the members
+    /// whose queue is more than half free.
     pub fn join(self: &Arc<Self>, name: &str) -> Result<Seat<T>, Refused> {
         let length = name.chars().count();
         if !(1..=20).contains(&length) || !name.chars().all(char::is_alphanumeric) {

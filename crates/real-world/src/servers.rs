@@ -163,7 +163,8 @@ impl Server {
         self.closed.cancelled().await;
     }
 
-    /// Stops accepting, and waits until the listeners are closed. The connections stay open.
+    /// Stops accepting, and waits until the listeners are closed. The connections stay
+    /// open.
     /// If the future is dropped, the server closes as well.
     pub async fn close(&self) {
         self.connections.close();
@@ -171,9 +172,9 @@ impl Server {
         self.closed.cancelled().await;
     }
 
-    /// Ends the connections, each at its current await. An answer that is being written is
-    /// cut off there, and its client sees a clean end. If it could take the part for the
-    /// whole, let the handler call `set_zero_linger` first: then it sees a reset.
+    /// Ends the connections, each at its current await. An answer that is being written
+    /// is cut off there, and its client sees a clean end. If it could take the part for
+    /// the whole, let the handler call `set_zero_linger` first: then it sees a reset.
     pub fn close_clients(&self) {
         self.clients.cancel();
     }

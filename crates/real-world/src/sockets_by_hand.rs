@@ -12,8 +12,8 @@
 //! Trap: Without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
 //! runtime is unsupported". Without debug assertions it blocks a thread instead.
 //!
-//! Platforms: On Windows a blocking socket always blocks a thread, and `reuse` is ignored:
-//! there SO_REUSEADDR would let other programs take the port.
+//! Platforms: On Windows a blocking socket always blocks a thread, and `reuse` is
+//! ignored: there SO_REUSEADDR would let other programs take the port.
 //!
 //! In production: `socket2` has the options that Tokio lacks.
 //!

@@ -76,8 +76,8 @@ impl Pinger {
     ///
     /// # Errors
     ///
-    /// [`PingError::Lost`] if no attempt had an answer. [`PingError::Socket`] immediately,
-    /// even for the error of an earlier ping.
+    /// [`PingError::Lost`] if no attempt had an answer. [`PingError::Socket`]
+    /// immediately, even for the error of an earlier ping.
     pub async fn ping(&mut self) -> Result<(u32, u32), PingError> {
         self.number = self.number.wrapping_add(1);
         for attempt in 1..=self.attempts {
