@@ -1,5 +1,8 @@
 import asyncio
 
+# A limit of the whole program.
+CONNECTIONS = asyncio.Semaphore(2)
+
 
 async def work(name):
     print(f"W{name} works")
@@ -9,6 +12,11 @@ async def work(name):
 
 async def limited(name, semaphore):
     async with semaphore:
+        await work(name)
+
+
+async def connect(name):
+    async with CONNECTIONS:
         await work(name)
 
 
@@ -36,6 +44,9 @@ async def main():
             task = group.create_task(work(name))
             # A `finally` in the task would not run if it was cancelled before it began.
             task.add_done_callback(lambda _: semaphore.release())
+
+    print("Permits of the whole program:")
+    await asyncio.gather(connect(0), connect(1), connect(2))
 
 
 asyncio.run(main())
