@@ -322,7 +322,9 @@ async fn main() -> Result<(), Failure> {
     let url = std::env::var("DATABASE_URL");
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
-    let config: Config = url.parse()?;
+    let mut config: Config = url.parse()?;
+    // A schema of its own, as other programs may work on a table `jobs`.
+    config.options("-c search_path=worker_example");
     let verified = deadpool_postgres::ManagerConfig {
         recycling_method: deadpool_postgres::RecyclingMethod::Verified,
     };
@@ -334,7 +336,8 @@ async fn main() -> Result<(), Failure> {
         .recycle_timeout(Some(Duration::from_secs(5)))
         .build()?;
     let client = pool.get().await?;
-    let table = "CREATE TABLE IF NOT EXISTS jobs (
+    let table = "CREATE SCHEMA IF NOT EXISTS worker_example;
+        CREATE TABLE IF NOT EXISTS jobs (
         id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, payload TEXT NOT NULL,
         state TEXT NOT NULL DEFAULT 'waiting', attempt INT NOT NULL DEFAULT 0,
         due TIMESTAMPTZ, error TEXT)";
