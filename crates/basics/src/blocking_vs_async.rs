@@ -93,3 +93,4 @@ async fn main() -> Result<(), JoinError> {
 
 //@ clock: real
 //@ order: Starting download: file1.txt
+//@ order: Received the message
