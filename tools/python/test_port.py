@@ -254,6 +254,20 @@ class Reports(unittest.TestCase):
         self.assertLessEqual({"tokio", "reqwest", "axum"}, manifest["dependencies"].keys())
         self.assertEqual(len(report["pages"]), 5)
 
+    def test_the_silent_clauses_of_a_name_are_printed_with_what_asyncio_does(self):
+        program = ROOT / "crates/concurrency/python/producer_consumer.py"
+        text = " ".join(port(program)[1].split())
+        of_put = [it for it in TABLES.clauses["asyncio.Queue.put"] if it["verdict"] == "differs"]
+        many = f"{len(of_put)} of {len(TABLES.clauses['asyncio.Queue.put'])} clauses"
+        self.assertIn(f"{many} of asyncio's contract differ", text)
+        silent = [it for it in of_put if it["port"] in ("silent", "hangs")]
+        self.assertGreater(len(silent), 0)
+        for it in silent:
+            self.assertIn(f"{it['port']}: {it['in_rust']} asyncio: {it['asked']}", text)
+        same = TABLES.clauses["asyncio.wait"]
+        follow = [it for it in same if it["clause"].startswith("The same")]
+        self.assertTrue(follow and all(not it["asked"].startswith("The same") for it in follow))
+
     def test_an_annotated_program_is_the_same_program(self):
         for program in (ROOT / "crates/real-world/python").glob("*.py"):
             out = port("--annotate", program)[1]
