@@ -175,7 +175,8 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     let python = options.python()?;
     let mut checks = options.checks(workspace, &examples, python.as_ref())?;
     let others = [Kind::Files, Kind::Projects, Kind::Order];
-    if checks.is_empty() && !options.timing && !others.iter().any(|it| options.does(*it)) {
+    if checks.is_empty() && !options.timing && !others.iter().any(|it| options.does(*it))
+    {
         let problem = format!("no example that matches `{filter}` can be checked so");
         return Err(WrongCall(problem).into());
     }

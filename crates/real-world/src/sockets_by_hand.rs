@@ -12,10 +12,10 @@
 //! Trap: Without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
 //! runtime is unsupported". Without debug assertions it blocks a thread instead.
 //!
+//! In production: `socket2` has the options that Tokio lacks.
+//!
 //! Platforms: On Windows a blocking socket always blocks a thread, and `reuse` is
 //! ignored: there SO_REUSEADDR would let other programs take the port.
-//!
-//! In production: `socket2` has the options that Tokio lacks.
 //!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader

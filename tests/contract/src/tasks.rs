@@ -1,4 +1,4 @@
-//! Tasks: cancellation, `sleep`, `shield` and the context, as CPython's tests ask for them.
+//! Tasks: cancellation, `sleep`, `shield` and the context, by CPython's tests.
 //!
 //! The counterpart is the handle that `tokio::spawn` returns, unless the clause names
 //! another one behind an `@`. What the body of `main` is, is tried in `main_body`.
