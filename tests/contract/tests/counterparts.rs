@@ -8,24 +8,15 @@ use catalog::files::entries;
 use catalog::tables::{self, ApiName, Status};
 
 /// Paths of counterparts that no program here uses, each with the reason.
-const NOT_USED: [(&str, &str); 15] = [
+const NOT_USED: [(&str, &str); 12] = [
     (
         "AsyncWriteExt::write_vectored",
         "writes less than it is given",
     ),
     ("Framed::backpressure_boundary", "a number to look at"),
-    (
-        "Framed::from_parts",
-        "only where a protocol changes its codec",
-    ),
-    (
-        "Framed::map_codec",
-        "only where a protocol changes its codec",
-    ),
     ("Framed::set_backpressure_boundary", "a number to set"),
     ("Framed::write_buffer", "a buffer to look at"),
     ("OwnedReadHalf::reunite", "undoes into_split"),
-    ("Receiver::from_file", "Sender::open is, which is alike"),
     ("TcpStream::async_io", "for a system call by hand"),
     ("UdpSocket::take_error", "an error that comes late"),
     ("dns_lookup::getnameinfo", "needs a name server"),
@@ -33,8 +24,11 @@ const NOT_USED: [(&str, &str); 15] = [
         "runtime::Builder::on_task_spawn",
         "needs a build of Tokio with tokio_unstable",
     ),
-    ("tokio::net::unix::pipe::Sender::from_file", "Unix alone"),
     ("tokio_test::io::Builder::read_error", "a crate for tests"),
+    (
+        "tokio::io::unix::AsyncFd",
+        "its constructor without unsafe code is deprecated",
+    ),
     (
         "tokio_util::udp::UdpFramed",
         "a frame of its own for each datagram",
