@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use rcgen::generate_simple_self_signed;
 use tokio::io::{
     self, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
@@ -280,15 +281,18 @@ async fn drain_tells_of_the_end() -> String {
 
 async fn drain_sends(flush: bool) -> String {
     let (mut stream, mut peer) = tls_pair(Small::Both).await;
-    stream.get_ref().0.set_nodelay(true).unwrap();
+    // Until neither the system nor the TLS layer takes more.
+    let mut count = 0;
+    while let Some(written) = stream.write(&[b'x'; 16_384]).now_or_never() {
+        count += written.unwrap();
+    }
     let _answering = tokio::spawn(async move {
         sleep(millis(200)).await;
-        peer.read_exact(&mut vec![0; MUCH]).await.unwrap();
+        peer.read_exact(&mut vec![0; count]).await.unwrap();
         peer.write_all(b"answer").await.unwrap();
         peer.flush().await.unwrap();
         sleep(millis(1000)).await;
     });
-    stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
     if flush {
         stream.flush().await.unwrap();
     }
