@@ -43,7 +43,6 @@ tables! {
     Question "docs/questions.tsv" examples;
     RustNames "docs/rust-names.tsv" examples;
     SheetRow "docs/sheet.tsv" example;
-    Synonym "docs/synonyms.tsv";
     Trap "docs/traps.tsv";
 }
 
@@ -215,16 +214,6 @@ pub struct Pattern {
     /// The examples that show what takes its place, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
-}
-
-/// A word that readers type, and the words of the examples that mean the same: a row of
-/// `docs/synonyms.tsv`.
-#[derive(Debug, Clone, serde::Deserialize)]
-pub struct Synonym {
-    /// What is typed.
-    pub word: String,
-    /// What is searched besides.
-    pub others: String,
 }
 
 /// Names of Tokio and of the crates beside it that no example is about: a row of

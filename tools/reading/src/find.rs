@@ -37,13 +37,15 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
     let index = Index::of(workspace)?;
     let Found {
         hits,
+        answer,
+        section,
         corrected,
         is_vague,
     } = index.find(&query, MOST);
-    if hits.is_empty() {
+    if hits.is_empty() && section.is_none() && answer.is_none() {
         refuse!("nothing has a word of `{query}`; `{command} list` shows all examples");
     }
-    let mut text = String::new();
+    let (mut text, mut told) = (String::new(), BTreeSet::new());
     if is_vague {
         text += "These words are everywhere. Add what it is about, such as `queue` or \
                  `timeout`.\n";
@@ -51,13 +53,16 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
     for (wrong, right) in corrected {
         text += &format!("Nothing has `{wrong}`; searched for `{right}`.\n");
     }
+    if let Some(answer) = answer {
+        text += &format!("{answer}\n\n");
+        told.insert(answer);
+    }
     let place = |hit: &Hit<'_>| match (hit.example, &hit.page) {
         (Some(example), _) => example.id(),
         (None, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
     };
     let width = hits.iter().map(|hit| place(hit).len()).max();
     let width = width.unwrap_or_default();
-    let mut told = BTreeSet::new();
     for hit in hits {
         let place = place(&hit);
         let Some(example) = hit.example else {
@@ -68,6 +73,9 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
         if let Some(reason) = hit.reason.filter(|it| told.insert(it.clone())) {
             text += &format!("{:width$}    {reason}\n", "");
         }
+    }
+    if let Some((page, heading)) = section {
+        text += &format!("\nSee also {page}: {heading}\n");
     }
     Ok(text + &format!("\nRead one with `{command} show EXAMPLE`.\n"))
 }

@@ -7,7 +7,7 @@ use bm25::{EmbedderBuilder, Scorer};
 use catalog::compile_fail;
 use catalog::files::{entries, read};
 use catalog::tables::{
-    ApiName, Block, Guide, Message, Neighbour, Question, RustNames, Synonym, rows,
+    ApiName, Block, Crate, Guide, Message, Neighbour, Question, RustNames, rows,
 };
 use catalog::workspace::{Example, Workspace};
 
@@ -29,10 +29,15 @@ impl<'a> Index<'a> {
             entries: Vec::new(),
             fields: BTreeMap::new(),
             stems: Stems::new(),
-            synonyms: HashMap::new(),
+            held: HashMap::new(),
+            spread: HashMap::new(),
+            crates: HashMap::new(),
         };
         for (at, example) in workspace.examples().enumerate() {
             index.add_example(at, example);
+        }
+        for (_, row) in rows::<Crate>(&workspace.root)? {
+            index.crates.insert(whole(&row.name), row);
         }
         for (_, row) in rows::<Question>(&workspace.root)? {
             let places = index.places(&row.examples);
@@ -41,11 +46,6 @@ impl<'a> Index<'a> {
         index.add_names(workspace)?;
         index.add_messages(workspace)?;
         index.add_guides(workspace)?;
-        for (_, row) in rows::<Synonym>(&workspace.root)? {
-            let (word, others) =
-                (index.stems.learn(&row.word), index.stems.learn(&row.others));
-            index.synonyms.insert(word, others);
-        }
         index.add_chapters(workspace)?;
         index.score();
         Ok(index)
@@ -56,6 +56,11 @@ impl<'a> Index<'a> {
         self.add(Kind::Example, &example.name, "", vec![at]);
         let place = format!(" {} {}", example.section, example.group);
         self.add(Kind::Summary, &header.summary, &place, vec![at]);
+        for trap in &header.paragraphs {
+            if let Some(number) = &trap.number {
+                self.add(Kind::Trap, number, &format!(": {}", one_line(&trap.text)), vec![at]);
+            }
+        }
         let prose = header.paragraphs.iter().map(|it| it.text.as_str());
         let prose: Vec<&str> = prose.collect();
         self.add(Kind::Header, &prose.join("\n"), "", vec![at]);
@@ -140,8 +145,22 @@ impl<'a> Index<'a> {
         Ok(())
     }
 
-    /// Makes the scores of the entries, for each kind by itself.
+    /// Makes the scores of the entries, for each kind by itself, and counts who has which stem.
     fn score(&mut self) {
+        for at in 0..self.entries.len() {
+            let entry = &self.entries[at];
+            if entry.kind == Kind::Section {
+                continue;
+            }
+            let stems = entry.stems.split_whitespace();
+            for target in entry.targets(at) {
+                let held = self.held.entry(target).or_default();
+                held.extend(stems.clone().map(str::to_owned));
+            }
+        }
+        for stem in self.held.values().flatten() {
+            *self.spread.entry(stem.clone()).or_default() += 1;
+        }
         let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
             kinds.entry(entry.kind).or_default().push(at);
@@ -164,20 +183,28 @@ impl<'a> Index<'a> {
         places.copied().collect()
     }
 
-    /// Adds the headings of the chapters, each with its chapter's.
+    /// Adds the headings of the chapters, each with its chapter's, and what stands under them.
     fn add_chapters(&mut self, workspace: &Workspace) -> Result<()> {
         for path in entries(&workspace.root.join("docs/chapters"))? {
             let text = read(&path)?;
-            let mut title = "";
-            for line in text.lines().filter(|line| line.starts_with('#')) {
-                let heading = line.trim_start_matches(['#', ' ']);
-                let rest = match title {
-                    "" => String::new(),
-                    title => format!(" ({title})"),
+            let page = workspace.relative(&path);
+            let title = text.lines().find_map(|line| line.strip_prefix("# "));
+            let title = title.unwrap_or_default();
+            for section in format!("\n{text}").split("\n#").skip(1) {
+                let (heading, body) = section.split_once('\n').unwrap_or((section, ""));
+                let heading = heading.trim_start_matches(['#', ' ']);
+                let rest = match heading == title {
+                    true => String::new(),
+                    false => format!(" ({title})"),
                 };
                 self.add(Kind::Chapter, heading, &rest, Vec::new());
-                self.lead_to(workspace.relative(&path));
-                title = if title.is_empty() { heading } else { title };
+                self.lead_to(page.clone());
+                self.add(Kind::Section, &format!("{heading}{rest}"), "", Vec::new());
+                self.lead_to(page.clone());
+                let stems = self.stems.learn(body);
+                if let Some(last) = self.entries.last_mut() {
+                    last.stems += &stems;
+                }
             }
         }
         Ok(())
@@ -205,9 +232,15 @@ impl<'a> Index<'a> {
             kind,
             key: whole(key),
             text,
+            heading: stems.split_whitespace().count(),
             stems,
             examples,
             page: None,
         });
     }
+}
+
+/// Returns a text without its line breaks.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<&str>>().join(" ")
 }

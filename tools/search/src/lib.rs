@@ -6,14 +6,18 @@
 //! differ in length. An example's score is the weighted sum of its best entry of each kind.
 
 mod collect;
+mod name;
+mod pasted;
 mod rank;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bm25::{Embedder, Scorer};
+use catalog::tables::Crate;
 use catalog::workspace::Example;
 
+use rank::Target;
 pub use words::names;
 use words::{Stemmed, Stems, whole, words};
 
@@ -42,6 +46,10 @@ pub enum Kind {
     Program,
     /// A heading of a chapter.
     Chapter,
+    /// A trap of a header: found by its number alone.
+    Trap,
+    /// A section of a chapter, with its text: not ranked, as it is longer than all others.
+    Section,
 }
 
 impl Kind {
@@ -54,13 +62,16 @@ impl Kind {
             Self::Guide | Self::Rust => 0.3,
             Self::Program => 0.4,
             Self::Chapter => 2.0,
+            Self::Trap | Self::Section => 0.0,
         }
     }
 
     /// Returns what a hit says of an entry of this kind, unless the example's own line does.
     fn reason(self, text: &str) -> Option<String> {
         match self {
-            Self::Question | Self::Guide | Self::Chapter => Some(text.to_owned()),
+            Self::Question | Self::Guide | Self::Chapter | Self::Trap | Self::Section => {
+                Some(text.to_owned())
+            }
             Self::Name | Self::Library => Some(format!("Python: {text}")),
             Self::Rust => {
                 let (_, meaning) = text.split_once(" = ")?;
@@ -82,6 +93,8 @@ struct Entry {
     key: String,
     /// The stems of its words, between blanks.
     stems: String,
+    /// How many of them are of its text; the others are of what stands under a heading.
+    heading: usize,
     /// Places in [`Index::examples`], the best first.
     examples: Vec<usize>,
     /// Where to read, if not an example.
@@ -98,8 +111,20 @@ impl Entry {
                 let name = if name.is_empty() { query } else { name };
                 self.key.split(' ').any(|own| own == name)
             }
+            // A package is installed as `httpx-sse`, and imported as `httpx_sse`.
+            Kind::Library => self.key == query.replace('-', "_"),
             _ => self.key == query,
         }
+    }
+
+    /// Returns what the entry leads to, the best first; `at` is its place in the index.
+    fn targets(&self, at: usize) -> Vec<Target> {
+        let examples = self.examples.iter().copied().map(Target::Example);
+        let targets: Vec<Target> = examples.collect();
+        if targets.is_empty() {
+            return vec![Target::Entry(at)];
+        }
+        targets
     }
 }
 
@@ -112,8 +137,12 @@ pub struct Index<'a> {
     entries: Vec<Entry>,
     fields: BTreeMap<Kind, (Embedder<u32, Stemmed>, Scorer<usize>)>,
     stems: Stems,
-    /// Stems of words that readers type, each with stems that mean the same here.
-    synonyms: HashMap<String, String>,
+    /// The stems of everything that leads to a target.
+    held: HashMap<Target, HashSet<String>>,
+    /// How many targets have a stem.
+    spread: HashMap<String, usize>,
+    /// The crates that headers name, by their names.
+    crates: HashMap<String, Crate>,
 }
 
 /// An example that was found.
@@ -132,6 +161,10 @@ pub struct Hit<'a> {
 pub struct Found<'a> {
     /// The nearest first, at most as many as were asked for.
     pub hits: Vec<Hit<'a>>,
+    /// The row of a name, if the query is one.
+    pub answer: Option<String>,
+    /// The section of a chapter that is the nearest: its page and its heading.
+    pub section: Option<(String, String)>,
     /// Words that nothing has, each with the word that was searched in its place.
     pub corrected: Vec<(String, String)>,
     /// Whether the query has only words that say nothing of what is searched.
@@ -141,21 +174,38 @@ pub struct Found<'a> {
 impl<'a> Index<'a> {
     /// Returns the nearest examples, at most as many as `most`.
     pub fn find(&self, query: &str, most: usize) -> Found<'a> {
+        let told = pasted::telling(query);
+        let name = name::bare(query).filter(|_| told.is_none());
+        let query = told.as_deref().or(name.as_deref()).unwrap_or(query);
         let (mut corrected, mut stems) = (Vec::new(), Vec::new());
         for word in words(query) {
-            if let Some((stem, near)) = self.stems.look_up(&word) {
+            // Pasted text has no typing errors, and words that nothing has.
+            let found = match told.is_some() {
+                true => self.stems.known(&word).map(|stem| (stem, None)),
+                false => self.stems.look_up(&word),
+            };
+            if let Some((stem, near)) = found {
                 corrected.extend(near.map(|near| (word, near.to_owned())));
-                stems.push(stem);
+                if !stems.contains(&stem) {
+                    stems.push(stem);
+                }
             }
         }
-        let mut hits = self.rank(&whole(query), &stems);
+        let meant = match &name {
+            Some(name) => name::meant(name),
+            None => vec![whole(query)],
+        };
+        let mut hits = self.rank(&meant, &stems);
         hits.truncate(most);
         let is_vague = hits.is_empty() && words(query).is_empty();
         if is_vague {
             hits.extend(self.entries.iter().find_map(Self::choice));
         }
+        let section = self.section(&stems, &hits);
         Found {
             hits,
+            answer: name.and_then(|name| self.answer(&name)),
+            section,
             corrected,
             is_vague,
         }

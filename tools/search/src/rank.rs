@@ -5,20 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::words::common_run;
 use crate::{Entry, Hit, Index, Kind};
 
-/// How much a synonym counts beside the word itself.
-const SYNONYM: f32 = 0.5;
 /// How much is added where the query is the entry, word for word.
 const EXACT: f32 = 1000.0;
 /// How much each word of a message is worth that the query has in a row.
 const IN_A_ROW: f32 = 20.0;
+/// How much of a score depends on the share of the query's words that the target has.
+const COVER: f32 = 0.5;
+/// The share of the query's words that a section has, if it is shown.
+const OF_SECTION: f32 = 0.6;
 /// How much an entry counts that no example shows.
 const NOT_SHOWN: f32 = 0.5;
 /// How much an entry's second example counts beside its first.
 const LATER: f32 = 0.8;
 
 /// What a hit is of, by its place in the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
     Example(usize),
     /// An entry that leads to no example.
     Entry(usize),
@@ -28,12 +30,12 @@ enum Target {
 type Scored = (f32, usize);
 
 impl<'a> Index<'a> {
-    /// Returns what the query finds, the nearest first.
-    pub(crate) fn rank(&self, query: &str, stems: &[String]) -> Vec<Hit<'a>> {
+    /// Returns what a query finds, the nearest first. An entry is meant that is one of `meant`.
+    pub(crate) fn rank(&self, meant: &[String], stems: &[String]) -> Vec<Hit<'a>> {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
-        for kind in self.fields.keys() {
-            for (target, (score, at)) in self.best(*kind, query, stems) {
+        for kind in self.fields.keys().filter(|kind| **kind != Kind::Section) {
+            for (target, (score, at)) in self.best(*kind, meant, stems) {
                 let slot = totals.entry(target).or_insert((0.0, (0.0, at)));
                 slot.0 += score;
                 if score > slot.1.0 {
@@ -41,6 +43,12 @@ impl<'a> Index<'a> {
                 }
             }
         }
+        for (target, slot) in totals.iter_mut().filter(|(_, it)| it.0 < EXACT / 2.0) {
+            let held = &self.held[target];
+            slot.0 *= 1.0 - COVER + COVER * self.share(stems, |stem| held.contains(stem));
+        }
+        // A trap has no score but as the number that was asked for.
+        totals.retain(|_, (score, _)| *score > 0.0);
         let mut ranked: Vec<(Target, (f32, Scored))> = totals.into_iter().collect();
         ranked.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
         let hit = |(target, (_, (_, at))): (Target, (f32, Scored))| Hit {
@@ -62,17 +70,15 @@ impl<'a> Index<'a> {
     fn best(
         &self,
         kind: Kind,
-        query: &str,
+        meant: &[String],
         stems: &[String],
     ) -> BTreeMap<Target, Scored> {
         let mut best: BTreeMap<Target, Scored> = BTreeMap::new();
         for (at, score) in self.scores(kind, stems) {
             let entry = &self.entries[at];
-            let (mut score, mut exact) = self.worth(entry, query, score * kind.weight());
-            let examples = entry.examples.iter().copied().map(Target::Example);
-            let mut targets: Vec<Target> = examples.collect();
-            if targets.is_empty() {
-                targets.push(Target::Entry(at));
+            let (mut score, mut exact) = self.worth(entry, meant, score * kind.weight());
+            let targets = entry.targets(at);
+            if entry.examples.is_empty() {
                 let factor = if entry.page.is_none() { NOT_SHOWN } else { 1.0 };
                 score *= factor;
                 exact *= factor;
@@ -91,30 +97,59 @@ impl<'a> Index<'a> {
         best
     }
 
-    /// Returns the entries of this kind that have words of the query, or synonyms.
+    /// Returns the entries of this kind that have words of the query.
     fn scores(&self, kind: Kind, stems: &[String]) -> BTreeMap<usize, f32> {
         let (embedder, scorer) = &self.fields[&kind];
-        let others = stems.iter().filter_map(|stem| self.synonyms.get(stem));
-        let others: Vec<&str> = others.map(String::as_str).collect();
-        let mut scores: BTreeMap<usize, f32> = BTreeMap::new();
-        for (text, weight) in [(stems.join(" "), 1.0), (others.join(" "), SYNONYM)] {
-            for hit in scorer.matches(&embedder.embed(&text)) {
-                *scores.entry(hit.id).or_default() += weight * hit.score;
-            }
-        }
-        scores
+        let hits = scorer.matches(&embedder.embed(&stems.join(" ")));
+        hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
+    }
+
+    /// Returns how much of the query the stems are that `has` holds for: a rare one is more.
+    fn share(&self, stems: &[String], has: impl Fn(&str) -> bool) -> f32 {
+        let all = self.held.len() as f32;
+        let rarity = |stem: &String| {
+            let spread = self.spread.get(stem).copied().unwrap_or_default() as f32;
+            (1.0 + (all - spread + 0.5) / (spread + 0.5)).ln()
+        };
+        let sum: f32 = stems.iter().map(rarity).sum();
+        let own = stems.iter().filter(|stem| has(stem)).map(rarity);
+        own.sum::<f32>() / sum.max(0.01)
+    }
+
+    /// Returns the page and the heading of the nearest section, if it has most of the query,
+    /// and a word alone in its heading; nothing if it is among the hits.
+    pub(crate) fn section(
+        &self,
+        stems: &[String],
+        hits: &[Hit<'_>],
+    ) -> Option<(String, String)> {
+        let scores = self.scores(Kind::Section, stems).into_iter();
+        let best = scores.filter_map(|(at, score)| {
+            let Entry { stems: own, heading, .. } = &self.entries[at];
+            let own: BTreeSet<&str> = match stems {
+                [_] => own.split_whitespace().take(*heading).collect(),
+                _ => own.split_whitespace().collect(),
+            };
+            let share = self.share(stems, |stem| own.contains(stem));
+            (share >= OF_SECTION).then_some((at, score * share))
+        });
+        let (at, _) = best.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let Entry { page, text, .. } = &self.entries[at];
+        let is_hit = |hit: &Hit<'_>| hit.reason.as_ref() == Some(text);
+        (!hits.iter().any(is_hit)).then_some((page.clone()?, text.clone()))
     }
 
     /// Returns the score of an entry, and what is added if the query is the entry.
-    fn worth(&self, entry: &Entry, query: &str, score: f32) -> (f32, f32) {
+    fn worth(&self, entry: &Entry, meant: &[String], score: f32) -> (f32, f32) {
         // A word alone is more often meant as the name of a thing than of a chapter.
-        let is_word = entry.kind == Kind::Chapter && !query.contains(' ');
-        if entry.is_meant_by(query) && !is_word {
+        let is_word = |query: &str| entry.kind == Kind::Chapter && !query.contains(' ');
+        let mut queries = meant.iter();
+        if queries.any(|query| entry.is_meant_by(query) && !is_word(query)) {
             return (score, EXACT);
         }
         // A message stands in the midst of a traceback, or only a part of it is typed.
         let run = match entry.kind {
-            Kind::Message => common_run(&entry.key, query),
+            Kind::Message => common_run(&entry.key, &meant[0]),
             _ => 0,
         };
         let in_a_row = if run > 2 { IN_A_ROW * run as f32 } else { 0.0 };

@@ -73,17 +73,23 @@ impl Stems {
     /// Returns the stem of a known word, or of the known word that is nearest to it, and that
     /// word; nothing if none is near.
     pub fn look_up(&self, word: &str) -> Option<(String, Option<&str>)> {
-        let stem = self.stemmer.stem(word).into_owned();
-        if self.known.contains_key(&stem) {
+        if let Some(stem) = self.known(word) {
             return Some((stem, None));
         }
         let near = self.near(word)?;
         Some((self.stemmer.stem(near).into_owned(), Some(near)))
     }
 
-    /// Returns the known word that is a typing error away, or two in a long word.
+    /// Returns the stem of a word, if it is known.
+    pub fn known(&self, word: &str) -> Option<String> {
+        let stem = self.stemmer.stem(word).into_owned();
+        self.known.contains_key(&stem).then_some(stem)
+    }
+
+    /// Returns the known word that is a typing error away, or two in a long word. A word of
+    /// five letters or less has too many others near it.
     fn near(&self, word: &str) -> Option<&str> {
-        let most = word.len() / 4;
+        let most = word.len() / 6;
         let known = self.known.values();
         let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
         let near = near.filter(|(distance, _)| *distance <= most.min(2)).min();
