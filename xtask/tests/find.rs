@@ -71,6 +71,183 @@ fn a_name_leads_to_its_plain_example() {
     }
 }
 
+/// A name alone, or with the words that ask for its counterpart, has the page of its plain
+/// form first, and its row above.
+#[test]
+fn a_bare_name_is_answered_by_its_row() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    for (query, answer, plain) in [
+        (
+            "asyncio.Queue",
+            "Python: asyncio.Queue = tokio::sync::mpsc",
+            "concurrency/producer_consumer",
+        ),
+        (
+            "asyncio.Queue equivalent in Rust?",
+            "Python: asyncio.Queue = tokio::sync::mpsc",
+            "concurrency/producer_consumer",
+        ),
+        (
+            "tokio::select!",
+            "Rust: waits for several",
+            "basics/select_in_a_loop",
+        ),
+        (
+            "JoinSet",
+            "Rust: tasks that come",
+            "concurrency/join_set_group",
+        ),
+        (
+            "governor",
+            "Crate: governor: ",
+            "best-practices/choose_a_crate",
+        ),
+        (
+            "pybreaker",
+            "Python: pybreaker = failsafe",
+            "error-handling/circuit_breaker",
+        ),
+        (
+            "httpx-sse",
+            "Python: httpx_sse = ",
+            "real-world/streaming_responses",
+        ),
+        (
+            "aiohttp.ClientSession",
+            "Python: aiohttp = ",
+            "real-world/http_requests",
+        ),
+    ] {
+        let found = index.find(query, 1);
+        let told = found.answer.unwrap_or_default();
+        assert!(told.starts_with(answer), "{query}: {told}");
+        assert_eq!(ids(&index, query, 1), [plain], "{query}");
+    }
+    let question = index.find("how do I limit how many run?", 1);
+    assert_eq!(question.answer, None);
+}
+
+#[test]
+fn the_number_of_a_trap_leads_to_its_example() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    let mut example = workspace.examples();
+    let traps = |it: &&_| -> Option<String> {
+        let example: &catalog::workspace::Example = it;
+        let mut paragraphs = example.header.paragraphs.iter();
+        paragraphs.find_map(|it| it.number.clone())
+    };
+    let example = example
+        .find(|it| traps(it).is_some())
+        .expect("it has a trap");
+    let number = traps(&example).expect("a number");
+    let hits = index.find(&number.to_lowercase(), 5).hits;
+    let [hit] = hits.as_slice() else {
+        panic!("{hits:?}");
+    };
+    assert_eq!(hit.example.map(|it| it.id()), Some(example.id()));
+    let reason = hit.reason.clone().unwrap_or_default();
+    assert!(reason.starts_with(&format!("{number}: ")), "{reason}");
+}
+
+/// Of what is pasted as a whole, the lines count that tell what is wrong.
+#[test]
+fn pasted_text_is_found_by_the_lines_that_tell() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    let trace = "stack backtrace:\n   0: __rustc::rust_begin_unwind\n   \
+                 1: core::panicking::panic_fmt\n   2: tokio::sync::mpsc::chan::Rx<T,S>::recv\n\
+                 note: Some details are omitted, run with `RUST_BACKTRACE=full`\n";
+    let panic = |message: &str| {
+        format!(
+            "\nthread 'main' (15) panicked at /root/t-1.54.1/src/queue.rs:51:21:\n{message}\n{trace}"
+        )
+    };
+    let python = |last: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/srv/queue.py\", line 5, in <module>\n    \
+             asyncio.run(main())\n  File \"/srv/lock.py\", line 9, in main\n    \
+             await semaphore.acquire(timeout=3)\n{last}\n"
+        )
+    };
+    let cases = [
+        (
+            panic("Cannot drop a runtime in a context where blocking is not allowed. This \
+                   happens when a runtime is dropped from within an asynchronous context."),
+            "real-world/http_sync_vs_async",
+        ),
+        (
+            panic("called `Result::unwrap()` on an `Err` value: Elapsed(())"),
+            "error-handling/timeouts",
+        ),
+        (
+            "thread 'main' panicked at 'all branches are disabled and there is no else \
+             branch', src/queue.rs:9:5".to_owned(),
+            "basics/select_in_a_loop",
+        ),
+        (python("sqlite3.OperationalError: database is locked"), "real-world/sqlite_pool"),
+        (
+            python("asyncio.exceptions.IncompleteReadError: 2 bytes read on a total of 10 \
+                    expected bytes"),
+            "error-handling/cancel_safety",
+        ),
+        (
+            "Task exception was never retrieved\nfuture: <Task finished name='Task-2' \
+             exception=KeyError('user')>\nTraceback (most recent call last):\n  File \
+             \"queue.py\", line 2, in bad\nKeyError: 'user'\n".to_owned(),
+            "concurrency/background_task",
+        ),
+        // Cut off at its top.
+        (
+            "5 | /     try_stream! {\n6 | |         yield Err(())?;\n  | |                      \
+             ^ cannot use the `?` operator in an async block that returns `()`\n7 | |     }\n  \
+             = help: the trait `FromResidual<Result<Infallible, ()>>` is not implemented for \
+             `()`\n".to_owned(),
+            "error-handling/try_except",
+        ),
+    ];
+    for (text, example) in cases {
+        let found = ids(&index, &text, 3);
+        assert!(
+            found.iter().any(|id| id == example),
+            "{text}{example}: {found:?}"
+        );
+    }
+    // What differs from case to case is no word, nor a wrong spelling of one.
+    let found = index.find(&panic("`period` must be non-zero."), 1);
+    assert!(found.corrected.is_empty(), "{:?}", found.corrected);
+}
+
+/// The nearest section of a chapter is named beside the hits, if it has most of the words.
+#[test]
+fn the_nearest_section_of_a_chapter_is_named() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    let section = |query| index.find(query, 10).section.unwrap_or_default().1;
+    for (query, heading) in [
+        ("dashmap get_mut deadlocks with crossbeam", "Which lock"),
+        ("malloc_trim after many tasks", "Memory and stacks"),
+        ("celery chains and wallpaper zebra", ""),
+        ("lock", "Which lock"),
+    ] {
+        let found = section(query);
+        assert!(found.starts_with(heading), "{query}: {found}");
+        assert_eq!(found.is_empty(), heading.is_empty(), "{query}: {found}");
+    }
+}
+
+/// A short word has too many others near it.
+#[test]
+fn a_short_word_is_not_corrected() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    assert!(index.find("mpnc channel", 1).corrected.is_empty());
+    let corrected = index.find("semaphroe channel", 1).corrected;
+    let right: Vec<&str> = corrected.iter().map(|(_, right)| right.as_str()).collect();
+    assert_eq!(right, ["semaphore"]);
+}
+
 /// What no single example answers leads to a chapter, or to a guide's own page.
 #[test]
 fn headings_lead_to_their_pages() {

@@ -58,7 +58,12 @@ impl<'a> Index<'a> {
         self.add(Kind::Summary, &header.summary, &place, vec![at]);
         for trap in &header.paragraphs {
             if let Some(number) = &trap.number {
-                self.add(Kind::Trap, number, &format!(": {}", one_line(&trap.text)), vec![at]);
+                self.add(
+                    Kind::Trap,
+                    number,
+                    &format!(": {}", one_line(&trap.text)),
+                    vec![at],
+                );
             }
         }
         let prose = header.paragraphs.iter().map(|it| it.text.as_str());

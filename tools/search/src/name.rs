@@ -5,17 +5,38 @@ use crate::{Index, Kind};
 
 /// Words that ask for the counterpart of the name beside them.
 const AROUND: &[&str] = &[
-    "a", "alternative", "alternatives", "counterpart", "crate", "equivalent", "for", "in",
-    "is", "like", "library", "module", "of", "package", "python", "replacement", "replaces",
-    "rust", "the", "to", "tokio", "version", "what", "what's", "where",
+    "a",
+    "alternative",
+    "alternatives",
+    "counterpart",
+    "crate",
+    "equivalent",
+    "for",
+    "in",
+    "is",
+    "like",
+    "library",
+    "module",
+    "of",
+    "package",
+    "python",
+    "replacement",
+    "replaces",
+    "rust",
+    "the",
+    "to",
+    "tokio",
+    "version",
+    "what",
+    "what's",
+    "where",
 ];
 
 /// Returns the name, if the query is a name, or asks for its counterpart.
 pub fn bare(query: &str) -> Option<String> {
     let ends = |c: char| "`?,.:()".contains(c);
     let words = query.split_whitespace().map(|word| word.trim_matches(ends));
-    let mut names =
-        words.filter(|word| !AROUND.contains(&word.to_lowercase().as_str()));
+    let mut names = words.filter(|word| !AROUND.contains(&word.to_lowercase().as_str()));
     let name = names.next().filter(|name| !name.is_empty())?;
     names.next().is_none().then(|| name.to_owned())
 }
@@ -36,12 +57,15 @@ impl Index<'_> {
         let row = |name: &str| {
             let kinds = [Kind::Name, Kind::Library, Kind::Rust];
             let mut entries = self.entries.iter();
-            let entry = entries
-                .find(|it| kinds.contains(&it.kind) && it.is_meant_by(name))?;
+            let entry =
+                entries.find(|it| kinds.contains(&it.kind) && it.is_meant_by(name))?;
             entry.kind.reason(&entry.text)
         };
         let of_crate = || {
-            let row = self.crates.get(&name).filter(|row| !row.purpose.is_empty())?;
+            let row = self
+                .crates
+                .get(&name)
+                .filter(|row| !row.purpose.is_empty())?;
             Some(format!("Crate: {}: {}", row.name, row.purpose))
         };
         let library = || row(name.split_once('.')?.0);

@@ -26,6 +26,15 @@ const EXCEPTIONS: [&str; 9] = [
     "Timeout",
 ];
 
+/// What asyncio and its libraries log about something that nobody awaited or closed.
+const LOGGED: [&str; 5] = [
+    "was never retrieved",
+    "was destroyed but it is pending",
+    "Exception in callback",
+    "Unclosed ",
+    "socket.send() raised",
+];
+
 /// Lines of the compiler that say how much went wrong, and not what.
 const SAY_NOTHING: [&str; 5] = [
     "could not compile",
@@ -82,6 +91,8 @@ fn headlines<'a>(lines: &[&'a str]) -> Vec<&'a str> {
                 }
                 None => found.extend(lines.get(at + 1)),
             }
+        } else if LOGGED.iter().any(|it| line.contains(it)) {
+            found.push(*line);
         } else if (line.starts_with("error") || line.starts_with("warning"))
             && line.contains(": ")
         {

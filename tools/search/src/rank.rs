@@ -125,7 +125,11 @@ impl<'a> Index<'a> {
     ) -> Option<(String, String)> {
         let scores = self.scores(Kind::Section, stems).into_iter();
         let best = scores.filter_map(|(at, score)| {
-            let Entry { stems: own, heading, .. } = &self.entries[at];
+            let Entry {
+                stems: own,
+                heading,
+                ..
+            } = &self.entries[at];
             let own: BTreeSet<&str> = match stems {
                 [_] => own.split_whitespace().take(*heading).collect(),
                 _ => own.split_whitespace().collect(),
