@@ -57,7 +57,8 @@ pub fn advice(
 }
 
 /// Returns the words in backticks in headers that look like the name of an example and
-/// are none, or that had a page in the book that was made last.
+/// are none, or that had a page in the book that was made last. Below `In production:`
+/// functions of crates are named.
 pub fn headers(
     workspace: &Workspace,
     names: &[ApiName],
@@ -86,21 +87,24 @@ pub fn headers(
     };
     let mut problems = Vec::new();
     for example in workspace.examples() {
-        let texts = example.header.paragraphs.iter().map(|it| it.text.as_str());
-        let prose = texts.collect::<Vec<&str>>().join("\n");
-        for word in prose.split('`').skip(1).step_by(2) {
-            let is_name = word.split('/').all(|part| {
-                !part.is_empty()
-                    && part.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-            });
-            let looks_so = is_name && word.contains('_') && !known.contains(word);
-            let is_gone = is_name && had_page(word);
-            if (looks_so || is_gone) && meant(workspace, word, None).is_none() {
-                problems.push(format!(
-                    "{}: its header names `{word}`, which is no example, and which no \
-                     program here uses",
-                    workspace.relative(&example.source)
-                ));
+        for paragraph in &example.header.paragraphs {
+            // Crates have names of their own.
+            let is_of_crates = paragraph.label == Some("In production");
+            for word in paragraph.text.split('`').skip(1).step_by(2) {
+                let is_name = word.split('/').all(|part| {
+                    !part.is_empty()
+                        && part.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                });
+                let is_strange =
+                    !is_of_crates && word.contains('_') && !known.contains(word);
+                let is_unknown = is_name && (is_strange || had_page(word));
+                if is_unknown && meant(workspace, word, None).is_none() {
+                    problems.push(format!(
+                        "{}: its header names `{word}`, which is no example, and which \
+                         no program here uses",
+                        workspace.relative(&example.source)
+                    ));
+                }
             }
         }
     }
