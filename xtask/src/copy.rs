@@ -17,7 +17,7 @@ use reading::copy::{dependency_block, project};
 ///
 /// # Errors
 ///
-/// When `report` cannot be written.
+/// When a source cannot be read, or `report` cannot be written.
 pub fn check_projects(
     workspace: &Workspace,
     examples: &[&Example],
@@ -25,8 +25,7 @@ pub fn check_projects(
 ) -> Result<()> {
     let mut groups: BTreeMap<String, Vec<&Example>> = BTreeMap::new();
     for &example in examples {
-        // What cannot be read is told when it is checked alone.
-        let block = dependency_block(workspace, example).unwrap_or_default();
+        let block = dependency_block(workspace, example)?;
         let lines = block.lines().filter(|line| !line.starts_with('#'));
         groups.entry(lines.collect()).or_default().push(example);
     }

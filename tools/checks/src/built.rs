@@ -108,9 +108,11 @@ impl Built {
     fn library(&self, dependency: &Dependency) -> Option<PathBuf> {
         let is_meant = |artifact: &&Artifact| {
             let version = artifact.package_id.repr.rsplit(['@', '#']).next();
-            let version = version.and_then(|version| Version::parse(version).ok());
+            let Some(Ok(version)) = version.map(Version::parse) else {
+                return false;
+            };
             artifact.target.name.replace('-', "_") == dependency.name.replace('-', "_")
-                && version.is_some_and(|version| dependency.req.matches(&version))
+                && dependency.req.matches(&version)
         };
         let libraries = self.libraries.iter().filter(is_meant);
         let library = libraries.max_by_key(|artifact| artifact.features.len())?;

@@ -1,6 +1,8 @@
 //! Runs the programs of the workspace and judges them: each once, and finally, by what no
 //! busy machine can spoil. [`plan::all`] lists what is judged, by name; [`Checker`] judges it.
 
+#![warn(clippy::disallowed_methods)]
+
 pub mod built;
 pub mod checker;
 pub mod compile_fail;

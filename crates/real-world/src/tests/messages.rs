@@ -21,7 +21,7 @@ use axum::http::{Request, header};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use futures::future::{self, Either, FutureExt};
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, stream};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use reqwest::Client;
 use rusqlite::Connection;
@@ -662,6 +662,23 @@ fn of_systems() -> Vec<Provoked> {
             error(Command::new("no-such-program").spawn()),
         ),
         ("overflow when adding duration to instant", panics(overflow)),
+        (
+            "overflow when subtracting durations",
+            panics(|| Duration::ZERO - std::hint::black_box(Duration::MAX)),
+        ),
+        (
+            "cannot convert float seconds to Duration: value is negative",
+            panics(|| Duration::from_secs_f64(std::hint::black_box(-1.0))),
+        ),
+        (
+            "Unfold must not be polled after it returned `Poll::Ready(None)`",
+            panics(|| {
+                let mut ended = pin!(stream::unfold((), async |()| None::<((), ())>));
+                for _ in 0..2 {
+                    let _ = ended.next().now_or_never();
+                }
+            }),
+        ),
     ]
 }
 

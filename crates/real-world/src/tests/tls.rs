@@ -8,7 +8,7 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
     DuplexStream, duplex,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
@@ -389,14 +389,20 @@ async fn one_function_for_http_and_https() -> Result<(), Failure> {
     Ok(())
 }
 
-/// 100,000 bytes over TCP, to a server that reads them a moment later. A server of
-/// TLS 1.3 has sent tickets that the client has not read.
+/// 100,000 bytes over TCP, more than the server's buffer holds. The server reads them a moment
+/// later, so most of them wait at the client. A server of TLS 1.3 has sent tickets that the
+/// client has not read.
 async fn arrive(closes: bool) -> Result<(usize, io::Result<()>), Failure> {
     let authority = Authority::new()?;
     let config = authority.identity("localhost", 4000)?;
     let client = trust(authority.roots()?)?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let stream = TcpStream::connect(listener.local_addr()?).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(16 << 10)?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(1)?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(200_000)?;
+    let stream = socket.connect(listener.local_addr()?).await?;
     let (far, _) = listener.accept().await?;
     let (dropped, is_dropped) = tokio::sync::oneshot::channel();
     let server = tokio::spawn(async move {
