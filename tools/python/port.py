@@ -44,6 +44,15 @@ WORDS_OF_CRATES = {
     "tokio-util": r"tokio_util|CancellationToken|TaskTracker|DelayQueue|Framed|Decoder",
     "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
 }
+# In the order in which a port is built: what others need comes first.
+BUILT = (
+    "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
+    "real-world", "best-practices",
+)  # fmt: skip
+SERVERS = ("asyncio.start_server", "aiohttp.web", "fastapi", "starlette", "quart", "sanic", "flask")
+WORKERS = ("arq", "celery", "rq", "taskiq", "dramatiq", "procrastinate", "aiokafka", "aio_pika")
+CLIENTS = ("aiohttp", "httpx", "requests", "asyncio.open_connection", "websockets")
+SHUTDOWN = "real-world/shutdown_in_three_steps"
 SKIPPED = ("node_modules", "site-packages", "__pycache__")
 
 
@@ -74,21 +83,36 @@ class Report:
                 bar = "#" * (count * 40 // len(files))
                 print(f"\r[{bar:40}] {count} of {len(files)} files", end="", file=sys.stderr)
             try:
-                walk = Walk(tables, ast.parse(path.read_bytes()))
+                if not path.is_file():  # reading a pipe may never end
+                    raise OSError("it is no regular file")
+                walk = Walk(tables, ast.parse(source := path.read_bytes()))
             except SyntaxError as error:
                 self.failed[path] = f"line {error.lineno}: {error.msg}"
                 continue
             except (OSError, ValueError, RecursionError, MemoryError) as error:
                 self.failed[path] = getattr(error, "strerror", None) or str(error)
                 continue
-            for found, names in ((self.places, walk.uses), (self.unknown, walk.unknown)):
+            uses = walk.uses if b"asyncio" in source else self.without_guesses(walk.uses)
+            for found, names in ((self.places, uses), (self.unknown, walk.unknown)):
                 for name, line in sorted(set(names), key=lambda use: use[1]):
                     found[name].append((path, line))
             self.others |= walk.others
         if has_bar:
             print("\r\033[K", end="", file=sys.stderr)
         own = {part for path in files for part in (path.stem, *path.parts)}
-        self.others -= sys.stdlib_module_names | own
+        self.others -= own
+        self.standard = self.others & sys.stdlib_module_names
+        self.others -= self.standard
+
+    def without_guesses(self, uses):
+        """Returns the uses of a file that never says asyncio. Without a known library, what
+        stays is the constructs of async functions: a method that is called as one of asyncio
+        is none."""
+        kinds = {key: self.tables.entries[key]["kind"] for key, _ in uses}
+        if "library" in kinds.values():
+            return uses
+        is_async = "async def" in kinds
+        return [use for use in uses if is_async and kinds[use[0]] == "language"]
 
     def of_kind(self, kind):
         """Returns the names of a kind with their entries and places, the most used first."""
@@ -119,6 +143,19 @@ class Report:
                 break
             chosen.append(min(totals, key=lambda id: (-totals[id], id)))
         return chosen
+
+    def plan(self):
+        """Returns which kind of program it is, the three to six examples to build it from, in
+        the order of building, and what has to be decided before."""
+        pages = sorted(self.pages(), key=lambda id: BUILT.index(id.partition("/")[0]))
+        kinds = (("a server", SERVERS), ("a worker", WORKERS), ("a client", CLIENTS))
+        kind = next((kind for kind, names in kinds if self.places.keys() & {*names}), None)
+        ends = self.places.keys() & {"asyncio.create_task", "asyncio.TaskGroup"}
+        if pages and (kind in ("a server", "a worker") or ends):
+            pages = [id for id in pages if "shutdown" not in id] + [SHUTDOWN]
+        entries = self.tables.entries
+        open_ = (it for it in self.places if entries[it]["status"] == "none")
+        return kind or "a program of its own", pages, sorted(open_)
 
     def dependencies(self):
         """Returns the lines of a manifest: the crates of the counterparts, in the versions
@@ -221,6 +258,9 @@ def print_text(report, is_markdown):
     shares = ", ".join(f"{counts[status]} {words}" for status, words in STATUS.items())
     line(1, f"Uses: {shares}, {counts['unknown']} not in the tables")
     line(1, f"Places where the same code would behave differently: {counts['differs']}")
+    if report.standard:
+        standard = ", ".join(sorted(report.standard))
+        line(1, f"Modules of Python that docs/neighbours.tsv does not have: {standard}")
     if report.others:
         others = ", ".join(sorted(report.others))
         line(1, f"Imports that docs/neighbours.tsv does not have: {others}")
@@ -230,9 +270,13 @@ def print_text(report, is_markdown):
         heading("Dependencies")
         lines = "\n".join(report.dependencies())
         print(f"```toml\n{lines}\n```" if is_markdown else textwrap.indent(lines, "  "))
-        heading("Read first")
-    for id in report.pages():
-        line(1, f": {tables.summary[id]}", f"{COMMAND} show {id}")
+        kind, pages, undecided = report.plan()
+        heading("Plan")
+        line(1, f"This looks like {kind}. Build it from these, in this order:")
+        for id in pages:
+            line(1, f": {tables.summary[id]}", f"{COMMAND} show {id}")
+        if undecided:
+            line(1, f"Decide first what takes the place of: {', '.join(undecided)}")
 
 
 def print_json(report):
@@ -245,10 +289,12 @@ def print_json(report):
         "uses": found(report.places, report.tables.entries),
         "unknown": found(report.unknown, {}),
         "failed": {str(path): problem for path, problem in report.failed.items()},
+        "standard_imports": sorted(report.standard),
         "other_imports": sorted(report.others),
         "summary": report.counts(),
         "dependencies": report.dependencies(),
         "pages": report.pages(),
+        "plan": dict(zip(("kind", "pages", "undecided"), report.plan())),
     }
     print(json.dumps(whole))
 

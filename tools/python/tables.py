@@ -27,7 +27,11 @@ class Tables:
         self.versions, self.dependencies = workspace["dependencies"], {}
         # Of each example its first line and its traps; of each name its examples.
         self.summary, self.traps, self.shown = {}, defaultdict(list), defaultdict(list)
-        self.numbers = defaultdict(list)
+        self.numbers, self.plain = defaultdict(list), {}
+        for row in rows("docs/questions.tsv"):
+            if asked := re.match(r"(?:Where (?:is|are)|What replaces) (.+)\?$", row["question"]):
+                for name in re.split(r",? and |,? or |, ", asked[1]):
+                    self.plain.setdefault(self.bare(name), row["examples"].split()[0])
         for row in rows("docs/traps.tsv"):
             self.numbers[row["example"]].append(row["number"])
         for member in workspace["members"]:
@@ -101,9 +105,14 @@ class Tables:
             traps = zip(self.numbers[id], traps)
             self.traps[id] = [f"{number}: {trap}".replace("\n", " ") for number, trap in traps]
 
+    @staticmethod
+    def bare(name):
+        return re.sub(r"^(asyncio|loop)\.", "", name).lower()
+
     def examples(self, name):
-        """Returns the examples that are about a name, the nearest first: one that is called
-        so, then those that say the word in their first line."""
+        """Returns the examples that are about a name, the nearest first: the one that answers
+        "Where is it?", one that is called so, then those that say the word in their first
+        line."""
         short = re.sub(r"\(.*", "", name).rpartition(".")[2].lower()
 
         def rank(shown):
@@ -114,7 +123,9 @@ class Tables:
             is_named = own == short.replace("_", "").rstrip("s")
             return not is_named, not {*short.split("_")} <= {*words}, is_long, at, order
 
-        return [id for *_, id in sorted(self.shown[name], key=rank)]
+        plain = self.plain.get(self.bare(name))
+        found = [id for *_, id in sorted(self.shown[name], key=rank)]
+        return [plain, *(id for id in found if id != plain)] if plain else found
 
     def trap(self, key, id):
         """Returns the trap of an example that has most words of a name's row, or nothing."""

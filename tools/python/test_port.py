@@ -15,7 +15,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from port import Report, main
+from port import BUILT, Report, main
 from tables import ROOT, Tables
 from uses import Walk
 
@@ -169,6 +169,24 @@ class Names(unittest.TestCase):
         self.assertEqual(names("def f():\n    try:\n        return 1\n    finally: g()"), set())
 
 
+    def test_the_first_page_of_a_name_is_about_it(self):
+        for name, page in [
+            ("asyncio.CancelledError", "error-handling/cancellation"),
+            ("asyncio.create_task", "basics/create_task"),
+            ("async for", "iterators/async_range"),
+            ("asyncio.wait", "concurrency/wait_all"),
+            ("loop.run_in_executor", "real-world/blocking_in_threads"),
+            ("asyncio.to_thread", "real-world/blocking_in_threads"),
+            ("asyncio.Queue", "concurrency/producer_consumer"),
+            ("asyncio.open_connection", "real-world/tcp_client"),
+            ("asyncio.start_server", "real-world/echo_server"),
+            ("asyncio.Condition", "concurrency/condition_queue"),
+            ("lambda", "basics/async_functions"),
+        ]:
+            with self.subTest(name):
+                self.assertEqual(TABLES.entries[name]["examples"][0], page)
+
+
 class Files(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -196,6 +214,34 @@ class Files(unittest.TestCase):
         self.assertIn("asyncio.run", {use["name"] for use in report["uses"]})
         self.assertEqual(port(self.dir / "broken.py")[0], 2)
 
+    @unittest.skipUnless(hasattr(os, "mkfifo"), "no pipes with a name")
+    def test_a_pipe_is_not_read(self):
+        self.write("good.py", "import asyncio\nasyncio.run(f())\n")
+        os.mkfifo(self.dir / "pipe.py")
+        here = [sys.executable, ROOT / "tools/python/port.py", "."]
+        done = subprocess.run(here, cwd=self.dir, capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("pipe.py is not read: it is no regular file", done.stderr)
+
+    def test_nothing_is_guessed_of_a_file_without_asyncio(self):
+        guess = "def f(self, w):\n    w.call_later(1)\n    self.drain()\n    q.put_nowait(1)\n"
+        guess += "    try:\n        g()\n    except TimeoutError:\n        pass\n"
+        report = json.loads(port("--json", self.write("own.py", "import mine\n" + guess))[1])
+        self.assertEqual((report["uses"], report["pages"]), ([], []))
+        both = self.write("aio.py", "import asyncio\n" + guess)
+        self.assertGreater(len(json.loads(port("--json", both)[1])["uses"]), 1)
+        own = self.write("async.py", "from .mine import g\nasync def f():\n    await g()\n")
+        uses = {use["name"] for use in json.loads(port("--json", own)[1])["uses"]}
+        self.assertIn("async def", uses)
+
+    def test_modules_without_a_row_are_named(self):
+        path = self.write("own.py", "import asyncio, curses, mine, theirs.part\n")
+        report = json.loads(port("--json", path)[1])
+        self.assertEqual(report["standard_imports"], ["curses"])
+        self.assertEqual(report["other_imports"], ["mine", "theirs"])
+        text = " ".join(port(path)[1].split())
+        self.assertIn("Modules of Python that docs/neighbours.tsv does not have: curses", text)
+
     def test_any_encoding_and_line_end(self):
         for name, content in [
             ("bom.py", b"\xef\xbb\xbfimport asyncio\nasyncio.run(f())\n"),
@@ -205,7 +251,7 @@ class Files(unittest.TestCase):
         ]:
             path = self.write(name, content)
             with self.subTest(name):
-                self.assertIn("asyncio.run (direct)", port(path)[1])
+                self.assertIn("asyncio.run (a few lines)", port(path)[1])
                 code, out, _ = port("--annotate", path)
                 noted = [line for line in out.splitlines() if "  # Rust: #[tokio::main]" in line]
                 self.assertEqual((code, len(noted)), (0, 1))
@@ -253,6 +299,12 @@ class Reports(unittest.TestCase):
         manifest = tomllib.loads("\n".join(report["dependencies"]))
         self.assertLessEqual({"tokio", "reqwest", "axum"}, manifest["dependencies"].keys())
         self.assertEqual(len(report["pages"]), 5)
+        plan = report["plan"]
+        self.assertEqual(plan["kind"], "a server")
+        self.assertTrue(3 <= len(plan["pages"]) <= 6, plan)
+        self.assertEqual(plan["pages"][-1], "real-world/shutdown_in_three_steps")
+        sections = [page.partition("/")[0] for page in plan["pages"]]
+        self.assertEqual(sections, sorted(sections, key=BUILT.index))
 
     def test_the_silent_clauses_of_a_name_are_printed_with_what_asyncio_does(self):
         program = ROOT / "crates/concurrency/python/producer_consumer.py"
