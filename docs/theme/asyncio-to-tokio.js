@@ -44,13 +44,12 @@
     }
 })();
 
-// On a phone, what is worth less than the programs is folded.
-(() => {
-    const more = document.querySelector(".more");
-    if (more && matchMedia("(max-width: 600px)").matches) {
-        more.open = false;
-    }
-})();
+// The program goes to the Rust Playground in the address of the link.
+document.querySelector(".run")?.addEventListener("click", ({ target }) => {
+    const url = new URL(target.href);
+    url.searchParams.set("code", document.querySelector(".programs .rust code").textContent);
+    target.href = url;
+});
 
 // Whoever types into the box on the first page goes on in the search bar of every page.
 document.querySelector(".search input")?.addEventListener("input", ({ target }) => {

@@ -78,6 +78,37 @@ async function looks(page, { viewport: { width }, colorScheme = "light" }) {
     }
 }
 
+// Pages of examples, others each week.
+function drawn(count) {
+    const is_page = (name) => name.endsWith(".html") && !name.startsWith("toc");
+    const all = fs.readdirSync(folder, { recursive: true })
+        .filter((name) => is_page(name) && name.includes("/")).sort();
+    let seed = Math.floor(Date.now() / 604_800_000);
+    return Array.from({ length: count }, () => {
+        seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+        return all.splice(seed % all.length, 1)[0];
+    });
+}
+
+// The answer leaves room for the program on the first screen of nine of ten examples.
+async function firstScreen(page, { viewport: { width } }) {
+    const limit = width < 1000 ? 850 : 700;
+    const low = [];
+    const names = drawn(30);
+    for (const name of names) {
+        await page.goto(ROOT + name);
+        const top = await page.evaluate(() =>
+            document.querySelector(".programs pre code").getBoundingClientRect().top);
+        if (top > limit) {
+            low.push(`${name} at ${Math.round(top)}`);
+        }
+    }
+    if (low.length > names.length / 10) {
+        report(`${width} pixels: the program begins below ${limit} on ${low.length} of ` +
+            `${names.length} pages: ${low.join(", ")}`);
+    }
+}
+
 // The button gives what is pasted: the file, but for the lines at its end that checks read.
 async function copies(page) {
     for (const id of PAGES.filter((name) => name.includes("/")).map((it) => it.split(".")[0])) {
@@ -199,12 +230,14 @@ async function keyboard(page) {
 
 // Each part, and the windows in which it looks.
 const size = (width, height, more) => ({ viewport: { width, height }, ...more });
+const WIDTHS = [390, 768, 1024, 1280, 1366, 1440, 1920];
 const PARTS = [
     [copies, { permissions: ["clipboard-read", "clipboard-write"] }],
     [search, {}],
     [keyboard, size(1440, 900)],
     [withoutScript, { javaScriptEnabled: false }],
     [paper, size(703, 1032, { colorScheme: "dark" })],
+    [firstScreen, ...WIDTHS.map((width) => size(width, 800))],
     [looks, size(1440, 900), size(390, 900, { colorScheme: "dark" })],
 ];
 

@@ -65,6 +65,40 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     Ok(page.render()?)
 }
 
+/// Crates that the Rust Playground certainly has, in their newest versions.
+const ON_PLAYGROUND: [&str; 8] = [
+    "anyhow",
+    "bytes",
+    "futures",
+    "regex",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "tokio",
+];
+
+/// The longest program that goes into an address. Servers take 8 KB, and letters that are
+/// encoded become three.
+const IN_ADDRESS: usize = 4000;
+
+impl Page<'_> {
+    /// Returns where the Rust Playground runs the program as it is, if it can. The page's
+    /// script adds the program.
+    fn playground(&self) -> Option<String> {
+        let mut words = self.entry.cargo_add.split_whitespace();
+        let mut crates = words.clone().filter_map(|word| word.split_once('@'));
+        let has_all = crates.all(|(name, _)| ON_PLAYGROUND.contains(&name));
+        let is_special = words.any(|word| word.contains("test-util"));
+        let edition = self.contents.workspace.section(&self.entry.example.section);
+        let edition = &edition.ok()?.edition;
+        (has_all && !is_special && self.program.len() <= IN_ADDRESS).then(|| {
+            format!(
+                "https://play.rust-lang.org/?version=stable&mode=debug&edition={edition}"
+            )
+        })
+    }
+}
+
 /// Returns the programs that must not compile and belong to the example.
 pub fn refused<'a>(
     contents: &'a Contents<'_>,
