@@ -106,6 +106,8 @@ impl Entry {
     /// the module or type before it.
     fn is_meant_by(&self, query: &str) -> bool {
         match self.kind {
+            // A question that ends with a name is not the name.
+            Kind::Rust if query.contains(' ') => false,
             Kind::Rust => {
                 let (_, name) = query.rsplit_once("::").unwrap_or_default();
                 let name = if name.is_empty() { query } else { name };
