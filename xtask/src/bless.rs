@@ -1,7 +1,6 @@
 //! `cargo xtask bless`: record goldens, and show what changed.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use catalog::python::Python;
@@ -11,9 +10,13 @@ use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
 use checks::{Built, Checker, LIMIT, Outcome, Program, Report, Run};
 
-/// The times of a golden that is recorded on the real clock are rounded down to a
-/// multiple of this; such examples wait for multiples of it.
-const GRID: Duration = Duration::from_millis(50);
+/// From line to line, the times of a golden that is recorded on the real clock are rounded down
+/// to a multiple of this; such examples wait for multiples of it. What the work between two
+/// waits has taken does not add up then, so no quicker machine is early.
+const GRID: u64 = 50;
+
+/// By how many milliseconds a step may be measured too short, as both ends are rounded down.
+const ROUNDED: u64 = 2;
 
 /// Records the goldens of each example that the filter selects.
 ///
@@ -100,13 +103,14 @@ fn write(
         {
             return Ok(None);
         }
-        let grid = u64::try_from(GRID.as_millis()).unwrap_or(1);
-        let times = transcript
-            .lines
-            .iter_mut()
-            .filter_map(|line| line.millis.as_mut());
+        let times = transcript.lines.iter_mut();
+        let times = times.filter_map(|line| line.millis.as_mut());
+        let (mut before, mut due) = (0, 0);
         for millis in times.chain([&mut transcript.end]) {
-            *millis -= *millis % grid;
+            let step = millis.saturating_sub(before) + ROUNDED;
+            before = *millis;
+            due += step - step % GRID;
+            *millis = due;
         }
     }
     let after = transcript.to_string();
