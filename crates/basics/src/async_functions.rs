@@ -15,6 +15,7 @@
 //!
 //! asyncio: async def, await, return, asyncio.coroutine (decorator)
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};

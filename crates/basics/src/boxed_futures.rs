@@ -12,6 +12,7 @@
 //! asyncio: async def, await, asyncio.gather
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};

@@ -12,6 +12,7 @@
 //!
 //! asyncio: __await__, await
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

@@ -16,6 +16,7 @@
 //! asyncio: async def, await, asyncio.gather
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -18,6 +18,7 @@
 //! differs: the hook sees all panics, also those that a caller awaits, and no errors
 
 use std::fmt::Display;
+use std::future::Future;
 use std::panic::{Location, set_hook, take_hook};
 use std::time::Duration;
 

@@ -20,6 +20,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::thread;

@@ -17,6 +17,7 @@
 //! asyncio: contextvars.copy_context, asyncio.create_task(context=), asyncio.to_thread
 //! differs: asyncio hands the context to tasks and threads, Tokio does not
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};

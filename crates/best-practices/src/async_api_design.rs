@@ -15,6 +15,7 @@
 //!
 //! asyncio: async def, await, asyncio.timeout
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

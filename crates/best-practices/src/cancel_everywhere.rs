@@ -13,7 +13,7 @@
 //!
 //! asyncio: asyncio.CancelledError, asyncio.Queue.get, asyncio.Queue.put, __await__
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 

@@ -18,6 +18,7 @@
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, contextlib.asynccontextmanager
 
+use std::future::Future;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;

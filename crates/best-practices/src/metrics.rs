@@ -14,7 +14,7 @@
 //!
 //! asyncio: finally, asyncio.CancelledError, asyncio.wait_for, asyncio.TaskGroup
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 

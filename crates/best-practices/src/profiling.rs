@@ -17,6 +17,7 @@
 //!
 //! asyncio: asyncio.all_tasks, asyncio.to_thread, loop.slow_callback_duration
 
+use std::future::Future;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

@@ -111,9 +111,7 @@ pub type Log = Mutex<VecDeque<Instant>>;
 /// The code under test. Waits until a call is allowed, and returns its time.
 pub async fn sliding_window(log: &Log) -> Instant {
     let mut calls = log.lock().await;
-    if calls.len() == LIMIT
-        && let Some(&oldest) = calls.front()
-    {
+    if let (LIMIT, Some(&oldest)) = (calls.len(), calls.front()) {
         sleep_until(oldest + WINDOW).await;
         calls.pop_front();
     }

@@ -15,6 +15,7 @@
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, loop.time, asyncio.Runner
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::yield_now;

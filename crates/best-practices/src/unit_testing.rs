@@ -15,6 +15,7 @@
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, unittest.mock.AsyncMock, asyncio.timeout
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::timeout;

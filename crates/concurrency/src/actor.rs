@@ -18,6 +18,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::ops::ControlFlow;
 
 use tokio::sync::mpsc::error::SendError;

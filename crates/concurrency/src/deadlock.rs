@@ -15,6 +15,7 @@
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout, asyncio.gather
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::Mutex;

@@ -16,6 +16,7 @@
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED, asyncio.Task.cancel, finally
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};

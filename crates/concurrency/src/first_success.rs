@@ -11,6 +11,7 @@
 //!
 //! asyncio: asyncio.as_completed, asyncio.Task.cancel, finally
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};

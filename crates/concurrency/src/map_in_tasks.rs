@@ -14,6 +14,7 @@
 //!
 //! asyncio: asyncio.Semaphore.acquire, asyncio.Semaphore.release, asyncio.TaskGroup
 
+use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;

@@ -12,6 +12,7 @@
 //!
 //! asyncio: asyncio.Semaphore, asyncio.TaskGroup
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};

@@ -19,6 +19,7 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.Semaphore
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -20,6 +20,7 @@
 //! asyncio: asyncio.create_task, asyncio.sleep, except, raise
 
 use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinError;

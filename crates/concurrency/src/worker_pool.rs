@@ -19,6 +19,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
@@ -105,9 +106,7 @@ impl<K, R> Results<K, R> {
             return Some(result);
         }
         while let Some(ended) = self.workers.join_next().await {
-            if let Err(error) = ended
-                && let Ok(panic) = error.try_into_panic()
-            {
+            if let Some(Ok(panic)) = ended.err().map(|error| error.try_into_panic()) {
                 resume_unwind(panic);
             }
         }

@@ -13,6 +13,7 @@
 //! asyncio: async with, __aexit__, asyncio.shield, asyncio.TaskGroup
 //! differs: in asyncio the end of the block waits for the close
 
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 

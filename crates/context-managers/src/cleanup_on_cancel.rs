@@ -15,6 +15,8 @@
 //! asyncio: finally, asyncio.Task.cancel, asyncio.shield, asyncio.TaskGroup
 //! differs: in asyncio a finally runs after a cancel, and the caller waits for it
 
+use std::future::Future;
+
 use tokio::select;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;

@@ -21,6 +21,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::iter;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -128,9 +128,7 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         let open = self.open.take();
-        if open.is_some()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if let (true, Ok(runtime)) = (open.is_some(), Handle::try_current()) {
             runtime.spawn_blocking(move || drop(open));
         }
     }

@@ -21,6 +21,7 @@
 
 use std::backtrace::Backtrace;
 use std::fmt::Display;
+use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 

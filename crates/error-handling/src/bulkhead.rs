@@ -17,6 +17,8 @@
 //!
 //! asyncio: asyncio.Semaphore, contextlib.asynccontextmanager, asyncio.timeout
 
+use std::future::Future;
+
 use tokio::sync::Semaphore;
 
 /// Limits how many calls run and how many wait. To share a bulkhead, use an `Arc`.

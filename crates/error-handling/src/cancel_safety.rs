@@ -17,6 +17,7 @@
 //! asyncio: asyncio.IncompleteReadError
 //! differs: asyncio's reader keeps the bytes of a cancelled read
 
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;

@@ -15,6 +15,7 @@
 //!
 //! asyncio: asyncio.Event, asyncio.Event.set, asyncio.wait, asyncio.FIRST_COMPLETED
 
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;

@@ -19,6 +19,7 @@
 //! asyncio: asyncio.timeout, asyncio.CancelledError, asyncio.gather, except, raise
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -214,9 +215,8 @@ impl<E> Drop for Admitted<'_, E> {
     fn drop(&mut self) {
         let mut circuit = self.breaker.lock();
         // Open in the same generation: the call is a probe that was dropped or panicked.
-        if circuit.generation == self.generation
-            && let Phase::Open { probing, .. } = &mut circuit.phase
-        {
+        let is_same = circuit.generation == self.generation;
+        if let (true, Phase::Open { probing, .. }) = (is_same, &mut circuit.phase) {
             *probing = false;
         }
     }

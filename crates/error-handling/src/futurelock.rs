@@ -16,6 +16,7 @@
 //! asyncio: asyncio.Lock, asyncio.create_task, asyncio.wait, asyncio.gather
 //! differs: in asyncio the request is a task that keeps running, so nothing hangs
 
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,6 +19,7 @@
 //!
 //! asyncio: asyncio.wait, asyncio.as_completed, asyncio.Task.cancel, ExceptionGroup
 
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 

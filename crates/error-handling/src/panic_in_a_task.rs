@@ -16,6 +16,7 @@
 //! asyncio: asyncio.create_task, await, asyncio.Task.cancel, raise
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::Duration;
 

@@ -14,6 +14,8 @@
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), asyncio.timeout
 
+use std::future::Future;
+
 use futures::future::join_all;
 use thiserror::Error;
 use tokio::task::JoinError;

@@ -107,9 +107,9 @@ async fn main() {
         report(user, start(user).await);
     }
     // Ask for the type of the error in the box.
-    if let Err(error) = start("Cy").await
-        && let Some(SettingsError::Missing(key)) = error.downcast_ref()
-    {
+    let started = start("Cy").await;
+    let known = started.as_ref().map_err(|error| error.downcast_ref());
+    if let Err(Some(SettingsError::Missing(key))) = known {
         println!("Cy: please set {key}");
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, except, raise
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};

@@ -18,6 +18,7 @@
 //!
 //! asyncio: asyncio.sleep, except, raise
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -15,6 +15,7 @@
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -60,7 +61,7 @@ impl<R: FnOnce(Ending, Duration)> Drop for Stopwatch<R> {
 }
 
 /// Returns a `report` for `timed`, which prints the time to a tenth of a second.
-pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) {
+pub fn print_as(name: &str) -> impl FnOnce(Ending, Duration) + '_ {
     move |ending, took| match ending {
         Ending::Returned => println!("{name} took {:.1} s", took.as_secs_f64()),
         Ending::Stopped => {

@@ -51,9 +51,7 @@ where
         while let Some(item) = receiver.recv().await {
             yield item;
         }
-        if let Err(error) = thread.await
-            && let Ok(panic) = error.try_into_panic()
-        {
+        if let Some(Ok(panic)) = thread.await.err().map(|error| error.try_into_panic()) {
             std::panic::resume_unwind(panic);
         }
     }

@@ -27,7 +27,7 @@ const SIZE: usize = 3;
 const LIMIT: Duration = Duration::from_millis(250);
 
 /// Yields 1, 2, 3 and so on, after these many milliseconds each.
-fn numbers(delays: &[u64]) -> impl Stream<Item = usize> {
+fn numbers(delays: &[u64]) -> impl Stream<Item = usize> + '_ {
     stream! {
         for (index, delay) in delays.iter().enumerate() {
             sleep(Duration::from_millis(*delay)).await;

@@ -28,7 +28,9 @@ fn parse(line: &str) -> Result<u32, NotANumber> {
 }
 
 /// Yields the number of each line, up to the first error and with it.
-pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
+pub fn strict<'a>(
+    lines: &'a [&'a str],
+) -> impl Stream<Item = Result<u32, NotANumber>> + 'a {
     try_stream! {
         for line in lines {
             sleep(Duration::from_millis(100)).await;
@@ -41,7 +43,9 @@ pub fn strict(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
 }
 
 /// Yields the number of each line, or its error, and continues.
-pub fn lenient(lines: &[&str]) -> impl Stream<Item = Result<u32, NotANumber>> {
+pub fn lenient<'a>(
+    lines: &'a [&'a str],
+) -> impl Stream<Item = Result<u32, NotANumber>> + 'a {
     stream! {
         for line in lines {
             sleep(Duration::from_millis(100)).await;

@@ -69,10 +69,9 @@ async fn main() -> Result<(), JoinError> {
     report([("north", 100), ("south", 550)]).await?;
 
     println!("A producer that crashes, and another one:");
-    if let Err(error) = report([("west", 100), ("north", 150)]).await
-        && let Ok(panic) = error.try_into_panic()
-        && let Some(message) = panic.downcast_ref::<&str>()
-    {
+    let ended = report([("west", 100), ("north", 150)]).await;
+    if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+        let message = panic.downcast_ref::<&str>().unwrap_or(&"no text");
         println!("failed: {message}");
     }
     Ok(())

@@ -19,7 +19,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
 /// Yields the numbers, 100 ms apart.
-fn slow(numbers: &[u32]) -> impl Stream<Item = u32> {
+fn slow(numbers: &[u32]) -> impl Stream<Item = u32> + '_ {
     stream::iter(numbers).then(async |number| {
         sleep(Duration::from_millis(100)).await;
         *number

@@ -47,7 +47,7 @@ where
 }
 
 /// Yields prices, each 100 ms after it was asked for.
-fn prices(prices: &[u32]) -> impl Stream<Item = u32> {
+fn prices(prices: &[u32]) -> impl Stream<Item = u32> + '_ {
     stream::iter(prices).then(async |price| {
         sleep(Duration::from_millis(100)).await;
         *price

@@ -13,6 +13,7 @@
 //!
 //! asyncio: __aiter__, __anext__, StopAsyncIteration, async for
 
+use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

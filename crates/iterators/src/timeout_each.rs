@@ -26,7 +26,7 @@ use tokio_stream::{Stream, StreamExt};
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// Yields the replies 1, 2 and so on, after these many milliseconds each.
-fn replies(delays: &[u64]) -> impl Stream<Item = usize> {
+fn replies(delays: &[u64]) -> impl Stream<Item = usize> + '_ {
     stream! {
         for (index, delay) in delays.iter().enumerate() {
             sleep(Duration::from_millis(*delay)).await;

@@ -41,9 +41,10 @@ async fn main() {
     println!("Waiting for one, then for the other:");
     let mut names = pin!(every(200, vec!["Ada", "Grace", "Edsger"]));
     let mut years = pin!(every(300, vec![1815, 1906]));
-    while let Some(name) = names.next().await
-        && let Some(year) = years.next().await
-    {
+    while let Some(name) = names.next().await {
+        let Some(year) = years.next().await else {
+            break;
+        };
         println!("{name}, born {year}");
     }
 

@@ -186,9 +186,7 @@ impl ApiClient {
     /// makes all other callers wait for the login.
     async fn token(&self, rejected: Option<&String>) -> Result<String, ApiError> {
         let mut token = self.token.lock().await;
-        if let Some(token) = &*token
-            && Some(token) != rejected
-        {
+        if let Some(token) = token.as_ref().filter(|token| Some(*token) != rejected) {
             return Ok(token.clone());
         }
         let form = self.http.post(self.url("token")?).form(&self.credentials);

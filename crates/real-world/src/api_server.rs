@@ -155,12 +155,11 @@ impl Jobs {
 
     /// Records how a job ended, and forgets the oldest result beyond `kept`.
     fn end(&self, id: u64, ended: Job) {
-        let mut table = self.table();
+        let table = &mut *self.table();
         table.jobs.insert(id, ended);
         table.ended.push_back(id);
-        if table.ended.len() > self.kept
-            && let Some(oldest) = table.ended.pop_front()
-        {
+        let surplus = table.ended.len().saturating_sub(self.kept);
+        for oldest in table.ended.drain(..surplus) {
             table.jobs.remove(&oldest);
         }
     }

@@ -151,7 +151,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let database = Database::open(|| Connection::open(path)).await?;
     let names = database.call(move |db| {
         let mut query = db.prepare(&sql)?;
-        query.query_map([], |row| row.get(0))?.collect()
+        let rows = query.query_map([], |row| row.get(0))?;
+        rows.collect()
     });
     let names: rusqlite::Result<Vec<String>> = names.await?;
     println!("{}", names?.join("\n"));

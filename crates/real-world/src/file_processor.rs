@@ -22,6 +22,7 @@
 //! asyncio: asyncio.LimitOverrunError
 
 use std::error::Error;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,11 +164,9 @@ fn begin(source: &Path, target: &Path) -> io::Result<Option<Begun>> {
     let input = std::fs::File::open(source)?;
     // Taken before the first byte is read, so that the next run sees a later change.
     let modified = input.metadata()?.modified()?;
-    if let Ok(done) = target.metadata()
-        && done.is_file()
-        && done.modified()? == modified
-    {
-        return Ok(None);
+    match target.metadata() {
+        Ok(done) if done.is_file() && done.modified()? == modified => return Ok(None),
+        _ => {}
     }
     let folder = target.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder)?;

@@ -20,6 +20,7 @@
 //!
 //! asyncio: loop.add_signal_handler, KeyboardInterrupt, asyncio.wait, asyncio.Task.cancel
 
+use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;

@@ -16,6 +16,7 @@
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread
 
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -113,9 +113,8 @@ impl Pages {
     /// Between two calls, running fetches continue, but no new one starts. Dropping the
     /// future of `next` loses no page.
     pub async fn next(&mut self) -> Option<(usize, Url, Result<Page, FetchError>)> {
-        while self.running.len() < self.limit
-            && let Some((index, url)) = self.urls.next()
-        {
+        let free = self.limit.saturating_sub(self.running.len());
+        for (index, url) in self.urls.by_ref().take(free) {
             let client = self.client.clone();
             let key = (index, url.clone());
             self.running

@@ -18,6 +18,7 @@
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.gather, asyncio.timeout
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -18,6 +18,7 @@
 //! asyncio: asyncio.StreamReader.readexactly, loop.create_future, asyncio.Future
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -18,6 +18,7 @@
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -121,10 +121,11 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
             while let Some(first) = received.recv().await {
                 let mut batch = vec![first];
                 let gather = async {
-                    while batch.len() < max_rows
-                        && let Some(entry) = received.recv().await
-                    {
-                        batch.push(entry);
+                    while batch.len() < max_rows {
+                        match received.recv().await {
+                            Some(entry) => batch.push(entry),
+                            None => break,
+                        }
                     }
                 };
                 // After the timeout, the rows so far are written.

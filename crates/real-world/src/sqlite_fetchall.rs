@@ -18,7 +18,8 @@ use tokio::task::spawn_blocking;
 pub fn fetch_users(path: &str) -> rusqlite::Result<Vec<(u32, String)>> {
     let db = Connection::open(path)?;
     let mut select = db.prepare("SELECT id, name FROM users ORDER BY id")?;
-    select.query_map([], |row| row.try_into())?.collect()
+    let rows = select.query_map([], |row| row.try_into())?;
+    rows.collect()
 }
 
 /// Prints the users of a database: `cargo run -- users.db`.

@@ -15,6 +15,7 @@
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)
 
+use std::future::Future;
 use std::io::{self, BufRead};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;

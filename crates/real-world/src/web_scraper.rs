@@ -20,6 +20,7 @@
 //! asyncio: asyncio.TaskGroup, asyncio.Lock, asyncio.Semaphore, asyncio.timeout
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +121,10 @@ where
 
     fn find(&mut self, mut url: Url, depth: u32) {
         url.set_fragment(None);
-        if let Some(host) = self.hosts.get(&host_name(&url))
-            && url.as_str().len() <= MAX_URL
+        let Some(host) = self.hosts.get(&host_name(&url)) else {
+            return;
+        };
+        if url.as_str().len() <= MAX_URL
             && self.seen.len() < self.limits.max_pages
             && self.seen.insert(url.clone())
         {

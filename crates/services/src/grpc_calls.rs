@@ -18,6 +18,7 @@
 //! asyncio: asyncio.timeout, asyncio.timeout_at
 
 use std::error::Error as _;
+use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 

@@ -16,6 +16,7 @@
 //! asyncio: asyncio.Semaphore, asyncio.timeout, asyncio.wait
 
 use std::fmt::Display;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -19,6 +19,7 @@
 //! asyncio: asyncio.Queue, asyncio.Queue.task_done, asyncio.TaskGroup
 
 use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -17,6 +17,7 @@
 //!
 //! asyncio: asyncio.Lock
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::select;

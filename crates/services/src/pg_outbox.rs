@@ -17,6 +17,7 @@
 //!
 //! asyncio: asyncio.Queue, asyncio.timeout
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{error::Elapsed, timeout};

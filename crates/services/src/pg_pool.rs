@@ -184,9 +184,7 @@ struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if let (Some(client), Ok(runtime)) = (self.client.take(), Handle::try_current()) {
             let (token, limit) = (client.cancel_token(), self.limit);
             runtime.spawn(async move {
                 // If that fails, the server ends the statement soon after the connection.

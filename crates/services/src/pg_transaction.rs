@@ -18,6 +18,7 @@
 //! asyncio: async with, contextlib.AsyncExitStack
 
 use std::error::Error;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::sleep;

@@ -16,6 +16,7 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.timeout
 
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 

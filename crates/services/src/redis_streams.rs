@@ -18,6 +18,7 @@
 //! asyncio: asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.task_done
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
