@@ -1,0 +1,74 @@
+//! Await a Rust function from asyncio; its errors become exceptions.
+//!
+//! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`. The work
+//! starts at the call, as with a task, not at the await. `impl From<Failure> for PyErr` says
+//! which exception each error becomes, so the body uses `?` as usual.
+//!
+//! Bounds: Unbounded: each call is a task of Tokio.
+//!
+//! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a future:
+//! "a coroutine was expected, got <Future". Await it in an `async def`, as `fetch_one` does.
+//!
+//! Trap: called before the loop runs, as in `asyncio.run(fetch("a", 1))`, the function fails
+//! with "no running event loop". A thread of `asyncio.to_thread` has none either.
+//!
+//! See also: `runtime_at_exit`, `cancel`.
+//!
+//! asyncio: asyncio.run, asyncio.gather, asyncio.timeout, asyncio.TaskGroup
+
+use std::time::Duration;
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyTimeoutError};
+use pyo3::prelude::*;
+use tokio::time::{sleep, timeout};
+
+use crate::runtime_at_exit::future_into_py;
+
+create_exception!(
+    async_function_rs,
+    FetchError,
+    PyException,
+    "Why there is no page."
+);
+
+enum Failure {
+    NotFound(String),
+    TooSlow,
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound(name) => {
+                FetchError::new_err((format!("no page {name}"), 404))
+            }
+            Failure::TooSlow => PyTimeoutError::new_err("the page takes too long"),
+        }
+    }
+}
+
+async fn fetch_page(name: String, wait: Duration) -> Result<String, Failure> {
+    let longest = Duration::from_millis(300);
+    let answered = timeout(longest, sleep(wait)).await; // as a request to a server
+    if answered.is_err() {
+        return Err(Failure::TooSlow);
+    }
+    if name == "bad" {
+        return Err(Failure::NotFound(name));
+    }
+    Ok(format!("page {name}"))
+}
+
+/// Fetches a page whose server takes `ms` milliseconds.
+#[pyfunction]
+fn fetch(py: Python<'_>, name: String, ms: u64) -> PyResult<Bound<'_, PyAny>> {
+    let wait = Duration::from_millis(ms);
+    future_into_py(py, async move { Ok(fetch_page(name, wait).await?) })
+}
+
+#[pymodule]
+mod async_function_rs {
+    #[pymodule_export]
+    use super::{FetchError, fetch};
+}

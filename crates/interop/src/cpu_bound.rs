@@ -1,0 +1,58 @@
+//! Compute in Rust next to the event loop: on a thread, without the GIL.
+//!
+//! `spawn_blocking` takes the computation to a thread of Tokio that never holds the GIL, so
+//! the event loop and all threads of Python keep running. With `py.detach`, a plain function
+//! does the same in `asyncio.to_thread`. Python's threads share one GIL; processes do not, but
+//! arguments and results are pickled.
+//!
+//! Bounds: At most 512 computations at the same time. Limit them to the number of cores, with
+//! a semaphore, if they are many.
+//!
+//! Trap: a function that computes while attached stops the event loop, even in
+//! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in
+//! `py.detach`.
+//!
+//! Trap: a cancelled await does not stop the computation. It also delays the exit, by at most
+//! 2 s.
+//!
+//! See also: `callback`, `runtime_at_exit`.
+//!
+//! asyncio: asyncio.to_thread, loop.run_in_executor
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use tokio::task::spawn_blocking;
+
+use crate::runtime_at_exit::future_into_py;
+
+/// Returns how many numbers below `end` are prime.
+fn primes_below(end: u64) -> usize {
+    let is_prime = |n: &u64| {
+        !(2..)
+            .take_while(|d| d * d <= *n)
+            .any(|d| n.is_multiple_of(d))
+    };
+    (2..end).filter(is_prime).count()
+}
+
+/// Counts on a thread of Tokio.
+#[pyfunction]
+fn count_primes(py: Python<'_>, end: u64) -> PyResult<Bound<'_, PyAny>> {
+    future_into_py(py, async move {
+        spawn_blocking(move || primes_below(end))
+            .await
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    })
+}
+
+/// Counts on the calling thread, for `asyncio.to_thread`.
+#[pyfunction]
+fn count_primes_here(py: Python<'_>, end: u64) -> usize {
+    py.detach(|| primes_below(end))
+}
+
+#[pymodule]
+mod cpu_bound_rs {
+    #[pymodule_export]
+    use super::{count_primes, count_primes_here};
+}

@@ -1,0 +1,89 @@
+//! A bounded queue between asyncio and a task of Tokio, with backpressure in each direction.
+//!
+//! asyncio awaits `put`, and reads with `async for`. Tokio's channels are bounded, so a slow
+//! reader makes the task wait, and the task makes `put` wait. A `put` that is cancelled while
+//! it waits puts nothing.
+//!
+//! Bounds: `capacity` numbers in each direction, and one in the task.
+//!
+//! Trap: `block_on` in a function that is attached waits for a task that wants the GIL, and
+//! deadlocks. Return a future, or wrap the wait in `py.detach`.
+//!
+//! Trap: a reader that is cancelled just after `recv` has returned loses that square.
+//!
+//! See also: `async_iterator`, `callback`.
+//!
+//! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::prelude::*;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::runtime_at_exit::{future_into_py, handle};
+
+/// Squares the numbers that are put in, one at a time.
+#[pyclass(frozen)]
+struct Squares {
+    inbox: Mutex<Option<mpsc::Sender<u64>>>,
+    outbox: Arc<tokio::sync::Mutex<mpsc::Receiver<u64>>>,
+}
+
+#[pymethods]
+impl Squares {
+    #[new]
+    fn new(py: Python<'_>, capacity: usize) -> PyResult<Self> {
+        let (inbox, mut numbers) = mpsc::channel::<u64>(capacity);
+        let (squares, outbox) = mpsc::channel(capacity);
+        handle(py)?.spawn(async move {
+            while let Some(number) = numbers.recv().await {
+                sleep(Duration::from_millis(10)).await;
+                if squares.send(number * number).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            inbox: Mutex::new(Some(inbox)),
+            outbox: Arc::new(tokio::sync::Mutex::new(outbox)),
+        })
+    }
+
+    /// Waits while the queue is full.
+    fn put<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Bound<'py, PyAny>> {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = || PyRuntimeError::new_err("closed");
+        let inbox = inbox.clone().ok_or_else(closed)?;
+        future_into_py(
+            py,
+            async move { inbox.send(number).await.map_err(|_| closed()) },
+        )
+    }
+
+    /// Ends `async for` when the numbers in the queue are read.
+    fn close(&self) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        *inbox = None;
+    }
+
+    fn __aiter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __anext__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let outbox = self.outbox.clone();
+        future_into_py(py, async move {
+            let square = outbox.lock().await.recv().await;
+            square.ok_or_else(|| PyStopAsyncIteration::new_err(()))
+        })
+    }
+}
+
+#[pymodule]
+mod queue_between_rs {
+    #[pymodule_export]
+    use super::Squares;
+}

@@ -1,0 +1,139 @@
+//! Each example, with the module of Rust and without it: the same transcript, exit code 0 and
+//! nothing on standard error. A hundred times each with it, as a crash at the exit is a race.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::{env, fs};
+
+const RUNS: usize = 100;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The names of the Python programs, and of the goldens and the modules: all the same.
+fn names() -> Vec<String> {
+    let stems = |dir: &str| {
+        let files = fs::read_dir(folder(dir)).expect("a folder");
+        let paths = files.map(|file| file.expect("a file").path());
+        let stems = paths.map(|path| path.file_stem().expect("a name").to_owned());
+        let mut names: Vec<_> = stems.map(|it| it.to_string_lossy().into()).collect();
+        names.sort_unstable();
+        names
+    };
+    let names = stems("python");
+    assert_eq!(names, stems("golden"));
+    let modules = stems("src").into_iter();
+    assert!(
+        modules
+            .filter(|it| it != "lib" && it != "main")
+            .eq(names.clone())
+    );
+    assert!(names.len() > 10, "{names:?}");
+    names
+}
+
+/// The interpreter itself, as a wrapper would be started a thousand times.
+fn python() -> String {
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = Command::new(python);
+    let output = command
+        .args(["-c", "import sys; print(sys.executable, end='')"])
+        .output();
+    String::from_utf8(output.expect("CPython").stdout).expect("a path")
+}
+
+/// Runs the launcher.
+fn launch(args: &[&str]) -> Output {
+    let mut command = limited(env!("CARGO_BIN_EXE_interop"));
+    command.args(args).output().expect("the launcher starts")
+}
+
+/// Runs the Python program with the module, which the launcher has linked.
+fn run(python: &str, name: &str) -> Output {
+    let modules =
+        Path::new(env!("CARGO_BIN_EXE_interop")).with_file_name("interop-modules");
+    let mut command = limited(python);
+    command
+        .env("PYTHONPATH", modules)
+        .arg(folder("python").join(format!("{name}.py")));
+    command.output().expect("CPython starts")
+}
+
+fn limited(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["120", program]);
+    command
+}
+
+/// Returns what is wrong with a run.
+fn problem(output: &Output, golden: &str) -> Option<String> {
+    let is_right = output.status.success()
+        && output.stdout == golden.as_bytes()
+        && output.stderr.is_empty();
+    (!is_right).then(|| {
+        let [out, err] =
+            [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+        format!("{}\n{out}\n{err}", output.status)
+    })
+}
+
+fn golden(name: &str) -> String {
+    fs::read_to_string(folder("golden").join(format!("{name}.txt"))).expect("a golden")
+}
+
+#[test]
+fn without_the_module_each_prints_its_golden() {
+    for name in names() {
+        let wrong = problem(&launch(&["--pure", &name]), &golden(&name));
+        assert_eq!(wrong, None, "{name}");
+    }
+}
+
+#[test]
+fn with_the_module_each_prints_its_golden_and_ends_well_a_hundred_times() {
+    let (names, python) = (names(), python());
+    for name in &names {
+        assert_eq!(problem(&launch(&[name]), &golden(name)), None, "{name}");
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut wrong = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(name) = names.get(number / RUNS) else {
+                return wrong;
+            };
+            wrong
+                .extend(problem(&run(&python, name), &golden(name)).map(|it| (name, it)));
+        }
+    };
+    let wrong: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(work)).collect();
+        let each = threads.into_iter().map(|it| it.join().expect("no panic"));
+        each.flatten().collect()
+    });
+    let count = wrong.len();
+    assert_eq!(
+        count,
+        0,
+        "of {} runs; the first: {:?}",
+        names.len() * RUNS,
+        wrong[0]
+    );
+}
+
+#[test]
+fn a_module_that_does_not_load_is_not_taken_for_a_missing_one() {
+    let output = launch(&["no_such_example"]);
+    assert!(!output.status.success());
+    // Without the variable the launcher would find the Python of the machine.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interop"));
+    let output = command.arg("cancel").env("PYTHON", "false").output();
+    let output = output.expect("the launcher starts");
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("`cancel_rs` does not load"), "{error}");
+}
