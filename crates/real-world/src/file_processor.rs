@@ -217,7 +217,8 @@ async fn process_file<C: Convert>(
 /// Renames the file, also over another one. Windows refuses while somebody has the target
 /// open, so there it tries for a second.
 fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
-    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+    let retries = if cfg!(windows) { 100 } else { 0 };
+    for _ in 0..retries {
         match std::fs::rename(part, target) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 // Nobody unparks this thread, so it sleeps.

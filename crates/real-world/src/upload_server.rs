@@ -220,7 +220,8 @@ impl UploadStore {
 /// Renames the file, also over another one. Windows refuses while somebody has the target
 /// open, so there it tries for a second.
 fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
-    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+    let retries = if cfg!(windows) { 100 } else { 0 };
+    for _ in 0..retries {
         match fs::rename(part, target) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 std::thread::sleep(Duration::from_millis(10));

@@ -72,7 +72,7 @@ impl FolderWatch {
             if event.as_ref().is_some_and(|event| event.kind.is_access()) {
                 return;
             }
-            if event.as_ref().is_none_or(|event| has_new_folder(event)) {
+            if event.as_ref().is_none_or(has_new_folder) {
                 lose.store(true, SeqCst);
             }
             let is_over = event.as_ref().is_some_and(|event| has_lost(event, &root));

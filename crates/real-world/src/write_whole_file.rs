@@ -67,7 +67,8 @@ fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// Renames the file, also over another one. Windows refuses while somebody has the target
 /// open, so there it tries for a second.
 fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
-    for _ in 0..if cfg!(windows) { 100 } else { 0 } {
+    let retries = if cfg!(windows) { 100 } else { 0 };
+    for _ in 0..retries {
         match fs::rename(part, target) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 // Nobody unparks this thread, so it sleeps.

@@ -5,6 +5,11 @@
 //! asyncio: yield, aclose, contextlib.aclosing, anext, async comprehension
 //! differs: a stream is dropped, runs no line after its current await, and can go on
 
+#![expect(
+    clippy::never_loop,
+    reason = "it is what a port of `async for` with `break` writes"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

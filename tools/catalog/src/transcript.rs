@@ -447,7 +447,7 @@ mod tests {
                 Ok(()) => assert_eq!(said, "", "{printed}"),
                 Err(problems) => {
                     assert!(
-                        said != "" && problems.lines().any(|it| it == said),
+                        !said.is_empty() && problems.lines().any(|it| it == said),
                         "{problems}"
                     );
                 }

@@ -59,7 +59,7 @@ pub fn telling(text: &str) -> Option<String> {
         .collect();
     let mut found = headlines(&lines);
     if found.is_empty() || text.contains("Traceback") || text.contains("RuntimeWarning") {
-        found.extend(last(&lines, 2, |line| is_exception(line)));
+        found.extend(last(&lines, 2, is_exception));
     }
     if found.is_empty() {
         // The top is cut off: the compiler's labels still say what it refuses.
@@ -91,12 +91,12 @@ fn headlines<'a>(lines: &[&'a str]) -> Vec<&'a str> {
                 }
                 None => found.extend(lines.get(at + 1)),
             }
-        } else if LOGGED.iter().any(|it| line.contains(it)) {
-            found.push(*line);
-        } else if (line.starts_with("error") || line.starts_with("warning"))
-            && line.contains(": ")
-        {
-            found.push(*line);
+        } else {
+            let is_logged = LOGGED.iter().any(|it| line.contains(it));
+            let is_said = ["error", "warning"].iter().any(|it| line.starts_with(it));
+            if is_logged || is_said && line.contains(": ") {
+                found.push(*line);
+            }
         }
     }
     found

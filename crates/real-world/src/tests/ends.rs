@@ -18,10 +18,12 @@ use super::support::{soon, tasks};
 const LATE: Duration = Duration::from_millis(100);
 const TOO_LATE: Duration = Duration::from_millis(1_500);
 
+type IsWhole = Box<dyn Fn(&[u8]) -> bool>;
+
 /// What a client sends to a server, and whether an answer to that is whole.
 struct Talk {
     sent: Vec<u8>,
-    is_whole: Box<dyn Fn(&[u8]) -> bool>,
+    is_whole: IsWhole,
     /// Whether the protocol tells the end of an answer, so that a part is no whole.
     tells_its_end: bool,
 }
@@ -29,7 +31,7 @@ struct Talk {
 fn talk(name: &str, target: &Target, pieces: usize) -> Talk {
     let mut sent = target.request.repeat(pieces);
     let mut tells_its_end = true;
-    let is_whole: Box<dyn Fn(&[u8]) -> bool> = match name {
+    let is_whole: IsWhole = match name {
         "tcp_echo_server" | "tcp_proxy" | "servers" | "protocols" => {
             tells_its_end = false;
             let expected = sent.clone();
@@ -136,8 +138,7 @@ async fn who_ends_the_side_and_reads_late_gets_all_or_an_error() -> io::Result<(
         };
         sent.await.map_err(|error| error.to_string())?;
         sleep(LATE).await;
-        let got = heard(&mut stream, &talk).await;
-        got
+        heard(&mut stream, &talk).await
     })
     .await
 }
