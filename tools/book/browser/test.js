@@ -109,6 +109,22 @@ async function firstScreen(page, { viewport: { width } }) {
     }
 }
 
+// No table is wider than its page, or breaks its words into letters.
+async function tables(page, { viewport: { width } }) {
+    for (const name of PAGES.filter((it) => !it.includes("/"))) {
+        await page.goto(ROOT + name);
+        const [wide, cells] = await page.evaluate(() => {
+            const main = document.querySelector("main");
+            const isNarrow = (cell) => cell.clientWidth < 70 && cell.clientHeight > 70;
+            return [main.scrollWidth - main.clientWidth,
+                [...document.querySelectorAll("main td")].filter(isNarrow).length];
+        });
+        if (wide > 0 || cells > 0) {
+            report(`${name}, ${width} pixels: ${wide} too wide, ${cells} narrow cells`);
+        }
+    }
+}
+
 // The button gives what is pasted: the file, but for the lines at its end that checks read.
 async function copies(page) {
     for (const id of PAGES.filter((name) => name.includes("/")).map((it) => it.split(".")[0])) {
@@ -238,6 +254,7 @@ const PARTS = [
     [withoutScript, { javaScriptEnabled: false }],
     [paper, size(703, 1032, { colorScheme: "dark" })],
     [firstScreen, ...WIDTHS.map((width) => size(width, 800))],
+    [tables, ...[640, ...WIDTHS].map((width) => size(width, 800))],
     [looks, size(1440, 900), size(390, 900, { colorScheme: "dark" })],
 ];
 

@@ -12,8 +12,8 @@ use catalog::files::read;
 use catalog::python::Python;
 use catalog::speed::{self, Speed};
 use catalog::tables::{
-    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, Question, SheetRow,
-    Trap,
+    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, Question, Row,
+    SheetRow, Trap,
 };
 use catalog::transcript::Transcript;
 use catalog::versions;
@@ -23,6 +23,20 @@ use rayon::prelude::*;
 
 use crate::chapters::{self, Chapter};
 use crate::{checks, compile_fail, tasks};
+
+/// What CPython's tests ask of a name.
+#[derive(Debug, serde::Deserialize)]
+pub struct Clause {
+    pub name: String,
+    pub clause: String,
+    /// What becomes of it in a port: `silent`, `hangs`, `loud`, `looks different` or `-`.
+    pub port: String,
+    pub in_rust: String,
+}
+
+impl Row for Clause {
+    const PATH: &'static str = "docs/contract.tsv";
+}
 
 /// An example with all that belongs to it.
 #[derive(Debug)]
@@ -80,6 +94,8 @@ pub struct Contents<'a> {
     /// What Python and the libraries print when something is wrong.
     pub messages: Vec<Message>,
     pub questions: Vec<Question>,
+    /// What differs from asyncio, name by name.
+    pub clauses: Vec<Clause>,
     /// What fits on two printed pages.
     pub sheet: Vec<SheetRow>,
     /// What headers name under `In production:`.
@@ -130,6 +146,7 @@ impl<'a> Contents<'a> {
             advice: rows(advice),
             messages: rows(tables::rows(root)?),
             questions: rows(tables::rows(root)?),
+            clauses: rows(tables::rows(root)?),
             sheet: rows(sheet),
             crates: rows(tables::rows(root)?),
             tried: tried(workspace)?,

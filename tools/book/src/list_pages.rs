@@ -7,10 +7,10 @@ use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::speed::{Speed, Unit, figures};
-use catalog::tables::{ApiName, SheetRow, Status};
+use catalog::tables::{ApiName, Question, SheetRow, Status};
 use catalog::transcript::Transcript;
 
-use crate::contents::{Contents, Entry, Part};
+use crate::contents::{Clause, Contents, Entry, Part};
 use crate::links::named;
 use crate::markup::{after_header, anchor, block, seconds, with_code};
 
@@ -150,6 +150,34 @@ impl<'a> ByName<'a> {
             (category, names)
         });
         categories.collect()
+    }
+}
+
+impl<'a> ByName<'a> {
+    /// Returns the clauses of a name that a port has to know, silent ones first.
+    fn differing(&self, name: &ApiName) -> Vec<&'a Clause> {
+        let order = ["silent", "hangs", "loud", "looks different"];
+        let rank = |it: &Clause| order.iter().position(|port| *port == it.port);
+        let clauses = self.0.clauses.iter().filter(|it| it.name == name.name);
+        let mut clauses: Vec<_> = clauses.filter(|it| rank(it).is_some()).collect();
+        clauses.sort_by_key(|it| rank(it));
+        clauses
+    }
+}
+
+impl<'a> ByQuestion<'a> {
+    /// Returns the questions by the sections of their best answers.
+    fn sections(&self) -> Vec<(&'a str, Vec<&'a Question>)> {
+        let sections = self.0.workspace.sections.iter().map(|section| {
+            let questions = self.0.questions.iter().filter(|question| {
+                let best = question.examples.first().and_then(|it| it.split_once('/'));
+                best.is_some_and(|(name, _)| name == section.name)
+            });
+            (section.name.as_str(), questions.collect::<Vec<_>>())
+        });
+        sections
+            .filter(|(_, questions)| !questions.is_empty())
+            .collect()
     }
 }
 

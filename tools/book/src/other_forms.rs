@@ -201,6 +201,22 @@ fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {
         "<div role=\"banner\" id=\"mdbook-menu-bar\"",
         1,
     );
+    let bar = bar
+        .replacen(
+            "<body>",
+            "<body>\n<a class=\"skip\" href=\"#mdbook-content\">Skip to the text</a>",
+            1,
+        )
+        .replacen(
+            "<div id=\"mdbook-searchresults-header\"",
+            "<div role=\"status\" id=\"mdbook-searchresults-header\"",
+            1,
+        );
+    let (before, title) = top.split_once("<title>").context("a page has no title")?;
+    let (_, after_title) = title
+        .split_once("</title>")
+        .context("a page has no title")?;
+    let top = format!("{before}{after_title}");
     let head = Head { page }.render()?;
     // mdBook takes every link to Markdown for one to a page.
     let main = parts[2].replace("/SKILL.html", "/SKILL.md");
