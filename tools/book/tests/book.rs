@@ -278,6 +278,10 @@ fn each_trap_and_each_crate_has_its_row() {
         |page: &str, id: &str| attributes(page, "id").iter().any(|(_, it)| *it == id);
     for row in rows {
         let (number, page) = (&row[0], format!("{}.html", row[1]));
+        if row[1].starts_with("retired") {
+            assert!(has_id(traps, number), "{row:?}");
+            continue;
+        }
         assert!(
             has_id(traps, number) && has_id(&pages[&page], number),
             "{row:?}"
