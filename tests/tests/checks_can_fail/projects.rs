@@ -101,6 +101,121 @@ fn projects() {
     }
 }
 
+const MANIFEST: &str = r#"[package]
+name = "mine"
+version = "0.1.0"
+edition = "2024"
+
+[dependencies] # mine
+tokio = { version = "1.2", default-features = false, features = ["rt"] }
+
+[workspace]
+"#;
+
+const MAIN: &str = "//! Mine.
+#![allow(
+    unused_mut
+)]
+
+mod own;
+
+#[tokio::main]
+async fn main() {
+    own::it();
+    good::both().await.unwrap();
+}
+";
+
+/// A project with a dependency and a module gets two examples, and compiles and runs.
+#[test]
+fn a_project_gets_examples() {
+    let fixture = fixture();
+    let path = |name: &str| format!("copied/mine/{name}");
+    fixture.write(&path("Cargo.toml"), MANIFEST);
+    fixture.write(&path("src/main.rs"), MAIN);
+    fixture.write(&path("src/own.rs"), "pub fn it() {}\n");
+    let add = |words: &[&str]| {
+        let output = fixture.xtask(&[&["copy", "--into", "copied/mine"], words].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let dry = add(&["good", "first", "--only", "--dry-run"]);
+    let said = add(&["good", "first", "--only"]);
+    assert_eq!(dry, format!("Nothing is written. It would be:\n{said}"));
+    assert!(said.contains("    use crate::good::both;\n"), "{said}");
+    let changed = MANIFEST.replace("default-features = false, ", "");
+    let changed = changed.replace("[\"rt\"]", "[\"rt\", \"full\"]");
+    assert_eq!(fixture.read(&path("Cargo.toml")), changed);
+    let allow = "#[allow(dead_code)]\nmod";
+    let mods = format!("mod own;\n{allow} good;\n{allow} first;\n");
+    let changed = MAIN.replace("mod own;\n", &mods);
+    assert_eq!(fixture.read(&path("src/main.rs")), changed);
+    assert!(!fixture.read(&path("src/good.rs")).contains("fn main"));
+    // What is there already stays as it is.
+    let again = add(&["good", "first", "--only"]);
+    assert!(
+        again.starts_with("copied/mine/src/good.rs is there\n"),
+        "{again}"
+    );
+    assert_eq!(fixture.read(&path("src/main.rs")), changed);
+
+    let dir = fixture.dir.join("copied/mine");
+    std::fs::copy(tests::root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+    let mut cargo = fixture.command(cargo());
+    let output = cargo.arg("run").current_dir(dir).output().unwrap();
+    assert!(
+        stdout(&output).ends_with("both are done\n"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// Where there is no module yet, the lines come behind what is about the file.
+#[test]
+fn a_project_without_modules_keeps_its_head() {
+    let fixture = fixture();
+    let manifest = "[package]\nname = \"mine\"\n\n[dependencies]\ntokio = \"0.2\"\n";
+    fixture.write("copied/mine/Cargo.toml", manifest);
+    let (head, rest) = (
+        "/*! Mine.\n*/\n#![allow(\n    unused\n)]\n",
+        "fn main() {}\n",
+    );
+    fixture.write("copied/mine/src/main.rs", &format!("{head}{rest}"));
+    let output = fixture.xtask(&["copy", "--into", "copied/mine", "good"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let mods = "\n#[allow(dead_code)]\nmod good;\n\n";
+    let came = fixture.read("copied/mine/src/main.rs");
+    assert_eq!(came, format!("{head}{mods}{rest}"));
+    // The version is the reader's, and he is told.
+    let kept = "Cargo.toml: tokio stays 0.2; the example is tried with 1\n";
+    assert!(stdout(&output).contains(kept), "{}", stdout(&output));
+    let long = "tokio = { version = \"0.2\", features = [\"full\"] }";
+    let changed = manifest.replace("tokio = \"0.2\"", long);
+    assert_eq!(fixture.read("copied/mine/Cargo.toml"), changed);
+}
+
+/// A file that is in the way is found before anything is written.
+#[test]
+fn a_project_is_changed_wholly_or_not() {
+    let fixture = fixture();
+    let path = |name: &str| format!("copied/mine/{name}");
+    fixture.write(&path("Cargo.toml"), MANIFEST);
+    fixture.write(&path("src/main.rs"), MAIN);
+    fixture.write(&path("src/first.rs"), "// mine\n");
+    for (words, said) in [
+        (&["good", "first"][..], "first.rs has another text"),
+        (&["good", "no_such"], "no example `no_such`"),
+    ] {
+        let output = fixture.xtask(&[&["copy", "--into", "copied/mine"], words].concat());
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        assert_eq!((output.status.code(), &*stdout(&output)), (Some(2), ""));
+        assert_eq!(fixture.read(&path("Cargo.toml")), MANIFEST);
+        assert_eq!(fixture.read(&path("src/main.rs")), MAIN);
+        assert_eq!(fixture.read(&path("src/first.rs")), "// mine\n");
+        assert!(!fixture.dir.join(path("src/good.rs")).exists());
+    }
+}
+
 #[test]
 fn a_project_that_does_not_compile() {
     let fixture = fixture();

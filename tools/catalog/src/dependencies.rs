@@ -93,7 +93,11 @@ pub fn cargo_add(section: &Section, source: &str) -> Result<String> {
 }
 
 /// Returns the dependencies that the source uses, each with its features.
-fn used<'a>(
+///
+/// # Errors
+///
+/// When the source is not Rust.
+pub fn used<'a>(
     section: &'a Section,
     source: &str,
     is_test: bool,
@@ -133,13 +137,14 @@ pub fn code_name(dependency: &Dependency) -> String {
     key.replace('-', "_")
 }
 
-fn version(dependency: &Dependency) -> String {
+/// Returns the version that a manifest asks for.
+pub fn version(dependency: &Dependency) -> String {
     let version = dependency.req.to_string();
     version.trim_start_matches('^').to_owned()
 }
 
 /// Returns the line of a manifest for the dependency, with these features.
-fn entry(dependency: &Dependency, features: &[String]) -> String {
+pub fn entry(dependency: &Dependency, features: &[String]) -> String {
     let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
     let version = version(dependency);
     let mut parts = vec![format!("version = \"{version}\"")];

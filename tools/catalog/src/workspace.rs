@@ -333,6 +333,12 @@ impl Workspace {
 
     /// An error that names what was asked for and says what comes near to it.
     fn no_such_example(&self, what: &str, wrong: &str) -> WrongCall {
+        // The right name, with the section of another example.
+        let name = wrong.rsplit_once('/').map(|(_, name)| name);
+        if let Some(found) = name.and_then(|name| self.find(name)) {
+            let id = found.id();
+            return WrongCall(format!("{what} `{wrong}`; did you mean `{id}`?"));
+        }
         let ids: Vec<String> = self.examples().map(Example::id).collect();
         let names = self.examples().map(|example| example.name.as_str());
         let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));

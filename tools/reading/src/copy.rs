@@ -37,8 +37,18 @@ pub fn copy(
     let made: String = made.collect();
     Ok(format!(
         "{made}Now:\n    cd {}\n    cargo run\n",
-        dir.display()
+        quoted(&dir.display().to_string())
     ))
+}
+
+/// Returns the path as a shell reads it as one word.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/\\._-+:~".contains(c);
+    match path.chars().all(is_plain) {
+        true => path.to_owned(),
+        false if cfg!(windows) => format!("\"{path}\""),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }
 
 /// Returns the files of a project whose `main.rs` is the example, its manifest first.

@@ -2,6 +2,7 @@
 //! and `asyncio-to-tokio`, which is installed and needs no clone, are two doors to them.
 
 pub mod copy;
+mod copy_into;
 mod find;
 mod guide;
 mod list;
@@ -22,7 +23,8 @@ use clap::Subcommand;
 /// A command of a reader.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a Cargo project from one example, with only the dependencies that it uses.
+    /// Make a Cargo project from one example, with only the dependencies that it uses; or,
+    /// with --into, add examples to a project that exists.
     Copy {
         /// The example, with or without its section.
         example: String,
@@ -30,12 +32,24 @@ pub enum Command {
         /// both, and the demonstration that joins them.
         #[arg(long, value_name = "EXAMPLE")]
         with: Option<String>,
-        /// The project's folder: a new or empty one.
-        #[arg(required_unless_present = "print_manifest")]
+        /// The project's folder: a new or empty one. With --into, the second example.
+        #[arg(required_unless_present_any = ["print_manifest", "into"])]
         dir: Option<PathBuf>,
+        /// With --into, further examples.
+        #[arg(value_name = "EXAMPLE", requires = "into")]
+        more: Vec<String>,
         /// Print the dependencies for a Cargo.toml, and make nothing.
         #[arg(long, conflicts_with_all = ["dir", "with"])]
         print_manifest: bool,
+        /// Add the examples to the package in this folder: files, `mod` lines, dependencies.
+        #[arg(long, value_name = "PROJECT", conflicts_with_all = ["with", "print_manifest"])]
+        into: Option<PathBuf>,
+        /// Add only the component, without `main`.
+        #[arg(long, requires = "into")]
+        only: bool,
+        /// Say what would be added, and write nothing.
+        #[arg(long, requires = "into")]
+        dry_run: bool,
     },
     /// Find examples by your own words: a question, a name of Python or Rust, a message.
     Find {
@@ -76,6 +90,23 @@ impl Command {
     /// or standard output cannot be read or written.
     pub fn run(&self, workspace: &Workspace) -> Result<ExitCode> {
         let text = match self {
+            Self::Copy {
+                example,
+                dir,
+                more,
+                into: Some(project),
+                only,
+                dry_run,
+                ..
+            } => {
+                let second = dir.iter().map(|dir| dir.display().to_string());
+                let names = [example.clone()].into_iter().chain(second);
+                let examples = names
+                    .chain(more.iter().cloned())
+                    .map(|name| workspace.example(&name))
+                    .collect::<Result<Vec<_>>>()?;
+                copy_into::copy_into(workspace, &examples, project, *only, *dry_run)?
+            }
             Self::Copy {
                 example, with, dir, ..
             } => {
