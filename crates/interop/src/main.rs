@@ -2,12 +2,14 @@
 //!
 //! The variable PYTHON names a CPython, 3.11 or later; without it `python3` is taken.
 
-use std::env;
+use std::env::{self, consts};
 use std::error::Error;
 use std::fs;
 use std::io;
+#[cfg(unix)]
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
+#[cfg(windows)]
+use std::os::windows::fs::symlink_file as symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,18 +36,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         command.env("PYTHONPATH", modules);
     }
-    Err(command.arg(program).exec().into())
+    let status = command.arg(program).status()?;
+    if !status.success() {
+        return Err(format!("{name}.py: {status}").into());
+    }
+    Ok(())
 }
 
 /// Gives the library the name of the module, and returns the folder of that link.
 fn link(name: &str) -> Result<PathBuf, Box<dyn Error>> {
     let built = env::current_exe()?;
     let built = built.parent().ok_or("no folder")?;
-    let ending = env::consts::DLL_SUFFIX;
-    let library = built.join("deps").join(format!("libinterop{ending}"));
+    let library = format!("{}interop{}", consts::DLL_PREFIX, consts::DLL_SUFFIX);
+    let library = built.join("deps").join(library);
     let modules = built.join("interop-modules");
     fs::create_dir_all(&modules)?;
-    match symlink(library, modules.join(format!("{name}_rs.abi3.so"))) {
+    let ending = if cfg!(windows) { "pyd" } else { "abi3.so" };
+    match symlink(library, modules.join(format!("{name}_rs.{ending}"))) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => Ok(modules),
     }
