@@ -99,7 +99,9 @@ impl<'a> Index<'a> {
 
     /// Returns the entries of this kind that have words of the query.
     fn scores(&self, kind: Kind, stems: &[String]) -> BTreeMap<usize, f32> {
-        let (embedder, scorer) = &self.fields[&kind];
+        let Some((embedder, scorer)) = self.fields.get(&kind) else {
+            return BTreeMap::new();
+        };
         let hits = scorer.matches(&embedder.embed(&stems.join(" ")));
         hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
     }
