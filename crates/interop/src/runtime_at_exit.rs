@@ -4,14 +4,14 @@
 //! while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT, after the
 //! right output. Here `atexit` shuts the runtime down first, and waits for its threads.
 //! Paste this file beside your module, and take `future_into_py` and `handle` from here
-//! instead of from `pyo3_async_runtimes::tokio`. It also works after a fork: the child gets
-//! its own runtime.
+//! instead of from `pyo3_async_runtimes::tokio`. After a fork, the child gets its own runtime;
+//! no test of this project has tried that.
 //!
 //! Bounds: The exit waits at most 2 s for threads of Tokio. Each result takes a blocking
 //! thread for a moment, at most 512 at the same time.
 //!
-//! Trap: without the call of `atexit.register`, four programs like this one failed at their
-//! exit in 13 of 80 runs, after the right output. The exit code is then 139 or 134. A test that
+//! Trap: without the call of `atexit.register`, 13 of 80 runs of four programs of this section
+//! failed at their exit, after the right output. The exit code is then 139 or 134. A test that
 //! compares only the output does not see it.
 //!
 //! Trap: a future that nobody awaits may end after the event loop. Then standard error shows

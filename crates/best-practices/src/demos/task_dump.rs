@@ -27,7 +27,7 @@ async fn place_order(stock: Arc<Mutex<u32>>) {
 
 /// As `Display` does, with a bound in place of the age, which is not the same each time.
 fn print_with_bounds(running: &Running, indent: usize) {
-    let tenths = if running.age >= 2 * TENTH { 2 } else { 0 };
+    let tenths = if running.age >= TENTH { 1 } else { 0 };
     println!("{:indent$}{} (0.{tenths} s or more)", "", running.name);
     for step in &running.steps {
         print_with_bounds(step, indent + 2);

@@ -69,9 +69,8 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let serving = serve(listener, Arc::clone(&jobs).routes(), limits, stop.clone());
     let server = tokio::spawn(serving);
     let client = Client::builder().no_proxy().timeout(LONG);
-    // Sooner than the server closes it: what is sent on a connection in the moment in
-    // which it is closed gets no answer.
-    let client = client.pool_idle_timeout(limits.head / 2).build()?;
+    // A connection for each request: a kept one may be closed while something is sent.
+    let client = client.pool_max_idle_per_host(0).build()?;
     let get = |path: &str| ask(client.get(format!("{root}{path}")));
     let post = || client.post(format!("{root}/jobs"));
     let submit = |text: &str| ask(post().json(&json!({ "text": text })));
