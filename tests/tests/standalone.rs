@@ -56,7 +56,8 @@ impl Reader {
 fn each_command_answers_outside_of_a_clone() {
     let reader = Reader::new();
     let found = reader.said(&["find", "where", "is", "asyncio.gather"]);
-    assert!(found.starts_with("concurrency/gather_results "), "{found}");
+    assert!(found.starts_with("Python: asyncio.gather = "), "{found}");
+    assert!(found.contains("\nconcurrency/gather_results "), "{found}");
     let found = reader.said(&["find", "Which", "channel"]);
     assert!(found.contains("docs/chapters/05-which-one.md"), "{found}");
     let chapter = reader.said(&["show", "docs/chapters/05-which-one.md"]);

@@ -12,7 +12,7 @@
 //!
 //! See also: `lock`, `deadlock`, `actor` (one task owns the count).
 //!
-//! asyncio: asyncio.Lock, asyncio.create_task, asyncio.TaskGroup, await
+//! asyncio: asyncio.Lock, asyncio.TaskGroup.create_task, asyncio.TaskGroup, await
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

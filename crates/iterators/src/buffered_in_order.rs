@@ -15,7 +15,7 @@
 //!
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!
-//! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.create_task
+//! asyncio: asyncio.Semaphore, asyncio.TaskGroup, asyncio.TaskGroup.create_task
 //! differs: a slow job or a busy consumer stalls `buffered`; asyncio's tasks keep running
 
 use std::pin::pin;

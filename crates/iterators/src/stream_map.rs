@@ -13,7 +13,7 @@
 //!
 //! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!
-//! asyncio: asyncio.create_task, asyncio.Task.cancel, asyncio.TaskGroup
+//! asyncio: asyncio.TaskGroup.create_task, asyncio.Task.cancel, asyncio.TaskGroup
 
 use std::pin::pin;
 use std::time::Duration;

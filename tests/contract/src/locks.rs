@@ -616,3 +616,5 @@ async fn main() {
         "barrier.reset.wakes-waiters@swap" => barrier_reset(),
     }
 }
+
+//@ python: 3.13

@@ -664,3 +664,4 @@ async fn main() {
 }
 
 //@ clock: real
+//@ python: 3.13

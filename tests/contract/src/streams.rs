@@ -521,3 +521,5 @@ async fn main() {
         "stream.readexactly.cancelled-loses-nothing@read_buf" => readexactly_kept(),
     }
 }
+
+//@ python: 3.13

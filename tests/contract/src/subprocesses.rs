@@ -488,3 +488,4 @@ async fn main() {
 }
 
 //@ clock: real
+//@ python: 3.13

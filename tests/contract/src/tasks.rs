@@ -377,3 +377,5 @@ async fn main() {
         "shield.not-awaited.inner-runs" => shield_not_awaited(),
     }
 }
+
+//@ python: 3.13
