@@ -28,11 +28,12 @@ struct Tree {
     files: BTreeMap<String, String>,
 }
 
-const PROGRAM: &str = "crates/sample/src/good.rs";
-const TWIN: &str = "crates/sample/python/good.py";
-const GOLDEN: &str = "crates/sample/golden/good.txt";
-const FAILS: &str = "crates/sample/compile-fail/mismatched.rs";
-const MAIN: &str = "crates/sample/src/main.rs";
+// Not `sample`, as a section of the fixture is called: both are built into one folder.
+const PROGRAM: &str = "crates/small/src/good.rs";
+const TWIN: &str = "crates/small/python/good.py";
+const GOLDEN: &str = "crates/small/golden/good.txt";
+const FAILS: &str = "crates/small/compile-fail/mismatched.rs";
+const MAIN: &str = "crates/small/src/main.rs";
 const MANIFEST: &str = "Cargo.toml";
 
 impl Tree {
@@ -43,15 +44,15 @@ impl Tree {
         let mut files = BTreeMap::new();
         let mut add = |path: &str, text: String| files.insert(path.to_owned(), text);
         let fixture = |name: &str| read(&format!("tests/fixture/{name}"));
-        let members = "[workspace]\nresolver = \"3\"\nmembers = [\"crates/sample\", \"judge\"]\n\
-                       default-members = [\"crates/sample\", \"judge\"]\n";
+        let members = "[workspace]\nresolver = \"3\"\nmembers = [\"crates/small\", \"judge\"]\n\
+                       default-members = [\"crates/small\", \"judge\"]\n";
         let rest = fixture("Cargo.toml");
         let (_, rest) = rest.split_once("\n\n").unwrap();
         add(MANIFEST, format!("{members}\n{rest}"));
         add("Cargo.lock", read("Cargo.lock"));
-        let section = fixture("section.toml").replace("SECTION", "sample");
+        let section = fixture("section.toml").replace("SECTION", "small");
         add(
-            "crates/sample/Cargo.toml",
+            "crates/small/Cargo.toml",
             section.replace("TOOLS", &format!("{project}/tools")),
         );
         add(
@@ -183,7 +184,7 @@ fn each_gate_refuses_each_tampered_tree() {
             "{gate:?}:\n{said}"
         );
     }
-    let differs = "what it printed differs from crates/sample/golden/good.txt";
+    let differs = "what it printed differs from crates/small/golden/good.txt";
     let both = |why: &'static str| [(CargoTest, why), (CheckAll, why)];
     refused(
         |tree| tree.replace(GOLDEN, "both are done", "both are over"),
@@ -229,7 +230,7 @@ fn each_gate_refuses_each_tampered_tree() {
         (CheckAll, "without an example"),
     ];
     refused(
-        |tree| tree.add("crates/sample/golden/other.txt", "  0.000  (end)\n"),
+        |tree| tree.add("crates/small/golden/other.txt", "  0.000  (end)\n"),
         &stray,
     );
     let missing = [
@@ -240,7 +241,7 @@ fn each_gate_refuses_each_tampered_tree() {
         |tree| {
             tree.replace(
                 MANIFEST,
-                "default-members = [\"crates/sample\", ",
+                "default-members = [\"crates/small\", ",
                 "default-members = [",
             )
         },
@@ -259,6 +260,6 @@ fn each_gate_refuses_each_tampered_tree() {
         &Tree::new(),
         CheckAll,
         &["gud"],
-        "did you mean `sample/good`?",
+        "did you mean `small/good`?",
     );
 }

@@ -185,4 +185,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
+//@ order: got connection reset
 //@ try: nowhere somewhere -> invalid socket address
