@@ -18,7 +18,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// A source of data, for tasks too: its futures are `Send`.
@@ -60,7 +60,7 @@ pub async fn print_all(words: &[&str], change: impl AsyncFn(&str) -> String) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     println!("Method:");
     let mut pages = Pages { fetched: 0 };
     println!("{}", pages.fetch_twice().await);

@@ -16,8 +16,7 @@
 //! asyncio: asyncio.run, asyncio.timeout, asyncio.TaskGroup, argparse.ArgumentParser
 
 use std::error::Error;
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io;
 use std::time::Duration;
 
 use clap::Parser;
@@ -78,7 +77,9 @@ pub async fn execute(args: Args, print: impl Fn(&str) -> io::Result<()>) -> u8 {
 
 /// Prints pages: `cargo run -- --timeout-ms 300 home news`.
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> std::process::ExitCode {
+    use std::io::Write as _;
+
     let print = |line: &str| writeln!(io::stdout(), "{line}");
     execute(Args::parse(), print).await.into()
 }

@@ -9,7 +9,6 @@
 //!
 //! asyncio: await, asyncio.Future, asyncio.Future.set_result, asyncio.create_task
 
-use std::error::Error;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -32,7 +31,7 @@ pub fn value_later() -> oneshot::Receiver<&'static str> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("A coroutine: {}", my_coroutine().await);
 
     let task = tokio::spawn(my_coroutine());

@@ -11,11 +11,10 @@
 //!
 //! asyncio: async def, await, asyncio.gather
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, join_all};
+use futures::future::{BoxFuture, FutureExt};
 use tokio::time::sleep;
 
 async fn add(x: i32, y: i32) -> Result<i32, String> {
@@ -54,7 +53,9 @@ fn show(result: Result<i32, String>) {
 async fn main() {
     println!("A list of different futures:");
     // for result in await asyncio.gather(add(1, 2), divide(6, 3)):
-    for result in join_all([add(1, 2).boxed(), divide(6, 3).boxed()]).await {
+    for result in
+        futures::future::join_all([add(1, 2).boxed(), divide(6, 3).boxed()]).await
+    {
         show(result);
     }
 
@@ -62,7 +63,8 @@ async fn main() {
     let limit = 7;
     // A handler with state.
     let limited = handler(move |x, y| async move { Ok((x + y).min(limit)) });
-    let mut handlers = HashMap::from([("add", handler(add)), ("limited", limited)]);
+    let mut handlers =
+        std::collections::HashMap::from([("add", handler(add)), ("limited", limited)]);
     handlers.insert("divide", handler(divide));
     for (name, y) in [("divide", 0), ("add", 1), ("limited", 1), ("multiply", 1)] {
         match handlers.get(name) {

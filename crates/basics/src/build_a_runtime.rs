@@ -17,14 +17,10 @@
 //! asyncio: asyncio.Runner, asyncio.Runner.run, asyncio.new_event_loop
 //! asyncio: loop.run_forever, loop.run_until_complete, loop.create_task, loop.close
 
-use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use tokio::try_join;
 
 pub async fn hello() -> &'static str {
     println!("Hello");
@@ -44,7 +40,9 @@ fn blocking_call(name: &str) {
     println!("The {name} call ends");
 }
 
-pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use tokio::runtime::Builder;
+
     println!("One thread, the caller's:");
     let runtime = Builder::new_current_thread().enable_all().build()?;
     println!("{}", runtime.block_on(hello()));
@@ -67,9 +65,9 @@ pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .max_blocking_threads(1)
         .build()?;
     runtime.block_on(async {
-        let first = spawn_blocking(|| blocking_call("first"));
-        let second = spawn_blocking(|| blocking_call("second"));
-        try_join!(first, second)
+        let first = tokio::task::spawn_blocking(|| blocking_call("first"));
+        let second = tokio::task::spawn_blocking(|| blocking_call("second"));
+        tokio::try_join!(first, second)
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())

@@ -22,7 +22,7 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
@@ -75,7 +75,7 @@ pub fn main() -> Result<(), BoxError> {
         Err(error) => println!("Error: {error}"),
     }
 
-    let runtime = Runtime::new()?;
+    let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(under_async_code())?;
 
     println!("On a thread that has a handle:");

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 fn callback(name: &str) {
     println!("Callback {name} executed");
@@ -28,9 +28,9 @@ async fn main() {
     tokio::spawn(async { callback("soon") });
     tokio::spawn(call_later(Duration::from_secs(1), "later"));
     let unwanted = tokio::spawn(call_later(Duration::from_millis(1500), "unwanted"));
-    let when = Instant::now() + Duration::from_secs(2);
+    let when = tokio::time::Instant::now() + Duration::from_secs(2);
     tokio::spawn(async move {
-        sleep_until(when).await;
+        tokio::time::sleep_until(when).await;
         callback("at_time");
     });
     unwanted.abort();

@@ -16,9 +16,7 @@
 use std::thread;
 use std::time::Duration;
 
-use tokio::join;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
 /// Stands for a computation that takes this long.
 fn compute(portion: u32, millis: u64) -> u32 {
@@ -56,22 +54,22 @@ async fn neighbour() {
 async fn main() {
     println!("A greedy loop and its neighbour:");
     // Without `biased`, `join!` begins each round with another future, to be fair.
-    let (total, ()) = join!(biased; greedy(6, 50), neighbour());
+    let (total, ()) = tokio::join!(biased; greedy(6, 50), neighbour());
     println!("Total: {total}");
 
     println!("A cooperative loop and its neighbour:");
-    let (total, ()) = join!(biased; cooperative(6, 50), neighbour());
+    let (total, ()) = tokio::join!(biased; cooperative(6, 50), neighbour());
     println!("Total: {total}");
 
     let limit = Duration::from_millis(100);
     println!("A greedy loop with a limit of 100 ms:");
-    match timeout(limit, greedy(6, 50)).await {
+    match tokio::time::timeout(limit, greedy(6, 50)).await {
         Ok(total) => println!("Total: {total}"),
         Err(_) => println!("Timed out"),
     }
 
     println!("A cooperative loop with a limit of 100 ms, in short portions:");
-    match timeout(limit, cooperative(30, 10)).await {
+    match tokio::time::timeout(limit, cooperative(30, 10)).await {
         Ok(total) => println!("Total: {total}"),
         Err(_) => println!("Timed out"),
     }

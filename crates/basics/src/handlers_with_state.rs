@@ -20,7 +20,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, join_all};
+use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
@@ -115,7 +115,7 @@ async fn main() {
     println!("Two commands at the same time:");
     // for answer in await asyncio.gather(commands.run("add milk"), ...):
     let lines = ["add milk", "add tea"];
-    for answer in join_all(lines.map(|line| commands.run(line))).await {
+    for answer in futures::future::join_all(lines.map(|line| commands.run(line))).await {
         println!(
             "{}",
             answer.unwrap_or_else(|error| format!("Error: {error}"))

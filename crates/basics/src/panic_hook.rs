@@ -22,7 +22,7 @@ use std::future::Future;
 use std::panic::{Location, set_hook, take_hook};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::mpsc::Sender;
 use tokio::time::sleep;
 
 tokio::task_local! {
@@ -91,7 +91,7 @@ async fn pack(order: u32) -> Result<(), String> {
 
 #[tokio::main]
 async fn main() {
-    let (reports, mut reported) = mpsc::channel(100);
+    let (reports, mut reported) = tokio::sync::mpsc::channel(100);
     report_panics(&reports);
     // Here a program would log, or send the report to a service.
     let reporter = tokio::spawn(async move {

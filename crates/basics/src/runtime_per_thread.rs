@@ -18,7 +18,7 @@
 //! asyncio: asyncio.new_event_loop, asyncio.run_coroutine_threadsafe
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
 use std::io;
@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use futures::future::{FutureExt, LocalBoxFuture, try_join_all};
+use futures::future::{FutureExt, LocalBoxFuture};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -117,7 +117,7 @@ async fn deposit(data: Data, account: usize, amount: u32) -> (u32, thread::Threa
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let shards = [Shard::start(), Shard::start()];
     let deposits = [(0, 5), (1, 3), (2, 8), (3, 1)];
-    let mut threads = HashSet::new();
+    let mut threads = std::collections::HashSet::new();
     for _ in 0..2 {
         println!("Four deposits:");
         let booked = deposits.map(|(account, amount)| {
@@ -125,8 +125,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             let shard = &shards[account % shards.len()];
             shard.run(move |data| deposit(data, account, amount))
         });
-        for ((account, _), (balance, thread)) in
-            deposits.into_iter().zip(try_join_all(booked).await?)
+        for ((account, _), (balance, thread)) in deposits
+            .into_iter()
+            .zip(futures::future::try_join_all(booked).await?)
         {
             println!("Account {account}: {balance}");
             threads.insert(thread);

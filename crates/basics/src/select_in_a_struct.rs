@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Interval, interval_at, sleep};
+use tokio::time::{Instant, Interval, interval_at};
 
 /// Adds up readings and reports the sum at intervals.
 pub struct Station {
@@ -72,7 +72,7 @@ async fn main() {
     let station = Station::new(readings, Duration::from_millis(250));
     let measure = async move {
         for reading in 1..=4 {
-            sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             if sender.send(reading).await.is_err() {
                 break;
             }

@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use tokio::task::JoinError;
 use tokio::time::sleep;
 
 /// A panic while the lock is held poisons it: from then on each `lock` is an error.
@@ -75,7 +74,7 @@ impl Shop {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     let shop = Arc::new(Shop {
         visitors: AtomicU32::new(0),
         stock: Mutex::new(HashMap::from([("apple", 3)])),

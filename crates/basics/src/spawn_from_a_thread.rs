@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -65,7 +65,9 @@ async fn main() -> Result<(), Failure> {
         for id in [2, 0] {
             match look_up_from_thread(&handle, id) {
                 Ok(name) => println!("Found {name}"),
-                Err(error) if error.is::<JoinError>() => println!("Bug in the task"),
+                Err(error) if error.is::<tokio::task::JoinError>() => {
+                    println!("Bug in the task")
+                }
                 Err(error) => println!("Error: {error}"),
             }
         }

@@ -14,7 +14,6 @@
 use std::thread;
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::time::sleep;
 
 /// Blocks its thread until the download is complete.
@@ -41,7 +40,7 @@ async fn main() {
     println!("{}", results.join(", "));
 
     println!("Async:");
-    let results = join_all(files.map(download_file_async)).await;
+    let results = futures::future::join_all(files.map(download_file_async)).await;
     println!("{}", results.join(", "));
 }
 

@@ -21,8 +21,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task_local;
 use tokio::time::sleep;
-use tokio::{join, task_local};
 
 task_local! {
     pub static REQUEST_ID: u32;
@@ -81,7 +81,7 @@ async fn handle_with_tasks() -> Result<(), JoinError> {
 #[tokio::main]
 async fn main() -> Result<(), JoinError> {
     println!("Two requests at the same time:");
-    join!(
+    tokio::join!(
         REQUEST_ID.scope(1, handle(Duration::from_millis(200))),
         REQUEST_ID.scope(2, handle(Duration::from_millis(100))),
     );

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -107,7 +107,7 @@ async fn main() -> Result<(), Failure> {
     let handle = Handle::current();
     let thread = thread::spawn(move || in_a_thread(&handle));
     // Waits for a thread without blocking the current one.
-    let ended = spawn_blocking(|| thread.join()).await?;
+    let ended = tokio::task::spawn_blocking(|| thread.join()).await?;
     ended.map_err(|_panic| "the thread panicked")??;
 
     println!("A thread cancels a task that async code awaits:");

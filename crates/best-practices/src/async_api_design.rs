@@ -22,7 +22,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// A store of names. A type implements `get` as an `async fn`.
 pub trait Store: Send + Sync {
@@ -120,7 +120,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     for event in [1, 2] {
         sender.send(event).await?;
     }
-    if timeout(Duration::from_millis(100), batches.next())
+    if tokio::time::timeout(Duration::from_millis(100), batches.next())
         .await
         .is_err()
     {

@@ -26,8 +26,7 @@ use std::time::Duration;
 use async_backtrace::framed;
 use tokio::join;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 #[derive(Default)]
 pub struct Shop {
@@ -98,18 +97,18 @@ async fn main() {
     let shop = Arc::new(Shop::default());
 
     println!("Two tasks that have not ended after 0.5 s:");
-    let mut tasks = JoinSet::new();
+    let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(sell(Arc::clone(&shop)));
     tasks.spawn(take_back(Arc::clone(&shop)));
     let ended = async { while tasks.join_next().await.is_some() {} };
-    if timeout(limit, ended).await.is_err() {
+    if tokio::time::timeout(limit, ended).await.is_err() {
         print_waiting();
     }
     tasks.shutdown().await;
 
     println!("The same two inside the timeout, which drops them:");
     let both = async { join!(sell(Arc::clone(&shop)), take_back(shop)) };
-    if timeout(limit, both).await.is_err() {
+    if tokio::time::timeout(limit, both).await.is_err() {
         print_waiting();
     }
 }

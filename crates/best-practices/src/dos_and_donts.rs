@@ -21,9 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
-use tokio::{join, try_join};
+use tokio::time::sleep;
 
 const STEP: Duration = Duration::from_millis(200);
 
@@ -98,7 +96,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("Don't await one call after the other:");
     println!("total: {}", price("tea").await? + price("pot").await?);
     println!("Do await them together:");
-    let (tea, pot) = try_join!(price("tea"), price("pot"))?;
+    let (tea, pot) = tokio::try_join!(price("tea"), price("pot"))?;
     println!("total: {}", tea + pot);
 
     println!("Don't swallow all errors:");
@@ -120,18 +118,18 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     println!("failed: {failed}, still open: {}", open.swap(0, Relaxed));
 
     println!("Don't block:");
-    join!(biased; heartbeat(), async { blocking_call() });
+    tokio::join!(biased; heartbeat(), async { blocking_call() });
     println!("Do block in a thread:");
-    join!(heartbeat(), spawn_blocking(blocking_call)).1?;
+    tokio::join!(heartbeat(), tokio::task::spawn_blocking(blocking_call)).1?;
 
     println!("Don't spawn what you await at once:");
     let written = async { tokio::spawn(write_file()).await };
-    if timeout(STEP, written).await.is_err() {
+    if tokio::time::timeout(STEP, written).await.is_err() {
         println!("timed out");
     }
     sleep(2 * STEP).await;
     println!("Do await it:");
-    if timeout(STEP, write_file()).await.is_err() {
+    if tokio::time::timeout(STEP, write_file()).await.is_err() {
         println!("timed out");
     }
     println!("Do spawn what has to run beside other work:");

@@ -14,8 +14,6 @@
 
 use std::time::Duration;
 
-use tokio::join;
-use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::sleep;
 
 /// Returns the primes below `end`.
@@ -32,13 +30,13 @@ async fn heartbeat() {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     println!("Computed by a task:");
     let computing = async { println!("{} primes", calculate_primes(5_000).len()) };
-    join!(biased; computing, heartbeat());
+    tokio::join!(biased; computing, heartbeat());
 
     println!("Computed beside the task:");
-    let primes = spawn_blocking(|| calculate_primes(5_000));
+    let primes = tokio::task::spawn_blocking(|| calculate_primes(5_000));
     heartbeat().await;
     println!("{} primes", primes.await?.len());
     Ok(())

@@ -20,7 +20,7 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tracing::{Instrument, Span, Subscriber, debug, error_span, info};
+use tracing::{Span, Subscriber, debug, error_span, info};
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -101,6 +101,8 @@ pub async fn handle(path: &str) {
 /// Logs with the filter of its argument: `cargo run -- warn`.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use tracing::Instrument as _;
+
     let filter = std::env::args().nth(1);
     let filter = filter.or_else(|| std::env::var("RUST_LOG").ok());
     let time = tracing_subscriber::fmt::time::SystemTime;

@@ -18,14 +18,11 @@
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
 //! differs: a task of asyncio inherits the context, one of Tokio gets none by itself
 
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
-use tokio::join;
 use tokio::time::sleep;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, Subscriber, error_span, info, warn};
+use tracing::{Span, Subscriber, error_span, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -72,12 +69,14 @@ pub async fn send_mail() {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use tracing::Instrument as _;
+
     let filter = std::env::var("RUST_LOG").unwrap_or_default();
-    tracing::subscriber::set_global_default(subscriber(&filter, io::stdout))?;
+    tracing::subscriber::set_global_default(subscriber(&filter, std::io::stdout))?;
 
     println!("Two requests at once:");
-    join!(
+    tokio::join!(
         handle("ada").instrument(request(1)),
         handle("bob").instrument(request(2)),
     );

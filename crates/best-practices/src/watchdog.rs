@@ -29,8 +29,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::task::spawn_blocking;
-
 /// The polls that are running, each with the name of its future and when it began.
 #[derive(Debug, Default)]
 pub(crate) struct Polls {
@@ -136,7 +134,7 @@ async fn main() -> Result<(), tokio::task::JoinError> {
     tokio::spawn(labels).await?;
 
     println!("The same call in a thread:");
-    let labels = watchdog.watch("labels", spawn_blocking(print_labels));
+    let labels = watchdog.watch("labels", tokio::task::spawn_blocking(print_labels));
     tokio::spawn(labels).await??;
     Ok(())
 }

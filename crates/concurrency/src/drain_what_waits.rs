@@ -20,7 +20,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::{SendError, TryRecvError};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::sleep;
 
 /// The largest batch.
@@ -58,7 +58,7 @@ fn report((taken, more): (Vec<u32>, bool)) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), SendError<u32>> {
+async fn main() -> Result<(), tokio::sync::mpsc::error::SendError<u32>> {
     println!("While one batch is written, the next one gathers:");
     let (sender, receiver) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write_batches(receiver));

@@ -14,8 +14,6 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::join;
 use tokio::time::sleep;
 
 /// Stands for a request.
@@ -27,8 +25,10 @@ pub async fn fetch_data(id: u32, millis: u64) -> String {
 
 #[tokio::main]
 async fn main() {
+    use futures::future::join_all;
+
     // one, two = await asyncio.gather(fetch_data(1, 0.2), fetch_data(2, 0.1))
-    let (one, two) = join!(fetch_data(1, 200), fetch_data(2, 100));
+    let (one, two) = tokio::join!(fetch_data(1, 200), fetch_data(2, 100));
     println!("{one}, {two}");
 
     let requests = [(3, 200), (4, 100), (5, 300)];

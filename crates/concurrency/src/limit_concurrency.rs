@@ -13,7 +13,6 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::sleep;
 
@@ -27,6 +26,8 @@ pub async fn operation(number: u32, semaphore: &Semaphore) -> Result<u32, Acquir
 
 #[tokio::main]
 async fn main() -> Result<(), AcquireError> {
+    use futures::future::join_all;
+
     let semaphore = Semaphore::new(3);
     let operations = (1..=10).map(|number| operation(number, &semaphore));
     let results: Result<Vec<_>, _> = join_all(operations).await.into_iter().collect();

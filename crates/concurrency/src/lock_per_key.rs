@@ -19,7 +19,6 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::join;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::sleep;
 
@@ -109,7 +108,7 @@ async fn update(account: &str, millis: u64, locks: &LockPerKey<String>) {
 #[tokio::main]
 async fn main() {
     let locks = LockPerKey::default();
-    join!(
+    tokio::join!(
         update("Ada's account", 100, &locks),
         update("Ada's account", 100, &locks),
         update("Bob's account", 150, &locks),

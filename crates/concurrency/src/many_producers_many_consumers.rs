@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A receiver that can be cloned. Each item goes to the clone that has waited longest.
@@ -71,7 +70,7 @@ async fn consumer(id: u32, queue: SharedReceiver<String>) {
 async fn main() {
     let (sender, receiver) = mpsc::channel(2);
     let receiver = SharedReceiver::new(receiver);
-    let mut tasks = JoinSet::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for id in 0..3 {
         tasks.spawn(consumer(id, receiver.clone()));
         // So that the consumers wait in this order.

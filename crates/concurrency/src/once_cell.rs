@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Settings that are loaded when they are first asked for.
 #[derive(Debug, Default)]
@@ -55,10 +54,10 @@ async fn ask(name: &'static str, start: u64, settings: Arc<Settings>) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     println!("The first one fails:");
     let settings = Arc::new(Settings::default());
-    let mut tasks = JoinSet::new();
+    let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(ask("A", 0, settings.clone()));
     tasks.spawn(ask("B", 50, settings.clone()));
     tasks.spawn(ask("C", 100, settings.clone()));
@@ -71,7 +70,7 @@ async fn main() -> Result<(), JoinError> {
     println!("The first one is cancelled:");
     let settings = Arc::new(Settings::default());
     tasks.spawn(ask("B", 50, settings.clone()));
-    match timeout(Duration::from_millis(150), settings.region("A")).await {
+    match tokio::time::timeout(Duration::from_millis(150), settings.region("A")).await {
         Ok(region) => println!("A got {region:?}"),
         Err(_) => println!("A gives up after 0.15 s"),
     }

@@ -21,9 +21,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendError;
-use tokio::time::{sleep, timeout};
-use tokio_util::task::TaskTracker;
+use tokio::time::sleep;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A number, and the token that counts it as unfinished until it is dropped.
@@ -40,9 +38,9 @@ async fn work(mut jobs: mpsc::Receiver<Job>) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), SendError<Job>> {
+async fn main() -> Result<(), tokio::sync::mpsc::error::SendError<Job>> {
     let (sender, receiver) = mpsc::channel(2);
-    let unfinished = TaskTracker::new();
+    let unfinished = tokio_util::task::TaskTracker::new();
     // While a tracker is open, `wait` never returns.
     unfinished.close();
     let worker = tokio::spawn(work(receiver));
@@ -65,7 +63,7 @@ async fn main() -> Result<(), SendError<Job>> {
     sender.send((7, unfinished.token())).await?;
     sleep(Duration::from_millis(50)).await;
     worker.abort();
-    match timeout(Duration::from_millis(300), unfinished.wait()).await {
+    match tokio::time::timeout(Duration::from_millis(300), unfinished.wait()).await {
         Ok(()) => println!("nothing is unfinished"),
         Err(_) => println!("unfinished after 0.3 s"),
     }

@@ -15,9 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// Takes one job after another, and sleeps so many milliseconds for each.
@@ -32,10 +30,10 @@ pub async fn worker(jobs: Arc<Mutex<mpsc::Receiver<u64>>>) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), SendError<u64>> {
+async fn main() -> Result<(), tokio::sync::mpsc::error::SendError<u64>> {
     let (queue, jobs) = mpsc::channel(10);
     let jobs = Arc::new(Mutex::new(jobs));
-    let mut workers = JoinSet::new();
+    let mut workers = tokio::task::JoinSet::new();
     for _ in 0..3 {
         workers.spawn(worker(Arc::clone(&jobs)));
     }

@@ -18,7 +18,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::join;
 use tokio::sync::{self, Notify};
 use tokio::time::sleep;
 
@@ -116,10 +115,10 @@ async fn main() {
         limit.resize(2);
     };
     let calls = ["A", "B", "C", "D"].map(|name| call(name, 1, &limit));
-    join!(futures::future::join_all(calls), grow);
+    tokio::join!(futures::future::join_all(calls), grow);
 
     println!("A heavy call takes both permits:");
-    join!(call("Heavy", 2, &limit), call("Light", 1, &limit));
+    tokio::join!(call("Heavy", 2, &limit), call("Light", 1, &limit));
 
     println!("Two at a time, then one:");
     let shrink = async {
@@ -127,5 +126,5 @@ async fn main() {
         limit.resize(1);
     };
     let calls = ["E", "F", "G", "H"].map(|name| call(name, 1, &limit));
-    join!(futures::future::join_all(calls), shrink);
+    tokio::join!(futures::future::join_all(calls), shrink);
 }

@@ -11,7 +11,6 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
@@ -36,7 +35,7 @@ pub fn describe(outcome: Result<Result<String, String>, JoinError>) -> String {
 async fn main() {
     let tasks = [task("Task-1", 2), task("Task-2", 1), task("Task-3", 3)];
     // done, pending = await asyncio.wait(tasks)
-    let done = join_all(tasks.map(tokio::spawn)).await;
+    let done = futures::future::join_all(tasks.map(tokio::spawn)).await;
     for outcome in done {
         println!("{}", describe(outcome));
     }

@@ -19,10 +19,8 @@
 use std::io;
 use std::path::Path;
 
-use tempfile::TempDir;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufWriter};
-use tokio::task::spawn_blocking;
 
 /// Writes lines to a file. Replaces the file if it exists.
 pub async fn write_lines(path: &Path, lines: &[&str]) -> io::Result<()> {
@@ -69,7 +67,7 @@ pub async fn read_if_there(path: &Path) -> io::Result<Option<String>> {
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let folder = spawn_blocking(TempDir::new).await??;
+    let folder = tokio::task::spawn_blocking(tempfile::TempDir::new).await??;
     let (poem, log) = (
         folder.path().join("poem.txt"),
         folder.path().join("log.txt"),
@@ -102,5 +100,5 @@ async fn main() -> io::Result<()> {
     file.write_all(b"ended\n").await?;
     drop(file);
     println!("{} bytes", fs::metadata(&log).await?.len());
-    spawn_blocking(|| folder.close()).await?
+    tokio::task::spawn_blocking(|| folder.close()).await?
 }

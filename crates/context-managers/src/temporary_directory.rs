@@ -22,7 +22,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::fs;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -72,6 +72,8 @@ async fn print_count(parent: &Path) -> Result<(), Failure> {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
+    use tokio::time::timeout;
+
     let outer = spawn_blocking(TempDir::new).await??;
     let parent = outer.path();
 

@@ -27,8 +27,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use thiserror::Error;
-use tokio::join;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// An error that knows the functions which polled each other when it arose.
@@ -101,9 +100,9 @@ fn frames(result: Result<u32, Closed>) -> [String; 2] {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (awaited, spawned) = join!(show_page(false), show_page(true));
+    let (awaited, spawned) = tokio::join!(show_page(false), show_page(true));
     // Printing a backtrace blocks: the first one reads the symbols of the whole program.
-    let printed = spawn_blocking(|| [frames(awaited), frames(spawned)]);
+    let printed = tokio::task::spawn_blocking(|| [frames(awaited), frames(spawned)]);
 
     println!("What was attempted, and where:");
     if let Err(error) = load_in_a_task().await {

@@ -15,7 +15,6 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
 use thiserror::Error;
 use tokio::time::sleep;
 
@@ -96,9 +95,9 @@ async fn main() {
 
     println!("All mistakes in a list of names:");
     report(all_or_errors(
-        join_all(["Bob", "Joe", "Ann"].map(check_name)).await,
+        futures::future::join_all(["Bob", "Joe", "Ann"].map(check_name)).await,
     ));
     report(all_or_errors(
-        join_all(["Bob", "Eve", "Dan"].map(check_name)).await,
+        futures::future::join_all(["Bob", "Eve", "Dan"].map(check_name)).await,
     ));
 }

@@ -14,10 +14,7 @@
 //!
 //! asyncio: sys.exit, os._exit, asyncio.run, SystemExit
 
-use std::env;
 use std::fmt;
-use std::future::pending;
-use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -70,12 +67,12 @@ async fn fetch(page: &str) -> Result<String, Failure> {
 
 /// Runs the program. Its argument says how it ends.
 #[tokio::main]
-async fn main() -> Result<ExitCode, Failure> {
-    let way = env::args().nth(1);
+async fn main() -> Result<std::process::ExitCode, Failure> {
+    let way = std::env::args().nth(1);
     let _journal = Journal("main");
     tokio::spawn(async {
         let _journal = Journal("a task");
-        pending::<()>().await;
+        std::future::pending::<()>().await;
     });
 
     println!("The code of each failure:");
@@ -88,16 +85,16 @@ async fn main() -> Result<ExitCode, Failure> {
 
     println!("The program fails:");
     let Err(failure) = fetch("attic").await else {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(std::process::ExitCode::SUCCESS);
     };
     match way.as_deref() {
         Some("code") => {
             eprintln!("{failure}");
-            Ok(ExitCode::from(failure.code()))
+            Ok(std::process::ExitCode::from(failure.code()))
         }
         Some("exit") => {
             eprintln!("{failure}");
-            process::exit(failure.code().into())
+            std::process::exit(failure.code().into())
         }
         // `fetch("attic").await?` does the same.
         _ => Err(failure),

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the work on a blocking thread, and passes it a flag that says when to stop.
@@ -87,7 +87,7 @@ async fn main() -> Result<(), JoinError> {
         Err(_) => println!("timed out"),
     }
     abort.abort();
-    sleep(rest).await;
+    tokio::time::sleep(rest).await;
 
     println!("Around blocking code that checks a stop flag:");
     for (pages, limit) in [(1, long_limit), (3, limit)] {
@@ -96,7 +96,7 @@ async fn main() -> Result<(), JoinError> {
             Err(_) => println!("timed out"),
         }
     }
-    sleep(rest).await;
+    tokio::time::sleep(rest).await;
 
     println!("A limit after which the pages so far are returned:");
     for (pages, limit) in [(1, long_limit), (3, limit)] {

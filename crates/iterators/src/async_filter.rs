@@ -12,7 +12,6 @@
 //!
 //! asyncio: async comprehension, yield, asyncio.gather, asyncio.Semaphore
 
-use std::future::ready;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ async fn main() {
     let found: Vec<String> = users(["Bob", "Joe", "Zoe", "Ann"])
         .map(|user| async move { (is_active(&user).await, user) })
         .buffered(2)
-        .filter_map(|(active, user)| ready(active.then_some(user)))
+        .filter_map(|(active, user)| std::future::ready(active.then_some(user)))
         .collect()
         .await;
     println!("{}", found.join(", "));

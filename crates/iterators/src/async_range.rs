@@ -13,7 +13,7 @@
 //! asyncio: async def, yield, async for
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::time::{Duration, sleep};
 
 /// Yields the numbers below `stop`, each after 100 ms.
@@ -28,6 +28,8 @@ pub fn async_range(stop: u32) -> impl Stream<Item = u32> {
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+
     let mut numbers = std::pin::pin!(async_range(3));
     while let Some(number) = numbers.next().await {
         println!("{number}");

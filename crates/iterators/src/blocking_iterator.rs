@@ -18,11 +18,10 @@
 //!
 //! asyncio: asyncio.to_thread, async for, yield
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -67,9 +66,11 @@ fn lines() -> impl Iterator<Item = String> + Send {
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+
     println!("Nothing else has to wait:");
     let read = async {
-        let mut lines = pin!(blocking_stream(lines()));
+        let mut lines = std::pin::pin!(blocking_stream(lines()));
         while let Some(line) = lines.next().await {
             println!("{line}");
         }
@@ -82,7 +83,7 @@ async fn main() {
     tokio::join!(read, work);
 
     println!("Only the first line:");
-    let mut first = pin!(blocking_stream(lines()).take(1));
+    let mut first = std::pin::pin!(blocking_stream(lines()).take(1));
     while let Some(line) = first.next().await {
         println!("{line}");
     }

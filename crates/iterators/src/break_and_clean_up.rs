@@ -12,11 +12,10 @@
 //!
 //! asyncio: break, aclose, contextlib.aclosing, try, finally, async for
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::time::sleep;
 
 /// Stands for a cursor in a database.
@@ -42,9 +41,11 @@ pub fn rows(cursor: Cursor) -> impl Stream<Item = u32> {
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+
     println!("In a block of its own:");
     {
-        let mut rows = pin!(rows(Cursor));
+        let mut rows = std::pin::pin!(rows(Cursor));
         while let Some(row) = rows.next().await {
             println!("row {row}");
             if row == 2 {
@@ -57,7 +58,7 @@ async fn main() {
     println!("0.2 s later");
 
     println!("In a variable that lives on:");
-    let mut held = pin!(rows(Cursor));
+    let mut held = std::pin::pin!(rows(Cursor));
     while let Some(row) = held.next().await {
         println!("row {row}");
         if row == 2 {

@@ -14,10 +14,8 @@
 //! asyncio: asyncio.as_completed, asyncio.Semaphore, asyncio.TaskGroup
 //! differs: a busy consumer stalls `buffer_unordered`; asyncio's tasks keep running
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
 /// How many jobs run at the same time.
@@ -40,6 +38,10 @@ async fn use_it(name: char) {
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+    use futures::stream;
+    use std::pin::pin;
+
     println!("Two at once, as they complete:");
     let jobs = [('a', 500), ('b', 100), ('c', 200), ('d', 400)];
     let mut results = pin!(stream::iter(jobs).map(fetch).buffer_unordered(AT_ONCE));

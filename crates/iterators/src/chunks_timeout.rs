@@ -15,12 +15,11 @@
 //!
 //! asyncio: itertools.batched, asyncio.wait(timeout=), anext, asyncio.timeout
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
-use tokio::time::{sleep, timeout};
+use futures::Stream;
+use tokio::time::sleep;
 use tokio_stream::adapters::ChunksTimeout;
 
 const SIZE: usize = 3;
@@ -55,23 +54,25 @@ pub fn chunks_timeout<S: Stream>(
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+
     let steady = [100; 4];
     println!("By count:");
-    let mut batches = pin!(numbers(&steady).chunks(SIZE));
+    let mut batches = std::pin::pin!(numbers(&steady).chunks(SIZE));
     while let Some(batch) = batches.next().await {
         println!("batch {batch:?}");
     }
 
     println!("By count or time:");
     let bursts = [100, 100, 100, 50, 50, 500];
-    let mut batches = pin!(chunks_timeout(numbers(&bursts), SIZE, LIMIT));
+    let mut batches = std::pin::pin!(chunks_timeout(numbers(&bursts), SIZE, LIMIT));
     while let Some(batch) = batches.next().await {
         println!("batch {batch:?}");
     }
 
     println!("Stopped in the middle of a batch:");
-    let mut batches = pin!(chunks_timeout(numbers(&steady), SIZE, LIMIT));
-    while let Ok(Some(batch)) = timeout(LIMIT, batches.next()).await {
+    let mut batches = std::pin::pin!(chunks_timeout(numbers(&steady), SIZE, LIMIT));
+    while let Ok(Some(batch)) = tokio::time::timeout(LIMIT, batches.next()).await {
         println!("batch {batch:?}");
     }
     println!("left: {:?}", batches.into_remainder());

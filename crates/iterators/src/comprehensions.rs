@@ -15,12 +15,8 @@
 //!
 //! asyncio: async comprehension, async generator expression, asyncio.gather, await
 
-use std::collections::BTreeMap;
-use std::future::ready;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::join_all;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
@@ -39,6 +35,8 @@ pub fn async_range(count: u32, delay: Duration) -> impl Stream<Item = u32> {
 
 #[tokio::main]
 async fn main() {
+    use futures::future::join_all;
+
     // [await square(n) for n in numbers]
     let delay = Duration::from_millis(50);
     let numbers = [1, 2, 3, 4, 5];
@@ -47,7 +45,7 @@ async fn main() {
 
     // {n: 2 * n async for n in async_range(3, delay)}
     let pairs = async_range(3, delay).map(|number| (number, 2 * number));
-    let doubled: BTreeMap<u32, u32> = pairs.collect().await;
+    let doubled: std::collections::BTreeMap<u32, u32> = pairs.collect().await;
     println!("Doubled, in a dictionary: {doubled:?}");
 
     // sum([n async for n in async_range(4, delay)])
@@ -55,7 +53,7 @@ async fn main() {
     println!("The sum: {}", sum.await);
 
     // [await square(n) for n in numbers if n % 2 == 0]
-    let even = stream::iter(numbers).filter(|number| ready(number % 2 == 0));
+    let even = stream::iter(numbers).filter(|number| std::future::ready(number % 2 == 0));
     let even: Vec<u32> = even.then(square).collect().await;
     println!("Even squared: {even:?}");
 
@@ -65,7 +63,7 @@ async fn main() {
     println!("Squared (at once): {:?}", join_all(squares).await);
 
     // (await square(n) async for n in async_range(3, delay))
-    let mut lazy = pin!(async_range(3, delay).then(square));
+    let mut lazy = std::pin::pin!(async_range(3, delay).then(square));
     println!("Nothing has been squared yet");
     while let Some(square) = lazy.next().await {
         println!("{square}");

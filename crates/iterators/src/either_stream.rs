@@ -16,7 +16,6 @@
 //! asyncio: async for, yield
 
 use std::future::ready;
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
@@ -67,7 +66,7 @@ pub fn prices(source: Source) -> BoxStream<'static, u32> {
 async fn main() {
     println!("With and without a filter:");
     for limit in [Some(45), None] {
-        let mut prices = pin!(above(live_prices(), limit));
+        let mut prices = std::pin::pin!(above(live_prices(), limit));
         while let Some(price) = prices.next().await {
             println!("price {price}");
         }

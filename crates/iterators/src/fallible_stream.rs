@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::{stream, try_stream};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -66,6 +66,8 @@ async fn show_all(numbers: impl Stream<Item = Result<u32, NotANumber>>) {
 
 #[tokio::main]
 async fn main() {
+    use futures::TryStreamExt as _;
+
     let lines = ["10", "x", "30", "y"];
     println!("Collecting stops at the first error:");
     match strict(&lines).try_collect::<Vec<u32>>().await {

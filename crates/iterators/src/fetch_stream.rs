@@ -13,12 +13,10 @@
 //!
 //! asyncio: async def, yield, async for, break, asyncio.create_task
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
-use tokio::task::JoinError;
+use futures::Stream;
 use tokio::time::sleep;
 
 /// Stands for a request that takes half a second.
@@ -40,11 +38,13 @@ pub fn fetch_all(
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
+    use futures::StreamExt as _;
+
     let urls = ["api1.com", "api2.com", "api3.com"];
 
     println!("All of them, storing each:");
-    let mut pages = pin!(fetch_all(&urls));
+    let mut pages = std::pin::pin!(fetch_all(&urls));
     while let Some(data) = pages.next().await {
         println!("{data}");
         sleep(Duration::from_millis(200)).await;
@@ -52,7 +52,7 @@ async fn main() -> Result<(), JoinError> {
     }
 
     println!("Only until the first hit:");
-    let mut pages = pin!(fetch_all(urls));
+    let mut pages = std::pin::pin!(fetch_all(urls));
     while let Some(data) = pages.next().await {
         println!("{data}");
         if data.contains("api2") {

@@ -15,12 +15,10 @@
 //! asyncio: async def, yield, async for, asyncio.create_task
 
 use std::ops::Range;
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt};
-use tokio::task::JoinError;
+use futures::Stream;
 use tokio::time::sleep;
 
 /// Yields the numbers of the range, each after a delay.
@@ -46,9 +44,11 @@ pub fn readings(count: usize) -> impl Stream<Item = u32> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
+    use futures::StreamExt as _;
+
     println!("Below 3:");
-    let mut from_zero = pin!(async_range(0..3, Duration::from_millis(100)));
+    let mut from_zero = std::pin::pin!(async_range(0..3, Duration::from_millis(100)));
     while let Some(number) = from_zero.next().await {
         println!("{number}");
     }
@@ -56,14 +56,14 @@ async fn main() -> Result<(), JoinError> {
     println!("From 1 to 4, half a second apart, in a task:");
     let from_one = async_range(1..5, Duration::from_millis(500));
     let task = tokio::spawn(async move {
-        let mut from_one = pin!(from_one);
+        let mut from_one = std::pin::pin!(from_one);
         while let Some(number) = from_one.next().await {
             println!("{number}");
         }
     });
     task.await?;
 
-    let mut readings = pin!(readings(6));
+    let mut readings = std::pin::pin!(readings(6));
     println!("Nothing has been generated yet");
     while let Some(reading) = readings.next().await {
         println!("Generated: {reading}");

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use async_stream::stream;
 use futures::{Stream, StreamExt};
+use tokio::select;
 use tokio::sync::watch;
 use tokio::time::{interval, sleep};
-use tokio::{join, select};
 use tokio_stream::wrappers::IntervalStream;
 
 /// Yields the items, and none while `paused` is true.
@@ -94,9 +94,9 @@ async fn control(paused: watch::Sender<bool>) {
 async fn main() {
     println!("Pages, read while it runs:");
     let (controller, paused) = watch::channel(true);
-    join!(print_all(pausable(pages(), paused)), control(controller));
+    tokio::join!(print_all(pausable(pages(), paused)), control(controller));
 
     println!("Ticks, missed while it is paused:");
     let (controller, paused) = watch::channel(true);
-    join!(print_all(pausable(ticks(), paused)), control(controller));
+    tokio::join!(print_all(pausable(ticks(), paused)), control(controller));
 }

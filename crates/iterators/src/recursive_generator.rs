@@ -14,7 +14,6 @@
 //!
 //! asyncio: async for, yield
 
-use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
@@ -79,7 +78,7 @@ async fn main() {
     }
 
     println!("One with a stack:");
-    let mut lines = pin!(walk_with_stack(discussion()));
+    let mut lines = std::pin::pin!(walk_with_stack(discussion()));
     while let Some(line) = lines.next().await {
         println!("{line}");
     }

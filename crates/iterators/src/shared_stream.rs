@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// A number, and how many milliseconds the job takes.
@@ -67,7 +66,7 @@ async fn greedy_worker(name: &'static str, jobs: Jobs) {
 async fn main() {
     println!("Two workers:");
     let five = jobs(5);
-    let mut workers = JoinSet::new();
+    let mut workers = tokio::task::JoinSet::new();
     for name in ["Ada", "Bob"] {
         workers.spawn(worker(name, Arc::clone(&five)));
         sleep(Duration::from_millis(50)).await;
@@ -76,7 +75,7 @@ async fn main() {
 
     println!("Two that hold the lock while they work:");
     let two = jobs(2);
-    let mut workers = JoinSet::new();
+    let mut workers = tokio::task::JoinSet::new();
     for name in ["Ada", "Bob"] {
         workers.spawn(greedy_worker(name, Arc::clone(&two)));
         sleep(Duration::from_millis(50)).await;

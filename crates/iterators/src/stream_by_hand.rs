@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::time::{Sleep, sleep};
 
 /// Yields the numbers of a range, each after a delay.
@@ -58,6 +58,8 @@ impl Stream for Counter {
 
 #[tokio::main]
 async fn main() {
+    use futures::StreamExt as _;
+
     let mut counter = Counter::new(1..4, Duration::from_millis(100));
     while let Some(number) = counter.next().await {
         println!("{number}");

@@ -21,7 +21,6 @@ use std::time::Duration;
 use async_stream::stream;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
-use tokio::task::JoinError;
 use tokio::time::sleep;
 
 pub struct Market {
@@ -71,7 +70,7 @@ impl Watcher {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     let quotes = HashMap::from([("gold".to_owned(), 40)]);
     let market = Market { quotes };
 

@@ -15,10 +15,9 @@
 //!
 //! asyncio: asyncio.create_task, asyncio.Task.cancel, contextlib.aclosing, async for
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::stream::{self, Stream, StreamExt, TryChunksError, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -63,12 +62,14 @@ pub fn processed(
 
 #[tokio::main]
 async fn main() {
+    use futures::TryStreamExt as _;
+
     {
-        let mut batches = pin!(processed(records()).try_chunks(10));
+        let mut batches = std::pin::pin!(processed(records()).try_chunks(10));
         while let Some(batch) = batches.next().await {
             match batch {
                 Ok(batch) => println!("saved: {batch:?}"),
-                Err(TryChunksError(rest, error)) => {
+                Err(futures::stream::TryChunksError(rest, error)) => {
                     println!("failed: {error}");
                     println!("saved the rest: {rest:?}");
                     break;

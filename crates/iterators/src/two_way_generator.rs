@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use tokio::time::sleep;
 
 /// Knows the average of the numbers so far.
@@ -67,7 +67,7 @@ async fn main() {
     println!("{}", averager.send(7).await);
 
     println!("From stream to stream:");
-    let mut averages = pin!(averages(stream::iter([10, 20, 60])));
+    let mut averages = pin!(averages(futures::stream::iter([10, 20, 60])));
     while let Some(average) = averages.next().await {
         println!("{average}");
     }

@@ -22,7 +22,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use std::vec::IntoIter;
 
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
@@ -198,6 +198,8 @@ impl<T: DeserializeOwned + Send + 'static> Pages<T> {
 /// Prints the items of a paginated API: `cargo run -- https://example.com/items`.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    use futures::TryStreamExt as _;
+
     let url = std::env::args().nth(1).ok_or("usage: URL")?;
     let source = Source {
         client: Client::builder().timeout(Duration::from_secs(30)).build()?,

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 /// A bar for each download, and one for the number of all.
@@ -90,14 +89,14 @@ async fn download(name: &str, number: usize, fails: bool, progress: Progress) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), JoinError> {
+async fn main() -> Result<(), tokio::task::JoinError> {
     let files = [
         ("tea.jpg", 3, false),
         ("cake.jpg", 5, true),
         ("milk.jpg", 8, false),
     ];
     let progress = Progress::new(MultiProgress::new(), files.len() as u64);
-    let mut tasks = JoinSet::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for (name, number, fails) in files {
         tasks.spawn(download(name, number, fails, progress.clone()));
     }

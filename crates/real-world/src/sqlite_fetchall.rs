@@ -12,7 +12,6 @@
 //! asyncio: sqlite3.connect, sqlite3.Cursor.fetchall, asyncio.to_thread
 
 use rusqlite::Connection;
-use tokio::task::spawn_blocking;
 
 /// Returns the id and the name of each user.
 pub fn fetch_users(path: &str) -> rusqlite::Result<Vec<(u32, String)>> {
@@ -26,7 +25,7 @@ pub fn fetch_users(path: &str) -> rusqlite::Result<Vec<(u32, String)>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let path = std::env::args().nth(1).ok_or("usage: FILE")?;
-    for (id, name) in spawn_blocking(move || fetch_users(&path)).await?? {
+    for (id, name) in tokio::task::spawn_blocking(move || fetch_users(&path)).await?? {
         println!("{id} {name}");
     }
     Ok(())

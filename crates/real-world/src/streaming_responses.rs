@@ -21,7 +21,6 @@
 use std::future::ready;
 use std::io;
 use std::mem::take;
-use std::time::Duration;
 
 use async_stream::try_stream;
 use axum::body::Body;
@@ -233,7 +232,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let count = async || {
         events(async_stream::stream! {
-            let mut seconds = tokio::time::interval(Duration::from_secs(1));
+            let mut seconds = tokio::time::interval(std::time::Duration::from_secs(1));
             for number in 0..60 {
                 seconds.tick().await;
                 yield Ok::<_, std::convert::Infallible>(number);

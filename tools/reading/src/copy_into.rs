@@ -106,9 +106,6 @@ pub fn copy_into(
     } else {
         write(&files, &[manifest, root])?;
     }
-    if only {
-        said.push("`cargo fix` takes out the imports that only `main` used".to_owned());
-    }
     if let Some(edition) = older {
         let note = "the examples are of edition 2024, and this project of";
         said.push(format!("{note} {edition}"));
@@ -230,6 +227,7 @@ fn head_end(lines: &[&str]) -> Option<usize> {
 fn without_main(source: &str) -> Option<String> {
     let lines: Vec<&str> = source.lines().collect();
     let main = lines.iter().position(|line| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
         line.starts_with("async fn main(") || line.starts_with("fn main(")
     });
     let mut rest = lines.clone();
