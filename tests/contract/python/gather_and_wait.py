@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -93,7 +94,55 @@ async def cancelled_child():
     return f"cancelled: {yes(cancelled)}; {told(log)}"
 
 
+async def shielded_gather_cancelled(each):
+    async def wait():
+        calls = [work(log, name, 0.05) for name in ["a", "b"]]
+        if each:
+            await asyncio.gather(*map(asyncio.shield, calls))
+        else:
+            await asyncio.shield(asyncio.gather(*calls))
+
+    log = []
+    waiting = asyncio.create_task(wait())
+    await settle()
+    waiting.cancel()
+    await asyncio.sleep(0.1)
+    return f"[{told(log)}] went on"
+
+
+async def second_error():
+    logged, loop = [], asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: logged.append("an error"))
+    try:
+        await asyncio.gather(fail(0.02), fail(0.05))
+    except LookupError as error:
+        await asyncio.sleep(0.1)
+        gc.collect()
+        loop.set_exception_handler(None)
+        return f"{error}; the handler sees [{told(logged)}]"
+
+
 # Wait.
+
+
+async def wait_again():
+    tasks = [asyncio.create_task(work([], "a", 0.05))]
+    try:
+        await asyncio.wait_for(asyncio.wait(tasks), 0.02)
+        first = True
+    except TimeoutError:
+        first = False
+    done, _ = await asyncio.wait(tasks)
+    return f"in time: {yes(first)}; then done: {yes(done)}"
+
+
+async def until_an_error_that_is_a_cancel():
+    log = []
+    works = [("a", 0.05), ("b", 0.1)]
+    tasks = [asyncio.create_task(work(log, *it)) for it in works]
+    tasks[0].cancel()
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    return f"failed: false, {len(pending)} pending; {told(log)}"
 
 
 async def wait_for_none():
@@ -202,12 +251,18 @@ def probes():
         cancelled = gather_cancelled(counterpart == "handles")
         yield f"gather.cancel.cancels-all@{counterpart}", cancelled
     yield "gather.child-cancelled.others-go-on@handles", cancelled_child()
+    yield "gather.error.second-not-logged", second_error()
+    yield "shield.gather.children-run", shielded_gather_cancelled(False)
+    yield "gather.shields.inner-run", shielded_gather_cancelled(True)
     for counterpart in ["JoinSet", "select_all"]:
         yield f"wait.empty.refused@{counterpart}", wait_for_none()
     for counterpart in ["first_completed", "join_next"]:
         yield f"wait.first_completed.all-done@{counterpart}", two_are_done()
     yield "wait.first_completed.others-go-on@join_next", others_after_the_first()
     yield "wait.first_exception.ends@first_exception", until_an_error()
+    clause = "wait.first_exception.cancelled-does-not-count"
+    yield clause, until_an_error_that_is_a_cancel()
+    yield "wait.cancel.repeated", wait_again()
     yield "wait.timeout.others-go-on@wait", wait_until_a_timeout()
     yield "wait.timeout.zero-takes-done@wait", wait_zero()
     for counterpart in ["handles", "JoinSet"]:

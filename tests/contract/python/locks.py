@@ -205,6 +205,16 @@ async def notify_after_a_cancel():
     return told(log)
 
 
+async def cancelled_after_the_notify():
+    condition, log = Condition(), []
+    tasks = await three_waiting(condition, log, ["a"])
+    async with condition:
+        condition.notify()
+    tasks[0].cancel()
+    await asyncio.wait(tasks)
+    return f"cancelled: {yes(tasks[0].cancelled())}; [{told(log)}]"
+
+
 async def notify_too_many():
     condition, log = Condition(), []
     tasks = await three_waiting(condition, log, ["a"])
@@ -423,6 +433,24 @@ async def barrier_twice():
     return "all pass twice"
 
 
+async def barrier_again():
+    async def come(name):
+        await barrier.wait()
+        log.append(name)
+        if name == "a":
+            # The other one may not have left yet.
+            await barrier.wait()
+            log.append("a again")
+
+    barrier, log = Barrier(2), []
+    tasks = [asyncio.create_task(come(name)) for name in ["a", "b"]]
+    await settle()
+    first = sorted(log)
+    tasks.append(asyncio.create_task(come("c")))
+    await asyncio.wait(tasks)
+    return f"{' '.join(first)}; then {' '.join(sorted(log[2:]))}"
+
+
 async def barrier_broken():
     barrier = Barrier(3)
     before = yes(barrier.broken)
@@ -497,6 +525,8 @@ def probes():
     yield "event.set.kept-without-waiter@Notify", event_then_waiter()
     yield "condition.notify.wakes-first-n", notify_some()
     yield "condition.wait.cancelled-leaves-no-trace", notify_after_a_cancel()
+    clause = "condition.wait.cancelled-after-notify"
+    yield clause, cancelled_after_the_notify()
     yield "condition.notify.no-more-than-wait", notify_too_many()
     yield "condition.notify_all.wakes-who-wait", notify_all()
     yield "condition.notify.needs-lock", notify_without_lock()
@@ -521,6 +551,7 @@ def probes():
     yield "barrier.parties.zero-refused", barrier_of_none()
     yield "barrier.parties.one-never-waits", barrier_of_one()
     yield "barrier.wait.all-pass-twice", barrier_twice()
+    yield "barrier.wait.again-while-others-leave", barrier_again()
     yield "barrier.broken.tells", barrier_broken()
     yield "barrier.wait.returns-number", barrier_numbers()
     yield "barrier.wait.cancelled-not-counted", barrier_cancelled()

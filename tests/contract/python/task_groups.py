@@ -172,6 +172,38 @@ async def child_is_cancelled():
     return f"{await errors(body())}; {told(log)}"
 
 
+async def children_without_end():
+    async def child(group):
+        nonlocal count
+        await settle()
+        count += 1
+        if count == 20:
+            raise LookupError("enough")
+        group.create_task(child(group))
+
+    async def body():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child(group))
+
+    count = 0
+    return f"{await errors(body())} after {count}"
+
+
+async def created_beside_a_failure():
+    async def child(group):
+        group.create_task(fail(0.02))
+        await asyncio.sleep(0.01)
+        late = work(log, "the late task goes on behind its await", 0.05)
+        group.create_task(late)
+
+    async def body():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child(group))
+
+    log = []
+    return f"{await errors(body())}; [{told(log)}]"
+
+
 # Cancel.
 
 
@@ -250,7 +282,7 @@ def probes():
     yield "task_group.create_task.result", results()
     yield "task_group.create_task.after-an-await", created_late()
     yield "task_group.create_task.by-a-child", created_by_a_child()
-    for counterpart in ["", "@JoinSet"]:
+    for counterpart in ["", "@JoinSet", "@join_group"]:
         clause = f"task_group.error.cancels-siblings-and-body{counterpart}"
         yield clause, error_of_a_child()
     yield "task_group.error.of-the-body", error_of_the_body()
@@ -259,8 +291,11 @@ def probes():
     yield "task_group.nested.outer-child-fails", outer_child_fails()
     yield "task_group.nested.inner-fails", inner_group_fails()
     yield "task_group.nested.caught-between", caught_inside()
-    for fact in ["by-its-handle", "others-go-on@JoinSet"]:
+    facts = ["JoinSet", "run_all", "join_or_shut_down"]
+    for fact in ["by-its-handle", *(f"others-go-on@{it}" for it in facts)]:
         yield f"task_group.child-cancelled.{fact}", child_is_cancelled()
+    yield "task_group.create_task.without-end", children_without_end()
+    yield "task_group.create_task.of-a-failed-grandchild", created_beside_a_failure()
     yield "task_group.cancel.cancels-children", cancelled_from_outside()
     yield "task_group.error.caller-not-cancelled", failed_and_then_used()
     yield "task_group.create_task.after-end-refused", created_after_the_end()

@@ -133,6 +133,54 @@ async def cleanup_waits():
     return ", ".join(log)
 
 
+async def own_timeout():
+    async def body():
+        task, due = asyncio.current_task(), False
+
+        def time_out():
+            nonlocal due
+            due = True
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(0.02, time_out)
+        try:
+            await asyncio.sleep(0.1)
+        except asyncio.CancelledError:
+            if task.uncancel() > 0 or not due:
+                raise
+        timer.cancel()
+        log.append(f"timed out: {yes(due)}")
+        await asyncio.sleep(0.01)
+        log.append("the task goes on")
+
+    log = []
+    task = asyncio.create_task(body())
+    await asyncio.wait([task])
+    return f"{', '.join(log)}; cancelled: {yes(task.cancelled())}"
+
+
+async def cancelled_as_it_fails():
+    async def fail():
+        await asyncio.sleep(0.02)
+        raise LookupError("the error")
+
+    async def parent():
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+        except ExceptionGroup:
+            pass
+        await asyncio.sleep(0.1)
+        log.append("the parent goes on")
+
+    log = []
+    task = asyncio.create_task(parent())
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.wait([task])
+    return f"cancelled: {yes(task.cancelled())}; {told(log)}"
+
+
 # Await.
 
 
@@ -223,6 +271,19 @@ async def context_of_thread():
     return f"the thread reads {await asyncio.to_thread(name.get)}"
 
 
+async def context_of_the_handler():
+    async def fail():
+        name.set("the task's")
+        raise LookupError("not handled")
+
+    log, loop = [], asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: log.append(name.get("nothing")))
+    await asyncio.wait([asyncio.create_task(fail())])
+    gc.collect()
+    loop.set_exception_handler(None)
+    return f"the handler reads {', '.join(log)}"
+
+
 async def context_of_awaited():
     name.set("outer")
     return f"the call reads {await read()}"
@@ -286,6 +347,8 @@ def probes():
         yield f"task.cancel.awaited-task{counterpart}", cancel_awaited_task()
     yield "task.cancel.by-awaited-future", cancel_awaited_future()
     yield "task.cancel.waits-for-cleanup", cleanup_waits()
+    yield "task_group.error.and-cancel", cancelled_as_it_fails()
+    yield "task.uncancel.own-timeout", own_timeout()
     yield "task.await.twice", await_twice()
     yield "task.await.itself-refused", await_itself()
     yield "task.await.raises-its-error", error_of_a_task()
@@ -297,6 +360,7 @@ def probes():
         yield f"context.task.inherits{counterpart}", context()
     for counterpart in ["", "@sync_scope"]:
         yield f"context.thread.inherits{counterpart}", context_of_thread()
+    yield "handler.context", context_of_the_handler()
     yield "context.await.is-the-same", context_of_awaited()
     yield "sleep.negative.returns", sleep(-0.5)
     for counterpart in ["@difference", "@saturating_sub"]:

@@ -133,7 +133,53 @@ async fn cancelled_child() -> String {
     format!("cancelled: {cancelled}; {}", log.told())
 }
 
+async fn shielded_gather_cancelled(each: bool) -> String {
+    let log = Log::default();
+    let calls = ["a", "b"].map(|name| work(log.clone(), name, 50));
+    let waiting = if each {
+        let tasks = calls.map(tokio::spawn);
+        tokio::spawn(async { drop(join_all(tasks).await) })
+    } else {
+        let shielded = tokio::spawn(join_all(calls));
+        tokio::spawn(async { drop(shielded.await) })
+    };
+    settle().await;
+    waiting.abort();
+    sleep(millis(100)).await;
+    format!("[{}] went on", log.told())
+}
+
+async fn second_error() -> String {
+    let (seen, hook) = (Log::default(), std::panic::take_hook());
+    let own = seen.clone();
+    std::panic::set_hook(Box::new(move |_| own.note("a panic")));
+    let outcomes: [std::pin::Pin<Box<dyn Future<Output = _> + Send>>; 2] =
+        [Box::pin(fail(20)), Box::pin(fail(50))];
+    let error = gather(outcomes).await.unwrap_err();
+    sleep(millis(100)).await;
+    std::panic::set_hook(hook);
+    format!("{error}; the handler sees [{}]", seen.told())
+}
+
 // Wait.
+
+async fn wait_again() -> String {
+    let log = Log::default();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work(log.clone(), "a", 50));
+    let first = timeout_at(Instant::now() + millis(20), tasks.join_next()).await;
+    let again = tasks.join_next().await.is_some();
+    format!("in time: {}; then done: {again}", first.is_ok())
+}
+
+async fn until_an_error_that_is_a_cancel() -> String {
+    let log = Log::default();
+    let (mut tasks, mut done) = (JoinSet::new(), Vec::new());
+    tasks.spawn(work(log.clone(), "a", 50)).abort();
+    tasks.spawn(work(log.clone(), "b", 100));
+    let failed = first_exception(&mut tasks, &mut done).await.is_err();
+    format!("failed: {failed}, {} pending; {}", tasks.len(), log.told())
+}
 
 async fn wait_for_none(select: bool) -> String {
     if select {
@@ -284,12 +330,18 @@ async fn main() {
         "gather.cancel.cancels-all@gather" => gather_cancelled("gather"),
         "gather.cancel.cancels-all@handles" => gather_cancelled("handles"),
         "gather.child-cancelled.others-go-on@handles" => cancelled_child(),
+        "gather.error.second-not-logged" => second_error(),
+        "shield.gather.children-run" => shielded_gather_cancelled(false),
+        "gather.shields.inner-run" => shielded_gather_cancelled(true),
         "wait.empty.refused@JoinSet" => wait_for_none(false),
         "wait.empty.refused@select_all" => wait_for_none(true),
         "wait.first_completed.all-done@first_completed" => two_are_done(true),
         "wait.first_completed.all-done@join_next" => two_are_done(false),
         "wait.first_completed.others-go-on@join_next" => others_after_the_first(),
         "wait.first_exception.ends@first_exception" => until_an_error(),
+        "wait.first_exception.cancelled-does-not-count" =>
+            until_an_error_that_is_a_cancel(),
+        "wait.cancel.repeated" => wait_again(),
         "wait.timeout.others-go-on@wait" => wait_until_a_timeout(),
         "wait.timeout.zero-takes-done@wait" => wait_zero(),
         "wait.cancel.tasks-go-on@handles" => wait_cancelled(false),

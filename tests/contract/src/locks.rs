@@ -213,6 +213,16 @@ async fn notify_after_a_cancel() -> String {
     log.told()
 }
 
+async fn cancelled_after_the_notify() -> String {
+    let (condition, log) = (Arc::new(Notify::new()), Log::default());
+    let first = waiting(&condition, &log, "a");
+    settle().await;
+    condition.notify_one();
+    first.abort();
+    let cancelled = first.await.is_err_and(|error| error.is_cancelled());
+    format!("cancelled: {cancelled}; [{}]", log.told())
+}
+
 async fn notify_too_many() -> String {
     let (condition, log) = (Arc::new(Notify::new()), Log::default());
     waiting(&condition, &log, "a");
@@ -478,6 +488,34 @@ async fn barrier_twice() -> String {
     "all pass twice".to_owned()
 }
 
+async fn barrier_again() -> String {
+    let (barrier, log) = (Arc::new(Barrier::new(2)), Log::default());
+    for name in ["a", "b", "c"] {
+        let (barrier, own) = (Arc::clone(&barrier), log.clone());
+        tokio::spawn(async move {
+            barrier.wait().await;
+            own.note(name);
+            if name == "a" {
+                // The other one may not have left yet.
+                barrier.wait().await;
+                own.note("a again");
+            }
+        });
+        if name == "b" {
+            settle().await;
+            log.note("one waits");
+        }
+    }
+    settle().await;
+    let told = log.told();
+    let (first, then) = told.split_once(", one waits, ").unwrap();
+    let mut first: Vec<&str> = first.split(", ").collect();
+    first.sort_unstable();
+    let mut then: Vec<&str> = then.split(", ").collect();
+    then.sort_unstable();
+    format!("{}; then {}", first.join(" "), then.join(" "))
+}
+
 async fn barrier_broken() -> String {
     let broken = CancellationToken::new();
     let before = broken.is_cancelled();
@@ -586,6 +624,7 @@ async fn main() {
         "event.set.kept-without-waiter@Notify" => event_notify(),
         "condition.notify.wakes-first-n" => notify_some(),
         "condition.wait.cancelled-leaves-no-trace" => notify_after_a_cancel(),
+        "condition.wait.cancelled-after-notify" => cancelled_after_the_notify(),
         "condition.notify.no-more-than-wait" => notify_too_many(),
         "condition.notify_all.wakes-who-wait" => notify_all(),
         "condition.notify.needs-lock" => notify_without_lock(),
@@ -607,6 +646,7 @@ async fn main() {
         "barrier.parties.zero-refused" => barrier_of_none(),
         "barrier.parties.one-never-waits" => barrier_of_one(),
         "barrier.wait.all-pass-twice" => barrier_twice(),
+        "barrier.wait.again-while-others-leave" => barrier_again(),
         "barrier.broken.tells" => barrier_broken(),
         "barrier.wait.returns-number" => barrier_numbers(),
         "barrier.wait.cancelled-not-counted" => barrier_cancelled(),

@@ -6,11 +6,18 @@
 //! asyncio: asyncio.TaskGroup, asyncio.TaskGroup.create_task
 //! differs: a `JoinSet` watches no errors, and aborts what it holds when it is dropped
 
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::drop_a_join_set::join_or_shut_down;
+use crate::support::join_set_group::join_group;
 use crate::support::task_group::{TaskErrors, TaskGroup, task_group};
+use crate::support::task_group_errors::run_all;
 use crate::support::{Log, millis, settle, try_out};
 
 type Result<T> = std::result::Result<T, &'static str>;
@@ -254,6 +261,104 @@ async fn child_is_cancelled(component: bool) -> String {
     format!("none; {}", log.told())
 }
 
+/// A set in which the first child is aborted.
+fn with_an_aborted_child<E: Send + 'static>(
+    log: &Log,
+) -> JoinSet<std::result::Result<(), E>> {
+    let mut group = JoinSet::new();
+    let names = [("the child goes on", 50), ("the sibling goes on", 100)];
+    for (index, (name, time)) in names.into_iter().enumerate() {
+        let log = log.clone();
+        let child = group.spawn(async move {
+            sleep(millis(time)).await;
+            log.note(name);
+            Ok(())
+        });
+        if index == 0 {
+            child.abort();
+        }
+    }
+    group
+}
+
+async fn child_is_cancelled_in_run_all() -> String {
+    let log = Log::default();
+    let (group, stop) = (
+        with_an_aborted_child::<JoinError>(&log),
+        CancellationToken::new(),
+    );
+    let failed = run_all(group, &stop).await.is_err();
+    let error = if failed { "some" } else { "none" };
+    format!("{error}; {}", log.told())
+}
+
+async fn child_is_cancelled_in_join_or_shut_down() -> String {
+    let log = Log::default();
+    let group = with_an_aborted_child::<String>(&log);
+    let failed = join_or_shut_down(group).await.is_err();
+    let error = if failed { "some" } else { "none" };
+    format!("{error}; {}", log.told())
+}
+
+async fn error_of_a_child_in_join_group() -> String {
+    let log = Log::default();
+    let own = log.clone();
+    let mut group = JoinSet::new();
+    group.spawn(async move {
+        sleep(millis(100)).await;
+        own.note("the sibling goes on");
+        Ok(String::new())
+    });
+    group.spawn(async { Err(fail(20).await.unwrap_err().into()) });
+    let errors = join_group(group).await.unwrap_err();
+    sleep(millis(200)).await;
+    format!("{}; [{}]", errors[0], log.told())
+}
+
+async fn children_without_end() -> String {
+    fn child(group: TaskGroup<&'static str>, count: Arc<AtomicU32>) {
+        let own = group.clone();
+        group.spawn(async move {
+            settle().await;
+            if count.fetch_add(1, Ordering::Relaxed) == 19 {
+                return Err("enough");
+            }
+            child(own, count);
+            Ok(())
+        });
+    }
+    let count = Arc::new(AtomicU32::new(0));
+    let own = Arc::clone(&count);
+    let outcome = task_group(|group| async move {
+        child(group, own);
+        Ok(())
+    })
+    .await;
+    format!(
+        "{} after {}",
+        errors(outcome),
+        count.load(Ordering::Relaxed)
+    )
+}
+
+async fn created_beside_a_failure() -> String {
+    let log = Log::default();
+    let own = log.clone();
+    let outcome = task_group(|group| async move {
+        let inner = group.clone();
+        group.spawn(async move {
+            inner.spawn(fail(20));
+            sleep(millis(10)).await;
+            inner.spawn(work(own, "the late task goes on behind its await", 50));
+            Ok(())
+        });
+        Ok(())
+    })
+    .await;
+    sleep(millis(100)).await;
+    format!("{}; [{}]", errors(outcome), log.told())
+}
+
 // Cancel.
 
 async fn cancelled_from_outside() -> String {
@@ -345,6 +450,8 @@ async fn main() {
         "task_group.create_task.by-a-child" => created_by_a_child(),
         "task_group.error.cancels-siblings-and-body" => error_of_a_child(),
         "task_group.error.cancels-siblings-and-body@JoinSet" => error_of_a_child_in_set(),
+        "task_group.error.cancels-siblings-and-body@join_group" =>
+            error_of_a_child_in_join_group(),
         "task_group.error.of-the-body" => error_of_the_body(),
         "task_group.error.all-of-a-moment" => three_errors(),
         "task_group.error.behind-the-body" => error_behind_a_value(),
@@ -353,6 +460,12 @@ async fn main() {
         "task_group.nested.caught-between" => caught_inside(),
         "task_group.child-cancelled.by-its-handle" => child_is_cancelled(true),
         "task_group.child-cancelled.others-go-on@JoinSet" => child_is_cancelled(false),
+        "task_group.child-cancelled.others-go-on@run_all" =>
+            child_is_cancelled_in_run_all(),
+        "task_group.child-cancelled.others-go-on@join_or_shut_down" =>
+            child_is_cancelled_in_join_or_shut_down(),
+        "task_group.create_task.without-end" => children_without_end(),
+        "task_group.create_task.of-a-failed-grandchild" => created_beside_a_failure(),
         "task_group.cancel.cancels-children" => cancelled_from_outside(),
         "task_group.error.caller-not-cancelled" => failed_and_then_used(),
         "task_group.create_task.after-end-refused" => created_after_the_end(),

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::support::task_group::task_group;
 use crate::support::{Log, millis, settle, try_out};
 
 // Cancel.
@@ -155,6 +156,40 @@ async fn cleanup_waits() -> String {
     log.told()
 }
 
+async fn own_timeout() -> String {
+    let log = Log::default();
+    let own = log.clone();
+    let task = tokio::spawn(async move {
+        let ended = tokio::time::timeout(millis(20), sleep(millis(100))).await;
+        own.note(format!("timed out: {}", ended.is_err()));
+        sleep(millis(10)).await;
+        own.note("the task goes on");
+    });
+    let cancelled = task.await.is_err();
+    format!("{}; cancelled: {cancelled}", log.told())
+}
+
+async fn cancelled_as_it_fails() -> String {
+    let log = Log::default();
+    let own = log.clone();
+    let parent = tokio::spawn(async move {
+        let _ = task_group(|group| async move {
+            group.spawn(async {
+                sleep(millis(20)).await;
+                Err::<(), _>("the error")
+            });
+            Ok(())
+        })
+        .await;
+        sleep(millis(100)).await;
+        own.note("the parent goes on");
+    });
+    sleep(millis(20)).await;
+    parent.abort();
+    let cancelled = parent.await.is_err_and(|error| error.is_cancelled());
+    format!("cancelled: {cancelled}; [{}]", log.told())
+}
+
 // Await.
 
 async fn await_twice() -> String {
@@ -269,6 +304,18 @@ async fn context_of_thread_scope() -> String {
     format!("the thread reads {}", passed.await)
 }
 
+async fn context_of_the_handler() -> String {
+    let (log, hook) = (Log::default(), std::panic::take_hook());
+    let own = log.clone();
+    std::panic::set_hook(Box::new(move |_| {
+        own.note(NAME.try_with(|name| *name).unwrap_or("nothing"));
+    }));
+    let failing = NAME.scope("the task's", async { panic!("not handled") });
+    let _ = tokio::spawn(failing).await;
+    std::panic::set_hook(hook);
+    format!("the handler reads {}", log.told())
+}
+
 async fn context_of_awaited() -> String {
     let read = || NAME.try_with(|name| *name).unwrap_or("nothing");
     let inner = async move { read() };
@@ -354,6 +401,8 @@ async fn main() {
         "task.cancel.awaited-task@AbortOnDropHandle" => cancel_awaited_task(true),
         "task.cancel.by-awaited-future" => cancel_awaited_future(),
         "task.cancel.waits-for-cleanup" => cleanup_waits(),
+        "task_group.error.and-cancel" => cancelled_as_it_fails(),
+        "task.uncancel.own-timeout" => own_timeout(),
         "task.await.twice" => await_twice(),
         "task.await.itself-refused" => await_itself(),
         "task.await.raises-its-error" => error_of_a_task(),
@@ -365,6 +414,7 @@ async fn main() {
         "context.task.inherits@scope" => context_scope(),
         "context.thread.inherits" => context_of_thread(),
         "context.thread.inherits@sync_scope" => context_of_thread_scope(),
+        "handler.context" => context_of_the_handler(),
         "context.await.is-the-same" => context_of_awaited(),
         "sleep.negative.returns" => sleep_float(-0.5),
         "sleep.negative.returns@difference" => sleep_until_next_turn(false),
