@@ -30,7 +30,7 @@ pub struct Fixture {
     /// What the checks must say.
     pub expected: Vec<Expected>,
     /// The text of each file.
-    files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
     /// Held while the fixture is in use: one test after the other changes it, and has the
     /// machine to itself.
     _lock: File,
@@ -44,40 +44,71 @@ impl Fixture {
     ///
     /// When files cannot be read or written, or the description is wrong.
     pub fn new(tmp: &str) -> Self {
+        let from = root().join("tests/fixture");
+        let folders = paths_in(&from).into_iter().filter(|it| it.contains('/'));
+        let files = folders.map(|path| (path.clone(), read(&from.join(path))));
+        let entries = read(&from.join("examples.txt"));
+        let fixture = Self::of(tmp, "fixture", &entries, files.collect());
+        fixture.lay();
+        fixture
+    }
+
+    /// Makes a workspace of these entries and files; [`lay`](Self::lay) writes it.
+    ///
+    /// # Panics
+    ///
+    /// When files cannot be read, or the entries are wrong.
+    pub fn of(
+        tmp: &str,
+        name: &str,
+        entries: &str,
+        files: BTreeMap<String, String>,
+    ) -> Self {
         let tmp = Path::new(tmp);
         fs::create_dir_all(tmp).expect("the folder for temporary files can be made");
         let lock = File::create(tmp.join("fixture.lock")).expect("a lock file");
         lock.lock().expect("the lock can be taken");
         let mut fixture = Self {
-            dir: tmp.join("fixture"),
+            dir: tmp.join(name),
             target: tmp.join("fixture-target"),
             expected: Vec::new(),
-            files: BTreeMap::new(),
+            files,
             _lock: lock,
         };
-        fixture.describe();
-        let _ = fs::remove_dir_all(fixture.dir.join("copied"));
-        for path in paths_in(&fixture.dir) {
-            if !fixture.files.contains_key(&path) {
-                fs::remove_file(fixture.dir.join(path)).expect("it can be removed");
-            }
-        }
-        for (path, text) in &fixture.files {
-            fixture.write(path, text);
-        }
+        fixture.describe(entries);
         fixture
     }
 
-    /// Takes over the files beside the description, and those of the project. Returns what the
-    /// examples are made of.
-    fn take_files(&mut self) -> [String; 5] {
-        let from = root().join("tests/fixture");
-        for path in paths_in(&from) {
-            if path.contains('/') || path == "Cargo.toml" {
-                let text = read(&from.join(&path));
-                self.files.insert(path, text);
+    /// Writes the files that are not as they should be, and removes all others.
+    ///
+    /// # Panics
+    ///
+    /// When that cannot be done.
+    pub fn lay(&self) {
+        let _ = fs::remove_dir_all(self.dir.join("copied"));
+        for path in paths_in(&self.dir) {
+            if !self.files.contains_key(&path) {
+                fs::remove_file(self.dir.join(path)).expect("it can be removed");
             }
         }
+        for (path, text) in &self.files {
+            self.write(path, text);
+        }
+    }
+
+    /// Replaces a text that stands in a file once.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub fn replace(&mut self, path: &str, from: &str, to: &str) {
+        let text = self.files.get_mut(path).expect(path);
+        assert_eq!(text.matches(from).count(), 1, "`{from}` in {path}");
+        *text = text.replace(from, to);
+    }
+
+    /// Takes over files of the project. Returns what the examples are made of.
+    fn take_files(&mut self) -> [String; 5] {
         for path in ["Cargo.lock", "tools/python/run_twin.py"] {
             self.files.insert(path.to_owned(), read(&root().join(path)));
         }
@@ -89,6 +120,9 @@ impl Fixture {
         self.files.insert(path.to_owned(), rows);
         self.files
             .insert("tools/python/requirements.txt".to_owned(), String::new());
+        let from = |name| read(&root().join("tests/fixture").join(name));
+        self.files
+            .insert("Cargo.toml".to_owned(), from("Cargo.toml"));
         let base = [
             "good.rs",
             "good.py",
@@ -96,15 +130,14 @@ impl Fixture {
             "compile_fail.rs",
             "section.toml",
         ];
-        base.map(|name| read(&from.join(name)))
+        base.map(from)
     }
 
     /// Reads the description.
-    fn describe(&mut self) {
+    fn describe(&mut self, entries: &str) {
         let base = self.take_files();
-        let from = root().join("tests/fixture");
         let mut sections: BTreeMap<String, String> = BTreeMap::new();
-        for entry in read(&from.join("examples.txt")).split("\n[").skip(1) {
+        for entry in entries.split("\n[").skip(1) {
             let (name, text) = entry.split_once(']').expect("the entry's name");
             let text = self.expect(name, text);
             match name.split('/').collect::<Vec<_>>()[..] {
@@ -139,7 +172,7 @@ impl Fixture {
                     mods += &format!("\n{line}\n");
                 }
             }
-            let main = format!("{MAIN}\n{mods}\nrunner::section!();\n");
+            let main = format!("{MAIN}\n{mods}\nharness::section!();\n");
             self.files.insert(format!("{dir}/src/main.rs"), main);
             let manifest = base[4]
                 .replace("SECTION", &section)
@@ -282,7 +315,7 @@ impl Fixture {
     }
 }
 
-const MAIN: &str = "#[macro_use]\nextern crate runner;\nextern crate harness as tokio;\n";
+const MAIN: &str = "#[macro_use(println)]\nextern crate harness as tokio;\n";
 
 const TESTS: &str = "#[cfg(test)]\nmod tests;";
 

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, ensure};
 use catalog::inventory;
 use catalog::python::Python;
+use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace};
 use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,7 +38,7 @@ fn main() -> Result<ExitCode> {
     let counts = Counts::of(&checks);
     let on_disk = counts_on_disk(&workspace.root)?;
     ensure!(
-        counts == on_disk && counts.examples > 0,
+        counts == on_disk && counts.0[0] > 0,
         "cargo test selects {counts}, but the folders hold {on_disk}"
     );
     plan::in_good_order(&mut checks);
@@ -48,16 +49,7 @@ fn main() -> Result<ExitCode> {
         checker.prepare(checks.iter().filter(|it| it.to_string().contains(&filter)))?;
         CHECKER.set(checker).ok().context("it is set once")?;
     }
-    let of_basics = &workspace.sections[0].examples;
     let mut trials = vec![Trial::test("files", move || files(workspace))];
-    if let [first, second, ..] = of_basics.as_slice() {
-        let refuses = |changed, name| Trial::test(name, move || refuses(first, changed));
-        trials.push(refuses(Changed::Golden, "gate/changed_golden"));
-        trials.push(refuses(
-            Changed::Program(&second.name),
-            "gate/changed_program",
-        ));
-    }
     trials.extend(
         checks
             .into_iter()
@@ -99,96 +91,54 @@ fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
     let name = check.to_string();
     let trial = Trial::test(name, move || {
         let checker = CHECKER.get().ok_or("nothing was built")?;
+        // It begins where libtest-mimic has put nothing before it.
+        let failed = |failure| Failed::from(Failure::to_string(&failure));
         checker.judge(&check).map_err(failed)
     });
     trial.with_ignored_flag(cannot_run)
 }
 
-/// What is wrong with an example.
-#[derive(Clone, Copy)]
-enum Changed {
-    Golden,
-    /// It is the one of this name.
-    Program(&'static str),
-}
-
-/// That this gate can refuse: an example whose golden was changed, or whose program prints
-/// what another one prints. `gates.rs` has more of this.
-fn refuses(example: &Example, changed: Changed) -> Result<(), Failed> {
-    let mut example = example.clone();
-    match changed {
-        Changed::Program(other) => other.clone_into(&mut example.name),
-        Changed::Golden => {
-            let text = fs::read_to_string(&example.golden)?.replace('o', "0");
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            fs::create_dir_all(folder)?;
-            example.golden = folder.join("changed_golden.txt");
-            fs::write(&example.golden, text)?;
-        }
-    }
-    let checker = CHECKER.get().ok_or("nothing was built")?;
-    match checker.judge(&Check::new(&example, Way::Run)) {
-        Err(failure) if failure.problem.contains("differs from") => Ok(()),
-        other => Err(format!("a changed example is not refused: {other:?}").into()),
-    }
-}
-
 /// That the files of the workspace belong together.
 fn files(workspace: &Workspace) -> Result<(), Failed> {
     let problems = inventory::check(workspace, "")?;
+    let problems: String = problems.iter().map(ToString::to_string).collect();
     match problems.is_empty() {
         true => Ok(()),
-        false => Err(problems
-            .iter()
-            .map(ToString::to_string)
-            .collect::<String>()
-            .into()),
+        false => Err(problems.into()),
     }
 }
 
-fn failed(failure: catalog::report::Failure) -> Failed {
-    // It begins where libtest-mimic has put nothing before it.
-    Failed::from(failure.to_string())
-}
-
-/// How much is judged.
+/// How much is judged: examples, twins, copies, and programs that must not compile.
 #[derive(Debug, PartialEq, Eq)]
-struct Counts {
-    examples: usize,
-    twins: usize,
-    copies: usize,
-    compile_fail: usize,
-}
+struct Counts([usize; 4]);
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            examples,
-            twins,
-            copies,
-            compile_fail,
-        } = self;
+        let [examples, twins, copies, fails] = self.0;
+        let fails = format!("{fails} programs that must not compile");
         write!(
             f,
-            "{examples} examples, {twins} twins, {copies} copies, {compile_fail} programs that \
-             must not compile"
+            "{examples} examples, {twins} twins, {copies} copies, {fails}"
         )
     }
 }
 
 impl Counts {
     fn of(checks: &[Check<'_>]) -> Self {
-        let ways = |wanted: Way| {
-            let is_it = |check: &&Check<'_>| matches!(check, Check::Example { way, .. } if *way == wanted);
-            checks.iter().filter(is_it).count()
-        };
-        let fails = |check: &&Check<'_>| matches!(check, Check::CompileFail(..));
-        Self {
-            examples: ways(Way::Run),
-            twins: ways(Way::Twin),
-            copies: ways(Way::Copy),
-            compile_fail: checks.iter().filter(fails).count(),
+        let mut counts = [0; 4];
+        for check in checks {
+            let kind = match check {
+                Check::Example {
+                    way: Way::Spawn, ..
+                } => continue,
+                Check::Example { way: Way::Run, .. } => 0,
+                Check::Example { way: Way::Twin, .. } => 1,
+                Check::Example { way: Way::Copy, .. } => 2,
+                Check::CompileFail(..) => 3,
+            };
+            counts[kind] += 1;
         }
+        Self(counts)
     }
 }
 
@@ -196,40 +146,29 @@ impl Counts {
 /// twice, as a member and as a default member.
 fn counts_on_disk(root: &Path) -> Result<Counts> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
-    let mut counts = Counts {
-        examples: 0,
-        twins: 0,
-        copies: 0,
-        compile_fail: 0,
-    };
+    let mut counts = [0; 4];
     for section in fs::read_dir(root.join("crates"))? {
-        let dir = section?.path();
-        let name = dir
-            .file_name()
-            .context("a folder has a name")?
-            .display()
-            .to_string();
+        let section = section?;
+        let name = section.file_name().display().to_string();
         if manifest.contains("default-members")
             && manifest.matches(&format!("\"crates/{name}\"")).count() < 2
         {
             continue;
         }
         let count = |folder: &str, ending: &str| -> Result<usize> {
-            if !dir.join(folder).exists() {
+            let folder = section.path().join(folder);
+            if !folder.exists() {
                 return Ok(0);
             }
-            let files: std::io::Result<Vec<_>> =
-                fs::read_dir(dir.join(folder))?.collect();
-            let names = files?
-                .into_iter()
-                .map(|it| it.file_name().display().to_string());
-            Ok(names.filter(|name| name.ends_with(ending)).count())
+            let files: std::io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
+            let names = files?.into_iter().map(|it| it.file_name());
+            let names = names.filter(|name| name.display().to_string().ends_with(ending));
+            Ok(names.count())
         };
-        let both = count("golden", ".python.txt")?;
-        counts.examples += count("golden", ".txt")? - both;
-        counts.twins += count("python", ".py")?;
-        counts.copies += count("src", ".rs")? - 1;
-        counts.compile_fail += count("compile-fail", ".rs")?;
+        let goldens = count("golden", ".txt")? - count("golden", ".python.txt")?;
+        let [twins, copies] = [count("python", ".py")?, count("src", ".rs")? - 1];
+        let own = [goldens, twins, copies, count("compile-fail", ".rs")?];
+        counts = std::array::from_fn(|kind| counts[kind] + own[kind]);
     }
-    Ok(counts)
+    Ok(Counts(counts))
 }

@@ -168,7 +168,7 @@ class Report:
                     words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
                     # What follows a semicolon is for special cases.
                     is_needed = re.search(words, entry["text"].partition(";")[0])
-                    if "crates" in entry or (is_needed and crate != "runner"):
+                    if "crates" in entry or (is_needed and crate != "harness"):
                         names, sections = needs.setdefault(crate, ([], []))
                         names.append(key)
                         sections += (id.partition("/")[0] for id in entry["examples"])

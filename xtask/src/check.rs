@@ -17,7 +17,7 @@ use checks::{
 };
 use clap::{Parser, ValueEnum};
 
-use xtask::copy;
+use crate::projects::check_projects;
 
 /// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,40 +65,15 @@ pub struct Options {
     timing: bool,
     /// Check everything N times, to find what fails now and then [default: 1, and 50 for
     /// the order].
-    #[arg(long, value_name = "N")]
-    #[arg(value_parser = at_least_one, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     repeat: Option<NonZero<usize>>,
     /// Let N threads compute meanwhile. A new example passes `--busy 8 --repeat 10`.
     #[arg(long, value_name = "N", default_value = "0")]
     busy: usize,
     /// Kill a program that runs for longer than this.
-    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(LIMIT))]
-    #[arg(value_parser = seconds, allow_negative_numbers = true)]
-    limit: Seconds,
-}
-
-/// A time on the command line.
-#[derive(Debug, Clone, Copy)]
-struct Seconds(Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.as_secs_f64())
-    }
-}
-
-fn seconds(text: &str) -> Result<Seconds, String> {
-    let wrong = || "a time is a number of seconds above 0 and up to 86400".to_owned();
-    let seconds: f64 = text.parse().map_err(|_| wrong())?;
-    if !(seconds > 0.0 && seconds <= 86_400.0) {
-        return Err(wrong());
-    }
-    Ok(Seconds(Duration::from_secs_f64(seconds)))
-}
-
-fn at_least_one(text: &str) -> Result<NonZero<usize>, String> {
-    text.parse()
-        .map_err(|_| "it is a whole number, and at least 1".to_owned())
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
+    #[arg(allow_negative_numbers = true)]
+    limit: u64,
 }
 
 impl Options {
@@ -190,7 +165,8 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         true => Built::new(workspace, filter)?,
         false => Built::default(),
     };
-    let checker = Checker::new(workspace, &built, python.as_ref(), options.limit.0);
+    let limit = Duration::from_secs(options.limit);
+    let checker = Checker::new(workspace, &built, python.as_ref(), limit);
     let mut report = Report::default();
     let started = Instant::now();
     let busy = Busy::new(options.busy);
@@ -221,7 +197,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
             order(&checker, &examples, runs, &mut report)?;
         }
         if options.does(Kind::Projects) {
-            copy::check_projects(workspace, &examples, &mut report)?;
+            check_projects(workspace, &examples, &mut report)?;
         }
     }
     drop(busy);

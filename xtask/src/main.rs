@@ -3,6 +3,7 @@
 mod bless;
 mod check;
 mod new;
+mod projects;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};

@@ -109,7 +109,7 @@ fn every_dependency_of_a_section_is_used() {
         let files = folders
             .into_iter()
             .flat_map(|it| it.expect("it can be read"));
-        let support = root().join("tools/runner/support.rs");
+        let support = root().join("tools/harness/support.rs");
         let files = files.filter(|path| path.is_file()).chain([support]);
         let text: String = files
             .map(|path| fs::read_to_string(path).expect("text"))

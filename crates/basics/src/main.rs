@@ -1,7 +1,6 @@
 //! What an asyncio developer has to know first: the section's examples, in reading order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // First steps
@@ -74,4 +73,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

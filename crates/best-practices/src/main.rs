@@ -1,8 +1,7 @@
 //! Tests, debugging, profiling, costs, pitfalls: the section's examples, in reading
 //! order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Tests
@@ -44,4 +43,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

@@ -1,8 +1,7 @@
 //! Run many things concurrently, wait for some of them, share and hand over: the
 //! section's examples, in reading order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Run many and wait
@@ -78,4 +77,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

@@ -1,8 +1,7 @@
 //! Acquire, use, and release whatever happens: the section's examples, in reading
 //! order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Resources
@@ -38,4 +37,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

@@ -1,8 +1,7 @@
 //! Fail, cancel, time out, try again, and know what happened: the section's examples, in
 //! reading order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Errors
@@ -54,4 +53,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

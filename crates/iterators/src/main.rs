@@ -1,7 +1,6 @@
 //! Async iterators and generators: the section's examples, in reading order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Make a stream
@@ -58,4 +57,4 @@ mod stream_by_hand;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

@@ -1,8 +1,7 @@
 //! HTTP, scraping, SQLite, servers, services, limits, files, caches: the section's
 //! examples, in reading order.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // HTTP clients
@@ -95,4 +94,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!();
+harness::section!();

@@ -2,8 +2,7 @@
 //! reading order. Most need a server. Without its address in the environment, a private
 //! one is started.
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // PostgreSQL
@@ -45,4 +44,4 @@ mod demos;
 #[cfg(test)]
 mod tests;
 
-runner::section!(servers::provide);
+harness::section!(servers::provide);

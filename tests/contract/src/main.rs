@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg_attr(not(unix), allow(unused))]
 
-#[macro_use]
-extern crate runner;
+#[macro_use(println)]
 extern crate harness as tokio;
 
 // Groups
@@ -34,7 +33,7 @@ pub mod support;
 
 // Sockets, children and signals are tried as Unix has them.
 #[cfg(unix)]
-runner::section!();
+harness::section!();
 
 #[cfg(not(unix))]
 fn main() {}

@@ -74,7 +74,7 @@ fn each_counterpart_is_compiled() {
     for folder in ["crates", "application", "tests/contract/src"] {
         learn(&root().join(folder), &mut words);
     }
-    let rows = tables::read::<ApiName>(&root(), tables::API_NAMES);
+    let rows = tables::rows::<ApiName>(&root());
     let rows = rows.expect("the table of names").into_iter();
     let (mut unused, mut problems) = (BTreeSet::new(), Vec::new());
     for (place, row) in rows.filter(|(_, row)| row.status != Status::None) {

@@ -84,7 +84,7 @@ fn the_table_says_what_the_goldens_show() {
 #[test]
 fn each_clause_is_said_or_shown() {
     let workspace = Workspace::open().expect("the workspace opens");
-    let names = tables::read::<ApiName>(&root(), tables::API_NAMES);
+    let names = tables::rows::<ApiName>(&root());
     let names = names.expect("the table of names").into_iter();
     let names: BTreeMap<String, Status> =
         names.map(|(_, row)| (row.name, row.status)).collect();

@@ -114,7 +114,7 @@ fn asked<'a>(
     let path = file(workspace, is_rust, name).map_err(|error| error.to_string())?;
     let shown = workspace.relative(&path);
     let text = read(&path).map_err(|_| format!("there is no {shown}"))?;
-    let text = directives::shown(&text);
+    let text = catalog::directives::shown(&text);
     match item {
         Some(item) => cut(text, item, is_rust)
             .or_else(|| {

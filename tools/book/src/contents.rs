@@ -254,7 +254,7 @@ fn versions(root: &Path) -> Result<String> {
 fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
     let source = example.pasted()?;
     let edition = section.edition;
-    let lines = dependencies::find(section, &source, false)?.into_values();
+    let lines = dependencies::find(section, &source)?.into_values();
     let lines: String = lines.collect();
     let demo = example.demo.as_deref().map(read);
     let tests = example.tests.as_deref().map(read);

@@ -176,7 +176,7 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
         let (section, name) = id.split_once('/').unwrap();
         names.insert(name);
         let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
-        let source = directives::shown(&source);
+        let source = catalog::directives::shown(&source);
         assert_eq!(skill(&format!("examples/{id}.rs")), source);
         assert!(
             skill(&format!("sections/{section}.md")).contains(&format!("\n## {name}\n"))

@@ -39,18 +39,11 @@ pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
 /// in code, each with its line for a manifest. Tokio has all features, as its own
 /// documentation recommends to begin with, and the features of the section in a comment.
 ///
-/// A crate that the section has twice, also for its tests, comes with the features that the
-/// tests need if the source is one.
-///
 /// # Errors
 ///
 /// When the source is not Rust.
-pub fn find(
-    section: &Section,
-    source: &str,
-    is_test: bool,
-) -> Result<BTreeMap<String, String>> {
-    let used = used(section, source, is_test)?.into_iter();
+pub fn find(section: &Section, source: &str) -> Result<BTreeMap<String, String>> {
+    let used = used(section, source)?.into_iter();
     let lines = used.map(|(name, (dependency, features))| {
         let line = entry(dependency, &features);
         if name != "tokio" {
@@ -72,7 +65,7 @@ pub fn find(
 /// When the source is not Rust.
 pub fn cargo_add(section: &Section, source: &str) -> Result<String> {
     let (mut plain, mut others) = (String::new(), String::new());
-    for (dependency, features) in used(section, source, false)?.values() {
+    for (dependency, features) in used(section, source)?.values() {
         let crate_name = format!(" {}@{}", dependency.name, version(dependency));
         let mut options = String::new();
         if !dependency.uses_default_features {
@@ -100,10 +93,10 @@ pub fn cargo_add(section: &Section, source: &str) -> Result<String> {
 pub fn used<'a>(
     section: &'a Section,
     source: &str,
-    is_test: bool,
 ) -> Result<BTreeMap<String, (&'a Dependency, Vec<String>)>> {
     let mut dependencies: Vec<&Dependency> = section.dependencies.iter().collect();
-    dependencies.sort_by_key(|it| (it.kind == DependencyKind::Development) != is_test);
+    // A crate that the section has twice is that of its programs, not of its tests.
+    dependencies.sort_by_key(|it| it.kind == DependencyKind::Development);
     let paths = full_paths(source)?;
     let name = |path: &String| path.split("::").next().map(str::to_owned);
     let used: BTreeSet<String> = paths.iter().filter_map(name).collect();

@@ -1,6 +1,6 @@
 //! The header comment of an example: summary, prose and directives.
 
-use directives::{Directives, key_and_value as directive};
+use crate::directives::{self, Directives, key_and_value as directive};
 
 /// What the header of an example says, as far as tools need it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -19,6 +19,7 @@ macro_rules! refuse {
 pub mod compile_fail;
 pub mod crates;
 pub mod dependencies;
+pub mod directives;
 pub mod files;
 pub mod header;
 pub mod inventory;

@@ -59,9 +59,6 @@ pub fn rows<T: Row>(root: &Path) -> Result<Vec<(String, T)>> {
     }
 }
 
-/// The table of names.
-pub const API_NAMES: &str = "docs/asyncio-api.tsv";
-
 /// A name of asyncio, or a construct of Python: a row of `docs/asyncio-api.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct ApiName {

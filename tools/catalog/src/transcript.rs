@@ -303,7 +303,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Takes the lines of a program without a runner, each with the time at which it
+    /// Takes the lines of a program without a harness, each with the time at which it
     /// arrived, as those of one task that is not known.
     pub fn of_lines(lines: &[(Duration, String)], elapsed: Duration) -> Self {
         let line = |(at, text): &(Duration, String)| {
@@ -323,7 +323,7 @@ impl Recording {
     /// write are lines without a time.
     pub fn parse(stdout: &str) -> Self {
         let mut recording = Self::default();
-        // The first line is the runner's, with the example's name.
+        // The first line is the harness's, with the example's name.
         for text in stdout.lines().skip(1) {
             let end = text.strip_prefix("# end ").and_then(|end| {
                 let (end, wall) = end.split_once(' ')?;

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Dependency, Edition, Metadata, MetadataCommand, Target};
 
-use crate::files::read;
+use crate::files::{exists, read};
 use crate::header::{self, Header};
-use crate::tables::{self, API_NAMES, ApiName, Trap};
+use crate::tables::{self, ApiName, Trap};
 use crate::transcript::Transcript;
 use crate::{WrongCall, nearest, traps};
 
 /// The crate that makes a package a section, by being depended upon.
-const RUNNER: &str = "runner";
+const HARNESS: &str = "harness";
 
 /// The workspace that the current directory is in.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Example {
     ///
     /// When it cannot be read.
     pub fn pasted(&self) -> Result<String> {
-        Ok(directives::shown(&read(&self.source)?).to_owned())
+        Ok(crate::directives::shown(&read(&self.source)?).to_owned())
     }
 
     /// The Rust program, and its demonstration where that is a file of its own.
@@ -136,8 +136,8 @@ impl Example {
             is_pasted: dir.parent().is_some_and(|it| it.ends_with("crates")),
             group: group.clone(),
             source,
-            demo: beside("demos").filter(|path| path.exists()),
-            tests: beside("tests").filter(|path| path.exists()),
+            demo: beside("demos").filter(|path| exists(path)),
+            tests: beside("tests").filter(|path| exists(path)),
             twin: dir.join("python").join(format!("{name}.py")),
             twin_golden: match header.differs {
                 Some(_) => goldens.join(format!("{name}.python.txt")),
@@ -185,8 +185,8 @@ impl Workspace {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         let (mut sections, mut probes) = (Vec::new(), Vec::new());
         for package in metadata.workspace_packages() {
-            let uses_runner = package.dependencies.iter().any(|dep| dep.name == RUNNER);
-            if !uses_runner || !package.targets.iter().any(Target::is_bin) {
+            let uses_harness = package.dependencies.iter().any(|dep| dep.name == HARNESS);
+            if !uses_harness || !package.targets.iter().any(Target::is_bin) {
                 continue;
             }
             let manifest = package.manifest_path.as_std_path();
@@ -207,14 +207,14 @@ impl Workspace {
                 name,
             });
         }
-        let table: Vec<(String, ApiName)> = tables::read(&root, API_NAMES)?;
+        let table: Vec<(String, ApiName)> = tables::rows(&root)?;
         for (_, row) in table {
             let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
             for example in examples.filter(|it| row.examples.contains(&it.id())) {
                 example.header.asyncio.push(row.name.clone());
             }
         }
-        let numbers: Vec<(String, Trap)> = tables::read(&root, traps::PATH)?;
+        let numbers: Vec<(String, Trap)> = tables::rows(&root)?;
         for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
             traps::number(&numbers, example);
         }
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn the_list_is_read_from_text() {
         let main = "//! mod x;\n\nmod a;\n\n// Others\nmod b;\n\nmod demos;\n#[cfg(test)]\n\
-                    mod tests;\n\nrunner::section!();\n";
+                    mod tests;\n\nharness::section!();\n";
         let names = [("", "a"), ("Others", "b")];
         let names = names.map(|(group, name)| (group.to_owned(), name.to_owned()));
         assert_eq!(listed(main), names);

@@ -173,7 +173,7 @@ impl<'a> Checker<'a> {
         let compile = || {
             let section = self.workspace.section(&example.section)?;
             let source = fs::read_to_string(&example.source)?;
-            let uses = dependencies::find(section, &source, false)?;
+            let uses = dependencies::find(section, &source)?;
             let crates = uses.into_keys().collect();
             let (source, program) = (&example.source, self.copy_of(example));
             self.built

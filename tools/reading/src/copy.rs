@@ -139,7 +139,7 @@ fn block(workspace: &Workspace, example: &Example, sources: &[&str]) -> Result<S
     let section = workspace.section(&example.section)?;
     let mut lines = BTreeMap::new();
     for source in sources {
-        let found = dependencies::find(section, source, false);
+        let found = dependencies::find(section, source);
         lines.extend(found.with_context(|| {
             format!("{} is not Rust", workspace.relative(&example.source))
         })?);

@@ -282,7 +282,7 @@ fn merge_all(
     said: &mut Vec<String>,
 ) -> Result<()> {
     let section = workspace.section(&example.section)?;
-    for (dependency, features) in dependencies::used(section, source, false)?.values() {
+    for (dependency, features) in dependencies::used(section, source)?.values() {
         merge(dependency, features, document, said)?;
     }
     Ok(())

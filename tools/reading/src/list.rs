@@ -1,9 +1,9 @@
 //! `cargo xtask list` and `cargo xtask show`: finding an example and reading it.
 
 use anyhow::Result;
+use catalog::directives::shown;
 use catalog::files::read;
 use catalog::workspace::{Example, Workspace};
-use directives::shown;
 
 /// Every example, one a line, with its summary. A `*` marks examples whose transcripts
 /// differ on purpose.

@@ -3,7 +3,7 @@
 //! The texts are in the binary, where the same code reads them as in a clone.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -37,14 +37,7 @@ fn run(command: &Command) -> Result<ExitCode> {
     let texts = texts.into_iter();
     let texts = texts.map(|(path, text)| (Path::new(ROOT).join(path), text));
     files::embed(texts.collect());
-    let mut workspace = Workspace::of(metadata, "asyncio-to-tokio")?;
-    for section in &mut workspace.sections {
-        for example in &mut section.examples {
-            let demo = section.dir.join(format!("src/demos/{}.rs", example.name));
-            example.demo = Some(demo).filter(|path: &PathBuf| files::exists(path));
-        }
-    }
-    command.run(&workspace)
+    command.run(&Workspace::of(metadata, "asyncio-to-tokio")?)
 }
 
 fn main() -> ExitCode {

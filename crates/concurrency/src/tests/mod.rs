@@ -34,7 +34,7 @@ mod race;
 mod rw_lock;
 mod semaphore;
 mod single_flight;
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod support;
 mod task_group;
 mod try_send;

@@ -19,7 +19,7 @@ mod scoped_resource;
 mod semaphore_pool;
 mod simple_pool;
 mod structured_scope;
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod support;
 mod temporary_directory;
 mod transaction;

@@ -23,7 +23,7 @@ mod retry_budget;
 mod retry_jitter;
 mod shield;
 mod shield_and_clean_up;
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod support;
 mod task_group_errors;
 mod timeout_of_blocking_work;

@@ -62,7 +62,7 @@ mod sqlite_pool;
 mod stdin_with_timeout;
 mod streaming_responses;
 mod subprocess_protocol;
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod support;
 mod tcp_client;
 mod tcp_echo_server;

@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod common;
 pub use common::{child_of, poll_and_drop, soon};
 

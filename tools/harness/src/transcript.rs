@@ -53,7 +53,7 @@ pub fn print_line(text: fmt::Arguments<'_>) {
     write(|| render(&text));
 }
 
-/// Writes a line of the runner's own, without a time.
+/// Writes a line of the harness's own, without a time.
 pub fn print_raw(text: &str) {
     write(|| text);
 }

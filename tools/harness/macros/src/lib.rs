@@ -1,4 +1,4 @@
-//! The macro behind `runner::section!()`.
+//! The macros of the harness: the list of a section's examples, and their `main`.
 
 use std::env;
 use std::fs;
@@ -18,7 +18,7 @@ use proc_macro::TokenStream;
 /// `tokio::spawn`. An example that is about the opposite says why: `send: no (why)`.
 ///
 /// `section!(path::to::function)` names a function that provides what the examples need,
-/// such as servers; it is of the type `runner::Provide`.
+/// such as servers; it is of the type `harness::Provide`.
 #[proc_macro]
 pub fn section(provide: TokenStream) -> TokenStream {
     let src = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("src");
@@ -43,16 +43,15 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
     for name in names.filter(|name| !["demos", "tests"].contains(name)) {
         let source = read(&src.join(format!("{name}.rs")))?;
         let has_line = |start| source.lines().any(|line: &str| line.starts_with(start));
-        let (directives, _) = directives::parse(&source);
-        let kind = match directives.not_send {
-            Some(_) => "Local",
-            None => "Send",
+        let kind = match has_line("//@ send: no ") {
+            true => "Local",
+            false => "Send",
         };
-        let (real_clock, fails) = (directives.real_clock, directives.exit.is_some());
+        let (real_clock, fails) = (has_line("//@ clock: real"), has_line("//@ exit: 1 "));
         let boxed = |main| {
             format!(
-                "::runner::Main::{kind}(|| ::std::boxed::Box::pin(async {{
-                    ::runner::Outcome::into_result({main}().await)
+                "::harness::Main::{kind}(|| ::std::boxed::Box::pin(async {{
+                    ::harness::Outcome::into_result({main}().await)
                 }}))"
             )
         };
@@ -61,19 +60,19 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
             let main = boxed(format!("demos::{name}::run"));
             (
                 format!("{{ let _ = {name}::main; {main} }}"),
-                "::runner::tokio_main".to_owned(),
+                "::harness::default_runtime".to_owned(),
             )
         } else if has_line("#[tokio::main") {
             (boxed(format!("{name}::main")), format!("{name}::__runtime"))
         } else {
-            let main = format!("::runner::Outcome::into_result({name}::main())");
+            let main = format!("::harness::Outcome::into_result({name}::main())");
             (
-                format!("::runner::Main::Plain(|| {main})"),
-                "::runner::tokio_main".to_owned(),
+                format!("::harness::Main::Plain(|| {main})"),
+                "::harness::default_runtime".to_owned(),
             )
         };
         examples += &format!(
-            "::runner::Example {{
+            "::harness::Example {{
                 name: {name:?},
                 source: include_str!(\"{name}.rs\"),
                 main: {main},
@@ -85,7 +84,7 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
     }
     Ok(format!(
         "fn main() -> ::std::process::ExitCode {{
-            ::runner::run_section(
+            ::harness::run_section(
                 env!(\"CARGO_PKG_NAME\"), env!(\"CARGO_PKG_DESCRIPTION\"), &[{examples}],
                 {provide},
             )
@@ -94,7 +93,7 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
 }
 
 /// Stands for `tokio::main` in a section: it leaves the async function as it is, but public,
-/// so that the runner can await it on the clock of its choice. Beside it, it puts what
+/// so that the harness can await it on the clock of its choice. Beside it, it puts what
 /// `tokio::main` makes of its arguments: the runtime on which the function would run.
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
@@ -110,7 +109,7 @@ pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
     }
     let runtime = format!(
         "#[allow(dead_code)]
-        #[::tokio::tokio_main({arguments})]
+        #[::harness::own_main({arguments})]
         pub async fn __runtime<F: ::std::future::Future>(main: F) -> F::Output {{ main.await }}"
     );
     out.extend(runtime.parse::<TokenStream>());

@@ -118,15 +118,7 @@ fn find<'a>(
     if let Some(found) = examples.iter().find(|example| example.name == wanted) {
         return Ok(found);
     }
-    let nearest = examples
-        .iter()
-        .map(|example| (strsim::jaro_winkler(wanted, example.name), example.name))
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .filter(|(similarity, _)| *similarity > 0.7);
-    Err(match nearest {
-        Some((_, near)) => format!("no example `{name}`; did you mean `{near}`?"),
-        None => format!("no example `{name}`; --list shows which there are"),
-    })
+    Err(format!("no example `{name}`; --list shows which there are"))
 }
 
 fn help(section: &str, title: &str) -> String {

@@ -1,3 +1,0 @@
-//! What the commands of `cargo xtask` have in common.
-
-pub mod copy;
