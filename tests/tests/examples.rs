@@ -55,6 +55,15 @@ fn main() -> Result<ExitCode> {
             .into_iter()
             .map(|check| trial(check, python.as_ref().ok())),
     );
+    // That the gate can refuse; `gates.rs` has more of this.
+    if let [first, second, ..] = workspace.sections[0].examples.as_slice() {
+        let mut golden = first.clone();
+        golden.golden.clone_from(&second.golden);
+        trials.push(Trial::test("gate/changed_golden", move || refuses(&golden)));
+        let mut program = first.clone();
+        program.name.clone_from(&second.name);
+        trials.push(Trial::test("gate/changed_program", move || refuses(&program)));
+    }
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);
     let judged = usize::try_from(conclusion.num_passed + conclusion.num_failed)?;
@@ -96,6 +105,15 @@ fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
         checker.judge(&check).map_err(failed)
     });
     trial.with_ignored_flag(cannot_run)
+}
+
+/// That an example is refused whose golden or program is that of another one.
+fn refuses(example: &Example) -> Result<(), Failed> {
+    let checker = CHECKER.get().ok_or("nothing was built")?;
+    match checker.judge(&Check::new(example, Way::Run)) {
+        Err(failure) if failure.problem.contains("differs from") => Ok(()),
+        other => Err(format!("a changed example is not refused: {other:?}").into()),
+    }
 }
 
 /// That the files of the workspace belong together.

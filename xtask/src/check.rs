@@ -72,6 +72,7 @@ pub struct Options {
     busy: usize,
     /// Kill a program that runs for longer than this.
     #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     #[arg(allow_negative_numbers = true)]
     limit: u64,
 }

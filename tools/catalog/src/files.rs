@@ -89,8 +89,8 @@ pub fn stem(path: &Path) -> String {
 ///
 /// # Errors
 ///
-/// When `dir` exists and is not an empty folder, and nothing is written then; or when
-/// something cannot be written.
+/// When `dir` exists and is not an empty folder, or when something cannot be written.
+/// Nothing is left behind then.
 pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
     if dir.symlink_metadata().is_ok() {
         let mut entries = fs::read_dir(dir)
@@ -102,23 +102,36 @@ pub fn make_folder(dir: &Path, files: &[(String, String)]) -> Result<()> {
     let files = files.iter();
     let files = files.map(|(name, text)| (dir.join(name), text.clone()));
     make_files(&files.collect::<Vec<_>>())
-        .with_context(|| format!("cannot make {}", dir.display()))
+        .with_context(|| format!("cannot make {}; nothing was made", dir.display()))
 }
 
 /// Makes the files, and the folders above them.
 ///
 /// # Errors
 ///
-/// When one of the files exists already, and nothing is written then; or when something
-/// cannot be written.
+/// When one of the files exists already, or when something cannot be written. None of them
+/// is left behind then.
 pub fn make_files(files: &[(PathBuf, String)]) -> Result<()> {
-    let is_there = |path: &Path| path.symlink_metadata().is_ok();
-    if let Some((path, _)) = files.iter().find(|(path, _)| is_there(path)) {
-        bail!("there is a file {} already", path.display());
-    }
-    files
-        .iter()
-        .try_for_each(|(path, text)| replace(path, text))
+    let is_missing = |path: &&Path| path.symlink_metadata().is_err();
+    let mut made: Vec<&Path> = Vec::new();
+    let mut make = || -> Result<()> {
+        for (path, text) in files {
+            if !is_missing(&path.as_path()) {
+                bail!("there is a file {} already", path.display());
+            }
+            let before = made.len();
+            made.extend(path.ancestors().take_while(is_missing));
+            made[before..].reverse();
+            replace(path, text)?;
+        }
+        Ok(())
+    };
+    make().inspect_err(|_| {
+        // The highest folder was made first. The first error is the one to tell.
+        for path in made.iter().rev() {
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        }
+    })
 }
 
 /// Writes a file in one step: either all of its text is there or what was there before.
@@ -133,7 +146,7 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
         // Either it was never made or it is of no use; the first error is the one to tell.
         let _ = fs::remove_file(&new);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    written.with_context(|| format!("cannot write {}; nothing was made", path.display()))
 }
 
 #[cfg(test)]
@@ -141,12 +154,32 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::make_files;
+    use super::{make_files, make_folder};
 
     fn everything_in(dir: &Path) -> Vec<String> {
         let paths = super::entries(dir).unwrap();
         let names = paths.iter().map(|path| path.file_name().unwrap().display());
         names.map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let above = tempfile::tempdir().unwrap();
+        let make = |dir: &str, names: [&'static str; 2]| {
+            let files = names.map(|name| (name.to_owned(), String::new()));
+            make_folder(&above.path().join(dir), &files)
+        };
+        // A folder with a file's name in the way, and a file that cannot be written.
+        assert!(make("not/yet/there", ["Cargo.toml", "Cargo.toml/x"]).is_err());
+        assert_eq!(everything_in(above.path()), [""; 0]);
+        // A link to nowhere is not followed.
+        #[cfg(unix)]
+        {
+            let link = above.path().join("link");
+            std::os::unix::fs::symlink("nowhere", link).unwrap();
+            assert!(make("link", ["Cargo.toml", "src/main.rs"]).is_err());
+            assert_eq!(everything_in(above.path()), ["link"]);
+        }
     }
 
     #[test]
@@ -157,7 +190,9 @@ mod tests {
         let make = |names: [&str; 2]| {
             make_files(&names.map(|name| (at(name), "text".to_owned())))
         };
+        // The second is there already; the second is no place for a file.
         assert!(make(["x.rs", "old.py"]).is_err());
+        assert!(make(["p/x.rs", "old.py/x"]).is_err());
         assert_eq!(everything_in(dir.path()), ["old.py"]);
         assert_eq!(fs::read_to_string(at("old.py")).unwrap(), "mine");
 
