@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use snapbox::assert_data_eq;
 use tempfile::TempDir;
@@ -66,63 +65,6 @@ fn what_twins_print() {
     }
 }
 
-/// Forks each twin from one interpreter that kills it after so many seconds. Returns their
-/// wait statuses and what they print.
-fn fork(dir: &TempDir, limit: &str, programs: &[&str]) -> Vec<(String, String)> {
-    let mut command = command();
-    command.arg("--fork").arg(dir.path()).arg(limit);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut to = child.stdin.take().unwrap();
-    let mut statuses = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut forked = Vec::new();
-    for program in programs {
-        writeln!(to, "{}", twin(dir, program)).unwrap();
-        let status = statuses.next().unwrap().unwrap();
-        let printed = ["out", "err"].map(|it| fs::read_to_string(dir.path().join(it)));
-        forked.push((status, printed.map(Result::unwrap).concat()));
-    }
-    drop(to);
-    assert!(statuses.next().is_none() && child.wait().unwrap().success());
-    forked
-}
-
-#[test]
-fn forked_twins_print_what_they_print_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let twins = twins();
-    let programs = twins.iter().filter(|(options, ..)| options.is_empty());
-    let mut programs: Vec<&str> = programs.map(|(_, program, _)| &**program).collect();
-    // The last one again, behind itself.
-    programs.extend(programs.last().copied());
-    assert!(programs.len() > 10);
-    let forked = fork(&dir, "60", &programs);
-    for (program, (status, printed)) in programs.iter().zip(forked) {
-        let alone: Output = command().arg(twin(&dir, program)).output().unwrap();
-        assert_eq!(printed, stdout(&alone) + &stderr(&alone), "{program}");
-        assert_eq!(
-            status,
-            (alone.status.code().unwrap() << 8).to_string(),
-            "{program}"
-        );
-    }
-}
-
-#[test]
-fn a_late_twin_is_killed_and_the_next_one_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let late = "print('starts')\nfor _ in range(4 * 10**9): pass\nprint('ends')\n";
-    let forked = fork(&dir, "1", &[late, "print('next')\n"]);
-    let said = [("late", "  0.000  starts\n"), ("0", "  0.000  next\n")];
-    assert_eq!(
-        forked,
-        said.map(|(status, text)| (status.to_owned(), text.to_owned()))
-    );
-}
-
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,12 +74,7 @@ fn a_closed_pipe_ends_it_quietly() {
 
 #[test]
 fn wrong_calls() {
-    for words in [
-        &[][..],
-        &["no-such-file.py"],
-        &["--fast", "x.py"],
-        &["--fork", "x"],
-    ] {
+    for words in [&[][..], &["no-such-file.py"], &["--fast", "x.py"]] {
         let output = command().args(words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert_eq!(stdout(&output), "");

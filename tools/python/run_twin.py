@@ -2,18 +2,12 @@
 
     python3 tools/python/run_twin.py crates/iterators/python/generator.py
     python3 tools/python/run_twin.py --tsv --real-time TWIN.py
-    python3 tools/python/run_twin.py --tsv --fork DIR SECONDS
 
 Every line that the program prints gets the seconds since its start in front.  The
 clock is virtual unless --real-time is given: when no task can proceed, the event
 loop does not wait for the next timer but moves its clock there.  With --tsv a line is
 seconds, task name and text, separated by tabs, between "# NAME" and "# end SECONDS WALL",
 where WALL is how many seconds it took by the machine's clock.
-
-With --fork the paths of twins are read from standard input, one per line.  Each runs in a
-process forked from this one, which has imported asyncio already.  What a twin prints goes
-to DIR/out and DIR/err; when it has ended, its wait status is printed here, or "late" if it
-was killed after SECONDS, or "flood" if it had printed too much.
 
 What cannot be timed is refused: the process ends with exit code 64, whatever the twin does.
 
@@ -29,7 +23,6 @@ import math
 import os
 import runpy
 import selectors
-import signal
 import sys
 import threading
 import time
@@ -43,12 +36,6 @@ read_wall = time.monotonic
 # the real loop this is the resolution of the clock plus the time that a pass takes; on
 # the virtual one it has to cover the nanoseconds by which readings of the clock differ.
 RESOLUTION = 1e-4
-
-# More than any twin prints, in bytes.
-MOST_OUTPUT = 256 << 10
-
-# How often a forked twin is looked at, in seconds.
-LOOK = 0.05
 
 
 class RealClock:
@@ -233,45 +220,6 @@ def task_name():
     return task.get_name() if task else "-"
 
 
-def fork_each(folder, limit):
-    """Forks a process for each path on standard input.
-
-    Returns the path in that process, and None in this one when the input has ended.
-    """
-    printed = [os.path.join(folder, name) for name in ("out", "err")]
-    for line in iter(sys.stdin.readline, ""):
-        child = os.fork()
-        if child == 0:
-            for path, number in zip(printed, (1, 2)):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            return line.rstrip("\n")
-        print(wait(child, printed, limit), flush=True)
-    return None
-
-
-def wait(child, printed, limit):
-    """Returns the child's wait status, or why it was killed."""
-    deadline = time.monotonic() + limit
-    killed = None
-
-    def look(_signal, _frame):
-        nonlocal killed
-        if time.monotonic() > deadline:
-            killed = "late"
-        elif any(os.path.exists(it) and os.path.getsize(it) > MOST_OUTPUT for it in printed):
-            killed = "flood"
-        if killed:
-            os.kill(child, signal.SIGKILL)
-
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
-    _, status = os.waitpid(child, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    return killed or status
-
-
 def main():
     parser = argparse.ArgumentParser(
         description="Run an asyncio program and print its transcript."
@@ -282,17 +230,8 @@ def main():
     parser.add_argument(
         "--tsv", action="store_true", help="seconds, task and text, separated by tabs"
     )
-    parser.add_argument(
-        "--fork", nargs=2, metavar=("DIR", "SECONDS"), help="run what standard input names"
-    )
-    parser.add_argument("twin", nargs="?", help="the program to run")
+    parser.add_argument("twin", help="the program to run")
     options = parser.parse_args()
-    if options.fork:
-        options.twin = fork_each(options.fork[0], float(options.fork[1]))
-        if options.twin is None:
-            return
-    elif options.twin is None:
-        parser.error("which twin?")
     if not os.path.isfile(options.twin):
         parser.error(f"there is no file {options.twin}")
 

@@ -178,13 +178,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         })?;
     } else {
         if options.does(Kind::Files) {
-            let problems = inventory::check(workspace, filter)?;
-            if problems.is_empty() {
-                report.count("files", Ok(()))?;
-            }
-            for failure in problems {
-                report.count("", Err(failure))?;
-            }
+            files(workspace, filter, &mut report)?;
         }
         checker.prepare(checks.iter())?;
         for _ in 0..options.repeat.map_or(1, NonZero::get) {
@@ -202,12 +196,21 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         }
     }
     drop(busy);
-    let (took, left_out) = (
-        started.elapsed().as_secs_f64(),
-        left_out(workspace, filter)?,
-    );
-    let kinds = kinds(&examples);
+    let (kinds, left_out) = (kinds(&examples), left_out(workspace, filter)?);
+    let took = started.elapsed().as_secs_f64();
     report.finish(&format!("{kinds}, in {took:.1} s{left_out}"))
+}
+
+/// Checks that the files belong together.
+fn files(workspace: &Workspace, filter: &str, report: &mut Report) -> Result<()> {
+    let problems = inventory::check(workspace, filter)?;
+    if problems.is_empty() {
+        report.count("files", Ok(()))?;
+    }
+    for failure in problems {
+        report.count("", Err(failure))?;
+    }
+    Ok(())
 }
 
 /// Runs each example that spawns several times beside others, and tells each open order once.

@@ -169,11 +169,11 @@ fn each_counterpart_is_shown() {
     for name in rows::<ApiName>() {
         for id in &name.examples {
             let example = workspace.example(id).expect("an example");
-            let count = example.header.asyncio.iter().filter(|it| **it == name.name);
+            let count = example.names().filter(|it| **it == name.name);
             assert_eq!(count.count(), 1, "{name:?}");
         }
         let mut examples = workspace.examples();
-        let is_shown = examples.any(|it| it.header.asyncio.contains(&name.name));
+        let is_shown = examples.any(|it| it.names().any(|it| *it == name.name));
         let has_reason = name.counterpart.contains("; no example: ");
         let has_none = name.status == Status::None;
         let is_answered = is_shown || has_none || has_reason;

@@ -207,7 +207,7 @@ impl<'a> Contents<'a> {
     /// Returns the examples whose `asyncio:` lines have the name.
     pub fn examples_of(&self, name: &ApiName) -> Vec<&'a Example> {
         let examples = self.workspace.examples();
-        let shows = |example: &&Example| example.header.asyncio.contains(&name.name);
+        let shows = |example: &&Example| example.names().any(|it| *it == name.name);
         examples.filter(shows).collect()
     }
 

@@ -20,6 +20,7 @@ pub mod compile_fail;
 pub mod crates;
 pub mod dependencies;
 pub mod directives;
+pub mod example;
 pub mod files;
 pub mod header;
 pub mod inventory;

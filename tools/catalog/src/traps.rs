@@ -12,22 +12,8 @@ use crate::workspace::{Example, Workspace};
 /// Where the numbers stand, below the workspace's root.
 pub const PATH: &str = "docs/traps.tsv";
 
-/// How the paragraph of a trap begins.
-pub const LABEL: &str = "Trap";
-
 /// What is wrong with a table, and then with the numbers of single examples.
 pub type Problems<'a> = (Vec<String>, Vec<(&'a Example, String)>);
-
-/// Gives the traps of an example their numbers.
-pub(crate) fn number(rows: &[(String, Trap)], example: &mut Example) {
-    let id = example.id();
-    let own = rows.iter().filter(|(_, row)| row.example == id);
-    let paragraphs = example.header.paragraphs.iter_mut();
-    let traps = paragraphs.filter(|it| it.label == Some(LABEL));
-    for (trap, (_, row)) in traps.zip(own) {
-        trap.number = Some(row.number.clone());
-    }
-}
 
 /// Says what is wrong with the numbers.
 ///
@@ -57,7 +43,7 @@ pub fn problems(workspace: &Workspace) -> Result<Problems<'_>> {
         let id = example.id();
         let own = rows.iter().filter(|(_, row)| row.example == id);
         let own: Vec<&str> = own.map(|(_, row)| row.number.as_str()).collect();
-        let count = example.header.labelled(LABEL).count();
+        let count = example.header.labelled("Trap").count();
         for _ in own.len()..count {
             next += 1;
             let problem =

@@ -2,17 +2,16 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Dependency, Edition, Metadata, MetadataCommand, Target};
 
-use crate::files::{exists, read};
-use crate::header::{self, Header};
+use crate::files::read;
 use crate::tables::{self, ApiName, Trap};
-use crate::transcript::Transcript;
-use crate::{WrongCall, nearest, traps};
+use crate::{WrongCall, nearest};
+
+pub use crate::example::{Example, read_golden};
 
 /// The crate that makes a package a section, by being depended upon.
 const HARNESS: &str = "harness";
@@ -50,116 +49,6 @@ pub struct Section {
     pub dependencies: Vec<Dependency>,
     /// In reading order.
     pub examples: Vec<Example>,
-}
-
-/// One example and the files that belong to it; only the source is known to exist.
-#[derive(Debug, Clone)]
-pub struct Example {
-    /// The section's name.
-    pub section: String,
-    /// The example's own name.
-    pub name: String,
-    /// Whether readers paste it: its section is in `crates`.
-    pub is_pasted: bool,
-    /// The heading that it stands under in the section's `main.rs`: `Rate limits`.
-    pub group: String,
-    /// The Rust program.
-    pub source: PathBuf,
-    /// The demonstration, where it is a file of its own.
-    pub demo: Option<PathBuf>,
-    /// The tests, where there are any.
-    pub tests: Option<PathBuf>,
-    /// The asyncio program.
-    pub twin: PathBuf,
-    /// The transcript that the Rust program must produce.
-    pub golden: PathBuf,
-    /// The transcript that the twin must produce: the same, unless the header says
-    /// `differs:`.
-    pub twin_golden: PathBuf,
-    /// What the source says about itself.
-    pub header: Header,
-    /// What is wrong with the header.
-    pub header_problems: Vec<String>,
-}
-
-impl Example {
-    /// `section/example`.
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.section, self.name)
-    }
-
-    /// Whether the example has a twin, by its header.
-    pub fn has_twin(&self) -> bool {
-        self.header.checks.no_twin.is_none()
-    }
-
-    /// The Rust program as readers see and paste it: without what only checks read.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
-    pub fn pasted(&self) -> Result<String> {
-        Ok(crate::directives::shown(&read(&self.source)?).to_owned())
-    }
-
-    /// The Rust program, and its demonstration where that is a file of its own.
-    pub fn sources(&self) -> impl Iterator<Item = &PathBuf> {
-        [Some(&self.source), self.demo.as_ref()]
-            .into_iter()
-            .flatten()
-    }
-
-    /// The program of this example that still says TODO somewhere, as `new` makes it.
-    ///
-    /// # Errors
-    ///
-    /// When a program cannot be read.
-    pub fn unwritten(&self) -> Result<Option<&Path>> {
-        let twin = self.has_twin().then_some(&self.twin);
-        for path in [Some(&self.source), twin].into_iter().flatten() {
-            // A twin that is missing is told where it is run.
-            if path.exists() && read(path)?.contains("TODO") {
-                return Ok(Some(path));
-            }
-        }
-        Ok(None)
-    }
-
-    fn new(section: &str, dir: &Path, (group, name): &(String, String)) -> Result<Self> {
-        let source = dir.join("src").join(format!("{name}.rs"));
-        let (header, header_problems) = header::parse(&read(&source)?);
-        let beside = |folder: &str| Some(dir.join(format!("src/{folder}/{name}.rs")));
-        let goldens = dir.join("golden");
-        let golden = goldens.join(format!("{name}.txt"));
-        Ok(Self {
-            section: section.to_owned(),
-            is_pasted: dir.parent().is_some_and(|it| it.ends_with("crates")),
-            group: group.clone(),
-            source,
-            demo: beside("demos").filter(|path| exists(path)),
-            tests: beside("tests").filter(|path| exists(path)),
-            twin: dir.join("python").join(format!("{name}.py")),
-            twin_golden: match header.differs {
-                Some(_) => goldens.join(format!("{name}.python.txt")),
-                None => golden.clone(),
-            },
-            golden,
-            header,
-            header_problems,
-            name: name.clone(),
-        })
-    }
-}
-
-/// Reads a golden, or says that there is none or what is wrong with it.
-pub fn read_golden(path: &Path) -> Result<Transcript, String> {
-    if !path.exists() {
-        return Err(format!("there is no golden {}", path.display()));
-    }
-    fs::read_to_string(path)
-        .map_err(|error| error.to_string())
-        .and_then(|text| Transcript::parse_golden(&text))
-        .map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 impl Workspace {
@@ -211,12 +100,12 @@ impl Workspace {
         for (_, row) in table {
             let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
             for example in examples.filter(|it| row.examples.contains(&it.id())) {
-                example.header.asyncio.push(row.name.clone());
+                example.also_shows.push(row.name.clone());
             }
         }
         let numbers: Vec<(String, Trap)> = tables::rows(&root)?;
         for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
-            traps::number(&numbers, example);
+            example.number_traps(&numbers);
         }
         ensure!(
             !sections.is_empty(),

@@ -185,24 +185,29 @@ impl Built {
                 .arg("--extern")
                 .arg(format!("{name}={}", library.display()));
         }
-        let output = rustc.output();
-        let output = output.with_context(|| format!("cannot run {compiler}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        let mut errors = Vec::new();
-        for line in said.lines() {
-            let diagnostic: Diagnostic =
-                serde_json::from_str(line).with_context(|| line.to_owned())?;
-            if diagnostic.level == DiagnosticLevel::Error && !diagnostic.spans.is_empty()
-            {
-                errors.push(diagnostic);
-            }
-        }
-        ensure!(
-            !errors.is_empty() || output.status.success(),
-            "{compiler}: {said}"
-        );
-        Ok(errors)
+        errors(&mut rustc)
     }
+}
+
+/// Runs the compiler, and returns the errors in the file.
+fn errors(rustc: &mut Command) -> Result<Vec<Diagnostic>> {
+    let compiler = rustc.get_program().display().to_string();
+    let output = rustc.output();
+    let output = output.with_context(|| format!("cannot run {compiler}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mut errors = Vec::new();
+    for line in said.lines() {
+        let diagnostic: Diagnostic =
+            serde_json::from_str(line).with_context(|| line.to_owned())?;
+        if diagnostic.level == DiagnosticLevel::Error && !diagnostic.spans.is_empty() {
+            errors.push(diagnostic);
+        }
+    }
+    ensure!(
+        !errors.is_empty() || output.status.success(),
+        "{compiler}: {said}"
+    );
+    Ok(errors)
 }
 
 /// Returns the errors as rustc shows them.

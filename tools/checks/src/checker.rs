@@ -1,8 +1,6 @@
 //! Runs a program once, and judges what came.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::scope;
@@ -10,15 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result};
 use catalog::compile_fail::CompileFail;
-use catalog::dependencies;
 use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::transcript::{Recording, first_lines};
 use catalog::workspace::{Example, Section, Workspace, read_golden};
 
-use crate::built::{Built, shown};
+use crate::built::Built;
+use crate::ends::{how_it_ended, unexpected};
 use crate::process::{self, Finished, limited};
-use crate::twins::{ForkServer, twin_runner};
 use crate::{Check, Way, compile_fail, cores, in_parallel};
 
 /// Which of an example's programs is run, and how.
@@ -55,16 +52,14 @@ const STARTING: Duration = Duration::from_millis(100);
 /// Runs programs and judges them.
 #[derive(Debug)]
 pub struct Checker<'a> {
-    workspace: &'a Workspace,
-    built: &'a Built,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) built: &'a Built,
     python: Option<&'a Python>,
-    limit: Duration,
+    pub(crate) limit: Duration,
     /// Held while a program starts, so that many that start at the same time do not spoil it.
     starting: Mutex<()>,
-    /// Interpreters that wait for a twin on the virtual clock.
-    servers: Mutex<Vec<ForkServer>>,
     /// The copies that were compiled, by the ids of their examples.
-    copies: Mutex<HashMap<String, Compiled>>,
+    pub(crate) copies: Mutex<HashMap<String, Compiled>>,
     /// How many cores nobody computes on.
     free: (Mutex<usize>, Condvar),
 }
@@ -86,7 +81,6 @@ impl<'a> Checker<'a> {
             python,
             limit,
             starting: Mutex::default(),
-            servers: Mutex::default(),
             copies: Mutex::default(),
             free: (Mutex::new(cores()), Condvar::new()),
         }
@@ -129,22 +123,6 @@ impl<'a> Checker<'a> {
         compile_fail::judge(self.workspace, self.built, section, program)
     }
 
-    /// Compiles the copy of an example alone, runs it as its last lines say, and, where the
-    /// demonstration is in it, as a reader does.
-    fn copy(&self, example: &Example) -> Result<(), Failure> {
-        self.compile_copy(example)?;
-        self.try_copy(example)?;
-        if example.demo.is_some() {
-            return Ok(());
-        }
-        let (program, real) = (Program::Copy, true);
-        self.judge_run(Run {
-            example,
-            program,
-            real,
-        })
-    }
-
     /// Compiles what the checks will run, as otherwise programs on the real clock would run
     /// beside compilers. What is wrong is told where it is judged.
     pub fn prepare<'b>(&self, checks: impl Iterator<Item = &'b Check<'b>>) -> Result<()> {
@@ -159,75 +137,6 @@ impl<'a> Checker<'a> {
         let copied: Vec<&Example> = copied.collect();
         let compile = |example: &&Example| self.compile_copy(example);
         in_parallel(cores(), &copied, compile, |_, _| Ok(()))
-    }
-
-    /// Compiles the copy of an example alone, the first time.
-    ///
-    /// # Errors
-    ///
-    /// Why it does not compile.
-    pub fn compile_copy(&self, example: &Example) -> Result<(), Failure> {
-        let compiled = lock(&self.copies).entry(example.id()).or_default().clone();
-        let failed =
-            |problem| Failure::new(self.workspace.relative(&example.source), problem);
-        let compile = || {
-            let section = self.workspace.section(&example.section)?;
-            let source = fs::read_to_string(&example.source)?;
-            let uses = dependencies::find(section, &source)?;
-            let crates = uses.into_keys().collect();
-            let (source, program) = (&example.source, self.copy_of(example));
-            self.built
-                .compile("rustc", section, source, Some(&crates), &program)
-        };
-        let compiled = compiled.get_or_init(|| {
-            let _core = self.core();
-            let errors = compile().map_err(|error| failed(format!("{error:#}")))?;
-            match errors.first() {
-                None => Ok(()),
-                Some(error) => {
-                    let problem = format!("its copy does not compile: {}", error.message);
-                    Err(failed(problem).with(shown(&errors)))
-                }
-            }
-        });
-        compiled.clone()
-    }
-
-    /// Where the copy of an example is compiled to.
-    fn copy_of(&self, example: &Example) -> PathBuf {
-        let suffix = std::env::consts::EXE_SUFFIX;
-        let name = format!("{}-{}{suffix}", example.section, example.name);
-        self.workspace.target.join("copies").join(name)
-    }
-
-    /// Runs the `main` of the copy: `try: ARGS -> TEXT`.
-    fn try_copy(&self, example: &Example) -> Result<(), Failure> {
-        let failed = |problem: String| Failure::new(example.id(), problem);
-        let cannot_run =
-            |error: std::io::Error| failed(format!("its copy cannot be run: {error}"));
-        let dir = self.workspace.target.join("tried").join(example.id());
-        if dir.exists() {
-            fs::remove_dir_all(&dir).map_err(cannot_run)?;
-        }
-        fs::create_dir_all(&dir).map_err(cannot_run)?;
-        for (arguments, text) in &example.header.checks.tries {
-            let mut command = limited(self.copy_of(example));
-            command.args(arguments.split_whitespace()).current_dir(&dir);
-            let finished =
-                process::run(command, self.limit, || ()).map_err(cannot_run)?;
-            let printed = finished.stdout() + &finished.stderr;
-            // A `main` may return an error, but not panic or run for too long.
-            let crash = finished
-                .problem()
-                .filter(|_| !matches!(&finished.status, Ok(it) if it.code() == Some(1)));
-            let lack = format!("does not print `{text}`");
-            let problem = crash.or_else(|| (!printed.contains(text)).then_some(lack));
-            if let Some(problem) = problem {
-                let problem = format!("`try: {arguments}`: {problem}");
-                return Err(failed(problem).with(first_lines(&printed)));
-            }
-        }
-        Ok(())
     }
 
     /// Runs a program once. On the virtual clock it prints its golden; on the real one too,
@@ -333,11 +242,12 @@ impl<'a> Checker<'a> {
             true => Recording::of_lines(&finished.lines, finished.elapsed),
             false => Recording::parse(&finished.stdout()),
         };
-        let problem = how_it_ended(example, program, &finished).or_else(|| {
+        let is_twin = program == Program::Twin;
+        let problem = how_it_ended(example, is_twin, &finished).or_else(|| {
             let early = "it exited early, before its `main` had come to its end";
             match recording.wall {
                 None => Some(early.to_owned()),
-                Some(_) => unexpected(example, program, &finished.stderr),
+                Some(_) => unexpected(example, is_twin, &finished.stderr),
             }
         });
         match problem {
@@ -372,23 +282,11 @@ impl<'a> Checker<'a> {
         let (workspace, twin) = (self.workspace, &run.example.twin);
         let python = self.python.context("a twin needs a Python")?;
         let interpreter = python.interpreter_for(workspace, twin)?;
-        let clock = if run.real { " --real-time" } else { "" };
-        let (runner, program) = (twin_runner(workspace), interpreter.display());
-        let [script, path] = [&runner, twin].map(|path| workspace.relative(path));
-        let typed = format!("{program} {script}{clock} {path}");
-        if !run.real && cfg!(unix) && interpreter == python.program() {
-            let _core = self.core();
-            let waiting = lock(&self.servers).pop();
-            let mut server = match waiting {
-                Some(server) => server,
-                None => ForkServer::start(workspace, python, self.limit)?,
-            };
-            let finished = server.run(twin)?;
-            lock(&self.servers).push(server);
-            return Ok((finished, typed));
-        }
+        let clock = if run.real { "--real-time " } else { "" };
+        let (script, path) = ("tools/python/run_twin.py", workspace.relative(twin));
+        let typed = format!("{} {script} {clock}{path}", interpreter.display());
         let mut command = limited(&interpreter);
-        command.args(["-I", "-X", "utf8"]).arg(&runner).arg("--tsv");
+        command.args(["-I", "-X", "utf8", script, "--tsv"]);
         command.args(clock.split_whitespace()).arg(twin);
         command.current_dir(&workspace.root);
         Ok((self.run_to_its_end(command, run.real)?, typed))
@@ -420,7 +318,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Waits for a core to compute on.
-    fn core(&self) -> Core<'_> {
+    pub(crate) fn core(&self) -> Core<'_> {
         let (free, freed) = &self.free;
         let free = freed.wait_while(lock(free), |free| *free == 0);
         *free.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -429,7 +327,7 @@ impl<'a> Checker<'a> {
 }
 
 /// A core that somebody computes on, until it is dropped.
-struct Core<'a>(&'a (Mutex<usize>, Condvar));
+pub(crate) struct Core<'a>(&'a (Mutex<usize>, Condvar));
 
 impl Drop for Core<'_> {
     fn drop(&mut self) {
@@ -439,72 +337,6 @@ impl Drop for Core<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Says what is wrong with how the program ended.
-fn how_it_ended(
-    example: &Example,
-    program: Program,
-    finished: &Finished,
-) -> Option<String> {
-    let Some(text) = &example.header.checks.exit else {
-        return finished.problem();
-    };
-    let code = finished.status.as_ref().map(|status| status.code());
-    match code {
-        Ok(Some(1)) => {
-            let error = match program {
-                Program::Twin => error_of_traceback(&finished.stderr),
-                _ => finished.stderr.clone(),
-            };
-            let lack = || format!("its error does not contain `{text}`");
-            (!error.contains(text)).then(lack)
-        }
-        Ok(Some(0)) => Some("it ended well, but it says `exit: 1`".to_owned()),
-        _ => finished.problem(),
-    }
-}
-
-/// The error that ended a Python program: of its last traceback, what is not indented.
-fn error_of_traceback(stderr: &str) -> String {
-    let last = stderr.rsplit("Traceback ").next();
-    let lines = last.into_iter().flat_map(str::lines).skip(1);
-    let lines = lines.filter(|line| !line.starts_with(' '));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-/// Says what is wrong with what the program wrote to standard error.
-fn unexpected(example: &Example, program: Program, stderr: &str) -> Option<String> {
-    let (texts, is_rust) = (&example.header.checks.stderr, program != Program::Twin);
-    // What is announced by `exit:` ends the output.
-    let harness = format!("error: {}: ", example.name);
-    let errors = if is_rust {
-        [harness.as_str(), "Error: "]
-    } else {
-        ["Traceback "; 2]
-    };
-    let error = errors.iter().find_map(|error| stderr.find(error));
-    let before = match error {
-        Some(at) if example.header.checks.exit.is_some() => &stderr[..at],
-        _ => stderr,
-    };
-    let missing = texts.iter().find(|text| !before.contains(*text));
-    if let Some(text) = missing.filter(|_| is_rust) {
-        return Some(format!("`stderr: {text}` is not on standard error"));
-    }
-    let is_known = |line: &str| {
-        let of_any_panic = line.starts_with("thread '") && line.contains(" panicked at ")
-            || line.starts_with("note: run with `RUST_BACKTRACE=1`");
-        let is_announced = |text: &String| {
-            // Of a traceback, only the end can be announced.
-            of_any_panic || line.contains(text) || !is_rust && before.contains(text)
-        };
-        line.is_empty() || texts.iter().any(is_announced)
-    };
-    let line = before.lines().find(|line| !is_known(line))?;
-    Some(format!(
-        "it wrote to standard error, of which its last lines say nothing: `{line}`"
-    ))
 }

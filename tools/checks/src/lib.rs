@@ -6,11 +6,12 @@
 pub mod built;
 pub mod checker;
 pub mod compile_fail;
+mod copies;
+mod ends;
 pub mod plan;
 pub mod process;
 pub mod report;
 pub mod timing;
-pub mod twins;
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError, mpsc};

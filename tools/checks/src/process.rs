@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// More output than any example prints, in bytes; a runaway is stopped here.
-pub(crate) const MOST_OUTPUT: u64 = 256 << 10;
+const MOST_OUTPUT: u64 = 256 << 10;
 
 /// More memory than any example asks for, in KiB.
 const MOST_MEMORY: &str = "8388608";
@@ -61,16 +61,6 @@ pub fn limited(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Returns the message for a program that was killed after `limit`.
-pub(crate) fn did_not_end(limit: Duration) -> String {
-    format!("it did not end within {} s", limit.as_secs_f64())
-}
-
-/// Returns the message for a program that was killed because of its output.
-pub(crate) fn printed_too_much() -> String {
-    format!("it printed more than {} KiB", MOST_OUTPUT >> 10)
-}
-
 /// Runs the command to its end, or kills it after `limit` or when it prints too much.
 /// `started` is called as soon as the program has printed its first line, or has ended.
 pub fn run(
@@ -110,11 +100,14 @@ pub fn run(
                 sizes[index] += line.len() as u64;
                 printed[index].push((at, String::from_utf8_lossy(&line).into_owned()));
                 if sizes[index] >= MOST_OUTPUT {
-                    break Some(printed_too_much());
+                    let most = MOST_OUTPUT >> 10;
+                    break Some(format!("it printed more than {most} KiB"));
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break None,
-            Err(RecvTimeoutError::Timeout) => break Some(did_not_end(limit)),
+            Err(RecvTimeoutError::Timeout) => {
+                break Some(format!("it did not end within {} s", limit.as_secs_f64()));
+            }
         }
     };
     if killed.is_some() {

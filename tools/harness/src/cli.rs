@@ -155,32 +155,3 @@ fn list(examples: &[Example]) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-
-    use super::{Command, Manner, parse};
-
-    fn parsed(words: &str) -> Result<Command, String> {
-        parse(words.split(' ').map(OsString::from))
-    }
-
-    // What is said of wrong calls is in tests/tests/cmd/section.txt.
-    #[test]
-    fn names_and_options_in_any_order() {
-        let (virtual_time, spawn, tsv) = (true, true, true);
-        let everything = Command::Run {
-            names: vec!["b".to_owned(), "a".to_owned()],
-            manner: Manner {
-                virtual_time,
-                spawn,
-                tsv,
-            },
-            arguments: vec!["--x".to_owned(), "y".to_owned()],
-        };
-        let words = "b --virtual-time a --tsv --spawn -- --x y";
-        assert_eq!(parsed(words), Ok(everything));
-        assert_eq!(parsed("a -h"), Ok(Command::Help));
-    }
-}

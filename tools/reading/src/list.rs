@@ -35,7 +35,8 @@ fn table(examples: &[&Example]) -> String {
 /// Returns header, both programs and transcript of an example.
 pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
     let header = &example.header;
-    let (id, names) = (example.id(), header.asyncio.join(", "));
+    let names: Vec<&str> = example.names().map(String::as_str).collect();
+    let (id, names) = (example.id(), names.join(", "));
     let mut text = format!("{id}\n{}\n\n", header.summary);
     for paragraph in &header.paragraphs {
         text += &match paragraph.title() {

@@ -85,9 +85,8 @@ impl<'a> Index<'a> {
         }
         for (_, row) in rows::<ApiName>(&workspace.root)? {
             // Examples that are about the name come before those that merely show it.
-            let merely = self.places(&row.examples);
             let mut places = shown.remove(&*row.name).unwrap_or_default();
-            places.sort_by_key(|at| merely.contains(at));
+            places.extend(self.places(&row.examples));
             let counterpart = format!(" = {}", row.counterpart);
             self.add(Kind::Name, &row.name, &counterpart, places);
         }
