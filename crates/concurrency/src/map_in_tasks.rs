@@ -7,8 +7,8 @@
 //! Trap: look for errors also while you wait for a permit. Otherwise an error goes
 //! unnoticed as long as other lists hold all permits.
 //!
-//! Trap: a computation of more than a millisecond blocks a thread of the runtime. Use
-//! `spawn_blocking` for it.
+//! Trap: a computation of more than a millisecond blocks a thread of the runtime. One
+//! blocked thread may stop all timers and sockets. Use `spawn_blocking` for it.
 //!
 //! See also: `map_with_limit` (without tasks), `semaphore`, `cpu_bound`.
 //!

@@ -7,9 +7,10 @@
 //! Bounds: 30 s for a blocking request, which is reqwest's default. Unbounded: the time
 //! of an async request, the threads, and the bodies; see `http_requests`.
 //!
-//! Trap: A blocking request in async code blocks the other tasks of its thread. In a
-//! debug build `reqwest::blocking` panics there: "Cannot drop a runtime in a context
-//! where blocking is not allowed".
+//! Trap: A blocking request in async code blocks its thread. That may stop all timers and
+//! sockets of the program until the page has arrived. In a debug build
+//! `reqwest::blocking` panics there: "Cannot drop a runtime in a context where blocking
+//! is not allowed".
 //!
 //! In production: A program without async code can use `ureq`, which needs no runtime.
 //!

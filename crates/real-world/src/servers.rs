@@ -1,9 +1,9 @@
 //! The `Server` of `start_server`: several addresses, start later, close, reuse a port.
 //!
 //! A server is a task that accepts on each listener, a token that ends the task, and a
-//! `TaskTracker` of the connections. A bound `TcpSocket` has its port, but refuses
-//! clients until it listens: `start_serving=False`. Until then another program can bind
-//! and take the port. `close` drops the listeners.
+//! `TaskTracker` of the connections. A bound `TcpSocket` refuses clients until it
+//! listens: `start_serving=False`. Until then another program can take its port. `close`
+//! drops the listeners.
 //!
 //! Bounds: `limit` connections. Unbounded: their time. Put a `timeout` into the handler.
 //!
