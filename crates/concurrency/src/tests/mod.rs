@@ -1,6 +1,7 @@
 //! Tests of the examples, each in the file of its example's name.
 
 mod actor;
+mod actor_peers;
 mod attacks;
 mod barrier;
 mod batches;
@@ -8,33 +9,43 @@ mod broadcast;
 mod changed_a_little;
 mod condition_queue;
 mod debounce_and_throttle;
+mod debounce_and_throttle_peers;
 mod drain_what_waits;
 mod event;
+mod event_peers;
 mod event_callbacks;
 mod event_emitter;
+mod event_emitter_peers;
 mod fan_out_fan_in;
 mod first_completed;
 mod first_success;
 mod gather;
 mod lock_per_key;
+mod lock_per_key_peers;
 mod gather_results;
 mod join_set_group;
 mod limit_concurrency;
 mod many_producers_many_consumers;
 mod map_in_tasks;
 mod map_with_limit;
+mod map_with_limit_peers;
 mod pool_with_results;
+mod pool_with_results_peers;
 mod priority_queue;
+mod priority_queue_peers;
 mod queue_join;
 mod queue_shutdown;
 mod queue_workers;
 mod resizable_limit;
+mod resizable_limit_peers;
 mod restart_with_backoff;
+mod restart_with_backoff_peers;
 mod race;
 mod rw_lock;
 mod semaphore;
 mod single_flight;
-#[path = "../../../../tools/harness/support.rs"]
+mod single_flight_peers;
+#[path = "../../../../tools/runner/support.rs"]
 mod support;
 mod task_group;
 mod try_send;
@@ -42,3 +53,4 @@ mod wait_all;
 mod wait_for_first;
 mod wait_with_timeout;
 mod worker_pool;
+mod worker_pool_peers;
