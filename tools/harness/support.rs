@@ -13,7 +13,7 @@ use cpu_time::ThreadTime;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Barrier;
 use tokio::task::{JoinSet, unconstrained, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How many tasks the runtime has that have not ended.
 pub fn tasks() -> usize {
@@ -200,6 +200,36 @@ async fn tasks_are(number: usize) {
     while tasks() != number {
         sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// A kind of fault: time inside time. `call` gets its own limit, and takes until then. A
+/// timeout around it may be shorter, as long and longer, and so may the deadline of a
+/// caller that calls again and again: it ends with the earlier of both, and no task is
+/// left. After the limit, no loop of calls may keep its thread.
+pub async fn time_in_time<F: Future>(call: impl Fn(Duration) -> F) {
+    let (before, second) = (tasks(), Duration::from_secs(1));
+    for outer in [0, 1, 2, 3].map(|seconds| seconds * second) {
+        for limit in [Duration::ZERO, second, 2 * second, Duration::MAX] {
+            let start = Instant::now();
+            let ended = timeout(outer, call(limit)).await;
+            let late = start.elapsed().saturating_sub(outer.min(limit));
+            assert!(late <= second / 20, "{late:?} late: {limit:?} in {outer:?}");
+            assert!(ended.is_ok() || outer <= limit, "{limit:?} in {outer:?}");
+            let mut calls = 0;
+            let again = async {
+                loop {
+                    call(limit).await;
+                    calls += 1;
+                    assert!(calls < 10_000, "it never suspends: {limit:?}");
+                }
+            };
+            match limit.is_zero() {
+                true => assert!(futures::poll!(pin!(again)).is_pending()),
+                false => assert!(timeout(outer, again).await.is_err()),
+            }
+        }
+    }
+    soon(tasks_are(before)).await;
 }
 
 /// Counts the callers that are inside at the same time.

@@ -3,20 +3,23 @@
 //! Not listed: `retry`, `hedged_request` and `timeouts` have no state between two calls;
 //! `deadlines` and `cancellation_tree` have such storms in their own tests.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::support::{Fault, Inside, interleave, leaves_no_tasks, survives_faults};
+use super::support::{
+    Fault, Inside, interleave, leaves_no_tasks, survives_faults, time_in_time,
+};
 use crate::bulkhead::Bulkhead;
-use crate::circuit_breaker::{CircuitBreaker, State};
+use crate::circuit_breaker::{CircuitBreaker, Rejected, State};
 use crate::deadlines::Deadline;
 use crate::hedged_request::hedged;
 use crate::retry::{RetryPolicy, Retryable, retry};
 use crate::retry_budget::RetryBudget;
+use crate::timeouts::join_or_stop;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -157,4 +160,68 @@ async fn callers_leave() {
         Ok::<_, u32>(())
     };
     leaves_no_tasks(0, || hedged(TICK, call)).await;
+}
+
+/// Not listed: `call_with_timeout` and `fallback` are a `timeout` each, and the work of
+/// `timeout_of_blocking_work` cannot be stopped. A `CircuitBreaker` and a `Bulkhead` that
+/// reject a call do so without a wait, so a loop over them needs a `retry`.
+#[tokio::test(start_paused = true)]
+async fn time_inside_time() {
+    let policy = |max_elapsed| RetryPolicy {
+        max_attempts: u32::MAX,
+        max_elapsed,
+        initial_backoff: 10 * TICK,
+        max_backoff: 10 * TICK,
+        jitter: false,
+    };
+    let fails = async || {
+        sleep(10 * TICK).await;
+        Err::<(), _>(503)
+    };
+    time_in_time(async |limit| {
+        let ended = retry(&policy(limit), |_| Retryable::Yes, fails).await;
+        assert_eq!(ended, Err(503));
+    })
+    .await;
+    // The deadline is seen by each attempt, and the retry goes on after it.
+    time_in_time(async |limit| {
+        let deadline = Deadline::after(limit);
+        let attempt = async || deadline.run(pending::<()>()).await;
+        let ended = retry(&policy(limit), |_| Retryable::Yes, attempt).await;
+        assert!(ended.is_err());
+    })
+    .await;
+    let whole = Deadline::after(Duration::MAX);
+    time_in_time(async |limit| {
+        let part = whole.at_most(limit);
+        let ended = whole.run(part.run(pending::<()>())).await;
+        assert!(ended.is_ok_and(|part| part.is_err()));
+    })
+    .await;
+    time_in_time(async |limit| {
+        let joined = join_or_stop(limit, tokio::spawn(pending::<()>())).await;
+        assert!(joined.is_ok_and(|value| value.is_none()));
+    })
+    .await;
+    time_in_time(|limit| timeout(limit, hedged(10 * TICK, pending::<Result<(), ()>>)))
+        .await;
+    let budget = RetryBudget::new(100, 9);
+    time_in_time(|limit| timeout(limit, budget.retry(9, TICK, fails))).await;
+    let bulkhead = Bulkhead::new(1, 0);
+    time_in_time(async |limit| {
+        let ended = bulkhead.run(|| timeout(limit, pending::<()>())).await;
+        assert!(matches!(ended, Ok(Err(_))));
+    })
+    .await;
+    // Open for as long as the call may take: a retry waits for its end, or gives up.
+    time_in_time(async |limit| {
+        let breaker = CircuitBreaker::new(1, limit, |_: &u32| true);
+        let attempt = async || match breaker.call(fails).await {
+            Err(Rejected::Open { retry_after }) => Err::<(), _>(retry_after),
+            _ => Err(Duration::ZERO),
+        };
+        let after = |wait: &Duration| Retryable::After(*wait);
+        assert!(retry(&policy(limit), after, attempt).await.is_err());
+    })
+    .await;
 }
