@@ -3,6 +3,7 @@
 mod async_api_design;
 mod back_pressure;
 mod batching;
+mod batching_peers;
 mod cancel_everywhere;
 mod changed_a_little;
 mod choose_a_crate;
