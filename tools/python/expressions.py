@@ -62,6 +62,10 @@ def element(known):
     return known[2:] if isinstance(known, str) and known.startswith("[]") else None
 
 
+class OfClass(dict):
+    """The names of a class, which its methods see only through `self`."""
+
+
 class Expressions:
     """Goes through expressions; `Walk` adds the statements. Each visit of an expression returns
     what is known of its value: a full name such as `asyncio.Queue`; `asyncio.Queue()` for a value
@@ -72,15 +76,15 @@ class Expressions:
         self.tables, self.types = tables, tables.types
         self.uses, self.unknown, self.others = [], [], set()
         self.scopes, self.attributes, self.variables = [{}], {}, {}
-        self.set_up, self.later, self.loops = [], [], []
-        self.is_async, self.awaits = False, 0
+        self.set_up, self.later, self.loops, self.stopped = [], [], [], set()
+        self.is_async, self.awaits, self.branches, self.roots = False, 0, 0, set()
         self.visit_all(tree.body)
         # The bodies of functions come last, `main` before its helpers: then the types of
         # parameters without annotation are known by the names of variables. What sets the
         # attributes of objects comes before all others, and once more in its turn.
         while queue := self.set_up or self.later:
             body, self.scopes, self.is_async = queue.pop()
-            self.loops = []
+            self.loops, self.stopped = [], set()
             self.visit_all(body)
 
     def use(self, key, node):
@@ -208,8 +212,11 @@ class Expressions:
         names = [alias.name for alias in node.names]
         self.library(node.module, names, node)
         for alias in node.names:
-            path = canonical(f"{node.module}.{alias.name}")
-            self.scopes[-1][alias.asname or alias.name] = path
+            path, name = canonical(f"{node.module}.{alias.name}"), alias.asname or alias.name
+            # `except ImportError: from async_timeout import timeout` takes no name away.
+            is_fallback = self.branches and str(self.lookup(name)).startswith("asyncio.")
+            if not is_fallback or path.startswith("asyncio."):
+                self.scopes[-1][name] = path
         if names == ["*"]:
             for key in self.tables.entries:
                 module, _, name = key.rpartition(".")
@@ -218,6 +225,7 @@ class Expressions:
 
     def library(self, module, names, node):
         root = module.partition(".")[0]
+        self.roots.add(root)
         paths = [f"{module}.{name}" for name in names] or [module]
         keys = {self.tables.find(path) for path in paths} if root != "asyncio" else ()
         for key in keys:
@@ -243,6 +251,11 @@ class Expressions:
         first = values[0] if values else None
         if type(func) is ast.Attribute and func.attr in ("add", "append") and is_value(first):
             self.bind(func.value, f"[]{first}")
+        if type(func) is ast.Attribute and func.attr == "cancel":
+            self.stopped.add(getattr(func.value, "attr", None))
+        is_watch = type(func) is ast.Attribute and func.attr == "watch" and node.args
+        if is_watch and self.roots & {"redis", "aioredis"}:
+            self.use("watch on a pipeline of Redis", node)
         if path is None and type(func) is ast.Name:  # list(tasks)
             return first if element(first) else None
         if "default_factory" in given:  # of a dataclass's field
@@ -274,7 +287,12 @@ class Expressions:
         if path == "asyncio.gather":
             if "return_exceptions" not in given:
                 yield "gather without return_exceptions"
-            if any(type(arg) is ast.Starred for arg in args):
+            starred = [arg.value for arg in args if type(arg) is ast.Starred]
+            held = [getattr(it, "func", it) for it in starred]
+            are_held = held and all("self." in ast.unparse(it) for it in held)
+            if are_held and all(self.quiet(it) == "[]asyncio.Task()" for it in starred):
+                yield "gather of running tasks"
+            elif starred:
                 yield "gather of a whole list"
         elif path in ("asyncio.Queue", "asyncio.LifoQueue", "asyncio.PriorityQueue"):
             limit = args[0] if args else given.get("maxsize")

@@ -9,6 +9,7 @@ of it. It follows the types of variables in one pass; where it knows none, it sa
 import argparse
 import ast
 import gc
+import io
 import json
 import math
 import os
@@ -49,10 +50,20 @@ BUILT = (
     "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
     "real-world", "best-practices",
 )  # fmt: skip
-SERVERS = ("asyncio.start_server", "aiohttp.web", "fastapi", "starlette", "quart", "sanic", "flask")
-WORKERS = ("arq", "celery", "rq", "taskiq", "dramatiq", "procrastinate", "aiokafka", "aio_pika")
-CLIENTS = ("aiohttp", "httpx", "requests", "asyncio.open_connection", "websockets")
+# Kinds of programs, what tells them, and the page to build each on.
+PROGRAMS = (
+    ("a web server", "aiohttp.web fastapi starlette quart sanic flask", "real-world/router"),
+    ("a server", "asyncio.start_server asyncio.start_unix_server loop.create_server "
+     "loop.create_unix_server", "real-world/servers"),
+    ("a worker", "arq celery rq taskiq dramatiq procrastinate aiokafka aio_pika",
+     "real-world/job_workers"),
+    ("a client", "aiohttp httpx requests", "real-world/http_requests"),
+    ("a client", "asyncio.open_connection loop.create_connection websockets",
+     "real-world/reconnecting_client"),
+    ("a library", "", None),
+)  # fmt: skip
 SHUTDOWN = "real-world/shutdown_in_three_steps"
+TESTS = re.compile(r"(^|/)(tests?|docs|examples)/|(^|/)(test_|conftest)|_test\.py$")
 SKIPPED = ("node_modules", "site-packages", "__pycache__")
 
 
@@ -67,8 +78,30 @@ def python_files(paths):
             is_environment = [(Path(folder, it, "pyvenv.cfg").exists()) for it in folders]
             named = sorted(it for it, skip in zip(folders, is_environment) if not skip)
             folders[:] = (it for it in named if it[0] != "." and it not in SKIPPED)
-            found += (Path(folder, it) for it in sorted(names) if it.endswith(".py"))
+            found += (Path(folder, it) for it in sorted(names) if it.endswith((".py", ".ipynb")))
     return found
+
+
+def source_of(path):
+    """Returns the text of a file and nothing; or the code of a notebook, and of each line its
+    cell and its line in it. A cell in another language or with an error is left out, and so is
+    a line for IPython."""
+    if path.suffix != ".ipynb":
+        return path.read_bytes(), None
+    source, places = [], []
+    for number, cell in enumerate(json.loads(path.read_bytes()).get("cells", ()), 1):
+        lines = "".join(cell.get("source", ())).splitlines()
+        if cell.get("cell_type") != "code" or lines[:1] and lines[0].startswith("%%"):
+            continue
+        lines = ["" if re.match(r"\s*[%!?]", line) else line for line in lines]
+        try:
+            ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            print(f"error: {path} cell {number}: {error.msg}", file=sys.stderr)
+            continue
+        source += lines
+        places += ((f"{path} cell {number}", at + 1) for at in range(len(lines)))
+    return "\n".join(source).encode(), places
 
 
 class Report:
@@ -77,28 +110,25 @@ class Report:
     def __init__(self, files, tables):
         self.tables, self.files, self.failed, self.others = tables, files, {}, set()
         self.places, self.unknown = defaultdict(list), defaultdict(list)
-        has_bar = sys.stderr.isatty() and len(files) > 50
-        for count, path in enumerate(files, 1):
-            if has_bar and count % (len(files) // 40) == 0:
-                bar = "#" * (count * 40 // len(files))
-                print(f"\r[{bar:40}] {count} of {len(files)} files", end="", file=sys.stderr)
+        for path in files:
             try:
                 if not path.is_file():  # reading a pipe may never end
                     raise OSError("it is no regular file")
-                walk = Walk(tables, ast.parse(source := path.read_bytes()))
+                source, lines = source_of(path)
+                walk = Walk(tables, ast.parse(source))
             except SyntaxError as error:
-                self.failed[path] = f"line {error.lineno}: {error.msg}"
+                of = ".".join(map(str, sys.version_info[:2]))
+                told = f"line {error.lineno}: {error.msg} (to Python {of}; a newer one may read it)"
+                self.failed[path] = told
                 continue
-            except (OSError, ValueError, RecursionError, MemoryError) as error:
+            except (OSError, ValueError, AttributeError, RecursionError, MemoryError) as error:
                 self.failed[path] = getattr(error, "strerror", None) or str(error)
                 continue
             uses = walk.uses if b"asyncio" in source else self.without_guesses(walk.uses)
             for found, names in ((self.places, uses), (self.unknown, walk.unknown)):
                 for name, line in sorted(set(names), key=lambda use: use[1]):
-                    found[name].append((path, line))
+                    found[name].append(lines[line - 1] if lines else (path, line))
             self.others |= walk.others
-        if has_bar:
-            print("\r\033[K", end="", file=sys.stderr)
         own = {part for path in files for part in (path.stem, *path.parts)}
         self.others -= own
         self.standard = self.others & sys.stdlib_module_names
@@ -128,17 +158,22 @@ class Report:
         return counts | {"unknown": sum(map(len, self.unknown.values()))}
 
     def pages(self):
-        """Returns the five pages that together answer most of what was found."""
-        chosen, weights = [], {"pattern": 3, "asyncio": 2, "library": 1, "language": 0.2}
-        entries = [(self.tables.entries[key], places) for key, places in self.places.items()]
+        """Returns the five pages that together answer most of what the program itself uses, or
+        if it is all tests, what they use."""
+        chosen, weights = [], {"pattern": 4, "asyncio": 2, "library": 1.5, "language": 0.2}
+        own = {key: sum(not TESTS.search(str(it)) for it, _ in places)
+               for key, places in self.places.items()}  # fmt: skip
+        if not any(own.values()):
+            own = {key: len(places) for key, places in self.places.items()}
         while len(chosen) < 5:
             totals = Counter()
-            for entry, places in entries:
-                pages = entry["examples"][:3]
-                if not {*pages} & {*chosen}:
+            for key, many in own.items():
+                entry = self.tables.entries[key]
+                pages, is_std = entry["examples"][:3], entry.get("crates") == ["std"]
+                if many and not is_std and not {*pages} & {*chosen}:
                     for rank, id in enumerate(pages, 1):
                         weight = weights[entry["kind"]] / rank
-                        totals[id] += weight * (1 + math.log(len(places)))
+                        totals[id] += weight * (1 + math.log(many))
             if not totals:
                 break
             chosen.append(min(totals, key=lambda id: (-totals[id], id)))
@@ -147,15 +182,20 @@ class Report:
     def plan(self):
         """Returns which kind of program it is, the three to six examples to build it from, in
         the order of building, and what has to be decided before."""
-        pages = sorted(self.pages(), key=lambda id: BUILT.index(id.partition("/")[0]))
-        kinds = (("a server", SERVERS), ("a worker", WORKERS), ("a client", CLIENTS))
-        kind = next((kind for kind, names in kinds if self.places.keys() & {*names}), None)
+        found = (it for it in PROGRAMS if not it[1] or self.places.keys() & {*it[1].split()})
+        kind, _, base = next(found)
+        if base is None and "asyncio.run" in self.places:
+            kind = "a program of its own"
+        pages = [id for id in self.pages() if "shutdown" not in id]
+        if base and base not in pages:
+            pages = [*pages[:4], base]
+        pages.sort(key=lambda id: BUILT.index(id.partition("/")[0]))
         ends = self.places.keys() & {"asyncio.create_task", "asyncio.TaskGroup"}
-        if pages and (kind in ("a server", "a worker") or ends):
-            pages = [id for id in pages if "shutdown" not in id] + [SHUTDOWN]
+        if pages and (kind.endswith(("server", "worker")) or ends):
+            pages.append(SHUTDOWN)
         entries = self.tables.entries
         open_ = (it for it in self.places if entries[it]["status"] == "none")
-        return kind or "a program of its own", pages, sorted(open_)
+        return kind, pages, sorted(open_)
 
     def dependencies(self):
         """Returns the lines of a manifest: the crates of the counterparts, in the versions
@@ -168,7 +208,7 @@ class Report:
                     words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
                     # What follows a semicolon is for special cases.
                     is_needed = re.search(words, entry["text"].partition(";")[0])
-                    if "crates" in entry or (is_needed and crate != "harness"):
+                    if "crates" in entry or is_needed:
                         names, sections = needs.setdefault(crate, ([], []))
                         names.append(key)
                         sections += (id.partition("/")[0] for id in entry["examples"])
@@ -302,7 +342,7 @@ def print_json(report):
 def print_annotated(report):
     """Prints the files, with a comment behind each line that uses more than `return`, `try`
     and other plain constructs."""
-    notes = defaultdict(list)
+    notes = defaultdict(dict)
     for kind in KINDS:
         for key, entry, places in report.of_kind(kind):
             is_plain = kind == "language" and entry["status"] == "direct"
@@ -310,15 +350,19 @@ def print_annotated(report):
             text = textwrap.shorten(text, 90, placeholder=" ...")
             text += f" [{entry['examples'][0]}]" if entry["examples"] else ""
             for place in () if is_plain else places:
-                notes[place].append(text)
+                notes[place][key] = text
     for path in report.files:
         if len(report.files) > 1:
             print(f"# {path}")
         if path not in report.failed:
-            with tokenize.open(path) as file:
-                for number, line in enumerate(file.read().splitlines(), 1):
-                    note = "; ".join(notes[path, number])
-                    print(f"{line}  # Rust: {note}" if note else line)
+            source, places = source_of(path)
+            coding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+            for number, line in enumerate(source.decode(coding).splitlines(), 1):
+                found = notes[places[number - 1] if places else (path, number)]
+                # `sleep(0)` says what `sleep` would.
+                said = (it for key, it in found.items() if f"{key}(" not in "; ".join(found))
+                note = "; ".join(dict.fromkeys(said))
+                print(f"{line}  # Rust: {note}" if note else line)
 
 
 def main():

@@ -45,12 +45,12 @@ class Tables:
                 "kind": "language" if own else kind,
                 "status": row["status"],
                 "text": row["rust_equivalent"],
-                "examples": self.examples(name) + row["examples"].split(),
+                "examples": [*dict.fromkeys(self.examples(name) + row["examples"].split())],
             }
         for row in rows("docs/neighbours.tsv"):
             self.entries[row["name"]] = {
                 "kind": "library",
-                "status": "crate",
+                "status": "direct" if row["crate"] == "std" else "crate",
                 "text": f"{row['crate'].replace(' ', ', ')}. {row['differs']}.",
                 "examples": row["examples"].split(),
                 "crates": row["crate"].split(),
@@ -82,7 +82,9 @@ class Tables:
     def section(self, member, section):
         manifest = toml(f"{member}/Cargo.toml")
         tests = manifest.get("dev-dependencies", {})
-        self.dependencies[section] = tests | manifest["dependencies"]
+        crates = (tests | manifest["dependencies"]).items()
+        own = {crate for crate, of in self.versions.items() if "path" in of}
+        self.dependencies[section] = {crate: of for crate, of in crates if crate not in own}
         main = (ROOT / member / "src/main.rs").read_text(encoding="utf-8")
         for name in re.findall(r"^mod (\w+);$", main, re.M):
             path, id, lines = ROOT / member / f"src/{name}.rs", f"{section}/{name}", []

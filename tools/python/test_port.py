@@ -24,6 +24,10 @@ TABLES = Tables()
 # A pattern, code that has it, and code that has it not: the bodies of an async function.
 PATTERNS = {
     "asyncio.run inside async code": ("asyncio.run(f())", "await f()"),
+    "cancel and call_later on one attribute": (
+        "self.t.cancel()\nself.t = asyncio.get_running_loop().call_later(1, f)",
+        "self.u.cancel()\nself.t = asyncio.get_running_loop().call_later(1, f)",
+    ),
     "async for left by break": (
         "async for x in f():\n    break",
         "async for x in f():\n    for y in x:\n        break",
@@ -35,7 +39,8 @@ PATTERNS = {
     ),
     "create_task with its result thrown away": (
         "asyncio.create_task(f())",
-        "t = asyncio.create_task(f())\nasync with asyncio.TaskGroup() as g:\n    g.create_task(t)",
+        "t = asyncio.create_task(f())\nasync with asyncio.TaskGroup() as g:\n    g.create_task(t)\n"
+        "def keep() -> asyncio.Task: ...\nkeep()",
     ),
     "except CancelledError": (
         "try:\n    f()\nexcept (OSError, asyncio.CancelledError):\n    pass",
@@ -48,6 +53,10 @@ PATTERNS = {
     "finally that awaits": (
         "try:\n    f()\nfinally:\n    await f()",
         "try:\n    await f()\nfinally:\n    f()",
+    ),
+    "gather of running tasks": (
+        "self.ts.add(asyncio.create_task(f()))\nawait asyncio.gather(*self.ts)",
+        "ts = [asyncio.create_task(f()) for x in y]\nawait asyncio.gather(*ts)",
     ),
     "gather of a whole list": ("await asyncio.gather(*x)", "await asyncio.gather(x, y)"),
     "gather without return_exceptions": (
@@ -63,6 +72,10 @@ PATTERNS = {
         "while True:\n    f()\n    await asyncio.sleep(1)",
         "while True:\n    if f():\n        await asyncio.sleep(1)",
     ),
+    "loop that sleeps the rest": (
+        "while True:\n    await asyncio.sleep(max(0, period - (time.time() - began)))",
+        "while True:\n    period = 2\n    await asyncio.sleep(period)",
+    ),
     "queue without a limit": ("q = asyncio.Queue()", "q = asyncio.Queue(maxsize=9)"),
     "run_in_executor with a pool": (
         "loop = asyncio.get_running_loop()\nawait loop.run_in_executor(pool, f)",
@@ -73,6 +86,10 @@ PATTERNS = {
         "lock = threading.Lock()\nwith lock:\n    f()",
     ),
     "value changed across an await": ("self.x += await f()", "self.x += f()\nlocal = await f()"),
+    "watch on a pipeline of Redis": (
+        "import redis.asyncio\nasync with r.pipeline() as p:\n    await p.watch(k)",
+        "async with r.pipeline() as p:\n    await p.watch(k)",
+    ),
     "wait_for around a task": (
         "t = asyncio.create_task(f())\nawait asyncio.wait_for(t, 1)",
         "t = asyncio.create_task(f())\nawait asyncio.wait_for(f(), 1)",
@@ -131,6 +148,18 @@ class Names(unittest.TestCase):
         self.finds("def f():\n    import asyncio\n    asyncio.run(g())", "asyncio.run")
         self.assertEqual(names("from . import asyncio\nimport mine\nsleep(0)"), set())
 
+    def test_a_fallback_import_takes_no_name_away(self):
+        for code in (
+            "if v > 3:\n    from asyncio import TaskGroup\nelse:\n    from taskgroup import TaskGroup",
+            "try:\n    from asyncio import TaskGroup\nexcept ImportError:\n    from own import TaskGroup",
+        ):
+            with self.subTest(code):
+                self.finds(code + "\nTaskGroup().create_task(f())", "asyncio.TaskGroup.create_task")
+
+    def test_the_names_of_a_class_hide_none_in_its_methods(self):
+        own = "class A:\n    async def sleep(self, n):\n        await sleep(n)\n"
+        self.finds("from asyncio import sleep\n" + own, "asyncio.sleep")
+
     def test_a_name_that_asyncio_has_not_is_silent_and_one_without_a_row_is_told(self):
         self.assertEqual(names("import asyncio\nasyncio.nothing()"), set())
         self.assertEqual(names("import asyncio\nasyncio.sslproto"), {"? asyncio.sslproto"})
@@ -182,6 +211,16 @@ class Names(unittest.TestCase):
             ("asyncio.start_server", "real-world/echo_server"),
             ("asyncio.Condition", "concurrency/condition_queue"),
             ("lambda", "basics/async_functions"),
+            ("raise", "error-handling/propagate_with_question_mark"),
+            ("__aiter__", "iterators/stream_by_hand"),
+            ("loop.create_task", "basics/create_task"),
+            ("threading.Lock", "basics/share_state"),
+            ("asyncio.Server.wait_closed", "real-world/servers"),
+            ("redis.asyncio", "services/redis_cache"),
+            ("arq", "services/redis_streams"),
+            ("loop.create_server", "real-world/servers"),
+            ("asyncio.Queue(maxsize=0)", "best-practices/back_pressure"),
+            ("asyncio.StreamWriter.get_extra_info", "real-world/tcp_echo_server"),
         ]:
             with self.subTest(name):
                 self.assertEqual(TABLES.entries[name]["examples"][0], page)
@@ -210,9 +249,28 @@ class Files(unittest.TestCase):
         code, out, err = port("--json", self.dir)
         report = json.loads(out)
         self.assertEqual((code, len(report["failed"])), (0, 5))
-        self.assertIn("broken.py is not read: line 2: ", err)
+        self.assertRegex(err, r"broken.py is not read: line 2: .*to Python 3.*a newer one may")
         self.assertIn("asyncio.run", {use["name"] for use in report["uses"]})
         self.assertEqual(port(self.dir / "broken.py")[0], 2)
+
+    def test_a_notebook_is_read_cell_by_cell(self):
+        cells = [("code", "%pip install x\nimport asyncio"), ("markdown", "asyncio.run"),
+                 ("code", "def (:"), ("code", "%%bash\nls -l /"), ("code", "!ls\nawait asyncio.sleep(1)")]
+        cells = [{"cell_type": kind, "source": [text]} for kind, text in cells]
+        path = self.write("n.ipynb", json.dumps({"cells": cells}))
+        code, out, err = port("--json", self.dir)
+        uses = json.loads(out)["uses"]
+        places = {(use["file"], use["line"]) for use in uses if use["name"] == "asyncio.sleep"}
+        self.assertEqual((code, places), (0, {(f"{path} cell 5", 2)}))
+        self.assertIn(f"{path} cell 3: ", err)
+        self.assertNotIn("cell 4", err)
+        self.assertIn("await asyncio.sleep(1)  # Rust: tokio::time::sleep", port("--annotate", path)[1])
+
+    def test_a_line_says_a_thing_once(self):
+        path = self.write("s.py", "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n")
+        line = port("--annotate", path)[1].splitlines()[2]
+        self.assertIn("yield_now", line)
+        self.assertNotIn("tokio::time::sleep", line)
 
     @unittest.skipUnless(hasattr(os, "mkfifo"), "no pipes with a name")
     def test_a_pipe_is_not_read(self):
@@ -294,17 +352,22 @@ class Reports(unittest.TestCase):
             text = port(*form, program)[1]
             for use in report["uses"]:
                 self.assertIn(use["name"], text)
-            for page in report["pages"]:
+            for page in report["plan"]["pages"]:
                 self.assertIn(f"cargo xtask show {page}", text)
         manifest = tomllib.loads("\n".join(report["dependencies"]))
         self.assertLessEqual({"tokio", "reqwest", "axum"}, manifest["dependencies"].keys())
         self.assertEqual(len(report["pages"]), 5)
         plan = report["plan"]
-        self.assertEqual(plan["kind"], "a server")
+        self.assertEqual(plan["kind"], "a web server")
         self.assertTrue(3 <= len(plan["pages"]) <= 6, plan)
         self.assertEqual(plan["pages"][-1], "real-world/shutdown_in_three_steps")
         sections = [page.partition("/")[0] for page in plan["pages"]]
         self.assertEqual(sections, sorted(sections, key=BUILT.index))
+
+    def test_only_crates_of_others_are_dependencies(self):
+        made = {crate for crates in TABLES.dependencies.values() for crate in crates}
+        self.assertIn("tokio", made)
+        self.assertFalse(made & {"runner", "harness", "servers", "catalog"})
 
     def test_the_silent_clauses_of_a_name_are_printed_with_what_asyncio_does(self):
         program = ROOT / "crates/concurrency/python/producer_consumer.py"

@@ -3,7 +3,14 @@
 import ast
 import re
 
-from expressions import FUNCTIONS, SET_UP, Expressions, element
+from expressions import FUNCTIONS, SET_UP, Expressions, OfClass, element
+
+
+STARTS = ("asyncio.create_task", "asyncio.ensure_future", "loop.create_task")
+
+
+def subtracts(node):
+    return any(type(it) is ast.Sub for it in ast.walk(node))
 
 
 class Walk(Expressions):
@@ -13,6 +20,9 @@ class Walk(Expressions):
         known = self.visit(node.value)
         for target in node.targets:
             self.bind(target, known)
+            timer = getattr(target, "attr", None)
+            if known == "asyncio.TimerHandle()" and timer in self.stopped:
+                self.use("cancel and call_later on one attribute", node)
 
     def AnnAssign(self, node):
         known = self.annotation(node.annotation)
@@ -30,7 +40,7 @@ class Walk(Expressions):
 
     def Expr(self, node):
         if self.visit(node.value) == "asyncio.Task()" and type(node.value) is ast.Call:
-            if self.quiet(node.value.func) != "asyncio.TaskGroup.create_task":
+            if self.quiet(node.value.func) in STARTS:
                 self.use("create_task with its result thrown away", node)
 
     def Break(self, node):
@@ -55,7 +65,10 @@ class Walk(Expressions):
         for part in node.body:
             call = getattr(getattr(part, "value", None), "value", None)
             if type(call) is ast.Call and self.quiet(call.func) == "asyncio.sleep":
-                self.use("loop that sleeps", part)
+                made = [it for it in ast.walk(node) if type(it) is ast.Assign and subtracts(it.value)]
+                rests = {getattr(target, "id", None) for it in made for target in it.targets}
+                is_rest = subtracts(call) or getattr(call.args[0], "id", "") in rests
+                self.use("loop that sleeps the rest" if is_rest else "loop that sleeps", part)
 
     def loop(self, node, is_async):
         self.loops.append(is_async)
@@ -83,7 +96,14 @@ class Walk(Expressions):
 
     AsyncWith = With
 
+    def If(self, node):
+        self.branches += 1
+        for part in (node.test, *node.body, *node.orelse):
+            self.visit(part)
+        self.branches -= 1
+
     def Try(self, node):
+        self.branches += 1
         awaits = self.awaits
         self.visit_all(node.body)
         has_awaited = self.awaits > awaits
@@ -106,6 +126,7 @@ class Walk(Expressions):
             self.use("finally", node.finalbody[0])
         if self.awaits > awaits:
             self.use("finally that awaits", node.finalbody[0])
+        self.branches -= 1
 
     TryStar = Try
 
@@ -116,7 +137,8 @@ class Walk(Expressions):
         # `else: class Queue(asyncio.Queue)` beside `from asyncio import Queue`.
         if base or not str(self.lookup(node.name)).startswith("asyncio."):
             self.scopes[-1][node.name] = base and f"->{base}()"
-        outer, self.scopes = self.scopes, [*self.scopes, {"self": f"{base}()"} if base else {}]
+        own = OfClass({"self": f"{base}()"} if base else {})
+        outer, self.scopes = self.scopes, [*self.scopes, own]
         for part in node.body:
             self.visit(part)
             if base and isinstance(part, FUNCTIONS) and part.name[0] != "_":
@@ -145,7 +167,8 @@ class Walk(Expressions):
         known = self.annotation(node.returns) if node.returns else None
         self.scopes[-1][node.name] = known and f"->{known}"
         self.remember(self.attributes, node.name, known and f"->{known}")
+        seen = [it for it in self.scopes if type(it) is not OfClass]
         for queue in [self.set_up, self.later][node.name not in SET_UP :]:
-            queue.append((node.body, [*self.scopes, scope.copy()], is_async))
+            queue.append((node.body, [*seen, scope.copy()], is_async))
 
     AsyncFunctionDef = FunctionDef
