@@ -62,7 +62,9 @@ fn main() -> Result<ExitCode> {
         trials.push(Trial::test("gate/changed_golden", move || refuses(&golden)));
         let mut program = first.clone();
         program.name.clone_from(&second.name);
-        trials.push(Trial::test("gate/changed_program", move || refuses(&program)));
+        trials.push(Trial::test("gate/changed_program", move || {
+            refuses(&program)
+        }));
     }
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -45,7 +45,7 @@ mod rw_lock;
 mod semaphore;
 mod single_flight;
 mod single_flight_peers;
-#[path = "../../../../tools/runner/support.rs"]
+#[path = "../../../../tools/harness/support.rs"]
 mod support;
 mod task_group;
 mod try_send;
