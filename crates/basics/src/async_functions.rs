@@ -1,6 +1,6 @@
 //! Async methods, trait methods, closures and blocks.
 //!
-//! Beside functions (`async_fn`), `async fn` defines methods, also in a trait (Python's
+//! Besides functions (`async_fn`), `async fn` defines methods, also in a trait (Python's
 //! `Protocol`). For tasks, a trait declares its method as `-> impl Future<Output = T> +
 //! Send`, otherwise: "future cannot be sent between threads safely". Its implementations
 //! write `async fn` all the same. Rust also has async closures; Python has none.

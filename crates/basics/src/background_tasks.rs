@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Spawns tasks of its own. `wait` on the tracker waits for them, too.
+/// Spawns its own tasks. `wait` on the tracker waits for them, too.
 async fn crawl(site: &str, tasks: TaskTracker) {
     sleep(Duration::from_millis(100)).await;
     println!("{site} has two pages");

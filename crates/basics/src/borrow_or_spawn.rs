@@ -12,7 +12,7 @@
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!
 //! asyncio: asyncio.as_completed, asyncio.create_task
-//! differs: futures that borrow run only while awaited; asyncio's tasks run on
+//! differs: futures that borrow run only while awaited; asyncio's tasks keep running
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Boxed futures: a list of different futures, a table of async handlers.
 //!
-//! Each async function's future has a type of its own, and a list, a table or a field
+//! Each async function's future has its own type, and a list, a table or a field
 //! holds one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send`
 //! future of a `T`, which may borrow for `'a`. The box costs one allocation a call.
 //!

@@ -37,7 +37,7 @@ pub async fn fetch_price(item: &str) -> Result<u32, BoxError> {
     }
 }
 
-/// Returns the price to a caller that is not async, by a small runtime of its own.
+/// Returns the price to a caller that is not async, by its own small runtime.
 ///
 /// # Panics
 ///
@@ -52,7 +52,7 @@ pub fn price(item: &str) -> Result<u32, BoxError> {
 ///
 /// # Panics
 ///
-/// On a current-thread runtime, and outside of any runtime.
+/// On a current-thread runtime, and outside any runtime.
 pub fn price_in_place(item: &str) -> Result<u32, BoxError> {
     block_in_place(|| Handle::current().block_on(fetch_price(item)))
 }
@@ -82,7 +82,7 @@ pub fn main() -> Result<(), BoxError> {
     let handle = runtime.handle().clone();
     let thread = thread::spawn(move || {
         // Until the guard is dropped, `tokio::spawn` and timers find the runtime on this
-        // thread. Bound to `_` it would be dropped at once.
+        // thread. Bound to `_` it would be dropped immediately.
         let _guard = handle.enter();
         let task = tokio::spawn(fetch_price("tea"));
         handle.block_on(task)

@@ -1,15 +1,15 @@
-//! Drop a task's handle and the task runs on; here is what does stop a task.
+//! Drop a task's handle and the task keeps running; here is what does stop a task.
 //!
 //! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves
 //! its tasks running. Like `cancel`, `abort` stops a task at its current await. An
 //! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for
 //! the end of the task, await its handle.
 //!
-//! Trap: an `AbortOnDropHandle` that is not bound to a name aborts at once: "unused
+//! Trap: an `AbortOnDropHandle` that is not bound to a name aborts immediately: "unused
 //! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
-//! Trap: a `timeout` around a handle stops only the waiting: the task runs on. `abort`
-//! does not stop a call in `spawn_blocking`, which has no await.
+//! Trap: a `timeout` around a handle stops only the waiting: the task keeps running.
+//! `abort` does not stop a call in `spawn_blocking`, which has no await.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `task_in_a_struct`.
 //!

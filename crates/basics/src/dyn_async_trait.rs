@@ -1,7 +1,7 @@
 //! A list of objects with an async method: a trait object, `dyn`, with a boxed future.
 //!
 //! In Python any objects with an async `fetch` go into one list. A `Vec<Box<dyn Fetch>>`
-//! holds different types, but each async method's future has a type of its own. So the
+//! holds different types, but each async method's future has its own type. So the
 //! trait has a plain method that returns a `BoxFuture`, and each implementation wraps its
 //! body in `async { .. }.boxed()`. The box costs one allocation a call.
 //!

@@ -2,8 +2,9 @@
 //!
 //! The runtime calls `poll` until it returns `Ready`. A future that returns `Pending`
 //! first hands a clone of the waker to an event source, which later wakes the task.
-//! This countdown wakes its task at once, as a bare `yield` in `__await__` does. You need
-//! this rarely: an async function is a future, and a `oneshot` brings in a result.
+//! This countdown wakes its task immediately, as a bare `yield` in `__await__` does.
+//! You need this rarely: an async function is a future, and a `oneshot` brings in a
+//! result.
 //!
 //! Trap: a `poll` that returns `Pending` and has not passed the waker on is never called
 //! again, so its task hangs without an error.
@@ -32,8 +33,8 @@ impl Future for Countdown {
         }
         println!("{}", self.left);
         self.left -= 1;
-        // A real future passes the waker to whatever brings its result. To wake at once
-        // keeps a core busy.
+        // A real future passes the waker to whatever brings its result. To wake
+        // immediately keeps a core busy.
         context.waker().wake_by_ref();
         Poll::Pending
     }

@@ -2,7 +2,7 @@
 //!
 //! Each handler gets an `Arc` of the state, so its future owns all that it uses and may
 //! be spawned. The trait `Handler` boxes that future. Any async function with these
-//! arguments is a handler, and so is a struct that has data of its own. Without shared
+//! arguments is a handler, and so is a struct that has its own data. Without shared
 //! state, boxed closures are enough: see `boxed_futures`.
 //!
 //! Trap: a handler that takes `&List` fails: "type mismatch in function arguments". Its
@@ -82,7 +82,7 @@ async fn show(list: Arc<List>, _: String) -> Answer {
     Ok(list.lock().await.join(", "))
 }
 
-/// A handler with data of its own, beside the state that all share.
+/// A handler with its own data, beside the state that all share.
 struct Buy {
     money: usize,
 }

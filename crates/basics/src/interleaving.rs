@@ -1,6 +1,6 @@
 //! Interleaving: how several functions take turns on one event loop, step by step.
 //!
-//! All three workers start at once, in the order of the list. Then each goes on when
+//! All three workers start immediately, in the order of the list. Then each goes on when
 //! its wait is over, so they finish in the order of their delays. The results keep the
 //! order of the list. `join_all` runs them as one task, which is never on two threads
 //! at once. A turn lasts from one await to the next, and no other worker runs

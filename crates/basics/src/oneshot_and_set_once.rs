@@ -6,7 +6,7 @@
 //! returns the value. A second `send` does not compile: "use of moved value: `sender`".
 //!
 //! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio
-//! the waiter then hangs for ever. So does the waiter of a `SetOnce` that nobody sets.
+//! the waiter then hangs forever. So does the waiter of a `SetOnce` that nobody sets.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!

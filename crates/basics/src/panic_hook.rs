@@ -66,7 +66,7 @@ pub fn report_panics(reports: &Sender<Report>) {
 ///
 /// # Panics
 ///
-/// Outside of a Tokio runtime.
+/// Outside a Tokio runtime.
 #[track_caller]
 pub fn detach<F, E>(task: &'static str, reports: &Sender<Report>, future: F)
 where

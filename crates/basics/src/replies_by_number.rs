@@ -59,7 +59,7 @@ impl<T> Default for Calls<T> {
 }
 
 impl<T> Calls<T> {
-    /// Registers a call at once. Returns its number and the future of its reply.
+    /// Registers a call immediately. Returns its number and the future of its reply.
     ///
     /// Send the request with that number after this.
     pub fn start(self: &Arc<Self>) -> (u64, Call<T>) {

@@ -1,4 +1,4 @@
-//! An event loop on a thread of its own, for a program that is not async.
+//! An event loop on its own thread, for a program that is not async.
 //!
 //! A multi-thread runtime with one worker is such a loop: it starts, runs tasks, and
 //! stops when it is dropped. `Runtime::spawn` is `run_coroutine_threadsafe`, and
@@ -41,7 +41,7 @@ fn blocking_call() {
 
 /// The part of the program that is not async.
 pub fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    // An event loop on a thread of its own, which runs until it is dropped.
+    // An event loop on its own thread, which runs until it is dropped.
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -1,7 +1,7 @@
 //! Wait for several things in a loop with `select!`: a timeout for each, or for all.
 //!
 //! `select!` runs the body of the first branch that is ready and drops the other futures.
-//! A sleep that a branch creates starts anew in each turn. To keep a future over all
+//! A sleep that a branch creates starts again in each turn. To keep a future over all
 //! turns, create it outside the loop and pin it, that is, fix it in its place. The branch
 //! takes `&mut` of it. Without the pin, it "cannot be unpinned".
 //!
@@ -33,10 +33,10 @@ fn sensor() -> mpsc::UnboundedReceiver<u32> {
     receiver
 }
 
-/// Returns when no reading has come for 250 ms: each turn makes a sleep of its own.
+/// Returns when no reading has come for 250 ms: each turn makes its own sleep.
 ///
 /// When the sensor is gone, `recv` returns `None`. That does not match `Some(reading)`,
-/// so its branch is off for this turn, and the sleep goes on alone.
+/// so its branch is off for this turn, and the sleep continues alone.
 pub async fn until_silence(mut readings: mpsc::UnboundedReceiver<u32>) {
     loop {
         select! {

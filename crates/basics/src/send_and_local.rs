@@ -9,7 +9,7 @@
 //! Trap: the message points at `spawn`, not at the cause: "future cannot be sent between
 //! threads safely". Look for "which is not `Send`" below it.
 //!
-//! Trap: a `LocalSet` that nobody awaits runs nothing. Outside of a set, `spawn_local`
+//! Trap: a `LocalSet` that nobody awaits runs nothing. Outside a set, `spawn_local`
 //! panics: "called from outside of a `task::LocalSet`".
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.

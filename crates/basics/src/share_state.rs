@@ -7,7 +7,7 @@
 //!
 //! Trap: a task may not keep a std guard across an await: "future cannot be sent between
 //! threads safely". Nor may an arm of `match x.lock()` await. `drop(guard)` does not
-//! help; give the guard a block of its own.
+//! help; give the guard its own block.
 //!
 //! Trap: in `main`, a guard kept across an await compiles, but a second `lock` deadlocks.
 //!

@@ -1,6 +1,6 @@
-//! A spawned task may start at once, before the line after `spawn`.
+//! A spawned task may start immediately, before the line after `spawn`.
 //!
-//! In asyncio a new task starts at the next await of its creator, or at once with an
+//! In asyncio a new task starts at the next await of its creator, or immediately with an
 //! `eager_task_factory`. Tokio's multi-thread runtime hands the task to another thread,
 //! which may start it before `spawn` returns. A runtime of one thread keeps the order of
 //! asyncio. To hold a task back, give it a signal to wait for.

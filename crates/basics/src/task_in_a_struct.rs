@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Beats every second in a task of its own.
+/// Beats every second in its own task.
 pub struct Heartbeat {
     stopping: CancellationToken,
     task: AbortOnDropHandle<u32>,
@@ -31,7 +31,7 @@ impl Heartbeat {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn start() -> Self {
         let stopping = CancellationToken::new();
         let task = AbortOnDropHandle::new(tokio::spawn(beat(stopping.clone())));

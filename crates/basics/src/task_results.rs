@@ -7,10 +7,10 @@
 //! ends its task, not the program. `??` passes both kinds on.
 //!
 //! Trap: an `Err` of a task that nobody awaits is silent, where Python logs "Task
-//! exception was never retrieved". A panic is printed to standard error at once.
+//! exception was never retrieved". A panic is printed to standard error immediately.
 //!
 //! Trap: `now_or_never` on a handle may return `None` although `is_finished` is true,
-//! and the result is lost. Await a finished task: that returns at once.
+//! and the result is lost. Await a finished task: that returns immediately.
 //!
 //! See also: `create_task`, `task_state`, `panic_in_a_task`, `done_callbacks`.
 //!

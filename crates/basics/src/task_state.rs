@@ -1,6 +1,6 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
-//! `is_finished` is `done`, and awaiting a finished task returns its result at once.
+//! `is_finished` is `done`, and awaiting a finished task returns its result immediately.
 //! `abort` is `cancel`. It only asks, so await the handle to learn whether the task was
 //! cancelled. A task has an id, but a name only in builds with tokio's unstable features:
 //! keep a table of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by keys

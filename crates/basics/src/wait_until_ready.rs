@@ -1,4 +1,4 @@
-//! Wait until a task is ready: start a service, and go on when it can be used.
+//! Wait until a task is ready: start a service, and continue when it can be used.
 //!
 //! The task sends a word on a `oneshot` when its start is complete. `start` waits for
 //! that and returns the handle. If the task ends before it is ready, the sender is
@@ -7,7 +7,7 @@
 //! A socket needs none of this: bind it first, then spawn the task that accepts. Clients
 //! that connect in between wait in the queue of the socket.
 //!
-//! Trap: with an `asyncio.Event` the caller waits for ever if the start fails. A `sleep`
+//! Trap: with an `asyncio.Event` the caller waits forever if the start fails. A `sleep`
 //! in place of a signal is too short one day.
 //!
 //! See also: `oneshot_and_set_once`, `background_services`, `task_in_a_struct`, `event`.
@@ -26,7 +26,7 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Starts the service and waits until it is ready.
 ///
-/// If the call is dropped, the service runs on.
+/// If the call is dropped, the service keeps running.
 ///
 /// # Errors
 ///

@@ -3,8 +3,8 @@
 //! A timeout or a lost `select!` may drop a future at any await. A test that cancels
 //! after some milliseconds tries only one await. So drop a future at its first
 //! suspension, a new one at its second, and so on until one completes. An await that is
-//! ready at once does not suspend and is not counted. Make each await wait: read from an
-//! empty channel, write to a full one, lock a held lock.
+//! ready immediately does not suspend and is not counted. Make each await wait: read
+//! from an empty channel, write to a full one, lock a held lock.
 //!
 //! Trap: a value in a local variable is lost with the future. Keep it in `self`, or take
 //! it after the last await: `mpsc::Sender::reserve` waits for the permit first.

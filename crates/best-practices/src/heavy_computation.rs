@@ -1,4 +1,4 @@
-//! A heavy computation, such as finding primes, beside other tasks: use a thread for it.
+//! A heavy computation, such as finding primes, next to other tasks: use a thread for it.
 //!
 //! The computation never awaits, so a task that calls it stops its thread, and may stop
 //! all timers and sockets (`blocking_vs_async`). `spawn_blocking` runs it on a thread for

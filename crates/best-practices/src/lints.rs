@@ -17,7 +17,7 @@
 //! asyncio: never-awaited coroutine warning, asyncio.create_task
 
 #![deny(
-    // A future, stream or `Result` that is dropped at once.
+    // A future, stream or `Result` that is dropped immediately.
     unused_must_use,
     clippy::let_underscore_future,
     clippy::async_yields_async,

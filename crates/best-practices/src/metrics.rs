@@ -32,7 +32,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-/// Upper bounds in seconds; slower calls are counted in a last bucket of their own.
+/// Upper bounds in seconds; slower calls are counted in a separate last bucket.
 const BUCKETS: [f64; 2] = [0.1, 10.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

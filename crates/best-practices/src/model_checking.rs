@@ -78,7 +78,7 @@ impl Queue {
 }
 
 /// The model: each consumer gets one item. Panics if an item is lost, comes twice, or is
-/// skipped for a newer one. If all tasks wait for ever, shuttle panics.
+/// skipped for a newer one. If all tasks wait forever, shuttle panics.
 pub fn model(
     consumers: u32,
     items: u32,

@@ -8,7 +8,7 @@
 //! `create_task` copies the context. `enter` over an await gives your span to others.
 //!
 //! Trap: the last spans are lost at exit. A global subscriber is never dropped, and so
-//! nothing flushes. Call `shutdown` at the end of `main`, also after an error.
+//! nothing flushes. Call `shutdown` at the end of `main`, even after an error.
 //!
 //! In production: `opentelemetry-otlp` has an exporter for collectors. Not tried here.
 //!

@@ -12,7 +12,7 @@
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!
 //! asyncio: asyncio.Runner, asyncio.run, loop.close, asyncio.to_thread
-//! differs: an aiohttp session fails in each test but the first, and says so at once
+//! differs: an aiohttp session fails in each test but the first, and says so immediately
 
 use std::error::Error;
 use std::iter::successors;

@@ -118,7 +118,7 @@ impl Tasks {
     }
 }
 
-/// Awaits the future, which is listed as a step of its task meanwhile. Outside of a
+/// Awaits the future, which is listed as a step of its task meanwhile. Outside a
 /// tracked task, only awaits it. Cancel-safe if the future is.
 pub async fn step<F: Future>(name: &str, future: F) -> F::Output {
     match CURRENT.try_with(Tasks::clone) {

@@ -2,7 +2,7 @@
 //!
 //! A `Router` is a function from request to response, so a test can call it, as httpx's
 //! `ASGITransport` does in Python. The call needs no port and works on the paused clock,
-//! where a timeout of 30 s is over at once. Use a socket and the real clock for tests
+//! where a timeout of 30 s is over immediately. Use a socket and the real clock for tests
 //! that need a connection: starting, stopping, and clients that leave.
 //!
 //! Trap: `axum::serve(listener, app)` does not pass on the client's address, so a handler
@@ -42,7 +42,7 @@ pub async fn call(app: Router, path: &str) -> Result<(StatusCode, String), BoxEr
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// An app that is served on a port of its own. Dropping it stops the server as well, but
+/// An app that is served on its own port. Dropping it stops the server as well, but
 /// does not wait for the requests that are running.
 #[derive(Debug)]
 pub struct TestServer {

@@ -1,6 +1,6 @@
 //! Unit tests of async code: `tokio::test`, a paused clock, a fake in place of a mock.
 //!
-//! `#[tokio::test]` gives each test a runtime of its own, as `IsolatedAsyncioTestCase`
+//! `#[tokio::test]` gives each test its own runtime, as `IsolatedAsyncioTestCase`
 //! gives it a loop. Nothing is patched: an outside service is a trait, and the test
 //! brings a fake that returns fixed answers and records the calls. With `start_paused`
 //! (feature `test-util`) a timeout of days takes no time; in asyncio the test waits.
@@ -109,7 +109,7 @@ mod tests {
 
     impl Source for FakeSource {
         async fn fetch(&self, page: &str) -> Result<u32, FetchError> {
-            // In a line of its own: a guard that lives over an await is not `Send`.
+            // In a separate line: a guard that lives over an await is not `Send`.
             self.asked.lock().expect("no panic").push(page.to_owned());
             sleep(self.delay).await;
             self.answer.clone()

@@ -42,7 +42,7 @@ impl Polls {
     }
 }
 
-/// Removes its poll from `polls`, also after a panic.
+/// Removes its poll from `polls`, even after a panic.
 struct RunningPoll<'a> {
     polls: &'a Polls,
     id: u64,

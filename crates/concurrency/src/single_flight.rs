@@ -94,7 +94,7 @@ where
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub async fn run(
         &self,
         key: K,

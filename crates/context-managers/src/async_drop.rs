@@ -55,7 +55,7 @@ impl CloseTasks {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn new(limit: Duration) -> Self {
         Self {
             tasks: TaskTracker::new(),

@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 ///
 /// # Panics
 ///
-/// Outside of a Tokio runtime.
+/// Outside a Tokio runtime.
 pub async fn with_clean_up<T: Send + 'static>(
     tasks: &TaskTracker,
     body: impl Future<Output = T> + Send + 'static,
@@ -47,7 +47,7 @@ pub async fn with_clean_up<T: Send + 'static>(
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let task = tasks.spawn(async move {
-        // The body has a task of its own: a panic ends only that task.
+        // The body has its own task: a panic ends only that task.
         let mut body = tokio::spawn(body);
         let ended = select! {
             ended = &mut body => ended,

@@ -74,7 +74,7 @@ impl<E: fmt::Display + Send + 'static> ExitStack<E> {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn new(tracker: &TaskTracker) -> Self {
         Self {
             callbacks: std::sync::Mutex::new(Callbacks {

@@ -113,7 +113,7 @@ impl Shared {
 /// The right to use something for a limited time. Dropping the lease releases the lock,
 /// unless the next lease has begun.
 #[derive(Debug)]
-#[must_use = "a lease without a name is released at once"]
+#[must_use = "a lease without a name is released immediately"]
 pub struct Lease {
     lock: LeaseLock,
     token: u64,

@@ -58,7 +58,7 @@ impl Registry {
         });
         let all = self.connections.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
-        // Otherwise the list would grow for ever.
+        // Otherwise the list would grow forever.
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&connection));
         connection

@@ -61,7 +61,7 @@ pub trait At<T, E> {
 
 impl<T, E, R: Context<T, E>> At<T, E> for R {
     fn at(self, attempted: impl Display) -> anyhow::Result<T> {
-        // Not in the closure, which has a caller of its own.
+        // Not in the closure, which has its own caller.
         let place = Location::caller();
         self.with_context(|| format!("{attempted} at {place}"))
     }

@@ -30,7 +30,7 @@ impl Drop for Cursor {
 /// Yields rows without end, one every 100 ms.
 pub fn rows(cursor: Cursor) -> impl Stream<Item = u32> {
     stream! {
-        // The stream owns the cursor also if nobody ever polls it.
+        // The stream owns the cursor even if nobody ever polls it.
         let _cursor = cursor;
         for row in 1.. {
             sleep(Duration::from_millis(100)).await;

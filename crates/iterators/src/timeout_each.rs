@@ -48,7 +48,7 @@ async fn main() {
     }
 
     println!("A stream that reports every period of silence:");
-    // A plain `interval` would report the first wait at once.
+    // A plain `interval` would report the first wait immediately.
     let ticks = interval_at(Instant::now() + LIMIT, LIMIT);
     let delays = [100, 800, 100];
     let mut reported = pin!(replies(&delays).timeout_repeating(ticks));

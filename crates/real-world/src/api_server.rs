@@ -99,8 +99,8 @@ struct Table {
 }
 
 impl Jobs {
-    /// Returns an empty table. At most `running` jobs run at once; `work` returns the
-    /// future of each. Clients can ask for the last `kept` results.
+    /// Returns an empty table. At most `running` jobs run at the same time; `work`
+    /// returns the future of each. Clients can ask for the last `kept` results.
     pub fn new(
         running: usize,
         kept: usize,
@@ -121,7 +121,7 @@ impl Jobs {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a job in a task and returns its id, or refuses it at once.
+    /// Starts a job in a task and returns its id, or refuses it immediately.
     pub fn submit(self: &Arc<Self>, text: String) -> Result<u64, ApiError> {
         // Under the same lock as `stop`, so that no job starts after it.
         let mut table = self.table();

@@ -115,7 +115,7 @@ impl Supervisor {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn start<F, Fut, E>(
         &mut self,
         name: impl Into<String>,

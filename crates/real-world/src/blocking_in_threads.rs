@@ -51,7 +51,7 @@ impl BlockingPool {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,

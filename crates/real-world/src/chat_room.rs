@@ -134,7 +134,7 @@ impl<T: Clone + From<String>> Room<T> {
     }
 }
 
-/// A name in the room. Dropping the seat releases the name, also after a panic.
+/// A name in the room. Dropping the seat releases the name, even after a panic.
 #[derive(Debug)]
 pub struct Seat<T: Clone + From<String>> {
     room: Arc<Room<T>>,

@@ -37,7 +37,7 @@ impl Unfinished {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -62,7 +62,7 @@ impl Unfinished {
 ///
 /// # Panics
 ///
-/// Outside of a Tokio runtime.
+/// Outside a Tokio runtime.
 pub async fn stop_with_client<T: Send + 'static>(
     work: impl FnOnce(CancellationToken) -> T + Send + 'static,
 ) -> Result<T, JoinError> {

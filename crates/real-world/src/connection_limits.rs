@@ -122,7 +122,8 @@ impl DerefMut for LimitedResponse {
     }
 }
 
-/// Requests URLs, at most 2 at once per host: `cargo run -- https://example.com/`.
+/// Requests URLs, at most 2 at the same time per host: `cargo run --
+/// https://example.com/`.
 #[tokio::main]
 async fn main() -> reqwest::Result<()> {
     // Without a timeout, a server that stalls keeps its permits forever.

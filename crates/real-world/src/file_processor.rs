@@ -131,7 +131,7 @@ pub async fn prepare(source: PathBuf, target: PathBuf) -> io::Result<()> {
 ///
 /// # Panics
 ///
-/// If `limit` is 0, or if the stream is polled outside of a Tokio runtime.
+/// If `limit` is 0, or if the stream is polled outside a Tokio runtime.
 pub fn process<C: Convert>(
     converter: Arc<C>,
     source: PathBuf,

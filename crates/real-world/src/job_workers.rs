@@ -11,7 +11,8 @@
 //! the handler, because another worker may have the job by then.
 //!
 //! Trap: a handler that blocks its thread cannot be aborted. After `max_runtime` its
-//! attempt has failed, but it keeps running, perhaps beside the next attempt.
+//! attempt has failed, but it keeps running, perhaps at the same time as the next
+//! attempt.
 //!
 //! In production: `apalis` has workers for several stores, with layers as in `tower`.
 //!

@@ -51,7 +51,7 @@ impl Connection {
         idle: Duration,
         permit: OwnedSemaphorePermit,
     ) -> io::Result<Self> {
-        // Sends small pieces at once, which is asyncio's default.
+        // Sends small pieces immediately, which is asyncio's default.
         stream.set_nodelay(true)?;
         let peer = stream.peer_addr()?; // transport.get_extra_info("peername")
         let (outbox, waiting) = mpsc::channel(OUTBOX);
@@ -107,7 +107,7 @@ impl Connection {
         self.closing.cancel();
     }
 
-    /// Ends the connection at once.
+    /// Ends the connection immediately.
     pub fn abort(&self) {
         self.aborting.cancel();
     }

@@ -95,7 +95,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn start<S, F, Fut>(config: Config, connect: F) -> (Self, mpsc::Receiver<Event>)
     where
         S: AsyncRead + AsyncWrite + Send,

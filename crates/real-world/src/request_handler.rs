@@ -62,7 +62,7 @@ impl CallCache {
     /// Returns the response of the call that runs or has succeeded for this endpoint. If
     /// there is none, `call` runs in a task; otherwise `call` is dropped unused.
     ///
-    /// Cancel-safe: if the future is dropped while it waits, the call runs on.
+    /// Cancel-safe: if the future is dropped while it waits, the call keeps running.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl CallCache {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub async fn get(
         &self,
         endpoint: &str,

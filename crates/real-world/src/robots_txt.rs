@@ -92,7 +92,7 @@ impl Robots {
         Ok(spawn_blocking(parse).await?)
     }
 
-    /// Returns the rules for this agent, or those for `*` if it has no group of its own.
+    /// Returns the rules for this agent, or those for `*` if it has no group itself.
     pub fn parse(text: &str, agent: &str) -> Self {
         let own_name = product(agent);
         let (mut own, mut general) = (None, Vec::new());

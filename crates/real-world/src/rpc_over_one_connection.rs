@@ -10,7 +10,7 @@
 //! Trap: a caller that is dropped in `write_all` has sent half a frame, and the peer
 //! reads all later frames wrongly. asyncio's `write` is not async. Let one task write.
 //!
-//! Trap: a side that reads only after it has written can wait for ever, if its peer does
+//! Trap: a side that reads only after it has written can wait forever, if its peer does
 //! the same.
 //!
 //! See also: `replies_by_number`, `reconnecting_client`, `protocols`, `servers`.
@@ -38,8 +38,8 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct Limits {
     /// The largest payload of a request or a reply, in bytes.
     pub payload: usize,
-    /// How many calls of a connection are in flight at once. Further calls wait. At
-    /// least one.
+    /// How many calls of a connection are in flight at the same time. Further calls
+    /// wait. At least one.
     pub calls: usize,
     /// The time for a call, for its handler, and to write a frame.
     pub call: Duration,
@@ -92,7 +92,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn new<S>(stream: S, limits: Limits) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
@@ -152,7 +152,7 @@ async fn exchange<S: AsyncRead + AsyncWrite>(
                 callers()
                     .retain(|_, caller: &mut oneshot::Sender<_>| !caller.is_closed());
             }
-            // Before the request, as the reply may come at once.
+            // Before the request, as the reply may come immediately.
             callers().insert(number, caller);
             timeout(limits.call, writer.send(frame(number, &request))).await??;
         }
@@ -175,7 +175,7 @@ async fn exchange<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// Serves one client: calls the handler with each request, in a task of its own. Returns
+/// Serves one client: calls the handler with each request, in its own task. Returns
 /// when the client has ended its side and has its replies.
 ///
 /// A handler that panics or takes too long sends no reply. If the connection breaks, or
@@ -208,7 +208,7 @@ where
     let mut replies = pin!(replies.buffer_unordered(limits.calls));
     while let Some(reply) = replies.next().await {
         if let Some(reply) = reply? {
-            // The handlers run on meanwhile.
+            // The handlers keep running meanwhile.
             timeout(limits.call, writer.send(reply)).await??;
         }
     }

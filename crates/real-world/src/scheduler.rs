@@ -73,7 +73,7 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// If the period is zero, if `first` is too long for the clock, and outside of a
+    /// If the period is zero, if `first` is too long for the clock, and outside a
     /// Tokio runtime.
     pub fn add<F, Fut, E>(
         &mut self,

@@ -45,7 +45,7 @@ impl RateLimiter {
     /// # Panics
     ///
     /// If either is zero, if `limit` is above [`Semaphore::MAX_PERMITS`], if an
-    /// [`Instant`] cannot hold the end of the window, and outside of a Tokio runtime.
+    /// [`Instant`] cannot hold the end of the window, and outside a Tokio runtime.
     pub fn new(limit: usize, window: Duration) -> Self {
         assert!(limit > 0, "a limit of zero lets nothing through");
         assert!(!window.is_zero(), "a window of zero is no limit");

@@ -42,7 +42,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 ///
 /// # Panics
 ///
-/// Outside of a Tokio runtime.
+/// Outside a Tokio runtime.
 pub fn bind(addresses: &[SocketAddr], reuse_port: bool) -> io::Result<Vec<TcpSocket>> {
     let sockets = addresses.iter().map(|&address| {
         let socket = match address {

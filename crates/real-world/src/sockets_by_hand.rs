@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 ///
-/// `AddrInUse` if another socket listens there. Without `reuse` also if a connection of
+/// `AddrInUse` if another socket listens there. Without `reuse` even if a connection of
 /// the previous listener ended less than a minute ago.
 pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
     let socket = match address {

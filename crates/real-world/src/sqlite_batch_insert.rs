@@ -108,7 +108,7 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
     ///
     /// # Panics
     ///
-    /// If `max_rows` is 0 or more than `Semaphore::MAX_PERMITS`, and outside of a Tokio
+    /// If `max_rows` is 0 or more than `Semaphore::MAX_PERMITS`, and outside a Tokio
     /// runtime.
     pub fn start(
         db: Arc<Mutex<Connection>>,

@@ -1,14 +1,14 @@
 //! TCP proxy: forward connections to a server, with an idle limit for both directions.
 //!
-//! `copy_bidirectional` copies both ways at once. When one side ends, it ends the other
-//! side's stream too and goes on with the answer: it passes on a half-close. The server
-//! sees the proxy's address, not the client's.
+//! `copy_bidirectional` copies both ways at the same time. When one side ends, it ends
+//! the other side's stream too and goes on with the answer: it passes on a half-close.
+//! The server sees the proxy's address, not the client's.
 //!
 //! Bounds: `Limits`, and two sockets and 16 KiB for each connection. A peer that sends a
 //! byte now and then keeps its permit.
 //!
 //! Trap: an idle limit on each read cuts off a long download: its client sends nothing.
-//! Each byte written in either direction has to start the limit anew, as in `forward`.
+//! Each byte written in either direction has to start the limit again, as in `forward`.
 //!
 //! Trap: a dropped `TcpStream` ends the stream as if all were sent: half a file looks
 //! complete. Here a connection that is cut off is reset, by `set_zero_linger`.
@@ -41,7 +41,7 @@ pub struct Limits {
     pub connect: Duration,
     /// How long no byte may move in either direction.
     pub idle: Duration,
-    /// How long connections may go on after the stop.
+    /// How long connections may continue after the stop.
     pub drain: Duration,
 }
 
@@ -60,7 +60,7 @@ pub enum Failure {
 /// each time, until the token is cancelled. Then lets the connections end, resets those
 /// that take too long, and returns their number.
 ///
-/// Dropping the future resets all connections at once.
+/// Dropping the future resets all connections immediately.
 pub async fn serve(
     listener: TcpListener,
     upstream: String,

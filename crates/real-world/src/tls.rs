@@ -177,7 +177,7 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Calls the handler with each connection, in a task of its own, until the token is
+/// Calls the handler with each connection, in its own task, until the token is
 /// cancelled. Then gives the connections time to end, and returns how many it cut off.
 ///
 /// A handshake that fails does not affect other clients. Dropping the future closes all

@@ -112,7 +112,7 @@ where
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime, if it starts a load.
+    /// Outside a Tokio runtime, if it starts a load.
     pub async fn get_or_load(
         &self,
         key: K,

@@ -176,7 +176,7 @@ pub mod unix {
     }
 
     /// Sends each client a text, until the token is cancelled. Dropping the future closes
-    /// all connections at once.
+    /// all connections immediately.
     pub async fn serve(
         listener: Listener,
         text: &'static str,

@@ -75,7 +75,7 @@ where
     ///
     /// # Panics
     ///
-    /// If `max_visits` is 0, and outside of a Tokio runtime.
+    /// If `max_visits` is 0, and outside a Tokio runtime.
     pub fn new<F>(
         first: Vec<Url>,
         limits: Limits,

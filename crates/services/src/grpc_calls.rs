@@ -8,7 +8,7 @@
 //! Bounds: `MOST` for a call, and 4 MiB for a message that is received.
 //!
 //! Trap: the timeout of a request ends when the response begins. A stream that starts in
-//! time may then last for ever. Wrap the stream: `Deadline::stream`.
+//! time may then last forever. Wrap the stream: `Deadline::stream`.
 //!
 //! Trap: a call that tonic ends at its deadline has the code `Cancelled` and the message
 //! "Timeout expired". Other languages say DEADLINE_EXCEEDED, as `Deadline::call` does.
@@ -150,7 +150,7 @@ pub fn endpoint(uri: String, silence: Duration) -> Result<Endpoint, Error> {
 /// that `silence`, and its handlers are dropped. A call ends after [`MOST`], even if its
 /// message never comes: a [`Deadline`] begins with the handler.
 ///
-/// More than `calls` at once of one connection wait in their client. Not with
+/// More than `calls` concurrent calls of one connection wait in their client. Not with
 /// `concurrency_limit_per_connection`, where their time begins when it is their turn.
 pub fn server(silence: Duration, calls: u32) -> Server {
     Server::builder()

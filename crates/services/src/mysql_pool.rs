@@ -6,11 +6,12 @@
 //!
 //! Bounds: `Limits`. A list is as long as the result: write a `LIMIT`, or take a stream.
 //!
-//! Trap: `get_conn` waits for ever if all connections are in use, or if the server does
+//! Trap: `get_conn` waits forever if all connections are in use, or if the server does
 //! not answer. Put a timeout around it, and around the whole of your work.
 //!
-//! Trap: a query that is dropped goes on at the server. The pool closes its connection,
-//! but only the server's own limit, here `max_statement_time`, ends the query.
+//! Trap: a query that is dropped keeps running at the server. The pool closes its
+//! connection, but only the server's own limit, here `max_statement_time`, ends the
+//! query.
 //!
 //! See also: `connection_pool`, `sqlite_pool`, `sqlite_fetchall`.
 //!
@@ -27,7 +28,7 @@ use tokio::time::timeout;
 /// What the pool allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many connections are open at once. At least 1.
+    /// How many connections are open at the same time. At least 1.
     pub connections: usize,
     /// How long a caller waits for a connection.
     pub acquire: Duration,

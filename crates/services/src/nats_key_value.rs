@@ -7,7 +7,7 @@
 //! Bounds: one value for each follower. A value has 64 KiB at most, with its headers, and
 //! a bucket 64 MiB.
 //!
-//! Trap: a watcher may end or fail, and its loop with it. The program then runs on with
+//! Trap: a watcher may end or fail, and its loop with it. The program then continues with
 //! old settings. Watch again, as `follow` does: it first gets the value of now.
 //!
 //! Trap: `put` after `entry` overwrites what another process wrote meanwhile. `update`

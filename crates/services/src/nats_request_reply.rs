@@ -34,7 +34,7 @@ const ERROR: &str = "Nats-Service-Error";
 /// What one instance of a service allows.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many handlers run at once. At least 1.
+    /// How many handlers run at the same time. At least 1.
     pub handlers: usize,
     /// How long a handler may run. After that its caller is told "timed out".
     pub runtime: Duration,

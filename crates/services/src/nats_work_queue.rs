@@ -139,7 +139,7 @@ impl WorkQueue {
     }
 
     /// Runs one job after the other until `stop` is cancelled; then finishes its job.
-    /// Call it once for each job that this process may run at once.
+    /// Call it once for each job that this process may run at the same time.
     ///
     /// `handler` runs in a task. If it fails, panics or takes too long, the attempt
     /// fails. `report` is told of each failure. Dropping `work` aborts its job, which

@@ -22,9 +22,10 @@ use deadpool_postgres::{Client, GenericClient};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// `due` is when a waiting job may be claimed, or when a running job's lease expires. It
-/// is NULL for done and dead jobs. The batch is one transaction. Without the lock, of
-/// programs that start at once some fail: "duplicate key value". Any number serves.
+/// `due` is when a waiting job may be claimed, or when a running job's lease expires.
+/// It is NULL for done and dead jobs. The batch is one transaction. Without the lock,
+/// of programs that start at the same moment some fail: "duplicate key value". Any
+/// number serves.
 const SCHEMA: &str = "
     SELECT pg_advisory_xact_lock(1246908244);
     CREATE TABLE IF NOT EXISTS jobs (
@@ -75,7 +76,7 @@ const CHANGE: &str = "
 
 /// The settings of a queue. The methods take a client or a transaction of
 /// `deadpool-postgres`, which keeps prepared statements. `tokio-postgres` prepares each
-/// text anew: one more round trip, and one more plan.
+/// text again: one more round trip, and one more plan.
 #[derive(Clone, Copy, Debug)]
 pub struct JobQueue {
     /// How long a claim holds, unless it is extended.

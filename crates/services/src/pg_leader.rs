@@ -11,7 +11,7 @@
 //! term has a number. `check` it in the transaction that writes.
 //!
 //! Trap: the lock of a pooled connection is not released when that goes back to the pool.
-//! On the same connection the lock is granted again, and counted. Use one of its own.
+//! On the same connection the lock is granted again, and counted. Use a separate one.
 //!
 //! See also: `lease`, `pg_transaction`.
 //!
@@ -24,7 +24,8 @@ use tokio::select;
 use tokio::time::{error::Elapsed, sleep, timeout};
 use tokio_postgres::{Client, Config, GenericClient, NoTls};
 
-/// Without the lock, of programs that start at once some fail: "duplicate key value".
+/// Without the lock, of programs that start at the same moment some fail: "duplicate
+/// key value".
 const SCHEMA: &str = "
     SELECT pg_advisory_xact_lock(1246908245);
     CREATE TABLE IF NOT EXISTS leaders (name TEXT PRIMARY KEY, term BIGINT NOT NULL)";

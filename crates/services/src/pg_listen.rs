@@ -1,4 +1,4 @@
-//! Hear of changes with LISTEN and NOTIFY, also after the connection was lost.
+//! Hear of changes with LISTEN and NOTIFY, even after the connection was lost.
 //!
 //! A `NOTIFY` reaches the listeners when its transaction is committed. PostgreSQL keeps
 //! nothing for a listener that is away. So `Resync` comes after each connect: read the
@@ -8,7 +8,7 @@
 //! Bounds: the channel's capacity, and `timeout` for each answer. Connects without end. A
 //! channel's name has 63 bytes, and the text of a notification 7999.
 //!
-//! Trap: a listener only reads. If the server's machine vanishes, it waits for ever, and
+//! Trap: a listener only reads. If the server's machine vanishes, it waits forever, and
 //! no error comes. Ask the server for something now and then, with a timeout.
 //!
 //! Trap: of equal notifications in one transaction, one is sent. Do not count them.

@@ -10,7 +10,7 @@
 //! Trap: An `ALTER TABLE` waits for the longest transaction that uses the table. Every
 //! later query waits behind it. Set a `lock_timeout`, and try again.
 //!
-//! Trap: The old release runs for minutes beside the new schema. First add what the new
+//! Trap: The old release runs for minutes with the new schema. First add what the new
 //! release needs. Drop what only the old one used in a later release.
 //!
 //! In production: `refinery` reads migrations from files. Set `lock_timeout` there, too.

@@ -23,7 +23,8 @@ use std::time::Duration;
 use tokio::time::{error::Elapsed, timeout};
 use tokio_postgres::{Client, Error, IsolationLevel, Transaction};
 
-/// Without the lock, of programs that start at once some fail: "duplicate key value".
+/// Without the lock, of programs that start at the same moment some fail: "duplicate
+/// key value".
 const SCHEMA: &str = "
     SELECT pg_advisory_xact_lock(1246908246);
     CREATE TABLE IF NOT EXISTS outbox (

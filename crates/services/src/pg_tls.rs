@@ -10,7 +10,7 @@
 //! Trap: the default is `sslmode=prefer`. With `NoTls`, or if a server says it has no
 //! TLS, the password and all data are sent in plain text. Set `SslMode::Require`.
 //!
-//! Trap: a cancellation is a connection of its own. `cancel_query(NoTls)` fails with "no
+//! Trap: a cancellation needs its own connection. `cancel_query(NoTls)` fails with "no
 //! TLS implementation configured", or sends its key in plain text where TLS is preferred.
 //!
 //! See also: `tls`, `pg_pool`.

@@ -3,7 +3,7 @@
 //! `SERIALIZABLE` lets transactions run concurrently, and fails one of two that conflict.
 //! Its reads are out of date as well, so all of it is run again, as one function. A
 //! dropped transaction is rolled back, as by `async with`. A nested one is a savepoint:
-//! the outer one goes on after its rollback.
+//! the outer one continues after its rollback.
 //!
 //! Bounds: `attempts`. unbounded: the time of each, unless the server has a limit.
 //!

@@ -3,7 +3,7 @@
 //! The table is that of `pg_job_queue`. A worker extends its lease while it works, and
 //! completes the job in the transaction that writes the result. LISTEN wakes an idle
 //! worker. If a notification is lost, `poll` finds the job. After `stop`, running jobs
-//! are finished. Celery and arq do this in a program of their own; here it is part of
+//! are finished. Celery and arq do this in a separate program; here it is part of
 //! yours.
 //!
 //! Bounds: `concurrency` jobs, and `max_runtime` for each. The pool needs as many

@@ -9,8 +9,8 @@
 //! Trap: a load that began before a change would store the old value. `remove` also
 //! removes the mark, and without its mark a load stores nothing.
 //!
-//! Trap: values that were cached together expire together, and all are loaded at once.
-//! Jitter spreads them.
+//! Trap: values that were cached together expire together, and all are loaded at the
+//! same moment. Jitter spreads them.
 //!
 //! See also: `ttl_cache`, `single_flight`, `redis_lock`.
 //!
@@ -135,7 +135,7 @@ impl RedisCache {
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub async fn get_or_load<E: Send + 'static>(
         &self,
         key: &str,
@@ -155,7 +155,7 @@ impl RedisCache {
         };
         let cache = self.clone();
         let load = tokio::spawn(async move {
-            // In a task of its own: after a panic the mark goes, and others may load.
+            // In its own task: after a panic the mark goes, and others may load.
             let loaded = tokio::spawn(timeout(cache.load_limit, load)).await;
             if let Some(mark) = mark {
                 let value = loaded.as_ref().ok().and_then(|it| it.as_ref().ok());

@@ -127,7 +127,7 @@ impl RedisLock {
     }
 
     /// Waits until the lock is free, and returns a lease. Looks every `poll`. Give it a
-    /// `timeout`: it waits for ever.
+    /// `timeout`: it waits forever.
     ///
     /// # Errors
     ///

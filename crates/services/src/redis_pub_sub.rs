@@ -9,8 +9,8 @@
 //! Trap: the stream of a `PubSub` ends with its connection, without an error. If the
 //! server's machine vanishes, it neither ends nor has messages: send a ping.
 //!
-//! Trap: a `PubSub` keeps unread messages without a limit. Read each at once, and let the
-//! slow part of the program wait behind a bounded channel.
+//! Trap: a `PubSub` keeps unread messages without a limit. Read each immediately, and
+//! let the slow part of the program wait behind a bounded channel.
 //!
 //! See also: `redis_streams`, `broadcast`.
 //!
@@ -53,11 +53,11 @@ pub struct Limits {
 ///
 /// # Errors
 ///
-/// If the first attempt fails. After an outage it tries again for ever.
+/// If the first attempt fails. After an outage it tries again forever.
 ///
 /// # Panics
 ///
-/// If the capacity is 0, or outside of a Tokio runtime.
+/// If the capacity is 0, or outside a Tokio runtime.
 pub async fn subscribe(
     client: Client,
     channel: &str,

@@ -7,7 +7,7 @@
 //! Bounds: a call takes at most `limit`. A key expires when its bucket is full.
 //!
 //! Trap: `INCR` and then `EXPIRE` are two commands. A process that is killed between them
-//! leaves a counter without an expiry, and its user is refused for ever.
+//! leaves a counter without an expiry, and its user is refused forever.
 //!
 //! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
 //! Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.

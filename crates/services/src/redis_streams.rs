@@ -8,10 +8,10 @@
 //! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
 //!
 //! Trap: a blocking read blocks all calls that share its connection. A response timeout
-//! shorter than `BLOCK` ends it. Each worker has a connection of its own here.
+//! shorter than `BLOCK` ends it. Each worker has its own connection here.
 //!
 //! Trap: with `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
-//! time, ten busy workers hide the job of a dead one. Go on at the returned cursor.
+//! time, ten busy workers hide the job of a dead one. Continue at the returned cursor.
 //!
 //! See also: `job_queue`, `job_workers`, `redis_pub_sub`.
 //!
@@ -157,7 +157,7 @@ pub struct Worker {
     queue: Queue,
     name: String,
     block: Duration,
-    /// Where to go on with the search for jobs of dead workers.
+    /// Where to continue the search for jobs of dead workers.
     cursor: String,
 }
 
@@ -202,7 +202,7 @@ impl Worker {
         }
         let options = StreamReadOptions::default();
         let options = options.group(group, &self.name).count(1);
-        // 0 would block for ever.
+        // 0 would block forever.
         let options = options.block(millis(self.block).max(1));
         let (keys, new) = ([stream], [">"]);
         let reading = redis.xread_options(&keys, &new, &options);

@@ -50,7 +50,7 @@ pub async fn run() -> Result<(), JoinError> {
     let (jobs, mut results) = worker_pool(2, 1, fetch);
     let mut pages = vec![("/a", 550), ("/0", 150), ("/b", 200), ("/missing", 250)];
     pages.extend([("/c", 200), ("/d", 200)]);
-    // In a task of its own, as it waits for room while the results are read.
+    // In its own task, as it waits for room while the results are read.
     let submitting = tokio::spawn(submit_all(jobs, pages));
     report_all(&mut results).await;
     submitting.await?;

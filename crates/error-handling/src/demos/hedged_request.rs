@@ -54,7 +54,7 @@ impl Prices {
     }
 }
 
-/// Asks a server to charge a card. It does so in a task of its own, as servers do.
+/// Asks a server to charge a card. It does so in its own task, as servers do.
 async fn charge(
     servers: &TaskTracker,
     host: &'static str,

@@ -38,7 +38,7 @@ async fn fetch(page: u32, attempt: u32) -> Result<String, FetchError> {
     }
 }
 
-/// Fetches each page with a timeout of its own.
+/// Fetches each page with its own timeout.
 async fn fetch_in_time(page: u32, attempt: u32) -> Result<String, FetchError> {
     timeout(Duration::from_millis(200), fetch(page, attempt)).await?
 }

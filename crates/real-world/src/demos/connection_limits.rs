@@ -82,7 +82,7 @@ const LONG: usize = 2 << 20;
 fn client() -> reqwest::Result<Client> {
     // In an example the server is on this machine, which no proxy would reach.
     let builder = Client::builder().no_proxy();
-    // Without one, a server that stalls would keep its permits for ever.
+    // Without one, a server that stalls would keep its permits forever.
     builder.timeout(Duration::from_secs(5)).build()
 }
 

@@ -1,4 +1,4 @@
-//! Programs that are slow, deaf, loud or missing, and one that has a child of its own.
+//! Programs that are slow, deaf, loud or missing, and one that has its own child.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -14,7 +14,7 @@ use crate::redis_pub_sub::{Event, Limits, subscribe};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Lets the subscriber in, under a name of its own.
+/// Lets the subscriber in, under its own name.
 async fn admit(redis: &mut MultiplexedConnection, user: &str) -> Result<(), Failure> {
     let mut rules = redis::cmd("ACL");
     rules
