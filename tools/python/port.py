@@ -48,7 +48,7 @@ WORDS_OF_CRATES = {
 # In the order in which a port is built: what others need comes first.
 BUILT = (
     "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
-    "real-world", "best-practices",
+    "real-world", "best-practices", "interop",
 )  # fmt: skip
 # Kinds of programs, what tells them, and the page to build each on.
 PROGRAMS = (

@@ -85,8 +85,11 @@ class Tables:
         crates = (tests | manifest["dependencies"]).items()
         own = {crate for crate, of in self.versions.items() if "path" in of}
         self.dependencies[section] = {crate: of for crate, of in crates if crate not in own}
-        main = (ROOT / member / "src/main.rs").read_text(encoding="utf-8")
-        for name in re.findall(r"^mod (\w+);$", main, re.M):
+        # Modules for Python answer no name of asyncio, though their headers have names.
+        root = ROOT / member / "src/lib.rs"
+        names_count = not root.exists()
+        root = ROOT / member / "src/main.rs" if names_count else root
+        for name in re.findall(r"^mod (\w+);$", root.read_text(encoding="utf-8"), re.M):
             path, id, lines = ROOT / member / f"src/{name}.rs", f"{section}/{name}", []
             if not path.exists():
                 continue
@@ -96,7 +99,7 @@ class Tables:
                         break
                     lines.append(line[3:].strip())
             for line in lines:
-                if line.startswith("asyncio: "):
+                if names_count and line.startswith("asyncio: "):
                     for at, key in enumerate(keys := line[9:].split(", ")):
                         # `Queue.put` behind `Queue` is no further from the subject.
                         owner = re.sub(r"\.\w+$", "", key)

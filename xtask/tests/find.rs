@@ -135,6 +135,26 @@ fn a_bare_name_is_answered_by_its_row() {
 }
 
 #[test]
+fn rust_in_a_python_program_is_found() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    for query in [
+        "PyO3",
+        "maturin",
+        "call Rust from Python",
+        "speed up asyncio",
+        "Event loop is closed",
+        "no running event loop with Rust",
+        "exit code 139",
+        "Process finished with exit code 134 (interrupted by signal 6: SIGABRT)",
+    ] {
+        let found = ids(&index, query, 5);
+        let is_right = found.iter().any(|id| id.starts_with("interop/"));
+        assert!(is_right, "{query}: {found:?}");
+    }
+}
+
+#[test]
 fn the_number_of_a_trap_leads_to_its_example() {
     let workspace = Workspace::open().expect("the workspace opens");
     let index = Index::of(&workspace).expect("the tables can be read");

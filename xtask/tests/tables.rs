@@ -331,3 +331,34 @@ fn the_readme_shows_what_is_so() {
     let message = "the README shows both programs and a run, and names examples";
     assert_eq!((shown, code.len(), named > 2), (2, 0, true), "{message}");
 }
+
+/// Modules for Python are read and copied by name. Their package checks them, not xtask.
+#[test]
+fn a_module_is_copied_as_a_project_of_maturin() {
+    let workspace = workspace();
+    let id = |name| workspace.example(name).expect("an example").id();
+    assert_eq!(id("async_function"), "interop/async_function");
+    assert_eq!(id("cpu_bound"), "best-practices/cpu_bound");
+    for filter in ["interop", "interop/cancel"] {
+        let refused = workspace.selected(filter).expect_err("no check of it");
+        assert!(
+            refused.to_string().starts_with("`cargo test -p interop`"),
+            "{refused}"
+        );
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("module");
+    let _ = fs::remove_dir_all(&dir);
+    let example = workspace.example("interop/cancel").expect("an example");
+    let said = reading::copy::copy(&workspace, example, None, &dir).expect("a copy");
+    assert!(
+        said.ends_with("maturin develop && python main.py\n"),
+        "{said}"
+    );
+    let read = |file: &str| fs::read_to_string(dir.join(file)).expect(file);
+    assert_eq!(read("src/lib.rs"), "mod cancel;\nmod runtime_at_exit;\n");
+    assert!(read("Cargo.toml").contains("name = \"cancel_rs\"\ncrate-type"));
+    assert!(read("test_main.py").contains("\nimport cancel_rs"));
+    assert!(read("pyproject.toml").contains("\nname = \"cancel\"\n"));
+    assert!(read("main.py").contains("from cancel_rs import"));
+    assert!(read("src/runtime_at_exit.rs").starts_with("//! End Tokio"));
+}

@@ -168,7 +168,7 @@ impl<'a> ByName<'a> {
 impl<'a> ByQuestion<'a> {
     /// Returns the questions by the sections of their best answers.
     fn sections(&self) -> Vec<(&'a str, Vec<&'a Question>)> {
-        let sections = self.0.workspace.sections.iter().map(|section| {
+        let sections = self.0.workspace.read_sections().map(|section| {
             let questions = self.0.questions.iter().filter(|question| {
                 let best = question.examples.first().and_then(|it| it.split_once('/'));
                 best.is_some_and(|(name, _)| name == section.name)

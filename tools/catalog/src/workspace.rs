@@ -30,6 +30,9 @@ pub struct Workspace {
     /// Sections outside of `crates`, which nobody reads or pastes: they are only checked, by
     /// name.
     pub probes: Vec<Section>,
+    /// A section whose examples are modules for Python, in one library. They are read, copied
+    /// and named as `interop/cancel`; their package's own tests check them.
+    pub modules: Vec<Section>,
 }
 
 /// A binary crate that holds examples.
@@ -72,21 +75,32 @@ impl Workspace {
     /// As [`open`](Self::open).
     pub fn of(metadata: Metadata, command: &'static str) -> Result<Self> {
         let root = metadata.workspace_root.clone().into_std_path_buf();
-        let (mut sections, mut probes) = (Vec::new(), Vec::new());
+        let (mut sections, mut probes, mut modules) =
+            (Vec::new(), Vec::new(), Vec::new());
         for package in metadata.workspace_packages() {
             let uses_harness = package.dependencies.iter().any(|dep| dep.name == HARNESS);
-            if !uses_harness || !package.targets.iter().any(Target::is_bin) {
+            let is_section = uses_harness && package.targets.iter().any(Target::is_bin);
+            let is_of_modules = package.targets.iter().any(Target::is_cdylib);
+            if !is_section && !is_of_modules {
                 continue;
             }
             let manifest = package.manifest_path.as_std_path();
             let dir = manifest.parent().context("a manifest is in a folder")?;
             let name = package.name.to_string();
-            let main = dir.join("src/main.rs");
-            let listed = listed(&read(&main)?);
+            let root = if is_of_modules {
+                "src/lib.rs"
+            } else {
+                "src/main.rs"
+            };
+            let listed = listed(&read(&dir.join(root))?);
             let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
             let is_read = dir.parent().is_some_and(|it| it.ends_with("crates"));
-            let sections = if is_read { &mut sections } else { &mut probes };
-            sections.push(Section {
+            let kind = match (is_of_modules, is_read) {
+                (true, _) => &mut modules,
+                (false, true) => &mut sections,
+                (false, false) => &mut probes,
+            };
+            kind.push(Section {
                 examples: examples.collect::<Result<_>>()?,
                 description: package.description.clone().unwrap_or_default(),
                 dir: dir.to_owned(),
@@ -118,10 +132,16 @@ impl Workspace {
             command,
             sections,
             probes,
+            modules,
         })
     }
 
-    /// Every example that readers read, section by section.
+    /// Every section that readers read.
+    pub fn read_sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().chain(&self.modules)
+    }
+
+    /// Every example of the sections, section by section.
     pub fn examples(&self) -> impl Iterator<Item = &Example> {
         self.sections.iter().flat_map(|section| &section.examples)
     }
@@ -130,12 +150,18 @@ impl Workspace {
     /// matter.
     fn named(&self, name: &str) -> Vec<&Example> {
         let name = name.to_lowercase();
-        let probes = self.probes.iter().flat_map(|section| &section.examples);
-        let probes = probes.filter(|probe| probe.id() == name);
-        self.examples()
+        let others = self.probes.iter().chain(&self.modules);
+        let others = others.flat_map(|section| &section.examples);
+        let named: Vec<&Example> = self
+            .examples()
             .filter(|example| example.id() == name || example.name == name)
-            .chain(probes)
-            .collect()
+            .chain(others.filter(|other| other.id() == name))
+            .collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let modules = self.modules.iter().flat_map(|section| &section.examples);
+        modules.filter(|module| module.name == name).collect()
     }
 
     /// The example with this name, with or without its section's, or else every example
@@ -143,6 +169,12 @@ impl Workspace {
     /// there are none: a [`WrongCall`] with the nearest name.
     pub fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
         let mut found = self.named(filter);
+        let mut modules = self.modules.iter();
+        if let [found] = found[..]
+            && modules.any(|it| it.name == found.section)
+        {
+            refuse!("`cargo test -p {}` checks `{}`", found.section, found.id());
+        }
         if found.is_empty() {
             let part = filter.to_lowercase();
             found.extend(
@@ -165,6 +197,9 @@ impl Workspace {
         if let Ok(section) = self.section(filter)
             && !section.is_default
         {
+            if let Some(module) = self.modules.iter().find(|it| it.name == section.name) {
+                refuse!("`cargo test -p {}` checks its examples", module.name);
+            }
             return Ok(section.examples.iter().collect());
         }
         let mut found = self.matching(filter)?;
@@ -211,10 +246,10 @@ impl Workspace {
     /// The section of this name, or a [`WrongCall`] with the names that there are.
     pub fn section(&self, name: &str) -> Result<&Section> {
         let lower = name.to_lowercase();
-        let mut sections = self.sections.iter().chain(&self.probes);
+        let mut sections = self.read_sections().chain(&self.probes);
         let found = sections.find(|section| section.name == lower);
         found.ok_or_else(|| {
-            let names = self.sections.iter().map(|section| section.name.as_str());
+            let names = self.read_sections().map(|section| section.name.as_str());
             let names = names.collect::<Vec<&str>>().join(", ");
             WrongCall(format!("no section `{name}`; there are: {names}")).into()
         })
@@ -228,7 +263,8 @@ impl Workspace {
             let id = found.id();
             return WrongCall(format!("{what} `{wrong}`; did you mean `{id}`?"));
         }
-        let ids: Vec<String> = self.examples().map(Example::id).collect();
+        let examples = self.read_sections().flat_map(|section| &section.examples);
+        let ids: Vec<String> = examples.map(Example::id).collect();
         let names = self.examples().map(|example| example.name.as_str());
         let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
         WrongCall(match near.map(|near| self.named(near)[0].id()) {

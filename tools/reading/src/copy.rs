@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use catalog::files::{make_folder, read};
-use catalog::workspace::{Example, Workspace};
+use catalog::workspace::{Example, Section, Workspace};
 use catalog::{dependencies, refuse};
 
 /// A file of a project: its path and its text.
@@ -13,7 +13,8 @@ pub type File = (String, String);
 
 /// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged but for
 /// what only checks read, and depends on the crates that the file uses. With a second example,
-/// the files are modules. Returns what to tell the user.
+/// the files are modules. A module of Python becomes a project of maturin. Returns what to
+/// tell the user.
 ///
 /// # Errors
 ///
@@ -26,19 +27,65 @@ pub fn copy(
     with: Option<&Example>,
     dir: &Path,
 ) -> Result<String> {
-    let files = match with {
-        None => project(workspace, example)?,
-        Some(with) => joined(workspace, example, with)?,
+    let mut modules = workspace.modules.iter();
+    let section = modules.find(|section| section.name == example.section);
+    let files = match (with, section) {
+        (Some(with), _) => joined(workspace, example, with)?,
+        (None, Some(section)) => module(workspace, section, example)?,
+        (None, None) => project(workspace, example)?,
     };
+    let run = if section.is_some() { VENV } else { "cargo run" };
     make_folder(dir, &files)?;
     let made = files
         .iter()
         .map(|(path, _)| format!("made {}\n", dir.join(path).display()));
     let made: String = made.collect();
     Ok(format!(
-        "{made}Now:\n    cd {}\n    cargo run\n",
+        "{made}Now:\n    cd {}\n    {run}\n",
         quoted(&dir.display().to_string())
     ))
+}
+
+/// What builds a module of Python and runs its program.
+const VENV: &str = "python3 -m venv .venv && . .venv/bin/activate
+    pip install maturin
+    maturin develop && python main.py";
+
+/// The files of a project of maturin: the module, the runtime that it uses, the program, and
+/// the test of both.
+fn module(
+    workspace: &Workspace,
+    section: &Section,
+    example: &Example,
+) -> Result<Vec<File>> {
+    let (name, source) = (&example.name, example.pasted()?);
+    let (mut files, mut root) = (Vec::new(), String::new());
+    for part in &section.examples {
+        let is_used = source.contains(&format!("crate::{}::", part.name));
+        if is_used || part.name == *name {
+            root += &format!("mod {};\n", part.name);
+            files.push((format!("src/{}.rs", part.name), part.pasted()?));
+        }
+    }
+    let sources: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
+    let library = format!(
+        "[lib]\nname = \"{name}_rs\"\ncrate-type = [\"cdylib\"]\n\n[dependencies]"
+    );
+    let manifest = manifest(workspace, example, &sources)?;
+    let manifest = manifest.replace("[dependencies]", &library);
+    let template = |file| read(&section.dir.join("copy").join(file));
+    let own = |text: String| text.replace("NAME", name);
+    files.extend([
+        ("src/lib.rs".to_owned(), root),
+        ("Cargo.toml".to_owned(), manifest),
+        (
+            "pyproject.toml".to_owned(),
+            own(template("pyproject.toml")?),
+        ),
+        ("main.py".to_owned(), read(&example.twin)?),
+        ("test_main.py".to_owned(), own(template("test_main.py")?)),
+    ]);
+    Ok(files)
 }
 
 /// Returns the path as a shell reads it as one word.

@@ -21,10 +21,12 @@ impl<'a> Index<'a> {
     ///
     /// When a table or a program cannot be read.
     pub fn of(workspace: &'a Workspace) -> Result<Self> {
-        let examples = workspace.examples();
-        let places = examples.enumerate().map(|(at, example)| (example.id(), at));
+        let examples = workspace.read_sections().flat_map(|it| &it.examples);
+        let examples: Vec<&Example> = examples.collect();
+        let places = examples.iter().enumerate();
+        let places = places.map(|(at, example)| (example.id(), at));
         let mut index = Self {
-            examples: workspace.examples().collect(),
+            examples: examples.clone(),
             places: places.collect(),
             entries: Vec::new(),
             fields: BTreeMap::new(),
@@ -33,7 +35,7 @@ impl<'a> Index<'a> {
             spread: HashMap::new(),
             crates: HashMap::new(),
         };
-        for (at, example) in workspace.examples().enumerate() {
+        for (at, example) in examples.into_iter().enumerate() {
             index.add_example(at, example);
         }
         for (_, row) in rows::<Crate>(&workspace.root)? {
