@@ -23,7 +23,8 @@ except ImportError:
                 await asyncio.sleep(0.05)
                 self.list.append(how)
 
-            await asyncio.shield(asyncio.create_task(end("rollback" if kind else "commit")))
+            ending = end("rollback" if kind else "commit")
+            await asyncio.shield(asyncio.create_task(ending))
             return False
 
 

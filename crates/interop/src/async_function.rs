@@ -1,16 +1,17 @@
 //! Await a Rust function from asyncio; its errors become exceptions.
 //!
-//! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`. The work
-//! starts at the call, as with a task, not at the await. `impl From<Failure> for PyErr` says
-//! which exception each error becomes, so the body uses `?` as usual.
+//! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`. The
+//! work starts at the call, as with a task, not at the await. `impl From<Failure> for
+//! PyErr` decides which exception each error becomes, so the body uses `?` as usual.
 //!
 //! Bounds: Unbounded: each call is a task of Tokio.
 //!
-//! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a future:
-//! "a coroutine was expected, got <Future". Await it in an `async def`, as `fetch_one` does.
+//! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a
+//! future: "a coroutine was expected, got <Future". Await it in an `async def`, as
+//! `fetch_one` does.
 //!
-//! Trap: called before the loop runs, as in `asyncio.run(fetch("a", 1))`, the function fails
-//! with "no running event loop". A thread of `asyncio.to_thread` has none either.
+//! Trap: A call before the loop runs, as in `asyncio.run(fetch("a", 1))`, fails with "no
+//! running event loop". So does a call in a thread of `asyncio.to_thread`.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!

@@ -1,21 +1,22 @@
 //! Read a Rust stream with `async for`, and a Python async generator from Rust.
 //!
-//! `Rows` is a class with `__aiter__`, `__anext__` and `aclose`. A task fills a bounded channel,
-//! so it is at most `ahead` rows ahead of its reader. `total` awaits `__anext__` of a generator
-//! and calls `aclose` in any case, as `aclosing` does.
+//! `Rows` is a class with `__aiter__`, `__anext__` and `aclose`. A task fills a bounded
+//! channel, so it is at most `ahead` rows ahead of its reader. `total` awaits `__anext__`
+//! of a generator, and calls `aclose` even after an error, as `aclosing` does.
 //!
 //! Bounds: `ahead` rows per stream.
 //!
-//! Trap: each row is one crossing, of about 100 microseconds. Yield batches of rows if there
-//! are thousands.
+//! Trap: Each row is one crossing, of about 100 microseconds. Yield batches of rows if
+//! there are thousands.
 //!
-//! Trap: a loop that breaks does not call `aclose`. Then the task waits at the full channel
-//! until Python drops the object. Use `contextlib.aclosing`.
+//! Trap: A loop that breaks does not call `aclose`. Then the task waits at the full
+//! channel until Python drops the object. Use `contextlib.aclosing`.
 //!
 //! See also: `queue_between`, `call_python`.
 //!
 //! asyncio: asyncio.Queue
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +38,8 @@ struct Rows {
 #[pymethods]
 impl Rows {
     #[new]
-    fn new(py: Python<'_>, count: u64, ahead: usize) -> PyResult<Self> {
-        let (sender, receiver) = mpsc::channel(ahead);
+    fn new(py: Python<'_>, count: u64, ahead: NonZero<u16>) -> PyResult<Self> {
+        let (sender, receiver) = mpsc::channel(ahead.get().into());
         handle(py)?.spawn(async move {
             for row in 0..count {
                 sleep(Duration::from_millis(10)).await;
@@ -104,7 +105,7 @@ async fn add_up(rows: &Py<PyAny>, most: u64, locals: &TaskLocals) -> PyResult<u6
     Ok(sum)
 }
 
-/// Adds up what an async generator yields until the sum is `most`, and closes the generator.
+/// Adds up what an async generator yields until the sum is `most`, and closes it.
 #[pyfunction]
 fn total(py: Python<'_>, rows: Py<PyAny>, most: u64) -> PyResult<Bound<'_, PyAny>> {
     let locals = get_current_locals(py)?;

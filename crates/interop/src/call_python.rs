@@ -1,17 +1,17 @@
 //! Await a Python coroutine from Rust: a retry in Rust around a function in Python.
 //!
 //! `into_future_with_locals` schedules the coroutine on the event loop, with the context
-//! variables of the caller. Rust awaits its result as a future. Rust is attached only while it
-//! makes the coroutine; the body runs on the event loop's thread. An exception arrives as a
-//! `PyErr` with its traceback.
+//! variables of the caller. Rust awaits its result as a future. Rust is attached only
+//! while it makes the coroutine; the body runs on the event loop's thread. An exception
+//! arrives as a `PyErr` with its traceback.
 //!
 //! Bounds: `times` calls. The delay grows by 10 ms with each call.
 //!
-//! Trap: dropping the future does not cancel the coroutine. After a timeout in Rust the
+//! Trap: Dropping the future does not cancel the coroutine. After a timeout in Rust the
 //! coroutine keeps running. Put the timeout into Python, as `asyncio.timeout`.
 //!
-//! Trap: take the locals before the first await. In a task of Tokio there is "no running event
-//! loop".
+//! Trap: A task of Tokio has "no running event loop". Take the locals before the first
+//! await.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

@@ -1,15 +1,16 @@
 //! Cancel Rust from asyncio: the awaited future is dropped, a spawned task keeps running.
 //!
-//! `task.cancel()` and `asyncio.timeout` cancel the `asyncio.Future` of the call. Rust learns
-//! of it on another thread, a moment later, and drops its future at its current await. Clean
-//! up in `Drop`, as `Guard` does. A spawned task is the counterpart of `asyncio.shield`. A
-//! second `cancel` is harmless.
+//! `task.cancel()` and `asyncio.timeout` cancel the `asyncio.Future` of the call. Rust
+//! learns of it on another thread, a moment later, and drops its future at its current
+//! await. Clean up in `Drop`, as `Guard` does. A spawned task is the counterpart of
+//! `asyncio.shield`. A second `cancel` is harmless.
 //!
-//! Trap: dropping a `JoinHandle` does not stop its task. If the work shall end with the
+//! Trap: Dropping a `JoinHandle` does not stop its task. If the work must end with the
 //! await, await it directly, or keep an `AbortOnDropHandle` of `tokio-util`.
 //!
-//! Trap: the cleanup in Rust may still run when the `except` of the caller does. Await a call
-//! of Rust if the caller needs its result.
+//! Trap: The cleanup in Rust may still be running when the caller's `except` runs. If the
+//! caller needs what the cleanup does, await another call that waits for it, as `noted`
+//! does.
 //!
 //! See also: `context_manager`, `shutdown`.
 //!

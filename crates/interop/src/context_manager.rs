@@ -1,14 +1,14 @@
 //! `async with` in Rust: a transaction that commits, or rolls back if its block fails.
 //!
-//! `__aenter__` and `__aexit__` return futures. `__aexit__` gets the exception of the block and
-//! returns False, so that the exception goes on to the caller. Commit and rollback run in a
-//! separate task: a second cancellation ends the wait, not the rollback.
+//! `__aenter__` and `__aexit__` return futures. `__aexit__` gets the exception of the
+//! block and returns False, so the caller gets the exception. Commit and rollback run in
+//! a separate task: a second cancellation ends the wait, not the rollback.
 //!
-//! Trap: without that task, a `cancel` during `__aexit__` drops the rollback at its await. The
-//! transaction stays open.
+//! Trap: Without that task, a `cancel` during `__aexit__` drops the rollback at its
+//! await. The transaction stays open.
 //!
-//! Trap: a rollback that outlives its caller is dropped at the exit of the program. Drain such
-//! tasks first, as `shutdown` does.
+//! Trap: A rollback that outlives its caller is dropped at the exit of the program. Drain
+//! such tasks first, as `shutdown` does.
 //!
 //! See also: `cancel`, `shutdown`.
 //!

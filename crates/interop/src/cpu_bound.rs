@@ -1,19 +1,19 @@
 //! Compute in Rust next to the event loop: on a thread, without the GIL.
 //!
-//! `spawn_blocking` takes the computation to a thread of Tokio that never holds the GIL, so
-//! the event loop and all threads of Python keep running. With `py.detach`, a plain function
-//! does the same in `asyncio.to_thread`. Python's threads share one GIL; processes do not, but
-//! arguments and results are pickled.
+//! `spawn_blocking` takes the computation to a thread of Tokio that never holds the GIL,
+//! so the event loop and all threads of Python keep running. With `py.detach`, a plain
+//! function does the same in `asyncio.to_thread`. Python's threads share one GIL;
+//! processes do not, but arguments and results are pickled.
 //!
-//! Bounds: At most 512 computations at the same time. Limit them to the number of cores, with
-//! a semaphore, if they are many.
+//! Bounds: At most 512 computations at the same time. If there may be more than cores,
+//! limit them with a semaphore.
 //!
-//! Trap: a function that computes while attached stops the event loop, even in
+//! Trap: A function that computes while attached stops the event loop, even in
 //! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in
 //! `py.detach`.
 //!
-//! Trap: a cancelled await does not stop the computation. It also delays the exit, by at most
-//! 2 s.
+//! Trap: A cancelled await does not stop the computation. It also delays the exit, by at
+//! most 2 s.
 //!
 //! See also: `callback`, `runtime_at_exit`.
 //!

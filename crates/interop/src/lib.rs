@@ -1,4 +1,5 @@
-//! The examples. Each is a module of Python; `runtime_at_exit` is the runtime of all of them.
+//! The examples. Each is a module of Python; `runtime_at_exit` is the runtime of all of
+//! them.
 
 // First calls
 mod async_function;

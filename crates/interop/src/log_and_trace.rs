@@ -1,14 +1,15 @@
 //! Log from Rust into Python's `logging`: its levels, filters and handlers decide.
 //!
-//! `pyo3-log` is a logger for the crate `log`. It is installed when Python imports the module,
-//! and passes each record on to the Python logger of the same name. To pass on what libraries
-//! report with `tracing`, switch on the feature `log` of the crate `tracing`.
+//! `pyo3-log` is a logger for the crate `log`. It is installed when Python imports the
+//! module, and passes each record on to the Python logger of the same name. To pass on
+//! what libraries report with `tracing`, switch on the feature `log` of the crate
+//! `tracing`.
 //!
-//! Trap: `pyo3-log` caches the levels of Python's loggers. A level that Python changes later
-//! is seen only after `reset` of the handle that `install` returns.
+//! Trap: `pyo3-log` caches the levels of Python's loggers. If Python changes a level
+//! later, call `reset` on the handle that `install` returns.
 //!
-//! Trap: each record that is not filtered out takes the GIL, on the worker that logs. Keep
-//! `debug` in hot loops behind the filter of the logger.
+//! Trap: Each record that is not filtered out takes the GIL, on the worker that logs. Do
+//! not log in a hot loop, or filter these records out in Rust.
 //!
 //! See also: `callback`.
 //!

@@ -1,20 +1,21 @@
-//! A bounded queue between asyncio and a task of Tokio, with backpressure in each direction.
+//! Pass items between asyncio and a Tokio task by bounded queues, in both directions.
 //!
-//! asyncio awaits `put`, and reads with `async for`. Tokio's channels are bounded, so a slow
-//! reader makes the task wait, and the task makes `put` wait. A `put` that is cancelled while
-//! it waits puts nothing.
+//! asyncio awaits `put`, and reads with `async for`. Tokio's channels are bounded, so a
+//! slow reader makes the task wait, and the task makes `put` wait. A `put` that is
+//! cancelled while it waits puts nothing.
 //!
 //! Bounds: `capacity` numbers in each direction, and one in the task.
 //!
-//! Trap: `block_on` in a function that is attached waits for a task that wants the GIL, and
-//! deadlocks. Return a future, or wrap the wait in `py.detach`.
+//! Trap: `block_on` in an attached function deadlocks, if its task wants the GIL. Return
+//! a future, or wrap the wait in `py.detach`.
 //!
-//! Trap: a reader that is cancelled just after `recv` has returned loses that square.
+//! Trap: A reader that is cancelled just after `recv` has returned loses that number.
 //!
 //! See also: `async_iterator`, `callback`.
 //!
 //! asyncio: asyncio.Queue, asyncio.Queue.put, asyncio.Queue.get
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ struct Squares {
 #[pymethods]
 impl Squares {
     #[new]
-    fn new(py: Python<'_>, capacity: usize) -> PyResult<Self> {
+    fn new(py: Python<'_>, capacity: NonZero<u16>) -> PyResult<Self> {
+        let capacity = capacity.get().into();
         let (inbox, mut numbers) = mpsc::channel::<u64>(capacity);
         let (squares, outbox) = mpsc::channel(capacity);
         handle(py)?.spawn(async move {

@@ -1,24 +1,24 @@
-//! End the Tokio runtime before the interpreter ends, so that no program crashes at its exit.
+//! End Tokio before the interpreter ends, so that no program crashes at its exit.
 //!
-//! `pyo3-async-runtimes` hands each result to asyncio on a thread of Tokio. If CPython ends
-//! while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT, after the
-//! right output. Here `atexit` shuts the runtime down first, and waits for its threads.
-//! Paste this file beside your module, and take `future_into_py` and `handle` from here
-//! instead of from `pyo3_async_runtimes::tokio`. After a fork, the child gets its own runtime;
-//! no test of this project has tried that.
+//! `pyo3-async-runtimes` hands each result to asyncio on a thread of Tokio. If CPython
+//! ends while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT,
+//! after the right output. This file registers a function with `atexit` that first shuts
+//! the runtime down and waits for its threads. Paste this file beside your module, and
+//! take `future_into_py` and `handle` from here instead of from
+//! `pyo3_async_runtimes::tokio`. After a fork, the child gets its own runtime.
 //!
 //! Bounds: The exit waits at most 2 s for threads of Tokio. Each result takes a blocking
 //! thread for a moment, at most 512 at the same time.
 //!
-//! Trap: without the call of `atexit.register`, 13 of 80 runs of four programs of this section
-//! failed at their exit, after the right output. The exit code is then 139 or 134. A test that
-//! compares only the output does not see it.
+//! Trap: Without the call of `atexit.register`, 13 of 80 runs of four programs of this
+//! section failed at their exit, after the right output. The exit code is then 139 or
+//! 134. So a test has to compare the exit code as well as the output.
 //!
-//! Trap: a future that nobody awaits may end after the event loop. Then standard error shows
-//! "RuntimeError: Event loop is closed" (pyo3-async-runtimes, issue 90). Await each future
-//! before `asyncio.run` returns.
+//! Trap: A future that nobody awaits may end after the event loop. Then standard error
+//! shows "RuntimeError: Event loop is closed" (pyo3-async-runtimes, issue 90). Await each
+//! future before `asyncio.run` returns.
 //!
-//! Platforms: tried on Linux only.
+//! Platforms: Tried on Linux only.
 //!
 //! See also: `async_function`, `shutdown`.
 //!
@@ -68,7 +68,7 @@ pub fn handle(py: Python<'_>) -> PyResult<Handle> {
     let runtime = Runtime::new()?;
     let handle = runtime.handle().clone();
     let old = mem::replace(&mut *state, State::Running(process::id(), runtime));
-    // After a fork, dropping the parent's runtime would wait for threads that are not here.
+    // After a fork, a drop of the parent's runtime would wait for threads that are gone.
     mem::forget(old);
     drop(state);
     let end = PyCFunction::new_closure(py, None, None, |args, _| end(args.py()))?;
@@ -86,8 +86,8 @@ fn end(py: Python<'_>) {
     });
 }
 
-/// Starts the future and returns an `asyncio.Future` for its result. Cancelling that drops
-/// the Rust future.
+/// Starts the future and returns an `asyncio.Future` for its result. Cancelling that
+/// drops the Rust future.
 pub fn future_into_py<F, T>(py: Python<'_>, future: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = PyResult<T>> + Send + 'static,

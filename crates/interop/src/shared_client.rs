@@ -1,4 +1,4 @@
-//! A pooled client in Rust as a Python class: one for the whole program, shared by all tasks.
+//! A pooled client in Rust as a Python class, shared by all tasks of the program.
 //!
 //! The class holds an `Arc` of the pool, and each call clones it. A semaphore limits the
 //! connections. A call takes an idle connection or opens one, and puts it back after the
@@ -7,16 +7,17 @@
 //! Bounds: `size` connections, and lines of an answer up to 64 KiB. Waiting calls are
 //! unbounded, and a call has no timeout of its own: use `asyncio.timeout`.
 //!
-//! Trap: a cancelled call must not put its connection back, as its answer is still on the way.
-//! Here the dropped future drops the connection.
+//! Trap: A cancelled call must not put its connection back, as the answer is still on the
+//! way. Here the dropped future drops the connection.
 //!
-//! Trap: a client that was used before a fork shares its sockets with the child. Make the
-//! client in the child, for example in the worker's start of gunicorn.
+//! Trap: A client that was used before a fork shares its sockets with the child. Create
+//! the client in the child: with gunicorn in `post_fork`, not before `--preload` forks.
 //!
 //! See also: `cancel`, `runtime_at_exit`.
 //!
 //! asyncio: asyncio.open_connection, asyncio.Semaphore, asyncio.timeout
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError};
@@ -67,10 +68,10 @@ struct Client {
 #[pymethods]
 impl Client {
     #[new]
-    fn new(host: String, port: u16, size: usize) -> Self {
+    fn new(host: String, port: u16, size: NonZero<u16>) -> Self {
         let pool = Arc::new(Pool {
             address: (host, port),
-            permits: Semaphore::new(size),
+            permits: Semaphore::new(size.get().into()),
             idle: Mutex::default(),
         });
         Self { pool }

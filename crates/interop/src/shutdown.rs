@@ -1,12 +1,13 @@
 //! Shut down jobs that Rust runs in the background, before the event loop ends.
 //!
-//! A task that Rust spawns does not belong to the event loop: `asyncio.run` neither cancels it
-//! nor waits for it. So the program asks the jobs to stop, in a `finally`, and awaits them
-//! with a limit. It works the same after Ctrl-C, as `asyncio.run` turns that into a
-//! cancellation of `main`. `TaskTracker` waits, `CancellationToken` asks.
+//! A task that Rust spawns does not belong to the event loop: `asyncio.run` neither
+//! cancels it nor waits for it. So the program asks the jobs to stop, in a `finally`, and
+//! awaits them with a time limit. This works after Ctrl-C too, as `asyncio.run` then
+//! cancels `main`. A `CancellationToken` asks the jobs, and a `TaskTracker` waits for
+//! them.
 //!
-//! Trap: a job that is still running at the exit is dropped at its current await, in the
-//! midst of what it saves.
+//! Trap: A job that is still running at the exit is dropped at its current await. What it
+//! saves is then half written.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!

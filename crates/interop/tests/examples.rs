@@ -1,13 +1,43 @@
-//! Each example, with the module of Rust and without it: the same transcript, exit code 0 and
-//! nothing on standard error. A hundred times each with it, as a crash at the exit is a race.
+//! Each example, with the module of Rust and without it: the same transcript, exit code 0
+//! and nothing on standard error. A hundred times each with it, as a crash at the exit is a
+//! race.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::{env, fs};
 
+use catalog::python::Python;
+use catalog::workspace::Workspace;
+
 const RUNS: usize = 100;
+
+/// Runs a program under uvloop.
+const UVLOOP: &str = "
+import asyncio, runpy, sys, uvloop
+
+def run(main):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+asyncio.run = run
+runpy.run_path(sys.argv[1], run_name='__main__')
+";
+
+/// Functions of `attacks.py` that leave standard error empty.
+const ATTACKS: [&str; 9] = [
+    "memory_stays_flat",
+    "five_thousand_at_the_same_time",
+    "cancelled_at_each_millisecond",
+    "eight_threads_with_eight_loops",
+    "a_thread_of_python_runs_at_the_end",
+    "zero_is_refused",
+    "fork_before_the_first_call",
+    "fork_after_the_first_call",
+    "spawn_after_the_first_call",
+];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -51,15 +81,31 @@ fn launch(args: &[&str]) -> Output {
     command.args(args).output().expect("the launcher starts")
 }
 
-/// Runs the Python program with the module, which the launcher has linked.
-fn run(python: &str, name: &str) -> Output {
-    let modules =
-        Path::new(env!("CARGO_BIN_EXE_interop")).with_file_name("interop-modules");
+/// Where the launcher links the modules; it does so for each example here.
+static MODULES: LazyLock<PathBuf> = LazyLock::new(|| {
+    for name in names() {
+        assert_eq!(problem(&launch(&[&name]), &golden(&name)), None, "{name}");
+    }
+    Path::new(env!("CARGO_BIN_EXE_interop")).with_file_name("interop-modules")
+});
+
+/// Runs Python with the modules.
+fn run(python: &str, arguments: &[&str]) -> Output {
     let mut command = limited(python);
-    command
-        .env("PYTHONPATH", modules)
-        .arg(folder("python").join(format!("{name}.py")));
+    command.env("PYTHONPATH", &*MODULES).args(arguments);
     command.output().expect("CPython starts")
+}
+
+fn path(file: &str) -> String {
+    folder(file).display().to_string()
+}
+
+/// The interpreter in the environment with uvloop.
+fn python_with_uvloop() -> String {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let python = Python::find().expect("CPython");
+    let python = python.environment(&workspace).expect("an environment");
+    python.display().to_string()
 }
 
 fn limited(program: &str) -> Command {
@@ -95,9 +141,6 @@ fn without_the_module_each_prints_its_golden() {
 #[test]
 fn with_the_module_each_prints_its_golden_and_ends_well_a_hundred_times() {
     let (names, python) = (names(), python());
-    for name in &names {
-        assert_eq!(problem(&launch(&[name]), &golden(name)), None, "{name}");
-    }
     let next = AtomicUsize::new(0);
     let work = || {
         let mut wrong = Vec::new();
@@ -106,8 +149,8 @@ fn with_the_module_each_prints_its_golden_and_ends_well_a_hundred_times() {
             let Some(name) = names.get(number / RUNS) else {
                 return wrong;
             };
-            wrong
-                .extend(problem(&run(&python, name), &golden(name)).map(|it| (name, it)));
+            let output = run(&python, &[&path(&format!("python/{name}.py"))]);
+            wrong.extend(problem(&output, &golden(name)).map(|it| (name, it)));
         }
     };
     let wrong: Vec<_> = thread::scope(|scope| {
@@ -123,6 +166,35 @@ fn with_the_module_each_prints_its_golden_and_ends_well_a_hundred_times() {
         names.len() * RUNS,
         wrong[0]
     );
+}
+
+#[test]
+fn under_uvloop_each_prints_its_golden_and_ends_well() {
+    let python = python_with_uvloop();
+    for name in names().iter().cycle().take(5 * names().len()) {
+        let output = run(
+            &python,
+            &["-c", UVLOOP, &path(&format!("python/{name}.py"))],
+        );
+        assert_eq!(problem(&output, &golden(name)), None, "{name}");
+    }
+}
+
+#[test]
+fn attacks_are_survived_on_both_event_loops() {
+    let (python, attacks) = (python_with_uvloop(), path("tests/attacks.py"));
+    for event_loop in ["asyncio", "uvloop"] {
+        for attack in ATTACKS {
+            let output = run(&python, &[&attacks, event_loop, attack]);
+            assert_eq!(problem(&output, ""), None, "{event_loop}: {attack}");
+        }
+        // The trap of `runtime_at_exit`: each of these lines, and no crash.
+        let name = "a_loop_closes_under_a_pending_future";
+        let output = run(&python, &[&attacks, event_loop, name]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{event_loop}: {error}");
+        assert!(error.contains("RuntimeError: Event loop is closed"));
+    }
 }
 
 #[test]
