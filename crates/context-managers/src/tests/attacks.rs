@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use super::support::{Fault, interleave, leaves_no_tasks, survives_faults};
+use super::support::{Fault, interleave, leaves_no_tasks, survives_faults, time_in_time};
 use crate::connection_pool::Pool;
 use crate::lease::LeaseLock;
 use crate::scoped_resource::scoped;
@@ -212,4 +212,15 @@ async fn callers_leave() {
         })
     };
     leaves_no_tasks(3, scope).await;
+}
+
+/// Not listed: a `lease` is waited for without a limit.
+#[tokio::test(start_paused = true)]
+async fn time_inside_time() {
+    time_in_time(async |limit| {
+        let pool = Pool::new(1, limit, async || Ok(()), |()| false);
+        let _held = pool.acquire().await;
+        assert!(pool.acquire().await.is_err());
+    })
+    .await;
 }
