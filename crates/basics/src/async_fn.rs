@@ -13,7 +13,7 @@
 
 use tokio::time::{Duration, sleep};
 
-/// Stands for a request that takes a second.
+/// Simulates a request that takes a second.
 pub async fn fetch_data(name: &str) -> String {
     sleep(Duration::from_secs(1)).await;
     format!("data of {name}")

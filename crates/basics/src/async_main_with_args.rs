@@ -36,7 +36,7 @@ pub struct Args {
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Stands for a request.
+/// Simulates a request.
 async fn fetch(page: &str) -> Result<String, BoxError> {
     let millis = match page {
         "home" => 100,

@@ -3,7 +3,7 @@
 //! An async function's future, the handle of a task and the receiver of a `oneshot` all
 //! implement the trait `Future`: that makes them awaitable. A plain function's result
 //! cannot be awaited: "`()` is not a future". Outside an async function the compiler
-//! says "`await` is only allowed inside `async` functions and blocks".
+//! reports "`await` is only allowed inside `async` functions and blocks".
 //!
 //! See also: `future_by_hand`, `shared_future`, `oneshot_and_set_once`, `lazy_futures`.
 //!
@@ -24,7 +24,7 @@ pub fn value_later() -> oneshot::Receiver<&'static str> {
     let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
         sleep(Duration::from_secs(1)).await;
-        // An error says that the receiver was dropped.
+        // An error means that the receiver was dropped.
         let _ = sender.send("value");
     });
     receiver

@@ -33,7 +33,7 @@ async fn crawl(site: &str, tasks: TaskTracker) {
     }
 }
 
-/// Stands for a file, which is closed when it is dropped.
+/// Simulates a file, which is closed when it is dropped.
 struct LogFile;
 
 impl Drop for LogFile {

@@ -4,8 +4,9 @@
 //! holds one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send`
 //! future of a `T`, which may borrow for `'a`. The box costs one allocation a call.
 //!
-//! Trap: without boxes, a list of futures of two functions says "expected future, found a
-//! different future". A table of closures says "expected fn pointer, found closure".
+//! Trap: without boxes, a list of futures of two functions fails with "expected future,
+//! found a different future". A table of closures fails with "expected fn pointer,
+//! found closure".
 //!
 //! See also: `handlers_with_state`, `dyn_async_trait`, `recursion`, `router`.
 //!

@@ -5,7 +5,7 @@
 //! Async code calls such a function through `spawn_blocking`, where blocking is allowed.
 //! If the direct caller is not async, use `block_in_place`, on a multi-thread runtime
 //! only. A thread of your own enters a runtime by its `Handle`. Without `block_on` the
-//! compiler says: "expected `u32`, found future".
+//! compiler reports: "expected `u32`, found future".
 //!
 //! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
 //! runtime". `asyncio.run` refuses a loop inside a loop as well.

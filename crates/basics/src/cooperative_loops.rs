@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::task::yield_now;
 
-/// Stands for a computation that takes this long.
+/// Simulates a computation that takes this long.
 fn compute(portion: u32, millis: u64) -> u32 {
     thread::sleep(Duration::from_millis(millis));
     portion * portion

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::time::sleep;
 
-/// A source of pages. `'_` says that the future borrows the fetcher.
+/// A source of pages. `'_` means that the future borrows the fetcher.
 pub trait Fetch: Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, String>;
 }

@@ -25,7 +25,7 @@ pub struct Countdown {
 impl Future for Countdown {
     type Output = &'static str;
 
-    // `Pin` says that the future no longer moves. This one could: it holds no references
+    // `Pin` means that the future no longer moves. This one could: it holds no references
     // to itself.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<&'static str> {
         if self.left == 0 {

@@ -8,7 +8,7 @@
 //! Trap: a handler that takes `&List` fails: "type mismatch in function arguments". Its
 //! future would borrow from the caller. Pass an `Arc`.
 //!
-//! Trap: a closure as handler says "type annotations needed". Name the types of its
+//! Trap: a closure as handler fails with "type annotations needed". Name the types of its
 //! arguments: `|list: Arc<List>, text: String| async move { .. }`.
 //!
 //! See also: `boxed_futures`, `dyn_async_trait`, `share_state`, `router`.

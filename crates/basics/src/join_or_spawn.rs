@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::join;
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Stands for a computation that takes 0.2 s and awaits nothing.
+/// Simulates a computation that takes 0.2 s and awaits nothing.
 fn compute(name: &str) {
     thread::sleep(Duration::from_millis(200));
     println!("{name} is computed");

@@ -34,7 +34,7 @@ impl Folder {
         }
     }
 
-    /// Stands for reading a folder: a larger one takes longer.
+    /// Simulates reading a folder: a larger one takes longer.
     async fn read(&self) -> Result<u32, String> {
         sleep(Duration::from_millis(self.size.into())).await;
         if self.name == "secret" {

@@ -171,7 +171,7 @@ impl Client {
     }
 }
 
-/// Stands for the server and for the task that reads its replies.
+/// Simulates the server and the task that reads its replies.
 async fn serve(mut requests: mpsc::Receiver<Request>, calls: Arc<Calls<String>>) {
     while let Some((number, page)) = requests.recv().await {
         let calls = Arc::clone(&calls);

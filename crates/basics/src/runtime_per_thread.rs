@@ -76,7 +76,7 @@ impl Shard {
             let answer = async move { drop(reply.send(job(data).await)) };
             answer.boxed_local()
         });
-        // If the thread has ended, the job is dropped, and `result` says so.
+        // If the thread has ended, the job is dropped, and `result` returns an error.
         let _ = self.jobs.send(job).await;
         result.await
     }

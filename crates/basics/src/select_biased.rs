@@ -21,7 +21,7 @@ use tokio::select;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// Stands for a measurement.
+/// Simulates a measurement.
 pub async fn calibrate() -> &'static str {
     sleep(Duration::from_millis(300)).await;
     "calibrated"
@@ -58,7 +58,7 @@ async fn main() {
     let sensor = async move {
         for reading in 1..=6 {
             sleep(Duration::from_millis(100)).await;
-            // An error says that nobody listens any more.
+            // An error means that nobody listens any more.
             let _ = sender.send(reading);
         }
     };

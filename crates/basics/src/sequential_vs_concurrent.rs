@@ -20,7 +20,7 @@ use futures::future::join_all;
 use tokio::time::sleep;
 use tokio::{join, try_join};
 
-/// Stands for a request; the answer names it.
+/// Simulates a request; the answer names it.
 async fn step(name: &'static str, delay: Duration) -> String {
     println!("{name}: Starting");
     sleep(delay).await;

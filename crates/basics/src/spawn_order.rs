@@ -22,7 +22,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
-/// Stands for work that awaits nothing.
+/// Simulates work that awaits nothing.
 fn compute() {
     thread::sleep(Duration::from_millis(500));
     println!("The code after the spawn is done");
@@ -39,7 +39,7 @@ async fn spawn_and_compute() -> Result<(), JoinError> {
 async fn spawn_and_release() -> Result<(), JoinError> {
     let (go, may_go) = oneshot::channel();
     let task = tokio::spawn(async {
-        // An error says that the sender was dropped, as by an early return.
+        // An error means that the sender was dropped, as by an early return.
         if may_go.await.is_ok() {
             println!("The task starts");
         }

@@ -2,7 +2,7 @@
 //!
 //! `create_task` awaits plain values. If the function can fail, awaiting its task gives a
 //! `Result` around the function's own. `Ok(Err(error))` is an error that the function
-//! returned. `Err(join_error)` says that the task panicked or was aborted. Python raises
+//! returned. `Err(join_error)` means that the task panicked or was aborted. Python raises
 //! in all three cases. A panic is for bugs, such as a failed `assert!` or `expect`. It
 //! ends its task, not the program. `??` passes both kinds on.
 //!
@@ -34,7 +34,7 @@ async fn mean(numbers: &[i32]) -> Mean {
     Ok(numbers.iter().sum::<i32>() / numbers.len() as i32)
 }
 
-/// Says how a task ended.
+/// Describes how a task ended.
 fn describe(outcome: Result<Mean, JoinError>) -> String {
     match outcome {
         Ok(Ok(mean)) => format!("Value: {mean}"),

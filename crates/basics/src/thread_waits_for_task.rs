@@ -41,7 +41,7 @@ async fn look_up(name: &str, millis: u64) -> String {
 ///
 /// # Errors
 ///
-/// If the task panicked, or was cancelled: `is_cancelled` tells.
+/// If the task panicked, or was cancelled: see `is_cancelled`.
 ///
 /// # Panics
 ///
@@ -81,7 +81,7 @@ fn in_a_thread(handle: &Handle) -> Result<(), Failure> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let (go, may_go) = oneshot::channel::<()>();
     handle.spawn(async move {
-        // Stands for a look-up that takes longer than the limit.
+        // Simulates a look-up that takes longer than the limit.
         let _ = may_go.await;
         let found = look_up("Cleo", 100).await;
         // There is room for one, so this does not block. It fails if nobody receives.

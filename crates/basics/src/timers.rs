@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout_at};
 
-/// Stands for a piece of work that takes this long.
+/// Simulates a piece of work that takes this long.
 async fn work(millis: u64) {
     sleep(Duration::from_millis(millis)).await;
     println!("Worked for {millis} ms");

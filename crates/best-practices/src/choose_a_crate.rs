@@ -1,7 +1,7 @@
 //! Retry, rate limit and cache from crates: backon, governor, moka in three lines each.
 //!
 //! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). Tests of
-//! this page try what the book says of these and of other crates, with their versions.
+//! this page try what the book claims of these and of other crates, with their versions.
 //!
 //! Trap: without `when`, `backon` retries all errors. It counts retries, not attempts.
 //!

@@ -33,7 +33,7 @@ pub enum PriceError {
     Busy,
 }
 
-/// Stands for a request to a server.
+/// Simulates a request to a server.
 pub async fn price(article: &str) -> Result<u32, PriceError> {
     sleep(STEP).await;
     match article {

@@ -41,7 +41,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Tells all waiting consumers that no more items come.
+    /// Informs all waiting consumers that no more items come.
     pub fn close(&self) {
         self.state.lock().expect("no panic").closed = true;
         self.changed.notify_waiters();

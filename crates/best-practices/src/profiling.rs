@@ -42,7 +42,7 @@ async fn search() {
     }
 }
 
-/// Stands for a calculation, or a call that blocks.
+/// Simulates a calculation, or a call that blocks.
 fn draw() {
     thread::sleep(Duration::from_millis(400));
 }

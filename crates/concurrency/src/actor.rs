@@ -118,7 +118,7 @@ impl<M> Address<M> {
     ///
     /// # Errors
     ///
-    /// [`Ended`], which says whether the message can have been handled.
+    /// [`Ended`], which shows whether the message can have been handled.
     pub async fn ask<R>(
         &self,
         message: impl FnOnce(oneshot::Sender<R>) -> M,

@@ -5,7 +5,7 @@
 //! `recv_many` returns the number of items, and 0 once the queue is empty and all senders
 //! are dropped.
 //!
-//! `try_recv` does not wait. Its error says whether the channel is empty or closed.
+//! `try_recv` does not wait. Its error shows whether the channel is empty or closed.
 //!
 //! Bounds: 3 items in a batch. Unbounded: the queue.
 //!
@@ -41,7 +41,8 @@ async fn write_batches(mut rows: mpsc::UnboundedReceiver<u32>) {
 /// send meanwhile stay in the queue, so that this ends.
 pub fn take_waiting(rows: &mut mpsc::UnboundedReceiver<u32>) -> (Vec<u32>, bool) {
     let mut taken = Vec::new();
-    // One more look than rows, as only that one tells an empty queue from the end.
+    // One more look than rows, as only that one distinguishes an empty queue from the
+    // end.
     for _ in 0..=rows.len() {
         match rows.try_recv() {
             Ok(row) => taken.push(row),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Stands for a request.
+/// Simulates a request.
 pub async fn fetch_data(id: u32, millis: u64) -> String {
     println!("Fetching data {id}");
     sleep(Duration::from_millis(millis)).await;

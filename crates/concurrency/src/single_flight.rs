@@ -132,7 +132,7 @@ where
 }
 
 /// A running call. Dropping it frees its key: at the end, after a panic, or at a shutdown
-/// of the runtime. Then the dropped sender tells the waiters that no result comes.
+/// of the runtime. Then the dropped sender informs the waiters that no result comes.
 struct Flight<K: Eq + Hash, V> {
     calls: Arc<Calls<K, V>>,
     key: K,

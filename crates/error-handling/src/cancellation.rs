@@ -2,7 +2,7 @@
 //!
 //! Like `cancel`, `abort` stops a task at its current await. Nothing is raised: the
 //! future is dropped, and so are all values that it owns. So no handler can swallow the
-//! cancellation. Only the task's handle tells that the task was cancelled.
+//! cancellation. Only the task's handle shows that the task was cancelled.
 //!
 //! Trap: `Drop` cannot await, but `finally` can. If the clean-up has to await, do not
 //! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the

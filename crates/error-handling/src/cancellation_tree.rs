@@ -1,4 +1,4 @@
-//! Stop a tree of tasks, and say why: cancellation tokens, parent and child, a reason.
+//! Stop a tree of tasks with a reason: cancellation tokens, parent and child.
 //!
 //! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
 //! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`

@@ -9,7 +9,7 @@
 //!
 //! Trap: a `String` as error has no `context` ("its trait bounds were not satisfied").
 //!
-//! In production: a library defines types, so that callers tell its errors apart.
+//! In production: a library defines types, so that callers can distinguish its errors.
 //!
 //! See also: `backtraces`, `custom_errors`.
 //!

@@ -1,13 +1,13 @@
 //! A panic in a task: notice it, pass it on, or start the task again (a supervisor).
 //!
-//! A panic ends its task and not the program, unless Cargo.toml says `panic = "abort"`.
+//! A panic ends its task and not the program, unless Cargo.toml sets `panic = "abort"`.
 //! The task's handle then returns a `JoinError`, and `resume_unwind` continues the panic
 //! in the caller. `supervise` below restarts the task; its current job is lost.
 //!
 //! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
 //! Trap: if nobody awaits the task, the program continues without its worker. Only a
-//! message on standard error tells of the panic. It is the same in Python.
+//! message on standard error reports the panic. It is the same in Python.
 //!
 //! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!

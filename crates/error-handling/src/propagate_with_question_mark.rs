@@ -4,7 +4,7 @@
 //! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and any
 //! text. After a task's handle write `??`: one for a panic, one for the task's error.
 //!
-//! Trap: `From` knows only the type. If two numbers are parsed, the error cannot tell
+//! Trap: `From` knows only the type. If two numbers are parsed, the error does not show
 //! which number was wrong. Use `map_err` where that matters.
 //!
 //! Trap: `?` refuses an `Option` in a function that returns a `Result` ("can only be used
@@ -51,7 +51,7 @@ async fn required(user: &str, key: &'static str) -> Result<&'static str, Setting
     text_of(user, key).await.ok_or(SettingsError::Missing(key))
 }
 
-/// Returns an error that cannot tell which number is wrong.
+/// Returns an error that does not show which number is wrong.
 async fn vague_sum(user: &str) -> Result<u16, SettingsError> {
     let port: u16 = required(user, "port").await?.parse()?;
     let retries: u16 = required(user, "retries").await?.parse()?;

@@ -1,8 +1,8 @@
 //! Retry a failed call with exponential backoff and jitter, as `tenacity` does in Python.
 //!
 //! A future runs only once, so every attempt needs a new one: `retry` takes a closure
-//! that creates it. The caller says which errors to retry, and how often. Jitter spreads
-//! out clients that failed at the same moment.
+//! that creates it. The caller decides which errors to retry, and how often. Jitter
+//! spreads out clients that failed at the same moment.
 //!
 //! Bounds: `max_attempts` attempts, and no new one after `max_elapsed`. An attempt that
 //! hangs is not cut off: put a `timeout` into the closure, as `main` does.

@@ -22,7 +22,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Runs the work on a blocking thread, and passes it a flag that says when to stop.
+/// Runs the work on a blocking thread, and passes it a flag that shows when to stop.
 ///
 /// Dropping the future sets the flag. The work ends at its next check.
 ///

@@ -2,7 +2,7 @@
 //!
 //! Instead of decorating a coroutine function, pass its future to a function. Like
 //! `finally`, `Drop` also runs when a timeout or an abort drops the future, and the
-//! report then says so. `tokio::time::Instant` follows the paused clock of a test; std's
+//! report then shows it. `tokio::time::Instant` follows the paused clock of a test; std's
 //! `Instant` does not.
 //!
 //! Trap: calling an async function only creates a future. Put the await between the two

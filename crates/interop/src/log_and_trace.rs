@@ -45,7 +45,7 @@ mod log_and_trace_rs {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let logger = Logger::new(module.py(), Caching::LoggersAndLevels)?;
-        // An error says that the process has a logger already.
+        // An error means that the process has a logger already.
         let _ = logger.filter(LevelFilter::Debug).install();
         Ok(())
     }

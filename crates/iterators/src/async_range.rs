@@ -1,6 +1,6 @@
 //! Write an async generator and loop over it: `yield` and `async for`.
 //!
-//! The body of the generator stands in `stream!`, of the crate `async-stream`. Each
+//! The body of the generator is inside `stream!`, of the crate `async-stream`. Each
 //! `yield` hands a number to the loop, and the loop ends when the body does. `async for`
 //! is a `while let` with `next().await`. `pin!` fixes the stream in its place, as `next`
 //! requires.

@@ -18,7 +18,7 @@ use async_stream::stream;
 use futures::Stream;
 use tokio::time::sleep;
 
-/// Stands for a cursor in a database.
+/// Simulates a cursor in a database.
 pub struct Cursor;
 
 impl Drop for Cursor {

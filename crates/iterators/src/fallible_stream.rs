@@ -4,9 +4,9 @@
 //! generator. `Err(error)?` raises; `return Err(error)` is refused. To carry on, yield a
 //! `Result` for each item from plain `stream!`: an error is then an item like any other.
 //!
-//! Trap: both streams have the same type, so the signature does not tell which one it is.
+//! Trap: both streams have the same type, so the signature does not show which one it is.
 //! `try_next` and `try_collect` stop at the first error of either. Only plain `stream!`
-//! has further items after the error: say so in the doc comment.
+//! has further items after the error: document it.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -19,7 +19,7 @@ use async_stream::stream;
 use futures::Stream;
 use tokio::time::sleep;
 
-/// Stands for a request that takes half a second.
+/// Simulates a request that takes half a second.
 async fn fetch(url: &str) -> String {
     println!("Fetching {url}");
     sleep(Duration::from_millis(500)).await;

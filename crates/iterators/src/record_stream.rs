@@ -12,7 +12,7 @@
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Duration, sleep};
 
-/// Stands for a query that takes 100 ms.
+/// Simulates a query that takes 100 ms.
 async fn fetch(row: u32) -> String {
     sleep(Duration::from_millis(100)).await;
     format!("record {row}")

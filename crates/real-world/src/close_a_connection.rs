@@ -3,7 +3,7 @@
 //! `writer.close()` and `wait_closed()` of asyncio send what is buffered, say that
 //! nothing follows, and keep reading meanwhile. Dropping a stream does none of that.
 //! `shutdown` does the first two: it flushes a `BufWriter` and TLS as well. [`close`]
-//! then reads until the other side ends, and drops. If your protocol tells the end of an
+//! then reads until the other side ends, and drops. If your protocol marks the end of an
 //! answer, read the answer first: what comes after it is thrown away.
 //!
 //! Bounds: `limit` for all of it. Whoever sends without end costs this time, no memory.

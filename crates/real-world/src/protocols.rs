@@ -1,7 +1,7 @@
 //! A port of `asyncio.Protocol`: where each callback goes, and what a transport becomes.
 //!
 //! A protocol becomes a task for each connection, with a read loop and a write loop.
-//! `connection_made` stands before the loops, `connection_lost` after both.
+//! `connection_made` comes before the loops, `connection_lost` after both.
 //! `data_received` is the body of the read loop, `eof_received` a read of 0 bytes. Other
 //! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
 //! channel is `pause_writing`. To call `pause_reading`, stop reading.

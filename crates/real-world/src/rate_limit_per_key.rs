@@ -105,7 +105,7 @@ impl<K: Eq + Hash> KeyedLimiter<K> {
     }
 }
 
-/// Returns the address that stands for a client: of IPv6, the network of 64 bits.
+/// Returns the address that represents a client: of IPv6, the network of 64 bits.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

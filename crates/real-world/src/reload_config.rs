@@ -1,8 +1,8 @@
 //! Reload a config file on SIGHUP: all tasks see the new values, a wrong file is refused.
 //!
 //! A `watch` channel has the values. A task takes an `Arc` of them for each piece of
-//! work, so it never mixes old and new ones, and `changed` tells it of new values. If the
-//! new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
+//! work, so it never mixes old and new ones, and `changed` informs it of new values. If
+//! the new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
 //!
 //! Bounds: signals during a reload cause one more. Unbounded: the size of the file.
 //!
@@ -33,7 +33,7 @@ pub enum ConfigError {
     /// It is not JSON, or a field is missing, unknown or of another type.
     #[error("{0}")]
     Parse(#[from] serde_json::Error),
-    /// What the caller's check says.
+    /// What the caller's check returned.
     #[error("{0}")]
     Invalid(String),
 }

@@ -1,7 +1,7 @@
 //! robots.txt: ask a site what a crawler may fetch, by RFC 9309.
 //!
-//! `Robots::fetch` reads the rules of a site once; `allow` says whether they allow a URL.
-//! The longest rule that matches decides. Before its latest releases, Python's
+//! `Robots::fetch` reads the rules of a site once; `allow` returns whether they allow a
+//! URL. The longest rule that matches decides. Before its latest releases, Python's
 //! `robotparser` knew neither that rule nor `*` and `$`.
 //!
 //! Bounds: 500 KiB for the file, as the RFC asks. The client's timeout limits the

@@ -1,7 +1,7 @@
 //! RPC over one connection: many callers share it, and replies come in any order.
 //!
 //! A frame is a length (`LengthDelimitedCodec`), the number of the call, and a payload,
-//! which may also tell an error. One task writes requests, reads replies, and keeps the
+//! which may also be an error. One task writes requests, reads replies, and keeps the
 //! callers in a map. If the connection breaks, all calls fail. `answer` is the server's
 //! side of one connection: accept as in `servers`.
 //!

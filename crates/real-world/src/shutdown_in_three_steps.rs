@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 async fn work(name: &str, duration: Duration, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        // Stands for one piece of work.
+        // Simulates one piece of work.
         sleep(duration).await;
         println!("{name} has done a piece of work");
     }

@@ -91,7 +91,7 @@ impl SlidingWindow {
     }
 
     /// Counts a call if it fits into the window. It never overtakes waiting callers: if
-    /// there are any, the error says one window.
+    /// there are any, the error contains one window.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if self.turn.available_permits() == 0 {

@@ -135,7 +135,7 @@ impl<P: Params + Send + 'static> BatchWriter<P> {
                     .await
                     .is_err()
                 {
-                    // It panicked. Dropping the receiver tells all callers.
+                    // It panicked. Dropping the receiver informs all callers.
                     return;
                 }
             }

@@ -110,7 +110,7 @@ fn lines<D: Decoder>(
 /// heartbeats, are skipped.
 ///
 /// The last line needs no line end, so a body that was cut off may pass for a whole one:
-/// `12` of `1234`. If your server ends each line, or tells a length, check that.
+/// `12` of `1234`. If your server ends each line, or sends a length, check that.
 pub fn read_json_lines<T: DeserializeOwned + Send>(
     response: reqwest::Response,
 ) -> impl Stream<Item = Result<T, StreamError>> + Send {

@@ -10,7 +10,7 @@
 //! that. A dropped stream may lose them: see `close_a_connection`.
 //!
 //! Trap: A server may take the end of your side for your leaving, as `axum::serve` does.
-//! If the protocol tells where a request ends, leave `shutdown` out.
+//! If the protocol shows where a request ends, leave `shutdown` out.
 //!
 //! See also: `echo_server`, `close_a_connection`, `line_protocol`, `tls`.
 //!

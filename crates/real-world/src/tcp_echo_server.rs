@@ -3,7 +3,7 @@
 //! `echo_server` is the plain form. Take the permit before you accept: then the next
 //! client waits in the system's backlog. `TcpListener::bind` makes it 128 long. Clients
 //! that find it full try again after a second: for more, call `TcpSocket::listen(4096)`.
-//! A read of 0 bytes says that the client sends no more; you may still send.
+//! A read of 0 bytes means that the client sends no more; you may still send.
 //! Try it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another terminal.
 //!
 //! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a

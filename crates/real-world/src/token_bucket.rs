@@ -106,7 +106,7 @@ impl TokenBucket {
     }
 
     /// Takes a token if there is one. It never overtakes waiting callers: if there are
-    /// any, the error says one interval.
+    /// any, the error contains one interval.
     pub fn try_acquire(&self) -> Result<Instant, RetryAfter> {
         self.try_take(1)
     }

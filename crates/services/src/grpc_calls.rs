@@ -1,7 +1,7 @@
 //! Call a server over gRPC, with a deadline that is passed on from server to server.
 //!
 //! The client sends what is left of its time, in the header grpc-timeout. A server reads
-//! it with `Deadline::of`, and tells its own calls what is left. In Python these are
+//! it with `Deadline::of`, and passes what is left to its own calls. In Python these are
 //! `timeout=` of a call and `context.time_remaining()`. If the client drops a call or a
 //! stream, the server drops the handler. Keep the tasks of a handler in a `JoinSet`.
 //!
@@ -52,14 +52,15 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Returns a request that tells the server what is left.
+    /// Returns a request that carries what is left to the server.
     pub fn request<T>(self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.left());
         request
     }
 
-    /// Awaits a call, or any other work. Drops it at the deadline: the server is told.
+    /// Awaits a call, or any other work. Drops it at the deadline: the server is
+    /// informed.
     ///
     /// # Errors
     ///

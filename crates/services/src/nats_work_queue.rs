@@ -9,7 +9,7 @@
 //! dropped.
 //!
 //! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
-//! one says that the job is stored.
+//! one means that the job is stored.
 //!
 //! Trap: after `max_deliver` attempts JetStream keeps a job but never delivers it again.
 //! A poison job that kills its worker is lost in silence. Here the worker counts.
@@ -142,7 +142,7 @@ impl WorkQueue {
     /// Call it once for each job that this process may run at the same time.
     ///
     /// `handler` runs in a task. If it fails, panics or takes too long, the attempt
-    /// fails. `report` is told of each failure. Dropping `work` aborts its job, which
+    /// fails. `report` receives each failure. Dropping `work` aborts its job, which
     /// is delivered again after `ack_wait`.
     pub async fn work<F, Fut>(
         &self,

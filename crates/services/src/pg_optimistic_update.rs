@@ -138,7 +138,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
     let (client, connection) =
         tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    // Ends when the client is dropped. The client tells the errors.
+    // Ends when the client is dropped. The client reports the errors.
     tokio::spawn(connection);
     let table = "CREATE TEMP TABLE documents (
                      id BIGINT PRIMARY KEY, text TEXT NOT NULL, version BIGINT NOT NULL);

@@ -170,7 +170,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
     let (mut client, connection) =
         tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    // Ends when the client is dropped. The client tells the errors.
+    // Ends when the client is dropped. The client reports the errors.
     tokio::spawn(connection);
     create_tables(&client).await?;
     let table = "CREATE TEMP TABLE orders (item TEXT)";

@@ -7,8 +7,9 @@
 //!
 //! Bounds: `limit` for each connect. `connect_timeout` does not limit the handshake.
 //!
-//! Trap: the default is `sslmode=prefer`. With `NoTls`, or if a server says it has no
-//! TLS, the password and all data are sent in plain text. Set `SslMode::Require`.
+//! Trap: the default is `sslmode=prefer`. With `NoTls`, or if a server reports that it
+//! has no TLS, the password and all data are sent in plain text. Set
+//! `SslMode::Require`.
 //!
 //! Trap: a cancellation needs its own connection. `cancel_query(NoTls)` fails with "no
 //! TLS implementation configured", or sends its key in plain text where TLS is preferred.
@@ -86,7 +87,8 @@ pub struct PgTls {
 }
 
 impl PgTls {
-    /// Requires TLS, whatever the URL says. `limit` is for a connect with its handshake.
+    /// Requires TLS, whatever the URL asks for. `limit` is for a connect with its
+    /// handshake.
     pub fn new(mut config: Config, tls: MakeRustlsConnect, limit: Duration) -> Self {
         config.ssl_mode(SslMode::Require);
         Self { config, tls, limit }
@@ -96,7 +98,7 @@ impl PgTls {
     pub async fn connect(&self) -> Result<Client, ConnectError> {
         let connecting = self.config.connect(self.tls.clone());
         let (client, connection) = timeout(self.limit, connecting).await??;
-        // Ends when the client is dropped. The client tells the errors.
+        // Ends when the client is dropped. The client reports the errors.
         tokio::spawn(connection);
         Ok(client)
     }

@@ -1,8 +1,8 @@
-//! Pub/sub over Redis: subscribe again after an outage, and tell of the gap.
+//! Pub/sub over Redis: subscribe again after an outage, and report the gap.
 //!
 //! A message goes to the subscribers that are connected at that moment. Redis keeps none.
 //! After `Event::Gap`, read the data again, as messages may be missing. redis-py's
-//! `listen` connects again by itself, and tells nothing but a message `subscribe`.
+//! `listen` connects again by itself, and reports nothing but a message `subscribe`.
 //!
 //! Bounds: `capacity` events wait for a slow reader. Then messages are dropped.
 //!

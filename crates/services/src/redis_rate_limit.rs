@@ -133,7 +133,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a token of this key, or says when there will be one.
+    /// Takes a token of this key, or returns when there will be one.
     ///
     /// Cancel safety: if the future is dropped, the token may be taken.
     pub async fn try_acquire(&self, key: &str) -> Result<(), Refused> {

@@ -66,7 +66,7 @@ fn count(connection: &Connection, condition: &str) -> rusqlite::Result<u32> {
     connection.query_row(&query, [], |row| row.get(0))
 }
 
-/// Stands for a query that takes 0.1 s. Returns the thread that it ran on.
+/// Simulates a query that takes 0.1 s. Returns the thread that it ran on.
 fn slow_query(_: &mut Connection) -> thread::ThreadId {
     thread::sleep(Duration::from_millis(100));
     thread::current().id()

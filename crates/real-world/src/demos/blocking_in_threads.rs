@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blocking_in_threads::BlockingPool;
 
-/// Stands for blocking input and output, or for a calculation.
+/// Simulates blocking input and output, or a calculation.
 fn blocking_operation(name: &str, millis: u64) -> Result<String, String> {
     println!("{name} begins");
     thread::sleep(Duration::from_millis(millis));
