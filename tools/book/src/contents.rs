@@ -12,7 +12,7 @@ use catalog::files::read;
 use catalog::python::Python;
 use catalog::speed::{self, Speed};
 use catalog::tables::{
-    self, Advice, ApiName, Block, Crate, Guide, Message, Neighbour, Question, Row,
+    self, Advice, ApiName, Block, Clause, Crate, Guide, Message, Neighbour, Question,
     SheetRow, Trap,
 };
 use catalog::transcript::Transcript;
@@ -23,20 +23,6 @@ use rayon::prelude::*;
 
 use crate::chapters::{self, Chapter};
 use crate::{checks, compile_fail, tasks};
-
-/// What CPython's tests ask of a name.
-#[derive(Debug, serde::Deserialize)]
-pub struct Clause {
-    pub name: String,
-    pub clause: String,
-    /// What becomes of it in a port: `silent`, `hangs`, `loud`, `looks different` or `-`.
-    pub port: String,
-    pub in_rust: String,
-}
-
-impl Row for Clause {
-    const PATH: &'static str = "docs/contract.tsv";
-}
 
 /// An example with all that belongs to it.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::speed::{Speed, Unit, figures};
-use catalog::tables::{ApiName, Question, SheetRow, Status};
+use catalog::tables::{ApiName, Clause, Question, SheetRow, Status};
 use catalog::transcript::Transcript;
 
-use crate::contents::{Clause, Contents, Entry, Part};
+use crate::contents::{Contents, Entry, Part};
 use crate::links::named;
 use crate::markup::{after_header, anchor, block, seconds, with_code};
 

@@ -35,6 +35,7 @@ tables! {
     Advice "docs/advice.tsv";
     ApiName "docs/asyncio-api.tsv" examples;
     Block "docs/guides.tsv" examples;
+    Clause "docs/contract.tsv";
     Crate "docs/crates.tsv";
     Guide "docs/guide-titles.tsv";
     Message "docs/messages.tsv" examples;
@@ -239,6 +240,19 @@ pub struct Message {
     /// The examples that show it or the cure, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
+}
+
+/// What CPython's tests ask of a name: a row of `docs/contract.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Clause {
+    /// As `docs/asyncio-api.tsv` has it.
+    pub name: String,
+    /// What asyncio does.
+    pub clause: String,
+    /// What becomes of it in a port: `silent`, `hangs`, `loud`, `looks different` or `-`.
+    pub port: String,
+    /// What happens in Rust, and what to do; `-` if it is the same.
+    pub in_rust: String,
 }
 
 /// A library that stands beside asyncio in Python programs: a row of `docs/neighbours.tsv`.

@@ -7,7 +7,7 @@ use bm25::{EmbedderBuilder, Scorer};
 use catalog::compile_fail;
 use catalog::files::{entries, read};
 use catalog::tables::{
-    ApiName, Block, Crate, Guide, Message, Neighbour, Question, RustNames, rows,
+    ApiName, Block, Clause, Crate, Guide, Message, Neighbour, Question, RustNames, rows,
 };
 use catalog::workspace::{Example, Workspace};
 
@@ -85,12 +85,23 @@ impl<'a> Index<'a> {
                 shown.entry(name).or_default().push(at);
             }
         }
+        let mut clauses: HashMap<String, Vec<Clause>> = HashMap::new();
+        for (_, clause) in rows::<Clause>(&workspace.root)? {
+            if clause.in_rust != "-" {
+                clauses.entry(clause.name.clone()).or_default().push(clause);
+            }
+        }
         for (_, row) in rows::<ApiName>(&workspace.root)? {
             // Examples that are about the name come before those that merely show it.
             let mut places = shown.remove(&*row.name).unwrap_or_default();
             places.extend(self.places(&row.examples));
             let counterpart = format!(" = {}", row.counterpart);
-            self.add(Kind::Name, &row.name, &counterpart, places);
+            self.add(Kind::Name, &row.name, &counterpart, places.clone());
+            for clause in clauses.remove(&row.name).unwrap_or_default() {
+                let text = format!("{} {}", row.name, clause.clause);
+                let in_rust = format!(" Here: {}", clause.in_rust);
+                self.add(Kind::Clause, &text, &in_rust, places.clone());
+            }
         }
         for (_, row) in rows::<RustNames>(&workspace.root)? {
             let places = self.places(&row.examples);

@@ -32,6 +32,8 @@ pub enum Kind {
     Question,
     /// A name of asyncio, with its counterpart.
     Name,
+    /// What asyncio promises of a name and Rust does otherwise.
+    Clause,
     /// Names of Tokio that no example is about, with what they are for.
     Rust,
     /// A library of Python, with the crate that takes its place.
@@ -59,7 +61,7 @@ impl Kind {
             Self::Example | Self::Summary => 1.0,
             Self::Question => 1.3,
             Self::Name | Self::Library | Self::Message | Self::Header => 0.8,
-            Self::Guide | Self::Rust => 0.3,
+            Self::Guide | Self::Rust | Self::Clause => 0.3,
             Self::Program => 0.4,
             Self::Chapter => 2.0,
             Self::Trap | Self::Section => 0.0,
@@ -72,6 +74,7 @@ impl Kind {
             Self::Question | Self::Guide | Self::Chapter | Self::Trap | Self::Section => {
                 Some(text.to_owned())
             }
+            Self::Clause => Some(format!("asyncio: {text}")),
             Self::Name | Self::Library => Some(format!("Python: {text}")),
             Self::Rust => {
                 let (_, meaning) = text.split_once(" = ")?;
