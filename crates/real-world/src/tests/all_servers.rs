@@ -418,6 +418,7 @@ macro_rules! servers {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $name() -> std::io::Result<()> {
+                    crate::tests::allow_files();
                     super::attack(super::$name).await
                 }
             )*

@@ -110,6 +110,7 @@ async fn get(api: &ApiClient, path: &str) -> Result<Value, ApiError> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_callers_log_in_once() -> Result<(), Failure> {
+    super::allow_files();
     let (server, api, _serving) = start(Server::default(), "/v1").await?;
     let api = Arc::new(api);
     for logins in [1, 3, 5] {

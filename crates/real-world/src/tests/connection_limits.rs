@@ -1,4 +1,3 @@
-use std::env;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError, mpsc};
@@ -7,17 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use futures::future::{join_all, try_join_all};
-use futures::stream::FuturesUnordered;
-use futures::{TryStreamExt, poll};
+use futures::poll;
 use reqwest::{Client, Method, Request, Url};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Barrier;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{advance, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::support::child_of;
 use crate::connection_limits::LimitedClient;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -65,6 +61,7 @@ fn permits(client: &LimitedClient) -> Vec<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_many_ask_no_more_are_let_through() -> Result<(), Failure> {
+    super::allow_files();
     let server = Arc::new(Server::start().await?);
     for limit in [1, 3, 50] {
         let limited = LimitedClient::new(client()?, limit);
@@ -252,12 +249,18 @@ fn a_limit_of_0_is_refused() {
 }
 
 /// The variable that makes `child` do something.
+#[cfg(unix)]
 const CHILD: &str = "CONNECTION_LIMITS_CHILD";
 
 /// Not a test by itself, but a process that may open few files.
+#[cfg(unix)]
 #[tokio::test]
 async fn child() -> Result<(), Failure> {
-    let Ok(limit) = env::var(CHILD) else {
+    use futures::TryStreamExt;
+    use futures::stream::FuturesUnordered;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Ok(limit) = std::env::var(CHILD) else {
         return Ok(());
     };
     let server = Server::start().await?;
@@ -282,10 +285,13 @@ async fn child() -> Result<(), Failure> {
     Ok(())
 }
 
+#[cfg(unix)]
 #[test]
 fn with_a_limit_files_are_never_too_many() -> Result<(), Failure> {
     for (limit, said) in [("5", "100 are answered"), ("100", "Too many open files")] {
-        let output = child_of(module_path!()).env(CHILD, limit).output()?;
+        let output = super::support::child_of(module_path!())
+            .env(CHILD, limit)
+            .output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(printed.contains(said), "{output:?}");
     }

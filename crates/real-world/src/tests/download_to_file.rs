@@ -186,6 +186,7 @@ async fn dropped_at_each_await_it_leaves_nothing_or_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_to_one_place() {
+    super::allow_files();
     let site = Site::new(|| vec![7; 100_000].into()).await;
     let all = soon(join_all((0..30).map(|_| site.download(LIMITS)))).await;
     assert!(all.iter().all(Result::is_ok));

@@ -10,6 +10,7 @@ use crate::echo_server::serve;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_client_gets_its_own_bytes_whoever_vanishes() -> io::Result<()> {
+    super::allow_files();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let _serving = AbortOnDropHandle::new(tokio::spawn(serve(listener)));

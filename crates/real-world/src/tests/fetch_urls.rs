@@ -21,6 +21,7 @@ async fn endless() -> Body {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_result_for_each_url_in_their_order() -> Result<(), Failure> {
+    super::allow_files();
     let app = Router::new()
         .route("/echo/{text}", get(async |Path(text): Path<String>| text))
         .route("/endless", get(endless));

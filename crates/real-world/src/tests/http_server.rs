@@ -237,6 +237,7 @@ async fn a_client_that_stops_reading() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_and_every_fault() {
+    super::allow_files();
     let limits = Limits {
         drain: LONG / 4,
         ..LIMITS
@@ -312,19 +313,6 @@ fn ten_thousand_in_turn_and_a_thousand_at_once() {
     );
 }
 
-/// So many open files, of which each end of a connection is one.
-#[cfg(unix)]
-fn allow_files(count: u64) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.current.map(|current| current.max(count));
-    setrlimit(Resource::Nofile, limit).expect("the system allows it");
-}
-
-#[cfg(not(unix))]
-fn allow_files(_count: u64) {}
-
 async fn many() {
     let server = Server::start(LIMITS, routes()).await;
     let (mut answered, mut before) = (0, 0);
@@ -352,7 +340,7 @@ async fn many() {
     assert_eq!(answered, 8000);
     assert!(grown < 1000, "{grown} kB more than after 1000");
 
-    allow_files(2100);
+    super::allow_files();
     let mut open = Vec::new();
     for _ in 0..1000 {
         open.push(server.send(&head("GET", "/hello", 0)[..20]).await);

@@ -231,6 +231,7 @@ async fn files_that_do_not_fit_leave_the_certificate_as_it_was() -> Result<(), F
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_are_served_while_the_certificate_is_renewed() -> Result<(), Failure> {
+    super::allow_files();
     let before = tasks();
     let authority = Authority::new()?;
     let pairs = [authority.sign("localhost")?, authority.sign("localhost")?];

@@ -80,3 +80,17 @@ mod watch_files;
 mod web_scraper;
 mod websocket_server;
 mod write_whole_file;
+
+/// Lets this process open enough files for a thousand connections, of which each end is one.
+/// On macOS the default is 256, for all tests of a section.
+#[cfg(unix)]
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.current.map(|current| current.max(4000));
+    setrlimit(Resource::Nofile, limit).expect("the system allows it");
+}
+
+#[cfg(not(unix))]
+fn allow_files() {}

@@ -314,6 +314,7 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn forty_at_once_of_files_on_the_disk() {
+    super::allow_files();
     let server = Server::start(LIMITS).await;
     let source = folder();
     let sending = (0..40_u8).map(|number| {
@@ -363,6 +364,7 @@ async fn the_answer_arrives_although_the_client_is_still_sending() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_clients_that_leave_nothing_is_left() {
+    super::allow_files();
     let server = Server::start(LIMITS).await;
     let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\
                 content-type: multipart/form-data; boundary=limit\r\n\r\n";

@@ -294,6 +294,7 @@ async fn dropped_at_each_await_it_leaves_no_task() -> Result<(), Failure> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_in_tasks() -> Result<(), Failure> {
+    super::allow_files();
     let server = Server::start(three_pages).await?;
     let all =
         join_all((0..50).map(|_| {

@@ -189,6 +189,7 @@ async fn a_client_that_has_sent_all_still_gets_its_answers() -> io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_that_are_closed_at_any_time_end() -> io::Result<()> {
+    super::allow_files();
     let connections = (0..100_u64).map(async |number| {
         let (mut client, connection) = pair().await?;
         let (mut reader, mut writer) = client.split();

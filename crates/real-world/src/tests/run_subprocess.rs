@@ -127,6 +127,7 @@ async fn dropped_at_any_moment_it_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once() {
+    super::allow_files();
     let mut set = JoinSet::new();
     for code in 0..60 {
         set.spawn(async move {

@@ -49,6 +49,7 @@ async fn ask(stream: &mut TcpStream) -> io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_clients_at_three_listeners_are_answered_and_waited_for() -> io::Result<()> {
+    super::allow_files();
     let server = start("x", bind(&local(3), false)?)?;
     let addresses = server.addresses().to_vec();
     let clients = (0..150).map(async |number| {

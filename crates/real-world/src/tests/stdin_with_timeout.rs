@@ -1,7 +1,6 @@
 use std::env;
 use std::io::{self, BufReader, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -174,12 +173,12 @@ fn whatever_standard_input_is() {
         ("exec \"$0\" \"$@\" <&-", "read to the end"),
         ("echo a | \"$0\" \"$@\"", "read a\nread to the end"),
     ] {
-        let output = Command::new("sh")
+        let output = std::process::Command::new("sh")
             .args(["-c", input])
             .arg(env::current_exe().expect("itself"))
             .args(["--exact", "--nocapture", &format!("{module}::child")])
             .env(CHILD, "1")
-            .stdin(Stdio::piped())
+            .stdin(std::process::Stdio::piped())
             .output();
         let output = output.expect("there is a shell").stdout;
         let output = String::from_utf8_lossy(&output);

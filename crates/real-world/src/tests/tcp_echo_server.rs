@@ -65,6 +65,7 @@ async fn pair() -> io::Result<(TcpStream, TcpStream)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_hundred_at_once_of_whom_eight_fit() -> io::Result<()> {
+    super::allow_files();
     let server = Server::start(8, MINUTE).await?;
     let clients = (0..300).map(|number| {
         let connecting = TcpStream::connect(server.address);

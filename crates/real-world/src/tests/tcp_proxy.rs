@@ -180,6 +180,7 @@ async fn dropped_at_each_await_it_closes_both() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_hundred_at_once_of_whom_eight_fit() -> io::Result<()> {
+    super::allow_files();
     let before = tasks();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let name = format!("localhost:{}", listener.local_addr()?.port());

@@ -279,6 +279,7 @@ async fn dropped_at_each_await_it_closes_the_connection() -> Result<(), Failure>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_beside_silent_ones_and_panics() -> Result<(), Failure> {
+    super::allow_files();
     let authority = Authority::new()?;
     let config = authority.identity("localhost", 4000)?;
     let client = trust(authority.roots()?)?;

@@ -252,6 +252,7 @@ async fn dropped_at_each_await_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once() {
+    super::allow_files();
     let setup = Arc::new(Setup::new().await);
     let mut set = JoinSet::new();
     for number in 0..40 {

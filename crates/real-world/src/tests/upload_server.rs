@@ -150,6 +150,7 @@ async fn clients_are_not_told_paths() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_hundred_clients_that_send_one_byte_are_bounded() {
+    super::allow_files();
     let limits = Limits {
         stall: Duration::from_secs(2),
         ..LIMITS
@@ -191,6 +192,7 @@ async fn a_client_that_drips_is_too_slow() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_clients_that_leave_nothing_is_left() {
+    super::allow_files();
     // A permit is released a moment after its file is gone.
     let max_uploads = 80;
     let limits = Limits {

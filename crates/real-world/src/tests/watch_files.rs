@@ -3,12 +3,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+#[cfg(target_os = "linux")]
 use std::sync::mpsc;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use notify::{Event, RecursiveMode, Watcher};
 use tempfile::tempdir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::support::{poll_and_drop, soon};
 use crate::watch_files::{Changes, FolderWatch};
@@ -148,6 +150,7 @@ fn no_folder_is_an_error() {
 }
 
 /// What `notify` says of a path, until it has said nothing for a while.
+#[cfg(target_os = "linux")]
 fn events(events: &mpsc::Receiver<notify::Result<Event>>) -> Vec<Event> {
     let next = || events.recv_timeout(QUIET).ok();
     std::iter::from_fn(next)
@@ -193,7 +196,7 @@ async fn reading_is_an_event_that_is_skipped() {
     let seen = events(&receiver);
     assert!(!seen.is_empty() && seen.iter().all(|event| event.kind.is_access()));
     assert!(timeout(QUIET, watch.changes(QUIET, LONG)).await.is_err());
-    sleep(Duration::from_millis(1)).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// What is in a folder before the watch on it begins is never named.

@@ -432,6 +432,7 @@ fn ten_thousand_one_after_the_other_leave_nothing_behind() {
 /// All are connected before the first one leaves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_at_once() -> Result<(), Failure> {
+    super::allow_files();
     let server = std::sync::Arc::new(Server::start(LIMITS).await?);
     let tasks = Handle::current().metrics().num_alive_tasks();
     let mut set = JoinSet::new();
