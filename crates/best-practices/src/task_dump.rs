@@ -13,6 +13,9 @@
 //! In production: `async-backtrace` lists functions with their lines. `Handle::dump()` of
 //! Tokio needs `--cfg tokio_unstable`, the feature `taskdump` and Linux.
 //!
+//! Platforms: Windows has no SIGUSR1, so `dump_on_signal` is missing there. Call `dump`
+//! from a route of your server.
+//!
 //! See also: `debugging`, `watchdog` (a poll that blocks), `profiling`.
 //!
 //! asyncio: asyncio.all_tasks, asyncio.create_task(name=), asyncio.Task.get_name
@@ -22,9 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -156,7 +157,8 @@ pub fn dump_on_signal(
     tasks: Tasks,
     report: impl Fn(Vec<Running>) + Send + 'static,
 ) -> io::Result<()> {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::thread;
 
     use tokio::runtime::Builder;
     use tokio::signal::unix::{SignalKind, signal};

@@ -42,8 +42,9 @@ pub fn listen(address: SocketAddr, reuse: bool) -> io::Result<TcpListener> {
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     // On Windows the option would let other programs take the port.
-    #[cfg(unix)]
-    socket.set_reuseaddr(reuse)?;
+    if cfg!(unix) {
+        socket.set_reuseaddr(reuse)?;
+    }
     socket.bind(address)?;
     // How many connections the system completes before they are accepted.
     socket.listen(1024)

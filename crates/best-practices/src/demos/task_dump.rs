@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::task_dump::{Running, Tasks, dump_on_signal, step};
+use crate::task_dump::{Running, Tasks, step};
 
 const TENTH: Duration = Duration::from_millis(100);
 
@@ -37,12 +37,14 @@ fn print_with_bounds(running: &Running, indent: usize) {
 pub async fn run() -> io::Result<()> {
     let (tasks, dumped) = (Tasks::default(), Arc::new(Notify::new()));
     let is_dumped = Arc::clone(&dumped);
-    dump_on_signal(tasks.clone(), move |dump| {
+    let report = move |dump: Vec<Running>| {
         for task in dump {
             print_with_bounds(&task, 0);
         }
         is_dumped.notify_one();
-    })?;
+    };
+    #[cfg(unix)]
+    crate::task_dump::dump_on_signal(tasks.clone(), report)?;
     let stock = Arc::new(Mutex::new(10));
     let mut orders = JoinSet::new();
     orders.spawn(tasks.track("order 1", place_order(Arc::clone(&stock))));
@@ -51,10 +53,13 @@ pub async fn run() -> io::Result<()> {
     sleep(2 * TENTH).await;
 
     println!("What the tasks wait for:");
+    #[cfg(unix)]
     rustix::process::kill_process(
         rustix::process::getpid(),
         rustix::process::Signal::USR1,
     )?;
+    #[cfg(not(unix))]
+    report(tasks.dump());
     dumped.notified().await;
     orders.shutdown().await;
     println!("Tasks after the end: {}", tasks.dump().len());

@@ -24,6 +24,7 @@ mod profiling;
 mod property_test;
 mod shared_client_in_tests;
 mod structured_logging;
+#[cfg(unix)]
 mod task_dump;
 mod test_a_server;
 mod test_timeouts_and_retries;
