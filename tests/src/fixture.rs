@@ -321,7 +321,7 @@ const TESTS: &str = "#[cfg(test)]\nmod tests;";
 
 const DIRECTIVE: &str = "//! asyncio: asyncio.gather\n";
 
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "files",
     "run",
     "spawn",
@@ -331,6 +331,7 @@ const CHECKS: [&str; 10] = [
     "twin-real",
     "copy",
     "compile-fail",
+    "editions",
     "order",
 ];
 

@@ -36,6 +36,8 @@ enum Kind {
     CompileFail,
     /// Every example as the project that `copy` makes; takes minutes
     Projects,
+    /// Every example in edition 2021, and with what an older Rust has; takes a minute
+    Editions,
     /// The lines of every example that spawns, 50 times: their order on several threads
     Order,
 }
@@ -80,7 +82,7 @@ pub struct Options {
 impl Options {
     fn does(&self, kind: Kind) -> bool {
         match self.only.is_empty() {
-            true => !matches!(kind, Kind::Projects | Kind::Order),
+            true => !matches!(kind, Kind::Projects | Kind::Editions | Kind::Order),
             false => self.only.contains(&kind),
         }
     }
@@ -150,7 +152,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     }
     let python = options.python()?;
     let mut checks = options.checks(workspace, &examples, python.as_ref())?;
-    let others = [Kind::Files, Kind::Projects, Kind::Order];
+    let others = [Kind::Files, Kind::Projects, Kind::Editions, Kind::Order];
     if checks.is_empty() && !options.timing && !others.iter().any(|it| options.does(*it))
     {
         let problem = format!("no example that matches `{filter}` can be checked so");
@@ -161,6 +163,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
     let built = match options.timing
         || options.does(Kind::Order)
+        || options.does(Kind::Editions)
         || !checks.iter().all(is_twin)
     {
         true => Built::new(workspace, filter)?,
@@ -190,6 +193,14 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         if options.does(Kind::Order) {
             let runs = options.repeat.map_or(ORDER_RUNS, NonZero::get);
             order(&checker, &examples, runs, &mut report)?;
+        }
+        if options.does(Kind::Editions) {
+            let pasted = examples.iter().filter(|it| Way::Copy.applies_to(it));
+            let pasted: Vec<&Example> = pasted.copied().collect();
+            let judge = |example: &&Example| checker.judge_edition(example);
+            in_parallel(cores(), &pasted, judge, |example, result| {
+                report.count(&example.id(), result)
+            })?;
         }
         if options.does(Kind::Projects) {
             check_projects(workspace, &examples, &mut report)?;

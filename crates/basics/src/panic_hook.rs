@@ -12,6 +12,8 @@
 //!
 //! Trap: a panic in the hook aborts: "thread panicked while processing panic. aborting."
 //!
+//! Platforms: Needs Rust 1.91.
+//!
 //! See also: `panic_in_a_task`, `log_errors`, `task_locals`, `drop_or_detach`.
 //!
 //! asyncio: loop.set_exception_handler, loop.default_exception_handler

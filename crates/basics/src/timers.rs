@@ -13,6 +13,8 @@
 //! `period - elapsed` panics, "overflow when subtracting durations", when a turn takes
 //! longer than the period. Write `period.saturating_sub(elapsed)`, or use an `interval`.
 //!
+//! Platforms: On Windows, timers may be later still: its clock may be coarser.
+//!
 //! See also: `interval_ticks`, `yield_now`, `call_later`, `deadlines`.
 //!
 //! asyncio: asyncio.sleep, loop.time, asyncio.timeout_at

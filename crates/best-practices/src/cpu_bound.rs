@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 
     fn is_prime(number: &u32) -> bool {
         let mut divisors = (2..).take_while(|divisor| *divisor <= number / divisor);
-        divisors.all(|divisor| !number.is_multiple_of(divisor))
+        divisors.all(|divisor| number % divisor > 0)
     }
 
     let end: u32 = std::env::args().nth(1).ok_or("usage: NUMBER")?.parse()?;

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 /// Returns the primes below `end`.
 pub fn calculate_primes(end: u32) -> Vec<u32> {
-    let is_prime = |n: &u32| (2..=n.isqrt()).all(|divisor| !n.is_multiple_of(divisor));
+    let is_prime = |n: &u32| (2..=n.isqrt()).all(|divisor| n % divisor > 0);
     (2..end).filter(is_prime).collect()
 }
 

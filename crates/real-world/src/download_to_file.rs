@@ -14,7 +14,7 @@
 //! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are no files. Only
 //! 200 is accepted here. If it names no length, a body that breaks off may look whole.
 //!
-//! Platforms: on Windows, a file that somebody has open cannot be replaced. The rename is
+//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
 //! retried for a second and then fails; the old file stays.
 //!
 //! See also: `resume_download` continues a broken download; `write_whole_file`, `retry`.

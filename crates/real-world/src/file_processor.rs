@@ -15,7 +15,7 @@
 //!
 //! In production: `ignore` lists by pattern and follows a repository's `.gitignore`.
 //!
-//! Platforms: on Windows, a file that somebody has open cannot be replaced. The rename is
+//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
 //! retried for a second and then fails; the old file stays.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally

@@ -181,7 +181,7 @@ impl Server {
 
     /// Returns the answer to a line, and whether it is the last one.
     pub(crate) fn answer(&self, line: &[u8]) -> (String, bool) {
-        let words: Vec<_> = match str::from_utf8(line) {
+        let words: Vec<_> = match std::str::from_utf8(line) {
             Ok(line) => line.split_whitespace().collect(),
             Err(_) => return ("ERR not UTF-8".to_string(), false),
         };

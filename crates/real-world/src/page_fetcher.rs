@@ -122,7 +122,7 @@ impl Pages {
         }
         // The key outlives a task that panics.
         let ((index, url), ended) = self.running.join_next().await?;
-        let page = ended.map_err(FetchError::from).flatten();
+        let page = ended.unwrap_or_else(|error| Err(error.into()));
         Some((index, url, page))
     }
 }

@@ -14,7 +14,8 @@
 //! Trap: if the server names no length, half a file may look like a whole one. Compare a
 //! checksum before `publish`.
 //!
-//! Platforms: on Windows, `publish` fails while somebody has the target open.
+//! Platforms: Needs Rust 1.89. On Windows, `publish` fails while somebody has the target
+//! open.
 //!
 //! See also: `download_to_file`, `retry` (with jitter, for many clients).
 //!

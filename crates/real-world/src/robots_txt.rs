@@ -183,7 +183,7 @@ fn normalize(path: &str) -> String {
     let mut bytes = path.as_bytes().iter();
     while let Some(&byte) = bytes.next() {
         let code = bytes.as_slice().get(..2).filter(|_| byte == b'%');
-        let code = code.and_then(|code| str::from_utf8(code).ok());
+        let code = code.and_then(|code| std::str::from_utf8(code).ok());
         let code = code.filter(|code| code.bytes().all(|it| it.is_ascii_hexdigit()));
         let encoded = code.and_then(|code| u8::from_str_radix(code, 16).ok());
         if encoded.is_some() {

@@ -13,6 +13,9 @@
 //! In production: under systemd take the listener from it with `listenfd`, and bind
 //! nothing.
 //!
+//! Platforms: Needs Rust 1.91. Tokio has no Unix sockets on Windows. There use TCP on
+//! 127.0.0.1, or a named pipe.
+//!
 //! asyncio: asyncio.start_unix_server, asyncio.open_unix_connection
 //! asyncio: asyncio.StreamWriter.get_extra_info
 //! differs: asyncio takes the path from a live server, and clients reach the new one

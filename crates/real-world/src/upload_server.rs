@@ -16,7 +16,7 @@
 //!
 //! In production: `tower-http` has limits of time and bytes as layers for any handler.
 //!
-//! Platforms: on Windows, a file that somebody has open cannot be replaced. The rename is
+//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
 //! retried for a second and then fails; the old file stays.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.Semaphore.locked, async for

@@ -16,6 +16,9 @@
 //!
 //! In production: `notify-debouncer-full` joins the two events of a rename.
 //!
+//! Platforms: Tried on Linux only. On macOS and Windows, a folder that is removed may not
+//! end the watch.
+//!
 //! See also: `reload_config`, `spawn_from_a_thread`, `debounce_and_throttle`.
 //!
 //! asyncio: loop.call_soon_threadsafe, async for

@@ -14,7 +14,7 @@
 //!
 //! In production: `atomic-write-file` does the same, and keeps the owner on Unix.
 //!
-//! Platforms: on Windows, a file that somebody has open cannot be replaced. The rename is
+//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
 //! retried for a second and then fails; the old file stays.
 //!
 //! See also: `cleanup_on_cancel`, `shield_and_clean_up`.

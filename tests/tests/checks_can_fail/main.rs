@@ -41,6 +41,11 @@ fn copies() {
 }
 
 #[test]
+fn in_an_older_project() {
+    assert_check("editions", "--only editions sample/");
+}
+
+#[test]
 fn what_must_not_compile() {
     assert_check("compile-fail", "--only compile-fail sample/");
 }

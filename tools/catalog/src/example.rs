@@ -59,6 +59,12 @@ impl Example {
         self.header.checks.no_twin.is_none()
     }
 
+    /// Whether its header says what it does otherwise on Windows.
+    pub fn differs_on_windows(&self) -> bool {
+        let mut told = self.header.labelled("Platforms");
+        told.any(|it| it.text.contains("Windows"))
+    }
+
     /// The Rust program as readers see and paste it: without what only checks read.
     ///
     /// # Errors

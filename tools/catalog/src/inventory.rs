@@ -24,16 +24,22 @@ const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder 
                     std::thread::scope std::thread::sleep std::thread::spawn \
                     std::time::Instant tokio::net tokio::process tokio::signal";
 
+/// What other systems lack or do otherwise: an example that has one of these in its code
+/// says under `Platforms:` what differs.
+const OF_A_SYSTEM: &str = "cfg( cfg!( net::unix net::Unix rustix:: signal::unix \
+                           signal::windows std::os::";
+
 /// Everything that is wrong with the files whose `section/example` contains the filter.
 ///
 /// Looked for: sources that no section lists; goldens, twins, demonstrations, tests and
 /// programs under `compile-fail/` without an example; examples without a twin; malformed
 /// headers; names of
 /// Python that are not in `docs/asyncio-api.tsv`; examples on the virtual clock that do
-/// what takes no time there; lines that are too long; rows of tables
-/// that lead to no example, and questions that stand twice; traps without a number in `docs/traps.tsv`, and
-/// numbers without a trap; crates that `docs/crates.tsv` does not explain. An example without a golden is reported where it is
-/// run.
+/// what takes no time there; examples with parts for one system that do not say what differs
+/// on others; lines that are too long; rows of tables that lead to no example, and questions
+/// that stand twice; traps without a number in `docs/traps.tsv`, and numbers without a trap;
+/// crates that `docs/crates.tsv` does not explain. An example without a golden is reported
+/// where it is run.
 pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
     let mut problems = Problems {
         workspace,
@@ -187,6 +193,7 @@ impl Problems<'_> {
         let mut problems: Vec<String> =
             unknown.map(|name| unknown_name(name, names)).collect();
         problems.extend(clock_problems(example)?);
+        problems.extend(platform_problem(example)?);
         let others = header.labelled("See also");
         let others = others.flat_map(|it| it.text.split('`').skip(1).step_by(2));
         let nowhere = others.filter(|name| self.is_nowhere(name));
@@ -257,6 +264,23 @@ fn unknown_name(name: &str, names: &BTreeSet<String>) -> String {
     let near = near.or_else(|| nearest(name, all()));
     let near = near.map_or(String::new(), |near| format!("; is it `{near}`?"));
     format!("`{name}` is not in docs/asyncio-api.tsv{near}")
+}
+
+/// Which part for one system its header says nothing about.
+fn platform_problem(example: &Example) -> Result<Option<String>> {
+    if !example.is_pasted || example.header.labelled("Platforms").next().is_some() {
+        return Ok(None);
+    }
+    let source = read(&example.source)?.replace("cfg(test)", "");
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    let code: String = source.lines().filter(is_code).collect();
+    let used = OF_A_SYSTEM.split(' ').find(|word| code.contains(word));
+    Ok(used.map(|word| {
+        format!(
+            "it uses `{word}`, so its header has to say under `Platforms:` what differs on \
+             Windows or macOS"
+        )
+    }))
 }
 
 /// What takes no time on the virtual clock, or what it would run ahead of.

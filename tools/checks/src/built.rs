@@ -14,6 +14,20 @@ use cargo_metadata::{Artifact, Dependency, Message};
 use catalog::dependencies::code_name;
 use catalog::workspace::{Section, Workspace, cargo};
 
+/// What compiles a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiler {
+    /// The compiler itself.
+    Rustc,
+    /// With clippy's lints.
+    Clippy,
+    /// As [an older project](OLDEST) compiles it: what its Rust lacks is an error of clippy.
+    Oldest,
+}
+
+/// The edition and the Rust of an older project.
+pub const OLDEST: (&str, &str) = ("2021", "1.85.0");
+
 /// What cargo has built.
 #[derive(Debug, Default)]
 pub struct Built {
@@ -125,8 +139,7 @@ impl Built {
         Some(file.clone().into_std_path_buf())
     }
 
-    /// Compiles the file alone by rustc, or by a program that takes its arguments, such as
-    /// `clippy-driver`; with those of the section's crates that `only` names, or
+    /// Compiles the file alone, with those of the section's crates that `only` names, or
     /// with all of them. Returns the errors; with `only`, warnings are errors.
     ///
     /// `out` is written unless it is newer than the file and its libraries: a program, or
@@ -137,7 +150,7 @@ impl Built {
     /// When the compiler cannot be run, or fails without naming a place in the file.
     pub fn compile(
         &self,
-        compiler: &str,
+        compiler: Compiler,
         section: &Section,
         file: &Path,
         only: Option<&BTreeSet<String>>,
@@ -159,10 +172,19 @@ impl Built {
         if out.exists() {
             fs::remove_file(out)?;
         }
-        let mut rustc = Command::new(compiler);
+        let (name, edition) = match compiler {
+            Compiler::Rustc => ("rustc", section.edition.as_str()),
+            Compiler::Clippy => ("clippy-driver", section.edition.as_str()),
+            Compiler::Oldest => ("clippy-driver", OLDEST.0),
+        };
+        let mut rustc = Command::new(name);
         rustc
             .arg(file)
-            .args(["--edition", section.edition.as_str(), "--crate-type=bin"]);
+            .args(["--edition", edition, "--crate-type=bin"]);
+        if compiler == Compiler::Oldest {
+            rustc.args(["-A", "clippy::all", "-D", "clippy::incompatible_msrv"]);
+            rustc.env("CARGO_PKG_RUST_VERSION", OLDEST.1);
+        }
         rustc.args(["--error-format=json", "-C", "debuginfo=0"]);
         // What cargo tells a package of itself.
         rustc

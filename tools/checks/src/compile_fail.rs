@@ -5,7 +5,7 @@ use catalog::compile_fail::CompileFail;
 use catalog::report::Failure;
 use catalog::workspace::{Section, Workspace};
 
-use crate::built::{Built, shown};
+use crate::built::{Built, Compiler, shown};
 
 /// The name of an error to which rustc gives no code.
 const NO_CODE: &str = "an error without a code";
@@ -26,8 +26,8 @@ pub fn compile(
     let out = workspace.target.join(name);
     let is_lint = |code: &String| code.starts_with("clippy::");
     let compiler = match program.code.as_ref().is_some_and(is_lint) {
-        true => "clippy-driver",
-        false => "rustc",
+        true => Compiler::Clippy,
+        false => Compiler::Rustc,
     };
     built.compile(compiler, section, &program.path, None, &out)
 }

@@ -1,14 +1,18 @@
-//! The copies: each example compiled and run alone, as its reader does.
+//! The copies: each example compiled and run alone, as its reader does, and compiled as an
+//! older project does.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+use cargo_metadata::diagnostic::Diagnostic;
+use cargo_metadata::semver::Version;
 use catalog::dependencies;
 use catalog::report::Failure;
 use catalog::transcript::first_lines;
 use catalog::workspace::Example;
 
-use crate::built::shown;
+use crate::built::{Compiler, OLDEST, shown};
 use crate::checker::{Checker, Program, Run, lock};
 use crate::process::{self, limited};
 
@@ -38,18 +42,11 @@ impl Checker<'_> {
         let compiled = lock(&self.copies).entry(example.id()).or_default().clone();
         let failed =
             |problem| Failure::new(self.workspace.relative(&example.source), problem);
-        let compile = || {
-            let section = self.workspace.section(&example.section)?;
-            let source = fs::read_to_string(&example.source)?;
-            let uses = dependencies::find(section, &source)?;
-            let crates = uses.into_keys().collect();
-            let (source, program) = (&example.source, self.copy_of(example));
-            self.built
-                .compile("rustc", section, source, Some(&crates), &program)
-        };
         let compiled = compiled.get_or_init(|| {
             let _core = self.core();
-            let errors = compile().map_err(|error| failed(format!("{error:#}")))?;
+            let out = self.copy_of(example);
+            let errors = self.compile_alone(Compiler::Rustc, example, &out);
+            let errors = errors.map_err(|error| failed(format!("{error:#}")))?;
             match errors.first() {
                 None => Ok(()),
                 Some(error) => {
@@ -59,6 +56,61 @@ impl Checker<'_> {
             }
         });
         compiled.clone()
+    }
+
+    /// Compiles an example with the crates that it uses.
+    fn compile_alone(
+        &self,
+        compiler: Compiler,
+        example: &Example,
+        out: &Path,
+    ) -> Result<Vec<Diagnostic>> {
+        let section = self.workspace.section(&example.section)?;
+        let source = fs::read_to_string(&example.source)?;
+        let crates = dependencies::find(section, &source)?;
+        let (source, crates) = (&example.source, crates.into_keys().collect());
+        self.built
+            .compile(compiler, section, source, Some(&crates), out)
+    }
+
+    /// Compiles the example as [an older project](OLDEST) does, and judges which Rust its
+    /// header names under `Platforms:`.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not compile, or which Rust it needs.
+    pub fn judge_edition(&self, example: &Example) -> Result<(), Failure> {
+        let failed =
+            |problem| Failure::new(self.workspace.relative(&example.source), problem);
+        let name = format!("{}-{}.rmeta", example.section, example.name);
+        let out = self.workspace.target.join("editions").join(name);
+        let errors = self.compile_alone(Compiler::Oldest, example, &out);
+        let errors = errors.map_err(|error| failed(format!("{error:#}")))?;
+        let is_newer = |error: &Diagnostic| {
+            let code = error.code.as_ref();
+            code.is_some_and(|it| it.code == "clippy::incompatible_msrv")
+        };
+        let (newer, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(is_newer);
+        if let Some(error) = errors.first() {
+            let edition = OLDEST.0;
+            let problem = format!("not in edition {edition}: {}", error.message);
+            return Err(failed(problem).with(shown(&errors)));
+        }
+        // "... is `1.85.0` but this item is stable since `1.88.0`"
+        let since = newer.iter().filter_map(|it| it.message.split('`').nth(3));
+        let needed = since.filter_map(|it| it.parse::<Version>().ok()).max();
+        let needed = needed.map(|it| format!("Rust {}.{}", it.major, it.minor));
+        let mut texts = example.header.labelled("Platforms").map(|it| &it.text);
+        let is_told = match &needed {
+            Some(rust) => texts.any(|it| it.contains(rust)),
+            None => !texts.any(|it| it.contains("Rust 1.")),
+        };
+        let needed = needed.unwrap_or_else(|| "no newer Rust".to_owned());
+        let problem = format!("`Platforms:` has to say that it needs {needed}");
+        match is_told {
+            true => Ok(()),
+            false => Err(failed(problem).with(shown(&newer))),
+        }
     }
 
     /// Where the copy of an example is compiled to.

@@ -29,6 +29,9 @@ impl Way {
     /// Whether the example is used in this way. That the twin's file is missing is another
     /// matter, and an error.
     pub fn applies_to(self, example: &Example) -> bool {
+        if cfg!(windows) && self != Self::Twin && example.differs_on_windows() {
+            return false;
+        }
         match self {
             Self::Run => true,
             Self::Copy => example.is_pasted,
