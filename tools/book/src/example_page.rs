@@ -100,25 +100,35 @@ const ON_PLAYGROUND: [&str; 8] = [
     "tokio",
 ];
 
+/// Where they are.
+const PLAYGROUND: &str =
+    "https://play.rust-lang.org/?version=stable&mode=debug&edition=2024";
+
 /// The longest program that goes into an address. Servers take 8 KB, and letters that are
 /// encoded become three.
 const IN_ADDRESS: usize = 4000;
 
 impl Page<'_> {
+    /// Returns where the example was tried. What differs on Windows, its header says.
+    fn tried_on(&self) -> &'static str {
+        let example = self.entry.example;
+        let mut sections = self.contents.workspace.sections.iter();
+        let is_run = sections.any(|it| it.is_default && it.name == example.section);
+        match is_run && !example.differs_on_windows() {
+            true => "Linux, Windows (Wine), macOS (compiled)",
+            false => "Linux, Windows (compiled), macOS (compiled)",
+        }
+    }
+
     /// Returns where the Rust Playground runs the program as it is, if it can. The page's
     /// script adds the program.
-    fn playground(&self) -> Option<String> {
+    fn playground(&self) -> Option<&'static str> {
         let mut words = self.entry.cargo_add.split_whitespace();
         let mut crates = words.clone().filter_map(|word| word.split_once('@'));
         let has_all = crates.all(|(name, _)| ON_PLAYGROUND.contains(&name));
         let is_special = words.any(|word| word.contains("test-util"));
-        let edition = self.contents.workspace.section(&self.entry.example.section);
-        let edition = &edition.ok()?.edition;
-        (has_all && !is_special && self.program.len() <= IN_ADDRESS).then(|| {
-            format!(
-                "https://play.rust-lang.org/?version=stable&mode=debug&edition={edition}"
-            )
-        })
+        let is_short = self.program.len() <= IN_ADDRESS;
+        (has_all && !is_special && is_short).then_some(PLAYGROUND)
     }
 }
 

@@ -35,6 +35,7 @@ pages! {
     ByGuide Contents "by-guide.md"
     Traps Contents "traps.md"
     Crates Contents "crates.md"
+    Platforms Contents "platforms.md"
     Sheet Contents "sheet.md"
     EditorsAndAgents Contents "editors-and-agents.md"
 }
@@ -67,6 +68,7 @@ pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, Stri
         page("by-guide", "By guide", ByGuide(all).render()),
         page("traps", "Traps", Traps(all).render()),
         page("crates", "Crates", Crates(all).render()),
+        page("platforms", "Platforms", Platforms(all).render()),
         page("sheet", "On two pages", Sheet(all).render()),
         page(
             "editors-and-agents",
