@@ -248,17 +248,26 @@ fn every_section_answers_questions() {
     }
 }
 
-/// What `rust-toolchain.toml` installs is the oldest Rust that Cargo.toml promises.
+/// The oldest Rust that Cargo.toml promises is compiled with, and named alike.
 #[test]
 fn the_oldest_rust_is_the_one_that_is_tested() {
     let read = |name| fs::read_to_string(root().join(name)).expect(name);
-    let value = |text: &str, key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key));
-        line.expect(key).trim_matches([' ', '=', '"']).to_owned()
-    };
-    let promised = value(&read("Cargo.toml"), "rust-version");
-    let installed = value(&read("rust-toolchain.toml"), "channel");
-    assert_eq!(installed, format!("{promised}.0"));
+    let manifest = read("Cargo.toml");
+    let (_, promised) = manifest.split_once("rust-version = \"").expect("a promise");
+    let promised = promised.split('"').next().expect("a version");
+    for (name, text) in [
+        (
+            "application/Cargo.toml",
+            format!("rust-version = \"{promised}\""),
+        ),
+        (
+            ".github/workflows/test.yml",
+            format!("RUSTUP_TOOLCHAIN: {promised}.0"),
+        ),
+        ("README.md", format!("({promised} or later)")),
+    ] {
+        assert!(read(name).contains(&text), "{name}: {text}");
+    }
 }
 
 /// Each path of ours that the line names is there.

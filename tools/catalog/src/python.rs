@@ -29,16 +29,24 @@ impl fmt::Display for Python {
     }
 }
 
+/// How an interpreter may be called.
+const NAMES: &[&str] = if cfg!(windows) {
+    &["python3", "python", "py"]
+} else {
+    &["python3", "python"]
+};
+
 impl Python {
-    /// The interpreter that the variable `PYTHON` names, or else `python3` or `python` if
-    /// that is CPython 3.11 or later; or a message that says what was found instead.
+    /// The interpreter that the variable `PYTHON` names, or else `python3` or `python` (on
+    /// Windows also `py`) if that is CPython 3.11 or later; or a message that says what was
+    /// found instead.
     pub fn find() -> Result<Self, String> {
         if let Some(program) = env::var_os("PYTHON") {
             return probe(&program)
                 .map_err(|problem| format!("PYTHON={}: {problem}", program.display()));
         }
         let mut problems = String::new();
-        for name in ["python3", "python"] {
+        for name in NAMES {
             match probe(name.as_ref()) {
                 Ok(python) => return Ok(python),
                 Err(problem) => problems += &format!("; {name}: {problem}"),
