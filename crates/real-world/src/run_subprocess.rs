@@ -21,12 +21,13 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+use tokio_util::bytes::{Bytes, BytesMut};
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder, FramedRead};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A line of a program's output, without its newline. Invalid UTF-8 is replaced.
@@ -42,7 +43,8 @@ pub enum Line {
 pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// Returns the lines of both pipes as they come, until no process can write to them any
-/// more. The lines of one pipe keep their order.
+/// more. The lines of one pipe keep their order. A line that is too long is an error, and
+/// the lines after it follow: read on, or the program stops at a full pipe.
 ///
 /// Takes the pipes out of the child. Dropping a future of `next` loses nothing.
 pub fn lines(child: &mut Child) -> BoxStream<'static, io::Result<Line>> {
@@ -76,13 +78,40 @@ fn split(
     let newline = b"\n".to_vec();
     let codec =
         AnyDelimiterCodec::new_with_max_length(newline.clone(), newline, LONGEST_LINE);
-    FramedRead::new(pipe, codec)
-        .map_ok(move |bytes| line(String::from_utf8_lossy(&bytes).into_owned()))
-        .map_err(|error| match error {
-            AnyDelimiterCodecError::Io(error) => error,
-            too_long => io::Error::new(io::ErrorKind::InvalidData, too_long),
-        })
+    FramedRead::new(pipe, Lines(codec))
+        .map(move |read| read?.map(|it| line(String::from_utf8_lossy(&it).into_owned())))
         .boxed()
+}
+
+/// Decodes a line that is too long as an item: after an error, a `FramedRead` ends.
+struct Lines(AnyDelimiterCodec);
+
+impl Lines {
+    fn item(
+        decoded: Result<Option<Bytes>, AnyDelimiterCodecError>,
+    ) -> io::Result<Option<io::Result<Bytes>>> {
+        match decoded {
+            Ok(line) => Ok(line.map(Ok)),
+            Err(AnyDelimiterCodecError::Io(error)) => Err(error),
+            Err(too_long) => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, too_long);
+                Ok(Some(Err(error)))
+            }
+        }
+    }
+}
+
+impl Decoder for Lines {
+    type Item = io::Result<Bytes>;
+    type Error = io::Error;
+
+    fn decode(&mut self, read: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        Self::item(self.0.decode(read))
+    }
+
+    fn decode_eof(&mut self, read: &mut BytesMut) -> io::Result<Option<Self::Item>> {
+        Self::item(self.0.decode_eof(read))
+    }
 }
 
 /// A signal that ends a process.

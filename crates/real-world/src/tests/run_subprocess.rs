@@ -2,7 +2,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::run_subprocess::{
-    LONGEST_LINE, Limits, Line, RunError, run_to_end, spawn_merged,
+    LONGEST_LINE, Limits, Line, RunError, lines, run_to_end, spawn_merged,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -170,6 +170,27 @@ async fn lines_of_all_kinds() {
         ended,
         Err(RunError::Io(error)) if error.kind() == io::ErrorKind::InvalidData
     ));
+}
+
+/// As `readline` of asyncio, which raises an error and then goes on.
+#[tokio::test]
+async fn after_a_line_that_is_too_long_the_next_lines_follow() -> io::Result<()> {
+    let long = LONGEST_LINE + 9_000;
+    // Without a reader, the program would stop at a full pipe.
+    let script = format!(
+        "head -c {long} /dev/zero; echo; echo next; yes '' | head -n 500000; echo end"
+    );
+    let mut command = sh(&script);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut lines = lines(&mut child);
+    let too_long = timeout(PATIENCE, lines.next()).await?.expect("an item");
+    let kind = too_long.expect_err("it is too long").kind();
+    assert_eq!(kind, io::ErrorKind::InvalidData);
+    let rest: Vec<Line> = timeout(PATIENCE, lines.try_collect()).await??;
+    assert_eq!((rest.len(), &rest[0]), (500_002, &out("next")));
+    assert_eq!(rest.last(), Some(&out("end")));
+    assert!(timeout(PATIENCE, child.wait()).await??.success());
+    Ok(())
 }
 
 #[tokio::test]
