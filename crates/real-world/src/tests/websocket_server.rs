@@ -535,9 +535,11 @@ async fn autobahn_a_client_that_sends_after_its_close_frame_is_not_reset()
     let mut socket = server.enter().await?;
     socket.close(None).await?;
     let stream = socket.get_mut();
-    // A frame with a text, as a client masks it, again and again.
-    for _ in 0..100 {
-        stream.write_all(b"\x81\x85\0\0\0\0hello").await?;
+    // A text of 4,096 bytes, as a client masks it, again and again: more than the server
+    // has read when it closes.
+    let frame = [&b"\x81\xFE\x10\0\0\0\0\0"[..], &[b'h'; 4096]].concat();
+    for _ in 0..500 {
+        stream.write_all(&frame).await?;
     }
     stream.shutdown().await?;
     let mut rest = Vec::new();
