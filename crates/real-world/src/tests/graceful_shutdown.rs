@@ -137,3 +137,36 @@ async fn as_many_orders_run_as_may() {
         assert_eq!(orders.len(), number.saturating_sub(MAX_ORDERS));
     }
 }
+
+#[cfg(unix)]
+const IS_CHILD: &str = "SIGNALS_THAT_WERE_DROPPED";
+
+/// Not a test by itself: a process that sends itself the signal.
+#[cfg(unix)]
+#[tokio::test]
+async fn child() {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use crate::graceful_shutdown::Signals;
+
+    if std::env::var_os(IS_CHILD).is_none() {
+        return;
+    }
+    drop(Signals::listen().expect("the system has room"));
+    // It is delivered before this returns.
+    kill_process(getpid(), Signal::TERM).expect("it is its own process");
+    println!("still here");
+}
+
+#[cfg(unix)]
+#[test]
+fn after_signals_were_dropped_a_signal_does_not_end_the_program() {
+    let mut child = super::support::child_of(module_path!());
+    let output = child.env(IS_CHILD, "1").output();
+    let output = output.expect("it starts");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && stdout.contains("still here"),
+        "{stdout}"
+    );
+}

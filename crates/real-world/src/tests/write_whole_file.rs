@@ -95,3 +95,16 @@ async fn permissions_are_those_of_the_old_file_or_the_usual_ones() {
     assert_eq!(fs::read(&path).expect("it is there"), b"text");
     assert_eq!(fs::read(&link).expect("it is there"), b"new");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_is_replaced_and_not_the_file_that_it_leads_to() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+    fs::write(&file, "old").expect("there is room");
+    std::os::unix::fs::symlink(&file, &link).expect("there is room");
+    write_whole(&link, "new").await.expect("there is room");
+    let texts = [&link, &file].map(|path| fs::read_to_string(path).expect("text"));
+    assert_eq!(texts, ["new", "old"]);
+    assert!(!link.is_symlink());
+}
