@@ -15,6 +15,7 @@ mod client_disconnects;
 mod close_a_connection;
 mod connection_limits;
 mod cron;
+mod cron_peers;
 mod download_to_file;
 mod echo_server;
 #[cfg(unix)]
@@ -29,7 +30,9 @@ mod http_server;
 mod http_sync_vs_async;
 mod https_server;
 mod job_queue;
+mod job_queue_peers;
 mod job_workers;
+mod job_workers_peers;
 mod limiters;
 mod line_protocol;
 #[cfg(target_os = "linux")]
@@ -40,6 +43,7 @@ mod pagination;
 mod progress_bar;
 mod protocols;
 mod rate_limit_per_key;
+mod rate_limit_per_key_peers;
 #[cfg(unix)]
 mod reload_config;
 mod reconnecting_client;
@@ -51,14 +55,18 @@ mod rpc_over_one_connection;
 #[cfg(target_os = "linux")]
 mod run_subprocess;
 mod scheduler;
+mod scheduler_peers;
 mod semaphore_rate_limiter;
+mod semaphore_rate_limiter_peers;
 mod servers;
 mod shutdown_in_three_steps;
 mod sliding_window;
+mod sliding_window_peers;
 mod sockets_by_hand;
 mod sqlite_batch_insert;
 mod sqlite_fetchall;
 mod sqlite_pool;
+mod sqlite_pool_peers;
 mod stdin_with_timeout;
 mod streaming_responses;
 mod subprocess_protocol;
@@ -70,6 +78,7 @@ mod tcp_proxy;
 mod tls;
 mod token_bucket;
 mod ttl_cache;
+mod ttl_cache_peers;
 mod udp_ping;
 mod udp_server;
 #[cfg(unix)]
