@@ -20,7 +20,8 @@ pub type Page = Result<String, Box<dyn std::error::Error + Send + Sync>>;
 /// The largest page, in bytes.
 pub const MAX_PAGE: usize = 2_000_000;
 
-/// Returns the text of a page of at most [`MAX_PAGE`] bytes.
+/// Returns the text of a page of at most [`MAX_PAGE`] bytes. A status such as 404 is an
+/// error. Any other, such as 304, is a page.
 pub async fn fetch_url(client: &Client, url: &str) -> Page {
     let mut response = client.get(url).send().await?.error_for_status()?;
     let mut body = Vec::new();

@@ -73,7 +73,7 @@ fn title(html: &str) -> Option<String> {
 pub enum FetchError {
     #[error("more than {0} bytes")]
     TooLarge(usize),
-    /// A status such as 404 is an error, too.
+    /// A status such as 404 is an error, too. Any other, such as 304, is a page.
     #[error(transparent)]
     Http(#[from] reqwest::Error),
     /// The fetch panicked. The panic's text is on standard error.

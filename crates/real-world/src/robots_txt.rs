@@ -73,7 +73,7 @@ impl Robots {
         let status = response.status();
         if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
             return Ok(Self::default());
-        } else if !status.is_success() {
+        } else if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
             return Err(RobotsError::Status(status));
         }
         let encoding = response.headers().get(CONTENT_ENCODING);

@@ -99,7 +99,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The start of the names of unfinished files.
+/// The start of the names of unfinished files. Six characters and `.part` follow.
 const PREFIX: &str = ".uploading-";
 
 impl UploadStore {
@@ -111,8 +111,10 @@ impl UploadStore {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
-                let name = name.to_string_lossy();
-                let is_part = name.starts_with(PREFIX) && name.ends_with(".part");
+                let random = name.to_str();
+                let random =
+                    random.and_then(|it| it.strip_prefix(PREFIX)?.strip_suffix(".part"));
+                let is_part = random.is_some_and(|random| random.len() == 6);
                 if is_part && entry.file_type()?.is_file() {
                     fs::remove_file(entry.path())?;
                 }
@@ -180,7 +182,7 @@ impl UploadStore {
         let folder = Arc::clone(&self.folder);
         let part = spawn_blocking(move || {
             let mut builder = tempfile::Builder::new();
-            let builder = builder.prefix(PREFIX).suffix(".part");
+            let builder = builder.prefix(PREFIX).rand_bytes(6).suffix(".part");
             // `tempfile_in` would make a file that only its owner may read.
             builder.make_in(folder, |path| fs::File::create_new(path))
         });

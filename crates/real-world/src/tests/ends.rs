@@ -3,6 +3,11 @@
 //! answer is cut off by a limit. All bytes arrive or the client sees an error, nobody
 //! waits forever, and no task is left. The functions that close a client's side have
 //! their cases in `close_a_connection`, `tls` and `tcp_client`.
+//!
+//! Clients are in `attacks`. Not listed: examples that call `axum::serve`, whose ends are
+//! those of hyper, as in `http_server`; `chat_room`, a room without sockets (those are in
+//! its demonstration); `echo_server`, the plain form, which has no limits; `udp_server`,
+//! which has no connections.
 
 use std::io;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 mod all_servers;
 mod api_client;
 mod api_server;
+mod attacks;
 mod async_sqlite;
 mod axum_service;
 mod background_services;

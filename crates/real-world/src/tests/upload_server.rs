@@ -213,7 +213,7 @@ async fn of_clients_that_leave_nothing_is_left() {
 async fn a_start_removes_what_a_killed_server_has_left() {
     let folder = tempfile::tempdir().expect("there is room");
     for name in [
-        ".uploading-abc.part",
+        ".uploading-abcdef.part",
         "whole",
         ".hidden",
         "a.part",
@@ -222,11 +222,17 @@ async fn a_start_removes_what_a_killed_server_has_left() {
         fs::write(folder.path().join(name), "x").expect("there is room");
     }
     // A folder of somebody else, whatever its name.
-    let inner = folder.path().join(".uploading-x.part");
+    let inner = folder.path().join(".uploading-folder.part");
     fs::create_dir(inner).expect("there is room");
     let store = UploadStore::open(folder.path().to_owned(), LIMITS).await;
     store.expect("it is a folder");
-    let left = [".b.part", ".hidden", ".uploading-x.part", "a.part", "whole"];
+    let left = [
+        ".b.part",
+        ".hidden",
+        ".uploading-folder.part",
+        "a.part",
+        "whole",
+    ];
     assert_eq!(names(folder.path()), left);
 }
 
