@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures::stream::{Stream, StreamExt, unfold};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 use tonic::transport::{Endpoint, Error, Server};
 use tonic::{Code, Request, Status};
@@ -70,6 +71,8 @@ impl Deadline {
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         if self.left().is_zero() {
+            // Without an await, a caller that retries would never be cancelled.
+            yield_now().await;
             return Err(exceeded());
         }
         let ended = timeout_at(self.0, call).await;

@@ -259,6 +259,20 @@ async fn a_request_tells_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_the_deadline_can_be_aborted() {
+    let (deadline, mut calls) = (Deadline::after(Duration::ZERO), 0);
+    let again = async {
+        loop {
+            let refused = deadline.call(pending::<Result<(), Status>>()).await;
+            assert!(refused.is_err());
+            calls += 1;
+            assert!(calls < 10_000, "it never suspends");
+        }
+    };
+    assert!(futures::poll!(std::pin::pin!(again)).is_pending());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_polled_after_the_deadline() {
     let deadline = Deadline::after(Duration::ZERO);
     let work = async { panic!("polled") };
