@@ -40,6 +40,7 @@ mod close_a_connection;
 mod tcp_proxy;
 mod servers;
 mod line_protocol;
+mod crlf_lines;
 mod protocols;
 
 // Other sockets
@@ -75,6 +76,7 @@ mod background_services;
 mod shutdown_in_three_steps;
 mod graceful_shutdown;
 mod reload_config;
+mod dispatch_by_name;
 
 // Processes and files
 mod run_subprocess;

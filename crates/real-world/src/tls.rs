@@ -142,7 +142,8 @@ where
 }
 
 /// Makes a server's connection a TLS connection, within the limit: STARTTLS. Call it
-/// when you have answered the command and flushed the answer.
+/// when you have answered the command and flushed the answer. From a `Framed`, take its
+/// `into_parts`, refuse bytes in `read_buf`, and pass `BufReader::new(parts.io)`.
 ///
 /// # Errors
 ///

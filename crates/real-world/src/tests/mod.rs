@@ -15,8 +15,10 @@ mod chat_room;
 mod client_disconnects;
 mod close_a_connection;
 mod connection_limits;
+mod crlf_lines;
 mod cron;
 mod cron_peers;
+mod dispatch_by_name;
 mod download_to_file;
 mod echo_server;
 #[cfg(unix)]
@@ -57,6 +59,7 @@ mod rpc_over_one_connection;
 mod run_subprocess;
 mod scheduler;
 mod scheduler_peers;
+mod seams;
 mod semaphore_rate_limiter;
 mod semaphore_rate_limiter_peers;
 mod servers;
