@@ -13,7 +13,8 @@ pub enum AppError {
     Invalid(&'static str),
     #[error(transparent)]
     Body(#[from] JsonRejection),
-    #[error(transparent)]
+    /// No id: a client need not know of which type ids are.
+    #[error("nothing is here")]
     Path(#[from] PathRejection),
     #[error(transparent)]
     Query(#[from] QueryRejection),

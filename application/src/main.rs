@@ -7,12 +7,11 @@ use std::{io, process::ExitCode, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use app::{observe::Metrics, routes, routes::AppState, server, server::Limits};
 use app::{settings::Settings, shutdown, store::Store};
-use clap::Parser as _;
 use tokio::{net::TcpListener, runtime::Runtime, select, task::JoinSet};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
+    let settings = Settings::read();
     let filter = match EnvFilter::try_new(&settings.log) {
         Ok(filter) => filter,
         Err(error) => {

@@ -1,8 +1,8 @@
 //! The settings, from arguments and the environment: read once, checked before the start.
 
-use std::{net::SocketAddr, num::NonZeroU16, path::PathBuf};
+use std::{env, net::SocketAddr, num::NonZeroU16, path::PathBuf};
 
-use clap::Parser;
+use clap::{Arg, CommandFactory as _, Parser, error::ErrorKind};
 
 /// A service that keeps notes.
 #[derive(Debug, Clone, Parser)]
@@ -26,4 +26,23 @@ pub struct Settings {
     /// What to log, such as `debug` or `warn,app=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     pub log: String,
+}
+
+impl Settings {
+    /// Reads the settings. A wrong one ends the program with a message that names it, and
+    /// so does a variable `APP_...` that no setting has.
+    pub fn read() -> Self {
+        let settings = Self::parse();
+        let mut command = Self::command();
+        let known: Vec<_> = command.get_arguments().filter_map(Arg::get_env).collect();
+        let is_wrong = |name: &std::ffi::OsString| {
+            name.as_encoded_bytes().starts_with(b"APP_")
+                && !known.contains(&name.as_os_str())
+        };
+        if let Some(name) = env::vars_os().map(|(name, _)| name).find(is_wrong) {
+            let message = format!("there is no setting '{}'", name.display());
+            command.error(ErrorKind::UnknownArgument, message).exit();
+        }
+        settings
+    }
 }

@@ -253,6 +253,7 @@ fn wrong_settings_are_told() {
             "invalid value '0' for '--drain <DRAIN>'",
         ),
         ("RUST_LOG", "app=loud", 2, "invalid value 'app=loud'"),
+        ("APP_DRAINS", "10", 2, "there is no setting 'APP_DRAINS'"),
         ("APP_DRAIN", "10", 1, &cannot_open),
     ] {
         let mut command = Command::new(PROGRAM);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use catalog::workspace::{Workspace, cargo};
 use snapbox::assert_data_eq;
 use tempfile::TempDir;
 use tests::{assert_quiet_in_a_closed_pipe, stderr, stdout};
@@ -119,4 +120,22 @@ fn the_public_names_of_asyncio() {
         missing.is_empty() && wrong.is_empty(),
         "CPython {version} also has {missing:?}, and does not have {wrong:?}"
     );
+}
+
+/// Both serve the same routes: one client gets the same answers.
+#[test]
+#[cfg(unix)]
+fn the_application_and_its_twin_answer_alike() {
+    let workspace = Workspace::open().unwrap();
+    let python = tests::python().environment(&workspace).unwrap();
+    let folder = tests::root().join("application");
+    let mut build = Command::new(cargo());
+    build.args(["build", "--quiet"]).current_dir(&folder);
+    assert!(build.status().unwrap().success());
+    let mut compare = Command::new(python);
+    compare.arg(folder.join("python/compare.py"));
+    let output = compare.arg(workspace.target.join("debug/server")).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("the same answers to "));
 }
