@@ -54,7 +54,7 @@ BUILT = (
 PROGRAMS = (
     ("a web server", "aiohttp.web fastapi starlette quart sanic flask", "real-world/router"),
     ("a server", "asyncio.start_server asyncio.start_unix_server loop.create_server "
-     "loop.create_unix_server", "real-world/servers"),
+     "loop.create_unix_server asyncio.StreamReaderProtocol", "real-world/servers"),
     ("a worker", "arq celery rq taskiq dramatiq procrastinate aiokafka aio_pika",
      "real-world/job_workers"),
     ("a client", "aiohttp httpx requests", "real-world/http_requests"),
@@ -173,7 +173,7 @@ class Report:
                 if many and not is_std and not {*pages} & {*chosen}:
                     for rank, id in enumerate(pages, 1):
                         weight = weights[entry["kind"]] / rank
-                        totals[id] += weight * (1 + math.log(many))
+                        totals[id] += weight * (1 + math.log(min(many, 8)))
             if not totals:
                 break
             chosen.append(min(totals, key=lambda id: (-totals[id], id)))
@@ -242,19 +242,15 @@ def places_of(places):
     return text + (f"; and {more} more" if more > 0 else "")
 
 
-def print_text(report, is_markdown):
+def print_text(report):
     tables, told = report.tables, set()
     width = min(shutil.get_terminal_size().columns, 100)
-    has_colours = sys.stdout.isatty() and not is_markdown and "NO_COLOR" not in os.environ
+    has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def heading(text):
-        text = f"\033[1m{text}\033[0m" if has_colours else text
-        print(f"\n## {text}\n" if is_markdown else f"\n{text}")
+        print(f"\n\033[1m{text}\033[0m" if has_colours else f"\n{text}")
 
     def line(depth, text, mark=""):
-        if is_markdown:
-            print("  " * (depth - 1) + "- " + (f"`{mark}`" if mark else "") + text)
-            return
         indent = {"initial_indent": "  " * depth, "subsequent_indent": "  " * depth}
         text = textwrap.fill(mark + text, width, break_on_hyphens=False, **indent)
         coloured = f"\033[36m{mark}\033[0m" if mark and has_colours else mark
@@ -308,8 +304,7 @@ def print_text(report, is_markdown):
         line(1, f"Not read: {path}: {problem}")
     if report.places:
         heading("Dependencies")
-        lines = "\n".join(report.dependencies())
-        print(f"```toml\n{lines}\n```" if is_markdown else textwrap.indent(lines, "  "))
+        print(textwrap.indent("\n".join(report.dependencies()), "  "))
         kind, pages, undecided = report.plan()
         heading("Plan")
         line(1, f"This looks like {kind}. Build it from these, in this order:")
@@ -371,7 +366,6 @@ def main():
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="+", type=Path, help="a file or a folder")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--markdown", action="store_true", help="print Markdown")
     how.add_argument("--json", action="store_true", help="print JSON, with all places")
     how.add_argument("--annotate", action="store_true", help="print the source with comments")
     options = parser.parse_args()
@@ -391,7 +385,7 @@ def main():
     elif options.annotate:
         print_annotated(report)
     else:
-        print_text(report, options.markdown)
+        print_text(report)
     for path, problem in report.failed.items():
         print(f"error: {path} is not read: {problem}", file=sys.stderr)
     return 2 if len(report.failed) == len(files) else 0
