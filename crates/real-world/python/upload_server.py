@@ -33,8 +33,12 @@ class Refusal(Exception):
 NAME = re.compile(r"\w[\w.-]*")
 
 
+# The names of unfinished files.
+PART = re.compile(r"\.uploading-[0-9a-f]{16}\.part")
+
+
 def open_part(folder):
-    part = folder / f".{secrets.token_hex(8)}.part"
+    part = folder / f".uploading-{secrets.token_hex(8)}.part"
     return part, open(part, "xb", buffering=0)
 
 
@@ -52,8 +56,9 @@ class UploadStore:
         self._permits = asyncio.Semaphore(limits.max_uploads)
         folder.mkdir(parents=True, exist_ok=True)
         # A server that was killed has left them.
-        for part in folder.glob(".*.part"):
-            part.unlink()
+        for part in folder.iterdir():
+            if PART.fullmatch(part.name):
+                part.unlink()
 
     def app(self):
         app = web.Application(client_max_size=0)
@@ -134,7 +139,7 @@ async def use(folder):
         await asyncio.sleep(start + 0.5 * number - loop.time())
 
     # A server that was killed has left it.
-    (folder / ".a.part").write_text("half")
+    (folder / ".uploading-0123456789abcdef.part").write_text("half")
     limits = Limits(max_bytes=1_000, max_uploads=2, stall=0.2, max_time=5)
     store = UploadStore(folder, limits)
     runner = web.AppRunner(

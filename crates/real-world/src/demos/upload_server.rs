@@ -56,7 +56,7 @@ pub async fn run() -> Result<(), Failure> {
     let mut part = interval_at(Instant::now() + half, half);
     let folder = in_memory()?;
     // A server that was killed has left it.
-    fs::write(folder.path().join(".uploading-a.part"), "half")?;
+    fs::write(folder.path().join(".uploading-abcdef.part"), "half")?;
     let limits = Limits {
         max_bytes: 1_000,
         max_uploads: 2,
