@@ -28,7 +28,7 @@ use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::{self, timeout};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -223,6 +223,22 @@ async fn of_tasks() -> Vec<Provoked> {
                     .map(|_| ())
                     .map_err(|error| error.to_string()),
             ),
+        ),
+        (
+            "a semaphore may not have more than MAX_PERMITS permits",
+            panics(|| Semaphore::new(usize::MAX)),
+        ),
+        (
+            "Can't get a task id when not inside a task",
+            panics(tokio::task::id),
+        ),
+        (
+            "called `Option::unwrap()` on a `None` value",
+            panics(|| {
+                let (sender, mut receiver) = mpsc::channel::<()>(1);
+                drop(sender);
+                receiver.recv().now_or_never().flatten().unwrap()
+            }),
         ),
         (
             "RefCell already borrowed",
@@ -654,6 +670,10 @@ fn of_systems() -> Vec<Provoked> {
         ),
         ("Broken pipe (os error 32)", error(writer.write(b"text"))),
         (
+            "Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }",
+            format!("{:?}", io::Error::from_raw_os_error(111)),
+        ),
+        (
             "Too many open files (os error 24)",
             String::from_utf8_lossy(&files).into_owned(),
         ),
@@ -669,6 +689,18 @@ fn of_systems() -> Vec<Provoked> {
         (
             "cannot convert float seconds to Duration: value is negative",
             panics(|| Duration::from_secs_f64(std::hint::black_box(-1.0))),
+        ),
+        (
+            "cannot convert float seconds to Duration: value is either too big or NaN",
+            panics(|| Duration::from_secs_f64(std::hint::black_box(f64::NAN))),
+        ),
+        (
+            "assertion failed: !ret.inner.is_empty()",
+            panics(|| future::select_all(Vec::<future::Ready<()>>::new())),
+        ),
+        (
+            "assertion failed: capacity > 0",
+            panics(|| stream::empty::<()>().chunks(0)),
         ),
         (
             "Unfold must not be polled after it returned `Poll::Ready(None)`",
@@ -725,7 +757,8 @@ fn each_message_is_provoked() {
     let table = fs::read_to_string(table).expect("the table");
     for row in table.lines().skip(1) {
         let (from, rest) = row.split_once('\t').expect("two columns");
-        if ["Python", "rustc"].contains(&from) {
+        // The section services provokes what its clients say.
+        if ["Python", "rustc", "tokio-postgres", "redis"].contains(&from) {
             continue;
         }
         let message = rest.split('\t').next().unwrap_or_default();

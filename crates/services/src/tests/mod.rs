@@ -3,6 +3,7 @@
 mod attacks;
 mod changed_a_little;
 mod grpc_calls;
+mod messages;
 mod mysql_pool;
 mod mysql_transaction;
 mod nats_key_value;
