@@ -13,7 +13,8 @@
 //!
 //! See also: `async_drop`, `cleanup_on_cancel`, `exit_stack`.
 //!
-//! asyncio: with, finally, asyncio.Task.cancel
+//! asyncio: with, finally, asyncio.Task.cancel, contextlib.closing
+//! asyncio: contextlib.contextmanager
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -16,6 +16,7 @@
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!
 //! asyncio: contextlib.AsyncExitStack, asyncio.Task.cancel, asyncio.create_task
+//! asyncio: contextlib.ExitStack
 //! differs: asyncio closes the resources of a forgotten stack late and in no order
 
 use std::any::Any;

@@ -13,7 +13,7 @@
 //!
 //! In production: `tokio-metrics` measures apart how long a task worked and waited.
 //!
-//! asyncio: functools.wraps, time.perf_counter, finally
+//! asyncio: functools.wraps, time.perf_counter, finally, contextlib.ContextDecorator
 
 use std::future::Future;
 use std::time::Duration;
