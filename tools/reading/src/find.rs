@@ -1,7 +1,9 @@
 //! `cargo xtask find`: the examples that are nearest to the reader's own words.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use catalog::refuse;
@@ -11,11 +13,12 @@ use search::{Found, Hit, Index};
 /// How many examples are shown.
 const MOST: usize = 10;
 
-/// How much of standard input is read, in bytes: a long traceback.
+/// How much of a file or standard input is read, in bytes: a long traceback.
 const LONGEST: u64 = 64 * 1024;
 
 /// Returns the ten nearest examples, each with its summary and, where it was found by
-/// something else, with that, which is told once. Without words, reads them from standard input.
+/// something else, with that, which is told once. The name of a file stands for its text;
+/// without words, standard input is read.
 ///
 /// # Errors
 ///
@@ -23,16 +26,23 @@ const LONGEST: u64 = 64 * 1024;
 pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
     let command = workspace.command;
     let mut query = words.join(" ");
-    if query.trim().is_empty() && !io::stdin().is_terminal() {
+    let is_empty = query.trim().is_empty();
+    let source: Option<Box<dyn io::Read>> = match words {
+        // `error.txt` is the name of a file, and `queue` is not.
+        [name] if name.contains('.') && Path::new(name).is_file() => {
+            Some(Box::new(File::open(name)?))
+        }
+        _ if is_empty && !io::stdin().is_terminal() => Some(Box::new(io::stdin().lock())),
+        _ => None,
+    };
+    if let Some(source) = source {
         let mut bytes = Vec::new();
-        let read = io::stdin().lock().take(LONGEST).read_to_end(&mut bytes);
-        read.context("cannot read standard input")?;
+        let read = source.take(LONGEST).read_to_end(&mut bytes);
+        read.context("cannot read what to find")?;
         query = String::from_utf8_lossy(&bytes).into_owned();
     }
     if query.trim().is_empty() {
-        refuse!(
-            "nothing to find: `{command} find WORDS`, or `{command} find < error.txt`"
-        );
+        refuse!("nothing to find: `{command} find WORDS`, or `{command} find error.txt`");
     }
     let index = Index::of(workspace)?;
     let Found {

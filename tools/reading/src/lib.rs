@@ -53,8 +53,8 @@ pub enum Command {
     },
     /// Find examples by your own words: a question, a name of Python or Rust, a message.
     Find {
-        /// Any words, or a whole sentence; without words, standard input is read, such as a
-        /// traceback.
+        /// Any words, a whole sentence, or a file such as a traceback; without words, standard
+        /// input is read.
         #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
         words: Vec<String>,
     },

@@ -4,39 +4,16 @@ use crate::words::whole;
 use crate::{Index, Kind};
 
 /// Words that ask for the counterpart of the name beside them.
-const AROUND: &[&str] = &[
-    "a",
-    "alternative",
-    "alternatives",
-    "counterpart",
-    "crate",
-    "equivalent",
-    "for",
-    "in",
-    "is",
-    "like",
-    "library",
-    "module",
-    "of",
-    "package",
-    "python",
-    "replacement",
-    "replaces",
-    "rust",
-    "the",
-    "to",
-    "tokio",
-    "version",
-    "what",
-    "what's",
-    "where",
-];
+const AROUND: &str = "a alternative alternatives counterpart crate equivalent for in is like \
+                      library module of package python replacement replaces rust the to tokio \
+                      version what what's where";
 
 /// Returns the name, if the query is a name, or asks for its counterpart.
 pub fn bare(query: &str) -> Option<String> {
     let ends = |c: char| "`?,.:()".contains(c);
     let words = query.split_whitespace().map(|word| word.trim_matches(ends));
-    let mut names = words.filter(|word| !AROUND.contains(&word.to_lowercase().as_str()));
+    let is_around = |word: &str| AROUND.split(' ').any(|it| it == word.to_lowercase());
+    let mut names = words.filter(|word| !is_around(word));
     let name = names.next().filter(|name| !name.is_empty())?;
     names.next().is_none().then(|| name.to_owned())
 }

@@ -14,17 +14,8 @@ const MARKS: [&str; 8] = [
 ];
 
 /// How the name of an exception ends, on the last line of a traceback.
-const EXCEPTIONS: [&str; 9] = [
-    "Error",
-    "Exception",
-    "Warning",
-    "QueueFull",
-    "QueueEmpty",
-    "Interrupt",
-    "Exit",
-    "Group",
-    "Timeout",
-];
+const EXCEPTIONS: &str =
+    "Error Exception Warning QueueFull QueueEmpty Interrupt Exit Group Timeout";
 
 /// What asyncio and its libraries log about something that nobody awaited or closed.
 const LOGGED: [&str; 5] = [
@@ -122,7 +113,7 @@ fn is_exception(line: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     !name.is_empty()
         && name.chars().all(is_name)
-        && (EXCEPTIONS.iter().any(|end| last.ends_with(end))
+        && (EXCEPTIONS.split(' ').any(|end| last.ends_with(end))
             || last.starts_with("Cancelled"))
 }
 
