@@ -7,6 +7,7 @@ extern crate harness as tokio;
 
 // PostgreSQL
 mod pg_pool;
+mod pg_failover;
 mod pg_tls;
 mod pg_transaction;
 mod pg_optimistic_update;
@@ -16,10 +17,12 @@ mod pg_migrations;
 // Jobs and events on PostgreSQL
 mod pg_job_queue;
 mod pg_worker;
+mod pg_trace_context;
 mod pg_outbox;
 mod pg_idempotency_key;
 mod pg_listen;
 mod pg_leader;
+mod pg_cron_once;
 
 // Redis
 mod redis_rate_limit;

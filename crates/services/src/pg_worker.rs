@@ -6,8 +6,8 @@
 //! are finished. Celery and arq do this in a separate program; here it is part of
 //! yours.
 //!
-//! Bounds: `concurrency` jobs, and `max_runtime` for each. The pool needs as many
-//! connections, and one more is for LISTEN.
+//! Bounds: `concurrency` jobs, and `max_runtime` for each. As many connections, one more
+//! to extend leases, and one to listen.
 //!
 //! Trap: A job that is claimed in a transaction stays locked while it runs. If that
 //! connection goes silent, nobody gets the job. Claim it in its own statement.
@@ -25,9 +25,11 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{GenericClient, Pool, Transaction};
+use deadpool_postgres::{
+    GenericClient, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction,
+};
+use futures::future::join_all;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio::{join, select};
 use tokio_postgres::types::ToSql;
@@ -37,27 +39,20 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A worker hears of the job when the transaction is committed.
 const ENQUEUE: &str = "
-    WITH added AS (
-        INSERT INTO jobs (payload, due) VALUES ($1, statement_timestamp()) RETURNING id
-    )
-    SELECT id, pg_notify('jobs', '')::TEXT FROM added";
+    INSERT INTO jobs (payload, due) VALUES ($1, statement_timestamp())
+    RETURNING id, pg_notify('jobs', '')::TEXT";
 
-/// Claims the next job, or buries it if its last lease expired.
+/// Claims the job that is due longest.
 const CLAIM: &str = "
     WITH next AS (
-        SELECT id, state = 'running' AND attempt >= $2 AS is_dead FROM jobs
-        WHERE due <= statement_timestamp()
+        SELECT id FROM jobs WHERE due <= statement_timestamp()
         ORDER BY due, id LIMIT 1
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE jobs SET
-        state = CASE WHEN is_dead THEN 'dead' ELSE 'running' END,
-        attempt = CASE WHEN is_dead THEN attempt ELSE attempt + 1 END,
-        error = CASE WHEN is_dead THEN 'the lease expired' ELSE error END,
-        due = CASE WHEN is_dead THEN NULL
-            ELSE statement_timestamp() + $1::FLOAT8 * INTERVAL '1 s' END
+    UPDATE jobs SET state = 'running', attempt = attempt + 1,
+        due = statement_timestamp() + $1::FLOAT8 * INTERVAL '1 s'
     FROM next WHERE jobs.id = next.id
-    RETURNING jobs.id, payload, attempt, is_dead";
+    RETURNING jobs.id, payload, attempt";
 
 /// Changes no row if the job has been claimed again.
 const CHANGE: &str = "
@@ -107,10 +102,8 @@ pub trait Handler: Send + Sync + 'static {
 /// The settings of one process. Other processes may work on the same table.
 #[derive(Debug)]
 pub struct Worker<H> {
-    /// With `RecyclingMethod::Verified` and a `recycle_timeout`, so that a connection
-    /// that went silent is replaced.
-    pub pool: Pool,
-    pub handler: H,
+    pub config: Config,
+    pub handler: Arc<H>,
     /// How many jobs run at the same time.
     pub concurrency: usize,
     /// How long a claim holds. It is extended after each third of this time.
@@ -130,33 +123,38 @@ pub async fn enqueue(db: &impl GenericClient, payload: &str) -> Result<i64, Fail
     Ok(db.query_one(ENQUEUE, &[&payload]).await?.get(0))
 }
 
+/// Returns how long the oldest due job has been waiting: a metric to watch.
+pub async fn lag(db: &impl GenericClient) -> Result<Duration, Failure> {
+    let row = db.query_one(LAG, &[]).await?;
+    Ok(Duration::from_secs_f64(row.get(0)))
+}
+
 impl<H: Handler> Worker<H> {
-    /// Works until `stop` is cancelled; then finishes the running jobs. `config` is for
-    /// the connection that listens.
+    /// Works until `stop` is cancelled; then finishes the running jobs.
     ///
     /// Dropping the future aborts the jobs. Each is claimed again after its lease.
-    pub async fn run(self: Arc<Self>, config: Config, stop: CancellationToken) {
-        let wake = Arc::new(Notify::new());
-        let mut slots = JoinSet::new();
-        for _ in 0..self.concurrency {
-            let slot = Arc::clone(&self).slot(Arc::clone(&wake), stop.clone());
-            slots.spawn(slot);
-        }
+    pub async fn run(&self, stop: &CancellationToken) {
+        // A connection that went silent is replaced.
+        let recycling_method = RecyclingMethod::Verified;
+        let verified = ManagerConfig { recycling_method };
+        let manager = Manager::from_config(self.config.clone(), NoTls, verified);
+        let pool = Pool::builder(manager)
+            .max_size(self.concurrency + 1)
+            .runtime(Runtime::Tokio1)
+            .recycle_timeout(Some(self.lease / 3))
+            .build()
+            .expect("it has a runtime for its timeouts");
+        let wake = Notify::new();
+        let slots = (0..self.concurrency).map(|_| self.slot(&pool, &wake, stop));
         select! {
-            _ = slots.join_all() => {}
-            never = self.listen(&config, &wake) => match never {},
+            _ = join_all(slots) => {}
+            never = self.listen(&wake) => match never {},
         }
     }
 
-    /// Returns how long the oldest due job has been waiting: a metric to watch.
-    pub async fn lag(&self) -> Result<Duration, Failure> {
-        let row = self.pool.get().await?.query_one(LAG, &[]).await?;
-        Ok(Duration::from_secs_f64(row.get(0)))
-    }
-
-    async fn listen(&self, config: &Config, wake: &Notify) -> Infallible {
+    async fn listen(&self, wake: &Notify) -> Infallible {
         loop {
-            if let Ok((client, mut connection)) = config.connect(NoTls).await {
+            if let Ok((client, mut connection)) = self.config.connect(NoTls).await {
                 let hear = async {
                     let mut next =
                         async || poll_fn(|it| connection.poll_message(it)).await;
@@ -173,14 +171,17 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn slot(self: Arc<Self>, wake: Arc<Notify>, stop: CancellationToken) {
+    async fn slot(&self, pool: &Pool, wake: &Notify, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            match self.in_time(self.claim()).await {
+            match self.in_time(self.claim(pool)).await {
                 Ok(Some(job)) => {
                     // More jobs may be due, and this slot is busy now.
                     wake.notify_one();
-                    if let Err(error) = self.attend(&job).await {
+                    if let Err(error) = self.attend(pool, &job).await {
+                        let text = error.to_string();
                         self.handler.report(error);
+                        let failing = self.in_time(self.fail(pool, &job, &text)).await;
+                        failing.unwrap_or_else(|error| self.handler.report(error));
                     }
                     continue;
                 }
@@ -204,38 +205,39 @@ impl<H: Handler> Worker<H> {
     }
 
     /// In its own statement, so that the claim is committed.
-    async fn claim(&self) -> Result<Option<Job>, Failure> {
-        let client = self.pool.get().await?;
-        let claim = client.prepare_cached(CLAIM).await?;
-        let values: [&(dyn ToSql + Sync); 2] =
-            [&self.lease.as_secs_f64(), &self.max_attempts];
-        while let Some(row) = client.query_opt(&claim, &values).await? {
-            if !row.get::<_, bool>("is_dead") {
-                return Ok(Some(Job {
-                    id: row.get("id"),
-                    payload: row.get("payload"),
-                    attempt: row.get("attempt"),
-                }));
-            }
-        }
-        Ok(None)
+    async fn claim(&self, pool: &Pool) -> Result<Option<Job>, Failure> {
+        let (db, lease) = (pool.get().await?, self.lease.as_secs_f64());
+        let claim = db.prepare_cached(CLAIM).await?;
+        let row = db.query_opt(&claim, &[&lease]).await?;
+        Ok(row.map(|row| Job {
+            id: row.get(0),
+            payload: row.get(1),
+            attempt: row.get(2),
+        }))
     }
 
-    /// Runs the handler, and extends the lease while it runs.
-    async fn attend(self: &Arc<Self>, job: &Job) -> Result<(), Failure> {
-        let (worker, copy) = (Arc::clone(self), job.clone());
+    /// Runs the handler, extends the lease while it runs, and completes the job.
+    async fn attend(&self, pool: &Pool, job: &Job) -> Result<(), Failure> {
+        if job.attempt > self.max_attempts {
+            // Perhaps it killed its worker.
+            return Err("the lease of the last attempt expired".into());
+        }
+        let (handler, limit, copy) =
+            (self.handler.clone(), self.max_runtime, job.clone());
         // In a task, so that a panic ends this attempt and not the worker.
-        let mut task = AbortOnDropHandle::new(tokio::spawn(async move {
-            timeout(worker.max_runtime, worker.handler.work(&copy)).await?
-        }));
+        let task =
+            tokio::spawn(async move { timeout(limit, handler.work(&copy)).await? });
+        let mut task = AbortOnDropHandle::new(task);
         let third = self.lease / 3;
         let mut extended = Instant::now();
-        let result = loop {
+        let output = loop {
             if let Ok(joined) = timeout(third, &mut task).await {
-                break joined.unwrap_or_else(|panic| Err(panic.into()));
+                break joined??;
             }
             let now = Instant::now();
-            let extending = self.set(job, "running", Some(self.lease), None);
+            let extending = async {
+                change(&pool.get().await?, job, "running", Some(self.lease), None).await
+            };
             match timeout(third, extending).await {
                 Ok(Ok(true)) => extended = now,
                 Ok(Ok(false)) => return Err("the lease was lost".into()),
@@ -244,38 +246,26 @@ impl<H: Handler> Worker<H> {
                 _ => return Err("the lease could not be extended".into()),
             }
         };
-        let stored = match result {
-            Ok(output) => self.in_time(self.complete(job, output)).await,
-            Err(error) => Err(error),
+        let completing = async {
+            let mut client = pool.get().await?;
+            let transaction = client.transaction().await?;
+            if !change(&transaction, job, "done", None, None).await? {
+                return Err("the lease was lost".into());
+            }
+            self.handler.store(&transaction, job, output).await?;
+            Ok(transaction.commit().await?)
         };
-        if let Err(error) = &stored {
-            let retry = (job.attempt < self.max_attempts).then_some(self.backoff);
-            let state = retry.map_or("dead", |_| "waiting");
-            let text = error.to_string().replace('\0', " ");
-            let failing = self.set(job, state, retry, Some(&text));
-            self.in_time(failing).await?;
-        }
-        stored
+        self.in_time(completing).await
     }
 
-    async fn complete(&self, job: &Job, output: H::Output) -> Result<(), Failure> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        if !change(&transaction, job, "done", None, None).await? {
-            return Err("the lease was lost".into());
-        }
-        self.handler.store(&transaction, job, output).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    async fn set(
-        &self,
-        job: &Job,
-        state: &str,
-        due: Option<Duration>,
-        error: Option<&str>,
-    ) -> Result<bool, Failure> {
-        change(&self.pool.get().await?, job, state, due, error).await
+    /// Schedules the next attempt. If another worker has the job, nothing changes.
+    async fn fail(&self, pool: &Pool, job: &Job, error: &str) -> Result<(), Failure> {
+        let retry = (job.attempt < self.max_attempts).then_some(self.backoff);
+        let state = retry.map_or("dead", |_| "waiting");
+        // PostgreSQL stores no NUL.
+        let error = error.replace('\0', " ");
+        change(&pool.get().await?, job, state, retry, Some(&error)).await?;
+        Ok(())
     }
 }
 
@@ -325,16 +315,8 @@ async fn main() -> Result<(), Failure> {
     let mut config: Config = url.parse()?;
     // A schema of its own, as other programs may work on a table `jobs`.
     config.options("-c search_path=worker_example");
-    let verified = deadpool_postgres::ManagerConfig {
-        recycling_method: deadpool_postgres::RecyclingMethod::Verified,
-    };
-    let manager =
-        deadpool_postgres::Manager::from_config(config.clone(), NoTls, verified);
-    let pool = Pool::builder(manager)
-        .max_size(4)
-        .runtime(deadpool_postgres::Runtime::Tokio1)
-        .recycle_timeout(Some(Duration::from_secs(5)))
-        .build()?;
+    let manager = Manager::new(config.clone(), NoTls);
+    let pool = Pool::builder(manager).build()?;
     let client = pool.get().await?;
     let table = "CREATE SCHEMA IF NOT EXISTS worker_example;
         CREATE TABLE IF NOT EXISTS jobs (
@@ -348,8 +330,8 @@ async fn main() -> Result<(), Failure> {
     enqueue(&client, "stop").await?;
     let stop = CancellationToken::new();
     let worker = Worker {
-        pool,
-        handler: Lengths(stop.clone()),
+        config,
+        handler: Lengths(stop.clone()).into(),
         concurrency: 3,
         lease: Duration::from_secs(30),
         max_runtime: Duration::from_secs(600),
@@ -357,7 +339,7 @@ async fn main() -> Result<(), Failure> {
         backoff: Duration::from_secs(5),
         poll: Duration::from_secs(5),
     };
-    Arc::new(worker).run(config, stop).await;
+    worker.run(&stop).await;
     Ok(())
 }
 

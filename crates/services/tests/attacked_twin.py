@@ -73,6 +73,53 @@ async def pg_job_queue(twin):
         db.terminate()
 
 
+async def pg_worker(twin):
+    class Stores:
+        async def work(self, job):
+            work()
+            return int(job["payload"])
+
+        async def store(self, db, job, number):
+            await db.execute("INSERT INTO effects VALUES ($1)", number)
+            say("did", number)
+
+        def report(self, error):
+            say("error", repr(error))
+
+    async with pool(max_size=4) as connections:
+        times = {"lease": LEASE, "max_runtime": 1000 * LEASE, "backoff": 0, "poll": PAUSE}
+        worker = twin.Worker(
+            connections, Stores(), concurrency=2, max_attempts=MANY, **times
+        )
+        say("begun")
+        await worker.run()
+
+
+async def pg_cron_once(twin):
+    first = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    interval = datetime.timedelta(milliseconds=10)
+    lease = datetime.timedelta(seconds=LEASE)
+    schedule, db = twin.Schedule(NAME, first, interval, lease, MANY), await postgres()
+    try:
+        say("begun")
+        while True:
+            run, wait = await schedule.turn(db)
+            if run is None:
+                await asyncio.sleep(wait)
+                continue
+            work()
+            number = (run[0] - first) // datetime.timedelta(milliseconds=1)
+            try:
+                async with asyncio.timeout(LEASE), db.transaction():
+                    await schedule.finish(db, run)
+                    await db.execute("INSERT INTO effects VALUES ($1)", number)
+                say("did", number)
+            except twin.LeaseLost:
+                say("late")
+    finally:
+        db.terminate()
+
+
 async def pg_outbox(twin):
     db, consumer = await postgres(), await postgres()
 
@@ -210,23 +257,25 @@ async def tell(seen):
 
 
 @contextlib.asynccontextmanager
-async def pool():
+async def pool(max_size=2):
     import asyncpg
 
     settings = {"search_path": NAME, "statement_timeout": str(round(LEASE * 1000))}
-    options = {"min_size": 0, "max_size": 2, "timeout": LEASE, "command_timeout": LEASE}
-    connections = await asyncpg.create_pool(URL, server_settings=settings, **options)
+    options = {"min_size": 0, "timeout": LEASE, "command_timeout": LEASE}
+    connections = await asyncpg.create_pool(
+        URL, server_settings=settings, max_size=max_size, **options
+    )
     try:
-        yield lambda: connections.acquire(timeout=LEASE)
+        yield connections
     finally:
         connections.terminate()
 
 
 async def pg_pool(twin):
-    async with pool() as acquire:
+    async with pool() as connections:
 
         async def call(number):
-            async with acquire() as db:
+            async with connections.acquire(timeout=LEASE) as db:
                 await db.execute("INSERT INTO effects VALUES ($1)", number)
             say("did", number)
 
@@ -234,14 +283,15 @@ async def pg_pool(twin):
 
 
 async def pg_transaction(twin):
-    async with pool() as acquire:
+    async with pool() as connections:
 
         async def call(number):
             async def transfer():
-                async with acquire() as db, db.transaction(isolation="serializable"):
-                    await twin.add(db, "Ada", -1)
-                    await twin.add(db, "Bob", 1)
-                    await db.execute("INSERT INTO effects VALUES ($1)", number)
+                async with connections.acquire(timeout=LEASE) as db:
+                    async with db.transaction(isolation="serializable"):
+                        await twin.add(db, "Ada", -1)
+                        await twin.add(db, "Bob", 1)
+                        await db.execute("INSERT INTO effects VALUES ($1)", number)
 
             await twin.retry(transfer, backoff=0.01)
             say("did", number)
@@ -250,14 +300,14 @@ async def pg_transaction(twin):
 
 
 async def pg_copy(twin):
-    async with pool() as acquire:
+    async with pool() as connections:
 
         async def rows(number):
             for _ in range(ROWS):
                 yield number, 0.0, None
 
         async def call(number):
-            async with acquire() as db:
+            async with connections.acquire(timeout=LEASE) as db:
                 await twin.store(db, rows(number))
             say("did", number)
 
@@ -267,13 +317,13 @@ async def pg_copy(twin):
 async def pg_listen(twin):
     listener = twin.Listener(f"{URL}?options=-csearch_path%3D{NAME}", NAME, 10)
     seen = set()
-    async with pool() as acquire, asyncio.TaskGroup() as group:
+    async with pool() as connections, asyncio.TaskGroup() as group:
 
         async def hear():
             while True:
                 event = await listener.events.get()
                 if event == twin.RESYNC:
-                    async with acquire() as db:
+                    async with connections.acquire(timeout=LEASE) as db:
                         seen.update(row[0] for row in await db.fetch("TABLE effects"))
                 elif event != twin.LOST:
                     seen.add(int(event.removeprefix("heard ")))
@@ -281,7 +331,7 @@ async def pg_listen(twin):
         async def call(number):
             sql = """WITH added AS (INSERT INTO effects VALUES ($1) RETURNING job)
                      SELECT pg_notify($2, job::TEXT) FROM added"""
-            async with acquire() as db:
+            async with connections.acquire(timeout=LEASE) as db:
                 await db.execute(sql, number, NAME)
             say("did", number)
 

@@ -13,7 +13,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
 use crate::pg_job_queue::create_table;
-use crate::pg_worker::{Failure, Handler, Job, Worker, enqueue};
+use crate::pg_worker::{Failure, Handler, Job, Worker, enqueue, lag};
 
 /// Sleeps for as many milliseconds as the payload says.
 #[derive(Default)]
@@ -74,9 +74,10 @@ pub async fn run() -> Result<(), Failure> {
         format!("CREATE SCHEMA {name}; CREATE TABLE {name}.naps (job BIGINT, ms INT)");
     db.batch_execute(&tables).await?;
     create_table(&db).await?;
-    let worker = Arc::new(Worker {
-        pool: pool.clone(),
-        handler: Sleeps::default(),
+    let sleeps = Arc::new(Sleeps::default());
+    let worker = Worker {
+        config,
+        handler: sleeps.clone(),
         concurrency: 2,
         lease: Duration::from_millis(600),
         max_runtime: Duration::from_secs(30),
@@ -84,9 +85,10 @@ pub async fn run() -> Result<(), Failure> {
         backoff: Duration::ZERO,
         // Without LISTEN, nothing would happen.
         poll: Duration::from_secs(60),
-    });
+    };
     let stop = CancellationToken::new();
-    let running = tokio::spawn(Arc::clone(&worker).run(config, stop.clone()));
+    let stopped = stop.clone();
+    let running = tokio::spawn(async move { worker.run(&stopped).await });
 
     at(500).await;
     println!("Four jobs of 0.3 s:");
@@ -94,7 +96,7 @@ pub async fn run() -> Result<(), Failure> {
         enqueue(&db, "300").await?;
     }
     at(1300).await;
-    let most = worker.handler.most.load(SeqCst);
+    let most = sleeps.most.load(SeqCst);
     println!("at the same time: {most}");
     show(&db).await?;
 
@@ -115,7 +117,7 @@ pub async fn run() -> Result<(), Failure> {
     enqueue(&db, "300").await?;
     at(3350).await;
     show(&db).await?;
-    let waits = worker.lag().await?.as_millis() / 100 * 100;
+    let waits = lag(&db).await?.as_millis() / 100 * 100;
     println!("the last one has been waiting for {waits} ms");
     db.batch_execute(&format!("DROP SCHEMA {name} CASCADE"))
         .await?;

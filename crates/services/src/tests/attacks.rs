@@ -1,9 +1,11 @@
 //! Processes that share work, half of them twins in Python: killed, stopped for longer
-//! than a lease, cut off, with clocks apart, with connections that go silent, and with
-//! a server that is killed and that hangs.
+//! than a lease, cut off, with clocks apart, with connections that go silent, with a
+//! server that is killed, hangs, is full or read-only, beside a long transaction, with
+//! other settings, and with a long backlog. `faults` lists which of them meet what.
 //!
 //! A few times each; as often as the chapter says with `ATTACKS=full`.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -22,19 +24,39 @@ use servers::{Kind, Server};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::faults::{
+    self, BACKLOG, FULL, Fault, LONG_TRANSACTION, NEXT_RELEASE, READ_ONLY,
+};
 use super::support::{CuttingProxy, child_of, private, times};
 use super::workers::{self, BURST, INTERVAL, PUBLISH, ROWS, STORE};
-use crate::{pg_job_queue, pg_leader, pg_outbox, redis_lock, redis_streams};
+use crate::{
+    pg_cron_once, pg_job_queue, pg_leader, pg_outbox, redis_lock, redis_streams,
+};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub const TICK: Duration = Duration::from_millis(1);
-/// The lease of all: of a job, a lock, a leader. Also what limits a call.
-pub const LEASE: Duration = Duration::from_millis(600);
+/// The lease of all: of a job, a lock, a leader. Also what limits a call. The next
+/// release has another one.
+pub static LEASE: LazyLock<Duration> = LazyLock::new(|| {
+    let millis = env::var("ATTACKED_LEASE").unwrap_or("600".to_owned());
+    Duration::from_millis(millis.parse().expect("a number"))
+});
 /// Longer than all timeouts, but for a pull of NATS.
 const PAUSE: Duration = Duration::from_millis(1800);
 /// Within this time something happens, unless it is wedged.
 const WEDGED: Duration = Duration::from_secs(120);
+/// A transaction that has changed each table, and does not end.
+const LONG: &str = "
+    SET idle_in_transaction_session_timeout = 0;
+    BEGIN;
+    INSERT INTO jobs (payload, state) VALUES ('0', 'done');
+    INSERT INTO outbox (payload) VALUES ('0');
+    INSERT INTO leaders VALUES ('other', 1);
+    INSERT INTO cron_runs VALUES ('other', now(), 1, now());
+    INSERT INTO effects VALUES (0);
+    INSERT INTO accounts VALUES ('Eve', 0);
+    INSERT INTO readings VALUES (0, 0, '')";
 /// Of the schema, the stream, the lock, and all else.
 pub const NAME: &str = "attacked";
 
@@ -138,6 +160,8 @@ enum Work {
     Calls,
     /// As with calls, and all hear of them.
     Events,
+    /// One of them does what is due, and nobody knows which.
+    Ticks,
 }
 
 /// A server, and processes that work on it, through a proxy.
@@ -154,6 +178,8 @@ struct Siege {
     added: u32,
     /// How many effects were doubled before this attack.
     doubled: u32,
+    /// For processes that start.
+    lease: Duration,
 }
 
 /// What has come of the jobs or calls.
@@ -192,12 +218,28 @@ impl Siege {
                 pg_job_queue::create_table(&client).await.expect("it runs");
                 pg_leader::create_table(&client).await.expect("it runs");
                 pg_outbox::create_tables(&client).await.expect("it runs");
+                pg_cron_once::create_table(&client).await.expect("it runs");
+                // The processes may use the tables, and create none.
+                let sql = format!(
+                    "CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA {NAME} TO app;
+                     GRANT SELECT, INSERT, UPDATE, DELETE
+                     ON ALL TABLES IN SCHEMA {NAME} TO app"
+                );
+                client.batch_execute(&sql).await.expect("it runs");
             }
             Kind::Nats => {
                 workers::work_queue(&url).await.expect("it runs");
                 workers::store(&url).await.expect("it runs");
             }
-            Kind::Mariadb => drop(mysql(&url, "CREATE TABLE users (name TEXT)").await),
+            Kind::Mariadb => {
+                for sql in [
+                    "CREATE TABLE users (name TEXT)",
+                    "CREATE USER app@'%'",
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON test.* TO app@'%'",
+                ] {
+                    mysql(&url, sql).await;
+                }
+            }
             Kind::Redis => {}
         }
         let mut siege = Self {
@@ -210,6 +252,7 @@ impl Siege {
             since: Instant::now(),
             added: 0,
             doubled: 0,
+            lease: *LEASE,
         };
         for number in 0..times(2, 8) as usize {
             let process = siege.spawn(number);
@@ -229,13 +272,15 @@ impl Siege {
             }
             _ => child_of(module_path!()),
         };
+        let url = self.proxy.url();
+        let url = url.replace("postgres@", "app@").replace("root@", "app@");
         for (name, value) in [
             ("ATTACKED", self.example),
             ("ATTACKED_NAME", NAME),
-            ("ATTACKED_URL", self.proxy.url()),
+            ("ATTACKED_URL", &url),
             ("ATTACKED_STORE", STORE),
             ("ATTACKED_PUBLISH", PUBLISH),
-            ("ATTACKED_LEASE", &LEASE.as_millis().to_string()),
+            ("ATTACKED_LEASE", &self.lease.as_millis().to_string()),
             ("ATTACKED_INTERVAL", &INTERVAL.as_millis().to_string()),
             ("ATTACKED_BURST", &BURST.to_string()),
             ("ATTACKED_ROWS", &ROWS.to_string()),
@@ -259,16 +304,25 @@ impl Siege {
         process
     }
 
+    /// Kills a process, and starts another one in its place.
+    fn restart(&mut self, number: usize) {
+        let process = &mut self.processes[number];
+        process.kill().expect("it can be killed");
+        let ended = process.wait().expect("it has ended");
+        assert_eq!(ended.code(), None, "it did not end by itself");
+        self.processes[number] = self.spawn(number);
+    }
+
     /// Adds jobs, where there are any.
     async fn add(&mut self, jobs: u32) {
         let (first, url) = (self.added + 1, self.server.url());
         self.added += jobs;
         let last = self.added;
         let table = match self.example {
-            "pg_job_queue" => "jobs (payload, due) SELECT n, now()",
+            "pg_job_queue" | "pg_worker" => "jobs (payload, due) SELECT n, now()",
             "pg_outbox" => "outbox (payload) SELECT n",
             "redis_streams" => {
-                let redis = redis_streams::connect(&url, LEASE).await;
+                let redis = redis_streams::connect(&url, *LEASE).await;
                 let mut all = redis::pipe();
                 for number in first..=last {
                     all.xadd(NAME, "*", &[("payload", number)]);
@@ -319,7 +373,7 @@ impl Siege {
             }
             "pg_copy" => self.query("SELECT DISTINCT sensor FROM readings").await,
             "redis_lock" | "redis_pub_sub" => {
-                let redis = redis_lock::connect(&url, LEASE).await;
+                let redis = redis_lock::connect(&url, *LEASE).await;
                 let log = format!("{NAME}:log");
                 let mut redis = redis.expect("it runs").borrow().clone();
                 let effects = redis.lrange(log, 0, -1).await;
@@ -374,7 +428,7 @@ impl Siege {
             *counts.entry(number).or_insert(0_u32) += 1;
         }
         let effects = counts.len();
-        let calls = matches!(self.work, Work::Calls | Work::Events);
+        let calls = matches!(self.work, Work::Calls | Work::Events | Work::Ticks);
         let last = counts.keys().last().copied().unwrap_or(0);
         let expected = match calls {
             true => told,
@@ -386,7 +440,9 @@ impl Siege {
             .filter(|it| !counts.contains_key(it))
             .count();
         let sql = match self.example {
-            "pg_job_queue" => Some("SELECT count(*) FROM jobs WHERE state <> 'done'"),
+            "pg_job_queue" | "pg_worker" => {
+                Some("SELECT count(*) FROM jobs WHERE state <> 'done'")
+            }
             "pg_outbox" => Some("SELECT count(*) FROM outbox"),
             _ => None,
         };
@@ -396,7 +452,11 @@ impl Siege {
         };
         let said = self.said.borrow();
         let idle = |it: &usize| said.worked.get(it) == worked.get(it);
-        let idle = (0..self.processes.len()).filter(idle).count() as i64;
+        let mut idle = (0..self.processes.len()).filter(idle).count() as i64;
+        if self.work == Work::Ticks {
+            // One works: nobody knows which.
+            idle = (idle - self.processes.len() as i64 + 1).max(0);
+        }
         let left = if calls { left + idle } else { left };
         drop(said);
         let doubled = counts.values().map(|count| count - 1).sum::<u32>();
@@ -425,7 +485,7 @@ impl Siege {
     /// effects.
     async fn end(&mut self, attack: &str, count: u32) {
         let worked = self.said.borrow().worked.clone();
-        let (mut least, mut since) = (i64::MAX, Instant::now());
+        let (mut least, mut since, start) = (i64::MAX, Instant::now(), Instant::now());
         let outcome = loop {
             let outcome = self.outcome(&worked).await;
             let missing = outcome.left + outcome.lost as i64;
@@ -457,9 +517,10 @@ impl Siege {
         }
         let (late, again) = (self.said.borrow().late, self.said.borrow().again);
         println!(
-            "{}: {attack}, {count}: of {} lost 0, doubled {}; in all refused {late}, ignored \
-             {again}",
+            "{}: {attack}, {count}: works after {:.1} s; of {} lost 0, doubled {}; in all \
+             refused {late}, ignored {again}",
             self.example,
+            start.elapsed().as_secs_f64(),
             outcome.effects,
             outcome.doubled - self.doubled,
         );
@@ -504,11 +565,7 @@ impl Siege {
         let kills = times(2, 50);
         for round in 0..kills {
             let victim = self.in_a_job(round, Some(round as usize % 2)).await;
-            let process = &mut self.processes[victim];
-            process.kill().expect("it can be killed");
-            let ended = process.wait().expect("it has ended");
-            assert_eq!(ended.code(), None, "it did not end by itself");
-            self.processes[victim] = self.spawn(victim);
+            self.restart(victim);
         }
         self.end("a process is killed", kills).await;
 
@@ -553,15 +610,10 @@ impl Siege {
             self.proxy.silence();
             // A twin has no limit for each reply. It is started again, as its user would.
             for twin in (1..self.processes.len()).step_by(2) {
-                let process = &mut self.processes[twin];
-                process.kill().expect("it can be killed");
-                process.wait().expect("it has ended");
-                self.processes[twin] = self.spawn(twin);
+                self.restart(twin);
             }
         }
-        let start = Instant::now();
         self.end("the open connections go silent", silences).await;
-        println!("{}: all work after {:?}", self.example, start.elapsed());
 
         let kills = times(1, 20);
         for round in 0..kills {
@@ -582,10 +634,149 @@ impl Siege {
         self.end("the server hangs for longer than each timeout", pauses)
             .await;
 
+        for (fault, attack) in [
+            (&FULL, "the server is full"),
+            (&READ_ONLY, "the server is read-only"),
+        ] {
+            if fault.meets(self.example) {
+                let rounds = times(1, 10);
+                for round in 0..rounds {
+                    self.in_a_job(round, None).await;
+                    self.set(fault, true).await;
+                    if self.example == "redis_streams" && *fault == FULL {
+                        // It needs no memory to complete a job.
+                        self.end("jobs on a full server", 1).await;
+                    }
+                    sleep(PAUSE).await;
+                    self.set(fault, false).await;
+                }
+                self.end(attack, rounds).await;
+            }
+        }
+
+        if LONG_TRANSACTION.meets(self.example) {
+            self.add(50).await;
+            let open = self.transaction().await;
+            (0..self.processes.len()).for_each(|number| self.restart(number));
+            self.in_a_job(0, None).await;
+            self.end("all start beside a long transaction", 1).await;
+            drop(open);
+        }
+
+        if NEXT_RELEASE.meets(self.example) {
+            self.lease *= 2;
+            for number in 0..self.processes.len() {
+                self.in_a_job(number as u32, None).await;
+                self.restart(number);
+            }
+            self.end("the next release has other limits", 1).await;
+        }
+
         let jobs = times(100, 10_000);
         self.add(jobs).await;
         self.end("jobs", jobs).await;
+
+        if BACKLOG.meets(self.example) {
+            // Each job of NATS waits for the answer to the one before.
+            let is_nats = self.example == "nats_work_queue";
+            let backlog = if is_nats {
+                times(5000, 200_000)
+            } else {
+                200_000
+            };
+            self.add(1000).await;
+            let before = self.pace().await;
+            self.add(backlog).await;
+            let ratio = self.pace().await.div_duration_f64(before);
+            println!(
+                "{}: of {backlog} each costs {ratio:.1} times as much",
+                self.example
+            );
+            assert!(ratio < 4.0, "{ratio} times as much");
+        }
     }
+
+    /// How long 50 jobs take: the shortest of five times.
+    async fn pace(&self) -> Duration {
+        let mut said = self.said.subscribe();
+        let mut shortest = WEDGED;
+        for _ in 0..5 {
+            let (start, done) = (Instant::now(), said.borrow().did.len());
+            let more = said.wait_for(|said| said.did.len() >= done + 50);
+            let more = timeout(WEDGED, more).await.expect("wedged");
+            drop(more.expect("it is there"));
+            shortest = shortest.min(start.elapsed());
+        }
+        shortest
+    }
+
+    /// Begins a transaction, which ends when what this returns is dropped.
+    async fn transaction(&self) -> Box<dyn Any> {
+        let url = self.server.url();
+        if self.example.starts_with("mysql") {
+            let mut connection = mysql_async::Conn::from_url(url).await.expect("it runs");
+            for sql in ["BEGIN", "INSERT INTO users VALUES ('0')"] {
+                connection.query_drop(sql).await.expect("it runs");
+            }
+            return Box::new(connection);
+        }
+        let client = workers::postgres(&url).await.expect("it runs");
+        client.batch_execute(LONG).await.expect("it runs");
+        Box::new(client)
+    }
+
+    /// Makes the server full or read-only, or no longer.
+    async fn set(&self, fault: &Fault, begins: bool) {
+        let kind = self.example.split('_').next().expect("it has a name");
+        let statements: &[&str] = match (kind, *fault == FULL, begins) {
+            ("mysql", true, true) => &[
+                "ALTER USER app@'%' WITH MAX_USER_CONNECTIONS 1",
+                "KILL USER app",
+            ],
+            ("mysql", true, false) => &["ALTER USER app@'%' WITH MAX_USER_CONNECTIONS 0"],
+            ("mysql", false, true) => &["SET GLOBAL read_only = 1"],
+            ("mysql", false, false) => &["SET GLOBAL read_only = 0"],
+            ("redis", true, true) => &["CONFIG SET maxmemory 1"],
+            ("redis", true, false) => &["CONFIG SET maxmemory 0"],
+            ("redis", false, true) => &["REPLICAOF 127.0.0.1 1"],
+            ("redis", false, false) => &["REPLICAOF NO ONE"],
+            (_, true, true) => &[
+                "ALTER ROLE app CONNECTION LIMIT 0",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE usename = 'app'",
+            ],
+            (_, true, false) => &["ALTER ROLE app CONNECTION LIMIT -1"],
+            (_, false, true) => &[
+                "ALTER SYSTEM SET default_transaction_read_only = on",
+                "SELECT pg_reload_conf()",
+            ],
+            (_, false, false) => &[
+                "ALTER SYSTEM RESET default_transaction_read_only",
+                "SELECT pg_reload_conf()",
+            ],
+        };
+        let url = self.server.url();
+        for statement in statements {
+            match kind {
+                "mysql" => drop(mysql(&url, statement).await),
+                "redis" => redis(&url, statement).await,
+                _ => {
+                    let client = workers::postgres(&url).await.expect("it runs");
+                    client.batch_execute(statement).await.expect("it runs");
+                }
+            }
+        }
+    }
+}
+
+async fn redis(url: &str, command: &str) {
+    let client = redis::Client::open(url).expect("a URL");
+    let connection = client.get_multiplexed_async_connection().await;
+    let words: Vec<&str> = command.split(' ').collect();
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    let done = command.exec_async(&mut connection.expect("it runs")).await;
+    done.expect("it answers");
 }
 
 /// Asks MariaDB for numbers.
@@ -599,6 +790,7 @@ macro_rules! attacks {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         #[cfg_attr($missing, ignore = "its server is not installed")]
         async fn $example() {
+            assert!(faults::ATTACKED.contains(&stringify!($example)), "list it");
             let siege = Siege::start(stringify!($example), Work::$work, Kind::$kind);
             siege.await.all().await;
         }
@@ -611,12 +803,14 @@ attacks! {
     nats_request_reply: Calls on Nats, if not no_nats,
     nats_work_queue: Jobs on Nats, if not no_nats,
     pg_copy: Calls on Postgres, if not no_postgres,
+    pg_cron_once: Ticks on Postgres, if not no_postgres,
     pg_job_queue: Jobs on Postgres, if not no_postgres,
     pg_leader: One on Postgres, if not no_postgres,
     pg_listen: Events on Postgres, if not no_postgres,
     pg_outbox: One on Postgres, if not no_postgres,
     pg_pool: Calls on Postgres, if not no_postgres,
     pg_transaction: Calls on Postgres, if not no_postgres,
+    pg_worker: Jobs on Postgres, if not no_postgres,
     redis_cache: Calls on Redis, if not no_redis,
     redis_lock: One on Redis, if not no_redis,
     redis_pub_sub: Events on Redis, if not no_redis,

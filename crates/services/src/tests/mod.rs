@@ -2,6 +2,7 @@
 
 mod attacks;
 mod changed_a_little;
+mod faults;
 mod grpc_calls;
 mod messages;
 mod mysql_pool;
@@ -10,6 +11,8 @@ mod nats_key_value;
 mod nats_request_reply;
 mod nats_work_queue;
 mod pg_copy;
+mod pg_cron_once;
+mod pg_failover;
 mod pg_idempotency_key;
 mod pg_job_queue;
 mod pg_leader;
@@ -19,6 +22,7 @@ mod pg_optimistic_update;
 mod pg_outbox;
 mod pg_pool;
 mod pg_tls;
+mod pg_trace_context;
 mod pg_transaction;
 mod pg_worker;
 mod redis_cache;

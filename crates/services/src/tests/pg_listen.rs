@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use servers::Kind;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -64,6 +64,26 @@ impl Listening {
             Event::Notified(heard) => heard.payload().to_owned(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Waits until it has read all that was sent to it: each check follows on the answer
+    /// to the one before, which comes behind the notifications.
+    async fn has_read_all(&self, client: &Client) {
+        let sql = "SELECT max(query_start)::TEXT FROM pg_stat_activity
+                   WHERE application_name = $1";
+        let last = async || -> Option<String> {
+            let row = client.query_one(sql, &[&self.name]).await;
+            row.expect("it runs").get(0)
+        };
+        let three_more = async {
+            for _ in 0..3 {
+                let before = last().await;
+                while last().await == before {
+                    sleep(TENTH / 10).await;
+                }
+            }
+        };
+        soon(three_more).await;
     }
 
     /// Waits until the server has no connection of this name.
@@ -147,22 +167,8 @@ async fn a_slow_receiver_is_told_to_read_the_table() {
         for number in 0..1000 {
             notify(&client, &listening.name, &number.to_string()).await;
         }
-        // It goes on asking the server, so it reads although nothing is received.
-        let asked = async || {
-            let asked = "SELECT query_start FROM pg_stat_activity
-                WHERE application_name = $1";
-            let row = client.query_one(asked, &[&listening.name]).await;
-            row.expect("it is connected").get::<_, SystemTime>(0)
-        };
-        for _ in 0..3 {
-            let last = asked().await;
-            soon(async {
-                while asked().await == last {
-                    sleep(TENTH / 10).await;
-                }
-            })
-            .await;
-        }
+        // It reads the answers of the server although nothing is received here.
+        listening.has_read_all(&client).await;
         for number in 0..capacity {
             assert_eq!(listening.heard().await, number.to_string());
         }

@@ -25,23 +25,18 @@ use super::support::times;
 use crate::mysql_pool::{self, Database};
 use crate::nats_work_queue::{self, WorkQueue};
 use crate::pg_copy::{self, Reading};
-use crate::pg_job_queue::{JobQueue, QueueError};
+use crate::pg_cron_once::{self, CronError, Schedule, Turn};
+use crate::pg_job_queue::{self, JobQueue, QueueError};
 use crate::pg_leader::{self, LeaderError, Term};
 use crate::pg_outbox::{self, Relay};
 use crate::pg_pool::{self, PgError, PgPool};
 use crate::pg_transaction::{Retry, is_conflict, serializable};
+use crate::pg_worker::{self, Handler};
 use crate::redis_cache::RedisCache;
 use crate::redis_lock::{self, RedisLock};
 use crate::redis_rate_limit::{RateLimiter, Refused};
 use crate::redis_streams::{self, Worker};
 use crate::{nats_key_value, nats_request_reply, pg_listen, redis_pub_sub};
-
-const JOBS: JobQueue = JobQueue {
-    lease: LEASE,
-    max_attempts: i32::MAX,
-    initial_backoff: TICK,
-    max_backoff: TICK,
-};
 
 /// The bucket of the rate limit, and the time for each of its tokens.
 pub const BURST: u32 = 10;
@@ -126,14 +121,21 @@ async fn insert(to: &Transaction<'_>, number: i64) -> Result<(), tokio_postgres:
 async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
     let pool = Pool::builder(Manager::new(config(url)?, NoTls)).build()?;
     let mut client = pool.get().await?;
+    pg_job_queue::create_table(&client).await?;
+    let jobs = JobQueue {
+        lease: *LEASE,
+        max_attempts: i32::MAX,
+        initial_backoff: TICK,
+        max_backoff: TICK,
+    };
     loop {
-        let Some(job) = JOBS.claim(&client).await? else {
+        let Some(job) = jobs.claim(&client).await? else {
             sleep(5 * TICK).await;
             continue;
         };
         work();
         let transaction = client.transaction().await?;
-        match JOBS.complete(&transaction, &job).await {
+        match jobs.complete(&transaction, &job).await {
             Ok(()) => {
                 insert(&transaction, job.payload.parse()?).await?;
                 transaction.commit().await?;
@@ -145,11 +147,89 @@ async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
     }
 }
 
+/// Stores its jobs, and does nothing else.
+struct Stores;
+
+impl Handler for Stores {
+    type Output = i64;
+
+    async fn work(&self, job: &pg_worker::Job) -> Result<i64, Failure> {
+        work();
+        Ok(job.payload.parse()?)
+    }
+
+    async fn store(
+        &self,
+        db: &deadpool_postgres::Transaction<'_>,
+        _job: &pg_worker::Job,
+        number: i64,
+    ) -> Result<(), Failure> {
+        insert(db, number).await?;
+        did(number);
+        Ok(())
+    }
+
+    fn report(&self, error: Failure) {
+        std::println!("error {error}");
+    }
+}
+
+async fn worker(url: &str) -> Result<Infallible, Failure> {
+    pg_job_queue::create_table(&postgres(url).await?).await?;
+    let worker = pg_worker::Worker {
+        config: config(url)?,
+        handler: Arc::new(Stores),
+        concurrency: 2,
+        lease: *LEASE,
+        max_runtime: 1000 * *LEASE,
+        max_attempts: i32::MAX,
+        backoff: TICK,
+        poll: 5 * TICK,
+    };
+    worker.run(&CancellationToken::new()).await;
+    Err("it has ended without a stop".into())
+}
+
+/// Counts the ticks that it has run, in the transaction that finishes each of them.
+async fn cron_machine(url: &str) -> Result<Infallible, Failure> {
+    let mut client = postgres(url).await?;
+    pg_cron_once::create_table(&client).await?;
+    let schedule = Schedule {
+        name: NAME.to_owned(),
+        first: std::time::UNIX_EPOCH,
+        interval: 10 * TICK,
+        lease: *LEASE,
+        max_attempts: i32::MAX,
+    };
+    loop {
+        let run = match schedule.turn(&client).await? {
+            Turn::Run(run) => run,
+            Turn::Wait(wait) => {
+                sleep(wait).await;
+                continue;
+            }
+        };
+        work();
+        let number = run.tick.duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
+        let transaction = client.transaction().await?;
+        match schedule.finish(&transaction, &run).await {
+            Ok(()) => {
+                insert(&transaction, number).await?;
+                timeout(*LEASE, transaction.commit()).await??;
+                did(number);
+            }
+            Err(CronError::LeaseLost) => std::println!("late"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// A relay, and the consumer of what it publishes.
 async fn outbox_worker(url: &str) -> Result<Infallible, Failure> {
     let mut client = postgres(url).await?;
+    pg_outbox::create_tables(&client).await?;
     let consumer = tokio::sync::Mutex::new(postgres(url).await?);
-    let (batch, limit) = (7, LEASE);
+    let (batch, limit) = (7, *LEASE);
     let relay = Relay { batch, limit };
     let publish = async |event: pg_outbox::Event| {
         work();
@@ -172,6 +252,7 @@ async fn outbox_worker(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn leader_worker(url: &str) -> Result<Infallible, Failure> {
+    pg_leader::create_table(&postgres(url).await?).await?;
     let leading = async |term: Term| {
         let mut client = postgres(url).await?;
         loop {
@@ -181,7 +262,7 @@ async fn leader_worker(url: &str) -> Result<Infallible, Failure> {
             client = writing.await??;
         }
     };
-    pg_leader::lead(config(url)?, NAME, LEASE, leading).await?
+    pg_leader::lead(config(url)?, NAME, *LEASE, leading).await?
 }
 
 async fn write(mut client: Client, term: Term) -> Result<Client, Failure> {
@@ -204,7 +285,7 @@ fn stream() -> redis_streams::Queue {
     redis_streams::Queue {
         stream: NAME.to_owned(),
         group: "workers".to_owned(),
-        min_idle: LEASE,
+        min_idle: *LEASE,
         max_attempts: u32::MAX,
         max_jobs: u32::MAX,
     }
@@ -226,8 +307,8 @@ async fn stream_worker(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn lock_worker(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, LEASE / 3).await?;
-    let lock = RedisLock::new(redis.clone(), NAME, LEASE);
+    let redis = redis_lock::connect(url, *LEASE / 3).await?;
+    let lock = RedisLock::new(redis.clone(), NAME, *LEASE);
     let store = async |token: u64, number: u64| {
         let script = Script::new(STORE);
         let mut call = script.key(format!("{NAME}:token"));
@@ -250,14 +331,14 @@ async fn lock_worker(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn nats(url: &str) -> Result<async_nats::Client, async_nats::ConnectError> {
-    let options = async_nats::ConnectOptions::new().ping_interval(LEASE);
+    let options = async_nats::ConnectOptions::new().ping_interval(*LEASE);
     options.connect(url).await
 }
 
 pub async fn work_queue(url: &str) -> Result<WorkQueue, Failure> {
     let settings = nats_work_queue::Settings {
         max_jobs: 1_000_000,
-        ack_wait: LEASE,
+        ack_wait: *LEASE,
         max_runtime: 60_000 * TICK,
         max_attempts: i64::MAX,
         backoff: 20 * TICK,
@@ -280,10 +361,10 @@ async fn work_queue_worker(url: &str) -> Result<Infallible, Failure> {
 fn pool(url: &str) -> Result<PgPool, Failure> {
     let limits = pg_pool::Limits {
         connections: 2,
-        acquire: LEASE,
-        connect: LEASE,
-        statement: LEASE,
-        work: LEASE,
+        acquire: *LEASE,
+        connect: *LEASE,
+        statement: *LEASE,
+        work: *LEASE,
     };
     Ok(PgPool::new(config(url)?, limits))
 }
@@ -349,8 +430,8 @@ async fn copy_caller(url: &str) -> Result<Infallible, Failure> {
 async fn listener(url: &str) -> Result<Infallible, Failure> {
     let pool = pool(url)?;
     let limits = pg_listen::Limits {
-        timeout: LEASE,
-        check_interval: LEASE / 3,
+        timeout: *LEASE,
+        check_interval: *LEASE / 3,
         reconnect_delay: 20 * TICK,
     };
     let (sender, mut events) = channel(10);
@@ -392,13 +473,13 @@ async fn listener(url: &str) -> Result<Infallible, Failure> {
 async fn mysql_caller(url: &str) -> Result<Infallible, Failure> {
     let limits = mysql_pool::Limits {
         connections: 2,
-        acquire: LEASE,
-        statement: LEASE,
+        acquire: *LEASE,
+        statement: *LEASE,
     };
     let database = Database::new(url, limits)?;
     calls(async |number: i64| {
         let names = vec![number.to_string(); ROWS];
-        let added = timeout(LEASE, mysql_pool::add_users(&database, &names)).await;
+        let added = timeout(*LEASE, mysql_pool::add_users(&database, &names)).await;
         added??;
         did(number);
         Ok::<_, Failure>(())
@@ -407,8 +488,8 @@ async fn mysql_caller(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn rate_limit_caller(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, LEASE).await?;
-    let limiter = RateLimiter::new(redis, NAME, BURST, INTERVAL, LEASE);
+    let redis = redis_lock::connect(url, *LEASE).await?;
+    let limiter = RateLimiter::new(redis, NAME, BURST, INTERVAL, *LEASE);
     calls(async |number| {
         loop {
             match limiter.try_acquire("all").await {
@@ -426,15 +507,15 @@ async fn rate_limit_caller(url: &str) -> Result<Infallible, Failure> {
 
 /// Changes a number, removes it from the cache, and must then find it or a newer one.
 async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, LEASE).await?;
+    let redis = redis_lock::connect(url, *LEASE).await?;
     let cache = RedisCache {
         redis: redis.clone(),
         prefix: NAME.to_owned(),
-        ttl: 1000 * LEASE,
-        jitter: LEASE,
-        load_limit: LEASE,
+        ttl: 1000 * *LEASE,
+        jitter: *LEASE,
+        load_limit: *LEASE,
         poll: TICK,
-        limit: LEASE,
+        limit: *LEASE,
     };
     let truth = format!("{NAME}:truth");
     calls(async |number| {
@@ -460,11 +541,11 @@ async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
 
 /// Publishes to all, and hears of what the others publish.
 async fn subscriber(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, LEASE).await?;
+    let redis = redis_lock::connect(url, *LEASE).await?;
     let limits = redis_pub_sub::Limits {
         capacity: 10,
-        answer: LEASE,
-        ping: LEASE / 3,
+        answer: *LEASE,
+        ping: *LEASE / 3,
         pause: 20 * TICK,
     };
     let log = format!("{NAME}:log");
@@ -506,8 +587,8 @@ async fn service(url: &str) -> Result<Infallible, Failure> {
     let client = nats(url).await?;
     let limits = nats_request_reply::Limits {
         handlers: 10,
-        runtime: LEASE,
-        drain: LEASE,
+        runtime: *LEASE,
+        drain: *LEASE,
     };
     let requests = client.queue_subscribe(NAME, NAME.to_owned()).await?;
     let handler = async |number: Bytes| {
@@ -519,7 +600,7 @@ async fn service(url: &str) -> Result<Infallible, Failure> {
         nats_request_reply::serve(client.clone(), requests, limits, stop, handler);
     let calling = calls(async |number: i64| {
         let reply =
-            nats_request_reply::call(&client, NAME, number.to_string(), LEASE).await?;
+            nats_request_reply::call(&client, NAME, number.to_string(), *LEASE).await?;
         assert_eq!(reply, number.to_string(), "the reply to another call");
         did(number);
         Ok::<_, nats_request_reply::CallError>(())
@@ -552,7 +633,7 @@ async fn counter(url: &str) -> Result<Infallible, Failure> {
             counted = count(value) + 1;
             counted.to_string().into()
         });
-        timeout(LEASE, change).await??;
+        timeout(*LEASE, change).await??;
         did(counted);
         Ok::<_, Failure>(())
     });
@@ -575,12 +656,14 @@ pub async fn run(example: &str, url: &str) -> Result<Infallible, Failure> {
         "nats_request_reply" => service(url).await,
         "nats_work_queue" => work_queue_worker(url).await,
         "pg_copy" => copy_caller(url).await,
+        "pg_cron_once" => cron_machine(url).await,
         "pg_job_queue" => job_queue_worker(url).await,
         "pg_leader" => leader_worker(url).await,
         "pg_listen" => listener(url).await,
         "pg_outbox" => outbox_worker(url).await,
         "pg_pool" => pool_caller(url).await,
         "pg_transaction" => transaction_caller(url).await,
+        "pg_worker" => worker(url).await,
         "redis_cache" => cache_caller(url).await,
         "redis_lock" => lock_worker(url).await,
         "redis_pub_sub" => subscriber(url).await,
