@@ -5,8 +5,8 @@
 //! - Release a resource in a guard's `Drop` (`drop_guard`, `async_resource`).
 //! - Send blocking calls to a thread (`blocking_in_threads`, `cpu_bound`).
 //! - Spawn a call only if it has to run next to other work. Dropping a caller also
-//! drops a call that it awaits, but a spawned task keeps running (`drop_or_detach`,
-//! `spawn_tasks`).
+//!   drops a call that it awaits, but a spawned task keeps running (`drop_or_detach`,
+//!   `spawn_tasks`).
 //!
 //! One more needs no demonstration: a program has one runtime, and `main` starts it
 //! (`hello_async`). Sync code calls async code as `call_async_from_sync` shows.

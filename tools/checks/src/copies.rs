@@ -97,8 +97,13 @@ impl Checker<'_> {
             return Err(failed(problem).with(shown(&errors)));
         }
         // "... is `1.85.0` but this item is stable since `1.88.0`"
-        let since = newer.iter().filter_map(|it| it.message.split('`').nth(3));
-        let needed = since.filter_map(|it| it.parse::<Version>().ok()).max();
+        let since = newer.iter().map(|it| {
+            let version = it.message.split('`').nth(3).unwrap_or(&it.message);
+            Version::parse(version)
+                .map_err(|_| failed(format!("clippy names no version: {}", it.message)))
+        });
+        let since: Vec<Version> = since.collect::<Result<_, _>>()?;
+        let needed = since.iter().max();
         let needed = needed.map(|it| format!("Rust {}.{}", it.major, it.minor));
         let mut texts = example.header.labelled("Platforms").map(|it| &it.text);
         let is_told = match &needed {
