@@ -76,6 +76,50 @@ document.querySelector(".search input")?.addEventListener("input", ({ target }) 
     open();
 })();
 
+// The timeline of the Rust program, drawn from its transcript: a lane for each task, and a mark
+// for each time at which it prints.
+(() => {
+    const box = document.querySelector(".timeline-box");
+    const draw = (parent, name, attributes, text) => {
+        const it = document.createElementNS("http://www.w3.org/2000/svg", name);
+        Object.entries(attributes).forEach((attribute) => it.setAttribute(...attribute));
+        it.textContent = text ?? "";
+        return parent.appendChild(it);
+    };
+    const lanes = new Map();
+    let end = 0;
+    for (const { cells: [time, task, line] } of box ? document.querySelector(".transcript").tBodies[0].rows : []) {
+        end = parseFloat(time.lastChild?.data) || end;
+        if (task.textContent) {
+            const lane = lanes.get(task.textContent) ?? new Map();
+            lanes.set(task.textContent, lane.set(end, [...lane.get(end) ?? [], line.textContent]));
+        }
+    }
+    if (!lanes.size) {
+        return;
+    }
+    const bottom = lanes.size * 34 + 4;
+    const at = (time) => `${(2 + 94 * time / (end || 1)).toFixed(2)}%`;
+    const svg = draw(box, "svg", { class: "timeline", role: "img", width: "100%", height: bottom + 22, "aria-label": "The tasks of the transcript above, and when they print" });
+    const step = [0.001, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((it) => [it, 2 * it, 5 * it]).find((it) => end / it <= 5);
+    for (let time = 0; time <= end + 1e-9; time += step) {
+        draw(svg, "line", { class: "tick", x1: at(time), x2: at(time), y1: 0, y2: bottom });
+        draw(svg, "text", { class: "time", x: at(time), y: bottom + 16 }, `${parseFloat(time.toFixed(3))} s`);
+    }
+    [...lanes].forEach(([task, lane], index) => {
+        const middle = index * 34 + 22;
+        const times = task === "main" ? [0, end] : [...lane.keys()];
+        draw(svg, "text", { class: "lane", x: 0, y: middle - 10 }, task);
+        draw(svg, "line", { class: "span", x1: at(times[0]), x2: at(times.at(-1)), y1: middle, y2: middle });
+        for (const [time, lines] of lane) {
+            const mark = draw(svg, "g", { class: "mark" });
+            draw(mark, "title", {}, `${time.toFixed(3)} s: ${lines.join("\n")}`);
+            draw(mark, "circle", { cx: at(time), cy: middle, r: lines.length > 1 ? 8 : 5 });
+            draw(mark, "text", { class: "count", x: at(time), y: middle + 4 }, lines.length > 1 ? lines.length : "");
+        }
+    });
+})();
+
 // What scrolls within itself can be scrolled by keyboard too.
 for (const block of document.querySelectorAll("main pre > code, .timeline-box")) {
     if (block.scrollWidth > block.clientWidth) {

@@ -69,6 +69,14 @@ fn each_command_answers_outside_of_a_clone() {
     );
     assert!(reader.said(&["guide", "3"]).contains("\n003-31 "));
     assert!(reader.said(&["list"]).contains("\nreal-world/tcp_proxy "));
+    let found = reader.said(&["find", "--json", "T289"]);
+    assert!(
+        found.contains("\"example\":\"real-world/ttl_cache\""),
+        "{found}"
+    );
+    assert!(reader.said(&["list", "--json"]).contains("\"T289\""));
+    let completions = reader.said(&["completions", "bash"]);
+    assert!(completions.contains("--into"), "{completions}");
 
     let source =
         fs::read_to_string(root().join("crates/context-managers/src/connection_pool.rs"));

@@ -14,7 +14,7 @@ struct Query {
     examples: String,
 }
 
-fn ids(index: &Index<'_>, query: &str, most: usize) -> Vec<String> {
+fn ids(index: &Index, query: &str, most: usize) -> Vec<String> {
     let hits = index.find(query, most).hits.into_iter();
     hits.filter_map(|hit| Some(hit.example?.id())).collect()
 }
@@ -251,6 +251,7 @@ fn a_short_word_is_not_corrected() {
     let workspace = Workspace::open().expect("the workspace opens");
     let index = Index::of(&workspace).expect("the tables can be read");
     assert!(index.find("mpnc channel", 1).corrected.is_empty());
+    assert_eq!(index.find("gathr", 1).corrected[0].1, "gather");
     let corrected = index.find("semaphroe channel", 1).corrected;
     let right: Vec<&str> = corrected.iter().map(|(_, right)| right.as_str()).collect();
     assert_eq!(right, ["semaphore"]);

@@ -11,8 +11,9 @@ const folder = path.resolve(process.argv[2] ?? "../../../target/book");
 const repository = path.resolve(__dirname, "../../..");
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-// A browser trusts this host with the clipboard. Nothing listens there: see `open`.
-const ROOT = "http://localhost/";
+// Where the book thinks that it is. Nothing listens there: see `open`.
+const BASE = fs.readFileSync(`${folder}/404.html`, "utf8").match(/<base href="(.*?)">/)[1];
+const ROOT = new URL(BASE, "http://localhost").href;
 const PAGES = [
     "index.html", "by-name.html", "by-question.html", "by-section.html",
     "by-difference.html", "by-library.html", "by-message.html", "by-guide.html", "speed.html",
@@ -20,14 +21,22 @@ const PAGES = [
     "iterators/generator.html", "concurrency/gather.html",
     "basics/blocking_vs_async.html", "real-world/ttl_cache.html",
 ];
-// Looked for with and without what is in brackets.
-const NAMES = `
-    (asyncio.)as_completed (asyncio.)wait_for (asyncio.)gather (asyncio.)to_thread
-    (asyncio.)TaskGroup (asyncio.)create_task (asyncio.)shield (loop.)run_in_executor
-    (loop.)call_later asyncio.sleep asyncio.timeout asyncio.Queue asyncio.Queue.put_nowait
-    asyncio.PriorityQueue asyncio.Lock asyncio.Event asyncio.Condition asyncio.Semaphore
-    asyncio.Barrier asyncio.wait asyncio.CancelledError asyncio.run asyncio.open_connection
-    contextlib.aclosing`.trim().split(/\s+/);
+// What is typed, and what the search finds among the first three: the address, and what is
+// said of it. That each name and question leads to its example is tested with `find`, which is
+// the same program.
+const FOUND = [
+    ["as_completed", /by-name.html.*#asyncio.as_completed$/, "Python: asyncio.as_completed = "],
+    ["asyncio.Queue.put_nowait", /by-name.html.*#asyncio.Queue.put_nowait$/, "Python: "],
+    ["gathr", /by-name.html.*#asyncio.gather$|gather/, "gather"],
+    ["asyncio.create_taks", /spawn_tasks.html/, ""],
+    ["tokio::select!", /select_in_a_loop.html/, ""],
+    ["T289", /ttl_cache.html.*#T289$/, "T289: "],
+    ["cannot start a runtime from within a runtime", /call_async_from_sync.html/, "message: Cannot "],
+    ["httpx", /by-library.html.*#httpx$/, "Python: httpx = "],
+    ["How do I limit concurrency?", /limit_concurrency.html/, ""],
+    ["which channel", /which-one.html/, ""],
+    ["guide 3", /guide-3.html/, "Guide 3"],
+];
 
 const problems = [];
 const report = (what) => problems.push(what);
@@ -36,12 +45,15 @@ const report = (what) => problems.push(what);
 async function open(browser, options, look) {
     const context = await browser.newContext(options);
     await context.route("**", (route) => {
-        const { origin, pathname } = new URL(route.request().url());
-        if (`${origin}/` !== ROOT) {
-            report(`asks another host: ${route.request().url()}`);
+        const [url] = route.request().url().split(/[?#]/);
+        if (!url.startsWith(ROOT)) {
+            report(`asks outside of the book: ${url}`);
             return route.abort();
         }
-        return route.fulfill({ path: path.join(folder, decodeURIComponent(pathname)) });
+        const file = path.join(folder, decodeURIComponent(url.slice(ROOT.length)));
+        const isPage = route.request().resourceType() === "document";
+        const path404 = isPage && !fs.existsSync(file) && `${folder}/404.html`;
+        return route.fulfill({ path: path404 || file });
     });
     const page = await context.newPage();
     page.on("console", (message) => {
@@ -111,13 +123,13 @@ async function firstScreen(page, { viewport: { width } }) {
 
 // No table is wider than its page, or breaks its words into letters.
 async function tables(page, { viewport: { width } }) {
-    for (const name of PAGES.filter((it) => !it.includes("/"))) {
+    for (const name of [...PAGES.filter((it) => !it.includes("/")), ...drawn(10)]) {
         await page.goto(ROOT + name);
         const [wide, cells] = await page.evaluate(() => {
             const main = document.querySelector("main");
             const isNarrow = (cell) => cell.clientWidth < 70 && cell.clientHeight > 70;
             return [main.scrollWidth - main.clientWidth,
-                [...document.querySelectorAll("main td")].filter(isNarrow).length];
+                [...document.querySelectorAll("main table:not(.transcript) td")].filter(isNarrow).length];
         });
         if (wide > 0 || cells > 0) {
             report(`${name}, ${width} pixels: ${wide} too wide, ${cells} narrow cells`);
@@ -140,48 +152,63 @@ async function copies(page) {
     }
 }
 
-// What the search finds for these words: the addresses of the first links.
-async function found(page, words, count) {
-    await page.fill("#mdbook-searchbar", "");
-    await page.fill("#mdbook-searchbar", words);
-    await page.press("#mdbook-searchbar", "Shift");
-    await page.waitForFunction((words) =>
-        document.querySelector("#mdbook-searchresults-header").textContent
-            .includes(`'${words}'`), words.trim());
-    return page.locator("#mdbook-searchresults a").evaluateAll((all, count) =>
-        all.slice(0, count).map((link) => link.getAttribute("href")), count);
-}
-
-// Names of asyncio lead to their entries, and the questions of the table, word for word, to
-// the best example: it is among the first five.
+// What is typed finds the page, says what it has found, and is announced.
 async function search(page) {
-    // The box on the first page.
     await page.goto(`${ROOT}index.html`);
     await page.focus(".search input");
     await page.keyboard.type("gather");
     await page.waitForSelector("#mdbook-searchresults a");
-    for (const name of NAMES) {
-        const heading = name.replace(/[()]/g, "");
-        for (const words of new Set([heading, name.replace(/\(.*\)/, "")])) {
-            const links = await found(page, words, 3);
-            if (!links.some((link) => link.endsWith(`#${heading}`))) {
-                report(`search for ${words} leads to ${links}`);
-            }
-        }
-    }
-    const table = fs.readFileSync(`${repository}/docs/questions.tsv`, "utf8");
-    const rows = table.trim().split("\n").slice(1).map((row) => row.split("\t"));
-    const step = Math.ceil(rows.length / 100);
-    for (const [question, examples] of rows.filter((_, number) => number % step === 0)) {
-        const links = await found(page, question, 5);
-        const name = examples.split(" ")[0].split("/").pop();
-        if (!links.some((link) => link.includes(`/${name}.html`))) {
-            report(`the search does not answer ${question} (${links})`);
+    for (const [words, address, text] of FOUND) {
+        await page.fill("#mdbook-searchbar", words);
+        await page.press("#mdbook-searchbar", "Shift");
+        await page.locator("[role=status]", { hasText: `'${words}'` }).waitFor();
+        const links = await page.locator("#mdbook-searchresults a").evaluateAll((all) =>
+            all.slice(0, 3).map((link) => [link.getAttribute("href"), link.textContent]));
+        if (!links.some(([href, said]) => address.test(href) && said.includes(text))) {
+            report(`search for ${words} leads to ${links.join("; ")}`);
         }
     }
     // By keyboard alone, from the search to the page.
     await page.press("#mdbook-searchbar", "Enter");
     await page.waitForURL(/\?highlight=/);
+}
+
+// A page that is not there leads back into the book, from any depth.
+async function notFound(page) {
+    await page.goto(`${ROOT}no/such/page.html`);
+    await page.locator("#mdbook-sidebar a").first().click();
+    await page.waitForURL(`${ROOT}front.html`);
+}
+
+// The first page shows a pair of programs with its transcript.
+async function front(page, { viewport: { width, height } }) {
+    await page.goto(`${ROOT}index.html`);
+    const bottoms = await page.locator(".pair > *").evaluateAll((parts) =>
+        parts.map((part) => part.getBoundingClientRect().bottom));
+    if (bottoms.length !== 3 || bottoms.some((bottom) => bottom > height)) {
+        report(`the front page at ${width}: its programs and lines end at ${bottoms}`);
+    }
+}
+
+// The program goes to the Rust Playground whole, in an address that servers take.
+async function run(page) {
+    const withRun = drawn(60).filter((name) =>
+        fs.readFileSync(`${folder}/${name}`, "utf8").includes('class="run"'));
+    for (const name of withRun) {
+        await page.goto(ROOT + name);
+        const [address, program] = await page.evaluate(() => {
+            const link = document.querySelector(".run");
+            addEventListener("click", (event) => event.preventDefault());
+            link.click();
+            return [link.href, document.querySelector(".programs .rust code").textContent];
+        });
+        if (new URL(address).searchParams.get("code") !== program || address.length > 8000) {
+            report(`${name}: Run has ${address.length} characters, or another program`);
+        }
+    }
+    if (withRun.length === 0) {
+        report("no page can be run");
+    }
 }
 
 // On A4, the sheet fits on two pages, and nothing of a page is cut off.
@@ -203,13 +230,18 @@ async function paper(page) {
     }
 }
 
-// Without JavaScript nothing is missing but the search: both programs, the parts, the contents.
+// Without JavaScript nothing is missing but the search and the timeline, and no button is dead.
 async function withoutScript(page) {
     for (const name of PAGES.filter((name) => name.includes("/"))) {
         await page.goto(ROOT + name);
-        for (const part of [".programs .rust pre", ".transcript", ".timeline", "#mdbook-content"]) {
+        for (const part of [".programs .rust pre", ".transcript", "#mdbook-content"]) {
             if (!await page.locator(part).first().isVisible()) {
                 report(`${name}, without JavaScript: ${part} is not seen`);
+            }
+        }
+        for (const button of await page.locator("main :is(button, .run, .timeline-box)").all()) {
+            if (await button.isVisible()) {
+                report(`${name}, without JavaScript: ${await button.textContent()} does nothing`);
             }
         }
         const contents = page.frameLocator(".sidebar-iframe-outer").locator("a");
@@ -223,6 +255,17 @@ async function withoutScript(page) {
 // when a link leads to it.
 async function keyboard(page) {
     await page.goto(`${ROOT}iterators/generator.html`);
+    for (const key of ["Tab", "Enter", "Tab"]) {
+        await page.keyboard.press(key);
+    }
+    if (!await page.evaluate(() => document.querySelector("main").contains(document.activeElement))) {
+        report("the first key does not skip to the text");
+    }
+    const [lanes, marks] = await page.locator(".timeline").evaluate((svg) =>
+        [".lane", ".mark"].map((part) => svg.querySelectorAll(part).length));
+    if (lanes === 0 || marks < lanes) {
+        report(`the timeline has ${lanes} lanes and ${marks} marks`);
+    }
     await page.focus(".tabs [value=python]");
     await page.keyboard.press("Enter");
     if (!await page.locator(".programs > .python").isVisible()) {
@@ -250,6 +293,9 @@ const WIDTHS = [390, 768, 1024, 1280, 1366, 1440, 1920];
 const PARTS = [
     [copies, { permissions: ["clipboard-read", "clipboard-write"] }],
     [search, {}],
+    [notFound, {}],
+    [front, size(1280, 720), size(1440, 900)],
+    [run, {}],
     [keyboard, size(1440, 900)],
     [withoutScript, { javaScriptEnabled: false }],
     [paper, size(703, 1032, { colorScheme: "dark" })],

@@ -21,6 +21,7 @@ use catalog::workspace::{Example, Section, Workspace, read_golden};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
+use crate::changes::{self, Change};
 use crate::chapters::{self, Chapter};
 use crate::{checks, compile_fail, tasks};
 
@@ -41,7 +42,7 @@ pub struct Entry<'a> {
     pub demo: Option<String>,
     /// Its tests, if it has any.
     pub tests: Option<String>,
-    /// Which task prints each line, in a reader's words.
+    /// Which task prints each line, in a reader's words; none if it was not run.
     pub tasks: Vec<String>,
     /// What it needs of a manifest: the edition and the dependencies.
     pub manifest: String,
@@ -91,15 +92,15 @@ pub struct Contents<'a> {
     /// The numbers of the traps.
     pub traps: Vec<Trap>,
     pub chapters: Vec<Chapter>,
+    pub changes: Vec<Change>,
     pub glossary: String,
     /// What was measured, if anything was.
     pub speed: Option<Speed>,
 }
 
 impl<'a> Contents<'a> {
-    /// Reads everything. With `runs`, builds and runs the programs. `out` is where the pages
-    /// go, and where those of the last time are.
-    pub fn read(workspace: &'a Workspace, out: &Path, runs: bool) -> Result<Self> {
+    /// Reads everything. With `runs`, builds and runs the programs.
+    pub fn read(workspace: &'a Workspace, runs: bool) -> Result<Self> {
         let root = &workspace.root;
         let mut problems = Vec::new();
         let names = rows(tables::rows(root)?);
@@ -108,13 +109,11 @@ impl<'a> Contents<'a> {
         let sheet = tables::rows(root)?;
         let advice = tables::rows(root)?;
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
-        let speed = speed::read(workspace)?;
         problems.extend(checks::inventory(workspace)?);
         problems.extend(checks::blocks(&guides, &blocks));
         problems.extend(checks::advice(workspace, &blocks, &chapters, &advice));
         problems.extend(checks::sheet(workspace, &sheet)?);
-        problems.extend(checks::headers(workspace, &names, out)?);
-        problems.extend(checks::speed(workspace, speed.as_ref()));
+        problems.extend(checks::headers(workspace, &names)?);
         if !problems.is_empty() {
             let count = problems.len();
             let problems = problems.join("\n");
@@ -139,8 +138,9 @@ impl<'a> Contents<'a> {
             traps: rows(tables::rows(root)?),
             refusals: HashMap::new(),
             chapters,
+            changes: changes::read_all(workspace)?,
             glossary: read(&root.join("docs/glossary.md"))?,
-            speed,
+            speed: speed::read(workspace)?,
         };
         for section in &workspace.sections {
             let examples = section.examples.par_iter();
@@ -165,7 +165,7 @@ impl<'a> Contents<'a> {
         };
         let refusals = self.compile_fail.par_iter().map(compile);
         self.refusals = refusals.collect::<Result<_>>()?;
-        // The others need servers. Their lines are shown without the names of tasks.
+        // The others need servers: their lines have no tasks.
         let parts = self.parts.iter_mut().filter(|part| part.section.is_default);
         let mut entries: Vec<_> = parts.flat_map(|part| &mut part.entries).collect();
         // Most of them wait more than they work.
@@ -256,7 +256,7 @@ fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
         cargo_add: dependencies::cargo_add(section, &source)?,
         demo: demo.transpose()?,
         tests: tests.transpose()?,
-        tasks: tasks::names(&golden, &[]),
+        tasks: Vec::new(),
         golden,
         twin_golden: twin_golden.transpose()?,
         twin: twin.transpose()?,

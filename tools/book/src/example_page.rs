@@ -8,14 +8,13 @@ use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, Speed, figures};
 use catalog::tables::Block;
 use catalog::transcript::{Line, Transcript};
-use catalog::workspace::{Example, Workspace};
+use catalog::workspace::Example;
 use similar::TextDiff;
 
 use crate::contents::{Contents, Entry};
-use crate::links::{address, meant};
+use crate::links::{address, docs_of_python, docs_of_rust, meant, slug};
 use crate::markup::{after_header, anchor, block, seconds, with_code};
 use crate::speed_page::each;
-use crate::timeline::Timeline;
 
 #[derive(Template)]
 #[template(path = "example.md", escape = "html")]
@@ -31,7 +30,6 @@ struct Page<'a> {
     rust: Vec<Row>,
     /// Where it differs.
     python: Option<Vec<Row>>,
-    timeline: String,
     compile_fail: Vec<&'a CompileFail>,
     measured: Vec<&'a Measured>,
     /// The blocks of guides that it answers, each with its address.
@@ -62,9 +60,9 @@ pub fn module(example: &Example) -> Result<String> {
 
 /// Returns the page's Markdown.
 pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<String> {
-    let (workspace, example) = (contents.workspace, entry.example);
+    let example = entry.example;
     let paragraphs = example.header.paragraphs.iter();
-    let paragraphs = paragraphs.map(|it| (it, linked(workspace, entry, it)));
+    let paragraphs = paragraphs.map(|it| (it, linked(contents, entry, it)));
     let (rust, python) = rows(entry);
     let speed = contents.speed.iter();
     let measured = speed.flat_map(Speed::all);
@@ -80,7 +78,6 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
         header_text: entry.source.strip_suffix(program).unwrap_or_default(),
         rust,
         python,
-        timeline: Timeline::new(&example.name, &entry.golden, &entry.tasks).render()?,
         compile_fail: refused(contents, example),
         measured: measured.filter(|it| it.example == example.id()).collect(),
         blocks: blocks.collect(),
@@ -104,9 +101,8 @@ const ON_PLAYGROUND: [&str; 8] = [
 const PLAYGROUND: &str =
     "https://play.rust-lang.org/?version=stable&mode=debug&edition=2024";
 
-/// The longest program that goes into an address. Servers take 8 KB, and letters that are
-/// encoded become three.
-const IN_ADDRESS: usize = 4000;
+/// The longest program that goes into an address, as it is encoded there. Servers take 8 KB.
+const IN_ADDRESS: usize = 7500;
 
 impl Page<'_> {
     /// Returns where the example was tried. What differs on Windows, its header says.
@@ -127,7 +123,10 @@ impl Page<'_> {
         let mut crates = words.clone().filter_map(|word| word.split_once('@'));
         let has_all = crates.all(|(name, _)| ON_PLAYGROUND.contains(&name));
         let is_special = words.any(|word| word.contains("test-util"));
-        let is_short = self.program.len() <= IN_ADDRESS;
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || b" *-._".contains(&byte);
+        let length = |byte| if is_plain(byte) { 1 } else { 3 };
+        let is_short = self.program.bytes().map(length).sum::<usize>() <= IN_ADDRESS;
         (has_all && !is_special && is_short).then_some(PLAYGROUND)
     }
 }
@@ -157,9 +156,10 @@ fn names_of_tests(tests: &str) -> Vec<String> {
     names
 }
 
-/// Returns the text with the names of other examples as links.
-fn linked(workspace: &Workspace, entry: &Entry<'_>, paragraph: &Paragraph) -> String {
-    let example = entry.example;
+/// Returns the text in which the names of other examples lead to them, and those of Python
+/// and of crates to their documentation.
+fn linked(contents: &Contents<'_>, entry: &Entry<'_>, paragraph: &Paragraph) -> String {
+    let (workspace, example) = (contents.workspace, entry.example);
     let code = entry.source.lines();
     let code = code.filter(|line| !line.trim_start().starts_with("//"));
     let words = code
@@ -175,8 +175,10 @@ fn linked(workspace: &Workspace, entry: &Entry<'_>, paragraph: &Paragraph) -> St
         }
         let other = meant(workspace, part, Some(&example.section))
             .filter(|other| other.id() != example.id() && !is_used(part));
-        match other {
-            Some(other) => text.push_str(&format!("[`{part}`](../{}.md)", other.id())),
+        let other = other.map(|other| format!("../{}.md", other.id()));
+        let other = other.or_else(|| docs_of_python(&contents.names, part));
+        match other.or_else(|| docs_of_rust(entry, part)) {
+            Some(address) => text.push_str(&format!("[`{part}`]({address})")),
             None => text.push_str(&format!("`{part}`")),
         }
     }

@@ -8,7 +8,7 @@ use askama::filters::Safe;
 use catalog::tables::{Advice, Block, Guide};
 
 use crate::contents::Contents;
-use crate::links::{guide_name, named, target};
+use crate::links::{named, target};
 use crate::markup::with_code;
 
 #[derive(Template)]
@@ -18,15 +18,10 @@ struct Page<'a> {
     guide: &'a Guide,
     /// Each with the part of the guide that begins with it, if one does.
     blocks: Vec<(&'a str, &'a Block)>,
-    previous: Option<&'a Guide>,
-    next: Option<&'a Guide>,
 }
 
 /// Returns the page's Markdown.
 pub fn page(contents: &Contents<'_>, guide: &Guide) -> Result<String> {
-    let guides = &contents.guides;
-    let at = guides.iter().position(|other| other.guide == guide.guide);
-    let beside = |step: isize| guides.get(at?.checked_add_signed(step)?);
     let mut last = "";
     let blocks = contents.blocks_of(guide).map(|block| {
         let (part, _) = block.headings();
@@ -37,8 +32,6 @@ pub fn page(contents: &Contents<'_>, guide: &Guide) -> Result<String> {
         contents,
         guide,
         blocks: blocks.collect(),
-        previous: beside(-1),
-        next: beside(1),
     };
     Ok(page.render()?)
 }

@@ -1,9 +1,10 @@
 //! Where links lead: to examples, chapters and blocks of guides.
 
-use catalog::tables::{Block, Guide};
+use catalog::tables::{ApiName, Block, Guide};
 use catalog::workspace::{Example, Workspace};
 
 use crate::chapters::Chapter;
+use crate::contents::Entry;
 
 /// Returns the example that a text within a section means by a name: one of its own, or
 /// the only one of that name, or `SECTION/EXAMPLE`.
@@ -66,8 +67,60 @@ pub fn address(guides: &[Guide], block: &Block) -> Option<String> {
     Some(format!("../{}.html#{slug}", guide_name(guide)))
 }
 
+/// Returns where Python documents a name, if it is a public one: `asyncio.Queue.get`.
+pub fn docs_of_python(names: &[ApiName], code: &str) -> Option<String> {
+    let code = code.trim_end_matches("()");
+    let row = names
+        .iter()
+        .find(|row| row.name == code && code.contains('.'))?;
+    let page = match row.category.as_str() {
+        "debugging" => "asyncio-dev",
+        "futures" => "asyncio-future",
+        "loop" => "asyncio-eventloop",
+        "platform" => "asyncio-platforms",
+        "policies" => "asyncio-policy",
+        "protocols/transports" => "asyncio-protocol",
+        "queues" => "asyncio-queue",
+        "runners" => "asyncio-runner",
+        "tasks" | "timeouts" => "asyncio-task",
+        it @ ("streams" | "sync" | "subprocess" | "exceptions") => {
+            &format!("asyncio-{it}")
+        }
+        it @ ("contextlib" | "contextvars" | "functools" | "threading") => it,
+        _ => return None,
+    };
+    let anchor = code.replace("loop.", "asyncio.loop.");
+    Some(format!(
+        "https://docs.python.org/3/library/{page}.html#{anchor}"
+    ))
+}
+
+/// Returns where a name is documented that the program imports from a crate.
+pub fn docs_of_rust(entry: &Entry<'_>, code: &str) -> Option<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut parts = code.split(|c| !is_name(c) && c != ':');
+    let path = parts.next().filter(|it| it.len() > 2)?;
+    let first = path.split(':').next()?;
+    let uses = entry.source.split("\nuse ").skip(1);
+    let mut uses = uses.filter_map(|it| it.split_once(';')?.0.split_once("::"));
+    let has = |list: &str| list.split(|c| !is_name(c)).any(|name| name == first);
+    let (name, _) = uses.find(|(name, list)| *name == first || has(list))?;
+    let item = path.strip_prefix(&format!("{name}::")).unwrap_or(path);
+    if name == "std" {
+        return Some(format!("https://doc.rust-lang.org/std/?search={item}"));
+    }
+    let mut added = entry.cargo_add.split_whitespace();
+    let package = added.find_map(|word| {
+        let (package, _) = word.split_once('@')?;
+        (package.replace('-', "_") == name).then_some(package)
+    })?;
+    Some(format!(
+        "https://docs.rs/{package}/latest/{name}/?search={item}"
+    ))
+}
+
 /// Returns the anchor that mdBook gives a heading.
-fn slug(heading: &str) -> String {
+pub fn slug(heading: &str) -> String {
     let words = heading.to_lowercase().replace(' ', "-");
     let is_kept = |c: &char| c.is_alphanumeric() || "-_".contains(*c);
     words.chars().filter(is_kept).collect()

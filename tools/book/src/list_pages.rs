@@ -8,7 +8,6 @@ use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::speed::{Speed, Unit, figures};
 use catalog::tables::{ApiName, Clause, Question, SheetRow, Status};
-use catalog::transcript::Transcript;
 
 use crate::contents::{Contents, Entry, Part};
 use crate::links::named;
@@ -40,8 +39,8 @@ pages! {
     EditorsAndAgents Contents "editors-and-agents.md"
 }
 
-/// The example that the first page shows: short, with tasks, and lines at several times.
-const SHOWN: &str = "basics/spawn_tasks";
+/// The example that the first page shows: short lines, printed at several times.
+const SHOWN: &str = "iterators/async_range";
 
 /// Returns the first page.
 pub fn front(contents: &Contents<'_>) -> Result<String> {
@@ -65,7 +64,6 @@ pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, Stri
         page("by-difference", "By difference", ByDifference(all).render()),
         page("by-library", "By library", ByLibrary(all).render()),
         page("by-message", "By message", ByMessage(all).render()),
-        page("by-guide", "By guide", ByGuide(all).render()),
         page("traps", "Traps", Traps(all).render()),
         page("crates", "Crates", Crates(all).render()),
         page("platforms", "Platforms", Platforms(all).render()),
@@ -75,6 +73,7 @@ pub fn pages(all: &Contents<'_>) -> Result<Vec<(&'static str, &'static str, Stri
             "For editors and agents",
             EditorsAndAgents(all).render(),
         ),
+        page("by-guide", "By guide", ByGuide(all).render()),
     ];
     pages.into_iter().collect()
 }
@@ -89,14 +88,6 @@ impl<'a> Front<'a> {
     fn differing(&self) -> usize {
         let entries = self.0.entries();
         entries.filter(|entry| entry.twin_golden.is_some()).count()
-    }
-
-    /// Returns the median length of what readers paste, in lines.
-    fn pasted(&self) -> usize {
-        let lines = self.0.entries().map(|entry| entry.source.lines().count());
-        let mut lines: Vec<usize> = lines.collect();
-        lines.sort_unstable();
-        lines[lines.len() / 2]
     }
 
     /// Returns how many times the time of Rust asyncio needs: least, median and most.
@@ -115,18 +106,6 @@ impl<'a> Front<'a> {
         let shown = self.0.entries().find(|entry| entry.example.id() == SHOWN)?;
         Some((shown, shown.twin.as_deref()?))
     }
-}
-
-/// Returns the lines of a transcript, each with its time and with the share of the whole time
-/// that has passed then.
-fn moments(transcript: &Transcript) -> impl Iterator<Item = (f64, String, &str)> {
-    let mut now = 0;
-    transcript.lines.iter().map(move |line| {
-        now = line.millis.unwrap_or(now);
-        // Times are small enough for a float to hold them.
-        let share = now as f64 / transcript.end.max(1) as f64;
-        (share, seconds(&now), line.text.as_str())
-    })
 }
 
 /// Returns the first sentence of a text; words in backticks belong together.

@@ -5,6 +5,7 @@
 //! named after pages turn it into Markdown by the files under `templates/`, and [`render`]
 //! has mdBook make the pages.
 
+mod changes;
 mod chapters;
 mod checks;
 mod compile_fail;
@@ -19,7 +20,6 @@ mod render;
 mod search;
 mod speed_page;
 mod tasks;
-mod timeline;
 
 use std::path::{PathBuf, absolute};
 use std::process::ExitCode;
@@ -41,8 +41,8 @@ struct Options {
     /// Where its pages go [default: target/book].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Build and run nothing: the timelines lack the tasks, and the programs that must
-    /// not compile the compiler's full words.
+    /// Build and run nothing: the transcripts lack the tasks, the programs that must not
+    /// compile the compiler's full words, and the search finds nothing.
     #[arg(long)]
     no_run: bool,
 }
@@ -56,8 +56,8 @@ fn run(options: &Options) -> Result<()> {
     let default = workspace.target.join("book");
     let out = absolute(options.out.as_ref().unwrap_or(&default))?;
     let started = Instant::now();
-    let contents = Contents::read(&workspace, &out, !options.no_run)?;
-    render::render(&contents, &out)?;
+    let contents = Contents::read(&workspace, !options.no_run)?;
+    render::render(&contents, &out, !options.no_run)?;
     println!(
         "{}: {} examples, {:.1} s",
         out.join("index.html").display(),

@@ -9,11 +9,14 @@ use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::files::{read, replace};
 use mdbook_renderer::book::{Book, BookItem, Chapter};
-use regex::Regex;
+use reading::copy_into;
+use regex::{Captures, Regex};
 use serde_json::{Map, json};
 
+use crate::changes::feed;
 use crate::contents::{Contents, Entry, Part};
 use crate::example_page::refused;
+use crate::links::slug;
 use crate::markup::{after_header, block};
 
 /// The page of an example as text.
@@ -40,8 +43,11 @@ struct SkillSection<'a> {
 #[derive(Template)]
 #[template(path = "llms.txt", escape = "none")]
 struct Llms<'a> {
+    contents: &'a Contents<'a>,
     pages: &'a [Page],
     address: &'a str,
+    /// The size of the file of all, in KB.
+    full: usize,
 }
 
 #[derive(Template)]
@@ -77,15 +83,19 @@ pub fn write(
     contents: &Contents<'_>,
     book: &Book,
     address: Option<&str>,
-    [index, latest_index]: &[String; 2],
+    index: Option<&[String; 2]>,
     out: &Path,
 ) -> Result<()> {
     let write = |path: &str, text: &str| replace(&out.join(path), text);
     let entries = contents.entries().map(|it| (it.example.id(), it));
     let entries: HashMap<String, &Entry<'_>> = entries.collect();
     let links = Regex::new(r"\]\(([^):]+)\.md([)#])")?;
+    let program = Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?;
+    let elsewhere = Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?;
+    let any = Regex::new(r"\[([^\]]+)\]\([^)]+\)")?;
     let unused = Regex::new(UNUSED)?;
-    let (mut pages, mut full) = (Vec::new(), Vec::new());
+    let same = Regex::new(SAME)?;
+    let (mut pages, mut full, mut scripts) = (Vec::new(), Vec::new(), Vec::new());
     let mut begins = None;
     for item in book.iter() {
         let chapter = match item {
@@ -104,33 +114,60 @@ pub fn write(
         let entry = entries.get(id.as_str());
         let text = match entry {
             Some(entry) => plain(contents, entry)?,
-            None => chapter.content.clone(),
+            None => markdown(&chapter.content)?,
         };
         let text = links.replace_all(&text, "]($1.html.md$2").into_owned();
         if !chapter.sub_items.is_empty() {
             begins = Some(chapter.name.clone());
         }
-        let page = page(chapter, &id, &text, begins.take());
+        let page = page(chapter, &id, &text, begins.take(), &any);
         write(&format!("{}.md", page.path), &text)?;
-        if let Some(tests) = entry.and_then(|it| it.tests.as_deref()) {
-            write(&format!("{id}.tests.rs"), tests)?;
+        if contents.chapters.iter().any(|it| it.page == id) {
+            full.push(text.clone());
         }
-        if entry.is_some() || contents.chapters.iter().any(|it| it.page == id) {
-            full.push(text);
+        if let Some((name, _)) = SKILL.iter().find(|(_, page)| *page == id) {
+            let text = program.replace_all(&text, "](examples/$1.rs)");
+            let text = elsewhere.replace_all(&text, "$1");
+            write(&format!("{FOLDER}/{name}"), &with_headings(&text))?;
         }
         let first = Some("index.html").filter(|_| pages.is_empty());
         for path in first.into_iter().chain([page.path.as_str()]) {
             let path = out.join(path);
-            let html = read(&path)?.replace(index, latest_index);
-            replace(&path, &head(&page, &unused, &html)?)?;
+            let mut html = read(&path)?;
+            if let Some([index, latest]) = index {
+                html = html.replace(index, latest);
+            }
+            let html = head(&page, &unused, &html)?;
+            scripts.clear();
+            let html = same.replace_all(&html, |found: &Captures<'_>| {
+                scripts.push(found[1].to_owned());
+                let root = "../".repeat(id.matches('/').count());
+                format!(
+                    "<script src=\"{root}theme/bar-{}.js\"></script>",
+                    scripts.len()
+                )
+            });
+            replace(&path, &html)?;
         }
         pages.push(page);
     }
+    for (number, script) in (1..).zip(&scripts) {
+        write(&format!("theme/bar-{number}.js"), script)?;
+    }
+    full.extend(skill(contents, &out.join(FOLDER))?);
+    let full = full.join("\n---\n\n");
+    write("llms-full.txt", &full)?;
     let (pages, address) = (&pages[..], address.unwrap_or_default());
-    write("llms.txt", &Llms { pages, address }.render()?)?;
-    write("llms-full.txt", &full.join("\n---\n\n"))?;
-    skill(contents, &out.join("skill/asyncio-to-tokio"))?;
-    snippets(contents, &out.join("snippets"))
+    let full = full.len() / 1000;
+    write("changes.xml", &feed(&contents.changes, address)?)?;
+    let llms = Llms {
+        contents,
+        pages,
+        address,
+        full,
+    };
+    write("llms.txt", &llms.render()?)?;
+    write("asyncio-to-tokio.code-snippets", &snippets(contents)?)
 }
 
 fn plain(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
@@ -146,19 +183,20 @@ fn plain(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
 }
 
 /// Says of a page what its Markdown begins with.
-fn page(chapter: &Chapter, id: &str, text: &str, begins: Option<String>) -> Page {
+fn page(
+    chapter: &Chapter,
+    id: &str,
+    text: &str,
+    begins: Option<String>,
+    links: &Regex,
+) -> Page {
     let heading = text.lines().find_map(|line| line.strip_prefix("# "));
     let heading = heading.unwrap_or(&chapter.name).replace('`', "");
     let is_prose =
         |it: &&str| it.starts_with(|c: char| c.is_alphanumeric() || "`[".contains(c));
     let prose = text.split("\n\n").find(is_prose).unwrap_or(&heading);
-    let mut prose = prose.replace(['`', '*', '\n'], " ");
-    while let Some((before, link)) = prose.split_once('[')
-        && let Some((text, after)) = link.split_once("](")
-        && let Some((_, after)) = after.split_once(')')
-    {
-        prose = format!("{before}{text}{after}");
-    }
+    let prose = prose.replace(['`', '*', '\n'], " ");
+    let prose = links.replace_all(&prose, "$1");
     let prose = prose.split_whitespace().collect::<Vec<&str>>().join(" ");
     let sentence = prose
         .split_once(". ")
@@ -182,7 +220,31 @@ fn page(chapter: &Chapter, id: &str, text: &str, begins: Option<String>) -> Page
 }
 
 /// Finds in what mdBook puts around each page: what no page uses, and a third of its size.
-const UNUSED: &str = r"(?s)<!--.*?-->|<template id=fa-(?:eye|eye-slash|play|clock-rotate-left)>.*?</template>|\n\s+";
+const UNUSED: &str = r#"(?sx)<!--.*?--> | \n\s+
+    | <template\ id=fa-(?:eye|eye-slash|play|clock-rotate-left)>.*?</template>
+    | (<template\ id=fa-copy>.*?</template>) | <span\ class=fa-svg.*?</span>
+    | <li\ role="none"><button[^>]*mdbook-theme-(?:rust|coal|ayu)">.*?</li>
+    | <title>.*?</title> | <script>\s*try\ \{\s*let\ theme\ .*?</script>"#;
+
+/// Finds the scripts that are the same on each page.
+const SAME: &str =
+    r"(?s)<script>\s*((?:const default_theme|let sidebar|document).*?)</script>";
+
+/// What the bar says to those who do not see it.
+const ADDED: [(&str, &str); 3] = [
+    (
+        "<body>",
+        "<body>\n<a class=\"skip\" href=\"#mdbook-content\">Skip to the text</a>",
+    ),
+    (
+        "<div id=\"mdbook-menu-bar\"",
+        "<div role=\"banner\" id=\"mdbook-menu-bar\"",
+    ),
+    (
+        "<div id=\"mdbook-searchresults-header\"",
+        "<div role=\"status\" id=\"mdbook-searchresults-header\"",
+    ),
+];
 
 /// Adds a description, and the way to the Markdown, to a page that mdBook has written.
 fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {
@@ -194,29 +256,10 @@ fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {
     });
     let parts = parts.context("mdBook has written a page in another form")?;
     let [top, bar, after] =
-        [parts[0], parts[1], parts[3]].map(|it| unused.replace_all(it, "\n"));
-    // The title bar is a landmark of its own.
-    let bar = bar.replacen(
-        "<div id=\"mdbook-menu-bar\"",
-        "<div role=\"banner\" id=\"mdbook-menu-bar\"",
-        1,
-    );
-    let bar = bar
-        .replacen(
-            "<body>",
-            "<body>\n<a class=\"skip\" href=\"#mdbook-content\">Skip to the text</a>",
-            1,
-        )
-        .replacen(
-            "<div id=\"mdbook-searchresults-header\"",
-            "<div role=\"status\" id=\"mdbook-searchresults-header\"",
-            1,
-        );
-    let (before, title) = top.split_once("<title>").context("a page has no title")?;
-    let (_, after_title) = title
-        .split_once("</title>")
-        .context("a page has no title")?;
-    let top = format!("{before}{after_title}");
+        [parts[0], parts[1], parts[3]].map(|it| unused.replace_all(it, "$1\n"));
+    let bar = ADDED.iter().fold(bar.into_owned(), |bar, (from, to)| {
+        bar.replacen(from, to, 1)
+    });
     let head = Head { page }.render()?;
     // mdBook takes every link to Markdown for one to a page.
     let main = parts[2].replace("/SKILL.html", "/SKILL.md");
@@ -232,34 +275,102 @@ fn clause(summary: &str) -> &str {
 }
 
 /// Makes the folder that a coding agent takes: an index, what to know of the examples of
-/// each section, and their programs.
-fn skill(contents: &Contents<'_>, folder: &Path) -> Result<()> {
+/// each section, which is returned, and their programs without that.
+fn skill(contents: &Contents<'_>, folder: &Path) -> Result<Vec<String>> {
     replace(&folder.join("SKILL.md"), &Skill { contents }.render()?)?;
+    let mut sections = Vec::new();
     for part in &contents.parts {
         let path = folder.join(format!("sections/{}.md", part.section.name));
-        replace(&path, &SkillSection { part }.render()?)?;
+        let section = SkillSection { part }.render()?;
+        replace(&path, &section)?;
+        sections.push(section);
     }
     for entry in contents.entries() {
         let path = folder.join(format!("examples/{}.rs", entry.example.id()));
-        replace(&path, &entry.source)?;
+        replace(&path, after_header(&entry.source))?;
     }
-    Ok(())
+    Ok(sections)
 }
 
-/// Writes the programs as snippets, in the form that VS Code and Zed share.
-fn snippets(contents: &Contents<'_>, folder: &Path) -> Result<()> {
+/// Returns the programs that are more than a `main` as snippets without it, as VS Code and Zed
+/// take them. The first name that a program gives is the reader's.
+fn snippets(contents: &Contents<'_>) -> Result<String> {
+    let first = Regex::new(r"(?m)^(?:pub )?(?:async )?(?:fn|struct|enum|trait) (\w+)")?;
     let mut snippets = Map::new();
     for entry in contents.entries() {
-        let needs = entry.cargo_add.lines().map(|line| format!("// {line}"));
-        let program = after_header(&entry.source).lines();
-        let program = program.map(|it| it.replace('\\', r"\\").replace('$', r"\$"));
+        let program = copy_into::without_main(after_header(&entry.source));
+        let Some(program) = program.as_deref().map(str::trim) else {
+            continue;
+        };
+        let mut body = program.replace('\\', r"\\").replace('$', r"\$");
+        if let Some(name) = first.captures(program).map(|it| it[1].to_owned()) {
+            let words = Regex::new(&format!(r"\b{name}\b"))?;
+            body = words
+                .replace_all(&body, format!("$${{1:{name}}}"))
+                .into_owned();
+        }
+        let needs = entry.cargo_add.lines().map(|line| format!("// {line}\n"));
         let snippet = json!({
+            "scope": "rust",
             "prefix": format!("aio_{}", entry.example.name),
             "description": entry.example.header.summary,
-            "body": needs.chain(program).collect::<Vec<String>>(),
+            "body": format!("{}{body}\n$0", needs.collect::<String>()),
         });
         snippets.insert(entry.example.id(), snippet);
     }
-    let text = serde_json::to_string_pretty(&snippets)?;
-    replace(&folder.join("rust.json"), &text)
+    Ok(serde_json::to_string(&snippets)?)
+}
+
+/// Where the skill is, and which pages of the book lie in it as files.
+const FOLDER: &str = "skill/asyncio-to-tokio";
+const SKILL: [(&str, &str); 3] = [
+    ("messages.md", "by-message"),
+    ("which-one.md", "which-one"),
+    ("libraries.md", "by-library"),
+];
+
+/// Returns a text with its headings as a list below the first.
+fn with_headings(text: &str) -> String {
+    let Some((title, rest)) = text.split_once('\n') else {
+        return text.to_owned();
+    };
+    let headings = rest.lines().filter_map(|line| line.strip_prefix("## "));
+    let list = headings.map(|it| format!("- [{it}](#{})\n", slug(it)));
+    format!("{title}\n\n{}{rest}", list.collect::<String>())
+}
+
+/// What stands in Markdown for the HTML of lists and tables.
+const MARKDOWN: [(&str, &str); 14] = [
+    (r"<(?:span|p|div)[^>]* hidden>.*?</(?:span|p|div)>", ""),
+    (
+        r#"<a href="([^":]+)\.html([^"]*)">(.*?)</a>"#,
+        "[$3]($1.md$2)",
+    ),
+    (r#"<a href="([^"]+)">(.*?)</a>"#, "[$2]($1)"),
+    ("</?code>", "`"),
+    ("</?(?:strong|b)>", "**"),
+    ("<p[^>]*>|</dt><dd>", " "),
+    (r"</t[hd]>\s*<t[hd][^>]*>", " | "),
+    (r"<dt>|<li[^>]*>|<tr[^>]*>\s*<t[hd][^>]*>", "- "),
+    (
+        "</?(?:table|thead|tbody|tr|t[dh]|p|div|span|ul|dl|d[dt]|li)(?: [^>]*)?>",
+        "",
+    ),
+    ("&#60;", "<"),
+    ("&#62;", ">"),
+    ("&#34;", "\""),
+    ("&#39;", "'"),
+    ("&#38;", "&"),
+];
+
+/// Returns the text of a page that lists what others have, as Markdown.
+fn markdown(text: &str) -> Result<String> {
+    let is_list = ["<table", "<dl", "class=\"api"]
+        .iter()
+        .any(|it| text.contains(it));
+    let mut made = text.to_owned();
+    for (from, to) in MARKDOWN.iter().filter(|_| is_list) {
+        made = Regex::new(from)?.replace_all(&made, *to).into_owned();
+    }
+    Ok(made)
 }

@@ -11,11 +11,11 @@ use mdbook_renderer::{RenderContext, Renderer as _};
 
 use crate::contents::Contents;
 use crate::{
-    example_page, guide_page, links, list_pages, other_forms, search, speed_page,
+    changes, example_page, guide_page, links, list_pages, other_forms, search, speed_page,
 };
 
-/// Makes the pages in `out`.
-pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
+/// Makes the pages in `out`. With `runs`, compiles their search.
+pub fn render(contents: &Contents<'_>, out: &Path, runs: bool) -> Result<()> {
     // mdBook empties the folder first, so it must not be anybody else's.
     let is_book = out.join("toc.html").exists() && out.join(".nojekyll").exists();
     let is_empty = fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
@@ -26,17 +26,24 @@ pub fn render(contents: &Contents<'_>, out: &Path) -> Result<()> {
     );
     let root = contents.workspace.root.join("docs");
     let mut config = Config::from_disk(root.join("book.toml"))?;
-    // An example is an entry of its own: see `search`.
-    for part in &contents.parts {
-        let indexed = format!("output.html.search.chapter.{}.enable", part.section.name);
-        config.set(indexed, false)?;
-    }
+    // Where it is published: MDBOOK_OUTPUT__HTML__SITE_URL.
+    config.update_from_env()?;
     let context = RenderContext::new(root, book(contents)?, config, out);
     let rendered = HtmlHandlebars::new().render(&context);
     rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
     let address = context.config.html_config().unwrap_or_default().site_url;
-    let index = search::replace(contents, out)?;
-    other_forms::write(contents, &context.book, address.as_deref(), &index, out)
+    let index = if runs {
+        Some(search::replace(contents, out)?)
+    } else {
+        None
+    };
+    other_forms::write(
+        contents,
+        &context.book,
+        address.as_deref(),
+        index.as_ref(),
+        out,
+    )
 }
 
 fn book(contents: &Contents<'_>) -> Result<Book> {
@@ -52,7 +59,13 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
     }
     book.push_item(page("Rust words", contents.glossary.clone(), "glossary"));
     book.push_item(BookItem::PartTitle("Ways in".to_owned()));
-    for (name, title, text) in list_pages::pages(contents)? {
+    let mut lists = list_pages::pages(contents)?;
+    let at = lists.len() - 1;
+    if let Some(speed) = &contents.speed {
+        lists.insert(at, ("speed", "What it costs", speed_page::page(speed)?));
+    }
+    lists.insert(at, ("changes", "Changes", changes::page(&contents.changes)));
+    for (name, title, text) in lists {
         let mut list = page(title, text, name);
         for guide in contents.guides.iter().filter(|_| name == "by-guide") {
             let (text, name) =
@@ -62,9 +75,6 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
             list.sub_items.push(own.into());
         }
         book.push_item(list);
-    }
-    if let Some(speed) = &contents.speed {
-        book.push_item(page("What it costs", speed_page::page(speed)?, "speed"));
     }
     book.push_item(BookItem::PartTitle("Examples".to_owned()));
     for (part, number) in contents.parts.iter().zip(1..) {

@@ -80,22 +80,10 @@ mod tests {
 
     #[test]
     fn the_page_has_every_figure_and_says_what_is_lost() {
-        let titles = ["Where Rust loses", "Where the crate is cheaper"];
-        for (of, median, table, is_lost) in [
-            ("peer_by_ours", 20.0, 0, false),
-            ("peer_by_ours", 0.75, 0, true),
-            ("ours_by_peer", 1.5, 1, true),
-            ("ours_by_peer", 0.5, 1, false),
-        ] {
-            let page = made(of, median);
-            let title = titles[table];
-            let link = "[some &#60;work&#62;](#some_work), beside other";
-            let lost = format!("{title}:\n\n- {link}: {median:.2}.");
-            assert_eq!(page.contains(&lost), is_lost, "{lost}\n{page}");
-            let nowhere = format!("{title}: nowhere in this table.");
-            assert_eq!(page.contains(&nowhere), !is_lost, "{nowhere}\n{page}");
-            assert!(!page.contains(titles[1 - table]), "{page}");
-        }
+        let lost = "Where Rust loses:\n\n- [some &#60;work&#62;](#some_work), beside other: 0.75.";
+        assert!(made("peer_by_ours", 0.75).contains(lost));
+        let lost = "Where the crate is cheaper: nowhere in this table.";
+        assert!(made("ours_by_peer", 0.5).contains(lost));
         let page = made("peer_by_ours", 20.0);
         for expected in [
             "<b>20.0</b> <span class=\"spread\">0.50 to 20.5</span>",

@@ -224,7 +224,7 @@ fn head_end(lines: &[&str]) -> Option<usize> {
 }
 
 /// The source without its function `main`; nothing if no other module can use the rest.
-fn without_main(source: &str) -> Option<String> {
+pub fn without_main(source: &str) -> Option<String> {
     let lines: Vec<&str> = source.lines().collect();
     let main = lines.iter().position(|line| {
         let line = line.strip_prefix("pub ").unwrap_or(line);

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use catalog::refuse;
 use catalog::workspace::Workspace;
 use search::{Found, Hit, Index};
+use serde_json::{Value, json};
 
 /// How many examples are shown.
 const MOST: usize = 10;
@@ -17,13 +18,13 @@ const MOST: usize = 10;
 const LONGEST: u64 = 64 * 1024;
 
 /// Returns the ten nearest examples, each with its summary and, where it was found by
-/// something else, with that, which is told once. The name of a file stands for its text;
-/// without words, standard input is read.
+/// something else, with that, which is told once; or all of it as JSON. The name of a file
+/// stands for its text; without words, standard input is read.
 ///
 /// # Errors
 ///
 /// A [`WrongCall`](catalog::WrongCall) if there are no words, or nothing has any of them.
-pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
+pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<String> {
     let command = workspace.command;
     let mut query = words.join(" ");
     let is_empty = query.trim().is_empty();
@@ -51,9 +52,19 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
         section,
         corrected,
         is_vague,
+        ..
     } = index.find(&query, MOST);
     if hits.is_empty() && section.is_none() && answer.is_none() {
         refuse!("nothing has a word of `{query}`; `{command} list` shows all examples");
+    }
+    if json {
+        let hits = hits.iter().map(|hit| {
+            let (id, summary) = hit.example.map(|it| (it.id(), &it.summary)).unzip();
+            json!({ "example": id, "summary": summary, "page": hit.page, "reason": hit.reason })
+        });
+        let hits: Vec<Value> = hits.collect();
+        let all = json!({ "answer": answer, "corrected": corrected, "hits": hits, "section": section });
+        return Ok(format!("{all}\n"));
     }
     let (mut text, mut told) = (String::new(), BTreeSet::new());
     if is_vague {
@@ -79,7 +90,7 @@ pub fn find(workspace: &Workspace, words: &[String]) -> Result<String> {
             text += &format!("{place:width$}  {}\n", hit.reason.unwrap_or_default());
             continue;
         };
-        text += &format!("{place:width$}  {}\n", example.header.summary);
+        text += &format!("{place:width$}  {}\n", example.summary);
         if let Some(reason) = hit.reason.filter(|it| told.insert(it.clone())) {
             text += &format!("{:width$}    {reason}\n", "");
         }

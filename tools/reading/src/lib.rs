@@ -2,7 +2,7 @@
 //! and `asyncio-to-tokio`, which is installed and needs no clone, are two doors to them.
 
 pub mod copy;
-mod copy_into;
+pub mod copy_into;
 mod find;
 mod guide;
 mod list;
@@ -53,6 +53,9 @@ pub enum Command {
     },
     /// Find examples by your own words: a question, a name of Python or Rust, a message.
     Find {
+        /// Print JSON; before the words.
+        #[arg(long)]
+        json: bool,
         /// Any words, a whole sentence, or a file such as a traceback; without words, standard
         /// input is read.
         #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
@@ -65,7 +68,11 @@ pub enum Command {
         guide: Vec<String>,
     },
     /// Print every example with its summary.
-    List,
+    List {
+        /// Print JSON, with the numbers of the traps.
+        #[arg(long)]
+        json: bool,
+    },
     /// Report what a Python file or project uses of asyncio and beside it: line, counterpart,
     /// example and trap of each use, and the crates that its port will need.
     #[command(disable_help_flag = true)]
@@ -120,9 +127,10 @@ impl Command {
                     None => copy::dependency_block(workspace, example)?,
                 }
             }
-            Self::Find { words } => find::find(workspace, words)?,
+            Self::Find { json, words } => find::find(workspace, words, *json)?,
             Self::Guide { guide } => guide::guide(workspace, guide)?,
-            Self::List => list::list(workspace),
+            Self::List { json: true } => list::json(workspace),
+            Self::List { json: false } => list::list(workspace),
             Self::Port { arguments } => return port(workspace, arguments),
             Self::Show { example } if is_chapter(example) => {
                 let (path, _) = example.split_once('#').unwrap_or((example, ""));

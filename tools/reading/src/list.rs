@@ -4,6 +4,7 @@ use anyhow::Result;
 use catalog::directives::shown;
 use catalog::files::read;
 use catalog::workspace::{Example, Workspace};
+use serde_json::{Value, json};
 
 /// Every example, one a line, with its summary. A `*` marks examples whose transcripts
 /// differ on purpose.
@@ -16,6 +17,20 @@ pub fn list(workspace: &Workspace) -> String {
         format!("{heading}\n{}", table(group))
     });
     texts.collect::<Vec<String>>().join("\n") + LEGEND
+}
+
+/// Every example as JSON, with its summary, why it differs, and the numbers of its traps.
+pub fn json(workspace: &Workspace) -> String {
+    let rows = workspace.examples().map(|example| {
+        let header = &example.header;
+        let traps: Vec<&String> =
+            header.paragraphs.iter().flat_map(|it| &it.number).collect();
+        json!({
+            "example": example.id(), "group": example.group, "summary": header.summary,
+            "differs": header.differs, "traps": traps,
+        })
+    });
+    format!("{}\n", Value::from_iter(rows))
 }
 
 const LEGEND: &str = "\n* Rust and asyncio differ here; the example shows how.\n";

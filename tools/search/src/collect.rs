@@ -11,35 +11,33 @@ use catalog::tables::{
 };
 use catalog::workspace::{Example, Workspace};
 
-use crate::words::{Stemmed, Stems, names, whole};
-use crate::{Entry, Index, Kind};
+use crate::words::{Stemmed, names, whole};
+use crate::{Entry, Index, Kind, Shown};
 
-impl<'a> Index<'a> {
+impl Index {
     /// Reads everything that can be found. The inventory names rows and files that are wrong.
     ///
     /// # Errors
     ///
     /// When a table or a program cannot be read.
-    pub fn of(workspace: &'a Workspace) -> Result<Self> {
+    pub fn of(workspace: &Workspace) -> Result<Self> {
         let examples = workspace.read_sections().flat_map(|it| &it.examples);
         let examples: Vec<&Example> = examples.collect();
         let places = examples.iter().enumerate();
         let places = places.map(|(at, example)| (example.id(), at));
         let mut index = Self {
-            examples: examples.clone(),
             places: places.collect(),
-            entries: Vec::new(),
-            fields: BTreeMap::new(),
-            stems: Stems::new(),
-            held: HashMap::new(),
-            spread: HashMap::new(),
-            crates: HashMap::new(),
+            ..Self::default()
         };
         for (at, example) in examples.into_iter().enumerate() {
+            index.examples.push(Shown {
+                id: example.id(),
+                summary: example.header.summary.clone(),
+            });
             index.add_example(at, example);
         }
         for (_, row) in rows::<Crate>(&workspace.root)? {
-            index.crates.insert(whole(&row.name), row);
+            index.crates.insert(row.name, row.purpose);
         }
         for (_, row) in rows::<Question>(&workspace.root)? {
             let places = index.places(&row.examples);
@@ -163,7 +161,7 @@ impl<'a> Index<'a> {
     }
 
     /// Makes the scores of the entries, for each kind by itself, and counts who has which stem.
-    fn score(&mut self) {
+    pub(crate) fn score(&mut self) {
         for at in 0..self.entries.len() {
             let entry = &self.entries[at];
             if entry.kind == Kind::Section {

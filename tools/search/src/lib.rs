@@ -9,20 +9,22 @@ mod collect;
 mod name;
 mod pasted;
 mod rank;
+mod saved;
 mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bm25::{Embedder, Scorer};
-use catalog::tables::Crate;
-use catalog::workspace::Example;
 
 use rank::Target;
+use serde::{Deserialize, Serialize};
 pub use words::names;
 use words::{Stemmed, Stems, whole, words};
 
 /// What an entry is, and how much its match counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Kind {
     /// The name of an example.
     Example,
@@ -87,7 +89,7 @@ impl Kind {
 }
 
 /// Something that can be found.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     kind: Kind,
     text: String,
@@ -135,8 +137,9 @@ impl Entry {
 
 /// Everything that can be found.
 #[expect(missing_debug_implementations, reason = "bm25's types have none")]
-pub struct Index<'a> {
-    examples: Vec<&'a Example>,
+#[derive(Default)]
+pub struct Index {
+    examples: Vec<Shown>,
     /// The place of each example by its id.
     places: HashMap<String, usize>,
     entries: Vec<Entry>,
@@ -146,15 +149,30 @@ pub struct Index<'a> {
     held: HashMap<Target, HashSet<String>>,
     /// How many targets have a stem.
     spread: HashMap<String, usize>,
-    /// The crates that headers name, by their names.
-    crates: HashMap<String, Crate>,
+    /// What the crates are for that headers name, by their names.
+    crates: HashMap<String, String>,
+}
+
+/// An example, as a hit shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Shown {
+    pub(crate) id: String,
+    /// Its first line.
+    pub summary: String,
+}
+
+impl Shown {
+    /// Returns its section and its name.
+    pub fn id(&self) -> String {
+        self.id.clone()
+    }
 }
 
 /// An example that was found.
 #[derive(Debug)]
 pub struct Hit<'a> {
     /// The example; nothing where the entry that was found has none.
-    pub example: Option<&'a Example>,
+    pub example: Option<&'a Shown>,
     /// Where to read instead.
     pub page: Option<String>,
     /// The entry that matched best, if it was not the example itself.
@@ -168,6 +186,8 @@ pub struct Found<'a> {
     pub hits: Vec<Hit<'a>>,
     /// The row of a name, if the query is one.
     pub answer: Option<String>,
+    /// Where that stands in the book, if the index is a saved one.
+    pub answer_page: Option<String>,
     /// The section of a chapter that is the nearest: its page and its heading.
     pub section: Option<(String, String)>,
     /// Words that nothing has, each with the word that was searched in its place.
@@ -176,18 +196,19 @@ pub struct Found<'a> {
     pub is_vague: bool,
 }
 
-impl<'a> Index<'a> {
+impl Index {
     /// Returns the nearest examples, at most as many as `most`.
-    pub fn find(&self, query: &str, most: usize) -> Found<'a> {
+    pub fn find(&self, query: &str, most: usize) -> Found<'_> {
         let told = pasted::telling(query);
         let name = name::bare(query).filter(|_| told.is_none());
         let query = told.as_deref().or(name.as_deref()).unwrap_or(query);
         let (mut corrected, mut stems) = (Vec::new(), Vec::new());
+        let is_alone = words(query).len() == 1;
         for word in words(query) {
             // Pasted text has no typing errors, and words that nothing has.
             let found = match told.is_some() {
                 true => self.stems.known(&word).map(|stem| (stem, None)),
-                false => self.stems.look_up(&word),
+                false => self.stems.look_up(&word, is_alone),
             };
             if let Some((stem, near)) = found {
                 corrected.extend(near.map(|near| (word, near.to_owned())));
@@ -207,9 +228,11 @@ impl<'a> Index<'a> {
             hits.extend(self.entries.iter().find_map(Self::choice));
         }
         let section = self.section(&stems, &hits);
+        let (answer, answer_page) = name.and_then(|name| self.answer(&name)).unzip();
         Found {
             hits,
-            answer: name.and_then(|name| self.answer(&name)),
+            answer,
+            answer_page: answer_page.flatten(),
             section,
             corrected,
             is_vague,
@@ -217,9 +240,9 @@ impl<'a> Index<'a> {
     }
 
     /// Returns the chapter that answers "which one do I use", where this is its entry.
-    fn choice(entry: &Entry) -> Option<Hit<'a>> {
+    fn choice(entry: &Entry) -> Option<Hit<'static>> {
         let page = entry.page.clone()?;
-        page.ends_with("-which-one.md").then(|| Hit {
+        page.contains("which-one").then(|| Hit {
             example: None,
             page: Some(page),
             reason: entry.kind.reason(&entry.text),
@@ -236,7 +259,10 @@ impl<'a> Index<'a> {
             .iter()
             .filter(move |own| written.contains(&own.kind));
         entries.map(|entry| {
-            let ids = entry.examples.iter().map(|at| self.examples[*at].id());
+            let ids = entry
+                .examples
+                .iter()
+                .map(|at| self.examples[*at].id.clone());
             (entry.kind, entry.text.as_str(), ids.collect())
         })
     }

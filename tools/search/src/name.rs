@@ -26,24 +26,23 @@ pub fn meant(name: &str) -> Vec<String> {
     [name].into_iter().chain(questions).collect()
 }
 
-impl Index<'_> {
-    /// Returns the row of a name of Python, Rust or a library, or what a crate is for. What
-    /// a library contains leads to the library: `aiohttp.ClientSession`.
-    pub(crate) fn answer(&self, name: &str) -> Option<String> {
+impl Index {
+    /// Returns the row of a name of Python, Rust or a library, or what a crate is for, and
+    /// the page of a saved row. What a library contains leads to the library:
+    /// `aiohttp.ClientSession`.
+    pub(crate) fn answer(&self, name: &str) -> Option<(String, Option<String>)> {
         let name = whole(name);
         let row = |name: &str| {
             let kinds = [Kind::Name, Kind::Library, Kind::Rust];
             let mut entries = self.entries.iter();
             let entry =
                 entries.find(|it| kinds.contains(&it.kind) && it.is_meant_by(name))?;
-            entry.kind.reason(&entry.text)
+            Some((entry.kind.reason(&entry.text)?, entry.page.clone()))
         };
         let of_crate = || {
-            let row = self
-                .crates
-                .get(&name)
-                .filter(|row| !row.purpose.is_empty())?;
-            Some(format!("Crate: {}: {}", row.name, row.purpose))
+            let purpose = self.crates.get(&name).filter(|it| !it.is_empty())?;
+            let page = format!("crates.html#{name}");
+            Some((format!("Crate: {name}: {purpose}"), Some(page)))
         };
         let library = || row(name.split_once('.')?.0);
         row(&name).or_else(of_crate).or_else(library)

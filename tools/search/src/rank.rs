@@ -29,9 +29,9 @@ pub enum Target {
 /// A score, and the entry that has it.
 type Scored = (f32, usize);
 
-impl<'a> Index<'a> {
+impl Index {
     /// Returns what a query finds, the nearest first. An entry is meant that is one of `meant`.
-    pub(crate) fn rank(&self, meant: &[String], stems: &[String]) -> Vec<Hit<'a>> {
+    pub(crate) fn rank(&self, meant: &[String], stems: &[String]) -> Vec<Hit<'_>> {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
         for kind in self.fields.keys().filter(|kind| **kind != Kind::Section) {
@@ -51,15 +51,21 @@ impl<'a> Index<'a> {
         totals.retain(|_, (score, _)| *score > 0.0);
         let mut ranked: Vec<(Target, (f32, Scored))> = totals.into_iter().collect();
         ranked.sort_by(|(_, a), (_, b)| b.0.total_cmp(&a.0));
-        let hit = |(target, (_, (_, at))): (Target, (f32, Scored))| Hit {
-            example: match target {
-                Target::Example(at) => Some(self.examples[at]),
-                Target::Entry(_) => None,
-            },
-            page: self.entries[at].page.clone(),
-            reason: self.entries[at].kind.reason(&self.entries[at].text),
+        let hit = |(target, (_, (_, at))): (Target, (f32, Scored))| {
+            let Entry {
+                kind, text, page, ..
+            } = &self.entries[at];
+            let (example, page) = match target {
+                Target::Example(at) => (Some(&self.examples[at]), None),
+                Target::Entry(_) => (None, page.clone()),
+            };
+            Hit {
+                example,
+                page,
+                reason: kind.reason(text),
+            }
         };
-        let mut hits: Vec<Hit<'a>> = ranked.into_iter().map(hit).collect();
+        let mut hits: Vec<Hit<'_>> = ranked.into_iter().map(hit).collect();
         // Of a page with many headings, the nearest one.
         let mut pages = BTreeSet::new();
         hits.retain(|hit| hit.page.is_none() || pages.insert(hit.page.clone()));
@@ -79,7 +85,8 @@ impl<'a> Index<'a> {
             let (mut score, mut exact) = self.worth(entry, meant, score * kind.weight());
             let targets = entry.targets(at);
             if entry.examples.is_empty() {
-                let factor = if entry.page.is_none() { NOT_SHOWN } else { 1.0 };
+                let is_page = matches!(kind, Kind::Guide | Kind::Chapter);
+                let factor = if is_page { 1.0 } else { NOT_SHOWN };
                 score *= factor;
                 exact *= factor;
             }

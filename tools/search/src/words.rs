@@ -60,23 +60,25 @@ pub struct Stems {
     known: HashMap<String, String>,
 }
 
-impl Stems {
+impl Default for Stems {
     /// Knows no word yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             stemmer: Stemmer::create(Algorithm::English),
             of: HashMap::new(),
             known: HashMap::new(),
         }
     }
+}
 
+impl Stems {
     /// Returns the stem of a known word, or of the known word that is nearest to it, and that
     /// word; nothing if none is near.
-    pub fn look_up(&self, word: &str) -> Option<(String, Option<&str>)> {
+    pub fn look_up(&self, word: &str, is_alone: bool) -> Option<(String, Option<&str>)> {
         if let Some(stem) = self.known(word) {
             return Some((stem, None));
         }
-        let near = self.near(word)?;
+        let near = self.near(word, is_alone)?;
         Some((self.stemmer.stem(near).into_owned(), Some(near)))
     }
 
@@ -87,13 +89,27 @@ impl Stems {
     }
 
     /// Returns the known word that is a typing error away, or two in a long word. A word of
-    /// five letters or less has too many others near it.
-    fn near(&self, word: &str) -> Option<&str> {
-        let most = word.len() / 6;
+    /// five letters or less has too many others near it; of five, if it is not alone.
+    fn near(&self, word: &str, is_alone: bool) -> Option<&str> {
+        let most = word.len() / if is_alone { 5 } else { 6 };
         let known = self.known.values();
         let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
         let near = near.filter(|(distance, _)| *distance <= most.min(2)).min();
         near.map(|(_, known)| known.as_str())
+    }
+
+    /// Returns the words that are known, one for each stem, with the stem.
+    pub fn all(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.known.iter()
+    }
+
+    /// Returns the stem of a word, and knows it from now on.
+    pub fn know(&mut self, word: &str) -> String {
+        let stem = self.stemmer.stem(word).into_owned();
+        self.known
+            .entry(stem.clone())
+            .or_insert_with(|| word.to_owned());
+        stem
     }
 
     /// Returns the stems of a text's words, and knows them from now on.
@@ -102,12 +118,8 @@ impl Stems {
         let mut stems = String::new();
         for name in text.split(is_end).filter(|name| !name.is_empty()) {
             if !self.of.contains_key(name) {
-                let found = words(name).into_iter().map(|word| {
-                    let stem = self.stemmer.stem(&word).into_owned();
-                    self.known.entry(stem.clone()).or_insert(word);
-                    stem + " "
-                });
-                let found: String = found.collect();
+                let found = words(name).into_iter();
+                let found: String = found.map(|word| self.know(&word) + " ").collect();
                 self.of.insert(name.to_owned(), found);
             }
             stems += &self.of[name];

@@ -3,6 +3,7 @@
 //! The texts are in the binary, where the same code reads them as in a clone.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,9 +11,9 @@ use anyhow::{Result, anyhow};
 use cargo_metadata::MetadataCommand;
 use catalog::files;
 use catalog::workspace::Workspace;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use miniz_oxide::inflate::decompress_to_vec_zlib;
-use reading::Command;
 
 const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/archive"));
 
@@ -29,7 +30,25 @@ struct Cli {
     command: Command,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Print the completions for a shell.
+    Completions { shell: Shell },
+    #[command(flatten)]
+    Reading(reading::Command),
+}
+
 fn run(command: &Command) -> Result<ExitCode> {
+    let command = match command {
+        Command::Reading(command) => command,
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), ROOT, &mut out);
+            io::stdout().lock().write_all(&out)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+
     let texts = decompress_to_vec_zlib(ARCHIVE).map_err(|error| anyhow!("{error}"))?;
     let mut texts: BTreeMap<String, String> = serde_json::from_slice(&texts)?;
     let metadata = texts.remove("metadata.json").unwrap_or_default();

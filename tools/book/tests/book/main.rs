@@ -65,6 +65,7 @@ impl Copy {
         let mut command = Command::new(env!("CARGO_BIN_EXE_book"));
         command.arg("--no-run").current_dir(self.0.path());
         command.env_remove("CARGO_TARGET_DIR");
+        command.env("MDBOOK_OUTPUT__HTML__SITE_URL", "/below/a/folder/");
         command
     }
 

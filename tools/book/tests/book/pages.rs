@@ -12,6 +12,7 @@ use crate::{Copy, attributes, unchanged};
 fn links_resolve_and_nothing_is_loaded_from_elsewhere() {
     let (copy, pages) = unchanged();
     let root = fs::canonicalize(copy.at("target/book")).unwrap();
+    assert!(pages["404.html"].contains("<base href=\"/below/a/folder/\">"));
     let mut broken = Vec::new();
     for (path, page) in pages.iter().filter(|(path, _)| *path != "404.html") {
         let links = attributes(page, "href").into_iter();
@@ -52,24 +53,29 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
     let skill = |path: &str| made(&format!("skill/asyncio-to-tokio/{path}"));
     let index = skill("SKILL.md");
     let snippets: serde_json::Value =
-        serde_json::from_str(&made("snippets/rust.json")).unwrap();
+        serde_json::from_str(&made("asyncio-to-tokio.code-snippets")).unwrap();
     let snippets = snippets.as_object().unwrap();
     let mut names = BTreeSet::new();
-    for (id, snippet) in snippets {
+    let examples = pages
+        .iter()
+        .filter(|(_, page)| page.contains("id=\"header\""));
+    for id in examples.filter_map(|(path, _)| path.strip_suffix(".html")) {
         let (section, name) = id.split_once('/').unwrap();
         names.insert(name);
         let source = copy.read(&format!("crates/{section}/src/{name}.rs"));
         let source = catalog::directives::shown(&source);
-        assert_eq!(skill(&format!("examples/{id}.rs")), source);
+        let program = skill(&format!("examples/{id}.rs"));
+        assert!(source.ends_with(&program) && !program.is_empty(), "{id}");
         assert!(
             skill(&format!("sections/{section}.md")).contains(&format!("\n## {name}\n"))
         );
         assert!(index.contains(&format!("\n- {name}: ")), "{id}");
-        assert!(llms.contains(&format!("({id}.html.md)")), "{id}");
-        assert!(!snippet["body"].as_array().unwrap().is_empty(), "{id}");
+        assert!(llms.contains(&format!("/{id}.html.md)")), "{id}");
+        if let Some(snippet) = snippets.get(id) {
+            assert!(snippet["body"].as_str().unwrap().ends_with("$0"), "{id}");
+        }
     }
-    let has_header = |page: &&String| page.contains("id=\"header\"");
-    assert_eq!(pages.values().filter(has_header).count(), snippets.len());
+    assert!(snippets.len() > names.len() / 2);
 
     // An agent reads all of SKILL.md whenever the skill is used: at most 5,000 tokens, as
     // Anthropic's guide asks, of four bytes each. A section is read once, on demand, and
@@ -234,24 +240,4 @@ fn each_guide_has_a_page_with_its_blocks_and_the_advice_at_its_place() {
     assert!(part("003-23").contains("Differs:"));
     let before = page("003-01").split_once(">003-01 ").unwrap().0;
     assert_eq!(before.matches("class=\"advice\"").count(), placed("003-00"));
-}
-
-#[test]
-fn each_category_of_names_is_there_once_in_the_order_of_the_table() {
-    let (copy, pages) = unchanged();
-    let groups = attributes(&pages["by-name.html"], "id").into_iter();
-    let groups: Vec<&str> = groups
-        .filter_map(|(_, id)| id.strip_prefix("group-"))
-        .collect();
-    let mut seen = BTreeSet::new();
-    let rows = copy.rows("docs/asyncio-api.tsv").into_iter();
-    let categories = rows.map(|row| row[2].replace('/', "-"));
-    let categories: Vec<String> =
-        categories.filter(|it| seen.insert(it.clone())).collect();
-    assert_eq!(groups, categories);
-    assert_eq!(
-        &groups[..2],
-        ["runners", "tasks"],
-        "what a reader looks for first"
-    );
 }
