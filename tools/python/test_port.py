@@ -21,6 +21,7 @@ from uses import Walk
 
 TABLES = Tables()
 
+
 def names(code):
     """Returns the names that are found in a program."""
     walk = Walk(TABLES, ast.parse(textwrap.dedent(code)))
@@ -123,7 +124,6 @@ class Names(unittest.TestCase):
         )  # fmt: skip
         self.assertEqual(names("def f():\n    try:\n        return 1\n    finally: g()"), set())
 
-
     def test_the_first_page_of_a_name_is_about_it(self):
         for name, page in [
             ("asyncio.CancelledError", "error-handling/cancellation"),
@@ -180,8 +180,13 @@ class Files(unittest.TestCase):
         self.assertEqual(port(self.dir / "broken.py")[0], 2)
 
     def test_a_notebook_is_read_cell_by_cell(self):
-        cells = [("code", "%pip install x\nimport asyncio"), ("markdown", "asyncio.run"),
-                 ("code", "def (:"), ("code", "%%bash\nls -l /"), ("code", "!ls\nawait asyncio.sleep(1)")]
+        cells = [
+            ("code", "%pip install x\nimport asyncio"),
+            ("markdown", "asyncio.run"),
+            ("code", "def (:"),
+            ("code", "%%bash\nls -l /"),
+            ("code", "!ls\nawait asyncio.sleep(1)"),
+        ]
         cells = [{"cell_type": kind, "source": [text]} for kind, text in cells]
         path = self.write("n.ipynb", json.dumps({"cells": cells}))
         code, out, err = port("--json", self.dir)
@@ -190,7 +195,9 @@ class Files(unittest.TestCase):
         self.assertEqual((code, places), (0, {(f"{path} cell 5", 2)}))
         self.assertIn(f"{path} cell 3: ", err)
         self.assertNotIn("cell 4", err)
-        self.assertIn("await asyncio.sleep(1)  # Rust: tokio::time::sleep", port("--annotate", path)[1])
+        self.assertIn(
+            "await asyncio.sleep(1)  # Rust: tokio::time::sleep", port("--annotate", path)[1]
+        )
 
     def test_a_line_says_a_thing_once(self):
         path = self.write("s.py", "import asyncio\nasync def f():\n    await asyncio.sleep(0)\n")

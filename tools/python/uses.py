@@ -65,7 +65,9 @@ class Walk(Expressions):
         for part in node.body:
             call = getattr(getattr(part, "value", None), "value", None)
             if type(call) is ast.Call and self.quiet(call.func) == "asyncio.sleep":
-                made = [it for it in ast.walk(node) if type(it) is ast.Assign and subtracts(it.value)]
+                made = [
+                    it for it in ast.walk(node) if type(it) is ast.Assign and subtracts(it.value)
+                ]
                 rests = {getattr(target, "id", None) for it in made for target in it.targets}
                 is_rest = subtracts(call) or getattr(call.args[0], "id", "") in rests
                 self.use("loop that sleeps the rest" if is_rest else "loop that sleeps", part)
