@@ -1,0 +1,264 @@
+//! The parts of the service without a process, and its routes without a socket.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]
+
+use std::fs;
+use std::time::Duration;
+
+use app::observe::Metrics;
+use app::routes::{AppState, limited, routes};
+use app::server::{self, Limits};
+use app::shutdown::{self, Stop};
+use app::store::Store;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// No machine is so busy that this runs out.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One client that never reads has the only connection, until its age.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_is_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits {
+        connections: 1,
+        age: Duration::from_millis(200),
+        last_request: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let long = async || "x".repeat(1 << 20);
+    let routes = Router::new().route("/", get(long));
+    let server = server::serve(listener, routes, CancellationToken::new(), limits);
+    let server = tokio::spawn(server);
+    let get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    silent.write_all(&get.repeat(100)).await.unwrap();
+    // When a part of a response is there, the connection is served.
+    silent.readable().await.unwrap();
+    let mut other = tokio::net::TcpStream::connect(address).await.unwrap();
+    other.write_all(get).await.unwrap();
+    let answer = timeout(LIMIT, other.read_u8()).await;
+    assert_eq!(answer.expect("it is served").unwrap(), b'H');
+    server.abort();
+}
+
+/// A service that fails after the signal does not cut the others off.
+#[tokio::test]
+async fn the_others_end_after_one_has_failed_in_the_drain() {
+    let (stop, mut services) = (Stop::default(), JoinSet::new());
+    let stopped = stop.accepting.clone();
+    services.spawn(async move {
+        stopped.cancelled().await;
+        anyhow::bail!("the disk is full")
+    });
+    let (ends, mut has_ended) = oneshot::channel();
+    let stopped = stop.accepting.clone();
+    services.spawn(async move {
+        stopped.cancelled().await;
+        sleep(Duration::from_millis(50)).await;
+        let _ = ends.send(());
+        Ok(())
+    });
+    let mut signals = 0;
+    let signal = async move || {
+        signals += 1;
+        if signals > 1 {
+            std::future::pending::<()>().await;
+        }
+    };
+    let error = shutdown::finish(services, signal, stop, Duration::ZERO, LIMIT).await;
+    assert_eq!(error.unwrap_err().to_string(), "the disk is full");
+    assert_eq!(
+        has_ended.try_recv(),
+        Ok(()),
+        "before the end of the program"
+    );
+}
+
+/// The routes with a store in a folder, which is removed with it.
+async fn service(queue: usize) -> (Router, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path().join("notes.db"), queue)
+        .await
+        .unwrap();
+    let metrics = Metrics::default();
+    let stopping = CancellationToken::new();
+    (
+        routes(AppState {
+            store,
+            metrics,
+            stopping,
+        }),
+        dir,
+    )
+}
+
+async fn call(routes: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/json");
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let response = routes.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn notes_are_added_read_and_listed_in_pages() {
+    let (routes, _dir) = service(10).await;
+    for id in 1..=5 {
+        let body = json!({ "text": format!("note {id}") }).to_string();
+        let (status, note) = call(&routes, Method::POST, "/notes", &body).await;
+        assert_eq!((status, &note["id"]), (201, &json!(id)));
+        let path = format!("/notes/{id}");
+        assert_eq!(call(&routes, Method::GET, &path, "").await, (200, note));
+    }
+    let ids = async |path| {
+        let (status, page) = call(&routes, Method::GET, path, "").await;
+        assert_eq!(status, 200, "{page}");
+        let notes = page["notes"].as_array().unwrap().iter();
+        notes
+            .map(|note| note["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids("/notes").await, [1, 2, 3, 4, 5]);
+    assert_eq!(ids("/notes?limit=2").await, [1, 2]);
+    assert_eq!(ids("/notes?limit=2&after=2").await, [3, 4]);
+    assert_eq!(ids("/notes?after=5").await, [0; 0]);
+}
+
+#[tokio::test]
+async fn each_wrong_request_has_a_code_and_a_message() {
+    let (routes, _dir) = service(10).await;
+    let long = json!({ "text": "ä".repeat(1_001) }).to_string();
+    let too_large = json!({ "text": "x".repeat(16 * 1024) }).to_string();
+    let post = |body| (Method::POST, "/notes", body);
+    for ((method, path, body), status, code) in [
+        (post(r#"{"text": ""}"#), 422, "invalid"),
+        (post(r#"{"text": " \n"}"#), 422, "invalid"),
+        (post(&long), 422, "invalid"),
+        (post(&too_large), 413, "invalid_body"),
+        (post(r#"{"text": 1}"#), 422, "invalid_body"),
+        (post(r#"{"text": "x", "id": 7}"#), 422, "invalid_body"),
+        (post("{}"), 422, "invalid_body"),
+        (post("{"), 400, "invalid_body"),
+        ((Method::GET, "/notes/7", ""), 404, "not_found"),
+        ((Method::GET, "/notes/x", ""), 404, "not_found"),
+        ((Method::GET, "/nowhere", ""), 404, "not_found"),
+        ((Method::GET, "/notes?limit=256", ""), 400, "invalid_query"),
+    ] {
+        let (said, error) = call(&routes, method, path, body).await;
+        assert_eq!(
+            (said, &error["code"]),
+            (status, &json!(code)),
+            "{path} {body}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+}
+
+/// The connection waits for a lock, one call waits in the queue, the next is refused.
+#[tokio::test]
+async fn a_full_queue_is_answered_with_503() {
+    let (routes, dir) = service(1).await;
+    let other = rusqlite::Connection::open(dir.path().join("notes.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut calls = JoinSet::new();
+    let mut refused = None;
+    while refused.is_none() {
+        let routes = routes.clone();
+        let body = json!({ "text": "note" }).to_string();
+        calls.spawn(async move {
+            let request =
+                Request::post("/notes").header("content-type", "application/json");
+            let request = request.body(Body::from(body)).unwrap();
+            routes.oneshot(request).await.unwrap()
+        });
+        let answer = timeout(Duration::from_millis(1), calls.join_next()).await;
+        refused = answer.ok().flatten();
+    }
+    let refused = refused.unwrap().unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+}
+
+/// A database of version 1, as the first release made it.
+#[tokio::test]
+async fn an_old_database_is_migrated_and_a_newer_one_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE note
+         (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT;
+         INSERT INTO note (text) VALUES ('old');
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    for _ in 0..2 {
+        let (store, ended) = Store::open(path.clone(), 1).await.unwrap();
+        let notes = store.list(0, 10).await.unwrap();
+        assert_eq!(notes[0].text, "old");
+        drop(store);
+        timeout(LIMIT, ended).await.expect("it ends").unwrap();
+    }
+    db.execute_batch("PRAGMA user_version = 99").unwrap();
+    let Err(error) = Store::open(path, 1).await else {
+        panic!("a newer database is opened");
+    };
+    assert!(error.to_string().contains("version 99"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_is_answered_with_504_and_a_panic_with_500() {
+    async fn broken() -> String {
+        panic!("on purpose")
+    }
+    let router = Router::new()
+        .route("/broken", get(broken))
+        .route("/slow", get(std::future::pending::<()>));
+    let metrics = Metrics::default();
+    let routes = limited(router, metrics.clone());
+    let (status, error) = call(&routes, Method::GET, "/broken", "").await;
+    assert_eq!((status, &error["code"]), (500, &json!("internal")));
+    let late = timeout(2 * LIMIT, call(&routes, Method::GET, "/slow", "")).await;
+    assert_eq!(late.expect("a limit").0, 504);
+
+    // A client that leaves is counted as well.
+    let leaves = call(&routes, Method::GET, "/slow", "");
+    timeout(Duration::from_secs(1), leaves).await.unwrap_err();
+    let page = metrics.page().unwrap();
+    for (route, status) in [("/broken", 500), ("/slow", 504), ("/slow", 499)] {
+        let series = format!("requests_total{{route=\"{route}\",status=\"{status}\"}} 1");
+        assert!(page.contains(&series), "{series}\n{page}");
+    }
+}
+
+/// Rename it in Cargo.toml, and nothing else.
+#[test]
+fn no_source_contains_the_name_of_the_package() {
+    let package = env!("CARGO_PKG_NAME");
+    let folder = env!("CARGO_MANIFEST_DIR");
+    for folder in [format!("{folder}/src"), format!("{folder}/tests")] {
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            for name in [format!("{package}::"), format!("EXE_{package}")] {
+                assert!(!text.contains(&name), "{name} in {}", path.display());
+            }
+        }
+    }
+}
