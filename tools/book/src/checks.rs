@@ -1,11 +1,13 @@
 //! What must be so before the book is made: whatever is referred to, is there.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
-use catalog::tables::{Advice, ApiName, Block, Guide, SheetRow};
+use catalog::speed::Speed;
+use catalog::tables::{Advice, ApiName, Block, SheetRow};
 use catalog::workspace::Workspace;
 use regex::Regex;
 
@@ -18,17 +20,6 @@ pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(failures
         .map(|it| format!("{}: {}", it.subject, it.problem))
         .collect())
-}
-
-/// Returns the blocks of guides whose guide has no title.
-pub fn blocks(guides: &[Guide], blocks: &[(String, Block)]) -> Vec<String> {
-    let is_known = |row: &Block| guides.iter().any(|known| known.guide == row.guide());
-    let unknown = blocks.iter().filter(|(_, row)| !is_known(row));
-    let problem = |(place, row): &(String, Block)| {
-        let guide = row.guide();
-        format!("{place}: docs/guide-titles.tsv has no title for the guide `{guide}`")
-    };
-    unknown.map(problem).collect()
 }
 
 /// Returns the pieces of advice that stand behind no block, or lead to no page.
@@ -55,8 +46,13 @@ pub fn advice(
 }
 
 /// Returns the words in backticks in headers that look like the name of an example and
-/// are none. Below `In production:` functions of crates are named.
-pub fn headers(workspace: &Workspace, names: &[ApiName]) -> Result<Vec<String>> {
+/// are none, or that had a page in the book that was made last. Below `In production:`
+/// functions of crates are named.
+pub fn headers(
+    workspace: &Workspace,
+    names: &[ApiName],
+    out: &Path,
+) -> Result<Vec<String>> {
     let mut known = BTreeSet::new();
     let mut learn = |text: &str| {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -72,6 +68,12 @@ pub fn headers(workspace: &Workspace, names: &[ApiName]) -> Result<Vec<String>> 
             learn(&read(path).unwrap_or_default());
         }
     }
+    let had_page = |word: &str| {
+        let sections = workspace.sections.iter();
+        let page = format!("{word}.html");
+        let mut pages = sections.map(|section| out.join(&section.name).join(&page));
+        pages.any(|page| page.exists()) || word.contains('/') && out.join(&page).exists()
+    };
     let mut problems = Vec::new();
     for example in workspace.examples() {
         for paragraph in &example.header.paragraphs {
@@ -84,7 +86,8 @@ pub fn headers(workspace: &Workspace, names: &[ApiName]) -> Result<Vec<String>> 
                 });
                 let is_strange =
                     !is_of_crates && word.contains('_') && !known.contains(word);
-                if is_name && is_strange && meant(workspace, word, None).is_none() {
+                let is_unknown = is_name && (is_strange || had_page(word));
+                if is_unknown && meant(workspace, word, None).is_none() {
                     problems.push(format!(
                         "{}: its header names `{word}`, which is no example, and which \
                          no program here uses",
@@ -119,4 +122,17 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
         }
     }
     Ok(problems)
+}
+
+/// Returns the measurements of examples that are not there.
+pub fn speed(workspace: &Workspace, speed: Option<&Speed>) -> Vec<String> {
+    let measured = speed.into_iter().flat_map(Speed::all);
+    let stray = measured.filter(|it| meant(workspace, &it.example, None).is_none());
+    let problems = stray.map(|it| {
+        let (name, example) = (&it.name, &it.example);
+        format!(
+            "docs/speed.json: `{name}` was measured for {example}, which is no example"
+        )
+    });
+    problems.collect()
 }

@@ -110,7 +110,6 @@ impl<'a> Contents<'a> {
         let advice = tables::rows(root)?;
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         problems.extend(checks::inventory(workspace)?);
-        problems.extend(checks::blocks(&guides, &blocks));
         problems.extend(checks::advice(workspace, &blocks, &chapters, &advice));
         problems.extend(checks::sheet(workspace, &sheet)?);
         problems.extend(checks::headers(workspace, &names)?);
