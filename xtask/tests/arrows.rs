@@ -3,32 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use catalog::workspace::cargo;
-use serde_json::Value;
+use cargo_metadata::MetadataCommand;
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// What cargo says: each package of the workspace with those that it depends on.
 fn real(root: &Path) -> Arrows {
-    let mut command = Command::new(cargo());
-    command.args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ]);
-    let output = command.current_dir(root).output().expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let packages = metadata["packages"].as_array().expect("packages").iter();
-    let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
-    let own: BTreeSet<String> = packages.clone().map(name).collect();
-    let arrows = packages.map(|package| {
-        let dependencies = package["dependencies"].as_array().expect("a list");
-        let to = dependencies.iter().map(name).filter(|it| own.contains(it));
-        (name(package), to.collect())
+    let metadata = MetadataCommand::new().current_dir(root).no_deps().exec();
+    let packages = metadata.expect("cargo runs").packages;
+    let own: BTreeSet<&str> = packages.iter().map(|it| it.name.as_str()).collect();
+    let arrows = packages.iter().map(|package| {
+        let to = package.dependencies.iter().map(|it| it.name.clone());
+        let to = to.filter(|it| own.contains(it.as_str()));
+        (package.name.to_string(), to.collect())
     });
     arrows.collect()
 }
