@@ -15,7 +15,7 @@ use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace};
 use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// Filled before the first test runs, and not for `--list`, which needs no build.
 static CHECKER: OnceLock<Checker<'static>> = OnceLock::new();
@@ -68,6 +68,17 @@ fn main() -> Result<ExitCode> {
     }
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    ended(&arguments, &conclusion, all, &counts)
+}
+
+/// Says how much was judged, and fails if that is not all that was asked for.
+fn ended(
+    arguments: &Arguments,
+    conclusion: &Conclusion,
+    all: usize,
+    counts: &Counts,
+) -> Result<ExitCode> {
+    let filter = arguments.filter.as_deref().unwrap_or_default();
     let judged = usize::try_from(conclusion.num_passed + conclusion.num_failed)?;
     let left_out = usize::try_from(conclusion.num_filtered_out)?;
     let ignored = usize::try_from(conclusion.num_ignored)?;

@@ -1,6 +1,7 @@
 //! `cargo xtask bless`: record goldens, and show what changed.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use catalog::python::Python;
@@ -8,7 +9,7 @@ use catalog::report::{Failure, counted};
 use catalog::transcript::{SLACK, Transcript, diff};
 use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
-use checks::{Built, Checker, LIMIT, Outcome, Program, Report, Run};
+use checks::{Built, Checker, LIMIT, Program, Report, Run};
 
 /// The times of a golden that is recorded on the real clock are rounded down to a multiple of
 /// this; such examples wait for multiples of it. What the work before a line has taken is left
@@ -30,7 +31,7 @@ const CAUGHT_UP: u64 = 12;
 ///
 /// [`WrongCall`] when the filter selects nothing, or there is no Python for a twin; any
 /// other error when a golden or standard output cannot be written.
-pub fn bless(workspace: &Workspace, filter: &str) -> Result<Outcome> {
+pub fn bless(workspace: &Workspace, filter: &str) -> Result<ExitCode> {
     let needs_rust =
         |example: &&Example| !example.has_twin() || example.header.differs.is_some();
     let examples = workspace.selected(filter)?;

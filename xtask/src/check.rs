@@ -3,6 +3,7 @@
 use std::env;
 use std::hint::spin_loop;
 use std::num::NonZero;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use catalog::report::{Failure, counted};
 use catalog::workspace::{Example, Workspace};
 use catalog::{WrongCall, inventory};
 use checks::{
-    Built, Check, Checker, LIMIT, Outcome, Report, Way, at_once, cores, in_parallel, plan,
+    Built, Check, Checker, LIMIT, Report, Way, at_once, cores, in_parallel, plan,
 };
 use clap::{Parser, ValueEnum};
 
@@ -107,6 +108,16 @@ impl Options {
         }
     }
 
+    /// Whether more is judged than twins and files.
+    fn needs_a_build(&self, checks: &[Check<'_>]) -> bool {
+        let is_twin =
+            |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
+        let needs = [Kind::Order, Kind::Editions];
+        self.timing
+            || needs.iter().any(|it| self.does(*it))
+            || !checks.iter().all(is_twin)
+    }
+
     /// What is judged once, in the ways that were asked for.
     fn checks<'a>(
         &self,
@@ -143,7 +154,7 @@ impl Options {
 /// [`WrongCall`] when the options select nothing, or a Python is needed and there is none;
 /// any other error when a section does not build, or when files or standard output cannot
 /// be read or written.
-pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
+pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let filter = &options.filter;
     let examples = workspace.selected(filter)?;
     if examples.is_empty() {
@@ -159,13 +170,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
         return Err(WrongCall(problem).into());
     }
     plan::in_good_order(&mut checks);
-    let is_twin =
-        |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
-    let built = match options.timing
-        || options.does(Kind::Order)
-        || options.does(Kind::Editions)
-        || !checks.iter().all(is_twin)
-    {
+    let built = match options.needs_a_build(&checks) {
         true => Built::new(workspace, filter)?,
         false => Built::default(),
     };
@@ -175,10 +180,8 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
     let started = Instant::now();
     let busy = Busy::new(options.busy);
     if options.timing {
-        let judge = |example: &&Example| checker.judge_timing(example);
-        in_parallel(at_once(), &examples, judge, |example, result| {
-            report.count(&example.id(), result)
-        })?;
+        let judge = |example: &Example| checker.judge_timing(example);
+        each(at_once(), &examples, judge, &mut report)?;
     } else {
         if options.does(Kind::Files) {
             files(workspace, filter, &mut report)?;
@@ -195,12 +198,10 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<Outcome> {
             order(&checker, &examples, runs, &mut report)?;
         }
         if options.does(Kind::Editions) {
-            let pasted = examples.iter().filter(|it| Way::Copy.applies_to(it));
-            let pasted: Vec<&Example> = pasted.copied().collect();
-            let judge = |example: &&Example| checker.judge_edition(example);
-            in_parallel(cores(), &pasted, judge, |example, result| {
-                report.count(&example.id(), result)
-            })?;
+            let mut pasted = examples.clone();
+            pasted.retain(|example| Way::Copy.applies_to(example));
+            let judge = |example: &Example| checker.judge_edition(example);
+            each(cores(), &pasted, judge, &mut report)?;
         }
         if options.does(Kind::Projects) {
             check_projects(workspace, &examples, &mut report)?;
@@ -222,6 +223,19 @@ fn files(workspace: &Workspace, filter: &str, report: &mut Report) -> Result<()>
         report.count("", Err(failure))?;
     }
     Ok(())
+}
+
+/// Judges each example in one way, so many at the same time.
+fn each(
+    workers: usize,
+    examples: &[&Example],
+    judge: impl Fn(&Example) -> Result<(), Failure> + Sync,
+    report: &mut Report,
+) -> Result<()> {
+    let judge = |example: &&Example| judge(example);
+    in_parallel(workers, examples, judge, |example, result| {
+        report.count(&example.id(), result)
+    })
 }
 
 /// Runs each example that spawns several times beside others, and tells each open order once.

@@ -11,7 +11,6 @@ use std::process::{self, ExitCode};
 
 use anyhow::Result;
 use catalog::workspace::{Workspace, cargo};
-use checks::Outcome;
 use clap::{Parser, Subcommand};
 use reading::exit_code;
 
@@ -66,18 +65,11 @@ fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<ExitCode
     exit_code(command.arg("--").args(arguments))
 }
 
-fn code(outcome: Outcome) -> ExitCode {
-    match outcome {
-        Outcome::Passed => ExitCode::SUCCESS,
-        Outcome::Failed => ExitCode::from(1),
-    }
-}
-
 fn run(command: &Command) -> Result<ExitCode> {
     let workspace = Workspace::open()?;
     match command {
-        Command::CheckAll(options) => check::check_all(&workspace, options).map(code),
-        Command::Bless { filter } => bless::bless(&workspace, filter).map(code),
+        Command::CheckAll(options) => check::check_all(&workspace, options),
+        Command::Bless { filter } => bless::bless(&workspace, filter),
         Command::Bench { arguments } => tool("bench", true, arguments),
         Command::Book { arguments } => tool("book", false, arguments),
         Command::New { example } => {

@@ -87,12 +87,8 @@ impl Workspace {
             let manifest = package.manifest_path.as_std_path();
             let dir = manifest.parent().context("a manifest is in a folder")?;
             let name = package.name.to_string();
-            let root = if is_of_modules {
-                "src/lib.rs"
-            } else {
-                "src/main.rs"
-            };
-            let listed = listed(&read(&dir.join(root))?);
+            let root = if is_of_modules { "lib.rs" } else { "main.rs" };
+            let listed = listed(&read(&dir.join("src").join(root))?);
             let examples = listed.iter().map(|listed| Example::new(&name, dir, listed));
             let is_read = dir.parent().is_some_and(|it| it.ends_with("crates"));
             let kind = match (is_of_modules, is_read) {

@@ -166,9 +166,7 @@ impl Built {
         if out.exists() && is_newer(out, sources)? {
             return Ok(Vec::new());
         }
-        if let Some(folder) = out.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        fs::create_dir_all(out.with_file_name(""))?;
         if out.exists() {
             fs::remove_file(out)?;
         }

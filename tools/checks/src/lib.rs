@@ -20,7 +20,7 @@ use std::thread::{available_parallelism, scope};
 pub use built::Built;
 pub use checker::{Checker, LIMIT, Program, Run};
 pub use plan::{Check, Way};
-pub use report::{Outcome, Report};
+pub use report::Report;
 
 /// The number of cores.
 pub fn cores() -> usize {

@@ -1,6 +1,7 @@
 //! What a check shows: progress on a terminal, failures as they come, a summary.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use catalog::report::Failure;
@@ -37,17 +38,18 @@ impl Report {
         Ok(anstream::stdout().write_all(text.as_bytes())?)
     }
 
-    /// Shows the summary and the count. What has judged nothing has failed.
+    /// Shows the summary and the count, and returns the exit code. What has judged nothing has
+    /// failed.
     ///
     /// # Errors
     ///
     /// When standard output cannot be written.
-    pub fn finish(self, summary: &str) -> Result<Outcome> {
+    pub fn finish(self, summary: &str) -> Result<ExitCode> {
         let (passed, failed) = (self.passed, self.failed);
         self.show(&format!("{summary}\n{passed} passed, {failed} failed\n"))?;
         Ok(match (passed, failed) {
-            (1.., 0) => Outcome::Passed,
-            _ => Outcome::Failed,
+            (1.., 0) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
         })
     }
 }
@@ -59,13 +61,4 @@ fn last_line(text: &str) -> Result<()> {
         write!(stderr, "\r\x1b[2K{text}")?;
     }
     Ok(())
-}
-
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Something was judged, and all of it is well.
-    Passed,
-    /// Something is wrong.
-    Failed,
 }

@@ -26,22 +26,7 @@ const LONGEST: u64 = 64 * 1024;
 /// A [`WrongCall`](catalog::WrongCall) if there are no words, or nothing has any of them.
 pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<String> {
     let command = workspace.command;
-    let mut query = words.join(" ");
-    let is_empty = query.trim().is_empty();
-    let source: Option<Box<dyn io::Read>> = match words {
-        // `error.txt` is the name of a file, and `queue` is not.
-        [name] if name.contains('.') && Path::new(name).is_file() => {
-            Some(Box::new(File::open(name)?))
-        }
-        _ if is_empty && !io::stdin().is_terminal() => Some(Box::new(io::stdin().lock())),
-        _ => None,
-    };
-    if let Some(source) = source {
-        let mut bytes = Vec::new();
-        let read = source.take(LONGEST).read_to_end(&mut bytes);
-        read.context("cannot read what to find")?;
-        query = String::from_utf8_lossy(&bytes).into_owned();
-    }
+    let query = query(words)?;
     if query.trim().is_empty() {
         refuse!("nothing to find: `{command} find WORDS`, or `{command} find error.txt`");
     }
@@ -99,4 +84,22 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
         text += &format!("\nSee also {page}: {heading}\n");
     }
     Ok(text + &format!("\nRead one with `{command} show EXAMPLE`.\n"))
+}
+
+/// Returns the words; the text of the file that they name; or standard input.
+fn query(words: &[String]) -> Result<String> {
+    let query = words.join(" ");
+    let is_empty = query.trim().is_empty();
+    let source: Box<dyn io::Read> = match words {
+        // `error.txt` is the name of a file, and `queue` is not.
+        [name] if name.contains('.') && Path::new(name).is_file() => {
+            Box::new(File::open(name)?)
+        }
+        _ if is_empty && !io::stdin().is_terminal() => Box::new(io::stdin().lock()),
+        _ => return Ok(query),
+    };
+    let mut bytes = Vec::new();
+    let read = source.take(LONGEST).read_to_end(&mut bytes);
+    read.context("cannot read what to find")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
