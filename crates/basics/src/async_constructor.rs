@@ -8,7 +8,7 @@
 //! There is no async property either. Write an async method, such as `version`. A getter
 //! that does not wait is a plain method.
 //!
-//! Trap: `Default` and `From` cannot await. Do not hide a `block_on` in them: inside of a
+//! Trap: `Default` and `From` cannot await. Do not hide a `block_on` in them: inside a
 //! runtime it panics, "Cannot start a runtime from within a runtime".
 //!
 //! See also: `async_resource`, `once_cell` (connect at first use), `dyn_async_trait`.

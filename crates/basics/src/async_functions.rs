@@ -1,14 +1,15 @@
 //! Async methods, trait methods, closures and blocks.
 //!
-//! Besides functions (`async_fn`), `async fn` defines methods, also in a trait (Python's
-//! `Protocol`). For tasks, a trait declares its method as `-> impl Future<Output = T> +
-//! Send`, otherwise: "future cannot be sent between threads safely". Its implementations
-//! write `async fn` all the same. Rust also has async closures; Python has none.
+//! `async fn` also defines methods, and declares them in a trait (Python's `Protocol`).
+//! If tasks call a trait's method, declare it as `-> impl Future<Output = T> + Send`.
+//! Otherwise the compiler reports "future cannot be sent between threads safely". The
+//! implementations still write `async fn`. For functions, see `async_fn`. Rust also has
+//! async closures; Python has none.
 //!
-//! Trap: a plain closure that returns an async block and borrows its argument is refused,
+//! Trap: A plain closure that returns an async block and borrows its argument is refused,
 //! "lifetime may not live long enough". Write `async |word: &str| ..`.
 //!
-//! Trap: a function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
+//! Trap: A function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
 //! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.
 //!
 //! See also: `async_fn`, `dyn_async_trait`, `boxed_futures`, `send_and_local`.

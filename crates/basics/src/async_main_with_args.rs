@@ -6,9 +6,9 @@
 //! the program. Wrong arguments end with exit code 2, as with argparse. `println!` panics
 //! if the reader of a pipe has left (`| head -1`). `writeln!` returns an error instead.
 //!
-//! Bounds: at most 10 requests at the same time, `--timeout-ms` for the whole run.
+//! Bounds: At most 10 requests at the same time, `--timeout-ms` for the whole run.
 //!
-//! Trap: an async main cannot return a number, "`main` has invalid return type `i32`".
+//! Trap: An async main cannot return a number, "`main` has invalid return type `i32`".
 //! Return an `ExitCode`, which is made from a `u8`.
 //!
 //! See also: `exit_codes`, `map_with_limit`, `timeout_of_blocking_work`.

@@ -1,14 +1,15 @@
 //! Background tasks: wait for all, shut them down, or lose them when `main` returns.
 //!
-//! A `TaskTracker` counts the tasks that it spawns. Tasks spawn more by a clone of it.
-//! Its `wait` returns when the tracker is closed and all tasks have ended. To shut a task
-//! down, cancel a `CancellationToken` that it listens to, and then wait for it.
+//! A `TaskTracker` counts the tasks that it spawns. A task that has a clone of the
+//! tracker can spawn more tasks. Its `wait` returns when the tracker is closed and all
+//! tasks have ended. To shut a task down, cancel the `CancellationToken` that the task
+//! listens to, and then call `wait`.
 //!
-//! Trap: without `close`, `wait` never returns.
+//! Trap: Without `close`, `wait` never returns.
 //!
-//! Trap: a tracker ignores panics and results, a `TaskGroup` raises. A `JoinSet` returns
-//! both. When `main` returns, running tasks are dropped at their await. Only their
-//! destructors still run.
+//! Trap: A tracker ignores the panics and results of its tasks. A `TaskGroup` raises
+//! them, and a `JoinSet` returns both. When `main` returns, running tasks are dropped at
+//! their current await. Only their destructors still run.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

@@ -6,11 +6,10 @@
 //! the call to `spawn_blocking`, which is `asyncio.to_thread`. The heartbeats show what
 //! stops.
 //!
-//! Trap: More threads do not help. One blocked thread of many may stop all timers and
-//! sockets of the program for as long as it blocks. One thread at a time waits for them.
-//! If that thread gets a task that blocks, no idle thread takes its place, unless other
-//! work wakes it. `Builder::enable_eager_driver_handoff` wakes an idle thread; it is
-//! unstable in Tokio 1.54 (`--cfg tokio_unstable`).
+//! Trap: More threads do not help. One thread at a time waits for all timers and sockets
+//! of the program. If a task blocks that thread, timers and sockets stop: no idle thread
+//! takes its place, unless other work wakes one. `Builder::enable_eager_driver_handoff`
+//! wakes an idle thread; it is unstable in Tokio 1.54 (`--cfg tokio_unstable`).
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!

@@ -6,8 +6,8 @@
 //! values. A method that spawns with `&self` is refused: "borrowed data escapes outside
 //! of method".
 //!
-//! Trap: futures that borrow run only while their function awaits them. If the loop is
-//! busy from 100 to 600 ms, it sees an answer due at 200 ms only at 600.
+//! Trap: Futures that borrow run only while their function awaits them. If the function
+//! is busy from 100 to 600 ms, it sees an answer that is due at 200 ms only at 600 ms.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!

@@ -1,10 +1,10 @@
 //! Boxed futures: a list of different futures, a table of async handlers.
 //!
-//! Each async function's future has its own type, and a list, a table or a field
-//! holds one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send`
-//! future of a `T`, which may borrow for `'a`. The box costs one allocation a call.
+//! Each async function's future has its own type, and a list, a table or a field holds
+//! one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send` future
+//! of a `T`, which may borrow for `'a`. The box costs one allocation per call.
 //!
-//! Trap: without boxes, a list of futures of two functions fails with "expected future,
+//! Trap: Without boxes, a list of futures of two functions fails with "expected future,
 //! found a different future". A table of closures fails with "expected fn pointer,
 //! found closure".
 //!

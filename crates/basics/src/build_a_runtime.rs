@@ -7,7 +7,7 @@
 //!
 //! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
 //!
-//! Trap: Without `enable_all` a sleep panics, "timers are disabled".
+//! Trap: Without `enable_all`, a sleep panics, "timers are disabled".
 //!
 //! Trap: In async code, dropping a runtime panics, "Cannot drop a runtime in a context
 //! where blocking is not allowed". Call `shutdown_background`.

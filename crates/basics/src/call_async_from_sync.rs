@@ -1,16 +1,16 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await: it calls `block_on`, as `asyncio.run`. In Python do not
-//! call `get_event_loop` there: it is deprecated without a loop, and from 3.14 an error.
-//! Async code calls such a function through `spawn_blocking`, where blocking is allowed.
-//! If the direct caller is not async, use `block_in_place`, on a multi-thread runtime
-//! only. A thread of your own enters a runtime by its `Handle`. Without `block_on` the
-//! compiler reports: "expected `u32`, found future".
+//! A plain function cannot await: it calls `block_on`, as Python calls `asyncio.run`. Do
+//! not use Python's `get_event_loop` there: without a running loop, it is deprecated, and
+//! an error from 3.14 on. Async code calls such a function through `spawn_blocking`,
+//! where blocking is allowed. If the direct caller is not async, use `block_in_place`, on
+//! a multi-thread runtime only. A thread of your own enters a runtime by its `Handle`.
+//! Without `block_on` the compiler reports: "expected `u32`, found future".
 //!
-//! Trap: under async code `block_on` panics, "Cannot start a runtime from within a
-//! runtime". `asyncio.run` refuses a loop inside a loop as well.
+//! Trap: On a thread that runs async code, `block_on` panics, "Cannot start a runtime
+//! from within a runtime". `asyncio.run` refuses a loop inside a loop as well.
 //!
-//! Trap: without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
+//! Trap: Without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
 //! reactor running". Check with `Handle::try_current`.
 //!
 //! See also: `runtime_on_a_thread`, `spawn_from_a_thread`, `blocking_vs_async`.

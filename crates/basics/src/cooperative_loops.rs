@@ -3,9 +3,10 @@
 //! A task cannot be interrupted between two awaits. Until it awaits something that is not
 //! ready, other futures in its task do not run. As in asyncio, the cure is a
 //! `yield_now().await` after each portion of the work. `consume_budget().await` yields
-//! only once in many portions. Tokio's channels and sockets do so by themselves.
+//! only once in many portions. Tokio's channels and sockets yield now and then by
+//! themselves.
 //!
-//! Trap: a `timeout` can end a loop only where it awaits. Here the loop returns its
+//! Trap: A `timeout` can end a loop only where it awaits. Here the loop returns its
 //! result after 300 ms, in spite of a `timeout` of 100 ms. Work that cannot be cut into
 //! portions belongs in `spawn_blocking`.
 //!

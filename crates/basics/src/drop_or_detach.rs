@@ -5,10 +5,10 @@
 //! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for
 //! the end of the task, await its handle.
 //!
-//! Trap: an `AbortOnDropHandle` that is not bound to a name aborts immediately: "unused
+//! Trap: An `AbortOnDropHandle` that is not bound to a name aborts immediately: "unused
 //! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
 //!
-//! Trap: a `timeout` around a handle stops only the waiting: the task keeps running.
+//! Trap: A `timeout` around a handle stops only the waiting: the task keeps running.
 //! `abort` does not stop a call in `spawn_blocking`, which has no await.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `task_in_a_struct`.

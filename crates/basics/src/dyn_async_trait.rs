@@ -1,13 +1,13 @@
 //! A list of objects with an async method: a trait object, `dyn`, with a boxed future.
 //!
 //! In Python any objects with an async `fetch` go into one list. A `Vec<Box<dyn Fetch>>`
-//! holds different types, but each async method's future has its own type. So the
-//! trait has a plain method that returns a `BoxFuture`, and each implementation wraps its
-//! body in `async { .. }.boxed()`. The box costs one allocation a call.
+//! holds different types, but each async method's future has its own type. So the trait
+//! has a plain method that returns a `BoxFuture`, and each implementation wraps its body
+//! in `async { .. }.boxed()`. The box costs one allocation per call.
 //!
-//! Trap: a trait with an `async fn` "is not dyn compatible".
+//! Trap: A trait with an `async fn` "is not dyn compatible".
 //!
-//! Trap: a list of boxes takes its type from the first, "expected `Cache`, found
+//! Trap: A list of boxes takes its type from its first element, "expected `Cache`, found
 //! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.
 //!
 //! See also: `handlers_with_state`, `async_functions` (without `dyn`), `boxed_futures`,

@@ -6,8 +6,8 @@
 //! You need this rarely: an async function is a future, and a `oneshot` brings in a
 //! result.
 //!
-//! Trap: a `poll` that returns `Pending` and has not passed the waker on is never called
-//! again, so its task hangs without an error.
+//! Trap: A `poll` that returns `Pending` without passing the waker on is never called
+//! again. Its task hangs without an error.
 //!
 //! See also: `awaitables`, `poll_by_hand`, `yield_now`, `stream_by_hand`.
 //!

@@ -5,11 +5,11 @@
 //! arguments is a handler, and so is a struct that has its own data. Without shared
 //! state, boxed closures are enough: see `boxed_futures`.
 //!
-//! Trap: a handler that takes `&List` fails: "type mismatch in function arguments". Its
+//! Trap: A handler that takes `&List` fails: "type mismatch in function arguments". Its
 //! future would borrow from the caller. Pass an `Arc`.
 //!
-//! Trap: a closure as handler fails with "type annotations needed". Name the types of its
-//! arguments: `|list: Arc<List>, text: String| async move { .. }`.
+//! Trap: A closure as a handler fails with "type annotations needed". Name the types of
+//! its arguments: `|list: Arc<List>, text: String| async move { .. }`.
 //!
 //! See also: `boxed_futures`, `dyn_async_trait`, `share_state`, `router`.
 //!

@@ -1,16 +1,16 @@
 //! Interleaving: how several functions take turns on one event loop, step by step.
 //!
-//! All three workers start immediately, in the order of the list. Then each goes on when
-//! its wait is over, so they finish in the order of their delays. The results keep the
-//! order of the list. `join_all` runs them as one task, which is never on two threads
-//! at once. A turn lasts from one await to the next, and no other worker runs
-//! meanwhile. So a total needs no lock: a `Cell` holds a value that several functions
-//! may change.
+//! All three workers start immediately, in the order of the list. Then each continues
+//! when its wait is over, so they finish in the order of their delays. The results keep
+//! the order of the list. `join_all` runs them as one task, which is never on two threads
+//! at the same time. A turn lasts from one await to the next, and no other worker runs
+//! meanwhile. So a total needs no lock: a `Cell` holds a value that several functions may
+//! change.
 //!
-//! Trap: reading the total, awaiting and writing it back loses the additions of the
-//! others.
+//! Trap: A worker that reads the total, awaits, and then writes the total back loses the
+//! additions of the other workers.
 //!
-//! Trap: spawned tasks run on several threads. There the compiler refuses the `Cell`,
+//! Trap: Spawned tasks run on several threads. There the compiler refuses the `Cell`,
 //! "future cannot be sent between threads safely": use an atomic and its `fetch_add`.
 //!
 //! See also: `share_state`, `lost_update`, `spawn_order`.

@@ -1,11 +1,12 @@
 //! `loop.create_future`, set by hand: `oneshot` for one waiter, `SetOnce` for several.
 //!
 //! A `oneshot` hands one value to one waiter. If the work may fail, send a `Result`. A
-//! `SetOnce` can be set from anywhere, awaited by several tasks, and looked at. If the
-//! waiter has given up, asyncio's `set_result` raises `InvalidStateError`; here `send`
-//! returns the value. A second `send` does not compile: "use of moved value: `sender`".
+//! `SetOnce` can be set from anywhere, awaited by several tasks, and read at any time. If
+//! the waiter has given up, asyncio's `set_result` raises `InvalidStateError`; here
+//! `send` returns the value. A second `send` does not compile: "use of moved value:
+//! `sender`".
 //!
-//! Trap: a dropped sender is an error for its waiter, so keep the sender. In asyncio
+//! Trap: A dropped sender is an error for its waiter, so keep the sender. In asyncio
 //! the waiter then hangs forever. So does the waiter of a `SetOnce` that nobody sets.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.

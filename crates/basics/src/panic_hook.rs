@@ -5,12 +5,13 @@
 //! writes the message and its place. asyncio calls its handler for a failed task that
 //! nobody awaited, when the task is deleted.
 //!
-//! Bounds: 100 reports wait in the channel; further ones are dropped, panics and errors.
+//! Bounds: 100 reports of panics and errors wait in the channel. Further reports are
+//! dropped.
 //!
-//! Trap: the hook never sees an `Err`: a detached task that returns one fails silently.
-//! Spawn it by a function that reports the error, such as `detach` below.
+//! Trap: The hook never sees an `Err`: a detached task that returns one fails silently.
+//! Spawn it with a function that reports the error, such as `detach` below.
 //!
-//! Trap: a panic in the hook aborts: "thread panicked while processing panic. aborting."
+//! Trap: A panic in the hook aborts: "thread panicked while processing panic. aborting."
 //!
 //! Platforms: Needs Rust 1.91.
 //!

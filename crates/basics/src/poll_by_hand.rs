@@ -8,7 +8,7 @@
 //! `poll`. Tokio adds sockets, threads, fairness and cancellation. To poll a future only
 //! once, in a test, use `Waker::noop`.
 //!
-//! Trap: this loop is no Tokio runtime. Tokio's own `sleep` panics in it: "there is no
+//! Trap: This loop is no Tokio runtime. Tokio's own `sleep` panics in it: "there is no
 //! reactor running, must be called from the context of a Tokio 1.x runtime".
 //!
 //! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.

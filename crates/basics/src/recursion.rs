@@ -1,12 +1,14 @@
 //! Recursion: an async function that calls itself, as in a walk over a tree of folders.
 //!
-//! A future holds the futures that it awaits, so one that awaits its own kind would have
-//! no size. `Box::pin` at the call puts the inner future on the heap. To run all children
-//! concurrently, collect their futures in a `FuturesUnordered`, or spawn each as a task.
+//! A future holds the futures that it awaits, so a future that awaits a future of its own
+//! type would have no finite size. `Box::pin` at the call puts the inner future on the
+//! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`,
+//! or spawn each as a task.
 //!
-//! Trap: without the box, "recursion in an async fn requires boxing".
+//! Trap: Without the box, the compiler reports "recursion in an async fn requires
+//! boxing".
 //!
-//! Trap: an `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
+//! Trap: An `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
 //! = ()>: Send`". Write a plain function that returns `impl Future<Output = T> + Send`.
 //!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.

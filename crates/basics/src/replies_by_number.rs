@@ -1,13 +1,13 @@
 //! Match replies to requests by number, for many requests over one connection.
 //!
 //! `Calls` gives out the numbers and keeps a `oneshot` sender for each request. The
-//! reading task calls `reply`. When the connection ends, `fail_all` ends all calls that
-//! wait. A caller that gives up drops its `Call`, which removes the entry.
+//! reading task calls `reply`. When the connection ends, `fail_all` ends all waiting
+//! calls. A caller that gives up drops its `Call`, which removes the entry.
 //!
-//! Bounds: none, one entry for each waiting call. Put a `timeout` around each call, as
-//! `request` does: the server may never reply.
+//! Bounds: Unbounded: Each waiting call has an entry. Put a `timeout` around each call,
+//! as `request` does: the server may never reply.
 //!
-//! Trap: register the call before you send the request. An `async fn call()` registers
+//! Trap: Register the call before you send the request. An `async fn call()` registers
 //! only when it is first polled, and a reply that comes sooner is thrown away. On several
 //! threads, two replies in three were lost in this way. So `start` is a plain function.
 //!

@@ -4,12 +4,12 @@
 //! stops when it is dropped. `Runtime::spawn` is `run_coroutine_threadsafe`, and
 //! `block_on` waits for the result. A `timeout` inside `block_on` limits that wait.
 //!
-//! Bounds: dropping the runtime drops its tasks at their await, and waits for
-//! `spawn_blocking` without a limit. `shutdown_timeout` limits that wait.
+//! Bounds: Dropping the runtime drops its tasks at their current await. It also waits for
+//! calls in `spawn_blocking`, without a limit. `shutdown_timeout` limits that wait.
 //!
-//! Trap: in async code `block_on` panics, and so does dropping a runtime.
+//! Trap: In async code, `block_on` panics, and so does dropping a runtime.
 //!
-//! Trap: a runtime in a `static`, as a library keeps it, cannot be stopped: "cannot move
+//! Trap: A runtime in a `static`, as a library keeps it, cannot be stopped: "cannot move
 //! out of a shared reference". If it must stop, keep it in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.

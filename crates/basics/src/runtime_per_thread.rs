@@ -9,9 +9,11 @@
 //! Bounds: 100 jobs wait for a thread, then `run` waits. Running jobs are unbounded: a
 //! job whose caller is gone keeps running.
 //!
-//! Trap: no other thread helps. One that blocks, or has the busy keys, delays its jobs.
+//! Trap: No thread takes over the jobs of another. A thread that blocks, or that has the
+//! busy keys, delays all its jobs.
 //!
-//! Trap: "`Rc<...>` cannot be sent between threads safely": create it in its thread.
+//! Trap: An `Rc` that is created elsewhere is refused, "`Rc<...>` cannot be sent between
+//! threads safely". Create it in its thread.
 //!
 //! See also: `send_and_local`, `build_a_runtime`, `actor`, `share_state`.
 //!

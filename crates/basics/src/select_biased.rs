@@ -2,12 +2,13 @@
 //!
 //! Without `biased;`, chance decides between branches that are ready at the same time.
 //! With it, `select!` polls from the top: put the stop branch first. A false `, if
-//! condition` disables a branch for the turn. So a finished future is not polled again.
+//! condition` disables a branch for the turn. Use this so that a finished future is not
+//! polled again.
 //!
-//! Trap: while the body of a branch runs, no other branch is polled, and a deadline
+//! Trap: While the body of a branch runs, no other branch is polled, and a deadline
 //! waits. Keep bodies short, or spawn the work.
 //!
-//! Trap: if all branches may be off, add `else => break`. Otherwise `select!` panics:
+//! Trap: If all branches may be off, add `else => break`. Otherwise `select!` panics:
 //! "all branches are disabled and there is no else branch".
 //!
 //! See also: `select_in_a_loop`, `scheduler`.

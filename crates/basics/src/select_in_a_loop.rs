@@ -5,7 +5,7 @@
 //! turns, create it outside the loop and pin it, that is, fix it in its place. The branch
 //! takes `&mut` of it. Without the pin, it "cannot be unpinned".
 //!
-//! Trap: a dropped future may lose items. A dropped `recv` loses none. A future that
+//! Trap: A dropped future may lose items. A dropped `recv` loses none. A future that
 //! receives an item and then awaits something else loses the item.
 //!
 //! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.

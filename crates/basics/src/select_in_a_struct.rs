@@ -4,10 +4,10 @@
 //! when all branches are dropped, so it may call any `&mut self` method. Rule: wait on
 //! fields, handle with `self`.
 //!
-//! In Python each source would be a task that calls a method. Two of them may be inside
-//! the object at the same time; here only one body runs at a time.
+//! In Python each source would be a task that calls a method. Two such methods may be
+//! inside the object at the same time. Here only one body runs at a time.
 //!
-//! Trap: two branches that call `&mut self` methods are refused, "cannot borrow `*self`
+//! Trap: Two branches that call `&mut self` methods are refused, "cannot borrow `*self`
 //! as mutable more than once at a time".
 //!
 //! See also: `select_in_a_loop`, `select_biased`, `task_in_a_struct`, `actor`.

@@ -3,13 +3,13 @@
 //! A task may continue on another thread after each await, so all its values across an
 //! await must be `Send`. An `Rc`, which counts references without a lock, is not. Use an
 //! `Arc`, or drop the `Rc` before the await, in a block. Tasks of a `LocalSet` stay on
-//! one thread, as tasks of asyncio do. For a whole program of this kind, say
+//! one thread, as tasks of asyncio do. For a whole program of this kind, write
 //! `#[tokio::main(flavor = "local")]`.
 //!
-//! Trap: the message points at `spawn`, not at the cause: "future cannot be sent between
+//! Trap: The message points at `spawn`, not at the cause: "future cannot be sent between
 //! threads safely". Look for "which is not `Send`" below it.
 //!
-//! Trap: a `LocalSet` that nobody awaits runs nothing. Outside a set, `spawn_local`
+//! Trap: A `LocalSet` that nobody awaits runs nothing. Outside a set, `spawn_local`
 //! panics: "called from outside of a `task::LocalSet`".
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.

@@ -2,12 +2,12 @@
 //!
 //! Two awaits in a row take the sum of both times. Creating both futures first does not
 //! help, because that starts nothing. `join!` runs futures concurrently and returns all
-//! results, errors too; `join_all` does it for a list. That is
+//! results, errors too. `join_all` does the same for a list. Both are like
 //! `gather(return_exceptions=True)`. `try_join!` returns the first error and drops the
 //! other futures, as a `TaskGroup` cancels its tasks. `tokio::spawn` starts a task that
 //! runs from then on.
 //!
-//! Trap: the futures of a `join!` cannot both change one value: "cannot borrow `log` as
+//! Trap: The futures of a `join!` cannot both change one value: "cannot borrow `log` as
 //! mutable more than once". Return values instead.
 //!
 //! See also: `gather`, `join_or_spawn`, `spawn_tasks`.

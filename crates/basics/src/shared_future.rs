@@ -4,11 +4,11 @@
 //! task's handle. `shared` of `FutureExt` makes a future that can be cloned: the work is
 //! done once, and each clone returns a clone of the result.
 //!
-//! Trap: a task can be awaited only once ("use of moved value"). With `shared`,
-//! `io::Error` needs an `Arc`: "the trait `Clone` is not implemented for
+//! Trap: A task can be awaited only once ("use of moved value"). `shared` clones the
+//! result, so put an `io::Error` into an `Arc`: "the trait `Clone` is not implemented for
 //! `std::io::Error`".
 //!
-//! Trap: if a waiter of a `Shared` is dropped, another may never be woken
+//! Trap: If a waiter of a `Shared` is dropped, another waiter may never be woken
 //! (rust-lang/futures-rs#2706). If waiters can be cancelled, use a `watch` channel.
 //!
 //! See also: `awaitables`, `oneshot_and_set_once`, `single_flight`.

@@ -1,13 +1,13 @@
 //! Spawn tasks from another thread, wait there for their results, send to async code.
 //!
-//! Async code gets a `Handle` of its runtime from `Handle::current()` and gives it to
-//! the thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` with the
-//! task is its `result()`, and a panic arrives as an error. Channels work between any
+//! Async code gets a `Handle` of its runtime from `Handle::current()` and gives it to the
+//! thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` of the task is
+//! Python's `result()`, and a panic arrives as an error. Channels work between any
 //! threads, without `call_soon_threadsafe`. A channel's error means that the other side
 //! is dropped. A runtime of one thread runs the task only while that thread awaits in
 //! `main` or in `block_on`; until then `handle.block_on` waits, without a limit.
 //!
-//! Trap: in a thread, `send` without an await sends nothing: "unused implementer of
+//! Trap: In a plain thread, `send` without an await sends nothing: "unused implementer of
 //! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the
 //! current thread from within a runtime".
 //!

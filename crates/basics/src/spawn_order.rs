@@ -5,7 +5,7 @@
 //! which may start it before `spawn` returns. A runtime of one thread keeps the order of
 //! asyncio. To hold a task back, give it a signal to wait for.
 //!
-//! Trap: on several threads, code after the spawn, such as `self.tasks.insert(..)` or the
+//! Trap: On several threads, code after the spawn, such as `self.tasks.insert(..)` or the
 //! registration of a listener, may come too late. Do it before the spawn. Tests on one
 //! thread never show this.
 //!

@@ -1,16 +1,17 @@
 //! Spawn tasks: give each the data that it needs, and await a whole list of them.
 //!
-//! The tasks of `create_task` take only numbers. Other data must be given to a task:
-//! tasks run on several threads, and no task may borrow (`'static`). Move a value in,
-//! clone it, or share it in an `Arc`, a counted reference. To wait for a list of tasks,
-//! await their handles in a loop.
+//! A task must own its data: tasks run on several threads, and no task may borrow
+//! (`'static`). Move a value in, clone it, or share it in an `Arc`, a counted reference.
+//! To wait for a list of tasks, await their handles in a loop. `create_task` is the plain
+//! form.
 //!
-//! Trap: a reference to a local variable is refused, "`name` does not live long
+//! Trap: A reference to a local variable is refused, "`name` does not live long
 //! enough". If a block lacks `move`, the message is "async block may outlive the
 //! current function".
 //!
-//! Trap: a task may start before the line after its `spawn`, and B before A. By default,
-//! asyncio starts a new task at the next await. Prepare what the task needs first.
+//! Trap: A task may start before the line after its `spawn`, and task B before task A. By
+//! default, asyncio starts a new task at the next await. Prepare what the task needs
+//! first.
 //!
 //! See also: `create_task`, `spawn_order`, `drop_or_detach`, `borrow_or_spawn`.
 //!

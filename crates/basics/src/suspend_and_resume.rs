@@ -2,9 +2,9 @@
 //!
 //! An async function runs until an await has to wait for something. Then it is suspended:
 //! it keeps its variables and its place, and its thread is free for other work. When the
-//! result has come, the function continues from there, as in asyncio.
+//! result has arrived, the function continues from there, as in asyncio.
 //!
-//! Trap: an await on something that never waits suspends nothing. In the last part, loop
+//! Trap: An await on something that never waits suspends nothing. In the last part, loop
 //! A runs to its end before loop B starts, although A awaits in each turn. To let others
 //! run, call `yield_now`.
 //!

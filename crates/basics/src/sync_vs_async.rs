@@ -1,10 +1,10 @@
-//! Download three files: blocking, one after another, then async, all at once.
+//! Download three files: blocking, one after another, then async, concurrently.
 //!
 //! Three blocking downloads take three times as long as one; three async downloads take
 //! as long as the slowest. `join_all` is `asyncio.gather` for a list: it runs the
 //! futures concurrently and returns their results in the order of the list.
 //!
-//! Trap: an `async fn` that calls a blocking function still blocks. Three of them in a
+//! Trap: An `async fn` that calls a blocking function still blocks. Three of them in a
 //! `join_all` run one after another, and no message says so.
 //!
 //! See also: `blocking_vs_async`, `sequential_vs_concurrent`, `http_sync_vs_async`.

@@ -5,9 +5,9 @@
 //! be used again. `AbortOnDropHandle` aborts the task if the struct is dropped without
 //! `stop`; a plain handle would leave the task running.
 //!
-//! Trap: a `&mut self` method that awaits the handle writes `(&mut self.task).await`.
-//! Without `&mut` the compiler "cannot move out of `self.task`". Awaiting it a second
-//! time panics: "JoinHandle polled after completion".
+//! Trap: In a `&mut self` method, await the handle as `(&mut self.task).await`. Without
+//! `&mut`, the compiler reports "cannot move out of `self.task`". A second await of the
+//! handle panics: "JoinHandle polled after completion".
 //!
 //! See also: `drop_or_detach`, `background_tasks`, `select_in_a_struct`, `actor`.
 //!

@@ -7,7 +7,7 @@
 //! Trap: `create_task` and `to_thread` copy the context of their caller. In Tokio a
 //! spawned task and a call in `spawn_blocking` start with nothing: pass the value on.
 //!
-//! Trap: with a `&'static str` as the value, two scopes in a `join!` are refused in a
+//! Trap: With a `&'static str` as the value, two scopes in a `join!` are refused in a
 //! task, "implementation of `Send` is not general enough". Take a `String`. `try_get`
 //! clones it. `with(|id| *id)` is refused: "cannot move out of `*id`".
 //!

@@ -1,13 +1,14 @@
 //! Get a task's result: a value, an error, a panic, or a cancellation.
 //!
-//! `create_task` awaits plain values. If the function can fail, awaiting its task gives a
-//! `Result` around the function's own. `Ok(Err(error))` is an error that the function
-//! returned. `Err(join_error)` means that the task panicked or was aborted. Python raises
-//! in all three cases. A panic is for bugs, such as a failed `assert!` or `expect`. It
-//! ends its task, not the program. `??` passes both kinds on.
+//! If a function can fail, awaiting its task gives a `Result` around the function's own
+//! `Result`. `Ok(Err(error))` is an error that the function returned. `Err(join_error)`
+//! means that the task panicked or was aborted. Python raises in all three cases. A panic
+//! is for bugs, such as a failed `assert!` or `expect`. It ends its task, not the
+//! program. `??` passes both kinds on. For a function that cannot fail, see
+//! `create_task`.
 //!
-//! Trap: an `Err` of a task that nobody awaits is silent, where Python logs "Task
-//! exception was never retrieved". A panic is printed to standard error immediately.
+//! Trap: An `Err` of a task that nobody awaits is silent; Python logs "Task exception was
+//! never retrieved". A panic is printed to standard error immediately.
 //!
 //! Trap: `now_or_never` on a handle may return `None` although `is_finished` is true,
 //! and the result is lost. Await a finished task: that returns immediately.

@@ -6,7 +6,7 @@
 //! keep a table of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by keys
 //! of your own.
 //!
-//! Trap: in asyncio a task that is cancelled before its first step never runs. In Tokio,
+//! Trap: In asyncio a task that is cancelled before its first step never runs. In Tokio,
 //! on several threads, it may have begun.
 //!
 //! See also: `task_results`, `done_callbacks`, `drop_or_detach`.

@@ -1,19 +1,19 @@
 //! Timers: sleep for a time, sleep until a deadline, tick at an interval.
 //!
-//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so the work before does
-//! not put off the deadline. If the deadline has passed, `sleep_until` returns
-//! immediately. An `interval` ticks immediately, and then at fixed times from its start.
-//! Missed ticks follow without a wait, one by one.
+//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so work that is done
+//! before it does not delay the deadline. If the deadline has passed, `sleep_until`
+//! returns immediately. An `interval` ticks immediately, and then at fixed times from its
+//! start. Missed ticks follow without a wait, one by one.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
 //! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and
 //! on Windows. For a faster rate, do several steps after each tick.
 //!
-//! Trap: asyncio takes a negative delay as zero. A `Duration` cannot be negative:
-//! `period - elapsed` panics, "overflow when subtracting durations", when a turn takes
-//! longer than the period. Write `period.saturating_sub(elapsed)`, or use an `interval`.
+//! Trap: A `Duration` cannot be negative, while asyncio takes a negative delay as zero.
+//! If a turn takes longer than the period, `period - elapsed` panics, "overflow when
+//! subtracting durations". Write `period.saturating_sub(elapsed)`, or use an `interval`.
 //!
-//! Platforms: On Windows, timers may be later still: its clock may be coarser.
+//! Platforms: On Windows, timers may be later still, because its clock may be coarser.
 //!
 //! See also: `interval_ticks`, `yield_now`, `call_later`, `deadlines`.
 //!

@@ -1,13 +1,13 @@
 //! Wait until a task is ready: start a service, and continue when it can be used.
 //!
-//! The task sends a word on a `oneshot` when its start is complete. `start` waits for
+//! The task sends a message on a `oneshot` when its start is complete. `start` waits for
 //! that and returns the handle. If the task ends before it is ready, the sender is
 //! dropped, the wait fails, and the handle has the reason.
 //!
 //! A socket needs none of this: bind it first, then spawn the task that accepts. Clients
 //! that connect in between wait in the queue of the socket.
 //!
-//! Trap: with an `asyncio.Event` the caller waits forever if the start fails. A `sleep`
+//! Trap: With an `asyncio.Event`, the caller waits forever if the start fails. A `sleep`
 //! in place of a signal is too short one day.
 //!
 //! See also: `oneshot_and_set_once`, `background_services`, `task_in_a_struct`, `event`.

@@ -1,10 +1,9 @@
 //! Let other tasks run: `yield_now`, for asyncio's `sleep(0)`.
 //!
-//! A loop that has nothing to wait for keeps its turn until it ends;
-//! `yield_now().await` ends the turn. The futures of this short `join_all` then
-//! alternate. A `join!` starts each round with another of its futures: A1 B1, B2 A2, A3
-//! B3. Spawned tasks run in any order. In a loop of many small steps, `consume_budget`
-//! yields only now and then.
+//! A loop that has nothing to wait for keeps its turn until it ends; `yield_now().await`
+//! ends the turn. The futures of this short `join_all` then alternate. A `join!` starts
+//! each round with a different future: A1 B1, B2 A2, A3 B3. Spawned tasks run in any
+//! order. In a loop of many small steps, `consume_budget` yields only now and then.
 //!
 //! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
 //! Five hundred such sleeps take more than 250 ms; five hundred yields do not. If the
