@@ -7,12 +7,12 @@
 //!
 //! Bounds: `mailbox` messages. Senders wait while the mailbox is full.
 //!
-//! Trap: a `timeout` around `ask` stops only the wait. A message that is already in the
+//! Trap: A `timeout` around `ask` stops only the wait. A message that is already in the
 //! mailbox is still handled.
 //!
-//! Trap: two actors that ask each other deadlock, and so does an actor that asks itself.
+//! Trap: Two actors that ask each other deadlock, and so does an actor that asks itself.
 //!
-//! In production: restart an actor that panics, as `background_services` does.
+//! In production: Restart an actor that panics, as `background_services` does.
 //!
 //! asyncio: asyncio.Queue, loop.create_future, asyncio.Future.set_result, asyncio.timeout
 

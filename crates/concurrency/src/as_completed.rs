@@ -6,7 +6,7 @@
 //! drop the set, the other tasks are aborted. asyncio lets them run until you cancel
 //! them.
 //!
-//! Trap: futures in a `FuturesUnordered` may borrow, because they are no tasks. They run
+//! Trap: Futures in a `FuturesUnordered` may borrow, because they are not tasks. They run
 //! only while the loop waits for the next result, so a slow body stops them.
 //!
 //! See also: `buffered_as_completed` (with a limit), `join_map`, `drop_a_join_set`.

@@ -7,9 +7,9 @@
 //! A `TaskTracker` counts tasks without keeping their results. Close it and await its
 //! `wait` before the program ends. To stop a task with its owner, see `drop_or_detach`.
 //!
-//! Bounds: Unbounded: nothing limits the number of background tasks.
+//! Bounds: Unbounded: Nothing limits the number of background tasks.
 //!
-//! Trap: nobody sees the `Err` of a task whose handle is dropped; asyncio logs "Task
+//! Trap: Nobody sees the `Err` of a task whose handle is dropped; asyncio logs "Task
 //! exception was never retrieved". Only a panic leaves a message on standard error.
 //! Report errors in the task itself.
 //!

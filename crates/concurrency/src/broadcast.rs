@@ -6,10 +6,10 @@
 //! message that is kept. If no message may be missed, give each listener an `mpsc`
 //! channel.
 //!
-//! Trap: a loop of `while let Ok(message) = receiver.recv().await` ends at the first
+//! Trap: A loop of `while let Ok(message) = receiver.recv().await` ends at the first
 //! `Lagged`. Match the error.
 //!
-//! Trap: a receiver gets only messages that are sent after `subscribe`. Without any
+//! Trap: A receiver gets only messages that are sent after `subscribe`. Without any
 //! receiver, `send` returns the message as an error.
 //!
 //! See also: `watch_a_value` (the latest value), `event_emitter`, `redis_pub_sub`.

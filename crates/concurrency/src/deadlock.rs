@@ -9,7 +9,7 @@
 //! A timeout is no cure. Take the locks in the same order everywhere, or put one lock
 //! around all values that change together.
 //!
-//! Trap: a transfer from an account to itself would wait for its own lock. Refuse it.
+//! Trap: A transfer from an account to itself would wait for its own lock. Refuse it.
 //!
 //! See also: `lock`, `rw_lock`, `lost_update`.
 //!

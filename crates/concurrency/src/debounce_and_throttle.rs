@@ -8,9 +8,9 @@
 //! sender waits only while nobody calls `next`. When the senders are gone, the last event
 //! is still returned, then `None`.
 //!
-//! Bounds: the events in the channel, and one that is held.
+//! Bounds: The events in the channel, and one that is held.
 //!
-//! Trap: events that never pause hold back a debounced event forever. `at_most` is the
+//! Trap: Events that never pause hold back a debounced event forever. `at_most` is the
 //! limit: then the newest event is returned although more come.
 //!
 //! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.

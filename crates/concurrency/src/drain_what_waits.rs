@@ -11,7 +11,7 @@
 //!
 //! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
 //!
-//! Trap: with a limit of 0, `recv_many` returns 0 immediately, which looks like the end.
+//! Trap: With a limit of 0, `recv_many` returns 0 immediately, which looks like the end.
 //!
 //! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!

@@ -1,15 +1,15 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
-//! `event_callbacks` is the plain form. Here each listener runs in its own task, so a
-//! slow, failing or panicking listener does not stop the others. `emit` waits for all
-//! and returns their errors, like `gather(return_exceptions=True)`.
+//! Each listener runs in its own task, so a slow, failing or panicking listener does not
+//! stop the others. `emit` waits for all and returns their errors, like
+//! `gather(return_exceptions=True)`. `event_callbacks` is the plain form.
 //!
-//! Bounds: Unbounded: a listener may run forever. Put a `timeout` into it.
+//! Bounds: Unbounded: A listener may run forever. Put a `timeout` into it.
 //!
-//! Trap: a listener stays as long as its `Subscription` is kept, so `let _ =
+//! Trap: A listener stays as long as its `Subscription` is kept, so `let _ =
 //! emitter.on(..)` unsubscribes it immediately.
 //!
-//! Trap: a listener that owns a clone of its own emitter is a reference cycle. Both leak;
+//! Trap: A listener that owns a clone of its own emitter is a reference cycle. Both leak;
 //! Python's collector would free them. Give the listener a `WeakEmitter`.
 //!
 //! In production: `async-broadcast` has no callbacks. Its receivers are streams, and its

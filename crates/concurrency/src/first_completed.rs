@@ -5,11 +5,11 @@
 //! values. Here all requests are closed before the result is printed. If a few calls need
 //! no task, `race` is simpler.
 //!
-//! Trap: in both languages, cancelling a task is only a request. Until you await the
+//! Trap: In both languages, cancelling a task is only a request. Until you await the
 //! losers, they may still clean up. Dropping the `JoinSet` does not await them.
 //!
-//! Trap: a second task that has ended as well is dropped with its result; the `done` of
-//! `asyncio.wait` contains both. To keep it, take it with `try_join_next` first.
+//! Trap: A second task that has ended as well is dropped with its result; the `done` of
+//! `asyncio.wait` contains both. To keep that result, call `try_join_next` first.
 //!
 //! See also: `race`, `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.

@@ -1,7 +1,7 @@
 //! Take the first task that succeeds, abort the others; all errors if none succeeds.
 //!
 //! Tasks in a `JoinSet` are taken out as they complete. An error is kept, and the race
-//! goes on. `JoinSet::shutdown` aborts the losers and waits until each has dropped its
+//! continues. `JoinSet::shutdown` aborts the losers and waits until each has dropped its
 //! values. JavaScript calls this race `Promise.any`.
 //!
 //! Trap: `futures::future::select_ok` races in the caller's task, and returns only the

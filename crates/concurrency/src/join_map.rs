@@ -5,7 +5,7 @@
 //! Dropping the map aborts all its tasks. `JoinMap` needs the feature `join-map` of
 //! `tokio-util`.
 //!
-//! Trap: if you spawn with a key that is in use, `JoinMap` aborts the first task, and its
+//! Trap: If you spawn with a key that is in use, `JoinMap` aborts the first task, and its
 //! outcome never comes. A dict only forgets the first task, which keeps running. Ask
 //! `contains_key` first.
 //!

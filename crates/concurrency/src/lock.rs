@@ -7,10 +7,10 @@
 //! If the holder never awaits, use `std::sync::Mutex`. asyncio needs no lock there, but
 //! tasks of Tokio run on several threads.
 //!
-//! Trap: a std guard that is held across an await makes the task fail to compile: "future
+//! Trap: A std guard that is held across an await makes the task fail to compile: "future
 //! cannot be sent between threads safely".
 //!
-//! Trap: a holder that is cancelled at an await leaves the value half changed, and the
+//! Trap: A holder that is cancelled at an await leaves the value half changed, and the
 //! lock is released. Await first, then make the whole change without an await.
 //!
 //! See also: `lost_update`, `deadlock` (two locks), `rw_lock`, `lock_per_key`.

@@ -1,12 +1,12 @@
 //! Lock per key: calls for the same key run one after another, all others concurrently.
 //!
-//! A map holds an async lock for each key that is in use. The entry goes when the last
-//! guard or waiter of its key is dropped, even after an error or a cancellation. Python
-//! has the same in a few words: a `WeakValueDictionary` of `asyncio.Lock`.
+//! A map holds an async lock for each key that is in use. The entry is removed when the
+//! last guard or waiter of its key is dropped, even after an error or a cancellation.
+//! Python has the same in a few words: a `WeakValueDictionary` of `asyncio.Lock`.
 //!
-//! Bounds: one entry for each key in use. Unbounded: the callers that wait for a key.
+//! Bounds: One entry for each key in use. Unbounded: waiting callers.
 //!
-//! Trap: a map from which nothing is removed leaks an entry for each key that was ever
+//! Trap: A map from which nothing is removed leaks an entry for each key that was ever
 //! used. If you remove an entry while a caller waits for its lock, the next caller makes
 //! a second lock, and both calls run at the same time.
 //!

@@ -5,13 +5,13 @@
 //! in waiting for the next item. When all senders are dropped, each consumer gets `None`:
 //! no sentinels to count, and no timeout to guess.
 //!
-//! Trap: in `while let Some(item) = receiver.lock().await.recv().await` the guard lives
+//! Trap: In `while let Some(item) = receiver.lock().await.recv().await` the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
-//! Trap: while a consumer waits in `recv`, it holds the lock, so nobody else can call
+//! Trap: While a consumer waits in `recv`, it holds the lock, so nobody else can call
 //! `close`. If a supervisor shuts the queue down, take `async-channel`.
 //!
-//! In production: the receiver of `async-channel` can be cloned and needs no lock. Either
+//! In production: The receiver of `async-channel` can be cloned and needs no lock. Either
 //! end can close it.
 //!
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.

@@ -4,10 +4,10 @@
 //! lists can share one semaphore. The first error stops the other calls of its list.
 //! Results come in the order of the list.
 //!
-//! Trap: look for errors also while you wait for a permit. Otherwise an error goes
+//! Trap: Look for errors even while you wait for a permit. Otherwise an error goes
 //! unnoticed as long as other lists hold all permits.
 //!
-//! Trap: a computation of more than a millisecond blocks a thread of the runtime. One
+//! Trap: A computation of more than a millisecond blocks a thread of the runtime. One
 //! blocked thread may stop all timers and sockets. Use `spawn_blocking` for it.
 //!
 //! See also: `map_with_limit` (without tasks), `semaphore`, `cpu_bound`.

@@ -4,7 +4,7 @@
 //! variables, and are dropped with it. They share one thread. The first error drops the
 //! calls that are still running.
 //!
-//! Trap: a computation of more than a millisecond blocks the other calls. Use
+//! Trap: A computation of more than a millisecond blocks the other calls. Use
 //! `spawn_blocking` for it.
 //!
 //! See also: `map_in_tasks` (on all threads), `buffered_in_order` (for endless sources),

@@ -7,7 +7,7 @@
 //! made with `OnceCell::const_new()`. On several threads the next loader may start before
 //! the caller that gave up continues.
 //!
-//! Trap: all callers wait for the one that loads, however long it takes. Give the loader
+//! Trap: All callers wait for the one that loads, however long it takes. Give the loader
 //! a timeout.
 //!
 //! See also: `single_flight` (one load for each of many keys), `lock`.

@@ -8,7 +8,7 @@
 //!
 //! Bounds: 1 item between two stages.
 //!
-//! Trap: a failed `send` shows that a later stage has ended, but not why. End the stage
+//! Trap: A failed `send` shows that a later stage has ended, but not why. End the stage
 //! without an error, so that the later stage reports the cause.
 //!
 //! See also: `fan_out_fan_in`, `producer_consumer`, `task_group`, `back_pressure`.

@@ -7,9 +7,9 @@
 //! `shutdown` refuses new jobs and waits for the running ones. Python's executor takes
 //! any number of jobs and queues them.
 //!
-//! Bounds: `jobs` run at the same time. Unbounded: callers that wait in `submit`.
+//! Bounds: `jobs` run at the same time. Unbounded: waiting callers of `submit`.
 //!
-//! Trap: a job that submits to its own pool and waits deadlocks when all places are
+//! Trap: A job that submits to its own pool and waits deadlocks when all places are
 //! taken by such jobs. Submit from outside.
 //!
 //! In production: a job that never ends holds up the shutdown forever.

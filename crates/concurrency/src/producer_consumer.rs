@@ -8,7 +8,7 @@
 //!
 //! Bounds: 2 items in the queue.
 //!
-//! Trap: a producer that fails drops its sender, so the consumer sees an ordinary end.
+//! Trap: A producer that fails drops its sender, so the consumer sees an ordinary end.
 //! Await the producer, and look at its result.
 //!
 //! See also: `queue_shutdown`, `receiver_that_never_ends`, `channel_stream`, `pipeline`.

@@ -5,12 +5,12 @@
 //! a place, and makes a forgotten sender harmless. `recv` returns the items in the queue
 //! and then `None`. To stop immediately, close the queue and take out the rest.
 //!
-//! Trap: take out the rest with `recv`. `try_recv` misses an item whose sender has
+//! Trap: Take out the rest with `recv`. `try_recv` misses an item whose sender has
 //! reserved its place but has not sent it yet.
 //!
-//! Trap: a sentinel in the queue, as is common in Python, ends only one consumer. If each
-//! consumer puts it back for the next one, it stays in the queue, and `join` waits for
-//! ever.
+//! Trap: A sentinel in the queue, as is common in Python, ends only one consumer. If each
+//! consumer puts it back for the next one, it stays in the queue, and `join` waits
+//! forever.
 //!
 //! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.
 //!

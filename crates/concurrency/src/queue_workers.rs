@@ -1,11 +1,11 @@
 //! Share one queue of jobs among three workers: each takes the next job when it is free.
 //!
-//! This is the example of asyncio's documentation of queues. A Tokio channel has one
-//! receiver, so the workers share it behind a lock. When the sender is dropped and the
-//! queue is empty, `recv` returns `None`, and the workers end. asyncio waits with `join`,
-//! and then cancels the workers.
+//! A Tokio channel has one receiver, so the workers share it behind a lock. When the
+//! sender is dropped and the queue is empty, `recv` returns `None`, and the workers end.
+//! asyncio waits with `join`, and then cancels the workers. The program is the example in
+//! asyncio's documentation of queues.
 //!
-//! Bounds: three jobs run at the same time, and ten wait in the queue.
+//! Bounds: Three jobs run at the same time, and ten wait in the queue.
 //!
 //! See also: `worker_pool` (with results, and for jobs that may panic),
 //! `many_producers_many_consumers`, `queue_join`.

@@ -2,11 +2,11 @@
 //!
 //! A channel ends when its last sender is dropped. A forgotten sender keeps `recv`
 //! waiting, without any message. If you clone the sender for tasks, drop it after the
-//! last clone. If a receiver sends itself more work, let each item carry a sender of its
-//! own: with the last item the last sender is dropped. In asyncio, use `Queue.join` or
+//! last clone. If a receiver sends itself more work, let each item carry its own sender:
+//! with the last item, the last sender is dropped. In asyncio, use `Queue.join` or
 //! `Queue.shutdown`.
 //!
-//! Trap: a struct that owns the sender waits forever if a `&mut self` method awaits the
+//! Trap: A struct that owns the sender waits forever if a `&mut self` method awaits the
 //! receiving task. Let that method take `self`, and drop the sender first.
 //!
 //! See also: `producer_consumer`, `queue_shutdown`, `queue_join`.

@@ -8,7 +8,7 @@
 //!
 //! Bounds: `limit` permits at the same time. Unbounded: waiting callers.
 //!
-//! Trap: a weight above the limit waits until the limit grows, and holds up all callers
+//! Trap: A weight above the limit waits until the limit grows, and holds up all callers
 //! behind it: waiters are served first come, first served.
 //!
 //! See also: `semaphore`, `limit_concurrency`, `token_bucket`.

@@ -3,15 +3,15 @@
 //! Your closure creates the future of each run, because a future runs only once. Each run
 //! is a task, so a panic is a failure like an error. The pause doubles with each restart
 //! in the window; after a quiet window it is short again. When the budget of restarts is
-//! spent, the last error is returned: let it end the program, and the service manager
-//! restart that.
+//! spent, the last error is returned: let it end the program, so that the service manager
+//! restarts the program.
 //!
 //! Bounds: `max_restarts` in a window `within`. A run that hangs is not noticed.
 //!
-//! Trap: if the pauses and the failing runs together are longer than the window, the
+//! Trap: If the pauses and the failing runs together are longer than the window, the
 //! budget is never spent, and the task is restarted forever. Make the window longer.
 //!
-//! Trap: a restart loses what the task had in memory, and hides a bug if nobody reads the
+//! Trap: A restart loses what the task had in memory, and hides a bug if nobody reads the
 //! reports. Keep state outside the task.
 //!
 //! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,

@@ -2,14 +2,14 @@
 //!
 //! `RwLock` is fair: a waiting writer holds up the readers that come after it. In a
 //! cache, copy the value out in a separate statement, and load a missing value without a
-//! lock. Another task may have stored its value meanwhile, so `entry` looks once more.
-//! For one load at a time, see `single_flight`.
+//! lock. Another task may have stored a value in between, so `entry` looks once more. For
+//! one load at a time, see `single_flight`.
 //!
-//! Trap: a task that asks for the write lock while it holds a read guard waits forever. A
+//! Trap: A task that asks for the write lock while it holds a read guard waits forever. A
 //! `match cache.read().await.get(key)` holds its guard to the end of the `match`. `if
 //! let` drops its guard before `else` only from edition 2024 on.
 //!
-//! Trap: a task that holds two read guards at the same time may deadlock. A writer that
+//! Trap: A task that holds two read guards at the same time may deadlock. A writer that
 //! asks in between waits for the first guard, and the second read waits for the writer.
 //!
 //! See also: `lock`, `once_cell`, `single_flight`.

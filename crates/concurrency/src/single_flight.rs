@@ -4,15 +4,15 @@
 //! Each call runs in a task, so it survives the caller that started it, as with `shield`.
 //! All waiters get a clone of the result; put an error that is not `Clone` into an `Arc`.
 //!
-//! Bounds: one call per key, and those that were forgotten. A call without a timeout may
-//! hold its key forever.
+//! Bounds: One call per key, and the running calls of forgotten keys. A call without a
+//! timeout may hold its key forever.
 //!
-//! Trap: the task must own its data ("borrowed data escapes outside of method"). To load
+//! Trap: The task must own its data ("borrowed data escapes outside of method"). To load
 //! in a method, give the task an `Arc` of the struct.
 //!
 //! In production: `Cache::try_get_with` of `moka` also caches the values, with a TTL and
 //! a capacity. `moka` runs the call in the first caller. If that caller is cancelled,
-//! another one starts a new call.
+//! another caller starts a new call.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback
 

@@ -8,7 +8,7 @@
 //! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
 //! does: it replaces the oldest item of a full queue, and returns it.
 //!
-//! Trap: a loop that retries after every error never ends. Retry only after `Full`:
+//! Trap: A loop that retries after every error never ends. Retry only after `Full`:
 //! `Closed` is final.
 //!
 //! See also: `broadcast` (every receiver may miss items), `watch_a_value`,

@@ -1,16 +1,16 @@
 //! A worker pool: a few workers on one bounded queue, results as they complete.
 //!
-//! `queue_workers` is the plain form. The workers share the queue of jobs. A second
-//! queue holds the results, each with the key of its job. A panic becomes the result of
-//! its job, otherwise each panic would cost a worker. The pool ends when all senders of
-//! jobs are dropped, or with `stop`.
+//! The workers share the queue of jobs. A second queue holds the results, each with the
+//! key of its job. A panic becomes the result of its job, otherwise each panic would cost
+//! a worker. The pool ends when all senders of jobs are dropped, or with `stop`.
+//! `queue_workers` is the plain form.
 //!
 //! Bounds: `workers` jobs at the same time; `waiting` jobs and `waiting` results in the
 //! queues.
 //!
-//! Trap: if you send all jobs before you read a result, both queues fill up: a deadlock.
+//! Trap: If you send all jobs before you read a result, both queues fill up: a deadlock.
 //!
-//! In production: the receiver of `async-channel` can be cloned and needs no lock. Read
+//! In production: The receiver of `async-channel` can be cloned and needs no lock. Read
 //! the results of short jobs in a spawned task, which is woken faster than `main`.
 //!
 //! See also: `pool_with_results`, `job_workers`, `map_with_limit`, `drain_what_waits`.
