@@ -4,9 +4,10 @@
 //! that dropped the value continues and sees no error. `close` waits for the task and
 //! returns the error.
 //!
-//! Bounds: each close takes at most `limit`.
+//! Bounds: Each close takes at most `limit`.
 //!
-//! Trap: tasks that still close are dropped when `main` ends. Call `CloseTasks::wait`.
+//! Trap: Tasks that are still closing are dropped when `main` ends. Call
+//! `CloseTasks::wait`.
 //!
 //! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
 //!

@@ -5,11 +5,11 @@
 //! blocking thread. For many small steps, `std::fs` in one `spawn_blocking` is faster.
 //! Beyond `read_file`, this page reads by lines, appends and flushes.
 //!
-//! Bounds: Unbounded: the file that `read_to_string` reads, and the length of a line.
+//! Bounds: Unbounded: The file that `read_to_string` reads, and the length of a line.
 //!
-//! Trap: dropping a `BufWriter` loses its buffered data, without an error. End with
-//! `flush`, also on a bare `File`: its `write_all` returns before the data is written.
-//! The next call returns the error.
+//! Trap: Dropping a `BufWriter` loses its buffered data, without an error. End with
+//! `flush`, even on a bare `File`: its `write_all` returns before the data is written,
+//! and the next call returns the error.
 //!
 //! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!

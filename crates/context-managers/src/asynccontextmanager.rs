@@ -1,8 +1,8 @@
 //! Write an asynccontextmanager: a function that opens a file, lends it, and closes it.
 //!
-//! What Python writes before `yield` comes before `body`, and its `finally` after it.
-//! The caller passes the block of its `async with` as an async closure. A `?` or `return`
-//! in the closure leaves only the closure, so an error does not skip the close.
+//! Python's code before the `yield` comes before `body`, and its `finally` comes after
+//! `body`. The caller passes the block of its `async with` as an async closure. A `?` or
+//! `return` in the closure leaves only the closure, so an error does not skip the close.
 //! `with_file` returns the result of the closure.
 //!
 //! A panic skips the close, and so does a timeout around the call. `scoped_resource`

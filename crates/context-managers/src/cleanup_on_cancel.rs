@@ -5,10 +5,10 @@
 //! clean-up runs in a separate task, after the body has ended. If the clean-up does not
 //! await, put it into a destructor: see `drop_guard`.
 //!
-//! Trap: a clean-up that follows the body in the same task runs after an error of the
+//! Trap: A clean-up that follows the body in the same task runs after an error of the
 //! body, but never after an `abort`.
 //!
-//! Trap: the end of `main` drops a running clean-up. Wait for the `TaskTracker` first.
+//! Trap: The end of `main` drops a running clean-up. Wait for the `TaskTracker` first.
 //!
 //! See also: `drop_guard`, `exit_stack`, `shield_and_clean_up`, `graceful_shutdown`.
 //!

@@ -1,14 +1,14 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, even if its task fails, panics or is cancelled. Beyond `simple_pool`, it has
-//! such a guard, a timeout, a check before each reuse, and `close`.
+//! the pool, even if its task fails, panics or is cancelled. Unlike `simple_pool`, this
+//! pool has such a guard, a timeout, a check before each reuse, and `close`.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
 //! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test
 //! their age in `has_broken`.
 //!
-//! Trap: a task that is cancelled during a query returns its connection with the answer
+//! Trap: A task that is cancelled during a query returns its connection with the answer
 //! still on the way. The next user would read that answer as its own. So the pool calls
 //! `has_broken` when a connection comes back, and again before it is reused.
 //!

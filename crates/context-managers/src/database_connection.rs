@@ -4,7 +4,7 @@
 //! to one call at a time. `close` returns the error of closing. Dropping the last clone
 //! also closes, but blocks the current thread and loses the error.
 //!
-//! Trap: a call that has begun runs to its end, even if its caller was cancelled.
+//! Trap: A call that has begun runs to its end, even if its caller was cancelled.
 //!
 //! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless you
 //! commit. Here each statement commits by itself. See `transaction`.

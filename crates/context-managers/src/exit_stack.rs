@@ -4,13 +4,13 @@
 //! body. `close` closes all resources, even if one of them fails to close. There is no
 //! `pop_all`: to keep the resources open, return the stack to the code that closes it.
 //!
-//! Bounds: Unbounded: the time to close a resource. Put a `timeout` into the function.
+//! Bounds: Unbounded: The time to close a resource. Put a `timeout` into the function.
 //!
-//! Trap: an abort, a panic and an early `?` skip `close`. Then a task of the
+//! Trap: An abort, a panic and an early `?` skip `close`. Then a task of the
 //! `TaskTracker` closes the resources and prints errors to standard error. Wait for the
 //! tracker before `main` ends, or the runtime drops the resources that are still open.
 //!
-//! Trap: a body cannot return a guard: "cannot move out of `stack` because it is
+//! Trap: A body cannot return a guard: "cannot move out of `stack` because it is
 //! borrowed". A function that opens resources takes the `&ExitStack` of its caller.
 //!
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.

@@ -3,11 +3,11 @@
 //! A task that hangs keeps an ordinary lock forever. A lease expires, unless its holder
 //! renews it between two steps of its work.
 //!
-//! Trap: a holder that is delayed at an await does not notice that its lease expires, and
+//! Trap: A holder that is delayed at an await does not notice that its lease expires, and
 //! overwrites the data of the next holder. Send the lease's token, which only grows, with
 //! each write. The store must reject a token that is lower than one it has seen.
 //!
-//! In production: this lock works within one process. Programs on several machines need a
+//! In production: This lock works within one process. Programs on several machines need a
 //! store that they share. It grants the lease, and rejects old tokens.
 //!
 //! See also: `pg_leader`, `redis_lock`, `semaphore`, `job_queue`.

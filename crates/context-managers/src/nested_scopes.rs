@@ -4,10 +4,10 @@
 //! two calls for `async with a, b`. If the second does not open, the first is closed and
 //! the body never runs. A panic skips the close: see `scoped_resource`.
 //!
-//! Trap: if you open both at the same time with `try_join!`, or `gather`, and one fails,
+//! Trap: If you open both at the same time with `try_join!`, or `gather`, and one fails,
 //! the other stays open. Wait for both with `join!`, and close the open one.
 //!
-//! Trap: in a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
+//! Trap: In a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
 //! `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.

@@ -5,7 +5,7 @@
 //! is not UTF-8 is an error. Unlike Python's, the errors do not name the file: "No such
 //! file or directory (os error 2)". Add the name when you report one.
 //!
-//! Bounds: Unbounded: the file, which is all in memory; `async_files` reads by lines.
+//! Bounds: Unbounded: The file, which is all in memory; `async_files` reads by lines.
 //!
 //! See also: `async_files`, `temporary_directory`, `write_whole_file`.
 //!

@@ -4,13 +4,13 @@
 //! are undone, and the transaction continues. Parts may be nested. The whole transaction
 //! is one closure on a blocking thread, so a cancelled caller never leaves it half-way.
 //!
-//! Bounds: while another program writes, `transaction` tries `attempts` times, `delay`
-//! apart, and holds no thread meanwhile. The closure is not limited.
+//! Bounds: While another program writes, `transaction` tries `attempts` times, `delay`
+//! apart, and holds no thread in between. The closure is not limited.
 //!
-//! Trap: a full disk and `ON CONFLICT ROLLBACK` end the whole transaction. Each later
+//! Trap: A full disk and `ON CONFLICT ROLLBACK` end the whole transaction. Each later
 //! statement would commit by itself. `nested` then returns the outer error: pass it on.
 //!
-//! Trap: a plain BEGIN that first reads and then writes fails immediately if another
+//! Trap: A plain BEGIN that first reads and then writes fails immediately if another
 //! program has written: "database is locked". `busy_timeout` does not help. BEGIN
 //! IMMEDIATE does.
 //!

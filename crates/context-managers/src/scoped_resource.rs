@@ -1,14 +1,14 @@
 //! An asynccontextmanager: a function that runs an async closure, and then cleans up.
 //!
 //! The body is an async closure that borrows the resource. A second closure, which may
-//! await, closes the resource when the body has ended. Beyond `asynccontextmanager`, it
-//! also closes after a panic, and the error of a failed close is not lost.
+//! await, closes the resource when the body has ended. Unlike `asynccontextmanager`, it
+//! closes even after a panic, and returns the error of a failed close.
 //!
-//! Trap: if the caller stops waiting, the body is dropped and nothing closes the
+//! Trap: If the caller stops waiting, the body is dropped and nothing closes the
 //! resource. Spawn the whole scope as a task, which then runs to its end. To stop the
 //! body and still clean up, see `cleanup_on_cancel`.
 //!
-//! Trap: the body cannot return a reference to the resource ("lifetime may not live long
+//! Trap: The body cannot return a reference to the resource ("lifetime may not live long
 //! enough"). If the compiler cannot infer the body's error type ("type annotations
 //! needed"), end the body with `Ok::<_, MyError>(())`.
 //!

@@ -4,7 +4,7 @@
 //! aborted. The release does not await, so no `await` can be forgotten. A struct, such as
 //! `Session` here, can keep an owned permit.
 //!
-//! Trap: if you release a permit by hand after the work, a `?` in the work skips the
+//! Trap: If you release a permit by hand after the work, a `?` in the work skips the
 //! release. In Python, an `async def release` that `__aexit__` does not await never runs;
 //! Python only prints a warning.
 //!

@@ -1,13 +1,13 @@
 //! A simple connection pool: at most N connections, each reused by later queries.
 //!
 //! A semaphore has a permit for each connection, and a list holds the idle ones. `fetch`
-//! takes one from the list, or opens one, and puts it back when the rows are there. A
+//! takes one from the list, or opens one, and puts it back when the rows have arrived. A
 //! cancelled query closes its connection, because rows may still be on their way.
 //!
-//! Number a connection when it is opened. If its number is the count of the connections
-//! in use, several get the same number.
+//! Number a connection when it is opened. If you take the count of the connections in use
+//! as the number, several connections get the same number.
 //!
-//! Bounds: the permits. Unbounded: waiting callers, and the time of a query.
+//! Bounds: The permits. Unbounded: waiting callers, and the time of a query.
 //!
 //! See also: `connection_pool`, `semaphore_pool`, `sqlite_pool`.
 //!

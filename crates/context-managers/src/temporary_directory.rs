@@ -7,7 +7,7 @@
 //! Trap: `tempdir()?.path().to_path_buf()` drops the guard immediately. The path then
 //! names no directory. Keep the guard, as in Python.
 //!
-//! Trap: a dropped call of `tokio::fs` keeps running in its thread. The call may create
+//! Trap: A dropped call of `tokio::fs` keeps running in its thread. The call may create
 //! the directory again, or make the removal fail.
 //!
 //! See also: `async_files`, `drop_guard`.

@@ -4,10 +4,10 @@
 //! After an error, a panic or a cancel it rolls back. A cancelled task cannot await: then
 //! a destructor rolls back, and the next transaction waits for it.
 //!
-//! Bounds: one transaction at a time. Each statement, also the COMMIT, waits at most 5 s
+//! Bounds: One transaction at a time. Each statement, even the COMMIT, waits at most 5 s
 //! for other programs ("database is locked"): see `Connection::busy_timeout`.
 //!
-//! Trap: with a lock for each statement, another task can write between two of them. A
+//! Trap: With a lock for each statement, another task can write between two of them. A
 //! rollback then undoes its write, too. Hold the lock for the whole transaction.
 //!
 //! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.

@@ -5,9 +5,9 @@
 //! reports a connection that was never closed, as `__del__` does. A guard that closes by
 //! itself is better: see `async_drop`.
 //!
-//! Bounds: Unbounded: the number of connections.
+//! Bounds: Unbounded: The number of connections.
 //!
-//! Trap: two values that hold an `Arc` of each other are never dropped, and so never
+//! Trap: Two values that hold an `Arc` of each other are never dropped, and so never
 //! reported. Rust has no garbage collector for cycles. Make one of the two a `Weak`.
 //!
 //! See also: `async_drop`, `drop_guard`, `exit_stack`.

@@ -8,10 +8,10 @@
 //! Bounds: `CAPACITY` items in the channel, and one more that waits for a place. One
 //! thread for each stream.
 //!
-//! Trap: dropping the stream stops the thread only after its current item. An iterator
+//! Trap: Dropping the stream stops the thread only after its current item. An iterator
 //! that hangs keeps the thread, and the program cannot exit.
 //!
-//! Trap: an iterator that panics drops its sender, so its stream seems to end. Await the
+//! Trap: An iterator that panics drops its sender, so its stream seems to end. Await the
 //! thread's handle: here the panic continues in the consumer.
 //!
 //! See also: `channel_stream`, `blocking_vs_async`, `async_files`.

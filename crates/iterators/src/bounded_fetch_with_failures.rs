@@ -1,6 +1,6 @@
 //! Fetch many, a limited number at a time, and keep the rest running when one fails.
 //!
-//! Each future returns its address beside its `Result`. So a failure is an ordinary item
+//! Each future returns its address next to its `Result`. So a failure is an ordinary item
 //! that shows where it belongs, and the other fetches keep running. The argument of
 //! `buffer_unordered` is the limit, in place of a semaphore. The futures share the
 //! client: `async move` copies the reference to it.
@@ -8,10 +8,10 @@
 //! Bounds: `limit` fetches at the same time. The lists of pages and failures are
 //! unbounded.
 //!
-//! Trap: a `?` or `try_collect` stops at the first `Err` and drops the stream. The pages
+//! Trap: A `?` or `try_collect` stops at the first `Err` and drops the stream. The pages
 //! so far and the fetches in flight are lost, as with a `TaskGroup`.
 //!
-//! Trap: with a limit of 0, `buffer_unordered` waits forever. Here it panics.
+//! Trap: With a limit of 0, `buffer_unordered` waits forever. Here it panics.
 //!
 //! See also: `buffered_as_completed`, `for_each_concurrent`, `page_fetcher`.
 //!

@@ -1,9 +1,10 @@
 //! Break out of an async generator: its clean-up runs when the stream is dropped.
 //!
-//! Dropping the stream replaces `aclose`: its body never continues, and the values that
-//! it owns are dropped. So put clean-up into a `Drop`, as in `Cursor`, rather than after
-//! the `yield`. The end of a block drops a stream that was pinned in it, as `aclosing`
-//! closes a generator. A stream drops the streams that it reads, the latest one first.
+//! Dropping the stream replaces `aclose`: the body of the generator never continues, and
+//! the values that the body owns are dropped. So put clean-up into a `Drop`, as in
+//! `Cursor`, rather than after the `yield`. The end of a block drops a stream that was
+//! pinned in it, as `aclosing` closes a generator. A stream drops the streams that it
+//! reads, the latest one first.
 //!
 //! Trap: `break` drops nothing. While a variable holds the stream, its cursor stays open,
 //! as in Python.

@@ -3,9 +3,9 @@
 //! `buffer_unordered(n)` is `as_completed` with a limit. Results come in the order in
 //! which they are ready, so yield the job with its result. A limit of 0 waits forever.
 //!
-//! Bounds: n jobs.
+//! Bounds: N jobs.
 //!
-//! Trap: the futures belong to the stream and run only while the consumer waits for the
+//! Trap: The futures belong to the stream and run only while the consumer waits for the
 //! next result. A busy loop body stalls them. `buffered_in_order` shows how to spawn each
 //! future as a task, and how to abort the tasks when the stream is dropped.
 //!

@@ -4,13 +4,13 @@
 //! result keeps one of the n places until its turn, so a slow job holds up the later
 //! ones. A limit of 0 waits forever.
 //!
-//! Bounds: n jobs or results.
+//! Bounds: N jobs or results.
 //!
-//! Trap: the futures run only while the consumer waits for a result, so a busy loop body
+//! Trap: The futures run only while the consumer waits for a result, so a busy loop body
 //! stalls them. Spawn them in the `map`: then started jobs keep running. Wrap each handle
 //! in `AbortOnDropHandle`, or the tasks outlive a dropped stream.
 //!
-//! Trap: inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
+//! Trap: Inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
 //! `FnOnce` is not general enough". Map owned values.
 //!
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.

@@ -7,7 +7,7 @@
 //!
 //! Bounds: `CAPACITY` items in the channel, and one more that waits in `send`.
 //!
-//! Trap: a sender that is only kept to be cloned keeps the stream open: the loop never
+//! Trap: A sender that is only kept to be cloned keeps the stream open: the loop never
 //! ends. Drop it once the producers have their clones (`receiver_that_never_ends`).
 //!
 //! See also: `fan_in`, `buffered_in_order`, `pipeline`.

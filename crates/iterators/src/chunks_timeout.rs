@@ -4,11 +4,11 @@
 //! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
 //! batch once its first item has waited for a limit.
 //!
-//! Bounds: a batch has at most `size` items, and memory for all of them is allocated when
+//! Bounds: A batch has at most `size` items, and memory for all of them is allocated when
 //! it begins. While you write a batch, the source is not read. If the source cannot wait,
 //! feed a channel from a task (`channel_stream`).
 //!
-//! Trap: dropping the stream, for example by a timeout around the loop, loses the
+//! Trap: Dropping the stream, for example by a timeout around the loop, loses the
 //! unfinished batch. To keep its items, call `into_remainder` first.
 //!
 //! See also: `debounce_and_throttle`, `moving_window`, `batches`, `stream_processor`.

@@ -5,7 +5,7 @@
 //! guard, which cancels the token when the stream is dropped. This also works if the
 //! consumer itself is cancelled.
 //!
-//! Trap: await the clean-up task on every path, even after a `?`. The end of `main` drops
+//! Trap: Await the clean-up task on every path, even after a `?`. The end of `main` drops
 //! an unawaited task half-way.
 //!
 //! See also: `break_and_clean_up`, `cleanup_on_cancel`, `async_resource`.

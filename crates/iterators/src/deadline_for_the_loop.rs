@@ -1,4 +1,4 @@
-//! Give a whole loop one deadline, and keep what came in before it.
+//! Give a whole loop one deadline, and keep the items that came before it.
 //!
 //! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
 //! deadline the block is dropped at its current await. A list outside the block keeps
@@ -7,8 +7,8 @@
 //!
 //! Trap: `timeout` around `collect`, or around a comprehension, loses the list as well.
 //!
-//! Trap: end a block whose only errors come from `?` with `Ok::<_, SumError>(())`, or
-//! "type annotations needed".
+//! Trap: The compiler cannot infer the error type of a block whose only errors come from
+//! `?` ("type annotations needed"). End the block with `Ok::<_, SumError>(())`.
 //!
 //! See also: `take_until_deadline`, `timeout_each`, `timeouts`.
 //!

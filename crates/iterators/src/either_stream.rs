@@ -5,10 +5,10 @@
 //! `Either`, without a box. For three or more types, call `boxed` on each: then the
 //! function returns a `BoxStream`, which also fits into a struct.
 //!
-//! Trap: two streams in one `if` or `match` have "incompatible types", even if their
+//! Trap: Two streams in one `if` or `match` have "incompatible types", even if their
 //! items are equal. The streams of two `stream!` blocks differ, too.
 //!
-//! Trap: `Either` of a generator "cannot be unpinned", as the generator itself. Pin the
+//! Trap: `Either` of a generator "cannot be unpinned", like the generator itself. Pin the
 //! stream at the call, as in `pin!(prices(..))`, or return a boxed one.
 //!
 //! See also: `stream_in_a_struct`, `merge_streams`, `next_with_default`.

@@ -6,9 +6,9 @@
 //!
 //! Bounds: `CAPACITY` messages wait for the consumer. Then the producers wait in `send`.
 //!
-//! Trap: a producer that panics drops its sender, so it looks finished. The others run
-//! on, while a `TaskGroup` would cancel them. Join the tasks to notice the panic; a
-//! dropped `JoinSet` aborts the remaining tasks.
+//! Trap: A producer that panics drops its sender, so it looks finished. The other
+//! producers keep running, while a `TaskGroup` would cancel them. Join the tasks to
+//! notice the panic; a dropped `JoinSet` aborts the remaining tasks.
 //!
 //! See also: `channel_stream`, `merge_streams`.
 //!

@@ -1,14 +1,15 @@
 //! When the body of a generator runs, and a generator in a task.
 //!
-//! Beyond `async_range`, a generator moves into a task, and another one prints when it
-//! starts and ends. The body of `stream!` runs only while the consumer awaits the next
-//! value, and not at all before the first.
+//! The body of `stream!` runs only while the consumer awaits the next value, and not at
+//! all before the first. To show this, a generator prints when it starts and ends. A
+//! second generator moves into a task. `async_range` is the plain form.
 //!
-//! Trap: without `pin!` the loop is refused: "cannot be unpinned". If the loop is in a
+//! Trap: Without `pin!`, the loop is refused: "cannot be unpinned". If the loop is in a
 //! task, pin the stream there.
 //!
-//! Trap: `yield` moves the value to the consumer. To use the value later is a "borrow of
-//! moved value". In a closure, `yield` is refused: "yield syntax is experimental".
+//! Trap: `yield` moves the value to the consumer. A later use of the value is refused,
+//! "borrow of moved value". In a closure, `yield` is refused: "yield syntax is
+//! experimental".
 //!
 //! See also: `async_range`, `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!

@@ -1,4 +1,4 @@
-//! A ticker as a stream that a token stops, also while the loop body works.
+//! A ticker as a stream that a token stops, even while the loop body works.
 //!
 //! `IntervalStream` turns an interval into a stream, and `take_until` ends it when a
 //! `CancellationToken` is cancelled. A token stays cancelled, as an `asyncio.Event` stays

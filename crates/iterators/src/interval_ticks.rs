@@ -3,7 +3,7 @@
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
 //! ticks immediately, and then at fixed times from its start.
 //!
-//! Trap: missed ticks come all together by default (`Burst`), as when a Python loop adds
+//! Trap: Missed ticks come all together by default (`Burst`), as when a Python loop adds
 //! to its deadline. `Delay` starts a new grid at the late tick. `Skip` ticks late once
 //! and then returns to the grid.
 //!

@@ -4,9 +4,9 @@
 //! and yields a copy of the window with each new item. The first window comes once it is
 //! full. Any function of a window is then a `map`, such as the moving average here.
 //!
-//! Bounds: one window of `size` items, and the copy that the consumer holds.
+//! Bounds: One window of `size` items, and the copy that the consumer holds.
 //!
-//! Trap: each window clones its items. Wrap large ones in an `Arc` before.
+//! Trap: Each window clones its items. Wrap large items in an `Arc` first.
 //!
 //! See also: `chunks_timeout`, `comprehensions`.
 //!

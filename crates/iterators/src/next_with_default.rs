@@ -4,7 +4,7 @@
 //! `anext(it, default)` is `unwrap_or(default)`. `let else` leaves the function if
 //! nothing comes. A labelled block gives a loop the else that it has in Python.
 //!
-//! Trap: as an argument of `unwrap_or`, a default that must be awaited is fetched whether
+//! Trap: As an argument of `unwrap_or`, a default that must be awaited is fetched whether
 //! it is needed or not, as in `anext`. A `match` fetches it only at the end.
 //!
 //! See also: `generator`, `timeout_each`.

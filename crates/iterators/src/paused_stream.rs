@@ -5,11 +5,11 @@
 //! this. If a pause begins while the stream waits for an item, that item stays in the
 //! source. When the last sender of the channel is dropped, the stream keeps running.
 //!
-//! Bounds: `pausable` holds no item. A source that is filled during a pause needs a limit
-//! of its own: a bounded channel makes its sender wait.
+//! Bounds: `pausable` holds no item. A source that is filled during a pause needs its own
+//! limit: a bounded channel makes its sender wait.
 //!
-//! Trap: time does not pause. After a pause, an `interval` yields all missed ticks at
-//! once. Set `MissedTickBehavior::Delay` or `Skip`.
+//! Trap: Time does not pause. After a pause, an `interval` yields all missed ticks
+//! immediately. Set `MissedTickBehavior::Delay` or `Skip`.
 //!
 //! See also: `stop_a_stream`, `interval_stream`, `channel_stream`, `watch_a_value`.
 //!

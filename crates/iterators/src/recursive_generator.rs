@@ -3,11 +3,12 @@
 //! As in Python, async generators have no `yield from`: loop over the inner stream, and
 //! yield each item. A generator that calls itself returns a `BoxStream`.
 //!
-//! Bounds: one boxed stream for each level. Each item passes through all levels above it.
+//! Bounds: One boxed stream for each level. Each item passes through all levels above it.
 //!
-//! Trap: without the box: "recursion in an async block requires boxing".
+//! Trap: Without the box, the compiler reports "recursion in an async block requires
+//! boxing".
 //!
-//! Trap: a deep tree overflows the stack and ends the process, where Python raises
+//! Trap: A deep tree overflows the stack and ends the process, where Python raises
 //! `RecursionError`. Keep the nodes to visit in a `Vec`, as `walk_with_stack` does.
 //!
 //! See also: `generator`, `select_all_push`, `recursion`.

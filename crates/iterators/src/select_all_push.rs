@@ -1,13 +1,13 @@
 //! Merge sources that bring other sources: push to a `SelectAll` inside the loop over it.
 //!
-//! Each folder is a stream of entries; each folder among them is another stream. `push`
-//! adds it to the merge, also from the body of the loop. All folders are read
-//! concurrently. The merge ends when the last of them has ended.
+//! Each folder is a stream of entries; each folder among the entries is a further stream.
+//! `push` adds this stream to the merge, even from the body of the loop. All folders are
+//! read concurrently. The merge ends when the last of them has ended.
 //!
-//! Bounds: Unbounded: all known folders are open at the same time. To limit them, keep
+//! Bounds: Unbounded: All known folders are open at the same time. To limit them, keep
 //! the others in a `VecDeque`, and push the next one when `folders.len()` allows it.
 //!
-//! Trap: an empty `SelectAll` has ended. Push the first source before the loop.
+//! Trap: An empty `SelectAll` has ended. Push the first source before the loop.
 //!
 //! See also: `stream_map`, `merge_streams`, `recursion`.
 //!

@@ -5,7 +5,7 @@
 //! generator is already running". In both languages, lock around `next`. Tokio's `Mutex`
 //! may be held over an await, and an `Arc` makes each task an owner of it.
 //!
-//! Bounds: one item for each worker. Nothing is read ahead.
+//! Bounds: One item for each worker. Nothing is read ahead.
 //!
 //! Trap: `while let Some(job) = jobs.lock().await.next().await` holds the lock until the
 //! end of the loop's body, so only one worker works. Take the item in a function: the

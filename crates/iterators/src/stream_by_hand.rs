@@ -5,7 +5,7 @@
 //! poll: a sleep made again in each poll never ends. So a `timeout` on `next` does not
 //! restart the pause, while `wait_for(anext(..))` does.
 //!
-//! Trap: a generic `Counter<T>` is refused: "cannot assign to data in dereference of
+//! Trap: A generic `Counter<T>` is refused: "cannot assign to data in dereference of
 //! `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for Counter<T>
 //! {}`, or bound `T: Unpin`.
 //!

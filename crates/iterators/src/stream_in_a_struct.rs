@@ -1,14 +1,14 @@
 //! Store a stream in a struct, return it from a method, move it into a task.
 //!
 //! In Python any attribute holds a generator. In Rust a field needs a type with a name,
-//! and that of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`, which
-//! fits into a field, a return type and a task. A struct with a parameter, as in
+//! and the type of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`,
+//! which fits into a field, a return type and a task. A struct with a parameter, as in
 //! `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
 //! Trap: `'static` means that the stream borrows nothing. Copy its data out of `self`, or
 //! a task is refused: "borrowed data escapes outside of method".
 //!
-//! Trap: a `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
+//! Trap: A `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
 //! task refuses it: "future cannot be sent between threads safely". Take `&mut self`.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.

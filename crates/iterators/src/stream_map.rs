@@ -1,13 +1,13 @@
 //! Merge streams that come and go while the merge runs: `StreamMap`.
 //!
 //! A `StreamMap` holds streams under keys and yields pairs of key and item. `insert` and
-//! `remove` return the stream that was there under the key: drain it, or drop it. A
-//! stream that has ended leaves the map by itself. In asyncio, each source is a task, and
-//! a dictionary holds the tasks.
+//! `remove` return the stream that had the key before: drain it, or drop it. A stream
+//! that has ended leaves the map by itself. In asyncio, each source is a task, and a
+//! dictionary holds the tasks.
 //!
-//! Bounds: unbounded. A `next` may poll every stream, so keep only tens.
+//! Bounds: Unbounded: A `next` may poll every stream, so keep only tens of streams.
 //!
-//! Trap: an empty map has ended: its `next` returns `None` immediately. A `while let`
+//! Trap: An empty map has ended: its `next` returns `None` immediately. A `while let`
 //! then ends before the first stream has come. In `select!`, match `Some(..)`: `None`
 //! then skips the branch for this turn.
 //!

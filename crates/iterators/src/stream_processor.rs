@@ -6,9 +6,10 @@
 //!
 //! Bounds: 5 tasks, and a batch of 10 records.
 //!
-//! Trap: `try_next().await?` loses this batch. Match on `TryChunksError`, as here.
+//! Trap: `try_next().await?` loses the unfinished batch. Match on `TryChunksError`, as
+//! here.
 //!
-//! Trap: a bare `JoinHandle` detaches its task when the chain is dropped.
+//! Trap: A bare `JoinHandle` detaches its task when the chain is dropped.
 //! `AbortOnDropHandle` aborts it: here the tasks of the records after the failed one.
 //!
 //! See also: `buffered_in_order`, `chunks_timeout`, `pipeline`.

@@ -5,7 +5,7 @@
 //! around each `anext` does the same. The sleep starts when it is made, not when the loop
 //! starts.
 //!
-//! Trap: `timeout` around the loop drops it at its current await, also within the body.
+//! Trap: `timeout` around the loop drops it at its current await, even within the body.
 //! The work on the current item stays half done.
 //!
 //! See also: `deadline_for_the_loop`, `stop_a_stream`, `timeout_each`.

@@ -1,11 +1,11 @@
 //! Limit the time that each item of a stream may take: a timeout for every `next`.
 //!
-//! `timeout` around `next` ends the wait, not the stream: the next call waits on for the
-//! same item. `wait_for(anext(..))` cancels and so ends the generator, and the loop stops
-//! without an error. As an adapter, tokio-stream's `timeout` reports each silence once,
-//! `timeout_repeating` once a period.
+//! `timeout` around `next` ends the wait, not the stream: the next call keeps waiting for
+//! the same item. `wait_for(anext(..))` cancels and so ends the generator, and the loop
+//! stops without an error. As an adapter, tokio-stream's `timeout` reports each silence
+//! once, `timeout_repeating` once per period.
 //!
-//! Trap: the clock of these adapters starts when they are made. It also runs while the
+//! Trap: The clock of these adapters starts when they are made. It also runs while the
 //! loop body works.
 //!
 //! Trap: `StreamExt` of tokio-stream and of futures clash: "multiple applicable items in

@@ -5,7 +5,7 @@
 //! `athrow` becomes a method. If no answer is needed in between, write a function from
 //! stream to stream.
 //!
-//! Trap: a cancelled `asend` ends the generator. A cancelled `send` leaves the struct as
+//! Trap: A cancelled `asend` ends the generator. A cancelled `send` leaves the struct as
 //! it is at that await: change the fields after the last await, all together.
 //!
 //! See also: `generator`, `moving_window`, `actor`.

@@ -1,14 +1,14 @@
 //! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
-//! `record_stream` counts rows. A cursor has its own state, and its queries can fail. The
-//! closure of `try_unfold` is `__anext__` in Python: it takes the state and returns an
-//! item with the next state, or `None` at the end. `unfold` is the same without errors. A
-//! generator works as well: `try_stream!` with a loop over `fetch`.
+//! A cursor has its own state, and its queries can fail. The closure of `try_unfold` is
+//! `__anext__` in Python: it takes the state and returns an item with the next state, or
+//! `None` at the end. `unfold` is the same without errors. A generator works as well:
+//! `try_stream!` with a loop over `fetch`. To count rows, see `record_stream`.
 //!
-//! Trap: the state moves through the closure. An error drops the cursor and ends the
+//! Trap: The state moves through the closure. An error drops the cursor and ends the
 //! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
 //!
-//! Trap: an `async` closure cannot use local variables: "async closure does not implement
+//! Trap: An `async` closure cannot use local variables: "async closure does not implement
 //! `FnMut` because it captures state". Put such variables into the state.
 //!
 //! See also: `record_stream`, `stream_by_hand`, `pagination`.

@@ -4,7 +4,7 @@
 //! It ends when either side ends. `enumerate` counts from 0; zip with `1..` to count from
 //! 1. asyncio has neither for async iterators: await a `gather` of two `anext`.
 //!
-//! Trap: when the shorter stream ends, `zip` drops the item that it has already read from
+//! Trap: When the shorter stream ends, `zip` drops the item that it has already read from
 //! the longer one, even if you passed that stream as `&mut`.
 //!
 //! See also: `next_with_default`, `merge_streams`.
