@@ -8,7 +8,7 @@
 //! Trap: `Backtrace::capture`, as in anyhow, is empty without `RUST_BACKTRACE=1`. Release
 //! builds show inlined functions only with `debug = "line-tables-only"` in the profile.
 //!
-//! Trap: thiserror refuses a field of type `Backtrace`: "use of unstable library
+//! Trap: `thiserror` refuses a field of type `Backtrace`: "use of unstable library
 //! feature". Write `Box<Backtrace>`.
 //!
 //! In production: `tracing-error`'s `SpanTrace` lists the open spans. It goes through a

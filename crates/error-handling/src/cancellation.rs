@@ -8,7 +8,7 @@
 //! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the
 //! work, and the task keeps running.
 //!
-//! Trap: if the aborted task awaits another task, that task keeps running. asyncio
+//! Trap: If the aborted task awaits another task, that task keeps running. asyncio
 //! cancels both. Wrap the inner handle in `AbortOnDropHandle`.
 //!
 //! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.

@@ -6,7 +6,7 @@
 //! kept in a `OnceLock`. In asyncio the `msg` of `Task.cancel` does not reach the group's
 //! tasks.
 //!
-//! Trap: a `clone` is not a child but the same token. Cancelling it stops everything.
+//! Trap: A `clone` is not a child but the same token. Cancelling it stops everything.
 //!
 //! In production: `tokio-graceful-shutdown` runs the tasks of such a tree as subsystems.
 //! It stops all of them on Ctrl-C or when one fails, with a time limit.

@@ -2,7 +2,7 @@
 //!
 //! An async function that may fail returns a `Result`. `match` on it takes the place of
 //! `try`: the arm `Err` is `except`. The line after the `match` is `finally`, as long as
-//! no arm says `return` or `?`.
+//! no arm contains `return` or `?`.
 //!
 //! A `match` catches no panic. A panic is a bug in the program, such as an index out of
 //! range or an `unwrap` of an error. For several kinds of errors, a default value, and a

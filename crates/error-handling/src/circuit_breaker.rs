@@ -4,9 +4,10 @@
 //! rejects calls immediately. After `open_duration` it is half-open: one call, the probe,
 //! passes. Its outcome closes the circuit or opens it again.
 //!
-//! Bounds: Unbounded: calls while the circuit is closed. See `bulkhead`.
+//! Bounds: Unbounded: Nothing limits the calls while the circuit is closed. See
+//! `bulkhead`.
 //!
-//! Trap: a `timeout` around the breaker cancels the call, and a cancelled call does not
+//! Trap: A `timeout` around the breaker cancels the call, and a cancelled call does not
 //! count. So a service that hangs never opens the circuit. Put the `timeout` into the
 //! call.
 //!

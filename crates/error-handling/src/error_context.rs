@@ -7,9 +7,9 @@
 //! `{:?}` prints one below the other, as for an error that `main` returns. A backtrace
 //! follows only with `RUST_BACKTRACE=1`.
 //!
-//! Trap: a `String` as error has no `context` ("its trait bounds were not satisfied").
+//! Trap: A `String` as error has no `context` ("its trait bounds were not satisfied").
 //!
-//! In production: a library defines types, so that callers can distinguish its errors.
+//! In production: A library defines types, so that callers can distinguish its errors.
 //!
 //! See also: `backtraces`, `custom_errors`.
 //!

@@ -8,7 +8,7 @@
 //! To avoid it, spawn the future, keep awaiting it with `join!`, or drop the future
 //! first. Without `&mut`, `select!` drops it.
 //!
-//! Trap: a `Semaphore`, a full channel, and the body of a loop over `buffer_unordered`
+//! Trap: A `Semaphore`, a full channel, and the body of a loop over `buffer_unordered`
 //! can deadlock in the same way.
 //!
 //! See also: `cancel_safety`.

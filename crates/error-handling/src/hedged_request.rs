@@ -4,13 +4,14 @@
 //! loser is dropped before the function returns. Both are futures of one task, so they
 //! may borrow and need not be `Send`. In asyncio they are tasks.
 //!
-//! Bounds: two attempts. Unbounded: their time. Put a `timeout` around the call.
+//! Bounds: Two attempts. Unbounded: their time. Put a `timeout` around the call.
 //!
-//! Trap: the server still handles the dropped request. Hedge only idempotent requests,
+//! Trap: The server still handles the dropped request. Hedge only idempotent requests,
 //! and remember that hedging sends a slow service even more requests.
 //!
-//! Trap: "cannot move out of `order`, a captured variable in an `FnMut` closure": clone
-//! the variable for each attempt.
+//! Trap: A closure that is called twice may not give a variable away, "cannot move out of
+//! `order`, a captured variable in an `FnMut` closure". Clone the variable for each
+//! attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
 //! Its policy can refuse a second request, to hedge at most a share of the requests.

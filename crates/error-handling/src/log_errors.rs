@@ -4,11 +4,11 @@
 //! handles the error logs it. Libraries only emit events; `main` installs the subscriber
 //! that writes them. A span holds the request's id: `instrument` runs a future in a span.
 //!
-//! Trap: a spawned task has no span, so nobody knows which request its errors belong to.
+//! Trap: A spawned task has no span, so nobody knows which request its errors belong to.
 //! Spawn it with `in_current_span`. In asyncio a task inherits the context.
 //!
-//! Trap: "future cannot be sent between threads safely": the code holds an entered span
-//! over an await. Use `instrument`.
+//! Trap: A task may not hold an entered span over an await, "future cannot be sent
+//! between threads safely". Use `instrument`.
 //!
 //! In production: `tracing-subscriber` can also write JSON and filter by module.
 //!

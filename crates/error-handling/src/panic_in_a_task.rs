@@ -6,10 +6,10 @@
 //!
 //! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
-//! Trap: if nobody awaits the task, the program continues without its worker. Only a
+//! Trap: If nobody awaits the task, the program continues without its worker. Only a
 //! message on standard error reports the panic. It is the same in Python.
 //!
-//! Trap: a std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
+//! Trap: A std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
 //!
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!

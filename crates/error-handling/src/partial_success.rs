@@ -4,11 +4,11 @@
 //! `try_each` separates them, and keeps each with its input, in the order of the inputs.
 //! So you can retry the failed inputs. `at_least` fails if there are too few successes.
 //!
-//! Bounds: Unbounded: all calls run at the same time. See `map_with_limit`.
+//! Bounds: Unbounded: All calls run at the same time. See `map_with_limit`.
 //!
 //! Trap: `flatten()` over results drops each error silently.
 //!
-//! Trap: a timeout around all calls also loses the successes. Put one into each call.
+//! Trap: A timeout around all calls also loses the successes. Put one into each call.
 //!
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!

@@ -1,6 +1,6 @@
-//! Retry budget: retries are at most a share of the calls, also during an outage.
+//! Retry budget: retries are at most a share of the calls, even during an outage.
 //!
-//! Three attempts a call triple the load of a server just when it is overloaded. With a
+//! Three attempts per call triple the load of a server just when it is overloaded. With a
 //! budget, each call earns a part of a retry, and each retry costs a whole one. Single
 //! failures are still retried; in an outage, calls fail at the first error. Share one
 //! budget among all calls to a service.
@@ -8,11 +8,11 @@
 //! Bounds: `burst` retries, and `percent` more for every 100 calls. An attempt that hangs
 //! is not cut off: put a `timeout` into it.
 //!
-//! Trap: retries in several layers multiply. If a client and its server's own client
+//! Trap: Retries in several layers multiply. If a client and its server's own client
 //! make three attempts each, nine requests arrive. Retry in one layer.
 //!
-//! In production: `tower`'s `TpsBudget` forgets calls after a time, and allows some
-//! retries a second besides.
+//! In production: `tower`'s `TpsBudget` forgets calls after a time, and also allows a
+//! fixed number of retries per second.
 //!
 //! See also: `retry`, `retry_jitter`, `circuit_breaker`, `bulkhead`.
 //!

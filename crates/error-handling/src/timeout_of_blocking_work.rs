@@ -4,11 +4,11 @@
 //! notices too late, and returns the result. Split the work and check a flag between the
 //! parts. A guard sets the flag when the caller is dropped, for example by a timeout.
 //!
-//! Trap: with `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
+//! Trap: With `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
 //! thread keeps working, even after an `abort`. The runtime cannot shut down until the
 //! thread has finished.
 //!
-//! In production: if a long call cannot be split, run it in a separate process
+//! In production: If a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.
 //!
 //! See also: `timeouts`, `cpu_bound`, `run_subprocess`.

@@ -5,13 +5,14 @@
 //! report then shows it. `tokio::time::Instant` follows the paused clock of a test; std's
 //! `Instant` does not.
 //!
-//! Trap: calling an async function only creates a future. Put the await between the two
+//! Trap: Calling an async function only creates a future. Put the await between the two
 //! readings of the clock.
 //!
-//! Trap: inside a retry, `timed` measures each attempt. Around a retry, it measures all
+//! Trap: Inside a retry, `timed` measures each attempt. Around a retry, it measures all
 //! attempts and backoffs together.
 //!
-//! In production: `tokio-metrics` measures apart how long a task worked and waited.
+//! In production: `tokio-metrics` measures separately how long a task worked and how long
+//! it waited.
 //!
 //! asyncio: functools.wraps, time.perf_counter, finally, contextlib.ContextDecorator
 

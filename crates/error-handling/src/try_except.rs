@@ -1,13 +1,13 @@
 //! Catch errors as try, except, else and finally do: `match`, `?`, and a block to leave.
 //!
-//! `catch_an_error` is the plain form. Here one kind of error is caught, and the others
-//! go to the caller. The arm for `Ok` is `else`. For `finally`, put the body into an
-//! async block and the clean-up after the block: `?` and `return` leave only the block.
+//! Here one kind of error is caught, and the other kinds go to the caller. The arm for
+//! `Ok` is `else`. For `finally`, put the body into an async block and the clean-up after
+//! the block: `?` and `return` leave only the block. `catch_an_error` is the plain form.
 //!
-//! Trap: a `?` outside such a block leaves the function before the clean-up.
+//! Trap: A `?` outside such a block leaves the function before the clean-up.
 //!
-//! Trap: "non-exhaustive patterns": the match lacks one kind of error. Handle the kinds
-//! that you expect, and return the rest.
+//! Trap: A match that lacks one kind of error is refused, "non-exhaustive patterns".
+//! Handle the kinds that you expect, and return the rest.
 //!
 //! See also: `catch_an_error`, `propagate_with_question_mark`, `drop_guard`,
 //! `cleanup_on_cancel`.
