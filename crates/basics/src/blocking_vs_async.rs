@@ -1,4 +1,4 @@
-//! Blocking the event loop: what stands still, and how to keep it going.
+//! Blocking the event loop: what a blocking call stops, and what to do.
 //!
 //! A call that blocks its thread (a file, a long calculation) stops all code on that
 //! thread. In asyncio that is the whole program. In Tokio it is at least the rest of the

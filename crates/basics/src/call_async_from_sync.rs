@@ -4,8 +4,8 @@
 //! not use Python's `get_event_loop` there: without a running loop, it is deprecated, and
 //! an error from 3.14 on. Async code calls such a function through `spawn_blocking`,
 //! where blocking is allowed. If the direct caller is not async, use `block_in_place`, on
-//! a multi-thread runtime only. A thread of your own enters a runtime by its `Handle`.
-//! Without `block_on` the compiler reports: "expected `u32`, found future".
+//! a multi-thread runtime only. Your own thread enters a runtime by its `Handle`. Without
+//! `block_on` the compiler reports: "expected `u32`, found future".
 //!
 //! Trap: On a thread that runs async code, `block_on` panics, "Cannot start a runtime
 //! from within a runtime". `asyncio.run` refuses a loop inside a loop as well.

@@ -1,4 +1,4 @@
-//! Write a class with `__await__`: implement `Future` for a type of your own.
+//! Write a class with `__await__`: implement `Future` for your own type.
 //!
 //! The runtime calls `poll` until it returns `Ready`. A future that returns `Pending`
 //! first hands a clone of the waker to an event source, which later wakes the task.

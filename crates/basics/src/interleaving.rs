@@ -3,8 +3,8 @@
 //! All three workers start immediately, in the order of the list. Then each continues
 //! when its wait is over, so they finish in the order of their delays. The results keep
 //! the order of the list. `join_all` runs them as one task, which is never on two threads
-//! at the same time. A turn lasts from one await to the next, and no other worker runs
-//! meanwhile. So a total needs no lock: a `Cell` holds a value that several functions may
+//! at the same time. A turn lasts from one await to the next, and no other worker runs in
+//! between. So a total needs no lock: a `Cell` holds a value that several functions may
 //! change.
 //!
 //! Trap: A worker that reads the total, awaits, and then writes the total back loses the

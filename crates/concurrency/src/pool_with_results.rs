@@ -1,4 +1,4 @@
-//! A pool with results: `submit` a job, as to an Executor, and await what it returns.
+//! A pool with results: `submit` a job, as to an Executor, and await its result.
 //!
 //! The pool runs at most N jobs at the same time. `submit` waits for a place, starts the
 //! job as a task, and returns its handle. A caller that submits too much is slowed down.
@@ -12,7 +12,7 @@
 //! Trap: A job that submits to its own pool and waits deadlocks when all places are
 //! taken by such jobs. Submit from outside.
 //!
-//! In production: a job that never ends holds up the shutdown forever.
+//! In production: A job that never ends holds up the shutdown forever.
 //! `tokio-graceful-shutdown` cancels the tasks that have not ended after a timeout.
 //!
 //! See also: `worker_pool`, `semaphore`, `map_in_tasks`, `blocking_in_threads`.

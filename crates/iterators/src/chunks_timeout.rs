@@ -1,4 +1,4 @@
-//! Batch a stream by count or by time: `itertools.batched`, also for a slow source.
+//! Batch a stream by count or by time: `itertools.batched`, even for a slow source.
 //!
 //! `chunks(n)` yields full batches, and a shorter one only at the end. If the source is
 //! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
