@@ -10,7 +10,7 @@
 //!
 //! Trap: `axum::serve` has no time limit for headers, so a slow client can delay the
 //! shutdown. A client that ends its side after the request, as `nc -N` does, often gets
-//! no answer. `http_server` has the limit, and answers.
+//! no answer. `http_server` has the limit, and answers such a client.
 //!
 //! In production: Keep the jobs in a table, as `job_queue` does: they survive a restart.
 //!

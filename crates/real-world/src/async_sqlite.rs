@@ -1,16 +1,16 @@
 //! Query SQLite without blocking the event loop: rusqlite on its own thread.
 //!
 //! A thread owns the connection and runs the functions sent to it, as in `aiosqlite`.
-//! With a lock inside `spawn_blocking`, each waiting call would hold a thread.
-//! Beyond `sqlite_fetchall`, the file stays open, and a timeout stops a query.
+//! With a lock inside `spawn_blocking`, each waiting call would hold a thread. Unlike in
+//! `sqlite_fetchall`, the file stays open, and a timeout stops a query.
 //!
 //! Bounds: 100 waiting calls; further callers wait for room. Unbounded: the time of a
 //! call. A `timeout` around it stops SQLite's statements, not other code of yours.
 //!
-//! Trap: a query whose caller has gone keeps running, and blocks the calls behind it.
+//! Trap: A query whose caller has gone keeps running, and blocks the calls behind it.
 //! Here SQLite regularly calls a progress handler, which then stops the query.
 //!
-//! Trap: a `Connection` "cannot be shared between threads safely", and a statement cannot
+//! Trap: A `Connection` "cannot be shared between threads safely", and a statement cannot
 //! leave its thread. Return values, or structs built from rows.
 //!
 //! In production: `tokio-rusqlite` runs closures on a thread for each connection.

@@ -7,9 +7,9 @@
 //!
 //! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!
-//! Trap: a crashed task is gone, and the program continues without it, as in asyncio.
+//! Trap: A crashed task is gone, and the program continues without it, as in asyncio.
 //!
-//! Trap: a service that blocks its thread cannot be aborted. `stop` reports it as
+//! Trap: A service that blocks its thread cannot be aborted. `stop` reports it as
 //! `Blocked`, but the end of `main` still waits for its thread.
 //!
 //! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.

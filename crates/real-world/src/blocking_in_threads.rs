@@ -6,11 +6,11 @@
 //!
 //! Bounds: `limit` running calls. Waiting calls are unbounded, but hold no thread.
 //!
-//! Trap: nothing cancels a call that has begun. A timeout stops the waiting, not the
+//! Trap: Nothing cancels a call that has begun. A timeout stops the waiting, not the
 //! thread, so the call keeps its permit. The end of `main` waits for running calls;
 //! `Runtime::shutdown_timeout` limits that wait.
 //!
-//! Trap: a call cannot borrow ("closure may outlive the current function"): use `move`.
+//! Trap: A call cannot borrow ("closure may outlive the current function"): use `move`.
 //!
 //! In production: `rayon` spreads one calculation over all processors.
 //!

@@ -1,11 +1,12 @@
 //! A client that leaves: axum drops its handler at an await, unlike FastAPI.
 //!
-//! hyper drops the future of a handler when the connection ends. So decide for each one:
-//! work that must be whole runs in a task ([`Unfinished::finish`]). Work that only its
-//! client needs stops by a token ([`stop_with_client`]). A client may send its request
-//! again, so make the work idempotent, for example by a key from the client.
+//! hyper drops the future of a handler when the connection ends. So decide for each
+//! handler. Work that must be done completely runs in a task ([`Unfinished::finish`]).
+//! Work that only the client needs is stopped by a token ([`stop_with_client`]). A client
+//! may send its request again, so make the work idempotent, for example by a key from the
+//! client.
 //!
-//! Bounds: Unbounded: tasks without a client, and their time. `http_server` limits both.
+//! Bounds: Unbounded: Tasks without a client, and their time. `http_server` limits both.
 //!
 //! Trap: A handler that charges and then ships may only charge. Nothing is logged, and no
 //! code after the await runs.

@@ -1,21 +1,22 @@
 //! Close a connection without losing bytes: finish, end your side, read to the end, drop.
 //!
-//! `writer.close()` and `wait_closed()` of asyncio send what is buffered, say that
-//! nothing follows, and keep reading meanwhile. Dropping a stream does none of that.
-//! `shutdown` does the first two: it flushes a `BufWriter` and TLS as well. [`close`]
-//! then reads until the other side ends, and drops. If your protocol marks the end of an
-//! answer, read the answer first: what comes after it is thrown away.
+//! `writer.close()` and `wait_closed()` of asyncio send the buffered bytes, tell the peer
+//! that nothing follows, and keep reading until it ends, too. Dropping a stream does none
+//! of that. `shutdown` does the first two: it flushes a `BufWriter` and TLS as well.
+//! [`close`] then reads until the other side ends, and drops. If your protocol marks the
+//! end of an answer, read the answer first: all later bytes are thrown away.
 //!
-//! Bounds: `limit` for all of it. Whoever sends without end costs this time, no memory.
+//! Bounds: `limit` for the whole close. A peer that sends without end costs this time,
+//! but no memory.
 //!
 //! Trap: The system resets a connection that is dropped with unread bytes, even after
-//! `shutdown`. The other side then loses what it has not read yet ("Connection reset by
-//! peer"). Over TLS 1.3 there are always unread bytes: see `close` in `tls`. In asyncio
-//! this is rare, as its transport reads without being asked.
+//! `shutdown`. The other side then loses the bytes that it has not read yet ("Connection
+//! reset by peer"). Over TLS 1.3 there are always unread bytes: see `close` in `tls`. In
+//! asyncio this is rare, as its transport reads without being asked.
 //!
 //! Trap: `shutdown` ends one direction only. A task that reads the other half waits for
-//! the peer, as long as the peer likes. In asyncio `close` ends it. [`close_with_reader`]
-//! gives it a limit.
+//! the peer, as long as the peer likes. In asyncio, `close` ends that task's read.
+//! [`close_with_reader`] gives the task a limit.
 //!
 //! See also: `tls`, `tcp_client`, `tcp_proxy`, `graceful_shutdown`.
 //!

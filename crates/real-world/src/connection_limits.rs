@@ -7,10 +7,10 @@
 //! Bounds: `limit` requests for each host, not counting redirects to other hosts. Waiting
 //! requests are unbounded. reqwest's `timeout` does not count the wait for a permit.
 //!
-//! Trap: a permit released when `send` returns is released too early: the connection
+//! Trap: A permit released when `send` returns is released too early: the connection
 //! still carries the body. Here the response owns the permit.
 //!
-//! Trap: a caller that keeps a response and requests the same host again may wait
+//! Trap: A caller that keeps a response and requests the same host again may wait
 //! forever. Read the response or drop it.
 //!
 //! See also: `semaphore` limits all hosts together; `tcp_echo_server` limits a server.

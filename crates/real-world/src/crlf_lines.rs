@@ -5,11 +5,11 @@
 //! `readuntil` raises `LimitOverrunError`, and the caller has to remove the line. A line
 //! with a CR or LF inside is bad too, and the encoder refuses to write one.
 //!
-//! Bounds: the longest line. Of a longer one, nothing is kept. A `timeout` limits its
-//! time.
+//! Bounds: The longest line. Nothing of a longer line is kept. A `timeout` limits the
+//! time for a line.
 //!
 //! Trap: `read_line`, `lines` and `LinesCodec` also end a line at a bare LF. If the next
-//! mail server does not, it reads another message: SMTP smuggling.
+//! mail server does not, it reads a different message: SMTP smuggling.
 //!
 //! Trap: `FramedRead` returns `None` after each error of its decoder, so `while let Some`
 //! ends there. If the loop has to continue, return an item instead.

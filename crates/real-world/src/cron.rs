@@ -1,16 +1,16 @@
 //! Cron: run a job every night at three in a time zone, across changes of the clocks.
 //!
 //! After each run, compute the next one from the date and the zone: the next night may be
-//! 23 or 25 hours away. A time that the clocks skip comes later by as much as they skip,
-//! and of a time that comes twice the first counts. Runs never overlap: what is due
-//! during a run is left out. Tests pass their own clock.
+//! 23 or 25 hours away. If the clocks skip the time, the run comes later by as much as
+//! they skip. If the time comes twice, the first one counts. Runs never overlap: a run
+//! that is due during another run is left out. Tests pass their own clock.
 //!
-//! Bounds: one run at a time. Unbounded: the time of a run. Put a `timeout` into the job.
+//! Bounds: One run at a time. Unbounded: the time of a run. Put a `timeout` into the job.
 //!
-//! Trap: on Linux and macOS, Tokio's clock stands still while the computer sleeps. Sleep
+//! Trap: On Linux and macOS, Tokio's clock stands still while the computer sleeps. Sleep
 //! a minute at most, then read the wall clock again.
 //!
-//! Trap: a container often runs in UTC and has no time zones: "failed to find time zone".
+//! Trap: A container often runs in UTC and has no time zones: "failed to find time zone".
 //! Name the zone, and put the database into the program: `tzdb-bundle-always`.
 //!
 //! In production: `croner` reads cron expressions, for times of the crate chrono.

@@ -2,16 +2,16 @@
 //!
 //! Each function takes the state and one argument of a type that `serde` can read: a
 //! struct for arguments with names, a tuple for a list. So the types are checked before
-//! the function runs, and the error says what was wrong. A struct reads a list as well.
+//! the function runs, and the error shows what was wrong. A struct reads a list as well.
 //! `deny_unknown_fields` refuses a misspelled name. The future borrows nothing: spawn it,
 //! or give it to `job_workers`.
 //!
 //! Python stores calls with `pickle`, which executes whatever the queue contains. JSON
 //! contains data only. Send the text of an exception, not the exception.
 //!
-//! Bounds: Unbounded: the size of the arguments. Limit the text before you parse it.
+//! Bounds: Unbounded: The size of the arguments. Limit the text before you parse it.
 //!
-//! Trap: wrong arguments and unknown names fail each time. Retry a job after
+//! Trap: Wrong arguments and unknown names fail each time. Retry a job after
 //! `CallError::Failed` only.
 //!
 //! See also: `job_workers`, `handlers_with_state`, `rpc_over_one_connection`.

@@ -1,18 +1,19 @@
 //! Download to a file: streamed, limited, and complete under its final name or absent.
 //!
-//! The body goes, piece by piece, into a file beside the target. At the end that file
+//! The body goes, piece by piece, into a file next to the target. At the end that file
 //! gets the final name, as one does with aiohttp and aiofiles. If the download fails or
 //! is dropped, the file is removed, so no half file looks like a whole one.
 //!
 //! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer in memory
 //! has one megabyte.
 //!
-//! Trap: a time limit for each wait does not stop a slow drip: a byte each second takes
-//! weeks. A time limit for the whole cuts off large files. Set both, the second one
-//! generously.
+//! Trap: A time limit for each wait does not stop a slow drip: at one byte per second, a
+//! file takes weeks. A time limit for the whole download cuts off large files. Set both,
+//! and the limit for the whole generously.
 //!
-//! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are no files. Only
-//! 200 is accepted here. If it names no length, a body that breaks off may look whole.
+//! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are not the whole
+//! file. Only 200 is accepted here. If the server names no length, a body that breaks off
+//! may look whole.
 //!
 //! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
 //! retried for a second and then fails; the old file stays.

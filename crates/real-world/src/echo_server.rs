@@ -4,10 +4,10 @@
 //! loop. Try it: `cargo run`, then `nc 127.0.0.1 8080` in another terminal. What you type
 //! comes back. End it with Ctrl-D.
 //!
-//! Bounds: Unbounded: the connections, and the time for which one is silent.
+//! Bounds: Unbounded: The connections, and the time for which a connection is silent.
 //!
-//! Trap: With `listener.accept().await?` one error ends the server, such as "Too many
-//! open files". Print it, wait, and accept again.
+//! Trap: With `listener.accept().await?`, a single error, such as "Too many open files",
+//! ends the server. Print the error, wait, and accept again.
 //!
 //! In production: `tcp_echo_server` limits the connections and their silence, and lets
 //! them end when the server stops.

@@ -1,13 +1,13 @@
 //! Process thousands of files: N at a time, resumable, each written whole or not at all.
 //!
-//! A file is written beside its final name, as a hidden file, and renamed when its bytes
-//! are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the
-//! next run continues. It skips each file that has the modification time of its source.
+//! A file is written next to its final name, as a hidden file, and renamed when its bytes
+//! are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the next run
+//! continues. It skips each file that has the modification time of its source.
 //!
 //! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
 //! list of paths is in memory. Unbounded: the time of a conversion.
 //!
-//! Trap: a program that writes under the final name and is killed leaves half a file,
+//! Trap: A program that writes under the final name and is killed leaves half a file,
 //! which looks like a whole one.
 //!
 //! Trap: `tokio::fs` hands each call to a thread. Put several calls into one

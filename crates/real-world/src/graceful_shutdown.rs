@@ -1,16 +1,17 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
-//! Three steps, as in `shutdown_in_three_steps`. Find out: `Signals` is awaited beside
-//! the work, as with `loop.add_signal_handler`. Tell: a token and a closed channel. Wait:
+//! A shutdown has three steps. Find out: await `Signals` next to the work, as with
+//! `loop.add_signal_handler`. Tell the tasks: cancel a token and close a channel. Wait:
 //! `drain` gives running tasks a limited time, and then names and aborts the others. A
 //! second signal ends the waiting immediately, so listen until the end.
+//! `shutdown_in_three_steps` is the plain form.
 //!
 //! Bounds: [`MAX_ORDERS`] running orders, and a time limit for the drain.
 //!
-//! Trap: once `Signals` exists, SIGINT and SIGTERM never end the program by themselves,
+//! Trap: Once `Signals` exists, SIGINT and SIGTERM never end the program by themselves,
 //! even if `Signals` is dropped. asyncio has `remove_signal_handler` for that.
 //!
-//! Trap: a task that blocks its thread delays the end of `main`, whatever the limit.
+//! Trap: A task that blocks its thread delays the end of `main`, whatever the limit.
 //!
 //! In production: `tokio-graceful-shutdown` stops trees of subsystems, or one branch.
 //!

@@ -12,7 +12,7 @@
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
-//! In production: `reqwest-retry` retries after 429 and 503. https needs the feature
+//! In production: `reqwest-retry` retries after 429 and 503. HTTPS needs the feature
 //! `rustls`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except

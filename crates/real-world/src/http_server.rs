@@ -8,12 +8,12 @@
 //! Bounds: `Limits`, and 16 KiB of buffer for each connection. A client that never reads
 //! is cut off after the times `connection` and `drain` together.
 //!
-//! Trap: hyper and axum drop a handler at its await when the client leaves; FastAPI does
-//! not. Here the middleware `finish` runs each handler in its own task.
+//! Trap: When the client leaves, hyper and axum drop the handler at its current await;
+//! FastAPI does not. Here the middleware `finish` runs each handler in its own task.
 //!
 //! Trap: The shutdown of `axum::serve` waits for clients that never end their headers,
-//! and for open event streams. It often leaves a client without its answer that ends its
-//! side after the request, as `nc -N` does: `half_close` cannot be set there.
+//! and for open event streams. A client that ends its side after the request, as `nc -N`
+//! does, often gets no answer: `half_close` cannot be set there.
 //!
 //! In production: `tower-http` has the deadline (`TimeoutLayer`) and answers 500 after a
 //! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.

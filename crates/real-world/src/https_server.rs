@@ -3,7 +3,7 @@
 //! Each handshake asks `Certificate` for the chain and the key, so new connections get
 //! what `reload` has read. As a client, `reqwest` trusts the system's authorities, or
 //! yours alone with `tls_certs_only`. WSS is `websocket_server` over a stream of `tls`:
-//! an upgrade is refused here with 501, as its socket would pass the limits by.
+//! an upgrade is refused here with 501, because its socket would bypass the limits.
 //!
 //! Bounds: `Limits`. The layers of `axum_service` limit the time and body of a request.
 //!

@@ -1,16 +1,16 @@
 //! Keep a job queue in SQLite: jobs survive a crash, failed ones are retried.
 //!
 //! A job is a row. A worker claims it for a limited time, the lease. If the worker is
-//! killed, another one claims the job afterwards. Add a job in the transaction of your
-//! own data. Complete it in the one that writes its result: so the result is written
-//! exactly once. An effect elsewhere, such as a mail, may happen twice.
+//! killed, another worker claims the job afterwards. Add a job in the transaction of your
+//! own data. Complete the job in the transaction that writes its result. Then the result
+//! is written exactly once. An effect elsewhere, such as a mail, may happen twice.
 //!
-//! Bounds: one transaction at a time. The table is unbounded: delete jobs that are done.
+//! Bounds: One transaction at a time. Unbounded: the table. Delete finished jobs.
 //!
-//! Trap: a slow worker may finish after another one has claimed its job. So each claim is
-//! a numbered attempt. Only the latest may change the job ("the lease was lost").
+//! Trap: A slow worker may finish after another worker has claimed its job. So each claim
+//! is a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
-//! In production: on PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
+//! In production: On PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
 //! unique jobs, add a column with a UNIQUE index.
 //!
 //! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.

@@ -1,18 +1,18 @@
 //! Run workers over a job queue: extend leases, limit the time, shut down gracefully.
 //!
 //! A worker claims a job for a limited time, its lease, and extends it during the work.
-//! If the worker is killed, another one takes over when the lease expires. The queue may
-//! be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
+//! If the worker is killed, another worker takes over when the lease expires. The queue
+//! may be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
 //!
-//! Bounds: one job for each call of `work`, and `max_runtime`. Unbounded: your `Queue`.
+//! Bounds: One job for each call of `work`, and `max_runtime`. Unbounded: your `Queue`.
 //!
-//! Trap: a temporary error, such as "database is locked", must not end a worker. Here it
-//! reports the error and continues until `stop`. If it cannot extend a lease, it aborts
-//! the handler, because another worker may have the job by then.
+//! Trap: A temporary error, such as "database is locked", must not end a worker. Here the
+//! worker reports the error and continues until `stop`. If it cannot extend a lease, it
+//! aborts the handler, because another worker may have the job by then.
 //!
-//! Trap: a handler that blocks its thread cannot be aborted. After `max_runtime` its
-//! attempt has failed, but it keeps running, perhaps at the same time as the next
-//! attempt.
+//! Trap: A handler that blocks its thread cannot be aborted. After `max_runtime` its
+//! attempt has failed, but the handler keeps running, perhaps at the same time as the
+//! next attempt.
 //!
 //! In production: `apalis` has workers for several stores, with layers as in `tower`.
 //!

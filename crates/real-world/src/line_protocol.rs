@@ -7,7 +7,7 @@
 //!
 //! Bounds: `Limits`. `LinesCodec::new` and `read_line` have no limit for a line.
 //!
-//! Trap: when a connection ends, `LinesCodec`, `read_line` and `readline` return an
+//! Trap: When a connection ends, `LinesCodec`, `read_line` and `readline` return an
 //! incomplete line as a line. If "SET a 10" is cut, they may return "SET a 1".
 //!
 //! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` sends lengths.

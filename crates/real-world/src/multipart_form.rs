@@ -4,13 +4,13 @@
 //! when its [`FormFile`] is dropped, unless the handler calls `store`. In aiohttp this is
 //! `request.multipart()`. reqwest's `Form::file` sends a file from the disk.
 //!
-//! Bounds: [`Limits`], [`MAX_NAME`], and some [`UNPARSED`] bytes of memory for a form.
+//! Bounds: [`Limits`], [`MAX_NAME`], and about [`UNPARSED`] bytes of memory for a form.
 //! Unbounded: the number of forms and connections. Serve the routes with `http_server`.
 //!
-//! Trap: axum's `Multipart` keeps the headers of a part, and whatever comes before the
+//! Trap: `Multipart` of axum keeps the headers of a part, and whatever comes before the
 //! first boundary, in memory, up to the limit of the whole form. `UNPARSED` limits it.
 //!
-//! Trap: a client's file name may be `../../etc/passwd`. Never put it into a path.
+//! Trap: A client's file name may be `../../etc/passwd`. Never put it into a path.
 //!
 //! See also: `upload_server` (one file, no form), `axum_service`.
 //!

@@ -1,17 +1,17 @@
 //! Fetch web pages, at most N concurrently: title, length, failed pages, order.
 //!
 //! In asyncio all tasks usually exist from the start and wait for a semaphore. Here a
-//! task starts when another one has ended, so a million URLs are not a million tasks.
-//! Beyond `fetch_urls`, each page comes as soon as it is ready.
+//! task starts when an earlier task has ended, so a million URLs are not a million tasks.
+//! Unlike in `fetch_urls`, each page comes as soon as it is ready.
 //!
 //! Bounds: `limit` tasks. [`MAX_PAGE`] limits a page, the client's timeout a request. The
 //! list of URLs is in memory.
 //!
-//! Trap: with `buffer_unordered` over plain futures, all requests pause while the loop's
+//! Trap: With `buffer_unordered` over plain futures, all requests pause while the loop's
 //! body awaits something else. Then even pages that came in time fail with "operation
 //! timed out". Tasks, as here, keep running.
 //!
-//! In production: for more than titles and links, `scraper` has CSS selectors. It builds
+//! In production: For more than titles and links, `scraper` has CSS selectors. It builds
 //! a tree, which takes minutes for a hostile page.
 //!
 //! See also: `fetch_urls`, `web_scraper`, `map_with_limit`, `api_client`.

@@ -5,14 +5,14 @@
 //! page. Dropping the stream stops that request; Python needs `aclosing`. If a busy
 //! server (503 or 429) sends `Retry-After`, the request is retried after that time.
 //!
-//! Bounds: one page is fetched ahead, at most `max_pages` in all, each of at most
+//! Bounds: One page is fetched ahead, at most `max_pages` in all, each of at most
 //! `max_bytes`. `max_retries` and `max_wait` limit the retries. The client's timeout
 //! limits each request.
 //!
 //! Trap: `try_collect` throws away all items that came before an error. Use `try_next`.
 //!
-//! Trap: a server that repeats a cursor, or always names a new one, would never end. Here
-//! both are errors.
+//! Trap: A server that repeats a cursor, or always names a new one, would keep the stream
+//! going forever. Here both are errors.
 //!
 //! In production: `reqwest-retry` retries after 429 and 503.
 //!

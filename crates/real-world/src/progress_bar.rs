@@ -5,9 +5,9 @@
 //! stream as they pass. When the last clone of a bar is dropped, its line is cleared,
 //! even after an error or an abort. Python has `tqdm` with `disable=None`.
 //!
-//! Bounds: a line of the terminal for each download that runs. Limit these.
+//! Bounds: One line of the terminal for each running download. Limit the downloads.
 //!
-//! Trap: `println!` writes into the middle of the bars. Print inside of `suspend`.
+//! Trap: `println!` writes into the middle of the bars. Print inside `suspend`.
 //! `MultiProgress::println` prints nothing at all if standard error is no terminal.
 //!
 //! See also: `download_to_file`, `upload`, `map_with_limit`.

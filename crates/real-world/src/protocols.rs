@@ -6,7 +6,7 @@
 //! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
 //! channel is `pause_writing`. To call `pause_reading`, stop reading.
 //!
-//! Bounds: connections, idle time, [`OUTBOX`] waiting pieces. unbounded: a piece's size.
+//! Bounds: Connections, idle time, [`OUTBOX`] waiting pieces. Unbounded: a piece's size.
 //!
 //! Trap: `transport.write` never waits. If a client sends but does not read, the answers
 //! fill the memory, unless the protocol pauses reading. Here `send` waits for room.

@@ -1,19 +1,19 @@
 //! A rate limit for each client of a server: HTTP 429, `Retry-After`, limited memory.
 //!
-//! Each key has a bucket of `burst` requests, to which one is added each `interval`. A
-//! bucket is a single moment. At most `max_keys` of them are kept, and the least recently
-//! used one goes first: then its key has a full bucket again.
+//! Each key has a bucket of `burst` requests, and each `interval` adds one request. A
+//! bucket is stored as a single moment. At most `max_keys` buckets are kept. The least
+//! recently used bucket is dropped first: then its key has a full bucket again.
 //!
 //! Bounds: `max_keys` entries. A refused request takes no token and does not wait.
 //!
 //! Trap: `X-Forwarded-For` is a key that the client chooses. Take the address of the
 //! connection, or the header that your own proxy overwrites.
 //!
-//! Trap: one IPv6 client has 2^64 addresses, so [`network`] makes one key of them.
+//! Trap: One IPv6 client has 2^64 addresses, so [`network`] makes one key of them.
 //!
 //! In production: `governor` also has a cost for each request (`check_key_n`) and the
 //! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`,
-//! but its `until_ready` waits on the real clock.
+//! but `until_ready` still waits on the real clock.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!

@@ -2,17 +2,17 @@
 //!
 //! A task connects, and connects again after each loss. Requests wait for a connection. A
 //! request that was sent and has no reply fails with "maybe done", and is never repeated:
-//! only the caller knows whether it may be. Frames have a length. Replies come in order,
-//! with the numbers of their requests: after a missing one the connection is given up,
-//! so that no caller gets the reply of another.
+//! only the caller knows whether a repeat is safe. Frames have a length. Replies come in
+//! order, with the numbers of their requests: if a reply is missing, the client closes
+//! the connection, so that no caller gets another caller's reply.
 //!
-//! Bounds: `Config`. If events are not received, reading stops.
+//! Bounds: `Config`. If the program does not receive the events, reading stops.
 //!
 //! Trap: When a peer's machine or a cable fails, no error comes. Reads wait forever, and
 //! writes succeed for minutes. Send pings, and limit the time in which nothing comes.
 //!
 //! Trap: If `connect` alone resets the backoff, a server that accepts and then fails gets
-//! a new connection each moment. Reset the backoff when the server has answered.
+//! one new connection after the other. Reset the backoff when the server has answered.
 //!
 //! See also: `rpc_over_one_connection`, `restart_with_backoff`, `retry`, `retry_jitter`.
 //!

@@ -4,12 +4,13 @@
 //! work, so it never mixes old and new ones, and `changed` informs it of new values. If
 //! the new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
 //!
-//! Bounds: signals during a reload cause one more. Unbounded: the size of the file.
+//! Bounds: Signals during a reload cause one more reload. Unbounded: the size of the
+//! file.
 //!
 //! Trap: SIGHUP ends a program that does not listen for it. Call `signal` first of all,
 //! before the file is read: from then on SIGHUP ends nothing.
 //!
-//! Trap: a terminal that is closed sends SIGHUP as well. A program that only reloads then
+//! Trap: A terminal that is closed sends SIGHUP as well. A program that only reloads then
 //! keeps running, unseen.
 //!
 //! Platforms: Windows has no SIGHUP. There the program listens for Ctrl-Break.

@@ -5,13 +5,15 @@
 //! one call. A task runs the call, so the call survives its caller, as with `shield` in
 //! asyncio. A `watch` gives the response to all waiters.
 //!
-//! Bounds: none for endpoints that succeed. No entry expires; failed calls are removed.
+//! Bounds: Unbounded: Each endpoint that succeeds keeps an entry, and no entry expires.
+//! Failed calls are removed.
 //!
-//! Trap: a cache that keeps failures grows with every wrong path that a client requests.
+//! Trap: A cache that keeps failures grows with every wrong path that a client requests.
 //!
-//! Trap: if one waiter of a `Shared` future is dropped, the others may never be woken.
+//! Trap: If one waiter of a `Shared` future is dropped, the others may never be woken.
 //!
-//! In production: `moka` bounds entries and age; its `try_get_with` runs one call a key.
+//! In production: `moka` bounds entries and age; its `try_get_with` runs one call per
+//! key.
 //!
 //! See also: `ttl_cache`, `single_flight`.
 //!

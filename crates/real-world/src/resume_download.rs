@@ -1,6 +1,6 @@
 //! Resume a download that broke off, even after `kill -9`.
 //!
-//! Bytes go into a file beside the target, with `.part` after its name. The next request
+//! Bytes go into a file next to the target, with `.part` after its name. The next request
 //! asks for the rest with `Range`. `If-Range` names the ETag of the bytes so far, so the
 //! server sends a changed file from its beginning. A lock keeps other downloads out.
 //! Answers other than 200, 206 and 416 leave the received bytes as they are.
@@ -8,10 +8,10 @@
 //! Bounds: `max_bytes`; the client's `read_timeout` for each wait. Unbounded: the whole
 //! time. Put a `timeout` around `fetch`: the received bytes are kept.
 //!
-//! Trap: some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send
+//! Trap: Some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send
 //! the rest of another version. So the ETag of a 206 is compared.
 //!
-//! Trap: if the server names no length, half a file may look like a whole one. Compare a
+//! Trap: If the server names no length, half a file may look like a whole one. Compare a
 //! checksum before `publish`.
 //!
 //! Platforms: Needs Rust 1.89. On Windows, `publish` fails while somebody has the target

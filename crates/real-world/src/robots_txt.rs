@@ -8,10 +8,10 @@
 //! request. A path of more than 2,000 bytes is forbidden. `Crawl-delay` and sitemaps are
 //! ignored.
 //!
-//! Trap: a URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
+//! Trap: A URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
 //! `/%7Ejoe/`, and a crawler fetches a forbidden page.
 //!
-//! Trap: with a hostile file, checking one URL takes up to a second. Check it in
+//! Trap: With a hostile file, checking one URL takes up to a second. Check it in
 //! `spawn_blocking`, so that other tasks keep running.
 //!
 //! See also: `web_scraper`, `blocking_in_threads`.

@@ -4,13 +4,14 @@
 //! the request by their types, as FastAPI does. Handlers share state in an `Arc`.
 //! Middleware is an async function of the request and `next`. The last layer runs first.
 //!
-//! Bounds: 2 MB for a body, by axum. unbounded: users, connections and the time of a
-//! request, for which see `http_server`.
+//! Bounds: 2 MB for a body, which is axum's limit. Unbounded: users, connections and the
+//! time of a request, for which see `http_server`.
 //!
-//! Trap: the extractor of the body (`Json`, `String`) must come last. Otherwise "the
-//! trait bound ... is not satisfied". `#[axum::debug_handler]` gives the reason.
+//! Trap: The extractor of the body (`Json`, `String`) must come last. Otherwise the
+//! compiler reports "the trait bound ... is not satisfied". `#[axum::debug_handler]`
+//! gives the reason.
 //!
-//! Trap: code after `next.run` does not run if the client leaves. Put such code into a
+//! Trap: Code after `next.run` does not run if the client leaves. Put such code into a
 //! `Drop`; in Python into a `finally`.
 //!
 //! In production: `tower-http` has middleware for traces, CORS, compression and timeouts.

@@ -7,10 +7,10 @@
 //!
 //! Bounds: `Limits`. Each side holds at most `calls` requests and as many replies.
 //!
-//! Trap: a caller that is dropped in `write_all` has sent half a frame, and the peer
+//! Trap: A caller that is dropped in `write_all` has sent half a frame, and the peer
 //! reads all later frames wrongly. asyncio's `write` is not async. Let one task write.
 //!
-//! Trap: a side that reads only after it has written can wait forever, if its peer does
+//! Trap: A side that reads only after it has written can wait forever, if its peer does
 //! the same.
 //!
 //! See also: `replies_by_number`, `reconnecting_client`, `protocols`, `servers`.

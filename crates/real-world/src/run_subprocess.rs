@@ -7,9 +7,9 @@
 //! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
 //! group is not killed.
 //!
-//! Trap: a program stops when a pipe is full. Read both pipes while it runs.
+//! Trap: A program stops when a pipe is full. Read both pipes while it runs.
 //!
-//! Trap: a dropped `Child` keeps running. `kill_on_drop` kills it, but not its children.
+//! Trap: A dropped `Child` keeps running. `kill_on_drop` kills it, but not its children.
 //!
 //! Platforms: Windows has no SIGTERM, and here no groups and no `spawn_merged`. Only the
 //! program itself is killed, without a grace period.

@@ -5,12 +5,12 @@
 //! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
 //! error or a panic ends one run only. A single job needs just an `interval` and a loop.
 //!
-//! Bounds: one run of each job at a time. Unbounded: the jobs, and the time of a run.
+//! Bounds: One run of each job at a time. Unbounded: the jobs, and the time of a run.
 //!
-//! Trap: if a tick and the stop come together, `select!` without `biased` may begin one
-//! more run. `run_until_cancelled` always does.
+//! Trap: If a tick and the stop come together, `select!` without `biased` may begin one
+//! more run. `run_until_cancelled` always begins it.
 //!
-//! Trap: with a `first` of zero, all processes run all jobs at the start. Give each
+//! Trap: With a `first` of zero, all processes run all jobs at the start. Give each
 //! process a random `first`.
 //!
 //! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs.

@@ -10,7 +10,7 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: if all permits come back when a period ends, up to twice the limit gets through
+//! Trap: If all permits come back when a period ends, up to twice the limit gets through
 //! around that moment. `tower`'s `RateLimit` does this.
 //!
 //! In production: `governor` has a limit for each key, but nearly twice the limit fits

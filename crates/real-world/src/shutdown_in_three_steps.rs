@@ -6,7 +6,7 @@
 //!
 //! Trap: `TaskTracker::wait` waits forever if `close` was not called.
 //!
-//! In production: use `graceful_shutdown`. It limits the wait, names the tasks that hang,
+//! In production: Use `graceful_shutdown`. It limits the wait, names the tasks that hang,
 //! and listens for SIGTERM and a second signal.
 //!
 //! See also: `graceful_shutdown`, `background_services`.

@@ -10,7 +10,7 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: an `acquire` that calls itself under the lock deadlocks. Without a box the
+//! Trap: An `acquire` that calls itself under the lock deadlocks. Without a box the
 //! compiler refuses it: "recursion in an async fn requires boxing".
 //!
 //! In production: `governor` has a limit for each key, a cost for each call (`check_n`)

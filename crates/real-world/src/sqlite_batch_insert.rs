@@ -1,15 +1,15 @@
 //! Insert many rows into SQLite: `executemany`, and rows of many callers in batches.
 //!
-//! Outside a transaction, each statement is its own transaction, and waits for
-//! the disk. So insert many rows in one. Rows that come one by one, as from requests, are
-//! gathered until there are `max_rows`, or the first one has waited for `max_wait`.
+//! Outside a transaction, each statement is its own transaction, and waits for the disk.
+//! So insert many rows in one transaction. Rows that come one by one, as from requests,
+//! are gathered until there are `max_rows`, or the first one has waited for `max_wait`.
 //!
-//! Bounds: a batch of `max_rows` rows, and as many in the channel. Further callers wait.
+//! Bounds: A batch of `max_rows` rows, and as many in the channel. Further callers wait.
 //!
-//! Trap: a server that answers before the commit loses rows in a crash. `insert` returns
+//! Trap: A server that answers before the commit loses rows in a crash. `insert` returns
 //! after the commit.
 //!
-//! Trap: a row that violates a constraint fails alone. But a full disk or `ON CONFLICT
+//! Trap: A row that violates a constraint fails alone. But a full disk or `ON CONFLICT
 //! ROLLBACK` ends the transaction: then no row of the batch is stored, and all fail.
 //!
 //! See also: `async_sqlite`, `job_queue`.

@@ -5,7 +5,7 @@
 //! first error. For a struct instead of a tuple, call `row.get("name")?` for each field.
 //! The function opens the file and closes it; `async_sqlite` keeps it open.
 //!
-//! Bounds: Unbounded: the rows, which are all in memory, and the time of the query.
+//! Bounds: Unbounded: The rows, which are all in memory, and the time of the query.
 //!
 //! See also: `async_sqlite`, `database_connection`, `sqlite_pool`.
 //!

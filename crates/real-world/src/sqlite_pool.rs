@@ -1,15 +1,16 @@
 //! A connection pool for SQLite: one writer, several readers, transactions, timeouts.
 //!
 //! With a write-ahead log (WAL), SQLite reads while it writes, but only one connection
-//! may write. Writers wait for that one, first come, first served. The work is a function
-//! that runs on a thread, so no transaction is held across an await. If the caller is
-//! dropped, its query is stopped and its transaction rolled back.
+//! may write. Writers wait for that connection, first come, first served. The work is a
+//! function that runs on a thread, so no transaction is held across an await. If the
+//! caller is dropped, its query is stopped and its transaction rolled back.
 //!
-//! Bounds: the connections, `acquire_timeout` and `busy_timeout`. Unbounded: the waiting
+//! Bounds: The connections, `acquire_timeout` and `busy_timeout`. Unbounded: the waiting
 //! calls, the time of a call, and the log, which grows while one transaction reads.
 //!
-//! Trap: a transaction that reads and then writes fails immediately with "database is
-//! locked" if another one has written meanwhile. With `BEGIN IMMEDIATE` it waits instead.
+//! Trap: A transaction that reads and then writes fails immediately with "database is
+//! locked" if another transaction has written in between. With `BEGIN IMMEDIATE`, the
+//! transaction waits instead.
 //!
 //! See also: `pg_pool`, `async_sqlite`.
 //!

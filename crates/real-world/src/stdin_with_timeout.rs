@@ -1,15 +1,15 @@
 //! Read a line from standard input with a timeout; why the program does not end after it.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. Read in a thread of your own: the program can end without it.
+//! read that has begun. Read in your own thread: then the program can end without it.
 //!
-//! Bounds: two lines ahead. Unbounded: the length of a line. `Lines` keeps standard input
-//! locked, and ends at a line that is not UTF-8.
+//! Bounds: The thread reads two lines ahead. Unbounded: the length of a line. `Lines`
+//! keeps standard input locked, and ends at a line that is not UTF-8.
 //!
-//! Trap: after a timeout the read continues, and takes the next line. The line is lost if
+//! Trap: After a timeout the read continues, and takes the next line. The line is lost if
 //! each question has a new reader.
 //!
-//! Trap: the end of `main` waits for the read, until somebody presses Enter.
+//! Trap: The end of `main` waits for the read, until somebody presses Enter.
 //! `Runtime::shutdown_background` and `process::exit` do not wait.
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit

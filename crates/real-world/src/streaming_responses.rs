@@ -2,15 +2,16 @@
 //!
 //! A handler returns a stream of items, as a FastAPI handler yields them. Each item is
 //! sent immediately. If the client is slow, the stream waits for it. If the client
-//! leaves, the stream is dropped at its await. A client reads one item at a time.
+//! leaves, the stream is dropped at its current await. A client reads one item at a time.
 //! An open stream holds up the shutdown of `axum::serve`; `http_server` ends it.
 //!
 //! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. Unbounded: the stream,
 //! and a client that does not read: serve the routes with `http_server`.
 //!
-//! Trap: The `timeout` of a reqwest client limits the whole response, so it breaks a long
-//! stream off. Set `read_timeout` instead: it limits the wait for each piece. Use that
-//! client for no uploads: there it limits the whole time in which the body is sent.
+//! Trap: The `timeout` of a reqwest client limits the whole response, so it cuts off a
+//! long stream. Set `read_timeout` instead: it limits the wait for each piece. Do not use
+//! that client for uploads: there, `read_timeout` limits the whole time in which the body
+//! is sent.
 //!
 //! Trap: A task that feeds the stream through a channel runs until its `send` fails.
 //!

@@ -2,12 +2,12 @@
 //!
 //! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes,
 //! and `process_exited` a `wait` that returns. All three are cancel-safe, so one
-//! `select!` awaits them. Data comes in pieces of any size; a piece is no line.
+//! `select!` awaits them. Data comes in pieces of any size; a piece is not a line.
 //!
-//! Bounds: one piece of 64 KiB for each pipe.
+//! Bounds: One piece of 64 KiB for each pipe.
 //!
-//! Trap: output may follow the exit, because a grandchild may hold a pipe. Read on until
-//! both pipes are closed.
+//! Trap: Output may follow the exit, because a grandchild may hold a pipe. Keep reading
+//! until both pipes are closed.
 //!
 //! Trap: `wait` closes a `stdin` that is still in the `Child`. Take `stdin` out first.
 //!

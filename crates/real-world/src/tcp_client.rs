@@ -1,7 +1,7 @@
 //! A TCP client: connect within a limit, write, end your side, read to the end.
 //!
 //! `TcpStream::connect` is `open_connection`: it looks the name up and tries each
-//! address. Neither has a limit: an address that does not answer costs two minutes.
+//! address. Neither has a time limit: an address that does not answer costs two minutes.
 //! Try it: `nc -l 8080` in one terminal, `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
 //! Bounds: [`Limits`] for the time to connect, the whole exchange, and the answer.
@@ -9,7 +9,7 @@
 //! Trap: `write_all` does not wait until the bytes have arrived. Only an answer tells you
 //! that. A dropped stream may lose them: see `close_a_connection`.
 //!
-//! Trap: A server may take the end of your side for your leaving, as `axum::serve` does.
+//! Trap: A server may take the end of your side for a disconnect, as `axum::serve` does.
 //! If the protocol shows where a request ends, leave `shutdown` out.
 //!
 //! See also: `echo_server`, `close_a_connection`, `line_protocol`, `tls`.

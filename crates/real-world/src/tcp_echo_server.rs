@@ -1,10 +1,11 @@
 //! A TCP server with limits: echo, the number of connections, idle time, graceful stop.
 //!
-//! `echo_server` is the plain form. Take the permit before you accept: then the next
-//! client waits in the system's backlog. `TcpListener::bind` makes it 128 long. Clients
-//! that find it full try again after a second: for more, call `TcpSocket::listen(4096)`.
-//! A read of 0 bytes means that the client sends no more; you may still send.
-//! Try it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another terminal.
+//! Take the permit before you accept: then the next client waits in the system's backlog.
+//! `TcpListener::bind` makes the backlog 128 long. Clients that find the backlog full try
+//! again after a second. For a longer one, call `TcpSocket::listen(4096)`. A read of 0
+//! bytes means that the client sends no more; you may still send. `echo_server` is the
+//! plain form. Try it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another
+//! terminal.
 //!
 //! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a
 //! client that sends a byte now and then keeps its permit.

@@ -1,16 +1,16 @@
 //! TCP proxy: forward connections to a server, with an idle limit for both directions.
 //!
-//! `copy_bidirectional` copies both ways at the same time. When one side ends, it ends
-//! the other side's stream too and goes on with the answer: it passes on a half-close.
-//! The server sees the proxy's address, not the client's.
+//! `copy_bidirectional` copies both ways at the same time. When one side ends, the proxy
+//! ends the other side's stream too and keeps copying the answer: a half-close is passed
+//! on. The server sees the proxy's address, not the client's.
 //!
 //! Bounds: `Limits`, and two sockets and 16 KiB for each connection. A peer that sends a
 //! byte now and then keeps its permit.
 //!
-//! Trap: an idle limit on each read cuts off a long download: its client sends nothing.
+//! Trap: An idle limit on each read cuts off a long download: its client sends nothing.
 //! Each byte written in either direction has to start the limit again, as in `forward`.
 //!
-//! Trap: a dropped `TcpStream` ends the stream as if all were sent: half a file looks
+//! Trap: A dropped `TcpStream` ends the stream as if all were sent: half a file looks
 //! complete. Here a connection that is cut off is reset, by `set_zero_linger`.
 //!
 //! See also: `tcp_echo_server`, `tls`.

@@ -2,10 +2,11 @@
 //!
 //! A configuration is an `ssl.SSLContext`: make it once, and share it. `trust_system` is
 //! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
-//! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes these; Python takes them.
+//! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes such certificates; Python
+//! accepts them.
 //!
-//! tokio-rustls sets no timeout for a handshake, so none runs in the accept loop.
-//! Failed handshakes are logged at the level DEBUG.
+//! tokio-rustls sets no timeout for a handshake, so no handshake may run in the accept
+//! loop. Failed handshakes are logged at the level DEBUG.
 //!
 //! Bounds: `Limits`. A handler that keeps its input needs a limit in bytes as well.
 //!

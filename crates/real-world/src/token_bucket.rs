@@ -1,7 +1,7 @@
 //! Rate limit with a token bucket: N calls per second, and bursts up to a size.
 //!
-//! Each interval adds a token, until the bucket is full. A call takes one or waits. A
-//! server does not wait: `try_acquire` returns the time for `Retry-After`.
+//! Each interval adds a token, until the bucket is full. A call takes a token, or waits
+//! for one. A server does not wait: `try_acquire` returns the time for `Retry-After`.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|
@@ -9,10 +9,10 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: if callers look for a token, sleep, and then take it, several see the same
+//! Trap: If callers look for a token, sleep, and then take it, several see the same
 //! token. Here only the first waiter sleeps; the others queue behind it.
 //!
-//! Trap: with a burst of ten and ten tokens a second, 19 calls fit into one second.
+//! Trap: With a burst of ten and ten tokens per second, 19 calls fit into one second.
 //!
 //! In production: `governor` has a limit for each key, and the number of calls that are
 //! left. Its waiters have no order.

@@ -7,10 +7,10 @@
 //! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: the
 //! running loads, one per key, and their time.
 //!
-//! Trap: in a naive cache all callers that miss start a load. Here one task loads; no
+//! Trap: In a naive cache all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
 //!
-//! Trap: a load that began before a change stores the old value. `remove` prevents this.
+//! Trap: A load that began before a change stores the old value. `remove` prevents this.
 //!
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
 //! expiry for each entry. Its clock cannot be paused in a test.

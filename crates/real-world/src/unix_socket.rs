@@ -7,10 +7,10 @@
 //!
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!
-//! Trap: if the file exists, `bind` fails with `AddrInUse`, also after its server died.
+//! Trap: If the file exists, `bind` fails with `AddrInUse`, even after its server died.
 //! If you connect first and then remove the file, a server may start in between.
 //!
-//! In production: under systemd take the listener from it with `listenfd`, and bind
+//! In production: Under systemd, take the listener from systemd with `listenfd`, and bind
 //! nothing.
 //!
 //! Platforms: Needs Rust 1.91. Tokio has no Unix sockets on Windows. There use TCP on

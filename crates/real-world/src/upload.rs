@@ -1,14 +1,14 @@
-//! Upload a file as a stream: level memory, progress, early refusal, stall, retry.
+//! Upload a file as a stream: constant memory, progress, early refusal, stall, retry.
 //!
 //! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
-//! does with an async generator. A chunk is read when the connection takes it. If it
-//! knows the length, the server can refuse the file immediately. reqwest's `timeout`
+//! does with an async generator. A chunk is read when the connection takes it. If the
+//! server knows the length, it can refuse the file immediately. reqwest's `timeout`
 //! limits the whole upload; `stall` only the time without progress.
 //!
-//! Bounds: a few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. Unbounded:
+//! Bounds: A few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. Unbounded:
 //! the whole time, if the server takes a chunk now and then.
 //!
-//! Trap: a stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns
+//! Trap: A stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns
 //! `None`, and aiohttp sends an empty file. Open the file for each attempt.
 //!
 //! See also: `multipart_form` (a form with files), `upload_server`.

@@ -1,6 +1,6 @@
 //! Receive uploads in a server: each file whole or not at all, with limits.
 //!
-//! The body goes to a hidden file beside the target. It gets its final name when all
+//! The body goes to a hidden file next to the target. It gets its final name when all
 //! bytes are on the disk. Even after a power cut, readers find the old file or the whole
 //! new one. If the client leaves, the hidden file is removed. A resumed upload, as `curl
 //! -C` sends it with `Content-Range`, is refused: its tail would replace the file.
@@ -8,10 +8,10 @@
 //! Bounds: [`Limits`] for the bytes, the time and the number of uploads. Unbounded:
 //! stored files; connections that send no request, for which see `api_server`.
 //!
-//! Trap: a server that refuses a body and closes the connection immediately may lose its
+//! Trap: A server that refuses a body and closes the connection immediately may lose its
 //! answer. It has to read for a while longer.
 //!
-//! Trap: a client's file name may be `..`, hidden or too long, and a disk error contains
+//! Trap: A client's file name may be `..`, hidden or too long, and a disk error contains
 //! paths. Accept few characters, and log errors instead of sending them.
 //!
 //! In production: `tower-http` has limits of time and bytes as layers for any handler.

@@ -8,11 +8,11 @@
 //!
 //! Bounds: `capacity` paths in the queue, and as many in the set.
 //!
-//! Trap: an editor writes a new file and renames it. A watch on the old file then sees
+//! Trap: An editor writes a new file and renames it. A watch on the old file then sees
 //! nothing more. Watch its folder.
 //!
-//! Trap: opening a file is an event as well, of the kind `Access`. A program that reads a
-//! file at each event never comes to rest. Skip these.
+//! Trap: Opening a file is an event as well, of the kind `Access`. A program that reads a
+//! file at each event never comes to rest. Skip such events.
 //!
 //! In production: `notify-debouncer-full` joins the two events of a rename.
 //!

@@ -7,10 +7,10 @@
 //! Bounds: [`Limits`], `max_bytes`, the client's timeout, 2,000 different links of a
 //! page, 2,000 bytes for each. Other hosts are ignored.
 //!
-//! Trap: a client that follows redirects requests pages that robots.txt forbids. Turn
+//! Trap: A client that follows redirects requests pages that robots.txt forbids. Turn
 //! that off, and treat the target as a link: it may be an internal address.
 //!
-//! Trap: a page is written by a stranger. `html5gum` reads it in linear time. A parser
+//! Trap: A page is written by a stranger. `html5gum` reads it in linear time. A parser
 //! that builds a tree, as `scraper` does, needs minutes for 2 MB of `<div>`.
 //!
 //! In production: `spider` crawls whole sites, with robots.txt and a headless browser.

@@ -4,13 +4,13 @@
 //! are on the disk. In Python this is `os.replace` after `os.fsync`. All runs in one
 //! `spawn_blocking`, because `tokio::fs` hands each call to a thread.
 //!
-//! Bounds: the text is in memory. To stream it: `download_to_file`, `file_processor`.
+//! Bounds: The text is in memory. To stream it: `download_to_file`, `file_processor`.
 //!
 //! Trap: `tokio::fs::write` first empties the file. A reader may then see nothing or
-//! half, and a crash or a full disk leaves it so.
+//! half, and a crash or a full disk leaves it that way.
 //!
-//! Trap: the rename replaces a link, not the file that the link leads to. Call
-//! `tokio::fs::canonicalize` on such a path before.
+//! Trap: The rename replaces a link, not the file that the link leads to. Call
+//! `tokio::fs::canonicalize` on such a path first.
 //!
 //! In production: `atomic-write-file` does the same, and keeps the owner on Unix.
 //!
