@@ -1,15 +1,17 @@
 //! Design an async API: a trait with async methods, `Send`, `dyn`, and cancel safety.
 //!
 //! Declare a method as `-> impl Future + Send`, and write `async fn` where you implement
-//! it: then callers may spawn its future. For a list of different types, give the trait a
-//! second one, with boxed futures, which each type gets for free. Keep in `self`, not in
-//! the future, whatever must survive a cancellation. Leave spawning to the caller.
+//! it: then callers may spawn its future. For a list of different types, write a second
+//! trait with boxed futures, which each such type implements automatically. Keep in
+//! `self`, not in the future, whatever must survive a cancellation. Leave spawning to the
+//! caller.
 //!
-//! Trap: a trait that declares `async fn` does not promise `Send`. A generic function
+//! Trap: A trait that declares `async fn` does not promise `Send`. A generic function
 //! that spawns its future fails: "future cannot be sent between threads safely".
 //!
-//! Trap: a future holds all that lives over an await: an array of 16 KiB makes it, and
-//! each future that awaits it, 16 KiB larger. Keep large buffers in a `Vec`.
+//! Trap: A future holds all values that live across an await. An array of 16 KiB makes
+//! the future, and each future that awaits this one, 16 KiB larger. Keep large buffers in
+//! a `Vec`.
 //!
 //! See also: `dyn_async_trait`, `boxed_futures`, `cancel_safety`, `unit_testing`.
 //!

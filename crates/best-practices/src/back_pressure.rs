@@ -5,7 +5,7 @@
 //! feed cannot wait: `try_send` drops the new item when the queue is full. To drop the
 //! oldest instead, use `broadcast(n)` with one receiver (`broadcast`).
 //!
-//! Bounds: n items wait.
+//! Bounds: N items wait.
 //!
 //! Trap: `unbounded_channel` and `asyncio.Queue()` never fail: they use more memory, and
 //! items wait ever longer. A task for each item is an unbounded queue as well.

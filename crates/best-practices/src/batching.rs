@@ -1,15 +1,15 @@
 //! Batching: collect items from a queue and write them together, by size or after a time.
 //!
 //! A batch makes one trip to a database instead of one for each item. `recv_many` takes
-//! the items that are there and does not wait for more. If items come slowly, wait a
-//! short time after the first one, so that they form a batch too. Dropping the senders
-//! ends the wait: the rest is the last batch.
+//! the waiting items and does not wait for more. If items come slowly, wait a short time
+//! after the first one, so that they form a batch too. Dropping the senders ends the
+//! wait: the rest is the last batch.
 //!
-//! Trap: a batch in a local variable is lost when a timeout, a `select!` or an abort
+//! Trap: A batch in a local variable is lost when a timeout, a `select!` or an abort
 //! drops the future. Here the batch stays in the struct until it is written, and the next
 //! call continues it.
 //!
-//! Trap: if only the reply is lost, a batch is written twice. Make the insert idempotent,
+//! Trap: If only the reply is lost, a batch is written twice. Make the insert idempotent,
 //! for example with a unique key. A batch with one bad item fails each time: split it.
 //!
 //! See also: `chunks_timeout` (on a stream), `drain_what_waits`,

@@ -6,7 +6,7 @@
 //! ready immediately does not suspend and is not counted. Make each await wait: read
 //! from an empty channel, write to a full one, lock a held lock.
 //!
-//! Trap: a value in a local variable is lost with the future. Keep it in `self`, or take
+//! Trap: A value in a local variable is lost with the future. Keep it in `self`, or take
 //! it after the last await: `mpsc::Sender::reserve` waits for the permit first.
 //!
 //! See also: `cancel_safety`, `property_test`, `batching`.

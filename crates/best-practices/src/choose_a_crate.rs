@@ -1,17 +1,18 @@
 //! Retry, rate limit and cache from crates: backon, governor, moka in three lines each.
 //!
-//! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). Tests of
-//! this page try what the book claims of these and of other crates, with their versions.
+//! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). The tests
+//! of this page check the book's claims about these crates and others, with their
+//! versions.
 //!
-//! Trap: without `when`, `backon` retries all errors. It counts retries, not attempts.
+//! Trap: Without `when`, `backon` retries all errors. It counts retries, not attempts.
 //!
 //! Trap: `governor` lets a burst through, and then the rate. A burst of five, and one
 //! more each 0.2 s, make nine calls in the first 0.9 s.
 //!
-//! Trap: `moka` runs a load in the first caller. If that caller is dropped, the next one
-//! starts the load again.
+//! Trap: `moka` runs a load in the first caller. If that caller is dropped, the next
+//! caller starts the load again.
 //!
-//! In production: the clock of `moka` cannot be paused in tests. `governor` waits on the
+//! In production: The clock of `moka` cannot be paused in tests. `governor` waits on the
 //! real clock; to ask it without a wait in a test, give it a `FakeRelativeClock`.
 //!
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.

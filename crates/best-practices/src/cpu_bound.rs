@@ -1,16 +1,16 @@
 //! CPU-bound work, such as primes: off the event loop, on rayon's threads, and cancelled.
 //!
 //! A calculation never awaits, so it stops its thread, and perhaps all timers and sockets
-//! (`blocking_vs_async`). For a single one, `heavy_computation` is enough. Here a rayon
-//! pool has N threads for all of them, its `into_par_iter` spreads one over all threads,
-//! and dropping the call cancels it.
+//! (`blocking_vs_async`). For a single calculation, `heavy_computation` is enough. Here a
+//! rayon pool has N threads for all calculations, `into_par_iter` spreads one calculation
+//! over all threads, and dropping the call cancels it.
 //!
-//! Bounds: N threads. unbounded: the queue; acquire a permit before `run`.
+//! Bounds: N threads. Unbounded: the queue; acquire a permit before `run`.
 //!
 //! Trap: `abort` does not stop a calculation that has started. Check a flag between
 //! portions, not in the innermost loop: `is_cancelled` takes a lock.
 //!
-//! Trap: a panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
+//! Trap: A panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
 //! again in the caller that awaits the result.
 //!
 //! See also: `heavy_computation`, `cooperative_loops`, `back_pressure`.

@@ -5,12 +5,12 @@
 //! with file and line. Print the tree when a deadline has passed, or on a signal.
 //! Functions without `#[framed]` are left out.
 //!
-//! Trap: a `timeout` that expires drops its future, so the dump no longer shows it. Put
+//! Trap: A `timeout` that expires drops its future, so the dump no longer shows it. Put
 //! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
 //!
 //! Trap: `taskdump_tree(true)` waits for each running poll, as its parameter
-//! wait_for_running_tasks says. If one never ends, the dump hangs, and no framed task can
-//! begin or end. With `false`, a running task is shown as `[POLLING]`.
+//! `wait_for_running_tasks` asks. If a poll never ends, the dump hangs, and no framed
+//! task can begin or end. With `false`, a running task is shown as `[POLLING]`.
 //!
 //! In production: `Handle::dump()` gives stacks of all tasks, `#[framed]` or not (Linux,
 //! `--cfg tokio_unstable`, feature `taskdump`).

@@ -1,15 +1,15 @@
 //! Simulate a network and its partitions with turmoil, on simulated time, from a seed.
 //!
-//! turmoil runs the hosts of a program on one thread, each on a paused runtime of its
-//! own. The seed decides how long messages take. Try seed after seed; the seed that finds
-//! a bug repeats it. turmoil has its own sockets: write your code over any `AsyncRead +
+//! turmoil runs the hosts of a program on one thread, each on its own paused runtime. The
+//! seed decides how long messages take. Try seed after seed; the seed that finds a bug
+//! repeats it. turmoil has its own sockets: write your code over any `AsyncRead +
 //! AsyncWrite`, and give hyper a connector. In a runtime, turmoil's `run` panics: "Cannot
 //! start a runtime from within a runtime".
 //!
 //! Trap: `partition` loses messages for good, but real TCP sends them again when the
 //! network is back. Model an outage by `hold` and `release`.
 //!
-//! Trap: the seed does not cover a `HashMap`'s order, the system's clock, or `select!`
+//! Trap: The seed does not cover a `HashMap`'s order, the system's clock, or `select!`
 //! without `biased` (seeded only under `--cfg tokio_unstable`).
 //!
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.

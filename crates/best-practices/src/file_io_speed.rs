@@ -6,9 +6,9 @@
 //! best read whole, with `fs::read`. For a long loop, one `spawn_blocking` with std's
 //! `File` and `BufReader` is best.
 //!
-//! Trap: a `spawn_blocking` that has started cannot be cancelled.
+//! Trap: A call in `spawn_blocking` that has started cannot be cancelled.
 //!
-//! In production: with `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
+//! In production: With `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
 //! uses io_uring on Linux for some calls.
 //!
 //! See also: `async_files` (lines, writes and flush), `blocking_in_threads`.

@@ -5,13 +5,13 @@
 //! test has its own thread and runtime. `flavor = "multi_thread"` gives it several
 //! threads; `start_paused = true` skips its waits (`unit_testing`).
 //!
-//! Bounds: the client of a test gives up after its `timeout`. The fake keeps all its
+//! Bounds: The client of a test gives up after its `timeout`. The fake keeps all its
 //! requests.
 //!
-//! Trap: in edition 2024 `std::env::set_var` is unsafe ("call to unsafe function"): all
+//! Trap: In edition 2024 `std::env::set_var` is unsafe ("call to unsafe function"): all
 //! tests share one environment. In place of `monkeypatch.setenv`, pass the setting.
 //!
-//! Trap: a failed assertion skips a `close().await` at the end of the test; only `Drop`
+//! Trap: A failed assertion skips a `close().await` at the end of the test; only `Drop`
 //! runs. pytest does run the code after `yield`. `scoped_resource` closes in both cases.
 //!
 //! In production: `rstest` makes a test of each row, and passes fixtures as arguments.

@@ -4,10 +4,10 @@
 //! `RUST_LOG`, as in `warn,shop::orders=debug`; a reload handle replaces it at run time,
 //! for example on SIGHUP or from an admin endpoint. Python calls `setLevel`.
 //!
-//! Bounds: unbounded: a line is as long as its values, and writing to stdout blocks the
+//! Bounds: Unbounded: A line is as long as its values, and writing to stdout blocks the
 //! thread. Cut long values before you log them.
 //!
-//! Trap: the filter hides spans too. If an `info_span!` begins at the level WARN, its
+//! Trap: The filter hides spans too. If an `info_span!` begins at the level WARN, its
 //! lines have no id, even after a change to DEBUG. Use `error_span!`.
 //!
 //! Trap: `EnvFilter::new` ignores an invalid directive. `try_new` returns an error.

@@ -6,10 +6,10 @@
 //! paste the table of the production checklist into `Cargo.toml`. In Python, ruff's
 //! rules RUF006 and ASYNC refuse two of the five.
 //!
-//! Trap: no lint refuses `let _later = save();`, or `drop(save())`. A future that has a
+//! Trap: No lint refuses `let _later = save();`, or `drop(save())`. A future that has a
 //! name counts as used, even if it is never awaited.
 //!
-//! Trap: `cargo build` and `cargo test` know no lint of clippy. Run `cargo clippy
+//! Trap: `cargo build` and `cargo test` do not run clippy's lints. Run `cargo clippy
 //! --all-targets -- -D warnings` in CI.
 //!
 //! See also: `pitfalls`, `lazy_futures`, `share_state`, `async_api_design`.

@@ -3,10 +3,10 @@
 //! `prometheus-client` is like Python's prometheus_client. It writes OpenMetrics: it
 //! appends "_total" to a counter's name, and the page needs the right content type.
 //!
-//! Trap: if you decrement a gauge after the await, it stays too high after each call that
+//! Trap: If you decrement a gauge after the await, it stays too high after each call that
 //! fails, is cancelled or panics. Decrement it in a guard's `Drop`.
 //!
-//! Trap: each value of a label makes a series that stays. Unlike Python's, the crate does
+//! Trap: Each value of a label makes a series that stays. Unlike Python's, the crate does
 //! not escape values: a `"` breaks the page. A label of type `&'static str` takes a route
 //! and refuses the text of a request ("expected `&str`, found `String`").
 //!

@@ -4,8 +4,9 @@
 //! shuttle tries every order of a model's steps (`check_dfs`), or orders at random. In
 //! Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
-//! Trap: shuttle sees only its own types: a race in std's `Mutex` or atomics passes. It
-//! switches before `notified()`, not before the first poll: a forgotten `enable` passes.
+//! Trap: Only shuttle's own types are checked: a race in std's `Mutex` or atomics passes.
+//! shuttle switches before `notified()`, not before the first poll: a forgotten `enable`
+//! passes.
 //!
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.

@@ -4,10 +4,10 @@
 //! header, and the server reads its parent there, as Python's `inject` and `extract` do.
 //! The span of a cancelled request ends too, because it is dropped.
 //!
-//! Trap: a spawned task starts a separate trace. Add `.in_current_span()`. Python's
+//! Trap: A spawned task starts a separate trace. Add `.in_current_span()`. Python's
 //! `create_task` copies the context. `enter` over an await gives your span to others.
 //!
-//! Trap: the last spans are lost at exit. A global subscriber is never dropped, and so
+//! Trap: The last spans are lost at exit. A global subscriber is never dropped, and so
 //! nothing flushes. Call `shutdown` at the end of `main`, even after an error.
 //!
 //! In production: `opentelemetry-otlp` has an exporter for collectors. Not tried here.

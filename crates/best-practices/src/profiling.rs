@@ -11,7 +11,7 @@
 //! Trap: By default every poll over 50 microseconds counts as slow. In a debug build
 //! nearly all polls do: set a higher threshold.
 //!
-//! In production: a runtime's own poll times need `--cfg tokio_unstable`.
+//! In production: A runtime's own poll times need `--cfg tokio_unstable`.
 //!
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!

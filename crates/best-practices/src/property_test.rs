@@ -2,14 +2,14 @@
 //!
 //! Like Hypothesis in Python, proptest generates inputs, looks for one that breaks a
 //! property, and shrinks it. Here an input is a schedule: when each caller comes, and
-//! when it gives up. A case builds a paused runtime of its own, so waits take no time and
-//! a failure can be repeated. Commit `proptest-regressions`, where proptest writes
+//! when it gives up. A case builds its own paused runtime, so waits take no time and a
+//! failure can be repeated. Commit `proptest-regressions`, where proptest writes
 //! failures. Generate pauses, not times: if a caller is left out, the others move up.
 //!
-//! Trap: in a `#[tokio::test]` a case panics: "Cannot start a runtime from within a
+//! Trap: In a `#[tokio::test]` a case panics: "Cannot start a runtime from within a
 //! runtime". Write `#[test]` with the macro `proptest!`.
 //!
-//! Trap: generate cancellations, or bugs that need one stay hidden. Check progress as
+//! Trap: Generate cancellations, or bugs that need one stay hidden. Check progress as
 //! well: a limiter that lets nobody through is never over its limit.
 //!
 //! See also: `sliding_window`, `cancel_everywhere`, `model_checking`.

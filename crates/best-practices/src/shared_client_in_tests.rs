@@ -7,7 +7,7 @@
 //! expensive resource in one runtime for all tests: `RUNTIME.block_on(..)` in a plain
 //! `#[test]`, like pytest-asyncio's `loop_scope="session"`.
 //!
-//! Trap: the error's text is only "error sending request". Print its sources for the
+//! Trap: The error's text is only "error sending request". Print its sources for the
 //! reason.
 //!
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.

@@ -1,4 +1,4 @@
-//! Structured logging: JSON lines with a request id, also from spawned tasks.
+//! Structured logging: JSON lines with a request id, even from spawned tasks.
 //!
 //! A tracing span takes the place of a contextvar: `instrument` enters it at each poll of
 //! a future and leaves it after. The span's fields are in each line, under `span`;
@@ -7,7 +7,7 @@
 //! Trap: `EnvFilter::from_default_env()` without `RUST_LOG` shows errors only. A default
 //! directive counts only if the filter is empty. So put `info,` before the filter.
 //!
-//! Trap: a spawned task has no span; an asyncio task has a copy of the context. Add
+//! Trap: A spawned task has no span; an asyncio task has a copy of the context. Add
 //! `in_current_span`. In `main`, a guard of `entered()` over an await mixes up the ids.
 //!
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.

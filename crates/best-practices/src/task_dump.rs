@@ -1,10 +1,10 @@
 //! Task dump: list the tasks of a running service, with what each waits for, on a signal.
 //!
 //! asyncio knows its tasks and the line where each one waits. Tokio has no such list. So
-//! wrap what you spawn in `Tasks::track`, and each wait that may hang in `step`. The dump
-//! has the running steps by your names, and their ages, which asyncio does not know.
+//! wrap each spawned future in `Tasks::track`, and each wait that may hang in `step`. The
+//! dump has the running steps by your names, and their ages, which asyncio does not know.
 //!
-//! Bounds: one entry for each tracked task, and one for each running step.
+//! Bounds: One entry for each tracked task, and one for each running step.
 //!
 //! Trap: A task that waits for the signal may print nothing while one thread of its
 //! runtime is blocked: signals come the same way as sockets (`blocking_vs_async`).

@@ -8,7 +8,7 @@
 //! Trap: `axum::serve(listener, app)` does not pass on the client's address, so a handler
 //! that asks for it answers 500. `MockConnectInfo` hides that in a test without a socket.
 //!
-//! Trap: a panic in a handler ends a test; on a server it closes only its connection.
+//! Trap: A panic in a handler ends a test; on a server it closes only its connection.
 //!
 //! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `axum_service`.
 //!

@@ -8,8 +8,9 @@
 //! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
 //! tasks run only after `advance`. A task that has not started has no timers.
 //!
-//! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready at
-//! once on the paused one. A loop that polls with it stops the clock: a test hangs.
+//! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready
+//! immediately on the paused one. A loop that polls with it stops the clock: a test
+//! hangs.
 //!
 //! See also: `unit_testing`, `retry`, `timers`.
 //!

@@ -5,10 +5,10 @@
 //! brings a fake that returns fixed answers and records the calls. With `start_paused`
 //! (feature `test-util`) a timeout of days takes no time; in asyncio the test waits.
 //!
-//! Trap: on the paused clock, a timeout around a socket or a thread of your own fires at
-//! once. Around `spawn_blocking` it never fires. std's clocks do not jump.
+//! Trap: On the paused clock, a timeout around a socket or your own thread fires
+//! immediately. Around `spawn_blocking` it never fires. std's clocks do not jump.
 //!
-//! Trap: in an assertion a forgotten await does not compile ("binary operation `==`
+//! Trap: In an assertion a forgotten await does not compile ("binary operation `==`
 //! cannot be applied to type"). In `let _sum = ..` it compiles: check its effect.
 //!
 //! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.

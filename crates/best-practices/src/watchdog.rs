@@ -7,7 +7,7 @@
 //! (`slow_callback_duration`) comes when the step has ended. A call in `spawn_blocking`
 //! is no poll, and is not reported.
 //!
-//! Bounds: one entry for each poll that is running; each poll takes a lock twice.
+//! Bounds: One entry for each poll that is running; each poll takes a lock twice.
 //!
 //! In production: `tokio-metrics` counts slow polls and does not name them. A debugger,
 //! like py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.

@@ -4,7 +4,7 @@
 //! work starts at the call, as with a task, not at the await. `impl From<Failure> for
 //! PyErr` decides which exception each error becomes, so the body uses `?` as usual.
 //!
-//! Bounds: Unbounded: each call is a task of Tokio.
+//! Bounds: Unbounded: Each call is a task of Tokio.
 //!
 //! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a
 //! future: "a coroutine was expected, got <Future". Await it in an `async def`, as

@@ -10,8 +10,8 @@
 //! Trap: Dropping the future does not cancel the coroutine. After a timeout in Rust the
 //! coroutine keeps running. Put the timeout into Python, as `asyncio.timeout`.
 //!
-//! Trap: A task of Tokio has "no running event loop". Take the locals before the first
-//! await.
+//! Trap: A task of Tokio has no event loop, and asyncio raises "no running event loop".
+//! Take the locals before the first await.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

@@ -3,7 +3,7 @@
 //! `pyo3-async-runtimes` hands each result to asyncio on a thread of Tokio. If CPython
 //! ends while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT,
 //! after the right output. This file registers a function with `atexit` that first shuts
-//! the runtime down and waits for its threads. Paste this file beside your module, and
+//! the runtime down and waits for its threads. Paste this file next to your module, and
 //! take `future_into_py` and `handle` from here instead of from
 //! `pyo3_async_runtimes::tokio`. After a fork, the child gets its own runtime.
 //!

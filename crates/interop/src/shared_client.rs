@@ -5,7 +5,7 @@
 //! answer. `aclose` refuses further calls and closes the idle connections.
 //!
 //! Bounds: `size` connections, and lines of an answer up to 64 KiB. Waiting calls are
-//! unbounded, and a call has no timeout of its own: use `asyncio.timeout`.
+//! unbounded, and a call does not have its own timeout: use `asyncio.timeout`.
 //!
 //! Trap: A cancelled call must not put its connection back, as the answer is still on the
 //! way. Here the dropped future drops the connection.
