@@ -1,17 +1,18 @@
 //! Call a server over gRPC, with a deadline that is passed on from server to server.
 //!
-//! The client sends what is left of its time, in the header grpc-timeout. A server reads
-//! it with `Deadline::of`, and passes what is left to its own calls. In Python these are
-//! `timeout=` of a call and `context.time_remaining()`. If the client drops a call or a
-//! stream, the server drops the handler. Keep the tasks of a handler in a `JoinSet`.
+//! The client sends its remaining time in the header grpc-timeout. A server reads the
+//! header with `Deadline::of`, and passes the remaining time to its own calls. In Python
+//! these are `timeout=` of a call and `context.time_remaining()`. If the client drops a
+//! call or a stream, the server drops the handler. Keep the tasks of a handler in a
+//! `JoinSet`.
 //!
 //! Bounds: `MOST` for a call, and 4 MiB for a message that is received.
 //!
-//! Trap: the timeout of a request ends when the response begins. A stream that starts in
+//! Trap: The timeout of a request ends when the response begins. A stream that starts in
 //! time may then last forever. Wrap the stream: `Deadline::stream`.
 //!
-//! Trap: a call that tonic ends at its deadline has the code `Cancelled` and the message
-//! "Timeout expired". Other languages say DEADLINE_EXCEEDED, as `Deadline::call` does.
+//! Trap: A call that tonic ends at its deadline has the code `Cancelled` and the message
+//! "Timeout expired". Other languages return DEADLINE_EXCEEDED, as `Deadline::call` does.
 //!
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!

@@ -1,15 +1,15 @@
 //! MySQL and MariaDB: a pool of connections, rows as a list and as a stream.
 //!
 //! `exec_map` returns all rows, as `fetchall` does; a stream reads them one by one. A
-//! connection returns to the pool when it is dropped, after a rollback of what was not
-//! committed. Values go into a statement as parameters only.
+//! connection returns to the pool when it is dropped, after a rollback of uncommitted
+//! changes. Values go into a statement as parameters only.
 //!
 //! Bounds: `Limits`. A list is as long as the result: write a `LIMIT`, or take a stream.
 //!
 //! Trap: `get_conn` waits forever if all connections are in use, or if the server does
 //! not answer. Put a timeout around it, and around the whole of your work.
 //!
-//! Trap: a query that is dropped keeps running at the server. The pool closes its
+//! Trap: A query that is dropped keeps running at the server. The pool closes its
 //! connection, but only the server's own limit, here `max_statement_time`, ends the
 //! query.
 //!

@@ -5,13 +5,13 @@
 //! error 1205. In both cases roll back, and run all of it again, as one function. A
 //! dropped transaction is rolled back before its connection is used again.
 //!
-//! Bounds: `attempts`. unbounded: the time of each, unless the server has a limit.
+//! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
 //!
 //! Trap: After error 1205 only the statement is rolled back. The transaction is open, and
 //! `commit` stores its first half. Return the error.
 //!
-//! Trap: A SELECT reads the state of the first one, by REPEATABLE READ. To change what
-//! was read, lock it: `SELECT .. FOR UPDATE`.
+//! Trap: By default (REPEATABLE READ), each SELECT reads the state that the first SELECT
+//! saw. To change what was read, lock it: `SELECT .. FOR UPDATE`.
 //!
 //! See also: `mysql_pool`, `pg_transaction`, `retry`.
 //!

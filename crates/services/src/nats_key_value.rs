@@ -4,13 +4,14 @@
 //! a task reads the latest value without waiting, or waits for the next. `change` reads,
 //! computes and writes only if nobody else has written in between.
 //!
-//! Bounds: one value for each follower. A value has 64 KiB at most, with its headers, and
+//! Bounds: One value for each follower. A value has 64 KiB at most, with its headers, and
 //! a bucket 64 MiB.
 //!
-//! Trap: a watcher may end or fail, and its loop with it. The program then continues with
-//! old settings. Watch again, as `follow` does: it first gets the value of now.
+//! Trap: A watcher may end or fail, and its loop with it. The program then continues with
+//! old settings. Watch again, as `follow` does: a new watcher first gets the current
+//! value.
 //!
-//! Trap: `put` after `entry` overwrites what another process wrote meanwhile. `update`
+//! Trap: `put` after `entry` overwrites what another process wrote in between. `update`
 //! takes the revision that was read, and fails with "wrong last revision".
 //!
 //! See also: `watch_a_value`, `lost_update`, `nats_request_reply`.

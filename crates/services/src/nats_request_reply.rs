@@ -8,8 +8,8 @@
 //! capacity limits waiting requests. Further ones are dropped, and their callers time
 //! out.
 //!
-//! Trap: "timed out" does not mean that nothing was done. The handler may be at work, or
-//! only its reply was lost. Make a request that you repeat idempotent.
+//! Trap: The error "timed out" does not mean that nothing was done. The handler may still
+//! be working, or only its reply was lost. Make a request that you repeat idempotent.
 //!
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -1,18 +1,19 @@
 //! NATS work queue: JetStream keeps each job until a worker acknowledges it.
 //!
 //! A stream stores the jobs. Each worker pulls a job when it is free. Without an
-//! acknowledgement within `ack_wait`, the server delivers the job again; a worker at work
-//! asks for more time. So a job runs at least once. A power failure may lose jobs of the
-//! last two minutes: the server's sync interval.
+//! acknowledgement within `ack_wait`, the server delivers the job again; a worker that
+//! needs longer asks for more time. So a job runs at least once. A power failure may lose
+//! jobs of the last two minutes: the server's sync interval.
 //!
 //! Bounds: `Settings`, and one job for each `work`. Of the dead letters, the oldest are
 //! dropped.
 //!
 //! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
-//! one means that the job is stored.
+//! future means that the job is stored.
 //!
-//! Trap: after `max_deliver` attempts JetStream keeps a job but never delivers it again.
-//! A poison job that kills its worker is lost in silence. Here the worker counts.
+//! Trap: After `max_deliver` attempts JetStream keeps a job but never delivers it again.
+//! A poison job that kills its worker is lost silently. Here the worker counts the
+//! attempts.
 //!
 //! See also: `job_queue`, `job_workers`, `nats_request_reply`.
 //!

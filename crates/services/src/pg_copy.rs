@@ -4,12 +4,12 @@
 //! rows waits. `COPY TO STDOUT` sends rows as fast as they are read. The binary format
 //! needs no escaping. In asyncpg it is `copy_records_to_table`.
 //!
-//! Bounds: a few buffers of rows each way. unbounded: the time, and the size of a row.
+//! Bounds: A few buffers of rows each way. Unbounded: the time, and the size of a row.
 //!
-//! Trap: only `finish` stores the rows. If one row is refused, or the future is dropped,
+//! Trap: Only `finish` stores the rows. If one row is refused, or the future is dropped,
 //! none is stored. The server's error comes from `finish`, after all rows were sent.
 //!
-//! Trap: if the reader stops early, the server still sends all further rows. The next
+//! Trap: If the reader stops early, the server still sends all further rows. The next
 //! statement on the connection waits for them. Ask for fewer rows with LIMIT.
 //!
 //! See also: `pg_pool`, `pg_transaction`, `channel_stream`.

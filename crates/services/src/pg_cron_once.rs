@@ -1,18 +1,18 @@
 //! Run a job on a schedule on several machines: one of them runs each tick.
 //!
 //! Every machine asks PostgreSQL for its turn. A tick is a row, and the machine that
-//! inserts the row runs the job. If that machine dies or fails, another one runs the tick
-//! when the lease has expired. The clock of the database decides which tick it is, so the
-//! clocks of the machines do not matter. Only the newest tick runs, however late.
+//! inserts the row runs the job. If that machine dies or fails, another machine runs the
+//! tick when the lease has expired. The clock of the database decides which tick it is,
+//! so the clocks of the machines do not matter. Only the newest tick runs, however late.
 //!
 //! Bounds: `max_attempts` for a tick. `lease` for an attempt, and for each answer.
 //! Unbounded: the table has a row per tick. Delete old ones.
 //!
 //! Trap: A lock that is held during the run does not prevent a second run. A machine
-//! whose clock is two seconds behind finds it free, and runs the same tick.
+//! whose clock is two seconds behind finds the lock free, and runs the same tick.
 //!
 //! Trap: A run that outlives its lease is started again on another machine. Only the
-//! newest attempt can `finish`; the other one gets "the lease was lost".
+//! newest attempt can `finish`; the older attempt gets "the lease was lost".
 //!
 //! In production: `croner` computes the ticks of cron patterns and of local time. It
 //! does not share them between machines.

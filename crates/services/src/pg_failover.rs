@@ -9,13 +9,14 @@
 //! round of connects. Make `answer` short: a host that hangs costs it each time.
 //!
 //! Trap: In a URL with several hosts, `connect_timeout` limits only the connect of TCP. A
-//! host that hangs accepts it and says nothing, and the hosts behind it are never tried.
+//! host that hangs accepts the connection and sends nothing, and the hosts behind it are
+//! never tried.
 //!
 //! Trap: A commit whose answer was lost may have been done, and `run` repeats the work.
 //! Make it idempotent. Without `synchronous_standby_names`, a failover may also lose a
 //! commit that returned Ok.
 //!
-//! In production: a pool keeps connections to the old primary. After such an error, drop
+//! In production: A pool keeps connections to the old primary. After such an error, drop
 //! all of them, for example with `Pool::retain` of `deadpool-postgres`.
 //!
 //! See also: `pg_pool`, `pg_transaction`, `pg_idempotency_key`.

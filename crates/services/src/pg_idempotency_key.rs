@@ -5,7 +5,7 @@
 //! reply. A repeat that comes during the first call waits for its end. If the first call
 //! fails, its key is free again.
 //!
-//! Bounds: `limit` for the wait, and for a silent connection. unbounded: the table.
+//! Bounds: `limit` for the wait, and for a silent connection. Unbounded: the table.
 //! Delete keys that no client repeats, for example after a day.
 //!
 //! Trap: A SELECT for the key, and then an INSERT, are two statements. Two requests at

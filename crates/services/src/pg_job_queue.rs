@@ -1,16 +1,17 @@
 //! Keep a job queue in PostgreSQL: workers of many machines claim jobs, and none is lost.
 //!
 //! A worker claims a job for a limited time, the lease. If the worker is killed, another
-//! one claims the job afterwards. `SKIP LOCKED` passes by the rows that others are just
-//! claiming. Complete a job in the transaction that writes its result: exactly once.
+//! worker claims the job afterwards. `SKIP LOCKED` skips the rows that other workers are
+//! claiming. Complete a job in the transaction that writes its result. Then the result is
+//! written exactly once.
 //!
-//! Bounds: one row for a statement. unbounded: the table. Delete jobs that are done.
+//! Bounds: One row per statement. Unbounded: the table. Delete finished jobs.
 //!
 //! Trap: `UPDATE .. WHERE id IN (SELECT .. LIMIT 1 FOR UPDATE SKIP LOCKED)` may claim all
 //! jobs: the planner may run the subselect for each row. A WITH runs it once.
 //!
-//! Trap: a slow worker may finish after another one has claimed its job. So each claim is
-//! a numbered attempt. Only the latest may change the job ("the lease was lost").
+//! Trap: A slow worker may finish after another worker has claimed its job. So each claim
+//! is a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
 //! See also: `job_queue`, `pg_outbox`, `pg_listen`, `pg_pool`.
 //!

@@ -5,13 +5,14 @@
 //! comes, or the connection is lost, its work is dropped. A leader that hangs loses the
 //! lock after the lease, by `idle_session_timeout`.
 //!
-//! Bounds: the lease limits each wait for an answer. unbounded: the wait for the lock.
+//! Bounds: The lease limits each wait for an answer. Unbounded: the wait for the lock.
 //!
-//! Trap: a leader that hung may write before it notices that another one leads. So each
-//! term has a number. `check` it in the transaction that writes.
+//! Trap: A leader that hung may write before it notices that another program leads. So
+//! each term has a number. `check` the number in the transaction that writes.
 //!
-//! Trap: the lock of a pooled connection is not released when that goes back to the pool.
-//! On the same connection the lock is granted again, and counted. Use a separate one.
+//! Trap: The lock of a pooled connection is not released when the connection returns to
+//! the pool. On the same connection, the lock is granted again, and counted. Use a
+//! separate connection.
 //!
 //! See also: `lease`, `pg_transaction`.
 //!

@@ -3,15 +3,17 @@
 //! A `NOTIFY` reaches the listeners when its transaction is committed. PostgreSQL keeps
 //! nothing for a listener that is away. So `Resync` comes after each connect: read the
 //! table then, and after each notification. A receiver that is too slow gets one `Resync`
-//! in place of all that did not fit.
+//! in place of all notifications that did not fit.
 //!
-//! Bounds: the channel's capacity, and `timeout` for each answer. Connects without end. A
-//! channel's name has 63 bytes, and the text of a notification 7999.
+//! Bounds: The channel's capacity, and `timeout` for each answer. Unbounded: attempts to
+//! connect. A channel's name has 63 bytes, and the text of a notification 7999.
 //!
-//! Trap: a listener only reads. If the server's machine vanishes, it waits forever, and
-//! no error comes. Ask the server for something now and then, with a timeout.
+//! Trap: A listener only reads. If the server's machine vanishes, the listener waits
+//! forever, and no error comes. Ask the server for something now and then, with a
+//! timeout.
 //!
-//! Trap: of equal notifications in one transaction, one is sent. Do not count them.
+//! Trap: PostgreSQL sends equal notifications of one transaction only once. Do not count
+//! them.
 //!
 //! See also: `pg_job_queue`, `pg_pool`.
 //!

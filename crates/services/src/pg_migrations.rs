@@ -1,17 +1,17 @@
 //! Migrate the schema when a program starts, while older processes keep working.
 //!
 //! Each migration runs once, in a transaction that also stores its number. Processes that
-//! start at the same time take turns. A migration that cannot lock its table soon gives
-//! up, lets the others pass, and tries again. Alembic does not do that by itself.
+//! start at the same time take turns. If a migration cannot lock its table soon, it gives
+//! up, lets the queries pass, and tries again. Alembic does not do that by itself.
 //!
-//! Bounds: `attempts`, each of `lock_timeout` and `pause`. unbounded: the time of a
+//! Bounds: `attempts`, each of `lock_timeout` and `pause`. Unbounded: the time of a
 //! migration that has its locks.
 //!
 //! Trap: An `ALTER TABLE` waits for the longest transaction that uses the table. Every
 //! later query waits behind it. Set a `lock_timeout`, and try again.
 //!
 //! Trap: The old release runs for minutes with the new schema. First add what the new
-//! release needs. Drop what only the old one used in a later release.
+//! release needs. In a later release, drop what only the old release used.
 //!
 //! In production: `refinery` reads migrations from files. Set `lock_timeout` there, too.
 //!

@@ -7,8 +7,8 @@
 //!
 //! Bounds: `attempts`. Waiters for a row lock wait until the server's `lock_timeout`.
 //!
-//! Trap: Load, compute and UPDATE lose an update without an error, in a transaction of
-//! READ COMMITTED as well. Compare the version, lock the row, or use SERIALIZABLE.
+//! Trap: Load, compute and UPDATE lose an update without an error, even in a READ
+//! COMMITTED transaction. Compare the version, lock the row, or use SERIALIZABLE.
 //!
 //! Trap: Two transactions that lock two rows in different orders deadlock. Lock rows in
 //! the order of their ids.

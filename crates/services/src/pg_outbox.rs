@@ -4,13 +4,13 @@
 //! deletes it. If the relay is killed in between, the event is published again. The
 //! consumer stores the event's id in the transaction of its effect, and ignores repeats.
 //!
-//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. unbounded: the
+//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. Unbounded: the
 //! tables. Delete old `handled_events`.
 //!
-//! Trap: ids are not in the order of commits. A relay that asks for `id > last` loses an
+//! Trap: Ids are not in the order of commits. A relay that asks for `id > last` loses an
 //! event that is committed late. Delete what is published instead.
 //!
-//! Trap: with `FOR UPDATE SKIP LOCKED`, a second relay publishes event 2 before event 1.
+//! Trap: With `FOR UPDATE SKIP LOCKED`, a second relay publishes event 2 before event 1.
 //! An advisory lock lets one relay publish at a time, and the order is kept.
 //!
 //! See also: `pg_job_queue`, `pg_listen`, `pg_transaction`.

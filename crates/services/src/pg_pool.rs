@@ -6,14 +6,14 @@
 //! does not, so here SQL does it: no call finds the settings or locks of another.
 //!
 //! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
-//! unbounded: the calls that wait for a connection.
+//! Unbounded: the calls that wait for a connection.
 //!
-//! Trap: with `RecyclingMethod::Verified`, a call may run in a transaction that an
-//! earlier one left open. Its insert succeeds, and is lost. `RESET` finds that
+//! Trap: With `RecyclingMethod::Verified`, a call may run in a transaction that an
+//! earlier call left open. Its insert succeeds, and is lost. `RESET` finds that
 //! transaction.
 //!
-//! Trap: `{}` of a `tokio_postgres::Error` prints "db error" alone. `as_db_error` has
-//! the words of the server.
+//! Trap: `{}` of a `tokio_postgres::Error` prints only "db error". `as_db_error` has the
+//! server's message.
 //!
 //! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!

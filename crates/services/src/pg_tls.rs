@@ -7,11 +7,11 @@
 //!
 //! Bounds: `limit` for each connect. `connect_timeout` does not limit the handshake.
 //!
-//! Trap: the default is `sslmode=prefer`. With `NoTls`, or if a server reports that it
+//! Trap: The default is `sslmode=prefer`. With `NoTls`, or if a server reports that it
 //! has no TLS, the password and all data are sent in plain text. Set
 //! `SslMode::Require`.
 //!
-//! Trap: a cancellation needs its own connection. `cancel_query(NoTls)` fails with "no
+//! Trap: A cancellation needs its own connection. `cancel_query(NoTls)` fails with "no
 //! TLS implementation configured", or sends its key in plain text where TLS is preferred.
 //!
 //! See also: `tls`, `pg_pool`.

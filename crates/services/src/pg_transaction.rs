@@ -1,16 +1,17 @@
 //! Run a serializable transaction, and run it again after a conflict with another one.
 //!
 //! `SERIALIZABLE` lets transactions run concurrently, and fails one of two that conflict.
-//! Its reads are out of date as well, so all of it is run again, as one function. A
-//! dropped transaction is rolled back, as by `async with`. A nested one is a savepoint:
-//! the outer one continues after its rollback.
+//! The reads of the failed transaction are out of date as well, so all of it is run
+//! again, as one function. A dropped transaction is rolled back, as by `async with`. A
+//! nested transaction is a savepoint: after its rollback, the outer transaction
+//! continues.
 //!
-//! Bounds: `attempts`. unbounded: the time of each, unless the server has a limit.
+//! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
 //!
-//! Trap: after an error all further statements fail, but `commit` succeeds and stores
+//! Trap: After an error all further statements fail, but `commit` succeeds and stores
 //! nothing. Return the error, or try what may fail in a savepoint.
 //!
-//! Trap: if the connection breaks during `commit`, the transaction may be stored or not.
+//! Trap: If the connection breaks during `commit`, the transaction may be stored or not.
 //! Insert a unique key in it. Then a second run cannot store it twice.
 //!
 //! See also: `pg_pool`, `transaction`, `retry`.

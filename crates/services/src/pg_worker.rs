@@ -1,16 +1,16 @@
 //! Run workers over a job queue in PostgreSQL: N at the same time, and a graceful stop.
 //!
-//! The table is that of `pg_job_queue`. A worker extends its lease while it works, and
-//! completes the job in the transaction that writes the result. LISTEN wakes an idle
-//! worker. If a notification is lost, `poll` finds the job. After `stop`, running jobs
-//! are finished. Celery and arq do this in a separate program; here it is part of
-//! yours.
+//! A worker extends its lease while it works, and completes the job in the transaction
+//! that writes the result. LISTEN wakes an idle worker. If a notification is lost, `poll`
+//! finds the job. After `stop`, running jobs are finished. Celery and arq do this in a
+//! separate program; here it is part of yours. The table is that of `pg_job_queue`.
 //!
-//! Bounds: `concurrency` jobs, and `max_runtime` for each. As many connections, one more
-//! to extend leases, and one to listen.
+//! Bounds: `concurrency` jobs, and `max_runtime` for each. A connection for each of these
+//! jobs, one more to extend leases, and one to listen.
 //!
-//! Trap: A job that is claimed in a transaction stays locked while it runs. If that
-//! connection goes silent, nobody gets the job. Claim it in its own statement.
+//! Trap: A job that is claimed in a transaction stays locked while it runs. If the
+//! worker's connection goes silent, nobody gets the job. Claim the job in its own
+//! statement.
 //!
 //! In production: `apalis` with `apalis-postgres`. The job of a killed worker waits five
 //! minutes there, unless you set `heartbeat_interval`.

@@ -1,15 +1,16 @@
-//! Cache in Redis: one load a key for all processes together, and a TTL with jitter.
+//! Cache in Redis: one load per key for all processes together, and a TTL with jitter.
 //!
 //! The caller that misses puts a mark into the key and loads; the others poll until the
 //! value is there. A load runs in a task, so it survives its caller. If Redis fails, each
 //! caller loads by itself: limit those loads with a `Semaphore`.
 //!
-//! Bounds: `load_limit` for the load, and for the wait for another's. `limit` for a call.
+//! Bounds: `load_limit` for a load, and for the wait for another caller's load. `limit`
+//! for a call.
 //!
-//! Trap: a load that began before a change would store the old value. `remove` also
+//! Trap: A load that began before a change would store the old value. `remove` also
 //! removes the mark, and without its mark a load stores nothing.
 //!
-//! Trap: values that were cached together expire together, and all are loaded at the
+//! Trap: Values that were cached together expire together, and all are loaded at the
 //! same moment. Jitter spreads them.
 //!
 //! See also: `ttl_cache`, `single_flight`, `redis_lock`.

@@ -3,13 +3,13 @@
 //! The lease expires if its holder is killed. `Lease::hold` renews it, and drops the work
 //! if the lease is lost. redis-py's `Lock` has an expiry too, but no fencing token.
 //!
-//! Bounds: a call takes at most a third of the `ttl`. Waiters poll, and have no order.
+//! Bounds: A call takes at most a third of the `ttl`. Waiters poll, and have no order.
 //!
-//! Trap: the lock alone does not keep two holders apart. A process that is paused writes
+//! Trap: The lock alone does not keep two holders apart. A process that is paused writes
 //! after its lease has expired. The store must reject a token lower than one it has seen.
 //!
-//! Trap: after a crash, a failover or an eviction, Redis may grant a lease twice. Use
-//! this lock to save work. What must never happen twice needs a transaction.
+//! Trap: After a crash, a failover or an eviction, Redis may grant a lease twice. Use
+//! this lock to save work. For an effect that must never happen twice, use a transaction.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_cache`.
 //!

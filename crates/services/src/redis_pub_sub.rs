@@ -6,10 +6,10 @@
 //!
 //! Bounds: `capacity` events wait for a slow reader. Then messages are dropped.
 //!
-//! Trap: the stream of a `PubSub` ends with its connection, without an error. If the
-//! server's machine vanishes, it neither ends nor has messages: send a ping.
+//! Trap: The stream of a `PubSub` ends with its connection, without an error. If the
+//! server's machine vanishes, the stream neither ends nor yields messages: send a ping.
 //!
-//! Trap: a `PubSub` keeps unread messages without a limit. Read each immediately, and
+//! Trap: A `PubSub` keeps unread messages without a limit. Read each immediately, and
 //! let the slow part of the program wait behind a bounded channel.
 //!
 //! See also: `redis_streams`, `broadcast`.

@@ -1,16 +1,16 @@
 //! Rate limit for all processes together, by a script in Redis: 429 and `Retry-After`.
 //!
-//! A Lua script reads a key and changes it. Redis runs no other command meanwhile, and
-//! the script uses the server's clock. Each key is a bucket like that of `token_bucket`.
-//! redis-py has the same call: `register_script`.
+//! A Lua script reads a key and changes it. Redis runs no other command during the
+//! script, and the script uses the server's clock. Each key is a bucket like that of
+//! `token_bucket`. redis-py has the same call: `register_script`.
 //!
-//! Bounds: a call takes at most `limit`. A key expires when its bucket is full.
+//! Bounds: A call takes at most `limit`. A key expires when its bucket is full.
 //!
 //! Trap: `INCR` and then `EXPIRE` are two commands. A process that is killed between them
 //! leaves a counter without an expiry, and its user is refused forever.
 //!
-//! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
-//! Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.
+//! Trap: The client redis-py repeats a command after a lost reply, so one call takes two
+//! tokens. Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.
 //!
 //! See also: `token_bucket`, `redis_lock`.
 //!

@@ -3,14 +3,14 @@
 //! A job that a worker gets is pending until it is acknowledged. After `min_idle`,
 //! `XAUTOCLAIM` gives it to another worker. So each job runs at least once: make its
 //! effect idempotent, for example by the job's id. The server needs `appendonly yes` and
-//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs: ask `risks`.
+//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs: call `risks`.
 //!
 //! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
 //!
-//! Trap: a blocking read blocks all calls that share its connection. A response timeout
+//! Trap: A blocking read blocks all calls that share its connection. A response timeout
 //! shorter than `BLOCK` ends it. Each worker has its own connection here.
 //!
-//! Trap: with `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
+//! Trap: With `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
 //! time, ten busy workers hide the job of a dead one. Continue at the returned cursor.
 //!
 //! See also: `job_queue`, `job_workers`, `redis_pub_sub`.
