@@ -1,9 +1,9 @@
 //! Background tasks: wait for all, shut them down, or lose them when `main` returns.
 //!
 //! A `TaskTracker` counts the tasks that it spawns. A task that has a clone of the
-//! tracker can spawn more tasks. Its `wait` returns when the tracker is closed and all
-//! tasks have ended. To shut a task down, cancel the `CancellationToken` that the task
-//! listens to, and then call `wait`.
+//! tracker can spawn more tasks. `wait` returns when the tracker is closed and all tasks
+//! have ended. To shut a task down, cancel the `CancellationToken` that the task listens
+//! to, and then call `wait`.
 //!
 //! Trap: Without `close`, `wait` never returns.
 //!

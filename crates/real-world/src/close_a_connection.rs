@@ -1,10 +1,11 @@
 //! Close a connection without losing bytes: finish, end your side, read to the end, drop.
 //!
-//! `writer.close()` and `wait_closed()` of asyncio send the buffered bytes, tell the peer
-//! that nothing follows, and keep reading until it ends, too. Dropping a stream does none
-//! of that. `shutdown` does the first two: it flushes a `BufWriter` and TLS as well.
-//! [`close`] then reads until the other side ends, and drops. If your protocol marks the
-//! end of an answer, read the answer first: all later bytes are thrown away.
+//! `writer.close()` and `wait_closed()` of asyncio send the buffered bytes and tell the
+//! peer that nothing follows. Over TLS, they also wait for the peer's end. Dropping a
+//! stream does none of that. `shutdown` does the first two: it flushes a `BufWriter` and
+//! TLS as well. [`close`] then reads until the other side ends, and drops. If your
+//! protocol marks the end of an answer, read the answer first: all later bytes are thrown
+//! away.
 //!
 //! Bounds: `limit` for the whole close. A peer that sends without end costs this time,
 //! but no memory.
@@ -12,7 +13,8 @@
 //! Trap: The system resets a connection that is dropped with unread bytes, even after
 //! `shutdown`. The other side then loses the bytes that it has not read yet ("Connection
 //! reset by peer"). Over TLS 1.3 there are always unread bytes: see `close` in `tls`. In
-//! asyncio this is rare, as its transport reads without being asked.
+//! asyncio this is rare, because its transport reads all that comes until you call
+//! `close`.
 //!
 //! Trap: `shutdown` ends one direction only. A task that reads the other half waits for
 //! the peer, as long as the peer likes. In asyncio, `close` ends that task's read.

@@ -2,7 +2,8 @@
 //!
 //! Each migration runs once, in a transaction that also stores its number. Processes that
 //! start at the same time take turns. If a migration cannot lock its table soon, it gives
-//! up, lets the queries pass, and tries again. Alembic does not do that by itself.
+//! up, lets the waiting queries pass, and tries again. Alembic does not do that by
+//! itself.
 //!
 //! Bounds: `attempts`, each of `lock_timeout` and `pause`. Unbounded: the time of a
 //! migration that has its locks.
