@@ -2,7 +2,7 @@
 //!
 //! An async function's future, the handle of a task and the receiver of a `oneshot` all
 //! implement the trait `Future`: that makes them awaitable. A plain function's result
-//! cannot be awaited: "`()` is not a future". Outside an async function the compiler
+//! cannot be awaited: "`()` is not a future". Outside an async function, the compiler
 //! reports "`await` is only allowed inside `async` functions and blocks".
 //!
 //! See also: `future_by_hand`, `shared_future`, `oneshot_and_set_once`, `lazy_futures`.

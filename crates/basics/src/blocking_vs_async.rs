@@ -8,7 +8,7 @@
 //!
 //! Trap: More threads do not help. One thread at a time waits for all timers and sockets
 //! of the program. If a task blocks that thread, timers and sockets may stop for as long
-//! as it blocks: no idle thread takes its place, unless other work wakes one.
+//! as the task blocks. No idle thread takes over, unless other work wakes one.
 //! `Builder::enable_eager_driver_handoff` wakes an idle thread; it is unstable in Tokio
 //! 1.54 (`--cfg tokio_unstable`).
 //!

@@ -8,7 +8,7 @@
 //! Bounds: The client of a test gives up after its `timeout`. The fake keeps all its
 //! requests.
 //!
-//! Trap: In edition 2024 `std::env::set_var` is unsafe ("call to unsafe function"): all
+//! Trap: In edition 2024, `std::env::set_var` is unsafe ("call to unsafe function"): all
 //! tests share one environment. In place of `monkeypatch.setenv`, pass the setting.
 //!
 //! Trap: A failed assertion skips a `close().await` at the end of the test; only `Drop`

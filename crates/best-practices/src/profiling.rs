@@ -8,7 +8,7 @@
 //! - Many polls for little work: the task polls in a loop instead of waiting to be woken.
 //! - If the number of live tasks grows with each sample, they are an unbounded queue.
 //!
-//! Trap: By default every poll over 50 microseconds counts as slow. In a debug build
+//! Trap: By default every poll over 50 microseconds counts as slow. In a debug build,
 //! nearly all polls do: set a higher threshold.
 //!
 //! In production: A runtime's own poll times need `--cfg tokio_unstable`.

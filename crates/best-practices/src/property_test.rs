@@ -6,7 +6,7 @@
 //! failure can be repeated. Commit `proptest-regressions`, where proptest writes
 //! failures. Generate pauses, not times: if a caller is left out, the others move up.
 //!
-//! Trap: In a `#[tokio::test]` a case panics: "Cannot start a runtime from within a
+//! Trap: In a `#[tokio::test]`, a case panics: "Cannot start a runtime from within a
 //! runtime". Write `#[test]` with the macro `proptest!`.
 //!
 //! Trap: Generate cancellations, or bugs that need one stay hidden. Check progress as

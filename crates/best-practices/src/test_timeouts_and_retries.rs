@@ -1,6 +1,6 @@
 //! Test timeouts, retries and backoff without waiting: a paused clock, moved by hand.
 //!
-//! In Tokio `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
+//! In Tokio, `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
 //! asyncio needs another event loop, as in the twin. When all tasks wait, the clock jumps
 //! to the next timer. So await the code, or `sleep` past it. Measure with Tokio's
 //! `Instant`. With sockets, do not pause the clock: it runs ahead of them.

@@ -1,14 +1,14 @@
 //! Unit tests of async code: `tokio::test`, a paused clock, a fake in place of a mock.
 //!
-//! `#[tokio::test]` gives each test its own runtime, as `IsolatedAsyncioTestCase`
-//! gives it a loop. Nothing is patched: an outside service is a trait, and the test
-//! brings a fake that returns fixed answers and records the calls. With `start_paused`
-//! (feature `test-util`) a timeout of days takes no time; in asyncio the test waits.
+//! `#[tokio::test]` gives each test its own runtime, as `IsolatedAsyncioTestCase` gives
+//! it a loop. Nothing is patched: an outside service is a trait, and the test brings a
+//! fake that returns fixed answers and records the calls. With `start_paused` (feature
+//! `test-util`), a timeout of days takes no time; in asyncio the test waits.
 //!
 //! Trap: On the paused clock, a timeout around a socket or your own thread fires
 //! immediately. Around `spawn_blocking` it never fires. std's clocks do not jump.
 //!
-//! Trap: In an assertion a forgotten await does not compile ("binary operation `==`
+//! Trap: In an assertion, a forgotten await does not compile ("binary operation `==`
 //! cannot be applied to type"). In `let _sum = ..` it compiles: check its effect.
 //!
 //! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.

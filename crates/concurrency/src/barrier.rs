@@ -1,7 +1,7 @@
 //! Meet at a barrier: all tasks wait until the last one has arrived.
 //!
 //! `Barrier::new(3)` lets three tasks pass together, again and again. For exactly one of
-//! them `is_leader` is true; asyncio returns a number to each. There is no `abort`.
+//! them, `is_leader` is true; asyncio returns a number to each. There is no `abort`.
 //! Instead, a task that fails cancels a token, and the others wait for the barrier or the
 //! token. `run_until_cancelled` checks the token first. A plain `select!` of the two lets
 //! the last worker pass a broken barrier in half the runs: there, put `biased;` first.

@@ -1,4 +1,4 @@
-//! Take all items that wait in a queue: `get_nowait` in a loop, batches.
+//! Take all waiting items out of a queue: `get_nowait` in a loop, batches.
 //!
 //! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
 //! with it, up to a limit. So the batches grow with the load, and no timer is needed.

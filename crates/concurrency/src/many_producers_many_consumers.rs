@@ -5,7 +5,7 @@
 //! in waiting for the next item. When all senders are dropped, each consumer gets `None`:
 //! no sentinels to count, and no timeout to guess.
 //!
-//! Trap: In `while let Some(item) = receiver.lock().await.recv().await` the guard lives
+//! Trap: In `while let Some(item) = receiver.lock().await.recv().await`, the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
 //! Trap: While a consumer waits in `recv`, it holds the lock, so nobody else can call

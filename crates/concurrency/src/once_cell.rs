@@ -4,8 +4,8 @@
 //! loader at a time. If a loader fails or its caller is cancelled, the next waiter runs
 //! its own loader. Only the caller of a failed loader gets the error. Tasks share the
 //! cell through an `Arc` ("use of moved value: `settings`" without it), or as a `static`
-//! made with `OnceCell::const_new()`. On several threads the next loader may start before
-//! the caller that gave up continues.
+//! made with `OnceCell::const_new()`. On several threads, the next loader may start
+//! before the caller that gave up continues.
 //!
 //! Trap: All callers wait for the one that loads, however long it takes. Give the loader
 //! a timeout.

@@ -1,4 +1,4 @@
-//! Cancel safety: `select!` around `read_exact` loses bytes; two ways that do not.
+//! Cancel safety: `select!` around `read_exact` loses bytes; two ways to keep them.
 //!
 //! `select!` drops the futures of its other arms, and `timeout` drops a late future. The
 //! bytes that a dropped future has read are lost. asyncio's `StreamReader` keeps them.

@@ -1,8 +1,8 @@
 //! Circuit breaker: stop calling a service that fails, and probe it later.
 //!
-//! While the circuit is closed, calls pass. After some consecutive failures it opens and
-//! rejects calls immediately. After `open_duration` it is half-open: one call, the probe,
-//! passes. Its outcome closes the circuit or opens it again.
+//! While the circuit is closed, calls pass. After some consecutive failures, it opens and
+//! rejects calls immediately. After `open_duration`, it is half-open: one call, the
+//! probe, passes. Its outcome closes the circuit or opens it again.
 //!
 //! Bounds: Unbounded: Nothing limits the calls while the circuit is closed. See
 //! `bulkhead`.

@@ -2,7 +2,7 @@
 //!
 //! If `main` returns an error, the exit code is 1, and `{:?}` prints the error, as `repr`
 //! would. For another text or code, print the error and return an `ExitCode`, as with
-//! `sys.exit(code)`. In both cases all values of `main` and of its tasks are dropped.
+//! `sys.exit(code)`. In both cases, all values of `main` and of its tasks are dropped.
 //!
 //! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
 //! `error`.

@@ -7,7 +7,7 @@
 //!
 //! Bounds: `times` calls. The delay grows by 10 ms with each call.
 //!
-//! Trap: Dropping the future does not cancel the coroutine. After a timeout in Rust the
+//! Trap: Dropping the future does not cancel the coroutine. After a timeout in Rust, the
 //! coroutine keeps running. Put the timeout into Python, as `asyncio.timeout`.
 //!
 //! Trap: A task of Tokio has no event loop, and asyncio raises "no running event loop".

@@ -9,7 +9,8 @@
 //! list of callbacks is unbounded.
 //!
 //! Trap: `Python::attach` in a task blocks a worker. With eight such tasks and a busy
-//! Python, a timer of 5 ms was 31 ms late. With `spawn_blocking` it was 4 ms late.
+//! Python, a timer of 5 ms was 31 ms late. With `spawn_blocking`, the timer was 4 ms
+//! late.
 //!
 //! See also: `queue_between`, `log_and_trace`.
 //!

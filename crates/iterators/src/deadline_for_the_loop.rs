@@ -1,7 +1,7 @@
 //! Give a whole loop one deadline, and keep the items that came before it.
 //!
 //! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
-//! deadline the block is dropped at its current await. A list outside the block keeps
+//! deadline, the block is dropped at its current await. A list outside the block keeps
 //! what the loop has pushed. Of the `??`, the first is for the timeout, the second for
 //! the loop's error. Your error type needs a `From<Elapsed>`.
 //!

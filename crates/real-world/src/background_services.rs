@@ -2,8 +2,8 @@
 //!
 //! Your closure creates the service for each run, so state that it creates starts fresh.
 //! The pause doubles with each failure in a row. `stop` cancels a token, so that services
-//! can still await and clean up. After a grace period it aborts them. Call `stop` when a
-//! signal arrives, as `main` does: an event that no service awaits stops nothing.
+//! can still await and clean up. After a grace period, `stop` aborts them. Call `stop`
+//! when a signal arrives, as `main` does: an event that no service awaits stops nothing.
 //!
 //! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
 //!

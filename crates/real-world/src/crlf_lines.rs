@@ -1,9 +1,9 @@
 //! Split bytes into lines at CRLF only, and continue after a line that is too long.
 //!
-//! SMTP, POP3 and FTP end a line with CRLF. Here a bad line is an item, and no error of
-//! the decoder: the server answers "500 line too long" and reads the next line. asyncio's
-//! `readuntil` raises `LimitOverrunError`, and the caller has to remove the line. A line
-//! with a CR or LF inside is bad too, and the encoder refuses to write one.
+//! SMTP, POP3 and FTP end a line with CRLF. Here a bad line is an item, not an error of
+//! the decoder. So the server answers "500 line too long" and reads the next line.
+//! asyncio's `readuntil` raises `LimitOverrunError`, and the caller has to remove the
+//! line. A line with a CR or LF inside is bad too, and the encoder refuses to write one.
 //!
 //! Bounds: The longest line. Nothing of a longer line is kept. A `timeout` limits the
 //! time for a line.

@@ -8,7 +8,7 @@
 //! of an async request, the threads, and the bodies; see `http_requests`.
 //!
 //! Trap: A blocking request in async code blocks its thread. That may stop all timers and
-//! sockets of the program until the page has arrived. In a debug build
+//! sockets of the program until the page has arrived. In a debug build,
 //! `reqwest::blocking` panics there: "Cannot drop a runtime in a context where blocking
 //! is not allowed".
 //!

@@ -7,8 +7,8 @@
 //! Bounds: [`Limits`], [`MAX_NAME`], and about [`UNPARSED`] bytes of memory for a form.
 //! Unbounded: the number of forms and connections. Serve the routes with `http_server`.
 //!
-//! Trap: `Multipart` of axum keeps the headers of a part, and whatever comes before the
-//! first boundary, in memory, up to the limit of the whole form. `UNPARSED` limits it.
+//! Trap: `Multipart` of axum keeps in memory the headers of a part and all bytes before
+//! the first boundary, up to the limit of the whole form. `UNPARSED` limits it.
 //!
 //! Trap: A client's file name may be `../../etc/passwd`. Never put it into a path.
 //!

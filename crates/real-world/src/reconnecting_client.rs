@@ -1,9 +1,9 @@
 //! Keep one connection forever: reconnect with backoff, send pings, subscribe again.
 //!
 //! A task connects, and connects again after each loss. Requests wait for a connection. A
-//! request that was sent and has no reply fails with "maybe done", and is never repeated:
+//! request that was sent and has no reply fails with "maybe done". It is never repeated:
 //! only the caller knows whether a repeat is safe. Frames have a length. Replies come in
-//! order, with the numbers of their requests: if a reply is missing, the client closes
+//! order, with the numbers of their requests. If a reply is missing, the client closes
 //! the connection, so that no caller gets another caller's reply.
 //!
 //! Bounds: `Config`. If the program does not receive the events, reading stops.

@@ -1,8 +1,8 @@
 //! Reload a config file on SIGHUP: all tasks see the new values, a wrong file is refused.
 //!
-//! A `watch` channel has the values. A task takes an `Arc` of them for each piece of
-//! work, so it never mixes old and new ones, and `changed` informs it of new values. If
-//! the new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
+//! A `watch` channel has the values. For each piece of work, a task takes an `Arc` of the
+//! values, so it never mixes old and new ones. `changed` informs the task of new values.
+//! If the new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
 //!
 //! Bounds: Signals during a reload cause one more reload. Unbounded: the size of the
 //! file.

@@ -10,8 +10,8 @@
 //! Trap: Up to Python 3.11 `wait_closed` returns immediately. Since 3.12 it waits for the
 //! connections, as here: put a `timeout` around it, or call `close_clients`.
 //!
-//! Trap: With SO_REUSEPORT a new process can listen before the old one closes. Clients in
-//! the old backlog are then reset. Pass the listening socket on instead (systemd).
+//! Trap: With SO_REUSEPORT, a new process can listen before the old one closes. Clients
+//! in the old backlog are then reset. Pass the listening socket on instead (systemd).
 //!
 //! Platforms: On Windows `reuse_port` is an error (`Unsupported`).
 //!

@@ -10,11 +10,11 @@
 //! | `sliding_window` | the limit | a moment for each call |
 //! | `semaphore_rate_limiter` | the limit | a task, and permits |
 //!
-//! Trap: An `acquire` that calls itself under the lock deadlocks. Without a box the
+//! Trap: An `acquire` that calls itself under the lock deadlocks. Without a box, the
 //! compiler refuses it: "recursion in an async fn requires boxing".
 //!
 //! In production: `governor` has a limit for each key, a cost for each call (`check_n`)
-//! and the number of calls that are left, but nearly twice the limit fits into one
+//! and the number of calls that are left. But nearly twice the limit fits into one
 //! window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time

@@ -10,7 +10,7 @@
 //! on its port is then refused for a minute ("address in use").
 //!
 //! Trap: Without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
-//! runtime is unsupported". Without debug assertions it blocks a thread instead.
+//! runtime is unsupported". Without debug assertions, `from_std` blocks a thread instead.
 //!
 //! In production: `socket2` has the options that Tokio lacks.
 //!

@@ -10,7 +10,7 @@
 //! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a
 //! client that sends a byte now and then keeps its permit.
 //!
-//! Trap: With `listener.accept().await?` the server ends when the process is out of file
+//! Trap: With `listener.accept().await?`, the server ends when the process is out of file
 //! descriptors. `start_server` survives such an error, as `accept` does here.
 //!
 //! In production: Take `axum` for HTTP before you invent a protocol.

@@ -7,7 +7,7 @@
 //! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: the
 //! running loads, one per key, and their time.
 //!
-//! Trap: In a naive cache all callers that miss start a load. Here one task loads; no
+//! Trap: In a naive cache, all callers that miss start a load. Here one task loads; no
 //! caller cancels it.
 //!
 //! Trap: A load that began before a change stores the old value. `remove` prevents this.

@@ -6,8 +6,8 @@
 //!
 //! Bounds: `at_once` answers, and requests of [`LONGEST`] bytes. Longer ones are dropped.
 //!
-//! Trap: `recv_from(..).await?` ends the server. On Windows it fails if a client has
-//! refused an earlier answer.
+//! Trap: `recv_from(..).await?` ends the server. On Windows, `recv_from` fails if a
+//! client has refused an earlier answer.
 //!
 //! Trap: Senders can forge their address. Never send more than the request had, or
 //! attackers use the server to flood a victim.

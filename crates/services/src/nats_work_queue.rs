@@ -11,7 +11,7 @@
 //! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
 //! future means that the job is stored.
 //!
-//! Trap: After `max_deliver` attempts JetStream keeps a job but never delivers it again.
+//! Trap: After `max_deliver` attempts, JetStream keeps a job but never delivers it again.
 //! A poison job that kills its worker is lost silently. Here the worker counts the
 //! attempts.
 //!
