@@ -21,7 +21,8 @@ SCHEMA = """
     );
     CREATE TABLE reports (name TEXT, tick TIMESTAMPTZ);
 """
-# Of machines that come at the same time, one inserts the row, or changes it after the lease.
+# Of machines that come at the same time, one inserts the row, or changes it after
+# the lease.
 TURN = """
     WITH now AS (
         SELECT statement_timestamp() AS now, $2::INTERVAL AS interval,
@@ -63,7 +64,7 @@ class Schedule:
     max_attempts: int
 
     async def turn(self, db):
-        """Returns the tick and the attempt if it has its turn, and else how long to wait."""
+        """Returns the tick and the attempt if it has its turn, or how long to wait."""
         times = self.interval, self.first, self.lease
         async with asyncio.timeout(self.lease.total_seconds()):
             row = await db.fetchrow(TURN, self.name, *times, self.max_attempts)

@@ -17,6 +17,7 @@ PASSING = (
     asyncpg.AdminShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
+    asyncpg.exceptions.TargetServerAttributeNotMatched,
 )
 
 
@@ -61,7 +62,7 @@ class Primary:
                 return await asyncpg.connect(
                     **host, target_session_attrs="read-write", timeout=self.answer
                 )
-            except (*PASSING, asyncpg.exceptions.TargetServerAttributeNotMatched) as error:
+            except PASSING as error:
                 last = error
         raise NoPrimary("no host accepts writes") from last
 

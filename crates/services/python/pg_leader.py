@@ -98,7 +98,7 @@ async def main():
             await at(0.85)
             print("The leader is killed:")
             first.cancel()
-            # When it next tries to lead, within a third of the lease, depends on its start.
+            # When it next tries to lead depends on its start.
             who, now = await terms.get()
             await at(1.4)
             print(f"{who} leads in term {now.number}")

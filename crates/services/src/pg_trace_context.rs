@@ -2,20 +2,18 @@
 //!
 //! A trace id is a task-local, as a `ContextVar` in asyncio. `add` stores it with the
 //! job, in a column, as the header `traceparent` of the W3C. The worker handles the job
-//! in a span of the same trace, so all log lines of a request have one id, on every
-//! machine. Each attempt is a separate span. On NATS, send the text as a header of the
-//! message.
+//! in a span of the same trace: all log lines of a request have one id, on every machine.
+//! Each attempt is a separate span. On NATS, send the text as a header of the message.
 //!
-//! Bounds: One job for a call of `work`. Unbounded: the table, and the time of a handler.
+//! Bounds: one job for a call of `work`. Unbounded: the table, and the time of a handler.
 //!
-//! Trap: A spawned task does not get the task-locals of its parent; in asyncio,
-//! `create_task` copies the context. The next `add` in the task begins another trace.
-//! Call `scope` in the task again.
+//! Trap: A spawned task has no task-local of its parent, as `create_task` of asyncio has.
+//! The next `add` there begins another trace. Call `scope` in the task again.
 //!
-//! In production: `tracing-opentelemetry` has a `TraceContextPropagator`, which fills a
-//! map of headers. The columns of `pg_worker` need one more for it.
+//! In production: `tracing-opentelemetry`, whose `TraceContextPropagator` fills a map of
+//! headers. The columns of `pg_worker` need one more for it.
 //!
-//! See also: `pg_worker`, `request_id`, `opentelemetry_trace`.
+//! See also: `pg_worker`, `task_locals`, `opentelemetry_trace`.
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task
 

@@ -60,7 +60,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     at(850).await;
     println!("The leader is killed:");
     first.abort();
-    // When it next tries to lead, within a third of the lease, depends on its start.
+    // When it next tries to lead depends on its start.
     let (who, now) = terms.recv().await.ok_or("no leader")?;
     at(1400).await;
     println!("{who} leads in term {}", now.number);
