@@ -322,7 +322,7 @@ impl Siege {
             "pg_job_queue" | "pg_worker" => "jobs (payload, due) SELECT n, now()",
             "pg_outbox" => "outbox (payload) SELECT n",
             "redis_streams" => {
-                let redis = redis_streams::connect(&url, *LEASE).await;
+                let redis = redis_streams::connect(&url, WEDGED).await;
                 let mut all = redis::pipe();
                 for number in first..=last {
                     all.xadd(NAME, "*", &[("payload", number)]);

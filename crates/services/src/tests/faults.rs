@@ -405,7 +405,12 @@ async fn the_largest_message_of_redis() {
             loaded.map_err(|error| error.to_string())?;
             let none = async { Ok::<_, std::convert::Infallible>(String::new()) };
             let kept = cache.get_or_load(&key, none).await;
-            kept.map(|it| it.len()).map_err(|error| error.to_string())
+            let kept = kept.map_err(|error| error.to_string())?.len();
+            if kept == size {
+                Ok(size)
+            } else {
+                Err("it is not kept".to_owned())
+            }
         })
     })
     .await;
