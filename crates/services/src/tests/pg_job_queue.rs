@@ -11,9 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Config, NoTls};
 
-use super::support::{
-    poll_and_drop, postgres, private, role_without_create, soon, times, unique,
-};
+use super::support::{poll_and_drop, postgres, private, soon, times, unique};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -617,24 +615,6 @@ async fn a_program_that_starts_waits_for_no_transaction() {
     assert_eq!(next.expect("it is due").payload, "short");
     transaction.commit().await.expect("it runs");
     queue.end().await;
-}
-
-#[tokio::test]
-#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
-async fn a_role_that_may_not_create_tables_works() {
-    let queue = Queue::new().await;
-    let role = role_without_create(&queue.client, &queue.schema).await;
-    let client = queue.connect().await;
-    let sql = format!("SET ROLE {role}");
-    client.batch_execute(&sql).await.expect("it runs");
-    create_table(&client).await.expect("it is there");
-    let added = JOBS.enqueue(&client, "tea", Duration::ZERO).await;
-    added.expect("it runs");
-    let job = JOBS.claim(&client).await.expect("it runs");
-    let job = job.expect("it is due");
-    JOBS.complete(&client, &job).await.expect("it runs");
-    let sql = format!("DROP SCHEMA {} CASCADE; DROP ROLE {role}", queue.schema);
-    queue.client.batch_execute(&sql).await.expect("it runs");
 }
 
 /// A thousand times as many, in full.

@@ -12,9 +12,7 @@ use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::support::{
-    CuttingProxy, poll_and_drop, postgres, private, role_without_create, soon, unique,
-};
+use super::support::{CuttingProxy, poll_and_drop, postgres, private, soon, unique};
 use crate::pg_leader::{LeaderError, Term, create_table, lead};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -384,19 +382,4 @@ async fn a_leader_that_hangs_in_its_transaction_is_replaced() {
     assert!(next.number > first.number);
     task.abort();
     office.end().await;
-}
-
-#[tokio::test]
-#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
-async fn a_role_that_may_not_create_tables_leads() {
-    let mut office = Office::new().await;
-    let role = role_without_create(&office.client, &office.name).await;
-    let options = format!("-c search_path={} -c role={role}", office.name);
-    office.config.options(options);
-    let client = connect(&office.config).await;
-    create_table(&client).await.expect("it is there");
-    assert_eq!(office.soon_leads().await.number, 1);
-    let name = &office.name;
-    let sql = format!("DROP SCHEMA {name} CASCADE; DROP ROLE {role}");
-    office.client.batch_execute(&sql).await.expect("it runs");
 }

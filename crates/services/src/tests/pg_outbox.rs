@@ -14,8 +14,7 @@ use tokio::time::{error::Elapsed, sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::support::{
-    CuttingProxy, child_of, poll_and_drop, postgres, private, role_without_create, soon,
-    unique,
+    CuttingProxy, child_of, poll_and_drop, postgres, private, soon, unique,
 };
 use crate::pg_outbox::{Event, Relay, add_event, create_tables, is_new};
 
@@ -655,23 +654,6 @@ async fn many_programs_create_the_tables() {
         let sql = format!("DROP SCHEMA {schema} CASCADE");
         client.batch_execute(&sql).await.expect("it runs");
     }
-}
-
-#[tokio::test]
-#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
-async fn a_role_that_may_not_create_tables_publishes() {
-    let outbox = Outbox::new().await;
-    outbox.add(2).await;
-    let role = role_without_create(&outbox.client, &outbox.schema).await;
-    let mut client = outbox.connect().await;
-    let sql = format!("SET ROLE {role}");
-    client.batch_execute(&sql).await.expect("it runs");
-    create_tables(&client).await.expect("they are there");
-    let broker = Broker::default();
-    drain(&mut client, &broker).await;
-    assert_eq!(broker.received(), [1, 2]);
-    let sql = format!("DROP SCHEMA {} CASCADE; DROP ROLE {role}", outbox.schema);
-    outbox.client.batch_execute(&sql).await.expect("it runs");
 }
 
 /// Each statement of a round may be the one that gets no answer.
