@@ -46,14 +46,13 @@ async function open(browser, options, look) {
     const context = await browser.newContext(options);
     await context.route("**", (route) => {
         const [url] = route.request().url().split(/[?#]/);
-        if (!url.startsWith(ROOT)) {
-            report(`asks outside of the book: ${url}`);
+        const file = path.join(folder, decodeURIComponent(url.slice(ROOT.length)));
+        const isThere = url.startsWith(ROOT) && fs.existsSync(file);
+        if (!isThere && route.request().resourceType() !== "document") {
+            report(`asks for what is not in the book: ${url}`);
             return route.abort();
         }
-        const file = path.join(folder, decodeURIComponent(url.slice(ROOT.length)));
-        const isPage = route.request().resourceType() === "document";
-        const path404 = isPage && !fs.existsSync(file) && `${folder}/404.html`;
-        return route.fulfill({ path: path404 || file });
+        return route.fulfill({ path: isThere ? file : `${folder}/404.html` });
     });
     const page = await context.newPage();
     page.on("console", (message) => {
@@ -312,7 +311,8 @@ async function main() {
     const asked = process.argv.slice(3);
     for (const [part, ...windows] of PARTS) {
         if (asked.length === 0 || asked.includes(part.name)) {
-            await Promise.all(windows.map((options) => open(browser, options, part)));
+            await Promise.all(windows.map((options) => open(browser, options, part)
+                .catch((error) => report(`${part.name}: ${error.message}`))));
         }
     }
     await browser.close();
