@@ -24,6 +24,7 @@ import time
 import httpx
 
 SERVER = pathlib.Path(__file__).with_name("server.py")
+LISTED = {'{route="/notes",status="200"}', '{status="200",route="/notes"}'}
 CLIENTS = 32
 ROUNDS = 7
 SECONDS = 3
@@ -106,6 +107,13 @@ def answers(address):
     seen = []
     with httpx.Client(base_url=f"http://{address}") as client:
         for method, path, body in REQUESTS:
+            # Only then has the worker nothing left to do.
+            if method == "GET":
+                all = "/notes?limit=255"
+                while any(
+                    note["words"] is None for note in client.get(all).json()["notes"]
+                ):
+                    time.sleep(0.005)
             headers = {"x-request-id": f"request-{len(seen)}"}
             if isinstance(body, str):
                 headers["content-type"] = "application/json"
@@ -123,7 +131,12 @@ def answers(address):
             seen.append((method, path, body, answer.status_code, location, text))
         page = client.get("/metrics").text
         counted = re.findall(r"^requests_total(\{.*\}) (\d+)", page, re.MULTILINE)
-        counted = [(sorted(labels[1:-1].split(",")), count) for labels, count in counted]
+        # The list was asked for until the worker was done.
+        counted = [
+            (sorted(labels[1:-1].split(",")), count)
+            for labels, count in counted
+            if labels not in LISTED
+        ]
         seen.append(sorted(counted))
     return seen
 

@@ -18,7 +18,10 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Respo
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.openmetrics.exposition import (
+    CONTENT_TYPE_LATEST,
+    generate_latest,
+)
 from pydantic import BaseModel, ConfigDict, StrictStr, field_validator
 from starlette.datastructures import Headers, MutableHeaders
 
@@ -29,7 +32,19 @@ CONNECTIONS = 1_000
 MIGRATIONS = [
     "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT",
     "ALTER TABLE note ADD COLUMN created_at TEXT NOT NULL DEFAULT ''",
+    # A job comes with its note and goes with its result: in the same transaction.
+    """ALTER TABLE note ADD COLUMN words INTEGER;
+    CREATE TABLE job (note INTEGER PRIMARY KEY, attempt INTEGER NOT NULL DEFAULT 0) STRICT;
+    INSERT INTO job (note) SELECT id FROM note;
+    CREATE TRIGGER added AFTER INSERT ON note
+        BEGIN INSERT INTO job (note) VALUES (new.id); END;
+    CREATE TRIGGER done AFTER UPDATE OF words ON note
+        BEGIN DELETE FROM job WHERE note = new.id; END;""",
 ]
+NEXT_JOB = """
+    UPDATE job SET attempt = attempt + 1 WHERE note =
+        (SELECT note FROM job WHERE attempt < 5 ORDER BY attempt, note LIMIT 1)
+    RETURNING note, attempt, (SELECT text FROM note WHERE id = job.note) AS text"""
 Id = Annotated[int, Path(ge=-(2**63), le=2**63 - 1)]
 After = Annotated[int, Query(ge=-(2**63), le=2**63 - 1)]
 Limit = Annotated[int, Query(ge=0, le=255)]
@@ -56,6 +71,7 @@ class Store:
     def __init__(self, db, queue):
         self._db = db
         self._free = queue
+        self._added = asyncio.Event()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -65,14 +81,12 @@ class Store:
             db.row_factory = aiosqlite.Row
             await db.execute("PRAGMA journal_mode = WAL")
             await db.execute("PRAGMA synchronous = FULL")
-            await db.execute("BEGIN IMMEDIATE")
             (version,) = await (await db.execute("PRAGMA user_version")).fetchone()
             if version > len(MIGRATIONS):
                 raise RuntimeError(f"the database has version {version}")
-            for migration in MIGRATIONS[version:]:
-                await db.execute(migration)
-            await db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-            await db.execute("COMMIT")
+            for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+                mark = f"PRAGMA user_version = {number}"
+                await db.executescript(f"BEGIN; {migration}; {mark}; COMMIT")
             yield cls(db, queue)
 
     async def _call(self, sql, arguments):
@@ -90,19 +104,34 @@ class Store:
         """Returns the new note when it is on disk."""
         sql = (
             "INSERT INTO note (text, created_at) VALUES (?, strftime('%Y-%m-%dT%H:%M:%SZ'))"
-            " RETURNING id, text, created_at"
+            " RETURNING *"
         )
         [note] = await self._call(sql, [text])
+        self._added.set()
         return note
 
     async def get(self, id):
-        return await self._call(
-            "SELECT id, text, created_at FROM note WHERE id = ?", [id]
-        )
+        return await self._call("SELECT * FROM note WHERE id = ?", [id])
 
     async def list(self, after, limit):
-        sql = "SELECT id, text, created_at FROM note WHERE id > ? ORDER BY id LIMIT ?"
+        sql = "SELECT * FROM note WHERE id > ? ORDER BY id LIMIT ?"
         return await self._call(sql, [after, limit])
+
+    async def work(self):
+        """Counts the words of each note, one after the other."""
+        while True:
+            try:
+                jobs = await self._call(NEXT_JOB, [])
+                for job in jobs:
+                    sql = "UPDATE note SET words = ? WHERE id = ?"
+                    await self._call(sql, [len(job["text"].split()), job["note"]])
+            except Exception:
+                log.exception("a job failed")
+                await asyncio.sleep(1)
+            else:
+                if not jobs:
+                    await self._added.wait()
+                    self._added.clear()
 
 
 def failure(status, code, message, headers=None):
@@ -175,7 +204,10 @@ def make(settings):
     @contextlib.asynccontextmanager
     async def lifespan(app):
         async with Store.open(settings.database, settings.queue) as store:
+            worker = asyncio.create_task(store.work())
             yield {"store": store}
+            worker.cancel()
+            await asyncio.wait([worker])
 
     api = FastAPI(lifespan=lifespan, openapi_url=None)
     observe = Observe(api)

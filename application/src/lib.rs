@@ -7,3 +7,4 @@ pub mod server;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+pub mod worker;

@@ -6,7 +6,7 @@ use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use app::{observe::Metrics, routes, routes::AppState, server, server::Limits};
-use app::{settings::Settings, shutdown, store::Store};
+use app::{settings::Settings, shutdown, store::Store, worker};
 use tokio::{net::TcpListener, runtime::Runtime, select, task::JoinSet};
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +59,7 @@ async fn run(settings: Settings) -> Result<()> {
     let stop = shutdown::Stop::default();
     let metrics = Metrics::default();
     let stopping = stop.stopping.clone();
+    let working = worker::work(store.clone(), stop.accepting.clone());
     let routes = routes::routes(AppState {
         store,
         metrics,
@@ -67,10 +68,11 @@ async fn run(settings: Settings) -> Result<()> {
     // Only now: whoever waits for this line finds a service that answers.
     tracing::info!("listening on {}", listener.local_addr()?);
 
-    // The server ends after its last request. With it goes the last handle of the store,
-    // and so the store ends after its last call.
+    // The server ends after its last request, the worker after its job. With them goes
+    // the last handle of the store, and so the store ends after its last call.
     let mut services = JoinSet::new();
     services.spawn(stored);
+    services.spawn(working);
     let limits = Limits::default();
     services.spawn(server::serve(
         listener,

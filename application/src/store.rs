@@ -1,21 +1,38 @@
 //! The notes, in SQLite. A thread owns the connection, because each call to it blocks.
 
-use std::{path::Path, path::PathBuf, thread, time::Duration};
+use std::{path::Path, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::error::AppError;
 
 /// Each brings the database to the next version. Append to the list, and never change
 /// what has been released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT",
     "ALTER TABLE note ADD COLUMN created_at TEXT NOT NULL DEFAULT ''",
+    // A job comes with its note and goes with its result: in the same transaction.
+    "ALTER TABLE note ADD COLUMN words INTEGER;
+     CREATE TABLE job
+         (note INTEGER PRIMARY KEY, attempt INTEGER NOT NULL DEFAULT 0) STRICT;
+     INSERT INTO job (note) SELECT id FROM note;
+     CREATE TRIGGER added AFTER INSERT ON note
+         BEGIN INSERT INTO job (note) VALUES (new.id); END;
+     CREATE TRIGGER done AFTER UPDATE OF words ON note
+         BEGIN DELETE FROM job WHERE note = new.id; END",
 ];
+/// How often a job is begun. Then its row stays, for you to look at.
+const MAX_ATTEMPTS: i64 = 5;
+/// A job is begun in the transaction that counts the attempt: one that kills the process
+/// does not do so forever.
+const NEXT_JOB: &str = "
+    UPDATE job SET attempt = attempt + 1 WHERE note =
+        (SELECT note FROM job WHERE attempt < ?1 ORDER BY attempt, note LIMIT 1)
+    RETURNING note, attempt, (SELECT text FROM note WHERE id = job.note) AS text";
 /// How many calls share a transaction, and so the time to reach the disk.
 const MAX_BATCH: usize = 100;
 
@@ -26,6 +43,17 @@ pub struct Note {
     pub text: String,
     /// In UTC, such as "2026-01-31T12:00:00Z".
     pub created_at: String,
+    /// Nothing until the worker has counted them.
+    pub words: Option<i64>,
+}
+
+/// What the worker has to do for a note.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Job {
+    pub note: i64,
+    /// Counts from 1.
+    pub attempt: i64,
+    pub text: String,
 }
 
 type Reply<T> = oneshot::Sender<rusqlite::Result<T>>;
@@ -38,6 +66,12 @@ enum Call {
         limit: u8,
         reply: Reply<Vec<Note>>,
     },
+    NextJob(Reply<Option<Job>>),
+    Complete {
+        note: i64,
+        words: i64,
+        reply: Reply<()>,
+    },
 }
 
 /// A handle of the store. Clones share the connection. The thread ends when it has
@@ -45,6 +79,7 @@ enum Call {
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: mpsc::Sender<Call>,
+    added: Arc<Notify>,
 }
 
 impl Store {
@@ -74,13 +109,16 @@ impl Store {
         opened.await??;
         // An error says that the thread panicked.
         let ended = async { ended.await.context("the store panicked") };
-        Ok((Self { calls }, ended))
+        let added = Arc::default();
+        Ok((Self { calls, added }, ended))
     }
 
     /// Returns the new note when it is on disk. Fails immediately if the queue is full.
     /// If the future is dropped while it waits, the note is still stored.
     pub async fn add(&self, text: String) -> Result<Note, AppError> {
-        self.call(|reply| Call::Add(text, reply)).await
+        let added = self.call(|reply| Call::Add(text, reply)).await?;
+        self.added.notify_one();
+        Ok(added)
     }
 
     /// Returns the note, if there is one with this id.
@@ -96,6 +134,22 @@ impl Store {
             reply,
         };
         self.call(call).await
+    }
+
+    /// Begins the job with the fewest attempts, and of those the oldest.
+    pub async fn next_job(&self) -> Result<Option<Job>, AppError> {
+        self.call(Call::NextJob).await
+    }
+
+    /// Stores the result of a job. The job is done then.
+    pub async fn complete(&self, note: i64, words: i64) -> Result<(), AppError> {
+        self.call(|reply| Call::Complete { note, words, reply })
+            .await
+    }
+
+    /// Waits until a note has been added since the last wait. For one waiter.
+    pub async fn added(&self) {
+        self.added.notified().await;
     }
 
     async fn call<T>(&self, call: impl FnOnce(Reply<T>) -> Call) -> Result<T, AppError> {
@@ -160,6 +214,10 @@ fn serve(mut db: Connection, mut waiting: mpsc::Receiver<Call>) {
                 } => {
                     drop(reply.send(list(&db, after, limit)));
                 }
+                Call::NextJob(reply) => drop(reply.send(next_job(&db))),
+                Call::Complete { note, words, reply } => {
+                    drop(reply.send(complete(&db, note, words)));
+                }
             }
         }
         // All or nothing: after a full disk, the transaction is rolled back.
@@ -190,7 +248,7 @@ fn add_all(
         let mut insert = transaction.prepare_cached(
             "INSERT INTO note (text, created_at)
              VALUES (:text, strftime('%Y-%m-%dT%H:%M:%SZ'))
-             RETURNING id, text, created_at",
+             RETURNING id, text, created_at, words",
         )?;
         for (text, _) in adds {
             notes.push(insert.query_row(named_params! { ":text": text }, note)?);
@@ -201,12 +259,12 @@ fn add_all(
 }
 
 fn get(db: &Connection, id: i64) -> rusqlite::Result<Option<Note>> {
-    let sql = "SELECT id, text, created_at FROM note WHERE id = ?1";
+    let sql = "SELECT * FROM note WHERE id = ?1";
     db.prepare_cached(sql)?.query_row([id], note).optional()
 }
 
 fn list(db: &Connection, after: i64, limit: u8) -> rusqlite::Result<Vec<Note>> {
-    let sql = "SELECT id, text, created_at FROM note WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let sql = "SELECT * FROM note WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let notes = statement.query_map((after, limit), note)?;
     notes.collect()
@@ -217,5 +275,23 @@ fn note(row: &rusqlite::Row<'_>) -> rusqlite::Result<Note> {
         id: row.get("id")?,
         text: row.get("text")?,
         created_at: row.get("created_at")?,
+        words: row.get("words")?,
     })
+}
+
+fn next_job(db: &Connection) -> rusqlite::Result<Option<Job>> {
+    let job = |row: &rusqlite::Row<'_>| {
+        Ok(Job {
+            note: row.get("note")?,
+            attempt: row.get("attempt")?,
+            text: row.get("text")?,
+        })
+    };
+    let mut next = db.prepare_cached(NEXT_JOB)?;
+    next.query_row([MAX_ATTEMPTS], job).optional()
+}
+
+fn complete(db: &Connection, note: i64, words: i64) -> rusqlite::Result<()> {
+    let mut update = db.prepare_cached("UPDATE note SET words = ?2 WHERE id = ?1")?;
+    update.execute((note, words)).map(drop)
 }

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 use std::{mem, thread};
 
+use app::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -354,4 +355,34 @@ fn a_client_that_closes_its_sending_half_gets_its_response() {
     request.write_all(LAST.as_bytes()).unwrap();
     request.shutdown(Shutdown::Write).unwrap();
     assert!(rest(request).starts_with("HTTP/1.1 201 Created"));
+}
+
+/// Each job is done although the process is killed, before it began or while it works.
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "nothing else runs here")]
+async fn jobs_survive_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path().join("notes.db"), 10).await.unwrap();
+    for text in ["one", "and two more", ""] {
+        let note = store.add(format!("a note {text}")).await.unwrap();
+        assert_eq!(note.words, None, "no worker runs yet");
+    }
+    drop(store);
+    let mut service = Service::start_in(dir, &mut Command::new(PROGRAM));
+    service.process.kill().unwrap();
+    let (_, _, dir) = service.end_in();
+    let service = Service::start_in(dir, &mut Command::new(PROGRAM));
+    let words = || {
+        let said = service.send("GET /notes", "");
+        let (_, body) = said.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        let notes = body["notes"].as_array().unwrap().iter();
+        notes.map(|note| note["words"].as_i64()).collect::<Vec<_>>()
+    };
+    while words().contains(&None) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(words(), [Some(3), Some(5), Some(2)]);
+    service.terminate();
+    assert_eq!(service.end().0, Some(0));
 }

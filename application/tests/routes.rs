@@ -262,3 +262,21 @@ fn no_source_contains_the_name_of_the_package() {
         }
     }
 }
+
+/// The attempt is counted before the job is begun, and the fifth is the last.
+#[tokio::test]
+async fn a_job_that_never_ends_is_begun_five_times_and_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path().join("notes.db"), 10).await.unwrap();
+    let bad = store.add("bad".to_owned()).await.unwrap().id;
+    for attempt in 1..=5 {
+        let job = store.next_job().await.unwrap().unwrap();
+        assert_eq!((job.note, job.attempt), (bad, attempt));
+        let good = store.add("good".to_owned()).await.unwrap().id;
+        let job = store.next_job().await.unwrap().unwrap();
+        assert_eq!((job.note, job.attempt), (good, 1));
+        store.complete(good, 1).await.unwrap();
+    }
+    assert_eq!(store.next_job().await.unwrap(), None);
+    assert_eq!(store.get(bad).await.unwrap().unwrap().words, None);
+}

@@ -1,0 +1,54 @@
+//! Does for each note what may take longer than a request: here it counts the words.
+//!
+//! A job comes into the database in the transaction of its note. So it survives a kill,
+//! and is begun again: make its effect idempotent. Replace `handle` by your own work.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::{time::sleep, time::timeout};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::store::{Job, Store};
+
+/// The time for one attempt.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// The pause after a failed attempt, and when the store is busy.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Handles one job after the other until `stop`; then finishes its job.
+pub async fn work(store: Store, stop: CancellationToken) -> Result<()> {
+    while !stop.is_cancelled() {
+        let pause = async {
+            stop.run_until_cancelled(sleep(PAUSE)).await;
+        };
+        match store.next_job().await {
+            Ok(Some(job)) => {
+                let (note, attempt) = (job.note, job.attempt);
+                // In a task, so that a panic ends this attempt and not the worker.
+                let handling = AbortOnDropHandle::new(tokio::spawn(handle(job)));
+                let handled = match timeout(ATTEMPT, handling).await {
+                    Ok(Ok(Ok(words))) => {
+                        store.complete(note, words).await.map_err(Into::into)
+                    }
+                    Ok(Ok(Err(error))) => Err(error),
+                    Ok(Err(panic)) => Err(panic.into()),
+                    Err(late) => Err(late.into()),
+                };
+                if let Err(error) = handled {
+                    tracing::warn!(note, attempt, "a job failed: {error:#}");
+                    pause.await;
+                }
+            }
+            Ok(None) => {
+                stop.run_until_cancelled(store.added()).await;
+            }
+            Err(_) => pause.await,
+        }
+    }
+    Ok(())
+}
+
+async fn handle(job: Job) -> Result<i64> {
+    Ok(i64::try_from(job.text.split_whitespace().count())?)
+}
