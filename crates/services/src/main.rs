@@ -29,6 +29,7 @@ mod redis_rate_limit;
 mod redis_lock;
 mod redis_cache;
 mod redis_streams;
+mod redis_job_queue;
 mod redis_pub_sub;
 
 // NATS

@@ -22,6 +22,7 @@ pub mod pg_trace_context;
 pub mod pg_transaction;
 pub mod pg_worker;
 pub mod redis_cache;
+pub mod redis_job_queue;
 pub mod redis_lock;
 pub mod redis_pub_sub;
 pub mod redis_rate_limit;

@@ -99,11 +99,16 @@ const CALM: (&str, &[&str]) = (
     ],
 );
 const GRPC: (&str, &[&str]) = ("no server is between the processes", &["grpc_calls"]);
+const OWN: (&str, &[&str]) = (
+    "its own tests lose workers, replies and the server; each call is a script, as those \
+     of `redis_streams`",
+    &["redis_job_queue"],
+);
 
 pub const ATTACKS: Fault = Fault {
     name: "processes, connections and the server are killed, stopped and silent",
     meet: &[&ATTACKED],
-    others: &[CALM, GRPC],
+    others: &[CALM, GRPC, OWN],
 };
 
 /// PostgreSQL and MariaDB have no connection left, Redis has no memory.
@@ -113,6 +118,7 @@ pub const FULL: Fault = Fault {
     others: &[
         CALM,
         GRPC,
+        OWN,
         (
             "NATS reads its limits from a file; `max_jobs` has a test",
             NATS,
@@ -123,7 +129,7 @@ pub const FULL: Fault = Fault {
 pub const READ_ONLY: Fault = Fault {
     name: "the server is read-only",
     meet: &[MYSQL, PG, REDIS],
-    others: &[CALM, GRPC, ("NATS cannot be read-only", NATS)],
+    others: &[CALM, GRPC, OWN, ("NATS cannot be read-only", NATS)],
 };
 
 /// `attacks` runs all processes with such a role.
@@ -133,6 +139,7 @@ const ROLE: Fault = Fault {
     others: &[
         CALM,
         GRPC,
+        OWN,
         ("its server has no tables", REDIS),
         ("its server has no tables", NATS),
     ],
@@ -144,6 +151,7 @@ pub const LONG_TRANSACTION: Fault = Fault {
     others: &[
         CALM,
         GRPC,
+        OWN,
         ("its server has no long transactions", REDIS),
         ("its server has no long transactions", NATS),
     ],
@@ -152,7 +160,7 @@ pub const LONG_TRANSACTION: Fault = Fault {
 pub const NEXT_RELEASE: Fault = Fault {
     name: "the next release has other limits",
     meet: &[&ATTACKED],
-    others: &[CALM, GRPC],
+    others: &[CALM, GRPC, OWN],
 };
 
 pub const BACKLOG: Fault = Fault {
@@ -167,6 +175,7 @@ pub const BACKLOG: Fault = Fault {
     others: &[
         CALM,
         GRPC,
+        OWN,
         (
             "nothing waits on its server",
             &[
@@ -202,6 +211,7 @@ const LARGEST: Fault = Fault {
     ],
     others: &[
         CALM,
+        OWN,
         (
             "a value of PostgreSQL may have a gigabyte",
             &[
