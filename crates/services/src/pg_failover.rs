@@ -6,7 +6,8 @@
 //! until one accepts writes, and then repeats the work there.
 //!
 //! Bounds: `answer` for each connect, and for the work. `failover` for all, and then one
-//! round of connects. Make `answer` short: a host that hangs costs it each time.
+//! round of connects. Make `answer` short: a host that hangs costs this time in each
+//! round.
 //!
 //! Trap: In a URL with several hosts, `connect_timeout` limits only the connect of TCP. A
 //! host that hangs accepts the connection and sends nothing, and the hosts behind it are
