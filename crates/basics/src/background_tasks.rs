@@ -5,7 +5,7 @@
 //! have ended. To shut a task down, cancel the `CancellationToken` that the task listens
 //! to, and then call `wait`.
 //!
-//! Trap: Without `close`, `wait` never returns.
+//! Trap: Without a call of `close`, the tracker's `wait` never returns.
 //!
 //! Trap: A tracker ignores the panics and results of its tasks. A `TaskGroup` raises
 //! them, and a `JoinSet` returns both. When `main` returns, running tasks are dropped at

@@ -6,11 +6,11 @@
 //! the call to `spawn_blocking`, which is `asyncio.to_thread`. The heartbeats show what
 //! stops.
 //!
-//! Trap: More threads do not help. One thread at a time waits for all timers and sockets
-//! of the program. If a task blocks that thread, timers and sockets may stop for as long
-//! as the task blocks. No idle thread takes over, unless other work wakes one.
-//! `Builder::enable_eager_driver_handoff` wakes an idle thread; it is unstable in Tokio
-//! 1.54 (`--cfg tokio_unstable`).
+//! Trap: More threads do not make a blocking call harmless. One thread at a time waits
+//! for all timers and sockets of the program. If a task blocks that thread, timers and
+//! sockets may stop for as long as the task blocks. No idle thread takes over, unless
+//! other work wakes one. `Builder::enable_eager_driver_handoff` wakes an idle thread; it
+//! is unstable in Tokio 1.54 (`--cfg tokio_unstable`).
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!

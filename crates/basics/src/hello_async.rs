@@ -6,7 +6,8 @@
 //! runtime. That is `asyncio.run(main())`. By default the runtime has several threads;
 //! `flavor = "current_thread"` gives it one, as asyncio has.
 //!
-//! Trap: Without the macro, "`main` function is not allowed to be `async`".
+//! Trap: Without `#[tokio::main]`, the compiler reports "`main` function is not allowed
+//! to be `async`".
 //!
 //! See also: `async_fn`, `create_task`, `lazy_futures`, `build_a_runtime`.
 //!

@@ -5,7 +5,7 @@
 //! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`,
 //! or spawn each as a task.
 //!
-//! Trap: Without the box, the compiler reports "recursion in an async fn requires
+//! Trap: Without `Box::pin`, the compiler reports "recursion in an async fn requires
 //! boxing".
 //!
 //! Trap: An `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output

@@ -6,8 +6,8 @@
 //! one thread, as tasks of asyncio do. For a whole program of this kind, write
 //! `#[tokio::main(flavor = "local")]`.
 //!
-//! Trap: The message points at `spawn`, not at the cause: "future cannot be sent between
-//! threads safely". Look for "which is not `Send`" below it.
+//! Trap: The compiler's message points at `spawn`, not at the cause: "future cannot be
+//! sent between threads safely". Look for "which is not `Send`" below it.
 //!
 //! Trap: A `LocalSet` that nobody awaits runs nothing. Outside a set, `spawn_local`
 //! panics: "called from outside of a `task::LocalSet`".

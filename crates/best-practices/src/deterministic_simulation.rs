@@ -9,7 +9,7 @@
 //! Trap: `partition` loses messages for good, but real TCP sends them again when the
 //! network is back. Model an outage by `hold` and `release`.
 //!
-//! Trap: The seed does not cover a `HashMap`'s order, the system's clock, or `select!`
+//! Trap: A seed does not cover a `HashMap`'s order, the system's clock, or `select!`
 //! without `biased` (seeded only under `--cfg tokio_unstable`).
 //!
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.

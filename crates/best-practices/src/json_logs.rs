@@ -7,7 +7,7 @@
 //! Bounds: Unbounded: A line is as long as its values, and writing to stdout blocks the
 //! thread. Cut long values before you log them.
 //!
-//! Trap: The filter hides spans too. If an `info_span!` begins at the level WARN, its
+//! Trap: An `EnvFilter` hides spans too. If an `info_span!` begins at the level WARN, its
 //! lines have no id, even after a change to DEBUG. Use `error_span!`.
 //!
 //! Trap: `EnvFilter::new` ignores an invalid directive. `try_new` returns an error.

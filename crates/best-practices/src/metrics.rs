@@ -6,9 +6,9 @@
 //! Trap: If you decrement a gauge after the await, it stays too high after each call that
 //! fails, is cancelled or panics. Decrement it in a guard's `Drop`.
 //!
-//! Trap: Each value of a label makes a series that stays. Unlike Python's, the crate does
-//! not escape values: a `"` breaks the page. A label of type `&'static str` takes a route
-//! and refuses the text of a request ("expected `&str`, found `String`").
+//! Trap: Each value of a label makes a series that stays. Unlike Python's library, the
+//! crate does not escape values: a `"` breaks the page. A label of type `&'static str`
+//! takes a route and refuses the text of a request ("expected `&str`, found `String`").
 //!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!

@@ -7,8 +7,8 @@
 //! expensive resource in one runtime for all tests: `RUNTIME.block_on(..)` in a plain
 //! `#[test]`, like pytest-asyncio's `loop_scope="session"`.
 //!
-//! Trap: The error's text is only "error sending request". Print its sources for the
-//! reason.
+//! Trap: The text of reqwest's error is only "error sending request". Print its sources
+//! for the reason.
 //!
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!

@@ -7,8 +7,8 @@
 //! made with `OnceCell::const_new()`. On several threads, the next loader may start
 //! before the caller that gave up continues.
 //!
-//! Trap: All callers wait for the one that loads, however long it takes. Give the loader
-//! a timeout.
+//! Trap: All callers of the cell wait for its loader, however long it takes. Give the
+//! loader a timeout.
 //!
 //! See also: `single_flight` (one load for each of many keys), `lock`.
 //!

@@ -7,8 +7,8 @@
 //! Bounds: One call per key, and the running calls of forgotten keys. A call without a
 //! timeout may hold its key forever.
 //!
-//! Trap: The task must own its data ("borrowed data escapes outside of method"). To load
-//! in a method, give the task an `Arc` of the struct.
+//! Trap: The task of a call must own its data ("borrowed data escapes outside of
+//! method"). To load in a method, give the task an `Arc` of the struct.
 //!
 //! In production: `Cache::try_get_with` of `moka` also caches the values, with a TTL and
 //! a capacity. `moka` runs the call in the first caller. If that caller is cancelled,

@@ -4,8 +4,9 @@
 //! two calls for `async with a, b`. If the second does not open, the first is closed and
 //! the body never runs. A panic skips the close: see `scoped_resource`.
 //!
-//! Trap: If you open both at the same time with `try_join!`, or `gather`, and one fails,
-//! the other stays open. Wait for both with `join!`, and close the open one.
+//! Trap: If you open two connections at the same time with `try_join!`, or `gather`, and
+//! one fails, the other connection stays open. Wait for both with `join!`, and close the
+//! open one.
 //!
 //! Trap: In a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
 //! `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry` does.

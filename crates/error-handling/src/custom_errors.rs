@@ -7,8 +7,8 @@
 //!
 //! Trap: `{}` prints only the error's own message. Print all the sources in a loop.
 //!
-//! Trap: If a message includes its source, that loop prints the source twice. Name the
-//! cause in the message or as the source, not in both.
+//! Trap: If a message includes its source, a loop over the sources prints the source
+//! twice. Name the cause in the message or as the source, not in both.
 //!
 //! See also: `error_context`, `propagate_with_question_mark`.
 //!

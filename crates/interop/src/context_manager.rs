@@ -4,8 +4,8 @@
 //! block and returns False, so the caller gets the exception. Commit and rollback run in
 //! a separate task: a second cancellation ends the wait, not the rollback.
 //!
-//! Trap: Without that task, a `cancel` during `__aexit__` drops the rollback at its
-//! await. The transaction stays open.
+//! Trap: Without the separate task, a `cancel` during `__aexit__` drops the rollback at
+//! its await. The transaction stays open.
 //!
 //! Trap: A rollback that outlives its caller is dropped at the exit of the program. Drain
 //! such tasks first, as `shutdown` does.

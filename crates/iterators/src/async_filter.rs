@@ -5,8 +5,8 @@
 //! "lifetime may not live long enough". Give the future a clone. Or use `filter_map`,
 //! whose closure owns the item and returns it.
 //!
-//! Trap: Each form checks one item at a time. Put `buffered` before `filter_map`: then
-//! several checks run at the same time, and the order stays.
+//! Trap: An async filter checks one item at a time. Put `buffered` before `filter_map`:
+//! then several checks run at the same time, and the order stays.
 //!
 //! See also: `comprehensions`, `buffered_in_order`.
 //!

@@ -5,9 +5,10 @@
 //!
 //! Bounds: N jobs.
 //!
-//! Trap: The futures belong to the stream and run only while the consumer waits for the
-//! next result. A busy loop body stalls them. `buffered_in_order` shows how to spawn each
-//! future as a task, and how to abort the tasks when the stream is dropped.
+//! Trap: The futures of `buffer_unordered` belong to the stream, and run only while the
+//! consumer waits for the next result. A busy loop body stalls them. `buffered_in_order`
+//! shows how to spawn each future as a task, and how to abort the tasks when the stream
+//! is dropped.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!

@@ -6,9 +6,9 @@
 //!
 //! Bounds: N jobs or results.
 //!
-//! Trap: The futures run only while the consumer waits for a result, so a busy loop body
-//! stalls them. Spawn them in the `map`: then started jobs keep running. Wrap each handle
-//! in `AbortOnDropHandle`, or the tasks outlive a dropped stream.
+//! Trap: The futures of `buffered` run only while the consumer waits for a result, so a
+//! busy loop body stalls them. Spawn them in the `map`: then started jobs keep running.
+//! Wrap each handle in `AbortOnDropHandle`, or the tasks outlive a dropped stream.
 //!
 //! Trap: Inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
 //! `FnOnce` is not general enough". Map owned values.

@@ -4,9 +4,10 @@
 //! generator. `Err(error)?` raises; `return Err(error)` is refused. To carry on, yield a
 //! `Result` for each item from plain `stream!`: an error is then an item like any other.
 //!
-//! Trap: Both streams have the same type, so the signature does not show which one it is.
-//! `try_next` and `try_collect` stop at the first error of either. Only plain `stream!`
-//! has further items after the error. Say so in the documentation of the function.
+//! Trap: `try_stream!` and a `stream!` of results have the same type, so the signature
+//! does not show which one it is. `try_next` and `try_collect` stop at the first error of
+//! either. Only plain `stream!` has further items after the error. Say so in the
+//! documentation of the function.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -5,7 +5,7 @@
 //!
 //! Bounds: One boxed stream for each level. Each item passes through all levels above it.
 //!
-//! Trap: Without the box, the compiler reports "recursion in an async block requires
+//! Trap: Without `.boxed()`, the compiler reports "recursion in an async block requires
 //! boxing".
 //!
 //! Trap: A deep tree overflows the stack and ends the process, where Python raises

@@ -5,8 +5,8 @@
 //! stops without an error. As an adapter, tokio-stream's `timeout` reports each silence
 //! once, `timeout_repeating` once per period.
 //!
-//! Trap: The clock of these adapters starts when they are made. It also runs while the
-//! loop body works.
+//! Trap: The clock of tokio-stream's two adapters starts when they are made. It also runs
+//! while the loop body works.
 //!
 //! Trap: `StreamExt` of tokio-stream and of futures clash: "multiple applicable items in
 //! scope". Import one of them.

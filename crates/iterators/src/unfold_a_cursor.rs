@@ -5,8 +5,9 @@
 //! `None` at the end. `unfold` is the same without errors. A generator works as well:
 //! `try_stream!` with a loop over `fetch`. To count rows, see `record_stream`.
 //!
-//! Trap: The state moves through the closure. An error drops the cursor and ends the
-//! stream. If an error must not end the stream, yield it as an item (`fallible_stream`).
+//! Trap: The state moves through the closure of `try_unfold`. An error drops the cursor
+//! and ends the stream. If an error must not end the stream, yield it as an item
+//! (`fallible_stream`).
 //!
 //! Trap: An `async` closure cannot use local variables: "async closure does not implement
 //! `FnMut` because it captures state". Put such variables into the state.

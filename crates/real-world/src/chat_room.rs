@@ -9,8 +9,8 @@
 //! nobody off: they are sent while more than half of a queue is free. Unbounded: the
 //! members.
 //!
-//! Trap: Without `pace`, one member's burst fills all queues, and nearly all members are
-//! cut off. A `yield_now` instead of the pause is not enough on several threads.
+//! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members
+//! are cut off. A `yield_now` instead of the pause is not enough on several threads.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!

@@ -7,8 +7,8 @@
 //!
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!
-//! Trap: If the file exists, `bind` fails with `AddrInUse`, even after its server died.
-//! If you connect first and then remove the file, a server may start in between.
+//! Trap: If the socket file exists, `bind` fails with `AddrInUse`, even after its server
+//! died. If you connect first and then remove the file, a server may start in between.
 //!
 //! In production: Under systemd, take the listener from systemd with `listenfd`, and bind
 //! nothing.

@@ -9,8 +9,8 @@
 //! Trap: `tokio::fs::write` first empties the file. A reader may then see nothing or
 //! half, and a crash or a full disk leaves it that way.
 //!
-//! Trap: The rename replaces a link, not the file that the link leads to. Call
-//! `tokio::fs::canonicalize` on such a path first.
+//! Trap: Renaming to the path of a link replaces the link, not the file that the link
+//! leads to. Call `tokio::fs::canonicalize` on such a path first.
 //!
 //! In production: `atomic-write-file` does the same, and keeps the owner on Unix.
 //!

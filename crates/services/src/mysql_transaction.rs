@@ -7,8 +7,8 @@
 //!
 //! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
 //!
-//! Trap: After error 1205, only the statement is rolled back. The transaction is open,
-//! and `commit` stores its first half. Return the error.
+//! Trap: After error 1205, a lock timeout, only the statement is rolled back. The
+//! transaction is open, and `commit` stores its first half. Return the error.
 //!
 //! Trap: By default (REPEATABLE READ), each SELECT reads the state that the first SELECT
 //! saw. To change what was read, lock it: `SELECT .. FOR UPDATE`.
