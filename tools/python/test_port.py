@@ -143,7 +143,7 @@ class Names(unittest.TestCase):
             ("threading.Lock", "basics/share_state"),
             ("asyncio.Server.wait_closed", "real-world/servers"),
             ("redis.asyncio", "services/redis_cache"),
-            ("arq", "services/redis_streams"),
+            ("arq", "services/redis_job_queue"),
             ("loop.create_server", "real-world/servers"),
             ("asyncio.Queue(maxsize=0)", "best-practices/back_pressure"),
             ("asyncio.StreamWriter.get_extra_info", "real-world/tcp_echo_server"),
