@@ -15,8 +15,6 @@
 //!
 //! asyncio: contextvars.ContextVar, asyncio.create_task, asyncio.gather
 //! asyncio: contextvars.copy_context, asyncio.create_task(context=), asyncio.to_thread
-//! asyncio: contextvars.ContextVar.get, contextvars.ContextVar.set
-//! asyncio: contextvars.ContextVar.reset
 //! differs: asyncio hands the context to tasks and threads, Tokio does not
 
 use std::future::Future;

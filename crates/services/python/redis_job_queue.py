@@ -38,7 +38,7 @@ class Queue:
     async def _change(self, id, change):
         """Runs `change` in a transaction that sees no other change of the job.
 
-        Each pipeline has a connection of its own, so a WATCH of another task is not ended.
+        Each pipeline has its own connection, so a WATCH of another task is not ended.
         """
         while True:
             async with self._redis.pipeline() as pipe:
@@ -70,7 +70,8 @@ class Queue:
         [id] = ids
 
         async def change(pipe):
-            payload, attempt = await pipe.hmget(self._key("job:", id), "payload", "attempt")
+            job = self._key("job:", id)
+            payload, attempt = await pipe.hmget(job, "payload", "attempt")
             due = await pipe.zscore(self._key("due"), id)
             if payload is None or due > now:
                 return None
@@ -136,7 +137,8 @@ class Queue:
 
     async def wait_for_result(self, id):
         while True:
-            state, value = await self._redis.hmget(self._key("result:", id), "state", "value")
+            result = self._key("result:", id)
+            state, value = await self._redis.hmget(result, "state", "value")
             if state is not None:
                 return f"{state}, {value}" if value else state
             if not await self._redis.exists(self._key("job:", id)):

@@ -242,7 +242,9 @@ impl Queue {
             let [_, job, outcome] = self.keys().map(|key| key + id);
             let mut redis = self.redis.borrow().clone();
             let mut both = redis::pipe();
-            both.atomic().exists(job).hget(outcome, &["state", "value"]);
+            both.atomic()
+                .exists(job)
+                .hmget(outcome, &["state", "value"]);
             let (waits, (state, value)): (bool, (Option<String>, Option<String>)) =
                 in_time(both.query_async(&mut redis)).await?;
             let value = value.unwrap_or_default();
@@ -319,6 +321,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if let Some(id) = arguments.next() {
         let to = arguments.next().ok_or("usage: ID ADDRESS")?;
         queue.enqueue(&id, &to, Duration::ZERO).await?;
+        if queue.health().await?.is_none() {
+            println!("no worker is running");
+        }
         println!("{:?}", queue.wait_for_result(&id, poll).await?);
         return Ok(());
     }

@@ -1,12 +1,10 @@
 //! What must be so before the book is made: whatever is referred to, is there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Result;
 use catalog::files::read;
 use catalog::inventory;
-use catalog::speed::Speed;
 use catalog::tables::{Advice, ApiName, Block, SheetRow};
 use catalog::workspace::Workspace;
 use regex::Regex;
@@ -46,13 +44,8 @@ pub fn advice(
 }
 
 /// Returns the words in backticks in headers that look like the name of an example and
-/// are none, or that had a page in the book that was made last. Below `In production:`
-/// functions of crates are named.
-pub fn headers(
-    workspace: &Workspace,
-    names: &[ApiName],
-    out: &Path,
-) -> Result<Vec<String>> {
+/// are none. Below `In production:` functions of crates are named.
+pub fn headers(workspace: &Workspace, names: &[ApiName]) -> Result<Vec<String>> {
     let mut known = BTreeSet::new();
     let mut learn = |text: &str| {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -68,12 +61,6 @@ pub fn headers(
             learn(&read(path).unwrap_or_default());
         }
     }
-    let had_page = |word: &str| {
-        let sections = workspace.sections.iter();
-        let page = format!("{word}.html");
-        let mut pages = sections.map(|section| out.join(&section.name).join(&page));
-        pages.any(|page| page.exists()) || word.contains('/') && out.join(&page).exists()
-    };
     let mut problems = Vec::new();
     for example in workspace.examples() {
         for paragraph in &example.header.paragraphs {
@@ -86,8 +73,7 @@ pub fn headers(
                 });
                 let is_strange =
                     !is_of_crates && word.contains('_') && !known.contains(word);
-                let is_unknown = is_name && (is_strange || had_page(word));
-                if is_unknown && meant(workspace, word, None).is_none() {
+                if is_name && is_strange && meant(workspace, word, None).is_none() {
                     problems.push(format!(
                         "{}: its header names `{word}`, which is no example, and which \
                          no program here uses",
@@ -122,17 +108,4 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
         }
     }
     Ok(problems)
-}
-
-/// Returns the measurements of examples that are not there.
-pub fn speed(workspace: &Workspace, speed: Option<&Speed>) -> Vec<String> {
-    let measured = speed.into_iter().flat_map(Speed::all);
-    let stray = measured.filter(|it| meant(workspace, &it.example, None).is_none());
-    let problems = stray.map(|it| {
-        let (name, example) = (&it.name, &it.example);
-        format!(
-            "docs/speed.json: `{name}` was measured for {example}, which is no example"
-        )
-    });
-    problems.collect()
 }

@@ -38,10 +38,8 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<[String; 2]> {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let written = |start: &str, text: &str| {
-        let paths = entries(out)?.into_iter();
-        let path = paths
-            .filter(|path| stem(path).starts_with(start))
-            .next_back();
+        let mut paths = entries(out)?.into_iter();
+        let path = paths.rfind(|path| stem(path).starts_with(start));
         let path = path.with_context(|| format!("mdBook has written no {start}"))?;
         fs::write(&path, text)?;
         Ok(format!("{}.js", stem(&path)))

@@ -39,7 +39,8 @@ pub extern "C" fn room(length: usize) -> *const u8 {
 #[unsafe(no_mangle)]
 pub extern "C" fn load() {
     with(|state| {
-        state.index = Index::load(&String::from_utf8_lossy(&state.bytes)).ok();
+        let index = Index::load(&String::from_utf8_lossy(&state.bytes));
+        state.index = Some(index.expect("the book has saved it"));
     });
 }
 
