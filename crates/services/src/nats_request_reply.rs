@@ -202,4 +202,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
+//@ order: is greeted
+//@ order: reply: Hello
 //@ try: Ada -> Hello, Ada
