@@ -105,17 +105,6 @@ const PLAYGROUND: &str =
 const IN_ADDRESS: usize = 7500;
 
 impl Page<'_> {
-    /// Returns where the example was tried. What differs on Windows, its header says.
-    fn tried_on(&self) -> &'static str {
-        let example = self.entry.example;
-        let mut sections = self.contents.workspace.sections.iter();
-        let is_run = sections.any(|it| it.is_default && it.name == example.section);
-        match is_run && !example.differs_on_windows() {
-            true => "Linux, Windows (Wine), macOS (compiled)",
-            false => "Linux, Windows (compiled), macOS (compiled)",
-        }
-    }
-
     /// Returns where the Rust Playground runs the program as it is, if it can. The page's
     /// script adds the program.
     fn playground(&self) -> Option<&'static str> {
