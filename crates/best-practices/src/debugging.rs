@@ -8,9 +8,9 @@
 //! Trap: A `timeout` that expires drops its future, so the dump no longer shows it. Put
 //! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
 //!
-//! Trap: `taskdump_tree(true)` waits for each running poll, as its parameter
-//! `wait_for_running_tasks` asks. If a poll never ends, the dump hangs, and no framed
-//! task can begin or end. With `false`, a running task is shown as `[POLLING]`.
+//! Trap: `taskdump_tree(true)` waits for each running poll. If a poll never ends, the
+//! dump hangs, and no framed task can begin or end. With `false`, a running task is shown
+//! as `[POLLING]`.
 //!
 //! In production: `Handle::dump()` gives stacks of all tasks, `#[framed]` or not (Linux,
 //! `--cfg tokio_unstable`, feature `taskdump`).

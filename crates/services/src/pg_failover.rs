@@ -14,8 +14,8 @@
 //! never tried.
 //!
 //! Trap: A commit whose answer was lost may have been done, and `run` repeats the work.
-//! Make it idempotent. Without `synchronous_standby_names`, a failover may also lose a
-//! commit that returned Ok.
+//! Make it idempotent. Without synchronous replication, a failover may also lose a commit
+//! that returned Ok.
 //!
 //! In production: A pool keeps connections to the old primary. After such an error, drop
 //! all of them, for example with `Pool::retain` of `deadpool-postgres`.
