@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -273,7 +274,17 @@ fn child() {
 fn only_a_program_that_listens_outlives_sighup() {
     use std::os::unix::process::ExitStatusExt;
 
-    let run = |case| child_of(module_path!()).env(CASE, case).output();
+    // Below `nohup` a child ignores SIGHUP, and a Mac's `env` has no such option.
+    let run = |case| {
+        let mut child = child_of(module_path!());
+        if cfg!(target_os = "linux") {
+            let mut command = Command::new("env");
+            command.arg("--default-signal=HUP").arg(child.get_program());
+            command.args(child.get_args());
+            child = command;
+        }
+        child.env(CASE, case).output()
+    };
     let killed = run("before").expect("it runs");
     assert_eq!(killed.status.signal(), Some(1), "SIGHUP");
     assert!(!String::from_utf8_lossy(&killed.stdout).contains("listens"));
