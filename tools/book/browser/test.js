@@ -109,7 +109,8 @@ async function firstScreen(page, { viewport: { width } }) {
     for (const name of names) {
         await page.goto(ROOT + name);
         const top = await page.evaluate(() =>
-            document.querySelector(".programs pre code").getBoundingClientRect().top);
+            document.querySelector(".programs pre code, main code.language-rs")
+                .getBoundingClientRect().top);
         if (top > limit) {
             low.push(`${name} at ${Math.round(top)}`);
         }
