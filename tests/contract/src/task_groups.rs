@@ -253,10 +253,7 @@ async fn child_is_cancelled(component: bool) -> String {
         .await;
         return format!("{}; {}", errors(outcome), log.told());
     }
-    let mut group = JoinSet::new();
-    let child = group.spawn(work(log.clone(), "the child goes on", 50));
-    group.spawn(work(log.clone(), "the sibling goes on", 100));
-    child.abort();
+    let mut group = with_an_aborted_child::<String>(&log);
     while group.join_next().await.is_some() {}
     format!("none; {}", log.told())
 }
