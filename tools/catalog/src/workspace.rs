@@ -137,6 +137,11 @@ impl Workspace {
         self.sections.iter().chain(&self.modules)
     }
 
+    /// Every example that readers read, section by section.
+    pub fn read_examples(&self) -> impl Iterator<Item = &Example> {
+        self.read_sections().flat_map(|section| &section.examples)
+    }
+
     /// Every example of the sections, section by section.
     pub fn examples(&self) -> impl Iterator<Item = &Example> {
         self.sections.iter().flat_map(|section| &section.examples)
@@ -259,8 +264,7 @@ impl Workspace {
             let id = found.id();
             return WrongCall(format!("{what} `{wrong}`; did you mean `{id}`?"));
         }
-        let examples = self.read_sections().flat_map(|section| &section.examples);
-        let ids: Vec<String> = examples.map(Example::id).collect();
+        let ids: Vec<String> = self.read_examples().map(Example::id).collect();
         let names = self.examples().map(|example| example.name.as_str());
         let near = nearest(wrong, ids.iter().map(String::as_str).chain(names));
         WrongCall(match near.map(|near| self.named(near)[0].id()) {

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 /// Every example, one a line, with its summary. A `*` marks examples whose transcripts
 /// differ on purpose.
 pub fn list(workspace: &Workspace) -> String {
-    let all = workspace.read_sections().flat_map(|it| &it.examples);
-    let all: Vec<&Example> = all.collect();
+    let all: Vec<&Example> = workspace.read_examples().collect();
     let groups = all.chunk_by(|a, b| (&a.section, &a.group) == (&b.section, &b.group));
     let texts = groups.map(|group| {
         let heading = format!("{}: {}", group[0].section, group[0].group);

@@ -21,8 +21,7 @@ impl Index {
     ///
     /// When a table or a program cannot be read.
     pub fn of(workspace: &Workspace) -> Result<Self> {
-        let examples = workspace.read_sections().flat_map(|it| &it.examples);
-        let examples: Vec<&Example> = examples.collect();
+        let examples: Vec<&Example> = workspace.read_examples().collect();
         let places = examples.iter().enumerate();
         let places = places.map(|(at, example)| (example.id(), at));
         let mut index = Self {
