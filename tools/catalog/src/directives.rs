@@ -92,10 +92,10 @@ impl Directives {
                 return Err(format!("`clock: {other}`: the only value is `real`"));
             }
             ("python", version) => {
-                let minor = version.strip_prefix("3.").and_then(|it| it.parse().ok());
-                let form = "the form is `python: 3.MINOR`";
-                let minor =
-                    minor.ok_or_else(|| format!("`python: {version}`: {form}"))?;
+                let Some(Ok(minor)) = version.strip_prefix("3.").map(str::parse) else {
+                    let form = "the form is `python: 3.MINOR`";
+                    return Err(format!("`python: {version}`: {form}"));
+                };
                 self.python = Some(minor);
             }
             ("order" | "stderr", "") => return Err(format!("`{key}:` takes a text")),

@@ -60,8 +60,9 @@ pub fn exists(path: &Path) -> bool {
 /// What is in the folder, in the order of names; nothing if there is no folder.
 pub fn entries(dir: &Path) -> Result<Vec<PathBuf>> {
     if let Some(texts) = EMBEDDED.get() {
-        let inside = texts.keys().filter_map(|own| own.strip_prefix(dir).ok());
-        let names: BTreeSet<_> = inside.filter_map(|rest| rest.iter().next()).collect();
+        let inside = texts.keys().filter(|own| own.starts_with(dir));
+        let depth = dir.iter().count();
+        let names: BTreeSet<_> = inside.filter_map(|own| own.iter().nth(depth)).collect();
         return Ok(names.into_iter().map(|name| dir.join(name)).collect());
     }
     if !dir.exists() {

@@ -1,7 +1,5 @@
 //! Checks that the files of the workspace belong together.
 
-#![warn(clippy::disallowed_methods)]
-
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;

@@ -3,6 +3,7 @@
 //!
 //! It reads only. Sections are known as a user knows them: as packages in `cargo metadata`,
 //! and as the text of their sources.
+#![warn(clippy::disallowed_methods)]
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

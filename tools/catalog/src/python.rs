@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -103,7 +104,13 @@ impl Python {
         lock.lock()?;
         // Written last, so that an environment that was left half-made is not taken.
         let stamp = dir.join("made-from.txt");
-        let made_from = fs::read_to_string(&stamp).ok();
+        let made_from = match fs::read_to_string(&stamp) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                return Err(error).context(format!("cannot read {}", stamp.display()));
+            }
+        };
         // The interpreter that it was made with may be gone.
         if made_from.as_ref() == Some(&wanted) && python.exists() {
             return Ok(python);

@@ -289,7 +289,10 @@ fn parse_seconds(seconds: &str) -> Option<u64> {
     let digits = [whole, millis].concat();
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_time = is_number && millis.len() == 3 && !whole.is_empty();
-    digits.parse().ok().filter(|_| is_time)
+    match digits.parse() {
+        Ok(number) if is_time => Some(number),
+        _ => None,
+    }
 }
 
 /// What an example printed in the form for programs.

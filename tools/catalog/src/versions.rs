@@ -29,7 +29,8 @@ pub fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 /// That of a dependency, in the text of a `Cargo.lock`, which may have several of its
 /// package.
 pub fn locked_for<'a>(lock: &'a str, dependency: &Dependency) -> Option<&'a str> {
-    let is_meant = |it: &&str| it.parse().is_ok_and(|it| dependency.req.matches(&it));
+    let is_meant =
+        |it: &&str| matches!(it.parse(), Ok(it) if dependency.req.matches(&it));
     all_locked(lock, &dependency.name)
         .into_iter()
         .find(is_meant)

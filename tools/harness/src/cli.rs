@@ -29,9 +29,9 @@ pub fn run_section(
     examples: &[Example],
     provide: Provide,
 ) -> ExitCode {
-    let told = env::var(VARIABLE).ok();
+    let told = env::var_os(VARIABLE);
     let called = match &told {
-        Some(words) => parse(words.split(' ').map(OsString::from)),
+        Some(words) => parse(words.to_string_lossy().split(' ').map(OsString::from)),
         None => parse(env::args_os().skip(1)),
     };
     let called = called.and_then(|command| {

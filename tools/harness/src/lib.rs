@@ -23,6 +23,7 @@
 //! moves its clock to the next timer whenever no task can proceed, so that waits take no time
 //! and the printed times are exact. Each example runs in a process of its own and sees no
 //! arguments but its own.
+#![warn(clippy::disallowed_methods)]
 
 mod cli;
 mod clock;
