@@ -35,7 +35,7 @@ fn download_file(filename: &str) -> String {
     format!("Data from {filename}")
 }
 
-/// Suspends until the download is complete: its thread is free meanwhile.
+/// Suspends until the download is complete. Until then, its thread runs other tasks.
 async fn download_file_async(filename: &str) -> String {
     println!("Starting download: {filename}");
     sleep(DOWNLOAD).await;

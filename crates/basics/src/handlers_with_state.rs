@@ -82,7 +82,7 @@ async fn show(list: Arc<List>, _: String) -> Answer {
     Ok(list.lock().await.join(", "))
 }
 
-/// A handler with its own data, beside the state that all share.
+/// A handler with data of its own. It also gets the state that all handlers share.
 struct Buy {
     money: usize,
 }

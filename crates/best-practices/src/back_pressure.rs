@@ -31,7 +31,7 @@ pub const CAPACITY: usize = 2;
 pub struct Report {
     pub stored: usize,
     pub dropped: usize,
-    /// The largest number of readings that waited at once.
+    /// The largest number of readings that waited at the same time.
     pub waited: usize,
 }
 

@@ -42,8 +42,8 @@ impl CpuPool {
     }
 
     /// Calls `calculate` on the first free thread, and returns its result. Its parallel
-    /// iterators run on this pool. A thread that waits for the parts of others may begin
-    /// another calculation meanwhile, so hold no lock over a parallel iterator.
+    /// iterators run on this pool. While a thread waits for the parts of others, it may
+    /// begin another calculation, so hold no lock over a parallel iterator.
     ///
     /// If the future is dropped before a thread is free, the calculation never runs, but
     /// keeps its place in the queue. Dropping the future later cancels the token. The

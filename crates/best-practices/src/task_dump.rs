@@ -119,8 +119,8 @@ impl Tasks {
     }
 }
 
-/// Awaits the future, which is listed as a step of its task meanwhile. Outside a
-/// tracked task, only awaits it. Cancel-safe if the future is.
+/// Awaits the future. As long as it runs, the dump lists it as a step of its task.
+/// Outside a tracked task, only awaits it. Cancel-safe if the future is.
 pub async fn step<F: Future>(name: &str, future: F) -> F::Output {
     match CURRENT.try_with(Tasks::clone) {
         Ok(current) => current.track(name, future).await,

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 /// tracker. The clean-up also runs if the body has not started by then. A future that was
 /// never polled does nothing.
 ///
-/// Blocking work of the body, such as a call of `tokio::fs`, keeps running meanwhile. Let
+/// Blocking work of the body, such as a call of `tokio::fs`, keeps running. Let
 /// the work check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).
 ///
 /// # Errors

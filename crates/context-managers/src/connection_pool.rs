@@ -127,7 +127,7 @@ impl<C: Send + 'static> Pool<C> {
             Ok(pooled)
         });
         match connecting.await.map_err(JoinError::try_into_panic) {
-            // The pool was closed meanwhile, or the runtime is being shut down.
+            // The pool was closed during `connect`, or the runtime is being shut down.
             Ok(Ok(_)) if self.0.permits.is_closed() => Err(PoolError::Closed),
             Err(Err(_)) => Err(PoolError::Closed),
             Err(Ok(panic)) => resume_unwind(panic),

@@ -95,7 +95,7 @@ impl LeaseLock {
                     }
                 }
             };
-            // The holder may have renewed it meanwhile, so check once more.
+            // The holder may have renewed it since, so check once more.
             select! {
                 () = sleep_until(expires) => {}
                 () = shared.released.notified() => {}

@@ -48,7 +48,7 @@ pub fn chunks_timeout<S: Stream>(
     limit: Duration,
 ) -> ChunksTimeout<S> {
     assert!(size > 0, "a batch of 0 items would never be closed");
-    // Importing this trait beside the one of futures would make `next` ambiguous.
+    // If this trait and the one of futures were both imported, `next` would be ambiguous.
     tokio_stream::StreamExt::chunks_timeout(items, size, limit)
 }
 

@@ -12,7 +12,7 @@
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!
 //! asyncio: asyncio.Queue, asyncio.TaskGroup, asyncio.create_task, async for
-//! differs: a busy body holds up the sources; tasks of asyncio read on meanwhile
+//! differs: a busy body holds up the sources; tasks of asyncio keep reading
 
 use std::pin::pin;
 use std::time::Duration;

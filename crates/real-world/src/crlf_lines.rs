@@ -106,7 +106,7 @@ impl<T: AsRef<[u8]>> Encoder<T> for CrlfLines {
     type Error = io::Error;
 
     /// Fails with `InvalidInput`, and writes nothing, if the line contains a CR or LF:
-    /// whoever chose its text would send commands of his own.
+    /// otherwise, the author of its text could send commands of his own.
     fn encode(&mut self, line: T, bytes: &mut BytesMut) -> io::Result<()> {
         let line = line.as_ref();
         if line.contains(&b'\r') || line.contains(&b'\n') {

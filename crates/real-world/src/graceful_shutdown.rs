@@ -122,7 +122,7 @@ pub async fn drain(
         signal = further => format!("{signal} came again"),
         () = sleep(limit) => format!("{limit:?} are over"),
     };
-    // A task may have ended meanwhile.
+    // A task may have ended since.
     while let Some((name, ended)) = tasks.try_join_next() {
         report(&name, ended);
     }

@@ -188,7 +188,7 @@ impl<Q: Queue> Workers<Q> {
             biased;
             joined = &mut task => match joined {
                 Ok(Ok(output)) => {
-                    // The lease is extended meanwhile, as this may take long.
+                    // This may take long, so the lease is extended until it ends.
                     select! {
                         biased;
                         completed = self.queue.complete(job, output) => match completed {

@@ -157,7 +157,7 @@ impl Client {
         let mut connection = self.connection.clone();
         loop {
             let current = connection.wait_for(Option::is_some).await.ok()?.clone();
-            // Fails if the connection is lost meanwhile.
+            // Fails if the connection is lost during the wait.
             if let Ok(room) = current?.reserve_owned().await {
                 return Some(room);
             }

@@ -176,7 +176,7 @@ impl Part {
         }
     }
 
-    /// Removes the bytes first, so that old bytes are never beside a new ETag.
+    /// Removes the bytes first, so that old bytes never stand with a new ETag.
     async fn begin_anew(&mut self, etag: Option<&str>) -> io::Result<()> {
         self.file.set_len(0).await?;
         self.file.rewind().await?;

@@ -139,8 +139,8 @@ where
                         let (value, expires) = (value.clone(), expires_after(ttl));
                         running.value = Some(Arc::new(Value { value, expires }));
                     }
-                    // Before the callers hear of it: whoever asks again finds the value,
-                    // or starts the next load.
+                    // Before the callers hear of it: a caller that asks again finds the
+                    // value, or starts the next load.
                     drop(running);
                     sender.send_replace(Some(result));
                 });

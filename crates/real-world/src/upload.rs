@@ -59,7 +59,7 @@ pub enum UploadError {
 /// `progress` is called with the size of each chunk when the connection takes it. Without
 /// progress for `stall`, the upload fails. Dropping the future closes the connection.
 /// `Content-Length` is the size of the file, unless it is a pipe. If the file shrinks
-/// meanwhile, that is an error. If it grows, the rest is not sent.
+/// during the upload, that is an error. If it grows, the rest is not sent.
 ///
 /// # Errors
 ///

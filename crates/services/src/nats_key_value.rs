@@ -55,7 +55,8 @@ pub async fn open(context: &Context, bucket: &str) -> Result<Store, Failure> {
 /// Returns a channel that holds the latest value of the key, or `None` if there is none.
 ///
 /// A task keeps it up to date until all receivers are dropped. After an error it calls
-/// `report`, waits for `pause`, and watches again. The channel keeps its value meanwhile.
+/// `report`, waits for `pause`, and watches again. Until then, the channel keeps its
+/// value.
 ///
 /// # Errors
 ///

@@ -192,8 +192,8 @@ impl Lease {
         Ok(self.lock.call(RELEASE, self.token).await? == 1)
     }
 
-    /// Runs the work with the token, and renews the lease meanwhile. Then releases the
-    /// lock, and returns what the work returned.
+    /// Runs the work with the token, and renews the lease as long as it runs. Then
+    /// releases the lock, and returns what the work returned.
     ///
     /// Cancel safety: if the future is dropped, so is the work, and the lease expires.
     ///
