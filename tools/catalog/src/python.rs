@@ -129,13 +129,15 @@ impl Python {
 }
 
 fn probe(program: &OsStr) -> Result<Python, String> {
-    let script = "import sys; print(sys.implementation.name, *sys.version_info[:2])";
+    let script = "import sys; print(sys.implementation.name, *sys.version_info[:2]); \
+                  print(sys.executable)";
     let output = Command::new(program)
         .args(["-I", "-c", script])
         .output()
         .map_err(|_| "there is no such program")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let words: Vec<&str> = stdout.split_whitespace().collect();
+    let (words, executable) = stdout.split_once('\n').unwrap_or((&stdout, ""));
+    let words: Vec<&str> = words.split_whitespace().collect();
     let &[implementation, major, minor] = words.as_slice() else {
         return Err("it does not answer as Python 3 does".to_owned());
     };
@@ -145,6 +147,12 @@ fn probe(program: &OsStr) -> Result<Python, String> {
             "it is {implementation} {major}.{minor}, not CPython 3.{OLDEST_MINOR} or later"
         ));
     }
+    // The program may be a launcher that takes longer to start than Python itself.
+    let executable = Path::new(executable.trim_end());
+    let program = match executable.is_file() {
+        true => executable.as_os_str(),
+        false => program,
+    };
     Ok(Python {
         program: program.to_owned(),
         minor,
