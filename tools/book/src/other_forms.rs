@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use askama::Template;
 use catalog::compile_fail::CompileFail;
 use catalog::files::{read, replace};
 use mdbook_renderer::book::{Book, BookItem, Chapter};
 use reading::copy_into;
 use regex::{Captures, Regex};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use crate::changes::feed;
 use crate::contents::{Contents, Entry, Part};
@@ -93,9 +93,8 @@ pub fn write(
     let program = Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?;
     let elsewhere = Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?;
     let any = Regex::new(r"\[([^\]]+)\]\([^)]+\)")?;
-    let unused = Regex::new(UNUSED)?;
-    let same = Regex::new(SAME)?;
-    let (mut pages, mut full, mut scripts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut around = Around::new()?;
+    let (mut pages, mut full) = (Vec::new(), Vec::new());
     let mut begins = None;
     for item in book.iter() {
         let chapter = match item {
@@ -137,21 +136,12 @@ pub fn write(
             if let Some([index, latest]) = index {
                 html = html.replace(index, latest);
             }
-            let html = head(&page, &unused, &html)?;
-            scripts.clear();
-            let html = same.replace_all(&html, |found: &Captures<'_>| {
-                scripts.push(found[1].to_owned());
-                let root = "../".repeat(id.matches('/').count());
-                format!(
-                    "<script src=\"{root}theme/bar-{}.js\"></script>",
-                    scripts.len()
-                )
-            });
+            let html = around.page(&page, &html)?;
             replace(&path, &html)?;
         }
         pages.push(page);
     }
-    for (number, script) in (1..).zip(&scripts) {
+    for (number, script) in (1..).zip(&around.scripts) {
         write(&format!("theme/bar-{number}.js"), script)?;
     }
     full.extend(skill(contents, &out.join(FOLDER))?);
@@ -226,9 +216,12 @@ const UNUSED: &str = r#"(?sx)<!--.*?--> | \n\s+
     | <li\ role="none"><button[^>]*mdbook-theme-(?:rust|coal|ayu)">.*?</li>
     | <title>.*?</title> | <script>\s*try\ \{\s*let\ theme\ .*?</script>"#;
 
-/// Finds the scripts that are the same on each page.
-const SAME: &str =
-    r"(?s)<script>\s*((?:const default_theme|let sidebar|document).*?)</script>";
+/// Finds what is the same on each page: scripts, and the parts that do nothing without them.
+const SAME: &str = r#"(?sx)<script>\s*(?<script>(?:const\ default_theme|let\ sidebar|document).*?)</script>
+    | <div\ id="mdbook-help-container">.*?</div>\s*</div>\s*</div>
+    | <button\ id="mdbook-theme-toggle".*?</ul>\s*<button\ id="mdbook-search-toggle".*?</button>
+    | <div\ id="mdbook-search-wrapper".*?</ul>\s*</div>\s*</div>
+    | <template\ id=fa-copy>.*?</template>"#;
 
 /// What the bar says to those who do not see it.
 const ADDED: [(&str, &str); 3] = [
@@ -245,6 +238,49 @@ const ADDED: [(&str, &str); 3] = [
         "<div role=\"status\" id=\"mdbook-searchresults-header\"",
     ),
 ];
+
+/// Makes the pages that mdBook has written smaller.
+struct Around {
+    unused: Regex,
+    same: Regex,
+    /// What was the same on each page so far.
+    scripts: Vec<String>,
+}
+
+impl Around {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            unused: Regex::new(UNUSED)?,
+            same: Regex::new(SAME)?,
+            scripts: Vec::new(),
+        })
+    }
+
+    /// Returns the page with a description, the way to its Markdown, and a script for each
+    /// part that is the same on all pages.
+    fn page(&mut self, page: &Page, html: &str) -> Result<String> {
+        let html = head(page, &self.unused, html)?;
+        let root = "../".repeat(page.path.matches('/').count());
+        let mut scripts = Vec::new();
+        let html = self.same.replace_all(&html, |found: &Captures<'_>| {
+            scripts.push(match found.name("script") {
+                Some(script) => script.as_str().to_owned(),
+                None => format!(
+                    "document.currentScript.insertAdjacentHTML(\"beforebegin\", {})",
+                    Value::from(&found[0])
+                ),
+            });
+            let number = scripts.len();
+            format!("<script src=\"{root}theme/bar-{number}.js\"></script>")
+        });
+        if self.scripts.is_empty() {
+            self.scripts.clone_from(&scripts);
+        }
+        let is_same = scripts == self.scripts;
+        ensure!(is_same, "what mdBook puts around {} differs", page.path);
+        Ok(html.into_owned())
+    }
+}
 
 /// Adds a description, and the way to the Markdown, to a page that mdBook has written.
 fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {

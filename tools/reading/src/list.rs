@@ -20,7 +20,7 @@ pub fn list(workspace: &Workspace) -> String {
 
 /// Every example as JSON, with its summary, why it differs, and the numbers of its traps.
 pub fn json(workspace: &Workspace) -> String {
-    let rows = workspace.examples().map(|example| {
+    let rows = workspace.read_examples().map(|example| {
         let header = &example.header;
         let traps: Vec<&String> =
             header.paragraphs.iter().flat_map(|it| &it.number).collect();
