@@ -175,7 +175,9 @@ pub struct Hit<'a> {
     pub example: Option<&'a Shown>,
     /// Where to read instead.
     pub page: Option<String>,
-    /// The entry that matched best, if it was not the example itself.
+    /// What kind of entry matched best.
+    pub kind: Kind,
+    /// That entry, if it was not the example itself.
     pub reason: Option<String>,
 }
 
@@ -245,6 +247,7 @@ impl Index {
         page.contains("which-one").then(|| Hit {
             example: None,
             page: Some(page),
+            kind: entry.kind,
             reason: entry.kind.reason(&entry.text),
         })
     }

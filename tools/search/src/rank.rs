@@ -62,6 +62,7 @@ impl Index {
             Hit {
                 example,
                 page,
+                kind: *kind,
                 reason: kind.reason(text),
             }
         };

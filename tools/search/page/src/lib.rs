@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use search::{Found, Hit, Index};
+use search::{Found, Hit, Index, Kind};
 
 /// How many hits a page shows.
 const MOST: usize = 20;
@@ -78,6 +78,7 @@ fn lines(found: Found<'_>) -> String {
     for Hit {
         example,
         page,
+        kind,
         reason,
     } in found.hits
     {
@@ -86,11 +87,9 @@ fn lines(found: Found<'_>) -> String {
             continue;
         };
         let id = example.id();
-        // A trap is the one kind that begins with its number.
-        let number = reason.as_deref().and_then(|it| it.split_once(": "));
-        let number = number
-            .filter(|(it, _)| it.starts_with('T') && it[1..].parse::<u32>().is_ok());
-        let page = match number {
+        // A trap begins with its number, where its page has an anchor.
+        let trap = reason.as_deref().filter(|_| kind == Kind::Trap);
+        let page = match trap.and_then(|it| it.split_once(": ")) {
             Some((number, _)) => format!("{id}.html#{number}"),
             None => format!("{id}.html"),
         };
