@@ -104,8 +104,8 @@ async def fastest(work):
 
 
 def times_as_long(long, short):
-    """How many times as long, up to ten: more is not the same in each run."""
-    return int(min(long / short, 10))
+    """How many times as long, up to five: more is not the same in each run."""
+    return int(min(long / short, 5))
 
 
 async def first(work):

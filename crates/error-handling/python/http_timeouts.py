@@ -36,7 +36,7 @@ async def fetch(session, url):
         raise FetchError("the request failed") from error
 
 
-LIMITS = aiohttp.ClientTimeout(total=0.7, connect=0.2, sock_read=0.35)
+LIMITS = aiohttp.ClientTimeout(total=0.8, connect=0.2, sock_read=0.4)
 
 
 class NoAnswer(aiohttp.abc.AbstractResolver):
@@ -65,7 +65,7 @@ async def quick(request):
 
 
 async def late(request):
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.6)
     return web.Response(text="late")
 
 
@@ -148,29 +148,29 @@ async def main():
             await report(session, what, url)
 
         await part(1)
-        print("0.2 s to connect, 0.35 s for each read, 0.7 s in all:")
+        print("0.2 s to connect, 0.4 s for each read, 0.8 s in all:")
         async with asyncio.TaskGroup() as group:
             for what, url in [
                 ("a name that nobody resolves", "http://nowhere.test/"),
-                ("headers after 0.5 s", f"http://{address}/late"),
-                ("a piece after 0.5 s", f"http://{address}/pieces/1/500"),
+                ("headers after 0.6 s", f"http://{address}/late"),
+                ("a piece after 0.6 s", f"http://{address}/pieces/1/600"),
                 ("3 pieces in 0.6 s", f"http://{address}/pieces/3/200"),
-                ("4 pieces in 0.8 s", f"http://{address}/pieces/4/200"),
+                ("5 pieces in 1.0 s", f"http://{address}/pieces/5/200"),
             ]:
                 group.create_task(report(session, what, url))
 
         await part(2)
         print("This request may take 2 s in all:")
         url = f"http://{address}/pieces/4/200"
-        more = aiohttp.ClientTimeout(total=2, connect=0.2, sock_read=0.35)
+        more = aiohttp.ClientTimeout(total=2, connect=0.2, sock_read=0.4)
         async with session.get(url, timeout=more) as response:
             print(await response.text())
 
         await part(3)
-        print("A timeout of 0.35 s, for the headers only:")
+        print("A timeout of 0.4 s, for the headers only:")
         unlimited = aiohttp.ClientTimeout(total=None)
         async with contextlib.AsyncExitStack() as stack:
-            async with asyncio.timeout(0.35):
+            async with asyncio.timeout(0.4):
                 request = session.get(url, timeout=unlimited)
                 response = await stack.enter_async_context(request)
             print("the headers are there")

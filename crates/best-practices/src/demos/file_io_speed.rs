@@ -79,9 +79,9 @@ where
     Ok(fastest.expect("five times"))
 }
 
-/// How many times as long the first is, up to ten: more is not the same in each run.
+/// How many times as long the first is, up to five: more is not the same in each run.
 fn times_as_long(long: Duration, short: Duration) -> u32 {
-    long.div_duration_f64(short).min(10.0) as u32
+    long.div_duration_f64(short).min(5.0) as u32
 }
 
 pub async fn run() -> io::Result<()> {

@@ -47,7 +47,7 @@ async fn pieces(Path((count, millis)): Path<(u32, u64)>) -> Body {
 }
 
 async fn late() -> &'static str {
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(600)).await;
     "late"
 }
 
@@ -105,8 +105,8 @@ pub async fn run() -> Result<(), Failure> {
     let closed = closed_port().await?;
     let limits = Limits {
         connect: Duration::from_millis(200),
-        read: Duration::from_millis(350),
-        total: Duration::from_millis(700),
+        read: Duration::from_millis(400),
+        total: Duration::from_millis(800),
     };
     let client = limits.client_builder().dns_resolver(NoAnswer).no_proxy();
     let client = client.build()?;
@@ -131,20 +131,20 @@ pub async fn run() -> Result<(), Failure> {
     }
 
     part.tick().await;
-    println!("0.2 s to connect, 0.35 s for each read, 0.7 s in all:");
+    println!("0.2 s to connect, 0.4 s for each read, 0.8 s in all:");
     let mut requests = JoinSet::new();
     for (what, url) in [
         (
             "a name that nobody resolves",
             "http://nowhere.test/".to_string(),
         ),
-        ("headers after 0.5 s", format!("http://{server}/late")),
+        ("headers after 0.6 s", format!("http://{server}/late")),
         (
-            "a piece after 0.5 s",
-            format!("http://{server}/pieces/1/500"),
+            "a piece after 0.6 s",
+            format!("http://{server}/pieces/1/600"),
         ),
         ("3 pieces in 0.6 s", format!("http://{server}/pieces/3/200")),
-        ("4 pieces in 0.8 s", format!("http://{server}/pieces/4/200")),
+        ("5 pieces in 1.0 s", format!("http://{server}/pieces/5/200")),
     ] {
         requests.spawn(report(client.clone(), what, url));
     }
@@ -159,10 +159,10 @@ pub async fn run() -> Result<(), Failure> {
     println!("{}", request.send().await?.text().await?);
 
     part.tick().await;
-    println!("A timeout of 0.35 s, for the headers only:");
+    println!("A timeout of 0.4 s, for the headers only:");
     let unlimited = Client::builder().no_proxy().build()?;
     let send = unlimited.get(&url).send();
-    let response = timeout(Duration::from_millis(350), send).await??;
+    let response = timeout(Duration::from_millis(400), send).await??;
     println!("the headers are there");
     println!("{}", response.text().await?);
     Ok(())
