@@ -38,6 +38,7 @@ const FOUND = [
     ["guide 3", /guide-3.html/, "Guide 3"],
 ];
 
+const MOST_BYTES = 18_000_000;
 const problems = [];
 const report = (what) => problems.push(what);
 
@@ -99,6 +100,15 @@ function drawn(count) {
         seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
         return all.splice(seed % all.length, 1)[0];
     });
+}
+
+// The whole book is small enough to take along.
+function weight() {
+    const files = fs.readdirSync(folder, { recursive: true }).map((name) => fs.statSync(`${folder}/${name}`));
+    const bytes = files.filter((it) => it.isFile()).reduce((sum, it) => sum + it.size, 0);
+    if (bytes > MOST_BYTES) {
+        report(`the book has ${bytes} bytes, more than ${MOST_BYTES}`);
+    }
 }
 
 // The answer leaves room for the program on the first screen of nine of ten examples.
@@ -309,6 +319,7 @@ async function main() {
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
     });
+    weight();
     const asked = process.argv.slice(3);
     for (const [part, ...windows] of PARTS) {
         if (asked.length === 0 || asked.includes(part.name)) {
