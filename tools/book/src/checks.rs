@@ -58,7 +58,7 @@ pub fn headers(workspace: &Workspace, names: &[ApiName]) -> Result<Vec<String>> 
         code.for_each(&mut learn);
         let twin = example.has_twin().then_some(&example.twin);
         for path in twin.into_iter().chain(&example.demo).chain(&example.tests) {
-            learn(&read(path).unwrap_or_default());
+            learn(&read(path)?);
         }
     }
     let mut problems = Vec::new();
@@ -98,7 +98,10 @@ pub fn sheet(workspace: &Workspace, rows: &[(String, SheetRow)]) -> Result<Vec<S
         };
         let rust = example.sources().chain(&example.tests);
         let rust = rust.map(|path| read(path)).collect::<Result<String>>()?;
-        let python = read(&example.twin).unwrap_or_default();
+        let python = match example.has_twin() {
+            true => read(&example.twin)?,
+            false => String::new(),
+        };
         for (cell, program) in [(&row.asyncio, python), (&row.tokio, rust)] {
             let names = names.find_iter(cell).map(|name| name.as_str());
             for name in names.filter(|name| !program.contains(name)) {

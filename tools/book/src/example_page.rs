@@ -166,7 +166,7 @@ fn linked(contents: &Contents<'_>, entry: &Entry<'_>, paragraph: &Paragraph) -> 
             .filter(|other| other.id() != example.id() && !is_used(part));
         let other = other.map(|other| format!("../{}.md", other.id()));
         let other = other.or_else(|| docs_of_python(&contents.names, part));
-        match other.or_else(|| docs_of_rust(entry, part)) {
+        match other.or_else(|| docs_of_rust(&entry.source, &entry.cargo_add, part)) {
             Some(address) => text.push_str(&format!("[`{part}`]({address})")),
             None => text.push_str(&format!("`{part}`")),
         }

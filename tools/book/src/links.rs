@@ -4,7 +4,6 @@ use catalog::tables::{ApiName, Block, Guide};
 use catalog::workspace::{Example, Workspace};
 
 use crate::chapters::Chapter;
-use crate::contents::Entry;
 
 /// Returns the example that a text within a section means by a name: one of its own, or
 /// the only one of that name, or `SECTION/EXAMPLE`.
@@ -95,13 +94,14 @@ pub fn docs_of_python(names: &[ApiName], code: &str) -> Option<String> {
     ))
 }
 
-/// Returns where a name is documented that the program imports from a crate.
-pub fn docs_of_rust(entry: &Entry<'_>, code: &str) -> Option<String> {
+/// Returns where a name is documented that the program imports from a crate; the commands
+/// that add its crates say which.
+pub fn docs_of_rust(source: &str, cargo_add: &str, code: &str) -> Option<String> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut parts = code.split(|c| !is_name(c) && c != ':');
     let path = parts.next().filter(|it| it.len() > 2)?;
     let first = path.split(':').next()?;
-    let uses = entry.source.split("\nuse ").skip(1);
+    let uses = source.split("\nuse ").skip(1);
     let mut uses = uses.filter_map(|it| it.split_once(';')?.0.split_once("::"));
     let has = |list: &str| list.split(|c| !is_name(c)).any(|name| name == first);
     let (name, _) = uses.find(|(name, list)| *name == first || has(list))?;
@@ -109,7 +109,7 @@ pub fn docs_of_rust(entry: &Entry<'_>, code: &str) -> Option<String> {
     if name == "std" {
         return Some(format!("https://doc.rust-lang.org/std/?search={item}"));
     }
-    let mut added = entry.cargo_add.split_whitespace();
+    let mut added = cargo_add.split_whitespace();
     let package = added.find_map(|word| {
         let (package, _) = word.split_once('@')?;
         (package.replace('-', "_") == name).then_some(package)
