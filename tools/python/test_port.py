@@ -110,6 +110,8 @@ class Names(unittest.TestCase):
              "asyncio.Timeout.when"),
             ("class A:\n    def go(self):\n        self.lock.release()\n"
              "    def __init__(self):\n        self.lock = asyncio.Lock()", "asyncio.Lock.release"),
+            ("class A:\n    def made(self, w: asyncio.StreamWriter):\n        self.out = w\n"
+             "    def end(self):\n        self.out.close()", "asyncio.StreamWriter.close"),
             ("class P(asyncio.Protocol):\n    def connection_made(self, t): ...",
              "asyncio.BaseProtocol.connection_made"),
             ("class Q(asyncio.Queue): ...\nQ().task_done()", "asyncio.Queue.task_done"),

@@ -13,6 +13,15 @@ def subtracts(node):
     return any(type(it) is ast.Sub for it in ast.walk(node))
 
 
+def keeps_argument(node):
+    """Whether it is `self.writer = writer`."""
+    return (
+        type(node) is ast.Assign
+        and type(node.value) is ast.Name
+        and type(node.targets[0]) is ast.Attribute
+    )
+
+
 class Walk(Expressions):
     """Goes through a file."""
 
@@ -170,7 +179,8 @@ class Walk(Expressions):
         self.scopes[-1][node.name] = known and f"->{known}"
         self.remember(self.attributes, node.name, known and f"->{known}")
         seen = [it for it in self.scopes if type(it) is not OfClass]
-        for queue in [self.set_up, self.later][node.name not in SET_UP :]:
+        sets_up = node.name in SET_UP or any(keeps_argument(part) for part in node.body)
+        for queue in [self.set_up, self.later][not sets_up :]:
             queue.append((node.body, [*seen, scope.copy()], is_async))
 
     AsyncFunctionDef = FunctionDef
