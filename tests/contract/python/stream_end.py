@@ -44,11 +44,14 @@ async def pair(small=(), client_tls=None, server_tls=None):
     return stream, peer
 
 
-async def tls_pair(small):
+def tls_contexts():
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(IDENTITY)
-    client = ssl.create_default_context(cafile=IDENTITY)
-    return await pair(small, client, server)
+    return ssl.create_default_context(cafile=IDENTITY), server
+
+
+async def tls_pair(small):
+    return await pair(small, *tls_contexts())
 
 
 def read_late(peer):
@@ -129,6 +132,22 @@ async def write_after_close():
         return "fails: false"
     except OSError:
         return "fails: true"
+
+
+async def write_after_close_tls():
+    (_, writer), (reader, peer) = await tls_pair([])
+    writer.close()
+    peer.write(b"late")
+    await settle()
+    writer.write(b"hello")
+    try:
+        await writer.drain()
+        failed = False
+    except OSError:
+        failed = True
+    count = len(await reader.read())
+    peer.close()
+    return f"fails: {yes(failed)}, the peer gets {count} bytes"
 
 
 # wait_closed.
@@ -423,6 +442,36 @@ async def start_tls():
     return f"the first line over TLS is {await serving}"
 
 
+async def pieces_of_tls():
+    class Own(asyncio.BufferedProtocol):
+        def __init__(self):
+            self.buffer, self.pieces = bytearray(4), []
+            self.ended = asyncio.Event()
+
+        def get_buffer(self, sizehint):
+            return self.buffer
+
+        def buffer_updated(self, count):
+            self.pieces.append(self.buffer[:count].decode())
+
+        def connection_lost(self, error):
+            self.ended.set()
+
+    async def greet(_, writer):
+        writer.write(b"hello world")
+        writer.close()
+
+    client, server = tls_contexts()
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=server)
+    address = server.sockets[0].getsockname()
+    _, own = await asyncio.get_running_loop().create_connection(
+        Own, *address, ssl=client, server_hostname="localhost"
+    )
+    await own.ended.wait()
+    server.close()
+    return "|".join(own.pieces)
+
+
 def probes():
     yield "stream.close.delivers-all", close_delivers()
     for counterpart in ["", "@read-to-end"]:
@@ -465,6 +514,8 @@ def probes():
     for counterpart in ["", "@timeout"]:
         yield f"tls.handshake.limit{counterpart}", handshake_limit()
     yield "start_tls.plain-bytes-are-dropped", start_tls()
+    yield "tls.close.data-after-close", write_after_close_tls()
+    yield "tls.buffered.pieces", pieces_of_tls()
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -174,7 +174,9 @@ async fn pipe_to_end() -> String {
 }
 
 async fn pipe_write() -> String {
-    let (mut writer, mut reader) = pipe::pipe().unwrap();
+    let (writer, mut reader) = pipe::pipe().unwrap();
+    let writer = writer.into_blocking_fd().unwrap();
+    let mut writer = pipe::Sender::from_owned_fd(writer).unwrap();
     writer.write_all(b"hello").await.unwrap();
     let mut buffer = [0; 100];
     let count = reader.read(&mut buffer).await.unwrap();

@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex as StdMutex};
 
 use tokio::select;
-use tokio::sync::{Barrier, Mutex, Notify, Semaphore, watch};
+use tokio::sync::{Barrier, BarrierWaitResult, Mutex, Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -528,7 +528,9 @@ async fn barrier_numbers() -> String {
     let tasks: Vec<_> = (0..3)
         .map(|_| {
             let barrier = Arc::clone(&barrier);
-            tokio::spawn(async move { barrier.wait().await.is_leader() })
+            tokio::spawn(
+                async move { BarrierWaitResult::is_leader(&barrier.wait().await) },
+            )
         })
         .collect();
     let mut leaders = 0;

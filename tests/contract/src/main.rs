@@ -8,6 +8,8 @@
 extern crate harness as tokio;
 
 // Groups
+mod alike;
+mod alike_real;
 mod asyncio_futures;
 mod datagrams;
 mod gather_and_wait;

@@ -586,6 +586,7 @@ async fn first_word(mut changed: Framed<TcpStream, LinesCodec>) -> String {
 
 async fn change_protocol() -> String {
     let (_client, plain) = start_tls().await;
+    assert_eq!(plain.codec().max_length(), usize::MAX);
     let plain = plain.into_parts();
     let mut parts = FramedParts::new::<String>(plain.io, LinesCodec::new());
     parts.read_buf = plain.read_buf;

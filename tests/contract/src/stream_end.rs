@@ -213,6 +213,7 @@ async fn forgotten_buffer() -> String {
     let (stream, peer) = pair(Small::None).await;
     let mut writer = BufWriter::new(stream);
     writer.write_all(b"hello").await.unwrap();
+    assert_eq!(writer.buffer(), b"hello");
     drop(writer);
     read_late(peer).await.unwrap()
 }
@@ -222,6 +223,17 @@ async fn write_after_close() -> String {
     stream.shutdown().await.unwrap();
     let failed = stream.write_all(b"hello").await.is_err();
     format!("fails: {failed}")
+}
+
+async fn write_after_close_tls() -> String {
+    let (mut client, mut server) = tls_pair(Small::None).await;
+    client.shutdown().await.unwrap();
+    server.write_all(b"late").await.unwrap();
+    server.flush().await.unwrap();
+    settle().await;
+    let failed = client.write_all(b"hello").await.is_err();
+    let count = server.read(&mut [0; 100]).await.unwrap();
+    format!("fails: {failed}, the peer gets {count} bytes")
 }
 
 // wait_closed.
@@ -508,6 +520,19 @@ async fn start_tls() -> String {
     )
 }
 
+async fn pieces_of_tls() -> String {
+    let (mut client, mut server) = tls_pair(Small::None).await;
+    server.write_all(b"hello world").await.unwrap();
+    server.shutdown().await.unwrap();
+    let (mut buffer, mut pieces) = ([0; 4], Vec::new());
+    loop {
+        match client.read(&mut buffer).await.unwrap() {
+            0 => return pieces.join("|"),
+            count => pieces.push(str::from_utf8(&buffer[..count]).unwrap().to_owned()),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() {
     try_together! { millis(3_000),
@@ -549,6 +574,8 @@ async fn main() {
         "tls.handshake.limit" => or_hangs(handshake_without_limit()),
         "tls.handshake.limit@timeout" => handshake_limit(),
         "start_tls.plain-bytes-are-dropped" => start_tls(),
+        "tls.close.data-after-close" => write_after_close_tls(),
+        "tls.buffered.pieces" => pieces_of_tls(),
     }
 }
 

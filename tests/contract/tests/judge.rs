@@ -25,7 +25,8 @@ struct Clause {
     /// What happens in Rust, and what to do.
     in_rust: String,
     /// Where readers learn it: an example, a chapter, the `row` of the name, a `message`, or
-    /// `here` alone. Of what is the same: what shows it, unless a probe does.
+    /// `here` alone. Of what is the same, unless a probe shows it: the test that shows it,
+    /// `basics/timers::its_name`, a line of the transcripts, `basics/timers: Tick`, or `types`.
     said: String,
     /// The group that tries it, or `-`.
     probe: String,
@@ -90,7 +91,9 @@ fn each_clause_is_said_or_shown() {
         names.map(|(_, row)| (row.name, row.status)).collect();
     let is_there = |place: &str| match place.strip_prefix("chapter ") {
         Some(chapter) => is_chapter(chapter),
-        None if place.contains('/') => workspace.example(place).is_ok(),
+        None if place.contains('/') => {
+            workspace.example(place).is_ok() || is_shown(&workspace, place)
+        }
         None => ["row", "message", "here", "types"].contains(&place),
     };
     let (mut seen, mut problems) = (BTreeSet::new(), Vec::new());
@@ -103,7 +106,8 @@ fn each_clause_is_said_or_shown() {
             _ => &[],
         };
         let status = names.get(&it.name);
-        let shows = it.probe != "-" || it.said == "types" || it.said.contains('/');
+        let shows =
+            it.probe != "-" || it.said == "types" || is_shown(&workspace, &it.said);
         let (fact, _) = it.id.split_once('@').unwrap_or((&it.id, ""));
         let follows = fact == last || !it.id.contains('@');
         for (holds, problem) in [
@@ -140,6 +144,45 @@ fn each_clause_is_said_or_shown() {
         last = fact.to_owned();
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Whether a place names what shows a clause: a test of the example, or a line that is in
+/// the transcripts of both languages.
+fn is_shown(workspace: &Workspace, place: &str) -> bool {
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    if let Some((id, test)) = place.split_once("::") {
+        let example = workspace.example(id).ok();
+        let tests = example.and_then(|it| it.tests.as_deref());
+        return tests.is_some_and(|tests| has_test(&read(tests), test));
+    }
+    let Some((id, line)) = place.split_once(": ") else {
+        return false;
+    };
+    let tells = |golden: &PathBuf| {
+        let golden = read(golden);
+        golden.lines().any(|told| told.get(9..) == Some(line))
+    };
+    workspace
+        .example(id)
+        .is_ok_and(|it| tells(&it.golden) && tells(&it.twin_golden))
+}
+
+/// Whether a file has a test of this name: below its attribute.
+fn has_test(tests: &str, name: &str) -> bool {
+    let mut is_test = false;
+    for line in tests.lines().map(str::trim_start) {
+        is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        let name_of = line
+            .split_once("fn ")
+            .and_then(|(_, it)| it.split_once("("));
+        if let Some((found, _)) = name_of {
+            if is_test && found == name {
+                return true;
+            }
+            is_test = false;
+        }
+    }
+    false
 }
 
 /// Whether a chapter begins so: with its number, as `03`.

@@ -518,11 +518,21 @@ async fn moro_0_4_runs_all_in_one_task() {
     tokio::spawn(scope).await.expect("it does not panic");
 }
 
+/// What the table of neighbours says of `bisect`, `math` and `platform`.
+#[test]
+fn std_has_what_these_modules_have() {
+    let slice = [1, 3, 5];
+    assert_eq!(slice.partition_point(|number| *number < 4), 2);
+    assert_eq!(slice.binary_search(&4), Err(2));
+    assert!((2.25_f64.sqrt() - 1.5_f64.floor() - 0.5).abs() < f64::EPSILON);
+    assert!(!std::env::consts::OS.is_empty());
+}
+
 mod tokio_util_0_7 {
     use futures::StreamExt;
     use tokio::io::AsyncWriteExt;
     use tokio_util::codec::{FramedRead, LinesCodec};
-    use tokio_util::time::DelayQueue;
+    use tokio_util::time::{DelayQueue, delay_queue};
 
     use super::*;
 
@@ -541,6 +551,16 @@ mod tokio_util_0_7 {
         assert_eq!(fired, 5000);
         let tasks = tokio::runtime::Handle::current().metrics();
         assert_eq!(tasks.num_alive_tasks(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_of_a_delay_queue_tells_its_deadline_and_takes_it_out() {
+        let mut timers = DelayQueue::new();
+        let deadline = Instant::now() + SECOND;
+        let key: delay_queue::Key = timers.insert_at("late", deadline);
+        assert_eq!(timers.deadline(&key), deadline);
+        assert_eq!(timers.remove(&key).into_inner(), "late");
+        assert!(timers.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

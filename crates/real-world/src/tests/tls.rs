@@ -228,6 +228,31 @@ async fn what_is_sent_arrives_in_whole_or_with_an_error() -> Result<(), Failure>
     Ok(())
 }
 
+/// The client ends its side while the server is still writing, and reads late.
+#[tokio::test(start_paused = true)]
+async fn after_the_peers_end_both_directions_arrive() -> Result<(), Failure> {
+    let authority = Authority::new()?;
+    let client = trust(authority.roots()?)?;
+    let (stream, accepted) = accept(authority.identity("localhost", 4000)?, 500);
+    let mut near = connect(&client, "localhost", stream, SECOND).await?;
+    let mut far = accepted.await??;
+    let server = tokio::spawn(async move {
+        let mut got = Vec::new();
+        far.read_to_end(&mut got).await?;
+        far.write_all(&[2; 100_000]).await?;
+        far.shutdown().await?;
+        io::Result::Ok(got)
+    });
+    near.write_all(&[1; 100_000]).await?;
+    near.shutdown().await?;
+    sleep(SECOND).await;
+    let mut answer = Vec::new();
+    near.read_to_end(&mut answer).await?;
+    assert_eq!(answer, [2; 100_000]);
+    assert_eq!(server.await??, [1; 100_000]);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_written_may_not_have_been_sent() -> Result<(), Failure> {
     let authority = Authority::new()?;
