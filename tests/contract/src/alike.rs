@@ -113,15 +113,18 @@ async fn default_at_an_error() -> String {
 
 // Cancel.
 
-async fn cancel_reaches(nested: bool) -> String {
+async fn wait_for(future: oneshot::Receiver<()>, depth: u32) {
+    if depth > 0 {
+        Box::pin(wait_for(future, depth - 1)).await;
+    } else {
+        let _ = future.await;
+    }
+}
+
+async fn cancel_reaches(depth: u32) -> String {
     let (sender, receiver) = oneshot::channel::<()>();
-    let task = tokio::spawn(async move {
-        if nested {
-            async { async { receiver.await }.await }.await
-        } else {
-            receiver.await
-        }
-    });
+    let waiting: BoxFuture<'static, ()> = wait_for(receiver, depth).boxed();
+    let task = tokio::spawn(waiting);
     settle().await;
     task.abort();
     let cancelled = is_cancelled(task).await;
@@ -273,10 +276,8 @@ async fn cancelled_in_the_list() -> String {
 async fn resumed() -> String {
     let mut tasks = JoinSet::from_iter([value("a", 10), value("b", 20), value("c", 30)]);
     let mut told = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        told.push(done.unwrap().unwrap());
-        break;
-    }
+    let first = tasks.join_next().await.unwrap();
+    told.push(first.unwrap().unwrap());
     told.push("then");
     while let Some(done) = tasks.join_next().await {
         told.push(done.unwrap().unwrap());
@@ -362,8 +363,8 @@ async fn main() {
         "eager.task_group.task-each" => recursive_groups(),
         "task_group.create_task.refused-is-closed" => refused_is_closed(),
         "anext.default.not-for-errors" => default_at_an_error(),
-        "task.cancel.its-future" => cancel_reaches(false),
-        "task.cancel.through-awaits" => cancel_reaches(true),
+        "task.cancel.its-future" => cancel_reaches(0),
+        "task.cancel.through-awaits" => cancel_reaches(2),
         "task.cancel.with-its-future" => cancelled_with_its_future(),
         "sleep.cancel.removes-timer" => cancelled_sleep(),
         "task.cancelled.not-logged" => logged(),
