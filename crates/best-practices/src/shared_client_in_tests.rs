@@ -3,9 +3,10 @@
 //! Each `#[tokio::test]` has a runtime, whose tasks drive the connections that the test
 //! opens. If tests share a reqwest `Client` and one test ends, requests of other tests on
 //! that test's connections fail. `cargo test` runs tests in parallel, so the failure is
-//! intermittent. Make a client for each test, or set `pool_max_idle_per_host(0)`. Keep an
-//! expensive resource in one runtime for all tests: `RUNTIME.block_on(..)` in a plain
-//! `#[test]`, like pytest-asyncio's `loop_scope="session"`.
+//! intermittent. A pool of database connections in a `static` fails in the same way. Make
+//! a client for each test, or set `pool_max_idle_per_host(0)`. Keep an expensive resource
+//! in one runtime for all tests: `RUNTIME.block_on(..)` in a plain `#[test]`, like
+//! pytest-asyncio's `loop_scope="session"`.
 //!
 //! Trap: The text of reqwest's error is only "error sending request". Print its sources
 //! for the reason.

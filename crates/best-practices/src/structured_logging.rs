@@ -12,7 +12,9 @@
 //!
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
 //!
-//! In production: `tracing-appender`'s non-blocking writer drops lines when it is full.
+//! In production: `tracing-appender`'s non-blocking writer drops lines when it is full,
+//! and writes nothing after its `WorkerGuard` is dropped: keep the guard in `main`. Its
+//! `rolling::daily` begins a file each day.
 //! `secrecy` hides secrets in `Debug`. To change the level at run time, see `json_logs`.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather

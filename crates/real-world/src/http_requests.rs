@@ -13,7 +13,8 @@
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
 //! In production: `reqwest-retry` retries after 429 and 503. HTTPS needs the feature
-//! `rustls`.
+//! `rustls`, which is built without OpenSSL. A client obeys `HTTP_PROXY` and `NO_PROXY`,
+//! for localhost as well, unless its builder says `no_proxy()`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 

@@ -2,7 +2,9 @@
 //!
 //! A handler calls [`receive`]. Each file goes to the disk as it comes, and is removed
 //! when its [`FormFile`] is dropped, unless the handler calls `store`. In aiohttp this is
-//! `request.multipart()`. reqwest's `Form::file` sends a file from the disk.
+//! `request.multipart()`. reqwest's `Form::file` sends a file from the disk, with a
+//! Content-Length. With a `Part::stream` the request has none, and some servers refuse
+//! it: use `Part::stream_with_length`.
 //!
 //! Bounds: [`Limits`], [`MAX_NAME`], and about [`UNPARSED`] bytes of memory for a form.
 //! Unbounded: the number of forms and connections. Serve the routes with `http_server`.

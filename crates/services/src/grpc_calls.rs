@@ -4,9 +4,11 @@
 //! header with `Deadline::of`, and passes the remaining time to its own calls. In Python
 //! these are `timeout=` of a call and `context.time_remaining()`. If the client drops a
 //! call or a stream, the server drops the handler. Keep the tasks of a handler in a
-//! `JoinSet`.
+//! `JoinSet`. A `Channel` whose server was away connects again at the next call; a call
+//! that failed is not repeated.
 //!
-//! Bounds: `MOST` for a call, and 4 MiB for a message that is received.
+//! Bounds: `MOST` for a call, and 4 MiB for a message that is received ("decoded message
+//! length too large"): `max_decoding_message_size` of the client and of the server.
 //!
 //! Trap: The timeout of a request ends when the response begins. A stream that starts in
 //! time may then last forever. Wrap the stream: `Deadline::stream`.

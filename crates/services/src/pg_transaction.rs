@@ -4,7 +4,8 @@
 //! The reads of the failed transaction are out of date as well, so all of it is run
 //! again, as one function. A dropped transaction is rolled back, as by `async with`. A
 //! nested transaction is a savepoint: after its rollback, the outer transaction
-//! continues.
+//! continues. Pass a `&Transaction` to other functions. A generic parameter would take a
+//! `&mut` away ("use of moved value"): pass `&mut *transaction` to it.
 //!
 //! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
 //!

@@ -37,6 +37,9 @@ use tower::ServiceExt;
 
 use super::support::child_of;
 
+/// A stack for which no system has the memory.
+const TOO_LARGE: usize = 1 << 60;
+
 /// A message of the table, with what was printed.
 type Provoked = (&'static str, String);
 
@@ -659,6 +662,7 @@ fn of_systems() -> Vec<Provoked> {
     let files = child_of(module_path!()).env("FEW_FILES", "1").output();
     let files = files.expect("it runs").stdout;
     let overflow = || time::Instant::now() + Duration::MAX;
+    let refused = thread::Builder::new().stack_size(TOO_LARGE).spawn(|| ());
     vec![
         (
             "Address already in use (os error 98)",
@@ -680,6 +684,18 @@ fn of_systems() -> Vec<Provoked> {
         (
             "No such file or directory (os error 2)",
             error(Command::new("no-such-program").spawn()),
+        ),
+        (
+            "Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }",
+            format!("{:?}", refused.expect_err("it is too large")),
+        ),
+        (
+            "OS can't spawn worker thread: Resource temporarily unavailable",
+            panics(|| {
+                let builder = &mut Builder::new_current_thread();
+                let runtime = builder.thread_stack_size(TOO_LARGE).build();
+                runtime.expect("a runtime").spawn_blocking(|| ())
+            }),
         ),
         ("overflow when adding duration to instant", panics(overflow)),
         (

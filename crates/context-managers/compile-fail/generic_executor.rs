@@ -1,0 +1,25 @@
+//~ E0382 use of moved value: `executor`
+//! A generic executor, as sqlx has it, is gone after one statement: take `&mut Transaction`.
+//!
+//! example: transaction
+
+struct Transaction;
+
+trait Executor {
+    fn execute(self, sql: &str);
+}
+
+impl Executor for &mut Transaction {
+    fn execute(self, sql: &str) {
+        println!("{sql}");
+    }
+}
+
+fn replace_users(executor: impl Executor) {
+    executor.execute("DELETE FROM users");
+    executor.execute("INSERT INTO users VALUES ('Anna')");
+}
+
+fn main() {
+    replace_users(&mut Transaction);
+}
