@@ -51,6 +51,11 @@ pub fn telling(text: &str) -> Option<String> {
     let mut found = headlines(&lines);
     if found.is_empty() || text.contains("Traceback") || text.contains("RuntimeWarning") {
         found.extend(last(&lines, 2, is_exception));
+        // A message of several lines may begin on the next one.
+        let after = lines.iter().rposition(|line| is_exception(line));
+        let after = after.filter(|at| lines[*at].trim_end().ends_with(':'));
+        let after = after.map(|at| lines[at + 1..].iter().find(|line| !line.is_empty()));
+        found.extend(after.flatten());
     }
     if found.is_empty() {
         // The top is cut off: the compiler's labels still say what it refuses.
@@ -105,7 +110,8 @@ fn label(line: &str) -> Option<&str> {
     Some(label).filter(|label| label.contains(' '))
 }
 
-/// Whether the line is the last one of a traceback: `asyncio.exceptions.InvalidStateError: ..`.
+/// Whether the line is the last one of a traceback: `asyncio.exceptions.InvalidStateError: ..`,
+/// or another class of a module.
 fn is_exception(line: &str) -> bool {
     let name = line.split(':').next().unwrap_or_default().trim_end();
     let name = name.split(" (").next().unwrap_or_default();
@@ -114,7 +120,8 @@ fn is_exception(line: &str) -> bool {
     !name.is_empty()
         && name.chars().all(is_name)
         && (EXCEPTIONS.split(' ').any(|end| last.ends_with(end))
-            || last.starts_with("Cancelled"))
+            || last.starts_with("Cancelled")
+            || last != name && last.starts_with(char::is_uppercase))
 }
 
 /// Drops what differs each time: paths, addresses, numbers, and the frame of `unwrap`.
