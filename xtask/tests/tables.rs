@@ -52,51 +52,6 @@ fn every_block_of_the_guides_is_there() {
     );
 }
 
-/// What a block of a guide shows: a row of `xtask/tests/guide-names.tsv`.
-#[derive(serde::Deserialize)]
-struct Shown {
-    block: String,
-    /// Names of asyncio and constructs of Python, with commas between them.
-    names: String,
-}
-
-/// An example may change after its row was written. What its block shows, the twins or the
-/// programs of the row still have.
-#[test]
-fn each_block_is_still_shown_by_its_examples() {
-    let blocks = rows().into_iter();
-    let blocks: BTreeMap<String, Vec<String>> = blocks
-        .map(
-            |Block {
-                 block, examples, ..
-             }| (block, examples),
-        )
-        .collect();
-    let shown: Vec<Shown> = table("xtask/tests/guide-names.tsv");
-    assert!(shown.len() > 80, "{}", shown.len());
-    for Shown { block, names } in shown {
-        let mut text = String::new();
-        for id in &blocks[&block] {
-            let (section, name) = id.split_once('/').expect("SECTION/NAME");
-            let section = root().join("crates").join(section);
-            for file in [format!("python/{name}.py"), format!("src/{name}.rs")] {
-                text += &fs::read_to_string(section.join(file)).unwrap_or_default();
-            }
-        }
-        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let words: BTreeSet<&str> = words.collect();
-        for name in names.split(", ") {
-            let is_there =
-                words.contains(name) || name.contains(' ') && text.contains(name);
-            assert!(
-                is_there,
-                "{block}: none of {:?} has `{name}`",
-                blocks[&block]
-            );
-        }
-    }
-}
-
 /// Each message and each name of Rust stands once, with what it means and an example.
 #[test]
 fn every_message_and_every_name_of_rust_stands_once() {
