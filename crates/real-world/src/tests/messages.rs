@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::iter::successors;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::process::Command;
@@ -411,6 +411,10 @@ async fn of_requests() -> Vec<Provoked> {
             "connection closed before message completed",
             error(client.get(&breaks_off).send().await),
         ),
+        (
+            "hyper::Error(Body, Custom { kind: UnexpectedEof, error: IncompleteBody })",
+            format!("{half:?}"),
+        ),
         ("error reading a body from connection", error(half)),
         (
             "error decoding response body",
@@ -539,6 +543,21 @@ fn of_sqlite() -> Vec<Provoked> {
         (
             "Multiple statements provided",
             run("DELETE FROM orders; DELETE FROM users"),
+        ),
+        (
+            "InvalidParameterCount(..., ...)",
+            format!("{:?}", db.execute("DELETE FROM users", ["Ann"])),
+        ),
+        (
+            "SqlInputError { ... syntax error\"",
+            format!("{:?}", db.execute("DELETE users", [])),
+        ),
+        (
+            "InvalidColumnName(\"...\")",
+            format!(
+                "{:?}",
+                db.query_row("SELECT 1", [], |it| it.get::<_, u32>("id"))
+            ),
         ),
         ("no such table:", run("DELETE FROM nobody")),
         (
@@ -684,6 +703,10 @@ fn of_systems() -> Vec<Provoked> {
         (
             "No such file or directory (os error 2)",
             error(Command::new("no-such-program").spawn()),
+        ),
+        (
+            "AddrParseError(Socket)",
+            format!("{:?}", "localhost:80".parse::<SocketAddr>()),
         ),
         (
             "Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }",

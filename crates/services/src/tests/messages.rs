@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use redis::{AsyncCommands, Client};
+use redis::{AsyncCommands, Client, cmd};
 use tokio_postgres::{NoTls, connect};
 
 use super::support::{postgres, redis, unique};
@@ -88,6 +88,10 @@ async fn of_postgres() -> Vec<(&'static str, String)> {
         ),
         ("syntax error at or near", of(query("SELEC 1").await)),
         (
+            "Error { kind: ConfigParse, cause: Some(...) }",
+            of("host=".parse::<tokio_postgres::Config>()),
+        ),
+        (
             "relation ... does not exist",
             of(query("SELECT * FROM nowhere").await),
         ),
@@ -114,12 +118,29 @@ async fn of_redis() -> Vec<(&'static str, String)> {
             of(redis.get::<_, String>(unique("missing")).await),
         ),
         (
+            "ResponseError: wrong number of arguments for '...' command",
+            of(cmd("GET").query_async::<()>(&mut redis).await),
+        ),
+        (
+            "ResponseError: value is not an integer or out of range",
+            of(redis.incr::<_, _, i32>(&key, 1).await),
+        ),
+        (
+            "ResponseError: unknown command",
+            of(cmd("NOPE").query_async::<()>(&mut redis).await),
+        ),
+        (
             "can't connect with TLS, the feature is not enabled",
             of(Client::open("rediss://127.0.0.1/")),
         ),
         (
             "Redis URL did not parse",
             of(Client::open("127.0.0.1:6379")),
+        ),
+        // The last one: what is sent behind a blocking command waits for it.
+        (
+            "timed out",
+            of(redis.blpop::<_, ()>(unique("nothing"), 60.0).await),
         ),
     ]
 }
