@@ -1,5 +1,5 @@
 //~ E0382 use of moved value: `executor`
-//! A generic executor, as sqlx has it, is gone after one statement: take `&mut Transaction`.
+//! A generic executor, as sqlx has it, is used up by one statement.
 //!
 //! example: transaction
 
