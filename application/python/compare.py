@@ -75,7 +75,7 @@ REQUESTS = [
 
 
 @contextlib.contextmanager
-def running(command):
+def running(command, exits=(0, -signal.SIGTERM)):
     """Starts a service in a folder of its own, and gives its process and its URL."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -97,7 +97,7 @@ def running(command):
             yield process, found[1]
             process.terminate()
             # uvicorn ends by the signal itself, when its requests have ended.
-            assert process.wait(60) in (0, -signal.SIGTERM), process.returncode
+            assert process.wait(60) in exits, process.returncode
         finally:
             process.kill()
 
@@ -139,6 +139,22 @@ def answers(address):
         ]
         seen.append(sorted(counted))
     return seen
+
+
+def notice(command):
+    """After a signal /ready fails and notes are served. A second one ends the notice."""
+    # There the two differ: a second signal is a failure for one of them.
+    exits = (0, 1, -signal.SIGTERM)
+    with running([*command, "--notice", "3600"], exits) as (process, address):
+        with httpx.Client(base_url=f"http://{address}") as client:
+            assert client.get("/ready").status_code == 200
+            process.terminate()
+            until = time.monotonic() + 30
+            while (answer := client.get("/ready")).status_code == 200:
+                assert time.monotonic() < until, f"{command}: /ready does not fail"
+                time.sleep(0.005)
+            answers = answer, client.post("/notes", json={"text": "still"})
+            return [(answer.status_code, answer.text[:9]) for answer in answers]
 
 
 async def client(address, request, until, times):
@@ -213,6 +229,7 @@ def main():
     for command in commands:
         with running(command) as (_, address):
             seen.append(answers(address))
+        seen[-1].append(notice(command))
     differ = [pair for pair in zip(*seen, strict=True) if pair[0] != pair[1]]
     assert not differ, "".join(f"\n{ours}\n{twins}" for ours, twins in differ)
     print(f"the same answers to {len(REQUESTS)} requests")

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import (
     CONTENT_TYPE_LATEST,
     generate_latest,
@@ -157,6 +157,8 @@ class Observe:
         self._seconds = Histogram(
             "request_seconds", "Time of requests", buckets=buckets, registry=self.registry
         )
+        help = "Tasks that have not ended"
+        self.tasks = Gauge("tasks", help, registry=self.registry)
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -200,17 +202,8 @@ class Observe:
             )
 
 
-def make(settings):
-    @contextlib.asynccontextmanager
-    async def lifespan(app):
-        async with Store.open(settings.database, settings.queue) as store:
-            worker = asyncio.create_task(store.work())
-            yield {"store": store}
-            worker.cancel()
-            await asyncio.wait([worker])
-
-    api = FastAPI(lifespan=lifespan, openapi_url=None)
-    observe = Observe(api)
+def handle_errors(api):
+    """Gives all errors the same body."""
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request, error):
@@ -241,6 +234,22 @@ def make(settings):
     async def internal(request, error):
         return JSONResponse({"code": "internal", "message": "internal error"}, 500)
 
+
+def make(settings):
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        async with Store.open(settings.database, settings.queue) as store:
+            worker = asyncio.create_task(store.work())
+            yield {"store": store}
+            worker.cancel()
+            await asyncio.wait([worker])
+
+    api = FastAPI(lifespan=lifespan, openapi_url=None)
+    api.state.is_stopping = False
+    observe = Observe(api)
+
+    handle_errors(api)
+
     @api.post("/notes", status_code=201, dependencies=[Depends(json_only)])
     async def add(new: NewNote, request: Request, response: Response):
         note = await request.state.store.add(new.text)
@@ -262,14 +271,39 @@ def make(settings):
         return PlainTextResponse("ok\n")
 
     @api.get("/ready")
-    async def ready():
+    async def ready(request: Request):
+        if request.app.state.is_stopping:
+            return PlainTextResponse("stopping\n", 503)
         return PlainTextResponse("ready\n")
 
     @api.get("/metrics")
     async def metrics():
+        observe.tasks.set(len(asyncio.all_tasks()))
         return Response(generate_latest(observe.registry), media_type=CONTENT_TYPE_LATEST)
 
-    return observe
+    return api, observe
+
+
+class Server(uvicorn.Server):
+    """Serves during the notice after the first signal, while /ready fails."""
+
+    def __init__(self, config, api, notice):
+        super().__init__(config)
+        self._api = api
+        self._notice = notice
+
+    async def startup(self, sockets=None):
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig, frame):
+        stop = super().handle_exit
+        if self._api.state.is_stopping or self._notice == 0:
+            return stop(sig, frame)
+        self._api.state.is_stopping = True
+        # The handler of a signal runs between two lines of any code.
+        wait = self._loop.call_later
+        self._loop.call_soon_threadsafe(wait, self._notice, stop, sig, frame)
 
 
 def main():
@@ -277,11 +311,13 @@ def main():
     parser.add_argument("--address", default="127.0.0.1:8080")
     parser.add_argument("--database", default="notes.db")
     parser.add_argument("--queue", type=int, default=1000)
+    parser.add_argument("--notice", type=int, default=0)
     parser.add_argument("--drain", type=int, default=25)
     settings = parser.parse_args()
     host, _, port = settings.address.rpartition(":")
-    uvicorn.run(
-        make(settings),
+    api, app = make(settings)
+    config = uvicorn.Config(
+        app,
         host=host,
         port=int(port),
         access_log=False,
@@ -289,6 +325,7 @@ def main():
         timeout_keep_alive=10,
         timeout_graceful_shutdown=settings.drain,
     )
+    Server(config, api, settings.notice).run()
 
 
 if __name__ == "__main__":

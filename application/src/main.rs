@@ -59,7 +59,8 @@ async fn run(settings: Settings) -> Result<()> {
     let stop = shutdown::Stop::default();
     let metrics = Metrics::default();
     let stopping = stop.stopping.clone();
-    let working = worker::work(store.clone(), stop.accepting.clone());
+    let working =
+        worker::work(store.clone(), stop.accepting.clone(), worker::count_words);
     let routes = routes::routes(AppState {
         store,
         metrics,

@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::{middleware::Next, response::Response};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::{
-    counter::Counter, family::Family, histogram::Histogram,
+    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
 };
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span, error_span, info};
 
 use crate::error::AppError;
@@ -32,28 +33,35 @@ pub struct Metrics {
     registry: Arc<Registry>,
     requests: Family<Labels, Counter>,
     seconds: Histogram,
+    /// If it keeps growing, something waits without a limit.
+    tasks: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::default();
         let seconds = Histogram::new(BUCKETS);
+        let tasks = Gauge::default();
         let mut registry = Registry::default();
         let help = "Requests by route and status; 499: the client left";
         registry.register("requests", help, requests.clone());
         registry.register("request_seconds", "Time of requests", seconds.clone());
+        registry.register("tasks", "Tasks that have not ended", tasks.clone());
         let registry = Arc::new(registry);
         Self {
             registry,
             requests,
             seconds,
+            tasks,
         }
     }
 }
 
 impl Metrics {
-    /// Returns the page that Prometheus reads.
+    /// Returns the page that Prometheus reads. Called in the runtime.
     pub fn page(&self) -> Result<String, AppError> {
+        let tasks = Handle::current().metrics().num_alive_tasks();
+        self.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let mut page = String::new();
         encode(&mut page, &self.registry).map_err(|_| AppError::Internal)?;
         Ok(page)

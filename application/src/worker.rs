@@ -1,7 +1,7 @@
 //! Does for each note what may take longer than a request: here it counts the words.
 //!
 //! A job comes into the database in the transaction of its note. So it survives a kill,
-//! and is begun again: make its effect idempotent. Replace `handle` by your own work.
+//! and is begun again: make its effect idempotent. Replace `count_words` by your own work.
 
 use std::time::Duration;
 
@@ -16,8 +16,16 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 /// The pause after a failed attempt, and when the store is busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Handles one job after the other until `stop`; then finishes its job.
-pub async fn work(store: Store, stop: CancellationToken) -> Result<()> {
+/// Handles one job after the other until `stop`; then finishes its job. An attempt that
+/// fails, panics or is late is begun again.
+pub async fn work<F>(
+    store: Store,
+    stop: CancellationToken,
+    handle: impl Fn(Job) -> F,
+) -> Result<()>
+where
+    F: Future<Output = Result<i64>> + Send + 'static,
+{
     while !stop.is_cancelled() {
         let pause = async {
             stop.run_until_cancelled(sleep(PAUSE)).await;
@@ -49,6 +57,7 @@ pub async fn work(store: Store, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-async fn handle(job: Job) -> Result<i64> {
+/// Counts the words of a note.
+pub async fn count_words(job: Job) -> Result<i64> {
     Ok(i64::try_from(job.text.split_whitespace().count())?)
 }

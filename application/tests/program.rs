@@ -4,144 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::net::Shutdown;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
-use std::{mem, thread};
 
 use app::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_server");
-/// No machine is so busy that this runs out.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A running service.
-struct Service {
-    process: Child,
-    log: BufReader<ChildStderr>,
-    address: String,
-    dir: TempDir,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-    }
-}
-
-impl Service {
-    fn start(arguments: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self::start_in(dir, Command::new(PROGRAM).args(arguments))
-    }
-
-    fn start_in(dir: TempDir, command: &mut Command) -> Self {
-        command.args(["--address", "127.0.0.1:0"]);
-        command.current_dir(&dir).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening on ") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it has ended");
-        }
-        let (_, address) = line.trim().split_once("listening on ").unwrap();
-        let address = address.to_owned();
-        Self {
-            process,
-            log,
-            address,
-            dir,
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(2 * LIMIT)).unwrap();
-        stream
-    }
-
-    fn send(&self, head: &str, body: &str) -> String {
-        let mut stream = self.connect();
-        let length = body.len();
-        write!(
-            stream,
-            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        rest(stream)
-    }
-
-    fn post(&self, text: &str) -> String {
-        self.send("POST /notes", &json!({ "text": text }).to_string())
-    }
-
-    fn texts(&self) -> Vec<String> {
-        let said = self.send("GET /notes?limit=255", "");
-        let (_, body) = said.split_once("\r\n\r\n").unwrap();
-        let body: Value = serde_json::from_str(body).unwrap();
-        let notes = body["notes"].as_array().unwrap().iter();
-        let text = |note: &Value| note["text"].as_str().unwrap().to_owned();
-        notes.map(text).collect()
-    }
-
-    /// Begins a request, and returns when its handler waits for the body.
-    fn begin(&self) -> TcpStream {
-        let mut stream = self.connect();
-        let length = LAST.len();
-        write!(
-            stream,
-            "POST /notes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
-        )
-        .unwrap();
-        let mut said = [0; 25];
-        stream.read_exact(&mut said).unwrap();
-        assert_eq!(&said, b"HTTP/1.1 100 Continue\r\n\r\n");
-        stream
-    }
-
-    fn signal(&self) {
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
-    }
-
-    /// Sends SIGTERM, and returns when new clients are refused.
-    #[allow(clippy::disallowed_methods, reason = "there is no runtime to block")]
-    fn terminate(&self) {
-        self.signal();
-        while TcpStream::connect(&self.address).is_ok() {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Returns the exit code, the rest of the log, and the folder.
-    fn end_in(mut self) -> (Option<i32>, String, TempDir) {
-        let mut log = String::new();
-        self.log.read_to_string(&mut log).unwrap();
-        let code = self.process.wait().unwrap().code();
-        let dir = mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
-        (code, log, dir)
-    }
-
-    /// Returns the exit code and the rest of the log.
-    fn end(self) -> (Option<i32>, String) {
-        let (code, log, _) = self.end_in();
-        (code, log)
-    }
-}
-
-/// The body of a request that was begun.
-const LAST: &str = r#"{"text": "last"}"#;
-
-fn rest(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
-}
+mod service;
+use service::{LAST, PROGRAM, Service, rest};
 
 #[test]
 fn a_note_outlives_a_kill_when_the_client_has_heard_of_it() {
@@ -169,8 +42,22 @@ fn sigterm_lets_the_running_request_end() {
     assert!(said.contains("connection: close"), "{said}");
     let (code, log, dir) = service.end_in();
     assert_eq!(code, Some(0), "{log}");
+    assert!(
+        !log.contains("last"),
+        "what clients send is not in the log: {log}"
+    );
     let service = Service::start_in(dir, &mut Command::new(PROGRAM));
     assert_eq!(service.texts(), ["last"]);
+}
+
+#[test]
+fn sigint_and_sigterm_stop_an_idle_service() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let service = Service::start(&[]);
+        kill_process(Pid::from_child(&service.process), signal).unwrap();
+        let (code, log) = service.end();
+        assert_eq!(code, Some(0), "{signal:?} {log}");
+    }
 }
 
 #[test]
@@ -205,49 +92,6 @@ fn ready_fails_before_the_end_of_accepting() {
     assert!(service.send("GET /health", "").starts_with("HTTP/1.1 200"));
     service.signal();
     assert_eq!(service.end().0, Some(1));
-}
-
-#[test]
-fn wrong_settings_are_told() {
-    // If all else is right, the service fails at the database.
-    let database = "/no/such/folder/notes";
-    let cannot_open = format!("Error: cannot open {database}");
-    for (name, value, code, words) in [
-        (
-            "APP_ADDRESS",
-            "here",
-            2,
-            "invalid value 'here' for '--address",
-        ),
-        (
-            "APP_QUEUE",
-            "0",
-            2,
-            "invalid value '0' for '--queue <QUEUE>'",
-        ),
-        (
-            "APP_DRAIN",
-            "1h",
-            2,
-            "invalid value '1h' for '--drain <DRAIN>'",
-        ),
-        (
-            "APP_DRAIN",
-            "0",
-            2,
-            "invalid value '0' for '--drain <DRAIN>'",
-        ),
-        ("RUST_LOG", "app=loud", 2, "invalid value 'app=loud'"),
-        ("APP_DRAINS", "10", 2, "there is no setting 'APP_DRAINS'"),
-        ("APP_DRAIN", "10", 1, &cannot_open),
-    ] {
-        let mut command = Command::new(PROGRAM);
-        let command = command.args(["--database", database]).env(name, value);
-        let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{said}");
-        assert!(said.contains(words), "{said}");
-    }
 }
 
 /// A limit on the size of files stands for a full disk.

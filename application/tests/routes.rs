@@ -193,6 +193,42 @@ async fn a_full_queue_is_answered_with_503() {
     let refused = refused.unwrap().unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
+    // What does not need the store is answered while it hangs.
+    assert_eq!(call(&routes, Method::GET, "/health", "").await.0, 200);
+}
+
+/// A label is a route, so paths of clients do not make series.
+#[tokio::test]
+async fn a_path_is_no_label_of_a_metric() {
+    let (routes, _dir) = service(10).await;
+    for number in 1..=20 {
+        for path in [format!("/notes/{number}"), format!("/nowhere/{number}")] {
+            assert_eq!(call(&routes, Method::GET, &path, "").await.0, 404);
+        }
+    }
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let page = routes.oneshot(request).await.unwrap().into_body();
+    let page = to_bytes(page, usize::MAX).await.unwrap();
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    let series = page
+        .lines()
+        .filter(|line| line.starts_with("requests_total{"));
+    let mut series: Vec<_> = series.collect();
+    series.sort_unstable();
+    let expected = ["/notes/{id}", "none"]
+        .map(|route| format!("requests_total{{route=\"{route}\",status=\"404\"}} 20"));
+    assert_eq!(series, expected);
+}
+
+#[tokio::test]
+async fn a_metric_counts_the_tasks() {
+    let metrics = Metrics::default();
+    let mut tasks = JoinSet::new();
+    for expected in ["tasks 0\n", "tasks 1\n", "tasks 2\n"] {
+        let page = metrics.page().unwrap();
+        assert!(page.contains(expected), "{expected} {page}");
+        tasks.spawn(std::future::pending::<()>());
+    }
 }
 
 /// A database of version 1, as the first release made it.
@@ -252,9 +288,11 @@ async fn a_slow_request_is_answered_with_504_and_a_panic_with_500() {
 fn no_source_contains_the_name_of_the_package() {
     let package = env!("CARGO_PKG_NAME");
     let folder = env!("CARGO_MANIFEST_DIR");
-    for folder in [format!("{folder}/src"), format!("{folder}/tests")] {
-        for file in fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+    for folder in ["src", "tests", "tests/service"].map(|it| format!("{folder}/{it}")) {
+        let paths = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        for path in paths.filter(|path| path.is_file()) {
             let text = fs::read_to_string(&path).unwrap();
             for name in [format!("{package}::"), format!("EXE_{package}")] {
                 assert!(!text.contains(&name), "{name} in {}", path.display());

@@ -1,0 +1,100 @@
+//! Each item of the production checklist is ticked for `application`, by a test or a lint.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const CHAPTER: &str = "docs/chapters/08-production-checklist.md";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect(path)
+}
+
+/// The items of the chapter, without links, each up to its first colon or period.
+fn items(chapter: &str) -> Vec<String> {
+    let mut items: Vec<String> = Vec::new();
+    let text = chapter.split("```").step_by(2);
+    for line in text.flat_map(str::lines) {
+        if let Some(item) = line.strip_prefix("- ") {
+            items.push(item.trim_start_matches("\\* ").to_owned());
+        } else if let (Some(rest), Some(item)) =
+            (line.strip_prefix("  "), items.last_mut())
+        {
+            item.push(' ');
+            item.push_str(rest);
+        }
+    }
+    items.iter().map(|item| title(item)).collect()
+}
+
+fn title(item: &str) -> String {
+    let mut text = String::new();
+    for part in item.split('[') {
+        match part.split_once("](") {
+            Some((words, rest)) => {
+                text.push_str(words);
+                text.push_str(rest.split_once(')').expect("the end of a link").1);
+            }
+            None => text.push_str(part),
+        }
+    }
+    // `#[instrument]` is code, and its brackets belong to it.
+    let text = text.replace("#instrument]", "#[instrument]");
+    let ends = [": ", ". "].iter().filter_map(|end| text.find(end)).min();
+    let text = &text[..ends.unwrap_or(text.len())];
+    text.trim_end_matches(['.', ':']).to_owned()
+}
+
+/// A cell names tests and files that are there, or says why there is nothing to show.
+#[test]
+fn each_item_is_ticked_by_a_test_or_says_why_not() {
+    let ticked = read("application/CHECKLIST.md");
+    let rows = ticked.lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.filter_map(|row| row.strip_suffix(" |")?.rsplit_once(" | "));
+    let rows: Vec<_> = rows.filter(|(item, _)| *item != "item").collect();
+    let titles: Vec<_> = rows.iter().map(|(item, _)| *item).collect();
+    assert_eq!(titles, items(&read(CHAPTER)), "the items of {CHAPTER}");
+
+    let folder = root().join("application");
+    let files = fs::read_dir(folder.join("tests")).expect("its tests");
+    let files = files.map(|entry| entry.expect("an entry").path());
+    let tests = files.filter(|path| path.is_file());
+    let tests: String = tests
+        .map(|path| fs::read_to_string(path).expect("text"))
+        .collect();
+    for (item, cell) in rows {
+        let named = cell.split('`').skip(1).step_by(2);
+        let is_there = |name: &str| {
+            tests.contains(&format!("\nfn {name}()"))
+                || tests.contains(&format!("\nasync fn {name}()"))
+                || folder.join(name).is_file()
+        };
+        let is_ticked = named.clone().any(is_there);
+        assert!(
+            cell.starts_with("Not here: ") || is_ticked,
+            "{item}: {cell}"
+        );
+        for test in named.filter(|name| name.matches('_').count() > 2) {
+            assert!(is_there(test), "{item}: there is no test {test}");
+        }
+    }
+}
+
+/// The lints, the types and the profile that the chapter shows are those of `application`.
+#[test]
+fn the_settings_of_the_chapter_are_those_of_the_application() {
+    let files = ["Cargo.toml", "clippy.toml", ".cargo/config.toml"];
+    let files = files
+        .map(|file| read(&format!("application/{file}")))
+        .concat();
+    let chapter = read(CHAPTER);
+    let blocks = chapter.split("```").skip(1).step_by(2);
+    let lines: Vec<_> = blocks.flat_map(|block| block.lines().skip(1)).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        assert!(files.lines().any(|ours| ours == line), "{line}");
+    }
+}
