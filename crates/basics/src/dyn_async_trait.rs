@@ -3,9 +3,11 @@
 //! In Python any objects with an async `fetch` go into one list. A `Vec<Box<dyn Fetch>>`
 //! holds different types, but each async method's future has its own type. So the trait
 //! has a plain method that returns a `BoxFuture`, and each implementation wraps its body
-//! in `async { .. }.boxed()`. The box costs one allocation per call.
+//! in `async move { .. }.boxed()`. The box costs one allocation per call.
 //!
-//! Trap: A trait with an `async fn` "is not dyn compatible".
+//! Trap: A trait with an `async fn` "is not dyn compatible". With `BoxFuture<'_, String>`,
+//! the future cannot use `page`: "lifetime may not live long enough". Name the lifetime, as
+//! `'a` here.
 //!
 //! Trap: A list of boxes takes its type from its first element, "expected `Cache`, found
 //! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.
@@ -20,18 +22,18 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use tokio::time::sleep;
 
-/// A source of pages. `'_` means that the future borrows the fetcher.
+/// A source of pages. `'a` means that the future borrows the fetcher and the page's name.
 pub trait Fetch: Send + Sync {
-    fn fetch(&self) -> BoxFuture<'_, String>;
+    fn fetch<'a>(&'a self, page: &'a str) -> BoxFuture<'a, String>;
 }
 
 struct Cache {
-    page: String,
+    name: String,
 }
 
 impl Fetch for Cache {
-    fn fetch(&self) -> BoxFuture<'_, String> {
-        async { format!("{} from the cache", self.page) }.boxed()
+    fn fetch<'a>(&'a self, page: &'a str) -> BoxFuture<'a, String> {
+        async move { format!("{page} from {}", self.name) }.boxed()
     }
 }
 
@@ -40,27 +42,27 @@ struct Server {
 }
 
 impl Fetch for Server {
-    fn fetch(&self) -> BoxFuture<'_, String> {
-        async {
+    fn fetch<'a>(&'a self, page: &'a str) -> BoxFuture<'a, String> {
+        async move {
             sleep(self.delay).await;
-            String::from("A page from the server")
+            format!("{page} from the server")
         }
         .boxed()
     }
 }
 
-/// Prints the page of each fetcher, one after another.
-pub async fn fetch_from(fetchers: &[Box<dyn Fetch>]) {
+/// Prints a page of each fetcher, one after another.
+pub async fn fetch_from(fetchers: &[Box<dyn Fetch>], page: &str) {
     for fetcher in fetchers {
-        println!("{}", fetcher.fetch().await);
+        println!("{}", fetcher.fetch(page).await);
     }
 }
 
 #[tokio::main]
 async fn main() {
-    let page = String::from("A page");
+    let name = String::from("the cache");
     let delay = Duration::from_millis(300);
     let fetchers: Vec<Box<dyn Fetch>> =
-        vec![Box::new(Cache { page }), Box::new(Server { delay })];
-    fetch_from(&fetchers).await;
+        vec![Box::new(Cache { name }), Box::new(Server { delay })];
+    fetch_from(&fetchers, "A page").await;
 }

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 
-def write_blocking(path, contents):
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+def write_blocking(path, contents, parts):
+    part = parts / f".{secrets.token_hex(8)}.part"
     try:
         with open(part, "xb") as file:
             with contextlib.suppress(FileNotFoundError):
@@ -28,8 +28,9 @@ def write_blocking(path, contents):
         os.close(folder)
 
 
-async def write_whole(path, text):
-    await asyncio.to_thread(write_blocking, path, text.encode())
+async def write_whole(path, text, parts=None):
+    """The part lies beside the file, or in the folder `parts`, as in a maildir's `tmp`."""
+    await asyncio.to_thread(write_blocking, path, text.encode(), parts or path.parent)
 
 
 async def write_slowly(path, words):

@@ -3,7 +3,8 @@
 //! A server is a task that accepts on each listener, a token that ends the task, and a
 //! `TaskTracker` of the connections. A bound `TcpSocket` refuses clients until it
 //! listens: `start_serving=False`. Until then another program can take its port. `close`
-//! drops the listeners.
+//! drops the listeners. A program that is not async, such as a test, keeps a `Runtime`,
+//! starts the server inside `Runtime::enter`, and stops it by `block_on(server.close())`.
 //!
 //! Bounds: `limit` connections. Unbounded: their time. Put a `timeout` into the handler.
 //!
@@ -14,6 +15,8 @@
 //! in the old backlog are then reset. Pass the listening socket on instead (systemd).
 //!
 //! Platforms: On Windows `reuse_port` is an error (`Unsupported`).
+//!
+//! See also: `runtime_on_a_thread`, `shutdown_in_three_steps`.
 //!
 //! asyncio: asyncio.start_server, asyncio.start_server(reuse_port=), asyncio.Server
 //! asyncio: asyncio.Server.start_serving, asyncio.Server.serve_forever

@@ -1,7 +1,7 @@
 //! Write a file whole or not at all: a reader sees the old text or the new one.
 //!
-//! The text goes into a hidden file in the same folder, which is renamed when its bytes
-//! are on the disk. In Python this is `os.replace` after `os.fsync`. All runs in one
+//! The text goes into a hidden file in the same folder, or in another one of the same
+//! disk, which is renamed when its bytes are on the disk. In Python this is `os.replace` after `os.fsync`. All runs in one
 //! `spawn_blocking`, because `tokio::fs` hands each call to a thread.
 //!
 //! Bounds: The text is in memory. To stream it: `download_to_file`, `file_processor`.
@@ -37,18 +37,34 @@ pub async fn write_whole(
     contents: impl AsRef<[u8]> + Send + 'static,
 ) -> io::Result<()> {
     let path = path.into();
-    spawn_blocking(move || write_blocking(&path, contents.as_ref())).await?
+    let parts = folder_of(&path).to_owned();
+    write_whole_through(path, contents, parts).await
 }
 
-fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
+/// Writes a file like `write_whole`, with its hidden `.part` file in the folder `parts`:
+/// for readers that take every file of a folder, as those of a maildir, whose `parts` is
+/// `tmp`. Fails if `parts` is on another disk.
+pub async fn write_whole_through(
+    path: impl Into<PathBuf>,
+    contents: impl AsRef<[u8]> + Send + 'static,
+    parts: impl Into<PathBuf>,
+) -> io::Result<()> {
+    let (path, parts) = (path.into(), parts.into());
+    spawn_blocking(move || write_blocking(&path, contents.as_ref(), &parts)).await?
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+fn write_blocking(path: &Path, contents: &[u8], parts: &Path) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix(".").suffix(".part");
     // `tempfile_in` would make a file that only its owner may read.
-    let mut part = builder.make_in(folder, |path| File::create_new(path))?;
+    let mut part = builder.make_in(parts, |path| File::create_new(path))?;
     if let Ok(old) = fs::metadata(path) {
         part.as_file().set_permissions(old.permissions())?;
     }
@@ -60,7 +76,7 @@ fn write_blocking(path: &Path, contents: &[u8]) -> io::Result<()> {
     let _ = part.into_temp_path().keep();
     // The name is on the disk when the folder is synced. Windows cannot open a folder.
     #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
+    File::open(folder_of(path))?.sync_all()?;
     Ok(())
 }
 

@@ -74,7 +74,7 @@ impl App {
 struct Pages(u32);
 
 impl Fetch for Pages {
-    fn fetch(&self) -> BoxFuture<'_, String> {
+    fn fetch<'a>(&'a self, _page: &'a str) -> BoxFuture<'a, String> {
         Box::pin(async { self.0.to_string() })
     }
 }
@@ -82,7 +82,7 @@ impl Fetch for Pages {
 impl async_functions::Fetch for Pages {
     async fn fetch(&mut self) -> String {
         self.0 += 1;
-        Fetch::fetch(self).await
+        Fetch::fetch(self, "A page").await
     }
 }
 
@@ -98,7 +98,7 @@ fn spawn_methods(mut app: App, mut tables: Tables) {
     tokio::spawn(async move {
         app.later("later");
         app.ask().await?;
-        fetch_from(&tables.sources).await;
+        fetch_from(&tables.sources, "A page").await;
         if let Some(handler) = tables.handlers.get("limited") {
             anyhow::ensure!(handler(1, 2).await.is_ok(), "the limit");
         }

@@ -1,4 +1,4 @@
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use futures::FutureExt;
 use futures::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::servers::{Server, bind};
@@ -163,4 +164,29 @@ async fn with_a_limit_of_one_each_of_three_addresses_is_served() -> io::Result<(
         ask(&mut TcpStream::connect(address).await?).await?;
     }
     Ok(())
+}
+
+/// It starts and stops the server twice at one address, and talks to it by blocking calls.
+#[test]
+fn a_program_that_is_not_async_starts_and_stops_it() {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut addresses = local(1);
+    for name in ["first", "second"] {
+        let server = {
+            let _context = runtime.enter();
+            start(name, bind(&addresses, false).expect("the address is free"))
+        };
+        let server = server.expect("it listens");
+        addresses = server.addresses().to_vec();
+        let mut client = std::net::TcpStream::connect(addresses[0]).expect("it accepts");
+        client.write_all(b"hello").expect("it reads");
+        let mut answer = vec![0; name.len() + 7];
+        client.read_exact(&mut answer).expect("it answers");
+        assert_eq!(answer, format!("{name}: hello").as_bytes());
+        runtime.block_on(server.close());
+        let refused = std::net::TcpStream::connect(addresses[0]).map_err(|it| it.kind());
+        assert_eq!(refused.err(), Some(ErrorKind::ConnectionRefused));
+    }
 }

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::support::soon;
-use crate::write_whole_file::write_whole;
+use crate::write_whole_file::{write_whole, write_whole_through};
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("it is there");
@@ -107,4 +107,40 @@ async fn a_link_is_replaced_and_not_the_file_that_it_leads_to() {
     let texts = [&link, &file].map(|path| fs::read_to_string(path).expect("text"));
     assert_eq!(texts, ["new", "old"]);
     assert!(!link.is_symlink());
+}
+
+/// A reader that takes every file of the folder sees whole files only, as in a maildir.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_lies_in_the_other_folder() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let [new, tmp] = ["new", "tmp"].map(|name| folder.path().join(name));
+    for path in [&new, &tmp] {
+        fs::create_dir(path).expect("there is room");
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let (stop, read) = (Arc::clone(&done), new.clone());
+    let reader = spawn_blocking(move || {
+        while !stop.load(SeqCst) {
+            for name in names(&read) {
+                assert!(!name.starts_with('.'), "{name}");
+                let bytes = fs::read(read.join(name)).expect("it stays");
+                assert_eq!(bytes.len(), 100_000);
+            }
+        }
+    });
+    for number in 0..50 {
+        let path = new.join(format!("message-{number}"));
+        let written = write_whole_through(path, vec![0; 100_000], &tmp).await;
+        written.expect("there is room");
+    }
+    done.store(true, SeqCst);
+    reader.await.expect("only whole files");
+    assert_eq!(names(&new).len(), 50);
+    assert_eq!(names(&tmp), [""; 0], "no part is left");
+    let missing = folder.path().join("missing");
+    let error = write_whole_through(new.join("message"), "text", missing).await;
+    assert_eq!(
+        error.map_err(|it| it.kind()),
+        Err(std::io::ErrorKind::NotFound)
+    );
 }
