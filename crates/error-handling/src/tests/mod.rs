@@ -6,6 +6,7 @@ mod bulkhead;
 mod bulkhead_peers;
 mod call_with_timeout;
 mod cancel_safety;
+mod cancellation;
 mod cancellation_tree;
 mod catch_an_error;
 mod changed_a_little;
