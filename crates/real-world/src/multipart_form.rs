@@ -145,14 +145,19 @@ impl Reading {
             if form.fields.len() + form.files.len() == self.limits.parts {
                 return Err(FormError::TooLarge("the number of parts is"));
             }
-            let field = part.name().ok_or(FormError::NoName)?.to_owned();
-            let client_name = part.file_name().map(str::to_owned);
+            let disposition = part.headers().get(header::CONTENT_DISPOSITION);
+            let disposition = disposition.map_or(&b""[..], |it| it.as_bytes());
+            let disposition = String::from_utf8_lossy(disposition).into_owned();
+            let named = |name| parameter(&disposition, name);
+            let field = named("name").ok_or(FormError::NoName)?;
+            let client_name = named("filename");
             let longest = client_name.as_ref().map_or(0, String::len).max(field.len());
             if longest > MAX_NAME {
                 return Err(FormError::TooLarge("a name is"));
             }
             let Some(client_name) = client_name else {
-                if has_only_extended_name(&part) {
+                // It would look like a text.
+                if named("filename*").is_some() {
                     return Err(FormError::NoName);
                 }
                 let mut value = Vec::new();
@@ -228,11 +233,30 @@ impl Reading {
     }
 }
 
-/// A file whose name the parser does not know would look like a text.
-fn has_only_extended_name(part: &Field<'_>) -> bool {
-    let disposition = part.headers().get(header::CONTENT_DISPOSITION);
-    let disposition = disposition.map(|it| it.as_bytes().to_ascii_lowercase());
-    disposition.is_some_and(|it| it.windows(9).any(|text| text == b"filename*"))
+/// Returns a parameter of a header such as `form-data; name="a; filename=b"`. Within the
+/// quotes, the parser of axum takes `; filename=` for another one.
+fn parameter(mut header: &str, name: &str) -> Option<String> {
+    while let Some((_, rest)) = header.split_once(';') {
+        let (key, rest) = rest.split_once('=')?;
+        let rest = rest.trim_start();
+        let (value, next) = if let Some(quoted) = rest.strip_prefix('"') {
+            // Browsers write a quote as `%22`, and a backslash as it is.
+            let ends =
+                |rest: &str| matches!(rest.trim_start().chars().next(), None | Some(';'));
+            let mut quotes = quoted.match_indices('"').map(|(at, _)| at);
+            let end = quotes.find(|&at| ends(&quoted[at + 1..]))?;
+            (&quoted[..end], &quoted[end + 1..])
+        } else {
+            let (value, next) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            (value.trim_end(), next)
+        };
+        if key.trim().eq_ignore_ascii_case(name) {
+            // Old clients write `\"`.
+            return Some(value.replace("\\\"", "\""));
+        }
+        header = next;
+    }
+    None
 }
 
 /// What the client still sends. When this is dropped, a task reads on for a second:

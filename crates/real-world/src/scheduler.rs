@@ -14,6 +14,7 @@
 //! process a random `first`.
 //!
 //! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs.
+//! Here, to pause a job, remove it, and add it again later.
 //!
 //! See also: `cron` (at a time of day).
 //!

@@ -13,7 +13,8 @@
 //! Trap: A load that began before a change stores the old value. `remove` prevents this.
 //!
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
-//! expiry for each entry. Its clock cannot be paused in a test.
+//! expiry for each entry. Its clock cannot be paused in a test. Neither counts hits, nor
+//! returns an old value while a new one loads.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod all_servers;
+mod any_input;
 mod api_client;
 mod api_server;
 mod attacks;
@@ -47,6 +48,8 @@ mod progress_bar;
 mod protocols;
 mod rate_limit_per_key;
 mod rate_limit_per_key_peers;
+#[cfg(target_os = "linux")]
+mod real_peers;
 #[cfg(unix)]
 mod reload_config;
 mod reconnecting_client;
