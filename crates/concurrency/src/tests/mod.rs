@@ -36,6 +36,7 @@ mod priority_queue_peers;
 mod queue_join;
 mod queue_shutdown;
 mod queue_workers;
+mod receiver_that_never_ends;
 mod resizable_limit;
 mod resizable_limit_peers;
 mod restart_with_backoff;
