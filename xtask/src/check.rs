@@ -1,5 +1,6 @@
 //! `cargo xtask check-all`.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::hint::spin_loop;
 use std::num::NonZero;
@@ -18,6 +19,7 @@ use checks::{
 };
 use clap::{Parser, ValueEnum};
 
+use crate::platforms::record;
 use crate::projects::check_projects;
 
 /// What is checked.
@@ -73,6 +75,10 @@ pub struct Options {
     /// Let N threads compute meanwhile. A new example passes `--busy 8 --repeat 10`.
     #[arg(long, value_name = "N", default_value = "0")]
     busy: usize,
+    /// Write to docs/platforms.tsv on which system the examples printed their goldens, or, where
+    /// they were not run, that they compile for it. Name it in CARGO_BUILD_TARGET.
+    #[arg(long, conflicts_with = "timing")]
+    record: bool,
     /// Kill a program that runs for longer than this.
     #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -176,7 +182,7 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     };
     let limit = Duration::from_secs(options.limit);
     let checker = Checker::new(workspace, &built, python.as_ref(), limit);
-    let mut report = Report::default();
+    let (mut report, mut printed) = (Report::default(), BTreeMap::new());
     let started = Instant::now();
     let busy = Busy::new(options.busy);
     if options.timing {
@@ -190,8 +196,19 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         for _ in 0..options.repeat.map_or(1, NonZero::get) {
             let judge = |check: &Check<'_>| checker.judge(check);
             in_parallel(at_once(), &checks, judge, |check, result| {
+                if let Check::Example {
+                    example,
+                    way: Way::Run,
+                    ..
+                } = check
+                {
+                    *printed.entry(example.id()).or_insert(true) &= result.is_ok();
+                }
                 report.count(&check.to_string(), result)
             })?;
+        }
+        if options.record {
+            record(workspace, &examples, &printed)?;
         }
         if options.does(Kind::Order) {
             let runs = options.repeat.map_or(ORDER_RUNS, NonZero::get);

@@ -3,6 +3,7 @@
 mod bless;
 mod check;
 mod new;
+mod platforms;
 mod projects;
 
 use std::ffi::OsString;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use catalog::compile_fail;
 use catalog::dependencies::code_name;
 use catalog::files::entries;
+use catalog::platforms;
 use catalog::tables::{
     self, ApiName, Block, Guide, Message, Neighbour, Question, Row, RustNames, Status,
 };
@@ -246,6 +247,15 @@ fn every_section_answers_questions() {
         let count = answered.get(&*section.name).copied().unwrap_or_default();
         assert!(count >= 5, "{count} questions are about {}", section.name);
     }
+}
+
+/// Each example has a row that says where its golden was met and what it needs, and each row an
+/// example. One that prints something else on Windows says so in its header.
+#[test]
+fn the_platforms_of_each_example_are_recorded() {
+    let problems = platforms::problems(&workspace()).expect("the table can be read");
+    let how = "cargo xtask check-all EXAMPLE --only run --record";
+    assert!(problems.is_empty(), "{problems:#?}; {how} writes the row");
 }
 
 /// The oldest Rust that Cargo.toml promises is compiled with, and named alike.

@@ -193,6 +193,22 @@ impl<'a> ByMessage<'a> {
     }
 }
 
+impl Platforms<'_> {
+    /// Returns how many examples printed their goldens on the system.
+    fn met(&self, system: &str) -> usize {
+        let platforms = self.0.entries().flat_map(|it| &it.example.platform);
+        platforms
+            .filter(|it| it.golden.iter().any(|it| it == system))
+            .count()
+    }
+
+    /// Returns how many examples are run wherever the sections are built.
+    fn run(&self) -> usize {
+        let parts = self.0.parts.iter().filter(|it| it.section.is_default);
+        parts.map(|it| it.entries.len()).sum()
+    }
+}
+
 impl<'a> Sheet<'a> {
     fn groups(&self) -> impl Iterator<Item = &'a [SheetRow]> {
         self.0.sheet.chunk_by(|a, b| a.group == b.group)

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::directives;
 use crate::files::{exists, read};
 use crate::header::{self, Header};
-use crate::tables::Trap;
+use crate::tables::{Platform, Trap};
 use crate::transcript::Transcript;
 
 /// One example and the files that belong to it; only the source is known to exist.
@@ -39,6 +39,8 @@ pub struct Example {
     pub header: Header,
     /// Names of Python that it shows besides those that it is about, by the table of names.
     pub also_shows: Vec<String>,
+    /// Where it was tried, by the table of platforms.
+    pub platform: Option<Platform>,
     /// What is wrong with the header.
     pub header_problems: Vec<String>,
 }
@@ -134,6 +136,7 @@ impl Example {
             golden,
             header,
             also_shows: Vec::new(),
+            platform: None,
             header_problems,
             name: name.clone(),
         })

@@ -26,6 +26,7 @@ pub mod files;
 pub mod header;
 pub mod inventory;
 pub mod links;
+pub mod platforms;
 pub mod process;
 pub mod python;
 pub mod report;

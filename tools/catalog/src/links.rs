@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::tables::{
-    self, ApiName, Block, Message, Neighbour, Pattern, Question, Row, RustNames, SheetRow,
+    self, ApiName, Block, Message, Neighbour, Pattern, Platform, Question, Row,
+    RustNames, SheetRow,
 };
 use crate::workspace::Workspace;
 
@@ -21,6 +22,7 @@ pub fn problems(workspace: &Workspace) -> Result<Vec<(&'static str, String)>> {
     of::<Message>(workspace, &mut problems)?;
     of::<Neighbour>(workspace, &mut problems)?;
     of::<Pattern>(workspace, &mut problems)?;
+    of::<Platform>(workspace, &mut problems)?;
     of::<Question>(workspace, &mut problems)?;
     of::<RustNames>(workspace, &mut problems)?;
     of::<SheetRow>(workspace, &mut problems)?;

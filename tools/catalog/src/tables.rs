@@ -1,5 +1,6 @@
 //! The tables under `docs/`: a heading, and columns that tabs separate.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -41,6 +42,7 @@ tables! {
     Message "docs/messages.tsv" examples;
     Neighbour "docs/neighbours.tsv" examples;
     Pattern "docs/port-patterns.tsv" examples;
+    Platform "docs/platforms.tsv" example;
     Question "docs/questions.tsv" examples;
     RustNames "docs/rust-names.tsv" examples;
     SheetRow "docs/sheet.tsv" example;
@@ -212,6 +214,30 @@ pub struct Pattern {
     /// The examples that show what takes its place, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
+}
+
+/// Where an example was tried, and what it needs: a row of `docs/platforms.tsv`.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Platform {
+    /// The example, by its full name.
+    #[serde(deserialize_with = "words")]
+    pub example: Vec<String>,
+    /// The systems on which it printed its golden.
+    #[serde(deserialize_with = "words")]
+    pub golden: Vec<String>,
+    /// Other systems for which it was compiled.
+    #[serde(deserialize_with = "words")]
+    pub compiled: Vec<String>,
+    /// The edition and the Rust: `edition 2021, Rust 1.85`.
+    pub needs: String,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.golden.join(", "))?;
+        let mut compiled = self.compiled.iter();
+        compiled.try_for_each(|system| write!(f, ", {system} (compiled)"))
+    }
 }
 
 /// Names of Tokio and of the crates beside it that no example is about: a row of

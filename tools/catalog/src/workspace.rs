@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{Dependency, Edition, Metadata, MetadataCommand, Target};
 
 use crate::files::read;
-use crate::tables::{self, ApiName, Trap};
+use crate::tables::{self, ApiName, Platform, Trap};
 use crate::{WrongCall, nearest};
 
 pub use crate::example::{Example, read_golden};
@@ -114,8 +114,12 @@ impl Workspace {
             }
         }
         let numbers: Vec<(String, Trap)> = tables::rows(&root)?;
+        let platforms: Vec<(String, Platform)> = tables::rows(&root)?;
         for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
             example.number_traps(&numbers);
+            let mut rows = platforms.iter();
+            let own = rows.find(|(_, row)| row.example == [example.id()]);
+            example.platform = own.map(|(_, row)| row.clone());
         }
         ensure!(
             !sections.is_empty(),

@@ -12,6 +12,7 @@ use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use cargo_metadata::semver::Version;
 use cargo_metadata::{Artifact, Dependency, Message};
 use catalog::dependencies::code_name;
+use catalog::platforms::OLDEST;
 use catalog::workspace::{Section, Workspace, cargo};
 
 /// What compiles a file.
@@ -24,9 +25,6 @@ pub enum Compiler {
     /// As [an older project](OLDEST) compiles it: what its Rust lacks is an error of clippy.
     Oldest,
 }
-
-/// The edition and the Rust of an older project.
-pub const OLDEST: (&str, &str) = ("2021", "1.85.0");
 
 /// What cargo has built.
 #[derive(Debug, Default)]

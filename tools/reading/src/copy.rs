@@ -40,8 +40,13 @@ pub fn copy(
         .iter()
         .map(|(path, _)| format!("made {}\n", dir.join(path).display()));
     let made: String = made.collect();
+    let platform = [Some(example), with].into_iter().flatten();
+    let platform = platform.filter_map(|it| Some((&it.name, it.platform.as_ref()?)));
+    let needs = platform
+        .map(|(name, it)| format!("{name} needs {}, and was tried on {it}\n", it.needs));
+    let needs: String = needs.collect();
     Ok(format!(
-        "{made}Now:\n    cd {}\n    {run}\n",
+        "{made}{needs}Now:\n    cd {}\n    {run}\n",
         quoted(&dir.display().to_string())
     ))
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use cargo_metadata::Dependency;
 use cargo_metadata::semver::{Version, VersionReq};
 use catalog::files::{make_files, replace};
+use catalog::platforms::OLDEST;
 use catalog::workspace::{Example, Workspace};
 use catalog::{dependencies, refuse};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Value};
@@ -39,7 +40,7 @@ pub fn copy_into(
     };
     let edition = package.get("edition").and_then(Item::as_str);
     let older = edition
-        .filter(|edition| *edition < "2024")
+        .filter(|edition| *edition < OLDEST.0)
         .map(str::to_owned);
     let source = project.join("src");
     let roots = ["lib.rs", "main.rs"].map(|name| source.join(name));
@@ -107,8 +108,10 @@ pub fn copy_into(
         write(&files, &[manifest, root])?;
     }
     if let Some(edition) = older {
-        let note = "the examples are of edition 2024, and this project of";
-        said.push(format!("{note} {edition}"));
+        let needed = OLDEST.0;
+        said.push(format!(
+            "the examples need edition {needed}, and this project is of {edition}"
+        ));
     }
     if !uses.is_empty() {
         said.push("Now write what you need of:".to_owned());

@@ -63,6 +63,9 @@ pub fn show(workspace: &Workspace, example: &Example) -> Result<String> {
         };
     }
     text += &format!("asyncio: {names}\n");
+    if let Some(platform) = &example.platform {
+        text += &format!("tried on: {platform}\nneeds: {}\n", platform.needs);
+    }
     let twin = example.has_twin().then_some(&example.twin);
     for path in example.sources().chain(twin) {
         let source = read(path)?;
