@@ -7,8 +7,8 @@
 //! Bounds: One job for each call of `work`, and `max_runtime`. Unbounded: your `Queue`.
 //!
 //! Trap: A temporary error, such as "database is locked", must not end a worker. Here the
-//! worker reports the error and continues until `stop`. If it cannot extend a lease, it
-//! aborts the handler, because another worker may have the job by then.
+//! worker reports the error and continues until `stop`. It aborts the handler only if
+//! another worker has the job, or may have it because the lease has expired.
 //!
 //! Trap: A handler that blocks its thread cannot be aborted. After `max_runtime` its
 //! attempt has failed, but the handler keeps running, perhaps at the same time as the
@@ -29,7 +29,8 @@ use std::time::Duration;
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinError};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -79,12 +80,13 @@ pub trait Queue: Sync {
     fn claim(&self)
     -> impl Future<Output = Result<Claim<Self::Job>, Self::Error>> + Send;
 
-    /// Restarts the lease. Fails if another worker has claimed the job. Called during
-    /// `complete`, too: then it may fail because the job is complete.
+    /// Restarts the lease. Returns whether this attempt still has the job: not if another
+    /// worker has claimed it, or if it is complete. Called during `complete`, too. An
+    /// error is taken as temporary until the lease expires.
     fn extend(
         &self,
         job: &Self::Job,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
     /// Marks the job as done. Fails if another worker has claimed it.
     fn complete(
@@ -103,6 +105,11 @@ pub trait Queue: Sync {
 
     /// Logs an error of the queue. The worker continues after it.
     fn report(&self, error: Self::Error);
+
+    /// Logs that another worker has the job, or may have it: no `extend` came through until
+    /// the lease expired. The handler is aborted, and neither `complete` nor `fail` is
+    /// called. If `complete` was running, the job may be complete.
+    fn lost(&self, job: &Self::Job);
 
     /// Called when a handler starts. To abort a job by its id, keep the handle.
     fn started(&self, _job: &Self::Job, _abort: AbortHandle) {}
@@ -188,14 +195,16 @@ impl<Q: Queue> Workers<Q> {
             biased;
             joined = &mut task => match joined {
                 Ok(Ok(output)) => {
-                    // This may take long, so the lease is extended until it ends.
+                    // This may take long, so the lease is extended until it ends. If the
+                    // job is complete, that fails, and the reply is still on its way.
+                    let expired = async { sleep_until(lease.as_mut().await).await };
                     select! {
                         biased;
                         completed = self.queue.complete(job, output) => match completed {
                             Ok(()) => return,
                             Err(error) => Ended::Completing(error),
                         },
-                        () = &mut lease => return,
+                        () = expired => return self.queue.lost(job),
                     }
                 }
                 Ok(Err(error)) => Ended::Failed(error),
@@ -208,15 +217,16 @@ impl<Q: Queue> Workers<Q> {
                 let _ = timeout(self.beat(), &mut task).await;
                 ended
             }
-            () = &mut lease => return,
+            _ = &mut lease => return self.queue.lost(job),
         };
         if let Err(error) = self.queue.fail(job, ended).await {
             self.queue.report(error);
         }
     }
 
-    /// Extends the lease, and ends when it is lost.
-    async fn keep_lease(&self, job: &Q::Job) {
+    /// Extends the lease until another worker has the job, or until the lease expires.
+    /// Returns when that is, or was.
+    async fn keep_lease(&self, job: &Q::Job) -> Instant {
         let (lease, third) = (self.lease.min(YEAR), self.beat());
         let mut expires = Instant::now() + lease;
         let mut beat = interval_at(Instant::now() + third, third);
@@ -227,10 +237,14 @@ impl<Q: Queue> Workers<Q> {
             // If the lease expired because this worker was late, it tries once more.
             let last = expires.max(now + third);
             match timeout_at(last, self.queue.extend(job)).await {
-                Ok(Ok(())) => expires = now + lease,
-                Ok(Err(error)) if Instant::now() < expires => self.queue.report(error),
-                Ok(Err(error)) => return self.queue.report(error),
-                Err(_) => return,
+                Ok(Ok(true)) => expires = now + lease,
+                Ok(Err(error)) => {
+                    self.queue.report(error);
+                    if Instant::now() >= expires {
+                        return expires;
+                    }
+                }
+                Ok(Ok(false)) | Err(_) => return expires,
             }
         }
     }
@@ -269,8 +283,8 @@ impl Queue for Names {
         Ok(Claim::Job(name))
     }
 
-    async fn extend(&self, _name: &String) -> Result<(), Self::Error> {
-        Ok(())
+    async fn extend(&self, _name: &String) -> Result<bool, Self::Error> {
+        Ok(true)
     }
 
     async fn complete(&self, name: &String, letters: usize) -> Result<(), Self::Error> {
@@ -289,6 +303,10 @@ impl Queue for Names {
 
     fn report(&self, error: Self::Error) {
         match error {}
+    }
+
+    fn lost(&self, name: &String) {
+        println!("{name}: another worker has it");
     }
 }
 

@@ -319,11 +319,13 @@ impl Queue for Stores {
         Ok(job.map_or(Claim::Empty(SECOND), Claim::Job))
     }
 
-    async fn extend(&self, job: &Job) -> Result<(), QueueError> {
+    async fn extend(&self, job: &Job) -> Result<bool, QueueError> {
         let (queue, job) = (self.queue, job.clone());
-        self.jobs
-            .transaction(move |db| queue.extend(db, &job))
-            .await
+        let extended = self.jobs.transaction(move |db| queue.extend(db, &job));
+        match extended.await {
+            Err(QueueError::LeaseLost) => Ok(false),
+            extended => extended.map(|()| true),
+        }
     }
 
     async fn complete(&self, job: &Job, _: u32) -> Result<(), QueueError> {
@@ -346,6 +348,10 @@ impl Queue for Stores {
 
     fn report(&self, error: QueueError) {
         eprintln!("{error}");
+    }
+
+    fn lost(&self, job: &Job) {
+        eprintln!("job {} is lost", job.id);
     }
 }
 

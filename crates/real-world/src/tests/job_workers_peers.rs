@@ -45,9 +45,9 @@ impl Queue for Messages {
         Ok(due.map_or(Claim::Empty(Duration::MAX), Claim::Job))
     }
 
-    async fn extend(&self, _job: &u32) -> Result<(), Infallible> {
+    async fn extend(&self, _job: &u32) -> Result<bool, Infallible> {
         self.extended.fetch_add(1, SeqCst);
-        Ok(())
+        Ok(true)
     }
 
     async fn complete(&self, job: &u32, output: &'static str) -> Result<(), Infallible> {
@@ -64,6 +64,10 @@ impl Queue for Messages {
 
     fn report(&self, error: Infallible) {
         match error {}
+    }
+
+    fn lost(&self, job: &u32) {
+        panic!("nobody else has job {job}");
     }
 }
 

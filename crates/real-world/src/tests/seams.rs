@@ -260,9 +260,13 @@ impl Queue for SqliteQueue {
         .await
     }
 
-    async fn extend(&self, job: &Job) -> Result<(), QueueError> {
+    async fn extend(&self, job: &Job) -> Result<bool, QueueError> {
         let job = job.clone();
-        self.change(move |jobs, db| jobs.extend(db, &job)).await
+        let extend = move |jobs: JobQueue, db: &Transaction<'_>| jobs.extend(db, &job);
+        match self.change(extend).await {
+            Err(QueueError::LeaseLost) => Ok(false),
+            extended => extended.map(|()| true),
+        }
     }
 
     async fn complete(&self, job: &Job, output: String) -> Result<(), QueueError> {
@@ -287,6 +291,10 @@ impl Queue for SqliteQueue {
 
     fn report(&self, error: QueueError) {
         panic!("{error}");
+    }
+
+    fn lost(&self, job: &Job) {
+        panic!("{job:?}");
     }
 }
 
