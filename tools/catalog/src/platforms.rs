@@ -26,7 +26,9 @@ pub fn own_rust(example: &Example) -> Option<Version> {
     let minor = |text: &str| {
         let (_, after) = text.split_once("Rust 1.")?;
         let end = after.find(|c: char| !c.is_ascii_digit());
-        after[..end.unwrap_or(after.len())].parse().ok()
+        let digits = &after[..end.unwrap_or(after.len())];
+        let add = |minor: u64, digit: u8| 10 * minor + u64::from(digit - b'0');
+        (!digits.is_empty()).then(|| digits.bytes().fold(0, add))
     };
     let minors = texts.filter_map(|it| minor(&it.text));
     minors.max().map(|minor| Version::new(1, minor, 0))
