@@ -38,12 +38,12 @@ class Subscriber:
             async with asyncio.timeout(self._limits.answer):
                 await self._subscribed.wait()
         except BaseException:
-            self._task.cancel()
+            await self.__aexit__()
             raise
         return self
 
     async def __aexit__(self, *_):
-        # redis-py may turn a cancellation into an error, and `_run` would go on.
+        # redis-py may swallow a cancellation.
         while not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=0.1)
@@ -68,9 +68,14 @@ class Subscriber:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(self._channel)
+                    # The client may have a longer limit, or none.
+                    async with asyncio.timeout(self._limits.answer):
+                        await pubsub.subscribe(self._channel)
                     await self._read(pubsub)
             except (RedisError, OSError):
+                # redis-py may turn a cancellation into an error.
+                if asyncio.current_task().cancelling():
+                    raise
                 await asyncio.sleep(self._limits.pause)
 
     async def _read(self, pubsub):
@@ -78,10 +83,9 @@ class Subscriber:
         while True:
             message = await pubsub.get_message(timeout=self._limits.ping)
             if message is None:
-                await pubsub.ping()
-                message = await pubsub.get_message(timeout=self._limits.answer)
-                if message is None:
-                    raise ConnectionError("no answer to a ping")
+                async with asyncio.timeout(self._limits.answer):
+                    await pubsub.ping()
+                    message = await pubsub.get_message(timeout=None)
             if message["type"] == "message":
                 self._put(message["data"])
             elif message["type"] == "subscribe":
