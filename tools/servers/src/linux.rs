@@ -51,6 +51,37 @@ impl Server {
     ///
     /// When it is not installed, or does not answer within a minute, with what it says.
     pub fn start(kind: Kind) -> io::Result<Self> {
+        let mut server = Self::new(kind)?;
+        server.make_data()?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Starts a hot standby of this PostgreSQL: it has the same data, takes over each change,
+    /// and accepts no write before `SELECT pg_promote()`.
+    ///
+    /// # Errors
+    ///
+    /// When this is no PostgreSQL that runs, or as [`start`](Self::start).
+    pub fn standby(&self) -> io::Result<Self> {
+        let mut server = Self::new(self.kind)?;
+        let mut copy = server.command(&self.program.with_file_name("pg_basebackup"));
+        copy.args([
+            "--write-recovery-conf",
+            "--no-sync",
+            "--checkpoint=fast",
+            "-D",
+        ]);
+        copy.arg(server.data()).arg("-d").arg(self.url());
+        if !copy.status()?.success() {
+            return Err(server.failed("cannot copy the primary"));
+        }
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// A server without data, which does not run.
+    fn new(kind: Kind) -> io::Result<Self> {
         let program = kind.program()?;
         let name = match kind {
             Kind::Postgres => Some("postgres"),
@@ -79,7 +110,7 @@ impl Server {
         let janitor = janitor.args(["-c", JANITOR]).arg(dir.path());
         let janitor = janitor.stdin(Stdio::piped()).stdout(Stdio::null());
         let janitor = janitor.stderr(Stdio::null()).spawn()?;
-        let mut server = Self {
+        Ok(Self {
             kind,
             program,
             address,
@@ -88,10 +119,7 @@ impl Server {
             user,
             running: None,
             janitor,
-        };
-        server.make_data()?;
-        server.restart()?;
-        Ok(server)
+        })
     }
 
     /// Returns the address, as examples read it from the environment.

@@ -15,6 +15,11 @@ impl Server {
         Err(io::Error::new(io::ErrorKind::Unsupported, says))
     }
 
+    /// Starts a standby.
+    pub fn standby(&self) -> io::Result<Self> {
+        match self.0 {}
+    }
+
     /// Returns the address.
     pub fn url(&self) -> String {
         match self.0 {}

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use servers::{Kind, Server};
 use tokio::join;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::support::{poll_and_drop, private, soon};
@@ -131,6 +133,60 @@ async fn the_primary_is_killed_and_another_host_is_promoted_later() {
     println!("it writes {:?} after the kill", start.elapsed());
     write(&mut primary).await.expect("it runs");
     assert_eq!(hosts.notes(1).await, 4);
+}
+
+/// A real standby, which has what the primary had committed before the kill.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_standby_is_promoted_and_has_all_that_was_replicated() {
+    let server = private(Kind::Postgres).await;
+    let standby = spawn_blocking(move || (server.standby(), server));
+    let (standby, server) = standby.await.expect("it does not panic");
+    let servers = [server, standby.expect("it copies the primary")];
+    let mut hosts = Hosts { servers };
+    hosts.execute(0, "CREATE TABLE notes (note TEXT)").await;
+    // The standby is asked first, and left.
+    let mut configs = hosts.configs();
+    configs.reverse();
+    let mut primary = Primary::new(configs, LIMITS);
+    for _ in 0..3 {
+        write(&mut primary).await.expect("it runs");
+    }
+    let replicated = async {
+        while hosts.notes(1).await < 6 {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(replicated).await;
+    let standby = hosts.connect(1).await;
+    let refused = standby.execute("INSERT INTO notes VALUES ('c')", &[]).await;
+    let refused = refused.expect_err("it is a standby");
+    assert_eq!(
+        refused.code(),
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+        "{refused}"
+    );
+
+    hosts.servers[0].kill();
+    let start = Instant::now();
+    let promoting = async {
+        // Somebody has to see that the primary is gone.
+        sleep(3 * TENTH).await;
+        let promoted = standby.query_one("SELECT pg_promote()", &[]).await;
+        assert!(promoted.expect("it answers").get::<_, bool>(0));
+        start.elapsed()
+    };
+    let writing = async {
+        write(&mut primary).await.expect("it finds the standby");
+        start.elapsed()
+    };
+    let (written, promoted) = soon(async { join!(writing, promoting) }).await;
+    println!("promoted {promoted:?} after the kill, it writes after {written:?}");
+    assert!(written >= 3 * TENTH);
+    // A connection that was open as the standby's may write now.
+    let written = standby.execute("INSERT INTO notes VALUES ('c')", &[]).await;
+    assert_eq!(written.expect("it is the primary"), 1);
+    assert_eq!(hosts.notes(1).await, 9);
 }
 
 /// As after a switch by hand: the old one still answers.
