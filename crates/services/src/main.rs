@@ -25,6 +25,7 @@ mod pg_leader;
 mod pg_cron_once;
 
 // Redis
+mod redis_reconnect;
 mod redis_rate_limit;
 mod redis_lock;
 mod redis_cache;

@@ -13,7 +13,10 @@
 //! Trap: Values that were cached together expire together, and all are loaded at the
 //! same moment. Jitter spreads them.
 //!
-//! See also: `ttl_cache`, `single_flight`, `redis_lock`.
+//! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
+//! connection that goes silent, and each call times out.
+//!
+//! See also: `ttl_cache`, `single_flight`, `redis_reconnect`.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.timeout
 
@@ -21,9 +24,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
-use tokio::sync::watch::{self, Receiver};
+use redis::aio::ConnectionLike;
+use redis::{AsyncCommands, RedisError, RedisResult, Script};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Returns the value, or that another load runs, or the mark of the load that begins.
@@ -60,47 +62,11 @@ pub enum LoadError<E> {
     NoResult,
 }
 
-/// The connection of now. Clone it out of this for each call: clones share it.
-pub type Redis = Receiver<ConnectionManager>;
-
-/// Connects to the server at a `redis://` URL.
-///
-/// If the connection is lost, calls fail and are not repeated. The manager connects
-/// again after it was closed, but not after timeouts: if it is silent, calls fail until
-/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
-/// connection.
-///
-/// # Errors
-///
-/// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
-    let client = Client::open(url)?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit))
-        // Calls wait for all retries. By default there are six: ten seconds and more.
-        .set_number_of_retries(1);
-    let connect =
-        move || ConnectionManager::new_with_config(client.clone(), config.clone());
-    let (sender, receiver) = watch::channel(connect().await?);
-    tokio::spawn(async move {
-        // Until all receivers are dropped.
-        while timeout(limit / 4, sender.closed()).await.is_err() {
-            let mut redis = sender.borrow().clone();
-            let pinged = redis.ping::<Value>().await;
-            if pinged.is_err_and(|error| error.is_timeout()) {
-                let _ = connect().await.map(|next| sender.send_replace(next));
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// Keeps texts in Redis, and loads missing ones. Clones are the same cache.
 #[derive(Clone, Debug)]
-pub struct RedisCache {
-    /// The connection, from [`connect`].
-    pub redis: Redis,
+pub struct RedisCache<C> {
+    /// The connection. Each call clones it.
+    pub redis: C,
     /// The first part of each key.
     pub prefix: String,
     /// How long a value is kept, at least.
@@ -123,7 +89,10 @@ enum Entry {
     Begins(Option<String>),
 }
 
-impl RedisCache {
+impl<C> RedisCache<C>
+where
+    C: ConnectionLike + Clone + Send + Sync + 'static,
+{
     /// Returns the value that is kept, or waits for the load of another caller, also in
     /// another process, or runs `load` in a task and keeps its result.
     ///
@@ -175,7 +144,7 @@ impl RedisCache {
     /// Removes the value. A running load does not store its own. Call this after the data
     /// has changed, and again if it fails.
     pub async fn remove(&self, key: &str) -> RedisResult<()> {
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         let key = format!("{}{key}", self.prefix);
         self.in_time(redis.del(key)).await
     }
@@ -184,7 +153,7 @@ impl RedisCache {
         let script = Script::new(LOOK_UP);
         let mut call = script.key(key);
         call.arg(millis(self.load_limit));
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         let found = self.in_time(call.invoke_async(&mut redis)).await;
         let (kind, text): (String, String) = match found {
             Ok(found) => found,
@@ -208,7 +177,7 @@ impl RedisCache {
             let jitter = fastrand::u64(0..=millis(self.jitter));
             call.arg(value).arg(millis(self.ttl).saturating_add(jitter));
         }
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         if let Err(error) = self.in_time::<()>(call.invoke_async(&mut redis)).await {
             eprintln!("no cache: {error}");
         }
@@ -218,7 +187,7 @@ impl RedisCache {
         &self,
         call: impl Future<Output = RedisResult<T>>,
     ) -> RedisResult<T> {
-        // The limits of the connection do not count the wait for a new one.
+        // A connection may have no limit, or not count the wait for a new one.
         let called = timeout(self.limit, call).await;
         called.unwrap_or_else(|late| Err(RedisError::from(io::Error::from(late))))
     }
@@ -235,15 +204,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let path = std::env::args().nth(1).ok_or("usage: FILE")?;
-    let limit = Duration::from_secs(1);
     let cache = RedisCache {
-        redis: connect(&url, limit).await?,
+        redis: redis::Client::open(url)?.get_connection_manager().await?,
         prefix: "lines:".to_owned(),
         ttl: Duration::from_secs(60),
         jitter: Duration::from_secs(6),
         load_limit: Duration::from_secs(10),
         poll: Duration::from_millis(50),
-        limit,
+        limit: Duration::from_secs(1),
     };
     let file = path.clone();
     let load = async move {

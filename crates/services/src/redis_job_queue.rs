@@ -14,7 +14,10 @@
 //! Trap: an id is free again when its outcome has expired. If a caller may repeat a job
 //! later than `keep_result`, make its effect idempotent.
 //!
-//! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `pg_job_queue`.
+//! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
+//! connection that goes silent, and each call times out.
+//!
+//! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `redis_reconnect`.
 //!
 //! asyncio: asyncio.Queue.put, asyncio.Queue.get, asyncio.Task.cancel
 
@@ -22,11 +25,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{
-    AsyncCommands, Client, FromRedisValue, RedisError, RedisResult, Script, Value,
-};
-use tokio::sync::watch::{self, Receiver};
+use redis::aio::ConnectionLike;
+use redis::{AsyncCommands, FromRedisValue, RedisError, RedisResult, Script};
 use tokio::time::{sleep, timeout};
 
 /// How long a call may take.
@@ -86,46 +86,11 @@ const ABORT: &str = r"
     if redis.call('EXISTS', KEYS[2] .. ARGV[1]) == 0 then return 0 end
     return finish(ARGV[1], 'aborted', '', ARGV[2])";
 
-/// The connection of now. Clone it out of this for each call: clones share it.
-pub type Redis = Receiver<ConnectionManager>;
-
-/// Connects to the server at a `redis://` URL.
-///
-/// If the connection is lost, calls fail and are not repeated. The manager connects
-/// again after it was closed, but not after timeouts: if it is silent, calls fail until
-/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
-/// connection.
-///
-/// # Errors
-///
-/// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
-    let client = Client::open(url)?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit))
-        // Calls wait for all retries. By default there are six: ten seconds and more.
-        .set_number_of_retries(1);
-    let connect =
-        move || ConnectionManager::new_with_config(client.clone(), config.clone());
-    let (sender, receiver) = watch::channel(connect().await?);
-    tokio::spawn(async move {
-        // Until all receivers are dropped.
-        while timeout(limit / 4, sender.closed()).await.is_err() {
-            let mut redis = sender.borrow().clone();
-            let pinged = redis.ping::<Value>().await;
-            if pinged.is_err_and(|error| error.is_timeout()) {
-                let _ = connect().await.map(|next| sender.send_replace(next));
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// A queue. Clones are handles of the same one.
 #[derive(Clone, Debug)]
-pub struct Queue {
-    pub redis: Redis,
+pub struct Queue<C> {
+    /// The connection. Each call clones it.
+    pub redis: C,
     /// All keys begin with it.
     pub name: String,
     /// How long a claim holds, unless it is extended.
@@ -165,7 +130,7 @@ pub enum Outcome {
 
 /// Each method fails if Redis does, or if it does not answer within [`CALL`]. What it was
 /// to change may be changed then.
-impl Queue {
+impl<C: ConnectionLike + Clone + Send + Sync> Queue<C> {
     /// Adds a job that is due after `delay`. Returns false if the id is in use: by a job,
     /// or by an outcome that is kept. Fails if the queue is full. After another error,
     /// call it again: the same id adds no second job.
@@ -240,7 +205,7 @@ impl Queue {
     ) -> RedisResult<Option<Outcome>> {
         loop {
             let [_, job, outcome] = self.keys().map(|key| key + id);
-            let mut redis = self.redis.borrow().clone();
+            let mut redis = self.redis.clone();
             let mut both = redis::pipe();
             both.atomic()
                 .exists(job)
@@ -260,14 +225,14 @@ impl Queue {
 
     /// Says that a worker lives, for `ttl`. Call it more often than that.
     pub async fn report_health(&self, report: &str, ttl: Duration) -> RedisResult<()> {
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         let ttl = ttl.as_millis().max(1) as u64;
         in_time(redis.pset_ex(self.health_key(), report, ttl)).await
     }
 
     /// Returns the last report, or nothing if no worker lives.
     pub async fn health(&self) -> RedisResult<Option<String>> {
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         in_time(redis.get(self.health_key())).await
     }
 
@@ -286,12 +251,12 @@ impl Queue {
         let script = Script::new(&(NOW.to_owned() + script));
         let mut call = script.prepare_invoke();
         call.key(&self.keys()).arg(arguments);
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         in_time(call.invoke_async(&mut redis)).await
     }
 }
 
-/// The limits of the connection do not count the wait for a new one.
+/// A connection may have no limit, or not count the wait for a new one.
 async fn in_time<T>(call: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     let called = timeout(CALL, call).await;
     called.unwrap_or_else(|late| Err(RedisError::from(io::Error::from(late))))
@@ -309,7 +274,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let url = std::env::var("REDIS_URL")
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let queue = Queue {
-        redis: connect(&url, CALL).await?,
+        redis: redis::Client::open(url)?.get_connection_manager().await?,
         name: "mails".to_owned(),
         lease: Duration::from_secs(30),
         max_attempts: 5,

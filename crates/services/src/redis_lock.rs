@@ -11,17 +11,19 @@
 //! Trap: After a crash, a failover or an eviction, Redis may grant a lease twice. Use
 //! this lock to save work. For an effect that must never happen twice, use a transaction.
 //!
-//! See also: `lease`, `lock_per_key`, `redis_cache`.
+//! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
+//! connection that goes silent, and each call times out.
+//!
+//! See also: `lease`, `lock_per_key`, `redis_reconnect`.
 //!
 //! asyncio: asyncio.Lock, asyncio.timeout_at, async with
 
 use std::io;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
+use redis::aio::ConnectionLike;
+use redis::{RedisError, RedisResult, Script};
 use tokio::select;
-use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// Returns a new token, or 0 if the lock is held. Tokens are microseconds of the server's
@@ -52,58 +54,22 @@ const RELEASE: &str = r"
 #[error("the lease was lost")]
 pub struct Lost;
 
-/// The connection of now. Clone it out of this for each call: clones share it.
-pub type Redis = Receiver<ConnectionManager>;
-
-/// Connects to the server at a `redis://` URL.
-///
-/// If the connection is lost, calls fail and are not repeated. The manager connects
-/// again after it was closed, but not after timeouts: if it is silent, calls fail until
-/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
-/// connection.
-///
-/// # Errors
-///
-/// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
-    let client = Client::open(url)?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit))
-        // Calls wait for all retries. By default there are six: ten seconds and more.
-        .set_number_of_retries(1);
-    let connect =
-        move || ConnectionManager::new_with_config(client.clone(), config.clone());
-    let (sender, receiver) = watch::channel(connect().await?);
-    tokio::spawn(async move {
-        // Until all receivers are dropped.
-        while timeout(limit / 4, sender.closed()).await.is_err() {
-            let mut redis = sender.borrow().clone();
-            let pinged = redis.ping::<Value>().await;
-            if pinged.is_err_and(|error| error.is_timeout()) {
-                let _ = connect().await.map(|next| sender.send_replace(next));
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// A lock with one holder at a time, for all processes that use the same server and name.
 #[derive(Clone, Debug)]
-pub struct RedisLock {
-    redis: Redis,
+pub struct RedisLock<C> {
+    redis: C,
     name: String,
     ttl: Duration,
 }
 
-impl RedisLock {
+impl<C: ConnectionLike + Clone> RedisLock<C> {
     /// Returns a lock whose leases expire `ttl` after they began or were renewed; 10 to
     /// 30 seconds are usual.
     ///
     /// # Panics
     ///
     /// If `ttl` is less than 3 ms, or more than a year.
-    pub fn new(redis: Redis, name: &str, ttl: Duration) -> Self {
+    pub fn new(redis: C, name: &str, ttl: Duration) -> Self {
         let year = Duration::from_secs(365 * 24 * 3600);
         assert!(ttl.as_millis() >= 3 && ttl <= year, "3 ms <= ttl <= a year");
         let name = name.to_owned();
@@ -114,7 +80,7 @@ impl RedisLock {
     ///
     /// If the call fails or its future is dropped, a lease may have begun. It then
     /// expires after the `ttl`.
-    pub async fn try_acquire(&self) -> RedisResult<Option<Lease>> {
+    pub async fn try_acquire(&self) -> RedisResult<Option<Lease<C>>> {
         // By the server's clock the lease begins later, and so expires later.
         let expires = Instant::now() + self.ttl;
         let token = self.call(ACQUIRE, 0).await?;
@@ -132,7 +98,7 @@ impl RedisLock {
     /// # Errors
     ///
     /// If Redis fails or is late. Otherwise as [`try_acquire`](Self::try_acquire).
-    pub async fn acquire(&self, poll: Duration) -> RedisResult<Lease> {
+    pub async fn acquire(&self, poll: Duration) -> RedisResult<Lease<C>> {
         loop {
             if let Some(lease) = self.try_acquire().await? {
                 return Ok(lease);
@@ -142,11 +108,11 @@ impl RedisLock {
     }
 
     async fn call(&self, script: &str, token: u64) -> RedisResult<u64> {
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         let script = Script::new(script);
         let mut call = script.key(&self.name);
         call.arg(self.ttl.as_millis() as u64).arg(token);
-        // The limits of the connection do not count the wait for a new one.
+        // A connection may have no limit, or not count the wait for a new one.
         let calling = timeout(self.ttl / 3, call.invoke_async(&mut redis)).await;
         calling.unwrap_or_else(|late| Err(RedisError::from(io::Error::from(late))))
     }
@@ -156,13 +122,13 @@ impl RedisLock {
 /// lease expires: `release` it.
 #[derive(Debug)]
 #[must_use = "a lease that is dropped keeps the lock until it expires"]
-pub struct Lease {
-    lock: RedisLock,
+pub struct Lease<C> {
+    lock: RedisLock<C>,
     token: u64,
     expires: Instant,
 }
 
-impl Lease {
+impl<C: ConnectionLike + Clone> Lease<C> {
     /// Returns the fencing token. It is higher than the token of any earlier lease,
     /// unless Redis has lost that one and the server's clock was set back.
     pub fn token(&self) -> u64 {
@@ -245,7 +211,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [ttl, work] = millis.as_slice() else {
         return Err("usage: TTL WORK, both in milliseconds".into());
     };
-    let redis = connect(&url, Duration::from_secs(1)).await?;
+    let redis = redis::Client::open(url)?.get_connection_manager().await?;
     let lock = RedisLock::new(redis, "report", Duration::from_millis(*ttl));
     let waiting = lock.acquire(Duration::from_millis(100));
     let lease = timeout(Duration::from_secs(60), waiting).await??;

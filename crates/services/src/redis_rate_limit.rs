@@ -12,16 +12,18 @@
 //! Trap: The client redis-py repeats a command after a lost reply, so one call takes two
 //! tokens. Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.
 //!
-//! See also: `token_bucket`, `redis_lock`.
+//! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
+//! connection that goes silent, and each call times out.
+//!
+//! See also: `token_bucket`, `redis_lock`, `redis_reconnect`.
 //!
 //! asyncio: asyncio.timeout
 
 use std::io;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client, RedisError, RedisResult, Script, Value};
-use tokio::sync::watch::{self, Receiver};
+use redis::aio::ConnectionLike;
+use redis::{RedisError, Script};
 use tokio::time::timeout;
 
 /// Takes a token and returns 0, or returns after how many microseconds there is one. The
@@ -56,47 +58,11 @@ pub fn seconds(wait: Duration) -> u128 {
     wait.as_millis().div_ceil(1000)
 }
 
-/// The connection of now. Clone it out of this for each call: clones share it.
-pub type Redis = Receiver<ConnectionManager>;
-
-/// Connects to the server at a `redis://` URL.
-///
-/// If the connection is lost, calls fail and are not repeated. The manager connects
-/// again after it was closed, but not after timeouts: if it is silent, calls fail until
-/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
-/// connection.
-///
-/// # Errors
-///
-/// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
-    let client = Client::open(url)?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit))
-        // Calls wait for all retries. By default there are six: ten seconds and more.
-        .set_number_of_retries(1);
-    let connect =
-        move || ConnectionManager::new_with_config(client.clone(), config.clone());
-    let (sender, receiver) = watch::channel(connect().await?);
-    tokio::spawn(async move {
-        // Until all receivers are dropped.
-        while timeout(limit / 4, sender.closed()).await.is_err() {
-            let mut redis = sender.borrow().clone();
-            let pinged = redis.ping::<Value>().await;
-            if pinged.is_err_and(|error| error.is_timeout()) {
-                let _ = connect().await.map(|next| sender.send_replace(next));
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// A bucket of tokens for each key. All processes that use the same server and prefix
 /// share the buckets.
 #[derive(Clone, Debug)]
-pub struct RateLimiter {
-    redis: Redis,
+pub struct RateLimiter<C> {
+    redis: C,
     prefix: String,
     burst: u32,
     interval: Duration,
@@ -104,7 +70,7 @@ pub struct RateLimiter {
     take: Script,
 }
 
-impl RateLimiter {
+impl<C: ConnectionLike + Clone> RateLimiter<C> {
     /// Returns a limiter whose buckets hold `burst` tokens, and get one each `interval`.
     /// Each call takes at most `limit`.
     ///
@@ -113,7 +79,7 @@ impl RateLimiter {
     /// If `burst` is 0, `interval` is less than a microsecond, or a bucket needs more
     /// than a year to fill.
     pub fn new(
-        redis: Redis,
+        redis: C,
         prefix: &str,
         burst: u32,
         interval: Duration,
@@ -137,10 +103,10 @@ impl RateLimiter {
     ///
     /// Cancel safety: if the future is dropped, the token may be taken.
     pub async fn try_acquire(&self, key: &str) -> Result<(), Refused> {
-        let mut redis = self.redis.borrow().clone();
+        let mut redis = self.redis.clone();
         let mut take = self.take.key(format!("{}{key}", self.prefix));
         take.arg(self.interval.as_micros() as u64).arg(self.burst);
-        // The limits of the connection do not count the wait for a new one.
+        // A connection may have no limit, or not count the wait for a new one.
         let taking = timeout(self.limit, take.invoke_async(&mut redis)).await;
         let missing: u64 = taking
             .map_err(|late| RedisError::from(io::Error::from(late)))
@@ -159,7 +125,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map_err(|_| "set REDIS_URL, for example to redis://127.0.0.1:6379")?;
     let user = std::env::args().nth(1).ok_or("usage: USER")?;
     let (interval, limit) = (Duration::from_millis(200), Duration::from_secs(1));
-    let redis = connect(&url, limit).await?;
+    let redis = redis::Client::open(url)?.get_connection_manager().await?;
     let limiter = RateLimiter::new(redis, "calls:", 5, interval, limit);
     match limiter.try_acquire(&user).await {
         Ok(()) => println!("200 OK"),

@@ -13,7 +13,10 @@
 //! Trap: With `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
 //! time, ten busy workers hide the job of a dead one. Continue at the returned cursor.
 //!
-//! See also: `job_queue`, `job_workers`, `redis_pub_sub`.
+//! In production: Take connections of `redis_reconnect`, with a `limit` longer than the
+//! block. A `ConnectionManager` keeps a connection that goes silent.
+//!
+//! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.
 //!
 //! asyncio: asyncio.Queue.put, asyncio.Queue.get, asyncio.Queue.task_done
 
@@ -22,15 +25,14 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::ConnectionLike;
 use redis::streams::{StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Client, InfoDict, RedisError, RedisResult, Script};
+use redis::{AsyncCommands, InfoDict, RedisError, RedisResult, Script};
 use redis::{Value, from_redis_value};
-use tokio::sync::watch::{self, Receiver};
 use tokio::time::timeout;
 
 /// How long a call may take that does not block.
-const CALL: Duration = Duration::from_secs(1);
+pub const CALL: Duration = Duration::from_secs(1);
 
 /// Fails if the queue is full.
 const ENQUEUE: &str = r"
@@ -62,47 +64,10 @@ const TAKE_OVER: &str = r"
     redis.call('XDEL', stream, id)
     return {claimed[1], '', {}, 0}";
 
-/// The connection of now. Clone it out of this for each call: clones share it.
-pub type Redis = Receiver<ConnectionManager>;
-
-/// Connects to the server at a `redis://` URL.
-///
-/// If the connection is lost, calls fail and are not repeated. The manager connects
-/// again after it was closed, but not after timeouts: if it is silent, calls fail until
-/// TCP gives up, after many minutes. So a task sends pings, and replaces a silent
-/// connection.
-///
-/// # Errors
-///
-/// If there is no connection within about twice the `limit`.
-pub async fn connect(url: &str, limit: Duration) -> RedisResult<Redis> {
-    let client = Client::open(url)?;
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(limit))
-        .set_response_timeout(Some(limit))
-        // Calls wait for all retries. By default there are six: ten seconds and more.
-        .set_number_of_retries(1);
-    let connect =
-        move || ConnectionManager::new_with_config(client.clone(), config.clone());
-    let (sender, receiver) = watch::channel(connect().await?);
-    tokio::spawn(async move {
-        // Until all receivers are dropped.
-        while timeout(limit / 4, sender.closed()).await.is_err() {
-            let mut redis = sender.borrow().clone();
-            let pinged = redis.ping::<Value>().await;
-            if pinged.is_err_and(|error| error.is_timeout()) {
-                let _ = connect().await.map(|next| sender.send_replace(next));
-            }
-        }
-    });
-    Ok(receiver)
-}
-
 /// Returns which settings of the server may lose jobs.
-pub async fn risks(redis: &Redis) -> RedisResult<Vec<String>> {
-    let mut redis = redis.borrow().clone();
+pub async fn risks(redis: &mut impl ConnectionLike) -> RedisResult<Vec<String>> {
     let info = redis::cmd("INFO");
-    let info: InfoDict = in_time(CALL, info.query_async(&mut redis)).await?;
+    let info: InfoDict = in_time(CALL, info.query_async(redis)).await?;
     let needed = [("aof_enabled", "1"), ("maxmemory_policy", "noeviction")];
     let is = |name| info.get::<String>(name).unwrap_or_default();
     let missing = needed.iter().filter(|(name, value)| is(name) != *value);
@@ -140,20 +105,23 @@ pub struct Job {
 impl Queue {
     /// Appends a job and returns its id. Fails if the queue is full. After another error,
     /// the job may be in the queue.
-    pub async fn enqueue(&self, redis: &Redis, payload: &str) -> RedisResult<String> {
-        let mut redis = redis.borrow().clone();
+    pub async fn enqueue(
+        &self,
+        redis: &mut impl ConnectionLike,
+        payload: &str,
+    ) -> RedisResult<String> {
         let script = Script::new(ENQUEUE);
         let mut call = script.key(&self.stream);
         call.arg(self.max_jobs).arg(payload);
-        in_time(CALL, call.invoke_async(&mut redis)).await
+        in_time(CALL, call.invoke_async(redis)).await
     }
 }
 
 /// Gets jobs, under a name that no other worker of the group has. Redis keeps each name:
 /// after a restart, use the same one.
 #[derive(Debug)]
-pub struct Worker {
-    redis: Redis,
+pub struct Worker<C> {
+    redis: C,
     queue: Queue,
     name: String,
     block: Duration,
@@ -161,21 +129,17 @@ pub struct Worker {
     cursor: String,
 }
 
-impl Worker {
-    /// Connects a worker, which waits up to `block` for a job.
-    pub async fn connect(
-        url: &str,
-        queue: Queue,
-        name: &str,
-        block: Duration,
-    ) -> RedisResult<Self> {
-        Ok(Self {
-            redis: connect(url, block + CALL).await?,
+impl<C: ConnectionLike + Send + Sync> Worker<C> {
+    /// Returns a worker, which waits up to `block` for a job. Nobody else uses its
+    /// connection, whose limit for a reply is at least `block + CALL`.
+    pub fn new(redis: C, queue: Queue, name: &str, block: Duration) -> Self {
+        Self {
+            redis,
             queue,
             name: name.to_owned(),
             block,
             cursor: "0-0".to_owned(),
-        })
+        }
     }
 
     /// Returns a job of a dead worker, or waits for a new one. Returns nothing after
@@ -193,8 +157,7 @@ impl Worker {
             .arg(&self.name);
         call.arg(millis(self.queue.min_idle)).arg(&self.cursor);
         call.arg(self.queue.max_attempts).arg(self.queue.max_jobs);
-        let mut redis = self.redis.borrow().clone();
-        let claimed = in_time(CALL, call.invoke_async(&mut redis)).await?;
+        let claimed = in_time(CALL, call.invoke_async(&mut self.redis)).await?;
         let (cursor, id, fields, attempt): (_, _, _, u32) = claimed;
         self.cursor = cursor;
         if attempt > 0 {
@@ -205,7 +168,7 @@ impl Worker {
         // 0 would block forever.
         let options = options.block(millis(self.block).max(1));
         let (keys, new) = ([stream], [">"]);
-        let reading = redis.xread_options(&keys, &new, &options);
+        let reading = self.redis.xread_options(&keys, &new, &options);
         let reply: Option<StreamReadReply> = in_time(self.block + CALL, reading).await?;
         let keys = reply.into_iter().flat_map(|reply| reply.keys);
         let entry = keys.flat_map(|key| key.ids).next();
@@ -223,8 +186,7 @@ impl Worker {
         let script = Script::new(COMPLETE);
         let mut call = script.key(stream);
         call.arg(group).arg(&job.id);
-        let mut redis = self.redis.borrow().clone();
-        in_time(CALL, call.invoke_async(&mut redis)).await
+        in_time(CALL, call.invoke_async(&mut self.redis)).await
     }
 }
 
@@ -237,7 +199,7 @@ fn job(id: String, mut fields: HashMap<String, Value>, attempt: u32) -> RedisRes
     })
 }
 
-/// The limits of the connection do not count the wait for a new one.
+/// A connection may have no limit, or not count the wait for a new one.
 async fn in_time<T>(
     limit: Duration,
     call: impl Future<Output = RedisResult<T>>,
@@ -264,15 +226,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_attempts: 5,
         max_jobs: 100_000,
     };
-    let redis = connect(&url, CALL).await?;
-    for risk in risks(&redis).await? {
+    let client = redis::Client::open(url)?;
+    let mut redis = client.get_connection_manager().await?;
+    for risk in risks(&mut redis).await? {
         eprintln!("jobs may be lost: {risk}");
     }
     for payload in arguments {
-        queue.enqueue(&redis, &payload).await?;
+        queue.enqueue(&mut redis, &payload).await?;
     }
     let block = Duration::from_millis(100);
-    let mut worker = Worker::connect(&url, queue, &name, block).await?;
+    let config = redis::aio::ConnectionManagerConfig::new()
+        .set_response_timeout(Some(block + CALL));
+    let own = client.get_connection_manager_with_config(config).await?;
+    let mut worker = Worker::new(own, queue, &name, block);
     while let Some(job) = worker.next().await? {
         println!("{name}: {}, attempt {}", job.payload, job.attempt);
         worker.complete(&job).await?;

@@ -26,4 +26,5 @@ pub mod redis_job_queue;
 pub mod redis_lock;
 pub mod redis_pub_sub;
 pub mod redis_rate_limit;
+pub mod redis_reconnect;
 pub mod redis_streams;

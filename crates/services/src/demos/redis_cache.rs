@@ -12,7 +12,8 @@ use redis::RedisError;
 use tokio::join;
 use tokio::time::sleep;
 
-use crate::redis_cache::{LoadError, RedisCache, connect};
+use crate::redis_cache::{LoadError, RedisCache};
+use crate::redis_reconnect::Redis;
 
 /// A price list that is slow.
 #[derive(Clone, Default)]
@@ -41,7 +42,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let limit = Duration::from_secs(1);
     let cache = async || {
         Ok::<_, RedisError>(RedisCache {
-            redis: connect(&url, limit).await?,
+            redis: Redis::connect(&url, limit).await?,
             prefix: prefix.clone(),
             ttl: Duration::from_millis(500),
             jitter: Duration::ZERO,

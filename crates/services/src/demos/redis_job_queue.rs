@@ -8,14 +8,15 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use tokio::time::sleep;
 
-use crate::redis_job_queue::{Claim, Job, Outcome, Queue, connect};
+use crate::redis_job_queue::{Claim, Job, Outcome, Queue};
+use crate::redis_reconnect::Redis;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 const POLL: Duration = Duration::from_millis(5);
 
 /// Waits until a job is due.
-async fn claim(queue: &Queue) -> Result<Job, Failure> {
+async fn claim(queue: &Queue<Redis>) -> Result<Job, Failure> {
     loop {
         match queue.claim().await? {
             Claim::Job(job) => {
@@ -27,7 +28,7 @@ async fn claim(queue: &Queue) -> Result<Job, Failure> {
     }
 }
 
-async fn show(queue: &Queue, id: &str) -> Result<(), Failure> {
+async fn show(queue: &Queue<Redis>, id: &str) -> Result<(), Failure> {
     let said = match queue.wait_for_result(id, POLL).await? {
         Some(Outcome::Done(result)) => format!("done, {result}"),
         Some(Outcome::Failed(error)) => format!("failed, {error}"),
@@ -41,7 +42,7 @@ async fn show(queue: &Queue, id: &str) -> Result<(), Failure> {
 pub async fn run() -> Result<(), Failure> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
     let queue = Queue {
-        redis: connect(&url, Duration::from_secs(1)).await?,
+        redis: Redis::connect(&url, Duration::from_secs(1)).await?,
         // Another run may use the same server.
         name: format!("queue:{}", process::id()),
         lease: Duration::from_millis(400),
@@ -82,7 +83,7 @@ pub async fn run() -> Result<(), Failure> {
     show(&queue, "poison").await?;
     queue.complete(&jam, "eaten").await?;
 
-    let mut redis = queue.redis.borrow().clone();
+    let mut redis = queue.redis.clone();
     let keys: Vec<String> = redis.keys(format!("{}:*", queue.name)).await?;
     redis.del::<_, ()>(keys).await?;
     Ok(())

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::join;
 use tokio::time::sleep;
 
-use crate::redis_lock::{RedisLock, connect};
+use crate::redis_lock::RedisLock;
+use crate::redis_reconnect::Redis;
 
 /// A store that rejects tokens lower than the highest that it has seen.
 #[derive(Default)]
@@ -31,8 +32,8 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     // A lock of its own: another run may use the same server.
     let name = format!("lock:{}", process::id());
     let ttl = Duration::from_millis(600);
-    let first = RedisLock::new(connect(&url, ttl).await?, &name, ttl);
-    let second = RedisLock::new(connect(&url, ttl).await?, &name, ttl);
+    let first = RedisLock::new(Redis::connect(&url, ttl).await?, &name, ttl);
+    let second = RedisLock::new(Redis::connect(&url, ttl).await?, &name, ttl);
     let mut store = Store::default();
 
     println!("Process 1 is paused for longer than its lease lasts:");

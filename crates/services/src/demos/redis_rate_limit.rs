@@ -9,9 +9,10 @@ use futures::future::join_all;
 use redis::RedisError;
 use tokio::time::sleep;
 
-use crate::redis_rate_limit::{RateLimiter, Refused, connect, seconds};
+use crate::redis_rate_limit::{RateLimiter, Refused, seconds};
+use crate::redis_reconnect::Redis;
 
-async fn call(process: u32, limiter: &RateLimiter, user: &str) {
+async fn call(process: u32, limiter: &RateLimiter<Redis>, user: &str) {
     match limiter.try_acquire(user).await {
         Ok(()) => println!("process {process}, {user}: 200 OK"),
         Err(Refused::RetryAfter(wait)) => {
@@ -28,7 +29,7 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let prefix = format!("rate_limit:{}:", process::id());
     let second = Duration::from_secs(1);
     let limiter = async || {
-        let redis = connect(&url, second).await?;
+        let redis = Redis::connect(&url, second).await?;
         Ok::<_, RedisError>(RateLimiter::new(redis, &prefix, 3, second, second))
     };
     let (first, other) = (limiter().await?, limiter().await?);

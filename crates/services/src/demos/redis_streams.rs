@@ -8,12 +8,13 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use tokio::time::sleep;
 
-use crate::redis_streams::{Job, Queue, Worker, connect};
+use crate::redis_reconnect::Redis;
+use crate::redis_streams::{CALL, Job, Queue, Worker};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Waits until a job comes.
-async fn get(name: &str, worker: &mut Worker) -> Result<Job, Failure> {
+async fn get(name: &str, worker: &mut Worker<Redis>) -> Result<Job, Failure> {
     loop {
         if let Some(job) = worker.next().await? {
             println!("{name} gets {}, attempt {}", job.payload, job.attempt);
@@ -22,7 +23,11 @@ async fn get(name: &str, worker: &mut Worker) -> Result<Job, Failure> {
     }
 }
 
-async fn complete(name: &str, worker: &mut Worker, job: &Job) -> Result<(), Failure> {
+async fn complete(
+    name: &str,
+    worker: &mut Worker<Redis>,
+    job: &Job,
+) -> Result<(), Failure> {
     let done = worker.complete(job).await?;
     let done = if done {
         "completed"
@@ -45,14 +50,18 @@ pub async fn run() -> Result<(), Failure> {
         max_attempts: 2,
         max_jobs: 1000,
     };
-    let redis = connect(&url, Duration::from_secs(1)).await?;
+    let mut redis = Redis::connect(&url, Duration::from_secs(1)).await?;
     let block = Duration::from_millis(100);
-    let mut ann = Worker::connect(&url, queue.clone(), "ann", block).await?;
-    let mut ben = Worker::connect(&url, queue.clone(), "ben", block).await?;
+    let worker = async |name| {
+        // A connection of its own, as it blocks.
+        let redis = Redis::connect(&url, block + CALL).await?;
+        Ok::<_, Failure>(Worker::new(redis, queue.clone(), name, block))
+    };
+    let (mut ann, mut ben) = (worker("ann").await?, worker("ben").await?);
 
     println!("Ann is too slow with a job:");
-    queue.enqueue(&redis, "tea").await?;
-    queue.enqueue(&redis, "cake").await?;
+    queue.enqueue(&mut redis, "tea").await?;
+    queue.enqueue(&mut redis, "cake").await?;
     let slow = get("Ann", &mut ann).await?;
     let job = get("Ben", &mut ben).await?;
     complete("Ben", &mut ben, &job).await?;
@@ -62,16 +71,15 @@ pub async fn run() -> Result<(), Failure> {
     complete("Ann", &mut ann, &slow).await?;
 
     println!("Nobody completes a job:");
-    queue.enqueue(&redis, "poison").await?;
+    queue.enqueue(&mut redis, "poison").await?;
     get("Ann", &mut ann).await?;
     sleep(pause).await;
     get("Ben", &mut ben).await?;
     sleep(pause).await;
-    queue.enqueue(&redis, "milk").await?;
+    queue.enqueue(&mut redis, "milk").await?;
     let job = get("Ann", &mut ann).await?;
     complete("Ann", &mut ann, &job).await?;
     let dead = format!("{stream}:dead");
-    let mut redis = redis.borrow().clone();
     let (left, moved): (u32, u32) =
         (redis.xlen(&stream).await?, redis.xlen(&dead).await?);
     println!("in the queue: {left}, dead: {moved}");

@@ -29,9 +29,8 @@ use super::faults::{
 };
 use super::support::{CuttingProxy, child_of, private, times};
 use super::workers::{self, BURST, INTERVAL, PUBLISH, ROWS, STORE};
-use crate::{
-    pg_cron_once, pg_job_queue, pg_leader, pg_outbox, redis_lock, redis_streams,
-};
+use crate::redis_reconnect::Redis;
+use crate::{pg_cron_once, pg_job_queue, pg_leader, pg_outbox};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -322,12 +321,12 @@ impl Siege {
             "pg_job_queue" | "pg_worker" => "jobs (payload, due) SELECT n, now()",
             "pg_outbox" => "outbox (payload) SELECT n",
             "redis_streams" => {
-                let redis = redis_streams::connect(&url, WEDGED).await;
+                let redis = Redis::connect(&url, WEDGED).await;
                 let mut all = redis::pipe();
                 for number in first..=last {
                     all.xadd(NAME, "*", &[("payload", number)]);
                 }
-                let mut redis = redis.expect("it runs").borrow().clone();
+                let mut redis = redis.expect("it runs");
                 let added = all.exec_async(&mut redis).await;
                 return added.expect("it runs");
             }
@@ -373,9 +372,9 @@ impl Siege {
             }
             "pg_copy" => self.query("SELECT DISTINCT sensor FROM readings").await,
             "redis_lock" | "redis_pub_sub" => {
-                let redis = redis_lock::connect(&url, *LEASE).await;
+                let redis = Redis::connect(&url, WEDGED).await;
                 let log = format!("{NAME}:log");
-                let mut redis = redis.expect("it runs").borrow().clone();
+                let mut redis = redis.expect("it runs");
                 let effects = redis.lrange(log, 0, -1).await;
                 effects.expect("it runs")
             }

@@ -367,9 +367,10 @@ mod on_redis {
     use tokio::task::JoinHandle;
 
     use crate::redis_cache::{LoadError, RedisCache};
-    use crate::redis_lock::{self, Lease, Lost, RedisLock};
+    use crate::redis_lock::{Lease, Lost, RedisLock};
     use crate::redis_pub_sub::{Event, Limits, subscribe};
     use crate::redis_rate_limit::{RateLimiter, Refused};
+    use crate::redis_reconnect::Redis;
     use crate::redis_streams::{Job, Queue, Worker};
 
     #[derive(Debug, thiserror::Error)]
@@ -387,17 +388,17 @@ mod on_redis {
     /// Shared by all requests.
     #[derive(Clone, Debug)]
     struct State {
-        limiter: RateLimiter,
-        lock: RedisLock,
-        cache: RedisCache,
+        limiter: RateLimiter<Redis>,
+        lock: RedisLock<Redis>,
+        cache: RedisCache<Redis>,
         queue: Queue,
         limits: Limits,
     }
 
     #[derive(Debug)]
     struct Held {
-        lease: Lease,
-        worker: Worker,
+        lease: Lease<Redis>,
+        worker: Worker<Redis>,
         events: Receiver<Event>,
         job: Option<Job>,
     }
@@ -437,7 +438,7 @@ mod on_redis {
 
     /// A worker in a task, with a handler of one's own.
     fn work<F, E>(
-        mut worker: Worker,
+        mut worker: Worker<Redis>,
         handle: impl Fn(Job) -> F + Send + 'static,
     ) -> JoinHandle<Result<(), RedisError>>
     where
@@ -467,9 +468,11 @@ mod on_redis {
     }
 
     /// One connection for all.
-    async fn shared(url: &str) -> Result<(RateLimiter, RedisLock), MyError> {
+    async fn shared(
+        url: &str,
+    ) -> Result<(RateLimiter<Redis>, RedisLock<Redis>), MyError> {
         let second = Duration::from_secs(1);
-        let redis = redis_lock::connect(url, second).await?;
+        let redis = Redis::connect(url, second).await?;
         let limiter = RateLimiter::new(redis.clone(), "calls:", 5, second, second);
         Ok((limiter, RedisLock::new(redis, "lock", 10 * second)))
     }

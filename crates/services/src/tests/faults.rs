@@ -18,10 +18,11 @@ use tokio_postgres::{Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{mysql, nats, postgres, private, soon, unique};
-use crate::redis_streams::{self, Queue, Worker};
+use crate::redis_reconnect::Redis;
+use crate::redis_streams::{Queue, Worker};
 use crate::{
     mysql_pool, nats_key_value, nats_request_reply, nats_work_queue, pg_listen,
-    redis_cache, redis_lock, redis_pub_sub,
+    redis_cache, redis_pub_sub,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -105,10 +106,15 @@ const OWN: (&str, &[&str]) = (
     &["redis_job_queue"],
 );
 
+const CONNECT: (&str, &[&str]) = (
+    "the patterns on Redis that are attacked connect with it",
+    &["redis_reconnect"],
+);
+
 pub const ATTACKS: Fault = Fault {
     name: "processes, connections and the server are killed, stopped and silent",
     meet: &[&ATTACKED],
-    others: &[CALM, GRPC, OWN],
+    others: &[CALM, GRPC, OWN, CONNECT],
 };
 
 /// PostgreSQL and MariaDB have no connection left, Redis has no memory.
@@ -119,6 +125,7 @@ pub const FULL: Fault = Fault {
         CALM,
         GRPC,
         OWN,
+        CONNECT,
         (
             "NATS reads its limits from a file; `max_jobs` has a test",
             NATS,
@@ -129,7 +136,7 @@ pub const FULL: Fault = Fault {
 pub const READ_ONLY: Fault = Fault {
     name: "the server is read-only",
     meet: &[MYSQL, PG, REDIS],
-    others: &[CALM, GRPC, OWN, ("NATS cannot be read-only", NATS)],
+    others: &[CALM, GRPC, OWN, CONNECT, ("NATS cannot be read-only", NATS)],
 };
 
 /// `attacks` runs all processes with such a role.
@@ -140,6 +147,7 @@ const ROLE: Fault = Fault {
         CALM,
         GRPC,
         OWN,
+        CONNECT,
         ("its server has no tables", REDIS),
         ("its server has no tables", NATS),
     ],
@@ -152,6 +160,7 @@ pub const LONG_TRANSACTION: Fault = Fault {
         CALM,
         GRPC,
         OWN,
+        CONNECT,
         ("its server has no long transactions", REDIS),
         ("its server has no long transactions", NATS),
     ],
@@ -160,7 +169,7 @@ pub const LONG_TRANSACTION: Fault = Fault {
 pub const NEXT_RELEASE: Fault = Fault {
     name: "the next release has other limits",
     meet: &[&ATTACKED],
-    others: &[CALM, GRPC, OWN],
+    others: &[CALM, GRPC, OWN, CONNECT],
 };
 
 pub const BACKLOG: Fault = Fault {
@@ -176,6 +185,7 @@ pub const BACKLOG: Fault = Fault {
         CALM,
         GRPC,
         OWN,
+        CONNECT,
         (
             "nothing waits on its server",
             &[
@@ -212,6 +222,7 @@ const LARGEST: Fault = Fault {
     others: &[
         CALM,
         OWN,
+        CONNECT,
         (
             "a value of PostgreSQL may have a gigabyte",
             &[
@@ -390,8 +401,8 @@ async fn the_largest_message_of_nats() {
 async fn the_largest_message_of_redis() {
     let server = private(Kind::Redis).await;
     let url = server.url();
-    let redis = redis_lock::connect(&url, MINUTE).await.expect("it runs");
-    let mut raw = redis.borrow().clone();
+    let redis = Redis::connect(&url, MINUTE).await.expect("it runs");
+    let mut raw = redis.clone();
     let mut limit = redis::cmd("CONFIG");
     limit.arg(&["SET", "proto-max-bulk-len", "1mb"]);
     limit.exec_async(&mut raw).await.expect("it answers");
@@ -434,7 +445,7 @@ async fn the_largest_message_of_redis() {
     let events = redis_pub_sub::subscribe(client, "largest", limits).await;
     let events = std::sync::Arc::new(tokio::sync::Mutex::new(events.expect("it runs")));
     largest("redis_pub_sub", size, |size| {
-        let (redis, events) = (redis.borrow().clone(), events.clone());
+        let (redis, events) = (redis.clone(), events.clone());
         Box::pin(async move {
             let mut redis = redis;
             let published = redis.publish::<_, _, ()>("largest", text(size)).await;
@@ -453,14 +464,14 @@ async fn the_largest_message_of_redis() {
         max_attempts: 2,
         max_jobs: 10,
     };
-    let worker = Worker::connect(&url, queue.clone(), "ann", Duration::from_millis(10));
-    let worker =
-        std::sync::Arc::new(tokio::sync::Mutex::new(worker.await.expect("it runs")));
-    let redis = redis_streams::connect(&url, MINUTE).await.expect("it runs");
+    let own = Redis::connect(&url, MINUTE).await.expect("it runs");
+    let worker = Worker::new(own, queue.clone(), "ann", Duration::from_millis(10));
+    let worker = std::sync::Arc::new(tokio::sync::Mutex::new(worker));
     largest("redis_streams", size, |size| {
         let (queue, redis, worker) = (queue.clone(), redis.clone(), worker.clone());
         Box::pin(async move {
-            let added = queue.enqueue(&redis, &text(size)).await;
+            let mut redis = redis;
+            let added = queue.enqueue(&mut redis, &text(size)).await;
             added.map_err(|error| error.to_string())?;
             let mut worker = worker.lock().await;
             loop {

@@ -30,6 +30,7 @@ mod redis_job_queue;
 mod redis_lock;
 mod redis_pub_sub;
 mod redis_rate_limit;
+mod redis_reconnect;
 mod redis_streams;
 mod seams;
 mod support;

@@ -9,15 +9,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::support::{poll_and_drop, private, redis, soon, unique};
-use crate::redis_cache::{LoadError, RedisCache, connect};
+use crate::redis_cache::{LoadError, RedisCache};
+use crate::redis_reconnect::Redis;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(50);
 
-async fn cache(url: &str, prefix: &str) -> RedisCache {
+async fn cache(url: &str, prefix: &str) -> RedisCache<Redis> {
     let limit = Duration::from_secs(20);
     RedisCache {
-        redis: connect(url, limit).await.expect("it connects"),
+        redis: Redis::connect(url, limit).await.expect("it connects"),
         prefix: prefix.to_owned(),
         ttl: LONG,
         jitter: Duration::ZERO,
@@ -73,7 +74,7 @@ async fn a_load_survives_its_caller() {
         let first = cache.get_or_load("key", loads.clone().load(SHORT));
         drop(poll_and_drop(first, polls).await);
         // A call that was dropped before its answer has left a mark.
-        let mut redis = cache.redis.borrow().clone();
+        let mut redis = cache.redis.clone();
         let key = format!("{}key", cache.prefix);
         if loads.count() == 0 {
             redis.del::<_, ()>(&key).await.expect("it answers");
@@ -176,7 +177,7 @@ async fn jitter_spreads_the_ends() {
         let key = number.to_string();
         let load = async { Ok::<_, Infallible>("value".to_owned()) };
         cache.get_or_load(&key, load).await.expect("a value");
-        let mut redis = cache.redis.borrow().clone();
+        let mut redis = cache.redis.clone();
         let left: u64 = redis
             .pttl(format!("{}{key}", cache.prefix))
             .await
@@ -200,7 +201,7 @@ async fn a_time_to_live_of_zero_or_for_ever() {
         let load = async { Ok::<_, Infallible>("value".to_owned()) };
         let value = cache.get_or_load(&key, load).await;
         assert_eq!(value.as_deref(), Ok("value"));
-        let mut redis = cache.redis.borrow().clone();
+        let mut redis = cache.redis.clone();
         let left: i64 = redis
             .pttl(format!("{}{key}", cache.prefix))
             .await
@@ -222,7 +223,9 @@ async fn without_redis_each_caller_loads_within_its_limits() {
     let mut server = private(Kind::Redis).await;
     let limit = Duration::from_millis(300);
     let mut cache = cache(&server.url(), "cache").await;
-    cache.redis = connect(&server.url(), limit).await.expect("it connects");
+    cache.redis = Redis::connect(&server.url(), limit)
+        .await
+        .expect("it connects");
     cache.limit = limit;
     let loads = Loads::default();
     server.pause();

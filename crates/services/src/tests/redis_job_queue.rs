@@ -3,21 +3,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
 use servers::Kind;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::support::{CuttingProxy, poll_and_drop, private, redis, soon, unique};
-use crate::redis_job_queue::{Claim, Job, Outcome, Queue, connect};
+use crate::redis_job_queue::{Claim, Job, Outcome, Queue};
+use crate::redis_reconnect::Redis;
 
 const TICK: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
 const ZERO: Duration = Duration::ZERO;
 
-async fn queue_at(url: &str, lease: Duration) -> Queue {
+async fn queue_at(url: &str, lease: Duration) -> Queue<Redis> {
     Queue {
-        redis: connect(url, LONG).await.expect("it connects"),
+        redis: Redis::connect(url, LONG).await.expect("it connects"),
         name: unique("queue"),
         lease,
         max_attempts: 1_000,
@@ -26,17 +26,17 @@ async fn queue_at(url: &str, lease: Duration) -> Queue {
     }
 }
 
-async fn queue(lease: Duration) -> Queue {
+async fn queue(lease: Duration) -> Queue<Redis> {
     queue_at(&redis().await, lease).await
 }
 
-async fn add(queue: &Queue, id: &str) {
+async fn add(queue: &Queue<Redis>, id: &str) {
     let added = queue.enqueue(id, id, ZERO).await.expect("it answers");
     assert!(added);
 }
 
 /// Waits until a job is due.
-async fn claim(queue: &Queue) -> Job {
+async fn claim(queue: &Queue<Redis>) -> Job {
     let claim = async {
         loop {
             match queue.claim().await {
@@ -49,13 +49,13 @@ async fn claim(queue: &Queue) -> Job {
     soon(claim).await
 }
 
-async fn outcome(queue: &Queue, id: &str) -> Option<Outcome> {
+async fn outcome(queue: &Queue<Redis>, id: &str) -> Option<Outcome> {
     let waiting = queue.wait_for_result(id, TICK);
     soon(waiting).await.expect("it answers")
 }
 
-async fn keys(queue: &Queue) -> Vec<String> {
-    let mut redis = queue.redis.borrow().clone();
+async fn keys(queue: &Queue<Redis>) -> Vec<String> {
+    let mut redis = queue.redis.clone();
     let keys = redis.keys(format!("{}:*", queue.name));
     keys.await.expect("it answers")
 }
@@ -118,7 +118,7 @@ async fn of_many_callers_one_adds_an_id_by_script_and_several_by_a_shared_watch(
         let mut callers = JoinSet::new();
         for _ in 0..8 {
             let (queue, id) = (queue.clone(), id.clone());
-            let mut redis = queue.redis.borrow().clone();
+            let mut redis = queue.redis.clone();
             callers.spawn(async move {
                 let added = queue.enqueue(&id, "", ZERO).await.expect("it answers");
                 (
@@ -137,7 +137,7 @@ async fn of_many_callers_one_adds_an_id_by_script_and_several_by_a_shared_watch(
 }
 
 /// As redis-py has it, where each pipeline has a connection of its own.
-async fn watch(redis: &mut ConnectionManager, key: &str) -> bool {
+async fn watch(redis: &mut Redis, key: &str) -> bool {
     let watched = redis::cmd("WATCH").arg(key).exec_async(redis).await;
     watched.expect("it answers");
     if redis.exists(key).await.expect("it answers") {

@@ -12,17 +12,18 @@ use tokio::time::{Instant, sleep};
 use super::support::{
     CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
 };
-use crate::redis_lock::{Lease, Lost, RedisLock, connect};
+use crate::redis_lock::{Lease, Lost, RedisLock};
+use crate::redis_reconnect::Redis;
 
 const POLL: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(60);
 
-async fn lock(url: &str, name: &str, ttl: Duration) -> RedisLock {
-    let redis = connect(url, Duration::from_secs(20)).await;
+async fn lock(url: &str, name: &str, ttl: Duration) -> RedisLock<Redis> {
+    let redis = Redis::connect(url, Duration::from_secs(20)).await;
     RedisLock::new(redis.expect("it connects"), name, ttl)
 }
 
-async fn acquired(lock: &RedisLock) -> Lease {
+async fn acquired(lock: &RedisLock<Redis>) -> Lease<Redis> {
     soon(lock.acquire(POLL)).await.expect("it answers")
 }
 
@@ -98,8 +99,11 @@ async fn an_old_lease_neither_renews_nor_releases_the_next_one() {
     let lock = lock(&url, &name, Duration::from_millis(200)).await;
     let mut old = acquired(&lock).await;
     sleep(Duration::from_millis(250)).await;
-    let other =
-        RedisLock::new(connect(&url, LONG).await.expect("it connects"), &name, LONG);
+    let other = RedisLock::new(
+        Redis::connect(&url, LONG).await.expect("it connects"),
+        &name,
+        LONG,
+    );
     let new = acquired(&other).await;
     assert!(new.token() > old.token());
     assert!(!soon(answer(&mut old)).await);
@@ -111,7 +115,7 @@ async fn an_old_lease_neither_renews_nor_releases_the_next_one() {
 
 /// Renews until Redis is in time: a machine may be busy for longer than a third of a
 /// lease.
-async fn answer(lease: &mut Lease) -> bool {
+async fn answer(lease: &mut Lease<Redis>) -> bool {
     loop {
         if let Ok(held) = lease.renew().await {
             return held;
@@ -202,8 +206,8 @@ async fn a_lease_survives_a_restart_of_the_server() {
 async fn tokens_grow_even_if_redis_has_lost_everything() {
     let (url, name) = (redis().await, unique("lock"));
     let lock = lock(&url, &name, LONG).await;
-    let redis = connect(&url, LONG).await.expect("it connects");
-    let mut redis = redis.borrow().clone();
+    let redis = Redis::connect(&url, LONG).await.expect("it connects");
+    let mut redis = redis.clone();
     let mut last = 0;
     for _ in 0..100 {
         let lease = acquired(&lock).await;
@@ -273,7 +277,9 @@ async fn a_panic_in_the_work_keeps_the_lock_until_it_expires() {
 #[tokio::test]
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_lease_that_cannot_be_renewed_in_time_is_refused() {
-    let redis = connect(&redis().await, LONG).await.expect("it connects");
+    let redis = Redis::connect(&redis().await, LONG)
+        .await
+        .expect("it connects");
     for ttl in [Duration::ZERO, Duration::from_millis(2), Duration::MAX] {
         let redis = redis.clone();
         let new = std::panic::AssertUnwindSafe(|| RedisLock::new(redis, "lock", ttl));

@@ -9,18 +9,24 @@ use tokio::time::{Instant, sleep};
 use super::support::{
     CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
 };
-use crate::redis_rate_limit::{RateLimiter, Refused, connect, seconds};
+use crate::redis_rate_limit::{RateLimiter, Refused, seconds};
+use crate::redis_reconnect::Redis;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const LIMIT: Duration = Duration::from_secs(20);
 
-async fn limiter(url: &str, prefix: &str, burst: u32, interval: Duration) -> RateLimiter {
-    let redis = connect(url, LIMIT).await.expect("it connects");
+async fn limiter(
+    url: &str,
+    prefix: &str,
+    burst: u32,
+    interval: Duration,
+) -> RateLimiter<Redis> {
+    let redis = Redis::connect(url, LIMIT).await.expect("it connects");
     RateLimiter::new(redis, prefix, burst, interval, LIMIT)
 }
 
 /// How many of so many calls are let through.
-async fn passed(limiter: &RateLimiter, calls: u32) -> u32 {
+async fn passed(limiter: &RateLimiter<Redis>, calls: u32) -> u32 {
     let mut passed = 0;
     for _ in 0..calls {
         match limiter.try_acquire("key").await {
@@ -109,8 +115,7 @@ async fn a_key_expires_when_its_bucket_is_full() {
     let (url, prefix) = (redis().await, unique("limit"));
     let limiter = limiter(&url, &prefix, 3, Duration::from_millis(50)).await;
     assert_eq!(passed(&limiter, 3).await, 3);
-    let redis = connect(&url, LIMIT).await.expect("it connects");
-    let mut redis = redis.borrow().clone();
+    let mut redis = Redis::connect(&url, LIMIT).await.expect("it connects");
     let key = format!("{prefix}key");
     let left: i64 = redis.pttl(&key).await.expect("it answers");
     assert!(left <= 150, "{left}");
@@ -126,8 +131,7 @@ async fn a_key_expires_when_its_bucket_is_full() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_clock_that_was_set_back_refuses_nobody_for_long() {
     let (url, prefix) = (redis().await, unique("limit"));
-    let redis = connect(&url, LIMIT).await.expect("it connects");
-    let mut redis = redis.borrow().clone();
+    let mut redis = Redis::connect(&url, LIMIT).await.expect("it connects");
     let far = "9000000000000000";
     let key = format!("{prefix}key");
     redis
@@ -162,40 +166,14 @@ async fn a_killed_server_forgets_nothing() {
     assert_eq!(passed(&limiter, 10).await, 6);
 }
 
-/// With RESP2 the next call would fail.
-#[tokio::test]
-#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
-async fn a_connection_that_was_closed_while_idle_is_replaced() {
-    let server = private(Kind::Redis).await;
-    let limiter = limiter(&server.url(), "limit", 10, HOUR / 10).await;
-    let other = connect(&server.url(), LIMIT).await.expect("it connects");
-    let mut other = other.borrow().clone();
-    let mut kill = redis::cmd("CLIENT");
-    // All but the caller.
-    kill.arg("KILL").arg("SKIPME").arg("yes");
-    let killed: u32 = kill.query_async(&mut other).await.expect("it answers");
-    assert_eq!(killed, 1);
-    let connected = async {
-        let mut list = redis::cmd("CLIENT");
-        list.arg("LIST");
-        loop {
-            let clients: String = list.query_async(&mut other).await.expect("it answers");
-            if clients.lines().count() == 2 {
-                return;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    soon(connected).await;
-    assert_eq!(passed(&limiter, 20).await, 10);
-}
-
 #[tokio::test]
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_paused_server_costs_each_call_its_limit_and_may_count_it_later() {
     let server = private(Kind::Redis).await;
     let limit = Duration::from_millis(300);
-    let redis = connect(&server.url(), limit).await.expect("it connects");
+    let redis = Redis::connect(&server.url(), limit)
+        .await
+        .expect("it connects");
     let limiter = RateLimiter::new(redis, "limit", 10, HOUR / 10, limit);
     assert!(limiter.try_acquire("key").await.is_ok());
     server.pause();
@@ -227,7 +205,9 @@ async fn a_paused_server_costs_each_call_its_limit_and_may_count_it_later() {
 async fn no_call_waits_longer_than_its_limit_for_a_new_connection() {
     let mut server = private(Kind::Redis).await;
     let limit = Duration::from_millis(300);
-    let redis = connect(&server.url(), limit).await.expect("it connects");
+    let redis = Redis::connect(&server.url(), limit)
+        .await
+        .expect("it connects");
     let limiter = RateLimiter::new(redis, "limit", 10, HOUR / 10, limit);
     let address = server.url().replace("redis://", "");
     server.kill();
@@ -260,8 +240,8 @@ async fn a_call_whose_reply_is_lost_counts_once() {
             other => panic!("{other:?}"),
         }
         // Until it is connected again.
-        let redis = connect(proxy.url(), LIMIT).await.expect("it connects");
-        let mut redis = redis.borrow().clone();
+        let redis = Redis::connect(proxy.url(), LIMIT).await;
+        let mut redis = redis.expect("it connects");
         let _: () = redis.ping().await.expect("it answers");
         while limiter.try_acquire("other").await.is_err() {
             sleep(Duration::from_millis(10)).await;
@@ -294,25 +274,13 @@ fn seconds_are_rounded_up() {
 #[tokio::test]
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_bucket_that_is_never_full_is_refused() {
-    let redis = connect(&redis().await, LIMIT).await.expect("it connects");
+    let redis = Redis::connect(&redis().await, LIMIT)
+        .await
+        .expect("it connects");
     for (burst, interval) in [(0, HOUR), (1, Duration::ZERO), (1, Duration::MAX)] {
         let redis = redis.clone();
         let new = move || RateLimiter::new(redis, "limit", burst, interval, LIMIT);
         let new = std::panic::AssertUnwindSafe(new);
         assert!(std::panic::catch_unwind(new).is_err());
     }
-}
-
-#[tokio::test]
-async fn a_server_that_is_not_there_is_an_error_and_no_password_is_shown() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = nobody.local_addr().expect("it is bound").port();
-    drop(nobody);
-    let url = format!("redis://ann:secret@127.0.0.1:{port}");
-    let error = soon(connect(&url, LIMIT))
-        .await
-        .expect_err("nobody listens");
-    assert!(!format!("{error:?} {error}").contains("secret"));
-    let error = connect("127.0.0.1", LIMIT).await.expect_err("no URL");
-    assert!(error.to_string().contains("URL"), "{error}");
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
 use redis::streams::{StreamRangeReply, StreamReadOptions, StreamReadReply};
 use servers::Kind;
 use tokio::task::JoinSet;
@@ -13,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::support::{
     CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
 };
-use crate::redis_streams::{Job, Queue, Redis, Worker, connect, risks};
+use crate::redis_reconnect::Redis;
+use crate::redis_streams::{CALL, Job, Queue, Worker, risks};
 
 const BLOCK: Duration = Duration::from_millis(20);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -29,16 +29,16 @@ fn queue(min_idle: Duration) -> Queue {
 }
 
 async fn connected(url: &str) -> Redis {
-    connect(url, LIMIT).await.expect("it connects")
+    Redis::connect(url, LIMIT).await.expect("it connects")
 }
 
-async fn worker(url: &str, queue: &Queue, name: &str) -> Worker {
-    let worker = Worker::connect(url, queue.clone(), name, BLOCK).await;
-    worker.expect("it connects")
+async fn worker(url: &str, queue: &Queue, name: &str) -> Worker<Redis> {
+    let redis = Redis::connect(url, BLOCK + CALL).await;
+    Worker::new(redis.expect("it connects"), queue.clone(), name, BLOCK)
 }
 
 /// Waits for a job, also while Redis is away.
-async fn job(worker: &mut Worker) -> Job {
+async fn job(worker: &mut Worker<Redis>) -> Job {
     let job = async {
         loop {
             match worker.next().await {
@@ -52,7 +52,7 @@ async fn job(worker: &mut Worker) -> Job {
 }
 
 /// Completes the job, also while Redis is away.
-async fn complete(worker: &mut Worker, job: &Job) -> bool {
+async fn complete(worker: &mut Worker<Redis>, job: &Job) -> bool {
     let complete = async {
         loop {
             match worker.complete(job).await {
@@ -65,7 +65,7 @@ async fn complete(worker: &mut Worker, job: &Job) -> bool {
 }
 
 async fn length(redis: &Redis, stream: &str) -> u32 {
-    let mut redis = redis.borrow().clone();
+    let mut redis = redis.clone();
     redis.xlen(stream).await.expect("it answers")
 }
 
@@ -109,12 +109,12 @@ async fn handle_all(
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn each_job_is_handled_though_workers_drop_some() {
     let url = redis().await;
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     for number in [0, 1, 31, 300] {
         let queue = queue(Duration::from_millis(200));
         let mut jobs = BTreeSet::new();
         for number in 0..number {
-            let id = queue.enqueue(&redis, &number.to_string()).await;
+            let id = queue.enqueue(&mut redis, &number.to_string()).await;
             jobs.insert(id.expect("it answers"));
         }
         let handled = handle_all(&url, &queue, &jobs).await;
@@ -129,10 +129,10 @@ async fn a_server_that_is_killed_three_times_loses_no_job() {
     let mut server = private(Kind::Redis).await;
     let url = server.url();
     let queue = queue(Duration::from_millis(300));
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     let mut jobs = BTreeSet::new();
     for number in 0..300 {
-        let id = queue.enqueue(&redis, &number.to_string()).await;
+        let id = queue.enqueue(&mut redis, &number.to_string()).await;
         jobs.insert(id.expect("it answers"));
     }
     let handling = tokio::spawn({
@@ -170,8 +170,8 @@ async fn the_job_of_a_killed_process_goes_to_another() {
     use std::io::{BufRead, BufReader};
     let url = redis().await;
     let queue = queue(Duration::from_secs(1));
-    let redis = connected(&url).await;
-    let id = queue.enqueue(&redis, "tea").await.expect("it answers");
+    let mut redis = connected(&url).await;
+    let id = queue.enqueue(&mut redis, "tea").await.expect("it answers");
     let mut child = child_of(module_path!());
     child
         .env("CHILD_URL", &url)
@@ -196,10 +196,10 @@ async fn the_job_of_a_killed_process_goes_to_another() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn thirty_busy_workers_do_not_hide_the_job_of_a_dead_one() {
     let url = redis().await;
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     let queue = queue(Duration::from_millis(500));
     for number in 0..31 {
-        let id = queue.enqueue(&redis, &number.to_string()).await;
+        let id = queue.enqueue(&mut redis, &number.to_string()).await;
         id.expect("it answers");
     }
     let mut busy = worker(&url, &queue, "busy").await;
@@ -222,7 +222,7 @@ async fn thirty_busy_workers_do_not_hide_the_job_of_a_dead_one() {
             .collect::<Vec<_>>(),
     );
     claim.arg("JUSTID");
-    let mut redis = redis.borrow().clone();
+    let mut redis = redis.clone();
     let claimed: Vec<String> = claim.query_async(&mut redis).await.expect("it answers");
     assert_eq!(claimed.len(), 30);
     let mut other = worker(&url, &queue, "other").await;
@@ -238,10 +238,10 @@ async fn thirty_busy_workers_do_not_hide_the_job_of_a_dead_one() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_drop_at_any_await_loses_no_job() {
     let url = redis().await;
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     for polls in 0..8 {
         let queue = queue(Duration::from_millis(50));
-        let id = queue.enqueue(&redis, "tea").await.expect("it answers");
+        let id = queue.enqueue(&mut redis, "tea").await.expect("it answers");
         let mut worker = worker(&url, &queue, "ann").await;
         let dropped = poll_and_drop(worker.next(), polls).await.is_none();
         let job = job(&mut worker).await;
@@ -258,10 +258,10 @@ async fn a_drop_at_any_await_loses_no_job() {
 async fn a_job_whose_delivery_is_lost_is_delivered_again() {
     let url = redis().await;
     let proxy = CuttingProxy::start(&url).await;
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     for replies in 1..4 {
         let queue = queue(Duration::from_millis(50));
-        let id = queue.enqueue(&redis, "tea").await.expect("it answers");
+        let id = queue.enqueue(&mut redis, "tea").await.expect("it answers");
         let mut worker = worker(proxy.url(), &queue, "ann").await;
         proxy.cut(replies);
         let job = job(&mut worker).await;
@@ -276,12 +276,15 @@ async fn a_job_whose_delivery_is_lost_is_delivered_again() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_job_that_always_fails_is_moved() {
     let url = redis().await;
-    let redis = connected(&url).await;
+    let mut redis = connected(&url).await;
     let queue = Queue {
         max_attempts: 3,
         ..queue(Duration::from_millis(10))
     };
-    queue.enqueue(&redis, "poison").await.expect("it answers");
+    queue
+        .enqueue(&mut redis, "poison")
+        .await
+        .expect("it answers");
     let mut worker = worker(&url, &queue, "ann").await;
     for attempt in 1..=3 {
         assert_eq!(job(&mut worker).await.attempt, attempt);
@@ -298,12 +301,12 @@ async fn a_job_that_always_fails_is_moved() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_queue_that_redis_has_lost_is_made_again() {
     let url = redis().await;
-    let redis = connected(&url).await;
-    let mut raw = redis.borrow().clone();
+    let mut redis = connected(&url).await;
+    let mut raw = redis.clone();
     let queue = queue(Duration::from_secs(60));
     let mut worker = worker(&url, &queue, "ann").await;
     for _ in 0..2 {
-        queue.enqueue(&redis, "tea").await.expect("it answers");
+        queue.enqueue(&mut redis, "tea").await.expect("it answers");
         assert_eq!(job(&mut worker).await.payload, "tea");
         raw.del::<_, ()>(&queue.stream).await.expect("it answers");
         assert_eq!(worker.next().await.expect("it answers"), None);
@@ -316,13 +319,13 @@ async fn a_queue_that_redis_has_lost_is_made_again() {
 async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
     let url = redis().await;
     let stream = unique("jobs");
-    let mut redis = connected(&url).await.borrow().clone();
+    let mut redis = connected(&url).await;
     let made = redis
         .xgroup_create_mkstream::<_, _, _, ()>(&stream, "g", "0")
         .await;
     made.expect("it answers");
     let options = StreamReadOptions::default().group("g", "ann").block(800);
-    let read = async |mut redis: ConnectionManager| {
+    let read = async |mut redis: Redis| {
         let keys = [stream.as_str()];
         redis.xread_options(&keys, &[">"], &options).await
     };
@@ -339,8 +342,8 @@ async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
     assert!(waited > Duration::from_millis(700), "{waited:?}");
 
     // The reader gives up, and then the job comes: it is delivered to nobody.
-    let short = connect(&url, Duration::from_millis(200)).await;
-    let short = short.expect("it connects").borrow().clone();
+    let short = Redis::connect(&url, Duration::from_millis(200)).await;
+    let short = short.expect("it connects");
     let read: redis::RedisResult<Option<StreamReadReply>> = read(short.clone()).await;
     assert!(read.expect_err("it is late").is_timeout());
     let _: String = redis
@@ -363,7 +366,7 @@ async fn a_blocking_read_blocks_its_connection_and_a_timeout_ends_it() {
 }
 
 /// Writes to the queue until the server refuses that.
-async fn fill(redis: &mut ConnectionManager) {
+async fn fill(redis: &mut Redis) {
     let set = |name: &str, value: &str| {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg(name).arg(value);
@@ -382,14 +385,17 @@ async fn fill(redis: &mut ConnectionManager) {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn jobs_are_completed_on_a_full_server() {
     let server = private(Kind::Redis).await;
-    let redis = connected(&server.url()).await;
-    let mut raw = redis.borrow().clone();
+    let mut redis = connected(&server.url()).await;
+    let mut raw = redis.clone();
     let queue = Queue {
         max_attempts: 1,
         ..queue(Duration::from_millis(10))
     };
     for payload in ["poison", "tea", "cake"] {
-        queue.enqueue(&redis, payload).await.expect("it answers");
+        queue
+            .enqueue(&mut redis, payload)
+            .await
+            .expect("it answers");
     }
     let mut worker = worker(&server.url(), &queue, "ann").await;
     assert_eq!(job(&mut worker).await.payload, "poison");
@@ -406,21 +412,27 @@ async fn jobs_are_completed_on_a_full_server() {
     assert_eq!(done, ["tea", "cake"]);
     assert_eq!(length(&redis, &queue.stream).await, 0);
     assert_eq!(length(&redis, &format!("{}:dead", queue.stream)).await, 1);
-    queue.enqueue(&redis, "pie").await.expect_err("it is full");
+    queue
+        .enqueue(&mut redis, "pie")
+        .await
+        .expect_err("it is full");
 }
 
 #[tokio::test]
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_full_queue_refuses_jobs() {
-    let redis = connected(&redis().await).await;
+    let mut redis = connected(&redis().await).await;
     let queue = Queue {
         max_jobs: 3,
         ..queue(LIMIT)
     };
     for _ in 0..3 {
-        queue.enqueue(&redis, "tea").await.expect("it answers");
+        queue.enqueue(&mut redis, "tea").await.expect("it answers");
     }
-    let refused = queue.enqueue(&redis, "tea").await.expect_err("it is full");
+    let refused = queue
+        .enqueue(&mut redis, "tea")
+        .await
+        .expect_err("it is full");
     assert!(
         refused.to_string().contains("the queue is full"),
         "{refused}"
@@ -432,8 +444,8 @@ async fn a_full_queue_refuses_jobs() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn an_entry_that_is_no_job_is_an_error_and_is_kept() {
     let url = redis().await;
-    let redis = connected(&url).await;
-    let mut raw = redis.borrow().clone();
+    let mut redis = connected(&url).await;
+    let mut raw = redis.clone();
     let queue = Queue {
         max_attempts: 2,
         ..queue(Duration::from_millis(10))
@@ -473,15 +485,15 @@ async fn an_entry_that_is_no_job_is_an_error_and_is_kept() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn a_server_that_may_lose_jobs_is_told() {
     let server = private(Kind::Redis).await;
-    let redis = connected(&server.url()).await;
-    assert_eq!(risks(&redis).await.expect("it answers"), [""; 0]);
-    let mut raw = redis.borrow().clone();
+    let mut redis = connected(&server.url()).await;
+    assert_eq!(risks(&mut redis).await.expect("it answers"), [""; 0]);
+    let mut raw = redis.clone();
     for (name, value) in [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")] {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg(name).arg(value);
         set.exec_async(&mut raw).await.expect("it answers");
     }
-    let told = risks(&redis).await.expect("it answers");
+    let told = risks(&mut redis).await.expect("it answers");
     assert_eq!(
         told,
         ["aof_enabled is not 1", "maxmemory_policy is not noeviction"]

@@ -1,7 +1,6 @@
 //! Examples that readers put together, each built from the files as they are: what it
 //! takes to join them is the code here.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use redis::RedisError;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{error::Elapsed, sleep};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::support::{postgres, redis, soon, unique};
 use crate::pg_leader::{self, LeaderError, Term, lead};
 use crate::pg_outbox::{self, Event, Relay, add_event};
-use crate::redis_job_queue::{self, Job, Outcome, connect};
+use crate::redis_job_queue::{self, Job, Outcome};
+use crate::redis_reconnect::Redis;
 
 #[allow(dead_code)]
 #[path = "../../../real-world/src/background_services.rs"]
@@ -279,8 +279,7 @@ enum QueueError {
 }
 
 struct RedisQueue {
-    queue: redis_job_queue::Queue,
-    running: Mutex<HashMap<String, AbortHandle>>,
+    queue: redis_job_queue::Queue<Redis>,
 }
 
 fn kept(is_mine: bool) -> Result<(), QueueError> {
@@ -304,15 +303,8 @@ impl Queue for RedisQueue {
         })
     }
 
-    async fn extend(&self, job: &Job) -> Result<(), QueueError> {
-        let is_mine = self.queue.extend(job).await?;
-        if !is_mine
-            && let Some(running) = self.running.lock().expect("no panic").get(&job.id)
-        {
-            // Aborted by its id, in whichever process.
-            running.abort();
-        }
-        kept(is_mine)
+    async fn extend(&self, job: &Job) -> Result<bool, QueueError> {
+        Ok(self.queue.extend(job).await?)
     }
 
     async fn complete(&self, job: &Job, output: String) -> Result<(), QueueError> {
@@ -340,10 +332,11 @@ impl Queue for RedisQueue {
         println!("the queue: {error}");
     }
 
-    fn started(&self, job: &Job, abort: AbortHandle) {
-        let mut running = self.running.lock().expect("no panic");
-        running.retain(|_, handle| !handle.is_finished());
-        running.insert(job.id.clone(), abort);
+    fn lost(&self, job: &Job) {
+        println!(
+            "{} is lost, or aborted by its id, in whichever process",
+            job.id
+        );
     }
 }
 
@@ -362,7 +355,7 @@ async fn workers_on_redis_with_retries_results_abort_and_a_shutdown() {
     let url = redis().await;
     // One for the workers, and one for another process.
     let queue = redis_job_queue::Queue {
-        redis: connect(&url, LONG).await.expect("it connects"),
+        redis: Redis::connect(&url, LONG).await.expect("it connects"),
         name: unique("workers"),
         lease: Duration::from_millis(300),
         max_attempts: 10,
@@ -370,15 +363,12 @@ async fn workers_on_redis_with_retries_results_abort_and_a_shutdown() {
         keep_result: LONG,
     };
     let other = redis_job_queue::Queue {
-        redis: connect(&url, LONG).await.expect("it connects"),
+        redis: Redis::connect(&url, LONG).await.expect("it connects"),
         ..queue.clone()
     };
     let workers = Arc::new(Workers {
         lease: queue.lease,
-        queue: RedisQueue {
-            queue,
-            running: Mutex::default(),
-        },
+        queue: RedisQueue { queue },
         max_runtime: LONG,
         grace: TICK,
         poll: TICK,

@@ -33,8 +33,9 @@ use crate::pg_pool::{self, PgError, PgPool};
 use crate::pg_transaction::{Retry, is_conflict, serializable};
 use crate::pg_worker::{self, Handler};
 use crate::redis_cache::RedisCache;
-use crate::redis_lock::{self, RedisLock};
+use crate::redis_lock::RedisLock;
 use crate::redis_rate_limit::{RateLimiter, Refused};
+use crate::redis_reconnect::Redis;
 use crate::redis_streams::{self, Worker};
 use crate::{nats_key_value, nats_request_reply, pg_listen, redis_pub_sub};
 
@@ -129,22 +130,31 @@ async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
         max_backoff: TICK,
     };
     loop {
-        let Some(job) = jobs.claim(&client).await? else {
-            sleep(5 * TICK).await;
-            continue;
-        };
-        work();
-        let transaction = client.transaction().await?;
-        match jobs.complete(&transaction, &job).await {
-            Ok(()) => {
-                insert(&transaction, job.payload.parse()?).await?;
-                transaction.commit().await?;
-                did(job.payload);
-            }
-            Err(QueueError::LeaseLost) => std::println!("late"),
-            Err(error) => return Err(error.into()),
-        }
+        // The connection may be silent.
+        timeout(4 * *LEASE, job_queue_turn(&jobs, &mut client)).await??;
     }
+}
+
+async fn job_queue_turn(
+    jobs: &JobQueue,
+    client: &mut deadpool_postgres::Client,
+) -> Result<(), Failure> {
+    let Some(job) = jobs.claim(client).await? else {
+        sleep(5 * TICK).await;
+        return Ok(());
+    };
+    work();
+    let transaction = client.transaction().await?;
+    match jobs.complete(&transaction, &job).await {
+        Ok(()) => {
+            insert(&transaction, job.payload.parse()?).await?;
+            transaction.commit().await?;
+            did(job.payload);
+        }
+        Err(QueueError::LeaseLost) => std::println!("late"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// Stores its jobs, and does nothing else.
@@ -202,7 +212,7 @@ async fn cron_machine(url: &str) -> Result<Infallible, Failure> {
         max_attempts: i32::MAX,
     };
     loop {
-        let run = match schedule.turn(&client).await? {
+        let run = match timeout(*LEASE, schedule.turn(&client)).await?? {
             Turn::Run(run) => run,
             Turn::Wait(wait) => {
                 sleep(wait).await;
@@ -211,16 +221,20 @@ async fn cron_machine(url: &str) -> Result<Infallible, Failure> {
         };
         work();
         let number = run.tick.duration_since(std::time::UNIX_EPOCH)?.as_millis() as i64;
-        let transaction = client.transaction().await?;
-        match schedule.finish(&transaction, &run).await {
-            Ok(()) => {
-                insert(&transaction, number).await?;
-                timeout(*LEASE, transaction.commit()).await??;
-                did(number);
+        let finishing = async {
+            let transaction = client.transaction().await?;
+            match schedule.finish(&transaction, &run).await {
+                Ok(()) => {
+                    insert(&transaction, number).await?;
+                    transaction.commit().await?;
+                    did(number);
+                }
+                Err(CronError::LeaseLost) => std::println!("late"),
+                Err(error) => return Err(error.into()),
             }
-            Err(CronError::LeaseLost) => std::println!("late"),
-            Err(error) => return Err(error.into()),
-        }
+            Ok::<_, Failure>(())
+        };
+        timeout(*LEASE, finishing).await??;
     }
 }
 
@@ -293,7 +307,9 @@ fn stream() -> redis_streams::Queue {
 
 async fn stream_worker(url: &str) -> Result<Infallible, Failure> {
     let name = format!("worker {}", process::id());
-    let mut worker = Worker::connect(url, stream(), &name, 50 * TICK).await?;
+    let block = 50 * TICK;
+    let redis = Redis::connect(url, block + redis_streams::CALL).await?;
+    let mut worker = Worker::new(redis, stream(), &name, block);
     loop {
         let Some(job) = worker.next().await? else {
             continue;
@@ -307,13 +323,13 @@ async fn stream_worker(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn lock_worker(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, *LEASE / 3).await?;
+    let redis = Redis::connect(url, *LEASE / 3).await?;
     let lock = RedisLock::new(redis.clone(), NAME, *LEASE);
     let store = async |token: u64, number: u64| {
         let script = Script::new(STORE);
         let mut call = script.key(format!("{NAME}:token"));
         call.key(format!("{NAME}:log")).arg(token).arg(number);
-        let mut redis = redis.borrow().clone();
+        let mut redis = redis.clone();
         call.invoke_async::<Option<u64>>(&mut redis).await
     };
     let add = async |token| {
@@ -488,7 +504,7 @@ async fn mysql_caller(url: &str) -> Result<Infallible, Failure> {
 }
 
 async fn rate_limit_caller(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, *LEASE).await?;
+    let redis = Redis::connect(url, *LEASE).await?;
     let limiter = RateLimiter::new(redis, NAME, BURST, INTERVAL, *LEASE);
     calls(async |number| {
         loop {
@@ -507,7 +523,7 @@ async fn rate_limit_caller(url: &str) -> Result<Infallible, Failure> {
 
 /// Changes a number, removes it from the cache, and must then find it or a newer one.
 async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, *LEASE).await?;
+    let redis = Redis::connect(url, *LEASE).await?;
     let cache = RedisCache {
         redis: redis.clone(),
         prefix: NAME.to_owned(),
@@ -519,7 +535,7 @@ async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
     };
     let truth = format!("{NAME}:truth");
     calls(async |number| {
-        let mut connection = redis.borrow().clone();
+        let mut connection = redis.clone();
         let changed: i64 = connection.incr(&truth, 1).await?;
         cache.remove("number").await?;
         let truth = truth.clone();
@@ -541,7 +557,7 @@ async fn cache_caller(url: &str) -> Result<Infallible, Failure> {
 
 /// Publishes to all, and hears of what the others publish.
 async fn subscriber(url: &str) -> Result<Infallible, Failure> {
-    let redis = redis_lock::connect(url, *LEASE).await?;
+    let redis = Redis::connect(url, *LEASE).await?;
     let limits = redis_pub_sub::Limits {
         capacity: 10,
         answer: *LEASE,
@@ -552,17 +568,25 @@ async fn subscriber(url: &str) -> Result<Infallible, Failure> {
     let client = redis::Client::open(url)?;
     let mut events = redis_pub_sub::subscribe(client, NAME, limits).await?;
     let hearing = async {
-        let all = async || {
-            let mut redis = redis.borrow().clone();
-            redis.lrange::<_, Vec<i64>>(&log, 0, -1).await
+        let (mut seen, mut read) = (HashSet::<i64>::new(), 0);
+        // Only what is new, in pages: all of it takes longer than a call may take.
+        let catch_up = async |seen: &mut HashSet<i64>, read: &mut isize| loop {
+            let mut redis = redis.clone();
+            let page = redis.lrange(&log, *read, *read + 999);
+            let page: Vec<i64> = page.await?;
+            if page.is_empty() {
+                break Ok::<_, Failure>(());
+            }
+            *read += page.len() as isize;
+            seen.extend(page);
         };
-        let (mut seen, mut tick) =
-            (HashSet::<i64>::from_iter(all().await?), interval(50 * TICK));
+        catch_up(&mut seen, &mut read).await?;
+        let mut tick = interval(50 * TICK);
         loop {
             select! {
                 Some(event) = events.recv() => match event {
                     redis_pub_sub::Event::Message(it) => drop(seen.insert(it.parse()?)),
-                    redis_pub_sub::Event::Gap => seen.extend(all().await?),
+                    redis_pub_sub::Event::Gap => catch_up(&mut seen, &mut read).await?,
                 },
                 _ = tick.tick() => std::println!("sees {}", seen.len()),
             }
@@ -572,7 +596,7 @@ async fn subscriber(url: &str) -> Result<Infallible, Failure> {
         let script = Script::new(PUBLISH);
         let mut call = script.key(&log);
         call.key(NAME).arg(number);
-        let mut redis = redis.borrow().clone();
+        let mut redis = redis.clone();
         let published = call.invoke_async::<()>(&mut redis).await;
         published.map(|()| did(number))
     });
