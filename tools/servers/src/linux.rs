@@ -65,7 +65,9 @@ impl Server {
     /// When this is no PostgreSQL that runs, or as [`start`](Self::start).
     pub fn standby(&self) -> io::Result<Self> {
         let mut server = Self::new(self.kind)?;
-        let mut copy = server.command(&self.program.with_file_name("pg_basebackup"));
+        // Beside the server itself, and not beside a link to it.
+        let program = self.program.canonicalize()?;
+        let mut copy = server.command(&program.with_file_name("pg_basebackup"));
         copy.args([
             "--write-recovery-conf",
             "--no-sync",

@@ -444,7 +444,7 @@ async fn a_full_queue_refuses_jobs() {
 #[cfg_attr(no_redis, ignore = "redis-server is not installed")]
 async fn an_entry_that_is_no_job_is_an_error_and_is_kept() {
     let url = redis().await;
-    let mut redis = connected(&url).await;
+    let redis = connected(&url).await;
     let mut raw = redis.clone();
     let queue = Queue {
         max_attempts: 2,
