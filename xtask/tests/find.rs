@@ -228,6 +228,16 @@ fn a_file_is_found_by_its_text() {
     assert!(said.starts_with("iterators/interval_ticks "), "{said}");
 }
 
+/// "recursion in an async fn requires boxing" has three words of this question in a row.
+#[test]
+fn words_of_any_question_are_no_message() {
+    let workspace = Workspace::open().expect("the workspace opens");
+    let index = Index::of(&workspace).expect("the tables can be read");
+    let found = ids(&index, "use diesel in an async axum handler", 3);
+    let is_there = |id: &str| found.iter().any(|it| it == id);
+    assert!(is_there("real-world/blocking_in_threads"), "{found:?}");
+}
+
 /// The nearest section of a chapter is named beside the hits, if it has most of the words.
 #[test]
 fn the_nearest_section_of_a_chapter_is_named() {

@@ -146,7 +146,8 @@ pub fn whole(text: &str) -> String {
     words.join(" ")
 }
 
-/// Returns how many words the two texts have in common, one after the other.
+/// Returns how many words the two texts have in common, one after the other. Two of them must
+/// say something: `in an async` is a part of many questions, and of some messages.
 pub fn common_run(one: &str, other: &str) -> usize {
     let words = |text: &str| -> Vec<String> {
         let words = text.split(|c: char| !c.is_alphanumeric());
@@ -156,12 +157,17 @@ pub fn common_run(one: &str, other: &str) -> usize {
             .collect()
     };
     let (one, other) = (words(one), words(other));
-    let (mut longest, mut last) = (0, vec![0; other.len() + 1]);
+    // Of each run its length, and how many of its words say something.
+    let (mut longest, mut last) = (0, vec![(0, 0); other.len() + 1]);
     for word in &one {
-        let mut runs = vec![0; other.len() + 1];
+        let says = usize::from(!STOP_WORDS.contains(&word.to_lowercase().as_str()));
+        let mut runs = vec![(0, 0); other.len() + 1];
         for at in (0..other.len()).filter(|at| other[*at] == *word) {
-            runs[at + 1] = last[at] + 1;
-            longest = longest.max(runs[at + 1]);
+            let (length, saying) = (last[at].0 + 1, last[at].1 + says);
+            runs[at + 1] = (length, saying);
+            if saying > 1 {
+                longest = longest.max(length);
+            }
         }
         last = runs;
     }
