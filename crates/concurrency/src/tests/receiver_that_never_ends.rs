@@ -120,7 +120,7 @@ async fn crawl(pages: u32, each_carries_one: bool) -> Option<u32> {
         |sender: &mpsc::UnboundedSender<Page>| each_carries_one.then(|| sender.clone());
     let found = own(&sender);
     let first = Page { number: 1, found };
-    sender.send(first).ok().expect("open");
+    assert!(sender.send(first).is_ok());
     let kept = (!each_carries_one).then(|| sender.clone());
     drop(sender);
     let read = async {
@@ -134,7 +134,7 @@ async fn crawl(pages: u32, each_carries_one: bool) -> Option<u32> {
                         number,
                         found: own(found),
                     };
-                    found.send(page).ok().expect("open");
+                    assert!(found.send(page).is_ok());
                 }
             }
         }
