@@ -3,8 +3,8 @@
 //! A cursor has its own state, and its queries can fail. The closure of `try_unfold` is
 //! `__anext__` in Python: it takes the state and returns an item with the next state, or
 //! `None` at the end. `unfold` is the same without errors, but panics if `next` is called
-//! after its end: add `.fuse()`. A generator works as well: `try_stream!` with a loop over
-//! `fetch`. To count rows, see `record_stream`.
+//! after its end: add `.fuse()`. A generator works as well: `try_stream!` with a loop
+//! over `fetch`. To count rows, see `record_stream`.
 //!
 //! Trap: The state moves through the closure of `try_unfold`. An error drops the cursor
 //! and ends the stream. If an error must not end the stream, yield it as an item

@@ -11,8 +11,8 @@
 //! is a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
 //! In production: On PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
-//! unique jobs, add a column with a UNIQUE index. For priorities, add one by which
-//! `claim` sorts.
+//! unique jobs, add a column with a UNIQUE index. For priorities, add one, and
+//! sort the claim by it.
 //!
 //! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.
 //!

@@ -106,9 +106,9 @@ pub trait Queue: Sync {
     /// Logs an error of the queue. The worker continues after it.
     fn report(&self, error: Self::Error);
 
-    /// Logs that another worker has the job, or may have it: no `extend` came through until
-    /// the lease expired. The handler is aborted, and neither `complete` nor `fail` is
-    /// called. If `complete` was running, the job may be complete.
+    /// Logs that another worker has the job, or may have it: no `extend` came through
+    /// until the lease expired. The handler is aborted, and neither `complete` nor `fail`
+    /// is called. If `complete` was running, the job may be complete.
     fn lost(&self, job: &Self::Job);
 
     /// Called when a handler starts. To abort a job by its id, keep the handle.

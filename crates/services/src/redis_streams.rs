@@ -13,7 +13,7 @@
 //! Trap: With `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
 //! time, ten busy workers hide the job of a dead one. Continue at the returned cursor.
 //!
-//! In production: Take connections of `redis_reconnect`, with a `limit` longer than the
+//! In production: Take connections of `redis_reconnect`, with a limit longer than the
 //! block. A `ConnectionManager` keeps a connection that goes silent.
 //!
 //! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.

@@ -1,4 +1,4 @@
-//! Servers and clients of others, as real programs: nginx, lighttpd, aiohttp, curl, httpx.
+//! Servers and clients of others, as real programs: nginx, aiohttp, curl, httpx.
 //! A program that is not installed is left out and named; `REQUIRE_PEERS=1` makes that an
 //! error.
 
@@ -212,25 +212,6 @@ async fn nginx_sends_the_rest_of_a_file() {
     let (said, resumed) = server.finish("whole/file", &all).await;
     std::println!("nginx without ranges: {said:?}");
     assert_eq!((said, resumed), (vec!["ok".to_owned()], 0));
-}
-
-#[tokio::test]
-async fn lighttpd_sends_the_rest_of_a_file() {
-    if !is_there("lighttpd", &["-v"]) {
-        return;
-    }
-    let arguments = |folder: &Path| {
-        let here = folder.display();
-        // Without a type it sends no ETag.
-        let config = format!(
-            "server.document-root = \"{here}/files\"\nserver.bind = \"{here}/socket\"\n\
-             mimetype.assign = (\"\" => \"text/plain\")\n"
-        );
-        fs::write(folder.join("lighttpd.conf"), config).expect("there is room");
-        ["-D", "-f", "lighttpd.conf"].map(str::to_owned).to_vec()
-    };
-    let server = Server::start("lighttpd", arguments).await;
-    server.resume("lighttpd").await;
 }
 
 #[tokio::test]
