@@ -1,6 +1,7 @@
 """What the groups have in common: how a clause is tried. As in support.rs."""
 
 import asyncio
+import socket
 
 # After this time a probe counts as hanging.
 HANGS = 1
@@ -60,6 +61,52 @@ def run_together(probes, moment):
 
 def now():
     return asyncio.get_running_loop().time()
+
+
+class Pieces(asyncio.BufferedProtocol):
+    """Keeps what arrives, as its buffer of four bytes gets it."""
+
+    def __init__(self):
+        self.buffer, self.pieces = bytearray(4), []
+        self.ended = asyncio.Event()
+
+    def get_buffer(self, sizehint):
+        return self.buffer
+
+    def buffer_updated(self, count):
+        self.pieces.append(self.buffer[:count].decode())
+
+    def connection_lost(self, error):
+        self.ended.set()
+
+
+async def pair():
+    """Both ends of a connection."""
+    accepted = asyncio.get_running_loop().create_future()
+
+    async def accept(reader, writer):
+        accepted.set_result((reader, writer))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    stream = await asyncio.open_connection(*server.sockets[0].getsockname())
+    peer = await accepted
+    server.close()
+    return stream, peer
+
+
+async def sendall(count):
+    """Sends so many bytes by `sock_sendall`, and returns how many arrive."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        sending = asyncio.create_task(loop.sock_sendall(ours, b"x" * count))
+        got = 0
+        while got < count:
+            got += len(await loop.sock_recv(theirs, 65536))
+        await sending
+    return got
 
 
 async def settle():

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from support import run_together, settle, yes
+from support import Pieces, pair, run_together, sendall, settle, yes
 
 HOST = "127.0.0.1"
 MUCH = 1_000_000
@@ -17,20 +17,6 @@ MUCH = 1_000_000
 UNKNOWN = "fe80::1%none", 80
 # Files stay until the program ends.
 FOLDER = tempfile.TemporaryDirectory(prefix="contract-")
-
-
-async def pair():
-    """Both ends of a connection."""
-    accepted = asyncio.get_running_loop().create_future()
-
-    async def accept(reader, writer):
-        accepted.set_result((reader, writer))
-
-    server = await asyncio.start_server(accept, HOST, 0)
-    stream = await asyncio.open_connection(*server.sockets[0].getsockname())
-    peer = await accepted
-    server.close()
-    return stream, peer
 
 
 def reset(writer):
@@ -176,25 +162,11 @@ async def read_of_a_reset():
 
 
 async def own_buffer():
-    class Own(asyncio.BufferedProtocol):
-        def __init__(self):
-            self.buffer, self.pieces = bytearray(4), []
-            self.ended = asyncio.Event()
-
-        def get_buffer(self, sizehint):
-            return self.buffer
-
-        def buffer_updated(self, count):
-            self.pieces.append(self.buffer[:count].decode())
-
-        def connection_lost(self, error):
-            self.ended.set()
-
     ours, theirs = socket.socketpair()
     theirs.sendall(b"hello world")
     theirs.close()
     loop = asyncio.get_running_loop()
-    _, own = await loop.create_unix_connection(Own, sock=ours)
+    _, own = await loop.create_unix_connection(Pieces, sock=ours)
     await own.ended.wait()
     return "|".join(own.pieces)
 
@@ -281,17 +253,7 @@ async def close_after_the_end():
 
 
 async def sendall_unix():
-    loop = asyncio.get_running_loop()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        sending = asyncio.create_task(loop.sock_sendall(ours, b"x" * MUCH))
-        count = 0
-        while count < MUCH:
-            count += len(await loop.sock_recv(theirs, 65536))
-        await sending
-    return f"{count} bytes"
+    return f"{await sendall(MUCH)} bytes"
 
 
 # Servers.

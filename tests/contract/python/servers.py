@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from support import run_together, settle, yes
+from support import pair, run_together, sendall, settle, yes
 
 MUCH = 10_000_000
 HOST = "127.0.0.1"
@@ -35,19 +35,6 @@ async def connects(*address):
         return "connected"
     except ConnectionRefusedError:
         return "refused"
-
-
-async def pair():
-    accepted = asyncio.get_running_loop().create_future()
-
-    async def accept(reader, writer):
-        accepted.set_result((reader, writer))
-
-    server = await asyncio.start_server(accept, HOST, 0)
-    stream = await asyncio.open_connection(*address(server))
-    peer = await accepted
-    server.close()
-    return stream, peer
 
 
 # Starting and stopping.
@@ -415,17 +402,7 @@ async def cancelled_recv():
 
 
 async def sendall_much():
-    loop = asyncio.get_running_loop()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        sending = asyncio.create_task(loop.sock_sendall(ours, b"x" * MUCH))
-        got = 0
-        while got < MUCH:
-            got += len(await loop.sock_recv(theirs, 65536))
-        await sending
-    return f"{got} bytes"
+    return f"{await sendall(MUCH)} bytes"
 
 
 async def writelines():

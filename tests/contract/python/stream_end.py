@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
-from support import run_together, settle, yes
+from support import Pieces, run_together, settle, yes
 
 MUCH = 1_000_000
 RECEIVING, BOTH = ["receiving"], ["receiving", "sending"]
@@ -443,20 +443,6 @@ async def start_tls():
 
 
 async def pieces_of_tls():
-    class Own(asyncio.BufferedProtocol):
-        def __init__(self):
-            self.buffer, self.pieces = bytearray(4), []
-            self.ended = asyncio.Event()
-
-        def get_buffer(self, sizehint):
-            return self.buffer
-
-        def buffer_updated(self, count):
-            self.pieces.append(self.buffer[:count].decode())
-
-        def connection_lost(self, error):
-            self.ended.set()
-
     async def greet(_, writer):
         writer.write(b"hello world")
         writer.close()
@@ -465,7 +451,7 @@ async def pieces_of_tls():
     server = await asyncio.start_server(greet, "127.0.0.1", 0, ssl=server)
     address = server.sockets[0].getsockname()
     _, own = await asyncio.get_running_loop().create_connection(
-        Own, *address, ssl=client, server_hostname="localhost"
+        Pieces, *address, ssl=client, server_hostname="localhost"
     )
     await own.ended.wait()
     server.close()
