@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::support::{
-    CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
+    CuttingProxy, child_of, go_silent, poll_and_drop, private, redis, soon, unique,
 };
 use crate::redis_lock::{Lease, Lost, RedisLock};
 use crate::redis_reconnect::Redis;
@@ -172,11 +172,7 @@ async fn no_call_waits_longer_than_a_third_of_a_lease() {
     let mut server = private(Kind::Redis).await;
     let ttl = Duration::from_millis(900);
     let lock = lock(&server.url(), "lock", ttl).await;
-    let address = server.url().replace("redis://", "");
-    server.kill();
-    // One that accepts connections and says nothing.
-    let silent = std::net::TcpListener::bind(address.trim_end_matches('/'));
-    let _silent = silent.expect("the port is free");
+    let _silent = go_silent(&mut server);
     let mut times = Vec::new();
     for _ in 0..5 {
         let start = Instant::now();

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::support::{
-    CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
+    CuttingProxy, child_of, go_silent, poll_and_drop, private, redis, soon, unique,
 };
 use crate::redis_rate_limit::{RateLimiter, Refused, seconds};
 use crate::redis_reconnect::Redis;
@@ -209,11 +209,7 @@ async fn no_call_waits_longer_than_its_limit_for_a_new_connection() {
         .await
         .expect("it connects");
     let limiter = RateLimiter::new(redis, "limit", 10, HOUR / 10, limit);
-    let address = server.url().replace("redis://", "");
-    server.kill();
-    // One that accepts connections and says nothing.
-    let silent = std::net::TcpListener::bind(address.trim_end_matches('/'));
-    let _silent = silent.expect("the port is free");
+    let _silent = go_silent(&mut server);
     let mut times = Vec::new();
     for _ in 0..5 {
         let start = Instant::now();

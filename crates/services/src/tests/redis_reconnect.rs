@@ -7,7 +7,9 @@ use tokio::join;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::support::{CuttingProxy, poll_and_drop, private, redis, soon, unique};
+use super::support::{
+    CuttingProxy, go_silent, poll_and_drop, private, redis, soon, unique,
+};
 use crate::redis_reconnect::Redis;
 
 /// Nothing takes that long unless something hangs.
@@ -109,11 +111,7 @@ async fn a_server_that_is_killed_or_hangs_is_found_again() {
 async fn no_call_waits_longer_than_its_limit_for_a_new_connection() {
     let mut server = private(Kind::Redis).await;
     let mut redis = connected(&server.url(), SHORT).await;
-    let address = server.url().replace("redis://", "");
-    server.kill();
-    // One that accepts connections and says nothing.
-    let silent = std::net::TcpListener::bind(address.trim_end_matches('/'));
-    let _silent = silent.expect("the port is free");
+    let _silent = go_silent(&mut server);
     let mut times = Vec::new();
     for _ in 0..5 {
         let start = Instant::now();
@@ -153,28 +151,23 @@ async fn a_call_whose_reply_is_lost_may_be_done_and_is_not_repeated() {
 async fn no_connection_outlives_its_clones() {
     let server = private(Kind::Redis).await;
     let mut other = other(&server.url()).await;
+    let closed = async |other: &mut _| {
+        while connections(other).await > 1 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
     for _ in 0..3 {
         let redis = connected(&server.url(), LONG).await;
         let clone = redis.clone();
         drop(redis);
         assert_eq!(connections(&mut other).await, 2);
         drop(clone);
-        let closed = async {
-            while connections(&mut other).await > 1 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        soon(closed).await;
+        soon(closed(&mut other)).await;
     }
     for polls in 0..20 {
         drop(poll_and_drop(Redis::connect(&server.url(), LONG), polls).await);
     }
-    let closed = async {
-        while connections(&mut other).await > 1 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    soon(closed).await;
+    soon(closed(&mut other)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -54,6 +54,14 @@ pub async fn private(kind: Kind) -> Server {
     server.await.expect("it does not panic")
 }
 
+/// Kills the Redis. In its place somebody listens who accepts connections and says nothing.
+pub fn go_silent(server: &mut Server) -> std::net::TcpListener {
+    let address = server.url().replace("redis://", "");
+    server.kill();
+    let silent = std::net::TcpListener::bind(address.trim_end_matches('/'));
+    silent.expect("the port is free")
+}
+
 /// A name that nobody else on this server has, as another program of this machine.
 pub fn unique(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
