@@ -370,9 +370,10 @@ struct Shown {
 /// programs of the row still have.
 #[test]
 fn each_block_is_still_shown_by_its_examples() {
-    let root = Workspace::open().expect("the workspace opens").root;
-    let blocks = tables::rows::<Block>(&root).expect("the guides can be read");
-    let shown = tables::read::<Shown>(&root, "xtask/tests/guide-names.tsv");
+    let workspace = Workspace::open().expect("the workspace opens");
+    let root = &workspace.root;
+    let blocks = tables::rows::<Block>(root).expect("the guides can be read");
+    let shown = tables::read::<Shown>(root, "xtask/tests/guide-names.tsv");
     let shown = shown.expect("the names can be read");
     assert!(shown.len() > 80, "{}", shown.len());
     for (_, Shown { block, names }) in shown {
@@ -383,10 +384,10 @@ fn each_block_is_still_shown_by_its_examples() {
             .examples;
         let mut text = String::new();
         for id in examples {
-            let (section, name) = id.split_once('/').expect("SECTION/NAME");
-            let section = root.join("crates").join(section);
-            for file in [format!("python/{name}.py"), format!("src/{name}.rs")] {
-                text += &fs::read_to_string(section.join(file)).unwrap_or_default();
+            let example = workspace.example(id).expect("it is there");
+            let twin = example.has_twin().then_some(&example.twin);
+            for file in twin.into_iter().chain([&example.source]) {
+                text += &fs::read_to_string(file).expect("it can be read");
             }
         }
         let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
