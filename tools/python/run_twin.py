@@ -240,10 +240,6 @@ def main():
     if options.real_time:
         clock = RealClock()
         new_real_loop = asyncio.new_event_loop
-        if os.environ.get("EVENT_LOOP") == "uvloop":
-            import uvloop
-
-            new_real_loop = uvloop.new_event_loop
 
         def new_event_loop():
             clock.read()
