@@ -12,6 +12,9 @@
 //! In production: `tcp_echo_server` limits the connections and their silence, and lets
 //! them end when the server stops.
 //!
+//! Platforms: On Windows, tried with Wine, the end of a client that vanishes is told as
+//! that of any other, and not as a reset.
+//!
 //! See also: `tcp_client`, `tcp_echo_server`, `line_protocol`.
 //!
 //! asyncio: asyncio.start_server, asyncio.Server.serve_forever

@@ -14,6 +14,9 @@
 //! Trap: Offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
 //! server of HTTP/1.1 closes their connections.
 //!
+//! Platforms: On Windows, tried with Wine, a client that refuses the certificate is told
+//! "no connection".
+//!
 //! See also: `tls`, `http_server`, `axum_service`, `websocket_server`.
 //!
 //! asyncio: asyncio.start_server(ssl=), loop.create_server

@@ -11,6 +11,8 @@
 //!
 //! Trap: `wait` closes a `stdin` that is still in the `Child`. Take `stdin` out first.
 //!
+//! Platforms: The demonstration runs `sh`, which Windows does not have.
+//!
 //! See also: `run_subprocess` (lines, limits in time, process groups, other signals).
 //!
 //! asyncio: loop.subprocess_exec, asyncio.SubprocessProtocol

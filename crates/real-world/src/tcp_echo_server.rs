@@ -15,6 +15,8 @@
 //!
 //! In production: Take `axum` for HTTP before you invent a protocol.
 //!
+//! Platforms: On Windows, tried with Wine, a reset by the client is not told.
+//!
 //! See also: `tcp_client`, `line_protocol`, `tcp_proxy`, `servers`, `tls`.
 //!
 //! asyncio: asyncio.start_server, asyncio.StreamReader.read, asyncio.StreamWriter.drain

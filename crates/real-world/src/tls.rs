@@ -19,6 +19,9 @@
 //! them first. Without `shutdown` there is no close_notify either ("peer closed
 //! connection without sending TLS close_notify").
 //!
+//! Platforms: On Windows, tried with Wine, a refused certificate is told as "the
+//! handshake failed".
+//!
 //! See also: `close_a_connection`, `https_server` (axum, reqwest and ALPN), `tcp_proxy`.
 //!
 //! asyncio: asyncio.open_connection(ssl=), asyncio.start_server(ssl=), loop.start_tls
