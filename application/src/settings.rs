@@ -50,7 +50,7 @@ impl Settings {
         let Some(path) = given.get_one::<PathBuf>("config") else {
             return Self::parse();
         };
-        let read = with_file(command, path);
+        let read = with_file(path);
         let read =
             read.and_then(|command| Self::from_arg_matches(&command.try_get_matches()?));
         read.unwrap_or_else(|error| {
@@ -62,7 +62,9 @@ impl Settings {
 }
 
 /// Makes the lines of the file the defaults. So clap checks them as it checks arguments.
-fn with_file(mut command: Command, path: &Path) -> Result<Command, Error> {
+fn with_file(path: &Path) -> Result<Command, Error> {
+    // A new one: clap does not find its arguments if one changes after it has parsed.
+    let mut command = Settings::command();
     let text =
         fs::read_to_string(path).map_err(|error| command.error(ErrorKind::Io, error))?;
     let file: toml::Table = text.parse().map_err(|error: toml::de::Error| {

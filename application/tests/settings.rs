@@ -107,7 +107,7 @@ fn a_missing_file_of_settings_is_told() {
 fn the_environment_wins_over_the_file_and_arguments_over_both() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("notes.toml");
-    fs::write(&file, "database = '/no/file/notes'").unwrap();
+    fs::write(&file, "queue = 10\ndatabase = '/no/file/notes'").unwrap();
     for (variable, argument, opened) in [
         (None, None, "/no/file/notes"),
         (Some("/no/variable/notes"), None, "/no/variable/notes"),
