@@ -3,8 +3,8 @@
 //! A configuration is an `ssl.SSLContext`: make it once, and share it. `trust_system` is
 //! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
 //! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes such certificates; Python
-//! accepts them. For mutual TLS, a server has `with_client_cert_verifier`, and reads the
-//! client's certificate from `stream.get_ref().1.peer_certificates()`.
+//! accepts them. For mutual TLS, a server has `ConfigBuilder::with_client_cert_verifier`,
+//! and reads the client's certificate from `stream.get_ref().1.peer_certificates()`.
 //!
 //! tokio-rustls sets no timeout for a handshake, so no handshake may run in the accept
 //! loop. Failed handshakes are logged at the level DEBUG.

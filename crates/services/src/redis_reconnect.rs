@@ -1,4 +1,4 @@
-//! Connect to Redis, and replace a connection that was closed or goes silent.
+//! Connect to Redis, and replace a connection that is closed or silent.
 //!
 //! One connection serves all tasks: give each a clone of `Redis`. A `ConnectionManager`
 //! connects again after its connection was closed. But it keeps a connection that stays
