@@ -12,8 +12,7 @@
 //! In production: `tcp_echo_server` limits the connections and their silence, and lets
 //! them end when the server stops.
 //!
-//! Platforms: On Windows, tried with Wine, the end of a client that vanishes is told as
-//! that of any other, and not as a reset.
+//! Platforms: On Windows (Wine), a reset is told as an end.
 //!
 //! See also: `tcp_client`, `tcp_echo_server`, `line_protocol`.
 //!

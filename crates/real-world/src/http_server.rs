@@ -20,8 +20,7 @@
 //! `tower`'s `ConcurrencyLimitLayer` limits nothing here, as each connection has its own
 //! copy of the routes: take `GlobalConcurrencyLimitLayer`.
 //!
-//! Platforms: On Windows, tried with Wine, the demonstration ends with
-//! "IncompleteMessage", at its request for `/nap`.
+//! Platforms: On Windows (Wine), the request for `/nap` ends with "IncompleteMessage".
 //!
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
 

@@ -14,8 +14,7 @@
 //! Trap: Offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
 //! server of HTTP/1.1 closes their connections.
 //!
-//! Platforms: On Windows, tried with Wine, a client that refuses the certificate is told
-//! "no connection".
+//! Platforms: On Windows (Wine), a refused certificate is told as "no connection".
 //!
 //! See also: `tls`, `http_server`, `axum_service`, `websocket_server`.
 //!

@@ -11,8 +11,7 @@
 //! Trap: `transport.write` never waits. If a client sends but does not read, the answers
 //! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
 //!
-//! Platforms: On Windows, tried with Wine, a message is dropped that is written
-//! elsewhere.
+//! Platforms: On Windows (Wine), one message more is dropped.
 //!
 //! See also: `line_protocol` (plainer), `rpc_over_one_connection`, `tcp_echo_server`.
 //!

@@ -13,8 +13,7 @@
 //! Trap: A dropped `TcpStream` ends the stream as if all were sent: half a file looks
 //! complete. Here a connection that is cut off is reset, by `set_zero_linger`.
 //!
-//! Platforms: On Windows, tried with Wine, the demonstration ends with "Connection reset
-//! by peer".
+//! Platforms: On Windows (Wine), the demonstration ends with "Connection reset by peer".
 //!
 //! See also: `tcp_echo_server`, `tls`.
 //!
