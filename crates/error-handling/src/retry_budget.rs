@@ -143,3 +143,5 @@ async fn main() {
         println!("1 call: {requests} requests, {error}");
     }
 }
+
+//@ late: 50 (thirty waits before a line, each a millisecond longer than asked)

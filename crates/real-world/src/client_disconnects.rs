@@ -99,4 +99,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
+//@ late: 50 (two files of 10 ms each are read before a line)
 //@ try: nowhere -> invalid socket address

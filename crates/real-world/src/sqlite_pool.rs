@@ -247,6 +247,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
+//@ late: 50 (SQLite waits for a lock in steps)
 //@ order: Alice has
 //@ try: visits.db -> visit 1
 //@ try: visits.db -> visit 2

@@ -138,4 +138,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 }
 
 //@ clock: real
+//@ late: 50 (a debug build takes its time for a megabyte)
 //@ try: /dev/null http://127.0.0.1:1/ -> refused

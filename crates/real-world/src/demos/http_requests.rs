@@ -146,7 +146,11 @@ pub async fn run() -> Result<(), Failure> {
     let nobody = closed.local_addr()?;
     let url = |id: u32| format!("http://{}/posts/{id}", server.address);
 
-    // The client takes time to make.
+    let one = client_here(long, long)?;
+    let four = (0..4).map(|_| client_here(long, long));
+    let four = four.collect::<Result<Vec<Client>, _>>()?;
+
+    // The clients take time to make.
     sleep_until(ready).await;
     println!("Six concurrently, with 1 s for each:");
     let mut urls: Vec<String> = (1..=5).map(url).collect();
@@ -178,9 +182,6 @@ pub async fn run() -> Result<(), Failure> {
     report(7, fetch_json(request.timeout(long)).await);
 
     let url = format!("http://{}/hello", server.address);
-    let one = client_here(long, long)?;
-    let four = (0..4).map(|_| client_here(long, long));
-    let four = four.collect::<Result<Vec<Client>, _>>()?;
     for (whose, clients) in [("one client", vec![one; 4]), ("four clients", four)] {
         println!("Four requests in a row with {whose}:");
         server.new_connections();

@@ -62,6 +62,7 @@ async fn enter(server: SocketAddr, name: &str) -> Result<Socket, Failure> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(BUFFER)?;
     let stream = socket.connect(server).await?;
+    stream.set_nodelay(true)?;
     let (mut socket, _) = client_async(format!("ws://{server}/"), stream).await?;
     socket.send(Message::text(name)).await?;
     Ok(socket)
