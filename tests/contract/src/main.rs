@@ -14,6 +14,7 @@ mod asyncio_futures;
 mod datagrams;
 mod gather_and_wait;
 mod generators;
+mod in_silence;
 mod locks;
 mod loops;
 mod main_body;
