@@ -1,9 +1,9 @@
-//! An async constructor: no `await` in `__init__`, so write `connect` as a function.
+//! An async constructor: an async function `connect`, as `__init__` cannot await.
 //!
 //! A constructor is an ordinary function that returns `Self`, so it may be async and may
-//! fail: `Client::connect("example.com").await?`. In Python it is a class method, and a
-//! caller can still write `Client(host)`. Here the fields are private, so every `Client`
-//! is connected.
+//! fail: `Client::connect("example.com").await?`. In Python, `connect` is a class method,
+//! and a caller can still write `Client(host)`. In Rust the fields are private, so every
+//! `Client` is connected.
 //!
 //! There is no async property either. Write an async method, such as `version`. A getter
 //! that does not wait is a plain method.

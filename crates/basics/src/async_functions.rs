@@ -1,13 +1,13 @@
-//! Async methods, trait methods, closures and blocks.
+//! Write async methods, trait methods, closures and blocks.
 //!
-//! `async fn` also defines methods, and declares them in a trait (Python's `Protocol`).
+//! A method may be an `async fn`, and so may a method of a trait (Python's `Protocol`).
 //! If tasks call a trait's method, declare it as `-> impl Future<Output = T> + Send`.
 //! Otherwise the compiler reports "future cannot be sent between threads safely". The
-//! implementations still write `async fn`. For functions, see `async_fn`. Rust also has
-//! async closures; Python has none.
+//! implementations still write `async fn`. Rust has async closures; Python has none. For
+//! plain functions, see `async_fn`.
 //!
-//! Trap: A plain closure that returns an async block and borrows its argument is refused,
-//! "lifetime may not live long enough". Write `async |word: &str| ..`.
+//! Trap: A plain closure cannot borrow its argument and return an async block: "lifetime
+//! may not live long enough". Write an async closure, `async |word: &str| ..`.
 //!
 //! Trap: A function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
 //! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.

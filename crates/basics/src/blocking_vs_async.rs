@@ -9,13 +9,13 @@
 //! Trap: More threads do not make a blocking call harmless. One thread at a time waits
 //! for all timers and sockets of the program. If a task blocks that thread, timers and
 //! sockets may stop for as long as the task blocks. No idle thread takes over, unless
-//! other work wakes one. `Builder::enable_eager_driver_handoff` wakes an idle thread; it
-//! is unstable in Tokio 1.54 (`--cfg tokio_unstable`).
+//! other work wakes it. With `Builder::enable_eager_driver_handoff`, an idle thread takes
+//! over; this is unstable in Tokio 1.54 (`--cfg tokio_unstable`).
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep
-//! differs: a message wakes an idle thread of Tokio, and with it the timers
+//! differs: in Tokio, a message wakes an idle thread, which then serves the timers
 
 use std::thread;
 use std::time::Duration;

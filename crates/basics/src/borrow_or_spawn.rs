@@ -1,4 +1,4 @@
-//! Borrow or spawn: run futures concurrently with references, or as tasks that own.
+//! Borrow or spawn: futures in one function may borrow its data, tasks own their data.
 //!
 //! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
 //! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by
@@ -7,7 +7,7 @@
 //! of method".
 //!
 //! Trap: Futures that borrow run only while their function awaits them. If the function
-//! is busy from 100 to 600 ms, it sees an answer that is due at 200 ms only at 600 ms.
+//! is busy from 100 ms to 600 ms, an answer due at 200 ms arrives at 600 ms.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!

@@ -3,7 +3,7 @@
 //! A plain function cannot await: it calls `block_on`, as Python calls `asyncio.run`. Do
 //! not use Python's `get_event_loop` there: without a running loop, it is deprecated, and
 //! an error from 3.14 on. Async code calls such a function through `spawn_blocking`,
-//! where blocking is allowed. If the direct caller is not async, use `block_in_place`, on
+//! where blocking is allowed. With a plain function in between, use `block_in_place`, on
 //! a multi-thread runtime only. Your own thread enters a runtime by its `Handle`. Without
 //! `block_on` the compiler reports: "expected `u32`, found future".
 //!

@@ -6,8 +6,8 @@
 //! in `async move { .. }.boxed()`. The box costs one allocation per call.
 //!
 //! Trap: A trait with an `async fn` "is not dyn compatible". With `BoxFuture<'_,
-//! String>`, the future cannot use `page`: "lifetime may not live long enough". Name the
-//! lifetime, as `'a` here.
+//! String>`, the future cannot use the argument `page`: "lifetime may not live long
+//! enough". Name the lifetime, as `'a` here.
 //!
 //! Trap: A list of boxes takes its type from its first element, "expected `Cache`, found
 //! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.

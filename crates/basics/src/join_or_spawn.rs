@@ -6,9 +6,9 @@
 //! computations to `spawn_blocking`, which has threads for them.
 //!
 //! Trap: A spawned task may have to wait although a thread is idle. A thread takes
-//! several tasks from the queue, and no other thread can take the task that it has just
-//! spawned. So two tasks that block until both run, as at a `std::sync::Barrier`, may
-//! wait forever. Use tokio's `Barrier`.
+//! several tasks from the queue. No other thread can take the task that this thread has
+//! spawned last. So two tasks that block until both run, as at a `std::sync::Barrier`,
+//! may wait forever. Use tokio's `Barrier`.
 //!
 //! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`, `barrier`.
 //!

@@ -1,4 +1,4 @@
-//! `loop.create_future`, set by hand: `oneshot` for one waiter, `SetOnce` for several.
+//! A future set by hand (`loop.create_future`): `oneshot`, or `SetOnce` for many waiters.
 //!
 //! A `oneshot` hands one value to one waiter. If the work may fail, send a `Result`. A
 //! `SetOnce` can be set from anywhere, awaited by several tasks, and read at any time. If

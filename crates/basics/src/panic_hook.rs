@@ -18,7 +18,7 @@
 //! See also: `panic_in_a_task`, `log_errors`, `task_locals`, `drop_or_detach`.
 //!
 //! asyncio: loop.set_exception_handler, loop.default_exception_handler
-//! differs: the hook sees all panics, also those that a caller awaits, and no errors
+//! differs: the hook sees all panics, even those that a caller awaits, and no errors
 
 use std::fmt::Display;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Poll by hand: an event loop with timers in 50 lines, to see what a runtime does.
 //!
-//! A future does nothing until it is polled. If it returns `Pending`, it has given its
-//! waker to somebody: here to the list of timers. The loop polls a task when its waker
-//! was called, and otherwise sleeps until the first timer is due.
+//! A future does nothing until it is polled. A future that returns `Pending` has given
+//! its waker to an event source: here to the list of timers. The loop polls a task when
+//! its waker was called, and otherwise sleeps until the first timer is due.
 //!
 //! asyncio's loop does the same: it calls `send` of a coroutine where this one calls
 //! `poll`. Tokio adds sockets, threads, fairness and cancellation. To poll a future only

@@ -9,8 +9,8 @@
 //!
 //! Trap: In async code, `block_on` panics, and so does dropping a runtime.
 //!
-//! Trap: A runtime in a `static`, as a library keeps it, cannot be stopped: "cannot move
-//! out of a shared reference". If it must stop, keep it in a struct.
+//! Trap: A runtime in a `static`, as libraries have it, cannot be stopped: "cannot move
+//! out of a shared reference". Keep a runtime that must stop in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.
 //!

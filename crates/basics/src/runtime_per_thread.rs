@@ -9,8 +9,8 @@
 //! Bounds: 100 jobs wait for a thread, then `run` waits. Running jobs are unbounded: a
 //! job whose caller is gone keeps running.
 //!
-//! Trap: No thread takes over the jobs of another. A thread that blocks, or that has the
-//! busy keys, delays all its jobs.
+//! Trap: No thread takes over the jobs of another. If a thread blocks, or most requests
+//! need its data, all its jobs are delayed.
 //!
 //! Trap: An `Rc` that is created elsewhere is refused, "`Rc<...>` cannot be sent between
 //! threads safely". Create it in its thread.

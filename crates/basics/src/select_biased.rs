@@ -1,9 +1,9 @@
-//! Order and switch the branches of a `select!`: `biased` and `if`.
+//! Choose the order of a `select!`'s branches, and disable branches: `biased` and `if`.
 //!
 //! Without `biased;`, chance decides between branches that are ready at the same time.
-//! With it, `select!` polls from the top: put the stop branch first. A false `, if
-//! condition` disables a branch for the turn. Use this so that a finished future is not
-//! polled again.
+//! With `biased;`, `select!` polls from the top: put the branch for a shutdown first. A
+//! false `, if condition` disables a branch for the turn. Use this so that a finished
+//! future is not polled again.
 //!
 //! Trap: While the body of a branch runs, no other branch is polled, and a deadline
 //! waits. Keep bodies short, or spawn the work.

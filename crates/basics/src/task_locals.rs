@@ -8,8 +8,8 @@
 //! spawned task and a call in `spawn_blocking` start with nothing: pass the value on.
 //!
 //! Trap: With a `&'static str` as the value, two scopes in a `join!` are refused in a
-//! task, "implementation of `Send` is not general enough". Take a `String`. `try_get`
-//! clones it. `with(|id| *id)` is refused: "cannot move out of `*id`".
+//! task, "implementation of `Send` is not general enough". Take a `String`, and clone it
+//! with `try_get`: `with(|id| *id)` is refused, "cannot move out of `*id`".
 //!
 //! See also: `structured_logging`, which puts the id on each line of a log.
 //!

@@ -13,7 +13,7 @@
 //! If a turn takes longer than the period, `period - elapsed` panics, "overflow when
 //! subtracting durations". Write `period.saturating_sub(elapsed)`, or use an `interval`.
 //!
-//! Platforms: On Windows, timers may be later still, because its clock may be coarser.
+//! Platforms: On Windows, timers may be later still, because the clock may be coarser.
 //!
 //! See also: `interval_ticks`, `yield_now`, `call_later`, `deadlines`.
 //!

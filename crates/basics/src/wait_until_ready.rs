@@ -1,8 +1,8 @@
 //! Wait until a task is ready: start a service, and continue when it can be used.
 //!
 //! The task sends a message on a `oneshot` when its start is complete. `start` waits for
-//! that and returns the handle. If the task ends before it is ready, the sender is
-//! dropped, the wait fails, and the handle has the reason.
+//! the message and returns the task's handle. If the task ends before it is ready, the
+//! sender is dropped, the wait fails, and `start` returns the task's error.
 //!
 //! A socket needs none of this: bind it first, then spawn the task that accepts. Clients
 //! that connect in between wait in the queue of the socket.
