@@ -2,8 +2,8 @@
 //!
 //! No other task touches the state, so it needs no lock. The actor finishes each message
 //! before it takes the next. A reply is a `oneshot` in the message, like a `Future` in
-//! asyncio. The actor ends when its last address is dropped, or by a message. After that,
-//! `ask` returns an error.
+//! asyncio. The actor ends when its last address is dropped, or when a message stops it.
+//! After that, `ask` returns an error.
 //!
 //! Bounds: `mailbox` messages. Senders wait while the mailbox is full.
 //!

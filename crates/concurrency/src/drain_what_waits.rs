@@ -1,4 +1,4 @@
-//! Take all waiting items out of a queue: `get_nowait` in a loop, batches.
+//! Take all waiting items out of a queue as one batch, as by `get_nowait` in a loop.
 //!
 //! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
 //! with it, up to a limit. So the batches grow with the load, and no timer is needed.
@@ -7,7 +7,7 @@
 //!
 //! `try_recv` does not wait. Its error shows whether the channel is empty or closed.
 //!
-//! Bounds: 3 items in a batch. Unbounded: the queue.
+//! Bounds: 3 items in a batch. Unbounded: The queue.
 //!
 //! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
 //!

@@ -8,8 +8,9 @@
 //! Trap: In both languages, cancelling a task is only a request. Until you await the
 //! losers, they may still clean up. Dropping the `JoinSet` does not await them.
 //!
-//! Trap: A second task that has ended as well is dropped with its result; the `done` of
-//! `asyncio.wait` contains both. To keep that result, call `try_join_next` first.
+//! Trap: If a second task has ended as well, its result is dropped. The `done` of
+//! `asyncio.wait` contains both tasks. To keep the second result, call `try_join_next`
+//! first.
 //!
 //! See also: `race`, `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.

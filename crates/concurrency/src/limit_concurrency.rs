@@ -2,7 +2,7 @@
 //!
 //! Each operation acquires a permit of a shared `Semaphore` first. `_permit` releases it
 //! when the operation ends, even after an error or a cancellation. `acquire` fails only
-//! if somebody has closed the semaphore.
+//! if the semaphore was closed.
 //!
 //! All ten operations are in memory from the start, as in Python. For an endless source,
 //! acquire the permit before you create the operation: `semaphore` shows how.

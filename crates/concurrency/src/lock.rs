@@ -2,7 +2,8 @@
 //!
 //! In Rust the lock holds the value: a task reaches the value only through the guard that
 //! `lock` returns. The guard unlocks when it is dropped. `tokio::sync::Mutex` is for a
-//! value that stays locked across an await. Waiters get it first come, first served.
+//! value that stays locked across an await. Waiters get the lock first come, first
+//! served.
 //!
 //! If the holder never awaits, use `std::sync::Mutex`. asyncio needs no lock there, but
 //! tasks of Tokio run on several threads.

@@ -4,7 +4,7 @@
 //! last guard or waiter of its key is dropped, even after an error or a cancellation.
 //! Python has the same in a few words: a `WeakValueDictionary` of `asyncio.Lock`.
 //!
-//! Bounds: One entry for each key in use. Unbounded: waiting callers.
+//! Bounds: One entry for each key in use. Unbounded: Waiting callers.
 //!
 //! Trap: A map from which nothing is removed leaks an entry for each key that was ever
 //! used. If you remove an entry while a caller waits for its lock, the next caller makes

@@ -7,7 +7,7 @@
 //! `shutdown` refuses new jobs and waits for the running ones. Python's executor takes
 //! any number of jobs and queues them.
 //!
-//! Bounds: `jobs` run at the same time. Unbounded: waiting callers of `submit`.
+//! Bounds: `jobs` run at the same time. Unbounded: Waiting callers of `submit`.
 //!
 //! Trap: A job that submits to its own pool and waits deadlocks when all places are
 //! taken by such jobs. Submit from outside.

@@ -4,9 +4,9 @@
 //! this limit is a counter, and `acquire` waits until its permits fit. Running calls are
 //! not disturbed: if you lower the limit, new calls wait until enough others have ended.
 //!
-//! `asyncio.Semaphore` cannot be resized either. The twin is the same counter.
+//! `asyncio.Semaphore` cannot be resized either: in Python, write the same counter.
 //!
-//! Bounds: `limit` permits at the same time. Unbounded: waiting callers.
+//! Bounds: `limit` permits at the same time. Unbounded: Waiting callers.
 //!
 //! Trap: A weight above the limit waits until the limit grows, and holds up all callers
 //! behind it: waiters are served first come, first served.

@@ -1,9 +1,9 @@
-//! Put into a queue without waiting: `put_nowait` and `QueueFull`, or drop the oldest.
+//! Put an item into a queue without waiting (`put_nowait`); if full, drop the oldest.
 //!
 //! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
 //! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. `try_recv` is
 //! `get_nowait`. For `full` and `empty` ask `capacity() == 0` and `is_empty`. The answer
-//! holds only until another task sends or receives.
+//! is true only until another task sends or receives.
 //!
 //! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
 //! does: it replaces the oldest item of a full queue, and returns it.

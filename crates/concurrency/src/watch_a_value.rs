@@ -3,8 +3,8 @@
 //! A `watch` channel keeps one value. A slow receiver misses values in between, and
 //! always gets the last one. `changed` waits for a value that this receiver has not seen,
 //! and fails once the sender is dropped. `wait_for` is `Condition.wait_for` without a
-//! lock to hold and without a call to notify. It too sees only the latest value, so it
-//! may miss a condition that holds only briefly.
+//! lock and without a call to notify. It sees only the latest value, so it misses a
+//! condition that holds only briefly.
 //!
 //! Trap: `borrow` returns the guard of a lock, which the sender needs too. Copy the value
 //! before the next await, or `tokio::spawn` refuses: "future cannot be sent between
