@@ -1,9 +1,9 @@
 //! Find where an error came from: a backtrace, and the places that the error passed.
 //!
-//! An error has no traceback unless its type holds a `Backtrace`. In async code, that
-//! lists the functions that poll each other. The runtime polls a spawned task, so the
-//! function that spawned it is missing. `at` adds the caller's file and line to an error,
-//! and `spawn_at` those of the spawner. Both cost nothing if there is no error.
+//! An error has no traceback unless its type holds a `Backtrace`. In async code, a
+//! `Backtrace` lists the functions that poll each other. The runtime polls a spawned
+//! task, so the function that spawned it is missing. `at` adds the caller's file and line
+//! to an error, and `spawn_at` those of the spawner. Without an error, both cost nothing.
 //!
 //! Trap: `Backtrace::capture`, as in anyhow, is empty without `RUST_BACKTRACE=1`. Release
 //! builds show inlined functions only with `debug = "line-tables-only"` in the profile.
@@ -11,8 +11,8 @@
 //! Trap: `thiserror` refuses a field of type `Backtrace`: "use of unstable library
 //! feature". Write `Box<Backtrace>`.
 //!
-//! In production: `tracing-error`'s `SpanTrace` lists the open spans. It goes through a
-//! task only if the task was spawned with `in_current_span`.
+//! In production: `tracing-error`'s `SpanTrace` lists the open spans. The spans of the
+//! spawner are missing unless a task is spawned with `in_current_span`.
 //!
 //! See also: `error_context`, `log_errors`, `panic_hook`, `debugging`.
 //!

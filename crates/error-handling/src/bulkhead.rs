@@ -8,7 +8,7 @@
 //! Bounds: `max_concurrent` calls run, `max_queued` wait. Put a `timeout` around calls.
 //!
 //! Trap: A call inside a call of the same bulkhead needs a second permit. If outer calls
-//! hold all permits, it waits forever, or is rejected if the queue is full.
+//! hold all permits, the inner call waits forever, or is rejected if the queue is full.
 //!
 //! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around any
 //! service. They have no queue: a call that would wait is rejected.

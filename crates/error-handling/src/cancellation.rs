@@ -8,8 +8,8 @@
 //! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the
 //! work, and the task keeps running.
 //!
-//! Trap: If the aborted task awaits another task, that task keeps running. asyncio
-//! cancels both. Wrap the inner handle in `AbortOnDropHandle`.
+//! Trap: If the aborted task awaits a second task, the second task keeps running. asyncio
+//! cancels both. Wrap the second task's handle in `AbortOnDropHandle`.
 //!
 //! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.
 //!

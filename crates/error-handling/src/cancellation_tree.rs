@@ -3,8 +3,8 @@
 //! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
 //! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`
 //! drops only the work: the task keeps running and can still await. The first reason is
-//! kept in a `OnceLock`. In asyncio, the `msg` of `Task.cancel` does not reach the
-//! group's tasks.
+//! kept in a `OnceLock`. In asyncio, the `msg` of `Task.cancel` does not reach the tasks
+//! of a `TaskGroup`.
 //!
 //! Trap: A `clone` is not a child but the same token. Cancelling it stops everything.
 //!

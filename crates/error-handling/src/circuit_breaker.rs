@@ -12,8 +12,8 @@
 //! call.
 //!
 //! In production: `failsafe` can also open at a rate of failures, and lengthen each open
-//! period. But while half-open it lets all calls pass. Its last release was in 2024. One
-//! success closes this circuit; for several probes, count them in the closure.
+//! period. But while half-open it lets all calls pass. Its last release was in 2024. The
+//! circuit of this page closes after one success; for more, count them in the closure.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!

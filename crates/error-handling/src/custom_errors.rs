@@ -5,10 +5,11 @@
 //! (`Display`) and the cause (`source`, Python's `__cause__`). With `#[from]` it also
 //! implements the conversion for `?`.
 //!
-//! Trap: `{}` prints only the error's own message. Print all the sources in a loop.
+//! Trap: `{}` prints only the error's own message, without its causes. Print the causes
+//! in a loop over `source`.
 //!
-//! Trap: If a message includes its source, a loop over the sources prints the source
-//! twice. Name the cause in the message or as the source, not in both.
+//! Trap: If a message includes the cause, a loop over the causes prints the cause twice.
+//! Put the cause into the message or into `source`, not into both.
 //!
 //! See also: `error_context`, `propagate_with_question_mark`.
 //!

@@ -1,8 +1,8 @@
-//! Futurelock, a deadlock with one lock: `select!` stops polling the future that gets it.
+//! Futurelock: one lock deadlocks, as `select!` no longer polls the lock's next holder.
 //!
-//! A future that `select!` awaits by `&mut` is not polled after another arm has won.
-//! When its turn comes, it still gets the lock, and never releases it. The next
-//! `lock().await` waits forever, without an error. In asyncio the future would be a
+//! A future that `select!` awaits by `&mut` is not polled after another arm has won. If
+//! this future waits for a lock, the lock is still handed to it, and never released. The
+//! next `lock().await` waits forever, without an error. In asyncio the future would be a
 //! task, which keeps running. The name is from Oxide's RFD 609.
 //!
 //! To avoid it, spawn the future, keep awaiting it with `join!`, or drop the future

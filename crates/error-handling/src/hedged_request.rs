@@ -2,9 +2,9 @@
 //!
 //! The second attempt starts after a delay, or immediately when the first fails. The
 //! loser is dropped before the function returns. Both are futures of one task, so they
-//! may borrow and need not be `Send`. In asyncio they are tasks.
+//! may borrow and need not be `Send`. In asyncio both are tasks.
 //!
-//! Bounds: Two attempts. Unbounded: their time. Put a `timeout` around the call.
+//! Bounds: Two attempts. Unbounded: Their time. Put a `timeout` around the call.
 //!
 //! Trap: The server still handles the dropped request. Hedge only idempotent requests,
 //! and remember that hedging sends a slow service even more requests.

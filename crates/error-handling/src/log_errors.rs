@@ -4,8 +4,8 @@
 //! handles the error logs it. Libraries only emit events; `main` installs the subscriber
 //! that writes them. A span holds the request's id: `instrument` runs a future in a span.
 //!
-//! Trap: A spawned task has no span, so nobody knows which request its errors belong to.
-//! Spawn it with `in_current_span`. In asyncio a task inherits the context.
+//! Trap: A spawned task has no span, so its errors do not show the request. Spawn the
+//! task with `in_current_span`. In asyncio a task inherits the context.
 //!
 //! Trap: A task may not hold an entered span over an await, "future cannot be sent
 //! between threads safely". Use `instrument`.

@@ -8,7 +8,8 @@
 //!
 //! Trap: `flatten()` over results drops each error silently.
 //!
-//! Trap: A timeout around all calls also loses the successes. Put one into each call.
+//! Trap: A timeout around all calls also loses the successes. Put a timeout into each
+//! call.
 //!
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!

@@ -4,8 +4,8 @@
 //! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and any
 //! text. After a task's handle write `??`: one for a panic, one for the task's error.
 //!
-//! Trap: `From` knows only the type. If two numbers are parsed, the error does not show
-//! which number was wrong. Use `map_err` where that matters.
+//! Trap: `From` sees only the error's type. If two numbers are parsed, the error does not
+//! show which number was wrong. To name the number, use `map_err`.
 //!
 //! Trap: `?` refuses an `Option` in a function that returns a `Result` ("can only be used
 //! on `Result`s, not `Option`s"). Use `ok_or`.

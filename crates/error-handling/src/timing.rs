@@ -1,9 +1,9 @@
 //! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
 //!
 //! Instead of decorating a coroutine function, pass its future to a function. Like
-//! `finally`, `Drop` also runs when a timeout or an abort drops the future, and the
-//! report then shows it. `tokio::time::Instant` follows the paused clock of a test; std's
-//! `Instant` does not.
+//! `finally`, `Drop` runs even when a timeout or an abort drops the future. The report
+//! then shows that the call was dropped. `tokio::time::Instant` follows the paused clock
+//! of a test; std's `Instant` does not.
 //!
 //! Trap: Calling an async function only creates a future. Put the await between the two
 //! readings of the clock.

@@ -1,10 +1,10 @@
-//! Catch errors as try, except, else and finally do: `match`, `?`, and a block to leave.
+//! Catch errors as try, except, else and finally do: `match`, `?`, and an async block.
 //!
 //! Here one kind of error is caught, and the other kinds go to the caller. The arm for
 //! `Ok` is `else`. For `finally`, put the body into an async block and the clean-up after
 //! the block: `?` and `return` leave only the block. `catch_an_error` is the plain form.
 //!
-//! Trap: A `?` outside such a block leaves the function before the clean-up.
+//! Trap: A `?` outside the async block leaves the function before the clean-up.
 //!
 //! Trap: A match that lacks one kind of error is refused, "non-exhaustive patterns".
 //! Handle the kinds that you expect, and return the rest.
