@@ -1,8 +1,8 @@
 //! Async drop: close a value with an await when it is dropped, from its destructor.
 //!
-//! A destructor cannot await. So it moves the value to a task that closes it. The code
-//! that dropped the value continues and sees no error. `close` waits for the task and
-//! returns the error.
+//! A destructor cannot await, so it moves the value to a task, and the task closes the
+//! value. The code that dropped the value continues and sees no error. `close` waits for
+//! the task and returns the error.
 //!
 //! Bounds: Each close takes at most `limit`.
 //!

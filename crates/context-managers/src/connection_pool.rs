@@ -1,8 +1,9 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, even if its task fails, panics or is cancelled. Unlike `simple_pool`, this
-//! pool has such a guard, a timeout, a check before each reuse, and `close`.
+//! the pool, even if its task fails, panics or is cancelled. The plain form,
+//! `simple_pool`, has no such guard, no timeout, no check before each reuse, and no
+//! `close`.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
 //! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test

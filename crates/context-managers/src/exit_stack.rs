@@ -1,4 +1,4 @@
-//! An exit stack, as `AsyncExitStack`: any number of resources, closed in reverse.
+//! An exit stack, as `AsyncExitStack`: open any number of resources, close in reverse.
 //!
 //! `enter` takes a resource and a function that closes it, and returns a guard for the
 //! body. `close` closes all resources, even if one of them fails to close. There is no

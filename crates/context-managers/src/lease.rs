@@ -8,7 +8,7 @@
 //! each write. The store must reject a token that is lower than one it has seen.
 //!
 //! In production: This lock works within one process. Programs on several machines need a
-//! store that they share. It grants the lease, and rejects old tokens.
+//! shared store, which grants the lease and rejects old tokens.
 //!
 //! See also: `pg_leader`, `redis_lock`, `semaphore`, `job_queue`.
 //!

@@ -1,8 +1,8 @@
 //! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
 //!
 //! `with_connection` opens a connection, awaits the body and closes the connection. Nest
-//! two calls for `async with a, b`. If the second does not open, the first is closed and
-//! the body never runs. A panic skips the close: see `scoped_resource`.
+//! two calls for `async with a, b`. If the second connection does not open, the first is
+//! closed and the body never runs. A panic skips the close: see `scoped_resource`.
 //!
 //! Trap: If you open two connections at the same time with `try_join!`, or `gather`, and
 //! one fails, the other connection stays open. Wait for both with `join!`, and close the

@@ -4,10 +4,10 @@
 //! takes one from the list, or opens one, and puts it back when the rows have arrived. A
 //! cancelled query closes its connection, because rows may still be on their way.
 //!
-//! Number a connection when it is opened. If you take the count of the connections in use
-//! as the number, several connections get the same number.
+//! To tell connections apart in logs, give each a number when it is opened. The count of
+//! the connections in use is no such number: several connections would get the same.
 //!
-//! Bounds: The permits. Unbounded: waiting callers, and the time of a query.
+//! Bounds: The permits. Unbounded: Waiting callers, and the time of a query.
 //!
 //! See also: `connection_pool`, `semaphore_pool`, `sqlite_pool`.
 //!

@@ -7,8 +7,9 @@
 //! Bounds: One transaction at a time. Each statement, even the COMMIT, waits at most 5 s
 //! for other programs ("database is locked"): see `Connection::busy_timeout`.
 //!
-//! Trap: With a lock for each statement, another task can write between two of them. A
-//! rollback then undoes its write, too. Hold the lock for the whole transaction.
+//! Trap: With a lock for each statement, another task can write between two statements. A
+//! rollback then undoes the other task's write, too. Hold the lock for the whole
+//! transaction.
 //!
 //! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.
 //!

@@ -8,7 +8,8 @@
 //! Bounds: Unbounded: The number of connections.
 //!
 //! Trap: Two values that hold an `Arc` of each other are never dropped, and so never
-//! reported. Rust has no garbage collector for cycles. Make one of the two a `Weak`.
+//! reported. Rust has no garbage collector for cycles. Replace one of the two `Arc`s by a
+//! `Weak`.
 //!
 //! See also: `async_drop`, `drop_guard`, `exit_stack`.
 //!

@@ -2,8 +2,8 @@
 //!
 //! An `if` inside `stream!` is the simplest form: the condition may borrow the item. The
 //! adapter `filter` lends the item to its closure, but the future must not borrow it:
-//! "lifetime may not live long enough". Give the future a clone. Or use `filter_map`,
-//! whose closure owns the item and returns it.
+//! "lifetime may not live long enough". Give the future a clone of the item. Or use
+//! `filter_map`, whose closure owns the item and returns it.
 //!
 //! Trap: An async filter checks one item at a time. Put `buffered` before `filter_map`:
 //! then several checks run at the same time, and the order stays.

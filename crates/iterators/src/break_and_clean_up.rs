@@ -3,8 +3,8 @@
 //! Dropping the stream replaces `aclose`: the body of the generator never continues, and
 //! the values that the body owns are dropped. So put clean-up into a `Drop`, as in
 //! `Cursor`, rather than after the `yield`. The end of a block drops a stream that was
-//! pinned in it, as `aclosing` closes a generator. A stream drops the streams that it
-//! reads, the latest one first.
+//! pinned in it, as `aclosing` closes a generator. Dropping a stream also drops the
+//! streams that it reads, the newest first.
 //!
 //! Trap: `break` drops nothing. While a variable holds the stream, its cursor stays open,
 //! as in Python.

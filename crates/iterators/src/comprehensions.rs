@@ -1,10 +1,9 @@
 //! Async comprehensions and generator expressions as chains: `map`, `then`, `filter`.
 //!
 //! A comprehension is a chain of adapters that ends in `collect`: a list, a set or a
-//! dictionary, depending on the type that you ask for. Without `collect` the chain is a
-//! generator expression, and as lazy. `then` awaits each element before the next. The
-//! closure of `filter` returns a future: wrap a `bool` in `ready`. `fold` takes the place
-//! of `sum`.
+//! dictionary, depending on the type that you ask for. Without `collect`, the chain is a
+//! lazy generator expression. `then` awaits each element before the next. The closure of
+//! `filter` returns a future: wrap a `bool` in `ready`. `fold` takes the place of `sum`.
 //!
 //! Trap: `map` with an async function collects futures, as a comprehension without
 //! `await` collects coroutines.

@@ -2,8 +2,8 @@
 //!
 //! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
 //! deadline, the block is dropped at its current await. A list outside the block keeps
-//! what the loop has pushed. Of the `??`, the first is for the timeout, the second for
-//! the loop's error. Your error type needs a `From<Elapsed>`.
+//! what the loop has pushed. In `??`, the first `?` returns the timeout's error, the
+//! second `?` the loop's error. Your error type needs a `From<Elapsed>`.
 //!
 //! Trap: `timeout` around `collect`, or around a comprehension, loses the list as well.
 //!

@@ -6,8 +6,8 @@
 //!
 //! Trap: `try_stream!` and a `stream!` of results have the same type, so the signature
 //! does not show which one it is. `try_next` and `try_collect` stop at the first error of
-//! either. Only plain `stream!` has further items after the error. Say so in the
-//! documentation of the function.
+//! both kinds. Only plain `stream!` has further items after an error. Document which one
+//! your function returns.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -1,8 +1,8 @@
-//! When the body of a generator runs, and a generator in a task.
+//! See when the body of a generator runs, and move a generator into a task.
 //!
 //! The body of `stream!` runs only while the consumer awaits the next value, and not at
-//! all before the first. To show this, a generator prints when it starts and ends. A
-//! second generator moves into a task. `async_range` is the plain form.
+//! all before the first. To show this, a generator prints when it starts and ends.
+//! `async_range` is the plain form.
 //!
 //! Trap: Without `pin!`, the loop is refused: "cannot be unpinned". If the loop is in a
 //! task, pin the stream there.

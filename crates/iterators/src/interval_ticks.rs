@@ -3,9 +3,9 @@
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
 //! ticks immediately, and then at fixed times from its start.
 //!
-//! Trap: Missed ticks come all together by default (`Burst`), as when a Python loop adds
-//! to its deadline. `Delay` starts a new grid at the late tick. `Skip` ticks late once
-//! and then returns to the grid.
+//! Trap: By default (`Burst`), missed ticks all come together, as in a Python loop with
+//! `deadline += period`. `Delay` starts a new grid at the late tick. `Skip` ticks late
+//! once and then returns to the grid.
 //!
 //! See also: `interval_stream`, `timers`, `scheduler`.
 //!

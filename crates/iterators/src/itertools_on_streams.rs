@@ -4,8 +4,9 @@
 //! in `ready`. `any`, `all` and `fold` take async closures. Python's `itertools` takes no
 //! async iterator: there, write a loop, or use the package aiostream.
 //!
-//! Trap: `take_while`, `any` and `all` consume the item at which they stop. Lend the
-//! stream as `&mut` to read on after that item; `peekable` looks without consuming.
+//! Trap: `take_while`, `any` and `all` consume the item at which they stop. To keep
+//! reading after that item, lend the stream as `&mut`. `peekable` looks without
+//! consuming.
 //!
 //! See also: `comprehensions`, `moving_window`, `chunks_timeout`, `zip_and_enumerate`.
 //!

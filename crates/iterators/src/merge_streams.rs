@@ -3,11 +3,12 @@
 //! `select` merges two streams, `select_all` any number of one type. Both end when every
 //! source has ended. Map sources of different types into one enum first. `select_all`
 //! needs streams that may be moved (`Unpin`). Box a generator, which otherwise "cannot be
-//! unpinned". `.boxed()` also gives generators of several functions one type.
+//! unpinned". If the generators come from several functions, `.boxed()` gives all of them
+//! one type.
 //!
-//! Trap: Only the consumer polls the sources. While its loop body awaits, all of them
-//! stand still. In asyncio, each source is a task that keeps reading. Where that matters,
-//! use a task for each source, and a channel (`fan_in`).
+//! Trap: Only the consumer polls the sources. While its loop body awaits, no source runs.
+//! In asyncio, each source is a task that keeps reading. Where that matters, use a task
+//! for each source, and a channel (`fan_in`).
 //!
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!

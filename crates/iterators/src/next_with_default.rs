@@ -5,7 +5,8 @@
 //! nothing comes. A labelled block gives a loop the else that it has in Python.
 //!
 //! Trap: As an argument of `unwrap_or`, a default that must be awaited is fetched whether
-//! it is needed or not, as in `anext`. A `match` fetches it only at the end.
+//! it is needed or not, as in `anext`. A `match` fetches the default only at the end of
+//! the stream.
 //!
 //! See also: `generator`, `timeout_each`.
 //!

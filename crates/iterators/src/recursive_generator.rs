@@ -1,4 +1,4 @@
-//! Delegate to another generator, and walk a tree with one that calls itself.
+//! Delegate to an inner generator (`yield from`), and walk a tree by recursion.
 //!
 //! As in Python, async generators have no `yield from`: loop over the inner stream, and
 //! yield each item. A generator that calls itself returns a `BoxStream`.

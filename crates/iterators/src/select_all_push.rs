@@ -1,4 +1,4 @@
-//! Merge sources that bring other sources: push to a `SelectAll` inside the loop over it.
+//! Merge streams that are found while you read: push to a `SelectAll` inside its loop.
 //!
 //! Each folder is a stream of entries; each folder among the entries is a further stream.
 //! `push` adds this stream to the merge, even from the body of the loop. All folders are

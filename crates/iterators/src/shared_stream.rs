@@ -2,8 +2,8 @@
 //!
 //! Two calls of `next` at the same time are refused: "cannot borrow `jobs` as mutable
 //! more than once at a time". Python notices at run time: "anext(): asynchronous
-//! generator is already running". In both languages, lock around `next`. Tokio's `Mutex`
-//! may be held over an await, and an `Arc` makes each task an owner of it.
+//! generator is already running". In both languages, put a lock around `next`. Tokio's
+//! `Mutex` may be held over an await, and an `Arc` lets all tasks share it.
 //!
 //! Bounds: One item for each worker. Nothing is read ahead.
 //!

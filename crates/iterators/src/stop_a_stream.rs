@@ -1,9 +1,9 @@
 //! Stop a loop over a stream gracefully when a stop signal arrives.
 //!
-//! `take_until` ends the stream when a future completes. Here that is a
-//! `CancellationToken`, Tokio's counterpart of an `asyncio.Event` that means stop. The
-//! loop ends between two items, or while it waits for the next one, but never inside its
-//! body. Lend the stream as `&mut`: it then keeps the remaining items.
+//! `take_until` ends the stream when a future completes. Here the future waits for a
+//! `CancellationToken`, which replaces an `asyncio.Event` that means stop. The loop ends
+//! between two items, or while it waits for the next one, but never inside its body. Lend
+//! the stream as `&mut`: it then keeps the remaining items.
 //!
 //! Trap: Cancelling the whole loop, as `Task.cancel` does, loses the item that its body
 //! is working on.

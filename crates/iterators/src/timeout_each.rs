@@ -1,9 +1,9 @@
 //! Limit the time that each item of a stream may take: a timeout for every `next`.
 //!
 //! `timeout` around `next` ends the wait, not the stream: the next call keeps waiting for
-//! the same item. `wait_for(anext(..))` cancels and so ends the generator, and the loop
-//! stops without an error. As an adapter, tokio-stream's `timeout` reports each silence
-//! once, `timeout_repeating` once per period.
+//! the same item. In Python, `wait_for(anext(..))` cancels the generator and so ends it,
+//! and the loop stops without an error. As an adapter, tokio-stream's `timeout` reports
+//! each silence once, `timeout_repeating` once per period.
 //!
 //! Trap: The clock of tokio-stream's two adapters starts when they are made. It also runs
 //! while the loop body works.

@@ -5,8 +5,8 @@
 //! `athrow` becomes a method. If no answer is needed in between, write a function from
 //! stream to stream.
 //!
-//! Trap: A cancelled `asend` ends the generator. A cancelled `send` leaves the struct as
-//! it is at that await: change the fields after the last await, all together.
+//! Trap: A cancelled `asend` ends Python's generator. A cancelled `send` leaves the
+//! struct half changed, unless you change the fields after the last await, all together.
 //!
 //! See also: `generator`, `moving_window`, `actor`.
 //!

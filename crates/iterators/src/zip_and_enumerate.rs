@@ -2,10 +2,10 @@
 //!
 //! `zip` waits for both sides concurrently, so a pair takes as long as its slower side.
 //! It ends when either side ends. `enumerate` counts from 0; zip with `1..` to count from
-//! 1. asyncio has neither for async iterators: await a `gather` of two `anext`.
+//! 1. Python has neither function for async iterators: await a `gather` of two `anext`.
 //!
-//! Trap: When the shorter stream ends, `zip` drops the item that it has already read from
-//! the longer one, even if you passed that stream as `&mut`.
+//! Trap: When the shorter stream ends, `zip` has already read an item of the longer
+//! stream, and drops this item. Passing the longer stream as `&mut` does not help.
 //!
 //! See also: `next_with_default`, `merge_streams`.
 //!
