@@ -7,8 +7,8 @@
 //! Bounds: Unbounded: Each call is a task of Tokio.
 //!
 //! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a
-//! future: "a coroutine was expected, got <Future". Await it in an `async def`, as
-//! `fetch_one` does.
+//! future: "a coroutine was expected, got <Future". Await the future in an `async def`,
+//! as `fetch_one` does.
 //!
 //! Trap: A call before the loop runs, as in `asyncio.run(fetch("a", 1))`, fails with "no
 //! running event loop". So does a call in a thread of `asyncio.to_thread`.

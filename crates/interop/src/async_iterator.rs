@@ -6,8 +6,8 @@
 //!
 //! Bounds: `ahead` rows per stream.
 //!
-//! Trap: Each row is one crossing, of about 100 microseconds. Yield batches of rows if
-//! there are thousands.
+//! Trap: Each row crosses from Rust to Python, which takes about 100 microseconds. If
+//! there are thousands of rows, yield batches.
 //!
 //! Trap: A loop that breaks does not call `aclose`. Then the task waits at the full
 //! channel until Python drops the object. Use `contextlib.aclosing`.

@@ -1,9 +1,9 @@
 //! Await a Python coroutine from Rust: a retry in Rust around a function in Python.
 //!
 //! `into_future_with_locals` schedules the coroutine on the event loop, with the context
-//! variables of the caller. Rust awaits its result as a future. Rust is attached only
-//! while it makes the coroutine; the body runs on the event loop's thread. An exception
-//! arrives as a `PyErr` with its traceback.
+//! variables of the caller. Rust awaits its result as a future. Rust is attached to
+//! Python (it holds the GIL) only while it makes the coroutine. The body runs on the
+//! event loop's thread. An exception arrives as a `PyErr` with its traceback.
 //!
 //! Bounds: `times` calls. The delay grows by 10 ms with each call.
 //!

@@ -1,16 +1,15 @@
 //! Call Python for each event of Rust: on the event loop's thread, never from a worker.
 //!
 //! A worker of Tokio that waits for the GIL delays all tasks that it runs. So a channel
-//! takes the events to one blocking thread. That thread attaches and passes the function
-//! to `call_soon_threadsafe`. The event loop calls it, so it may set an `asyncio.Event`
-//! or a future.
+//! takes the events to one blocking thread. That thread takes the GIL (`Python::attach`)
+//! and passes the function to `call_soon_threadsafe`. The event loop calls the function,
+//! which may thus set an `asyncio.Event` or a future.
 //!
 //! Bounds: 16 events wait in the channel; then the source waits. The event loop's own
 //! list of callbacks is unbounded.
 //!
 //! Trap: `Python::attach` in a task blocks a worker. With eight such tasks and a busy
-//! Python, a timer of 5 ms was 31 ms late. With `spawn_blocking`, the timer was 4 ms
-//! late.
+//! Python, a timer of 5 ms was 31 ms late; with `spawn_blocking`, 4 ms.
 //!
 //! See also: `queue_between`, `log_and_trace`.
 //!

@@ -8,7 +8,7 @@
 //! Bounds: At most 512 computations at the same time. If there may be more than cores,
 //! limit them with a semaphore.
 //!
-//! Trap: A function that computes while attached stops the event loop, even in
+//! Trap: A function that computes while it holds the GIL stops the event loop, even in
 //! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in
 //! `py.detach`.
 //!

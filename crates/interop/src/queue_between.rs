@@ -6,8 +6,8 @@
 //!
 //! Bounds: `capacity` numbers in each direction, and one in the task.
 //!
-//! Trap: `block_on` in an attached function deadlocks, if its task wants the GIL. Return
-//! a future, or wrap the wait in `py.detach`.
+//! Trap: `block_on` in a function that holds the GIL deadlocks if the awaited task wants
+//! the GIL. Return a future, or wrap the wait in `py.detach`.
 //!
 //! Trap: A reader that is cancelled just after `recv` has returned loses that number.
 //!
