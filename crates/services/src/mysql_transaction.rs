@@ -1,11 +1,11 @@
 //! Run a transaction on MySQL or MariaDB again after a deadlock or a lock timeout.
 //!
-//! InnoDB ends one of two transactions that wait for each other: error 1213, "Deadlock
-//! found". A wait for a row ends after `innodb_lock_wait_timeout`, 50 seconds by default:
-//! error 1205. In both cases roll back, and run all of it again, as one function. A
-//! dropped transaction is rolled back before its connection is used again.
+//! If two transactions wait for each other, InnoDB ends one of them: error 1213,
+//! "Deadlock found". A wait for a row ends after `innodb_lock_wait_timeout`, 50 seconds
+//! by default: error 1205. In both cases roll back, and run all of it again, as one
+//! function. A dropped transaction is rolled back before its connection is used again.
 //!
-//! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
+//! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
 //!
 //! Trap: After error 1205, a lock timeout, only the statement is rolled back. The
 //! transaction is open, and `commit` stores its first half. Return the error.

@@ -1,18 +1,18 @@
 //! NATS key-value store: settings that all processes see change, without a restart.
 //!
-//! A bucket keeps the latest value of each key. `follow` hands it to a `watch` channel:
-//! a task reads the latest value without waiting, or waits for the next. `change` reads,
-//! computes and writes only if nobody else has written in between.
+//! A bucket keeps the latest value of each key. `follow` copies a key's value to a
+//! `watch` channel: a task reads the value without waiting, or waits for the next.
+//! `change` reads, computes and writes only if nobody else has written in between.
 //!
 //! Bounds: One value for each follower. A value has 64 KiB at most, with its headers, and
 //! a bucket 64 MiB.
 //!
-//! Trap: A watcher may end or fail, and its loop with it. The program then continues with
-//! old settings. Watch again, as `follow` does: a new watcher first gets the current
-//! value.
+//! Trap: If a watcher ends or fails, its loop ends, and the program continues with old
+//! settings. Watch again, as `follow` does: a new watcher first gets the current value.
 //!
-//! Trap: `put` after `entry` overwrites what another process wrote in between. `update`
-//! takes the revision that was read, and fails with "wrong last revision".
+//! Trap: If you read with `entry` and then `put`, you overwrite what another process
+//! wrote in between. `update` takes the revision that was read, and fails with "wrong
+//! last revision".
 //!
 //! See also: `watch_a_value`, `lost_update`, `nats_request_reply`.
 //!

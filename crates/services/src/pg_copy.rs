@@ -1,10 +1,10 @@
-//! Stream many rows into PostgreSQL and out of it with COPY, and hold few of them.
+//! Stream many rows into PostgreSQL and out of it with COPY, with few rows in memory.
 //!
 //! `COPY FROM STDIN` takes rows as fast as the server stores them, and the source of the
 //! rows waits. `COPY TO STDOUT` sends rows as fast as they are read. The binary format
 //! needs no escaping. In asyncpg it is `copy_records_to_table`.
 //!
-//! Bounds: A few buffers of rows each way. Unbounded: the time, and the size of a row.
+//! Bounds: A few buffers of rows each way. Unbounded: The time, and the size of a row.
 //!
 //! Trap: Only `finish` stores the rows. If one row is refused, or the future is dropped,
 //! none is stored. The server's error comes from `finish`, after all rows were sent.

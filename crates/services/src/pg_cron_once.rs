@@ -6,7 +6,7 @@
 //! so the clocks of the machines do not matter. Only the newest tick runs, however late.
 //!
 //! Bounds: `max_attempts` for a tick. `lease` for an attempt, and for each answer.
-//! Unbounded: the table has a row per tick. Delete old ones.
+//! Unbounded: The table has a row per tick. Delete old ones.
 //!
 //! Trap: A lock that is held during the run does not prevent a second run. A machine
 //! whose clock is two seconds behind finds the lock free, and runs the same tick.

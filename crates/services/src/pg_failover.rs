@@ -2,7 +2,7 @@
 //!
 //! One host accepts writes, and the others are standbys. When the primary dies, its open
 //! connections break, or they go silent. When it becomes a standby, it answers "cannot
-//! execute INSERT in a read-only transaction". After each of these, `run` asks the hosts
+//! execute INSERT in a read-only transaction". In all three cases, `run` asks the hosts
 //! until one accepts writes, and then repeats the work there.
 //!
 //! Bounds: `answer` for each connect, and for the work. `failover` for all, and then one

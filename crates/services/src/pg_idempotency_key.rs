@@ -2,10 +2,10 @@
 //!
 //! The client makes a key for each order, and sends it with every retry. The server
 //! stores the key, the effect and the reply in one transaction. A repeat gets the stored
-//! reply. A repeat that comes during the first call waits for its end. If the first call
-//! fails, its key is free again.
+//! reply. A repeat that comes during the first call waits until that call ends. If the
+//! first call fails, the key is free again.
 //!
-//! Bounds: `limit` for the wait, and for a silent connection. Unbounded: the table.
+//! Bounds: `limit` for the wait, and for a silent connection. Unbounded: The table.
 //! Delete keys that no client repeats, for example after a day.
 //!
 //! Trap: A SELECT for the key, and then an INSERT, are two statements. Two requests at

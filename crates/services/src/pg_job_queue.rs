@@ -5,7 +5,7 @@
 //! claiming. Complete a job in the transaction that writes its result. Then the result is
 //! written exactly once.
 //!
-//! Bounds: One row per statement. Unbounded: the table. Delete finished jobs.
+//! Bounds: One row per statement. Unbounded: The table. Delete finished jobs.
 //!
 //! Trap: `UPDATE .. WHERE id IN (SELECT .. LIMIT 1 FOR UPDATE SKIP LOCKED)` may claim all
 //! jobs: the planner may run the subselect for each row. A WITH runs it once.

@@ -5,7 +5,7 @@
 //! comes, or the connection is lost, its work is dropped. A leader that hangs loses the
 //! lock after the lease, by `idle_session_timeout`.
 //!
-//! Bounds: The lease limits each wait for an answer. Unbounded: the wait for the lock.
+//! Bounds: The lease limits each wait for an answer. Unbounded: The wait for the lock.
 //!
 //! Trap: A leader that hung may write before it notices that another program leads. So
 //! each term has a number. `check` the number in the transaction that writes.

@@ -5,7 +5,7 @@
 //! table then, and after each notification. A receiver that is too slow gets one `Resync`
 //! in place of all notifications that did not fit.
 //!
-//! Bounds: The channel's capacity, and `timeout` for each answer. Unbounded: attempts to
+//! Bounds: The channel's capacity, and `timeout` for each answer. Unbounded: Attempts to
 //! connect. A channel's name has 63 bytes, and the text of a notification 7999.
 //!
 //! Trap: A listener only reads. If the server's machine vanishes, the listener waits

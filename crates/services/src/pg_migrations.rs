@@ -2,14 +2,13 @@
 //!
 //! Each migration runs once, in a transaction that also stores its number. Processes that
 //! start at the same time take turns. If a migration cannot lock its table soon, it gives
-//! up, lets the waiting queries pass, and tries again. Alembic does not do that by
-//! itself.
+//! up, lets the waiting queries pass, and retries. Alembic has no such retry.
 //!
-//! Bounds: `attempts`, each of `lock_timeout` and `pause`. Unbounded: the time of a
+//! Bounds: `attempts`, each of `lock_timeout` and `pause`. Unbounded: The time of a
 //! migration that has its locks.
 //!
 //! Trap: An `ALTER TABLE` waits for the longest transaction that uses the table. Every
-//! later query waits behind it. Set a `lock_timeout`, and try again.
+//! later query waits behind it. Set a `lock_timeout`, and retry.
 //!
 //! Trap: The old release runs for minutes with the new schema. First add what the new
 //! release needs. In a later release, drop what only the old release used.

@@ -2,8 +2,8 @@
 //!
 //! A user edits a document for minutes, and a transaction must not stay open for so long.
 //! So the row has a version. `save` changes the row only if it still has the version that
-//! was loaded. Where a program computes the new value, `change` loads and saves again. A
-//! row that many change is better locked: `change_locked`.
+//! was loaded. Where a program computes the new value, `change` loads and saves again. If
+//! many callers change the same row, lock it: `change_locked`.
 //!
 //! Bounds: `attempts`. Waiters for a row lock wait until the server's `lock_timeout`.
 //!

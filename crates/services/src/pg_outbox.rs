@@ -4,11 +4,11 @@
 //! deletes it. If the relay is killed in between, the event is published again. The
 //! consumer stores the event's id in the transaction of its effect, and ignores repeats.
 //!
-//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. Unbounded: the
+//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. Unbounded: The
 //! tables. Delete old `handled_events`.
 //!
 //! Trap: Ids are not in the order of commits. A relay that asks for `id > last` loses an
-//! event that is committed late. Delete what is published instead.
+//! event that is committed late. Delete published events instead.
 //!
 //! Trap: With `FOR UPDATE SKIP LOCKED`, a second relay publishes event 2 before event 1.
 //! An advisory lock lets one relay publish at a time, and the order is kept.

@@ -3,10 +3,11 @@
 //! Each call runs its work on one connection. If the work takes too long, panics or is
 //! dropped, the server is asked to cancel its statement, and the connection is closed.
 //! `asyncpg.create_pool` also resets a connection that comes back. `deadpool-postgres`
-//! does not, so here SQL does it: no call finds the settings or locks of another.
+//! does not, so here an SQL statement does: no call finds the settings or locks of an
+//! earlier call.
 //!
 //! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
-//! Unbounded: the calls that wait for a connection.
+//! Unbounded: The calls that wait for a connection.
 //!
 //! Trap: With `RecyclingMethod::Verified`, a call may run in a transaction that an
 //! earlier call left open. Its insert succeeds, and is lost. `RESET` finds that

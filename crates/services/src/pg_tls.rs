@@ -1,9 +1,9 @@
 //! Connect to PostgreSQL over TLS, check who answers, and never fall back to plain text.
 //!
-//! rustls always checks the certificate and its host. In libpq, `sslmode=verify-full`
-//! does that, and `require` does not. In asyncpg it is `ssl=` with a context.
-//! tokio-postgres refuses `verify-full` and `sslrootcert` in a URL. The host must be a
-//! subjectAltName of the certificate.
+//! rustls always checks the certificate and its host, as libpq does with
+//! `sslmode=verify-full` and asyncpg with a context in `ssl=`. tokio-postgres refuses
+//! `verify-full` and `sslrootcert` in a URL. The host must be a subjectAltName of the
+//! certificate.
 //!
 //! Bounds: `limit` for each connect. `connect_timeout` does not limit the handshake.
 //!
@@ -11,8 +11,9 @@
 //! has no TLS, the password and all data are sent in plain text. Set
 //! `SslMode::Require`.
 //!
-//! Trap: A cancellation needs its own connection. `cancel_query(NoTls)` fails with "no
-//! TLS implementation configured", or sends its key in plain text where TLS is preferred.
+//! Trap: To cancel a query, the client opens a second connection, which needs TLS as
+//! well. `cancel_query(NoTls)` fails with "no TLS implementation configured". If TLS is
+//! only preferred, it sends the key for the cancellation in plain text.
 //!
 //! See also: `tls`, `pg_pool`.
 //!

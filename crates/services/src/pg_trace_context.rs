@@ -5,13 +5,15 @@
 //! in a span of the same trace: all log lines of a request have one id, on every machine.
 //! Each attempt is a separate span. On NATS, send the text as a header of the message.
 //!
-//! Bounds: one job for a call of `work`. Unbounded: the table, and the time of a handler.
+//! Bounds: One job for a call of `work`. Unbounded: The table, and the time of a handler.
 //!
-//! Trap: A spawned task has no task-local of its parent, as `create_task` of asyncio has.
-//! The next `add` there begins another trace. Call `scope` in the task again.
+//! Trap: A spawned task does not inherit the task-local; asyncio's `create_task` copies
+//! the context. The next `add` in the task begins a new trace. Call `scope` in the task
+//! again.
 //!
-//! In production: `tracing-opentelemetry`, whose `TraceContextPropagator` fills a map of
-//! headers. The columns of `pg_worker` need one more for it.
+//! In production: `tracing-opentelemetry` hands the spans to OpenTelemetry. Its
+//! `TraceContextPropagator` fills a map of headers. The table of `pg_worker` needs one
+//! more column for this map.
 //!
 //! See also: `pg_worker`, `task_locals`, `opentelemetry_trace`.
 //!

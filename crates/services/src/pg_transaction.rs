@@ -7,7 +7,7 @@
 //! continues. Pass a `&Transaction` to other functions. A generic parameter would take a
 //! `&mut` away ("use of moved value"): pass `&mut *transaction` to it.
 //!
-//! Bounds: `attempts`. Unbounded: the time of each, unless the server has a limit.
+//! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
 //!
 //! Trap: After an error all further statements fail, but `commit` succeeds and stores
 //! nothing. Return the error, or try what may fail in a savepoint.

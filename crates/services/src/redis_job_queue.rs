@@ -1,17 +1,17 @@
 //! Job queue on a sorted set of Redis, as in arq: delays, unique ids, results, and abort.
 //!
-//! The score of a job is the moment when it is due. A claim moves it by the lease, so the
-//! job of a killed worker is due again. Each change is one script, with the clock of the
-//! server. A job runs at least once, and has one outcome: that of its last attempt.
-//! `abort` writes the outcome itself. The worker learns of it by its next `extend`, and
-//! drops the handler.
+//! The score of a job is the moment when it is due. A claim sets the score to the end of
+//! the lease, so the job of a killed worker is due again. Each change is one script, with
+//! the clock of the server. A job runs at least once, and has one outcome: that of its
+//! last attempt. `abort` writes the outcome itself. The worker learns of the abort at its
+//! next `extend`, and drops the handler.
 //!
 //! Bounds: `max_jobs`, and `keep_result` for outcomes. A call takes at most `CALL`.
 //!
 //! Trap: `WATCH` belongs to a connection, and clones of a `ConnectionManager` share one.
 //! The `EXEC` of another task ends the watch, and two callers win. Use a script.
 //!
-//! Trap: an id is free again when its outcome has expired. If a caller may repeat a job
+//! Trap: An id is free again when its outcome has expired. If a caller may repeat a job
 //! later than `keep_result`, make its effect idempotent.
 //!
 //! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a

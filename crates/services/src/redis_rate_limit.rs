@@ -9,8 +9,8 @@
 //! Trap: `INCR` and then `EXPIRE` are two commands. A process that is killed between them
 //! leaves a counter without an expiry, and its user is refused forever.
 //!
-//! Trap: The client redis-py repeats a command after a lost reply, so one call takes two
-//! tokens. Turn that off with `Retry(NoBackoff(), 0)`. redis-rs repeats none.
+//! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
+//! Turn this off with `Retry(NoBackoff(), 0)`. The crate redis repeats no command.
 //!
 //! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
 //! connection that goes silent, and each call times out.

@@ -1,16 +1,16 @@
 //! Connect to Redis, and replace a connection that is closed or silent.
 //!
 //! One connection serves all tasks: give each a clone of `Redis`. A `ConnectionManager`
-//! connects again after its connection was closed. But it keeps a connection that stays
-//! open and silent, as after a failover or behind a NAT that forgets: each call times out
-//! until TCP gives up, after many minutes. So a task sends pings, and replaces a
-//! connection that does not answer. redis-py closes a connection after a timeout.
+//! connects again after its connection was closed. But it keeps a connection that is open
+//! and silent, as after a failover: each call times out until TCP gives up, after many
+//! minutes. So a task sends pings, and replaces a connection that does not answer.
+//! redis-py closes a connection after a timeout, instead.
 //!
 //! Bounds: `limit` for a call, with the wait for a new connection. After a silence, new
 //! calls work within about two limits.
 //!
-//! Trap: A call that fails may have been done by the server, and nothing repeats the
-//! call. Repeat it only if it is idempotent.
+//! Trap: The server may have executed a call that fails here, and nothing repeats the
+//! call. Repeat only idempotent calls.
 //!
 //! Trap: A blocking command such as `BLPOP` blocks all calls of its connection, and its
 //! pings. Give it a connection whose `limit` is longer than the command blocks.

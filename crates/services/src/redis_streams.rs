@@ -8,10 +8,11 @@
 //! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
 //!
 //! Trap: A blocking read blocks all calls that share its connection. A response timeout
-//! shorter than `BLOCK` ends it. Each worker has its own connection here.
+//! shorter than `BLOCK` ends the read. Here each worker has its own connection.
 //!
 //! Trap: With `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
-//! time, ten busy workers hide the job of a dead one. Continue at the returned cursor.
+//! time, the jobs of ten busy workers hide the job of a dead worker. Continue at the
+//! returned cursor.
 //!
 //! In production: Take connections of `redis_reconnect`, with a limit longer than the
 //! block. A `ConnectionManager` keeps a connection that goes silent.
