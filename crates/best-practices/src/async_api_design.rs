@@ -2,8 +2,8 @@
 //!
 //! Declare a method as `-> impl Future + Send`, and write `async fn` where you implement
 //! it: then callers may spawn its future. For a list of different types, write a second
-//! trait with boxed futures, which each such type implements automatically. Keep in
-//! `self`, not in the future, whatever must survive a cancellation. Leave spawning to the
+//! trait with boxed futures, which each such type implements automatically. Keep data
+//! that must survive a cancellation in `self`, not in the future. Leave spawning to the
 //! caller.
 //!
 //! Trap: A trait that declares `async fn` does not promise `Send`. A generic function

@@ -5,7 +5,7 @@
 //! rayon pool has N threads for all calculations, `into_par_iter` spreads one calculation
 //! over all threads, and dropping the call cancels it.
 //!
-//! Bounds: N threads. Unbounded: the queue; acquire a permit before `run`.
+//! Bounds: N threads. Unbounded: The queue; acquire a permit before `run`.
 //!
 //! Trap: `abort` does not stop a calculation that has started. Check a flag between
 //! portions, not in the innermost loop: `is_cancelled` takes a lock.

@@ -1,4 +1,4 @@
-//! Slow file reads: each small read is a trip to a thread. Buffer, or read all at once.
+//! Slow file reads: each small read is a trip to a thread. Buffer, or read it whole.
 //!
 //! `tokio::fs` and aiofiles send each call to a thread, so reading four bytes costs a
 //! trip. A `BufReader` around the `File` makes a trip for each 8 KiB. aiofiles buffers in

@@ -5,8 +5,8 @@
 //! test has its own thread and runtime. `flavor = "multi_thread"` gives it several
 //! threads; `start_paused = true` skips its waits (`unit_testing`).
 //!
-//! Bounds: The client of a test gives up after its `timeout`. The fake keeps all its
-//! requests.
+//! Bounds: The client of a test gives up after its `timeout`. Unbounded: The requests
+//! that the fake keeps.
 //!
 //! Trap: In edition 2024, `std::env::set_var` is unsafe ("call to unsafe function"): all
 //! tests share one environment. In place of `monkeypatch.setenv`, pass the setting.

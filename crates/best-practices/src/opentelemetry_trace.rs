@@ -7,7 +7,8 @@
 //! hangs in it. Call it in `spawn_blocking`.
 //!
 //! Trap: A spawned task starts a separate trace. Add `.in_current_span()`. Python's
-//! `create_task` copies the context. `enter` over an await gives your span to others.
+//! `create_task` copies the context. `enter` over an await gives your span to other
+//! tasks.
 //!
 //! Trap: The last spans are lost at exit. A global subscriber is never dropped, and so
 //! nothing flushes. Call `shutdown` at the end of `main`, even after an error.

@@ -1,6 +1,6 @@
 //! Profile async code with tokio-metrics: polls, slow polls, live tasks, a growing queue.
 //!
-//! `perf` and `samply`, like py-spy, show which code runs, not which task waits. A
+//! `perf` and `samply`, like py-spy, show the running code, not the waiting tasks. A
 //! `TaskMonitor` counts how often and how long tasks are polled. Give each kind of task
 //! (a route, a worker) its own monitor, and compare:
 //! - Slow polls block their thread for other tasks: look for a blocking call.

@@ -4,7 +4,8 @@
 //! property, and shrinks it. Here an input is a schedule: when each caller comes, and
 //! when it gives up. A case builds its own paused runtime, so waits take no time and a
 //! failure can be repeated. Commit `proptest-regressions`, where proptest writes
-//! failures. Generate pauses, not times: if a caller is left out, the others move up.
+//! failures. Generate pauses, not times: if shrinking leaves out a caller, the others
+//! move up.
 //!
 //! Trap: In a `#[tokio::test]`, a case panics: "Cannot start a runtime from within a
 //! runtime". Write `#[test]` with the macro `proptest!`.

@@ -5,7 +5,7 @@
 //! structlog has them at the top. `flatten_event` lifts only the event's own fields.
 //!
 //! Trap: `EnvFilter::from_default_env()` without `RUST_LOG` shows errors only. A default
-//! directive counts only if the filter is empty. So put `info,` before the filter.
+//! directive counts only if the filter is empty: put `info,` before the filter.
 //!
 //! Trap: A spawned task has no span; an asyncio task has a copy of the context. Add
 //! `in_current_span`. In `main`, a guard of `entered()` over an await mixes up the ids.

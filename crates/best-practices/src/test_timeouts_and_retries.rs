@@ -3,10 +3,10 @@
 //! In Tokio, `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
 //! asyncio needs another event loop, as in the twin. When all tasks wait, the clock jumps
 //! to the next timer. So await the code, or `sleep` past it. Measure with Tokio's
-//! `Instant`. With sockets, do not pause the clock: it runs ahead of them.
+//! `Instant`. With sockets, do not pause the clock: the clock runs ahead of the sockets.
 //!
 //! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
-//! tasks run only after `advance`. A task that has not started has no timers.
+//! tasks run only after `advance`. A task that has not started yet has no timer to wake.
 //!
 //! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready
 //! immediately on the paused one. A loop that polls with it stops the clock: a test
