@@ -2,18 +2,18 @@
 //!
 //! One client serves the program: put it into an `Arc`. A closure adds what httpx takes
 //! as `params`, `json` or `data`: `|request| request.query(&[("page", "2")])`. If the
-//! server rejects a token, the first caller renews it, and all others wait for that.
+//! server rejects a token, the first caller renews it, and all others wait.
 //!
 //! Like httpx, the client follows no redirects, so that no other host gets the secret.
 //!
 //! Bounds: [`Limits`] for attempts, pauses and bodies. Give `new` a reqwest builder with
-//! a timeout, which holds for each attempt. Unbounded: concurrent calls; see
+//! a timeout, which holds for each attempt. Unbounded: Concurrent calls; see
 //! `connection_limits`.
 //!
 //! Trap: `Url::join` follows the rules of links. "users" joined to "https://x/v1" is
 //! "https://x/users". "//y/users" is another host, which would get the token.
 //!
-//! Trap: An order that timed out may have been placed. Here only idempotent methods are
+//! Trap: An order that timed out may have been placed. Here idempotent methods are
 //! retried, and other methods only if no connection was made.
 //!
 //! See also: `http_requests`, `retry`, `single_flight`, `pagination`.

@@ -4,7 +4,7 @@
 //! the server answers 503 with `Retry-After`. An unknown id gets 404. On shutdown the
 //! server first answers "not ready". Then it stops accepting, and waits for the jobs.
 //!
-//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. Unbounded: a job's time.
+//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. Unbounded: A job's time.
 //!
 //! Trap: A handler that awaits its job loses the job when the client disconnects.
 //!

@@ -4,7 +4,7 @@
 //! With a lock inside `spawn_blocking`, each waiting call would hold a thread. Unlike in
 //! `sqlite_fetchall`, the file stays open, and a timeout stops a query.
 //!
-//! Bounds: 100 waiting calls; further callers wait for room. Unbounded: the time of a
+//! Bounds: 100 waiting calls; further callers wait for room. Unbounded: The time of a
 //! call. A `timeout` around it stops SQLite's statements, not other code of yours.
 //!
 //! Trap: A query whose caller has gone keeps running, and blocks the calls behind it.

@@ -5,7 +5,7 @@
 //! Layers are FastAPI's middleware: logs, CORS, panics, a timeout, the size of bodies.
 //! A rejected query or malformed JSON is 400; FastAPI answers 422.
 //!
-//! Bounds: The arguments `body` and `time` of [`layers`]. Unbounded: notes, connections,
+//! Bounds: The arguments `body` and `time` of [`layers`]. Unbounded: Notes, connections,
 //! and the time for headers. Serve the routes with `http_server`.
 //!
 //! Trap: `layer` wraps only the routes that the router has at that moment. A route that

@@ -5,8 +5,8 @@
 //! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
 //!
 //! Bounds: `queue` messages for each member. If all members speak at full pace, unread
-//! messages fill a queue in the time `queue * pace / members`. "joined" and "left" cut
-//! nobody off: they are sent while more than half of a queue is free. Unbounded: the
+//! messages fill a queue in the time `queue * pace / members`. The texts "joined" and
+//! "left" cut nobody off: they go only to queues that are half free. Unbounded: The
 //! members.
 //!
 //! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members

@@ -2,10 +2,10 @@
 //!
 //! `writer.close()` and `wait_closed()` of asyncio send the buffered bytes and tell the
 //! peer that nothing follows. Over TLS, they also wait for the peer's end. Dropping a
-//! stream does none of that. `shutdown` does the first two: it flushes a `BufWriter` and
-//! TLS as well. [`close`] then reads until the other side ends, and drops. If your
-//! protocol marks the end of an answer, read the answer first: all later bytes are thrown
-//! away.
+//! stream does none of this. `shutdown` sends the buffered bytes, even of a `BufWriter`
+//! or TLS, and tells the peer. [`close`] then reads until the peer ends, and drops. If
+//! your protocol marks the end of an answer, read the answer first: later bytes are
+//! thrown away.
 //!
 //! Bounds: `limit` for the whole close. A peer that sends without end costs this time,
 //! but no memory.

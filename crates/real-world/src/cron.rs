@@ -2,10 +2,10 @@
 //!
 //! After each run, compute the next one from the date and the zone: the next night may be
 //! 23 or 25 hours away. If the clocks skip the time, the run comes later by as much as
-//! they skip. If the time comes twice, the first one counts. Runs never overlap: a run
-//! that is due during another run is left out. Tests pass their own clock.
+//! they skip. If the time comes twice, the job runs at the first. Runs never overlap: a
+//! run that is due during a run is left out. Tests pass their own clock.
 //!
-//! Bounds: One run at a time. Unbounded: the time of a run. Put a `timeout` into the job.
+//! Bounds: One run at a time. Unbounded: The time of a run. Put a `timeout` into the job.
 //!
 //! Trap: On Linux and macOS, Tokio's clock stands still while the computer sleeps. Sleep
 //! a minute at most, then read the wall clock again.

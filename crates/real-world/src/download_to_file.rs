@@ -1,15 +1,15 @@
 //! Download to a file: streamed, limited, and complete under its final name or absent.
 //!
-//! The body goes, piece by piece, into a file next to the target. At the end that file
-//! gets the final name, as one does with aiohttp and aiofiles. If the download fails or
-//! is dropped, the file is removed, so no half file looks like a whole one.
+//! The body goes, piece by piece, into a file next to the target. At the end, this file
+//! is renamed to the target. If the download fails or is dropped, the file is removed, so
+//! no half file looks like a whole one.
 //!
 //! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer in memory
 //! has one megabyte.
 //!
 //! Trap: A time limit for each wait does not stop a slow drip: at one byte per second, a
-//! file takes weeks. A time limit for the whole download cuts off large files. Set both,
-//! and the limit for the whole generously.
+//! file takes weeks. A time limit for the whole download cuts off large files. Set both
+//! limits, the second one generously.
 //!
 //! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are not the whole
 //! file. Only 200 is accepted here. If the server names no length, a body that breaks off

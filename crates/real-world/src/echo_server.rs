@@ -12,7 +12,7 @@
 //! In production: `tcp_echo_server` limits the connections and their silence, and lets
 //! them end when the server stops.
 //!
-//! Platforms: On Windows (Wine), a reset is told as an end.
+//! Platforms: On Windows (Wine), a reset looks like an end.
 //!
 //! See also: `tcp_client`, `tcp_echo_server`, `line_protocol`.
 //!

@@ -5,7 +5,7 @@
 //! each URL, in their order. A status such as 404 is an error here.
 //!
 //! Bounds: 30 s for a request, and [`MAX_PAGE`] for a page, which `Response::text` would
-//! not limit. Unbounded: the number of concurrent requests; `page_fetcher` limits it.
+//! not limit. Unbounded: The number of concurrent requests; `page_fetcher` limits it.
 //!
 //! See also: `http_requests`, `page_fetcher`, `http_sync_vs_async`.
 //!

@@ -5,7 +5,7 @@
 //! continues. It skips each file that has the modification time of its source.
 //!
 //! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
-//! list of paths is in memory. Unbounded: the time of a conversion.
+//! list of paths is in memory. Unbounded: The time of a conversion.
 //!
 //! Trap: A program that writes under the final name and is killed leaves half a file,
 //! which looks like a whole one.

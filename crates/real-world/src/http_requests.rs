@@ -1,11 +1,11 @@
 //! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
 //!
 //! Make one `Client`, aiohttp's session, and clone it into tasks and structs: the clones
-//! share its connections. Beyond `fetch_urls`, this page sends queries, tokens and JSON:
+//! share the connections. For a query, a token and JSON, write
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits
-//! the body. Unbounded: the requests of `fetch_all`; see `page_fetcher`.
+//! the body. Unbounded: The requests of `fetch_all`; see `page_fetcher`.
 //!
 //! Trap: A 404 is no error, so its body can pass for data. Check the status first: `text`
 //! and `json` use up the response ("borrow of moved value: `response`").

@@ -4,7 +4,7 @@
 //! take as long as the longest one, not the sum of all. Run a blocking library in
 //! `spawn_blocking`, which is `asyncio.to_thread`: one thread for each call.
 //!
-//! Bounds: 30 s for a blocking request, which is reqwest's default. Unbounded: the time
+//! Bounds: 30 s for a blocking request, which is reqwest's default. Unbounded: The time
 //! of an async request, the threads, and the bodies; see `http_requests`.
 //!
 //! Trap: A blocking request in async code blocks its thread. That may stop all timers and

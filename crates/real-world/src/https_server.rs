@@ -7,14 +7,14 @@
 //!
 //! Bounds: `Limits`. The layers of `axum_service` limit the time and body of a request.
 //!
-//! Trap: While one of the two files is renewed and the other is not, `reload` fails:
-//! "keys may not be consistent: KeyMismatch". Here the old certificate stays. In Python a
-//! failed `load_cert_chain` leaves the context without a key, and all handshakes fail.
+//! Trap: If `reload` reads a new chain and an old key, it fails: "keys may not be
+//! consistent: KeyMismatch". Here the old certificate stays. In Python a failed
+//! `load_cert_chain` leaves the context without a key, and all handshakes fail.
 //!
 //! Trap: Offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
 //! server of HTTP/1.1 closes their connections.
 //!
-//! Platforms: On Windows (Wine), a refused certificate is told as "no connection".
+//! Platforms: On Windows (Wine), a refused certificate shows as "no connection".
 //!
 //! See also: `tls`, `http_server`, `axum_service`, `websocket_server`.
 //!

@@ -5,14 +5,14 @@
 //! own data. Complete the job in the transaction that writes its result. Then the result
 //! is written exactly once. An effect elsewhere, such as a mail, may happen twice.
 //!
-//! Bounds: One transaction at a time. Unbounded: the table. Delete finished jobs.
+//! Bounds: One transaction at a time. Unbounded: The table. Delete finished jobs.
 //!
 //! Trap: A slow worker may finish after another worker has claimed its job. So each claim
 //! is a numbered attempt. Only the latest may change the job ("the lease was lost").
 //!
 //! In production: On PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
-//! unique jobs, add a column with a UNIQUE index. For priorities, add one, and
-//! sort the claim by it.
+//! unique jobs, add a column with a UNIQUE index. For priorities, add a column, and sort
+//! claims by it.
 //!
 //! See also: `pg_job_queue`, `redis_streams`, `job_workers`, `retry`.
 //!

@@ -4,7 +4,7 @@
 //! If the worker is killed, another worker takes over when the lease expires. The queue
 //! may be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
 //!
-//! Bounds: One job for each call of `work`, and `max_runtime`. Unbounded: your `Queue`.
+//! Bounds: One job for each call of `work`, and `max_runtime`. Unbounded: Your `Queue`.
 //!
 //! Trap: A temporary error, such as "database is locked", must not end a worker. Here the
 //! worker reports the error and continues until `stop`. It aborts the handler only if

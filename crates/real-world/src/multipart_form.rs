@@ -7,7 +7,7 @@
 //! it: use `Part::stream_with_length`.
 //!
 //! Bounds: [`Limits`], [`MAX_NAME`], and about [`UNPARSED`] bytes of memory for a form.
-//! Unbounded: the number of forms and connections. Serve the routes with `http_server`.
+//! Unbounded: The number of forms and connections. Serve the routes with `http_server`.
 //!
 //! Trap: `Multipart` of axum keeps in memory the headers of a part and all bytes before
 //! the first boundary, up to the limit of the whole form. `UNPARSED` limits it.

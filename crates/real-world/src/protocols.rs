@@ -6,12 +6,12 @@
 //! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
 //! channel is `pause_writing`. To call `pause_reading`, stop reading.
 //!
-//! Bounds: Connections, idle time, [`OUTBOX`] waiting pieces. Unbounded: a piece's size.
+//! Bounds: Connections, idle time, [`OUTBOX`] waiting pieces. Unbounded: A piece's size.
 //!
 //! Trap: `transport.write` never waits. If a client sends but does not read, the answers
 //! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
 //!
-//! Platforms: On Windows (Wine), one message more is dropped.
+//! Platforms: On Windows (Wine), one more message is dropped.
 //!
 //! See also: `line_protocol` (plainer), `rpc_over_one_connection`, `tcp_echo_server`.
 //!

@@ -1,10 +1,10 @@
 //! Reload a config file on SIGHUP: all tasks see the new values, a wrong file is refused.
 //!
-//! A `watch` channel has the values. For each piece of work, a task takes an `Arc` of the
-//! values, so it never mixes old and new ones. `changed` informs the task of new values.
-//! If the new file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
+//! A `watch` channel holds the values. For each piece of work, a task takes an `Arc` of
+//! them, so it never mixes old and new values. `changed` waits for new values. If the new
+//! file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
 //!
-//! Bounds: Signals during a reload cause one more reload. Unbounded: the size of the
+//! Bounds: Signals during a reload cause one more reload. Unbounded: The size of the
 //! file.
 //!
 //! Trap: SIGHUP ends a program that does not listen for it. Call `signal` first of all,

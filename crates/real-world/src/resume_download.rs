@@ -5,7 +5,7 @@
 //! server sends a changed file from its beginning. A lock keeps other downloads out.
 //! Answers other than 200, 206 and 416 leave the received bytes as they are.
 //!
-//! Bounds: `max_bytes`; the client's `read_timeout` for each wait. Unbounded: the whole
+//! Bounds: `max_bytes`; the client's `read_timeout` for each wait. Unbounded: The whole
 //! time. Put a `timeout` around `fetch`: the received bytes are kept.
 //!
 //! Trap: Some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send

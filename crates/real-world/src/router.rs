@@ -3,10 +3,10 @@
 //! A handler is an async function. Its arguments are extractors: axum takes them out of
 //! the request by their types, as FastAPI does. Handlers share state in an `Arc`.
 //! Middleware is an async function of the request and `next`. The last layer runs first.
-//! To read a body there, take it by `to_bytes`, with a limit, and make the request again:
-//! `Request::from_parts(parts, Body::from(bytes))`.
+//! To read a body in a layer, take it by `to_bytes`, with a limit, and make the request
+//! again: `Request::from_parts(parts, Body::from(bytes))`.
 //!
-//! Bounds: 2 MB for a body, which is axum's limit. Unbounded: users, connections and the
+//! Bounds: 2 MB for a body, which is axum's limit. Unbounded: Users, connections and the
 //! time of a request, for which see `http_server`.
 //!
 //! Trap: The extractor of the body (`Json`, `String`) must come last. Otherwise the

@@ -1,8 +1,8 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
 //! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
-//! `stdin` to end the input. Here a program gets its own process group: one signal
-//! reaches it and its children, but Ctrl-C on the terminal does not.
+//! `stdin` to end the input. Here a program gets its own process group: a signal reaches
+//! it and its children, but Ctrl-C does not.
 //!
 //! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
 //! group is not killed.

@@ -5,7 +5,7 @@
 //! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
 //! error or a panic ends one run only. A single job needs just an `interval` and a loop.
 //!
-//! Bounds: One run of each job at a time. Unbounded: the jobs, and the time of a run.
+//! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.
 //!
 //! Trap: If a tick and the stop come together, `select!` without `biased` may begin one
 //! more run. `run_until_cancelled` always begins it.
@@ -13,8 +13,8 @@
 //! Trap: With a `first` of zero, all processes run all jobs at the start. Give each
 //! process a random `first`.
 //!
-//! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs.
-//! Here, to pause a job, remove it, and add it again later.
+//! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs. To
+//! pause a job here, remove it, and add it later.
 //!
 //! See also: `cron` (at a time of day).
 //!

@@ -2,7 +2,7 @@
 //!
 //! A permit that is held during the call limits how many calls run concurrently, not how
 //! many start in a second. Here the call forgets its permit, and a task adds the permit
-//! again one window later. In asyncio, `call_later` needs no task.
+//! again one window later. In asyncio, `call_later` does this without a task.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|

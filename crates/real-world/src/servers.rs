@@ -6,7 +6,7 @@
 //! drops the listeners. A program that is not async, such as a test, keeps a `Runtime`,
 //! starts the server inside `Runtime::enter`, and stops it by `block_on(server.close())`.
 //!
-//! Bounds: `limit` connections. Unbounded: their time. Put a `timeout` into the handler.
+//! Bounds: `limit` connections. Unbounded: Their time. Put a `timeout` into the handler.
 //!
 //! Trap: Up to Python 3.11 `wait_closed` returns immediately. Since 3.12 it waits for the
 //! connections, as here: put a `timeout` around it, or call `close_clients`.

@@ -1,8 +1,8 @@
 //! Shut down in three steps: find out, tell the tasks, wait for them.
 //!
-//! Each task looks at the token between two pieces of work, and finishes what it has
-//! begun. In asyncio this is an `Event` and a `TaskGroup`. `shutdown_signal` also fits
-//! axum's `with_graceful_shutdown`.
+//! Each task looks at the token between two pieces of work, and finishes the current one.
+//! In asyncio this is an `Event` and a `TaskGroup`. `shutdown_signal` also fits axum's
+//! `with_graceful_shutdown`.
 //!
 //! Trap: `TaskTracker::wait` waits forever if `close` was not called.
 //!

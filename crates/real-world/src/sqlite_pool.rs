@@ -5,7 +5,7 @@
 //! function that runs on a thread, so no transaction is held across an await. If the
 //! caller is dropped, its query is stopped and its transaction rolled back.
 //!
-//! Bounds: The connections, `acquire_timeout` and `busy_timeout`. Unbounded: the waiting
+//! Bounds: The connections, `acquire_timeout` and `busy_timeout`. Unbounded: The waiting
 //! calls, the time of a call, and the log, which grows while one transaction reads.
 //!
 //! Trap: A transaction that reads and then writes fails immediately with "database is

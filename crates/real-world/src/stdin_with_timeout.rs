@@ -1,13 +1,13 @@
-//! Read a line from standard input with a timeout; why the program does not end after it.
+//! Read a line from standard input with a timeout, and still end the program in time.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. Read in your own thread: then the program can end without it.
+//! read that has begun. Read in your own thread: the program does not wait for its end.
 //!
-//! Bounds: The thread reads two lines ahead. Unbounded: the length of a line. `Lines`
+//! Bounds: The thread reads two lines ahead. Unbounded: The length of a line. `Lines`
 //! keeps standard input locked, and ends at a line that is not UTF-8.
 //!
-//! Trap: After a timeout the read continues, and takes the next line. The line is lost if
-//! each question has a new reader.
+//! Trap: After a timeout the read continues, and takes the next line. If each question
+//! makes a new reader, the line is lost.
 //!
 //! Trap: The end of `main` waits for the read, until somebody presses Enter.
 //! `Runtime::shutdown_background` and `process::exit` do not wait.

@@ -5,7 +5,7 @@
 //! leaves, the stream is dropped at its current await. A client reads one item at a time.
 //! An open stream holds up the shutdown of `axum::serve`; `http_server` ends it.
 //!
-//! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. Unbounded: the stream,
+//! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. Unbounded: The stream,
 //! and a client that does not read: serve the routes with `http_server`.
 //!
 //! Trap: The `timeout` of a reqwest client limits the whole response, so it cuts off a

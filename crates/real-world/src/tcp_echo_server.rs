@@ -15,7 +15,7 @@
 //!
 //! In production: Take `axum` for HTTP before you invent a protocol.
 //!
-//! Platforms: On Windows (Wine), a reset is not told.
+//! Platforms: On Windows (Wine), a reset is not printed.
 //!
 //! See also: `tcp_client`, `line_protocol`, `tcp_proxy`, `servers`, `tls`.
 //!

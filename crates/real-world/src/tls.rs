@@ -19,7 +19,7 @@
 //! them first. Without `shutdown` there is no close_notify either ("peer closed
 //! connection without sending TLS close_notify").
 //!
-//! Platforms: On Windows (Wine), a refused certificate is told as "the handshake failed".
+//! Platforms: On Windows (Wine), a refused certificate shows as "the handshake failed".
 //!
 //! See also: `close_a_connection`, `https_server` (axum, reqwest and ALPN), `tcp_proxy`.
 //!

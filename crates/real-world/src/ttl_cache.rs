@@ -4,17 +4,17 @@
 //! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it must own its
 //! data ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: the
+//! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: The
 //! running loads, one per key, and their time.
 //!
-//! Trap: In a naive cache, all callers that miss start a load. Here one task loads; no
-//! caller cancels it.
+//! Trap: In a naive cache, all callers that miss start a load. Here one task loads, and
+//! no caller cancels it.
 //!
 //! Trap: A load that began before a change stores the old value. `remove` prevents this.
 //!
 //! In production: `moka` shards its lock, evicts by frequency, and has weights and an
-//! expiry for each entry. Its clock cannot be paused in a test. Neither counts hits, nor
-//! returns an old value while a new one loads.
+//! expiry for each entry. Its clock cannot be paused in a test. Neither cache counts
+//! hits, or returns an old value while a new one loads.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

@@ -2,13 +2,13 @@
 //!
 //! `UdpSocket` is `create_datagram_endpoint`; you await `recv` where a `DatagramProtocol`
 //! is called back. `connect` sends nothing: it admits the datagrams of one address only.
-//! After `connect`, `recv` also returns the errors of `error_received`. `recv` is
-//! cancel-safe. For the other side see `udp_server`.
+//! After `connect`, `recv` also returns errors, which asyncio gives to `error_received`.
+//! `recv` is cancel-safe. For the other side see `udp_server`.
 //!
 //! Bounds: One ping at a time, `attempts` of `limit` each.
 //!
 //! Trap: An answer may be lost, come late, or come twice. Put a number into each
-//! question, and ignore answers with another number. This stops no forged answers.
+//! question, and ignore answers with another number. Forged answers still pass.
 //!
 //! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!

@@ -3,12 +3,12 @@
 //! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
 //! does with an async generator. A chunk is read when the connection takes it. If the
 //! server knows the length, it can refuse the file immediately. reqwest's `timeout`
-//! limits the whole upload; `stall` only the time without progress.
+//! limits the whole upload; `stall` only a time without progress.
 //!
 //! Bounds: A few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. Unbounded:
-//! the whole time, if the server takes a chunk now and then.
+//! The whole time, if the server takes a chunk now and then.
 //!
-//! Trap: A stream can be sent only once. For a retry, `RequestBuilder::try_clone` returns
+//! Trap: A stream can be sent only once. On a retry, `RequestBuilder::try_clone` returns
 //! `None`, and aiohttp sends an empty file. Open the file for each attempt.
 //!
 //! See also: `multipart_form` (a form with files), `upload_server`.

@@ -6,7 +6,7 @@
 //! -C` sends it with `Content-Range`, is refused: its tail would replace the file.
 //!
 //! Bounds: [`Limits`] for the bytes, the time and the number of uploads. Unbounded:
-//! stored files; connections that send no request, for which see `api_server`.
+//! Stored files; connections that send no request, for which see `api_server`.
 //!
 //! Trap: A server that refuses a body and closes the connection immediately may lose its
 //! answer. It has to read for a while longer.

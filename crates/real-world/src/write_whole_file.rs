@@ -1,9 +1,8 @@
 //! Write a file whole or not at all: a reader sees the old text or the new one.
 //!
-//! The text goes into a hidden file in the same folder, or in another one of the same
-//! disk, which is renamed when its bytes are on the disk. In Python this is `os.replace`
-//! after `os.fsync`. All runs in one `spawn_blocking`, because `tokio::fs` hands each
-//! call to a thread.
+//! The text goes into a hidden file in the same folder, or elsewhere on the same disk.
+//! When all bytes are on the disk, this file is renamed: `os.fsync`, then `os.replace` in
+//! Python. All runs in one `spawn_blocking`, as `tokio::fs` hands each call to a thread.
 //!
 //! Bounds: The text is in memory. To stream it: `download_to_file`, `file_processor`.
 //!
