@@ -85,6 +85,28 @@ async fn a_shutdown_waits_for_what_runs_and_refuses_what_waits() {
     pool.shutdown().await;
 }
 
+/// A place is released to a caller that has not been polled since: its job may still
+/// start, so `shutdown` waits.
+#[tokio::test(start_paused = true)]
+async fn no_job_starts_after_a_shutdown_that_came_between_its_place_and_its_start() {
+    let pool = Pool::new(1);
+    let holder = pool.submit(async {}).await.expect("it is open");
+    let mut caller = Box::pin(pool.submit(async {}));
+    assert!(
+        futures::poll!(&mut caller).is_pending(),
+        "the place is taken"
+    );
+    holder.await.expect("it does not panic");
+    let mut shutdown = Box::pin(pool.shutdown());
+    assert!(
+        futures::poll!(&mut shutdown).is_pending(),
+        "a job may start"
+    );
+    let job = caller.await.expect("it has the place");
+    shutdown.await;
+    assert!(job.is_finished());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_from_several_threads() {
     let pool = Pool::new(31);
