@@ -20,19 +20,71 @@ const TEST_UTIL: [&str; 3] =
 /// When the source is not Rust.
 pub fn full_paths(source: &str) -> Result<BTreeSet<String>> {
     let tokens: TokenStream = source.parse().map_err(|error| anyhow!("{error}"))?;
-    let mut words = Vec::new();
-    flatten(tokens, &mut words);
-    let mut walk = Walk::default();
-    walk.words(&words);
-    let full = walk
-        .found
-        .into_iter()
-        .map(|path| match walk.imports.get(&path[0]) {
-            Some(import) => [import.as_slice(), &path[1..]].concat(),
-            None => path,
-        });
-    let leads_out = |path: &Vec<String>| path.len() > 1 && !walk.own.contains(&path[0]);
-    Ok(full.filter(leads_out).map(|path| path.join("::")).collect())
+    let mut text = " ".to_owned();
+    flatten(tokens, &mut text);
+    let text = text.replace(" : : ", "::").replace(" use::", " use ");
+    let (mut imports, mut rest, mut found) = (BTreeMap::new(), String::new(), Vec::new());
+    for (index, part) in text.split(" use ").enumerate() {
+        // `impl Trait + use<T>` imports nothing.
+        let is_import = index > 0 && !part.starts_with('<');
+        let (tree, after) = part.split_once(';').unwrap_or((part, ""));
+        rest += if is_import { after } else { part };
+        for leaf in is_import.then(|| leaves(tree)).into_iter().flatten() {
+            let (path, name) = leaf.split_once(" as ").unwrap_or((&leaf, ""));
+            let path = path.trim_end_matches("::self");
+            let last = path.rsplit("::").next().unwrap_or(path);
+            let name = if name.is_empty() { last } else { name };
+            imports.insert(name.to_owned(), path.to_owned());
+            found.push(path.to_owned());
+        }
+    }
+    let words = rest.split(|c: char| !c.is_alphanumeric() && !"_:".contains(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let own = words.windows(2).filter(|pair| pair[0] == "mod");
+    let own: BTreeSet<&str> = own.map(|pair| pair[1]).collect();
+    found.extend(words.iter().map(|word| {
+        let path = word.trim_matches(':');
+        let (head, tail) = path.split_at(path.find("::").unwrap_or(path.len()));
+        let import = imports.get(head);
+        import.map_or(path.to_owned(), |import| import.clone() + tail)
+    }));
+    let leads_out = |path: &String| {
+        let head = path.split_once("::").map(|(head, _)| head);
+        head.is_some_and(|head| !own.contains(head))
+    };
+    Ok(found.into_iter().filter(leads_out).collect())
+}
+
+/// Appends the names and marks of the source, with blanks between them.
+fn flatten(tokens: TokenStream, text: &mut String) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                text.push_str("{ ");
+                flatten(group.stream(), text);
+                text.push_str("} ");
+            }
+            TokenTree::Literal(_) => {}
+            other => text.push_str(&format!("{other} ")),
+        }
+    }
+}
+
+/// Returns what an import names: of `a::{b, c as d}`, `a::b` and `a::c as d`.
+fn leaves(tree: &str) -> Vec<String> {
+    let mut tree = tree.to_owned();
+    while let Some(open) = tree.rfind('{') {
+        let close = tree[open..].find('}').map_or(tree.len(), |at| open + at);
+        let start = tree[..open].rfind(['{', ',']).map_or(0, |at| at + 1);
+        let prefix = tree[start..open].trim();
+        let inside = tree[open + 1..close].split(',').map(str::trim);
+        let inside = inside
+            .filter(|it| !it.is_empty())
+            .map(|it| format!("{prefix}{it}"));
+        let inside: Vec<String> = inside.collect();
+        tree.replace_range(start..tree.len().min(close + 1), &inside.join(","));
+    }
+    tree.split(',').map(|leaf| leaf.trim().to_owned()).collect()
 }
 
 /// Returns those of the section's crates that the source uses, by the names that they have
@@ -156,102 +208,6 @@ pub fn entry(dependency: &Dependency, features: &[String]) -> String {
     }
 }
 
-/// Appends the tokens as words, with a group's brackets around what stands in it.
-fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
-    for token in tokens {
-        let text = token.to_string();
-        let TokenTree::Group(group) = token else {
-            words.push(text);
-            continue;
-        };
-        words.extend(text.chars().next().map(String::from));
-        flatten(group.stream(), words);
-        words.extend(text.chars().next_back().map(String::from));
-    }
-}
-
-/// Collects paths from words.
-#[derive(Default)]
-struct Walk {
-    found: Vec<Vec<String>>,
-    /// What imports give a name to.
-    imports: BTreeMap<String, Vec<String>>,
-    /// Modules and macros of the file itself.
-    own: BTreeSet<String>,
-}
-
-impl Walk {
-    fn words(&mut self, mut rest: &[String]) {
-        while let [word, after @ ..] = rest {
-            rest = after;
-            let text_at = |index: usize| after.get(index).map_or("", String::as_str);
-            match word.as_str() {
-                // A method; or the rest of a struct, or a range.
-                "." => rest = &after[1.min(after.len())..],
-                "mod" => drop(self.own.insert(text_at(0).to_owned())),
-                "macro_rules" => drop(self.own.insert(text_at(1).to_owned())),
-                // `impl Trait + use<T>` imports nothing.
-                "use" if text_at(0) != "<" => {
-                    let end = after.iter().position(|word| word == ";");
-                    let (import, after) = after.split_at(end.unwrap_or(after.len()));
-                    self.import(&mut import.iter().filter(|word| *word != ":"), &[]);
-                    rest = after;
-                }
-                text if is_word(text) => {
-                    let mut path = vec![word.clone()];
-                    while let [a, b, next, after @ ..] = rest
-                        && (a == ":" && b == ":" && is_word(next))
-                    {
-                        path.push(next.clone());
-                        rest = after;
-                    }
-                    self.found.push(path);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes an import up to its end or to the bracket that closes its group.
-    fn import<'a>(
-        &mut self,
-        words: &mut impl Iterator<Item = &'a String>,
-        prefix: &[String],
-    ) {
-        let (mut path, mut name, mut is_empty) = (prefix.to_vec(), None, true);
-        loop {
-            let word = words.next().map_or("}", String::as_str);
-            match word {
-                "," | "}" => {
-                    if let (false, Some(last)) = (is_empty, path.last()) {
-                        let name = name.take().unwrap_or_else(|| last.clone());
-                        self.imports.insert(name, path.clone());
-                        self.found.push(path);
-                    }
-                    if word == "}" {
-                        return;
-                    }
-                    (path, is_empty) = (prefix.to_vec(), true);
-                    continue;
-                }
-                "{" => {
-                    self.import(words, &path);
-                    path.clear();
-                }
-                "as" => name = words.next().cloned(),
-                // `use a::b::{self}` is `use a::b`.
-                "self" if !path.is_empty() => {}
-                _ => path.push(word.to_owned()),
-            }
-            is_empty = false;
-        }
-    }
-}
-
-fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
-}
-
 #[cfg(test)]
 mod tests {
     use super::full_paths;
@@ -271,7 +227,6 @@ fn f() { async_stream::stream! { tokio::time::sleep(D).await; } } // async_strea
 fn f() -> impl Trait + use<T> { tokio::spawn(::rayon::join(x)) } // rayon::join tokio::spawn
 fn f() { x.spawn::<Y>().a.b() } //
 mod own { pub fn f() {} } fn g() { own::f() } //
-macro_rules! own { () => {} } fn g() { own::f() } //
 fn f() { m!(a: b, c::<D>(), x ? y : z); } //
 "#;
 

@@ -27,8 +27,17 @@ pub struct Directives {
     pub tries: Vec<(String, String)>,
 }
 
-const KEYS: [&str; 9] = [
-    "clock", "exit", "late", "order", "python", "send", "stderr", "try", "twin",
+/// The directives by their keys, each with its form.
+const FORMS: [(&str, &str); 9] = [
+    ("clock", "real"),
+    ("exit", "1 TEXT"),
+    ("late", "50 (the reason)"),
+    ("order", "TEXT"),
+    ("python", "3.MINOR"),
+    ("send", "no (the reason)"),
+    ("stderr", "TEXT"),
+    ("try", "ARGS -> TEXT"),
+    ("twin", "none (the reason)"),
 ];
 
 /// Returns the text that readers see: without the directives and the empty line before them.
@@ -63,84 +72,82 @@ pub fn parse(source: &str) -> (Directives, Vec<String>) {
             "`{MARK}` lines stand at the end of the file, and nowhere else"
         ));
     }
-    let mut seen = Vec::new();
-    for line in hidden(source).lines().filter(|line| !line.is_empty()) {
-        let directive = line.strip_prefix(MARK).and_then(key_and_value);
+    let lines = hidden(source).lines().filter(|line| !line.is_empty());
+    let lines = lines.map(|line| (line, line.strip_prefix(MARK).and_then(key_and_value)));
+    let form = format!("is not of the form `{MARK}key: value`");
+    let again = ["order", "stderr", "try"];
+    let wrong = take_each(lines, &form, &again, |key, value| {
+        directives.take(key, value)
+    });
+    problems.extend(wrong);
+    (directives, problems)
+}
+
+/// Gives each line to `take`, by its key and its value. Says of which that is wrong; and which
+/// line has no key, and which key stands `again` although it may not.
+pub(crate) fn take_each<'a>(
+    lines: impl Iterator<Item = (&'a str, Option<(&'a str, &'a str)>)>,
+    form: &str,
+    again: &[&str],
+    mut take: impl FnMut(&'a str, &'a str) -> Result<(), String>,
+) -> Vec<String> {
+    let (mut seen, mut problems) = (Vec::new(), Vec::new());
+    for (line, directive) in lines {
         let Some((key, value)) = directive else {
-            problems.push(format!("`{line}` is not of the form `{MARK}key: value`"));
+            problems.push(format!("`{line}` {form}"));
             continue;
         };
-        if seen.contains(&key) && !["order", "stderr", "try"].contains(&key) {
+        if seen.contains(&key) && !again.contains(&key) {
             problems.push(format!("the directive `{key}:` stands twice"));
         }
         seen.push(key);
-        problems.extend(directives.take(key, value).err());
+        problems.extend(take(key, value).err());
     }
-    (directives, problems)
+    problems
 }
 
 /// Whether a line of a header is one of these directives, which do not belong there.
 pub fn is_one(key: &str) -> bool {
-    KEYS.contains(&key)
+    FORMS.iter().any(|(known, _)| *known == key)
 }
 
 impl Directives {
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
-        match (key, value) {
-            ("clock", "real") => self.real_clock = true,
-            ("clock", other) => {
-                return Err(format!("`clock: {other}`: the only value is `real`"));
-            }
-            ("python", version) => {
-                let Some(Ok(minor)) = version.strip_prefix("3.").map(str::parse) else {
-                    let form = "the form is `python: 3.MINOR`";
-                    return Err(format!("`python: {version}`: {form}"));
-                };
-                self.python = Some(minor);
-            }
-            ("order" | "stderr", "") => return Err(format!("`{key}:` takes a text")),
-            ("order", text) => self.order.push(text.to_owned()),
-            ("stderr", text) => self.stderr.push(text.to_owned()),
-            ("exit", value) => {
-                let text = value.strip_prefix("1 ").ok_or_else(|| {
-                    let form = "the form is `exit: 1 TEXT`, the text being of the error";
-                    format!("`exit: {value}`: {form}")
-                })?;
-                self.exit = Some(text.trim().to_owned());
-            }
-            ("try", value) => {
-                let (arguments, text) = value
-                    .split_once("->")
-                    .map(|(arguments, text)| (arguments.trim(), text.trim()))
-                    .filter(|(_, text)| !text.is_empty())
-                    .ok_or_else(|| {
-                        format!("`try: {value}`: the form is `try: ARGS -> TEXT`")
-                    })?;
-                self.tries.push((arguments.to_owned(), text.to_owned()));
-            }
-            ("late", value) => self.late = Some(reason("late", "50", value)?),
-            ("send", value) => self.not_send = Some(reason("send", "no", value)?),
-            ("twin", value) => self.no_twin = Some(reason("twin", "none", value)?),
-            (unknown, _) => {
-                let known = KEYS.map(|key| format!("`{key}:`")).join(", ");
-                return Err(format!("unknown directive `{unknown}:`; there are {known}"));
-            }
-        }
-        Ok(())
+        let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == key) else {
+            let known = FORMS.map(|(key, _)| format!("`{key}:`")).join(", ");
+            return Err(format!("unknown directive `{key}:`; there are {known}"));
+        };
+        let wrong = || format!("`{key}: {value}`: the form is `{key}: {form}`");
+        self.set(key, value).ok_or_else(wrong)
     }
-}
 
-/// The text in the brackets of `key: word (why)`.
-fn reason(key: &str, word: &str, value: &str) -> Result<String, String> {
-    value
-        .strip_prefix(word)
-        .map(str::trim)
-        .and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'))
-        .filter(|why| !why.trim().is_empty())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            format!("`{key}: {value}`: the form is `{key}: {word} (the reason)`")
-        })
+    /// Sets the field of the key, if the value has its form.
+    fn set(&mut self, key: &str, value: &str) -> Option<()> {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let reason = |word: &str| {
+            let rest = value.strip_prefix(word)?.trim_start();
+            some(rest.strip_prefix('(')?.strip_suffix(')')?.trim())
+        };
+        match key {
+            "clock" => self.real_clock = (value == "real").then_some(true)?,
+            "exit" => self.exit = Some(some(value.strip_prefix("1 ")?.trim())?),
+            "late" => self.late = Some(reason("50")?),
+            "order" => self.order.push(some(value)?),
+            "python" => match value.strip_prefix("3.")?.parse() {
+                Ok(minor) => self.python = Some(minor),
+                Err(_) => return None,
+            },
+            "send" => self.not_send = Some(reason("no")?),
+            "stderr" => self.stderr.push(some(value)?),
+            "try" => {
+                let (arguments, text) = value.split_once("->")?;
+                let text = some(text.trim())?;
+                self.tries.push((arguments.trim().to_owned(), text));
+            }
+            _ => self.no_twin = Some(reason("none")?),
+        }
+        Some(())
+    }
 }
 
 /// Splits `key: value` where the key is a single lower-case word.
@@ -195,15 +202,15 @@ fn main() {}
     /// A text of the good ones, what replaces it, and what is wrong then; `|` ends a line.
     const MISTAKES: &str = "\
 clock: real => clok: real :: unknown directive `clok:`
-clock: real => clock: fast :: the only value is `real`
+clock: real => clock: fast :: the form is `clock: real`
 clock: real => in real time :: not of the form
 //@ clock: real => //@clock: real :: not of the form
 none (there is no such thing) => none :: the form is
 none (there is no such thing) => none () :: the form is
 send: no (it holds an Rc) => send: yes :: the form is
 exit: 1 no => exit: no :: the form is `exit: 1 TEXT`
-stderr: the sky falls => stderr: :: takes a text
-order: a line => order: :: takes a text
+stderr: the sky falls => stderr: :: the form is `stderr: TEXT`
+order: a line => order: :: the form is
 python: 3.13 => python: 4 :: the form is `python: 3.MINOR`
 try: -> usage => try: usage :: the form is `try: ARGS -> TEXT`
 clock: real => clock: real|//@ clock: real :: twice

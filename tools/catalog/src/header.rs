@@ -155,22 +155,16 @@ impl Header {
 
     /// Takes the directives of the last paragraph, and says what is wrong with them.
     fn take_all(&mut self, lines: &[&str]) -> Vec<String> {
-        let (mut seen, mut problems) = (Vec::new(), Vec::new());
-        for line in lines {
-            let Some((key, value)) = directive(line) else {
-                problems.push(format!(
-                    "`{line}` is not a directive; the last paragraph of the header holds \
-                     `key: value` lines only"
-                ));
-                continue;
-            };
-            if seen.contains(&key) && key != "asyncio" {
-                problems.push(format!("the directive `{key}:` stands twice"));
-            }
-            seen.push(key);
-            problems.extend(self.take(key, value).err());
-        }
-        let problem = match seen.iter().filter(|key| **key == "asyncio").count() {
+        let form = "is not a directive; the last paragraph of the header holds `key: value` \
+                    lines only";
+        let lines = lines.iter().map(|line| (*line, directive(line)));
+        let names = lines
+            .clone()
+            .filter(|(_, it)| matches!(it, Some(("asyncio", _))));
+        let count = names.count();
+        let take = |key, value| self.take(key, value);
+        let mut problems = directives::take_each(lines, form, &["asyncio"], take);
+        let problem = match count {
             0 => {
                 "the directive `asyncio:` is missing: which names of asyncio does this answer?"
             }
