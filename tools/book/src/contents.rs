@@ -6,7 +6,6 @@ use std::path::Path;
 use ::checks::Built;
 use anyhow::{Context, Result, bail};
 use catalog::compile_fail::CompileFail;
-use catalog::crates;
 use catalog::dependencies;
 use catalog::files::read;
 use catalog::python::Python;
@@ -199,7 +198,7 @@ impl<'a> Contents<'a> {
     /// Returns the examples that name the crate under `In production:`.
     pub fn examples_with(&self, name: &str) -> Vec<&'a Example> {
         let examples = self.workspace.examples();
-        let names = |it: &&Example| crates::in_production(it).any(|word| word == name);
+        let names = |it: &&Example| it.in_production().any(|word| word == name);
         examples.filter(names).collect()
     }
 

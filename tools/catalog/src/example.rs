@@ -56,6 +56,12 @@ impl Example {
         self.header.asyncio.iter().chain(&self.also_shows)
     }
 
+    /// What stands in backticks under `In production:`.
+    pub fn in_production(&self) -> impl Iterator<Item = &str> {
+        let paragraphs = self.header.labelled("In production");
+        paragraphs.flat_map(|it| it.text.split('`').skip(1).step_by(2))
+    }
+
     /// Whether the example has a twin, by its header.
     pub fn has_twin(&self) -> bool {
         self.header.checks.no_twin.is_none()

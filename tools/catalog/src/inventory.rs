@@ -11,7 +11,7 @@ use crate::report::Failure;
 use crate::tables::{self, ApiName};
 use crate::transcript::SLACK;
 use crate::workspace::{Example, Section, Workspace, read_golden};
-use crate::{compile_fail, crates, dependencies, links, nearest, traps};
+use crate::{compile_fail, dependencies, nearest};
 
 /// The widest line of an example or a twin, in columns.
 const WIDEST: usize = 90;
@@ -26,6 +26,16 @@ const REAL: &str = "reqwest std::net std::process::Command std::thread::Builder 
 /// says under `Platforms:` what differs.
 const OF_A_SYSTEM: &str = "cfg( cfg!( net::unix net::Unix rustix:: signal::unix \
                            signal::windows std::os::";
+
+/// The folders of a section that hold a file for each example, the ending of its name, and
+/// what it is.
+const FOLDERS: [(&str, &str, &str); 5] = [
+    ("src", "rs", "source"),
+    ("src/demos", "rs", "demonstration"),
+    ("src/tests", "rs", "test"),
+    ("python", "py", "twin"),
+    ("golden", "txt", "golden"),
+];
 
 /// Everything that is wrong with the files whose `section/example` contains the filter.
 ///
@@ -46,13 +56,8 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
     };
     let names = python_names(workspace)?;
     for section in workspace.sections.iter().chain(&workspace.probes) {
-        problems.check_sources(section)?;
-        problems.check_strays(section, &section.dir.join("python"), "py", "twin")?;
-        problems.check_strays(section, &section.dir.join("golden"), "txt", "golden")?;
-        for (folder, kind) in [("demos", "demonstration"), ("tests", "test")] {
-            let dir = section.dir.join("src").join(folder);
-            problems.check_strays(section, &dir, "rs", kind)?;
-            problems.check_listed(section, &dir)?;
+        for (folder, ending, kind) in FOLDERS {
+            problems.check_folder(section, folder, ending, kind)?;
         }
         for (path, fail) in compile_fail::find(section)? {
             let id = format!("{}/{}", section.name, stem(&path));
@@ -65,20 +70,7 @@ pub fn check(workspace: &Workspace, filter: &str) -> Result<Vec<Failure>> {
             problems.check_example(example, &names)?;
         }
     }
-    for (table, problem) in links::problems(workspace)? {
-        problems.report(table, &workspace.root.join(table), problem);
-    }
-    for (table, (of_rows, of_examples)) in [
-        (traps::PATH, traps::problems(workspace)?),
-        (crates::PATH, crates::problems(workspace)?),
-    ] {
-        for problem in of_rows {
-            problems.report(table, &workspace.root.join(table), problem);
-        }
-        for (example, problem) in of_examples {
-            problems.report(&example.id(), &example.source, problem);
-        }
-    }
+    problems.check_links()?;
     Ok(problems.failures)
 }
 
@@ -89,93 +81,73 @@ fn python_names(workspace: &Workspace) -> Result<BTreeSet<String>> {
     Ok(rows.into_iter().map(|(_, row)| row.name).collect())
 }
 
-struct Problems<'a> {
-    workspace: &'a Workspace,
+/// What is wrong so far.
+pub(crate) struct Problems<'a> {
+    pub(crate) workspace: &'a Workspace,
     filter: String,
     failures: Vec<Failure>,
 }
 
 impl Problems<'_> {
     /// Reports the file unless the filter leaves it out.
-    fn report(&mut self, id: &str, path: &Path, problem: impl Into<String>) {
+    pub(crate) fn report(&mut self, id: &str, path: &Path, problem: impl Into<String>) {
         if id.contains(&self.filter) {
             self.failures
                 .push(Failure::new(self.workspace.relative(path), problem));
         }
     }
 
-    fn check_sources(&mut self, section: &Section) -> Result<()> {
-        let name = &section.name;
-        for path in entries(&section.dir.join("src"))? {
-            let stem = stem(&path);
-            let id = format!("{name}/{stem}");
-            let listed = section.examples.iter().any(|example| example.name == stem);
-            let is_folder = path.is_dir() && ["demos", "tests"].contains(&stem.as_str());
-            let is_source = path.extension() == Some(OsStr::new("rs"));
-            if stem == "main" || is_folder || listed && is_source {
-                continue;
-            }
-            let problem = if path.is_dir() {
-                "an example is one file; a folder cannot be copied out as one".to_owned()
-            } else {
-                format!(
-                    "no section lists this file; add `mod {stem};` to {name}'s main.rs, or \
-                     remove it"
-                )
-            };
-            self.report(&id, &path, problem);
-        }
-        Ok(())
-    }
-
-    /// Reports what has no example in a folder that holds a file for each.
-    fn check_strays(
+    /// Reports what has no example in a folder that holds a file for each, and what the
+    /// folder's `mod.rs` does not list: it is not compiled.
+    fn check_folder(
         &mut self,
         section: &Section,
-        dir: &Path,
-        extension: &str,
+        folder: &str,
+        ending: &str,
         kind: &str,
     ) -> Result<()> {
-        let (section, examples) = (&section.name, &section.examples);
-        for path in entries(dir)? {
+        let dir = section.dir.join(folder);
+        let paths = entries(&dir)?;
+        let needs_a_list = ["demonstration", "test"].contains(&kind) && !paths.is_empty();
+        let list = needs_a_list
+            .then(|| read(&dir.join("mod.rs")))
+            .transpose()?;
+        let others = [
+            "src/main.rs",
+            "src/demos",
+            "src/tests",
+            "demos/mod.rs",
+            "tests/mod.rs",
+        ];
+        for path in paths {
+            if others.iter().any(|other| path.ends_with(other)) {
+                continue;
+            }
             let stem = stem(&path);
             // The twin's golden where the two differ.
             let name = stem.strip_suffix(".python").unwrap_or(&stem);
-            // Tests share files, and test several examples together.
-            let is_known = kind == "test"
-                || stem == "mod"
-                || examples.iter().any(|example| {
-                    let differs = example.header.differs.is_some();
-                    example.name == name && (name == stem || differs)
-                });
-            let problem = if path.extension() != Some(OsStr::new(extension)) {
-                format!("not a {kind}: its name does not end in .{extension}")
-            } else if !is_known {
-                format!("a {kind} without an example: {section} lists no `{stem}`")
-            } else {
-                continue;
-            };
-            self.report(&format!("{section}/{stem}"), &path, problem);
-        }
-        Ok(())
-    }
-
-    /// Reports the files of a folder that its `mod.rs` does not list: they are not compiled.
-    fn check_listed(&mut self, section: &Section, dir: &Path) -> Result<()> {
-        let files = entries(dir)?;
-        if files.is_empty() {
-            return Ok(());
-        }
-        let list = read(&dir.join("mod.rs"))?;
-        for path in files {
-            let stem = stem(&path);
-            let is_listed = list
-                .lines()
-                .any(|line| line.trim_start_matches("pub ") == format!("mod {stem};"));
-            if stem != "mod" && !is_listed {
+            let is_known = section.examples.iter().any(|example| {
+                let differs = example.header.differs.is_some();
+                example.name == name && (name == stem || differs)
+            });
+            let is_file = path.extension() == Some(OsStr::new(ending)) && !path.is_dir();
+            let line = format!("mod {stem};");
+            let is_listed = list.as_ref().is_none_or(|list| {
+                list.lines().any(|it| it.trim_start_matches("pub ") == line)
+            });
+            let id = format!("{}/{stem}", section.name);
+            if !is_file {
                 let problem =
-                    format!("not compiled: mod.rs beside it has no `mod {stem};`");
-                self.report(&format!("{}/{stem}", section.name), &path, problem);
+                    format!("not a {kind}, which is one file that ends in .{ending}");
+                self.report(&id, &path, problem);
+            } else if !is_known && kind != "test" {
+                // Tests share files, and test several examples together.
+                let main = format!("{}'s main.rs has no `{line}`", section.name);
+                self.report(&id, &path, format!("a {kind} without an example: {main}"));
+            }
+            if !is_listed {
+                let problem = format!("not compiled: mod.rs beside it has no `{line}`");
+                self.report(&id, &path, problem);
             }
         }
         Ok(())

@@ -18,14 +18,13 @@ macro_rules! refuse {
 }
 
 pub mod compile_fail;
-pub mod crates;
 pub mod dependencies;
 pub mod directives;
 pub mod example;
 pub mod files;
 pub mod header;
 pub mod inventory;
-pub mod links;
+mod links;
 pub mod platforms;
 pub mod process;
 pub mod python;
@@ -33,7 +32,6 @@ pub mod report;
 pub mod speed;
 pub mod tables;
 pub mod transcript;
-pub mod traps;
 pub mod versions;
 pub mod workspace;
 

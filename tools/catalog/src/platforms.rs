@@ -1,16 +1,12 @@
 //! `docs/platforms.tsv`: the systems on which each example printed its golden, those for which
 //! it only compiles, and what it needs. `cargo xtask check-all --record` writes it.
 
-use std::collections::HashMap;
-
 use anyhow::{Context as _, Result};
-use cargo_metadata::MetadataCommand;
 use cargo_metadata::semver::Version;
+use cargo_metadata::{MetadataCommand, Package};
 
 use crate::dependencies;
-use crate::files::read;
 use crate::tables::{self, Platform, Row};
-use crate::versions::locked_for;
 use crate::workspace::{Example, Workspace};
 
 /// The systems, in the order in which they are named.
@@ -34,33 +30,20 @@ pub fn own_rust(example: &Example) -> Option<Version> {
     minors.max().map(|minor| Version::new(1, minor, 0))
 }
 
-/// What the examples need.
+/// What the examples need: by the packages of `Cargo.lock`.
 #[derive(Debug)]
-pub struct Needs {
-    /// The text of `Cargo.lock`.
-    lock: String,
-    /// The oldest Rust of each package, by its name and version.
-    rust: HashMap<(String, String), Version>,
-}
+pub struct Needs(Vec<Package>);
 
 impl Needs {
-    /// Reads what the packages of `Cargo.lock` ask for.
+    /// Reads what the packages ask for.
     ///
     /// # Errors
     ///
     /// When cargo cannot say it.
     pub fn read(workspace: &Workspace) -> Result<Self> {
         let mut command = MetadataCommand::new();
-        command.current_dir(&workspace.root);
-        let packages = command.exec().context("cargo metadata")?.packages;
-        let rust = packages.into_iter().filter_map(|it| {
-            let version = it.version.to_string();
-            Some(((it.name.to_string(), version), it.rust_version?))
-        });
-        Ok(Self {
-            lock: read(&workspace.root.join("Cargo.lock"))?,
-            rust: rust.collect(),
-        })
+        let metadata = command.current_dir(&workspace.root).exec();
+        Ok(Self(metadata.context("cargo metadata")?.packages))
     }
 
     /// Returns the edition and the Rust that the example and its crates need, and the crate
@@ -74,10 +57,11 @@ impl Needs {
         let used = dependencies::used(section, &example.pasted()?)?;
         let (edition, oldest) = OLDEST;
         let own = own_rust(example).map_or_else(|| Version::parse(oldest), Ok)?;
-        let of_crates = used.values().filter_map(|(dependency, _)| {
-            let version = locked_for(&self.lock, dependency)?.to_owned();
-            let rust = self.rust.get(&(dependency.name.clone(), version))?;
-            (*rust > own).then_some((rust, dependency.name.as_str()))
+        let of_crates = used.values().filter_map(|(wanted, _)| {
+            let is_it =
+                |it: &&Package| it.name == wanted.name && wanted.req.matches(&it.version);
+            let rust = self.0.iter().find(is_it)?.rust_version.as_ref()?;
+            (*rust > own).then_some((rust, wanted.name.as_str()))
         });
         let (rust, by) = of_crates.max().map_or_else(
             || (&own, String::new()),

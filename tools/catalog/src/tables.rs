@@ -13,11 +13,6 @@ use crate::files;
 pub trait Row: DeserializeOwned {
     /// Where the table is, below the workspace's root.
     const PATH: &'static str;
-
-    /// Returns the examples that the row leads to, the best one first.
-    fn examples(&self) -> &[String] {
-        &[]
-    }
 }
 
 /// Says in which table the rows stand, and which column leads to examples.
@@ -25,10 +20,22 @@ macro_rules! tables {
     ($($row:ident $path:literal $($examples:ident)?;)*) => {
         $(impl Row for $row {
             const PATH: &'static str = $path;
-            $(fn examples(&self) -> &[String] {
-                &self.$examples
-            })?
         })*
+
+        /// Returns the place of each row that leads to examples, in any table, and the
+        /// examples.
+        ///
+        /// # Errors
+        ///
+        /// When a table cannot be read.
+        pub fn links(root: &Path) -> Result<Vec<(String, Vec<String>)>> {
+            let mut links = Vec::new();
+            $($(
+                let places = rows::<$row>(root)?.into_iter();
+                links.extend(places.map(|(place, row)| (place, row.$examples)));
+            )?)*
+            Ok(links)
+        }
     };
 }
 
