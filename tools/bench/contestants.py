@@ -50,16 +50,18 @@ async def yield_and(number):
     return number
 
 
+def counted(numbers):
+    return len(numbers), sum(numbers)
+
+
 async def spawn(size):
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(number(n)) for n in range(size)]
-    results = [task.result() for task in tasks]
-    return len(results), sum(results)
+    return counted([task.result() for task in tasks])
 
 
 async def gather(size):
-    results = await asyncio.gather(*map(yield_and, range(size)))
-    return len(results), sum(results)
+    return counted(await asyncio.gather(*map(yield_and, range(size))))
 
 
 END = None
@@ -94,44 +96,33 @@ queue_1_to_1 = partial(transfer, 1)
 queue_4_to_4 = partial(transfer, 4)
 
 
-async def semaphore(size):
-    semaphore = asyncio.Semaphore(10)
-
-    async def take(numbers):
-        total = 0
-        for number in numbers:
-            async with semaphore:
-                await asyncio.sleep(0)
-                total += number
-        return len(numbers), total
-
-    return await shared(100, size, take)
-
-
-async def lock(size):
-    lock = asyncio.Lock()
-    total = 0
+async def guarded(make_guard, count, size):
+    """Adds up numbers. Each task awaits while it holds the guard."""
+    guard, total = make_guard(), 0
 
     async def add(numbers):
         nonlocal total
         for number in numbers:
-            async with lock:
+            async with guard:
                 await asyncio.sleep(0)
                 total += number
         return len(numbers), 0
 
-    items, _ = await shared(10, size, add)
+    items, _ = await shared(count, size, add)
     return items, total
 
 
-async def generate(size):
-    for number in range(size):
-        yield number
+semaphore = partial(guarded, partial(asyncio.Semaphore, 10), 100)
+lock = partial(guarded, asyncio.Lock, 10)
 
 
 async def generator(size):
+    async def generate():
+        for number in range(size):
+            yield number
+
     items = total = 0
-    async for number in generate(size):
+    async for number in generate():
         items += 1
         total += number
     return items, total

@@ -40,7 +40,7 @@ enum Command {
         /// The example, as SECTION/EXAMPLE.
         example: String,
     },
-    /// Measure what the patterns cost, beside asyncio and beside the crates made for them.
+    /// Measure what the patterns cost, beside asyncio and uvloop.
     #[command(disable_help_flag = true)]
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]

@@ -1,28 +1,40 @@
-//! Measures what each pattern costs, beside asyncio and beside the crates made for it.
+//! Measures what each pattern costs, beside asyncio and uvloop.
 //!
 //! Each run of a contestant is a process of its own, and the contestants take turns, so
 //! that other load on the machine falls on all of them. What is compared is the ratio of
 //! two runs that stood beside each other.
 
-mod beside_asyncio;
-mod beside_crates;
-mod examples;
 mod rounds;
-mod row;
+mod work;
+
+// The components, from the files of the examples: what is measured is what is pasted.
+#[allow(dead_code)]
+#[path = "../../../crates/concurrency/src"]
+mod concurrency {
+    pub mod many_producers_many_consumers;
+    pub mod worker_pool;
+}
+
+#[allow(dead_code)]
+#[path = "../../../crates/real-world/src"]
+mod real_world {
+    pub mod http_requests;
+}
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use catalog::speed::{self, Measured, Of};
+use catalog::speed::{self, Measured};
 use catalog::workspace::Workspace;
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use crate::rounds::Rounds;
-use crate::row::Row;
+use crate::work::{ROWS, Work};
 
-/// Measures what the patterns cost, beside asyncio and beside the crates made for them.
+/// Measures what the patterns cost, beside asyncio and uvloop.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {
@@ -38,35 +50,37 @@ struct Options {
     /// A small part of the work, once, to see that all contestants do the same.
     #[arg(long, hide = true)]
     check: bool,
-    /// Run a contestant in this process, and print its work as JSON.
-    #[arg(long, hide = true, num_args = 3, value_names = ["NAME", "CONTESTANT", "SIZE"])]
+    /// Do the work in this process, and print its work as JSON.
+    #[arg(long, hide = true, num_args = 3, value_names = ["NAME", "ON_ALL_CORES", "SIZE"])]
     once: Vec<String>,
-}
-
-/// The rows, in the order of the tables.
-fn rows() -> Vec<Row> {
-    let rows = [beside_asyncio::rows(), beside_crates::rows()].concat();
-    rows.into_iter().flat_map(Row::split).collect()
 }
 
 fn main() -> ExitCode {
     catalog::ended(run(&Options::parse()))
 }
 
+/// Does the work of a row in this process, on one thread or on a thread for each core.
+fn once(name: &str, on_all_cores: bool, size: u64) -> Result<Work> {
+    let row = ROWS.into_iter().find(|row| row.name == name);
+    let row = row.with_context(|| format!("no measurement is {name}"))?;
+    let mut builder = match on_all_cores {
+        true => Builder::new_multi_thread(),
+        false => Builder::new_current_thread(),
+    };
+    Ok(builder.enable_all().build()?.block_on((row.run)(size)))
+}
+
 fn run(options: &Options) -> Result<ExitCode> {
-    let rows = rows();
-    if let [name, contestant, size] = options.once.as_slice() {
-        let row = rows.iter().find(|row| row.name == *name);
-        let size = size.parse()?;
-        let work = row.and_then(|row| row.run(contestant, size));
-        let work = work.with_context(|| format!("{name} has no {contestant} in Rust"))?;
+    if let [name, on_all_cores, size] = options.once.as_slice() {
+        let work = once(name, on_all_cores.parse()?, size.parse()?)?;
         println!("{}", serde_json::to_string(&work)?);
         return Ok(ExitCode::SUCCESS);
     }
     let filter = options.filter.as_deref().unwrap_or_default();
-    let wanted = |row: &&Row| row.name.contains(filter) || row.example.contains(filter);
+    let mut wanted = Vec::from(ROWS);
+    wanted.retain(|row| row.name.contains(filter) || row.example.contains(filter));
     ensure!(
-        rows.iter().any(|row| wanted(&row)),
+        !wanted.is_empty(),
         "no measurement, and no example that is measured, has `{filter}` in its name"
     );
     let workspace = Workspace::open()?;
@@ -76,10 +90,14 @@ fn run(options: &Options) -> Result<ExitCode> {
         _ => Rounds::new(&workspace, 7, |size| size)?,
     };
     let mut measured = Vec::new();
-    for row in rows.iter().filter(wanted) {
-        let result = rounds.measure(row)?;
-        writeln!(io::stdout(), "{}", report(&result))?;
-        measured.push(result);
+    for row in wanted {
+        for on_all_cores in [false, true] {
+            if !on_all_cores || row.title.contains("{on}") {
+                let result = rounds.measure(&row, on_all_cores)?;
+                writeln!(io::stdout(), "{}", report(&result))?;
+                measured.push(result);
+            }
+        }
     }
     let mut speed = rounds.result(measured)?;
     writeln!(io::stdout(), "{}", speed.machine)?;
@@ -104,14 +122,10 @@ fn report(result: &Measured) -> String {
     let mut text = format!("{title} ({example})\n  ours: {ours} each, {in_all} in all");
     for peer in &result.peers {
         let ratio = &peer.ratio;
-        let what = match ratio.of {
-            Of::PeerByOurs | Of::ServerByOurs => "times ours",
-            Of::OursByPeer => "of it is ours",
-        };
         let (name, theirs) = (&peer.name, each(peer.value));
         let (median, low, high) = (ratio.median, ratio.low, ratio.high);
         text += &format!(
-            "\n  {name}: {theirs} each, {median:.2} {what} ({low:.2} to {high:.2})"
+            "\n  {name}: {theirs} each, {median:.2} times ours ({low:.2} to {high:.2})"
         );
     }
     text

@@ -13,7 +13,10 @@ use catalog::speed::{Measured, Of, Peer, Ratio, Speed};
 use catalog::versions;
 use catalog::workspace::Workspace;
 
-use crate::row::{How, Row, Work};
+use crate::work::{Row, Work};
+
+/// Tokio, which does the work in this program, and the event loops of `contestants.py`.
+const CONTESTANTS: [&str; 3] = ["ours", "asyncio", "uvloop"];
 
 /// What contestants are run with, and how often.
 pub struct Rounds<'a> {
@@ -21,8 +24,6 @@ pub struct Rounds<'a> {
     count: usize,
     /// How much of a row's size is done.
     part: fn(u64) -> u64,
-    /// This program.
-    program: PathBuf,
     /// The interpreter with the twins' packages.
     python: PathBuf,
 }
@@ -39,7 +40,6 @@ impl<'a> Rounds<'a> {
             workspace,
             count,
             part,
-            program: env::current_exe()?,
             python: python.environment(workspace)?,
         })
     }
@@ -49,13 +49,13 @@ impl<'a> Rounds<'a> {
     /// # Errors
     ///
     /// When a contestant fails, or did other work than ours.
-    pub fn measure(&self, row: &Row) -> Result<Measured> {
+    pub fn measure(&self, row: &Row, on_all_cores: bool) -> Result<Measured> {
         let size = (self.part)(row.size);
-        let mut values = vec![Vec::new(); row.contestants.len()];
+        let mut values = CONTESTANTS.map(|_| Vec::new());
         let mut sum_of_ours = None;
         for _ in 0..self.count {
-            for ((name, how), values) in row.contestants.iter().zip(&mut values) {
-                let work = self.once(row, name, how, size)?;
+            for (name, values) in CONTESTANTS.iter().zip(&mut values) {
+                let work = self.once(row.name, name, on_all_cores, size)?;
                 let expected = (size, *sum_of_ours.get_or_insert(work.sum));
                 let done = (work.items, work.sum);
                 ensure!(
@@ -66,36 +66,42 @@ impl<'a> Rounds<'a> {
                 values.push(work.value.context("it was not timed")?);
             }
         }
-        let peers = row.contestants.iter().zip(&values).skip(1);
-        let peers = peers.map(|((name, how), theirs)| Peer {
+        let [ours, others @ ..] = &values;
+        let peers = CONTESTANTS[1..].iter().zip(others);
+        let peers = peers.map(|(name, theirs)| Peer {
             name: (*name).to_owned(),
             value: median(theirs),
-            ratio: compare(how.of(), &values[0], theirs),
+            ratio: compare(ours, theirs),
         });
+        let (end, on) = match on_all_cores {
+            true => ("_threads", "on a thread for each core"),
+            false => ("", "on one thread"),
+        };
+        let title = row.title.replace("{on}", on);
         Ok(Measured {
-            name: row.name.clone(),
-            title: row.heading(size),
+            name: format!("{}{end}", row.name),
+            title: title.replace("{n}", &indicatif::HumanCount(size).to_string()),
             example: row.example.to_owned(),
             unit: row.unit,
             items: size,
-            ours: median(&values[0]),
+            ours: median(ours),
             peers: peers.collect(),
         })
     }
 
     /// Runs a contestant in a process of its own.
-    fn once(&self, row: &Row, name: &str, how: &How, size: u64) -> Result<Work> {
-        let mut command = match how {
-            How::Rust(_) => {
-                let mut command = Command::new(&self.program);
-                command.args(["--once", &row.name, name]);
+    fn once(&self, row: &str, name: &str, on_all_cores: bool, size: u64) -> Result<Work> {
+        let mut command = match name {
+            "ours" => {
+                let mut command = Command::new(env::current_exe()?);
+                command.args(["--once", row, &on_all_cores.to_string()]);
                 command
             }
-            How::Python(function) => {
+            _ => {
                 let script = self.workspace.root.join("tools/bench/contestants.py");
                 let mut command = Command::new(&self.python);
                 command.args(["-I", "-X", "utf8"]).arg(script);
-                command.args([name, function]);
+                command.args([name, row]);
                 command
             }
         };
@@ -106,22 +112,17 @@ impl<'a> Rounds<'a> {
     /// The results, with the versions of the contestants and of what they use.
     pub fn result(&self, measurements: Vec<Measured>) -> Result<Speed> {
         let mut versions = vec![versions::rustc()?, versions::cpython(&self.python)?];
-        let names = measurements.iter().flat_map(|it| &it.peers);
-        let mut names: Vec<&str> = names.map(|peer| peer.name.as_str()).collect();
-        names.extend(["aiohttp", "axum", "reqwest", "tokio"]);
-        names.sort_unstable();
-        names.dedup();
         let root = &self.workspace.root;
         let lock = read(&root.join("Cargo.lock"))?;
         let requirements = read(&root.join("tools/python/requirements.txt"))?;
-        for name in names {
+        for name in ["aiohttp", "axum", "reqwest", "tokio", "uvloop"] {
             let pinned = || {
                 let (_, after) = requirements.split_once(&format!("\n{name}=="))?;
                 after.split([' ', '\n', ';']).next()
             };
-            if let Some(version) = versions::locked(&lock, name).or_else(pinned) {
-                versions.push(format!("{name} {version}"));
-            }
+            let version = versions::locked(&lock, name).or_else(pinned);
+            let version = version.with_context(|| format!("{name} is not pinned"))?;
+            versions.push(format!("{name} {version}"));
         }
         Ok(Speed {
             date: jiff::Zoned::now().date().to_string(),
@@ -135,14 +136,11 @@ impl<'a> Rounds<'a> {
 }
 
 /// Compares the two of each round.
-fn compare(of: Of, ours: &[f64], theirs: &[f64]) -> Ratio {
-    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| match of {
-        Of::PeerByOurs | Of::ServerByOurs => theirs / ours,
-        Of::OursByPeer => ours / theirs,
-    });
+fn compare(ours: &[f64], theirs: &[f64]) -> Ratio {
+    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| theirs / ours);
     let ratios: Vec<f64> = ratios.collect();
     Ratio {
-        of,
+        of: Of::PeerByOurs,
         median: median(&ratios),
         low: ratios.iter().copied().fold(f64::INFINITY, f64::min),
         high: ratios.iter().copied().fold(0.0, f64::max),
@@ -171,16 +169,13 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use catalog::speed::Of;
-
     use super::compare;
 
     #[test]
     fn ratios_are_of_runs_beside_each_other() {
         // The second round was slow for both.
         let (ours, theirs) = ([1.0, 10.0, 2.0], [2.0, 30.0, 2.0]);
-        let ratio = compare(Of::PeerByOurs, &ours, &theirs);
+        let ratio = compare(&ours, &theirs);
         assert_eq!((ratio.low, ratio.median, ratio.high), (1.0, 2.0, 3.0));
-        assert_eq!(compare(Of::OursByPeer, &ours, &theirs).median, 0.5);
     }
 }
