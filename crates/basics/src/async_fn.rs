@@ -4,8 +4,8 @@
 //! last expression is the returned value; `return` is for leaving early. A method is
 //! written in the same way, with `&self` as its first parameter.
 //!
-//! Trap: Without `.await`, the caller has a future in place of the text: "no method named
-//! `to_uppercase` found for opaque type `impl Future<Output = String>`".
+//! Trap: Without `.await`, the caller has a future in place of the returned text: "no
+//! method named `to_uppercase` found for opaque type `impl Future<Output = String>`".
 //!
 //! See also: `hello_async`, `lazy_futures`, `async_functions`, `async_constructor`.
 //!

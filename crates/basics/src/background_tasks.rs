@@ -3,13 +3,13 @@
 //! A `TaskTracker` counts the tasks that it spawns. A task that has a clone of the
 //! tracker can spawn more tasks. `wait` returns when the tracker is closed and all tasks
 //! have ended. To shut a task down, cancel the `CancellationToken` that the task listens
-//! to, and then call `wait`.
+//! to, and then call `wait`. When `main` returns, running tasks are dropped at their
+//! current await. Only their destructors still run.
 //!
 //! Trap: Without a call of `close`, the tracker's `wait` never returns.
 //!
 //! Trap: A tracker ignores the panics and results of its tasks. A `TaskGroup` raises
-//! them, and a `JoinSet` returns both. When `main` returns, running tasks are dropped at
-//! their current await. Only their destructors still run.
+//! them, and a `JoinSet` returns both.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

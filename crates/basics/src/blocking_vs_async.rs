@@ -3,14 +3,13 @@
 //! A call that blocks its thread (a file, a long calculation) stops all code on that
 //! thread. In asyncio that is the whole program. In Tokio it is at least the rest of the
 //! task, such as the other half of a `join!`. Use the async version of the call, or hand
-//! the call to `spawn_blocking`, which is `asyncio.to_thread`. The heartbeats show what
-//! stops.
+//! the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
 //! Trap: More threads do not make a blocking call harmless. One thread at a time waits
 //! for all timers and sockets of the program. If a task blocks that thread, timers and
-//! sockets may stop for as long as the task blocks. No idle thread takes over, unless
-//! other work wakes it. With `Builder::enable_eager_driver_handoff`, an idle thread takes
-//! over; this is unstable in Tokio 1.54 (`--cfg tokio_unstable`).
+//! sockets may stop for as long as the task blocks. An idle thread takes over only if
+//! other work wakes it, or with `Builder::enable_eager_driver_handoff`, which is unstable
+//! in Tokio 1.54.
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!

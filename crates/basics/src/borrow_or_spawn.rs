@@ -1,4 +1,4 @@
-//! Borrow or spawn: futures in one function may borrow its data, tasks own their data.
+//! Borrow or spawn: futures may borrow from their function, tasks own their data.
 //!
 //! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
 //! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by

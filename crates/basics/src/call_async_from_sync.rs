@@ -3,12 +3,13 @@
 //! A plain function cannot await: it calls `block_on`, as Python calls `asyncio.run`. Do
 //! not use Python's `get_event_loop` there: without a running loop, it is deprecated, and
 //! an error from 3.14 on. Async code calls such a function through `spawn_blocking`,
-//! where blocking is allowed. With a plain function in between, use `block_in_place`, on
-//! a multi-thread runtime only. Your own thread enters a runtime by its `Handle`. Without
-//! `block_on` the compiler reports: "expected `u32`, found future".
+//! where blocking is allowed. A plain function that async code has called cannot await
+//! that: it uses `block_in_place`, on a multi-thread runtime only. Your own thread enters
+//! a runtime by its `Handle`. Without `block_on` the compiler reports: "expected `u32`,
+//! found future".
 //!
 //! Trap: On a thread that runs async code, `block_on` panics, "Cannot start a runtime
-//! from within a runtime". `asyncio.run` refuses a loop inside a loop as well.
+//! from within a runtime". `asyncio.run` refuses this as well.
 //!
 //! Trap: Without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
 //! reactor running". Check with `Handle::try_current`.

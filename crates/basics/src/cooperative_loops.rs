@@ -1,7 +1,7 @@
 //! Long loops: one that never awaits starves its neighbours and ignores its timeout.
 //!
-//! A task cannot be interrupted between two awaits. Until it awaits something that is not
-//! ready, other futures in its task do not run. As in asyncio, the cure is a
+//! A task cannot be interrupted between two awaits. Until the loop awaits something that
+//! is not ready, other futures in its task do not run. As in asyncio, the cure is a
 //! `yield_now().await` after each portion of the work. `consume_budget().await` yields
 //! only once in many portions. Tokio's channels and sockets yield now and then by
 //! themselves.

@@ -1,9 +1,9 @@
 //! Start two tasks with `tokio::spawn`, which is `asyncio.create_task`, and await both.
 //!
-//! A task runs from the moment it is spawned, so both calculations together take one
-//! second. Await its handle for the result. The `?` passes on the error of a task that
-//! panicked: a panic is for bugs, like a failed `assert`. When `main` ends, the runtime
-//! stops the tasks that still run, as `asyncio.run` does.
+//! A task runs from the moment it is spawned, so two calculations of a second take one
+//! second together. Await its handle for the result. The `?` passes on the error of a
+//! task that panicked: a panic is for bugs, like a failed `assert`. When `main` ends, the
+//! runtime stops the tasks that still run, as `asyncio.run` does.
 //!
 //! See also: `spawn_tasks`, `task_results`, `background_tasks`.
 //!

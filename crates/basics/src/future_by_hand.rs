@@ -1,10 +1,9 @@
 //! Write a class with `__await__`: implement `Future` for your own type.
 //!
 //! The runtime calls `poll` until it returns `Ready`. A future that returns `Pending`
-//! first hands a clone of the waker to an event source, which later wakes the task.
-//! This countdown wakes its task immediately, as a bare `yield` in `__await__` does.
-//! You need this rarely: an async function is a future, and a `oneshot` brings in a
-//! result.
+//! first hands a clone of the waker to an event source, which later wakes the task. This
+//! countdown wakes its task immediately, as a bare `yield` in `__await__` does. You need
+//! this rarely: an async function is a future, and a `oneshot` delivers a result.
 //!
 //! Trap: A `poll` that returns `Pending` without passing the waker on is never called
 //! again. Its task hangs without an error.

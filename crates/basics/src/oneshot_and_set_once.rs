@@ -6,8 +6,8 @@
 //! `send` returns the value. A second `send` does not compile: "use of moved value:
 //! `sender`".
 //!
-//! Trap: A dropped sender is an error for its waiter, so keep the sender. In asyncio
-//! the waiter then hangs forever. So does the waiter of a `SetOnce` that nobody sets.
+//! Trap: A dropped sender is an error for its waiter, so keep the sender. In asyncio the
+//! waiter would hang forever, as the waiter of a `SetOnce` does that nobody sets.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!

@@ -2,8 +2,8 @@
 //!
 //! The hook runs for every panic, inside the task that panics, so it sees the task's
 //! locals. It cannot await, so it sends to a task that can. Call the default hook too: it
-//! writes the message and its place. asyncio calls its handler for a failed task that
-//! nobody awaited, when the task is deleted.
+//! writes the message, the file and the line. asyncio calls its handler for a failed task
+//! that nobody awaited, when the task is deleted.
 //!
 //! Bounds: 100 reports of panics and errors wait in the channel. Further reports are
 //! dropped.

@@ -9,7 +9,7 @@
 //! once, in a test, use `Waker::noop`.
 //!
 //! Trap: This loop is no Tokio runtime. Tokio's own `sleep` panics in it: "there is no
-//! reactor running, must be called from the context of a Tokio 1.x runtime".
+//! reactor running".
 //!
 //! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.
 //!

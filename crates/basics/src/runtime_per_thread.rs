@@ -1,7 +1,7 @@
 //! A runtime per thread: each thread has its own event loop, its own data and no locks.
 //!
 //! Tasks of a `LocalRuntime` stay on its thread, so they may share `Rc` and `RefCell`.
-//! Other threads send closures, and the closure's future runs there. This pays if each
+//! Other threads send closures, whose futures run on this thread. This pays if each
 //! request needs the data of one thread only. Otherwise prefer one multi-thread runtime,
 //! which gives work to idle threads. If tasks share no data, `LocalPoolHandle` of
 //! `tokio-util` is such a pool. With Python's GIL, only one loop runs at a time.

@@ -1,4 +1,4 @@
-//! Choose the order of a `select!`'s branches, and disable branches: `biased` and `if`.
+//! Order the branches of a `select!`, or disable them: `biased` and `if`.
 //!
 //! Without `biased;`, chance decides between branches that are ready at the same time.
 //! With `biased;`, `select!` polls from the top: put the branch for a shutdown first. A

@@ -4,8 +4,8 @@
 //! when all branches are dropped, so it may call any `&mut self` method. Rule: wait on
 //! fields, handle with `self`.
 //!
-//! In Python each source would be a task that calls a method. Two such methods may be
-//! inside the object at the same time. Here only one body runs at a time.
+//! In Python each source would be a task, and two tasks may be inside the object at the
+//! same time. Here only one body runs at a time.
 //!
 //! Trap: Two branches that call `&mut self` methods are refused, "cannot borrow `*self`
 //! as mutable more than once at a time".

@@ -1,13 +1,13 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
 //! `is_finished` is `done`, and awaiting a finished task returns its result immediately.
-//! `abort` is `cancel`. It only asks, so await the handle to learn whether the task was
+//! `abort` is `cancel`. Both only ask, so await the handle to learn whether the task was
 //! cancelled. A task has an id, but a name only in builds with tokio's unstable features:
 //! keep a table of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by your
 //! own keys.
 //!
 //! Trap: In asyncio a task that is cancelled before its first step never runs. In Tokio,
-//! on several threads, it may have begun.
+//! on several threads, an aborted task may have begun.
 //!
 //! See also: `task_results`, `done_callbacks`, `drop_or_detach`.
 //!

@@ -6,8 +6,8 @@
 //! start. Missed ticks follow without a wait, one by one.
 //!
 //! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
-//! microseconds take ten milliseconds. asyncio rounds up in the same way on Linux and
-//! on Windows. For a faster rate, do several steps after each tick.
+//! microseconds take ten milliseconds. asyncio rounds up too, on Linux and Windows. For a
+//! faster rate, do several steps after each tick.
 //!
 //! Trap: A `Duration` cannot be negative, while asyncio takes a negative delay as zero.
 //! If a turn takes longer than the period, `period - elapsed` panics, "overflow when

@@ -5,7 +5,7 @@
 //! sender is dropped, the wait fails, and `start` returns the task's error.
 //!
 //! A socket needs none of this: bind it first, then spawn the task that accepts. Clients
-//! that connect in between wait in the queue of the socket.
+//! that connect in between wait in its queue.
 //!
 //! Trap: With an `asyncio.Event`, the caller waits forever if the start fails. A `sleep`
 //! in place of a signal is too short one day.

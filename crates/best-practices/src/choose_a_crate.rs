@@ -1,8 +1,7 @@
 //! Retry, rate limit and cache from crates: backon, governor, moka in three lines each.
 //!
 //! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). The tests
-//! of this page check the book's claims about these crates and others, with their
-//! versions.
+//! of this page check the book's claims about these and other crates.
 //!
 //! Trap: Without `when`, `backon` retries all errors. It counts retries, not attempts.
 //!

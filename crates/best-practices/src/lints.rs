@@ -1,7 +1,7 @@
 //! Lints: let clippy refuse async mistakes that compile, and see what each one costs.
 //!
 //! rustc accepts the five mistakes below. `#![deny(..)]` makes four of them errors of
-//! `cargo clippy`, and `#[expect(..)]` marks them as meant. The fifth is a dropped
+//! `cargo clippy`, and `#[expect(..)]` marks them as intended. The fifth is a dropped
 //! handle: `unused_results` refuses it, but also `map.insert(key, value);`. For a whole
 //! package, paste the table of the production checklist into `Cargo.toml`. In Python,
 //! ruff's rules RUF006 and ASYNC refuse two of the five.

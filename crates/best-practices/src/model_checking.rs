@@ -5,8 +5,8 @@
 //! Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
 //! Trap: Only shuttle's own types are checked: a race in std's `Mutex` or atomics passes.
-//! shuttle switches before `notified()`, not before the first poll: a forgotten `enable`
-//! passes.
+//! shuttle does not switch between `notified()` and its first poll, so a forgotten
+//! `enable` passes.
 //!
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.

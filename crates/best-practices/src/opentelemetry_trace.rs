@@ -2,9 +2,9 @@
 //!
 //! `tracing` makes the spans, a layer exports them. The client writes its span into the
 //! header, and the server reads its parent there, as Python's `inject` and `extract` do.
-//! The span of a cancelled request ends too, because it is dropped.
-//! `shutdown` blocks: on a runtime with one thread, an exporter that needs the runtime
-//! hangs in it. Call it in `spawn_blocking`.
+//! The span of a cancelled request ends too, because it is dropped. `shutdown` blocks: on
+//! a runtime with one thread, an exporter that needs the runtime hangs. Call `shutdown`
+//! in `spawn_blocking`.
 //!
 //! Trap: A spawned task starts a separate trace. Add `.in_current_span()`. Python's
 //! `create_task` copies the context. `enter` over an await gives your span to other

@@ -3,14 +3,14 @@
 //! In Tokio, `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
 //! asyncio needs another event loop, as in the twin. When all tasks wait, the clock jumps
 //! to the next timer. So await the code, or `sleep` past it. Measure with Tokio's
-//! `Instant`. With sockets, do not pause the clock: the clock runs ahead of the sockets.
+//! `Instant`. With sockets, do not pause the clock: it would run ahead.
 //!
 //! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
-//! tasks run only after `advance`. A task that has not started yet has no timer to wake.
+//! tasks run only after `advance`. A task that has not started has no timers.
 //!
 //! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready
-//! immediately on the paused one. A loop that polls with it stops the clock: a test
-//! hangs.
+//! immediately on the paused one. A loop that polls with it hangs in a test: the paused
+//! clock never moves.
 //!
 //! See also: `unit_testing`, `retry`, `timers`.
 //!

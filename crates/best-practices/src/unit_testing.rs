@@ -8,8 +8,8 @@
 //! Trap: On the paused clock, a timeout around a socket or your own thread fires
 //! immediately. Around `spawn_blocking` it never fires. std's clocks do not jump.
 //!
-//! Trap: In an assertion, a forgotten await does not compile ("binary operation `==`
-//! cannot be applied to type"). In `let _sum = ..` it compiles: check its effect.
+//! Trap: A forgotten await compiles in `let _sum = ..`: check the effect of the call. In
+//! an assertion it does not compile ("binary operation `==` cannot be applied to type").
 //!
 //! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.
 //!

@@ -5,7 +5,7 @@
 //! future and notes when each poll begins. A thread reports a poll that runs too long,
 //! even one that never ends. The warning of asyncio's debug mode
 //! (`slow_callback_duration`) comes when the step has ended. A call in `spawn_blocking`
-//! is no poll, and is not reported.
+//! is not reported.
 //!
 //! Bounds: One entry for each poll that is running; each poll takes a lock twice.
 //!

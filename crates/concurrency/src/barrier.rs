@@ -3,8 +3,9 @@
 //! `Barrier::new(3)` lets three tasks pass together, again and again. For exactly one of
 //! them, `is_leader` is true; asyncio returns a number to each. There is no `abort`.
 //! Instead, a task that fails cancels a token, and the others wait for the barrier or the
-//! token. `run_until_cancelled` checks the token first. A plain `select!` of the two lets
-//! the last worker pass a broken barrier in half the runs: there, put `biased;` first.
+//! token. `run_until_cancelled` checks the token first. A plain `select!` of barrier and
+//! token lets the last worker pass a broken barrier in half the runs: put `biased;`
+//! first.
 //!
 //! Trap: Tokio still counts a waiter that has timed out, so the barrier opens one task
 //! too early. asyncio forgets that waiter. After a timeout, use a new barrier.

@@ -5,8 +5,8 @@
 //! an item can fail, a `FuturesUnordered` returns the first error immediately. The rest
 //! of the batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
 //!
-//! Trap: The slowest item holds up its whole batch, as item 2 does here. To start the
-//! next item as soon as any item has ended, use `map_with_limit`.
+//! Trap: The slowest item holds up its whole batch. To start the next item as soon as any
+//! item has ended, use `map_with_limit`.
 //!
 //! Trap: `try_join_all` looks shorter, but in a batch of more than 30 items it returns
 //! an error only after all earlier items have ended.

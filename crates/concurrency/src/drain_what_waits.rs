@@ -1,4 +1,4 @@
-//! Take all waiting items out of a queue as one batch, as by `get_nowait` in a loop.
+//! Take all waiting items out of a queue: `recv_many`, for `get_nowait` in a loop.
 //!
 //! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
 //! with it, up to a limit. So the batches grow with the load, and no timer is needed.

@@ -9,8 +9,9 @@
 //! Trap: A listener stays as long as its `Subscription` is kept, so `let _ =
 //! emitter.on(..)` unsubscribes it immediately.
 //!
-//! Trap: A listener that owns a clone of its own emitter is a reference cycle. Both leak;
-//! Python's collector would free them. Give the listener a `WeakEmitter`.
+//! Trap: A listener that owns a clone of its own emitter is a reference cycle. Listener
+//! and emitter leak; Python's collector would free them. Give the listener a
+//! `WeakEmitter`.
 //!
 //! In production: `async-broadcast` has no callbacks. Its receivers are streams, and its
 //! sender waits for slow receivers.

@@ -2,11 +2,11 @@
 //!
 //! `join!` takes a few calls and returns a tuple. `join_all` takes a list of any length
 //! and returns the results in its order. No task is spawned, so the calls may borrow from
-//! the caller. A cancelled caller cancels them all, as with `asyncio.gather`.
+//! the caller. A cancelled caller cancels all calls, as with `asyncio.gather`.
 //!
 //! If the calls return a `Result`, look at each one, or let
 //! `results.into_iter().collect::<Result<Vec<_>, _>>()?` find the first error. All calls
-//! have ended by then. The component `gather` returns an error as soon as it comes.
+//! have ended by then. `gather` returns an error as soon as it comes.
 //!
 //! See also: `gather`, `gather_errors`, `limit_concurrency`, `join_or_spawn`.
 //!

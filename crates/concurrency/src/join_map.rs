@@ -1,4 +1,4 @@
-//! Run tasks by key: take results with their keys, abort a task by its key (`JoinMap`).
+//! Run tasks by key: take results with keys, abort tasks by key (`JoinMap`).
 //!
 //! A `JoinMap` is a dict of tasks. `spawn` takes a key. `join_next` returns the next
 //! outcome with its key: a value, an error or a panic. `abort` stops a task by its key.

@@ -1,8 +1,8 @@
 //! Lock per key: calls for the same key run one after another, all others concurrently.
 //!
 //! A map holds an async lock for each key that is in use. The entry is removed when the
-//! last guard or waiter of its key is dropped, even after an error or a cancellation.
-//! Python has the same in a few words: a `WeakValueDictionary` of `asyncio.Lock`.
+//! last guard or waiter of its key is dropped, even after an error or a cancellation. In
+//! Python this is a `WeakValueDictionary` of `asyncio.Lock`.
 //!
 //! Bounds: One entry for each key in use. Unbounded: Waiting callers.
 //!

@@ -8,7 +8,7 @@
 //! Trap: In `while let Some(item) = receiver.lock().await.recv().await`, the guard lives
 //! through the body of the loop. The consumers then work one after the other.
 //!
-//! Trap: While a consumer waits in `recv`, it holds the lock, so nobody else can call
+//! Trap: A consumer that waits in `recv` holds the lock, so no other task can call
 //! `close`. If a supervisor shuts the queue down, take `async-channel`.
 //!
 //! In production: The receiver of `async-channel` can be cloned and needs no lock. Either

@@ -1,4 +1,4 @@
-//! Map an async function over a list in tasks; several lists share one limit.
+//! Map an async function over a list in tasks: several lists share one limit.
 //!
 //! Each call is a task, so the calls use all threads, and each must own its data. Several
 //! lists can share one semaphore. The first error stops the other calls of its list.

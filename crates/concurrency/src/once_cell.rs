@@ -1,4 +1,4 @@
-//! Load a value once: the first caller loads it, and the other callers wait.
+//! Load a value once: the first caller loads it, the others wait.
 //!
 //! `OnceCell::get_or_try_init` runs its loader only if there is no value yet, and one
 //! loader at a time. If a loader fails or its caller is cancelled, the next waiter runs

@@ -2,9 +2,8 @@
 //!
 //! Each stage is a task that reads one channel and writes to the next. A full channel
 //! makes its writer wait, so the slowest stage sets the pace of all. A stage that returns
-//! drops its sender, which ends the loop of the next stage. No end mark is needed. If a
-//! stage fails, the others are aborted and awaited, as in a `TaskGroup`, and items in the
-//! queues are lost.
+//! drops its sender, which ends the loop of the next stage. If a stage fails, the others
+//! are aborted and awaited, as in a `TaskGroup`, and items in the queues are lost.
 //!
 //! Bounds: 1 item between two stages.
 //!

@@ -6,10 +6,10 @@
 //! start: then each `wait` returns as soon as no token is left. An item that waits for
 //! room is counted already; asyncio counts it later.
 //!
-//! Trap: A tracker's token must move with its item. If a spawned task takes only the
-//! number, the loop drops the token, and `wait` returns early.
+//! Trap: A tracker's token must move with its item. If a spawned task takes the item
+//! alone, the loop drops the token, and `wait` returns early.
 //!
-//! Trap: A worker that is aborted drops its receiver, the items in it and their tokens.
+//! Trap: A worker that is aborted drops its receiver, the waiting items and their tokens.
 //! Then `wait` returns with the work undone, and the next `send` fails. asyncio's `join`
 //! waits forever.
 //!

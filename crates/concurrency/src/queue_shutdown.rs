@@ -9,7 +9,7 @@
 //! reserved its place but has not sent it yet.
 //!
 //! Trap: A sentinel in the queue, as is common in Python, ends only one consumer. If each
-//! consumer puts it back for the next one, it stays in the queue, and `join` waits
+//! consumer puts the sentinel back for the next, it stays in the queue, and `join` waits
 //! forever.
 //!
 //! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.

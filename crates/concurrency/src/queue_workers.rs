@@ -2,8 +2,8 @@
 //!
 //! A Tokio channel has one receiver, so the workers share it behind a lock. When the
 //! sender is dropped and the queue is empty, `recv` returns `None`, and the workers end.
-//! asyncio waits with `join`, and then cancels the workers. The program is the example in
-//! asyncio's documentation of queues.
+//! In asyncio, wait with `join`, and then cancel the workers. asyncio's documentation of
+//! queues has this example.
 //!
 //! Bounds: Three jobs run at the same time, and ten wait in the queue.
 //!

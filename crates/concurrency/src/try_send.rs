@@ -1,4 +1,4 @@
-//! Put an item into a queue without waiting (`put_nowait`); if full, drop the oldest.
+//! Put an item into a queue without waiting: `put_nowait`, or drop the oldest if full.
 //!
 //! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
 //! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. `try_recv` is

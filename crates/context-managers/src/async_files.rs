@@ -3,7 +3,7 @@
 //! `fs::read_to_string` and `fs::write` open and close the file. For lines and many small
 //! writes, wrap the `File` in a `BufReader` or `BufWriter`. Each operation is sent to a
 //! blocking thread. For many small steps, `std::fs` in one `spawn_blocking` is faster.
-//! Beyond `read_file`, this page reads by lines, appends and flushes.
+//! `read_file` is the plain form.
 //!
 //! Bounds: Unbounded: The file that `read_to_string` reads, and the length of a line.
 //!

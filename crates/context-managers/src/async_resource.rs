@@ -2,8 +2,7 @@
 //!
 //! Rust has no `async with`. Use the resource in an async block, and close it after the
 //! block: `?` and `return` leave only the block. So the resource is closed after a
-//! success, an error and an early return. This page also shows what skips the close.
-//! `async_with` is the plain form.
+//! success, an error and an early return. `async_with` is the plain form.
 //!
 //! Trap: A panic, a caller that stops waiting, or a `?` outside the block skips the
 //! close. `Drop` runs then, but cannot await ("`await` is only allowed inside `async`

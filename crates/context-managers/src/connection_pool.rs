@@ -1,9 +1,8 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, even if its task fails, panics or is cancelled. The plain form,
-//! `simple_pool`, has no such guard, no timeout, no check before each reuse, and no
-//! `close`.
+//! the pool, even if its task fails, panics or is cancelled. `simple_pool` is the plain
+//! form.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
 //! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test
@@ -14,7 +13,8 @@
 //! `has_broken` when a connection comes back, and again before it is reused.
 //!
 //! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
-//! query; `has_broken` cannot await. It also closes idle connections and counts them.
+//! query; `has_broken` cannot await. `deadpool` also closes idle connections and counts
+//! them.
 //!
 //! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!

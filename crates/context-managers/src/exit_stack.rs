@@ -1,4 +1,4 @@
-//! An exit stack, as `AsyncExitStack`: open any number of resources, close in reverse.
+//! An exit stack, as `AsyncExitStack`: many resources, closed in reverse.
 //!
 //! `enter` takes a resource and a function that closes it, and returns a guard for the
 //! body. `close` closes all resources, even if one of them fails to close. There is no

@@ -2,8 +2,8 @@
 //!
 //! `fs::read_to_string` opens the file, reads all of it and closes it. `fs::write`
 //! creates a file, or replaces what was in it. For bytes there is `fs::read`. Text that
-//! is not UTF-8 is an error. Unlike Python's, the errors do not name the file: "No such
-//! file or directory (os error 2)". Add the name when you report one.
+//! is not UTF-8 is an error. Unlike Python's errors, Rust's do not name the file: "No
+//! such file or directory (os error 2)". Add the name when you report one.
 //!
 //! Bounds: Unbounded: The file, which is all in memory; `async_files` reads by lines.
 //!

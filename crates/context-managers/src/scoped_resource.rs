@@ -1,8 +1,8 @@
 //! An asynccontextmanager: a function that runs an async closure, and then cleans up.
 //!
 //! The body is an async closure that borrows the resource. A second closure, which may
-//! await, closes the resource when the body has ended. Unlike `asynccontextmanager`, it
-//! closes even after a panic, and returns the error of a failed close.
+//! await, closes the resource when the body has ended. It runs even after a panic, and
+//! its error is returned. `asynccontextmanager` is the plain form.
 //!
 //! Trap: If the caller stops waiting, the body is dropped and nothing closes the
 //! resource. Spawn the whole scope as a task, which then runs to its end. To stop the

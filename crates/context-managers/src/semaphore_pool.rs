@@ -1,7 +1,7 @@
 //! A pool as a context manager: a permit is released when its guard is dropped.
 //!
-//! A dropped permit is released: on return, on an error, in a panic and when its task is
-//! aborted. The release does not await, so no `await` can be forgotten. A struct, such as
+//! A permit is released on return, on an error, in a panic and when its task is aborted.
+//! The release does not await, so no `await` can be forgotten. A struct, such as
 //! `Session` here, can keep an owned permit.
 //!
 //! Trap: If you release a permit by hand after the work, a `?` in the work skips the

@@ -4,8 +4,8 @@
 //! takes one from the list, or opens one, and puts it back when the rows have arrived. A
 //! cancelled query closes its connection, because rows may still be on their way.
 //!
-//! To tell connections apart in logs, give each a number when it is opened. The count of
-//! the connections in use is no such number: several connections would get the same.
+//! To name connections in logs, number each when it is opened. The count of connections
+//! in use does not work: several would get the same number.
 //!
 //! Bounds: The permits. Unbounded: Waiting callers, and the time of a query.
 //!

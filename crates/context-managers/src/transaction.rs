@@ -2,7 +2,7 @@
 //!
 //! The body may await between statements. If it returns a value, the transaction commits.
 //! After an error, a panic or a cancel it rolls back. A cancelled task cannot await: then
-//! a destructor rolls back, and the next transaction waits for it.
+//! a destructor rolls back, and the next transaction waits for the rollback.
 //!
 //! Bounds: One transaction at a time. Each statement, even the COMMIT, waits at most 5 s
 //! for other programs ("database is locked"): see `Connection::busy_timeout`.

@@ -2,8 +2,8 @@
 //!
 //! `select!` drops the futures of its other arms, and `timeout` drops a late future. The
 //! bytes that a dropped future has read are lost. asyncio's `StreamReader` keeps them.
-//! Keep the future and await it by `&mut`, or keep the bytes in a struct. A third way,
-//! not shown: read in a task that sends each message to a channel.
+//! Keep the future and await it by `&mut`, or keep the bytes in a struct. Not shown: read
+//! in a task that sends each message to a channel.
 //!
 //! Trap: `read_exact`, `read_line` and `write_all` are not cancel-safe; `read`,
 //! `read_buf`, `next_line` and `recv` are. Look for "cancel safety" in a method's

@@ -4,12 +4,12 @@
 //! caller can still get the original error, with `downcast_ref`.
 //!
 //! Trap: `{}` prints only the outermost line. `{:#}` prints all lines in one, for a log.
-//! `{:?}` prints one below the other, as for an error that `main` returns. A backtrace
+//! `{:?}` prints each on its own line, as for an error that `main` returns. A backtrace
 //! follows only with `RUST_BACKTRACE=1`.
 //!
 //! Trap: A `String` as error has no `context` ("its trait bounds were not satisfied").
 //!
-//! In production: A library defines types, so that callers can distinguish its errors.
+//! In production: Libraries define types, so that callers can distinguish their errors.
 //!
 //! See also: `backtraces`, `custom_errors`.
 //!

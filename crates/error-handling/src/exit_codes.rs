@@ -4,8 +4,8 @@
 //! would. For another text or code, print the error and return an `ExitCode`, as with
 //! `sys.exit(code)`. In both cases, all values of `main` and of its tasks are dropped.
 //!
-//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, or `code`, or
-//! `error`.
+//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then with `code` or
+//! `error` for `exit`.
 //!
 //! Trap: `std::process::exit` is like `os._exit`, not like `sys.exit`. It drops nothing,
 //! neither in `main` nor in a task.

@@ -1,12 +1,12 @@
-//! Futurelock: one lock deadlocks, as `select!` no longer polls the lock's next holder.
+//! A deadlock with one lock, futurelock: `select!` stops polling the lock's next holder.
 //!
 //! A future that `select!` awaits by `&mut` is not polled after another arm has won. If
 //! this future waits for a lock, the lock is still handed to it, and never released. The
 //! next `lock().await` waits forever, without an error. In asyncio the future would be a
 //! task, which keeps running. The name is from Oxide's RFD 609.
 //!
-//! To avoid it, spawn the future, keep awaiting it with `join!`, or drop the future
-//! first. Without `&mut`, `select!` drops it.
+//! To avoid this, spawn the future, keep awaiting it with `join!`, or drop it first.
+//! Without `&mut`, `select!` drops it.
 //!
 //! Trap: A `Semaphore`, a full channel, and the body of a loop over `buffer_unordered`
 //! can deadlock in the same way.

@@ -7,11 +7,11 @@
 //! Bounds: Two attempts. Unbounded: Their time. Put a `timeout` around the call.
 //!
 //! Trap: The server still handles the dropped request. Hedge only idempotent requests,
-//! and remember that hedging sends a slow service even more requests.
+//! and note that hedging adds load to a slow service.
 //!
-//! Trap: A closure that is called twice may not give a variable away, "cannot move out of
-//! `order`, a captured variable in an `FnMut` closure". Clone the variable for each
-//! attempt.
+//! Trap: A closure that is called twice may not move a variable into its future, "cannot
+//! move out of `order`, a captured variable in an `FnMut` closure". Clone the variable
+//! for each attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
 //! Its policy can refuse a second request, to hedge at most a share of the requests.

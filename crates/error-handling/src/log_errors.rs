@@ -5,7 +5,7 @@
 //! that writes them. A span holds the request's id: `instrument` runs a future in a span.
 //!
 //! Trap: A spawned task has no span, so its errors do not show the request. Spawn the
-//! task with `in_current_span`. In asyncio a task inherits the context.
+//! task with `in_current_span`.
 //!
 //! Trap: A task may not hold an entered span over an await, "future cannot be sent
 //! between threads safely". Use `instrument`.

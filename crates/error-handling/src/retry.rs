@@ -10,8 +10,9 @@
 //! Trap: An attempt that timed out may have succeeded on the server, so a retry places
 //! the order twice. Retry only what is idempotent, for example with an idempotency key.
 //!
-//! In production: `backon` also retries blocking code. Its jitter lengthens a delay, at
-//! most to twice; here jitter shortens it. `with_total_delay()` does not count attempts.
+//! In production: `backon` also retries blocking code. Its jitter lengthens a delay, up
+//! to twice; here jitter shortens the delay. `with_total_delay()` does not count
+//! attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!

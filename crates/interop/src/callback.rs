@@ -3,7 +3,7 @@
 //! A worker of Tokio that waits for the GIL delays all tasks that it runs. So a channel
 //! takes the events to one blocking thread. That thread takes the GIL (`Python::attach`)
 //! and passes the function to `call_soon_threadsafe`. The event loop calls the function,
-//! which may thus set an `asyncio.Event` or a future.
+//! so it may set an `asyncio.Event` or a future.
 //!
 //! Bounds: 16 events wait in the channel; then the source waits. The event loop's own
 //! list of callbacks is unbounded.

@@ -12,8 +12,8 @@
 //! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in
 //! `py.detach`.
 //!
-//! Trap: A cancelled await does not stop the computation. It also delays the exit, by at
-//! most 2 s.
+//! Trap: A cancelled await does not stop the computation. The computation also delays the
+//! exit, by at most 2 s.
 //!
 //! See also: `callback`, `runtime_at_exit`.
 //!

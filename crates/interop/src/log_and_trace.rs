@@ -1,9 +1,8 @@
 //! Log from Rust into Python's `logging`: its levels, filters and handlers decide.
 //!
 //! `pyo3-log` is a logger for the crate `log`. It is installed when Python imports the
-//! module, and passes each record on to the Python logger of the same name. To pass on
-//! what libraries report with `tracing`, switch on the feature `log` of the crate
-//! `tracing`.
+//! module, and passes each record on to the Python logger of the same name. For libraries
+//! that use the crate `tracing`, switch on its feature `log`.
 //!
 //! Trap: `pyo3-log` caches the levels of Python's loggers. If Python changes a level
 //! later, call `reset` on the handle that `install` returns.

@@ -4,12 +4,12 @@
 //! slow reader makes the task wait, and the task makes `put` wait. A `put` that is
 //! cancelled while it waits puts nothing.
 //!
-//! Bounds: `capacity` numbers in each direction, and one in the task.
+//! Bounds: `capacity` items in each direction, and one in the task.
 //!
 //! Trap: `block_on` in a function that holds the GIL deadlocks if the awaited task wants
 //! the GIL. Return a future, or wrap the wait in `py.detach`.
 //!
-//! Trap: A reader that is cancelled just after `recv` has returned loses that number.
+//! Trap: A reader that is cancelled just after `recv` has returned loses that item.
 //!
 //! See also: `async_iterator`, `callback`.
 //!

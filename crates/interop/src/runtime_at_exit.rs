@@ -4,15 +4,15 @@
 //! ends while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT,
 //! after the right output. This file registers a function with `atexit` that first shuts
 //! the runtime down and waits for its threads. Paste this file next to your module, and
-//! take `future_into_py` and `handle` from here instead of from
-//! `pyo3_async_runtimes::tokio`. After a fork, the child gets its own runtime.
+//! take `future_into_py` and `handle` from here, not from `pyo3_async_runtimes::tokio`.
+//! After a fork, the child gets its own runtime.
 //!
 //! Bounds: The exit waits at most 2 s for threads of Tokio. Each result takes a blocking
 //! thread for a moment, at most 512 at the same time.
 //!
 //! Trap: Without the call of `atexit.register`, 13 of 80 runs of four programs of this
 //! section failed at their exit, after the right output. The exit code is then 139 or
-//! 134. So a test has to compare the exit code as well as the output.
+//! 134. So a test has to compare the exit code, too.
 //!
 //! Trap: A future that nobody awaits may end after the event loop. Then standard error
 //! shows "RuntimeError: Event loop is closed" (pyo3-async-runtimes, issue 90). Await each

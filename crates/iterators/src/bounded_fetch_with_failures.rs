@@ -1,7 +1,7 @@
 //! Fetch many, a limited number at a time, and keep the rest running when one fails.
 //!
 //! Each future returns its address next to its `Result`. So a failure is an ordinary item
-//! that shows where it belongs, and the other fetches keep running. The argument of
+//! with its address, and the other fetches keep running. The argument of
 //! `buffer_unordered` is the limit, in place of a semaphore. The futures share the
 //! client: `async move` copies the reference to it.
 //!

@@ -7,8 +7,7 @@
 //!
 //! Trap: The futures of `buffer_unordered` belong to the stream, and run only while the
 //! consumer waits for the next result. A busy loop body stalls them. `buffered_in_order`
-//! shows how to spawn each future as a task, and how to abort the tasks when the stream
-//! is dropped.
+//! shows how to spawn each future as a task.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!

@@ -1,6 +1,6 @@
 //! Close a stream when its clean-up must await: `aclosing` with an `await` in `finally`.
 //!
-//! A destructor cannot await, so a task does the clean-up. It waits for a
+//! A destructor cannot await, so a task does the clean-up. The task waits for a
 //! `CancellationToken`, as for an `asyncio.Event`. The stream owns the token's drop
 //! guard, which cancels the token when the stream is dropped. This also works if the
 //! consumer itself is cancelled.

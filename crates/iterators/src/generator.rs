@@ -1,4 +1,4 @@
-//! See when the body of a generator runs, and move a generator into a task.
+//! See when a generator's body runs: only while the consumer awaits the next value.
 //!
 //! The body of `stream!` runs only while the consumer awaits the next value, and not at
 //! all before the first. To show this, a generator prints when it starts and ends.

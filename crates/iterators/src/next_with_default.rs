@@ -4,9 +4,8 @@
 //! `anext(it, default)` is `unwrap_or(default)`. `let else` leaves the function if
 //! nothing comes. A labelled block gives a loop the else that it has in Python.
 //!
-//! Trap: As an argument of `unwrap_or`, a default that must be awaited is fetched whether
-//! it is needed or not, as in `anext`. A `match` fetches the default only at the end of
-//! the stream.
+//! Trap: `unwrap_or(fetch().await)` fetches the default even if it is not needed, as in
+//! `anext`. A `match` fetches it only at the end of the stream.
 //!
 //! See also: `generator`, `timeout_each`.
 //!

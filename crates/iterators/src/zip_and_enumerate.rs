@@ -1,8 +1,9 @@
 //! Pair two async iterators (`zip`), and number the items of one (`enumerate`).
 //!
 //! `zip` waits for both sides concurrently, so a pair takes as long as its slower side.
-//! It ends when either side ends. `enumerate` counts from 0; zip with `1..` to count from
-//! 1. Python has neither function for async iterators: await a `gather` of two `anext`.
+//! It ends when either side ends. `enumerate` counts from 0; to count from 1, zip with
+//! `1..` instead. Python has neither function for async iterators: await a `gather` of
+//! two `anext`.
 //!
 //! Trap: When the shorter stream ends, `zip` has already read an item of the longer
 //! stream, and drops this item. Passing the longer stream as `&mut` does not help.

@@ -1,9 +1,9 @@
 //! A web service for FastAPI users: typed input, a user by token, layers, JSON errors.
 //!
-//! Extractors are FastAPI's typed parameters: `Path`, `Query`, `Json`. A type of your own
-//! that implements `FromRequestParts` is a `Depends`: here [`User`]. State is an `Arc`.
-//! Layers are FastAPI's middleware: logs, CORS, panics, a timeout, the size of bodies.
-//! A rejected query or malformed JSON is 400; FastAPI answers 422.
+//! Extractors are FastAPI's typed parameters: `Path`, `Query`, `Json`. A type that
+//! implements `FromRequestParts` is a `Depends`: here [`User`]. State is an `Arc`. Layers
+//! are FastAPI's middleware: logs, CORS, panics, a timeout, the size of bodies. A
+//! rejected query or malformed JSON is 400; FastAPI answers 422.
 //!
 //! Bounds: The arguments `body` and `time` of [`layers`]. Unbounded: Notes, connections,
 //! and the time for headers. Serve the routes with `http_server`.
@@ -14,7 +14,7 @@
 //! Trap: A handler without the argument `User` is open to everybody.
 //!
 //! In production: `tower`'s `ConcurrencyLimitLayer` limits nothing under `axum::serve`,
-//! as each connection has its own copy of the routes. `GlobalConcurrencyLimitLayer` does.
+//! as each connection has its own copy of the routes. Take `GlobalConcurrencyLimitLayer`.
 //!
 //! See also: `router`, `http_server`, `https_server`, `test_a_server`.
 //!

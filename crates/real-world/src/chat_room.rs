@@ -4,10 +4,10 @@
 //! is full misses the message. Its token `too_slow` is cancelled: disconnect it then.
 //! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
 //!
-//! Bounds: `queue` messages for each member. If all members speak at full pace, unread
-//! messages fill a queue in the time `queue * pace / members`. The texts "joined" and
-//! "left" cut nobody off: they go only to queues that are half free. Unbounded: The
-//! members.
+//! Bounds: `queue` messages for each member. A member waits for the `pace` after a
+//! message. If all speak as fast as that, unread messages fill a queue in `queue * pace /
+//! members`. "joined" and "left" cut nobody off: they go to half-free queues only.
+//! Unbounded: The members.
 //!
 //! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members
 //! are cut off. A `yield_now` instead of the pause is not enough on several threads.

@@ -3,7 +3,7 @@
 //! After each run, compute the next one from the date and the zone: the next night may be
 //! 23 or 25 hours away. If the clocks skip the time, the run comes later by as much as
 //! they skip. If the time comes twice, the job runs at the first. Runs never overlap: a
-//! run that is due during a run is left out. Tests pass their own clock.
+//! run that is due while the job runs is left out. Tests pass their own clock.
 //!
 //! Bounds: One run at a time. Unbounded: The time of a run. Put a `timeout` into the job.
 //!

@@ -2,9 +2,8 @@
 //!
 //! Each function takes the state and one argument of a type that `serde` can read: a
 //! struct for arguments with names, a tuple for a list. So the types are checked before
-//! the function runs, and the error shows what was wrong. A struct reads a list as well.
-//! `deny_unknown_fields` refuses a misspelled name. The future borrows nothing: spawn it,
-//! or give it to `job_workers`.
+//! the function runs, and the error shows what was wrong. `deny_unknown_fields` refuses a
+//! misspelled name. The future borrows nothing: spawn it, or give it to `job_workers`.
 //!
 //! Python stores calls with `pickle`, which executes whatever the queue contains. JSON
 //! contains data only. Send the text of an exception, not the exception.

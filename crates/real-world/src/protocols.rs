@@ -4,14 +4,14 @@
 //! `connection_made` comes before the loops, `connection_lost` after both.
 //! `data_received` is the body of the read loop, `eof_received` a read of 0 bytes. Other
 //! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
-//! channel is `pause_writing`. To call `pause_reading`, stop reading.
+//! channel is `pause_writing`. `pause_reading` is: stop reading.
 //!
 //! Bounds: Connections, idle time, [`OUTBOX`] waiting pieces. Unbounded: A piece's size.
 //!
 //! Trap: `transport.write` never waits. If a client sends but does not read, the answers
 //! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
 //!
-//! Platforms: On Windows (Wine), one more message is dropped.
+//! Platforms: On Windows (Wine), the demonstration drops one more message.
 //!
 //! See also: `line_protocol` (plainer), `rpc_over_one_connection`, `tcp_echo_server`.
 //!

@@ -8,7 +8,7 @@
 //! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.
 //!
 //! Trap: If a tick and the stop come together, `select!` without `biased` may begin one
-//! more run. `run_until_cancelled` always begins it.
+//! more run. `run_until_cancelled` always begins one.
 //!
 //! Trap: With a `first` of zero, all processes run all jobs at the start. Give each
 //! process a random `first`.

@@ -1,4 +1,4 @@
-//! Read a line from standard input with a timeout, and still end the program in time.
+//! Read a line from standard input with a timeout: the program still ends in time.
 //!
 //! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
 //! read that has begun. Read in your own thread: the program does not wait for its end.

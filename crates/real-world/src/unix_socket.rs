@@ -3,7 +3,7 @@
 //! `UnixListener` is `start_unix_server`, and a stream is read and written as with TCP.
 //! The socket file outlives its process. asyncio silently removes a socket file, even of
 //! a live server. Here the lock on a second file decides; the system releases it when the
-//! process dies. Use a folder of your own: until `bind` sets the mode, the umask applies.
+//! process dies. Use your own folder: until `bind` sets the mode, the umask applies.
 //!
 //! Bounds: `Limits`. The path may have about a hundred bytes.
 //!

@@ -2,8 +2,8 @@
 //!
 //! The crate `notify`, which `watchfiles` uses too, calls a function on its own thread.
 //! The function must not wait, so it calls `try_send`. `changes` collects paths until
-//! nothing has changed for a while. If paths were lost, or a folder is new and its first
-//! files may not be named, it returns `Rescan`: read the folder again. For a Kubernetes
+//! nothing has changed for a while. If paths were lost, or the files of a new folder may
+//! be missing, `changes` returns `Rescan`: read the folder again. For a Kubernetes
 //! `ConfigMap`, the events name the link `..data`.
 //!
 //! Bounds: `capacity` paths in the queue, and as many in the set.

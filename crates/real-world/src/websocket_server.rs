@@ -10,8 +10,8 @@
 //! Trap: Any web page can open a WebSocket to your server, with its visitor's cookies.
 //! The browser names the page's site in `Origin`: refuse all but yours.
 //!
-//! In production: `axum` with `ws` serves the same socket next to other routes. Its
-//! sockets end neither with `axum::serve` nor with its limits: see `http_server`.
+//! In production: `axum` with `ws` serves the same socket next to other routes. The
+//! limits and the shutdown of `axum::serve` do not reach such sockets: see `http_server`.
 //!
 //! See also: `chat_room` (the demonstration), `https_server`, `streaming_responses`.
 //!

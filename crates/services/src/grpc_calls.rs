@@ -8,7 +8,7 @@
 //! that failed is not repeated.
 //!
 //! Bounds: `MOST` for a call, and 4 MiB for a message that is received ("decoded message
-//! length too large"): `max_decoding_message_size()` of the client and of the server.
+//! length too large"). To raise it, call `max_decoding_message_size()` on both sides.
 //!
 //! Trap: The timeout of a request ends when the response begins. A stream that starts in
 //! time may then last forever. Wrap the stream: `Deadline::stream`.

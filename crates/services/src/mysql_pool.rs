@@ -7,7 +7,7 @@
 //! Bounds: `Limits`. A list is as long as the result: write a `LIMIT`, or take a stream.
 //!
 //! Trap: `get_conn` waits forever if all connections are in use, or if the server does
-//! not answer. Put a timeout around it, and around the whole of your work.
+//! not answer. Put a timeout around it, and around all of your work.
 //!
 //! Trap: A query that is dropped keeps running at the server. The pool closes its
 //! connection, but only the server's own limit, here `max_statement_time`, ends the

@@ -1,4 +1,4 @@
-//! Stream many rows into PostgreSQL and out of it with COPY, with few rows in memory.
+//! Stream many rows into and out of PostgreSQL with COPY, with few rows in memory.
 //!
 //! `COPY FROM STDIN` takes rows as fast as the server stores them, and the source of the
 //! rows waits. `COPY TO STDOUT` sends rows as fast as they are read. The binary format

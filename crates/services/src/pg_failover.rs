@@ -5,8 +5,8 @@
 //! execute INSERT in a read-only transaction". In all three cases, `run` asks the hosts
 //! until one accepts writes, and then repeats the work there.
 //!
-//! Bounds: `answer` for each connect, and for the work. `failover` for all, and then one
-//! round of connects. Make `answer` short: a host that hangs costs this time in each
+//! Bounds: `answer` for each connect, and for the work. `failover` for everything, plus
+//! one round of connects. Make `answer` short: a host that hangs costs this time in each
 //! round.
 //!
 //! Trap: In a URL with several hosts, `connect_timeout` limits only the connect of TCP. A

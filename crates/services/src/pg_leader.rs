@@ -1,9 +1,9 @@
 //! Elect a leader with an advisory lock: one of many programs works, the others wait.
 //!
 //! The lock belongs to a connection. If its program is killed, the server releases the
-//! lock, and another program leads. The leader asks the server now and then. If no answer
-//! comes, or the connection is lost, its work is dropped. A leader that hangs loses the
-//! lock after the lease, by `idle_session_timeout`.
+//! lock, and another program leads. The leader queries the server now and then. If no
+//! answer comes, or the connection is lost, its work is dropped. A leader that hangs
+//! loses the lock after the lease, by `idle_session_timeout`.
 //!
 //! Bounds: The lease limits each wait for an answer. Unbounded: The wait for the lock.
 //!

@@ -6,7 +6,7 @@
 //! in place of all notifications that did not fit.
 //!
 //! Bounds: The channel's capacity, and `timeout` for each answer. Unbounded: Attempts to
-//! connect. A channel's name has 63 bytes, and the text of a notification 7999.
+//! connect. A channel's name has at most 63 bytes, a notification's text 7,999.
 //!
 //! Trap: A listener only reads. If the server's machine vanishes, the listener waits
 //! forever, and no error comes. Ask the server for something now and then, with a

@@ -1,9 +1,9 @@
 //! Follow one request through a job queue: its trace id travels with the job.
 //!
-//! A trace id is a task-local, as a `ContextVar` in asyncio. `add` stores it with the
-//! job, in a column, as the header `traceparent` of the W3C. The worker handles the job
-//! in a span of the same trace: all log lines of a request have one id, on every machine.
-//! Each attempt is a separate span. On NATS, send the text as a header of the message.
+//! A trace id is a task-local, as a `ContextVar` in asyncio. `add` stores the id with the
+//! job, in a column, in the form of the W3C's header `traceparent`. The worker handles
+//! the job in a span of the same trace: all log lines of a request have one id, on every
+//! machine. Each attempt is a separate span. On NATS, send this header with the message.
 //!
 //! Bounds: One job for a call of `work`. Unbounded: The table, and the time of a handler.
 //!

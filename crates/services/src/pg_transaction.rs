@@ -1,11 +1,11 @@
-//! Run a serializable transaction, and run it again after a conflict with another one.
+//! Run a serializable transaction, and run it again after a conflict.
 //!
-//! `SERIALIZABLE` lets transactions run concurrently, and fails one of two that conflict.
-//! The reads of the failed transaction are out of date as well, so all of it is run
-//! again, as one function. A dropped transaction is rolled back, as by `async with`. A
-//! nested transaction is a savepoint: after its rollback, the outer transaction
-//! continues. Pass a `&Transaction` to other functions. A generic parameter would take a
-//! `&mut` away ("use of moved value"): pass `&mut *transaction` to it.
+//! `SERIALIZABLE` lets transactions run concurrently. If two conflict, one fails. The
+//! reads of the failed transaction are out of date as well, so all of it is run again, as
+//! one function. A dropped transaction is rolled back, as by `async with`. A nested
+//! transaction is a savepoint: after its rollback, the outer transaction continues. Pass
+//! a `&Transaction` to other functions. To a generic function, pass `&mut *transaction`:
+//! a plain `&mut` would be moved ("use of moved value").
 //!
 //! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
 //!
@@ -13,7 +13,7 @@
 //! nothing. Return the error, or try what may fail in a savepoint.
 //!
 //! Trap: If the connection breaks during `commit`, the transaction may be stored or not.
-//! Insert a unique key in it. Then a second run cannot store it twice.
+//! Insert a unique key in the transaction. Then a second run cannot store it again.
 //!
 //! See also: `pg_pool`, `transaction`, `retry`.
 //!

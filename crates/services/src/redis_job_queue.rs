@@ -14,8 +14,8 @@
 //! Trap: An id is free again when its outcome has expired. If a caller may repeat a job
 //! later than `keep_result`, make its effect idempotent.
 //!
-//! In production: Take the connection of `redis_reconnect`. A `ConnectionManager` keeps a
-//! connection that goes silent, and each call times out.
+//! In production: Take the connection of `redis_reconnect`: a `ConnectionManager` keeps a
+//! silent one, and each call times out.
 //!
 //! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `redis_reconnect`.
 //!

@@ -15,7 +15,7 @@
 //! returned cursor.
 //!
 //! In production: Take connections of `redis_reconnect`, with a limit longer than the
-//! block. A `ConnectionManager` keeps a connection that goes silent.
+//! block: a `ConnectionManager` keeps a silent one.
 //!
 //! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.
 //!
