@@ -57,6 +57,7 @@ pub fn telling(text: &str) -> Option<String> {
         let after = after.map(|at| lines[at + 1..].iter().find(|line| !line.is_empty()));
         found.extend(after.flatten());
     }
+    found.extend(causes(&lines));
     if found.is_empty() {
         // The top is cut off: the compiler's labels still say what it refuses.
         found.extend(lines.iter().filter_map(|line| label(line)));
@@ -96,6 +97,13 @@ fn headlines<'a>(lines: &[&'a str]) -> Vec<&'a str> {
         }
     }
     found
+}
+
+/// Returns what anyhow prints below an error that `main` returns.
+fn causes<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let below = lines.iter().skip_while(|line| **line != "Caused by:");
+    let causes = below.skip(1).take_while(|line| !line.is_empty());
+    causes.copied().collect()
 }
 
 /// Returns the last lines that the condition holds for, at most as many as `most`.
