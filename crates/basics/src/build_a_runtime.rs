@@ -3,7 +3,9 @@
 //! If you build a runtime, you can keep it, use it again and drop it, like an
 //! `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread, as asyncio
 //! does, and only during `block_on`. `new_multi_thread` has its own threads, so its
-//! tasks run all the time: servers use it. Both have threads for blocking calls.
+//! tasks run all the time: servers use it. It has a thread for each core that the process
+//! may use, so that a CPU limit of a container counts. `worker_threads` sets another
+//! number, and `TOKIO_WORKER_THREADS` from outside. Both have threads for blocking calls.
 //!
 //! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
 //!

@@ -2,7 +2,8 @@
 //!
 //! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
 //! the pool, even if its task fails, panics or is cancelled. `simple_pool` is the plain
-//! form.
+//! form. If `acquire` times out under load, look for callers that keep a connection while
+//! they wait for something else, or for a second connection.
 //!
 //! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
 //! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test
