@@ -2,7 +2,7 @@
 //!
 //! `RwLock` is fair: a waiting writer holds up the readers that come after it. In a
 //! cache, copy the value out in a separate statement, and load a missing value without a
-//! lock. Another task may have stored a value in between, so `entry` looks once more. For
+//! lock. Another task may have stored a value in between, so look again, by `entry`. For
 //! one load at a time, see `single_flight`.
 //!
 //! Trap: A task that asks for the write lock while it holds a read guard waits forever. A

@@ -8,7 +8,8 @@
 //! apart, and holds no thread in between. The closure is not limited.
 //!
 //! Trap: A full disk and `ON CONFLICT ROLLBACK` end the whole transaction. Each later
-//! statement would commit by itself. `nested` then returns the outer error: pass it on.
+//! statement would commit by itself. `nested` then returns an outer `Err`, not that of
+//! the closure: pass it on.
 //!
 //! Trap: A plain BEGIN that first reads and then writes fails immediately if another
 //! program has written: "database is locked". `busy_timeout` does not help. BEGIN

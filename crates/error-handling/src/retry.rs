@@ -7,8 +7,8 @@
 //! Bounds: `max_attempts` attempts, and no new one after `max_elapsed`. An attempt that
 //! hangs is not cut off: put a `timeout` into the closure, as `main` does.
 //!
-//! Trap: An attempt that timed out may have succeeded on the server, so a retry places
-//! the order twice. Retry only what is idempotent, for example with an idempotency key.
+//! Trap: An attempt that timed out may have succeeded on the server, so a retry may place
+//! an order twice. Retry only what is idempotent, for example with an idempotency key.
 //!
 //! In production: `backon` also retries blocking code. Its jitter lengthens a delay, up
 //! to twice; here jitter shortens the delay. `with_total_delay()` does not count

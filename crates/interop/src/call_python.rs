@@ -11,7 +11,7 @@
 //! coroutine keeps running. Put the timeout into Python, as `asyncio.timeout`.
 //!
 //! Trap: A task of Tokio has no event loop, and asyncio raises "no running event loop".
-//! Take the locals before the first await.
+//! Call `get_current_locals` before the first await.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

@@ -11,8 +11,8 @@
 //! thread for a moment, at most 512 at the same time.
 //!
 //! Trap: Without the call of `atexit.register`, 13 of 80 runs of four programs of this
-//! section failed at their exit, after the right output. The exit code is then 139 or
-//! 134. So a test has to compare the exit code, too.
+//! section failed at their exit. The exit code is then 139 or 134. So a test has to
+//! compare the exit code, too.
 //!
 //! Trap: A future that nobody awaits may end after the event loop. Then standard error
 //! shows "RuntimeError: Event loop is closed" (pyo3-async-runtimes, issue 90). Await each

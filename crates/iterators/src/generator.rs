@@ -1,7 +1,7 @@
 //! See when a generator's body runs: only while the consumer awaits the next value.
 //!
-//! The body of `stream!` runs only while the consumer awaits the next value, and not at
-//! all before the first. To show this, a generator prints when it starts and ends.
+//! Before the first await, nothing of the body of `stream!` runs. To show this, a
+//! generator prints when it starts and ends. A second generator moves into a task.
 //! `async_range` is the plain form.
 //!
 //! Trap: Without `pin!`, the loop is refused: "cannot be unpinned". If the loop is in a

@@ -1,7 +1,7 @@
 //! An API request handler with a cache that does no work twice: no cache stampede.
 //!
 //! A naive cache computes a response again for each request that comes before the first
-//! response is stored. Here the map holds calls: requests for the same endpoint wait for
+//! response is stored. Here a map holds calls: requests for the same endpoint wait for
 //! one call. A task runs the call, so the call survives its caller, as with `shield` in
 //! asyncio. A `watch` gives the response to all waiters.
 //!

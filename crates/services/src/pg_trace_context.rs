@@ -12,8 +12,8 @@
 //! again.
 //!
 //! In production: `tracing-opentelemetry` hands the spans to OpenTelemetry. Its
-//! `TraceContextPropagator` fills a map of headers. The table of `pg_worker` needs one
-//! more column for this map.
+//! `TraceContextPropagator` fills a map of headers. The table of `pg_worker` needs a
+//! column for this map.
 //!
 //! See also: `pg_worker`, `task_locals`, `opentelemetry_trace`.
 //!

@@ -12,8 +12,8 @@
 //! worker's connection goes silent, nobody gets the job. Claim the job in its own
 //! statement.
 //!
-//! In production: `apalis` with `apalis-postgres` has such workers. There, the job of a
-//! killed worker waits five minutes, unless you set `heartbeat_interval`.
+//! In production: `apalis` with `apalis-postgres` has such workers. The job of a killed
+//! one waits five minutes, unless you set `heartbeat_interval`.
 //!
 //! See also: `pg_job_queue`, `pg_listen`, `pg_pool`, `job_workers`.
 //!
