@@ -2,10 +2,10 @@
 //!
 //! clap takes the place of argparse: derive the parser from a struct. Parse before the
 //! first await, and pass the arguments to async code. Results go to standard output,
-//! errors to standard error. This program fetches pages. It prints each page when it
-//! comes, and ends at the first error. Wrong arguments end with exit code 2, as with
-//! argparse. `println!` panics if the reader of a pipe has left (`| head -1`). `writeln!`
-//! returns an error instead.
+//! errors to standard error. This program prints each page when it has come, and ends at
+//! the first error. Wrong arguments end with exit code 2, as with argparse. `println!`
+//! panics if the reader of a pipe has left (`| head -1`). `writeln!` returns an error
+//! instead.
 //!
 //! Bounds: At most 10 requests at the same time, `--timeout-ms` for the whole run.
 //!

@@ -6,7 +6,7 @@
 //! asyncio. To hold a task back, give it a signal to wait for.
 //!
 //! Trap: On several threads, code after the spawn, such as `self.tasks.insert(..)` or the
-//! registration of a listener, may come too late. Do it before the spawn. Tests on one
+//! registration of a listener, may come too late. Do this before the spawn. Tests on one
 //! thread never show this.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.

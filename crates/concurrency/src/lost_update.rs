@@ -1,7 +1,7 @@
 //! A race condition between tasks: the lost update, and two ways to fix it.
 //!
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
-//! three have read the same number, so two steps are lost. Rust rules out a data race
+//! three have read the same number, so two additions are lost. Rust rules out a data race
 //! ("the trait `Send` is not implemented for `Rc<Cell<u32>>`", "cannot assign to data in
 //! an `Arc`"). Rust does not rule out this race: each access is locked, but the task
 //! waits between them.

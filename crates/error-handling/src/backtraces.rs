@@ -11,8 +11,8 @@
 //! Trap: `thiserror` refuses a field of type `Backtrace`: "use of unstable library
 //! feature". Write `Box<Backtrace>`.
 //!
-//! In production: `tracing-error`'s `SpanTrace` lists the open spans. The spans of the
-//! spawner are missing unless a task is spawned with `in_current_span`.
+//! In production: `tracing-error`'s `SpanTrace` lists the open spans. A task has its
+//! spawner's spans only if it is spawned with `in_current_span`.
 //!
 //! See also: `error_context`, `log_errors`, `panic_hook`, `debugging`.
 //!

@@ -4,7 +4,7 @@
 //! would. For another text or code, print the error and return an `ExitCode`, as with
 //! `sys.exit(code)`. In both cases, all values of `main` and of its tasks are dropped.
 //!
-//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then with `code` or
+//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then `code` or
 //! `error` for `exit`.
 //!
 //! Trap: `std::process::exit` is like `os._exit`, not like `sys.exit`. It drops nothing,

@@ -2,7 +2,7 @@
 //!
 //! A file is written next to its final name, as a hidden file, and renamed when its bytes
 //! are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the next run
-//! continues. It skips each file that has the modification time of its source.
+//! continues. It skips each file whose result has the same modification time.
 //!
 //! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
 //! list of paths is in memory. Unbounded: The time of a conversion.
