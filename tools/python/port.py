@@ -41,7 +41,10 @@ KINDS = {
 COMMAND = os.environ.get("ASYNCIO_TO_TOKIO", "cargo xtask")
 MOST_PLACES = 12
 
+# Of crates whose names are words of a sentence as well, or that show in other names.
 WORDS_OF_CRATES = {
+    "bytes": r"\bBytes(Mut)?\b",
+    "notify": r"\bnotify::",
     "tokio-util": r"tokio_util|CancellationToken|TaskTracker|DelayQueue|Framed|Decoder",
     "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
 }
@@ -50,9 +53,13 @@ BUILT = (
     "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
     "real-world", "best-practices", "interop",
 )  # fmt: skip
-# Kinds of programs, what tells them, and the page to build each on.
+# Kinds of programs, what tells them (a `+` joins what has to be there together), and the page
+# to build each on.
 PROGRAMS = (
     ("a web server", "aiohttp.web fastapi starlette quart sanic flask", "real-world/router"),
+    ("a proxy, or another server that also connects to a server",
+     "asyncio.start_server+asyncio.open_connection "
+     "loop.create_server+loop.create_connection", "real-world/tcp_proxy"),
     ("a server", "asyncio.start_server asyncio.start_unix_server loop.create_server "
      "loop.create_unix_server asyncio.StreamReaderProtocol", "real-world/servers"),
     ("a worker", "arq celery rq taskiq dramatiq procrastinate aiokafka aio_pika",
@@ -157,14 +164,19 @@ class Report:
             counts[self.tables.entries[key]["status"]] += len(places)
         return counts | {"unknown": sum(map(len, self.unknown.values()))}
 
-    def pages(self):
-        """Returns the five pages that together answer most of what the program itself uses, or
-        if it is all tests, what they use."""
-        chosen, weights = [], {"pattern": 4, "asyncio": 2, "library": 1.5, "language": 0.2}
+    def own(self):
+        """Returns how often the program itself uses each name, or if it is all tests, how often
+        they do."""
         own = {key: sum(not TESTS.search(str(it)) for it, _ in places)
                for key, places in self.places.items()}  # fmt: skip
         if not any(own.values()):
             own = {key: len(places) for key, places in self.places.items()}
+        return own
+
+    def pages(self):
+        """Returns the five pages that together answer most of what the program uses."""
+        chosen, weights = [], {"pattern": 4, "asyncio": 2, "library": 1.5, "language": 0.2}
+        own = self.own()
         while len(chosen) < 5:
             totals = Counter()
             for key, many in own.items():
@@ -182,8 +194,10 @@ class Report:
     def plan(self):
         """Returns which kind of program it is, the three to six examples to build it from, in
         the order of building, and what has to be decided before."""
-        found = (it for it in PROGRAMS if not it[1] or self.places.keys() & {*it[1].split()})
-        kind, _, base = next(found)
+        own = {key for key, many in self.own().items() if many}
+        for kind, names, base in PROGRAMS:
+            if not names or any(own.issuperset(it.split("+")) for it in names.split()):
+                break
         if base is None and "asyncio.run" in self.places:
             kind = "a program of its own"
         pages = [id for id in self.pages() if "shutdown" not in id]

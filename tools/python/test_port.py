@@ -298,6 +298,41 @@ class Reports(unittest.TestCase):
         sections = [page.partition("/")[0] for page in plan["pages"]]
         self.assertEqual(sections, sorted(sections, key=BUILT.index))
 
+    def test_a_server_that_connects_to_another_one_is_a_proxy(self):
+        serve = "import asyncio\nasync def handle(reader, writer):\n    %s\n"
+        serve += "async def main():\n    await asyncio.start_server(handle, '', 1)\n"
+        connect = "await asyncio.open_connection('localhost', 2)"
+        test = f"import asyncio\nasync def test():\n    {connect}\n"
+        for inside, kind, page in (
+            (connect, "a proxy", "real-world/tcp_proxy"),
+            ("await writer.drain()", "a server", "real-world/servers"),
+        ):
+            with self.subTest(kind), tempfile.TemporaryDirectory() as folder:
+                Path(folder, "served.py").write_text(serve % inside)
+                # A client in the tests makes no proxy of a server.
+                Path(folder, "test_served.py").write_text(test)
+                plan = json.loads(port("--json", folder)[1])["plan"]
+                self.assertEqual(plan["kind"].partition(",")[0], kind)
+                self.assertIn(page, plan["pages"])
+
+    def test_a_word_of_a_sentence_is_no_crate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "name.py").write_text(textwrap.dedent("""
+                import asyncio
+                async def name(reader, writer: asyncio.StreamWriter):
+                    print(writer.get_extra_info("peername"))
+                    writer.close()
+                async def main():
+                    await asyncio.start_server(name, "", 1)
+                    await asyncio.Condition().wait()
+                """))
+            report = json.loads(port("--json", folder)[1])
+        found = {use["name"] for use in report["uses"]}
+        named = {"asyncio.StreamWriter.close", "asyncio.StreamWriter.get_extra_info"}
+        self.assertLessEqual(named | {"asyncio.Condition.wait"}, found)
+        made = tomllib.loads("\n".join(report["dependencies"]))["dependencies"].keys()
+        self.assertLessEqual(made, {"tokio", "tokio-util", "futures"})
+
     def test_only_crates_of_others_are_dependencies(self):
         made = {crate for crates in TABLES.dependencies.values() for crate in crates}
         self.assertIn("tokio", made)
