@@ -41,13 +41,6 @@ KINDS = {
 COMMAND = os.environ.get("ASYNCIO_TO_TOKIO", "cargo xtask")
 MOST_PLACES = 12
 
-# Of crates whose names are words of a sentence as well, or that show in other names.
-WORDS_OF_CRATES = {
-    "bytes": r"\bBytes(Mut)?\b",
-    "notify": r"\bnotify::",
-    "tokio-util": r"tokio_util|CancellationToken|TaskTracker|DelayQueue|Framed|Decoder",
-    "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
-}
 # In the order in which a port is built: what others need comes first.
 BUILT = (
     "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
@@ -212,38 +205,8 @@ class Report:
         return kind, pages, sorted(open_)
 
     def dependencies(self):
-        """Returns the lines of a manifest: the crates of the counterparts, in the versions
-        that the examples are checked with. A crate that was not tried is a comment."""
-        needs, of_sections = {"tokio": (["all"], ["basics"])}, self.tables.dependencies
-        tried = {crate: of for of, crates in reversed(of_sections.items()) for crate in crates}
-        for kind in ("asyncio", "library", "language"):
-            for key, entry, _ in self.of_kind(kind):
-                for crate in entry.get("crates") or tried:
-                    words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
-                    # What follows a semicolon is for special cases.
-                    is_needed = re.search(words, entry["text"].partition(";")[0])
-                    if "crates" in entry or is_needed:
-                        names, sections = needs.setdefault(crate, ([], []))
-                        names.append(key)
-                        sections += (id.partition("/")[0] for id in entry["examples"])
-        lines = []
-        for crate, (names, sections) in sorted(needs.items()):
-            names = "" if crate == "tokio" else f" # for {', '.join(names[:2])}"
-            if crate not in tried:
-                lines += [f"# {crate}, not tried here,{names[2:]}"] * (crate != "std")
-                continue
-            section = next((it for it in sections if crate in of_sections[it]), tried[crate])
-            own, common = of_sections[section][crate], self.tables.versions.get(crate, {})
-            both = [{"version": it} if isinstance(it, str) else it for it in (common, own)]
-            features = sorted({it for one in both for it in one.get("features", ())})
-            features = ["full"] if crate == "tokio" else features
-            parts = both[0] | both[1] | {"features": features}
-            keys = ("version", "default-features", "features")
-            parts = {key: parts[key] for key in keys if parts.get(key, []) != []}
-            value = ", ".join(f"{key} = {json.dumps(part)}" for key, part in parts.items())
-            value = f"{{ {value} }}" if len(parts) > 1 else json.dumps(parts["version"])
-            lines.append(f"{crate} = {value}{names}")
-        return ["[dependencies]", *sorted(lines, key=lambda line: line[0] == "#")]
+        kinds = ("asyncio", "library", "language")
+        return self.tables.manifest(one[:2] for kind in kinds for one in self.of_kind(kind))
 
 
 def places_of(places):

@@ -2,12 +2,21 @@
 
 import csv
 import functools
+import json
 import re
 import tomllib
 from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Of crates whose names are words of a sentence as well, or that show in other names.
+WORDS_OF_CRATES = {
+    "bytes": r"\bBytes(Mut)?\b",
+    "notify": r"\bnotify::",
+    "tokio-util": r"tokio_util|CancellationToken|TaskTracker|DelayQueue|Framed|Decoder",
+    "futures": r"\bfutures|StreamExt|FuturesUnordered|FutureExt|join_all|\.next\(\)",
+}
 
 
 def rows(path):
@@ -151,3 +160,36 @@ class Tables:
             parents = (self.find(f"{it}.{name}") for it in self.types["parent"].get(owner, ()))
             return next(filter(None, parents), None)
         return self.find(owner) if owner else None
+
+    def manifest(self, found):
+        """Returns the lines of a manifest: the crates of the counterparts of the names, in the
+        versions that the examples are checked with. A crate that was not tried is a comment."""
+        needs, of_sections = {"tokio": (["all"], ["basics"])}, self.dependencies
+        tried = {crate: of for of, crates in reversed(of_sections.items()) for crate in crates}
+        for key, entry in found:
+            for crate in entry.get("crates") or tried:
+                words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
+                # What follows a semicolon is for special cases.
+                is_needed = re.search(words, entry["text"].partition(";")[0])
+                if "crates" in entry or is_needed:
+                    names, sections = needs.setdefault(crate, ([], []))
+                    names.append(key)
+                    sections += (id.partition("/")[0] for id in entry["examples"])
+        lines = []
+        for crate, (names, sections) in sorted(needs.items()):
+            names = "" if crate == "tokio" else f" # for {', '.join(names[:2])}"
+            if crate not in tried:
+                lines += [f"# {crate}, not tried here,{names[2:]}"] * (crate != "std")
+                continue
+            section = next((it for it in sections if crate in of_sections[it]), tried[crate])
+            own, common = of_sections[section][crate], self.versions.get(crate, {})
+            both = [{"version": it} if isinstance(it, str) else it for it in (common, own)]
+            features = sorted({it for one in both for it in one.get("features", ())})
+            features = ["full"] if crate == "tokio" else features
+            parts = both[0] | both[1] | {"features": features}
+            keys = ("version", "default-features", "features")
+            parts = {key: parts[key] for key in keys if parts.get(key, []) != []}
+            value = ", ".join(f"{key} = {json.dumps(part)}" for key, part in parts.items())
+            value = f"{{ {value} }}" if len(parts) > 1 else json.dumps(parts["version"])
+            lines.append(f"{crate} = {value}{names}")
+        return ["[dependencies]", *sorted(lines, key=lambda line: line[0] == "#")]
