@@ -3,10 +3,11 @@
 use std::any::Any;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header::CONTENT_TYPE, header::LOCATION};
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use axum::{Json, RequestExt as _, Router, routing::get};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -14,7 +15,8 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use crate::observe::{Metrics, observe};
 use crate::{error::AppError, store::Note, store::Store};
 
-/// The largest body, in bytes. A larger one is answered with 413.
+/// The largest body, in bytes, even if a handler takes `Request` or `Body`. A larger
+/// one is answered with 413.
 const MAX_BODY: usize = 16 * 1024;
 /// The time from the end of the headers to the response. After it, 504 is the answer.
 const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
@@ -50,6 +52,10 @@ pub fn limited(routes: Router, metrics: Metrics) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST);
     // The last layer is the outermost.
     routes
+        // Without this, a handler that takes `Request` or `Body` would have no limit.
+        .layer(map_request(async |request: Request| {
+            request.with_limited_body()
+        }))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(timeout)
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| {

@@ -14,7 +14,7 @@ use app::store::Store;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -280,6 +280,29 @@ async fn a_slow_request_is_answered_with_504_and_a_panic_with_500() {
     for (route, status) in [("/broken", 500), ("/slow", 504), ("/slow", 499)] {
         let series = format!("requests_total{{route=\"{route}\",status=\"{status}\"}} 1");
         assert!(page.contains(&series), "{series}\n{page}");
+    }
+}
+
+/// The limit of axum alone binds `Json` and `Bytes` only.
+#[tokio::test]
+async fn a_handler_that_takes_the_request_has_a_limit_for_its_body() {
+    async fn read(body: Body) -> StatusCode {
+        match to_bytes(body, usize::MAX).await {
+            Ok(_) => StatusCode::OK,
+            Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+    let raw = async |request: Request<Body>| read(request.into_body()).await;
+    let router = Router::new()
+        .route("/body", post(read))
+        .route("/raw", post(raw));
+    let routes = limited(router, Metrics::default());
+    for path in ["/body", "/raw"] {
+        for (length, status) in [(16 * 1024, 200), (16 * 1024 + 1, 413)] {
+            let body = "x".repeat(length);
+            let (said, _) = call(&routes, Method::POST, path, &body).await;
+            assert_eq!(said, status, "{path}, {length} bytes");
+        }
     }
 }
 
