@@ -21,6 +21,7 @@ LEASE = int(os.environ["ATTACKED_LEASE"]) / 1000
 INTERVAL = int(os.environ["ATTACKED_INTERVAL"]) / 1000
 BURST, ROWS = int(os.environ["ATTACKED_BURST"]), int(os.environ["ATTACKED_ROWS"])
 PAUSE, MANY = 0.005, 2**31 - 1
+ACCOUNTS = 8 if "ATTACKS" in os.environ else 1
 resting = threading.Event()
 NUMBERS = itertools.count(os.getpid() * 1_000_000 + 1)
 
@@ -39,7 +40,11 @@ def work():
 async def postgres():
     import asyncpg
 
-    return await asyncpg.connect(URL, server_settings={"search_path": NAME})
+    # In a transaction, a connection that goes silent between the Parse and the Execute of
+    # a statement is not idle for the server: asyncpg ends Parse with Flush, not with Sync.
+    # So `idle_in_transaction_session_timeout` does not end it, and it keeps its job.
+    settings = {"search_path": NAME, "statement_timeout": str(round(LEASE * 1000))}
+    return await asyncpg.connect(URL, server_settings=settings)
 
 
 def redis(**options):
@@ -146,7 +151,7 @@ async def pg_leader(twin):
     async def writes(term):
         db = await postgres()
         try:
-            while True:
+            for _ in range(20):
                 work()
                 async with db.transaction():
                     await term.check(db)
@@ -162,6 +167,7 @@ async def pg_leader(twin):
     say("begun")
     while True:
         await twin.lead(URL, NAME, LEASE, {"search_path": NAME}, writes)
+        await asyncio.sleep(LEASE)
 
 
 async def redis_streams(twin):
@@ -232,7 +238,9 @@ async def calls(call):
     """Two callers that call again and again. What they did, they tell themselves."""
 
     async def caller():
-        while True:
+        # Before Python 3.12, `asyncio.wait_for` returns the result of a call that ends as
+        # the task is cancelled, and redis-py calls it: there is no CancelledError.
+        while not asyncio.current_task().cancelling():
             while resting.is_set():
                 await asyncio.sleep(PAUSE)
             say("at")
@@ -289,8 +297,8 @@ async def pg_transaction(twin):
             async def transfer():
                 async with connections.acquire(timeout=LEASE) as db:
                     async with db.transaction(isolation="serializable"):
-                        await twin.add(db, "Ada", -1)
-                        await twin.add(db, "Bob", 1)
+                        await twin.add(db, f"Ada{number % ACCOUNTS}", -1)
+                        await twin.add(db, f"Bob{number % ACCOUNTS}", 1)
                         await db.execute("INSERT INTO effects VALUES ($1)", number)
 
             await twin.retry(transfer, backoff=0.01)

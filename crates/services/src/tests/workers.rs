@@ -108,6 +108,13 @@ fn config(url: &str) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// A connection may go silent while it is made, or in its first statement.
+async fn in_time<T, E: Into<Failure>>(
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    timeout(4 * *LEASE, call).await?.map_err(Into::into)
+}
+
 pub async fn postgres(url: &str) -> Result<Client, Failure> {
     let (client, connection) = config(url)?.connect(NoTls).await?;
     tokio::spawn(connection);
@@ -121,8 +128,8 @@ async fn insert(to: &Transaction<'_>, number: i64) -> Result<(), tokio_postgres:
 
 async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
     let pool = Pool::builder(Manager::new(config(url)?, NoTls)).build()?;
-    let mut client = pool.get().await?;
-    pg_job_queue::create_table(&client).await?;
+    let mut client = in_time(pool.get()).await?;
+    in_time(pg_job_queue::create_table(&client)).await?;
     let jobs = JobQueue {
         lease: *LEASE,
         max_attempts: i32::MAX,
@@ -131,7 +138,7 @@ async fn job_queue_worker(url: &str) -> Result<Infallible, Failure> {
     };
     loop {
         // The connection may be silent.
-        timeout(4 * *LEASE, job_queue_turn(&jobs, &mut client)).await??;
+        in_time(job_queue_turn(&jobs, &mut client)).await?;
     }
 }
 
@@ -185,7 +192,8 @@ impl Handler for Stores {
 }
 
 async fn worker(url: &str) -> Result<Infallible, Failure> {
-    pg_job_queue::create_table(&postgres(url).await?).await?;
+    let client = in_time(postgres(url)).await?;
+    in_time(pg_job_queue::create_table(&client)).await?;
     let worker = pg_worker::Worker {
         config: config(url)?,
         handler: Arc::new(Stores),
@@ -202,8 +210,8 @@ async fn worker(url: &str) -> Result<Infallible, Failure> {
 
 /// Counts the ticks that it has run, in the transaction that finishes each of them.
 async fn cron_machine(url: &str) -> Result<Infallible, Failure> {
-    let mut client = postgres(url).await?;
-    pg_cron_once::create_table(&client).await?;
+    let mut client = in_time(postgres(url)).await?;
+    in_time(pg_cron_once::create_table(&client)).await?;
     let schedule = Schedule {
         name: NAME.to_owned(),
         first: std::time::UNIX_EPOCH,
@@ -240,9 +248,9 @@ async fn cron_machine(url: &str) -> Result<Infallible, Failure> {
 
 /// A relay, and the consumer of what it publishes.
 async fn outbox_worker(url: &str) -> Result<Infallible, Failure> {
-    let mut client = postgres(url).await?;
-    pg_outbox::create_tables(&client).await?;
-    let consumer = tokio::sync::Mutex::new(postgres(url).await?);
+    let mut client = in_time(postgres(url)).await?;
+    in_time(pg_outbox::create_tables(&client)).await?;
+    let consumer = tokio::sync::Mutex::new(in_time(postgres(url)).await?);
     let (batch, limit) = (7, *LEASE);
     let relay = Relay { batch, limit };
     let publish = async |event: pg_outbox::Event| {
@@ -265,18 +273,24 @@ async fn outbox_worker(url: &str) -> Result<Infallible, Failure> {
     }
 }
 
+/// Leads for a few writes, and then lets another one lead.
 async fn leader_worker(url: &str) -> Result<Infallible, Failure> {
-    pg_leader::create_table(&postgres(url).await?).await?;
+    let client = in_time(postgres(url)).await?;
+    in_time(pg_leader::create_table(&client)).await?;
     let leading = async |term: Term| {
-        let mut client = postgres(url).await?;
-        loop {
+        let mut client = in_time(postgres(url)).await?;
+        for _ in 0..20 {
             work();
             // In a task, which is not dropped with the leadership: it has to be refused.
             let writing = tokio::spawn(write(client, term.clone()));
             client = writing.await??;
         }
+        Ok::<(), Failure>(())
     };
-    pg_leader::lead(config(url)?, NAME, *LEASE, leading).await?
+    loop {
+        pg_leader::lead(config(url)?, NAME, *LEASE, leading).await??;
+        sleep(*LEASE).await;
+    }
 }
 
 async fn write(mut client: Client, term: Term) -> Result<Client, Failure> {
@@ -398,7 +412,8 @@ async fn pool_caller(url: &str) -> Result<Infallible, Failure> {
     .await
 }
 
-/// Takes from Ada, and gives to Bob.
+/// Takes from one of those called Ada, and gives to one called Bob. With one of each, all
+/// callers would wait for the same two rows.
 async fn transaction_caller(url: &str) -> Result<Infallible, Failure> {
     let pool = pool(url)?;
     let retry = Retry {
@@ -412,6 +427,7 @@ async fn transaction_caller(url: &str) -> Result<Infallible, Failure> {
             pool.run(async |client| {
                 let transaction = serializable(client).await?;
                 for (name, amount) in [("Ada", -1_i64), ("Bob", 1)] {
+                    let name = format!("{name}{}", number % i64::from(times(1, 8)));
                     let sql =
                         "UPDATE accounts SET balance = balance + $2 WHERE name = $1";
                     transaction.execute(sql, &[&name, &amount]).await?;
