@@ -14,7 +14,7 @@ use catalog::inventory;
 use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace};
-use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
+use checks::{Built, Check, Checker, LIMIT, Run, Way, at_once, plan};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// Filled before the first test runs, and not for `--list`, which needs no build.
@@ -34,7 +34,7 @@ fn main() -> Result<ExitCode> {
     let sections = workspace.sections.iter().filter(|it| it.is_default);
     let examples: Vec<&Example> =
         sections.flat_map(|section| &section.examples).collect();
-    let mut checks = plan::all(workspace, &examples)?;
+    let mut checks = plan::all(workspace, &examples, |kind| plan::QUICK.contains(&kind))?;
     let counts = Counts::of(&checks);
     let on_disk = counts_on_disk(&workspace.root)?;
     ensure!(
@@ -103,11 +103,11 @@ fn ended(
 
 fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
     let cannot_run = match check {
-        Check::Example {
+        Check::Example(Run {
             way: Way::Twin,
             example,
             ..
-        } => !python.is_some_and(|python| python.is_new_enough_for(example)),
+        }) => !python.is_some_and(|python| python.is_new_enough_for(example)),
         _ => false,
     };
     let name = check.to_string();
@@ -123,7 +123,7 @@ fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
 /// That an example is refused whose golden or program is that of another one.
 fn refuses(example: &Example) -> Result<(), Failed> {
     let checker = CHECKER.get().ok_or("nothing was built")?;
-    match checker.judge(&Check::new(example, Way::Run)) {
+    match checker.judge(&Check::Example(Run::new(example, Way::Run))) {
         Err(failure) if failure.problem.contains("differs from") => Ok(()),
         other => Err(format!("a changed example is not refused: {other:?}").into()),
     }
@@ -159,12 +159,12 @@ impl Counts {
         let mut counts = [0; 4];
         for check in checks {
             let kind = match check {
-                Check::Example {
-                    way: Way::Spawn, ..
-                } => continue,
-                Check::Example { way: Way::Run, .. } => 0,
-                Check::Example { way: Way::Twin, .. } => 1,
-                Check::Example { way: Way::Copy, .. } => 2,
+                Check::Example(run) => match run.way {
+                    Way::Run => 0,
+                    Way::Twin => 1,
+                    Way::Copy => 2,
+                    _ => continue,
+                },
                 Check::CompileFail(..) => 3,
             };
             counts[kind] += 1;

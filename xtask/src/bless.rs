@@ -9,7 +9,7 @@ use catalog::report::{Failure, counted};
 use catalog::transcript::{SLACK, Transcript, diff};
 use catalog::workspace::{Example, Workspace, read_golden};
 use catalog::{WrongCall, files};
-use checks::{Built, Checker, LIMIT, Program, Report, Run};
+use checks::{Built, Checker, LIMIT, Report, Run, Way};
 
 /// The times of a golden that is recorded on the real clock are rounded down to a multiple of
 /// this; such examples wait for multiples of it. What the work before a line has taken is left
@@ -49,14 +49,14 @@ pub fn bless(workspace: &Workspace, filter: &str) -> Result<ExitCode> {
     for example in examples {
         let mut programs = Vec::new();
         if needs_rust(&example) {
-            programs.push((Program::Rust, &example.golden));
+            programs.push((Way::Run, &example.golden));
         }
         if example.has_twin() {
-            programs.push((Program::Twin, &example.twin_golden));
+            programs.push((Way::Twin, &example.twin_golden));
         }
         let mut outcome = Ok(());
-        for (program, golden) in programs {
-            if program == Program::Twin
+        for (way, golden) in programs {
+            if way == Way::Twin
                 && let Some(python) = &python
                 && !python.is_new_enough_for(example)
             {
@@ -64,7 +64,7 @@ pub fn bless(workspace: &Workspace, filter: &str) -> Result<ExitCode> {
                 outcome = Err(Failure::new(example.id(), problem));
                 continue;
             }
-            match earliest(&checker, example, program) {
+            match earliest(&checker, example, way) {
                 Ok(transcript) => {
                     if let Some(changes) = write(example, golden, transcript)? {
                         recorded += 1;
@@ -85,16 +85,11 @@ pub fn bless(workspace: &Workspace, filter: &str) -> Result<ExitCode> {
 fn earliest(
     checker: &Checker<'_>,
     example: &Example,
-    program: Program,
+    way: Way,
 ) -> Result<Transcript, Failure> {
-    let real = example.header.checks.real_clock;
-    let run = Run {
-        example,
-        program,
-        real,
-    };
+    let run = Run::new(example, way);
     let mut earliest = checker.record(run)?.0.transcript;
-    for _ in 1..if real { RUNS } else { 1 } {
+    for _ in 1..if run.real { RUNS } else { 1 } {
         let again = checker.record(run)?.0.transcript;
         let texts = |it: &Transcript| -> Vec<String> {
             it.lines.iter().map(|line| line.text.clone()).collect()

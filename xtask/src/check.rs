@@ -1,8 +1,9 @@
 //! `cargo xtask check-all`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::hint::spin_loop;
+use std::iter::repeat_n;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,38 +12,46 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use catalog::python::Python;
-use catalog::report::{Failure, counted};
+use catalog::report::counted;
 use catalog::workspace::{Example, Workspace};
 use catalog::{WrongCall, inventory};
 use checks::{
-    Built, Check, Checker, LIMIT, Report, Way, at_once, cores, in_parallel, plan,
+    Built, Check, Checker, LIMIT, Report, Run, Way, at_once, cores, in_parallel, plan,
 };
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::platforms::record;
 use crate::projects::check_projects;
 
-/// What is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// That the files belong together
-    Files,
-    /// Every example, as its section runs it
-    Run,
-    /// Every example inside `tokio::spawn`
-    Spawn,
-    /// Every asyncio twin under CPython
-    Twin,
-    /// Every example copied out: it compiles alone, without warnings, and runs
-    Copy,
-    /// Programs that must not compile
-    CompileFail,
-    /// Every example as the project that `copy` makes; takes minutes
-    Projects,
-    /// Every example in edition 2021, and with what an older Rust has; takes a minute
-    Editions,
-    /// The lines of every example that spawns, 50 times: their order on several threads
-    Order,
+/// What can be checked alone.
+const KINDS: [(&str, &str); 9] = [
+    ("files", "That the files belong together"),
+    ("run", "Every example, as its section runs it"),
+    ("spawn", "Every example inside `tokio::spawn`"),
+    ("twin", "Every asyncio twin under CPython"),
+    (
+        "copy",
+        "Every example copied out: it compiles alone, without warnings, and runs",
+    ),
+    ("compile-fail", "Programs that must not compile"),
+    (
+        "projects",
+        "Every example as the project that `copy` makes; takes minutes",
+    ),
+    (
+        "editions",
+        "Every example in edition 2021, and with what an older Rust has; takes a minute",
+    ),
+    (
+        "order",
+        "The lines of every example that spawns, 50 times: their order on several threads",
+    ),
+];
+
+fn kinds() -> PossibleValuesParser {
+    let kind = |(name, help)| PossibleValue::new(name).help(help);
+    PossibleValuesParser::new(KINDS.map(kind))
 }
 
 /// How often an order has to come for us to take it as given.
@@ -59,8 +68,8 @@ pub struct Options {
     #[arg(default_value = "")]
     filter: String,
     /// Check only this; may be given several times.
-    #[arg(long, value_name = "KIND", value_enum)]
-    only: Vec<Kind>,
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    only: Vec<String>,
     /// Run examples and twins on the real clock, even where the virtual one would do.
     #[arg(long)]
     real_time: bool,
@@ -87,17 +96,18 @@ pub struct Options {
 }
 
 impl Options {
-    fn does(&self, kind: Kind) -> bool {
-        match self.only.is_empty() {
-            true => !matches!(kind, Kind::Projects | Kind::Editions | Kind::Order),
-            false => self.only.contains(&kind),
+    fn does(&self, kind: &str) -> bool {
+        match (self.timing, self.only.is_empty()) {
+            (true, _) => kind == "timing",
+            (false, true) => kind == "files" || plan::QUICK.contains(&kind),
+            (false, false) => self.only.iter().any(|it| it == kind),
         }
     }
 
     /// The CPython that judges twins. Without one, a check of everything leaves the twins
     /// out and says so.
     fn python(&self) -> Result<Option<Python>> {
-        if self.timing || !self.does(Kind::Twin) {
+        if !self.does("twin") {
             return Ok(None);
         }
         match Python::find() {
@@ -114,42 +124,38 @@ impl Options {
         }
     }
 
-    /// Whether more is judged than twins and files.
-    fn needs_a_build(&self, checks: &[Check<'_>]) -> bool {
-        let is_twin =
-            |check: &Check<'_>| matches!(check, Check::Example { way: Way::Twin, .. });
-        let needs = [Kind::Order, Kind::Editions];
-        self.timing
-            || needs.iter().any(|it| self.does(*it))
-            || !checks.iter().all(is_twin)
-    }
-
-    /// What is judged once, in the ways that were asked for.
+    /// What is judged, in the ways that were asked for.
     fn checks<'a>(
         &self,
         workspace: &'a Workspace,
         examples: &[&'a Example],
         python: Option<&Python>,
     ) -> Result<Vec<Check<'a>>> {
-        let mut checks = plan::all(workspace, examples)?;
-        checks.retain(|check| {
-            self.does(match check {
-                Check::CompileFail(..) => Kind::CompileFail,
-                Check::Example { example, way, .. } => match way {
-                    Way::Run => Kind::Run,
-                    Way::Spawn => Kind::Spawn,
-                    Way::Twin if !runs(python, example) => return false,
-                    Way::Twin => Kind::Twin,
-                    Way::Copy => Kind::Copy,
-                },
-            })
-        });
+        let mut checks = plan::all(workspace, examples, |kind| self.does(kind))?;
+        checks.retain(|check| runs(python, check));
         for check in &mut checks {
-            if let Check::Example { real, .. } = check {
-                *real |= self.real_time;
+            if let Check::Example(run) = check {
+                run.real |= self.real_time;
             }
         }
+        plan::in_good_order(&mut checks);
         Ok(checks)
+    }
+
+    /// How often it is judged in this round.
+    fn times(&self, check: &Check<'_>, round: usize) -> usize {
+        match (way(check), round) {
+            (Some(Way::Order), 0) => self.repeat.map_or(ORDER_RUNS, NonZero::get),
+            (Some(Way::Order), _) => 0,
+            _ => 1,
+        }
+    }
+}
+
+fn way(check: &Check<'_>) -> Option<Way> {
+    match check {
+        Check::Example(run) => Some(run.way),
+        Check::CompileFail(..) => None,
     }
 }
 
@@ -168,66 +174,74 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         return Err(WrongCall(format!("`{filter}` is not checked{left_out}")).into());
     }
     let python = options.python()?;
-    let mut checks = options.checks(workspace, &examples, python.as_ref())?;
-    let others = [Kind::Files, Kind::Projects, Kind::Editions, Kind::Order];
-    if checks.is_empty() && !options.timing && !others.iter().any(|it| options.does(*it))
-    {
+    let checks = options.checks(workspace, &examples, python.as_ref())?;
+    if checks.is_empty() && !options.does("files") && !options.does("projects") {
         let problem = format!("no example that matches `{filter}` can be checked so");
         return Err(WrongCall(problem).into());
     }
-    plan::in_good_order(&mut checks);
-    let built = match options.needs_a_build(&checks) {
-        true => Built::new(workspace, filter)?,
-        false => Built::default(),
+    let built = match checks.iter().all(|check| way(check) == Some(Way::Twin)) {
+        true => Built::default(),
+        false => Built::new(workspace, filter)?,
     };
     let limit = Duration::from_secs(options.limit);
     let checker = Checker::new(workspace, &built, python.as_ref(), limit);
-    let (mut report, mut printed) = (Report::default(), BTreeMap::new());
+    let mut report = Report::default();
     let started = Instant::now();
     let busy = Busy::new(options.busy);
-    if options.timing {
-        let judge = |example: &Example| checker.judge_timing(example);
-        each(at_once(), &examples, judge, &mut report)?;
-    } else {
-        if options.does(Kind::Files) {
-            files(workspace, filter, &mut report)?;
-        }
-        checker.prepare(checks.iter())?;
-        for _ in 0..options.repeat.map_or(1, NonZero::get) {
-            let judge = |check: &Check<'_>| checker.judge(check);
-            in_parallel(at_once(), &checks, judge, |check, result| {
-                if let Check::Example {
-                    example,
-                    way: Way::Run,
-                    ..
-                } = check
-                {
-                    *printed.entry(example.id()).or_insert(true) &= result.is_ok();
-                }
-                report.count(&check.to_string(), result)
-            })?;
-        }
-        if options.record {
-            record(workspace, &examples, &printed)?;
-        }
-        if options.does(Kind::Order) {
-            let runs = options.repeat.map_or(ORDER_RUNS, NonZero::get);
-            order(&checker, &examples, runs, &mut report)?;
-        }
-        if options.does(Kind::Editions) {
-            let mut pasted = examples.clone();
-            pasted.retain(|example| Way::Copy.applies_to(example));
-            let judge = |example: &Example| checker.judge_edition(example);
-            each(cores(), &pasted, judge, &mut report)?;
-        }
-        if options.does(Kind::Projects) {
-            check_projects(workspace, &examples, &mut report)?;
-        }
+    if options.does("files") {
+        files(workspace, filter, &mut report)?;
+    }
+    let printed = judge_all(options, &checker, &checks, &mut report)?;
+    if options.record {
+        record(workspace, &examples, &printed)?;
+    }
+    if options.does("projects") {
+        check_projects(workspace, &examples, &mut report)?;
     }
     drop(busy);
-    let (kinds, left_out) = (kinds(&examples), left_out(workspace, filter)?);
+    let (agree, left_out) = (agree(&examples), left_out(workspace, filter)?);
     let took = started.elapsed().as_secs_f64();
-    report.finish(&format!("{kinds}, in {took:.1} s{left_out}"))
+    report.finish(&format!("{agree}, in {took:.1} s{left_out}"))
+}
+
+/// Judges each check as often as the options say. Returns which examples printed their goldens.
+fn judge_all(
+    options: &Options,
+    checker: &Checker<'_>,
+    checks: &[Check<'_>],
+    report: &mut Report,
+) -> Result<BTreeMap<String, bool>> {
+    checker.prepare(checks.iter())?;
+    let workers = match options.does("order") {
+        true => CROWD * cores(),
+        false => at_once(),
+    };
+    let (mut printed, mut told) = (BTreeMap::new(), BTreeSet::new());
+    let judge = |check: &&Check<'_>| checker.judge(check);
+    for round in 0..options.repeat.map_or(1, NonZero::get) {
+        let times = |it| repeat_n(it, options.times(it, round));
+        let jobs: Vec<&Check<'_>> = checks.iter().flat_map(times).collect();
+        in_parallel(workers, &jobs, judge, |check, result| {
+            let (name, is_right) = (check.to_string(), result.is_ok());
+            match check {
+                Check::Example(run) if run.way == Way::Run => {
+                    *printed.entry(run.example.id()).or_insert(true) &= is_right;
+                }
+                // Each open order is told once.
+                Check::Example(run) if run.way == Way::Order && !is_right => {
+                    let is_new = told.insert(name.clone());
+                    return if is_new {
+                        report.count(&name, result)
+                    } else {
+                        Ok(())
+                    };
+                }
+                _ => {}
+            }
+            report.count(&name, result)
+        })?;
+    }
+    Ok(printed)
 }
 
 /// Checks that the files belong together.
@@ -240,70 +254,6 @@ fn files(workspace: &Workspace, filter: &str, report: &mut Report) -> Result<()>
         report.count("", Err(failure))?;
     }
     Ok(())
-}
-
-/// Judges each example in one way, so many at the same time.
-fn each(
-    workers: usize,
-    examples: &[&Example],
-    judge: impl Fn(&Example) -> Result<(), Failure> + Sync,
-    report: &mut Report,
-) -> Result<()> {
-    let judge = |example: &&Example| judge(example);
-    in_parallel(workers, examples, judge, |example, result| {
-        report.count(&example.id(), result)
-    })
-}
-
-/// Runs each example that spawns several times beside others, and tells each open order once.
-fn order(
-    checker: &Checker<'_>,
-    examples: &[&Example],
-    runs: usize,
-    report: &mut Report,
-) -> Result<()> {
-    let mut spawning = Vec::new();
-    for &example in examples {
-        let texts = example.sources().map(|path| catalog::files::read(path));
-        let texts: Vec<String> = texts.collect::<Result<_>>()?;
-        if texts.iter().any(|text| text.contains("spawn")) {
-            spawning.push(example);
-        }
-    }
-    if spawning.is_empty() {
-        return Err(WrongCall("none of these examples spawns".to_owned()).into());
-    }
-    let mut jobs = Vec::new();
-    let compile = |example: &&Example| match example.demo {
-        Some(_) => Ok(()),
-        None => checker.compile_copy(example),
-    };
-    in_parallel(
-        cores(),
-        &spawning,
-        compile,
-        |&example, result| match result {
-            Ok(()) => {
-                jobs.extend(std::iter::repeat_n(example, runs));
-                Ok(())
-            }
-            Err(failure) => report.count(&example.id(), Err(failure)),
-        },
-    )?;
-    let mut told: Vec<Failure> = Vec::new();
-    let judge = |example: &&Example| checker.judge_order(example);
-    in_parallel(
-        CROWD * cores(),
-        &jobs,
-        judge,
-        |example, result| match result {
-            Err(failure) if told.iter().any(|it| it.subject == failure.subject) => Ok(()),
-            result => {
-                told.extend(result.clone().err());
-                report.count(&example.id(), result)
-            }
-        },
-    )
 }
 
 /// Threads that compute until this is dropped.
@@ -329,8 +279,17 @@ impl Drop for Busy {
     }
 }
 
-/// Whether there is a Python that is new enough for the twin. If it is too old, says so.
-fn runs(python: Option<&Python>, example: &Example) -> bool {
+/// Whether the check is of no twin, or there is a Python that is new enough for it. If it is too
+/// old, says so.
+fn runs(python: Option<&Python>, check: &Check<'_>) -> bool {
+    let Check::Example(Run {
+        example,
+        way: Way::Twin,
+        ..
+    }) = check
+    else {
+        return true;
+    };
     let is_enough = |python: &Python| {
         let is_enough = python.is_new_enough_for(example);
         if !is_enough {
@@ -343,7 +302,7 @@ fn runs(python: Option<&Python>, example: &Example) -> bool {
 }
 
 /// Says how many examples agree with their twins, and how many do not, or have none.
-fn kinds(examples: &[&Example]) -> String {
+fn agree(examples: &[&Example]) -> String {
     let count = |is: fn(&&&Example) -> bool| examples.iter().filter(is).count();
     let alone = count(|example| !example.has_twin());
     let differ = count(|example| example.header.differs.is_some());

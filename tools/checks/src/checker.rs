@@ -7,40 +7,15 @@ use std::thread::scope;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result};
-use catalog::compile_fail::CompileFail;
 use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::transcript::{Recording, first_lines};
-use catalog::workspace::{Example, Section, Workspace, read_golden};
+use catalog::workspace::{Example, Workspace, read_golden};
 
 use crate::built::Built;
 use crate::ends::{how_it_ended, unexpected};
 use crate::process::{self, Finished, limited};
-use crate::{Check, Way, compile_fail, cores, in_parallel};
-
-/// Which of an example's programs is run, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// The Rust one, as its section runs it.
-    Rust,
-    /// The Rust one, inside `tokio::spawn`.
-    Spawned,
-    /// The Rust one, compiled alone as a reader does who pastes it, and on the real clock.
-    Copy,
-    /// The asyncio twin, under CPython.
-    Twin,
-}
-
-/// One run of one program.
-#[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
-    /// The example.
-    pub example: &'a Example,
-    /// Which of its programs.
-    pub program: Program,
-    /// On the real clock, and not on the virtual one.
-    pub real: bool,
-}
+use crate::{Check, Run, Way, compile_fail, cores, in_parallel};
 
 /// How long a program may run, even on a machine that has no time for it.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -96,42 +71,26 @@ impl<'a> Checker<'a> {
             Check::CompileFail(section, ref path, ref program) => {
                 let path = self.workspace.relative(path);
                 let cannot = |problem: &String| Failure::new(path, problem);
-                self.compile_fail(section, program.as_ref().map_err(cannot)?)
+                let program = program.as_ref().map_err(cannot)?;
+                let _core = self.core();
+                compile_fail::judge(self.workspace, self.built, section, program)
             }
-            Check::Example { example, way, real } => {
-                let program = match way {
-                    Way::Run => Program::Rust,
-                    Way::Spawn => Program::Spawned,
-                    Way::Twin => Program::Twin,
-                    Way::Copy => return self.copy(example),
-                };
-                self.judge_run(Run {
-                    example,
-                    program,
-                    real,
-                })
-            }
+            Check::Example(run) => match run.way {
+                Way::Copy => self.judge_copy(run),
+                Way::Editions => self.judge_edition(run.example),
+                Way::Timing => self.judge_timing(run),
+                Way::Run | Way::Spawn | Way::Twin | Way::Order => {
+                    self.judge_run(run).map(drop)
+                }
+            },
         }
-    }
-
-    fn compile_fail(
-        &self,
-        section: &Section,
-        program: &CompileFail,
-    ) -> Result<(), Failure> {
-        let _core = self.core();
-        compile_fail::judge(self.workspace, self.built, section, program)
     }
 
     /// Compiles what the checks will run, as otherwise programs on the real clock would run
     /// beside compilers. What is wrong is told where it is judged.
     pub fn prepare<'b>(&self, checks: impl Iterator<Item = &'b Check<'b>>) -> Result<()> {
         let copied = checks.filter_map(|check| match check {
-            Check::Example {
-                example,
-                way: Way::Copy,
-                ..
-            } => Some(*example),
+            Check::Example(run) if run.is_of_copy() => Some(run.example),
             _ => None,
         });
         let copied: Vec<&Example> = copied.collect();
@@ -140,15 +99,15 @@ impl<'a> Checker<'a> {
     }
 
     /// Runs a program once. On the virtual clock it prints its golden; on the real one too,
-    /// however late.
+    /// however late. Returns how late.
     ///
     /// # Errors
     ///
     /// What is wrong with the program.
-    pub fn judge_run(&self, run: Run<'_>) -> Result<(), Failure> {
-        let example = run.example;
-        let path = match run.program {
-            Program::Twin => &example.twin_golden,
+    pub(crate) fn judge_run(&self, run: Run<'_>) -> Result<Duration, Failure> {
+        let (example, free) = (run.example, &run.example.header.checks.order);
+        let path = match run.way {
+            Way::Twin => &example.twin_golden,
             _ => &example.golden,
         };
         let bless = format!("cargo xtask bless {}", example.id());
@@ -159,20 +118,29 @@ impl<'a> Checker<'a> {
         })?;
         let (recording, typed) = self.record(run)?;
         let printed = &recording.transcript;
-        let compared = match run.real {
-            true => golden.match_real(printed, &example.header.checks.order),
-            false => golden.match_exactly(printed),
+        let compared = match (run.way, run.real) {
+            (Way::Order, _) => golden.match_order(printed, free),
+            (_, true) => golden.match_real(printed, free),
+            (_, false) => golden.match_exactly(printed),
         };
         let Err(differences) = compared else {
-            return Ok(());
+            return Ok(golden.longest_delay(printed));
         };
+        let failed = |problem: &str| {
+            let failure = Failure::new(example.id(), problem).with(differences);
+            failure.then("run it again", &typed)
+        };
+        if run.way == Way::Order {
+            let fix =
+                "say `order: TEXT` of the lines that may trade places, or arrange it";
+            let problem = "on several threads its lines come in another order";
+            return Err(failed(problem).then("fix it", fix));
+        }
         let golden = self.workspace.relative(path);
-        let problem = format!("what it printed differs from {golden}");
-        let failure = Failure::new(example.id(), problem).then("run it again", &typed);
-        let failure = failure.with(differences);
+        let failure = failed(&format!("what it printed differs from {golden}"));
         // The golden is CPython's wherever the twin has it too.
         let of_twin = example.has_twin() && example.header.differs.is_none();
-        if run.program == Program::Twin || !of_twin {
+        if run.way == Way::Twin || !of_twin {
             return Err(failure.then("bless it", &bless));
         }
         let twin = self.workspace.relative(&example.twin);
@@ -182,39 +150,6 @@ impl<'a> Checker<'a> {
         Err(failure.then("fix it", &fix))
     }
 
-    /// Runs the program's `main` beside others, and judges only the order of its lines.
-    ///
-    /// # Errors
-    ///
-    /// That they come in another order than the golden's, or that they do not come.
-    pub fn judge_order(&self, example: &Example) -> Result<(), Failure> {
-        let program = match example.demo {
-            Some(_) => Program::Rust,
-            None => Program::Copy,
-        };
-        let (run, id) = (
-            Run {
-                example,
-                program,
-                real: true,
-            },
-            example.id(),
-        );
-        let golden = read_golden(&example.golden);
-        let golden = golden.map_err(|problem| Failure::new(&id, problem))?;
-        let (recording, typed) = self.record(run)?;
-        let free = &example.header.checks.order;
-        golden
-            .match_order(&recording.transcript, free)
-            .map_err(|difference| {
-                let problem = "on several threads its lines come in another order";
-                let fix =
-                    "say `order: TEXT` of the lines that may trade places, or arrange it";
-                let failure = Failure::new(id, problem).with(difference);
-                failure.then("run it again", &typed).then("fix it", fix)
-            })
-    }
-
     /// Runs the program once and returns what it printed, and the command line that a user
     /// types for it.
     ///
@@ -222,9 +157,7 @@ impl<'a> Checker<'a> {
     ///
     /// A failure for the user when the program did not come to the end that it is meant to.
     pub fn record(&self, run: Run<'_>) -> Result<(Recording, String), Failure> {
-        let Run {
-            example, program, ..
-        } = run;
+        let (example, is_twin) = (run.example, run.way == Way::Twin);
         let failed = |problem: String| Failure::new(example.id(), problem);
         let unwritten = example.unwritten();
         if let Some(path) = unwritten.map_err(|error| failed(format!("{error:#}")))? {
@@ -232,17 +165,19 @@ impl<'a> Checker<'a> {
             let problem = format!("{path} says TODO: write what stands there for it");
             return Err(failed(problem));
         }
-        let finished = match program {
-            Program::Twin => self.finish_twin(run),
-            _ => self.finish_rust(run),
+        if run.is_of_copy() {
+            self.compile_copy(example)?;
+        }
+        let finished = match is_twin {
+            true => self.finish_twin(run),
+            false => self.finish_rust(run),
         };
         let (finished, typed) =
             finished.map_err(|error| failed(format!("it cannot be run: {error:#}")))?;
-        let recording = match program == Program::Copy {
+        let recording = match run.is_of_copy() {
             true => Recording::of_lines(&finished.lines, finished.elapsed),
             false => Recording::parse(&finished.stdout()),
         };
-        let is_twin = program == Program::Twin;
         let problem = how_it_ended(example, is_twin, &finished).or_else(|| {
             let early = "it exited early, before its `main` had come to its end";
             match recording.wall {
@@ -261,17 +196,19 @@ impl<'a> Checker<'a> {
 
     fn finish_rust(&self, run: Run<'_>) -> Result<(Finished, String)> {
         let Example { section, name, .. } = run.example;
-        let (mut command, typed) = match run.program {
-            Program::Copy => (limited(self.copy_of(run.example)), name.clone()),
-            _ => {
-                let clock = if run.real { "" } else { "--virtual-time " };
-                let is_spawned = run.program == Program::Spawned;
-                let spawn = if is_spawned { "--spawn " } else { "" };
-                let options = format!("{clock}{spawn}{name}");
-                let mut command = limited(self.built.binary(section)?);
-                command.arg("--tsv").args(options.split(' '));
-                (command, options)
-            }
+        let (mut command, typed) = if run.is_of_copy() {
+            (limited(self.copy_of(run.example)), name.clone())
+        } else {
+            let clock = if run.real { "" } else { "--virtual-time " };
+            let spawn = if run.way == Way::Spawn {
+                "--spawn "
+            } else {
+                ""
+            };
+            let options = format!("{clock}{spawn}{name}");
+            let mut command = limited(self.built.binary(section)?);
+            command.arg("--tsv").args(options.split(' '));
+            (command, options)
         };
         command.current_dir(&self.workspace.root);
         let typed = format!("cargo run -p {section} -- {typed}");

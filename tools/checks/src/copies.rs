@@ -13,25 +13,21 @@ use catalog::report::Failure;
 use catalog::transcript::first_lines;
 use catalog::workspace::Example;
 
+use crate::Run;
 use crate::built::{Compiler, shown};
-use crate::checker::{Checker, Program, Run, lock};
+use crate::checker::{Checker, lock};
 use crate::process::{self, limited};
 
 impl Checker<'_> {
     /// Compiles the copy of an example alone, runs it as its last lines say, and, where the
     /// demonstration is in it, as a reader does.
-    pub(crate) fn copy(&self, example: &Example) -> Result<(), Failure> {
-        self.compile_copy(example)?;
-        self.try_copy(example)?;
-        if example.demo.is_some() {
-            return Ok(());
+    pub(crate) fn judge_copy(&self, run: Run<'_>) -> Result<(), Failure> {
+        self.compile_copy(run.example)?;
+        self.try_copy(run.example)?;
+        match run.example.demo {
+            Some(_) => Ok(()),
+            None => self.judge_run(run).map(drop),
         }
-        let (program, real) = (Program::Copy, true);
-        self.judge_run(Run {
-            example,
-            program,
-            real,
-        })
     }
 
     /// Compiles the copy of an example alone, the first time.
@@ -39,7 +35,7 @@ impl Checker<'_> {
     /// # Errors
     ///
     /// Why it does not compile.
-    pub fn compile_copy(&self, example: &Example) -> Result<(), Failure> {
+    pub(crate) fn compile_copy(&self, example: &Example) -> Result<(), Failure> {
         let compiled = lock(&self.copies).entry(example.id()).or_default().clone();
         let failed =
             |problem| Failure::new(self.workspace.relative(&example.source), problem);
@@ -80,7 +76,8 @@ impl Checker<'_> {
     /// # Errors
     ///
     /// Why it does not compile, or which Rust it needs.
-    pub fn judge_edition(&self, example: &Example) -> Result<(), Failure> {
+    pub(crate) fn judge_edition(&self, example: &Example) -> Result<(), Failure> {
+        let _core = self.core();
         let failed =
             |problem| Failure::new(self.workspace.relative(&example.source), problem);
         let name = format!("{}-{}.rmeta", example.section, example.name);

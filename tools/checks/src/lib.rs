@@ -3,23 +3,23 @@
 
 #![warn(clippy::disallowed_methods)]
 
-pub mod built;
-pub mod checker;
+mod built;
+mod checker;
 pub mod compile_fail;
 mod copies;
 mod ends;
 pub mod plan;
 pub mod process;
-pub mod report;
-pub mod timing;
+mod report;
+mod timing;
 
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{available_parallelism, scope};
 
 pub use built::Built;
-pub use checker::{Checker, LIMIT, Program, Run};
-pub use plan::{Check, Way};
+pub use checker::{Checker, LIMIT};
+pub use plan::{Check, Run, Way};
 pub use report::Report;
 
 /// The number of cores.

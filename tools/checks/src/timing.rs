@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use catalog::report::Failure;
-use catalog::workspace::{Example, read_golden};
 
-use crate::checker::{Checker, Program, Run};
+use crate::checker::Checker;
+use crate::{Run, Way};
 
 /// How many runs a program has to be in time once.
 const RUNS: usize = 5;
@@ -26,68 +26,38 @@ impl Checker<'_> {
     /// # Errors
     ///
     /// That it is late, that it blocks, or that it does not print its golden.
-    pub fn judge_timing(&self, example: &Example) -> Result<(), Failure> {
+    pub(crate) fn judge_timing(&self, run: Run<'_>) -> Result<(), Failure> {
+        let example = run.example;
         let failed = |problem: String| Failure::new(example.id(), problem);
-        let golden = read_golden(&example.golden).map_err(failed)?;
-        let program = match example.demo {
-            Some(_) => Program::Rust,
-            None => Program::Copy,
-        };
-        if program == Program::Copy {
-            self.compile_copy(example)?;
-        }
         if !example.header.checks.real_clock {
-            self.judge_wall(example)?;
+            let (way, real, mut wall) = (Way::Run, false, Duration::MAX);
+            for _ in 0..RUNS {
+                let (recording, _) = self.record(Run { way, real, ..run })?;
+                wall = wall.min(recording.wall.unwrap_or_default());
+            }
+            if wall > BLOCKING {
+                let took = wall.as_secs_f64();
+                let fix = "do not block; an example about blocking says `clock: real`";
+                let problem =
+                    format!("it blocks: on the virtual clock it took {took:.3} s");
+                return Err(failed(problem).then("fix it", fix));
+            }
         }
-        let late = match example.header.checks.late {
+        let most = match example.header.checks.late {
             Some(_) => LATER,
             None => LATE,
         };
-        let free = &example.header.checks.order;
-        let mut delays = Vec::new();
+        let mut best = Duration::MAX;
         for _ in 0..RUNS {
-            let (recording, typed) = self.record(Run {
-                example,
-                program,
-                real: true,
-            })?;
-            let printed = recording.transcript;
-            golden.match_real(&printed, free).map_err(|wrong| {
-                let failure =
-                    failed("what it printed differs from its golden".to_owned());
-                failure.with(wrong).then("run it again", &typed)
-            })?;
-            delays.push(golden.longest_delay(&printed));
+            best = best.min(self.judge_run(run)?);
         }
-        let best = delays.into_iter().min().unwrap_or_default();
-        if best > late {
-            return Err(failed(format!(
+        match best <= most {
+            true => Ok(()),
+            false => Err(failed(format!(
                 "it is {} ms late in the best of {RUNS} runs, {} are the most",
                 best.as_millis(),
-                late.as_millis()
-            )));
+                most.as_millis()
+            ))),
         }
-        Ok(())
-    }
-
-    /// That the example does not block, where blocking would take no virtual time.
-    fn judge_wall(&self, example: &Example) -> Result<(), Failure> {
-        let run = Run {
-            example,
-            program: Program::Rust,
-            real: false,
-        };
-        let mut walls = Vec::new();
-        for _ in 0..RUNS {
-            walls.push(self.record(run)?.0.wall.unwrap_or_default());
-        }
-        let wall = walls.into_iter().min().unwrap_or_default();
-        if wall > BLOCKING {
-            let wall = wall.as_secs_f64();
-            let problem = format!("it blocks: on the virtual clock it took {wall:.3} s");
-            let fix = "do not block; an example about blocking says `clock: real`";
-            return Err(Failure::new(example.id(), problem).then("fix it", fix));
-        }
-        Ok(())
     }
 }
