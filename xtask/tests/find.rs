@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::{self, Command};
+use std::sync::LazyLock;
 use std::{env, fs};
 
 use catalog::tables::{self, Block};
@@ -15,18 +16,30 @@ struct Query {
     examples: String,
 }
 
-fn ids(index: &Index, query: &str, most: usize) -> Vec<String> {
-    let hits = index.find(query, most).hits.into_iter();
+static WORKSPACE: LazyLock<Workspace> =
+    LazyLock::new(|| Workspace::open().expect("the workspace opens"));
+
+static INDEX: LazyLock<Index> =
+    LazyLock::new(|| Index::of(&WORKSPACE).expect("the tables can be read"));
+
+fn ids(query: &str, most: usize) -> Vec<String> {
+    let hits = INDEX.find(query, most).hits.into_iter();
     hits.filter_map(|hit| Some(hit.example?.id())).collect()
+}
+
+/// Runs the xtask: its exit code, and what it says.
+fn xtask(words: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let output = command.args(words).output().expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), said)
 }
 
 /// Each question, name, library and message, word for word, has a right example first.
 #[test]
 fn what_is_written_to_be_found_is_found_first() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
     let (mut total, mut missed) = (0, Vec::new());
-    for (kind, text, examples) in index.written() {
+    for (kind, text, examples) in INDEX.written() {
         // A name is searched without its counterpart, a message without what it means.
         let queries: Vec<&str> = match kind {
             Kind::Name | Kind::Library => text.split(" = ").take(1).collect(),
@@ -43,7 +56,7 @@ fn what_is_written_to_be_found_is_found_first() {
         }
         for query in queries {
             total += 1;
-            if !ids(&index, query, 1).iter().all(|id| examples.contains(id)) {
+            if !ids(query, 1).iter().all(|id| examples.contains(id)) {
                 missed.push(query);
             }
         }
@@ -55,112 +68,65 @@ fn what_is_written_to_be_found_is_found_first() {
     );
 }
 
-/// A name that many examples are about leads to the plainest of them, wherever it stands in
-/// the book.
-#[test]
-fn a_name_leads_to_its_plain_example() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    for (name, plain) in [
-        ("asyncio.gather", "concurrency/gather_results"),
-        ("TaskGroup", "concurrency/join_set_group"),
-        ("asyncio.wait", "concurrency/wait_all"),
-        ("wait_for", "error-handling/call_with_timeout"),
-        ("create_task", "basics/spawn_tasks"),
-    ] {
-        let found = ids(&index, name, 2);
-        assert!(found.iter().any(|id| id == plain), "{name}: {found:?}");
-    }
-}
+/// Among how many hits what is typed has which example, or which page; and, for a name alone or
+/// with the words that ask for its counterpart, the row above the hits.
+const TYPED: &str = "\
+2 asyncio.gather => concurrency/gather_results
+2 TaskGroup => concurrency/join_set_group
+2 asyncio.wait => concurrency/wait_all
+2 wait_for => error-handling/call_with_timeout
+2 create_task => basics/spawn_tasks
+1 asyncio.Queue => concurrency/producer_consumer :: Python: asyncio.Queue = tokio::
+1 asyncio.Queue equivalent in Rust? => concurrency/producer_consumer :: Python: asyncio.Queue = tokio::
+1 tokio::select! => basics/select_in_a_loop :: Rust: waits for several
+1 JoinSet => concurrency/join_set_group :: Rust: tasks that come
+1 governor => best-practices/choose_a_crate :: Crate: governor: 
+1 pybreaker => error-handling/circuit_breaker :: Python: pybreaker = failsafe
+1 httpx-sse => real-world/streaming_responses :: Python: httpx_sse = 
+1 aiohttp.ClientSession => real-world/http_requests :: Python: aiohttp = 
+3 When should you use tokio::join!() over tokio::spawn()? => basics/join_or_spawn
+5 PyO3 => interop/
+5 maturin => interop/
+5 call Rust from Python => interop/
+5 speed up asyncio => interop/
+5 Event loop is closed => interop/
+5 no running event loop with Rust => interop/
+5 exit code 139 => interop/
+5 Process finished with exit code 134 (interrupted by signal 6: SIGABRT) => interop/
+3 use diesel in an async axum handler => real-world/blocking_in_threads
+4 layout of an application => docs/chapters/09-application.md
+4 project structure => docs/chapters/09-application.md
+4 guide 3 => cargo xtask guide 3
+4 Python Async Programming: A Detailed Guide => cargo xtask guide 3
+4 When to use async => docs/chapters/04-async-threads-processes.md
+4 Which channel => docs/chapters/05-which-one.md
+4 which one do I use? => docs/chapters/05-which-one.md
+4 how do I do it in Rust => docs/chapters/05-which-one.md";
 
-/// A name alone, or with the words that ask for its counterpart, has the page of its plain
-/// form first, and its row above.
 #[test]
-fn a_bare_name_is_answered_by_its_row() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    for (query, answer, plain) in [
-        (
-            "asyncio.Queue",
-            "Python: asyncio.Queue = tokio::",
-            "concurrency/producer_consumer",
-        ),
-        (
-            "asyncio.Queue equivalent in Rust?",
-            "Python: asyncio.Queue = tokio::",
-            "concurrency/producer_consumer",
-        ),
-        (
-            "tokio::select!",
-            "Rust: waits for several",
-            "basics/select_in_a_loop",
-        ),
-        (
-            "JoinSet",
-            "Rust: tasks that come",
-            "concurrency/join_set_group",
-        ),
-        (
-            "governor",
-            "Crate: governor: ",
-            "best-practices/choose_a_crate",
-        ),
-        (
-            "pybreaker",
-            "Python: pybreaker = failsafe",
-            "error-handling/circuit_breaker",
-        ),
-        (
-            "httpx-sse",
-            "Python: httpx_sse = ",
-            "real-world/streaming_responses",
-        ),
-        (
-            "aiohttp.ClientSession",
-            "Python: aiohttp = ",
-            "real-world/http_requests",
-        ),
-    ] {
-        let found = index.find(query, 1);
+fn what_is_typed_leads_to_its_page() {
+    for line in TYPED.lines() {
+        let (typed, expected) = line.split_once(" => ").expect("what is found");
+        let (most, query) = typed.split_once(' ').expect("among how many");
+        let (page, answer) = expected.split_once(" :: ").unwrap_or((expected, ""));
+        let found = INDEX.find(query, most.parse().expect("a number"));
         let told = found.answer.unwrap_or_default();
         assert!(told.starts_with(answer), "{query}: {told}");
-        assert_eq!(ids(&index, query, 1), [plain], "{query}");
+        let mut hits = found.hits.iter();
+        let is_found = hits.any(|hit| match (hit.example.as_ref(), &hit.page) {
+            (Some(example), _) => example.id().starts_with(page),
+            (None, found) => found.as_deref() == Some(page),
+        });
+        assert!(is_found, "{query}: {:?}", found.hits);
     }
-    // A question is none, even if it ends with a name.
+    // A question is no name, even if it ends with one.
     let question = "When should you use tokio::join!() over tokio::spawn()?";
-    assert_eq!(index.find(question, 1).answer, None);
-    let found = ids(&index, question, 3);
-    assert!(
-        found.contains(&"basics/join_or_spawn".to_owned()),
-        "{found:?}"
-    );
-}
-
-#[test]
-fn rust_in_a_python_program_is_found() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    for query in [
-        "PyO3",
-        "maturin",
-        "call Rust from Python",
-        "speed up asyncio",
-        "Event loop is closed",
-        "no running event loop with Rust",
-        "exit code 139",
-        "Process finished with exit code 134 (interrupted by signal 6: SIGABRT)",
-    ] {
-        let found = ids(&index, query, 5);
-        let is_right = found.iter().any(|id| id.starts_with("interop/"));
-        assert!(is_right, "{query}: {found:?}");
-    }
+    assert_eq!(INDEX.find(question, 1).answer, None);
 }
 
 #[test]
 fn the_number_of_a_trap_leads_to_its_example() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    let mut example = workspace.examples();
+    let mut example = WORKSPACE.examples();
     let traps = |it: &&_| -> Option<String> {
         let example: &catalog::workspace::Example = it;
         let mut paragraphs = example.header.paragraphs.iter();
@@ -170,7 +136,7 @@ fn the_number_of_a_trap_leads_to_its_example() {
         .find(|it| traps(it).is_some())
         .expect("it has a trap");
     let number = traps(&example).expect("a number");
-    let hits = index.find(&number.to_lowercase(), 5).hits;
+    let hits = INDEX.find(&number.to_lowercase(), 5).hits;
     let [hit] = hits.as_slice() else {
         panic!("{hits:?}");
     };
@@ -191,8 +157,6 @@ struct Pasted {
 /// Of what is pasted as a whole, the lines count that tell what is wrong.
 #[test]
 fn pasted_text_is_found_by_the_lines_that_tell() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
     let trace = "stack backtrace:\n   0: __rustc::rust_begin_unwind\n   \
                  1: core::panicking::panic_fmt\n   2: tokio::sync::mpsc::chan::Rx<T,S>::recv\n\
                  note: Some details are omitted, run with `RUST_BACKTRACE=full`\n";
@@ -200,15 +164,15 @@ fn pasted_text_is_found_by_the_lines_that_tell() {
                   <module>\n    asyncio.run(main())\n  File \"/srv/lock.py\", line 9, in main\n    \
                   await semaphore.acquire(timeout=3)\n";
     let panic = "\nthread 'main' (15) panicked at /root/t-1.54.1/src/queue.rs:51:21:\n";
-    let rows = tables::read::<Pasted>(&workspace.root, "xtask/tests/pasted.tsv");
+    let rows = tables::read::<Pasted>(&WORKSPACE.root, "xtask/tests/pasted.tsv");
     for (place, row) in rows.expect("the texts can be read") {
         let text = match &*row.form {
             "panic" => format!("{panic}{}\n{trace}", row.text),
             "Python" => format!("{python}{}\n", row.text),
             _ => row.text.replace("\\n", "\n"),
         };
-        let found = index.find(&text, 3);
-        let ids = ids(&index, &text, 3);
+        let found = INDEX.find(&text, 3);
+        let ids = ids(&text, 3);
         assert!(ids.contains(&row.example), "{place} {text}: {ids:?}");
         // What differs from case to case is no word, nor a wrong spelling of one.
         assert!(found.corrected.is_empty(), "{place}: {:?}", found.corrected);
@@ -221,29 +185,15 @@ fn a_file_is_found_by_its_text() {
     let text =
         "\nthread 'main' panicked at src/main.rs:2:3:\n`period` must be non-zero.\n";
     fs::write(&file, text).expect("it is written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    let output = command.arg("find").arg(&file).output();
+    let (_, said) = xtask(&["find", &file.display().to_string()]);
     fs::remove_file(&file).expect("it is there");
-    let said = String::from_utf8(output.expect("it runs").stdout).expect("text");
     assert!(said.starts_with("iterators/interval_ticks "), "{said}");
-}
-
-/// "recursion in an async fn requires boxing" has three words of this question in a row.
-#[test]
-fn words_of_any_question_are_no_message() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    let found = ids(&index, "use diesel in an async axum handler", 3);
-    let is_there = |id: &str| found.iter().any(|it| it == id);
-    assert!(is_there("real-world/blocking_in_threads"), "{found:?}");
 }
 
 /// The nearest section of a chapter is named beside the hits, if it has most of the words.
 #[test]
 fn the_nearest_section_of_a_chapter_is_named() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    let section = |query| index.find(query, 10).section.unwrap_or_default().1;
+    let section = |query| INDEX.find(query, 10).section.unwrap_or_default().1;
     for (query, heading) in [
         ("dashmap get_mut deadlocks with crossbeam", "Which lock"),
         ("malloc_trim after many tasks", "Memory stays high"),
@@ -259,59 +209,23 @@ fn the_nearest_section_of_a_chapter_is_named() {
 /// A short word has too many others near it.
 #[test]
 fn a_short_word_is_not_corrected() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    assert!(index.find("mpnc channel", 1).corrected.is_empty());
-    assert_eq!(index.find("gathr", 1).corrected[0].1, "gather");
-    let corrected = index.find("semaphroe channel", 1).corrected;
+    assert!(INDEX.find("mpnc channel", 1).corrected.is_empty());
+    assert_eq!(INDEX.find("gathr", 1).corrected[0].1, "gather");
+    let corrected = INDEX.find("semaphroe channel", 1).corrected;
     let right: Vec<&str> = corrected.iter().map(|(_, right)| right.as_str()).collect();
     assert_eq!(right, ["semaphore"]);
-}
-
-/// What no single example answers leads to a chapter, or to a guide's own page.
-#[test]
-fn headings_lead_to_their_pages() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    for (query, page) in [
-        (
-            "layout of an application",
-            "docs/chapters/09-application.md",
-        ),
-        ("project structure", "docs/chapters/09-application.md"),
-        ("guide 3", "cargo xtask guide 3"),
-        (
-            "Python Async Programming: A Detailed Guide",
-            "cargo xtask guide 3",
-        ),
-        (
-            "When to use async",
-            "docs/chapters/04-async-threads-processes.md",
-        ),
-        ("Which channel", "docs/chapters/05-which-one.md"),
-        // Words that are everywhere.
-        ("which one do I use?", "docs/chapters/05-which-one.md"),
-        ("how do I do it in Rust", "docs/chapters/05-which-one.md"),
-    ] {
-        let found = index.find(query, 4).hits;
-        let is_found = found.iter().any(|hit| hit.page.as_deref() == Some(page));
-        let found: Vec<_> = found.iter().map(|hit| &hit.reason).collect();
-        assert!(is_found, "{query}: {found:?}");
-    }
 }
 
 /// Questions in words that are not in the tables: eight of ten have a right example among
 /// the first three.
 #[test]
 fn other_words_find_it_too() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let index = Index::of(&workspace).expect("the tables can be read");
-    let rows = tables::read::<Query>(&workspace.root, "xtask/tests/queries.tsv");
+    let rows = tables::read::<Query>(&WORKSPACE.root, "xtask/tests/queries.tsv");
     let rows = rows.expect("the queries can be read");
     let missed: Vec<String> = rows
         .iter()
         .filter_map(|(place, row)| {
-            let found = ids(&index, &row.query, 3);
+            let found = ids(&row.query, 3);
             let is_right = row
                 .examples
                 .split_whitespace()
@@ -332,13 +246,7 @@ fn other_words_find_it_too() {
 /// A guide is named by its number or its title. It has its mistakes, differences and advice.
 #[test]
 fn a_guide_is_printed_block_by_block() {
-    let said = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        let output = command.arg("guide").args(words).output();
-        let output = output.expect("the command runs");
-        let said = String::from_utf8(output.stdout).expect("text");
-        (output.status.code(), said)
-    };
+    let said = |words: &[&str]| xtask(&[&["guide"], words].concat());
     let (code, text) = said(&["3"]);
     assert_eq!((code, &text), (Some(0), &said(&["detailed", "Guide"]).1));
     let place = |part: &str| text.find(part).expect(part);
@@ -370,8 +278,7 @@ struct Shown {
 /// programs of the row still have.
 #[test]
 fn each_block_is_still_shown_by_its_examples() {
-    let workspace = Workspace::open().expect("the workspace opens");
-    let root = &workspace.root;
+    let root = &WORKSPACE.root;
     let blocks = tables::rows::<Block>(root).expect("the guides can be read");
     let shown = tables::read::<Shown>(root, "xtask/tests/guide-names.tsv");
     let shown = shown.expect("the names can be read");
@@ -384,7 +291,7 @@ fn each_block_is_still_shown_by_its_examples() {
             .examples;
         let mut text = String::new();
         for id in examples {
-            let example = workspace.example(id).expect("it is there");
+            let example = WORKSPACE.example(id).expect("it is there");
             let twin = example.has_twin().then_some(&example.twin);
             for file in twin.into_iter().chain([&example.source]) {
                 text += &fs::read_to_string(file).expect("it can be read");
