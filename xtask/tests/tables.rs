@@ -1,10 +1,13 @@
-//! The tables of this workspace agree with its examples, and the README shows what is so.
+//! The tables of this workspace agree with its examples, and README and ARCHITECTURE show what
+//! is so.
 //! That each file has its place is checked with the examples.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use cargo_metadata::MetadataCommand;
 use catalog::compile_fail;
 use catalog::dependencies::code_name;
 use catalog::files::entries;
@@ -19,9 +22,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn workspace() -> Workspace {
-    Workspace::open().expect("the workspace opens")
-}
+static WORKSPACE: LazyLock<Workspace> =
+    LazyLock::new(|| Workspace::open().expect("the workspace opens"));
 
 fn table<T: DeserializeOwned>(path: &str) -> Vec<T> {
     let rows = tables::read(&root(), path).expect("each row has its columns");
@@ -56,24 +58,21 @@ fn every_block_of_the_guides_is_there() {
 /// Each message and each name of Rust stands once, with what it means and an example.
 #[test]
 fn every_message_and_every_name_of_rust_stands_once() {
+    let messages = rows().into_iter().map(|row: Message| {
+        let has_all = !row.meaning.is_empty() && !row.examples.is_empty();
+        (row.from, row.message, has_all)
+    });
+    let names = rows().into_iter().flat_map(|row: RustNames| {
+        let has_all = !row.meaning.is_empty() && !row.examples.is_empty();
+        let names: Vec<String> = row.names.split(' ').map(str::to_owned).collect();
+        let row = move |name| ("Rust".to_owned(), name, has_all);
+        names.into_iter().map(row)
+    });
     let mut seen = BTreeSet::new();
-    for row in rows::<Message>() {
-        assert!(
-            !row.meaning.is_empty() && !row.examples.is_empty(),
-            "{row:?}"
-        );
-        let key = (row.from, row.message);
-        assert!(seen.insert(key.clone()), "{key:?} is there twice");
-    }
-    for row in rows::<RustNames>() {
-        assert!(
-            !row.meaning.is_empty() && !row.examples.is_empty(),
-            "{row:?}"
-        );
-        for name in row.names.split(' ') {
-            let key = ("Rust".to_owned(), name.to_owned());
-            assert!(seen.insert(key), "{name} is there twice");
-        }
+    for (from, text, has_all) in messages.chain(names) {
+        assert!(has_all, "{from}: {text}");
+        let is_new = seen.insert((from, text.clone()));
+        assert!(is_new, "{text} is there twice");
     }
 }
 
@@ -81,10 +80,9 @@ fn every_message_and_every_name_of_rust_stands_once() {
 /// a crate, its row says when it was tried, or that it was not.
 #[test]
 fn every_library_has_its_crate() {
-    let workspace = workspace();
     let rows: Vec<Neighbour> = rows();
     assert!(rows.len() >= 60 && rows.is_sorted_by(|a, b| a.name < b.name));
-    let sections = workspace.sections.iter();
+    let sections = WORKSPACE.sections.iter();
     let dependencies = sections.flat_map(|section| &section.dependencies);
     let used: BTreeSet<&str> = dependencies.map(|it| it.name.as_str()).collect();
     for row in &rows {
@@ -104,7 +102,7 @@ fn every_library_has_its_crate() {
 /// Otherwise it is compiled for nothing, and counts as tried.
 #[test]
 fn every_dependency_of_a_section_is_used() {
-    for section in &workspace().sections {
+    for section in &WORKSPACE.sections {
         let folders = ["src", "src/demos", "src/tests"];
         let folders = folders.map(|folder| entries(&section.dir.join(folder)));
         let files = folders
@@ -139,26 +137,19 @@ fn has(text: &str, message: &str) -> bool {
     rest.is_some()
 }
 
-/// The messages that a source prints.
-fn messages(from: &str) -> BTreeSet<String> {
-    let rows = rows::<Message>().into_iter();
-    let rows = rows.filter(|row| row.from == from);
-    rows.map(|row| row.message).collect()
-}
-
 /// A program under `compile-fail` provokes each of rustc's messages. The tests of the
 /// section real-world provoke those of Tokio and of the other crates.
 #[test]
 fn each_message_of_the_compiler_is_provoked() {
-    let workspace = workspace();
-    let programs = workspace.sections.iter().map(compile_fail::find);
+    let programs = WORKSPACE.sections.iter().map(compile_fail::find);
     let programs = programs.flat_map(|found| found.expect("they can be read"));
     let said: Vec<String> = programs
         .map(|(_, program)| program.expect("it is well-formed").words)
         .collect();
-    let mut unprovoked = messages("rustc");
+    let mut unprovoked: Vec<Message> = rows();
+    unprovoked.retain(|row| row.from == "rustc");
     assert!(unprovoked.len() > 5);
-    unprovoked.retain(|message| !said.iter().any(|words| has(words, message)));
+    unprovoked.retain(|row| !said.iter().any(|words| has(words, &row.message)));
     assert!(unprovoked.is_empty(), "no program: {unprovoked:#?}");
 }
 
@@ -166,14 +157,13 @@ fn each_message_of_the_compiler_is_provoked() {
 /// twice for a name.
 #[test]
 fn each_counterpart_is_shown() {
-    let workspace = workspace();
     for name in rows::<ApiName>() {
         for id in &name.examples {
-            let example = workspace.example(id).expect("an example");
+            let example = WORKSPACE.example(id).expect("an example");
             let count = example.names().filter(|it| **it == name.name);
             assert_eq!(count.count(), 1, "{name:?}");
         }
-        let mut examples = workspace.examples();
+        let mut examples = WORKSPACE.examples();
         let is_shown = examples.any(|it| it.names().any(|it| *it == name.name));
         let has_reason = name.counterpart.contains("; no example: ");
         let has_none = name.status == Status::None;
@@ -237,13 +227,12 @@ fn every_public_name_of_asyncio_has_an_answer() {
 /// What somebody asks who does not know the Rust term yet is answered, in every section.
 #[test]
 fn every_section_answers_questions() {
-    let workspace = workspace();
     let mut answered: BTreeMap<String, u32> = BTreeMap::new();
     for question in rows::<Question>() {
         let (section, _) = question.examples[0].split_once('/').expect("its section");
         *answered.entry(section.to_owned()).or_default() += 1;
     }
-    for section in &workspace.sections {
+    for section in &WORKSPACE.sections {
         let count = answered.get(&*section.name).copied().unwrap_or_default();
         assert!(count >= 5, "{count} questions are about {}", section.name);
     }
@@ -253,7 +242,7 @@ fn every_section_answers_questions() {
 /// example. One that prints something else on Windows says so in its header.
 #[test]
 fn the_platforms_of_each_example_are_recorded() {
-    let problems = platforms::problems(&workspace()).expect("the table can be read");
+    let problems = platforms::problems(&WORKSPACE).expect("the table can be read");
     let how = "cargo xtask check-all EXAMPLE --only run --record";
     assert!(problems.is_empty(), "{problems:#?}; {how} writes the row");
 }
@@ -296,7 +285,6 @@ fn assert_paths(line: &str) {
 /// that example. The sections, examples and files that it names are there.
 #[test]
 fn the_readme_shows_what_is_so() {
-    let workspace = workspace();
     let readme = fs::read_to_string(root().join("README.md")).expect("a README");
     let (mut shown, mut named, mut code) = (0, 0, Vec::new());
     let mut lines = readme.lines();
@@ -313,23 +301,23 @@ fn the_readme_shows_what_is_so() {
             .collect::<Vec<_>>()[..]
         {
             ["cargo", "run", section, names @ ..] => {
-                let section = &workspace.section(section).expect("it is there").name;
+                let section = &WORKSPACE.section(section).expect("it is there").name;
                 for name in names {
-                    workspace
+                    WORKSPACE
                         .example(&format!("{section}/{name}"))
                         .expect("it is there");
                     named += 1;
                 }
             }
             ["cargo", "xtask", "show" | "copy" | "bless", name, ..] => {
-                workspace.example(name).expect("it is there");
+                WORKSPACE.example(name).expect("it is there");
                 named += 1;
             }
             _ => {}
         }
         assert_paths(line);
         if let Some(run) = line.trim().strip_prefix("$ cargo run -q -p ") {
-            let example = workspace.example(&run.replace(" -- --virtual-time ", "/"));
+            let example = WORKSPACE.example(&run.replace(" -- --virtual-time ", "/"));
             let example = example.expect("it is there");
             let read = |path| fs::read_to_string(path).expect("it can be read");
             let programs = [read(&example.source), read(&example.twin)].concat();
@@ -354,12 +342,11 @@ fn the_readme_shows_what_is_so() {
 /// Modules for Python are read and copied by name. Their package checks them, not xtask.
 #[test]
 fn a_module_is_copied_as_a_project_of_maturin() {
-    let workspace = workspace();
-    let id = |name| workspace.example(name).expect("an example").id();
+    let id = |name| WORKSPACE.example(name).expect("an example").id();
     assert_eq!(id("async_function"), "interop/async_function");
     assert_eq!(id("cpu_bound"), "best-practices/cpu_bound");
     for filter in ["interop", "interop/cancel"] {
-        let refused = workspace.selected(filter).expect_err("no check of it");
+        let refused = WORKSPACE.selected(filter).expect_err("no check of it");
         assert!(
             refused.to_string().starts_with("`cargo test -p interop`"),
             "{refused}"
@@ -367,8 +354,8 @@ fn a_module_is_copied_as_a_project_of_maturin() {
     }
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("module");
     let _ = fs::remove_dir_all(&dir);
-    let example = workspace.example("interop/cancel").expect("an example");
-    let said = reading::copy::copy(&workspace, example, None, &dir).expect("a copy");
+    let example = WORKSPACE.example("interop/cancel").expect("an example");
+    let said = reading::copy::copy(&WORKSPACE, example, None, &dir).expect("a copy");
     assert!(
         said.ends_with("maturin develop && python main.py\n"),
         "{said}"
@@ -380,4 +367,31 @@ fn a_module_is_copied_as_a_project_of_maturin() {
     assert!(read("pyproject.toml").contains("\nname = \"cancel\"\n"));
     assert!(read("main.py").contains("from cancel_rs import"));
     assert!(read("src/runtime_at_exit.rs").starts_with("//! End Tokio"));
+}
+
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+/// What cargo says: each package of the workspace with those that it depends on.
+fn arrows() -> Arrows {
+    let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec();
+    let packages = metadata.expect("cargo runs").packages;
+    let own: BTreeSet<&str> = packages.iter().map(|it| it.name.as_str()).collect();
+    let arrows = packages.iter().map(|package| {
+        let to = package.dependencies.iter().map(|it| it.name.clone());
+        let to = to.filter(|it| own.contains(it.as_str()));
+        (package.name.to_string(), to.collect())
+    });
+    arrows.collect()
+}
+
+/// ARCHITECTURE.md draws each arrow between packages, and no other.
+#[test]
+fn each_arrow_is_drawn() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("it is there");
+    let drawn = text.lines().filter_map(|line| {
+        let (from, to) = line.strip_prefix("    ")?.split_once("  -->  ")?;
+        let words = to.split(", ").filter(|it| *it != "nothing");
+        Some((from.trim().to_owned(), words.map(str::to_owned).collect()))
+    });
+    assert_eq!(drawn.collect::<Arrows>(), arrows());
 }
