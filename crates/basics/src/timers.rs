@@ -12,6 +12,7 @@
 //! Trap: A `Duration` cannot be negative, while asyncio takes a negative delay as zero.
 //! If a turn takes longer than the period, `period - elapsed` panics, "overflow when
 //! subtracting durations". Write `period.saturating_sub(elapsed)`, or use an `interval`.
+//! `Duration::from_secs_f64` takes a float, as `asyncio.sleep` does, and panics as well.
 //!
 //! Platforms: On Windows, timers may be later still, because the clock may be coarser.
 //!

@@ -15,7 +15,7 @@
 //!
 //! In production: `croner` reads cron expressions, for times of the crate chrono.
 //!
-//! See also: `scheduler` (every n seconds), `lease` (one of several servers).
+//! See also: `scheduler` (every n seconds), `pg_cron_once` (one of several servers).
 //!
 //! asyncio: asyncio.sleep, asyncio.timeout, asyncio.Event, loop.time
 

@@ -2,6 +2,7 @@
 //!
 //! Each interval adds a token, until the bucket is full. A call takes a token, or waits
 //! for one. A server does not wait: `try_acquire` returns the time for `Retry-After`.
+//! To limit bandwidth, let a token be a byte, and call `acquire_many`.
 //!
 //! | limiter | at most in any window | keeps |
 //! |---|---|---|

@@ -14,7 +14,7 @@
 //! the pool. On the same connection, the lock is granted again, and counted. Use a
 //! separate connection.
 //!
-//! See also: `lease`, `pg_transaction`.
+//! See also: `pg_cron_once` (a job that is due at a time), `lease`, `pg_transaction`.
 //!
 //! asyncio: asyncio.Lock
 
@@ -100,7 +100,9 @@ pub async fn create_table(client: &Client) -> Result<(), LeaderError> {
 /// Waits until no other program leads under this name. Then does the work and returns its
 /// result. The lock is tried, and the server asked, each third of the lease.
 ///
-/// If the future is dropped, the connection is closed, and the lock released.
+/// If the future is dropped, so is the work: the connection is closed, and the lock
+/// released. For a graceful stop, drop the future only before the work has begun. After
+/// that, tell the work to end, and wait for the result.
 ///
 /// # Errors
 ///
