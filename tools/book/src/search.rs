@@ -70,9 +70,9 @@ fn engine(workspace: &Workspace) -> Result<Vec<u8>> {
 
 /// Returns where the book has an entry that is no example: a row of a table, a guide, or a
 /// heading of a chapter.
-fn page(kind: Kind, text: &str, place: Option<&str>) -> String {
+fn page(kind: Kind, text: &str, place: Option<&str>) -> Option<String> {
     let (name, _) = text.split_once(" = ").unwrap_or((text, ""));
-    match (kind, place) {
+    Some(match (kind, place) {
         (Kind::Name, _) => format!("by-name.html#{}", anchor(name)),
         (Kind::Clause, _) => {
             let name = text.split(' ').next().unwrap_or_default();
@@ -91,6 +91,6 @@ fn page(kind: Kind, text: &str, place: Option<&str>) -> String {
                 None => format!("{page}.html"),
             }
         }
-        _ => String::new(),
-    }
+        _ => return None,
+    })
 }

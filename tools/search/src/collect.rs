@@ -11,7 +11,7 @@ use catalog::tables::{
 };
 use catalog::workspace::{Example, Workspace};
 
-use crate::words::{Stemmed, names, whole};
+use crate::words::{Stemmed, Stems, names, whole};
 use crate::{Entry, Index, Kind, Shown};
 
 impl Index {
@@ -22,17 +22,20 @@ impl Index {
     /// When a table or a program cannot be read.
     pub fn of(workspace: &Workspace) -> Result<Self> {
         let examples: Vec<&Example> = workspace.read_examples().collect();
-        let places = examples.iter().enumerate();
-        let places = places.map(|(at, example)| (example.id(), at));
+        let shown = examples.iter().map(|example| Shown {
+            id: example.id(),
+            summary: example.header.summary.clone(),
+        });
         let mut index = Self {
-            places: places.collect(),
-            ..Self::default()
+            examples: shown.collect(),
+            entries: Vec::new(),
+            fields: BTreeMap::new(),
+            stems: Stems::from(Vec::new()),
+            held: HashMap::new(),
+            spread: HashMap::new(),
+            crates: HashMap::new(),
         };
         for (at, example) in examples.into_iter().enumerate() {
-            index.examples.push(Shown {
-                id: example.id(),
-                summary: example.header.summary.clone(),
-            });
             index.add_example(at, example);
         }
         for (_, row) in rows::<Crate>(&workspace.root)? {
@@ -162,18 +165,18 @@ impl Index {
     /// Makes the scores of the entries, for each kind by itself, and counts who has which stem.
     pub(crate) fn score(&mut self) {
         for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
+            let entry = &mut self.entries[at];
+            entry.key = whole(&entry.text[..entry.length]);
             if entry.kind == Kind::Section {
                 continue;
             }
-            let stems = entry.stems.split_whitespace();
             for target in entry.targets(at) {
                 let held = self.held.entry(target).or_default();
-                held.extend(stems.clone().map(str::to_owned));
+                held.extend(entry.stems.chars());
             }
         }
         for stem in self.held.values().flatten() {
-            *self.spread.entry(stem.clone()).or_default() += 1;
+            *self.spread.entry(*stem).or_default() += 1;
         }
         let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
@@ -193,8 +196,8 @@ impl Index {
     }
 
     fn places(&self, ids: &[String]) -> Vec<usize> {
-        let places = ids.iter().filter_map(|id| self.places.get(id));
-        places.copied().collect()
+        let place = |id: &String| self.examples.iter().position(|it| it.id == *id);
+        ids.iter().filter_map(place).collect()
     }
 
     /// Adds the headings of the chapters, each with its chapter's, and what stands under them.
@@ -242,11 +245,14 @@ impl Index {
             }
         }
         let stems = self.stems.learn(&text);
+        // These are longer than all others together.
+        let is_shown = !matches!(kind, Kind::Header | Kind::Program);
         self.entries.push(Entry {
             kind,
-            key: whole(key),
-            text,
-            heading: stems.split_whitespace().count(),
+            key: String::new(),
+            length: if is_shown { key.len() } else { 0 },
+            text: if is_shown { text } else { String::new() },
+            heading: stems.chars().count(),
             stems,
             examples,
             page: None,

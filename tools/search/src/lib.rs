@@ -9,7 +9,6 @@ mod collect;
 mod name;
 mod pasted;
 mod rank;
-mod saved;
 mod words;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -92,11 +91,15 @@ impl Kind {
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     kind: Kind,
+    /// Nothing where it is never shown.
     text: String,
-    /// What a query that means this entry alone says: its text, a name without its
-    /// counterpart.
+    /// How many bytes of it a query says that means this entry alone: all, or a name without
+    /// its counterpart.
+    length: usize,
+    /// These, as they are compared with a query.
+    #[serde(skip)]
     key: String,
-    /// The stems of its words, between blanks.
+    /// The stems of its words.
     stems: String,
     /// How many of them are of its text; the others are of what stands under a heading.
     heading: usize,
@@ -120,7 +123,7 @@ impl Entry {
             }
             // A package is installed as `httpx-sse`, and imported as `httpx_sse`.
             Kind::Library => self.key == query.replace('-', "_"),
-            _ => self.key == query,
+            _ => self.key == query && !query.is_empty(),
         }
     }
 
@@ -137,18 +140,19 @@ impl Entry {
 
 /// Everything that can be found.
 #[expect(missing_debug_implementations, reason = "bm25's types have none")]
-#[derive(Default)]
+#[derive(Serialize, Deserialize)]
 pub struct Index {
     examples: Vec<Shown>,
-    /// The place of each example by its id.
-    places: HashMap<String, usize>,
     entries: Vec<Entry>,
+    #[serde(skip)]
     fields: BTreeMap<Kind, (Embedder<u32, Stemmed>, Scorer<usize>)>,
     stems: Stems,
     /// The stems of everything that leads to a target.
-    held: HashMap<Target, HashSet<String>>,
+    #[serde(skip)]
+    held: HashMap<Target, HashSet<char>>,
     /// How many targets have a stem.
-    spread: HashMap<String, usize>,
+    #[serde(skip)]
+    spread: HashMap<char, usize>,
     /// What the crates are for that headers name, by their names.
     crates: HashMap<String, String>,
 }
@@ -199,6 +203,34 @@ pub struct Found<'a> {
 }
 
 impl Index {
+    /// Returns all of it as one text: the pages of the book search in it, where there are no
+    /// files. `page` says where the book has an entry, by its kind, its text and the place that
+    /// it has in the workspace.
+    ///
+    /// # Errors
+    ///
+    /// When an entry cannot be written as JSON.
+    pub fn save(
+        mut self,
+        page: impl Fn(Kind, &str, Option<&str>) -> Option<String>,
+    ) -> anyhow::Result<String> {
+        for entry in &mut self.entries {
+            entry.page = page(entry.kind, &entry.text, entry.page.as_deref());
+        }
+        Ok(serde_json::to_string(&self)?)
+    }
+
+    /// Returns the index that was saved as this text.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no saved index.
+    pub fn load(saved: &str) -> anyhow::Result<Self> {
+        let mut index: Self = serde_json::from_str(saved)?;
+        index.score();
+        Ok(index)
+    }
+
     /// Returns the nearest examples, at most as many as `most`.
     pub fn find(&self, query: &str, most: usize) -> Found<'_> {
         let told = pasted::telling(query);

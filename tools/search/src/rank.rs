@@ -31,7 +31,7 @@ type Scored = (f32, usize);
 
 impl Index {
     /// Returns what a query finds, the nearest first. An entry is meant that is one of `meant`.
-    pub(crate) fn rank(&self, meant: &[String], stems: &[String]) -> Vec<Hit<'_>> {
+    pub(crate) fn rank(&self, meant: &[String], stems: &[char]) -> Vec<Hit<'_>> {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
         for kind in self.fields.keys().filter(|kind| **kind != Kind::Section) {
@@ -78,7 +78,7 @@ impl Index {
         &self,
         kind: Kind,
         meant: &[String],
-        stems: &[String],
+        stems: &[char],
     ) -> BTreeMap<Target, Scored> {
         let mut best: BTreeMap<Target, Scored> = BTreeMap::new();
         for (at, score) in self.scores(kind, stems) {
@@ -106,18 +106,18 @@ impl Index {
     }
 
     /// Returns the entries of this kind that have words of the query.
-    fn scores(&self, kind: Kind, stems: &[String]) -> BTreeMap<usize, f32> {
+    fn scores(&self, kind: Kind, stems: &[char]) -> BTreeMap<usize, f32> {
         let Some((embedder, scorer)) = self.fields.get(&kind) else {
             return BTreeMap::new();
         };
-        let hits = scorer.matches(&embedder.embed(&stems.join(" ")));
+        let hits = scorer.matches(&embedder.embed(&String::from_iter(stems)));
         hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
     }
 
     /// Returns how much of the query the stems are that `has` holds for: a rare one is more.
-    fn share(&self, stems: &[String], has: impl Fn(&str) -> bool) -> f32 {
+    fn share(&self, stems: &[char], has: impl Fn(&char) -> bool) -> f32 {
         let all = self.held.len() as f32;
-        let rarity = |stem: &String| {
+        let rarity = |stem: &char| {
             let spread = self.spread.get(stem).copied().unwrap_or_default() as f32;
             (1.0 + (all - spread + 0.5) / (spread + 0.5)).ln()
         };
@@ -130,7 +130,7 @@ impl Index {
     /// and a word alone in its heading; nothing if it is among the hits.
     pub(crate) fn section(
         &self,
-        stems: &[String],
+        stems: &[char],
         hits: &[Hit<'_>],
     ) -> Option<(String, String)> {
         let scores = self.scores(Kind::Section, stems).into_iter();
@@ -140,9 +140,9 @@ impl Index {
                 heading,
                 ..
             } = &self.entries[at];
-            let own: BTreeSet<&str> = match stems {
-                [_] => own.split_whitespace().take(*heading).collect(),
-                _ => own.split_whitespace().collect(),
+            let own: BTreeSet<char> = match stems {
+                [_] => own.chars().take(*heading).collect(),
+                _ => own.chars().collect(),
             };
             let share = self.share(stems, |stem| own.contains(stem));
             (share >= OF_SECTION).then_some((at, score * share))

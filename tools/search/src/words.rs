@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bm25::Tokenizer;
 use catalog::files::read;
 use rust_stemmers::{Algorithm, Stemmer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Words that say nothing of what is searched.
 const STOP_WORDS: &[&str] = &[
@@ -39,77 +40,92 @@ pub fn words(text: &str) -> Vec<String> {
         }
         words.extend(parts.split_whitespace().map(str::to_owned));
     }
-    words.retain(|word| !STOP_WORDS.contains(&word.as_str()));
+    words.retain(|word| !word.is_empty() && !STOP_WORDS.contains(&word.as_str()));
     words
 }
 
-/// Text that was cut and stemmed before: its words stand between blanks.
+/// Text that was cut and stemmed before: each character is a stem.
 #[derive(Debug)]
 pub struct Stemmed;
 
 impl Tokenizer for Stemmed {
     fn tokenize(&self, text: &str) -> Vec<String> {
-        text.split_whitespace().map(str::to_owned).collect()
+        text.chars().map(String::from).collect()
     }
 }
 
-/// Stems of names, each found once; and for each stem a word that has it.
+/// The stems of words. Each is a character, from this one on, in the order in which they come.
+const FIRST: u32 = 0x100;
+
+/// A word for each stem. It is saved as these words.
+#[derive(Deserialize)]
+#[serde(from = "Vec<String>")]
 pub struct Stems {
     stemmer: Stemmer,
+    known: HashMap<String, char>,
+    words: Vec<String>,
+    /// The stems of names, each found once.
     of: HashMap<String, String>,
-    known: HashMap<String, String>,
 }
 
-impl Default for Stems {
-    /// Knows no word yet.
-    fn default() -> Self {
-        Self {
+impl Serialize for Stems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.words.serialize(serializer)
+    }
+}
+
+impl From<Vec<String>> for Stems {
+    fn from(words: Vec<String>) -> Self {
+        let mut stems = Self {
             stemmer: Stemmer::create(Algorithm::English),
-            of: HashMap::new(),
             known: HashMap::new(),
+            words: Vec::new(),
+            of: HashMap::new(),
+        };
+        for word in words {
+            stems.know(&word);
         }
+        stems
     }
 }
 
 impl Stems {
     /// Returns the stem of a known word, or of the known word that is nearest to it, and that
     /// word; nothing if none is near.
-    pub fn look_up(&self, word: &str, is_alone: bool) -> Option<(String, Option<&str>)> {
+    pub fn look_up(&self, word: &str, is_alone: bool) -> Option<(char, Option<&str>)> {
         if let Some(stem) = self.known(word) {
             return Some((stem, None));
         }
         let near = self.near(word, is_alone)?;
-        Some((self.stemmer.stem(near).into_owned(), Some(near)))
+        Some((self.known(near)?, Some(near)))
     }
 
     /// Returns the stem of a word, if it is known.
-    pub fn known(&self, word: &str) -> Option<String> {
-        let stem = self.stemmer.stem(word).into_owned();
-        self.known.contains_key(&stem).then_some(stem)
+    pub fn known(&self, word: &str) -> Option<char> {
+        self.known.get(&*self.stemmer.stem(word)).copied()
     }
 
     /// Returns the known word that is a typing error away, or two in a long word. A word of
     /// five letters or less has too many others near it; of five, if it is not alone.
     fn near(&self, word: &str, is_alone: bool) -> Option<&str> {
         let most = word.len() / if is_alone { 5 } else { 6 };
-        let known = self.known.values();
-        let near = known.map(|known| (strsim::damerau_levenshtein(word, known), known));
+        let near = self
+            .words
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(word, known), known));
         let near = near.filter(|(distance, _)| *distance <= most.min(2)).min();
         near.map(|(_, known)| known.as_str())
     }
 
-    /// Returns the words that are known, one for each stem, with the stem.
-    pub fn all(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.known.iter()
-    }
-
     /// Returns the stem of a word, and knows it from now on.
-    pub fn know(&mut self, word: &str) -> String {
+    fn know(&mut self, word: &str) -> char {
         let stem = self.stemmer.stem(word).into_owned();
-        self.known
-            .entry(stem.clone())
-            .or_insert_with(|| word.to_owned());
-        stem
+        *self.known.entry(stem).or_insert_with(|| {
+            let place = u32::try_from(self.words.len()).ok();
+            self.words.push(word.to_owned());
+            let stem = place.and_then(|place| char::from_u32(FIRST + place));
+            stem.expect("there are more characters than stems")
+        })
     }
 
     /// Returns the stems of a text's words, and knows them from now on.
@@ -119,7 +135,7 @@ impl Stems {
         for name in text.split(is_end).filter(|name| !name.is_empty()) {
             if !self.of.contains_key(name) {
                 let found = words(name).into_iter();
-                let found: String = found.map(|word| self.know(&word) + " ").collect();
+                let found: String = found.map(|word| self.know(&word)).collect();
                 self.of.insert(name.to_owned(), found);
             }
             stems += &self.of[name];
