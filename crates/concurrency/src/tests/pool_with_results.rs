@@ -85,8 +85,8 @@ async fn a_shutdown_waits_for_what_runs_and_refuses_what_waits() {
     pool.shutdown().await;
 }
 
-/// Such a caller is counted before it has its place: on another thread it could have the
-/// place, and not be counted yet, when `shutdown` looks.
+/// A call is counted before it has its place. Otherwise a call on another thread could
+/// have the place, and not be counted yet, when `shutdown` looks.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_each_call_that_has_begun() {
     let pool = Pool::new(1);
