@@ -62,6 +62,8 @@ class NewNote(BaseModel):
             raise ValueError("must not be empty")
         if len(text) > MAX_TEXT:
             raise ValueError(f"at most {MAX_TEXT} characters")
+        if "\0" in text:
+            raise ValueError("must not contain NUL")
         return text
 
 

@@ -22,6 +22,8 @@ pub enum AppError {
     NotFound,
     #[error("too many requests are waiting")]
     Overloaded,
+    #[error("the database does not answer")]
+    Unavailable,
     /// The cause is in the log.
     #[error("internal error")]
     Internal,
@@ -42,12 +44,15 @@ impl IntoResponse for AppError {
             Self::Path(_) | Self::NotFound => (Status::NOT_FOUND, "not_found"),
             Self::Query(_) => (Status::BAD_REQUEST, "invalid_query"),
             Self::Overloaded => (Status::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::Unavailable => (Status::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (Status::INTERNAL_SERVER_ERROR, "internal"),
         };
         let message = self.to_string();
         let body = Json(Body { code, message });
-        match self {
-            Self::Overloaded => (status, [(RETRY_AFTER, "1")], body).into_response(),
+        match status {
+            Status::SERVICE_UNAVAILABLE => {
+                (status, [(RETRY_AFTER, "1")], body).into_response()
+            }
             _ => (status, body).into_response(),
         }
     }

@@ -6,19 +6,16 @@ use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use app::{observe::Metrics, routes, routes::AppState, server, server::Limits};
-use app::{settings::Settings, shutdown, store::Store, worker};
+use app::{settings::Settings, shutdown, store::Database, store::Store, worker};
 use tokio::{net::TcpListener, runtime::Runtime, select, task::JoinSet};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let settings = Settings::read();
-    let filter = match EnvFilter::try_new(&settings.log) {
-        Ok(filter) => filter,
+    let (filter, database) = match checked(&settings) {
+        Ok(checked) => checked,
         Err(error) => {
-            eprintln!(
-                "error: invalid value '{}' for '--log': {error}",
-                settings.log
-            );
+            eprintln!("error: {error:#}");
             return ExitCode::from(2);
         }
     };
@@ -28,7 +25,7 @@ fn main() -> ExitCode {
     let ended = Runtime::new()
         .context("cannot start the runtime")
         .and_then(|runtime| {
-            let ended = runtime.block_on(run(settings));
+            let ended = runtime.block_on(run(settings, database));
             // Dropping the runtime, as `#[tokio::main]` does, would wait without a limit
             // for a blocking call.
             runtime.shutdown_background();
@@ -43,17 +40,25 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings) -> Result<()> {
-    let (address, path) = (settings.address, &settings.database);
+/// Returns what clap cannot check: it would show the password of a database.
+fn checked(settings: &Settings) -> Result<(EnvFilter, Database)> {
+    let filter = EnvFilter::try_new(&settings.log)
+        .with_context(|| format!("invalid value '{}' for '--log'", settings.log))?;
+    let database = settings.database.parse();
+    Ok((filter, database.context("invalid value for '--database'")?))
+}
+
+async fn run(settings: Settings, database: Database) -> Result<()> {
+    let address = settings.address;
+    let name = database.to_string();
     // Before all else, so that a signal during the start is not missed.
     let mut signal = shutdown::signals()?;
-    tracing::info!("opening {}", path.display());
+    tracing::info!("opening {name}");
     let opened = select! {
-        opened = Store::open(path.clone(), settings.queue.get().into()) => opened,
+        opened = Store::open(database, settings.queue.get().into()) => opened,
         () = signal() => bail!("stopped during the start"),
     };
-    let (store, stored) =
-        opened.with_context(|| format!("cannot open {}", path.display()))?;
+    let (store, stored) = opened.with_context(|| format!("cannot open {name}"))?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let stop = shutdown::Stop::default();

@@ -1,6 +1,6 @@
 //! From requests to calls of the store. The handlers have no logic of their own.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -9,6 +9,7 @@ use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestExt as _, Router, routing::get};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
@@ -19,9 +20,11 @@ use crate::{error::AppError, store::Note, store::Store};
 /// one is answered with 413.
 const MAX_BODY: usize = 16 * 1024;
 /// The time from the end of the headers to the response. After it, 504 is the answer.
-const REQUEST: std::time::Duration = std::time::Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(10);
 /// The longest note, in characters.
 const MAX_TEXT: usize = 1_000;
+/// How long `/ready` waits for the store.
+const READY: Duration = Duration::from_secs(1);
 
 /// What the handlers share: handles only, so that a clone is cheap. Each request gets
 /// one.
@@ -76,6 +79,9 @@ impl NewNote {
             Err(AppError::Invalid("text: must not be empty"))
         } else if self.text.chars().count() > MAX_TEXT {
             Err(AppError::Invalid("text: at most 1000 characters"))
+        } else if self.text.contains('\0') {
+            // PostgreSQL stores none.
+            Err(AppError::Invalid("text: must not contain NUL"))
         } else {
             Ok(self.text)
         }
@@ -131,11 +137,18 @@ async fn list(
     Ok(Json(Notes { notes }))
 }
 
-/// Fails when the service is about to stop: a load balancer then sends no new requests.
+/// Fails when the service is about to stop, or the store does not answer: a load balancer
+/// then sends no new requests.
 async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
-    match state.stopping.is_cancelled() {
-        false => (StatusCode::OK, "ready\n"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    if state.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    match timeout(READY, state.store.get(0)).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        ),
     }
 }
 

@@ -15,9 +15,15 @@ pub struct Settings {
     /// The address to listen on. For port 0 the system chooses a port.
     #[arg(long, env = "APP_ADDRESS", default_value = "127.0.0.1:8080")]
     pub address: SocketAddr,
-    /// The database. It is created if it does not exist.
-    #[arg(long, env = "APP_DATABASE", default_value = "notes.db")]
-    pub database: PathBuf,
+    /// The database: a file, which is created if it does not exist, or with the feature
+    /// `postgres` also `postgres://user@host/database`.
+    #[arg(
+        long,
+        env = "APP_DATABASE",
+        hide_env_values = true,
+        default_value = "notes.db"
+    )]
+    pub database: String,
     /// How many calls may wait for the database. Further ones are refused with 503.
     #[arg(long, env = "APP_QUEUE", default_value = "1000")]
     pub queue: NonZeroU16,

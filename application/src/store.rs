@@ -1,40 +1,61 @@
-//! The notes, in SQLite. A thread owns the connection, because each call to it blocks.
+//! The notes: a handle with a queue of calls, and the databases that may answer them.
+//!
+//! A database is a module that takes the calls. Delete the one that you do not need.
 
-use std::{path::Path, path::PathBuf, sync::Arc, thread, time::Duration};
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sqlite;
 
-use anyhow::{Context as _, Result, ensure};
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+
+use anyhow::{Context as _, Error, Result, anyhow};
 use serde::Serialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::AppError;
 
-/// Each brings the database to the next version. Append to the list, and never change
-/// what has been released.
-const MIGRATIONS: [&str; 3] = [
-    "CREATE TABLE note (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT",
-    "ALTER TABLE note ADD COLUMN created_at TEXT NOT NULL DEFAULT ''",
-    // A job comes with its note and goes with its result: in the same transaction.
-    "ALTER TABLE note ADD COLUMN words INTEGER;
-     CREATE TABLE job
-         (note INTEGER PRIMARY KEY, attempt INTEGER NOT NULL DEFAULT 0) STRICT;
-     INSERT INTO job (note) SELECT id FROM note;
-     CREATE TRIGGER added AFTER INSERT ON note
-         BEGIN INSERT INTO job (note) VALUES (new.id); END;
-     CREATE TRIGGER done AFTER UPDATE OF words ON note
-         BEGIN DELETE FROM job WHERE note = new.id; END",
-];
 /// How often a job is begun. Then its row stays, for you to look at.
 const MAX_ATTEMPTS: i64 = 5;
-/// A job is begun in the transaction that counts the attempt: one that kills the process
-/// does not do so forever.
-const NEXT_JOB: &str = "
-    UPDATE job SET attempt = attempt + 1 WHERE note =
-        (SELECT note FROM job WHERE attempt < ?1 ORDER BY attempt, note LIMIT 1)
-    RETURNING note, attempt, (SELECT text FROM note WHERE id = job.note) AS text";
 /// How many calls share a transaction, and so the time to reach the disk.
 const MAX_BATCH: usize = 100;
+
+/// Where the notes are: in a file of SQLite, or in a PostgreSQL.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Sqlite(PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+impl FromStr for Database {
+    type Err = Error;
+
+    /// Takes `postgres://user@host/database`, or a path.
+    fn from_str(text: &str) -> Result<Self> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Ok(Self::Sqlite(text.into()));
+        }
+        #[cfg(feature = "postgres")]
+        return Ok(Self::Postgres(text.parse().map(Box::new)?));
+        #[cfg(not(feature = "postgres"))]
+        anyhow::bail!("the program was built without the feature `postgres`")
+    }
+}
+
+/// For the log: without the password.
+impl fmt::Display for Database {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(to, "{}", path.display()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(config) => {
+                let (hosts, ports) = (config.get_hosts(), config.get_ports());
+                write!(to, "PostgreSQL at {hosts:?}, port {ports:?}")
+            }
+        }
+    }
+}
 
 /// A note that is on disk.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +77,8 @@ pub struct Job {
     pub text: String,
 }
 
-type Reply<T> = oneshot::Sender<rusqlite::Result<T>>;
+/// Dropped if the call was not begun.
+type Reply<T> = oneshot::Sender<Result<T>>;
 
 enum Call {
     Add(String, Reply<Note>),
@@ -68,14 +90,15 @@ enum Call {
     },
     NextJob(Reply<Option<Job>>),
     Complete {
-        note: i64,
+        /// The note and the attempt.
+        job: (i64, i64),
         words: i64,
         reply: Reply<()>,
     },
 }
 
-/// A handle of the store. Clones share the connection. The thread ends when it has
-/// answered the last call of the last handle.
+/// A handle of the store. Clones share the queue. The store ends when it has answered the
+/// last call of the last handle.
 #[derive(Clone, Debug)]
 pub struct Store {
     calls: mpsc::Sender<Call>,
@@ -83,31 +106,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database, brings it to the current version, and starts the thread.
-    /// Returns the handle, and a future that waits for the end of the thread.
-    ///
-    /// Cancel safe: the thread of a disk that hangs is left behind.
+    /// Opens the database and brings it to the current version. Returns the handle, and a
+    /// future that waits for the end of the store. Cancel safe.
     pub async fn open(
-        path: PathBuf,
+        database: Database,
         queue: usize,
     ) -> Result<(Self, impl Future<Output = Result<()>> + use<>)> {
         let (calls, waiting) = mpsc::channel(queue);
-        let (opens, opened) = oneshot::channel();
-        let (ends, ended) = oneshot::channel::<()>();
-        thread::Builder::new().name("store".into()).spawn(move || {
-            let connection = connect(&path);
-            let (connection, failed) = match connection {
-                Ok(connection) => (Some(connection), Ok(())),
-                Err(error) => (None, Err(error)),
-            };
-            let _ = opens.send(failed);
-            if let Some(connection) = connection {
-                serve(connection, waiting);
-                let _ = ends.send(());
-            }
-        })?;
-        opened.await??;
-        // An error says that the thread panicked.
+        let ended = match database {
+            Database::Sqlite(path) => sqlite::start(path, waiting).await?,
+            #[cfg(feature = "postgres")]
+            Database::Postgres(config) => postgres::start(*config, waiting).await?,
+        };
         let ended = async { ended.await.context("the store panicked") };
         let added = Arc::default();
         Ok((Self { calls, added }, ended))
@@ -136,14 +146,16 @@ impl Store {
         self.call(call).await
     }
 
-    /// Begins the job with the fewest attempts, and of those the oldest.
+    /// Begins the job that has waited longest, and of SQLite's the one with the fewest
+    /// attempts.
     pub async fn next_job(&self) -> Result<Option<Job>, AppError> {
         self.call(Call::NextJob).await
     }
 
-    /// Stores the result of a job. The job is done then.
-    pub async fn complete(&self, note: i64, words: i64) -> Result<(), AppError> {
-        self.call(|reply| Call::Complete { note, words, reply })
+    /// Stores the result of a job, which is done then. Does nothing if the job has been
+    /// begun again.
+    pub async fn complete(&self, job: (i64, i64), words: i64) -> Result<(), AppError> {
+        self.call(|reply| Call::Complete { job, words, reply })
             .await
     }
 
@@ -158,140 +170,28 @@ impl Store {
             .try_send(call(reply))
             .map_err(|error| match error {
                 TrySendError::Full(_) => AppError::Overloaded,
-                TrySendError::Closed(_) => AppError::Internal,
+                TrySendError::Closed(_) => AppError::Unavailable,
             })?;
-        let result = result.await.map_err(|_| AppError::Internal)?;
+        let result = result.await.map_err(|_| AppError::Unavailable)?;
         result.map_err(|error| {
-            tracing::error!("the store failed: {error}");
+            tracing::error!("the store failed: {error:#}");
             AppError::Internal
         })
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let mut db = Connection::open(path)?;
-    // Another process may hold the lock for a moment.
-    db.busy_timeout(Duration::from_secs(5))?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    // A commit waits until it is on disk.
-    db.pragma_update(None, "synchronous", "FULL")?;
-    migrate(&mut db)?;
-    Ok(db)
-}
-
-fn migrate(db: &mut Connection) -> Result<()> {
-    let behavior = TransactionBehavior::Immediate;
-    let transaction = db.transaction_with_behavior(behavior)?;
-    let version: i64 =
-        transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = usize::try_from(version)?;
-    ensure!(
-        version <= MIGRATIONS.len(),
-        "the database has version {version}, this program knows {}",
-        MIGRATIONS.len()
-    );
-    for migration in &MIGRATIONS[version..] {
-        transaction.execute_batch(migration)?;
-    }
-    let version = i64::try_from(MIGRATIONS.len())?;
-    transaction.pragma_update(None, "user_version", version)?;
-    Ok(transaction.commit()?)
-}
-
-fn serve(mut db: Connection, mut waiting: mpsc::Receiver<Call>) {
-    let mut batch = Vec::new();
-    while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-        let mut adds = Vec::new();
-        for call in batch.drain(..) {
-            // An error of `send` means that the client has left.
-            match call {
-                Call::Add(text, reply) => adds.push((text, reply)),
-                Call::Get(id, reply) => drop(reply.send(get(&db, id))),
-                Call::List {
-                    after,
-                    limit,
-                    reply,
-                } => {
-                    drop(reply.send(list(&db, after, limit)));
-                }
-                Call::NextJob(reply) => drop(reply.send(next_job(&db))),
-                Call::Complete { note, words, reply } => {
-                    drop(reply.send(complete(&db, note, words)));
-                }
+/// Answers the calls of one transaction.
+fn answer_adds(replies: Vec<Reply<Note>>, added: Result<Vec<Note>>) {
+    match added {
+        Ok(notes) => {
+            for (reply, note) in replies.into_iter().zip(notes) {
+                let _ = reply.send(Ok(note));
             }
         }
-        // All or nothing: after a full disk, the transaction is rolled back.
-        match add_all(&mut db, &adds) {
-            Ok(notes) => {
-                for ((_, reply), note) in adds.into_iter().zip(notes) {
-                    let _ = reply.send(Ok(note));
-                }
-            }
-            Err(error) => {
-                tracing::error!("{} notes were not stored: {error}", adds.len());
-                // The dropped replies tell the clients.
+        Err(error) => {
+            for reply in replies {
+                let _ = reply.send(Err(anyhow!("{error:#}")));
             }
         }
     }
-}
-
-fn add_all(
-    db: &mut Connection,
-    adds: &[(String, Reply<Note>)],
-) -> rusqlite::Result<Vec<Note>> {
-    if adds.is_empty() {
-        return Ok(Vec::new());
-    }
-    let transaction = db.transaction()?;
-    let mut notes = Vec::new();
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO note (text, created_at)
-             VALUES (:text, strftime('%Y-%m-%dT%H:%M:%SZ'))
-             RETURNING id, text, created_at, words",
-        )?;
-        for (text, _) in adds {
-            notes.push(insert.query_row(named_params! { ":text": text }, note)?);
-        }
-    }
-    transaction.commit()?;
-    Ok(notes)
-}
-
-fn get(db: &Connection, id: i64) -> rusqlite::Result<Option<Note>> {
-    let sql = "SELECT * FROM note WHERE id = ?1";
-    db.prepare_cached(sql)?.query_row([id], note).optional()
-}
-
-fn list(db: &Connection, after: i64, limit: u8) -> rusqlite::Result<Vec<Note>> {
-    let sql = "SELECT * FROM note WHERE id > ?1 ORDER BY id LIMIT ?2";
-    let mut statement = db.prepare_cached(sql)?;
-    let notes = statement.query_map((after, limit), note)?;
-    notes.collect()
-}
-
-fn note(row: &rusqlite::Row<'_>) -> rusqlite::Result<Note> {
-    Ok(Note {
-        id: row.get("id")?,
-        text: row.get("text")?,
-        created_at: row.get("created_at")?,
-        words: row.get("words")?,
-    })
-}
-
-fn next_job(db: &Connection) -> rusqlite::Result<Option<Job>> {
-    let job = |row: &rusqlite::Row<'_>| {
-        Ok(Job {
-            note: row.get("note")?,
-            attempt: row.get("attempt")?,
-            text: row.get("text")?,
-        })
-    };
-    let mut next = db.prepare_cached(NEXT_JOB)?;
-    next.query_row([MAX_ATTEMPTS], job).optional()
-}
-
-fn complete(db: &Connection, note: i64, words: i64) -> rusqlite::Result<()> {
-    let mut update = db.prepare_cached("UPDATE note SET words = ?2 WHERE id = ?1")?;
-    update.execute((note, words)).map(drop)
 }

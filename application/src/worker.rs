@@ -15,6 +15,8 @@ use crate::store::{Job, Store};
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// The pause after a failed attempt, and when the store is busy.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long it waits for a note until it looks for jobs of other processes.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Handles one job after the other until `stop`; then finishes its job. An attempt that
 /// fails, panics or is late is begun again.
@@ -37,7 +39,8 @@ where
                 let handling = AbortOnDropHandle::new(tokio::spawn(handle(job)));
                 let handled = match timeout(ATTEMPT, handling).await {
                     Ok(Ok(Ok(words))) => {
-                        store.complete(note, words).await.map_err(Into::into)
+                        let done = store.complete((note, attempt), words).await;
+                        done.map_err(Into::into)
                     }
                     Ok(Ok(Err(error))) => Err(error),
                     Ok(Err(panic)) => Err(panic.into()),
@@ -49,7 +52,9 @@ where
                 }
             }
             Ok(None) => {
-                stop.run_until_cancelled(store.added()).await;
+                // The job of a killed process comes without a note.
+                let waits = timeout(IDLE, store.added());
+                stop.run_until_cancelled(waits).await;
             }
             Err(_) => pause.await,
         }

@@ -5,12 +5,13 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 
-use service::{PROGRAM, Service};
+mod databases;
 mod service;
+use databases::Empty;
+use service::Service;
 
 const CLIENTS: usize = 4;
 
@@ -31,8 +32,8 @@ fn post(address: &str, text: &str) -> io::Result<bool> {
 
 /// Lets clients send, each until its first failure. Stops the service after 100 notes,
 /// starts it again, and compares. Returns the exit code.
-fn stop_under_load(stop: impl FnOnce(&mut Service)) -> Option<i32> {
-    let mut service = Service::start(&[]);
+fn stop_under_load(database: Empty, stop: fn(&mut Service)) -> Option<i32> {
+    let mut service = Service::start_on(&database.setting, database.dir);
     let (acknowledges, acknowledged) = mpsc::channel();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -58,11 +59,8 @@ fn stop_under_load(stop: impl FnOnce(&mut Service)) -> Option<i32> {
         .for_each(|client| client.join().unwrap());
     let (code, _, dir) = service.end_in();
 
-    let service = Service::start_in(dir, &mut Command::new(PROGRAM));
-    let db = rusqlite::Connection::open(service.dir.path().join("notes.db")).unwrap();
-    let mut all = db.prepare("SELECT text FROM note ORDER BY text").unwrap();
-    let all = all.query_map([], |row| row.get(0)).unwrap();
-    let mut stored: Vec<String> = all.collect::<Result<_, _>>().unwrap();
+    let mut stored = Service::start_on(&database.setting, dir).texts();
+    stored.sort();
     let rows = stored.len();
     stored.dedup();
     assert_eq!(stored.len(), rows, "no note is there twice");
@@ -73,15 +71,18 @@ fn stop_under_load(stop: impl FnOnce(&mut Service)) -> Option<i32> {
     code
 }
 
-#[test]
-fn sigterm_under_load_loses_no_acknowledged_note() {
-    assert_eq!(stop_under_load(|service| service.signal()), Some(0));
+#[tokio::test]
+async fn sigterm_under_load_loses_no_acknowledged_note() {
+    for database in databases::all("sigterm").await {
+        let code = stop_under_load(database, |service| service.signal());
+        assert_eq!(code, Some(0));
+    }
 }
 
-#[test]
-fn kill_9_under_load_loses_no_acknowledged_note() {
-    assert_eq!(
-        stop_under_load(|service| service.process.kill().unwrap()),
-        None
-    );
+#[tokio::test]
+async fn kill_9_under_load_loses_no_acknowledged_note() {
+    for database in databases::all("kill_9").await {
+        let code = stop_under_load(database, |service| service.process.kill().unwrap());
+        assert_eq!(code, None);
+    }
 }

@@ -13,15 +13,17 @@ use anyhow::{Result, bail};
 use app::shutdown::{self, Stop};
 use app::store::{Job, Store};
 use app::worker::{count_words, work};
-use tempfile::TempDir;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-async fn store() -> (Store, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let opened = Store::open(dir.path().join("notes.db"), 100).await;
-    (opened.unwrap().0, dir)
+mod databases;
+use databases::Empty;
+
+async fn store() -> (Store, Empty) {
+    let database = Empty::sqlite();
+    let opened = Store::open(database.database(), 100).await;
+    (opened.unwrap().0, database)
 }
 
 async fn words(store: &Store) -> Vec<Option<i64>> {
@@ -48,7 +50,7 @@ async fn finish<F: Future<Output = Result<i64>> + Send + 'static>(
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_fails_panics_or_is_late_ends_its_attempt_only() {
-    let (store, _dir) = store().await;
+    let (store, _database) = store().await;
     for text in ["fails", "panics", "is late", "is good"] {
         store.add(text.to_owned()).await.unwrap();
     }
@@ -65,7 +67,7 @@ async fn a_job_that_fails_panics_or_is_late_ends_its_attempt_only() {
 /// In the n-th round the worker is dropped after n polls.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_dropped_at_any_await_loses_no_job() {
-    let (store, _dir) = store().await;
+    let (store, _database) = store().await;
     for polls in 0..8 {
         store.add("two words".to_owned()).await.unwrap();
         let mut left = polls;
@@ -86,8 +88,8 @@ async fn a_worker_that_is_dropped_at_any_await_loses_no_job() {
 /// A lock keeps the thread of the store busy while the call waits in its queue.
 #[tokio::test]
 async fn a_note_in_the_queue_is_stored_without_its_client() {
-    let (store, dir) = store().await;
-    let other = rusqlite::Connection::open(dir.path().join("notes.db")).unwrap();
+    let (store, database) = store().await;
+    let other = rusqlite::Connection::open(database.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let leaves = timeout(Duration::ZERO, store.add("without a client".to_owned()));
     leaves.await.unwrap_err();
@@ -101,8 +103,8 @@ async fn a_note_in_the_queue_is_stored_without_its_client() {
 
 /// Counts the commits in SQLite's write-ahead log: in a commit's last frame, the second
 /// number is not 0.
-fn commits(dir: &Path) -> usize {
-    let log = fs::read(dir.join("notes.db-wal")).unwrap();
+fn commits(database: &Path) -> usize {
+    let log = fs::read(database.with_extension("db-wal")).unwrap();
     let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
     let page = number(&log[8..12]) as usize;
     let frames = log[32..].chunks_exact(24 + page);
@@ -111,9 +113,9 @@ fn commits(dir: &Path) -> usize {
 
 #[tokio::test]
 async fn notes_that_wait_share_a_commit() {
-    let (store, dir) = store().await;
-    let before = commits(dir.path());
-    let other = rusqlite::Connection::open(dir.path().join("notes.db")).unwrap();
+    let (store, database) = store().await;
+    let before = commits(&database.path());
+    let other = rusqlite::Connection::open(database.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut adds = JoinSet::new();
     for _ in 0..50 {
@@ -126,7 +128,7 @@ async fn notes_that_wait_share_a_commit() {
     while let Some(added) = adds.join_next().await {
         added.unwrap().unwrap();
     }
-    let after = commits(dir.path());
+    let after = commits(&database.path());
     // The thread took the first ones when they came, and the others after the lock.
     assert!((1..=3).contains(&(after - before)), "{before} {after}");
 }

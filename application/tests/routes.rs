@@ -16,7 +16,6 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -24,6 +23,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+mod databases;
+use databases::Empty;
 
 /// No machine is so busy that this runs out.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -88,22 +90,15 @@ async fn the_others_end_after_one_has_failed_in_the_drain() {
     );
 }
 
-/// The routes with a store in a folder, which is removed with it.
-async fn service(queue: usize) -> (Router, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path().join("notes.db"), queue)
-        .await
-        .unwrap();
+async fn service(database: &Empty, queue: usize) -> Router {
+    let (store, _) = Store::open(database.database(), queue).await.unwrap();
     let metrics = Metrics::default();
     let stopping = CancellationToken::new();
-    (
-        routes(AppState {
-            store,
-            metrics,
-            stopping,
-        }),
-        dir,
-    )
+    routes(AppState {
+        store,
+        metrics,
+        stopping,
+    })
 }
 
 async fn call(routes: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
@@ -118,7 +113,12 @@ async fn call(routes: &Router, method: Method, path: &str, body: &str) -> (u16, 
 
 #[tokio::test]
 async fn notes_are_added_read_and_listed_in_pages() {
-    let (routes, _dir) = service(10).await;
+    for database in databases::all("pages").await {
+        pages(service(&database, 10).await).await;
+    }
+}
+
+async fn pages(routes: Router) {
     for id in 1..=5 {
         let body = json!({ "text": format!("note {id}") }).to_string();
         let (status, note) = call(&routes, Method::POST, "/notes", &body).await;
@@ -142,13 +142,19 @@ async fn notes_are_added_read_and_listed_in_pages() {
 
 #[tokio::test]
 async fn each_wrong_request_has_a_code_and_a_message() {
-    let (routes, _dir) = service(10).await;
+    for database in databases::all("wrong_requests").await {
+        wrong_requests(service(&database, 10).await).await;
+    }
+}
+
+async fn wrong_requests(routes: Router) {
     let long = json!({ "text": "ä".repeat(1_001) }).to_string();
     let too_large = json!({ "text": "x".repeat(16 * 1024) }).to_string();
     let post = |body| (Method::POST, "/notes", body);
     for ((method, path, body), status, code) in [
         (post(r#"{"text": ""}"#), 422, "invalid"),
         (post(r#"{"text": " \n"}"#), 422, "invalid"),
+        (post(r#"{"text": "a\u0000"}"#), 422, "invalid"),
         (post(&long), 422, "invalid"),
         (post(&too_large), 413, "invalid_body"),
         (post(r#"{"text": 1}"#), 422, "invalid_body"),
@@ -173,8 +179,9 @@ async fn each_wrong_request_has_a_code_and_a_message() {
 /// The connection waits for a lock, one call waits in the queue, the next is refused.
 #[tokio::test]
 async fn a_full_queue_is_answered_with_503() {
-    let (routes, dir) = service(1).await;
-    let other = rusqlite::Connection::open(dir.path().join("notes.db")).unwrap();
+    let database = Empty::sqlite();
+    let routes = service(&database, 1).await;
+    let other = rusqlite::Connection::open(database.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut calls = JoinSet::new();
     let mut refused = None;
@@ -195,12 +202,15 @@ async fn a_full_queue_is_answered_with_503() {
     assert_eq!(refused.headers()["retry-after"], "1");
     // What does not need the store is answered while it hangs.
     assert_eq!(call(&routes, Method::GET, "/health", "").await.0, 200);
+    // A load balancer sends no more.
+    assert_eq!(call(&routes, Method::GET, "/ready", "").await.0, 503);
 }
 
 /// A label is a route, so paths of clients do not make series.
 #[tokio::test]
 async fn a_path_is_no_label_of_a_metric() {
-    let (routes, _dir) = service(10).await;
+    let database = Empty::sqlite();
+    let routes = service(&database, 10).await;
     for number in 1..=20 {
         for path in [format!("/notes/{number}"), format!("/nowhere/{number}")] {
             assert_eq!(call(&routes, Method::GET, &path, "").await.0, 404);
@@ -234,9 +244,8 @@ async fn a_metric_counts_the_tasks() {
 /// A database of version 1, as the first release made it.
 #[tokio::test]
 async fn an_old_database_is_migrated_and_a_newer_one_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notes.db");
-    let db = rusqlite::Connection::open(&path).unwrap();
+    let database = Empty::sqlite();
+    let db = rusqlite::Connection::open(database.path()).unwrap();
     db.execute_batch(
         "CREATE TABLE note
          (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL) STRICT;
@@ -245,14 +254,14 @@ async fn an_old_database_is_migrated_and_a_newer_one_refused() {
     )
     .unwrap();
     for _ in 0..2 {
-        let (store, ended) = Store::open(path.clone(), 1).await.unwrap();
+        let (store, ended) = Store::open(database.database(), 1).await.unwrap();
         let notes = store.list(0, 10).await.unwrap();
         assert_eq!(notes[0].text, "old");
         drop(store);
         timeout(LIMIT, ended).await.expect("it ends").unwrap();
     }
     db.execute_batch("PRAGMA user_version = 99").unwrap();
-    let Err(error) = Store::open(path, 1).await else {
+    let Err(error) = Store::open(database.database(), 1).await else {
         panic!("a newer database is opened");
     };
     assert!(error.to_string().contains("version 99"), "{error}");
@@ -311,7 +320,9 @@ async fn a_handler_that_takes_the_request_has_a_limit_for_its_body() {
 fn no_source_contains_the_name_of_the_package() {
     let package = env!("CARGO_PKG_NAME");
     let folder = env!("CARGO_MANIFEST_DIR");
-    for folder in ["src", "tests", "tests/service"].map(|it| format!("{folder}/{it}")) {
+    for folder in
+        ["src", "src/store", "tests", "tests/service"].map(|it| format!("{folder}/{it}"))
+    {
         let paths = fs::read_dir(folder)
             .unwrap()
             .map(|file| file.unwrap().path());
@@ -327,17 +338,21 @@ fn no_source_contains_the_name_of_the_package() {
 /// The attempt is counted before the job is begun, and the fifth is the last.
 #[tokio::test]
 async fn a_job_that_never_ends_is_begun_five_times_and_holds_up_no_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path().join("notes.db"), 10).await.unwrap();
-    let bad = store.add("bad".to_owned()).await.unwrap().id;
-    for attempt in 1..=5 {
-        let job = store.next_job().await.unwrap().unwrap();
-        assert_eq!((job.note, job.attempt), (bad, attempt));
-        let good = store.add("good".to_owned()).await.unwrap().id;
-        let job = store.next_job().await.unwrap().unwrap();
-        assert_eq!((job.note, job.attempt), (good, 1));
-        store.complete(good, 1).await.unwrap();
+    for database in databases::all("five_times").await {
+        let (store, _) = Store::open(database.database(), 10).await.unwrap();
+        let bad = store.add("bad".to_owned()).await.unwrap().id;
+        for attempt in 1..=5 {
+            let job = store.next_job().await.unwrap().unwrap();
+            assert_eq!((job.note, job.attempt), (bad, attempt));
+            let good = store.add("good".to_owned()).await.unwrap().id;
+            let job = store.next_job().await.unwrap().unwrap();
+            assert_eq!((job.note, job.attempt), (good, 1));
+            store.complete((good, 1), 1).await.unwrap();
+            // Too late: it does not change a job that has been begun again.
+            store.complete((bad, attempt - 1), 1).await.unwrap();
+            databases::expire("five_times", &database.setting).await;
+        }
+        assert_eq!(store.next_job().await.unwrap(), None);
+        assert_eq!(store.get(bad).await.unwrap().unwrap().words, None);
     }
-    assert_eq!(store.next_job().await.unwrap(), None);
-    assert_eq!(store.get(bad).await.unwrap().unwrap().words, None);
 }

@@ -10,6 +10,10 @@ fn wrong_settings_are_told() {
     // If all else is right, the service fails at the database.
     let database = "/no/such/folder/notes";
     let cannot_open = format!("Error: cannot open {database}");
+    let wrong = match cfg!(feature = "postgres") {
+        true => "invalid value for '--database': invalid connection string",
+        false => "invalid value for '--database': the program was built without",
+    };
     for (name, value, code, words) in [
         (
             "APP_ADDRESS",
@@ -37,14 +41,21 @@ fn wrong_settings_are_told() {
         ),
         ("RUST_LOG", "app=loud", 2, "invalid value 'app=loud'"),
         ("APP_DRAINS", "10", 2, "there is no setting 'APP_DRAINS'"),
+        (
+            "APP_DATABASE",
+            "postgres://me:secret@host:x/notes",
+            2,
+            wrong,
+        ),
         ("APP_DRAIN", "10", 1, &cannot_open),
     ] {
         let mut command = Command::new(PROGRAM);
-        let command = command.args(["--database", database]).env(name, value);
+        let command = command.env("APP_DATABASE", database).env(name, value);
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(words), "{said}");
+        assert!(!said.contains("secret"), "{said}");
     }
 }
 

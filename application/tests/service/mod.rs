@@ -37,6 +37,10 @@ impl Service {
         Self::start_in(dir, Command::new(PROGRAM).args(arguments))
     }
 
+    pub fn start_on(database: &str, dir: TempDir) -> Self {
+        Self::start_in(dir, Command::new(PROGRAM).args(["--database", database]))
+    }
+
     pub fn start_in(dir: TempDir, command: &mut Command) -> Self {
         command.args(["--address", "127.0.0.1:0"]);
         command.current_dir(&dir).stderr(Stdio::piped());
@@ -79,13 +83,25 @@ impl Service {
         self.send("POST /notes", &json!({ "text": text }).to_string())
     }
 
+    /// Returns all notes.
+    pub fn notes(&self) -> Vec<Value> {
+        let (mut notes, mut after) = (Vec::new(), Value::from(0));
+        loop {
+            let said = self.send(&format!("GET /notes?limit=255&after={after}"), "");
+            let (_, body) = said.split_once("\r\n\r\n").unwrap();
+            let mut body: Value = serde_json::from_str(body).unwrap();
+            let page = body["notes"].as_array_mut().unwrap();
+            let Some(last) = page.last() else {
+                return notes;
+            };
+            after = last["id"].clone();
+            notes.append(page);
+        }
+    }
+
     pub fn texts(&self) -> Vec<String> {
-        let said = self.send("GET /notes?limit=255", "");
-        let (_, body) = said.split_once("\r\n\r\n").unwrap();
-        let body: Value = serde_json::from_str(body).unwrap();
-        let notes = body["notes"].as_array().unwrap().iter();
         let text = |note: &Value| note["text"].as_str().unwrap().to_owned();
-        notes.map(text).collect()
+        self.notes().iter().map(text).collect()
     }
 
     /// Begins a request, and returns when its handler waits for the body.
