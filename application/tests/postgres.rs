@@ -179,6 +179,12 @@ async fn a_statement_and_the_wait_for_a_connection_have_limits() {
     let count = |words| ends.iter().filter(|end| *end == words).count();
     assert!(count("internal error") >= 1, "{ends:?}");
     assert!(count("the database does not answer") >= 1, "{ends:?}");
+    // The server has ended the statements, too.
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    let waiting = async || lock.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    let none = async { while waiting().await > 0 {} };
+    timeout(LIMIT, none).await.expect("a limit for a statement");
     lock.batch_execute("ROLLBACK").await.unwrap();
     add(&store).await.unwrap();
 }
