@@ -40,11 +40,7 @@ def work():
 async def postgres():
     import asyncpg
 
-    # In a transaction, a connection that goes silent between the Parse and the Execute of
-    # a statement is not idle for the server: asyncpg ends Parse with Flush, not with Sync.
-    # So `idle_in_transaction_session_timeout` does not end it, and it keeps its job.
-    settings = {"search_path": NAME, "statement_timeout": str(round(LEASE * 1000))}
-    return await asyncpg.connect(URL, server_settings=settings)
+    return await asyncpg.connect(URL, server_settings={"search_path": NAME})
 
 
 def redis(**options):

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, Pool};
 use servers::Kind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, connect};
 
 use super::support::{poll_and_drop, postgres, private, soon, times, unique};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
@@ -684,4 +686,56 @@ async fn an_error_may_contain_a_nul() {
     let dead = once.dead_letters(&queue.client, 1).await.expect("it runs");
     assert_eq!(dead, [(job, "no tea".to_owned())]);
     queue.end().await;
+}
+
+/// asyncpg prepares a statement with Parse and Flush, and not with Sync. If it goes silent
+/// then, its transaction is not idle for the server, and `statement_timeout` is ignored.
+/// tokio-postgres sends a Sync.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn silent_after_a_parse_it_keeps_its_lock() {
+    let server = private(Kind::Postgres).await;
+    let url = server.url();
+    let connected = connect(&url, NoTls).await;
+    let (client, connection) = connected.expect("it runs");
+    tokio::spawn(connection);
+    let limits = "CREATE TABLE one AS SELECT 1 AS n;
+        ALTER DATABASE postgres SET statement_timeout = 1000;
+        ALTER DATABASE postgres SET idle_in_transaction_session_timeout = 1000";
+    client.batch_execute(limits).await.expect("it runs");
+    let is_locked = async || {
+        let sql = "SELECT count(*) FROM (SELECT n FROM one FOR UPDATE SKIP LOCKED) free";
+        let row = client.query_one(sql, &[]).await.expect("it runs");
+        row.get::<_, i64>(0) == 0
+    };
+    let (_, address) = url.rsplit_once('@').expect("a user");
+    let (address, _) = address.split_once('/').expect("a database");
+    let mut silent = TcpStream::connect(address).await.expect("it listens");
+    let parameters = b"\0\x03\0\0user\0postgres\0database\0postgres\0\0";
+    let mut sent = Vec::from((parameters.len() as u32 + 4).to_be_bytes());
+    sent.extend(parameters);
+    let update = b"BEGIN; UPDATE one SET n = 2\0".as_slice();
+    for (kind, body) in [(b'Q', update), (b'P', b"\0SELECT 1\0\0\0"), (b'H', b"")] {
+        sent.push(kind);
+        sent.extend((body.len() as u32 + 4).to_be_bytes());
+        sent.extend(body);
+    }
+    silent.write_all(&sent).await.expect("it is open");
+    let (mut reply, parsed) = (Vec::new(), b"1\0\0\0\x04");
+    let parses = async {
+        while !reply.ends_with(parsed) {
+            let read = silent.read_buf(&mut reply).await.expect("it is open");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&reply));
+        }
+    };
+    soon(parses).await;
+    sleep(Duration::from_secs(3)).await;
+    assert!(is_locked().await);
+    silent.write_all(b"S\0\0\0\x04").await.expect("it is open");
+    let comes_free = async {
+        while is_locked().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(comes_free).await;
 }

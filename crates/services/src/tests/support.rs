@@ -83,6 +83,10 @@ pub fn times(quick: u32, full: u32) -> u32 {
     }
 }
 
+/// When a server gives up a silent client, as with `tcp_keepalives_idle`. asyncpg may be
+/// silent where no limit of PostgreSQL counts: `silent_after_a_parse_it_keeps_its_lock`.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
 /// Stands between clients and a server: cuts connections, slows them, and lets them go
 /// silent.
 pub struct CuttingProxy {
@@ -154,8 +158,8 @@ impl CuttingProxy {
         self.faults.delay.store(millis, Relaxed);
     }
 
-    /// From now on the open connections carry nothing, and are not closed, as after a
-    /// failover. New ones work.
+    /// From now on the open connections carry nothing, and are not closed for the client,
+    /// as after a failover. The server gives them up after [`KEEPALIVE`]. New ones work.
     pub fn silence(&self) {
         self.silences.send_replace(());
     }
@@ -182,7 +186,11 @@ async fn forward(
     let (mut request, mut reply) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
-            Ok(()) = silence.changed() => return pending().await,
+            Ok(()) = silence.changed() => {
+                sleep(KEEPALIVE).await;
+                drop(server);
+                return pending().await;
+            }
             size = client.read(&mut request) => {
                 let size = size.ok().filter(|size| *size > 0)?;
                 sleep(faults.delay()).await;
