@@ -4,7 +4,7 @@
 //! that `read`, `write_all` and `accept` are `sock_recv`, `sock_sendall`, `sock_accept`.
 //! `add_reader` is a task that awaits `readable` and calls `try_read`. `readable` may be
 //! wrong: on `WouldBlock`, wait again. `from_std` takes over a socket of the standard
-//! library. `AsyncFd` does the same for other descriptors.
+//! library, `AsyncFd` any other descriptor.
 //!
 //! Trap: A `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
 //! on its port is then refused for a minute ("address in use").
@@ -14,8 +14,8 @@
 //!
 //! In production: `socket2` has the options that Tokio lacks.
 //!
-//! Platforms: On Windows a blocking socket always blocks a thread, and `reuse` is
-//! ignored: there SO_REUSEADDR would let other programs take the port.
+//! Platforms: On Windows a blocking socket always blocks a thread. There `listen` never
+//! sets SO_REUSEADDR, which would let other programs take the port.
 //!
 //! asyncio: loop.sock_accept, loop.sock_connect, loop.sock_recv, loop.sock_recv_into
 //! asyncio: loop.sock_sendall, loop.sock_recvfrom, loop.sock_sendto, loop.add_reader
