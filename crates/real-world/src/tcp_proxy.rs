@@ -1,10 +1,10 @@
 //! TCP proxy: forward connections to a server, with an idle limit for both directions.
 //!
 //! `copy_bidirectional` copies both ways at the same time. When one side ends, the proxy
-//! ends the other side's stream too and keeps copying the answer: a half-close is passed
-//! on. The server sees the proxy's address, not the client's. To change or count the
-//! bytes on the way, split both streams. Copy each direction yourself inside
-//! `tokio::try_join!`, and at its end call `AsyncWriteExt::shutdown`.
+//! ends the other side's stream too, and keeps copying the answer (a half-close). The
+//! server sees the proxy's address, not the client's. To change or count the bytes, copy
+//! each direction yourself inside `tokio::try_join!`, and at its end call
+//! `AsyncWriteExt::shutdown`.
 //!
 //! Bounds: `Limits`, and two sockets and 16 KiB for each connection. A peer that sends a
 //! byte now and then keeps its permit.
