@@ -1,7 +1,7 @@
 //! TCP proxy: forward connections to a server, with an idle limit for both directions.
 //!
 //! `copy_bidirectional` copies both ways at the same time. When one side ends, the proxy
-//! ends the other side's stream too, and keeps copying the answer (a half-close). The
+//! ends the other side's stream and keeps copying the answer (a half-close). The
 //! server sees the proxy's address, not the client's. To change or count the bytes, copy
 //! each direction yourself inside `tokio::try_join!`, and at its end call
 //! `AsyncWriteExt::shutdown`.
