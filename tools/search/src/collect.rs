@@ -26,8 +26,11 @@ impl Index {
             id: example.id(),
             summary: example.header.summary.clone(),
         });
+        let places = examples.iter().enumerate();
+        let places = places.map(|(at, example)| (example.id(), at));
         let mut index = Self {
             examples: shown.collect(),
+            places: places.collect(),
             entries: Vec::new(),
             fields: BTreeMap::new(),
             stems: Stems::from(Vec::new()),
@@ -196,8 +199,8 @@ impl Index {
     }
 
     fn places(&self, ids: &[String]) -> Vec<usize> {
-        let place = |id: &String| self.examples.iter().position(|it| it.id == *id);
-        ids.iter().filter_map(place).collect()
+        let places = ids.iter().filter_map(|id| self.places.get(id));
+        places.copied().collect()
     }
 
     /// Adds the headings of the chapters, each with its chapter's, and what stands under them.

@@ -143,6 +143,9 @@ impl Entry {
 #[derive(Serialize, Deserialize)]
 pub struct Index {
     examples: Vec<Shown>,
+    /// The place of each example by its id, while the index is made.
+    #[serde(skip)]
+    places: HashMap<String, usize>,
     entries: Vec<Entry>,
     #[serde(skip)]
     fields: BTreeMap<Kind, (Embedder<u32, Stemmed>, Scorer<usize>)>,
