@@ -222,21 +222,16 @@ fn judge_all(
         let times = |it| repeat_n(it, options.times(it, round));
         let jobs: Vec<&Check<'_>> = checks.iter().flat_map(times).collect();
         in_parallel(workers, &jobs, judge, |check, result| {
-            let (name, is_right) = (check.to_string(), result.is_ok());
-            match check {
-                Check::Example(run) if run.way == Way::Run => {
-                    *printed.entry(run.example.id()).or_insert(true) &= is_right;
-                }
+            let name = check.to_string();
+            let is_open = way(check) == Some(Way::Order) && result.is_err();
+            if is_open && !told.insert(name.clone()) {
                 // Each open order is told once.
-                Check::Example(run) if run.way == Way::Order && !is_right => {
-                    let is_new = told.insert(name.clone());
-                    return if is_new {
-                        report.count(&name, result)
-                    } else {
-                        Ok(())
-                    };
-                }
-                _ => {}
+                return Ok(());
+            }
+            if let Check::Example(run) = check
+                && run.way == Way::Run
+            {
+                *printed.entry(run.example.id()).or_insert(true) &= result.is_ok();
             }
             report.count(&name, result)
         })?;

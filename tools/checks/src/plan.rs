@@ -28,7 +28,7 @@ pub enum Way {
     Timing,
 }
 
-/// What each change needs: what is told apart by these names takes seconds.
+/// The kinds that each change needs: they take seconds.
 pub const QUICK: [&str; 5] = ["run", "spawn", "twin", "copy", "compile-fail"];
 
 impl Way {
