@@ -36,21 +36,14 @@ async def fail():
 # Tasks and futures.
 
 
-async def task_destroyed():
+async def wait():
+    await asyncio.get_running_loop().create_future()
+
+
+async def forgotten(function):
+    """What the loop is told of a task that nobody keeps."""
     learns = Learns()
-
-    async def wait():
-        await asyncio.get_running_loop().create_future()
-
-    task = asyncio.create_task(wait())
-    await settle()
-    del task
-    return await learns.learnt()
-
-
-async def task_error():
-    learns = Learns()
-    task = asyncio.create_task(fail())
+    task = asyncio.create_task(function())
     await settle()
     del task
     return await learns.learnt()
@@ -218,10 +211,10 @@ async def handler_error():
 
 
 def probes():
-    yield "task.destroyed.logged", task_destroyed()
-    yield "task.error.logged", task_error()
-    yield "task.error.logged@panic", task_error()
-    yield "loop.exception_handler.task", task_error()
+    yield "task.destroyed.logged", forgotten(wait)
+    yield "task.error.logged", forgotten(fail)
+    yield "task.error.logged@panic", forgotten(fail)
+    yield "loop.exception_handler.task", forgotten(fail)
     yield "future.log.unretrieved", future_error()
     yield "coroutine.never-awaited", never_awaited()
     yield "loop.exit.callback", exit_of_a_task()
