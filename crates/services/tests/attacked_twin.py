@@ -21,7 +21,7 @@ LEASE = int(os.environ["ATTACKED_LEASE"]) / 1000
 INTERVAL = int(os.environ["ATTACKED_INTERVAL"]) / 1000
 BURST, ROWS = int(os.environ["ATTACKED_BURST"]), int(os.environ["ATTACKED_ROWS"])
 PAUSE, MANY = 0.005, 2**31 - 1
-ACCOUNTS = 8 if "ATTACKS" in os.environ else 1
+ACCOUNTS = int(os.environ["ATTACKED_ACCOUNTS"])
 resting = threading.Event()
 NUMBERS = itertools.count(os.getpid() * 1_000_000 + 1)
 

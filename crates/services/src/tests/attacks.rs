@@ -288,6 +288,7 @@ impl Siege {
             ("ATTACKED_INTERVAL", &INTERVAL.as_millis().to_string()),
             ("ATTACKED_BURST", &BURST.to_string()),
             ("ATTACKED_ROWS", &ROWS.to_string()),
+            ("ATTACKED_ACCOUNTS", &workers::accounts().to_string()),
         ] {
             command.env(name, value);
         }

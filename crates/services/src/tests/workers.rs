@@ -412,6 +412,11 @@ async fn pool_caller(url: &str) -> Result<Infallible, Failure> {
     .await
 }
 
+/// How many are called Ada, and how many Bob: at most the rows of the table.
+pub fn accounts() -> u32 {
+    times(1, 8)
+}
+
 /// Takes from one of those called Ada, and gives to one called Bob. With one of each, all
 /// callers would wait for the same two rows.
 async fn transaction_caller(url: &str) -> Result<Infallible, Failure> {
@@ -427,7 +432,7 @@ async fn transaction_caller(url: &str) -> Result<Infallible, Failure> {
             pool.run(async |client| {
                 let transaction = serializable(client).await?;
                 for (name, amount) in [("Ada", -1_i64), ("Bob", 1)] {
-                    let name = format!("{name}{}", number % i64::from(times(1, 8)));
+                    let name = format!("{name}{}", number % i64::from(accounts()));
                     let sql =
                         "UPDATE accounts SET balance = balance + $2 WHERE name = $1";
                     transaction.execute(sql, &[&name, &amount]).await?;
