@@ -49,8 +49,14 @@ pub fn seconds(elapsed: Duration) -> String {
 pub fn print_line(text: fmt::Arguments<'_>) {
     // Formatting runs the caller's code, which may print: no lock is held here.
     let text = text.to_string();
+    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(running) = running.as_ref() else {
+        // In a unit test: cargo shows what a test has printed only if it failed.
+        std::println!("{text}");
+        return;
+    };
     // The clock is read under the lock, so that times never go backwards on the page.
-    write(|| render(&text));
+    write(|| render(running, &text));
 }
 
 /// Writes a line of the harness's own, without a time.
@@ -72,11 +78,8 @@ fn write<T: AsRef<[u8]>>(text: impl FnOnce() -> T) {
     }
 }
 
-fn render(text: &str) -> String {
-    let running = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(Running { clock, tsv, thread }) = running.as_ref() else {
-        return format!("{text}\n");
-    };
+fn render(running: &Running, text: &str) -> String {
+    let Running { clock, tsv, thread } = running;
     let time = seconds(clock.elapsed());
     let who = match tokio::task::try_id() {
         Some(id) => id.to_string(),
