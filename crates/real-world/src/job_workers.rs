@@ -23,7 +23,6 @@
 use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::select;
@@ -82,7 +81,8 @@ pub trait Queue: Sync {
 
     /// Restarts the lease. Returns whether this attempt still has the job: not if another
     /// worker has claimed it, or if it is complete. Called during `complete`, too. An
-    /// error is taken as temporary until the lease expires.
+    /// error is taken as temporary until the lease expires. The future is dropped if the
+    /// attempt ends meanwhile.
     fn extend(
         &self,
         job: &Self::Job,
@@ -184,7 +184,7 @@ impl<Q: Queue> Workers<Q> {
         mut task: AbortOnDropHandle<Result<Q::Output, Q::Failure>>,
         stop: &CancellationToken,
     ) {
-        let mut lease = pin!(self.keep_lease(job));
+        let mut lease = Box::pin(self.keep_lease(job));
         let too_long = async {
             select! {
                 () = sleep(self.max_runtime) => Ended::TimedOut,
@@ -197,7 +197,7 @@ impl<Q: Queue> Workers<Q> {
                 Ok(Ok(output)) => {
                     // This may take long, so the lease is extended until it ends. If the
                     // job is complete, that fails, and the reply is still on its way.
-                    let expired = async { sleep_until(lease.as_mut().await).await };
+                    let expired = async { sleep_until((&mut lease).await).await };
                     select! {
                         biased;
                         completed = self.queue.complete(job, output) => match completed {
@@ -211,14 +211,16 @@ impl<Q: Queue> Workers<Q> {
                 Err(error) if error.is_panic() => Ended::Panicked(error),
                 Err(_) => Ended::Aborted,
             },
-            ended = too_long => {
-                task.abort();
-                // Unless it blocks its thread, it is dropped before the next attempt.
-                let _ = timeout(self.beat(), &mut task).await;
-                ended
-            }
+            ended = too_long => ended,
             _ = &mut lease => return self.queue.lost(job),
         };
+        // An `extend` that is no longer polled may hold a lock for which `fail` waits.
+        drop(lease);
+        if !task.is_finished() {
+            task.abort();
+            // Unless it blocks its thread, it is dropped before the next attempt.
+            let _ = timeout(self.beat(), &mut task).await;
+        }
         if let Err(error) = self.queue.fail(job, ended).await {
             self.queue.report(error);
         }
