@@ -187,8 +187,11 @@ async fn talk(
     let (mut reading, mut writing) = (pin!(reading), pin!(writing));
     select! {
         read = &mut reading => {
+            // Even after a limit: what waits is written, and no piece is cut off.
+            closing.cancel();
+            let written = writing.await;
             read?;
-            writing.await
+            written
         }
         written = &mut writing => {
             written?;

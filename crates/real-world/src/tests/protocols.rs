@@ -216,3 +216,16 @@ async fn a_hundred_that_are_closed_at_any_time_end() -> io::Result<()> {
     try_join_all(connections).await?;
     Ok(())
 }
+
+/// The client sends nothing, so the limit for that runs out while the piece is written.
+#[tokio::test]
+async fn a_piece_that_is_cut_off_does_not_pass_for_the_whole() -> io::Result<()> {
+    let (mut client, connection) = pair_with(TENTH).await?;
+    sleep(TENTH / 2).await;
+    connection.write(vec![0; MUCH]).expect("there is room");
+    timeout(MINUTE, connection.task).await??;
+    let read = timeout(MINUTE, rest(&mut client)).await?;
+    let ended = read.map(|part| part.len()).map_err(|error| error.kind());
+    assert_eq!(ended, Err(io::ErrorKind::ConnectionReset));
+    Ok(())
+}
