@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -223,4 +224,35 @@ async fn tokio_leaves_nodelay_off() -> io::Result<()> {
     let (client, server) = pair().await?;
     assert_eq!([client.nodelay()?, server.nodelay()?], [false, false]);
     Ok(())
+}
+
+/// With small buffers a few pieces fill them. After some number of pieces the server has
+/// read all, so the system would end its part of the answer like a whole one.
+#[tokio::test]
+async fn an_answer_that_is_cut_off_does_not_pass_for_the_whole() -> io::Result<()> {
+    let cut_off = (1..=16).map(async |pieces| {
+        let sent = vec![0; pieces * 4096];
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(2048)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut client = socket.connect(listener.local_addr()?).await?;
+        let (server, _) = listener.accept().await?;
+        SockRef::from(&server).set_send_buffer_size(2048)?;
+        client.write_all(&sent).await?;
+        let ended = timeout(MINUTE, echo(server, 10 * TENTH)).await?;
+        assert_eq!(
+            ended.map_err(|error| error.kind()),
+            Err(ErrorKind::TimedOut)
+        );
+        let mut answer = Vec::new();
+        let read = timeout(MINUTE, client.read_to_end(&mut answer)).await?;
+        assert!(read.is_err() || answer == sent, "{} bytes", answer.len());
+        io::Result::Ok(read.is_err())
+    });
+    let cut_off = try_join_all(cut_off).await?;
+    assert!(
+        cut_off.contains(&true),
+        "more than 64 KB fit into the buffers"
+    );
+    io::Result::Ok(())
 }
