@@ -93,7 +93,10 @@ impl CallCache {
         call: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
     ) -> Call {
         let mut calls = lock(&self.calls);
-        if let Some(running) = calls.get(endpoint) {
+        // A runtime that was shut down has dropped its calls, without a response.
+        let is_dropped =
+            |call: &Call| call.has_changed().is_err() && call.borrow().is_none();
+        if let Some(running) = calls.get(endpoint).filter(|call| !is_dropped(call)) {
             return running.clone();
         }
         let (sender, receiver) = watch::channel(None);

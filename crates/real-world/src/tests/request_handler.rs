@@ -124,3 +124,14 @@ async fn a_caller_that_leaves_takes_no_wake_up_with_it() {
         assert!(ends.is_ok(), "nobody wakes the call");
     }
 }
+
+/// As in tests that share a cache in a `static`: each has its own runtime.
+#[test]
+fn a_call_that_its_runtime_has_dropped_is_made_again() {
+    let (calls, begun) = (CallCache::default(), Arc::new(AtomicU32::new(1)));
+    let runtime = || tokio::runtime::Runtime::new().expect("there are threads");
+    let first = calls.get("/", std::future::pending());
+    assert_eq!(runtime().block_on(async { first.now_or_never() }), None);
+    let second = calls.get("/", count(begun));
+    assert_eq!(runtime().block_on(second), Ok("2".into()));
+}
