@@ -37,8 +37,7 @@ async fn write_batches(mut rows: mpsc::UnboundedReceiver<u32>) {
     println!("all written");
 }
 
-/// Returns the rows that wait now, and whether more can come. Rows that other threads
-/// send meanwhile stay in the queue, so that this ends.
+/// Returns the rows that wait now, and whether more can come.
 pub fn take_waiting(rows: &mut mpsc::UnboundedReceiver<u32>) -> (Vec<u32>, bool) {
     let mut taken = Vec::new();
     // One more look than rows, as only that one distinguishes an empty queue from the

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -132,6 +134,51 @@ async fn a_flood_from_several_threads_ends_in_each_interval() {
     }
     drop(throttled);
     flood.join_all().await;
+}
+
+/// An event that sends another one when it is dropped, as a sender on another thread
+/// may do at each moment.
+struct Repeated {
+    dropped: Arc<AtomicUsize>,
+    sender: mpsc::WeakSender<Repeated>,
+}
+
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        let (dropped, sender) = (Arc::clone(&self.dropped), self.sender.clone());
+        if dropped.fetch_add(1, SeqCst) < 10_000
+            && let Some(strong) = sender.upgrade()
+        {
+            let _ = strong.try_send(Repeated { dropped, sender });
+        }
+    }
+}
+
+/// However many events come meanwhile, a call takes those that waited at its start.
+#[tokio::test(start_paused = true)]
+async fn senders_that_keep_up_with_the_reader_do_not_hold_it() {
+    let full = |dropped: &Arc<AtomicUsize>| {
+        let (sender, events) = mpsc::channel(8);
+        for _ in 0..8 {
+            let (dropped, sender) = (Arc::clone(dropped), sender.downgrade());
+            let event = Repeated { dropped, sender };
+            let strong = event.sender.upgrade().expect("it is there");
+            assert!(strong.try_send(event).is_ok());
+        }
+        (sender, events)
+    };
+    let dropped = Arc::<AtomicUsize>::default();
+    let (_sender, events) = full(&dropped);
+    let mut throttled = Throttle::new(events, TICK);
+    let _event = throttled.next().await;
+    // From now on none is repeated.
+    assert_eq!(dropped.swap(usize::MAX / 2, SeqCst), 7);
+
+    let dropped = Arc::<AtomicUsize>::default();
+    let (_sender, events) = full(&dropped);
+    let mut debounced = Debounce::new(events, Duration::ZERO, TICK);
+    let _event = debounced.next().await;
+    assert_eq!(dropped.swap(usize::MAX / 2, SeqCst), 7);
 }
 
 #[tokio::test(start_paused = true)]
