@@ -60,6 +60,10 @@ impl RestartPolicy {
 /// # Errors
 ///
 /// The last error, when the budget of restarts is spent or the runtime shuts down.
+///
+/// # Panics
+///
+/// When `start` itself does, because it runs in the caller.
 pub async fn restart_with_backoff<T, E, Fut>(
     policy: RestartPolicy,
     mut start: impl FnMut() -> Fut,
