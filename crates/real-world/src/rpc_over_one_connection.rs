@@ -20,6 +20,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -200,7 +201,12 @@ where
     let replies = requests.map(|request| async {
         let mut request = request?;
         let number = request.try_get_u64()?;
-        let handler = AbortOnDropHandle::new(tokio::spawn(handle(request.freeze())));
+        // The closure itself may panic, before there is a future.
+        let call = AssertUnwindSafe(|| handle(request.freeze()));
+        let Ok(called) = catch_unwind(call) else {
+            return Ok(None);
+        };
+        let handler = AbortOnDropHandle::new(tokio::spawn(called));
         let handled = timeout(limits.call, handler).await.ok();
         let reply = handled.and_then(|handled| handled.ok());
         io::Result::Ok(reply.map(|reply| frame(number, &reply)))

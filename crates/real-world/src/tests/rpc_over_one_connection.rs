@@ -282,6 +282,7 @@ async fn a_handler_that_panics_or_hangs_affects_no_other_call() {
     let held = Arc::clone(&alive);
     let handle = move |request: Bytes| {
         let held = Arc::clone(&held);
+        assert_ne!(request, "panic early", "scheduled");
         async move {
             match &request[..] {
                 b"panic" => panic!("scheduled"),
@@ -295,7 +296,7 @@ async fn a_handler_that_panics_or_hangs_affects_no_other_call() {
     let served = tokio::spawn(answer(far, LIMITS, handle));
     let client = Client::new(near, LIMITS);
     for _ in 0..5 {
-        let calls = ["panic", "fine", "hang", "panic", "fine", "hang"];
+        let calls = ["panic", "fine", "hang", "panic early", "fine", "hang"];
         let calls = calls.map(|text| client.call(text.into()));
         for (number, reply) in join_all(calls).await.into_iter().enumerate() {
             match number % 3 {
