@@ -35,9 +35,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 use futures::StreamExt;
 use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::net::TcpListener;
+use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// The limits of one upload, and of all together.
 #[derive(Clone, Copy, Debug)]
@@ -219,6 +222,31 @@ impl UploadStore {
     }
 }
 
+/// Serves until the token is cancelled, and then lets the uploads end.
+///
+/// # Errors
+///
+/// `TimedOut` if some uploads have not ended after `drain`. They keep running until the
+/// runtime ends.
+pub async fn serve(
+    listener: TcpListener,
+    store: UploadStore,
+    drain: Duration,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let server = axum::serve(listener, store.router());
+    let server = server.with_graceful_shutdown(stop.clone().cancelled_owned());
+    let too_late = async {
+        stop.cancelled().await;
+        // A client that never ends its request would keep the server running.
+        sleep(drain).await;
+    };
+    select! {
+        served = server => served,
+        () = too_late => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 /// Renames the file, also over another one. Windows refuses while somebody has the target
 /// open, so there it tries for a second.
 fn rename_over(part: &Path, target: &Path) -> io::Result<()> {
@@ -257,23 +285,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         max_time: Duration::from_secs(3_600),
     };
     let store = UploadStore::open(folder.into(), limits).await?;
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let server = axum::serve(listener, store.router());
-    let server = server.with_graceful_shutdown(stop.clone().cancelled_owned());
-    let ended = async {
+    let listener = TcpListener::bind(address).await?;
+    let stop = CancellationToken::new();
+    let serving = serve(listener, store, Duration::from_secs(10), stop.clone());
+    let ctrl_c = async {
         // If the signal cannot be caught, Ctrl-C ends the program as usual.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
         }
-        stop.cancel();
-        // A client that never ends its request would keep the server running.
-        tokio::time::sleep(Duration::from_secs(10)).await;
     };
-    tokio::select! {
-        served = server => Ok(served?),
-        () = ended => Err("some uploads had not ended".into()),
-    }
+    Ok(tokio::join!(serving, ctrl_c).0?)
 }
 
 //@ clock: real

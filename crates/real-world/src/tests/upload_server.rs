@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::soon;
-use crate::upload_server::{Limits, UploadStore};
+use crate::upload_server::{Limits, UploadStore, serve};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -207,6 +209,35 @@ async fn of_clients_that_leave_nothing_is_left() {
         server.until(0).await;
     }
     assert_eq!(server.put("a", "x").await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_the_stop_uploads_may_end_and_a_silent_client_is_not_waited_for() {
+    for (drain, rest) in [(LONG, "123456789"), (Duration::from_millis(100), "")] {
+        let folder = tempfile::tempdir().expect("there is room");
+        let store = UploadStore::open(folder.path().to_owned(), LIMITS).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let store = store.expect("it is a folder");
+        let serving = tokio::spawn(serve(listener, store, drain, stop.clone()));
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let head = "PUT /a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n0";
+        client.write_all(head.as_bytes()).await.expect("it reads");
+        while names(folder.path()).is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+        client.write_all(rest.as_bytes()).await.expect("it reads");
+        let ended = soon(serving).await.expect("it does not panic");
+        match rest {
+            "" => assert_eq!(ended.map_err(|it| it.kind()), Err(ErrorKind::TimedOut)),
+            _ => {
+                ended.expect("all uploads have ended");
+                assert_eq!(names(folder.path()), ["a"]);
+            }
+        }
+    }
 }
 
 #[tokio::test]
