@@ -105,7 +105,11 @@ where
     /// last one.
     ///
     /// Running visits continue while the caller does something else, but no new one
-    /// starts. Cancel-safe. A visit that panics is an error.
+    /// starts. Cancel-safe. A visit whose future panics is an error.
+    ///
+    /// # Panics
+    ///
+    /// When the closure does, before it returns its future.
     pub async fn next(&mut self) -> Option<(Url, Result<T, E>)> {
         let (url, depth, visit) = self.visits.next().await?;
         let outcome = visit.map(|(outcome, links)| {

@@ -281,6 +281,17 @@ async fn a_panic_is_an_error_of_its_page() {
 }
 
 #[tokio::test(start_paused = true)]
+#[should_panic(expected = "before its future")]
+async fn a_panic_of_the_closure_itself_continues_in_the_caller() {
+    let first = vec![parse("http://a.example/")];
+    let mut crawl = Crawl::new(first, LIMITS, |url| {
+        assert!(url.path() == "/", "before its future");
+        async move { Ok::<_, JoinError>(((), dense(&url))) }
+    });
+    while crawl.next().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_consumer_holds_up_no_page_that_has_begun() {
     let begun = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&begun);
