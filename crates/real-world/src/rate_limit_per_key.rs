@@ -13,7 +13,8 @@
 //!
 //! In production: `governor` also has a cost for each request (`check_key_n`) and the
 //! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`,
-//! but `until_ready` still waits on the real clock.
+//! but `until_ready` still waits on the real clock. Two rates take two limiters: what the
+//! second refuses has used up a request of the first.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!

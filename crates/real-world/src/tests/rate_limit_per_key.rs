@@ -37,6 +37,21 @@ async fn in_any_window_there_are_the_burst_and_one_for_each_interval() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn limits_two_rates_in_one_step_differs() {
+    let per_second = KeyedLimiter::new(2, SECOND, 10);
+    let per_minute = KeyedLimiter::new(1, 60 * SECOND, 10);
+    let check = || {
+        per_second
+            .check("key")
+            .and_then(|()| per_minute.check("key"))
+    };
+    assert_eq!(check(), Ok(()));
+    assert!(check().is_err_and(|refused| refused.retry_after > SECOND));
+    // The refused request counts.
+    assert!(per_second.check("key").is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_waits_as_long_as_it_is_told_gets_through() {
     let limiter = KeyedLimiter::new(3, SECOND / 3, 10);
     for number in 0..1_000 {
