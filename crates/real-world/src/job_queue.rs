@@ -160,7 +160,8 @@ impl JobQueue {
         change(db, job, state, retry, Some(error))
     }
 
-    /// Makes a dead job due again, with all its attempts. Returns whether it was dead.
+    /// Makes a dead job due again, and counts its attempts from 1. Returns whether it was
+    /// dead. A worker that still has an old attempt may pass for that of the new one.
     pub fn revive(&self, db: &Connection, id: i64) -> Result<bool> {
         Ok(db.prepare_cached(REVIVE)?.execute([id])? > 0)
     }
