@@ -149,7 +149,8 @@ pub struct Seat<T: Clone + From<String>> {
 
 impl<T: Clone + From<String>> Seat<T> {
     /// Returns a function that sends a text to all members, with the name in front. It
-    /// sends immediately, and returns the pause to await before the next text.
+    /// sends immediately, and returns the pause to await before the next text. Drop it
+    /// before the seat: then the next owner of the name would speak through it as well.
     pub fn voice(&self) -> impl Fn(&str) -> tokio::time::Sleep + use<T> {
         let (room, name) = (Arc::clone(&self.room), self.name.clone());
         move |text| {

@@ -45,7 +45,8 @@ pub struct Limits {
 }
 
 /// Serves until the token is cancelled, and then lets the connections end. Cuts off
-/// connections that take too long, and returns their number.
+/// connections that take too long, and returns their number. Such a client may see a part
+/// of its answer and a clean end.
 ///
 /// Dropping the future closes all connections immediately.
 pub async fn serve(
