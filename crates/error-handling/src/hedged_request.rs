@@ -42,8 +42,9 @@ pub struct BothFailed<E> {
 /// Any error starts the second attempt immediately. Let the request return permanent
 /// errors, such as "no such item", inside the `Ok`.
 ///
-/// A `delay` of zero sends both requests, unless the first is ready immediately.
-/// `Duration::MAX` sends the second only after an error. Both run in the caller's task.
+/// A `delay` of zero sends both requests, unless the first is ready within a millisecond:
+/// each timer takes that long. `Duration::MAX` sends the second only after an error. Both
+/// run in the caller's task.
 /// Dropping the future drops both requests. The loser is dropped before this returns.
 ///
 /// See J. Dean and L. A. Barroso, "The Tail at Scale", 2013.
