@@ -287,14 +287,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let store = UploadStore::open(folder.into(), limits).await?;
     let listener = TcpListener::bind(address).await?;
     let stop = CancellationToken::new();
-    let serving = serve(listener, store, Duration::from_secs(10), stop.clone());
-    let ctrl_c = async {
+    let ctrl_c = stop.clone();
+    tokio::spawn(async move {
         // If the signal cannot be caught, Ctrl-C ends the program as usual.
         if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
+            ctrl_c.cancel();
         }
-    };
-    Ok(tokio::join!(serving, ctrl_c).0?)
+    });
+    Ok(serve(listener, store, Duration::from_secs(10), stop).await?)
 }
 
 //@ clock: real
