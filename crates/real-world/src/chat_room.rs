@@ -150,8 +150,8 @@ pub struct Seat<T: Clone + From<String>> {
 impl<T: Clone + From<String>> Seat<T> {
     /// Returns a function that sends a text to all members, with the name in front. It
     /// sends immediately, and returns the pause to await before the next text. Drop
-    /// the function before the seat: later it would still send in this name, even if another
-    /// member has taken it.
+    /// the function before the seat: later it would still send in this name, even if
+    /// another member has taken it.
     pub fn voice(&self) -> impl Fn(&str) -> tokio::time::Sleep + use<T> {
         let (room, name) = (Arc::clone(&self.room), self.name.clone());
         move |text| {
