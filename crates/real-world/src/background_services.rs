@@ -5,12 +5,12 @@
 //! can still await and clean up. After a grace period, `stop` aborts them. Call `stop`
 //! when a signal arrives, as `main` does: an event that no service awaits stops nothing.
 //!
-//! Bounds: `Restarts`; `stop` waits at most one second beyond its grace period.
+//! Bounds: `Restarts`; `stop` waits a second beyond its grace period.
 //!
 //! Trap: A crashed task is gone, and the program continues without it, as in asyncio.
 //!
 //! Trap: A service that blocks its thread cannot be aborted. `stop` reports it as
-//! `Blocked`, but the end of `main` still waits for its thread.
+//! `Blocked`, but `main` still waits for its thread, and so may `stop`.
 //!
 //! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.
 //!
@@ -149,6 +149,9 @@ impl Supervisor {
 
     /// Asks all services to stop, aborts those still running after the grace period, and
     /// waits a second more at most. Returns the services in the order of their ends.
+    ///
+    /// A service that blocks its thread may stop all timers (`blocking_vs_async`). Then
+    /// this waits until the service returns.
     ///
     /// Dropping the future aborts the remaining services immediately.
     pub async fn stop(mut self, grace: Duration) -> Vec<(String, End)> {

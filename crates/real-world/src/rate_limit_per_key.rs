@@ -13,8 +13,7 @@
 //!
 //! In production: `governor` also has a cost for each request (`check_key_n`) and the
 //! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`,
-//! but `until_ready` still waits on the real clock. Two rates take two limiters: what the
-//! second refuses has used up a request of the first.
+//! but `until_ready` still waits on the real clock.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!
@@ -80,6 +79,9 @@ impl<K: Eq + Hash> KeyedLimiter<K> {
     }
 
     /// Takes a token of this key, if there is one.
+    ///
+    /// For two rates in one step, such as ten a second and a hundred a minute, ask two
+    /// limiters in turn. A request that the second refuses has used up one of the first.
     ///
     /// # Errors
     ///
