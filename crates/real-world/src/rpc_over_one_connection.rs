@@ -28,7 +28,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt, stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio::try_join;
 use tokio_util::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
@@ -78,8 +78,8 @@ pub enum CallError {
 
 type Request = (Bytes, oneshot::Sender<Bytes>);
 
-/// A connection that many tasks share, each with a clone. It is closed when the last
-/// clone is dropped.
+/// A connection that many tasks share, each with a clone. When the last clone is dropped,
+/// the server has the time `call` to handle what was sent, and to end its side.
 #[derive(Clone, Debug)]
 pub struct Client {
     requests: mpsc::Sender<Request>,
@@ -158,6 +158,8 @@ async fn exchange<S: AsyncRead + AsyncWrite>(
             timeout(limits.call, writer.send(frame(number, &request))).await??;
         }
         timeout(limits.call, writer.get_mut().shutdown()).await??;
+        // Until then the server may end its side, after all requests and replies.
+        sleep(limits.call).await;
         Err::<(), io::Error>(ErrorKind::NotConnected.into())
     };
     let reading = async {

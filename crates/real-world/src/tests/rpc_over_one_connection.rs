@@ -128,6 +128,29 @@ async fn a_call_that_is_dropped_at_any_await_leaves_the_connection_whole() {
     served.await.expect("no panic").expect("all is well");
 }
 
+/// The caller gives up when the request is sent, and the client goes with it.
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_handled_though_the_client_is_dropped() {
+    let (near, far) = duplex(64);
+    let handled = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&handled);
+    let handle = move |request| {
+        let count = Arc::clone(&count);
+        async move {
+            sleep(LIMITS.call / 2).await;
+            count.fetch_add(1, SeqCst);
+            request
+        }
+    };
+    let served = tokio::spawn(answer(far, LIMITS, handle));
+    let client = Client::new(near, LIMITS);
+    let calls = (0..2).map(|_| timeout(LIMITS.call / 4, client.call(Bytes::new())));
+    assert!(join_all(calls).await.iter().all(Result::is_err));
+    drop(client);
+    served.await.expect("no panic").expect("all is well");
+    assert_eq!(handled.load(SeqCst), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn large_frames_in_both_directions_do_not_wait_for_each_other() {
     let limits = Limits {
