@@ -220,7 +220,8 @@ impl Database {
     /// fails or panics.
     ///
     /// Dropping the future while it waits for its turn changes nothing. Dropping it later
-    /// does not stop the transaction.
+    /// does not stop the transaction. Do not keep a polled future: it blocks all later
+    /// calls (`futurelock`).
     pub async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,

@@ -133,7 +133,8 @@ impl Connections {
     /// `work` returns `Ok`, and rolls back if it fails or panics.
     ///
     /// If the future is dropped while it waits, `work` never starts. During `work`, long
-    /// statements then fail, and all is rolled back. After it, all is committed.
+    /// statements then fail, and all is rolled back. After it, all is committed. Do not
+    /// keep a polled future: it blocks all later calls (`futurelock`).
     ///
     /// In `work` use `savepoint`, not `transaction`. Its pragmas stay set. If `work`
     /// panics, so does `run`, and the connection is closed.
