@@ -20,3 +20,6 @@ mod queue_between;
 // Classes
 mod context_manager;
 mod shared_client;
+
+// What the attacks call
+mod tests;

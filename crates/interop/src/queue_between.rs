@@ -29,7 +29,7 @@ use crate::runtime_at_exit::{future_into_py, handle};
 /// Squares the numbers that are put in, one at a time.
 #[pyclass(frozen)]
 struct Squares {
-    inbox: Mutex<Option<mpsc::Sender<u64>>>,
+    inbox: Mutex<Option<mpsc::Sender<u32>>>,
     outbox: Arc<tokio::sync::Mutex<mpsc::Receiver<u64>>>,
 }
 
@@ -38,12 +38,12 @@ impl Squares {
     #[new]
     fn new(py: Python<'_>, capacity: NonZero<u16>) -> PyResult<Self> {
         let capacity = capacity.get().into();
-        let (inbox, mut numbers) = mpsc::channel::<u64>(capacity);
+        let (inbox, mut numbers) = mpsc::channel::<u32>(capacity);
         let (squares, outbox) = mpsc::channel(capacity);
         handle(py)?.spawn(async move {
             while let Some(number) = numbers.recv().await {
                 sleep(Duration::from_millis(10)).await;
-                if squares.send(number * number).await.is_err() {
+                if squares.send(u64::from(number).pow(2)).await.is_err() {
                     return;
                 }
             }
@@ -55,7 +55,7 @@ impl Squares {
     }
 
     /// Waits while the queue is full.
-    fn put<'py>(&self, py: Python<'py>, number: u64) -> PyResult<Bound<'py, PyAny>> {
+    fn put<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyAny>> {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = || PyRuntimeError::new_err("closed");
         let inbox = inbox.clone().ok_or_else(closed)?;
