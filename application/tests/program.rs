@@ -94,6 +94,28 @@ fn ready_fails_before_the_end_of_accepting() {
     assert_eq!(service.end().0, Some(1));
 }
 
+/// Without a pause and a second attempt, the first refusal of the system would end it.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_descriptors_the_service_waits_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let limited = r#"ulimit -n 40; exec "$0""#;
+    let mut service = Service::start_in(dir, command.args(["-c", limited, PROGRAM]));
+    let idle: Vec<_> = (0..60).map(|_| service.connect()).collect();
+    let mut line = String::new();
+    while !line.contains("cannot accept") {
+        line.clear();
+        assert_ne!(service.log.read_line(&mut line).unwrap(), 0, "it has ended");
+    }
+    drop(idle);
+    assert!(service.post("after").starts_with("HTTP/1.1 201"));
+    service.terminate();
+    let mut log = String::new();
+    service.log.read_to_string(&mut log).unwrap();
+    assert_eq!(service.process.wait().unwrap().code(), Some(0), "{log}");
+}
+
 /// A limit on the size of files stands for a full disk.
 #[test]
 #[cfg(target_os = "linux")]
