@@ -177,7 +177,8 @@ async fn connection(stream: TcpStream, routes: Router, limits: Limits, place: Pl
     let routes = Extension(place.clone()).layer(routes);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
+        // hyper adds it to a moment, which would overflow by `Duration::MAX`.
+        .header_read_timeout(limits.head.min(Duration::from_secs(365 * 24 * 3600)))
         // By default a client can make the buffer grow to 400 kB.
         .max_buf_size(16 * 1024)
         .max_headers(64)

@@ -200,7 +200,8 @@ async fn connection(
     };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
+        // hyper adds it to a moment, which would overflow by `Duration::MAX`.
+        .header_read_timeout(limits.head.min(Duration::from_secs(365 * 24 * 3600)))
         .max_buf_size(16 * 1024)
         .max_headers(64)
         // Answers a client that ends its side after its request.

@@ -394,6 +394,21 @@ async fn a_panic_is_a_response() {
 }
 
 #[tokio::test]
+async fn limits_without_end_overflow_nothing() {
+    let limits = Limits {
+        connections: 1,
+        body: usize::MAX,
+        head: Duration::MAX,
+        request: Duration::MAX,
+        connection: Duration::MAX,
+        drain: Duration::MAX,
+    };
+    let server = Server::start(limits, routes()).await;
+    assert_eq!(server.get("/hello").await, (200, "hello".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn dropped_it_leaves_nothing_running() {
     for stage in 1..4 {
         let server = Server::start(LIMITS, routes()).await;

@@ -329,6 +329,25 @@ async fn a_response_ends_with_close_notify() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn limits_without_end_overflow_nothing() -> Result<(), Failure> {
+    let limits = Limits {
+        connections: 1,
+        handshake: Duration::MAX,
+        head: Duration::MAX,
+        connection: Duration::MAX,
+        drain: Duration::MAX,
+    };
+    let (authority, server) = started(limits).await?;
+    let mut stream = server.connect(&authority, &[]).await?;
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await?;
+    assert!(answer.ends_with("hello"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_limit_in_time_ends_a_connection() -> Result<(), Failure> {
     // No handshake.
     let (_, server) = started(Limits {
