@@ -35,7 +35,8 @@ pub struct Settings {
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
     /// How long a transaction waits for a write of another program. Not zero: a new
-    /// reader may hold the same lock for a moment.
+    /// reader may hold the same lock for a moment. Over 24 days, [`SqlitePool::open`]
+    /// panics: "too big".
     pub busy_timeout: Duration,
     /// SQL that sets up each connection. With `PRAGMA synchronous = NORMAL` a commit does
     /// not wait for the disk: a power cut may undo the last commits.

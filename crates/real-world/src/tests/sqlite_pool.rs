@@ -99,6 +99,22 @@ fn move_one(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 #[tokio::test]
+async fn times_that_sqlite_cannot_hold_panic_at_the_start() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let day = Duration::from_secs(24 * 3600);
+    for (busy_timeout, panics) in [(24 * day, false), (25 * day, true)] {
+        let settings = Settings {
+            busy_timeout,
+            ..settings(1, Duration::MAX)
+        };
+        let open = SqlitePool::open(folder.path().join("a.db"), settings);
+        let opened = AssertUnwindSafe(open).catch_unwind().await;
+        assert_eq!(opened.is_err(), panics);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn dropped_at_each_await() -> Tested {
     let (_folder, pool) = pool(1, LONG).await?;
     let (mut before, mut completed) = (1000, false);
