@@ -53,7 +53,7 @@ pub async fn ask(
         stream.shutdown().await?;
         let mut answer = Vec::new();
         // One byte more, to tell the longest answer from a longer one.
-        let mut stream = stream.take(limits.answer as u64 + 1);
+        let mut stream = stream.take((limits.answer as u64).saturating_add(1));
         stream.read_to_end(&mut answer).await?;
         match answer.len() > limits.answer {
             true => Err(ErrorKind::FileTooLarge.into()),

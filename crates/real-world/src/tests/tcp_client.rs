@@ -51,6 +51,20 @@ async fn requests_and_answers_of_any_size_are_whole() -> io::Result<()> {
 }
 
 #[tokio::test]
+async fn limits_without_end_overflow_nothing() -> io::Result<()> {
+    let limits = Limits {
+        connect: Duration::MAX,
+        exchange: Duration::MAX,
+        answer: usize::MAX,
+    };
+    assert_eq!(
+        asked(true, b"x", b"answer".into(), limits).await?,
+        b"answer"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_limit_holds() -> io::Result<()> {
     let long = asked(true, b"x", vec![0; 100_001], LIMITS).await;
     assert_eq!(
