@@ -29,9 +29,10 @@ use deadpool_postgres::{
     GenericClient, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction,
 };
 use futures::future::join_all;
+use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use tokio::{join, select};
+
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 use tokio_util::sync::CancellationToken;
@@ -152,22 +153,40 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// Wakes a slot for each notification.
     async fn listen(&self, wake: &Notify) -> Infallible {
         loop {
-            if let Ok((client, mut connection)) = self.config.connect(NoTls).await {
-                let hear = async {
-                    let mut next =
-                        async || poll_fn(|it| connection.poll_message(it)).await;
-                    while let Some(Ok(message)) = next().await {
-                        if let AsyncMessage::Notification(_) = message {
-                            wake.notify_one();
-                        }
-                    }
-                };
-                let _ended = join!(client.batch_execute("LISTEN jobs"), hear);
-            }
+            let Err(error) = self.session(wake).await;
+            self.handler.report(error);
             // Until then the worker polls.
             sleep(self.poll).await;
+        }
+    }
+
+    /// Listens on one connection until it is lost, or silent.
+    async fn session(&self, wake: &Notify) -> Result<Infallible, Failure> {
+        let connect = async { Ok(self.config.connect(NoTls).await?) };
+        let (client, mut connection) = self.in_time(connect).await?;
+        let hear = async {
+            loop {
+                let message = poll_fn(|context| connection.poll_message(context)).await;
+                let message = message.ok_or("the connection was closed")??;
+                if let AsyncMessage::Notification(_) = message {
+                    wake.notify_one();
+                }
+            }
+        };
+        let ask = async {
+            loop {
+                // LISTEN again, as only an answer shows that the server is there.
+                let listen = async { Ok(client.batch_execute("LISTEN jobs").await?) };
+                self.in_time(listen).await?;
+                sleep(self.poll).await;
+            }
+        };
+        select! {
+            lost = hear => lost,
+            lost = ask => lost,
         }
     }
 
@@ -216,23 +235,29 @@ impl<H: Handler> Worker<H> {
         }))
     }
 
-    /// Runs the handler, extends the lease while it runs, and completes the job.
+    /// Does the work of one job, and completes it.
     async fn attend(&self, pool: &Pool, job: &Job) -> Result<(), Failure> {
         if job.attempt > self.max_attempts {
             // Perhaps it killed its worker.
             return Err("the lease of the last attempt expired".into());
         }
-        let (handler, limit, copy) =
-            (self.handler.clone(), self.max_runtime, job.clone());
+        let output = self.work(pool, job).await?;
+        self.in_time(self.complete(pool, job, output)).await
+    }
+
+    /// Runs the handler, and extends the lease while it runs.
+    async fn work(&self, pool: &Pool, job: &Job) -> Result<H::Output, Failure> {
+        let (handler, job_of_task) = (self.handler.clone(), job.clone());
+        let max_runtime = self.max_runtime;
         // In a task, so that a panic ends this attempt and not the worker.
-        let task =
-            tokio::spawn(async move { timeout(limit, handler.work(&copy)).await? });
-        let mut task = AbortOnDropHandle::new(task);
+        let mut task = AbortOnDropHandle::new(tokio::spawn(async move {
+            timeout(max_runtime, handler.work(&job_of_task)).await?
+        }));
         let third = self.lease / 3;
         let mut extended = Instant::now();
-        let output = loop {
+        loop {
             if let Ok(joined) = timeout(third, &mut task).await {
-                break joined??;
+                return joined?;
             }
             let now = Instant::now();
             let extending = async {
@@ -245,17 +270,23 @@ impl<H: Handler> Worker<H> {
                 _ if extended.elapsed() + third < self.lease => {}
                 _ => return Err("the lease could not be extended".into()),
             }
-        };
-        let completing = async {
-            let mut client = pool.get().await?;
-            let transaction = client.transaction().await?;
-            if !change(&transaction, job, "done", None, None).await? {
-                return Err("the lease was lost".into());
-            }
-            self.handler.store(&transaction, job, output).await?;
-            Ok(transaction.commit().await?)
-        };
-        self.in_time(completing).await
+        }
+    }
+
+    /// Writes the result, and marks the job as done, in one transaction.
+    async fn complete(
+        &self,
+        pool: &Pool,
+        job: &Job,
+        output: H::Output,
+    ) -> Result<(), Failure> {
+        let mut client = pool.get().await?;
+        let transaction = client.transaction().await?;
+        if !change(&transaction, job, "done", None, None).await? {
+            return Err("the lease was lost".into());
+        }
+        self.handler.store(&transaction, job, output).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Schedules the next attempt. If another worker has the job, nothing changes.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use deadpool_postgres::{Client, Manager, Pool, Transaction};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{postgres, soon, unique};
+use super::support::{CuttingProxy, postgres, soon, unique};
 use crate::pg_worker::{Failure, Handler, Job, Worker, enqueue, lag};
 
 const TENTH: Duration = Duration::from_millis(100);
@@ -139,6 +140,20 @@ impl Office {
         soon(until).await;
     }
 
+    /// Waits for a connection of the worker that listens, later than this one.
+    async fn listens(&self, earlier: i32) -> i32 {
+        let sql = "SELECT pid FROM pg_stat_activity
+                   WHERE application_name = $1 AND query = 'LISTEN jobs' AND pid <> $2";
+        loop {
+            let values: [&(dyn ToSql + Sync); 2] = [&self.schema, &earlier];
+            let rows = self.db.query(sql, &values).await.expect("it runs");
+            if let [row] = &rows[..] {
+                return row.get(0);
+            }
+            sleep(TENTH / 10).await;
+        }
+    }
+
     async fn end(self) {
         let sql = format!("DROP SCHEMA {} CASCADE", self.schema);
         self.db.batch_execute(&sql).await.expect("it runs");
@@ -229,5 +244,33 @@ async fn a_stop_finishes_the_running_jobs_and_claims_no_other() {
     );
     sleep(TENTH).await;
     assert!(lag(&office.db).await.expect("it runs") >= TENTH);
+    office.end().await;
+}
+
+/// A connection that says nothing gives no error. The worker finds out by itself, both
+/// while it connects and later.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn listens_again_after_a_silent_connect_and_a_silent_connection() {
+    let office = Office::new().await;
+    let proxy = CuttingProxy::start(&office.url).await;
+    let mut worker = office.worker(1);
+    worker.config = config(proxy.url(), &office.schema);
+    worker.config.application_name(&office.schema);
+    proxy.slow(u32::MAX);
+    let (script, stop, running) = office.start(worker);
+    let times_out = async {
+        while script.reports.lock().expect("no panic").is_empty() {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(times_out).await;
+    proxy.slow(0);
+    let first = soon(office.listens(0)).await;
+    proxy.silence();
+    let second = soon(office.listens(first)).await;
+    assert_ne!(first, second);
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
     office.end().await;
 }
