@@ -91,6 +91,9 @@ class Expressions:
         self.uses.append((key, node.lineno))
 
     def use_name(self, path, node):
+        of_class, _, method = path.rpartition(".")
+        if method.endswith("__") and not self.tables.find(path):
+            path = of_class  # `super().__init__()`
         if key := self.tables.find(path):
             self.use(key, node)
         elif re.match(r"(asyncio|loop)\.(?!_)", path) and is_real(path):

@@ -54,12 +54,14 @@ PROGRAMS = (
      "asyncio.start_server+asyncio.open_connection "
      "loop.create_server+loop.create_connection", "real-world/tcp_proxy"),
     ("a server", "asyncio.start_server asyncio.start_unix_server loop.create_server "
-     "loop.create_unix_server asyncio.StreamReaderProtocol", "real-world/servers"),
+     "loop.create_unix_server", "real-world/servers"),
     ("a worker", "arq celery rq taskiq dramatiq procrastinate aiokafka aio_pika",
      "real-world/job_workers"),
-    ("a client", "aiohttp httpx requests", "real-world/http_requests"),
     ("a client", "asyncio.open_connection loop.create_connection websockets",
      "real-world/reconnecting_client"),
+    ("a client", "aiohttp httpx requests", "real-world/http_requests"),
+    # A client makes such a protocol as well, for its connection.
+    ("a server", "asyncio.StreamReaderProtocol", "real-world/servers"),
     ("a library", "", None),
 )  # fmt: skip
 SHUTDOWN = "real-world/shutdown_in_three_steps"
@@ -80,6 +82,12 @@ def python_files(paths):
             folders[:] = (it for it in named if it[0] != "." and it not in SKIPPED)
             found += (Path(folder, it) for it in sorted(names) if it.endswith((".py", ".ipynb")))
     return found
+
+
+def packages_of(files):
+    """Returns the names of the packages that the files themselves are."""
+    folders = {path.parent for path in files if path.name == "__init__.py"}
+    return {folder.name for folder in folders if folder.parent not in folders}
 
 
 def source_of(path):
@@ -110,6 +118,7 @@ class Report:
     def __init__(self, files, tables):
         self.tables, self.files, self.failed, self.others = tables, files, {}, set()
         self.places, self.unknown = defaultdict(list), defaultdict(list)
+        packages = packages_of(files)
         for path in files:
             try:
                 if not path.is_file():  # reading a pipe may never end
@@ -124,7 +133,9 @@ class Report:
             except (OSError, ValueError, AttributeError, RecursionError, MemoryError) as error:
                 self.failed[path] = getattr(error, "strerror", None) or str(error)
                 continue
-            uses = walk.uses if b"asyncio" in source else self.without_guesses(walk.uses)
+            # A package that has the name of a known library, or is that library.
+            uses = [use for use in walk.uses if not self.is_of(packages, use[0])]
+            uses = uses if b"asyncio" in source else self.without_guesses(uses)
             for found, names in ((self.places, uses), (self.unknown, walk.unknown)):
                 for name, line in sorted(set(names), key=lambda use: use[1]):
                     found[name].append(lines[line - 1] if lines else (path, line))
@@ -133,6 +144,10 @@ class Report:
         self.others -= own
         self.standard = self.others & sys.stdlib_module_names
         self.others -= self.standard
+
+    def is_of(self, packages, key):
+        kind = self.tables.entries[key]["kind"]
+        return kind == "library" and key.partition(".")[0] in packages
 
     def without_guesses(self, uses):
         """Returns the uses of a file that never says asyncio. Without a known library, what

@@ -88,8 +88,9 @@ class Names(unittest.TestCase):
         self.finds("from asyncio import sleep\n" + own, "asyncio.sleep")
 
     def test_a_name_that_asyncio_has_not_is_silent_and_one_without_a_row_is_told(self):
-        self.assertEqual(names("import asyncio\nasyncio.nothing()"), set())
-        self.assertEqual(names("import asyncio\nasyncio.sslproto"), {"? asyncio.sslproto"})
+        told = names("import asyncio\nasyncio.nothing()\nasyncio.sslproto")
+        self.assertEqual(told, {"? asyncio.sslproto"})
+        self.assertEqual(names("import asyncio\nasyncio.Queue.__init__(q)"), {"asyncio.Queue"})
 
     def test_types_of_variables(self):
         before = "import asyncio\n"
@@ -235,6 +236,15 @@ class Files(unittest.TestCase):
         text = " ".join(port(path)[1].split())
         self.assertIn("Modules of Python that docs/neighbours.tsv does not have: turtle", text)
 
+    def test_a_library_is_no_user_of_itself_and_its_connection_no_server(self):
+        connect = "await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader))"
+        code = f"import asyncio, aiohttp, aiokafka.errors\nasync def f(loop, reader): {connect}\n"
+        self.write("aiokafka/__init__.py", code)
+        report = json.loads(port("--json", self.dir)[1])
+        found = {use["name"] for use in report["uses"]}
+        self.assertEqual(found & {"aiohttp", "aiokafka"}, {"aiohttp"})
+        self.assertIn("real-world/reconnecting_client", report["plan"]["pages"])
+
     def test_any_encoding_and_line_end(self):
         for name, content in [
             ("bom.py", b"\xef\xbb\xbfimport asyncio\nasyncio.run(f())\n"),
@@ -272,9 +282,8 @@ class Files(unittest.TestCase):
     def test_nothing_is_run_or_changed(self):
         path = self.write("evil.py", "import asyncio\nopen('made', 'w')\nraise SystemExit(9)\n")
         before = path.read_bytes()
-        done = subprocess.run(
-            [sys.executable, ROOT / "tools/python/port.py", "."], cwd=self.dir, capture_output=True
-        )
+        command = [sys.executable, ROOT / "tools/python/port.py", "."]
+        done = subprocess.run(command, cwd=self.dir, capture_output=True)
         self.assertEqual((done.returncode, path.read_bytes()), (0, before))
         self.assertEqual(os.listdir(self.dir), ["evil.py"])
 
