@@ -9,7 +9,9 @@
 //! tasks of Tokio run on several threads.
 //!
 //! Trap: A std guard that is held across an await makes the task fail to compile: "future
-//! cannot be sent between threads safely".
+//! cannot be sent between threads safely". End its life with a block: `drop` may not be
+//! enough, and a guard in a `match` lives until the end of the `match`. References into a
+//! `dashmap` are guards too.
 //!
 //! Trap: A holder that is cancelled at an await leaves the value half changed, and the
 //! lock is released. Await first, then make the whole change without an await.

@@ -5,7 +5,7 @@
 //! these are `timeout=` of a call and `context.time_remaining()`. If the client drops a
 //! call or a stream, the server drops the handler. Keep the tasks of a handler in a
 //! `JoinSet`. A `Channel` whose server was away connects again at the next call; a call
-//! that failed is not repeated.
+//! that failed is not repeated. A shutdown waits for open streams: end them by a token.
 //!
 //! Bounds: `MOST` for a call, and 4 MiB for a message that is received ("decoded message
 //! length too large"). To raise it, call `max_decoding_message_size()` on both sides.

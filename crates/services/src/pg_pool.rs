@@ -4,7 +4,8 @@
 //! dropped, the server is asked to cancel its statement, and the connection is closed.
 //! `asyncpg.create_pool` also resets a connection that comes back. `deadpool-postgres`
 //! does not, so here an SQL statement does: no call finds the settings or locks of an
-//! earlier call.
+//! earlier call. `prepare_cached` keeps each statement as long as its connection: pass
+//! values as parameters. Behind PgBouncer it may fail.
 //!
 //! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
 //! Unbounded: The calls that wait for a connection.

@@ -641,6 +641,31 @@ async fn a_server_stops_after_its_last_call() {
     soon(serving.task).await.expect("no panic").expect("served");
 }
 
+/// An open stream holds up the shutdown, until the handler or a limit ends it.
+#[tokio::test]
+async fn a_server_stops_after_its_last_stream() {
+    let end = Arc::new(Notify::new());
+    let ends = Arc::clone(&end);
+    let serving = watches(move |_| {
+        let ends = Arc::clone(&ends);
+        let rest = stream::pending().take_until(async move { ends.notified().await });
+        stream::iter([Ok(price(1))]).chain(rest)
+    });
+    let mut serving = serving.await;
+    let mut client = serving.client();
+    let prices = client.watch(Request::new(item(""))).await;
+    let mut prices = prices.expect("it begins").into_inner();
+    let first = soon(prices.message()).await.expect("no error");
+    assert_eq!(first, Some(price(1)));
+    serving.stop.send(()).expect("it serves");
+    let waits = timeout(Duration::from_millis(200), &mut serving.task).await;
+    assert!(waits.is_err(), "{waits:?}");
+    end.notify_one();
+    let last = soon(prices.message()).await.expect("no error");
+    assert_eq!(last, None);
+    soon(serving.task).await.expect("no panic").expect("served");
+}
+
 /// The reply is lost with the connection. The next call has a new one.
 #[tokio::test]
 async fn a_connection_that_breaks_may_be_retried() {
