@@ -9,12 +9,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use catalog::inventory;
 use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace};
-use checks::{Built, Check, Checker, LIMIT, Run, Way, at_once, plan};
+use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// Filled before the first test runs, and not for `--list`, which needs no build.
@@ -25,16 +25,13 @@ fn main() -> Result<ExitCode> {
     arguments.test_threads.get_or_insert(at_once());
     // The tests own what they look at until the process ends.
     let workspace: &'static Workspace = Box::leak(Box::new(Workspace::open()?));
-    let python: &'static Result<Python, String> = Box::leak(Box::new(Python::find()));
-    if let Err(problem) = python {
-        let is_required = std::env::var_os("REQUIRE_CPYTHON").is_some();
-        ensure!(!is_required, "CPython judges the twins: {problem}");
-        eprintln!("The twins are not run: {problem}");
-    }
+    let python = Python::if_there(false).map_err(Error::msg)?;
+    let python: Option<&'static Python> =
+        python.map(|python| &*Box::leak(Box::new(python)));
     let sections = workspace.sections.iter().filter(|it| it.is_default);
     let examples: Vec<&Example> =
         sections.flat_map(|section| &section.examples).collect();
-    let mut checks = plan::all(workspace, &examples, |kind| plan::QUICK.contains(&kind))?;
+    let mut checks = plan::all(workspace, &examples, |way| Way::QUICK.contains(&way))?;
     let counts = Counts::of(&checks);
     let on_disk = counts_on_disk(&workspace.root)?;
     ensure!(
@@ -45,27 +42,12 @@ fn main() -> Result<ExitCode> {
     let filter = arguments.filter.clone().unwrap_or_default();
     if !arguments.list {
         let built = Box::leak(Box::new(Built::new(workspace, "")?));
-        let checker = Checker::new(workspace, built, python.as_ref().ok(), LIMIT);
+        let checker = Checker::new(workspace, built, python, LIMIT);
         checker.prepare(checks.iter().filter(|it| it.to_string().contains(&filter)))?;
         CHECKER.set(checker).ok().context("it is set once")?;
     }
     let mut trials = vec![Trial::test("files", move || files(workspace))];
-    trials.extend(
-        checks
-            .into_iter()
-            .map(|check| trial(check, python.as_ref().ok())),
-    );
-    // That the gate can refuse; `gates.rs` has more of this.
-    if let [first, second, ..] = workspace.sections[0].examples.as_slice() {
-        let mut golden = first.clone();
-        golden.golden.clone_from(&second.golden);
-        trials.push(Trial::test("gate/changed_golden", move || refuses(&golden)));
-        let mut program = first.clone();
-        program.name.clone_from(&second.name);
-        trials.push(Trial::test("gate/changed_program", move || {
-            refuses(&program)
-        }));
-    }
+    trials.extend(checks.into_iter().map(|check| trial(check, python)));
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);
     ended(&arguments, &conclusion, all, &counts)
@@ -102,31 +84,14 @@ fn ended(
 }
 
 fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
-    let cannot_run = match check {
-        Check::Example(Run {
-            way: Way::Twin,
-            example,
-            ..
-        }) => !python.is_some_and(|python| python.is_new_enough_for(example)),
-        _ => false,
-    };
-    let name = check.to_string();
+    let (name, can_run) = (check.to_string(), check.can_run(python));
     let trial = Trial::test(name, move || {
         let checker = CHECKER.get().ok_or("nothing was built")?;
         // It begins where libtest-mimic has put nothing before it.
         let failed = |failure| Failed::from(Failure::to_string(&failure));
         checker.judge(&check).map_err(failed)
     });
-    trial.with_ignored_flag(cannot_run)
-}
-
-/// That an example is refused whose golden or program is that of another one.
-fn refuses(example: &Example) -> Result<(), Failed> {
-    let checker = CHECKER.get().ok_or("nothing was built")?;
-    match checker.judge(&Check::Example(Run::new(example, Way::Run))) {
-        Err(failure) if failure.problem.contains("differs from") => Ok(()),
-        other => Err(format!("a changed example is not refused: {other:?}").into()),
-    }
+    trial.with_ignored_flag(!can_run)
 }
 
 /// That the files of the workspace belong together.
@@ -158,14 +123,12 @@ impl Counts {
     fn of(checks: &[Check<'_>]) -> Self {
         let mut counts = [0; 4];
         for check in checks {
-            let kind = match check {
-                Check::Example(run) => match run.way {
-                    Way::Run => 0,
-                    Way::Twin => 1,
-                    Way::Copy => 2,
-                    _ => continue,
-                },
-                Check::CompileFail(..) => 3,
+            let kind = match check.way() {
+                Way::Run => 0,
+                Way::Twin => 1,
+                Way::Copy => 2,
+                Way::CompileFail => 3,
+                _ => continue,
             };
             counts[kind] += 1;
         }

@@ -1,58 +1,25 @@
 //! `cargo xtask check-all`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::hint::spin_loop;
 use std::iter::repeat_n;
 use std::num::NonZero;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use catalog::python::Python;
 use catalog::report::counted;
-use catalog::workspace::{Example, Workspace};
+use catalog::workspace::{Example, Section, Workspace};
 use catalog::{WrongCall, inventory};
 use checks::{
-    Built, Check, Checker, LIMIT, Report, Run, Way, at_once, cores, in_parallel, plan,
+    Built, Check, Checker, LIMIT, Report, Way, at_once, cores, in_parallel, plan,
 };
 use clap::Parser;
-use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::platforms::record;
 use crate::projects::check_projects;
-
-/// What can be checked alone.
-const KINDS: [(&str, &str); 9] = [
-    ("files", "That the files belong together"),
-    ("run", "Every example, as its section runs it"),
-    ("spawn", "Every example inside `tokio::spawn`"),
-    ("twin", "Every asyncio twin under CPython"),
-    (
-        "copy",
-        "Every example copied out: it compiles alone, without warnings, and runs",
-    ),
-    ("compile-fail", "Programs that must not compile"),
-    (
-        "projects",
-        "Every example as the project that `copy` makes; takes minutes",
-    ),
-    (
-        "editions",
-        "Every example in edition 2021, and with what an older Rust has; takes a minute",
-    ),
-    (
-        "order",
-        "The lines of every example that spawns, 50 times: their order on several threads",
-    ),
-];
-
-fn kinds() -> PossibleValuesParser {
-    let kind = |(name, help)| PossibleValue::new(name).help(help);
-    PossibleValuesParser::new(KINDS.map(kind))
-}
 
 /// How often an order has to come for us to take it as given.
 const ORDER_RUNS: usize = 50;
@@ -68,8 +35,8 @@ pub struct Options {
     #[arg(default_value = "")]
     filter: String,
     /// Check only this; may be given several times.
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
-    only: Vec<String>,
+    #[arg(long, value_name = "KIND", value_enum)]
+    only: Vec<Way>,
     /// Run examples and twins on the real clock, even where the virtual one would do.
     #[arg(long)]
     real_time: bool,
@@ -96,31 +63,11 @@ pub struct Options {
 }
 
 impl Options {
-    fn does(&self, kind: &str) -> bool {
+    fn does(&self, way: Way) -> bool {
         match (self.timing, self.only.is_empty()) {
-            (true, _) => kind == "timing",
-            (false, true) => kind == "files" || plan::QUICK.contains(&kind),
-            (false, false) => self.only.iter().any(|it| it == kind),
-        }
-    }
-
-    /// The CPython that judges twins. Without one, a check of everything leaves the twins
-    /// out and says so.
-    fn python(&self) -> Result<Option<Python>> {
-        if !self.does("twin") {
-            return Ok(None);
-        }
-        match Python::find() {
-            Ok(python) => Ok(Some(python)),
-            Err(problem)
-                if !self.only.is_empty() || env::var_os("REQUIRE_CPYTHON").is_some() =>
-            {
-                Err(WrongCall(problem).into())
-            }
-            Err(problem) => {
-                eprintln!("The twins are not run: {problem}");
-                Ok(None)
-            }
+            (true, _) => way == Way::Timing,
+            (false, true) => way == Way::Files || Way::QUICK.contains(&way),
+            (false, false) => self.only.contains(&way),
         }
     }
 
@@ -131,8 +78,16 @@ impl Options {
         examples: &[&'a Example],
         python: Option<&Python>,
     ) -> Result<Vec<Check<'a>>> {
-        let mut checks = plan::all(workspace, examples, |kind| self.does(kind))?;
-        checks.retain(|check| runs(python, check));
+        let mut checks = plan::all(workspace, examples, |way| self.does(way))?;
+        checks.retain(|check| {
+            let can_run = check.can_run(python);
+            if let Some(python) = python
+                && !can_run
+            {
+                eprintln!("{check} is not run: it needs a newer one than {python}");
+            }
+            can_run
+        });
         for check in &mut checks {
             if let Check::Example(run) = check {
                 run.real |= self.real_time;
@@ -144,18 +99,11 @@ impl Options {
 
     /// How often it is judged in this round.
     fn times(&self, check: &Check<'_>, round: usize) -> usize {
-        match (way(check), round) {
-            (Some(Way::Order), 0) => self.repeat.map_or(ORDER_RUNS, NonZero::get),
-            (Some(Way::Order), _) => 0,
+        match (check.way(), round) {
+            (Way::Order, 0) => self.repeat.map_or(ORDER_RUNS, NonZero::get),
+            (Way::Order, _) => 0,
             _ => 1,
         }
-    }
-}
-
-fn way(check: &Check<'_>) -> Option<Way> {
-    match check {
-        Check::Example(run) => Some(run.way),
-        Check::CompileFail(..) => None,
     }
 }
 
@@ -170,16 +118,19 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let filter = &options.filter;
     let examples = workspace.selected(filter)?;
     if examples.is_empty() {
-        let left_out = left_out(workspace, filter)?;
+        let left_out = left_out(workspace, &[]);
         return Err(WrongCall(format!("`{filter}` is not checked{left_out}")).into());
     }
-    let python = options.python()?;
+    let python = match options.does(Way::Twin) {
+        true => Python::if_there(!options.only.is_empty()).map_err(WrongCall)?,
+        false => None,
+    };
     let checks = options.checks(workspace, &examples, python.as_ref())?;
-    if checks.is_empty() && !options.does("files") && !options.does("projects") {
+    if checks.is_empty() && !options.does(Way::Files) && !options.does(Way::Projects) {
         let problem = format!("no example that matches `{filter}` can be checked so");
         return Err(WrongCall(problem).into());
     }
-    let built = match checks.iter().all(|check| way(check) == Some(Way::Twin)) {
+    let built = match checks.iter().all(|check| check.way() == Way::Twin) {
         true => Built::default(),
         false => Built::new(workspace, filter)?,
     };
@@ -187,20 +138,28 @@ pub fn check_all(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let checker = Checker::new(workspace, &built, python.as_ref(), limit);
     let mut report = Report::default();
     let started = Instant::now();
-    let busy = Busy::new(options.busy);
-    if options.does("files") {
+    for _ in 0..options.busy {
+        thread::spawn(|| {
+            loop {
+                spin_loop();
+            }
+        });
+    }
+    if options.does(Way::Files) {
         files(workspace, filter, &mut report)?;
     }
     let printed = judge_all(options, &checker, &checks, &mut report)?;
     if options.record {
         record(workspace, &examples, &printed)?;
     }
-    if options.does("projects") {
+    if options.does(Way::Projects) {
         check_projects(workspace, &examples, &mut report)?;
     }
-    drop(busy);
-    let (agree, left_out) = (agree(&examples), left_out(workspace, filter)?);
-    let took = started.elapsed().as_secs_f64();
+    let left_out = match filter.as_str() {
+        "" => left_out(workspace, &examples),
+        _ => String::new(),
+    };
+    let (agree, took) = (agree(&examples), started.elapsed().as_secs_f64());
     report.finish(&format!("{agree}, in {took:.1} s{left_out}"))
 }
 
@@ -212,7 +171,7 @@ fn judge_all(
     report: &mut Report,
 ) -> Result<BTreeMap<String, bool>> {
     checker.prepare(checks.iter())?;
-    let workers = match options.does("order") {
+    let workers = match options.does(Way::Order) {
         true => CROWD * cores(),
         false => at_once(),
     };
@@ -223,7 +182,7 @@ fn judge_all(
         let jobs: Vec<&Check<'_>> = checks.iter().flat_map(times).collect();
         in_parallel(workers, &jobs, judge, |check, result| {
             let name = check.to_string();
-            let is_open = way(check) == Some(Way::Order) && result.is_err();
+            let is_open = check.way() == Way::Order && result.is_err();
             if is_open && !told.insert(name.clone()) {
                 // Each open order is told once.
                 return Ok(());
@@ -251,51 +210,6 @@ fn files(workspace: &Workspace, filter: &str, report: &mut Report) -> Result<()>
     Ok(())
 }
 
-/// Threads that compute until this is dropped.
-struct Busy(&'static AtomicBool);
-
-impl Busy {
-    fn new(threads: usize) -> Self {
-        static STOP: AtomicBool = AtomicBool::new(false);
-        for _ in 0..threads {
-            thread::spawn(|| {
-                while !STOP.load(Ordering::Relaxed) {
-                    spin_loop();
-                }
-            });
-        }
-        Self(&STOP)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whether the check is of no twin, or there is a Python that is new enough for it. If it is too
-/// old, says so.
-fn runs(python: Option<&Python>, check: &Check<'_>) -> bool {
-    let Check::Example(Run {
-        example,
-        way: Way::Twin,
-        ..
-    }) = check
-    else {
-        return true;
-    };
-    let is_enough = |python: &Python| {
-        let is_enough = python.is_new_enough_for(example);
-        if !is_enough {
-            let id = example.id();
-            eprintln!("The twin of {id} is not run: it needs a newer one than {python}");
-        }
-        is_enough
-    };
-    python.is_some_and(is_enough)
-}
-
 /// Says how many examples agree with their twins, and how many do not, or have none.
 fn agree(examples: &[&Example]) -> String {
     let count = |is: fn(&&&Example) -> bool| examples.iter().filter(is).count();
@@ -311,18 +225,13 @@ fn agree(examples: &[&Example]) -> String {
     text
 }
 
-/// Names the sections that match the filter and are not checked, as they are no default
-/// members.
-fn left_out(workspace: &Workspace, filter: &str) -> Result<String> {
-    let selected = workspace.selected(filter)?;
-    let matching = workspace.matching(filter)?;
+/// Names the sections that are no default members, and of which nothing is checked.
+fn left_out(workspace: &Workspace, examples: &[&Example]) -> String {
     let sections = workspace.sections.iter().filter(|section| {
-        let has = |found: &[&Example]| found.iter().any(|it| it.section == section.name);
-        !section.is_default && has(&matching) && !has(&selected)
+        !section.is_default && examples.iter().all(|it| it.section != section.name)
     });
-    let sections: Vec<&str> = sections.map(|section| section.name.as_str()).collect();
-    let say = |section: &&str| {
-        format!("; {section} is no default member: `check-all {section}` checks it")
+    let say = |Section { name, .. }: &Section| {
+        format!("; {name} is no default member: `check-all {name}` checks it")
     };
-    Ok(sections.iter().map(say).collect())
+    sections.map(say).collect()
 }

@@ -106,33 +106,3 @@ fn list(main: &str, name: &str) -> String {
         1,
     )
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{check_name, list};
-
-    #[test]
-    fn a_name_is_added_behind_the_last_example() {
-        let head = "//! X.\n\n#[macro_use(println)]\nextern crate harness as tokio;\n";
-        let tail = "\nmod demos;\n#[cfg(test)]\nmod tests;\n\nharness::section!();\n";
-        for (before, after) in [
-            (
-                "\nmod a;\n\n// Others.\nmod b;\n",
-                "\nmod a;\n\n// Others.\nmod b;\nmod c;\n",
-            ),
-            ("", "\nmod c;\n"),
-        ] {
-            let listed = list(&format!("{head}{before}{tail}"), "c");
-            assert_eq!(listed, format!("{head}{after}{tail}"));
-        }
-    }
-
-    #[test]
-    fn names_of_modules_only() {
-        let bad = ",A,fetchStream,fetch-stream,2nd,_a,a_,a__b,a b,ä";
-        let good = ["a", "fetch_stream", "http2_push"].map(|name| (name, true));
-        for (name, is_good) in bad.split(',').map(|bad| (bad, false)).chain(good) {
-            assert_eq!(check_name(name).is_ok(), is_good, "{name}");
-        }
-    }
-}

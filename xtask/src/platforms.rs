@@ -5,7 +5,7 @@ use std::env;
 
 use anyhow::Result;
 use catalog::files::replace;
-use catalog::platforms::{Needs, SYSTEMS};
+use catalog::platforms;
 use catalog::tables::{Platform, Row as _};
 use catalog::workspace::{Example, Workspace};
 
@@ -30,31 +30,10 @@ pub fn record(
     examples: &[&Example],
     printed: &BTreeMap<String, bool>,
 ) -> Result<()> {
-    let (system, needs) = (system(), Needs::read(workspace)?);
-    let mut text = "example\tgolden\tcompiled\tneeds\n".to_owned();
-    for example in workspace.examples() {
-        let id = example.id();
-        let (mut golden, mut compiled) = match &example.platform {
-            Some(Platform {
-                golden, compiled, ..
-            }) => (golden.clone(), compiled.clone()),
-            None => (Vec::new(), Vec::new()),
-        };
-        if examples.iter().any(|it| it.id() == id) {
-            let was_met = golden.iter().any(|it| it == system);
-            let is_met = *printed.get(&id).unwrap_or(&was_met);
-            golden.retain(|it| it != system);
-            compiled.retain(|it| it != system);
-            let met_or_not = if is_met { &mut golden } else { &mut compiled };
-            met_or_not.push(system.to_owned());
-        }
-        let in_order = |mut systems: Vec<String>| {
-            systems.sort_by_key(|system| SYSTEMS.iter().position(|it| it == system));
-            systems.join(" ")
-        };
-        let (golden, compiled) = (in_order(golden), in_order(compiled));
-        let needs = needs.of(workspace, example)?;
-        text += &format!("{id}\t{golden}\t{compiled}\t{needs}\n");
-    }
+    let tried = |example: &Example| {
+        let is_tried = examples.iter().any(|it| it.id() == example.id());
+        is_tried.then(|| (system(), printed.get(&example.id()).copied()))
+    };
+    let text = platforms::table(workspace, tried)?;
     replace(&workspace.root.join(Platform::PATH), &text)
 }

@@ -210,26 +210,34 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use crate::directives::{self, Directives};
 
     const GOOD: &str = "\
-Yield values.
+//! Yield values.
+//!
+//! What carries over: everything. Mind the trap.
+//! A second line.
+//!
+//! asyncio: async for, asyncio.sleep(0)
+//! asyncio: yield
+//! differs: so
 
-What carries over: everything. Mind the trap.
-A second line.
+fn main() {}
 
-asyncio: async for, asyncio.sleep(0)
-asyncio: yield
-differs: so";
-
-    /// The text as a header, with a program behind it.
-    fn source(header: &str) -> String {
-        let lines = header.lines().map(|line| format!("//! {line}\n"));
-        lines.collect::<String>() + "\nuse std::pin::pin;\n"
-    }
+//@ clock: real
+//@ exit: 1 no such file
+//@ order: a line
+//@ python: 3.13
+//@ send: no (it holds an Rc)
+//@ stderr: the sky falls
+//@ stderr: and the sea rises
+//@ try: add tea -> 1 job
+//@ try: -> usage
+";
 
     #[test]
     fn a_good_header() {
-        let (header, problems) = parse(&source(GOOD));
+        let (header, problems) = parse(GOOD);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(header.summary, "Yield values.");
         let prose = "What carries over: everything. Mind the trap.";
@@ -237,35 +245,66 @@ differs: so";
             header.paragraphs[0].text,
             format!("{prose}\nA second line.")
         );
-        let (labelled, _) = parse(&source(
-            &GOOD.replace("A second line.\n", "\nTrap: it\nis.\n"),
-        ));
+        let (labelled, _) =
+            parse(&GOOD.replace("A second line.\n", "\n//! Trap: it\n//! is.\n"));
         let texts = labelled.paragraphs.iter();
         let texts = texts.map(|it| (it.label, it.text.as_str()));
         assert!(texts.eq([(None, prose), (Some("Trap"), "it\nis.")]));
         assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
         assert_eq!(header.differs.as_deref(), Some("so"));
+        let tries = [("add tea", "1 job"), ("", "usage")];
+        let checks = Directives {
+            real_clock: true,
+            exit: Some("no such file".to_owned()),
+            order: vec!["a line".to_owned()],
+            python: Some(13),
+            not_send: Some("it holds an Rc".to_owned()),
+            stderr: vec!["the sky falls".to_owned(), "and the sea rises".to_owned()],
+            tries: tries
+                .map(|(args, text)| (args.to_owned(), text.to_owned()))
+                .into(),
+            ..Directives::default()
+        };
+        assert_eq!(header.checks, checks);
+        let (shown, _) = GOOD.split_once("\n//@").expect("they end it");
+        assert_eq!(directives::shown(GOOD), shown);
+        assert_eq!(directives::shown("fn main() {}\n"), "fn main() {}\n");
     }
 
-    /// A text of the good header, what replaces it, and what is wrong then; `|` ends a line.
+    /// A text of the good ones, what replaces it, and what is wrong then; `|` ends a line.
     const MISTAKES: &str = "\
-Yield values.|| => :: no summary
+Yield values.|//!| => :: no summary
 Yield values.| => :: no summary
 Yield values. => Yield values :: full stop
 differs: so => clok: real :: unknown directive `clok:`
 differs: so => in real time :: is not a directive
 differs: so => differs: :: takes a text
-differs: so => clock: real :: behind `//@`
+differs: so => order: real :: behind `//@`
 async for, asyncio.sleep(0) => :: separated by commas
 asyncio: yield => asyncio: async for :: `async for` twice
-asyncio: yield => asyncio: yield|asyncio: raise :: two lines
-asyncio: async for, asyncio.sleep(0)|asyncio: yield| => :: is missing
-differs: so => differs: so|differs: so :: twice
+asyncio: yield => asyncio: yield|//! asyncio: raise :: two lines
+asyncio: async for, asyncio.sleep(0)|//! asyncio: yield|//! differs: so => differs: so :: is missing
+differs: so => differs: so|//! differs: so :: twice
 A second line. => differs: so :: last paragraph
-What carries over: everything. Mind the trap.|A second line.|| => :: needs prose
-A second line. => |Traps: two. :: begins with `Traps:`
-A second line. => |See also: x.||Trap: y. :: in this order
-A second line. => |See also: x.||Platforms: y. :: in this order";
+//! What carries over: everything. Mind the trap.|//! A second line.|//!| => :: needs prose
+A second line. => |//! Traps: two. :: begins with `Traps:`
+A second line. => |//! See also: x.|//!|//! Trap: y. :: in this order
+A second line. => |//! See also: x.|//!|//! Platforms: y. :: in this order
+clock: real => clok: real :: unknown directive `clok:`
+clock: real => clock: fast :: the form is `clock: real`
+clock: real => in real time :: not of the form
+//@ clock: real => //@clock: real :: not of the form
+clock: real => twin: none :: the form is `twin: none (the reason)`
+clock: real => twin: none (so) :: `differs:` needs a twin
+send: no (it holds an Rc) => send: no () :: the form is
+send: no (it holds an Rc) => send: yes :: the form is
+exit: 1 no => exit: no :: the form is `exit: 1 TEXT`
+stderr: the sky falls => stderr: :: the form is `stderr: TEXT`
+order: a line => order: :: the form is
+python: 3.13 => python: 4 :: the form is `python: 3.MINOR`
+try: -> usage => try: usage :: the form is `try: ARGS -> TEXT`
+clock: real => clock: real|//@ clock: real :: twice
+fn main() {} => //@ clock: real|fn main() {} :: at the end";
 
     #[test]
     fn each_mistake_is_named() {
@@ -274,7 +313,7 @@ A second line. => |See also: x.||Platforms: y. :: in this order";
             let (from, to) = change.split_once(" =>").expect("what is replaced");
             let [from, to] = [from, to.trim()].map(|it| it.replace('|', "\n"));
             assert!(GOOD.contains(&from), "{from} is not in the good header");
-            let (_, problems) = parse(&source(&GOOD.replace(&from, &to)));
+            let (_, problems) = parse(&GOOD.replace(&from, &to));
             assert_eq!(problems.len(), 1, "{mistake}: {problems:?}");
             assert!(problems[0].contains(expected), "{mistake}: {problems:?}");
         }

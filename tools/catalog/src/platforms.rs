@@ -6,7 +6,6 @@ use cargo_metadata::semver::Version;
 use cargo_metadata::{MetadataCommand, Package};
 
 use crate::dependencies;
-use crate::tables::{self, Platform, Row};
 use crate::workspace::{Example, Workspace};
 
 /// The systems, in the order in which they are named.
@@ -19,102 +18,74 @@ pub const OLDEST: (&str, &str) = ("2021", "1.85.0");
 /// Returns the Rust that the example itself needs, as `Platforms:` says.
 pub fn own_rust(example: &Example) -> Option<Version> {
     let texts = example.header.labelled("Platforms");
-    let minor = |text: &str| {
-        let (_, after) = text.split_once("Rust 1.")?;
-        let end = after.find(|c: char| !c.is_ascii_digit());
-        let digits = &after[..end.unwrap_or(after.len())];
-        let add = |minor: u64, digit: u8| 10 * minor + u64::from(digit - b'0');
-        (!digits.is_empty()).then(|| digits.bytes().fold(0, add))
-    };
-    let minors = texts.filter_map(|it| minor(&it.text));
-    minors.max().map(|minor| Version::new(1, minor, 0))
+    let minors = texts.filter_map(|it| {
+        let (_, after) = it.text.split_once("Rust 1.")?;
+        after.split(|c: char| !c.is_ascii_digit()).next()
+    });
+    let newest = minors.flat_map(str::parse).max();
+    newest.map(|minor| Version::new(1, minor, 0))
 }
 
-/// What the examples need: by the packages of `Cargo.lock`.
-#[derive(Debug)]
-pub struct Needs(Vec<Package>);
-
-impl Needs {
-    /// Reads what the packages ask for.
-    ///
-    /// # Errors
-    ///
-    /// When cargo cannot say it.
-    pub fn read(workspace: &Workspace) -> Result<Self> {
-        let mut command = MetadataCommand::new();
-        let metadata = command.current_dir(&workspace.root).exec();
-        Ok(Self(metadata.context("cargo metadata")?.packages))
-    }
-
-    /// Returns the edition and the Rust that the example and its crates need, and the crate
-    /// that needs the newest one: `edition 2021, Rust 1.89 (rusqlite)`.
-    ///
-    /// # Errors
-    ///
-    /// When the example cannot be read, or is not Rust.
-    pub fn of(&self, workspace: &Workspace, example: &Example) -> Result<String> {
-        let section = workspace.section(&example.section)?;
-        let used = dependencies::used(section, &example.pasted()?)?;
-        let (edition, oldest) = OLDEST;
-        let own = own_rust(example).map_or_else(|| Version::parse(oldest), Ok)?;
-        let of_crates = used.values().filter_map(|(wanted, _)| {
-            let is_it =
-                |it: &&Package| it.name == wanted.name && wanted.req.matches(&it.version);
-            let rust = self.0.iter().find(is_it)?.rust_version.as_ref()?;
-            (*rust > own).then_some((rust, wanted.name.as_str()))
-        });
-        let (rust, by) = of_crates.max().map_or_else(
-            || (&own, String::new()),
-            |(rust, name)| (rust, format!(" ({name})")),
-        );
-        Ok(format!(
-            "edition {edition}, Rust {}.{}{by}",
-            rust.major, rust.minor
-        ))
-    }
-}
-
-/// Returns what is wrong with the table.
+/// Returns the text of the table. `tried` says of an example on which system it was compiled,
+/// and, if it ran, whether it printed its golden there; all else stays.
 ///
 /// # Errors
 ///
-/// When the table or an example cannot be read.
-pub fn problems(workspace: &Workspace) -> Result<Vec<String>> {
-    let rows: Vec<(String, Platform)> = tables::rows(&workspace.root)?;
-    let needs = Needs::read(workspace)?;
-    let mut problems = Vec::new();
-    for (place, row) in &rows {
-        let id = row.example.join(" ");
-        let rows = rows.iter().filter(|(_, it)| it.example == row.example);
-        // The links of all tables name a row of no example.
-        if rows.count() > 1 {
-            problems.push(format!("{place}: `{id}` has two rows"));
+/// When cargo does not say what the crates need, or an example cannot be read.
+pub fn table(
+    workspace: &Workspace,
+    tried: impl Fn(&Example) -> Option<(&'static str, Option<bool>)>,
+) -> Result<String> {
+    let mut command = MetadataCommand::new();
+    let metadata = command.current_dir(&workspace.root).exec();
+    let packages = metadata.context("cargo metadata")?.packages;
+    let mut text = "example\tgolden\tcompiled\tneeds\n".to_owned();
+    for example in workspace.examples() {
+        let row = example.platform.as_ref();
+        let mut golden = row.map_or(Vec::new(), |row| row.golden.clone());
+        let mut compiled = row.map_or(Vec::new(), |row| row.compiled.clone());
+        if let Some((system, is_met)) = tried(example) {
+            let is_met = is_met.unwrap_or(golden.iter().any(|it| it == system));
+            golden.retain(|it| it != system);
+            compiled.retain(|it| it != system);
+            let met_or_not = if is_met { &mut golden } else { &mut compiled };
+            met_or_not.push(system.to_owned());
         }
+        let [golden, compiled] = [golden, compiled].map(|own| {
+            let own = SYSTEMS
+                .iter()
+                .filter(|it| own.iter().any(|own| own == **it));
+            own.copied().collect::<Vec<&str>>().join(" ")
+        });
+        let needs = needs(workspace, &packages, example)?;
+        text += &format!("{}\t{golden}\t{compiled}\t{needs}\n", example.id());
     }
-    for section in &workspace.sections {
-        for example in &section.examples {
-            let id = example.id();
-            let Some(row) = &example.platform else {
-                problems.push(format!("{}: no row of `{id}`", Platform::PATH));
-                continue;
-            };
-            // The others need servers.
-            if section.is_default && !row.golden.contains(&"Linux".to_owned()) {
-                problems.push(format!("{id}: its golden was not met on Linux"));
-            }
-            let needed = needs.of(workspace, example)?;
-            if row.needs != needed {
-                problems.push(format!("{id}: it needs {needed}, not {}", row.needs));
-            }
-            // Those that need servers were not run there.
-            let differs =
-                section.is_default && row.compiled.contains(&"Windows".to_owned());
-            if differs && !example.differs_on_windows() {
-                problems.push(format!(
-                    "{id}: its golden was not met on Windows, and no `Platforms:` says why"
-                ));
-            }
-        }
-    }
-    Ok(problems)
+    Ok(text)
+}
+
+/// Returns the edition and the Rust that the example and its crates need, and the crate
+/// that needs the newest one: `edition 2021, Rust 1.89 (rusqlite)`.
+fn needs(
+    workspace: &Workspace,
+    packages: &[Package],
+    example: &Example,
+) -> Result<String> {
+    let section = workspace.section(&example.section)?;
+    let used = dependencies::used(section, &example.pasted()?)?;
+    let (edition, oldest) = OLDEST;
+    let own = own_rust(example).map_or_else(|| Version::parse(oldest), Ok)?;
+    let of_crates = used.values().filter_map(|(wanted, _)| {
+        let is_it =
+            |it: &&Package| it.name == wanted.name && wanted.req.matches(&it.version);
+        let rust = packages.iter().find(is_it)?.rust_version.as_ref()?;
+        (*rust > own).then_some((rust, wanted.name.as_str()))
+    });
+    let (rust, by) = of_crates.max().map_or_else(
+        || (&own, String::new()),
+        |(rust, name)| (rust, format!(" ({name})")),
+    );
+    Ok(format!(
+        "edition {edition}, Rust {}.{}{by}",
+        rust.major, rust.minor
+    ))
 }

@@ -59,6 +59,21 @@ impl Python {
         ))
     }
 
+    /// The interpreter; or nothing, which is said, unless it is required here, or by the
+    /// variable `REQUIRE_CPYTHON`.
+    pub fn if_there(is_required: bool) -> Result<Option<Self>, String> {
+        match Self::find() {
+            Ok(python) => Ok(Some(python)),
+            Err(problem) if is_required || env::var_os("REQUIRE_CPYTHON").is_some() => {
+                Err(problem)
+            }
+            Err(problem) => {
+                eprintln!("The twins are not run: {problem}");
+                Ok(None)
+            }
+        }
+    }
+
     /// Whether it is as new as the example says that its twin needs: `python: 3.13`.
     pub fn is_new_enough_for(&self, example: &Example) -> bool {
         example.header.checks.python.unwrap_or(OLDEST_MINOR) <= self.minor

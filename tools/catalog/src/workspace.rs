@@ -106,21 +106,7 @@ impl Workspace {
                 name,
             });
         }
-        let table: Vec<(String, ApiName)> = tables::rows(&root)?;
-        for (_, row) in table {
-            let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
-            for example in examples.filter(|it| row.examples.contains(&it.id())) {
-                example.also_shows.push(row.name.clone());
-            }
-        }
-        let numbers: Vec<(String, Trap)> = tables::rows(&root)?;
-        let platforms: Vec<(String, Platform)> = tables::rows(&root)?;
-        for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
-            example.number_traps(&numbers);
-            let mut rows = platforms.iter();
-            let own = rows.find(|(_, row)| row.example == [example.id()]);
-            example.platform = own.map(|(_, row)| row.clone());
-        }
+        add_rows(&root, &mut sections)?;
         ensure!(
             !sections.is_empty(),
             "no package of {} is a section",
@@ -172,7 +158,7 @@ impl Workspace {
     /// The example with this name, with or without its section's, or else every example
     /// whose `section/example` contains the filter. Capital letters do not matter. If
     /// there are none: a [`WrongCall`] with the nearest name.
-    pub fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
+    fn matching(&self, filter: &str) -> Result<Vec<&Example>> {
         let mut found = self.named(filter);
         let mut modules = self.modules.iter();
         if let [found] = found[..]
@@ -196,7 +182,7 @@ impl Workspace {
         Ok(found)
     }
 
-    /// What [`matching`](Self::matching) finds, without sections that are no default members,
+    /// What `matching` finds, without sections that are no default members,
     /// unless the filter names the example, or names such a section and nothing else.
     pub fn selected(&self, filter: &str) -> Result<Vec<&Example>> {
         if let Ok(section) = self.section(filter)
@@ -287,6 +273,26 @@ impl Workspace {
     }
 }
 
+/// Adds what the tables say of the examples.
+fn add_rows(root: &Path, sections: &mut [Section]) -> Result<()> {
+    let table: Vec<(String, ApiName)> = tables::rows(root)?;
+    for (_, row) in table {
+        let examples = sections.iter_mut().flat_map(|it| &mut it.examples);
+        for example in examples.filter(|it| row.examples.contains(&it.id())) {
+            example.also_shows.push(row.name.clone());
+        }
+    }
+    let numbers: Vec<(String, Trap)> = tables::rows(root)?;
+    let platforms: Vec<(String, Platform)> = tables::rows(root)?;
+    for example in sections.iter_mut().flat_map(|it| &mut it.examples) {
+        example.number_traps(&numbers);
+        let mut rows = platforms.iter();
+        let own = rows.find(|(_, row)| row.example == [example.id()]);
+        example.platform = own.map(|(_, row)| row.clone());
+    }
+    Ok(())
+}
+
 /// What cargo says of the workspace of this folder.
 fn described(folder: &Path) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
@@ -321,18 +327,4 @@ fn listed(main: &str) -> Vec<(String, String)> {
 /// The cargo that called us, or the one on the path.
 pub fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::listed;
-
-    #[test]
-    fn the_list_is_read_from_text() {
-        let main = "//! mod x;\n\nmod a;\n\n// Others\nmod b;\n\nmod demos;\n#[cfg(test)]\n\
-                    mod tests;\n\nharness::section!();\n";
-        let names = [("", "a"), ("Others", "b")];
-        let names = names.map(|(group, name)| (group.to_owned(), name.to_owned()));
-        assert_eq!(listed(main), names);
-    }
 }

@@ -7,39 +7,52 @@ use std::path::PathBuf;
 use anyhow::Result;
 use catalog::compile_fail::{self, CompileFail};
 use catalog::files::{read, stem};
+use catalog::python::Python;
 use catalog::workspace::{Example, Section, Workspace, read_golden};
+use clap::ValueEnum;
 
-/// A way in which an example is used, and judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is judged: most are ways in which an example is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Way {
-    /// The section runs it: on the virtual clock, or on the real one with `clock: real`.
+    /// That the files belong together.
+    Files,
+    /// Every example, as its section runs it: on the virtual clock, or on the real one with
+    /// `clock: real`.
     Run,
-    /// The same inside `tokio::spawn`.
+    /// Every example inside `tokio::spawn`.
     Spawn,
-    /// CPython runs its twin.
+    /// Every asyncio twin under CPython.
     Twin,
-    /// A reader pastes it: it compiles alone, and its `main` runs on the real clock.
+    /// Every example copied out: it compiles alone, without warnings, and its `main` runs on
+    /// the real clock.
     Copy,
-    /// An older project compiles it.
+    /// Programs that must not compile.
+    CompileFail,
+    /// Every example as the project that `copy` makes; takes minutes.
+    Projects,
+    /// Every example in edition 2021, and with what an older Rust has; takes a minute.
     Editions,
-    /// Its `main` runs beside others: only the order of its lines is judged.
+    /// The lines of every example that spawns, 50 times: their order on several threads.
     Order,
-    /// Its `main` runs alone: it has to be in time.
+    /// Whether every `main` is in time, which only an idle machine can tell.
     Timing,
 }
 
-/// The kinds that each change needs: they take seconds.
-pub const QUICK: [&str; 5] = ["run", "spawn", "twin", "copy", "compile-fail"];
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
 
 impl Way {
-    const ALL: [(Self, &str); 7] = [
-        (Self::Run, "run"),
-        (Self::Spawn, "spawn"),
-        (Self::Twin, "twin"),
-        (Self::Copy, "copy"),
-        (Self::Editions, "editions"),
-        (Self::Order, "order"),
-        (Self::Timing, "timing"),
+    /// The ways that each change needs: they take seconds.
+    pub const QUICK: [Self; 5] = [
+        Self::Run,
+        Self::Spawn,
+        Self::Twin,
+        Self::Copy,
+        Self::CompileFail,
     ];
 
     /// Whether the example is used in this way. That the twin's file is missing is another
@@ -50,6 +63,7 @@ impl Way {
         }
         Ok(match self {
             Self::Run | Self::Timing => true,
+            Self::Files | Self::CompileFail | Self::Projects => false,
             Self::Copy | Self::Editions => example.is_pasted,
             Self::Spawn => example.header.checks.not_send.is_none(),
             Self::Twin => example.has_twin(),
@@ -102,10 +116,7 @@ pub enum Check<'a> {
 impl fmt::Display for Check<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Example(Run { example, way, .. }) => {
-                let name = Way::ALL.iter().find(|(it, _)| it == way);
-                write!(f, "{}/{}", example.id(), name.map_or("", |it| it.1))
-            }
+            Self::Example(run) => write!(f, "{}/{}", run.example.id(), run.way),
             Self::CompileFail(section, path, _) => {
                 write!(f, "{}/compile-fail/{}", section.name, stem(path))
             }
@@ -114,6 +125,24 @@ impl fmt::Display for Check<'_> {
 }
 
 impl Check<'_> {
+    /// What is judged.
+    pub fn way(&self) -> Way {
+        match self {
+            Self::Example(run) => run.way,
+            Self::CompileFail(..) => Way::CompileFail,
+        }
+    }
+
+    /// Whether it is of no twin, or this Python is new enough for it.
+    pub fn can_run(&self, python: Option<&Python>) -> bool {
+        match self {
+            Self::Example(run) if run.way == Way::Twin => {
+                python.is_some_and(|python| python.is_new_enough_for(run.example))
+            }
+            _ => true,
+        }
+    }
+
     /// For how many milliseconds it waits, by its golden; nothing if it does not wait.
     fn waits(&self) -> u64 {
         match self {
@@ -127,7 +156,7 @@ impl Check<'_> {
 }
 
 /// Returns the checks of these examples, in reading order: those of the ways that `is_asked`
-/// for, and the programs that must not compile, as `compile-fail`.
+/// for, and the programs that must not compile.
 ///
 /// # Errors
 ///
@@ -135,19 +164,19 @@ impl Check<'_> {
 pub fn all<'a>(
     workspace: &'a Workspace,
     examples: &[&'a Example],
-    is_asked: impl Fn(&str) -> bool,
+    is_asked: impl Fn(Way) -> bool,
 ) -> Result<Vec<Check<'a>>> {
     let mut checks = Vec::new();
     for section in workspace.sections.iter().chain(&workspace.probes) {
         let own = || examples.iter().filter(|it| it.section == section.name);
         for example in own() {
-            for (way, name) in Way::ALL {
-                if is_asked(name) && way.applies_to(example)? {
-                    checks.push(Check::Example(Run::new(example, way)));
+            for way in Way::value_variants() {
+                if is_asked(*way) && way.applies_to(example)? {
+                    checks.push(Check::Example(Run::new(example, *way)));
                 }
             }
         }
-        if !is_asked("compile-fail") {
+        if !is_asked(Way::CompileFail) {
             continue;
         }
         let is_whole = own().count() == section.examples.len();
