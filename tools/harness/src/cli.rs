@@ -1,5 +1,4 @@
 use std::env;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -7,15 +6,14 @@ use crate::run::{Manner, VARIABLE, run_all, run_as_told};
 use crate::transcript::print_raw;
 use crate::{Example, Provide};
 
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    Help,
-    List,
-    Run {
-        names: Vec<String>,
-        manner: Manner,
-        arguments: Vec<String>,
-    },
+/// What the command line asks for.
+#[derive(Debug, Default)]
+struct Call {
+    help: bool,
+    list: bool,
+    names: Vec<String>,
+    manner: Manner,
+    arguments: Vec<String>,
 }
 
 /// The whole command line of a section: `section` is the package's name, `title` its
@@ -31,77 +29,59 @@ pub fn run_section(
 ) -> ExitCode {
     let told = env::var_os(VARIABLE);
     let called = match &told {
-        Some(words) => parse(words.to_string_lossy().split(' ').map(OsString::from)),
-        None => parse(env::args_os().skip(1)),
-    };
-    let called = called.and_then(|command| {
-        match command {
-            Command::Help => print_raw(&help(section, title)),
-            Command::List => print_raw(&list(examples)),
-            Command::Run {
-                names,
-                manner,
-                arguments,
-            } => {
-                let found = if names.is_empty() {
-                    examples.iter().collect()
-                } else {
-                    let found = names.iter().map(|name| find(name, section, examples));
-                    found.collect::<Result<Vec<&Example>, String>>()?
-                };
-                if told.is_some() {
-                    return Ok(run_as_told(found[0], manner));
-                }
-                if found.len() > 1 && !arguments.is_empty() {
-                    return Err("arguments behind `--` go to one example".to_owned());
-                }
-                let names: Vec<&str> = found.iter().map(|example| example.name).collect();
-                if let Some(code) = provide(&names)? {
-                    return Ok(code);
-                }
-                return Ok(run_all(&found, manner, &arguments));
-            }
+        Some(words) => parse(words.to_string_lossy().split(' ').map(str::to_owned)),
+        None => {
+            let words = env::args_os().skip(1);
+            parse(words.map(|word| word.to_string_lossy().into_owned()))
         }
-        Ok(ExitCode::SUCCESS)
+    };
+    let ended = called.and_then(|call| {
+        if call.help || call.list {
+            let text = if call.help {
+                help(section, title)
+            } else {
+                list(examples)
+            };
+            print_raw(&text);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let found = call.names.iter().map(|name| find(name, section, examples));
+        let mut found = found.collect::<Result<Vec<&Example>, String>>()?;
+        if found.is_empty() {
+            found.extend(examples);
+        }
+        if told.is_some() {
+            return Ok(run_as_told(found[0], call.manner));
+        }
+        if found.len() > 1 && !call.arguments.is_empty() {
+            return Err("arguments behind `--` go to one example".to_owned());
+        }
+        let names: Vec<&str> = found.iter().map(|example| example.name).collect();
+        let provided = provide(&names)?;
+        Ok(provided.unwrap_or_else(|| run_all(&found, call.manner, &call.arguments)))
     });
-    called.unwrap_or_else(|message| {
+    ended.unwrap_or_else(|message| {
         eprintln!("error: {message}");
         eprintln!("`cargo run -p {section} -- --help` explains the options.");
         ExitCode::from(2)
     })
 }
 
-fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, String> {
-    let mut names = Vec::new();
-    let mut list = false;
-    let mut manner = Manner::default();
-    let mut args = args.map(|arg| {
-        arg.into_string()
-            .map_err(|arg| format!("the argument {} is not UTF-8", arg.display()))
-    });
-    let mut arguments = Vec::new();
-    while let Some(arg) = args.next() {
-        match arg?.as_str() {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--list" => list = true,
-            "--virtual-time" => manner.virtual_time = true,
-            "--tsv" => manner.tsv = true,
-            "--spawn" => manner.spawn = true,
-            "--" => arguments = args.by_ref().collect::<Result<_, _>>()?,
-            arg if arg.starts_with('-') => return Err(format!("no option `{arg}`")),
-            name => names.push(name.to_owned()),
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Call, String> {
+    let mut call = Call::default();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-h" | "--help" => call.help = true,
+            "--list" => call.list = true,
+            "--virtual-time" => call.manner.virtual_time = true,
+            "--tsv" => call.manner.tsv = true,
+            "--spawn" => call.manner.spawn = true,
+            "--" => call.arguments = words.by_ref().collect(),
+            word if word.starts_with('-') => return Err(format!("no option `{word}`")),
+            _ => call.names.push(word),
         }
     }
-    let alone = names.is_empty() && manner == Manner::default() && arguments.is_empty();
-    match list {
-        true if alone => Ok(Command::List),
-        true => Err("--list goes with nothing else".to_owned()),
-        false => Ok(Command::Run {
-            names,
-            manner,
-            arguments,
-        }),
-    }
+    Ok(call)
 }
 
 /// The example of this name, which may have the section's before it.
@@ -115,10 +95,8 @@ fn find<'a>(
         Some((before, name)) if before == section => name,
         _ => &lower,
     };
-    if let Some(found) = examples.iter().find(|example| example.name == wanted) {
-        return Ok(found);
-    }
-    Err(format!("no example `{name}`; --list shows which there are"))
+    let found = examples.iter().find(|example| example.name == wanted);
+    found.ok_or_else(|| format!("no example `{name}`; --list shows which there are"))
 }
 
 fn help(section: &str, title: &str) -> String {

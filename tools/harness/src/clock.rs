@@ -68,38 +68,3 @@ pub async fn or_deadlock(
         Err("deadlock: every task waits and no timer is set".to_owned())
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::process::ExitCode;
-    use std::time::Duration;
-
-    use tokio::time::sleep;
-
-    use super::{Clock, or_deadlock, paused_runtime};
-
-    #[test]
-    fn a_thread_reads_the_paused_clock() {
-        let runtime = paused_runtime().expect("a runtime");
-        let clock = Clock::of(&runtime);
-        runtime.block_on(async { sleep(Duration::from_secs(1000)).await });
-        let read = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| clock.elapsed());
-            thread.join().expect("it does not panic")
-        });
-        assert_eq!(read, Duration::from_secs(1000));
-    }
-
-    #[test]
-    fn only_what_waits_for_ever_is_a_deadlock() {
-        let runtime = paused_runtime().expect("a runtime");
-        let decade = async {
-            sleep(Duration::from_secs(10 * 365 * 24 * 3600)).await;
-            Ok(ExitCode::SUCCESS)
-        };
-        assert!(runtime.block_on(or_deadlock(decade)).is_ok());
-        let ever = runtime.block_on(or_deadlock(pending()));
-        assert!(ever.is_err_and(|said| said.starts_with("deadlock: ")));
-    }
-}
