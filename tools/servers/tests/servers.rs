@@ -96,27 +96,6 @@ fn each_can_be_killed_restarted_and_paused() {
     }
 }
 
-#[test]
-fn data_survives_a_kill() {
-    let Some(mut server) = start(Kind::Redis) else {
-        return;
-    };
-    let says = |server: &Server, words: &str| {
-        let mut stream =
-            BufReader::new(TcpStream::connect(address(server)).expect("it runs"));
-        stream
-            .get_mut()
-            .write_all(words.as_bytes())
-            .expect("it runs");
-        let mut line = String::new();
-        stream.read_line(&mut line).expect("it answers");
-        line
-    };
-    assert_eq!(says(&server, "INCR x\r\n"), ":1\r\n");
-    server.restart().expect("it starts again");
-    assert_eq!(says(&server, "INCR x\r\n"), ":2\r\n");
-}
-
 /// PostgreSQL starts a process for each connection, also at the moment that it is killed.
 #[test]
 fn a_kill_leaves_no_process_that_was_just_started() {
